@@ -1,0 +1,418 @@
+"""Scopes: the fixed cases of corpus/scopes.yaml, the reference grammar written down a second time, and properties."""
+
+from __future__ import annotations
+
+import string
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tokenserver import scopes
+from tokenserver.errors import TokenserverError, TooManyScopes
+from tokenserver.scopes import (
+    ACTIONS,
+    MAX_NAME_LENGTH,
+    MAX_SCOPE_BYTES,
+    MAX_SCOPES,
+    TYPES,
+    Access,
+    RejectedScope,
+    Resource,
+    Scope,
+    ScopeRequest,
+    ScopeSyntaxError,
+    in_order,
+    is_path_component,
+    is_repository_name,
+    parse_scope,
+    parse_scopes,
+)
+
+CORPUS = yaml.safe_load((Path(__file__).parent / "corpus" / "scopes.yaml").read_text(encoding="utf-8"))
+
+Case = dict[str, Any]
+
+
+def _values(case: Case) -> list[str]:
+    if "repeat" in case:
+        repeat = case["repeat"]
+        return [repeat["before"] + repeat["text"] * repeat["times"] + repeat["after"]]
+    return list(case["values"])
+
+
+def _asked(case: Case) -> list[tuple[str, str, list[str]]]:
+    if "asked_repeat" in case:
+        repeat = case["asked_repeat"]
+        return [(repeat["type"], repeat["text"] * repeat["times"], repeat["actions"])]
+    return [(entry["type"], entry["name"], entry["actions"]) for entry in case.get("asked", [])]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in CORPUS])
+def test_corpus(case: Case) -> None:
+    """Each case of the corpus asks for exactly what it says, and rejects exactly what it says."""
+    result = parse_scopes(_values(case))
+    asked = [(scope.resource.type, scope.resource.name, in_order(scope.actions)) for scope in result.scopes]
+    assert asked == _asked(case)
+    assert [rejected.reason for rejected in result.rejected] == case.get("rejected", [])
+
+
+def test_corpus_ids_differ() -> None:
+    """Each case has a name of its own."""
+    ids = [case["id"] for case in CORPUS]
+    assert sorted(set(ids)) == sorted(ids)
+
+
+# --- the reference grammar, written down a second time ---------------------------------------------------------------
+# A hand-written matcher of the "Resource Scope Grammar" (no regular expression, so that it shares no mistake with the
+# parser), with the narrowings that `scopes` documents: names in lower case, a host only with a port of one to five
+# digits, 255 characters, the two known types.
+
+LOWER_OR_DIGIT = frozenset(string.ascii_lowercase + string.digits)
+
+
+def _is_run(text: str, alphabet: frozenset[str]) -> bool:
+    return text != "" and all(character in alphabet for character in text)
+
+
+def _is_component(text: str) -> bool:
+    """alpha-numeric [separator alpha-numeric]*, where a separator is one of `_`, `.`, `__` or a run of `-`."""
+    separator = ""
+    previous_was_word = False
+    for character in text:
+        if character in LOWER_OR_DIGIT:
+            if separator and separator not in (".", "_", "__") and set(separator) != {"-"}:
+                return False
+            separator, previous_was_word = "", True
+        elif character in "._-" and previous_was_word:
+            separator += character
+        else:
+            return False
+    return previous_was_word and separator == ""
+
+
+def _is_host_component(text: str) -> bool:
+    """A letter or digit at both ends, letters, digits and dashes between them."""
+    inside = LOWER_OR_DIGIT | {"-"}
+    return _is_run(text, inside) and text[0] != "-" and text[-1] != "-"
+
+
+def _is_host_and_port(text: str) -> bool:
+    host, colon, port = text.partition(":")
+    is_port = colon == ":" and 1 <= len(port) <= 5 and _is_run(port, frozenset(string.digits))
+    return is_port and all(_is_host_component(label) for label in host.split("."))
+
+
+def _is_resource_name(text: str) -> bool:
+    """[hostname '/'] component ['/' component]*."""
+    if len(text) > 255:
+        return False
+    first, *others = text.split("/")
+    if others and _is_host_and_port(first):
+        return all(_is_component(other) for other in others)
+    return all(_is_component(component) for component in [first, *others])
+
+
+def _is_type(text: str) -> bool:
+    """A value, then perhaps a class in parentheses."""
+    value, parenthesis, kind = text.partition("(")
+    if parenthesis and not (kind.endswith(")") and _is_run(kind[:-1], LOWER_OR_DIGIT)):
+        return False
+    return _is_run(value, LOWER_OR_DIGIT) and value in ("repository", "registry")
+
+
+def _is_action_list(text: str) -> bool:
+    allowed = frozenset(string.ascii_lowercase + "*")
+    return all(action == "" or _is_run(action, allowed) for action in text.split(","))
+
+
+def reference_grammar(text: str) -> bool:
+    """Whether `text` is one scope, tried with every way to cut it at two colons."""
+    colons = [index for index, character in enumerate(text) if character == ":"]
+    return any(
+        _is_type(text[:first]) and _is_resource_name(text[first + 1 : last]) and _is_action_list(text[last + 1 :])
+        for first in colons
+        for last in colons
+        if first < last
+    )
+
+
+def _parses(text: str) -> bool:
+    try:
+        parse_scope(text)
+    except ScopeSyntaxError:
+        return False
+    return True
+
+
+# Small alphabets, so that near misses of the grammar are frequent.
+near_scopes = st.one_of(
+    st.text(alphabet="ab0:/.-_,*() A\n", max_size=24),
+    st.builds(
+        "{}:{}:{}".format,
+        st.sampled_from(["repository", "registry", "repository(plugin)", "repository()", "", "repo", "Registry"]),
+        st.text(alphabet="ab0:/.-_A", max_size=20),
+        st.text(alphabet="pul,*P ", max_size=8),
+    ),
+    st.builds(
+        "repository:{}:{}/{}:pull".format,
+        st.text(alphabet="a0.-", max_size=6),
+        st.text(alphabet="05a", max_size=6),
+        st.text(alphabet="a/._-", max_size=6),
+    ),
+    st.text(max_size=40),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(near_scopes)
+@example("repository:a..b:5000/x:pull")
+@example("repository:a.-b:5000/x:pull")
+@example("repository:foo:pull\n")
+@example("repository:a---b:pull")
+@example("repository:a:5000:pull")
+def test_parser_and_reference_grammar_agree(text: str) -> None:
+    """What parses is what the reference grammar, narrowed as documented, allows."""
+    assert _parses(text) == reference_grammar(text)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in CORPUS if len(_values(case)) == 1])
+def test_reference_grammar_agrees_with_the_corpus(case: Case) -> None:
+    """The second transcription finds the corpus's single scopes right as well: it is no weaker than the table."""
+    (value,) = _values(case)
+    if value.strip(" ") != "" and " " not in value:
+        assert reference_grammar(value) == ("asked" in case or "asked_repeat" in case)
+
+
+# --- well-formed scopes ----------------------------------------------------------------------------------------------
+
+words = st.text(alphabet="abz019", min_size=1, max_size=5)
+components = st.builds(
+    lambda first, rest: first + "".join(separator + word for separator, word in rest),
+    words,
+    st.lists(st.tuples(st.sampled_from([".", "_", "__", "-", "--"]), words), max_size=2),
+)
+hosts = st.builds("{}.{}:{}/".format, words, words, st.integers(1, 65535))
+names = st.builds(
+    lambda host, parts: host + "/".join(parts), st.just("") | hosts, st.lists(components, min_size=1, max_size=4)
+)
+resources = st.builds(Resource, st.sampled_from(TYPES), names)
+action_sets = st.frozensets(st.sampled_from(ACTIONS))
+well_formed = st.builds(Scope, resources, action_sets)
+
+
+@given(well_formed)
+def test_a_scope_survives_its_own_text(scope: Scope) -> None:
+    """parse(str(scope)) == scope."""
+    assert parse_scope(str(scope)) == scope
+
+
+@given(well_formed)
+def test_access_prints_like_the_scope(scope: Scope) -> None:
+    """What is granted is spelled like what was asked, and is yet no Scope."""
+    access: object = Access(scope.resource, scope.actions)
+    assert str(access) == str(scope)
+    assert access != scope
+
+
+@given(names, st.integers(0, 40))
+def test_is_repository_name_holds_for_what_parses(name: str, cut: int) -> None:
+    """A name is legal alone exactly where it is legal in a scope."""
+    piece = name[: cut or None]
+    assert is_repository_name(piece) == _parses(f"repository:{piece}:pull")
+
+
+@settings(deadline=None)
+@given(st.lists(well_formed, max_size=8), st.data())
+def test_any_split_and_order_asks_for_the_same(asked: list[Scope], data: st.DataObject) -> None:
+    """Repeated parameters, one list, any mix, any order, actions one by one: the same access set."""
+    pieces = [f"{scope.resource}:{action}" for scope in asked for action in in_order(scope.actions) or [""]]
+    shuffled = data.draw(st.permutations(pieces))
+    groups: list[list[str]] = [[]]
+    for piece in shuffled:
+        if data.draw(st.booleans()):
+            groups.append([])
+        groups[-1].append(piece)
+    expected = {scope.resource: scope.actions for scope in parse_scopes(map(str, asked)).scopes}
+    result = parse_scopes(" ".join(group) for group in groups)
+    assert {scope.resource: scope.actions for scope in result.scopes} == expected
+    assert result.rejected == ()
+
+
+@given(st.lists(well_formed, min_size=1, max_size=5), st.integers(0, 5))
+def test_one_malformed_scope_touches_no_other(asked: list[Scope], position: int) -> None:
+    """Whatever stands wrong among them, the others ask for what they ask for alone."""
+    values = [str(scope) for scope in asked]
+    values.insert(position, "repository:Wrong:pull")
+    assert parse_scopes(values).scopes == parse_scopes(map(str, asked)).scopes
+    assert parse_scopes(values).rejected == (RejectedScope("repository:Wrong:pull", "malformed name"),)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(st.characters(), max_size=60) | near_scopes, max_size=10))
+@example(["repository:\ud800:pull"])
+@example(["\ud800"])
+def test_any_text_gives_a_result_or_the_documented_error(values: list[str]) -> None:
+    """Never anything but a ScopeRequest or TooManyScopes; only known actions and types; each resource once."""
+    try:
+        result = parse_scopes(values)
+    except TooManyScopes:
+        return
+    assert all(scope.resource.type in TYPES for scope in result.scopes)
+    assert all(scope.actions <= set(ACTIONS) for scope in result.scopes)
+    assert len({scope.resource for scope in result.scopes}) == len(result.scopes)
+    pieces = [piece for value in values for piece in value.split(" ") if piece]
+    assert all(rejected.text in pieces for rejected in result.rejected)
+
+
+@given(st.text(max_size=80))
+def test_a_syntax_error_does_not_repeat_the_text(text: str) -> None:
+    """The reason is one of a closed set, so that nothing of the client's gets into a log by it."""
+    known = {"", "not type:name:actions", "malformed type", "unknown type", "malformed name", "malformed action"}
+    reason = ""
+    try:
+        parse_scope(text)
+    except ScopeSyntaxError as error:
+        reason = str(error)
+    assert reason in known
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_64_scopes_are_taken() -> None:
+    """The limit itself is allowed."""
+    values = [f"repository:r{index}:pull" for index in range(MAX_SCOPES)]
+    assert len(parse_scopes(values).scopes) == 64
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param([f"repository:r{index}:pull" for index in range(65)], id="as-parameters"),
+        pytest.param([" ".join(f"repository:r{index}:pull" for index in range(65))], id="as-one-list"),
+        pytest.param(["repository:same:pull"] * 65, id="the-same-one"),
+        pytest.param(["x"] * 65, id="malformed-ones"),
+    ],
+)
+def test_65_scopes_are_too_many(values: list[str]) -> None:
+    """One over the limit is refused as a whole, whatever the scopes are."""
+    with pytest.raises(TooManyScopes, match="more than 64 scopes"):
+        parse_scopes(values)
+
+
+def _of_size(size: int) -> str:
+    scope = "repository:a:"
+    return scope + "," * (size - len(scope))
+
+
+def test_16_kib_are_taken() -> None:
+    """The limit itself is allowed."""
+    assert parse_scopes([_of_size(MAX_SCOPE_BYTES)]) == ScopeRequest((Scope(Resource("repository", "a"), frozenset()),))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param([_of_size(16 * 1024 + 1)], id="one-value"),
+        pytest.param([" " * 8193, " " * 8192], id="blanks-in-two-values"),
+        pytest.param(["é" * 8193], id="counted-in-bytes"),
+        pytest.param(["\ud800" * 6000], id="lone-surrogates"),
+    ],
+)
+def test_over_16_kib_is_too_much(values: list[str]) -> None:
+    """The text of all values together counts, in bytes."""
+    with pytest.raises(TooManyScopes, match="more than 16384 bytes"):
+        parse_scopes(values)
+
+
+def test_limits_are_those_of_the_contract() -> None:
+    """design.md: 64 scopes, 16 KiB, names of 255 characters, four actions."""
+    assert (MAX_SCOPES, MAX_SCOPE_BYTES, MAX_NAME_LENGTH) == (64, 16384, 255)
+    assert ACTIONS == ("pull", "push", "delete", "*")
+
+
+def test_values_may_come_from_an_iterator() -> None:
+    """The values are counted and then parsed: an iterator must not be empty the second time."""
+    assert len(parse_scopes(iter(["repository:a:pull", "repository:b:pull"])).scopes) == 2
+
+
+def test_long_scopes_are_not_remembered() -> None:
+    """What parse_scope remembers is bounded in bytes: a scope of 16 KiB leaves nothing behind."""
+    scopes._remembered.cache_clear()
+    parse_scope(_of_size(16 * 1024))
+    parse_scope("repository:a:pull")
+    assert scopes._remembered.cache_info().currsize == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("a" * 254 + "!", id="letters"),
+        pytest.param("a-" * 127 + "!", id="dashes"),
+        pytest.param("a" + "-" * 253 + "!", id="one-run-of-dashes"),
+        pytest.param("a." * 127 + "!", id="labels"),
+        pytest.param("a/" * 127 + "!", id="components"),
+        pytest.param("a." * 120 + ":5000!", id="host"),
+        pytest.param("a__" * 84 + "!", id="underscores"),
+    ],
+)
+def test_no_name_is_slow_to_refuse(name: str) -> None:
+    """Row 44: the longest near misses are refused in less than 5 ms, because nothing matches in two ways."""
+    started = time.perf_counter()
+    assert is_repository_name(name) is False
+    assert time.perf_counter() - started < 0.005
+
+
+# --- the small ones --------------------------------------------------------------------------------------------------
+
+
+def test_in_order_sorts_and_drops() -> None:
+    """Known actions in the order of answers, each once; unknown ones are gone."""
+    assert in_order(["*", "push", "admin", "pull", "push"]) == ["pull", "push", "*"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("a", True, id="letter"),
+        pytest.param("a.b_c__d-e--f", True, id="every-separator"),
+        pytest.param("", False, id="empty"),
+        pytest.param("a/b", False, id="slash"),
+        pytest.param("a\n", False, id="newline"),
+        pytest.param("..", False, id="dots"),
+        pytest.param("A", False, id="capital"),
+        pytest.param("*", False, id="star"),
+    ],
+)
+def test_is_path_component(text: str, expected: bool) -> None:
+    """What may stand between two slashes, whole and anchored."""
+    assert is_path_component(text) is expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(Resource("repository", "a"), id="resource"),
+        pytest.param(Scope(Resource("repository", "a"), frozenset({"pull"})), id="scope"),
+        pytest.param(Access(Resource("repository", "a"), frozenset({"pull"})), id="access"),
+        pytest.param(RejectedScope("x", "y"), id="rejected"),
+        pytest.param(ScopeRequest(), id="request"),
+    ],
+)
+def test_types_are_frozen(value: object) -> None:
+    """Nothing on the path can be changed after it was parsed."""
+    field = next(iter(value.__dataclass_fields__))  # type: ignore[attr-defined]  # every row is a dataclass
+    with pytest.raises(AttributeError):
+        setattr(value, field, "other")
+    with pytest.raises((AttributeError, TypeError)):
+        value.extra = "x"  # type: ignore[attr-defined]  # that is the test
+
+
+def test_syntax_error_is_ours() -> None:
+    """The error stands in the one error tree."""
+    assert issubclass(ScopeSyntaxError, TokenserverError)

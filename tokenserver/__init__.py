@@ -1,0 +1,3 @@
+"""A token authentication server for container registries."""
+
+__version__ = "0.1.0"

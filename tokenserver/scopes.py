@@ -1,0 +1,168 @@
+"""What is asked and what is granted: `Resource`, `Scope` (asked), `Access` (granted), and the parser of scopes.
+
+The grammar is the one of the Distribution project's token scope documentation ("Resource Scope Grammar"), with
+names as in its reference grammar: lower case, at most 255 characters, ASCII only. A host prefix is taken only
+with a port (`host:5000/name`), because a bare word before the first slash is a path component.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tokenserver.errors import TokenserverError, TooManyScopes
+
+ACTIONS = ("pull", "push", "delete", "*")
+"""Every known action, in the order in which answers list them."""
+
+REPOSITORY_ACTIONS = ("pull", "push", "delete")
+"""What `*` means when it is asked on a repository (skopeo's delete asks it)."""
+
+TYPES = ("repository", "registry")
+
+MAX_SCOPES = 64
+MAX_SCOPE_BYTES = 16 * 1024
+MAX_NAME_LENGTH = 255
+
+# Scopes longer than this are parsed each time, so that what is remembered is bounded in bytes as well.
+_LONGEST_REMEMBERED = 512
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST_COMPONENT = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_HOST_AND_PORT = rf"{_HOST_COMPONENT}(?:\.{_HOST_COMPONENT})*:[0-9]{{1,5}}"
+_NAME = re.compile(rf"(?:{_HOST_AND_PORT}/)?{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_PATH_COMPONENT = re.compile(_COMPONENT, re.ASCII)
+_TYPE = re.compile(r"([a-z0-9]+)(?:\([a-z0-9]+\))?", re.ASCII)
+_ACTION_LIST = re.compile(r"[a-z,*]*", re.ASCII)
+
+
+class ScopeSyntaxError(TokenserverError):
+    """One scope does not follow the grammar; it grants nothing, the others are served."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Resource:
+    """What a scope is about: a `type` of `TYPES` and a legal `name`."""
+
+    type: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.type}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a client asks: known actions on one resource. It is never what is granted."""
+
+    resource: Resource
+    actions: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.resource}:{','.join(in_order(self.actions))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What is granted: actions on one resource, never empty in a token."""
+
+    resource: Resource
+    actions: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{self.resource}:{','.join(in_order(self.actions))}"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedScope:
+    """A piece of scope text that grants nothing, and why. The text is the client's: escape it before showing."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRequest:
+    """All that one request asks: one `Scope` per resource, in the order first asked, and what was rejected."""
+
+    scopes: tuple[Scope, ...] = ()
+    rejected: tuple[RejectedScope, ...] = ()
+
+
+def in_order(actions: Iterable[str]) -> list[str]:
+    """The known ones of `actions` without repetition, in the order of `ACTIONS`."""
+    asked = set(actions)
+    return [action for action in ACTIONS if action in asked]
+
+
+def is_path_component(text: str) -> bool:
+    """Whether `text` may stand between two slashes of a repository name."""
+    return _PATH_COMPONENT.fullmatch(text) is not None
+
+
+def is_repository_name(text: str) -> bool:
+    """Whether `text` is a legal repository name, with or without a `host:port/` prefix."""
+    return len(text) <= MAX_NAME_LENGTH and _NAME.fullmatch(text) is not None
+
+
+def parse_scope(text: str) -> Scope:
+    """Parse one scope, `type[(class)]:name:actions`.
+
+    The type ends at the first colon, the actions begin after the last one, so that the name may hold the colon
+    of a port. The class is accepted and ignored. An unknown action is no syntax error: it is not in the result.
+
+    Raises:
+        ScopeSyntaxError: with a reason that does not repeat the text.
+    """
+    return _parse(text) if len(text) > _LONGEST_REMEMBERED else _remembered(text)
+
+
+def _parse(text: str) -> Scope:
+    kind, colon, rest = text.partition(":")
+    name, second_colon, actions = rest.rpartition(":")
+    if not colon or not second_colon:
+        raise ScopeSyntaxError("not type:name:actions")
+    matched = _TYPE.fullmatch(kind)
+    if matched is None:
+        raise ScopeSyntaxError("malformed type")
+    if matched[1] not in TYPES:
+        raise ScopeSyntaxError("unknown type")
+    if not is_repository_name(name):
+        raise ScopeSyntaxError("malformed name")
+    if _ACTION_LIST.fullmatch(actions) is None:
+        raise ScopeSyntaxError("malformed action")
+    return Scope(Resource(matched[1], name), frozenset(in_order(actions.split(","))))
+
+
+_remembered = lru_cache(maxsize=4096)(_parse)
+
+
+def parse_scopes(values: Iterable[str]) -> ScopeRequest:
+    """Parse the values of all `scope` parameters, each a list separated by spaces (RFC 6749, section 3.3).
+
+    One resource asked twice becomes one `Scope` with the actions of both. A scope that is malformed or of an
+    unknown type lands in `rejected`, and so does an unknown action; neither touches the others.
+
+    Raises:
+        TooManyScopes: more than `MAX_SCOPES` scopes or `MAX_SCOPE_BYTES` of text.
+    """
+    values = list(values)
+    if sum(len(value.encode("utf-8", "surrogatepass")) for value in values) > MAX_SCOPE_BYTES:
+        raise TooManyScopes(f"scope: more than {MAX_SCOPE_BYTES} bytes")
+    pieces = [piece for value in values for piece in value.split(" ") if piece]
+    if len(pieces) > MAX_SCOPES:
+        raise TooManyScopes(f"scope: more than {MAX_SCOPES} scopes in one request")
+    merged: dict[Resource, frozenset[str]] = {}
+    rejected: list[RejectedScope] = []
+    for piece in pieces:
+        try:
+            scope = parse_scope(piece)
+        except ScopeSyntaxError as error:
+            rejected.append(RejectedScope(piece, str(error)))
+            continue
+        merged[scope.resource] = merged.get(scope.resource, frozenset()) | scope.actions
+        if any(action and action not in ACTIONS for action in piece.rpartition(":")[2].split(",")):
+            rejected.append(RejectedScope(piece, "unknown action"))
+    return ScopeRequest(tuple(Scope(resource, actions) for resource, actions in merged.items()), tuple(rejected))
