@@ -1,0 +1,175 @@
+"""Patterns: what they match, what they must never match, and what is refused when they are parsed."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.policy.patterns import PatternError, SegmentKind, matches, parse_name, parse_pattern
+from tokenserver.scopes import is_path_component
+
+
+def covers(pattern: str, name: str, user: str | None = None, *groups: str) -> bool:
+    return matches(parse_pattern(pattern), name.split("/"), user, frozenset(groups))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "expected"),
+    [
+        pytest.param("web", "web", True, id="literal"),
+        pytest.param("web", "web/a", False, id="literal-is-anchored-at-the-end"),
+        pytest.param("team", "evil-team-x", False, id="literal-is-anchored-at-both-ends"),
+        pytest.param("web/site", "web/site", True, id="literal-two-segments"),
+        pytest.param("web/site", "x/web/site", False, id="literal-is-anchored-at-the-start"),
+        pytest.param("team/*", "team/a", True, id="star-one-segment"),
+        pytest.param("team/*", "team/a/b", False, id="star-never-crosses-a-slash"),
+        pytest.param("team/*", "team/", False, id="star-alone-is-not-empty"),
+        pytest.param("team/*", "team", False, id="star-needs-its-segment"),
+        pytest.param("team", "team\n", False, id="no-newline-at-the-end"),
+        pytest.param("*", "", False, id="star-alone-is-not-empty-at-the-top"),
+        pytest.param("app-*", "app-", True, id="star-inside-is-also-none"),
+        pytest.param("app-*", "app", False, id="star-inside-keeps-its-literal"),
+        pytest.param("app-*-x", "app-1-x", True, id="star-between"),
+        pytest.param("app-*-x", "app-x", False, id="star-between-does-not-share-a-character"),
+        pytest.param("a*a", "a", False, id="ends-do-not-overlap"),
+        pytest.param("a*b*c", "a1b2c", True, id="several-stars"),
+        pytest.param("a*b*c", "a1c2c", False, id="several-stars-in-order"),
+        pytest.param("*ab*ab", "xab", False, id="pieces-do-not-overlap"),
+        pytest.param("web/**", "web", False, id="many-is-not-none"),
+        pytest.param("web/**", "web/a", True, id="many-is-one"),
+        pytest.param("web/**", "web/a/b/c", True, id="many-is-more"),
+        pytest.param("web/**", "webx/a", False, id="many-keeps-whole-segments"),
+        pytest.param("**", "a", True, id="everything"),
+        pytest.param("**/base", "base", False, id="leading-many-is-not-none"),
+        pytest.param("**/base", "a/b/base", True, id="leading-many"),
+        pytest.param("a/**/z", "a/z", False, id="inner-many-is-not-none"),
+        pytest.param("a/**/z", "a/b/z/z", True, id="inner-many-takes-a-look-alike"),
+        pytest.param("a/**/z", "a/b/z/y", False, id="inner-many-is-anchored"),
+        pytest.param("**/**", "a", False, id="two-many-are-two-at-least"),
+        pytest.param("**/**", "a/b", True, id="two-many"),
+        pytest.param("**/a/**/b", "x/a/a/y/b", True, id="many-with-going-back"),
+        pytest.param("**/a/b", "a/a/b", True, id="many-retries-its-tail"),
+        pytest.param("localhost:5000/web/*", "localhost:5000/web/a", True, id="host-and-port"),
+        pytest.param("localhost:5000/web/*", "web/a", False, id="host-and-port-is-no-decoration"),
+        pytest.param("*:5000/web", "localhost:5000/web", True, id="host-glob"),
+    ],
+)
+def test_pattern_covers(pattern: str, name: str, expected: bool) -> None:
+    """A pattern covers the whole name, `*` inside a segment, `**` one or more whole segments."""
+    assert covers(pattern, name) is expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "user", "groups", "expected"),
+    [
+        pytest.param("users/${user}/**", "users/ann/x", "ann", (), True, id="own"),
+        pytest.param("users/${user}/**", "users/bob/x", "ann", (), False, id="foreign"),
+        pytest.param("users/${user}/**", "users/ann", "ann", (), False, id="not-the-namespace-itself"),
+        pytest.param("users/${user}", "users/ann", None, (), False, id="anonymous-has-no-name"),
+        pytest.param("users/${user}", "users/ann", "Ann", (), False, id="case-is-not-folded"),
+        pytest.param("${user}/x", "host:5000/x", "host:5000", (), False, id="host-and-port-is-no-user"),
+        pytest.param("${user}", "", "", (), False, id="empty-user"),
+        pytest.param("teams/${group}", "teams/web", "ann", ("ops", "web"), True, id="any-of-the-groups"),
+        pytest.param("teams/${group}", "teams/web", "ann", ("ops",), False, id="foreign-group"),
+        pytest.param("${group}/x", "host:5000/x", "ann", ("host:5000",), False, id="host-and-port-is-no-group"),
+        pytest.param("${group}/${group}", "web/web", "ann", ("web", "ops"), True, id="same-group-twice"),
+        pytest.param("${group}/${group}", "web/ops", "ann", ("web", "ops"), False, id="not-two-groups"),
+        pytest.param("${group}/${user}/**", "web/ann/x", "ann", ("web",), True, id="both"),
+    ],
+)
+def test_variables_fill_one_segment(
+    pattern: str, name: str, user: str | None, groups: tuple[str, ...], expected: bool
+) -> None:
+    """`${user}` and `${group}` stand for one whole segment, literally."""
+    assert covers(pattern, name, user, *groups) is expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "complaint"),
+    [
+        pytest.param("", "empty segment", id="empty"),
+        pytest.param("/web", "empty segment", id="leading-slash"),
+        pytest.param("web/", "empty segment", id="trailing-slash"),
+        pytest.param("web//x", "empty segment", id="double-slash"),
+        pytest.param("Web/**", "lower case", id="upper-case"),
+        pytest.param("web/..", "a segment is made of", id="dots"),
+        pytest.param("web/.*", "no repository can have this name", id="regular-expression"),
+        pytest.param("web/app-*-", "no repository can have this name", id="glob-with-a-separator-at-the-end"),
+        pytest.param("web/?", "a segment is made of", id="question-mark"),
+        pytest.param("web/[ab]", "a segment is made of", id="brackets"),
+        pytest.param("web/{a,b}", "a segment is made of", id="braces"),
+        pytest.param("^web$", "only ${user} and ${group}", id="anchors"),
+        pytest.param("web/x\n", "a segment is made of", id="newline"),
+        pytest.param("web/a**", "stands alone", id="double-star-inside"),
+        pytest.param("web/***", "stands alone", id="triple-star"),
+        pytest.param("x-${user}", "only ${user} and ${group}", id="variable-inside-a-segment"),
+        pytest.param("${account}/x", "only ${user} and ${group}", id="unknown-variable"),
+        pytest.param("web-/x", "no repository can have this name", id="separator-at-the-end"),
+        pytest.param("a/host:5000", "a segment is made of", id="port-not-at-the-start"),
+        pytest.param("host:5000", "a segment is made of", id="host-alone"),
+        pytest.param("wéb", "a segment is made of", id="not-ascii"),
+        pytest.param("a" * 256, "longer than 255", id="too-long"),
+    ],
+)
+def test_pattern_is_refused(pattern: str, complaint: str) -> None:
+    """What no repository name could match is refused with what would be right."""
+    with pytest.raises(PatternError, match=re.escape(complaint)):
+        parse_pattern(pattern)
+
+
+def test_plain_name_has_no_wildcards() -> None:
+    """Registry resources are named, never matched."""
+    assert matches(parse_name("catalog"), ["catalog"], None, ())
+    with pytest.raises(PatternError, match="without wildcards"):
+        parse_name("*")
+
+
+def test_pattern_knows_its_literal_beginning() -> None:
+    """The index finds a pattern by its leading literal segments."""
+    pattern = parse_pattern("web/prod/*/x")
+    assert (pattern.prefix, pattern.depth, len(pattern.rest)) == ("web/prod", 2, 2)
+    assert not pattern.uses(SegmentKind.USER)
+    assert parse_pattern("a/${user}").uses(SegmentKind.USER)
+
+
+SEGMENTS = st.sampled_from(["a", "b", "ab", "aab", "ba", "ann"])
+PATTERN_SEGMENTS = st.sampled_from(["a", "b", "ab", "*", "a*", "*b", "*a*", "**"])
+
+
+@given(st.lists(PATTERN_SEGMENTS, min_size=1, max_size=6), st.lists(SEGMENTS, min_size=1, max_size=7))
+def test_patterns_mean_what_an_equal_regular_expression_means(pattern: list[str], name: list[str]) -> None:
+    """Against a translation into a regular expression, which the implementation does without."""
+    parts = ["[^/]+(?:/[^/]+)*" if part == "**" else "[^/]+" if part == "*" else part.replace("*", "[^/]*")
+             for part in pattern]  # fmt: skip
+    expected = re.fullmatch("/".join(parts), "/".join(name)) is not None
+    assert covers("/".join(pattern), "/".join(name)) is expected
+
+
+HOSTILE = st.sampled_from(["*", "**", ".*", "a/b", "{a,b}", "$", "\\", "${account}", "${user}", "..", "a\n", "", "A"])
+
+
+@given(
+    st.sampled_from(["${user}", "users/${user}", "${user}/**", "**/${user}/*"]),
+    st.one_of(HOSTILE, st.text(max_size=4), SEGMENTS),
+    st.lists(SEGMENTS, min_size=1, max_size=4),
+)
+def test_a_user_name_is_only_ever_itself(pattern: str, user: str, name: list[str]) -> None:
+    """Whatever a user is called, a match means that some segment is the user's name, letter by letter."""
+    if covers(pattern, "/".join(name), user):
+        assert user in name
+        assert is_path_component(user)
+
+
+def test_matching_has_no_bad_case() -> None:
+    """The longest pattern of `**` over the longest name takes milliseconds, not for ever."""
+    name = ["a"] * 127
+    pattern = parse_pattern("/".join(["**", "a"] * 40 + ["b"]))
+    glob = parse_pattern("a*" * 100 + "b")
+    start = time.perf_counter()
+    assert not matches(pattern, name, None, ())
+    assert not matches(glob, ["a" * 250], None, ())
+    assert time.perf_counter() - start < 0.25

@@ -1,0 +1,281 @@
+"""The engine against an independent evaluator of thirty lines, and the laws that every policy obeys."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.decide import decide
+from tokenserver.policy.explain import Answer, who_can
+from tokenserver.policy.index import build_index
+from tokenserver.policy.load import load_policies
+from tokenserver.policy.model import Context, Effect, Group, Groups, PolicySet, Principal, Rule
+from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.scopes import Access, Resource, Scope
+
+CONTEXT = Context("registry", None, datetime(2026, 6, 1, tzinfo=UTC))
+REPOSITORY_ACTIONS = {"pull", "push", "delete"}
+
+Policy = dict[str, Any]  # as a policy file says it: groups, and rules under allow and deny
+
+
+def oracle(policy: Policy, identity: Identity, name: str, asked: set[str]) -> set[str]:
+    """What is granted, by the words of the contract and without any of the engine."""
+
+    def one(pattern: str, text: str) -> bool:
+        if not pattern:
+            return not text
+        if pattern[0] == "*":
+            return one(pattern[1:], text) or bool(text and one(pattern, text[1:]))
+        return bool(text) and pattern[0] == text[0] and one(pattern[1:], text[1:])
+
+    def many(pattern: list[str], parts: list[str]) -> bool:
+        if not pattern or not parts:
+            return not pattern and not parts
+        if pattern[0] == "**":
+            return many(pattern[1:], parts[1:]) or many(pattern, parts[1:])
+        return one(pattern[0], parts[0]) and many(pattern[1:], parts[1:])
+
+    tree, user, anonymous = policy["groups"], identity.subject, identity.kind is Kind.ANONYMOUS
+    groups = set() if anonymous else {g for g in identity.groups if g not in tree}
+    for group, members in tree.items():
+        if not anonymous and (user in members["users"] or identity.groups & set(members["groups"])):
+            groups.add(group)
+    mine = {"everyone", "anonymous"} if anonymous else {"everyone", "authenticated", f"user:{user}"}
+    mine |= {f"group:{group}" for group in groups}
+
+    def applies(rule: Mapping[str, Any]) -> bool:
+        variants = [(u, g) for u in ([] if anonymous else [user]) + ["\0"] for g in [*groups, "\0"]]
+        return bool(mine & set(rule["to"])) and not mine & set(rule.get("except", [])) and any(
+            many(pattern.replace("${user}", u).replace("${group}", g).split("/"), name.split("/"))
+            for pattern in rule["repositories"] for u, g in variants
+        )  # fmt: skip
+
+    allowed = {action for rule in policy["allow"] if applies(rule) for action in rule["actions"]}
+    denied = {action for rule in policy["deny"] if applies(rule) for action in rule["actions"]}
+    literal = {"*"} if "*" in allowed and not denied else set()
+    allowed |= REPOSITORY_ACTIONS if "*" in allowed else set()
+    denied |= REPOSITORY_ACTIONS if "*" in denied else set()
+    return (asked | (REPOSITORY_ACTIONS if "*" in asked else set())) & ((allowed - denied - {"*"}) | literal)
+
+
+NAMES = ["a", "b", "ab"]
+USERS = ["ann", "bob", "a"]
+PRINCIPALS = ["everyone", "authenticated", "anonymous", *(f"user:{u}" for u in USERS), *(f"group:{g}" for g in NAMES)]
+ACTIONS = ["pull", "push", "delete", "*"]
+
+patterns = st.lists(
+    st.sampled_from(["a", "b", "ab", "ann", "*", "a*", "*b", "**", "${user}", "${group}"]), min_size=1, max_size=4
+).map("/".join)
+names = st.lists(st.sampled_from(["a", "b", "ab", "ann", "bob", "axb"]), min_size=1, max_size=4).map("/".join)
+some_actions = st.sets(st.sampled_from(ACTIONS), min_size=1)
+some_principals = st.lists(st.sampled_from(PRINCIPALS), min_size=1, max_size=2, unique=True)
+rules = st.fixed_dictionaries(
+    {
+        "to": some_principals,
+        "repositories": st.lists(patterns, min_size=1, max_size=2),
+        "actions": some_actions.map(sorted),
+    },
+    optional={"except": some_principals},
+)
+members = st.fixed_dictionaries(
+    {
+        "users": st.lists(st.sampled_from(USERS), min_size=1, max_size=2, unique=True),
+        "groups": st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True),
+    }
+)
+policies = st.fixed_dictionaries(
+    {
+        "groups": st.dictionaries(st.sampled_from(["a", "ab"]), members, max_size=2),
+        "allow": st.lists(rules, max_size=4),
+        "deny": st.lists(rules, max_size=3),
+    }
+)
+users = st.builds(
+    Identity,
+    st.sampled_from([*USERS, "eve"]),
+    st.just(Kind.PASSWORD),
+    groups=st.frozensets(st.sampled_from(NAMES)),
+)
+identities = st.one_of(st.just(ANONYMOUS), users)
+
+
+def compiled(policy: Policy) -> PolicySet:
+    """The policy as the engine wants it."""
+    made = tuple(
+        Rule.of(
+            f"{effect}-{number}",
+            effect,
+            principals_of(map(parse_principal, rule["to"])),
+            map(parse_pattern, rule["repositories"]),
+            rule["actions"],
+            excluded=principals_of(map(parse_principal, rule["except"])) if "except" in rule else None,
+        )
+        for effect in Effect
+        for number, rule in enumerate(policy[effect])
+    )
+    tree = Groups.of_all(
+        Group(name, frozenset(one["users"]), frozenset(one["groups"])) for name, one in policy["groups"].items()
+    )
+    return PolicySet("", (), made, tree, build_index(made))
+
+
+def ask(name: str, actions: set[str]) -> Scope:
+    return Scope(Resource("repository", name), frozenset(actions))
+
+
+def granted(policy: Policy, identity: Identity, name: str, actions: set[str]) -> set[str]:
+    return set(decide(compiled(policy), identity, ask(name, actions), CONTEXT).granted)
+
+
+@given(policies, identities, names, some_actions)
+def test_engine_and_oracle_agree(policy: Policy, identity: Identity, name: str, actions: set[str]) -> None:
+    """The index, the matcher and the decision say what the contract says."""
+    assert granted(policy, identity, name, actions) == oracle(policy, identity, name, actions)
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(policies.filter(lambda policy: policy["allow"]), identities, names, some_actions)
+def test_files_and_oracle_agree(policy: Policy, identity: Identity, name: str, actions: set[str]) -> None:
+    """The same through files, one for allows and groups, one for denies."""
+    for effect in Effect:
+        policy[effect] = [{"id": f"{effect}-{number}", **rule} for number, rule in enumerate(policy[effect])]
+    first: dict[str, Any] = {"version": 1, "allow": policy["allow"]}
+    if policy["groups"]:
+        first["groups"] = policy["groups"]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "a.yaml").write_text(json.dumps(first))
+        if policy["deny"]:
+            (Path(folder) / "b.yml").write_text(json.dumps({"version": 1, "deny": policy["deny"]}))
+        loaded = load_policies(Path(folder), now=CONTEXT.now)
+    found = decide(loaded, identity, ask(name, actions), CONTEXT).granted
+    assert found == oracle(policy, identity, name, actions)
+
+
+@given(policies, rules, identities, names, some_actions)
+def test_another_deny_never_adds(policy: Policy, rule: Any, identity: Identity, name: str, actions: set[str]) -> None:
+    """A deny takes away or changes nothing."""
+    more = {**policy, "deny": [*policy["deny"], rule]}
+    assert granted(more, identity, name, actions) <= granted(policy, identity, name, actions)
+
+
+@given(policies, rules, identities, names, some_actions)
+def test_another_allow_never_removes(
+    policy: Policy, rule: Any, identity: Identity, name: str, actions: set[str]
+) -> None:
+    """An allow adds or changes nothing."""
+    more = {**policy, "allow": [*policy["allow"], rule]}
+    assert granted(more, identity, name, actions) >= granted(policy, identity, name, actions)
+
+
+def names_only_everyone(policy: Policy) -> bool:
+    """No rule names `anonymous`, and none takes anything from whoever logs in."""
+    rules = [*policy["allow"], *policy["deny"]]
+    named = any("anonymous" in rule["to"] + rule.get("except", []) for rule in rules)
+    taken = any(set(rule["to"]) != {"everyone"} or "except" in rule for rule in policy["deny"])
+    return not named and not taken and not any("except" in rule for rule in policy["allow"])
+
+
+fair_denies = st.builds(lambda rule: {**rule, "to": ["everyone"]}, rules)
+
+
+@given(policies, st.lists(fair_denies, max_size=2), users, names, some_actions)
+def test_logging_in_never_costs(
+    policy: Policy, denies: list[Any], identity: Identity, name: str, actions: set[str]
+) -> None:
+    """What an anonymous client may do, everybody may who logs in, where no rule says otherwise."""
+
+    def plain(rule: Mapping[str, Any], but: str = "") -> dict[str, Any]:
+        kept = [principal for principal in rule["to"] if principal != "anonymous"]
+        patterns = [pattern.replace("${user}", "*").replace("${group}", "*") for pattern in rule["repositories"]]
+        fair = {"to": kept or ["authenticated"], "repositories": rule["repositories"], "actions": rule["actions"]}
+        return {**fair, "repositories": patterns} if but else fair
+
+    fair = {
+        **policy,
+        "allow": [plain(rule) for rule in policy["allow"]],
+        "deny": [plain(rule, "deny") for rule in denies],
+    }
+    assert names_only_everyone(fair)
+    assert granted(fair, ANONYMOUS, name, actions) <= granted(fair, identity, name, actions)
+
+
+@given(policies, st.randoms(use_true_random=False), identities, names, some_actions)
+def test_order_never_matters(policy: Policy, random: Any, identity: Identity, name: str, actions: set[str]) -> None:
+    """Rules in any order give the same decision, reasons and all."""
+    made = compiled(policy)
+    shuffled = list(made.rules)
+    random.shuffle(shuffled)
+    other = PolicySet("", (), tuple(shuffled), made.groups, build_index(shuffled))
+    asked = ask(name, actions)
+    assert decide(other, identity, asked, CONTEXT) == decide(made, identity, asked, CONTEXT)
+
+
+@given(policies, identities, names, some_actions)
+def test_granted_is_asked_and_allowed(policy: Policy, identity: Identity, name: str, actions: set[str]) -> None:
+    """Nothing is granted that was not asked, and `*` only where a rule literally says it."""
+    found = granted(policy, identity, name, actions)
+    assert found <= actions | (REPOSITORY_ACTIONS if "*" in actions else set())
+    assert "*" not in found or any("*" in rule["actions"] for rule in policy["allow"])
+
+
+@given(policies, users, names, some_actions, st.tuples(names, some_actions))
+def test_nothing_lifts_a_ceiling(
+    policy: Policy, identity: Identity, name: str, actions: set[str], bound: tuple[str, set[str]]
+) -> None:
+    """With a ceiling, what is granted is in it, and is what would be granted without it."""
+    other, most = bound
+    bounded = Identity(
+        identity.subject,
+        identity.kind,
+        groups=identity.groups,
+        ceiling=(Access(Resource("repository", other), frozenset(most)),),
+    )
+    within = most if other == name else set()
+    assert granted(policy, bounded, name, actions) == granted(policy, identity, name, actions) & within
+
+
+@given(policies, identities, names, some_actions)
+def test_every_verdict_has_its_reasons(policy: Policy, identity: Identity, name: str, actions: set[str]) -> None:
+    """A granted action cites allows alone, a refused one denies alone."""
+    decision = decide(compiled(policy), identity, ask(name, actions), CONTEXT)
+    cited = {(reason.action, reason.effect) for reason in decision.reasons}
+    assert decision.granted == {action for action, effect in cited if effect is Effect.ALLOW}
+    assert all(action not in decision.granted for action, effect in cited if effect is Effect.DENY)
+
+
+def everybody(name: str) -> Iterator[Identity]:
+    """Every client that could matter to the rules about `name`, whose segments `${user}` and `${group}` may take."""
+    yield ANONYMOUS
+    groups = sorted({*NAMES, *name.split("/")})
+    for user in sorted({*USERS, "eve", *name.split("/")}):
+        for bits in range(2 ** len(groups)):
+            brought = frozenset(group for place, group in enumerate(groups) if bits >> place & 1)
+            yield Identity(user, Kind.PASSWORD, groups=brought)
+
+
+def is_in(policies: PolicySet, identity: Identity, answer: Answer) -> bool:
+    held = {Principal("group", group) for group in policies.groups.holding(identity)}
+    held |= {Principal("anonymous")} if identity.is_anonymous else {Principal("authenticated")}
+    held.add(Principal("user", identity.subject))
+    return answer <= held
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(policies, names, st.sampled_from(["pull", "push", "delete"]))
+def test_who_can_forgets_nobody_and_invents_nobody(policy: Policy, name: str, action: str) -> None:
+    """Whoever can is covered by an answer, and for every answer there is somebody who can."""
+    made = compiled(policy)
+    answers = who_can(made, action, Resource("repository", name), CONTEXT)
+    able = [one for one in everybody(name) if decide(made, one, ask(name, {action}), CONTEXT).granted]
+    assert [one for one in able if not any(is_in(made, one, answer) for answer in answers)] == []
+    assert [answer for answer in answers if not any(is_in(made, one, answer) for one in able)] == []

@@ -1,0 +1,151 @@
+"""What is shipped as an example loads, and says what it is meant to say."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tokenserver.errors import LoadError
+from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.decide import decide
+from tokenserver.policy.load import load_policies
+from tokenserver.policy.model import Context, PolicySet
+from tokenserver.policy.terms import parse_request
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs" / "policies.md"
+EXAMPLES = re.findall(
+    r"^```yaml(?: ([a-z.-]+))?\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
+
+CONTRACT = """\
+version: 1
+registries: [registry.example.com]       # optional: the services this file speaks for; absent = all
+
+groups:                                  # names for sets of people; local users and directory groups together
+  web: {users: [ann, bob], groups: [web-devs]}
+roles: {promoter: [pull, push, delete]}  # besides the built-in reader, writer (pull, push), maintainer (+ delete)
+
+allow:
+  - {id: web-developers, to: ["group:web"], repositories: ["web/**"], role: writer}
+  - {id: own-namespace,  to: [authenticated], repositories: ["users/${user}/**"], role: maintainer}
+  - {id: team-namespace, to: [authenticated], repositories: ["teams/${group}/**"], role: writer}
+  - {id: public,         to: [everyone], repositories: ["public/**"], actions: [pull]}
+  - {id: catalog,        to: ["group:ops"], registry: [catalog], actions: ["*"]}
+deny:
+  - id: prod-freeze
+    to: [everyone]
+    except: ["user:release-bot"]
+    repositories: ["web/prod/**"]
+    actions: [push, delete]
+    when: {until: 2027-01-31}
+    message: production images come from the release pipeline
+tests:
+  - {as: {user: ann, groups: [web-devs]}, can: [push web/site], cannot: [push web/prod/site, delete web/site]}
+  - {who_can: push web/prod/site, exactly: ["user:release-bot"]}
+"""
+
+
+def load(folder: Path, now: datetime = datetime(2026, 6, 1, tzinfo=UTC)) -> PolicySet:
+    return load_policies(folder, now=now)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty policy folder."""
+    path = tmp_path / "policies"
+    path.mkdir(mode=0o755)
+    return path
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o644)
+
+
+def test_contract_example(folder: Path) -> None:
+    """The example of the policy contract holds, its tests included."""
+    write(folder / "company.yaml", CONTRACT)
+    assert load(folder).rule_count == 6
+
+
+@pytest.fixture
+def samples(folder: Path) -> Path:
+    """A copy of the sample tree, with the permissions that a checkout may not have."""
+    for path in (ROOT / "policies").glob("*.yaml"):
+        shutil.copy(path, folder / path.name)
+        (folder / path.name).chmod(0o644)
+    return folder
+
+
+@pytest.mark.parametrize("year", [2024, 2026, 2046])
+def test_sample_tree_loads_at_any_time(samples: Path, year: int) -> None:
+    """Its tests hold today and in twenty years; nobody's start fails on a date."""
+    assert load(samples, datetime(year, 12, 31, tzinfo=UTC)).files == (
+        "company.yaml",
+        "public.yaml",
+        "team-data.yaml",
+        "team-mobile.yaml",
+        "team-web.yaml",
+    )
+
+
+@pytest.mark.parametrize(
+    ("identity", "request_", "expected"),
+    [
+        pytest.param(ANONYMOUS, "pull public/cli", {"pull"}, id="public"),
+        pytest.param(ANONYMOUS, "* registry:catalog", set(), id="catalog-is-closed"),
+        pytest.param(ANONYMOUS, "* web/shop", set(), id="anonymous-nothing-else"),
+        pytest.param(Identity("ann", Kind.PASSWORD), "* users/ann/x", {"pull", "push", "delete"}, id="own-namespace"),
+        pytest.param(Identity("admin", Kind.PASSWORD), "* registry:catalog", {"*"}, id="catalog-for-ops"),
+        pytest.param(
+            Identity("ann", Kind.PASSWORD, groups=frozenset({"external-staff"})),
+            "pull,push web/prod/shop",
+            {"pull"},
+            id="contractor",
+        ),
+        pytest.param(
+            Identity("release-bot", Kind.PASSWORD, groups=frozenset({"external-staff"})),
+            "push web/prod/shop",
+            set(),
+            id="a-team-cannot-lift-the-companys-deny",
+        ),
+    ],
+)
+def test_sample_tree_says(samples: Path, identity: Identity, request_: str, expected: set[str]) -> None:
+    """What its comments promise."""
+    context = Context("registry.example.com", None, datetime(2026, 6, 1, tzinfo=UTC))
+    assert decide(load(samples), identity, parse_request(request_), context).granted == expected
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "policies").glob("*.yaml")))
+def test_no_sample_file_can_be_cut_between_lines(samples: Path, name: str) -> None:
+    """Every file of the sample tree has the end mark, so that a file cut short is refused."""
+    lines = (samples / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    for count in range(len(lines)):
+        write(samples / name, "".join(lines[:count]))
+        with pytest.raises(LoadError):
+            load(samples)
+
+
+def test_page_has_examples() -> None:
+    """The next test is about something."""
+    assert len(EXAMPLES) >= 8
+
+
+@pytest.mark.parametrize(("name", "text"), EXAMPLES, ids=range(len(EXAMPLES)))
+def test_every_example_of_the_page_loads(folder: Path, name: str, text: str) -> None:
+    """An example of docs/policies.md can be copied as it is: into a file of its own, or into one with a head."""
+    head = "" if text.startswith("version:") else "version: 1\n"
+    write(folder / "example.yaml", head + text)
+    has_rules = re.search("^(allow|deny):", text, re.MULTILINE) is not None
+    if not has_rules:  # groups or tests alone: beside a file that has a rule
+        write(
+            folder / "other.yaml",
+            'version: 1\nallow:\n  - {id: other, to: ["group:web"], repositories: ["web/**"], role: writer}\n',
+        )
+    assert load(folder).rule_count >= 1, name

@@ -1,0 +1,76 @@
+"""The decision: what an identity may do of what a scope asks, and which rules say so."""
+
+from __future__ import annotations
+
+from tokenserver.identity import Identity
+from tokenserver.policy.index import matching_rules
+from tokenserver.policy.model import Context, Decision, Effect, PolicySet, Reason, Rule
+from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, Resource, Scope, is_repository_name
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Context) -> Decision:
+    """What of `scope` is granted: an allow rule grants it, no deny rule forbids it, the ceiling has room for it.
+
+    `*` asked on a repository asks for pull, push and delete, each decided on its own. The literal `*` is granted
+    only where an allow rule literally says it and no deny rule at all applies to the identity on that resource,
+    since a registry may read it as everything.
+    """
+    resource = scope.resource
+    if not is_repository_name(resource.name):
+        return Decision(scope, _NOTHING)  # the parser lets none through; a grant is not the place to trust that
+    allows: list[Rule] = []
+    denies: list[Rule] = []
+    groups = policies.groups.holding(identity)
+    for rule in matching_rules(policies.index, resource, identity, groups):
+        if _applies(rule, identity, groups, context):
+            (denies if rule.effect is Effect.DENY else allows).append(rule)
+    if not allows and not denies:
+        return Decision(scope, _NOTHING)
+
+    is_repository = resource.type == "repository"
+    asked = scope.actions
+    if is_repository and "*" in asked:
+        asked = asked.union(REPOSITORY_ACTIONS)
+    within = asked if identity.ceiling is None else _ceiling(identity, resource)
+    granted: list[str] = []
+    reasons: list[Reason] = []
+    for action in ACTIONS:
+        if action not in asked:
+            continue
+        granting = [rule for rule in allows if action in rule.actions]
+        forbidding = [rule for rule in denies if action == "*" or action in rule.actions]
+        if not forbidding and granting and action in within:
+            granted.append(action)
+            reasons += _cited(granting, action)
+        elif forbidding and (granting or action != "*" or not is_repository):
+            # A repository's `*` that no rule grants is no refusal: the actions it stands for have their own reasons.
+            reasons += _cited(forbidding, action)
+    return Decision(scope, frozenset(granted), tuple(reasons))
+
+
+def _applies(rule: Rule, identity: Identity, groups: frozenset[str], context: Context) -> bool:
+    if rule.services is not None and context.service not in rule.services:
+        return False
+    if not rule.to.include(identity, groups):
+        return False
+    if rule.excluded is not None and rule.excluded.include(identity, groups):
+        return False
+    if rule.condition is None:
+        return True
+    holds = rule.condition.holds(identity.kind, context)
+    # What cannot be decided fails closed: an allow does not apply, a deny does.
+    return rule.effect is Effect.DENY if holds is None else holds
+
+
+def _ceiling(identity: Identity, resource: Resource) -> frozenset[str]:
+    entries = identity.ceiling or ()
+    return _NOTHING.union(*(access.actions for access in entries if access.resource == resource))
+
+
+def _cited(rules: list[Rule], action: str) -> list[Reason]:
+    reasons = [rule.reasons[action] for rule in rules]
+    if len(reasons) > 1:
+        reasons.sort(key=lambda reason: reason.rule)  # no order of files may show
+    return reasons

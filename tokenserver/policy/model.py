@@ -1,0 +1,268 @@
+"""The types of the policy language: rules, groups, the policy set, and the decision that comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.patterns import Pattern
+from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, Access, Scope
+
+
+class Effect(StrEnum):
+    """What a rule does with the actions it names. A deny always wins."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a decision depends on besides identity and scope.
+
+    `service` is the registry that will read the token, `client` the address that asks (None: not known), `now`
+    an aware time in UTC.
+    """
+
+    service: str
+    client: IPv4Address | IPv6Address | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A rule that decided about one action: an allow that grants it, or a deny that forbids it."""
+
+    action: str
+    effect: Effect
+    rule: str
+    file: str
+    line: int
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer for one scope. `reasons` holds the deciding rules alone, by action and then by rule id."""
+
+    scope: Scope
+    granted: frozenset[str]
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def access(self) -> Access | None:
+        """What goes into the token, or None where nothing is granted."""
+        return Access(self.scope.resource, self.granted) if self.granted else None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Principal:
+    """One principal as it is written: `sort` is one of `everyone authenticated anonymous user group`."""
+
+    sort: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sort}:{self.name}" if self.name else self.sort
+
+
+@dataclass(frozen=True, slots=True)
+class Principals:
+    """A set of people as a rule names it. Nobody is in an empty one."""
+
+    everyone: bool = False
+    authenticated: bool = False
+    anonymous: bool = False
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+    def include(self, identity: Identity, groups: frozenset[str]) -> bool:
+        """Whether the identity, being in `groups`, is one of them. An anonymous one is no user of any name."""
+        if self.everyone:
+            return True
+        if identity.kind is Kind.ANONYMOUS:
+            return self.anonymous
+        return self.authenticated or identity.subject in self.users or not self.groups.isdisjoint(groups)
+
+    @property
+    def are_named(self) -> bool:
+        """Whether a user name or a group alone leads into this set."""
+        return not (self.everyone or self.authenticated or self.anonymous)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A rule's `when`. What is left empty is not asked."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    kinds: frozenset[Kind] = frozenset()
+
+    def holds(self, kind: Kind, context: Context) -> bool | None:
+        """Whether every part holds; None where that cannot be known, because the client's address is not."""
+        if self.since is not None and context.now < self.since:
+            return False
+        if self.until is not None and context.now >= self.until:
+            return False
+        if self.kinds and kind not in self.kinds:
+            return False
+        if not self.networks:
+            return True
+        client = context.client
+        if client is None:
+            return None
+        if isinstance(client, IPv6Address) and client.ipv4_mapped is not None:
+            client = client.ipv4_mapped  # a dual-stack socket shows IPv4 clients like this
+        return any(client in network for network in self.networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One allow or deny, compiled. Made by `Rule.of`.
+
+    `actions` is what the rule covers after `*` has been spelled out; `reasons` holds what a decision cites, made
+    once here so that deciding makes none.
+    """
+
+    id: str
+    file: str
+    line: int
+    effect: Effect
+    resource_type: str
+    patterns: tuple[Pattern, ...]
+    actions: frozenset[str]
+    to: Principals
+    excluded: Principals | None = None
+    condition: Condition | None = None
+    services: frozenset[str] | None = None
+    reasons: Mapping[str, Reason] = field(default_factory=dict, repr=False, hash=False)
+
+    @classmethod
+    def of(
+        cls,
+        id: str,  # noqa: A002 - the word of the policy language
+        effect: Effect,
+        to: Principals,
+        patterns: Iterable[Pattern],
+        actions: Iterable[str],
+        *,
+        resource_type: str = "repository",
+        excluded: Principals | None = None,
+        condition: Condition | None = None,
+        services: frozenset[str] | None = None,
+        message: str | None = None,
+        file: str = "",
+        line: int = 0,
+    ) -> Rule:
+        """A rule from what a file says.
+
+        A deny of `*` covers every action. An allow of `*` covers every action on a repository, and nothing but
+        the literal `*` on a registry resource.
+        """
+        covered = frozenset(actions)
+        if "*" in covered and (effect is Effect.DENY or resource_type == "repository"):
+            covered = frozenset(ACTIONS)
+        # Any deny forbids the literal `*`, which a registry may read as "everything", so it is cited for it too.
+        cited = {*covered, "*"} if effect is Effect.DENY else covered
+        reasons = {action: Reason(action, effect, id, file, line, message) for action in cited}
+        matched = tuple(patterns)
+        return cls(id, file, line, effect, resource_type, matched, covered, to, excluded, condition, services, reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of the tree: users by name, and the directory groups whose members belong to it."""
+
+    name: str
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """All groups of the tree, and the ways into them. Made by `Groups.of_all`."""
+
+    by_name: Mapping[str, Group]
+    by_user: Mapping[str, frozenset[str]]
+    by_brought: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of_all(cls, groups: Iterable[Group]) -> Groups:
+        """The table of `groups`, whose names differ."""
+        by_name = {group.name: group for group in groups}
+        by_user: dict[str, set[str]] = {}
+        by_brought: dict[str, set[str]] = {}
+        for group in by_name.values():
+            for user in group.users:
+                by_user.setdefault(user, set()).add(group.name)
+            for brought in group.groups:
+                by_brought.setdefault(brought, set()).add(group.name)
+        return cls(
+            by_name,
+            {user: frozenset(names) for user, names in by_user.items()},
+            {brought: frozenset(names) for brought, names in by_brought.items()},
+        )
+
+    def holding(self, identity: Identity) -> frozenset[str]:
+        """Every group that the identity is in: those of the tree, and those it brought.
+
+        A group of the tree hides a brought one of the same name: bringing that name leads nowhere by itself.
+        """
+        if identity.is_anonymous:
+            return frozenset()
+        if not self.by_name:
+            return identity.groups
+        found = set(self.by_user.get(identity.subject, ()))
+        for brought in identity.groups:
+            if brought not in self.by_name:
+                found.add(brought)
+            found.update(self.by_brought.get(brought, ()))
+        return frozenset(found)
+
+
+Entry = tuple[Rule, Pattern]
+"""A rule under one of its patterns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The entries whose patterns begin with the same literal segments, apart by who could be meant.
+
+    `broad` is for everybody to look at; the others are only found by whoever has the user name or the group.
+    """
+
+    broad: tuple[Entry, ...]
+    by_user: Mapping[str, tuple[Entry, ...]]
+    by_group: Mapping[str, tuple[Entry, ...]]
+
+
+Index = Mapping[str, Mapping[str, Bucket]]
+"""By resource type, then by the literal beginning of the pattern (whole segments; empty where there is none)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySet:
+    """All policy files as one frozen value. `digest` tells two apart: SHA-256 over file names and contents."""
+
+    digest: str
+    files: tuple[str, ...]
+    rules: tuple[Rule, ...] = field(repr=False)
+    groups: Groups = field(repr=False)
+    index: Index = field(repr=False)
+
+    @property
+    def rule_count(self) -> int:
+        """How many rules there are, allow and deny together."""
+        return len(self.rules)
+
+
+BUILT_IN_ROLES: Mapping[str, frozenset[str]] = {
+    "reader": frozenset({"pull"}),
+    "writer": frozenset({"pull", "push"}),
+    "maintainer": frozenset(REPOSITORY_ACTIONS),
+}

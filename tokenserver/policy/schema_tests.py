@@ -1,0 +1,115 @@
+"""The shape of one entry under `tests:` in a policy file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tokenserver.documents import Path
+from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.check import AsTest, Expectation, Setting, Test, WhoTest
+from tokenserver.policy.explain import SOMEBODY, Answer
+from tokenserver.policy.reader import Reader, kind_of, one_of
+from tokenserver.policy.terms import (
+    parse_address,
+    parse_moment,
+    parse_name,
+    parse_principal,
+    parse_request,
+)
+
+_SETTING_KEYS = ("service", "at", "from", "kind")
+_AS_KEYS = ("as", "can", "cannot", *_SETTING_KEYS)
+_RELATIONS = ("exactly", "includes", "excludes")
+_WHO_KEYS = ("who_can", *_RELATIONS, *_SETTING_KEYS)
+_CREDENTIALS = [kind.value for kind in Kind if kind is not Kind.ANONYMOUS]
+_BOTH_AT_ONCE = re.compile(r" & (?=user:|group:)")
+
+
+def read_test(reader: Reader, value: Any, place: Path) -> Test | None:
+    """Read one test, or None after a fault."""
+    faults = len(reader.faults)
+    if isinstance(value, dict) and "what_can" in value:
+        reader.fault((*place, "what_can"), "is not available yet; use as: with can: and cannot:")
+        return None
+    if isinstance(value, dict) and "who_can" in value:
+        content = reader.mapping(value, place, _WHO_KEYS)
+        test: Test | None = _read_who_test(reader, content, place)
+    elif isinstance(value, dict) and "as" in value:
+        content = reader.mapping(value, place, _AS_KEYS)
+        test = _read_as_test(reader, content, place)
+    else:
+        content = reader.mapping(value, place, {*_AS_KEYS, *_WHO_KEYS})
+        if content:
+            reader.fault(place, "needs as: (with can:, cannot:) or who_can: (with exactly:, includes: or excludes:)")
+        return None
+    return test if len(reader.faults) == faults else None
+
+
+def _read_as_test(reader: Reader, content: dict[str, Any], place: Path) -> AsTest | None:
+    setting, kind = _read_setting(reader, content, place)
+    identity = _read_identity(reader, content["as"], (*place, "as"), kind)
+    expectations = []
+    for key, granted in (("can", True), ("cannot", False)):
+        if key in content:
+            for at, item in reader.items(content[key], (*place, key)):
+                scope = reader.term(item, at, parse_request)
+                if scope is not None:
+                    expectations.append(Expectation(at, scope, granted))
+    if "can" not in content and "cannot" not in content:
+        reader.fault(place, "expects nothing; add can: or cannot:")
+    return None if identity is None else AsTest(identity, tuple(expectations), setting)
+
+
+def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -> Identity | None:
+    if value == "anonymous":
+        if kind is not None:
+            reader.fault(place, f"an anonymous client has no credential of kind {kind}")
+        return ANONYMOUS
+    if value == "authenticated":
+        return Identity(SOMEBODY, kind or Kind.PASSWORD)
+    if not isinstance(value, dict):
+        said = f"{value!r}" if isinstance(value, str) else kind_of(value)
+        reader.fault(place, f"must be {{user: NAME, groups: […]}}, anonymous or authenticated, not {said}")
+        return None
+    content = reader.mapping(value, place, ("user", "groups"))
+    user = reader.term(content["user"], (*place, "user"), parse_name) if "user" in content else SOMEBODY
+    groups = reader.terms(content["groups"], (*place, "groups"), parse_name) if "groups" in content else []
+    return None if user is None else Identity(user, kind or Kind.PASSWORD, groups=frozenset(groups))
+
+
+def _read_who_test(reader: Reader, content: dict[str, Any], place: Path) -> WhoTest | None:
+    setting, kind = _read_setting(reader, content, place)
+    at: Path = (*place, "who_can")
+    scope = reader.term(content["who_can"], at, parse_request)
+    if scope is not None and len(scope.actions) != 1:
+        reader.fault(at, "must ask for one action")
+    if scope is not None and scope.resource.type == "repository" and "*" in scope.actions:
+        reader.fault(at, "must name the action: pull, push or delete")
+    relations = [key for key in _RELATIONS if key in content]
+    if len(relations) != 1:
+        reader.fault(place, f"needs exactly one of {', '.join(_RELATIONS)}")
+        return None
+    relation = relations[0]
+    # `exactly: []` is a real expectation: nobody can.
+    answers = reader.terms(content[relation], (*place, relation), _parse_answer, may_be_empty=relation == "exactly")
+    if scope is None:
+        return None
+    return WhoTest(place, scope, relation, frozenset(answers), kind or Kind.PASSWORD, setting)
+
+
+def _parse_answer(text: str) -> Answer:
+    return frozenset(parse_principal(part) for part in _BOTH_AT_ONCE.split(text))
+
+
+def _read_setting(reader: Reader, content: dict[str, Any], place: Path) -> tuple[Setting, Kind | None]:
+    service = at = client = kind = None
+    if "service" in content:
+        service = reader.text(content["service"], (*place, "service"))
+    if "at" in content:
+        at = reader.term(content["at"], (*place, "at"), parse_moment)
+    if "from" in content:
+        client = reader.term(content["from"], (*place, "from"), parse_address)
+    if "kind" in content:
+        kind = reader.term(content["kind"], (*place, "kind"), one_of(_CREDENTIALS, "kind of credential"))
+    return Setting(service, at, client), None if kind is None else Kind(kind)

@@ -1,0 +1,176 @@
+"""The small words of the policy language: principals, networks, moments, what a test asks. Text becomes types."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
+
+from tokenserver.documents import nearest
+from tokenserver.errors import TokenserverError
+from tokenserver.policy.model import Principal, Principals
+from tokenserver.scopes import ACTIONS, Resource, Scope, in_order, is_repository_name
+
+MAX_NAME = 255
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
+_RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
+_SETS = ("everyone", "authenticated", "anonymous")
+_LATER = ("robot", "workload")
+
+
+class TermError(TokenserverError):
+    """A word that does not belong to the language; the text says what would be right."""
+
+
+def parse_rule_id(text: str) -> str:
+    """A rule's id as it is.
+
+    Raises:
+        TermError: not 1 to 100 letters, digits, dots, dashes and underscores.
+    """
+    if _RULE_ID.fullmatch(text) is None:
+        raise TermError(f"{text!r}: an id is made of letters, digits and . _ - and begins with a letter or digit")
+    return text
+
+
+def parse_name(text: str) -> str:
+    """The name of a user, a group or a role as it is.
+
+    Raises:
+        TermError: a name that no backend can bring, so that a rule naming it would silently match nobody.
+    """
+    if not text or text != text.strip() or not text.isprintable() or len(text) > MAX_NAME:
+        raise TermError(f"{text!r}: a name is 1 to {MAX_NAME} printable characters without spaces at the ends")
+    if "*" in text or "${" in text:
+        raise TermError(f"{text!r}: names are literal, without wildcards or variables; make a group instead")
+    if not unicodedata.is_normalized("NFC", text):
+        raise TermError(f"{text!r}: is not in Unicode normal form C, in which names are compared")
+    return text
+
+
+def parse_principal(text: str) -> Principal:
+    """One principal.
+
+    Raises:
+        TermError: neither one of the three sets of people nor `user:NAME` or `group:NAME`.
+    """
+    if text in _SETS:
+        return Principal(text)
+    sort, colon, name = text.partition(":")
+    if colon and sort in ("user", "group"):
+        return Principal(sort, parse_name(name))
+    if colon and sort in _LATER:
+        raise TermError(f"{text!r}: {sort}: principals are not available yet")
+    forms = "everyone, authenticated, anonymous, user:NAME or group:NAME"
+    hint = nearest(sort, (*_SETS, "user:", "group:")) if not colon else ""
+    if not hint.startswith("did you mean"):
+        hint = f"did you mean 'user:{name or text}' or 'group:{name or text}'?"
+    raise TermError(f"{text!r}: must be {forms}; {hint}")
+
+
+def principals_of(principals: Iterable[Principal]) -> Principals:
+    """Principals as one set of people."""
+    listed = list(principals)
+    sorts = {principal.sort for principal in listed}
+    return Principals(
+        "everyone" in sorts,
+        "authenticated" in sorts,
+        "anonymous" in sorts,
+        frozenset(principal.name for principal in listed if principal.sort == "user"),
+        frozenset(principal.name for principal in listed if principal.sort == "group"),
+    )
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address:
+    """One IP address.
+
+    Raises:
+        TermError: something else, such as a network.
+    """
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise TermError(f"{text!r}: must be one IP address such as 10.1.2.3 or 2001:db8::1") from None
+
+
+def parse_network(text: str) -> IPv4Network | IPv6Network:
+    """A network in CIDR form, or one address.
+
+    Raises:
+        TermError: no network, one with host bits (with the network that is probably meant), or IPv4 written as
+            IPv6, which would never match since clients are compared as IPv4.
+    """
+    try:
+        interface = ip_interface(text)
+    except ValueError:
+        raise TermError(f"{text!r}: must be a network such as 10.0.0.0/8 or 2001:db8::/32") from None
+    network = interface.network
+    if "/" in text and interface.ip != network.network_address:
+        raise TermError(f"{text!r}: has bits set behind the prefix; the network is {network}")
+    if isinstance(network, IPv6Network) and network.subnet_of(_IPV4_MAPPED):
+        mapped = IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
+        raise TermError(f"{text!r}: is IPv4 written as IPv6; write {mapped}")
+    return network
+
+
+def parse_moment(text: str) -> datetime:
+    """A moment in UTC: a date (its 00:00 UTC), or an RFC 3339 time with its zone.
+
+    Raises:
+        TermError: neither, a day that does not exist, or a time without a zone.
+    """
+    try:
+        if _DATE.fullmatch(text):
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        if _MOMENT.fullmatch(text):
+            moment = datetime.fromisoformat(text.upper())
+            if moment.tzinfo is None:
+                raise TermError(f"{text!r}: has no time zone; write {text}Z if it is UTC")
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise TermError(f"{text!r}: is no date: {error}") from None
+    raise TermError(f"{text!r}: must be a date (2027-01-31) or a time with its zone (2027-01-31T18:00:00Z)")
+
+
+def parse_request(text: str) -> Scope:
+    """What a test asks: `ACTION[,ACTION] REPOSITORY`, or `ACTION registry:NAME`.
+
+    Raises:
+        TermError: an unknown action, no legal name, or another form.
+    """
+    actions_text, space, name = text.partition(" ")
+    if not space:
+        hint = "; an item with a comma needs quotes" if text in ACTIONS else ""
+        raise TermError(f"{text!r}: must be an action and a repository, such as 'push web/site'{hint}")
+    actions = actions_text.split(",")
+    for action in actions:
+        if action not in ACTIONS:
+            raise TermError(f"{text!r}: unknown action {action!r}; {nearest(action, ACTIONS)}")
+    # `registry:5000/web` is a repository below a host with a port.
+    kind, colon, rest = name.partition(":")
+    if colon and kind == "registry" and not is_repository_name(name):
+        resource = Resource("registry", rest)
+    else:
+        resource = Resource("repository", name)
+    if not is_repository_name(resource.name):
+        raise TermError(f"{text!r}: {resource.name!r} is no legal name (a name, not a pattern)")
+    return Scope(resource, frozenset(actions))
+
+
+def spell_request(action: str, scope: Scope) -> str:
+    """One action of a scope as a test writes it."""
+    name = scope.resource.name if scope.resource.type == "repository" else str(scope.resource)
+    return f"{action} {name}"
+
+
+def actions_of(scope: Scope) -> list[str]:
+    """The actions that an item of a test means: `*` on a repository is each of pull, push and delete."""
+    if scope.resource.type == "repository" and "*" in scope.actions:
+        return [action for action in ACTIONS if action != "*"]
+    return in_order(scope.actions)
