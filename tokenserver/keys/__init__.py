@@ -1,0 +1,1 @@
+"""Signing keys, the token CA that vouches for them, and what the world may know of both."""

@@ -1,0 +1,77 @@
+"""The key ring: which key signs now, which ones verifiers must know, and nothing that prints a key.
+
+Pure types; `checks` sees to it that what is in them is fit, `store` reads and writes them.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NoReturn
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+
+
+class Algorithm(StrEnum):
+    """How a key signs, as the `alg` of RFC 7518, section 3.1 and RFC 8037, section 3.1; its key type follows."""
+
+    ES256 = "ES256"
+    RS256 = "RS256"
+    EdDSA = "EdDSA"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SigningKey:
+    """A private key with its certificate. Whatever prints it shows no key material.
+
+    `id` names the key's files. `chain` is the certificate in DER, then those between it and the token CA (none
+    today). `public_key` is the certificate's, so that a check against it is a check against what registries
+    trust. `thumbprint` is the one of RFC 7638, `libtrust_id` the fingerprint that Distribution 2 computes.
+    """
+
+    id: str
+    algorithm: Algorithm
+    private_key: PrivateKey = field(repr=False)
+    public_key: PublicKey = field(repr=False)
+    chain: tuple[bytes, ...] = field(repr=False)
+    not_after: datetime
+    thumbprint: str
+    libtrust_id: str
+
+    @property
+    def x5c(self) -> tuple[str, ...]:
+        """The chain as the `x5c` header has it: standard base64, not the URL-safe one (RFC 7515, section 4.1.6)."""
+        return tuple(base64.b64encode(certificate).decode("ascii") for certificate in self.chain)
+
+    @property
+    def certificate_pem(self) -> str:
+        """The signing certificate alone, in PEM."""
+        return ssl.DER_cert_to_PEM_cert(self.chain[0])
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a SigningKey is not pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """All signing keys by their state, and the token CA's certificate.
+
+    `active` signs. `next` will sign and is published already, so that verifiers know it before its first token.
+    `retired` signs no more, but its last tokens still live.
+    """
+
+    ca_certificate_pem: str = field(repr=False)
+    ca_not_after: datetime
+    active: SigningKey
+    next: tuple[SigningKey, ...] = ()
+    retired: tuple[SigningKey, ...] = ()
+
+    def published(self) -> tuple[SigningKey, ...]:
+        """Every key that verifiers must know, the active one first."""
+        return (self.active, *self.next, *self.retired)
