@@ -1,0 +1,237 @@
+"""Password hashes: making, verifying and judging them. Nothing else hashes passwords, or imports passlib."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from passlib.hash import argon2, bcrypt, sha256_crypt, sha512_crypt
+
+from tokenserver.errors import TokenserverError
+
+COST = 10
+"""bcrypt's cost for new hashes. 10 is what OWASP asks for at least and what Go's bcrypt makes. Two cores check 33
+logins a second at 10 and 8 at 12, and clients give up after 15 seconds; whoever prefers 12 can write such lines with
+`htpasswd -B -C 12`."""
+
+MAX_COST = 14
+MAX_BCRYPT_BYTES = 72
+
+MAX_ROUNDS = 1_000_000
+"""sha-crypt. Ansible and passlib write 656,000, which takes half a second here; more is an attack on the server."""
+
+MAX_MEMORY = 256 * 1024
+"""argon2's memory in KiB, which every login under way takes for itself."""
+
+MAX_MEMORY_TIMES_PASSES = 1024 * 1024
+MAX_LANES = 16
+
+_GOOD_COST = 10
+_GOOD_ROUNDS = 5_000  # the format's own default, and that of htpasswd and mkpasswd
+_SLOW_ROUNDS = 100_000
+_GOOD_MEMORY_TIMES_PASSES = 35_840  # the smallest that OWASP recommends: 7 MiB, five passes
+
+_UNLIMITED = 4096  # passlib's own limit; the chain lets far less through
+
+_BCRYPT = re.compile(r"(?P<head>\$2[aby]\$(?P<cost>[0-9]{2})\$)(?P<tail>[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31})")
+_SHA_CRYPT = re.compile(
+    r"(?P<head>\$(?P<kind>[56])\$(?:rounds=(?P<rounds>[1-9][0-9]{3,8})\$)?)"
+    r"(?P<tail>[./A-Za-z0-9]{1,16}\$(?P<digest>[./A-Za-z0-9]+))"
+)
+_ARGON2ID = re.compile(
+    r"(?P<head>\$argon2id\$v=19\$m=(?P<memory>[1-9][0-9]{0,8}),t=(?P<passes>[1-9][0-9]{0,8}),p=(?P<lanes>[1-9][0-9]{0,4})\$)"
+    r"(?P<tail>(?P<salt>[A-Za-z0-9+/]{11,86})\$(?P<digest>[A-Za-z0-9+/]{22,86}))"
+)
+_SHA_CRYPT_DIGEST = {"5": 43, "6": 86}
+
+# What is refused, by the look of it; the first that fits. Nothing of the hash may stand in these texts.
+_REFUSED = tuple(
+    (re.compile(pattern, re.DOTALL), problem)
+    for pattern, problem in (
+        (r"", "the password is empty"),
+        (
+            r"\$apr1\$.*",
+            "apr1 (MD5) is too weak; htpasswd writes it without -B, and a registry's own htpasswd refuses it as well",
+        ),
+        (r"\$1\$.*", "MD5-crypt is too weak"),
+        (r"\{SHA\}.*", "SHA-1 (htpasswd -s) is too weak"),
+        (r"\{SSHA\}.*", "SHA-1, also with salt, is too weak"),
+        (r"\$2x\$.*", "bcrypt 2x comes from a program that computed it wrongly"),
+        (r"\$2[aby]?\$.*", "this is a damaged bcrypt hash"),
+        (r"\$argon2[id]\$.*", "of the argon2 family only argon2id is accepted"),
+        (r"\$argon2id\$.*", "this is a damaged argon2id hash, or one of an old version"),
+        (r"\$[56]\$.*", "this is a damaged sha-crypt hash"),
+        (r"\$.*", "this kind of hash is not known here"),
+        (r"[./0-9A-Za-z]{13}|_[./0-9A-Za-z]{19}", "DES crypt (htpasswd -d) is too weak"),
+        (r".*", "the password is in plain text"),
+    )
+)
+
+
+class HashingFailed(TokenserverError):
+    """A hash could not be computed, for want of memory or threads; it says nothing about the password."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hash:
+    """What a hash says about itself. `head` holds its kind and cost, `tail` its salt and digest."""
+
+    handler: Any
+    description: str
+    head: str
+    tail: str
+    fill: str
+    max_bytes: int = _UNLIMITED
+    warning: str | None = None
+
+
+# Loaded now, because passlib changes its classes when it does so, and two first logins may come at once.
+for _handler in (bcrypt, argon2):
+    _handler.get_backend()
+
+
+def hash_password(password: str) -> str:
+    """Hash a new password with bcrypt.
+
+    Raises:
+        ValueError: the password cannot be kept; the text is for the operator and does not repeat it.
+    """
+    if not password:
+        raise ValueError("a password must not be empty")
+    try:
+        secret = password.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("a password must be UTF-8 text") from None
+    if b"\0" in secret:
+        raise ValueError("a password must not hold a NUL character")
+    if len(secret) > MAX_BCRYPT_BYTES:
+        raise ValueError(f"a password must not be longer than {MAX_BCRYPT_BYTES} bytes (this one has {len(secret)})")
+    hashed: str = bcrypt.using(rounds=COST).hash(secret)
+    return hashed
+
+
+def verify(password: str, hashed: str) -> bool:
+    """Tell whether `password` is the one that `hashed` was made of, in constant time.
+
+    The work depends on the hash alone: a password that the hash cannot hold (empty, with a NUL, over bcrypt's 72
+    bytes, not encodable) is hashed as well, cut to what fits, and is never right. A hash that `problem_with`
+    refuses is never right either.
+
+    Raises:
+        HashingFailed: there is no memory for it. Nothing that a client sends raises anything.
+    """
+    parsed = _parse(hashed)
+    if isinstance(parsed, str):
+        return False
+    secret = password.encode("utf-8", "surrogatepass")
+    fits = 0 < len(secret) <= parsed.max_bytes and b"\0" not in secret and _is_encodable(password)
+    cut = secret.replace(b"\0", b"?")[: parsed.max_bytes]
+    try:
+        is_right = bool(parsed.handler.verify(cut, hashed))
+    except (ValueError, MemoryError):
+        # passlib's text holds the hash, so neither it nor its traceback may go on.
+        raise HashingFailed("the hash could not be computed; memory is short") from None
+    return is_right and fits
+
+
+def problem_with(hashed: str) -> str | None:
+    """Why a hash is refused, without repeating anything of it, or None where it is accepted."""
+    parsed = _parse(hashed)
+    return parsed if isinstance(parsed, str) else None
+
+
+def warning_about(hashed: str) -> str | None:
+    """Why an accepted hash deserves to be made anew, or None where all is well."""
+    parsed = _parse(hashed)
+    return None if isinstance(parsed, str) else parsed.warning
+
+
+def describe(hashed: str) -> str:
+    """The kind and the cost of an accepted hash, such as `bcrypt, cost 10`; `refused` for another."""
+    parsed = _parse(hashed)
+    return "refused" if isinstance(parsed, str) else parsed.description
+
+
+def decoy_like(hashed: str | None) -> str:
+    """A hash that takes the same work as `hashed` (None: as a new one) and that no password is known to fit.
+
+    Raises:
+        ValueError: `problem_with` refuses the hash.
+    """
+    if hashed is None:
+        return f"$2b${COST:02}${'.' * 53}"
+    parsed = _parse(hashed)
+    if isinstance(parsed, str):
+        raise ValueError(parsed)  # noqa: TRY004 - the value is wrong, not its type
+    return parsed.head + re.sub(r"[^$]", parsed.fill, parsed.tail)
+
+
+def _is_encodable(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _parse(hashed: str) -> _Hash | str:
+    """The accepted hash, or why it is refused."""
+    if matched := _BCRYPT.fullmatch(hashed):
+        return _bcrypt(matched)
+    matched = _SHA_CRYPT.fullmatch(hashed)
+    if matched and len(matched["digest"]) == _SHA_CRYPT_DIGEST[matched["kind"]]:
+        return _sha_crypt(matched)
+    matched = _ARGON2ID.fullmatch(hashed)
+    if matched and _is_base64(matched["salt"]) and _is_base64(matched["digest"]):
+        return _argon2id(matched)
+    return next(problem for pattern, problem in _REFUSED if pattern.fullmatch(hashed))
+
+
+def _is_base64(text: str) -> bool:
+    """Whether argon2 can decode it: without padding, and with nothing in the bits left over."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        return False
+    return base64.b64encode(raw).decode("ascii").rstrip("=") == text
+
+
+def _bcrypt(matched: re.Match[str]) -> _Hash | str:
+    cost = int(matched["cost"])
+    if cost < 4:
+        return "this is a damaged bcrypt hash"
+    if cost > MAX_COST:
+        return f"bcrypt cost {cost} takes too long to check; {MAX_COST} is the most"
+    warning = f"bcrypt cost {cost} is quick to guess; {_GOOD_COST} or more is advised" if cost < _GOOD_COST else None
+    return _Hash(
+        bcrypt, f"bcrypt, cost {cost}", matched["head"], matched["tail"], ".", MAX_BCRYPT_BYTES, warning=warning
+    )
+
+
+def _sha_crypt(matched: re.Match[str]) -> _Hash | str:
+    name, handler = ("sha256-crypt", sha256_crypt) if matched["kind"] == "5" else ("sha512-crypt", sha512_crypt)
+    rounds = int(matched["rounds"] or 5000)
+    if rounds > MAX_ROUNDS:
+        return f"{name} with {rounds} rounds takes too long to check; {MAX_ROUNDS} is the most"
+    warning = None
+    if rounds < _GOOD_ROUNDS:
+        warning = f"{name} with {rounds} rounds is quick to guess; {_GOOD_ROUNDS} or more is advised"
+    elif rounds > _SLOW_ROUNDS:
+        warning = f"{name} with {rounds} rounds slows every other request down while it is checked; bcrypt does not"
+    return _Hash(handler, f"{name}, {rounds} rounds", matched["head"], matched["tail"], ".", warning=warning)
+
+
+def _argon2id(matched: re.Match[str]) -> _Hash | str:
+    memory, passes, lanes = (int(matched[name]) for name in ("memory", "passes", "lanes"))
+    if memory > MAX_MEMORY:
+        return f"argon2id with {memory} KiB takes too much memory to check; {MAX_MEMORY} is the most"
+    if memory * passes > MAX_MEMORY_TIMES_PASSES:
+        return f"argon2id with {memory} KiB and {passes} passes takes too long to check"
+    if lanes > MAX_LANES:
+        return f"argon2id with parallelism {lanes} takes too many threads to check; {MAX_LANES} is the most"
+    if memory < 8 * lanes:
+        return "this is a damaged argon2id hash, or one of an old version"
+    warning = None
+    if memory * passes < _GOOD_MEMORY_TIMES_PASSES:
+        warning = f"argon2id with {memory} KiB and {passes} passes is quick to guess; 19456 KiB and 2 are advised"
+    description = f"argon2id, {memory} KiB, {passes} passes, parallelism {lanes}"
+    return _Hash(argon2, description, matched["head"], matched["tail"], "A", warning=warning)
