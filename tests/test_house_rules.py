@@ -1,0 +1,317 @@
+"""The house rules that a syntax tree can check, beside the import contracts of pyproject.toml.
+
+Each rule is a function from one module to what it finds there. A table shows that it finds what it should, so that a
+rule that checks nothing would fail; then it runs over the whole package.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "tokenserver"
+MODULES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
+
+PURE_BY_DESIGN = {
+    "errors.py",
+    "scopes.py",
+    "credentials.py",
+    "identity.py",
+    "policy/model.py",
+    "policy/patterns.py",
+    "policy/index.py",
+    "policy/decide.py",
+    "policy/lint.py",
+    "policy/explain.py",
+    "policy/diff.py",
+    "tokens/claims.py",
+}
+"""What design.md calls the pure core; some of it is not built yet."""
+
+IMPURE = {
+    *("os", "io", "pathlib", "tempfile", "shutil", "socket", "select", "ssl", "asyncio", "threading"),
+    *("multiprocessing", "subprocess", "time", "random", "secrets", "uuid", "logging", "warnings", "sys"),
+    *("flask", "werkzeug", "jwt", "yaml", "pydantic", "click", "cryptography", "passlib", "ldap3"),
+}
+
+ONE_IMPORTER = {
+    "flask": "web/",
+    "werkzeug": "web/",
+    "passlib": "authn/passwords.py",
+    "bcrypt": "authn/passwords.py",
+    "argon2": "authn/passwords.py",
+    "ldap3": "authn/ldap.py",
+    "jwt": "tokens/issuer.py",
+    "yaml": "documents.py",
+    "click": "cli/",
+    "granian": "cli/",
+}
+
+Rule = Callable[[ast.Module], list[str]]
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """The full names of what a module imports, wherever in it, with their lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{node.module or ''}.{alias.name}", node.lineno) for alias in node.names)
+        elif isinstance(node, ast.Call) and _name(node.func) in ("import_module", "__import__"):
+            first = node.args[0] if node.args else None
+            yield (str(first.value) if isinstance(first, ast.Constant) else "(computed)", node.lineno)
+
+
+def _name(node: ast.AST) -> str:
+    """The last word of an expression: `token` of `token`, `self.token`, `token()` and `claims["token"]`."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Call):
+        return _name(node.func)
+    if isinstance(node, ast.Subscript):
+        key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        return key if isinstance(key, str) else _name(node.value)
+    return ""
+
+
+def _dotted(node: ast.AST) -> str:
+    """A dotted name, `os.environ`; empty where it is more than names."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        below = _dotted(node.value)
+        return f"{below}.{node.attr}" if below else ""
+    return ""
+
+
+# --- the rules -------------------------------------------------------------------------------------------------------
+
+
+def impure(tree: ast.Module) -> list[str]:
+    """House rule 2: files, sockets, clocks, environment, loggers, printing."""
+    found = [f"line {line}: imports {name}" for name, line in _imports(tree) if name.partition(".")[0] in IMPURE]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _dotted(node.func) in ("open", "print", "input"):
+            found.append(f"line {node.lineno}: calls {_dotted(node.func)}")
+        if isinstance(node, ast.Call) and _name(node.func) in ("now", "utcnow", "today"):
+            found.append(f"line {node.lineno}: reads the clock")
+    return found
+
+
+def reads_environment(tree: ast.Module) -> list[str]:
+    """House rule 3: the environment is read in config/load.py alone."""
+    words = ("environ", "environb", "getenv", "getenvb", "putenv", "unsetenv")
+    found = [
+        f"line {line}: imports {name}" for name, line in _imports(tree) if name in {f"os.{word}" for word in words}
+    ]
+    found.extend(
+        f"line {node.lineno}: {_dotted(node)}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and _dotted(node) in {f"os.{word}" for word in words}
+    )
+    return found
+
+
+SECRETIVE = re.compile(r"token|secret|hash|signature|password|digest|mac$|fingerprint|thumbprint", re.IGNORECASE)
+
+
+def compares_secrets(tree: ast.Module) -> list[str]:
+    """Row 105: == and != stop at the first difference, and so tell by their time how much was right."""
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Compare) or not any(isinstance(op, (ast.Eq, ast.NotEq)) for op in node.ops):
+            continue
+        found.extend(_name(side) for side in (node.left, *node.comparators) if SECRETIVE.search(_name(side)))
+    return found
+
+
+UNSAFE_IMPORTS = {"pickle", "marshal", "shelve", "dill", "xml", "telnetlib", "crypt", "random", "imp"}
+UNSAFE_CALLS = {
+    *("eval", "exec", "compile", "__import__", "os.system", "os.popen", "tempfile.mktemp"),
+    *("yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load", "yaml.unsafe_load_all", "yaml.full_load_all"),
+    *("hashlib.md5", "hashlib.sha1", "hashes.MD5", "hashes.SHA1", "ssl._create_unverified_context"),
+}
+UNSAFE_NAMES = {"CERT_NONE", "UnsafeLoader", "FullLoader"}
+UNSAFE_KEYWORDS = {("shell", True), ("verify", False), ("check_hostname", False), ("debug", True)}
+UNSAFE_TEXT = {"md5", "sha1", "none"}
+
+
+def unsafe(tree: ast.Module) -> list[str]:
+    """Rows 60, 108 and 110: calls that have hurt others."""
+    found = [
+        f"line {line}: imports {name}" for name, line in _imports(tree) if name.partition(".")[0] in UNSAFE_IMPORTS
+    ]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if _dotted(node.func) in UNSAFE_CALLS:
+                found.append(f"line {node.lineno}: calls {_dotted(node.func)}")
+            if _dotted(node.func) == "hashlib.new" and any(
+                isinstance(argument, ast.Constant) and argument.value in UNSAFE_TEXT for argument in node.args
+            ):
+                found.append(f"line {node.lineno}: a broken hash")
+            for keyword in node.keywords:
+                if isinstance(keyword.value, ast.Constant) and (keyword.arg, keyword.value.value) in UNSAFE_KEYWORDS:
+                    found.append(f"line {node.lineno}: {keyword.arg}={keyword.value.value!r}")
+        if isinstance(node, ast.Attribute) and node.attr in UNSAFE_NAMES:
+            found.append(f"line {node.lineno}: {node.attr}")
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value is False:
+            found.extend(
+                f"line {node.lineno}: {_name(target)}=False"
+                for target in node.targets
+                if _name(target) in ("check_hostname", "verify")
+            )
+        if isinstance(node, ast.Dict):
+            found.extend(
+                f"line {node.lineno}: {key.value!r}: False"
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant)
+                and str(key.value).startswith("verify")
+                and isinstance(value, ast.Constant)
+                and value.value is False
+            )
+    return found
+
+
+# --- each rule finds what it should ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "source"),
+    [
+        pytest.param(impure, "import os", id="impure-import"),
+        pytest.param(impure, "import os.path as p", id="impure-import-below"),
+        pytest.param(impure, "from pathlib import Path", id="impure-from"),
+        pytest.param(impure, "def f():\n    import time", id="impure-import-inside"),
+        pytest.param(impure, "import importlib\nimportlib.import_module('socket')", id="impure-by-name"),
+        pytest.param(impure, "open('x')", id="impure-open"),
+        pytest.param(impure, "print('x')", id="impure-print"),
+        pytest.param(impure, "datetime.now(UTC)", id="impure-now"),
+        pytest.param(impure, "datetime.date.today()", id="impure-today"),
+        pytest.param(reads_environment, "import os\nos.environ['X']", id="environ"),
+        pytest.param(reads_environment, "import os\nos.getenv('X')", id="getenv"),
+        pytest.param(reads_environment, "from os import environ as e", id="environ-from"),
+        pytest.param(compares_secrets, "token == other", id="compare-name"),
+        pytest.param(compares_secrets, "other != self.password_hash", id="compare-attribute"),
+        pytest.param(compares_secrets, "a.digest() == b", id="compare-call"),
+        pytest.param(compares_secrets, "claims['signature'] == b", id="compare-key"),
+        pytest.param(compares_secrets, "secrets[0] == b", id="compare-entry"),
+        pytest.param(compares_secrets, "1 < 2 == SECRET", id="compare-chain"),
+        pytest.param(unsafe, "import random", id="random"),
+        pytest.param(unsafe, "from random import SystemRandom", id="random-from"),
+        pytest.param(unsafe, "import pickle", id="pickle"),
+        pytest.param(unsafe, "import xml.etree.ElementTree", id="xml"),
+        pytest.param(unsafe, "yaml.load(x, Loader=L)", id="yaml-load"),
+        pytest.param(unsafe, "yaml.UnsafeLoader", id="yaml-loader"),
+        pytest.param(unsafe, "eval('1')", id="eval"),
+        pytest.param(unsafe, "exec('1')", id="exec"),
+        pytest.param(unsafe, "os.system('x')", id="system"),
+        pytest.param(unsafe, "run('x', shell=True)", id="shell"),
+        pytest.param(unsafe, "get('x', verify=False)", id="verify"),
+        pytest.param(unsafe, "context.check_hostname = False", id="check-hostname"),
+        pytest.param(unsafe, "ssl.CERT_NONE", id="cert-none"),
+        pytest.param(unsafe, "decode(t, options={'verify_signature': False})", id="verify-signature"),
+        pytest.param(unsafe, "hashlib.md5(b'x')", id="md5"),
+        pytest.param(unsafe, "hashlib.new('md5', b'x')", id="md5-by-name"),
+    ],
+)
+def test_rules_find_what_they_should(rule: Rule, source: str) -> None:
+    """Each way to break a rule is found."""
+    assert rule(ast.parse(source)) != []
+
+
+@pytest.mark.parametrize("rule", [impure, reads_environment, compares_secrets, unsafe])
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("import re\nfrom dataclasses import dataclass\nfrom datetime import datetime", id="imports"),
+        pytest.param("hmac.compare_digest(token, other)\ntoken is None\nlen(token) > 3", id="comparisons"),
+        pytest.param("yaml.safe_load(x)\nget('x', verify=True)\nenviron.get('X')\nself.open(x)", id="calls"),
+    ],
+)
+def test_rules_find_nothing_where_nothing_is(rule: Rule, source: str) -> None:
+    """Harmless lines stay unfound."""
+    assert rule(ast.parse(source)) == []
+
+
+# --- the package keeps them ------------------------------------------------------------------------------------------
+
+
+def _contract(name: str) -> dict[str, Any]:
+    """The import contract of that name in pyproject.toml."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (contract,) = (one for one in settings["tool"]["importlinter"]["contracts"] if one["name"] == name)
+    found: dict[str, Any] = contract
+    return found
+
+
+def _pure_modules() -> list[str]:
+    """The pure core, as the import contract lists it."""
+    modules = _contract("pure core")["source_modules"]
+    return [module.removeprefix("tokenserver.").replace(".", "/") + ".py" for module in modules]
+
+
+def test_the_contract_lists_the_pure_core() -> None:
+    """Whatever design.md calls pure and is built stands in the contract, and nothing in it is missing."""
+    assert set(_pure_modules()) == PURE_BY_DESIGN & set(MODULES)
+
+
+@pytest.mark.parametrize("module", _pure_modules())
+def test_the_pure_core_is_pure(module: str) -> None:
+    """No file, socket, clock, environment, logger, Flask or jwt; `now` and `new_id` are handed in."""
+    assert impure(MODULES[module]) == []
+
+
+@pytest.mark.parametrize("package", ONE_IMPORTER)
+def test_one_importer_each(package: str) -> None:
+    """Whoever wants to replace one of these has one place to look at."""
+    importers = {
+        module for module, tree in MODULES.items() for name, _ in _imports(tree) if name.partition(".")[0] == package
+    }
+    assert {module for module in importers if not module.startswith(ONE_IMPORTER[package])} == set()
+
+
+def test_one_reader_of_the_environment() -> None:
+    """config/load.py; everything else gets settings."""
+    assert {module for module, tree in MODULES.items() if reads_environment(tree)} == {"config/load.py"}
+
+
+NOT_SECRET = {
+    "authn/passwords.py:_SHA_CRYPT_DIGEST": "how long a well-formed hash is",
+    "live.py:fingerprint": "sizes and times of files",
+    "web/basic.py:token": "the client's base64 with its own canonical form; nothing that the server holds",
+}
+"""Comparisons with == that are right: file:name -> why no secret is in it."""
+
+
+def test_secrets_are_not_compared_with_equals() -> None:
+    """hmac.compare_digest, or a reason in NOT_SECRET; a reason that is not needed any more goes."""
+    found = {f"{module}:{name}" for module, tree in MODULES.items() for name in compares_secrets(tree)}
+    assert found == set(NOT_SECRET)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_nothing_unsafe_is_called(module: str) -> None:
+    """No pickle, eval, shell, unverified TLS, unsafe YAML, weak hash or predictable randomness."""
+    assert unsafe(MODULES[module]) == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_every_module_says_what_it_owns(module: str) -> None:
+    """The first docstring line is a sentence."""
+    docstring = ast.get_docstring(MODULES[module]) or ""
+    assert re.fullmatch(r"[A-Z`].*[.:?]", docstring.partition("\n")[0]) is not None
+
+
+def test_no_module_is_too_long() -> None:
+    """Over 300 lines there is a second idea in it."""
+    lengths = {module: len((PACKAGE / module).read_text("utf-8").splitlines()) for module in MODULES}
+    assert {module: length for module, length in lengths.items() if length > 300} == {}

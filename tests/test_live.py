@@ -1,0 +1,555 @@
+"""The live snapshot: which changes are seen, when they are loaded, and that nothing bad ever replaces what is good."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from tokenserver.errors import Fault, LoadError
+from tokenserver.live import Live, fingerprint
+from tokenserver.service import Snapshot
+
+
+class Files:
+    """A users file and a policy folder, and a `load` that makes a snapshot whose digest is all of their content."""
+
+    def __init__(self, folder: Path) -> None:
+        self.users = folder / "users"
+        self.policies = folder / "policies"
+        self.policies.mkdir()
+        (self.policies / "teams").mkdir()
+        self.users.write_text("ann")
+        (self.policies / "root.yaml").write_text("root")
+        (self.policies / "teams" / "web.yaml").write_text("web")
+        self.loads = 0
+        self.during_load: Callable[[], None] = lambda: None
+
+    @property
+    def watched(self) -> list[Path]:
+        return [self.users, self.policies]
+
+    def content(self) -> str:
+        paths = [self.users, *sorted(self.policies.rglob("*.yaml"))]
+        return "+".join(path.read_text() for path in paths)
+
+    def load(self) -> Snapshot:
+        self.loads += 1
+        try:
+            content = self.content()
+        except FileNotFoundError as error:
+            raise LoadError([Fault(str(error.filename), 0, "", "does not exist")]) from error
+        self.during_load()
+        if "bad" in content:
+            raise LoadError([Fault("root.yaml", 3, "allow", "is bad"), Fault("root.yaml", 4, "deny", "is bad too")])
+        if "canary" in content:
+            raise RuntimeError("canary-5f1c")
+        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=content)))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+@pytest.fixture
+def live(files: Files) -> Live:
+    return Live(files.load, files.watched)
+
+
+def _digest(live: Live) -> str:
+    return live.snapshot().policies.digest
+
+
+def _fault(live: Live) -> str | None:
+    return live.fault
+
+
+def _looks(live: Live, times: int = 2) -> list[bool]:
+    return [live.look() for _ in range(times)]
+
+
+# --- what is seen ----------------------------------------------------------------------------------------------------
+
+
+def _in_place(files: Files) -> None:
+    files.users.write_text("ann and bob")
+
+
+def _appended(files: Files) -> None:
+    with files.users.open("a") as file:
+        file.write(" and bob")
+
+
+def _renamed_over(files: Files) -> None:
+    other = files.users.with_name("other")
+    other.write_text("ann and bob")
+    os.replace(other, files.users)
+
+
+def _renamed_over_with_the_same_size(files: Files) -> None:
+    other = files.users.with_name("other")
+    other.write_text("bob")
+    os.replace(other, files.users)
+
+
+def _as_vim_writes(files: Files) -> None:
+    files.users.rename(files.users.with_name("users~"))
+    files.users.write_text("ann and bob")
+    files.users.with_name("users~").unlink()
+
+
+def _with_an_old_time(files: Files) -> None:
+    files.users.write_text("ann and bob")
+    os.utime(files.users, (0, 0))
+
+
+def _new_policy(files: Files) -> None:
+    (files.policies / "new.yaml").write_text("new")
+
+
+def _new_policy_below(files: Files) -> None:
+    (files.policies / "teams" / "deep").mkdir()
+    (files.policies / "teams" / "deep" / "new.yaml").write_text("new")
+
+
+def _changed_policy_below(files: Files) -> None:
+    (files.policies / "teams" / "web.yaml").write_text("web, changed")
+
+
+def _deleted_policy(files: Files) -> None:
+    (files.policies / "teams" / "web.yaml").unlink()
+
+
+def _renamed_policy(files: Files) -> None:
+    (files.policies / "teams" / "web.yaml").rename(files.policies / "teams" / "awe.yaml")
+    (files.policies / "root.yaml").rename(files.policies / "zoo.yaml")
+
+
+def _replaced_folder(files: Files) -> None:
+    other = files.policies.with_name("other")
+    shutil.copytree(files.policies, other)
+    (other / "root.yaml").write_text("another root")
+    files.policies.rename(files.policies.with_name("old"))
+    other.rename(files.policies)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(_in_place, id="changed-in-place"),
+        pytest.param(_appended, id="appended"),
+        pytest.param(_renamed_over, id="renamed-over"),
+        pytest.param(_renamed_over_with_the_same_size, id="renamed-over-with-the-same-size"),
+        pytest.param(_as_vim_writes, id="renamed-away-and-created"),
+        pytest.param(_with_an_old_time, id="with-an-old-time"),
+        pytest.param(_new_policy, id="new-file-in-the-folder"),
+        pytest.param(_new_policy_below, id="new-file-in-a-new-folder"),
+        pytest.param(_changed_policy_below, id="changed-file-in-a-folder-below"),
+        pytest.param(_deleted_policy, id="deleted-file-in-the-folder"),
+        pytest.param(_renamed_policy, id="renamed-files"),
+        pytest.param(_replaced_folder, id="replaced-folder"),
+    ],
+)
+def test_a_change_is_live_after_two_looks(files: Files, live: Live, change: Callable[[Files], None]) -> None:
+    """The first look waits, the second loads, and the third has nothing to do."""
+    before = live.snapshot()
+    change(files)
+    assert live.look() is False
+    assert live.snapshot() is before
+    assert live.look() is True
+    assert _digest(live) == files.content()
+    assert live.look() is False
+    assert files.loads == 2
+
+
+def test_nothing_changed_loads_nothing(files: Files, live: Live) -> None:
+    """However often one looks: the first load is the only one, and the snapshot is the very same."""
+    first = live.snapshot()
+    assert _looks(live, 20) == [False] * 20
+    assert (live.snapshot() is first, files.loads, live.fault) == (True, 1, None)
+
+
+def test_reading_a_file_changes_nothing(files: Files, live: Live) -> None:
+    """The time of the last access is no change."""
+    files.content()
+    assert _looks(live) == [False, False]
+    assert files.loads == 1
+
+
+def _volume(folder: Path, name: str, text: str) -> None:
+    (folder / name).mkdir()
+    (folder / name / "root.yaml").write_text(text)
+
+
+@pytest.mark.parametrize("text", [pytest.param("two", id="same-size"), pytest.param("three", id="other-size")])
+def test_a_mounted_volume_is_followed(tmp_path: Path, text: str) -> None:
+    """Kubernetes swaps the link `..data`; the file itself, a link through it, stays as it is."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    _volume(folder, "..2026_01", "one")
+    (folder / "..data").symlink_to("..2026_01")
+    (folder / "root.yaml").symlink_to("..data/root.yaml")
+
+    def load() -> Snapshot:
+        text = (folder / "root.yaml").read_text()
+        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=text)))
+
+    live = Live(load, [folder])
+    _volume(folder, "..2026_02", text)
+    (folder / "..data_tmp").symlink_to("..2026_02")
+    os.replace(folder / "..data_tmp", folder / "..data")
+    shutil.rmtree(folder / "..2026_01")
+    assert _looks(live) == [False, True]
+    assert _digest(live) == text
+
+
+def test_a_link_to_a_file_elsewhere_is_followed(tmp_path: Path) -> None:
+    """What counts is the end of the link, whether the link or its end changed."""
+    one, two, link = tmp_path / "one", tmp_path / "two", tmp_path / "link"
+    one.write_text("one")
+    two.write_text("two")
+    link.symlink_to(one)
+    first = fingerprint([link])
+    one.write_text("one, changed")
+    second = fingerprint([link])
+    link.unlink()
+    link.symlink_to(two)
+    assert len({first, second, fingerprint([link])}) == 3
+
+
+def test_a_change_that_hides_its_time_is_seen(tmp_path: Path) -> None:
+    """The same size and the old time of writing, as `cp -p` and `rsync -t` set it: the time of change tells."""
+    path = tmp_path / "file"
+    path.write_text("ann")
+    before, old = fingerprint([path]), path.stat()
+    path.write_text("bob")
+    while path.stat().st_ctime_ns == old.st_ctime_ns:  # the clock of a file system ticks every few milliseconds
+        os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert fingerprint([path]) != before
+
+
+def test_another_file_of_the_same_size_and_time_is_seen(tmp_path: Path) -> None:
+    """A rename over, where size and times agree: the inode tells."""
+    path, other = tmp_path / "file", tmp_path / "other"
+    far = 2**33 * 10**9  # later than any change, so that it is the time that counts for both
+    for one, text in ((path, "ann"), (other, "bob")):
+        one.write_text(text)
+        os.utime(one, ns=(far, far))
+    before = fingerprint([path])
+    os.replace(other, path)
+    assert fingerprint([path]) != before
+
+
+def test_the_link_of_a_mounted_volume_is_looked_at(tmp_path: Path) -> None:
+    """`..data` is hidden and is looked at all the same; what it leads to is not walked a second time."""
+    (tmp_path / "..2026_01").mkdir()
+    (tmp_path / "..data").symlink_to("..2026_01")
+    assert {entry[0] for entry in fingerprint([tmp_path])} == {str(tmp_path), str(tmp_path / "..data")}
+
+
+def test_hidden_files_are_not_looked_at(files: Files) -> None:
+    """An editor's swap file, and the temporary file of a write, are no content; the folder's own time may change."""
+    (files.policies / ".root.yaml.swp").write_text("x")
+    entries = {entry[0] for entry in fingerprint(files.watched)}
+    assert entries == {
+        str(files.users),
+        str(files.policies),
+        str(files.policies / "root.yaml"),
+        str(files.policies / "teams"),
+        str(files.policies / "teams" / "web.yaml"),
+    }
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    """A link to itself, and a link to the folder it stands in, are looked at and not walked."""
+    (tmp_path / "self").symlink_to("self")
+    (tmp_path / "up").symlink_to(tmp_path)
+    paths = {entry[0] for entry in fingerprint([tmp_path])}
+    assert paths == {str(tmp_path), str(tmp_path / "self"), str(tmp_path / "up")}
+
+
+def test_a_missing_file_has_a_fingerprint(tmp_path: Path) -> None:
+    """A file that is not there is told from one that is."""
+    path = tmp_path / "file"
+    missing = fingerprint([path])
+    path.write_text("")
+    assert missing == frozenset({(str(path), -1, -1, -1)})
+    assert fingerprint([path]) != missing
+
+
+def test_what_cannot_be_listed_has_a_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be opened now, as when descriptors ran out, is looked at as if it were empty."""
+
+    def fails(path: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setattr("tokenserver.live.os.scandir", fails)
+    assert {entry[0] for entry in fingerprint([tmp_path])} == {str(tmp_path)}
+
+
+def test_an_entry_that_cannot_be_told_is_taken_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between listing and looking anything may vanish or fail."""
+
+    class Entry:
+        name = "file"
+        path = str(tmp_path / "file")
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:  # noqa: ARG002 - as os.DirEntry has it
+            raise PermissionError
+
+    def entries(path: object) -> list[Entry]:
+        return [Entry()]
+
+    monkeypatch.setattr("tokenserver.live.os.scandir", entries)
+    assert (str(tmp_path / "file"), -1, -1, -1) in fingerprint([tmp_path])
+
+
+# --- when it is loaded -----------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_being_written_waits(files: Files, live: Live) -> None:
+    """As long as each look sees something else, nothing is loaded; the first calm look loads the whole."""
+    text = "a whole new list of users"
+    for end in range(5, len(text) + 1, 5):
+        files.users.write_text(text[:end])
+        assert live.look() is False
+    assert files.loads == 1
+    assert live.look() is True
+    assert _digest(live) == "a whole new list of users+root+web"
+
+
+def test_a_change_that_was_taken_back_is_forgotten(files: Files, tmp_path: Path) -> None:
+    """What comes and goes between two looks is nothing, and when it comes again it needs two looks again."""
+    optional = tmp_path / "optional"  # a link, because it looks the very same each time it comes
+    live = Live(files.load, [*files.watched, optional])
+    optional.symlink_to(files.users)
+    assert live.look() is False
+    optional.unlink()
+    assert live.look() is False
+    optional.symlink_to(files.users)
+    assert _looks(live) == [False, True]
+    assert files.loads == 2
+
+
+def test_a_file_that_changes_while_it_is_loaded_is_loaded_again(files: Files, live: Live) -> None:
+    """What was read may be of two ages: it is thrown away, and the next calm pair of looks loads the whole."""
+    before = live.snapshot()
+
+    def change_once() -> None:
+        files.during_load = lambda: None
+        files.users.write_text("ann, bob and cleo")
+
+    files.users.write_text("ann and bob")
+    files.during_load = change_once
+    assert _looks(live) == [False, False]
+    assert (live.snapshot() is before, files.loads) == (True, 2)
+    assert _looks(live) == [False, True]
+    assert _digest(live) == "ann, bob and cleo+root+web"
+
+
+def test_files_that_look_as_before_after_a_disturbed_load_are_loaded_again(files: Files, tmp_path: Path) -> None:
+    """What came during the load and went before the next look must not make the change pass for a loaded one."""
+    optional = tmp_path / "optional"
+    live = Live(files.load, [*files.watched, optional])
+
+    def disturb_once() -> None:
+        files.during_load = lambda: None
+        optional.write_text("x")
+
+    files.users.write_text("ann and bob")
+    files.during_load = disturb_once
+    assert _looks(live) == [False, False]
+    optional.unlink()
+    assert _looks(live) == [False, True]
+    assert _digest(live) == "ann and bob+root+web"
+
+
+def test_the_first_load_must_succeed(files: Files) -> None:
+    """At the start there is no last good one: the error goes to whoever starts."""
+    files.users.write_text("bad")
+    with pytest.raises(LoadError, match="is bad too"):
+        Live(files.load, files.watched)
+
+
+def test_a_change_between_the_first_look_and_the_first_load_is_seen(files: Files) -> None:
+    """The files are looked at before they are loaded, so that a change in between is one."""
+
+    def change_once() -> None:
+        files.during_load = lambda: None
+        files.users.write_text("ann and bob")
+
+    files.during_load = change_once
+    live = Live(files.load, files.watched)
+    assert _digest(live) == "ann+root+web"
+    assert _looks(live) == [False, True]
+    assert _digest(live) == "ann and bob+root+web"
+
+
+# --- what does not load ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_refused_keeps_the_last_good_one(files: Files, live: Live) -> None:
+    """The snapshot stays, the fault says why with every place, and it is not loaded again and again."""
+    before = live.snapshot()
+    files.users.write_text("bad users")
+    assert _looks(live, 5) == [False] * 5
+    assert (live.snapshot() is before, files.loads) == (True, 2)
+    assert live.fault == "root.yaml:3: allow: is bad\nroot.yaml:4: deny: is bad too"
+
+
+def test_the_fault_is_gone_when_it_is_mended(files: Files, live: Live) -> None:
+    """The next change that loads clears it."""
+    files.users.write_text("bad users")
+    _looks(live)
+    files.users.write_text("ann")
+    assert _looks(live) == [False, True]
+    assert (_fault(live), _digest(live)) == (None, "ann+root+web")
+
+
+def test_another_bad_change_tells_the_new_fault(files: Files, live: Live) -> None:
+    """The fault is about the files as they are now."""
+    files.users.write_text("bad users")
+    _looks(live)
+    files.users.unlink()
+    _looks(live)
+    assert _fault(live) == f"{files.users}: does not exist"
+
+
+def test_a_deleted_file_keeps_the_last_good_one(files: Files, live: Live) -> None:
+    """Deleting is no way to empty a list: it is refused, until the file is back."""
+    before = live.snapshot()
+    files.users.unlink()
+    assert _looks(live, 3) == [False] * 3
+    assert live.snapshot() is before
+    assert _fault(live) == f"{files.users}: does not exist"
+    files.users.write_text("cleo")
+    assert _looks(live) == [False, True]
+    assert (_fault(live), _digest(live)) == (None, "cleo+root+web")
+
+
+def test_the_same_file_moved_away_and_back_clears_the_fault(files: Files, live: Live) -> None:
+    """What was good before is loaded again, though nothing in it is new."""
+    away = files.users.with_name("away")
+    files.users.rename(away)
+    _looks(live)
+    assert _fault(live) == f"{files.users}: does not exist"
+    away.rename(files.users)
+    assert _looks(live) == [False, True]
+    assert (_fault(live), _digest(live)) == (None, "ann+root+web")
+
+
+def test_a_bug_in_loading_does_not_end_the_watch(files: Files, live: Live) -> None:
+    """An exception that nobody foresaw is a fault as well; its text, which may hold anything, is not told."""
+    before = live.snapshot()
+    files.users.write_text("canary")
+    assert _looks(live) == [False, False]
+    assert (live.snapshot() is before, live.fault) == (True, "unexpected RuntimeError")
+    files.users.write_text("ann and bob")
+    assert _looks(live) == [False, True]
+    assert live.fault is None
+
+
+# --- the log ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_change_is_logged_with_the_digest(files: Files, live: Live, caplog: pytest.LogCaptureFixture) -> None:
+    """One line, with the beginning of the policy's digest."""
+    files.users.write_text("0123456789abcdef")
+    with caplog.at_level(logging.INFO, "tokenserver.live"):
+        _looks(live, 4)
+    expected = "files changed: new policies, users and keys are live, policy 0123456789ab"
+    assert caplog.record_tuples == [("tokenserver.live", logging.INFO, expected)]
+
+
+def test_a_refusal_is_logged_once_with_its_faults(files: Files, live: Live, caplog: pytest.LogCaptureFixture) -> None:
+    """One error, with every fault and its line, and no repetition at every look."""
+    files.users.write_text("bad users")
+    with caplog.at_level(logging.INFO, "tokenserver.live"):
+        _looks(live, 4)
+    ((name, level, message),) = caplog.record_tuples
+    assert (name, level) == ("tokenserver.live", logging.ERROR)
+    assert message.startswith("files changed but were refused; the last good ones stay live: root.yaml:3: allow")
+    assert "root.yaml:4" in message
+
+
+def test_an_unexpected_error_is_logged_without_its_text(
+    files: Files, live: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The kind alone."""
+    files.users.write_text("canary")
+    with caplog.at_level(logging.INFO, "tokenserver.live"):
+        _looks(live)
+    assert "unexpected RuntimeError" in caplog.text
+    assert "canary" not in caplog.text
+
+
+# --- the watch -------------------------------------------------------------------------------------------------------
+
+
+class Turns(threading.Event):
+    """An event that is set after some waits, which it answers at once; it keeps what it was asked to wait."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.turns = turns
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        return len(self.waits) > self.turns
+
+
+def test_the_watch_looks_until_it_is_stopped(files: Files, live: Live) -> None:
+    """It waits before each look, as long as it was told, and ends when the event is set."""
+    files.users.write_text("ann and bob")
+    stop = Turns(2)
+    live.watch(stop, every=0.25)
+    assert stop.waits == [0.25, 0.25, 0.25]
+    assert _digest(live) == "ann and bob+root+web"
+
+
+def test_the_watch_looks_twice_a_second(live: Live) -> None:
+    """Where nothing is said; two looks must agree, so that a change is live within about a second."""
+    stop = Turns(1)
+    live.watch(stop)
+    assert stop.waits == [0.5, 0.5]
+
+
+def test_a_stopped_watch_does_not_look(files: Files, live: Live) -> None:
+    """An event that is set before ends it at once."""
+    files.users.write_text("ann and bob")
+    stop = threading.Event()
+    stop.set()
+    live.watch(stop)
+    assert (_digest(live), live._pending) == ("ann+root+web", None)
+
+
+def test_the_watch_outlives_bad_files_in_a_thread(files: Files, live: Live) -> None:
+    """A real thread and a real event: bad, then worse, then good, and it ends when it is told to."""
+    reached = threading.Event()
+    files.during_load = reached.set
+    stop = threading.Event()
+    thread = threading.Thread(target=live.watch, args=(stop,), kwargs={"every": 0.001})
+    thread.start()
+    try:
+        for text in ("bad users", "canary in the users", "ann and bob"):
+            reached.clear()
+            whole = files.users.with_name("whole")
+            whole.write_text(text)
+            os.replace(whole, files.users)
+            assert reached.wait(10)
+    finally:
+        stop.set()
+        thread.join(10)
+    assert not thread.is_alive()
+    assert (_digest(live), live.fault) == ("ann and bob+root+web", None)

@@ -1,0 +1,556 @@
+"""The protocol contract: every row of its table, asked of a whole server in the process."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import jwt
+import pytest
+from tests_web_server import PASSWORDS, Server
+
+from tokenserver.tokens.claims import build_claims
+
+CHALLENGE = 'Basic realm="auth.example.com", charset="UTF-8"'
+ANN = {"username": "ann", "password": PASSWORDS["ann"]}
+
+
+def basic(username: str, password: str, encoding: str = "utf-8") -> dict[str, str]:
+    """The header that clients send."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{username}:{password}".encode(encoding)).decode()}
+
+
+def as_user(name: str) -> dict[str, str]:
+    """The header of one of the server's users."""
+    return basic(name, PASSWORDS[name])
+
+
+def claims(body: dict[str, Any]) -> dict[str, Any]:
+    """What the token says; its signature is checked by the tests of tokens and by real registries."""
+    decoded: dict[str, Any] = jwt.decode(body["token"], options={"verify_signature": False})
+    return decoded
+
+
+def get(server: Server, query: str = "service=reg", headers: dict[str, str] | None = None) -> Any:
+    """GET /token."""
+    return server.client.get(f"/token?{query}", headers=headers or {})
+
+
+def post(server: Server, form: dict[str, str] | list[tuple[str, str]], **options: Any) -> Any:
+    """POST /token with a form."""
+    return server.client.post("/token", data=urlencode(form), content_type=FORM, **options)
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("path", ["/token", "/auth/token", "/auth"])
+def test_a_login_gives_both_token_fields_and_true_times(server: Server, path: str) -> None:
+    """200 with token, access_token (the same), expires_in and issued_at in UTC with a Z."""
+    before = int(datetime.now(UTC).timestamp())
+    response = server.client.get(f"{path}?service=reg&account=ann", headers=as_user("ann"))
+    assert response.status_code == 200
+    body = response.get_json()
+    assert set(body) == {"token", "access_token", "expires_in", "issued_at"}
+    assert body["token"] == body["access_token"]
+    assert body["expires_in"] == 900
+    assert isinstance(body["expires_in"], int)
+    issued = datetime.strptime(body["issued_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    assert before <= issued <= before + 5
+    assert claims(body)["sub"] == "ann"
+    assert claims(body)["aud"] == "reg"
+    assert claims(body)["iss"] == "auth.example.com"
+    assert claims(body)["access"] == []
+
+
+def test_every_token_answer_forbids_caching_and_names_the_request(server: Server) -> None:
+    """no-store on good and bad answers; X-Request-Id on all, equal to the audit event's."""
+    for query, headers in (("service=reg", {}), ("service=nope", {}), ("service=reg", {"Authorization": "x"})):
+        response = get(server, query, headers)
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["X-Request-Id"] == server.audit.events[-1]["request_id"]
+        assert response.content_type == "application/json"
+
+
+def test_no_credentials_with_anonymous_access_gives_what_everyone_may(server: Server) -> None:
+    """sub is empty, and access holds the policy's grant for everyone, nothing more."""
+    body = get(server, "service=reg&scope=repository:public/app:pull,push").get_json()
+    assert claims(body)["sub"] == ""
+    assert claims(body)["access"] == [{"type": "repository", "name": "public/app", "actions": ["pull"]}]
+
+
+def test_no_credentials_without_anonymous_access_is_401(closed_server: Server) -> None:
+    """401 with the Basic challenge."""
+    response = get(closed_server)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == CHALLENGE
+    assert closed_server.audit.events[-1]["outcome"] == "authentication_required"
+
+
+UNUSABLE = [
+    pytest.param("Basic !!!!", id="not-base64"),
+    pytest.param("Basic YW5uOng", id="no-padding"),
+    pytest.param("Basic", id="scheme-alone"),
+    pytest.param("Basic ", id="scheme-and-blank"),
+    pytest.param("Basic YW5u", id="no-colon"),
+    pytest.param("Basic\tYW5uOng=", id="tab"),
+    pytest.param("Basic YW5uOng=, Basic YW5uOng=", id="comma-joined"),
+    pytest.param("Negotiate x", id="negotiate"),
+    pytest.param("Bearer x", id="bearer"),
+    pytest.param("", id="empty"),
+    pytest.param("Basic 77u/YW5uOng=", id="byte-order-mark"),
+]
+
+
+@pytest.mark.parametrize("header", UNUSABLE)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_header_that_cannot_be_used_is_never_anonymous(server: Server, header: str, method: str) -> None:
+    """Threat 27, bug 12: present and unusable is 401 although anonymous access is on; on POST as well."""
+    if method == "GET":
+        response = get(server, headers={"Authorization": header})
+    else:
+        form = {"grant_type": "password", "service": "reg", **ANN}
+        response = post(server, form, headers={"Authorization": header})
+    assert response.status_code == 401
+    assert "token" not in response.get_json()
+    assert server.audit.events[-1]["outcome"] == "invalid_credentials"
+
+
+def test_the_empty_user_with_the_empty_password_is_no_credentials(server: Server) -> None:
+    """`Basic Og==` counts as nothing."""
+    response = get(server, headers={"Authorization": "Basic Og=="})
+    assert response.status_code == 200
+    assert claims(response.get_json())["sub"] == ""
+
+
+def test_wrong_password_and_unknown_user_get_the_same_bytes(server: Server) -> None:
+    """Threat 20, bug 21: only date and request id may differ."""
+    answers = []
+    for header in (basic("ann", "wrong"), basic("nobody", "wrong"), basic("nobody", PASSWORDS["ann"])):
+        response = get(server, headers=header)
+        headers = {name: value for name, value in response.headers if name != "X-Request-Id"}
+        answers.append((response.status_code, headers, response.data))
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][0] == 401
+    assert answers[0][1]["WWW-Authenticate"] == CHALLENGE
+
+
+WEAK_INPUT = [
+    pytest.param("ann", "", id="empty-password"),
+    pytest.param("ann", "pass\0word", id="nul-in-password"),
+    pytest.param(" ", "x", id="blank-user"),
+    pytest.param("\u3000", "x", id="wide-blank-user"),
+    pytest.param("", "x", id="empty-user"),
+    pytest.param("ann\n", "x", id="newline-in-user"),
+    pytest.param("ann", "a" * 1025, id="password-too-long"),
+    pytest.param("ann", "a" * 73, id="over-bcrypt-limit"),
+]
+
+
+@pytest.mark.parametrize(("username", "password"), WEAK_INPUT)
+def test_weak_input_is_a_wrong_password_by_header_and_by_form(server: Server, username: str, password: str) -> None:
+    """Threats 1, 2, 12-14: 401, never 500, never anonymous."""
+    assert get(server, headers=basic(username, password)).status_code == 401
+    form = {"grant_type": "password", "service": "reg", "username": username, "password": password}
+    assert post(server, form).status_code == 401
+
+
+def test_a_latin_1_password_works_once_decoded(server: Server) -> None:
+    """Threat 28: python-requests sends Latin-1."""
+    response = get(server, headers=basic("ann", PASSWORDS["ann"], "latin-1"))
+    assert response.status_code == 200
+
+
+def test_a_decomposed_user_name_is_the_same_user(server: Server) -> None:
+    """Threat 28: NFD and NFC are one person, by header and by form."""
+    response = get(server, headers=basic("zoe\u0308", "z"))
+    assert claims(response.get_json())["sub"] == "zoë"
+    form = {"grant_type": "password", "service": "reg", "username": "zoe\u0308", "password": "z"}
+    assert claims(post(server, form).get_json())["sub"] == "zoë"
+
+
+def test_granted_less_than_asked_is_200_with_the_subset(server: Server) -> None:
+    """House rule 10: an ungranted scope is left out, a partly granted one is cut."""
+    query = "service=reg&scope=repository:team/app:push,pull,delete&scope=repository:secret/app:pull"
+    response = get(server, query, as_user("ann"))
+    assert response.status_code == 200
+    expected = [{"type": "repository", "name": "team/app", "actions": ["pull", "push"]}]
+    assert claims(response.get_json())["access"] == expected
+    event = server.audit.events[-1]
+    assert event["outcome"] == "partial"
+    assert event["asked"] == ["repository:team/app:pull,push,delete", "repository:secret/app:pull"]
+    assert event["granted"] == ["repository:team/app:pull,push"]
+    assert event["jti"] == claims(response.get_json())["jti"]
+    assert {rule["rule"] for rule in event["rules"]} == {"team"}
+
+
+def test_a_denial_names_its_rule_with_file_and_line(server: Server) -> None:
+    """The event of a denied push says which deny forbade it."""
+    get(server, "service=reg&scope=repository:team/prod/app:push", as_user("ann"))
+    event = server.audit.events[-1]
+    assert event["outcome"] == "denied"
+    (rule,) = [rule for rule in event["rules"] if rule["effect"] == "deny"]
+    assert rule["rule"] == "frozen"
+    assert rule["at"].endswith("policy.yaml:10")
+
+
+def test_star_on_a_repository_means_what_the_client_may(server: Server) -> None:
+    """House rule 8: skopeo's delete asks `*` and gets the explicit list, never the star."""
+    body = get(server, "service=reg&scope=repository:users/ann/app:*", as_user("ann")).get_json()
+    assert claims(body)["access"][0]["actions"] == ["pull", "push", "delete"]
+    body = get(server, "service=reg&scope=repository:team/app:*", as_user("ann")).get_json()
+    assert claims(body)["access"][0]["actions"] == ["pull", "push"]
+
+
+def test_the_catalog_is_for_those_that_a_rule_names(server: Server) -> None:
+    """Bug 19: the literal star on the catalog comes from a rule that says so, for its group alone."""
+    query = "service=reg&scope=registry:catalog:*"
+    allowed = get(server, query, as_user("root-ann")).get_json()
+    assert claims(allowed)["access"] == [{"type": "registry", "name": "catalog", "actions": ["*"]}]
+    for headers in ({}, as_user("ann")):
+        assert claims(get(server, query, headers).get_json())["access"] == []
+
+
+SPLITS = [
+    pytest.param(["repository:team/a:pull", "repository:team/b:push"], id="repeated"),
+    pytest.param(["repository:team/a:pull repository:team/b:push"], id="one-list"),
+    pytest.param(["repository:team/a:pull  repository:team/b:push", "repository:team/a:pull", ""], id="mixed"),
+]
+
+
+@pytest.mark.parametrize("values", SPLITS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_scopes_repeat_and_list_alike(server: Server, values: list[str], method: str) -> None:
+    """Bugs 7 and 8, threat 40: every spelling of the same scopes gives the same access, on GET and POST."""
+    pairs = [("service", "reg"), *(("scope", value) for value in values)]
+    if method == "GET":
+        body = get(server, urlencode(pairs), as_user("ann")).get_json()
+    else:
+        body = post(server, [("grant_type", "password"), *ANN.items(), *pairs]).get_json()
+    names = {entry["name"]: entry["actions"] for entry in claims(body)["access"]}
+    assert names == {"team/a": ["pull"], "team/b": ["push"]}
+
+
+def test_one_malformed_scope_does_not_touch_the_others(server: Server) -> None:
+    """Bug 10: that one grants nothing and is in the event; the other is served."""
+    query = urlencode(
+        [("service", "reg"), ("scope", "repository:../x:pull"), ("scope", "galaxy:x:pull repository:public/a:pull")]
+    )
+    response = get(server, query)
+    assert response.status_code == 200
+    assert [entry["name"] for entry in claims(response.get_json())["access"]] == ["public/a"]
+    rejected = server.audit.events[-1]["rejected"]
+    assert [entry["scope"] for entry in rejected] == ["repository:../x:pull", "galaxy:x:pull"]
+
+
+def test_too_many_scopes_are_refused_at_once(server: Server) -> None:
+    """Threat 41: 64 are served, 65 are 400."""
+    scopes = [("scope", f"repository:public/r{number}:pull") for number in range(65)]
+    assert get(server, urlencode([("service", "reg"), *scopes[:64]])).status_code == 200
+    response = get(server, urlencode([("service", "reg"), *scopes]))
+    assert response.status_code == 400
+    assert "scope" in response.get_json()["errors"][0]["message"]
+
+
+def test_a_token_of_the_largest_request_passes_a_proxys_header(server: Server) -> None:
+    """Threat 41: 64 scopes of usual length stay below nginx's 8 kB."""
+    scopes = [("scope", f"repository:public/team-{number}/app:pull") for number in range(64)]
+    body = get(server, urlencode([("service", "reg"), *scopes])).get_json()
+    assert len(body["token"]) < 7 * 1024
+
+
+@pytest.mark.parametrize("length_known", [True, False], ids=["content-length", "chunked"])
+def test_a_large_body_is_413(server: Server, length_known: bool) -> None:
+    """The limit holds for a body that announces its length and for a chunked one."""
+    body = b"grant_type=password&password=" + b"x" * 70_000
+    environ: dict[str, Any] = {"wsgi.input_terminated": True} if not length_known else {}
+    response = server.client.post(
+        "/token",
+        input_stream=io.BytesIO(body),
+        content_type=FORM,
+        content_length=len(body) if length_known else None,
+        environ_overrides=environ,
+    )
+    assert response.status_code == 413
+    assert server.audit.events[-1]["outcome"] == "invalid_request"
+
+
+def test_a_chunked_form_works(server: Server) -> None:
+    """wire.md rule 14: containers/image posts chunked, without a length."""
+    form = urlencode({"grant_type": "password", "service": "reg", **ANN}).encode()
+    response = server.client.post(
+        "/token", input_stream=io.BytesIO(form), content_type=FORM, environ_overrides={"wsgi.input_terminated": True}
+    )
+    assert response.status_code == 200
+
+
+BAD_SERVICE = [
+    pytest.param("service=nope", id="unknown"),
+    pytest.param("service=REG", id="other-case"),
+    pytest.param("", id="missing"),
+    pytest.param("service=", id="empty"),
+    pytest.param("service=reg&service=reg", id="twice"),
+    pytest.param("service=reg&service=other", id="two"),
+]
+
+
+@pytest.mark.parametrize("query", BAD_SERVICE)
+def test_an_unclear_service_is_400_and_named(two_registries: Server, query: str) -> None:
+    """Threat 58: with two registries, unknown, missing and repeated are 400 that name the parameter."""
+    response = get(two_registries, query)
+    assert response.status_code == 400
+    assert response.get_json()["errors"][0]["message"].startswith("service:")
+
+
+@pytest.mark.parametrize("query", ["", "service="])
+def test_a_missing_service_means_the_only_registry(server: Server, query: str) -> None:
+    """With exactly one registry configured, clients that send none are served (GCR sends `service=`)."""
+    assert claims(get(server, query).get_json())["aud"] == "reg"
+
+
+def test_account_must_be_who_authenticated(server: Server) -> None:
+    """Threats 30, 31, bug 4: another account is 401; without credentials it is no claim at all."""
+    assert get(server, "service=reg&account=admin", as_user("ann")).status_code == 401
+    assert get(server, "service=reg&account=ann", as_user("ann")).status_code == 200
+    body = get(server, "service=reg&account=ann").get_json()
+    assert claims(body)["sub"] == ""
+
+
+@pytest.mark.parametrize("name", ["password", "refresh_token", "client_secret", "id_token", "access_token"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_secrets_in_the_query_are_400_and_not_logged(server: Server, name: str, method: str) -> None:
+    """Threat 29: refused, and the value is in no event."""
+    path = f"/token?service=reg&username=ann&{name}=canary-4711"
+    response = server.client.open(path, method=method, data="", content_type=FORM)
+    assert response.status_code == 400
+    assert name in response.get_json()["details"]
+    assert b"canary" not in b"".join(server.audit.raw)
+    assert b"canary" not in response.data
+
+
+@pytest.mark.parametrize("name", ["service", "account", "client_id", "offline_token"])
+def test_a_repeated_parameter_is_400(server: Server, name: str) -> None:
+    """Threat 30: single-valued parameters must occur once."""
+    assert get(server, f"service=reg&{name}=reg&{name}=reg").status_code == 400
+
+
+def test_a_parameter_in_query_and_form_is_400(server: Server) -> None:
+    """Threat 30: query against body."""
+    form = {"grant_type": "password", "service": "reg", **ANN}
+    response = server.client.post("/token?service=reg", data=urlencode(form), content_type=FORM)
+    assert response.status_code == 400
+
+
+def test_an_unknown_parameter_in_the_realm_is_ignored(server: Server) -> None:
+    """Clients keep what the realm's own query holds."""
+    form = {"grant_type": "password", "service": "reg", **ANN}
+    response = server.client.post("/token?tenant=a", data=urlencode(form), content_type=FORM)
+    assert response.status_code == 200
+
+
+def test_the_password_grant_answers_as_oauth(server: Server) -> None:
+    """POST: access_token, expires_in, issued_at, and scope as one space-separated text (bug 14)."""
+    form = {
+        "grant_type": "password",
+        "service": "reg",
+        "client_id": "containerd-client",
+        "scope": "repository:team/a:pull repository:public/b:pull,push",
+        **ANN,
+    }
+    body = post(server, form).get_json()
+    assert set(body) == {"token", "access_token", "expires_in", "issued_at", "scope"}
+    assert body["scope"] == "repository:team/a:pull repository:public/b:pull"
+    assert claims(body)["sub"] == "ann"
+
+
+def test_a_wrong_password_by_form_is_401_with_oauth_members(server: Server) -> None:
+    """POST errors speak OAuth beside the registry's own shape."""
+    response = post(server, {"grant_type": "password", "service": "reg", "username": "ann", "password": "no"})
+    body = response.get_json()
+    assert response.status_code == 401
+    assert body["error"] == "invalid_grant"
+    assert body["error_description"] == body["details"] == body["errors"][0]["message"]
+    assert body["errors"][0]["code"] == "UNAUTHORIZED"
+
+
+BAD_GRANTS = [
+    pytest.param({"grant_type": "refresh_token", "refresh_token": "x"}, "unsupported_grant_type", id="refresh"),
+    pytest.param({"grant_type": "Password", **ANN}, "unsupported_grant_type", id="other-case"),
+    pytest.param({"service": "reg"}, "invalid_request", id="missing"),
+    pytest.param({"grant_type": "password", "username": "ann"}, "invalid_request", id="no-password"),
+    pytest.param({"grant_type": "password", "password": "x"}, "invalid_request", id="no-username"),
+]
+
+
+@pytest.mark.parametrize(("form", "error"), BAD_GRANTS)
+def test_other_grants_are_400_in_oauths_words(server: Server, form: dict[str, str], error: str) -> None:
+    """RFC 6749, section 5.2."""
+    response = post(server, form)
+    assert response.status_code == 400
+    assert response.get_json()["error"] == error
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", None])
+def test_a_body_that_is_no_form_is_415(server: Server, content_type: str | None) -> None:
+    """Threat 103."""
+    response = server.client.post("/token", data=b'{"grant_type":"password"}', content_type=content_type)
+    assert response.status_code == 415
+
+
+def test_different_credentials_in_header_and_form_are_401(server: Server) -> None:
+    """Two claims who it is: neither is believed."""
+    form = {"grant_type": "password", "service": "reg", **ANN}
+    assert post(server, form, headers=as_user("zoë")).status_code == 401
+    assert post(server, form, headers=as_user("ann")).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", ["/token", "/auth/token", "/auth"])
+def test_other_methods_are_405_with_allow(server: Server, method: str, path: str) -> None:
+    """Threat 103; a HEAD signs nothing."""
+    response = server.client.open(path, method=method)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "GET, POST"
+    assert server.audit.raw == []
+
+
+@pytest.mark.parametrize("path", ["/token/", "//token", "/auth/", "/Token", "/metrics", "/console", "/token/x"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nothing_redirects_and_nothing_else_is_there(server: Server, path: str, method: str) -> None:
+    """A redirect would turn a POST into an anonymous GET; debug pages and metrics are not on this port."""
+    response = server.client.open(path, method=method)
+    assert response.status_code == 404
+    assert response.get_json()["errors"][0]["code"] == "UNSUPPORTED"
+    assert "X-Request-Id" in response.headers
+
+
+def test_a_forged_host_and_prefix_change_nothing(server: Server) -> None:
+    """Threats 92, 93, bug 17: realm and issuer come from the configuration alone."""
+    headers = {
+        "Host": "evil.example",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Prefix": "/evil",
+        "X-Forwarded-Proto": "evil",
+        "Forwarded": "host=evil.example",
+        "Authorization": "Basic x",
+    }
+    response = get(server, headers=headers)
+    assert response.status_code == 401
+    assert "evil" not in str(response.headers)
+    assert b"evil" not in response.data
+
+
+@pytest.mark.parametrize("text", ["x\r\nSet-Cookie: a=b", '"quoted"', "<script>alert(1)</script>", "😀", "\x1b[31m"])
+@pytest.mark.parametrize("name", ["service", "account", "scope", "client_id"])
+def test_no_parameter_reaches_a_header_or_the_body(server: Server, name: str, text: str) -> None:
+    """Threats 94, 95: nothing is echoed."""
+    response = get(server, f"{name}={quote(text)}", as_user("ann"))
+    assert "Set-Cookie" not in response.headers
+    assert text.encode() not in response.data
+    assert response.content_type == "application/json"
+
+
+def test_an_event_cannot_be_forged(server: Server) -> None:
+    """Threat 96: newlines, escapes and line separators of a user name stay inside one ASCII line."""
+    name = 'a\n{"event":"exchange","outcome":"granted"}\x1b[2J\u2028\x7f' + "y" * 2000
+    response = get(server, headers=basic(name, "x"))
+    assert response.status_code == 401
+    (line,) = server.audit.raw
+    assert line.count(b"\n") == 1
+    assert line.isascii()
+    assert all(byte >= 0x20 and byte != 0x7F for byte in line[:-1])
+    assert json.loads(line)["outcome"] == "invalid_credentials"
+    assert len(line) < 2000
+
+
+def test_the_client_address_is_the_proxys_word_only_if_it_is_trusted(server: Server) -> None:
+    """Threat 53, bug 26."""
+    cases = [("10.1.1.1", "203.0.113.7"), ("192.0.2.1", "192.0.2.1")]
+    for peer, expected in cases:
+        server.client.get(
+            "/token?service=reg",
+            headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.7"},
+            environ_overrides={"REMOTE_ADDR": peer},
+        )
+        assert server.audit.events[-1]["client"] == expected
+
+
+def test_no_token_leaves_when_its_event_cannot_be_written(server: Server) -> None:
+    """Threat 98: a full disk is 503, and the next request is well again."""
+    server.audit.broken = True
+    response = get(server)
+    assert response.status_code == 503
+    assert "token" not in response.get_json()
+    assert response.headers["Retry-After"].isdigit()
+    server.audit.broken = False
+    assert get(server).status_code == 200
+
+
+def test_a_bug_gives_500_and_no_token(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F39, threat 52: any exception is 500 without a token, audited as an error, and the next request is fine."""
+    import tokenserver.service
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("canary-4711")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tokenserver.service, "decide", broken)
+        response = get(server, "service=reg&scope=repository:public/a:pull")
+    assert response.status_code == 500
+    assert "token" not in response.get_json()
+    assert server.audit.events[-1]["outcome"] == "error"
+    assert b"canary" not in b"".join(server.audit.raw) + response.data
+    assert get(server).status_code == 200
+
+
+def test_what_was_decided_is_what_is_signed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threat 62: more access between decision and signature is 500, no token."""
+
+    def generous(*args: Any, **options: Any) -> dict[str, Any]:
+        built = build_claims(*args, **options)
+        built["access"] = [{"type": "repository", "name": "secret", "actions": ["pull"]}]
+        return built
+
+    monkeypatch.setattr("tokenserver.tokens.issuer.build_claims", generous)
+    response = get(server, "service=reg&scope=repository:public/a:pull")
+    assert response.status_code == 500
+    assert "token" not in response.get_json()
+
+
+def test_denied_and_absent_repositories_look_the_same(server: Server) -> None:
+    """Threat 51: nothing tells whether a repository exists."""
+    bodies = []
+    for name in ("team/prod/app", "no/such"):
+        body = claims(get(server, f"service=reg&scope=repository:{name}:push", as_user("zoë")).get_json())
+        bodies.append(body["access"])
+    assert bodies == [[], []]
+
+
+def test_no_secret_in_any_event(server: Server) -> None:
+    """Threat 97: neither password nor token nor header is in the audit trail."""
+    canary = "canary-pässword"
+    token = get(server, headers=as_user("ann")).get_json()["token"]
+    get(server, headers=basic("ann", canary))
+    post(server, {"grant_type": "password", "service": "reg", "username": "ann", "password": canary})
+    trail = b"".join(server.audit.raw)
+    for secret in (canary, PASSWORDS["ann"], token, token.split(".")[2], basic("ann", canary)["Authorization"]):
+        for spelling in (secret, json.dumps(secret)[1:-1], quote(secret)):
+            assert spelling.encode() not in trail
+
+
+def test_an_event_has_its_fields(server: Server) -> None:
+    """What the operator and later tools rely on."""
+    get(server, "service=reg&scope=repository:public/a:pull", as_user("ann"))
+    event = server.audit.events[-1]
+    assert list(event) == [
+        "time", "event", "request_id", "method", "client", "asked", "registry", "subject", "source", "kind",
+        "groups", "granted", "rules", "policy", "jti", "outcome", "ms",
+    ]  # fmt: skip
+    assert event["time"].endswith("Z")
+    assert (event["subject"], event["source"], event["kind"]) == ("ann", "htpasswd", "password")
+    assert event["ms"] > 0

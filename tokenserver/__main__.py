@@ -1,0 +1,5 @@
+"""`python -m tokenserver` is `tokenserver`."""
+
+from tokenserver.cli import main
+
+main()

@@ -1,0 +1,47 @@
+"""`tokenserver check`: exactly what the start does, without serving."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from tokenserver.cli.options import WRONG_USE, config_option, refuse
+from tokenserver.compose import load_snapshot, user_sources, warnings
+from tokenserver.config.load import load_settings
+from tokenserver.errors import LoadError
+
+
+@click.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def check(config: Path | None, as_json: bool) -> None:
+    """Load the configuration, users, policies (with their tests) and keys, and tell every fault."""
+    try:
+        settings = load_settings(config)
+        snapshot = load_snapshot(settings)
+    except LoadError as error:
+        if not as_json:
+            refuse(error)
+        faults = [{"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in error.faults]
+        click.echo(json.dumps({"ok": False, "faults": faults}))
+        raise SystemExit(WRONG_USE) from error
+    found = warnings(settings, snapshot)
+    policies = snapshot.policies
+    sources = user_sources(snapshot)
+    users = sum(len(source.users) for source in sources)
+    if as_json:
+        facts = {"ok": True, "warnings": found, "rules": policies.rule_count, "users": users, "policy": policies.digest}
+        click.echo(json.dumps(facts))
+        return
+    for warning in found:
+        click.secho(f"warning: {warning}", fg="yellow", err=True)
+    active = snapshot.issuer.ring.active
+    click.echo(f"policies  {policies.rule_count} rules in {len(policies.files)} files, all tests pass")
+    click.echo(f"users     {users} in {', '.join(source.name for source in sources) or 'no source'}")
+    click.echo(f"keys      {active.algorithm} until {active.not_after:%Y-%m-%d}")
+    click.echo(f"realm     {settings.server.realm}")
+    for registry in settings.registries:
+        click.echo(f"registry  {registry.service} ({registry.compat}, tokens for {registry.token_lifetime} s)")
+    click.secho("All is well. Start with: tokenserver serve", fg="green")

@@ -1,0 +1,146 @@
+"""`tokenserver init DIR`: a working configuration, a policy tree, keys and one user."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from tokenserver.authn.htpasswd import name_problem
+from tokenserver.authn.passwords import hash_password
+from tokenserver.cli.options import WRONG_USE, tell_faults
+from tokenserver.compose import load_snapshot
+from tokenserver.config.load import load_settings
+from tokenserver.files import write_file
+from tokenserver.keys.ring import Algorithm
+from tokenserver.keys.store import init_keys
+
+CONFIG_NAME = "tokenserver.yaml"
+USERS_NAME = "users.htpasswd"
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/:-]*[A-Za-z0-9]")
+_YAML_WORDS = {"yes", "no", "on", "off", "true", "false", "null"}
+
+_TEMPLATE = """\
+# The configuration of tokenserver. `tokenserver check` tells whether it is right.
+
+# Who signs. Must equal auth.token.issuer of every registry below.
+issuer: {issuer}
+
+server:
+  listen: {listen}
+  # What clients see; registries announce {url}/token. A name, not an IP address: clients refuse those.
+  url: {url}
+  # TLS here, or in front of it:
+  # tls: {{certificate: tls.pem, key: tls.key}}
+  # trusted_proxies: [10.0.0.0/8]
+
+registries:
+  # service: auth.token.service of the registry, and the audience of its tokens.
+  # compat: universal (Distribution 2.8 and 3 alike), distribution2, distribution3 or jwks.
+  - service: {service}
+    compat: universal
+    token_lifetime: 15m
+
+# Who may log in. `tokenserver users set NAME` adds a user.
+authentication:
+  - htpasswd: {{file: {users}}}
+
+# Whether clients without credentials get a token, for what the policies give to everyone.
+anonymous: true
+
+# Who may do what: a folder of YAML files.
+policies: {policies}
+
+# The token CA and the signing keys, made by `tokenserver keys init`.
+keys: {keys}
+"""
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--issuer", default="tokenserver", show_default=True, help="Who signs.")
+@click.option("--service", default="localhost:5000", show_default=True, help="The first registry's service name.")
+@click.option("--url", default="http://localhost:5001", show_default=True, help="What clients see.")
+@click.option("--listen", default="127.0.0.1:5001", show_default=True, help="Address and port to listen on.")
+@click.option("--user", default="admin", show_default=True, help="The name of the first user.")
+@click.option("--policies", type=click.Path(path_type=Path, exists=True), help="Use this folder, copy no samples.")
+@click.option("--keys", type=click.Path(path_type=Path), help="Make the keys in this folder.")
+@tell_faults
+def init(  # noqa: PLR0917 - click hands the options over by name
+    folder: Path,
+    issuer: str,
+    service: str,
+    url: str,
+    listen: str,
+    user: str,
+    policies: Path | None,
+    keys: Path | None,
+) -> None:
+    """Write a commented configuration, sample policies, keys and a user into DIR.
+
+    The user's random password is printed once and stored nowhere.
+    """
+    config = folder / CONFIG_NAME
+    if config.exists() or (folder / USERS_NAME).exists():
+        click.secho(f"{folder} is set up already; nothing was changed.", fg="red", err=True)
+        click.echo(f"Next: tokenserver check --config {config}", err=True)
+        raise SystemExit(WRONG_USE)
+    problem = name_problem(user)
+    if problem is not None:
+        click.secho(f"--user: {problem}; nothing was made.", fg="red", err=True)
+        raise SystemExit(WRONG_USE)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if policies is None:
+        shutil.copytree(_samples(), folder / "policies", dirs_exist_ok=True)
+    text = _TEMPLATE.format(
+        issuer=_quoted(issuer),
+        service=_quoted(service),
+        url=_quoted(url),
+        listen=_quoted(listen),
+        users=USERS_NAME,
+        policies=_quoted(_relative(policies, folder) if policies else "policies"),
+        keys=_quoted(_relative(keys, folder) if keys else "keys"),
+    )
+    write_file(config, text.encode(), mode=0o644)
+    password = secrets.token_urlsafe(18)
+    write_file(folder / USERS_NAME, f"{user}:{hash_password(password)}\n".encode())
+    try:
+        settings = load_settings(config, {})
+        init_keys(settings.keys, issuer=issuer, algorithm=Algorithm.ES256, now=datetime.now(UTC))
+        load_snapshot(settings)
+    except BaseException:
+        # What was asked does not work: leave nothing that a second try would trip over.
+        config.unlink()
+        (folder / USERS_NAME).unlink()
+        raise
+    click.echo(f"Made {config}, with sample policies, keys and a user.")
+    click.echo("")
+    click.echo(f"  user      {user}")
+    click.echo(f"  password  {password}    (shown only now)")
+    click.echo("")
+    click.echo(f"Next: tokenserver serve --config {config}")
+
+
+def _samples() -> Path:
+    """The sample policies: inside the installed package, or beside it in a checkout."""
+    packaged = Path(str(files("tokenserver"))) / "samples" / "policies"
+    return packaged if packaged.is_dir() else Path(str(files("tokenserver"))).parent / "policies"
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return os.path.relpath(path.absolute(), folder.absolute())
+
+
+def _quoted(text: str) -> str:
+    """The text as a YAML scalar: plain where no reader of YAML, old or new, would take it for anything else."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS:
+        return text
+    return json.dumps(text)  # a JSON string is a YAML string

@@ -1,0 +1,99 @@
+"""`tokenserver serve`: the production server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.compose import harden_process, load_snapshot, warnings, worker_count
+from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
+
+GRACE_SECONDS = 20
+"""How long a request that is under way may take after SIGTERM before its worker is killed."""
+
+HEADER_SECONDS = 10
+MAX_THREADS = 8
+
+# Audit events alone go to standard output, so that it can be piped; everything else goes to standard error.
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "tokenserver.cli.log.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "line"}},
+    "loggers": {
+        "_granian": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "granian.access": {"handlers": [], "propagate": False},
+    },
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+}
+
+
+@click.command()
+@config_option
+@tell_faults
+def serve(config: Path | None) -> None:
+    """Check everything, then answer requests until SIGTERM or Ctrl-C.
+
+    Audit events go to standard output, one JSON line each; the log goes to standard error.
+    """
+    settings = load_settings(config)
+    snapshot = load_snapshot(settings)
+    for warning in warnings(settings, snapshot):
+        click.secho(f"warning: {warning}", fg="yellow", err=True)
+    services = ", ".join(registry.service for registry in settings.registries)
+    click.echo(f"realm {settings.server.realm} for {services}; {snapshot.policies.rule_count} rules", err=True)
+    del snapshot
+    harden_process()
+    run(settings, config)
+
+
+def run(settings: Settings, config: Path | None) -> None:
+    """Run granian until it is told to stop; returns after the last request under way was answered."""
+    # Imported here, because loading a server is not free and the faults above should come first.
+    from granian.constants import Interfaces, Loops, SSLProtocols  # noqa: PLC0415
+    from granian.http import HTTP1Settings  # noqa: PLC0415
+    from granian.log import LogLevels  # noqa: PLC0415
+    from granian.server.mp import MPServer  # noqa: PLC0415
+
+    class Server(MPServer):
+        def signal_handler_reload(self, *_: object) -> None:
+            """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
+            logging.getLogger("tokenserver").info("SIGHUP: changed files are taken within two seconds")
+
+    address, port = settings.server.address
+    tls = settings.server.tls
+    server = Server(
+        "tokenserver",
+        address=address,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=worker_count(settings),
+        blocking_threads=min(MAX_THREADS, 2 * (os.cpu_count() or 1) + 1),
+        loop=Loops.asyncio,
+        websockets=False,
+        backlog=2048,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
+        log_dictconfig=LOGGING,
+        log_level=LogLevels.warning,
+        ssl_cert=tls.certificate if tls else None,
+        ssl_key=tls.key if tls else None,
+        ssl_protocol_min=SSLProtocols.tls12,
+        workers_kill_timeout=GRACE_SECONDS,
+        respawn_failed_workers=True,
+    )
+    sys.stdout.flush()
+    server.serve(target_loader=partial(_load, config), wrap_loader=False)
+
+
+def _load(config: Path | None) -> Any:
+    from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
+
+    return load_application(config)

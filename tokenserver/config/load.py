@@ -1,0 +1,252 @@
+"""Reads the settings: a YAML file and the environment (this is the only reader of `os.environ`).
+
+Every key is also an environment variable: `TOKENSERVER_` and the path in capitals with underscores
+(`TOKENSERVER_SERVER_LISTEN`, `TOKENSERVER_REGISTRIES_0_SERVICE`). A value is read as YAML. With `_FILE` behind
+the name, the variable names a file that holds the value. The environment wins over the file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from tokenserver.config.settings import Settings
+from tokenserver.documents import Document, nearest, parse, spell, validation_faults
+from tokenserver.errors import Fault, LoadError
+from tokenserver.files import read_text
+
+PREFIX = "TOKENSERVER_"
+DEFAULT_FILE = "tokenserver.yaml"
+
+# Not settings: which file to read, the tests' own switch, and what Kubernetes and Docker links set in every
+# container beside a service that is called "tokenserver", or "tokenserver-" and something. A bare ..._PORT is theirs
+# only with their kind of value: whoever sets TOKENSERVER_PORT=5001 must hear that it sets nothing.
+_NOT_SETTINGS = re.compile(
+    r"TOKENSERVER_(?:(?:CONFIG|REQUIRE_REAL|NAME|ENV_.*)=.*"
+    r"|(?:.*_)?SERVICE_(?:HOST|PORT(?:_.*)?)=.*"
+    r"|(?:.*_)?PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?=.*"
+    r"|(?:.*_)?PORT=(?:tcp|udp|sctp)://.*)",
+    re.ASCII | re.DOTALL,
+)
+
+Path_ = tuple[str | int, ...]
+
+
+def config_path(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:
+    """The configuration file to read: as given, else `TOKENSERVER_CONFIG`, else `tokenserver.yaml` here."""
+    if given is not None:
+        return given
+    environment = os.environ if environment is None else environment
+    return Path(environment.get("TOKENSERVER_CONFIG") or DEFAULT_FILE)
+
+
+def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings from `path` (see `config_path`) and the environment.
+
+    Without the default file, the environment alone will do. Relative paths in the file are relative to it,
+    relative paths in the environment to the working folder.
+
+    Raises:
+        LoadError: every fault, each with `file:line: path` or the name of its variable.
+    """
+    environment = os.environ if environment is None else environment
+    file = config_path(path, environment)
+    variables = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    overrides, faults = _overrides(variables)
+    is_named = path is not None or bool(environment.get("TOKENSERVER_CONFIG"))
+    only_environment = not is_named and bool(overrides) and _is_missing(file)
+    try:
+        document = Document("the environment", {}, {}) if only_environment else _read(file)
+    except LoadError as error:
+        raise LoadError([*faults, *error.faults]) from error
+    value = document.value if document.value is not None else {}
+    if not isinstance(value, dict):
+        raise LoadError([*faults, Fault(document.file, 1, "", "must be a mapping (key: value)")])
+    merged = Document(document.file, _merge(value, overrides, faults), document.lines)
+    try:
+        settings = Settings.model_validate(merged.value, context={"base": file.parent.absolute()})
+    except ValidationError as error:
+        found = validation_faults(merged, Settings, error)
+        raise LoadError([*faults, *(_in_variable(fault, overrides) for fault in found)]) from error
+    if faults:
+        raise LoadError(faults)
+    return settings
+
+
+def _is_missing(file: Path) -> bool:
+    """Whether there is nothing at `file`. Unlike `Path.exists`, a file out of reach is not taken for missing."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _read(file: Path) -> Document:
+    if _is_missing(file):
+        message = "does not exist; `tokenserver init DIR` makes one, --config FILE names another"
+        raise LoadError([Fault(str(file), 0, "", message)])
+    return parse(read_text(file), str(file))
+
+
+def _overrides(variables: Mapping[str, str]) -> tuple[dict[Path_, tuple[str, Any]], list[Fault]]:
+    """What the environment sets: path -> (variable, value), and the variables that set nothing."""
+    found: dict[Path_, tuple[str, Any]] = {}
+    faults: list[Fault] = []
+    for name, text in sorted(variables.items()):
+        if _NOT_SETTINGS.fullmatch(f"{name}={text}"):
+            continue
+        try:
+            target = _target(Settings, name.removeprefix(PREFIX).lower())
+            if target is None and name.endswith("_FILE"):
+                target = _target(Settings, name.removeprefix(PREFIX).removesuffix("_FILE").lower())
+                if target is not None:
+                    text = read_text(Path(text), private=True).rstrip("\r\n")  # noqa: PLW2901 - the file's text is the value
+            if target is None:
+                known = [PREFIX + spell_variable(path) for path in _paths(Settings)]
+                faults.append(Fault(f"environment variable {name}", 0, "", f"sets nothing; {nearest(name, known)}"))
+                continue
+            path, annotation = target
+            if path in found:
+                message = f"{found[path][0]} sets the same key; keep one of the two"
+                faults.append(Fault(f"environment variable {name}", 0, "", message))
+                continue
+            found[path] = (name, _value(text, annotation, name))
+        except LoadError as error:
+            for fault in error.faults:
+                message = fault.message if fault.file == name else str(fault)
+                faults.append(Fault(f"environment variable {name}", 0, "", message))
+    return found, faults
+
+
+def _target(model: type[BaseModel], rest: str) -> tuple[Path_, Any] | None:
+    """The path that `server_listen` names and the annotation of its field; field names hold underscores too."""
+    for name in sorted(model.model_fields, key=len, reverse=True):
+        annotation = model.model_fields[name].annotation
+        if rest == name:
+            return (name,), annotation
+        if not rest.startswith(name + "_"):
+            continue
+        tail = rest[len(name) + 1 :]
+        prefix: Path_ = (name,)
+        index, _, after = tail.partition("_")
+        is_list = _is_list(annotation)
+        if is_list and index.isascii() and index.isdigit():
+            prefix, tail = (name, int(index)), after
+        elif is_list:
+            continue
+        for inner in _models(annotation):
+            deeper = _target(inner, tail)
+            if deeper is not None:
+                return (*prefix, *deeper[0]), deeper[1]
+    return None
+
+
+def _value(text: str, annotation: Any, name: str) -> Any:
+    """The value of a variable. A path is made absolute here, because it is relative to the working folder."""
+    value = text if {annotation, *get_args(annotation)} & {Path, str} else parse(text, name).value
+    return _from_working_folder(value, annotation)
+
+
+def _from_working_folder(value: Any, annotation: Any) -> Any:
+    """`value` with every path in it made absolute, wherever the annotation says that a path stands."""
+    if annotation is Path and isinstance(value, str) and value and not value.startswith("~"):
+        return str(Path(value).absolute())
+    if isinstance(value, list) and _is_list(annotation):
+        return [_from_working_folder(item, get_args(annotation)[0]) for item in value]
+    if not isinstance(value, dict):
+        return value
+    fields = {name: field for model in _models(annotation) for name, field in model.model_fields.items()}
+    return {
+        key: _from_working_folder(item, fields[key].annotation) if key in fields else item
+        for key, item in value.items()
+    }
+
+
+def _merge(value: dict[str, Any], overrides: Mapping[Path_, tuple[str, Any]], faults: list[Fault]) -> dict[str, Any]:
+    merged: dict[str, Any] = _copy(value)
+    # In the order of the lists: sorted by name, entry 10 would come before entry 2.
+    by_place = sorted(overrides.items(), key=lambda item: [str(step).zfill(9) for step in item[0]])
+    for path, (name, new) in by_place:
+        try:
+            here: Any = merged
+            for step, following in itertools.pairwise(path):
+                here = _step(here, step, following)
+            _set(here, str(path[-1]), new)
+        except _NoPlace as error:
+            faults.append(Fault(f"environment variable {name}", 0, "", str(error)))
+    return merged
+
+
+class _NoPlace(Exception):
+    """The file has no place for what a variable sets."""
+
+
+def _set(here: Any, key: str, new: Any) -> None:
+    if not isinstance(here, dict):
+        raise _NoPlace("the file has no mapping here")
+    here[key] = new
+
+
+def _step(here: Any, step: str | int, following: str | int) -> Any:
+    fresh: Any = [] if isinstance(following, int) else {}
+    if isinstance(step, int):
+        if not isinstance(here, list):
+            raise _NoPlace("the file has no list here")
+        if step > len(here):
+            raise _NoPlace(f"entry {step} would leave a gap: the list has {len(here)}")
+        if step == len(here):
+            here.append(fresh)
+        return here[step]
+    if not isinstance(here, dict):
+        raise _NoPlace("the file has no mapping here")
+    if here.get(step) is None:
+        here[step] = fresh
+    return here[step]
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
+
+
+def _in_variable(fault: Fault, overrides: Mapping[Path_, tuple[str, Any]]) -> Fault:
+    """The fault at its variable, where the value came from one; the nearest one, where several reach there."""
+    for path, (name, _) in sorted(overrides.items(), key=lambda item: len(item[0]), reverse=True):
+        rest = fault.path.removeprefix(spell(path))
+        if fault.path == spell(path) + rest and rest[:1] in ("", ".", "["):
+            return Fault(f"environment variable {name}", 0, rest.removeprefix("."), fault.message)
+    return fault
+
+
+def spell_variable(path: Path_) -> str:
+    """The environment's spelling of a path, without the prefix."""
+    return "_".join(str(step) for step in path).upper()
+
+
+def _paths(model: type[BaseModel], prefix: Path_ = ()) -> Iterator[Path_]:
+    for name, field in model.model_fields.items():
+        path = (*prefix, name)
+        yield path
+        step = (0,) if _is_list(field.annotation) else ()
+        for inner in _models(field.annotation):
+            yield from _paths(inner, (*path, *step))
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _is_list(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is tuple

@@ -1,0 +1,110 @@
+"""The live snapshot: what requests read now, and the watch that replaces it as a whole when a file changes.
+
+A watch looks at the files' metadata, not at events, because that also sees a rename over, a rename away and
+back, and the symlink swap of a mounted volume. A change is loaded when two looks in a row agree, so that a file
+that is still being written waits. What does not load changes nothing: the last good snapshot stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from tokenserver.errors import LoadError
+from tokenserver.service import Snapshot
+
+logger = logging.getLogger("tokenserver.live")
+
+Fingerprint = frozenset[tuple[str, int, int, int]]
+
+
+class Live:
+    """Holds the snapshot. `load` makes a new one from the files, `watched` names them (files and folders)."""
+
+    def __init__(self, load: Callable[[], Snapshot], watched: Iterable[Path]) -> None:
+        self._load = load
+        self._watched = tuple(watched)
+        self._seen = fingerprint(self._watched)
+        self._pending: Fingerprint | None = None
+        self._snapshot = load()
+        self._fault: str | None = None
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot to use for one whole exchange."""
+        return self._snapshot
+
+    @property
+    def fault(self) -> str | None:
+        """Why the files as they are now were refused, or None where the snapshot is what the files say."""
+        return self._fault
+
+    def look(self) -> bool:
+        """Look at the files once; True where a new snapshot was put in place."""
+        current = fingerprint(self._watched)
+        if current == self._seen:
+            self._pending = None
+            return False
+        if current != self._pending:
+            self._pending = current
+            return False
+        self._seen, self._pending = current, None
+        try:
+            snapshot = self._load()
+        except LoadError as error:
+            self._refuse(str(error))
+            return False
+        except Exception as error:  # the server must outlive any file; the kind is all that is safe to tell
+            self._refuse(f"unexpected {type(error).__name__}")
+            return False
+        if fingerprint(self._watched) != current:
+            # A file changed while it was read: what was loaded may be of two ages. Look again.
+            self._seen = frozenset()
+            return False
+        self._snapshot, self._fault = snapshot, None
+        logger.info("files changed: new policies, users and keys are live, policy %s", snapshot.policies.digest[:12])
+        return True
+
+    def watch(self, stop: threading.Event, *, every: float = 0.5) -> None:
+        """Look again and again until `stop` is set; runs in a thread of its own."""
+        while not stop.wait(every):
+            self.look()
+
+    def _refuse(self, fault: str) -> None:
+        self._fault = fault
+        logger.error("files changed but were refused; the last good ones stay live: %s", fault)
+
+
+def fingerprint(watched: Iterable[Path]) -> Fingerprint:
+    """What tells a changed file from an unchanged one: target, size, time of change, inode. Reads no content."""
+    return frozenset(_entries(watched))
+
+
+def _entries(watched: Iterable[Path]) -> Iterator[tuple[str, int, int, int]]:
+    for path in watched:
+        yield _entry(path)
+        try:
+            inside = sorted(os.scandir(path), key=lambda entry: entry.name) if path.is_dir() else []
+        except OSError:
+            inside = []
+        for entry in inside:
+            if entry.name.startswith(".") and entry.name != "..data":
+                continue
+            try:
+                is_folder = entry.is_dir(follow_symlinks=False)
+            except OSError:
+                is_folder = False
+            if is_folder:
+                yield from _entries([Path(entry.path)])
+            else:
+                yield _entry(Path(entry.path))
+
+
+def _entry(path: Path) -> tuple[str, int, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (str(path), -1, -1, -1)
+    return (str(path), status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino)

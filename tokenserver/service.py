@@ -1,0 +1,120 @@
+"""The whole path of an exchange on one screen: request -> identity -> decisions -> access -> token."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
+
+from tokenserver.authn import Chain
+from tokenserver.credentials import Credentials, Password
+from tokenserver.errors import InvalidCredentials, InvalidRequest
+from tokenserver.identity import Identity
+from tokenserver.policy.decide import decide
+from tokenserver.policy.model import Context, Decision, PolicySet
+from tokenserver.scopes import ScopeRequest
+from tokenserver.tokens.claims import Registry
+from tokenserver.tokens.issuer import Token, TokenIssuer
+
+MAX_ACCOUNT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """One request for a token, parsed at the door.
+
+    `service` and `account` are as asked (None: not asked, or empty). `client` is the address behind trusted
+    proxies, None where there is none. `request_id` is the server's own.
+    """
+
+    request_id: str
+    method: str
+    service: str | None
+    scopes: ScopeRequest
+    credentials: Credentials
+    account: str | None
+    client: IPv4Address | IPv6Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenResult:
+    """A signed token and how it came about."""
+
+    token: Token
+    identity: Identity
+    registry: Registry
+    decisions: tuple[Decision, ...]
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that one exchange reads, as one frozen whole; a reload replaces the whole."""
+
+    registries: Mapping[str, Registry]
+    chain: Chain
+    policies: PolicySet
+    issuer: TokenIssuer
+
+    def registry(self, service: str | None) -> Registry:
+        """The registry that is meant; with exactly one configured, no service means that one.
+
+        Raises:
+            InvalidRequest: an unknown service, or none where there are several.
+        """
+        if service is None:
+            if len(self.registries) == 1:
+                return next(iter(self.registries.values()))
+            raise InvalidRequest("service: is missing")
+        registry = self.registries.get(service)
+        if registry is None:
+            raise InvalidRequest("service: no registry of that name is served here")
+        return registry
+
+
+class Exchange(Protocol):
+    """What the web calls, and what observers wrap."""
+
+    def exchange(self, request: TokenRequest) -> TokenResult:
+        """A token that carries exactly what the identity may have of what was asked.
+
+        An ungranted scope is no error: the token carries less. The errors are:
+        `InvalidRequest`, `InvalidCredentials`, `AuthenticationRequired`, `Throttled` (the client's), and
+        `BackendUnavailable`, `SigningFailed` (the server's). Whatever else is raised is a bug and gives no token.
+        """
+        ...
+
+
+class TokenService:
+    """The exchange itself. `snapshot` is asked once per exchange; `now` gives seconds since the epoch."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot], *, now: Callable[[], float]) -> None:
+        self._snapshot = snapshot
+        self._now = now
+
+    def exchange(self, request: TokenRequest) -> TokenResult:
+        """See `Exchange.exchange`."""
+        snapshot = self._snapshot()
+        registry = snapshot.registry(request.service)
+        identity = snapshot.chain.authenticate(request.credentials)
+        _check_account(request, identity)
+        context = Context(registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
+        decisions = tuple(decide(snapshot.policies, identity, scope, context) for scope in request.scopes.scopes)
+        access = [decision.access for decision in decisions if decision.access is not None]
+        token = snapshot.issuer.issue(identity, registry, access)
+        return TokenResult(token, identity, registry, decisions, snapshot.policies.digest)
+
+
+def _check_account(request: TokenRequest, identity: Identity) -> None:
+    """Refuse an `account` that is not who authenticated. It is never an identity, and nobody's is no claim."""
+    if request.account is None or identity.is_anonymous:
+        return
+    names = {identity.subject}
+    if isinstance(request.credentials, Password):
+        names.add(request.credentials.username)
+    too_long = len(request.account) > MAX_ACCOUNT  # normalising a very long one would only cost time
+    if too_long or unicodedata.normalize("NFC", request.account) not in names:
+        raise InvalidCredentials("account differs from the authenticated user")

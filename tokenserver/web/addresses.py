@@ -1,0 +1,68 @@
+"""Whose request it is: the client's address behind trusted proxies. No framework, no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Address = IPv4Address | IPv6Address
+
+MAX_HOPS = 50
+"""Entries of X-Forwarded-For that are looked at, from the right."""
+
+_IPV4_AND_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}", re.ASCII)
+_BRACKETED = re.compile(r"\[([^\[\]]*)\](?::[0-9]{1,5})?", re.ASCII)
+_ZONE = re.compile(r"%[A-Za-z0-9._~-]+", re.ASCII)
+
+
+def client_address(
+    peer: str, forwarded_for: Sequence[str], trusted: Sequence[IPv4Network | IPv6Network]
+) -> Address | None:
+    """The address of the client: that of `peer`, or where the peer is a trusted proxy, the one that it tells.
+
+    `peer` is the other end of the connection as WSGI gives it, `forwarded_for` the values of all X-Forwarded-For
+    headers in their order. Each proxy adds on the right the address that it saw, so the walk goes from the right and
+    ends at the first address that is not trusted: whatever stands left of it came from there and proves nothing.
+
+    The walk also ends before an entry that is no address, after `MAX_HOPS` entries, and where there are no more. The
+    answer is then the last trusted address it passed, the farthest that somebody trusted vouches for; going on to
+    the left would let a client choose its own. A peer without an address (a Unix socket, an empty text) is in no
+    network, so its header is not believed either: None, and conditions on addresses cannot hold.
+
+    IPv4 inside IPv6 (`::ffff:10.0.0.1`) is IPv4; ports, brackets and zones are dropped.
+    """
+    address = _parse(peer)
+    if address is None:
+        return None
+    # One more piece than hops, so that the uncut rest on the left is never taken for an entry.
+    pieces = ",".join(forwarded_for).rsplit(",", MAX_HOPS)
+    entries = pieces if len(pieces) <= MAX_HOPS else pieces[1:]
+    for entry in reversed(entries):
+        if not _is_trusted(address, trusted):
+            break
+        further = _parse(entry.strip(" \t"))
+        if further is None:
+            break
+        address = further
+    return address
+
+
+def _is_trusted(address: Address, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+    return any(address in network for network in trusted)
+
+
+def _parse(text: str) -> Address | None:
+    """One address, with what proxies put around it taken off; None where it is none."""
+    if matched := _BRACKETED.fullmatch(text) or _IPV4_AND_PORT.fullmatch(text):
+        text = matched[1]
+    plain, percent, zone = text.partition("%")
+    if percent and (":" not in plain or _ZONE.fullmatch(percent + zone) is None):
+        return None
+    try:
+        address = ip_address(plain)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

@@ -1,0 +1,114 @@
+"""The WSGI application: the token endpoint in front, and Flask for every other page.
+
+The token endpoint needs nothing that Flask offers and is nearly all of the load, so it is asked before Flask is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from tokenserver.web.parameters import MAX_BODY
+from tokenserver.web.problems import Problem
+from tokenserver.web.token import JSON_HEADERS, TokenEndpoint
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+TOKEN_PATHS = frozenset({"/token", "/auth/token", "/auth"})
+"""The endpoint; the registries' autoredirect path; where existing installations point their realm."""
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAVAILABLE", 500: "UNAVAILABLE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What the other endpoints show. Each is called per request.
+
+    `readiness` gives, for each part, None where it is well and else what is wrong.
+    """
+
+    readiness: Callable[[], Mapping[str, str | None]]
+    jwks: Callable[[], str]
+    ca_pem: Callable[[], str]
+
+
+class TokenFront:
+    """WSGI: answers the token paths, hands everything else on. Other methods there are 405, HEAD too."""
+
+    def __init__(self, endpoint: TokenEndpoint, others: WSGIApplication) -> None:
+        self._endpoint = endpoint
+        self._others = others
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """One request (PEP 3333)."""
+        if environ["PATH_INFO"] not in TOKEN_PATHS:
+            return self._others(environ, start_response)
+        is_token_request = environ["REQUEST_METHOD"] in ("GET", "POST")
+        answer = self._endpoint.answer(environ) if is_token_request else self._endpoint.method_not_allowed()
+        status = f"{answer.status} {_PHRASES[answer.status]}"
+        start_response(status, [*answer.headers, ("Content-Length", str(len(answer.body)))])
+        return [answer.body]
+
+
+def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
+    """The WSGI application."""
+    app = Flask("tokenserver", static_folder=None, template_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    # A redirect turns a client's POST into a bare GET, so no route may ever cause one.
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+    app.wsgi_app = TokenFront(endpoint, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap it
+
+    @app.get("/healthz", provide_automatic_options=False)
+    def healthz() -> Response:
+        return _json(200, {"status": "ok"})
+
+    @app.get("/readyz", provide_automatic_options=False)
+    def readyz() -> Response:
+        parts = pages.readiness()
+        ready = all(problem is None for problem in parts.values())
+        content = {"ready": ready, "parts": {name: problem or "ok" for name, problem in parts.items()}}
+        return _json(200 if ready else 503, content)
+
+    @app.get("/.well-known/jwks.json", provide_automatic_options=False)
+    def jwks() -> Response:
+        response = Response(pages.jwks(), content_type="application/json")
+        response.headers["Cache-Control"] = "public, max-age=300"
+        return response
+
+    @app.get("/ca.pem", provide_automatic_options=False)
+    def ca_pem() -> Response:
+        return Response(pages.ca_pem(), content_type="application/x-pem-file")
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers.setdefault("X-Request-Id", endpoint.new_id())
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return response
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Response:
+        status = error.code or 500
+        problem = Problem(status, _CODES.get(status, "UNSUPPORTED"), "invalid_request", error.name.lower())
+        response = Response(problem.body(oauth=request.method == "POST"), status=status)
+        response.headers.update(JSON_HEADERS)
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return response
+
+    return app
+
+
+def _json(status: int, content: Mapping[str, object]) -> Response:
+    response = Response(json.dumps(content) + "\n", status=status)
+    response.headers.update(JSON_HEADERS)
+    return response

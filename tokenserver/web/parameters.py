@@ -1,0 +1,124 @@
+"""The parameters of a token request: a query or a form, bounded, each single-valued one at most once.
+
+Credentials are never read from a query. The body is read from the WSGI input itself, at most one byte more than
+is allowed, because a chunked body has no length to check beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from tokenserver.errors import InvalidRequest, RequestError
+
+MAX_BODY = 64 * 1024
+MAX_QUERY = 64 * 1024
+MAX_FIELDS = 256
+
+SINGLE = frozenset(
+    {"service", "account", "client_id", "grant_type", "username", "password", "access_type", "offline_token"}
+)
+SECRETS = frozenset({"password", "refresh_token", "client_secret", "id_token", "access_token", "token", "assertion"})
+
+
+class RequestTooLarge(RequestError):
+    """The body is larger than `MAX_BODY`."""
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is not a form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Decoded parameters. `scope` may repeat; the other known ones stand at most once."""
+
+    single: Mapping[str, str]
+    scopes: tuple[str, ...]
+
+    def get(self, name: str) -> str | None:
+        """The value of a single-valued parameter; an empty one counts as absent."""
+        return self.single.get(name) or None
+
+
+def parse_parameters(text: str, *, forbidden: frozenset[str] = frozenset()) -> Parameters:
+    """Parse `application/x-www-form-urlencoded` text (WHATWG URL, section 5.1).
+
+    Raises:
+        InvalidRequest: too many fields, bytes that are not UTF-8, a single-valued parameter that repeats, or one
+            that is forbidden here. The text names parameters, never values.
+    """
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("the parameters are not UTF-8") from error
+    except ValueError as error:
+        raise InvalidRequest(f"more than {MAX_FIELDS} parameters") from error
+    single: dict[str, str] = {}
+    scopes: list[str] = []
+    for name, value in pairs:
+        if name in forbidden:
+            raise InvalidRequest(f"{name}: secrets do not belong into a URL; send them in the header or the form")
+        if name == "scope":
+            scopes.append(value)
+        elif name in SINGLE:
+            if name in single:
+                raise InvalidRequest(f"{name}: stands twice")
+            single[name] = value
+    return Parameters(single, tuple(scopes))
+
+
+def parse_query(query: str) -> Parameters:
+    """The parameters of a query string as WSGI gives it (RFC 3986, percent-encoded, so ASCII).
+
+    Raises:
+        InvalidRequest: as `parse_parameters`, and for credentials or secrets in the query.
+    """
+    if len(query) > MAX_QUERY:
+        raise InvalidRequest("the query is too long")
+    return parse_parameters(query, forbidden=SECRETS)
+
+
+def parse_form(environ: Mapping[str, Any]) -> Parameters:
+    """The parameters of a POST's form.
+
+    Raises:
+        UnsupportedMediaType, RequestTooLarge: before anything is parsed.
+        InvalidRequest: as `parse_parameters`.
+    """
+    media_type = str(environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType("the body must be application/x-www-form-urlencoded")
+    body = _read_body(environ)
+    try:
+        text = body.decode("ascii") if body.isascii() else body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("the form is not UTF-8") from error
+    return parse_parameters(text)
+
+
+def _read_body(environ: Mapping[str, Any]) -> bytes:
+    length_text = str(environ.get("CONTENT_LENGTH") or "")
+    if length_text:
+        if not (length_text.isascii() and length_text.isdigit()):
+            raise InvalidRequest("Content-Length is no number")
+        length = int(length_text)
+        if length > MAX_BODY:
+            raise RequestTooLarge(f"the body is larger than {MAX_BODY} bytes")
+    elif environ.get("wsgi.input_terminated"):
+        length = MAX_BODY + 1
+    else:
+        return b""
+    chunks: list[bytes] = []
+    while length > 0:
+        chunk = environ["wsgi.input"].read(length)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        length -= len(chunk)
+    body = b"".join(chunks)
+    if len(body) > MAX_BODY:
+        raise RequestTooLarge(f"the body is larger than {MAX_BODY} bytes")
+    return body

@@ -1,0 +1,77 @@
+"""The one table from errors to answers. Clients learn only what they can mend.
+
+The body speaks to every client at once: `errors` (OCI distribution, "Error Codes") for crane, oras and new
+engines, `details` for old engines and containers/image, and on POST `error` and `error_description` (RFC 6749,
+section 5.2). A code that clients do not know would be shown as "unknown", so only registered ones appear.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from tokenserver.errors import (
+    AuthenticationRequired,
+    BackendUnavailable,
+    InvalidCredentials,
+    InvalidRequest,
+    RequestError,
+    ServiceError,
+    Throttled,
+    TokenMismatch,
+    UnsupportedGrantType,
+)
+from tokenserver.web.parameters import RequestTooLarge, UnsupportedMediaType
+
+RETRY_AFTER = 5
+"""Seconds that a client is asked to wait where nothing better is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An answer that is not a token."""
+
+    status: int
+    code: str
+    oauth: str
+    message: str
+    headers: tuple[tuple[str, str], ...] = field(default=())
+
+    def body(self, *, oauth: bool) -> bytes:
+        """The JSON body; with the OAuth members on POST."""
+        content: dict[str, object] = {
+            "errors": [{"code": self.code, "message": self.message, "detail": None}],
+            "details": self.message,
+        }
+        if oauth:
+            content |= {"error": self.oauth, "error_description": self.message}
+        return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def problem_for(error: Exception, *, challenge: str) -> Problem:
+    """The answer to `error`. `challenge` is the value of `WWW-Authenticate` for a 401."""
+    authenticate = (("WWW-Authenticate", challenge),)
+    match error:
+        case InvalidCredentials():
+            return Problem(401, "UNAUTHORIZED", "invalid_grant", str(error), authenticate)
+        case AuthenticationRequired():
+            return Problem(401, "UNAUTHORIZED", "invalid_client", str(error), authenticate)
+        case Throttled():
+            after = (("Retry-After", str(error.retry_after)),)
+            return Problem(429, "TOOMANYREQUESTS", "temporarily_unavailable", str(error), after)
+        case UnsupportedGrantType():
+            return Problem(400, "UNSUPPORTED", "unsupported_grant_type", str(error))
+        case RequestTooLarge():
+            return Problem(413, "UNSUPPORTED", "invalid_request", str(error))
+        case UnsupportedMediaType():
+            return Problem(415, "UNSUPPORTED", "invalid_request", str(error))
+        case InvalidRequest() | RequestError():
+            return Problem(400, "UNSUPPORTED", "invalid_request", str(error))
+        case TokenMismatch():
+            return Problem(500, "UNAVAILABLE", "server_error", "internal error")
+        case ServiceError():
+            wait = error.retry_after if isinstance(error, BackendUnavailable) else RETRY_AFTER
+            text = "the service cannot answer now, try again later"
+            return Problem(503, "UNAVAILABLE", "temporarily_unavailable", text, (("Retry-After", str(wait)),))
+        case _:
+            return Problem(500, "UNAVAILABLE", "server_error", "internal error")

@@ -1,0 +1,185 @@
+"""The token endpoint (Distribution: "Token Authentication Specification" and "Oauth2 Token Authentication").
+
+It knows WSGI's environ and no web framework: `answer` takes the environ and gives status, headers and body.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
+
+from tokenserver.audit import AuditTrail, AuditUnavailable, reason_of
+from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
+from tokenserver.errors import (
+    InvalidCredentials,
+    InvalidRequest,
+    RequestError,
+    ServiceError,
+    TokenserverError,
+    UnsupportedGrantType,
+)
+from tokenserver.scopes import parse_scopes
+from tokenserver.service import Exchange, TokenRequest, TokenResult
+from tokenserver.web.addresses import client_address
+from tokenserver.web.basic import normalize_username, parse_authorization
+from tokenserver.web.parameters import Parameters, parse_form, parse_query
+from tokenserver.web.problems import Problem, problem_for
+
+logger = logging.getLogger("tokenserver.web")
+
+JSON_HEADERS = (
+    ("Content-Type", "application/json"),
+    ("Cache-Control", "no-store"),
+    ("Pragma", "no-cache"),
+    ("Vary", "Authorization"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back to the client."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEndpoint:
+    """Turns requests into exchanges and results into answers.
+
+    `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request.
+    """
+
+    exchange: Exchange
+    trail: AuditTrail
+    challenge: str
+    trusted_proxies: Sequence[IPv4Network | IPv6Network]
+    new_id: Callable[[], str]
+    monotonic: Callable[[], float]
+
+    def answer(self, environ: Mapping[str, Any]) -> Answer:
+        """Answer one GET or POST; never raises."""
+        start = self.monotonic()
+        request_id = self.new_id()
+        method = str(environ["REQUEST_METHOD"])
+        client = self._client(environ)
+        try:
+            try:
+                request = self._parse(environ, request_id, method, client)
+            except TokenserverError as error:
+                self.trail.refused(
+                    request_id=request_id,
+                    method=method,
+                    client=client,
+                    error=error,
+                    ms=(self.monotonic() - start) * 1000,
+                )
+                raise
+            result = self.exchange.exchange(request)
+        except Exception as error:
+            _log(error, request_id)
+            problem = problem_for(error, challenge=self.challenge)
+            return _answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
+        return _answer(200, token_body(result, with_scope=method == "POST"), request_id)
+
+    def method_not_allowed(self) -> Answer:
+        """The answer to any other method. Nothing was exchanged, so it leaves no event."""
+        problem = Problem(405, "UNSUPPORTED", "invalid_request", "method not allowed", (("Allow", "GET, POST"),))
+        return _answer(405, problem.body(oauth=False), self.new_id(), problem)
+
+    def _client(self, environ: Mapping[str, Any]) -> IPv4Address | IPv6Address | None:
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR")
+        peer = str(environ.get("REMOTE_ADDR") or "")
+        return client_address(peer, [] if forwarded is None else [forwarded], self.trusted_proxies)
+
+    def _parse(
+        self,
+        environ: Mapping[str, Any],
+        request_id: str,
+        method: str,
+        client: IPv4Address | IPv6Address | None,
+    ) -> TokenRequest:
+        parameters = parse_query(str(environ.get("QUERY_STRING") or ""))
+        header = environ.get("HTTP_AUTHORIZATION")
+        credentials = parse_authorization([] if header is None else [header])
+        if method == "POST":
+            in_query, parameters = parameters, parse_form(environ)
+            for name in in_query.single.keys() & parameters.single.keys():
+                raise InvalidRequest(f"{name}: stands in the query and in the form")
+            credentials = _form_credentials(parameters, credentials)
+        return TokenRequest(
+            request_id=request_id,
+            method=method,
+            service=parameters.get("service"),
+            scopes=parse_scopes(parameters.scopes),
+            credentials=credentials,
+            account=parameters.get("account"),
+            client=client,
+        )
+
+
+def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
+    """The JSON of a granted token: `token` and `access_token` are the same, times are true and in UTC."""
+    token = result.token
+    text = token.text.reveal()
+    content: dict[str, object] = {
+        "token": text,
+        "access_token": text,
+        "expires_in": token.expires_in,
+        "issued_at": datetime.fromtimestamp(token.issued_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    if with_scope:
+        content["scope"] = " ".join(str(access) for access in token.access)
+    return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _form_credentials(parameters: Parameters, header: Credentials) -> Credentials:
+    """The credentials of a POST (RFC 6749, section 4.3.2)."""
+    grant_type = parameters.get("grant_type")
+    if grant_type is None:
+        raise InvalidRequest("grant_type: is missing")
+    if grant_type != "password":
+        raise UnsupportedGrantType("this grant_type is not supported; supported is password")
+    for name in ("username", "password"):
+        if name not in parameters.single:
+            raise InvalidRequest(f"{name}: is missing")
+    if isinstance(header, Unusable):
+        return header
+    try:
+        username = normalize_username(parameters.single["username"])
+    except InvalidCredentials as error:
+        return Unusable(error.reason)
+    credentials = Password(username, Secret(parameters.single["password"]))
+    if not isinstance(header, Nothing) and header != credentials:
+        return Unusable("the header and the form bring different credentials")
+    return credentials
+
+
+def _answer(status: int, body: bytes, request_id: str, problem: Problem | None = None) -> Answer:
+    own = problem.headers if problem is not None else ()
+    return Answer(status, (*JSON_HEADERS, ("X-Request-Id", request_id), *own), body)
+
+
+def _log(error: Exception, request_id: str) -> None:
+    """Tell the operator what the client is not told. An unexpected error's text may hold anything: not logged."""
+    if isinstance(error, RequestError):
+        return
+    if isinstance(error, ServiceError):
+        level = logging.CRITICAL if isinstance(error, AuditUnavailable) else logging.ERROR
+        logger.log(level, "request %s: %s", request_id, reason_of(error))
+        return
+    frames = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in _frames(error))
+    logger.error("request %s: unexpected %s in %s", request_id, type(error).__name__, frames)
+
+
+def _frames(error: Exception) -> list[traceback.FrameSummary]:
+    return list(reversed(traceback.extract_tb(error.__traceback__)))[:8]
