@@ -1,0 +1,59 @@
+"""What the server is measured against: a bare WSGI function and a no-op Flask route, served the same way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from flask import Flask, Response
+
+BODY = b'{"token":"' + b"x" * 980 + b'"}\n'
+HEADERS = [("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))]
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def bare(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:  # noqa: ARG001 - WSGI's signature
+    """A ready JSON body of about one kilobyte."""
+    start_response("200 OK", HEADERS)
+    return [BODY]
+
+
+def flask_route() -> Wsgi:
+    """A Flask route that does nothing but answer the same body."""
+    app = Flask("yardstick", static_folder=None)
+
+    @app.get("/token")
+    def token() -> Response:
+        return Response(BODY, content_type="application/json")
+
+    return app
+
+
+def load(name: str) -> Wsgi:
+    """The yardstick of that name, in the worker."""
+    return bare if name == "bare" else flask_route()
+
+
+def serve(name: str, port: int, workers: int) -> None:
+    """Serve a yardstick on loopback until told to stop."""
+    from granian.constants import Interfaces  # noqa: PLC0415 - only in the yardstick's own process
+    from granian.server.mp import MPServer  # noqa: PLC0415
+
+    server = MPServer(
+        "yardstick",
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=1,
+        websockets=False,
+        log_enabled=False,
+    )
+    server.serve(target_loader=partial(load, name), wrap_loader=False)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

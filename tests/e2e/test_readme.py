@@ -1,0 +1,187 @@
+"""The README as a stranger reads it: its commands, in its order, in a fresh checkout."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from harness import processes
+from harness.images import Image
+from harness.processes import Daemon, Output, answers, free_port, running
+from harness.programs import ROOT, need
+
+from tokenserver.policy.load import load_policies
+
+README = (ROOT / "README.md").read_text()
+INSTALL_SECONDS = 180
+
+
+def block(name: str) -> str:
+    """The code block behind the comment that gives it this name."""
+    found = re.search(rf"<!-- test: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found is not None, f"the README has no block {name}"
+    return found[1]
+
+
+def test_the_readme_opens_with_two_commands() -> None:
+    """What it does in a few lines, then two commands and nothing before them."""
+    opening, _, rest = README.partition("```sh\n")
+    assert len(opening.splitlines()) < 12
+    assert rest.partition("```")[0].splitlines() == ["make run", "docker login localhost:5000"]
+
+
+def test_the_readmes_policy_is_one(tmp_path: Path) -> None:
+    """The first policy loads, with its tests."""
+    (tmp_path / "policy.yaml").write_text(block("policy"))
+    assert load_policies(tmp_path, now=datetime.now(UTC)).rule_count == 4
+
+
+@dataclass
+class Checkout:
+    """A fresh checkout whose `make run` is serving."""
+
+    folder: Path
+    environment: dict[str, str]
+    ports: dict[str, int]
+    server: Daemon
+
+    def command(self, text: str) -> str:
+        """A README command with the ports of this run."""
+        for written, port in self.ports.items():
+            text = text.replace(written, str(port))
+        return text
+
+    def run(self, text: str) -> Output:
+        """Run shell lines as they stand in the README."""
+        command = ["bash", "-euc", self.command(text)]
+        return processes.run(command, environment=self.environment, folder=self.folder)
+
+    def login(self, text: str, user: str, password: str) -> str:
+        """Type the user and the password into a login command at a terminal; gives what it said."""
+        controller, terminal = pty.openpty()
+        process = subprocess.Popen(
+            ["bash", "-euc", self.command(text)],
+            env=self.environment,
+            cwd=self.folder,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        said = ""
+        typed = [("sername", user), ("assword", password)]
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if select.select([controller], [], [], 0.1)[0]:
+                try:
+                    said += os.read(controller, 4096).decode(errors="replace")
+                except OSError:  # the other end is closed
+                    break
+            if typed and typed[0][0] in said:
+                os.write(controller, f"{typed.pop(0)[1]}\n".encode())
+        os.close(controller)
+        assert process.wait(timeout=10) == 0, said
+        return said
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """Everything that git would clone, in a folder of its own, with `make run` under way."""
+    need("make")
+    folder = tmp_path_factory.mktemp("readme") / "tokenserver"
+    for name in _files():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target)
+    home = folder.parent / "home"
+    home.mkdir()
+    ports = {"5000": free_port(), "5001": free_port()}
+    environment = {
+        **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))},
+        **processes.plain_environment(home),
+        "DOCKER_CONFIG": str(home / ".docker"),
+        "REGISTRY_AUTH_FILE": str(home / ".docker/config.json"),
+        "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+        "PATH": os.pathsep.join((str(Path(sys.base_prefix) / "bin"), os.environ["PATH"])),
+        "TOKENSERVER_SERVER_LISTEN": f"127.0.0.1:{ports['5001']}",
+        "TOKENSERVER_SERVER_URL": f"http://localhost:{ports['5001']}",
+        "TOKENSERVER_REGISTRIES_0_SERVICE": f"localhost:{ports['5000']}",
+    }
+    for name in ("tmp", "run"):
+        (home / name).mkdir()
+    server = Daemon("make", ["make", "run"], environment=environment, folder=folder)
+    with ExitStack() as stack:
+        stack.callback(server.stop)
+        server.start(lambda: True)
+        deadline = time.monotonic() + INSTALL_SECONDS
+        while not _is_ready(ports["5001"]):
+            assert time.monotonic() < deadline, server.log
+            time.sleep(0.2)
+        yield Checkout(folder, environment, ports, server)
+
+
+def _files() -> list[str]:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://localhost:{port}/readyz", timeout=2).close()
+    except (OSError, urllib.error.URLError):
+        return False
+    return True
+
+
+def test_make_run_prints_the_password_once_and_stores_it_nowhere(checkout: Checkout) -> None:
+    """The random password is on the terminal and in no file but hashed."""
+    password = _password(checkout)
+    assert len(password) >= 20
+    assert checkout.server.log.count(password) == 1
+    for name in ("run", "keys"):
+        for path in (checkout.folder / name).rglob("*"):
+            assert not path.is_file() or password.encode() not in path.read_bytes()
+
+
+def test_the_readmes_way_from_nothing_to_a_pushed_image(checkout: Checkout, image: Image) -> None:
+    """Connect a registry with the printed section, log in at a terminal, push and look: word by word."""
+    need("docker-registry")
+    need("docker")
+    need("skopeo")
+    *preparation, serve = block("registry").replace("\\\n", " ").strip().splitlines()
+    assert serve == "docker-registry serve run/registry.yml"
+    prepared = checkout.run("\n".join(preparation))
+    assert prepared.ok, prepared
+    # To a registry, a variable REGISTRY_… is a setting; the one that skopeo reads is not meant for it.
+    environment = {name: value for name, value in checkout.environment.items() if not name.startswith("REGISTRY_")}
+    registry = Daemon("registry", checkout.command(serve).split(), environment=environment, folder=checkout.folder)
+    shutil.copytree(image.layout, checkout.folder / "image")
+    login, *others = block("client").strip().splitlines()
+    with running(registry, lambda: answers(checkout.ports["5000"])):
+        said = checkout.login(login, "admin", _password(checkout))
+        assert "Login Succeeded" in said
+        for command in others:
+            output = checkout.run(command)
+            assert output.ok, output
+
+
+def _password(checkout: Checkout) -> str:
+    found = re.search(r"password\s+(\S+)", checkout.server.log)
+    assert found is not None, checkout.server.log
+    return found[1]
