@@ -5,17 +5,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := run
 
-.PHONY: run test lint real-servers bench clean
+.PHONY: run test coverage lint real-servers bench clean
 
 # Serve the sample policies on http://localhost:5001; the first time with new keys and a user of its own.
 run: $(VENV)/.installed
 	@test -f $(RUN)/tokenserver.yaml || $(BIN)/tokenserver init $(RUN) --policies policies --keys keys
 	@exec $(BIN)/tokenserver serve --config $(RUN)/tokenserver.yaml
 
+# All tests. What needs a real program is skipped by its name where that is absent; the last line counts those.
 test: $(VENV)/.installed-dev
-	$(BIN)/coverage erase
+	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/python scripts/pure-core-coverage
+
+coverage: test
 	$(BIN)/coverage report
 
 lint: $(VENV)/.installed-dev
