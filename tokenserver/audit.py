@@ -27,6 +27,8 @@ from tokenserver.service import Exchange, TokenRequest, TokenResult
 
 MAX_TEXT = 256
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class AuditUnavailable(ServiceError):
     """The line of an exchange could not be written; no token leaves."""
@@ -69,7 +71,7 @@ class AuditTrail:
             AuditUnavailable: the sink did not take it.
         """
         moment = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": moment.replace("+00:00", "Z"), **event}, separators=(",", ":"))
+        line = _to_json({"time": moment.replace("+00:00", "Z"), **event})
         try:
             self._sink.write(line.replace("\x7f", "\\u007f").encode("ascii") + b"\n")
         except OSError as error:

@@ -33,6 +33,8 @@ from tokenserver.web.problems import Problem, problem_for
 
 logger = logging.getLogger("tokenserver.web")
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
 JSON_HEADERS = (
     ("Content-Type", "application/json"),
     ("Cache-Control", "no-store"),
@@ -139,7 +141,7 @@ def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
     }
     if with_scope:
         content["scope"] = " ".join(str(access) for access in token.access)
-    return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
+    return _to_json(content).encode("ascii") + b"\n"
 
 
 def _form_credentials(parameters: Parameters, header: Credentials) -> Credentials:

@@ -16,8 +16,13 @@ from tokenserver.web.token import TokenEndpoint
 
 def application(parts: Parts) -> Flask:
     """The application over parts that are already put together."""
+    return create_app(token_endpoint(parts), other_pages(parts))
+
+
+def token_endpoint(parts: Parts) -> TokenEndpoint:
+    """The endpoint that gives tokens."""
     settings = parts.settings
-    endpoint = TokenEndpoint(
+    return TokenEndpoint(
         exchange=parts.exchange,
         trail=parts.trail,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
@@ -25,12 +30,15 @@ def application(parts: Parts) -> Flask:
         new_id=new_id,
         monotonic=time.perf_counter,
     )
-    pages = Pages(
+
+
+def other_pages(parts: Parts) -> Pages:
+    """What is served beside tokens."""
+    return Pages(
         readiness=parts.readiness,
         jwks=lambda: jwk_set(parts.live.snapshot().issuer.ring),
         ca_pem=lambda: parts.live.snapshot().issuer.ring.ca_certificate_pem,
     )
-    return create_app(endpoint, pages)
 
 
 def load_application(config: Path | None) -> Flask:

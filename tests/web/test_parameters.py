@@ -1,0 +1,152 @@
+"""The parameters of a request: a result or the documented error, never anything else."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.errors import InvalidRequest, RequestError
+from tokenserver.web.parameters import (
+    MAX_BODY,
+    MAX_FIELDS,
+    SECRETS,
+    SINGLE,
+    Parameters,
+    RequestTooLarge,
+    UnsupportedMediaType,
+    parse_form,
+    parse_parameters,
+    parse_query,
+)
+
+FORM = "application/x-www-form-urlencoded"
+
+
+class Trickle(io.BytesIO):
+    """A body that comes a few bytes at a time and remembers how much was taken."""
+
+    taken = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most seven bytes."""
+        chunk = super().read(min(7, size if size is not None and size >= 0 else 7))
+        self.taken += len(chunk)
+        return chunk
+
+
+TEXTS = [
+    pytest.param("", Parameters({}, ()), id="nothing"),
+    pytest.param("service=a&scope=x&scope=y", Parameters({"service": "a"}, ("x", "y")), id="repeated-scope"),
+    pytest.param("service=a+b%20c", Parameters({"service": "a b c"}, ()), id="both-blanks"),
+    pytest.param("scope=", Parameters({}, ("",)), id="empty-scope"),
+    pytest.param("unknown=1&unknown=2&service=a", Parameters({"service": "a"}, ()), id="unknown-ignored"),
+    pytest.param("username=%C3%A9", Parameters({"username": "é"}, ()), id="utf-8"),
+    pytest.param("service", Parameters({"service": ""}, ()), id="no-equals-sign"),
+    pytest.param("a;service=b", Parameters({}, ()), id="semicolon-is-no-separator"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), TEXTS)
+def test_texts_have_their_parameters(text: str, expected: Parameters) -> None:
+    """WHATWG form decoding; unknown parameters are for others."""
+    assert parse_parameters(text) == expected
+
+
+@pytest.mark.parametrize("name", sorted(SINGLE))
+def test_a_single_valued_parameter_stands_once(name: str) -> None:
+    """Threat 30: the second one is refused, equal or not, and the value is not in the error."""
+    with pytest.raises(InvalidRequest) as caught:
+        parse_parameters(f"{name}=canary&{name}=canary")
+    assert str(caught.value) == f"{name}: stands twice"
+
+
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_a_secret_in_a_query_is_refused(name: str) -> None:
+    """Threat 29: however it is spelt in percent-encoding; the value is not in the error."""
+    encoded = "".join(f"%{ord(letter):02x}" for letter in name)
+    for spelling in (name, encoded):
+        with pytest.raises(InvalidRequest) as caught:
+            parse_query(f"service=a&{spelling}=canary")
+        assert "canary" not in str(caught.value)
+
+
+def test_the_number_of_fields_is_bounded() -> None:
+    """As many as are allowed are read, one more is refused."""
+    fields = [("scope", "x")] * MAX_FIELDS
+    assert len(parse_parameters(urlencode(fields)).scopes) == MAX_FIELDS
+    with pytest.raises(InvalidRequest):
+        parse_parameters(urlencode([*fields, ("scope", "x")]))
+
+
+@given(st.text())
+def test_any_text_is_parameters_or_a_request_error(text: str) -> None:
+    """Nothing else ever comes out, for queries and for forms."""
+    for parse in (parse_parameters, parse_query):
+        with contextlib.suppress(RequestError):
+            assert isinstance(parse(text), Parameters)
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_any_body_is_parameters_or_a_request_error(body: bytes, announces_length: bool) -> None:
+    """Announced or chunked, whatever the bytes."""
+    environ = {"CONTENT_TYPE": FORM, "wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True}
+    if announces_length:
+        environ["CONTENT_LENGTH"] = str(len(body))
+    with contextlib.suppress(InvalidRequest):
+        assert isinstance(parse_form(environ), Parameters)
+
+
+@pytest.mark.parametrize("length", [MAX_BODY, MAX_BODY + 1, 10 * MAX_BODY])
+def test_no_more_is_read_of_a_chunked_body_than_its_limit(length: int) -> None:
+    """At the limit it is read whole; beyond, one byte more than the limit is taken and it is refused."""
+    body = Trickle(b"service=" + b"x" * (length - 8))
+    environ = {"CONTENT_TYPE": FORM, "wsgi.input": body, "wsgi.input_terminated": True}
+    if length <= MAX_BODY:
+        assert len(parse_form(environ).single["service"]) == length - 8
+    else:
+        with pytest.raises(RequestTooLarge):
+            parse_form(environ)
+    assert body.taken == min(length, MAX_BODY + 1)
+
+
+def test_a_long_announced_body_is_not_read_at_all() -> None:
+    """413 at once (threat 41)."""
+    body = Trickle(b"x" * (MAX_BODY + 1))
+    environ = {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": str(8_000_000), "wsgi.input": body}
+    with pytest.raises(RequestTooLarge):
+        parse_form(environ)
+    assert body.taken == 0
+
+
+def test_without_length_and_end_a_body_is_empty() -> None:
+    """PEP 3333: reading on could wait for ever."""
+    environ = {"CONTENT_TYPE": FORM, "wsgi.input": Trickle(b"service=a")}
+    assert parse_form(environ) == Parameters({}, ())
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "٣", "0x10", "1,2"])
+def test_a_strange_length_is_refused(length: str) -> None:
+    """Only ASCII digits are a length."""
+    environ = {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": length, "wsgi.input": io.BytesIO(b"")}
+    with pytest.raises(InvalidRequest):
+        parse_form(environ)
+
+
+@pytest.mark.parametrize("media_type", [FORM, FORM.upper(), f"{FORM}; charset=utf-8", f" {FORM} ;x"])
+def test_a_form_may_name_its_charset(media_type: str) -> None:
+    """containerd does."""
+    environ = {"CONTENT_TYPE": media_type, "CONTENT_LENGTH": "9", "wsgi.input": io.BytesIO(b"service=a")}
+    assert parse_form(environ).get("service") == "a"
+
+
+@pytest.mark.parametrize("media_type", ["", "application/json", "multipart/form-data", f"{FORM}x"])
+def test_anything_else_is_no_form(media_type: str) -> None:
+    """Threat 103."""
+    environ = {"CONTENT_TYPE": media_type, "CONTENT_LENGTH": "9", "wsgi.input": io.BytesIO(b"service=a")}
+    with pytest.raises(UnsupportedMediaType):
+        parse_form(environ)
