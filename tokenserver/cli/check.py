@@ -44,4 +44,5 @@ def check(config: Path | None, as_json: bool) -> None:
     click.echo(f"realm     {settings.server.realm}")
     for registry in settings.registries:
         click.echo(f"registry  {registry.service} ({registry.compat}, tokens for {registry.token_lifetime} s)")
-    click.secho("All is well. Start with: tokenserver serve", fg="green")
+    start = "tokenserver serve" if config is None else f"tokenserver serve --config {config}"
+    click.secho(f"All is well. Start with: {start}", fg="green")
