@@ -1,10 +1,21 @@
-"""Says at the very end of a run how many tests were skipped because a real program is missing, and which."""
+"""For all tests: how many examples Hypothesis tries, and which tests were skipped because a real program is missing.
+
+`HYPOTHESIS_PROFILE=nightly` tries 100,000 examples of each property instead of 100.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("everyday", deadline=None)  # how long an example takes says nothing on a busy machine
+settings.load_profile("everyday")
+settings.register_profile("nightly", max_examples=100_000, deadline=None)
+if "HYPOTHESIS_PROFILE" in os.environ:
+    settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
 
 _MISSING = re.compile(r"(\S+) is not installed")
 

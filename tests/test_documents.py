@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from tokenserver import documents
+from tokenserver import strict_yaml
 from tokenserver.documents import Document, PlacedError, nearest, parse, spell, validate, validation_faults
 from tokenserver.errors import LoadError
 
@@ -289,7 +289,7 @@ def test_any_error_of_the_reader_is_a_load_error(monkeypatch: pytest.MonkeyPatch
 
         def dispose(self) -> None: ...
 
-    monkeypatch.setattr(documents, "_Loader", Broken)
+    monkeypatch.setattr(strict_yaml, "_Loader", Broken)
     assert _faults("a: 1") == ["f.yaml: is not valid YAML: too deep"]
 
 
@@ -298,7 +298,7 @@ def test_the_pure_python_reader_does_the_same(monkeypatch: pytest.MonkeyPatch) -
     import yaml
 
     with_libyaml = parse(REFERENCE, "f.yaml")
-    monkeypatch.setattr(documents, "_Loader", yaml.SafeLoader)
+    monkeypatch.setattr(strict_yaml, "_Loader", yaml.SafeLoader)
     assert parse(REFERENCE, "f.yaml") == with_libyaml
     assert _faults("a: 1\na: 2\n") == ["f.yaml:2: a: the key is already set on line 1"]
     assert _faults("a: \x07") != []

@@ -29,8 +29,13 @@ PURE_BY_DESIGN = {
     "policy/index.py",
     "policy/decide.py",
     "policy/lint.py",
+    "policy/cover.py",
+    "policy/silences.py",
+    "policy/replay.py",
     "policy/explain.py",
-    "policy/diff.py",
+    "policy/words.py",
+    "policy/languages.py",
+    "policy/intersections.py",
     "tokens/claims.py",
 }
 """What design.md calls the pure core; some of it is not built yet."""
@@ -49,7 +54,7 @@ ONE_IMPORTER = {
     "argon2": "authn/passwords.py",
     "ldap3": "authn/ldap.py",
     "jwt": "tokens/issuer.py",
-    "yaml": "documents.py",
+    "yaml": "strict_yaml.py",
     "click": "cli/",
     "granian": "cli/",
 }

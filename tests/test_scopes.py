@@ -363,9 +363,13 @@ def test_long_scopes_are_not_remembered() -> None:
 )
 def test_no_name_is_slow_to_refuse(name: str) -> None:
     """Row 44: the longest near misses are refused in less than 5 ms, because nothing matches in two ways."""
+    assert min(_seconds_to_refuse(name) for _ in range(3)) < 0.005
+
+
+def _seconds_to_refuse(name: str) -> float:
     started = time.perf_counter()
     assert is_repository_name(name) is False
-    assert time.perf_counter() - started < 0.005
+    return time.perf_counter() - started
 
 
 # --- the small ones --------------------------------------------------------------------------------------------------

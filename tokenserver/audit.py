@@ -23,7 +23,8 @@ from tokenserver.errors import (
     Throttled,
     TokenserverError,
 )
-from tokenserver.service import Exchange, TokenRequest, TokenResult
+from tokenserver.policy.model import Decision, Reason
+from tokenserver.service import Exchange, Explain, Explanation, TokenRequest, TokenResult
 
 MAX_TEXT = 256
 
@@ -105,51 +106,83 @@ class AuditedExchange:
         try:
             result = self._inner.exchange(request)
         except Exception as error:
-            self._trail.record(self._failure(request, error, start))
+            self._trail.record(_failure(request, error, milliseconds(start, self._monotonic())))
             raise
-        self._trail.record(self._success(request, result, start))
+        self._trail.record(
+            {
+                **_decided(request, result, [str(access) for access in result.token.access]),
+                "jti": result.token.jti,
+                "outcome": _outcome(request, result),
+                "ms": milliseconds(start, self._monotonic()),
+            }
+        )
         return result
 
-    def _success(self, request: TokenRequest, result: TokenResult, start: float) -> dict[str, Any]:
-        granted = [str(access) for access in result.token.access]
-        return {
-            **_asked(request),
-            "registry": result.registry.service,
-            "subject": result.identity.subject,
-            "source": result.identity.source,
-            "kind": result.identity.kind.value,
-            "groups": sorted(result.identity.groups),
-            "granted": granted,
-            "rules": [
-                {
-                    "resource": str(decision.scope.resource),
-                    "action": reason.action,
-                    "effect": reason.effect.value,
-                    "rule": reason.rule,
-                    "at": f"{reason.file}:{reason.line}",
-                }
-                for decision in result.decisions
-                for reason in decision.reasons
-            ],
-            "policy": result.policy,
-            "jti": result.token.jti,
-            "outcome": _outcome(request, result),
-            "ms": self._milliseconds(start),
-        }
 
-    def _failure(self, request: TokenRequest, error: Exception, start: float) -> dict[str, Any]:
-        username = request.credentials.username if isinstance(request.credentials, Password) else None
-        return {
-            **_asked(request),
-            "registry": None if request.service is None else cut(request.service),
-            "username": None if username is None else cut(username),
-            "outcome": outcome_of(error),
-            "reason": cut(reason_of(error)),
-            "ms": self._milliseconds(start),
-        }
+class AuditedExplain:
+    """Explanations that leave one line behind as exchanges do; the outcome of a good one is `explained`."""
 
-    def _milliseconds(self, start: float) -> float:
-        return round((self._monotonic() - start) * 1000, 3)
+    def __init__(self, inner: Explain, trail: AuditTrail, *, monotonic: Callable[[], float]) -> None:
+        self._inner = inner
+        self._trail = trail
+        self._monotonic = monotonic
+
+    def explain(self, request: TokenRequest) -> Explanation:
+        """As the wrapped one; `AuditUnavailable` instead of an explanation whose line could not be written."""
+        start = self._monotonic()
+        try:
+            explanation = self._inner.explain(request)
+        except Exception as error:
+            self._trail.record(_failure(request, error, milliseconds(start, self._monotonic())))
+            raise
+        granted = [str(decision.access) for decision in explanation.decisions if decision.access is not None]
+        outcome = {"outcome": "explained", "ms": milliseconds(start, self._monotonic())}
+        self._trail.record({**_decided(request, explanation, granted), **outcome})
+        return explanation
+
+
+def milliseconds(start: float, end: float) -> float:
+    """The time between two readings in seconds, as events tell it."""
+    return round((end - start) * 1000, 3)
+
+
+def _decided(request: TokenRequest, result: TokenResult | Explanation, granted: list[str]) -> dict[str, Any]:
+    return {
+        **_asked(request),
+        "registry": result.registry.service,
+        "subject": result.identity.subject,
+        "source": result.identity.source,
+        "kind": result.identity.kind.value,
+        "groups": sorted(result.identity.groups),
+        "granted": granted,
+        "rules": [_rule(decision, reason) for decision in result.decisions for reason in decision.reasons],
+        "policy": result.policy,
+        # Only where it is so: the source could not be asked, and what it said a while ago was used.
+        **({"stale": True} if result.identity.stale else {}),
+    }
+
+
+def _rule(decision: Decision, reason: Reason) -> dict[str, str]:
+    rule = {
+        "resource": str(decision.scope.resource),
+        "action": reason.action,
+        "effect": reason.effect.value,
+        "rule": reason.rule,
+        "at": f"{reason.file}:{reason.line}",
+    }
+    return rule if reason.message is None else {**rule, "message": reason.message}
+
+
+def _failure(request: TokenRequest, error: Exception, ms: float) -> dict[str, Any]:
+    username = request.credentials.username if isinstance(request.credentials, Password) else None
+    return {
+        **_asked(request),
+        "registry": None if request.service is None else cut(request.service),
+        "username": None if username is None else cut(username),
+        "outcome": outcome_of(error),
+        "reason": cut(reason_of(error)),
+        "ms": ms,
+    }
 
 
 def outcome_of(error: BaseException) -> str:

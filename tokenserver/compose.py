@@ -3,68 +3,48 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import resource
 import secrets
-import ssl
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
-from tokenserver.audit import AuditedExchange, AuditTrail, DescriptorSink, Sink
+from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail, DescriptorSink, Sink
 from tokenserver.authn import Chain
-from tokenserver.authn.htpasswd import Decoy, Htpasswd, load_htpasswd
-from tokenserver.config.settings import Settings, Tls, UserSource
+from tokenserver.authn.directory.backend import LdapDirectory
+from tokenserver.authn.htpasswd import Htpasswd, load_htpasswd
+from tokenserver.authn.protection import Plan, Protection
+from tokenserver.config.directories import Ldap
+from tokenserver.config.plan import plan_for
+from tokenserver.config.settings import Htpasswd as HtpasswdSettings
+from tokenserver.config.settings import Settings, UserSource
+from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, LoadError
-from tokenserver.files import read_file
+from tokenserver.files import read_text
 from tokenserver.keys.ring import KeyRing
 from tokenserver.keys.store import key_warnings, load_keys
 from tokenserver.live import Live
+from tokenserver.parts import Parts
 from tokenserver.policy.load import load_policies
 from tokenserver.policy.model import PolicySet
 from tokenserver.service import Snapshot, TokenService
+from tokenserver.shadow import ShadowedExchange
+from tokenserver.tls import check_server_files, client_context
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import TokenIssuer, compat_problem, compat_warning
+
+logger = logging.getLogger("tokenserver.compose")
 
 _Part = TypeVar("_Part")
 
 _PR_SET_DUMPABLE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """A whole server without its web."""
-
-    settings: Settings
-    live: Live
-    exchange: AuditedExchange
-    trail: AuditTrail
-
-    def watch(self) -> threading.Event:
-        """Start to follow changes of the files in a thread; setting the event ends it."""
-        stop = threading.Event()
-        threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
-        return stop
-
-    def readiness(self) -> Mapping[str, str | None]:
-        """For keys, policies and each user source: None where it is well, else what is wrong."""
-        snapshot = self.live.snapshot()
-        now = datetime.now(UTC)
-        ring = snapshot.issuer.ring
-        expired = ring.active.not_after <= now
-        parts: dict[str, str | None] = {
-            "keys": f"the signing certificate expired at {ring.active.not_after:%Y-%m-%d}" if expired else None,
-            "policies": None,
-        }
-        parts |= dict.fromkeys((source.name for source in self.settings.authentication), None)
-        parts["files"] = "the files as they are now were refused; see the log" if self.live.fault else None
-        return parts
 
 
 def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
@@ -73,14 +53,40 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     Raises:
         LoadError: every fault of every file.
     """
-    live = Live(lambda: load_snapshot(settings), watched_files(settings))
+    protection = Protection(login_plan(settings), secret=secrets.token_bytes(64), monotonic=time.monotonic)
+    live = Live(Loader(settings, protection), watched_files(settings))
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
     service = TokenService(live.snapshot, now=time.time)
-    return Parts(settings, live, AuditedExchange(service, trail, monotonic=time.perf_counter), trail)
+    compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
+    return Parts(
+        settings,
+        live,
+        AuditedExchange(compared, trail, monotonic=time.perf_counter),
+        AuditedExplain(service, trail, monotonic=time.perf_counter),
+        trail,
+        protection,
+    )
 
 
-def load_snapshot(settings: Settings) -> Snapshot:
-    """Users, policies and keys as the files are now.
+class Loader:
+    """Loads snapshots one after the other, and remembers what a cut file would have lost."""
+
+    def __init__(self, settings: Settings, protection: Protection) -> None:
+        self._settings = settings
+        self._protection = protection
+        self._marked = False
+
+    def __call__(self) -> Snapshot:
+        """As `load_snapshot`. Once policy files ended with their mark, files without it are cut short."""
+        snapshot = load_snapshot(self._settings, marked=self._marked, protection=self._protection)
+        self._marked = snapshot.policies.is_marked
+        return snapshot
+
+
+def load_snapshot(settings: Settings, *, marked: bool = False, protection: Protection | None = None) -> Snapshot:
+    """Users, policies and keys as the files are now. `marked` is for `load_policies`.
+
+    `protection` is what outlives a reload; without it every login is checked, one by one.
 
     Raises:
         LoadError: every fault of every file, not only of the first.
@@ -88,22 +94,26 @@ def load_snapshot(settings: Settings) -> Snapshot:
     now = datetime.now(UTC)
     services = frozenset(registry.service for registry in settings.registries)
     faults: list[Fault] = []
-    sources = [_attempt(partial(_user_source, source), faults) for source in settings.authentication]
-    policies: PolicySet | None = _attempt(lambda: load_policies(settings.policies, services=services, now=now), faults)
+    sources = [_attempt(partial(_user_source, source, protection), faults) for source in settings.authentication]
+    policies: PolicySet | None = _attempt(
+        lambda: load_policies(settings.policies, services=services, now=now, marked=marked), faults
+    )
     ring: KeyRing | None = _attempt(lambda: load_keys(settings.keys, now=now), faults)
     known = [source for source in sources if source is not None]
     faults.extend(_overlaps(known))
     if ring is not None:
         faults.extend(_unfit_algorithms(settings, ring))
-    if settings.server.tls is not None:
-        faults.extend(_tls_faults(settings.server.tls))
+    tls = settings.server.tls
+    if tls is not None:
+        _attempt(partial(check_server_files, tls.certificate, tls.key), faults)
     if faults or policies is None or ring is None:
         raise LoadError(faults)
     return Snapshot(
         registries={entry.service: _registry(settings, entry.service) for entry in settings.registries},
-        chain=Chain(known, anonymous=settings.anonymous, decoy=_decoy(known)),
+        chain=_chain(settings, known, protection),
         policies=policies,
         issuer=TokenIssuer(ring, now=time.time, new_id=new_id),
+        candidate=_candidate(settings, services, now),
     )
 
 
@@ -121,6 +131,8 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
         found.append(
             f"server.url is {settings.server.url}: passwords travel in clear text; use https:// outside of this machine"
         )
+    if settings.shadow_policies is not None and snapshot.candidate is None:
+        found.append(f"shadow_policies: {settings.shadow_policies} was refused (see the log); nothing is compared")
     if not settings.authentication:
         found.append("authentication is empty: every client is anonymous")
     return found
@@ -134,7 +146,10 @@ def user_sources(snapshot: Snapshot) -> list[Htpasswd]:
 def watched_files(settings: Settings) -> list[Path]:
     """The files and folders whose change makes a new snapshot."""
     users = [source.htpasswd.file for source in settings.authentication if source.htpasswd is not None]
-    return [*users, settings.policies, settings.keys]
+    directories = [source.ldap for source in settings.authentication if source.ldap is not None]
+    beside = [file for ldap in directories for file in (ldap.ca_file, ldap.bind_password_file) if file is not None]
+    candidate = [settings.shadow_policies] if settings.shadow_policies is not None else []
+    return [*users, *beside, settings.policies, *candidate, settings.keys]
 
 
 def new_id() -> str:
@@ -149,19 +164,87 @@ def harden_process() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
+def login_plan(settings: Settings) -> Plan:
+    """What each worker process keeps for its logins."""
+    return plan_for(settings, workers=worker_count(settings), cores=len(os.sched_getaffinity(0)))
+
+
 def worker_count(settings: Settings) -> int:
     """As configured, else one worker for each core that this process may use."""
     return settings.server.workers or len(os.sched_getaffinity(0))
 
 
-def _user_source(source: UserSource) -> Htpasswd:
-    assert source.htpasswd is not None  # noqa: S101 - the settings have seen to it
-    return load_htpasswd(source.htpasswd.file, source.htpasswd.name)
+def _candidate(settings: Settings, services: frozenset[str], now: datetime) -> PolicySet | None:
+    """The policies that are compared with the live ones. Nothing depends on them, so their faults are told only."""
+    if settings.shadow_policies is None:
+        return None
+    try:
+        return load_policies(settings.shadow_policies, services=services, now=now)
+    except LoadError as error:
+        logger.warning("shadow_policies were refused; nothing is compared until they are mended: %s", error)
+        return None
 
 
-def _decoy(sources: list[Htpasswd]) -> Decoy | None:
-    """The work of a wrong password for a user whom none of the sources knows."""
-    return sources[0].decoy.joined_with(*(source.decoy for source in sources[1:])) if sources else None
+def ldap_directory(ldap: Ldap) -> LdapDirectory:
+    """The directory that is configured so; nothing is asked of it yet.
+
+    Raises:
+        LoadError: the file of the CA or of the password is missing, unsafe or wrong.
+    """
+    faults: list[Fault] = []
+    password = ldap.bind_password
+    if ldap.bind_password_file is not None:
+        password = _attempt(partial(_password_in, ldap.bind_password_file), faults)
+    context = None
+    if not ldap.insecure_plaintext:
+        context = _attempt(partial(client_context, ldap.ca_file), faults)
+    if faults:
+        raise LoadError(faults)
+    return LdapDirectory(ldap.directory(password), context)
+
+
+def _user_source(source: UserSource, protection: Protection | None) -> Htpasswd | LdapDirectory:
+    match source:
+        case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
+            if protection is None:
+                return load_htpasswd(htpasswd.file, htpasswd.name)
+            return load_htpasswd(htpasswd.file, htpasswd.name, protection.hashing)
+        case UserSource(ldap=Ldap() as ldap):
+            return ldap_directory(ldap)
+        case _:
+            raise AssertionError("the settings have seen to it that there is exactly one kind")
+
+
+def _password_in(file: Path) -> Secret:
+    text = read_text(file, private=True).rstrip("\r\n")
+    if not text or "\0" in text:
+        problem = "must hold the password of bind_dn; an empty one would be an anonymous bind"
+        raise LoadError([Fault(str(file), 0, "", problem)])
+    return Secret(text)
+
+
+def _chain(settings: Settings, sources: Sequence[Htpasswd | LdapDirectory], protection: Protection | None) -> Chain:
+    decoy = _decoy(sources)
+    if protection is None:
+        return Chain(sources, anonymous=settings.anonymous, decoy=decoy)
+    if sources and decoy is not None:
+        decoy = protection.sheltered_decoy(sources[-1], decoy)
+    sheltered = [protection.sheltered(source) for source in sources]
+    return Chain(sheltered, anonymous=settings.anonymous, decoy=decoy, guard=protection)
+
+
+def _decoy(sources: Sequence[Htpasswd | LdapDirectory]) -> Callable[[Password], None] | None:
+    """The work of a wrong password for a user whom none of the sources knows.
+
+    An unknown name has been looked for in every directory already. So what is left to do is what a wrong password of
+    the last source costs; htpasswd files in a row count as one, since nothing is done to find out that they do not
+    know a name.
+    """
+    last = list(takewhile(lambda source: isinstance(source, Htpasswd), reversed(sources)))
+    files = [source for source in reversed(last) if isinstance(source, Htpasswd)]
+    if files:
+        return files[0].decoy.joined_with(*(source.decoy for source in files[1:]))
+    return sources[-1].decoy if sources else None
 
 
 def _registry(settings: Settings, service: str) -> Registry:
@@ -169,11 +252,13 @@ def _registry(settings: Settings, service: str) -> Registry:
     return Registry(entry.service, settings.issuer, Compat(entry.compat), entry.token_lifetime)
 
 
-def _overlaps(sources: list[Htpasswd]) -> list[Fault]:
-    """One name in two sources: nobody could say who that is."""
+def _overlaps(sources: Sequence[Htpasswd | LdapDirectory]) -> list[Fault]:
+    """One name in two files: nobody could say who that is. Between a file and a directory, their order decides."""
     owner: dict[str, Htpasswd] = {}
     faults = []
     for source in sources:
+        if isinstance(source, LdapDirectory):
+            continue
         for user in sorted(source.users):
             first = owner.setdefault(user, source)
             if first is not source:
@@ -188,23 +273,6 @@ def _unfit_algorithms(settings: Settings, ring: KeyRing) -> list[Fault]:
         problem = compat_problem(ring.active.algorithm, Compat(entry.compat))
         if problem is not None:
             faults.append(Fault(str(settings.keys), 0, f"registry {entry.service}", problem))
-    return faults
-
-
-def _tls_faults(tls: Tls) -> list[Fault]:
-    faults: list[Fault] = []
-    _attempt(lambda: read_file(tls.certificate), faults)
-    key = _attempt(lambda: read_file(tls.key, private=True), faults)
-    if faults or key is None:
-        return faults
-    if b"-----BEGIN PRIVATE KEY-----" not in key:
-        mend = f"openssl pkcs8 -topk8 -nocrypt -in {tls.key} -out NEW"
-        return [Fault(str(tls.key), 0, "", f"must be an unencrypted PKCS#8 PEM key; convert it with: {mend}")]
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key)
-    except (ssl.SSLError, OSError) as error:
-        reason = getattr(error, "reason", None) or error.strerror
-        faults.append(Fault(str(tls.certificate), 0, "", f"does not work with {tls.key}: {reason}"))
     return faults
 
 

@@ -1,35 +1,19 @@
-"""Strict YAML documents: text to plain values with their lines, and their validation against a model.
-
-YAML is read as its 1.2 core schema reads it (`no` is text, `true` is a boolean), and stricter: no duplicate
-keys, no aliases, no tags, one document a file, bounded depth. Every fault is reported, each with its line.
-"""
+"""Strict YAML documents: a parsed file with the lines of its places, and its validation against a model."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from tokenserver.errors import Fault, LoadError
+from tokenserver.strict_yaml import Path, Step, read_yaml, spell
 
-MAX_DEPTH = 24
+__all__ = ["Document", "Path", "PlacedError", "Step", "nearest", "parse", "spell", "validate", "validation_faults"]
 
-QUOTED_STYLES = {"'", '"', "|", ">"}
-
-Step = str | int
-Path = tuple[Step, ...]
-
-_INTEGER = re.compile(r"[-+]?[0-9]+", re.ASCII)
-_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+", re.ASCII)
-_WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_NULLS = {"", "~", "null", "Null", "NULL"}
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -62,42 +46,13 @@ class PlacedError(ValueError):
         super().__init__(message)
 
 
-def spell(path: Iterable[Step]) -> str:
-    """A path as people write it: `registries[0].compat`."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
-
-
 def parse(text: str, file: str) -> Document:
     """Parse one strict YAML document; an empty one has the value None.
 
     Raises:
         LoadError: all faults that could be found; after a syntax error that one alone.
     """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        line = text.count("\n", 0, error.start) + 1
-        raise LoadError([Fault(file, line, "", "is not UTF-8 text")]) from error
-    try:
-        # Checked on events, before nodes are built, so that neither a bomb nor a deep nest costs anything.
-        faults = _refused_events(text, file)
-        if faults:
-            raise LoadError(faults)
-        node = _compose(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 0
-        raise LoadError([Fault(file, line, "", f"is not valid YAML: {error.problem or error.context}")]) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise LoadError([Fault(file, 0, "", f"is not valid YAML: {_first_line(error)}")]) from error
-    lines: dict[Path, int] = {}
-    duplicates: list[Fault] = []
-    value = _value(node, (), file, lines, duplicates) if node is not None else None
-    if duplicates:
-        raise LoadError(duplicates)
+    value, lines = read_yaml(text, file)
     return Document(file, value, lines)
 
 
@@ -130,80 +85,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return "known here: " + ", ".join(known) if known else "nothing may stand here"
-
-
-def _refused_events(text: str, file: str) -> list[Fault]:
-    faults: list[Fault] = []
-    depth = documents = 0
-    loader = _Loader(text)
-    try:
-        while loader.check_event():
-            event = loader.get_event()
-            line = event.start_mark.line + 1
-            if isinstance(event, yaml.AliasEvent):
-                faults.append(Fault(file, line, "", "aliases (*name) are not allowed: write the value out"))
-            elif isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    faults.append(Fault(file, line, "", "only one YAML document may stand in a file"))
-                    break
-            elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-                depth += 1
-                if depth > MAX_DEPTH:
-                    faults.append(Fault(file, line, "", f"is nested deeper than {MAX_DEPTH} levels"))
-                    break
-            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-                depth -= 1
-            if getattr(event, "anchor", None) is not None and not isinstance(event, yaml.AliasEvent):
-                faults.append(Fault(file, line, "", "anchors (&name) are not allowed"))
-            tag = getattr(event, "tag", None)
-            if tag is not None and tag != "!":
-                faults.append(Fault(file, line, "", "tags (!name) are not allowed"))
-    finally:
-        loader.dispose()
-    return faults
-
-
-def _compose(text: str) -> Any:
-    loader = _Loader(text)
-    try:
-        return loader.get_single_node()
-    finally:
-        loader.dispose()
-
-
-def _value(node: Any, path: Path, file: str, lines: dict[Path, int], faults: list[Fault]) -> Any:
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.ScalarNode):
-        return node.value if node.style in QUOTED_STYLES else _plain_scalar(node.value)
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(item, (*path, index), file, lines, faults) for index, item in enumerate(node.value)]
-    mapping: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode):
-            faults.append(Fault(file, line, spell(path), "a key must be plain text"))
-            continue
-        key = key_node.value
-        if key in mapping:
-            first = lines[(*path, key)]
-            faults.append(Fault(file, line, spell((*path, key)), f"the key is already set on line {first}"))
-            continue
-        lines[(*path, key)] = line
-        mapping[key] = _value(value_node, (*path, key), file, lines, faults)
-    return mapping
-
-
-def _plain_scalar(text: str) -> Any:
-    if text in _WORDS:
-        return _WORDS[text]
-    if text in _NULLS:
-        return None
-    if len(text) <= 18 and _INTEGER.fullmatch(text):
-        return int(text)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    return text
 
 
 def _place_in(document: Document, location: tuple[Step, ...]) -> Path:
@@ -272,7 +153,3 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 def _kind_of(value: Any) -> str:
     names = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
     return "nothing" if value is None else names.get(type(value), type(value).__name__)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

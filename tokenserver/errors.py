@@ -97,6 +97,10 @@ class BackendUnavailable(ServiceError):
         super().__init__(f"{backend}: {reason}")
 
 
+class Overloaded(BackendUnavailable):
+    """There is no room for one more login now; it says nothing about the backend. Shed at once, so that others work."""
+
+
 class SigningFailed(ServiceError):
     """A token could not be signed, or its signature does not verify. No token leaves."""
 

@@ -23,7 +23,7 @@ class Identity:
 
     `source` names the user source that vouched (empty for anonymous). `groups` are those that the identity
     brought from its source. `ceiling`, where it is not None, bounds what any policy can grant: only the listed
-    accesses, whatever the rules say.
+    accesses, whatever the rules say. `stale` says that the source could not be asked and had vouched a while before.
     """
 
     subject: str
@@ -32,6 +32,7 @@ class Identity:
     groups: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     ceiling: tuple[Access, ...] | None = None
+    stale: bool = False
 
     @property
     def is_anonymous(self) -> bool:

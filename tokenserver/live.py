@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tokenserver.errors import LoadError
+from tokenserver.errors import Fault, LoadError
 from tokenserver.service import Snapshot
 
 logger = logging.getLogger("tokenserver.live")
+
+STEP_SECONDS = 0.0005
 
 Fingerprint = frozenset[tuple[str, int, int, int]]
 
@@ -31,6 +35,7 @@ class Live:
         self._pending: Fingerprint | None = None
         self._snapshot = load()
         self._fault: str | None = None
+        self._faults: tuple[Fault, ...] = ()
 
     def snapshot(self) -> Snapshot:
         """The snapshot to use for one whole exchange."""
@@ -40,6 +45,11 @@ class Live:
     def fault(self) -> str | None:
         """Why the files as they are now were refused, or None where the snapshot is what the files say."""
         return self._fault
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults behind `fault`, as far as it has places."""
+        return self._faults
 
     def look(self) -> bool:
         """Look at the files once; True where a new snapshot was put in place."""
@@ -54,7 +64,7 @@ class Live:
         try:
             snapshot = self._load()
         except LoadError as error:
-            self._refuse(str(error))
+            self._refuse(str(error), error.faults)
             return False
         except Exception as error:  # the server must outlive any file; the kind is all that is safe to tell
             self._refuse(f"unexpected {type(error).__name__}")
@@ -63,18 +73,33 @@ class Live:
             # A file changed while it was read: what was loaded may be of two ages. Look again.
             self._seen = frozenset()
             return False
-        self._snapshot, self._fault = snapshot, None
+        self._snapshot, self._fault, self._faults = snapshot, None, ()
         logger.info("files changed: new policies, users and keys are live, policy %s", snapshot.policies.digest[:12])
         return True
 
     def watch(self, stop: threading.Event, *, every: float = 0.5) -> None:
         """Look again and again until `stop` is set; runs in a thread of its own."""
         while not stop.wait(every):
-            self.look()
+            with stepping_aside():
+                self.look()
 
-    def _refuse(self, fault: str) -> None:
-        self._fault = fault
+    def _refuse(self, fault: str, faults: tuple[Fault, ...] = ()) -> None:
+        self._fault, self._faults = fault, faults
         logger.error("files changed but were refused; the last good ones stay live: %s", fault)
+
+
+@contextmanager
+def stepping_aside() -> Iterator[None]:
+    """Let requests interrupt the work of this thread after half a millisecond instead of Python's usual five.
+
+    A request takes the interpreter back several times, and each time it would wait as long for a thread that loads.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(STEP_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def fingerprint(watched: Iterable[Path]) -> Fingerprint:

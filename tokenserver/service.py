@@ -11,7 +11,7 @@ from typing import Protocol
 
 from tokenserver.authn import Chain
 from tokenserver.credentials import Credentials, Password
-from tokenserver.errors import InvalidCredentials, InvalidRequest
+from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest
 from tokenserver.identity import Identity
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, Decision, PolicySet
@@ -27,7 +27,8 @@ class TokenRequest:
     """One request for a token, parsed at the door.
 
     `service` and `account` are as asked (None: not asked, or empty). `client` is the address behind trusted
-    proxies, None where there is none. `request_id` is the server's own.
+    proxies, None where there is none. `request_id` is the server's own. With `explain` the client asks why, and for
+    no token: see `Explain`.
     """
 
     request_id: str
@@ -37,6 +38,7 @@ class TokenRequest:
     credentials: Credentials
     account: str | None
     client: IPv4Address | IPv6Address | None
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,27 @@ class TokenResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a token would have carried, and why. There is no token."""
+
+    identity: Identity
+    registry: Registry
+    decisions: tuple[Decision, ...]
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that one exchange reads, as one frozen whole; a reload replaces the whole."""
+    """All that one exchange reads, as one frozen whole; a reload replaces the whole.
+
+    `candidate` are the policies that are only compared with the live ones (`shadow_policies`), where there are any.
+    """
 
     registries: Mapping[str, Registry]
     chain: Chain
     policies: PolicySet
     issuer: TokenIssuer
+    candidate: PolicySet | None = None
 
     def registry(self, service: str | None) -> Registry:
         """The registry that is meant; with exactly one configured, no service means that one.
@@ -88,6 +104,28 @@ class Exchange(Protocol):
         ...
 
 
+class Explain(Protocol):
+    """What the web calls for a client that asks about itself."""
+
+    def explain(self, request: TokenRequest) -> Explanation:
+        """The decisions that the same request would get, for whoever authenticated, and no token.
+
+        The errors are those of `Exchange.exchange`; `AuthenticationRequired` also for an anonymous client where
+        anonymous access is on.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """An exchange as far as an explanation goes with it."""
+
+    snapshot: Snapshot
+    registry: Registry
+    identity: Identity
+    decisions: tuple[Decision, ...]
+
+
 class TokenService:
     """The exchange itself. `snapshot` is asked once per exchange; `now` gives seconds since the epoch."""
 
@@ -97,15 +135,31 @@ class TokenService:
 
     def exchange(self, request: TokenRequest) -> TokenResult:
         """See `Exchange.exchange`."""
+        decided = self._decide(request)
+        access = [decision.access for decision in decided.decisions if decision.access is not None]
+        limits = [decision.max_lifetime for decision in decided.decisions]
+        lifetime = min((limit for limit in limits if limit is not None), default=None)
+        token = decided.snapshot.issuer.issue(decided.identity, decided.registry, access, lifetime=lifetime)
+        policy = decided.snapshot.policies.digest
+        return TokenResult(token, decided.identity, decided.registry, decided.decisions, policy)
+
+    def explain(self, request: TokenRequest) -> Explanation:
+        """See `Explain.explain`."""
+        decided = self._decide(request)
+        if decided.identity.is_anonymous:
+            raise AuthenticationRequired
+        policy = decided.snapshot.policies.digest
+        return Explanation(decided.identity, decided.registry, decided.decisions, policy)
+
+    def _decide(self, request: TokenRequest) -> _Decided:
+        """All that an exchange and its explanation share: everything but the signature."""
         snapshot = self._snapshot()
         registry = snapshot.registry(request.service)
-        identity = snapshot.chain.authenticate(request.credentials)
+        identity = snapshot.chain.authenticate(request.credentials, request.client)
         _check_account(request, identity)
         context = Context(registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
         decisions = tuple(decide(snapshot.policies, identity, scope, context) for scope in request.scopes.scopes)
-        access = [decision.access for decision in decisions if decision.access is not None]
-        token = snapshot.issuer.issue(identity, registry, access)
-        return TokenResult(token, identity, registry, decisions, snapshot.policies.digest)
+        return _Decided(snapshot, registry, identity, decisions)
 
 
 def _check_account(request: TokenRequest, identity: Identity) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.cli.log import JsonFormatter
+from tokenserver.cli.log import JsonFormatter, WithoutThreadAdvice
 
 
 def _record(message: str, *args: object, **extra: Any) -> logging.LogRecord:
@@ -96,3 +96,18 @@ def test_no_exception_is_none() -> None:
 def test_values_of_the_record_do_not_leak() -> None:
     """What is hung onto a record by `extra` is no field of the line."""
     assert "canary" not in JsonFormatter().format(_record("x", token="canary-5f1c"))
+
+
+@pytest.mark.parametrize(
+    ("message", "stays"),
+    [
+        pytest.param(
+            "Configuration allows spawning up to 97 Python threads, which seems quite high", False, id="advice"
+        ),
+        pytest.param("Killing worker-2 after it refused to gracefully stop", True, id="anything else"),
+    ],
+)
+def test_advice_about_threads(message: str, stays: bool) -> None:
+    """What granian says of the number of threads is dropped, and nothing else."""
+    record = logging.LogRecord("_granian", logging.WARNING, "", 0, message, None, None)
+    assert WithoutThreadAdvice().filter(record) is stays

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from tokenserver.config.directories import Ldap
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
@@ -38,9 +39,53 @@ authentication:
   - htpasswd:
       file: users.htpasswd
       name: local
+      cache: 45s
+  - ldap:
+      name: corp
+      preset: active_directory
+      url: [ldaps://dc1.example.com, ldaps://dc2.example.com:1636]
+      ca_file: ca.pem
+      base: dc=example,dc=com
+      bind_dn: cn=reader,dc=example,dc=com
+      bind_password_file: ldap-password
+      user_filter: "(uid={user})"
+      subject: uid
+      display_name: gecos
+      email: mail
+      lowercase: false
+      groups:
+        by: member
+        base: ou=groups,dc=example,dc=com
+        name: ou
+        allow: ['reg-*']
+      deadline: 7s
+      cache: 30s
+      stale_grace: 10m
+  - ldap:
+      name: second
+      preset: openldap
+      url: ldap://second.example.com
+      start_tls: true
+      base: dc=second
+      bind_dn: cn=reader,dc=second
+      bind_password: "1234"
+  - ldap:
+      name: third
+      url: ldap://third.example.com
+      insecure_plaintext: true
+      base: dc=third
+      subject: uid
+      user_dn_template: "uid={user},dc=third"
 anonymous: true
 policies: policies/
+shadow_policies: candidate/
 keys: keys/
+throttle:
+  enabled: true
+  failures_per_user: 6
+  failures_per_address: 60
+  failures_total: 600
+  window: 10m
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
 
@@ -68,9 +113,48 @@ ENVIRONMENT = {
     "TOKENSERVER_REGISTRIES_1_SERVICE": "second",
     "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_FILE": "users.htpasswd",
     "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_NAME": "local",
+    "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_CACHE": "45s",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_NAME": "corp",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_PRESET": "active_directory",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_URL": "[ldaps://dc1.example.com, ldaps://dc2.example.com:1636]",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_CA_FILE": "ca.pem",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_BASE": "dc=example,dc=com",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_BIND_DN": "cn=reader,dc=example,dc=com",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_BIND_PASSWORD_FILE": "ldap-password",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_USER_FILTER": "(uid={user})",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_SUBJECT": "uid",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_DISPLAY_NAME": "gecos",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_EMAIL": "mail",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_LOWERCASE": "false",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_GROUPS_BY": "member",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_GROUPS_BASE": "ou=groups,dc=example,dc=com",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_GROUPS_NAME": "ou",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_GROUPS_ALLOW": "['reg-*']",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_DEADLINE": "7s",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_CACHE": "30s",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_STALE_GRACE": "10m",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_NAME": "second",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_PRESET": "openldap",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_URL": "ldap://second.example.com",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_START_TLS": "true",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_BASE": "dc=second",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_BIND_DN": "cn=reader,dc=second",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_BIND_PASSWORD": "1234",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_NAME": "third",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_URL": "ldap://third.example.com",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_INSECURE_PLAINTEXT": "true",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_BASE": "dc=third",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_SUBJECT": "uid",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_USER_DN_TEMPLATE": "uid={user},dc=third",
     "TOKENSERVER_ANONYMOUS": "true",
     "TOKENSERVER_POLICIES": "policies/",
+    "TOKENSERVER_SHADOW_POLICIES": "candidate/",
     "TOKENSERVER_KEYS": "keys/",
+    "TOKENSERVER_THROTTLE_ENABLED": "true",
+    "TOKENSERVER_THROTTLE_FAILURES_PER_USER": "6",
+    "TOKENSERVER_THROTTLE_FAILURES_PER_ADDRESS": "60",
+    "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "600",
+    "TOKENSERVER_THROTTLE_WINDOW": "10m",
 }
 """REFERENCE, all of it, as variables."""
 
@@ -92,6 +176,11 @@ def _load(folder: Path, text: str, environment: Environment | None = None) -> Se
     path = folder / "tokenserver.yaml"
     path.write_text(text, encoding="utf-8")
     return load_settings(path, environment or {})
+
+
+def _line(key: str) -> int:
+    """The line of a key at the top of the reference."""
+    return next(number for number, line in enumerate(REFERENCE.splitlines(), 1) if line.startswith(f"{key}:"))
 
 
 def _outcome(folder: Path, text: str, environment: Environment | None = None) -> Settings | LoadError:
@@ -149,10 +238,21 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             },
             {"service": "second", "compat": "universal", "token_lifetime": 900, "url": None},
         ),
-        "authentication": ({"htpasswd": {"file": folder / "users.htpasswd", "name": "local"}},),
+        "authentication": (
+            {"htpasswd": {"file": folder / "users.htpasswd", "name": "local", "cache": 45}, "ldap": None},
+            *(source.model_dump() for source in found.authentication[1:]),  # test_directories_are_read looks at these
+        ),
         "anonymous": True,
         "policies": folder / "policies",
+        "shadow_policies": folder / "candidate",
         "keys": folder / "keys",
+        "throttle": {
+            "enabled": True,
+            "failures_per_user": 6,
+            "failures_per_address": 60,
+            "failures_total": 600,
+            "window": 600,
+        },
     }
     assert found.server.realm == "https://auth.example.com/registry/token"
     assert found.server.address == ("127.0.0.1", 5001)
@@ -244,7 +344,7 @@ def test_every_line_of_the_reference_is_a_key() -> None:
 def test_a_key_in_the_wrong_section_is_refused(folder: Path) -> None:
     """A right key where it does not belong is an unknown one."""
     found = _faults(folder, MINIMAL + "listen: 127.0.0.1:5001\n")
-    known = "anonymous, authentication, issuer, keys, policies, registries, server"
+    known = "anonymous, authentication, issuer, keys, policies, registries, server, shadow_policies, throttle"
     assert found == [f"tokenserver.yaml:7: listen: unknown key; known here: {known}"]
 
 
@@ -493,11 +593,11 @@ def test_wrong_values_are_refused(folder: Path, text: str, expected: str) -> Non
     [
         pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 9, id="in-a-section"),
         pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 7, id="two-sections-down"),
-        pytest.param(REFERENCE.replace("10m", "10h"), 13, id="in-a-list"),
+        pytest.param(REFERENCE.replace("lifetime: 10m", "lifetime: 10h"), 13, id="in-a-list"),
         pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 15, id="second-of-two"),
         pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 19, id="in-a-source"),
         pytest.param(REFERENCE.replace("https://auth", "http://auth"), 4, id="url-that-does-not-fit-tls"),
-        pytest.param(REFERENCE.replace("anonymous: true", "anonymous: yes"), 20, id="at-the-top"),
+        pytest.param(REFERENCE.replace("anonymous: true", "anonymous: yes"), _line("anonymous"), id="at-the-top"),
     ],
 )
 def test_a_fault_has_its_line(folder: Path, text: str, line: int) -> None:
@@ -512,7 +612,7 @@ def test_all_faults_at_once(folder: Path) -> None:
         REFERENCE.replace("issuer: auth", "isuer: auth")
         .replace("workers: 2", "workers: two")
         .replace("10.0.0.0/8", "10.0.0.1/8")
-        .replace("10m", "10h")
+        .replace("lifetime: 10m", "lifetime: 10h")
         .replace("anonymous: true", "anonymous: yes")
     )
     environment = {"TOKENSERVER_KEY": "x", "TOKENSERVER_ANONYMUS": "true", "TOKENSERVER_SERVER_LISTEN": "5001"}
@@ -522,7 +622,7 @@ def test_all_faults_at_once(folder: Path) -> None:
         "tokenserver.yaml:8:",
         "tokenserver.yaml:9:",
         "tokenserver.yaml:13:",
-        "tokenserver.yaml:20:",
+        f"tokenserver.yaml:{_line('anonymous')}:",
         "environment",
         "environment",
         "environment",
@@ -537,7 +637,7 @@ def test_one_list_does_not_hide_the_other(folder: Path) -> None:
         .replace("workers: 2", "workers: two")
     )
     found = _faults(folder, text)
-    assert [fault.split(": ")[1] for fault in found] == ["server.workers", "registries[1]", "authentication[1]"]
+    assert [fault.split(": ")[1] for fault in found] == ["server.workers", "registries[1]", "authentication[4]"]
 
 
 @pytest.mark.parametrize(
@@ -683,7 +783,10 @@ def test_no_secret_stands_in_the_settings() -> None:
     """Passwords and keys are files whose names stand here, so that a printed configuration holds none. A field that
     holds a secret itself must be a `Secret`; it does not get past this test by chance."""
     secretive = re.compile(r"password|secret|passphrase|credential")
-    assert [path for path in _leaves(Settings) if secretive.search(path[-1]) and not path[-1].endswith("_file")] == []
+    found = [path for path in _leaves(Settings) if secretive.search(path[-1]) and not path[-1].endswith("_file")]
+    assert found == [("authentication", "ldap", "bind_password")]
+    values = {"url": "ldaps://a", "base": "dc=a", "preset": "openldap", "bind_dn": "cn=a", "bind_password": "canary"}
+    assert "canary" not in repr(Ldap.model_validate(values))
 
 
 def test_what_is_printed_holds_no_content_of_files(folder: Path) -> None:
@@ -793,9 +896,48 @@ OTHER_VALUES = {
     "TOKENSERVER_REGISTRIES_1_SERVICE": "other",
     "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_FILE": "/other.users",
     "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_NAME": "other",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_NAME": "other",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_PRESET": "freeipa",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_URL": "ldaps://other.example.com",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_CA_FILE": "/other.pem",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_BASE": "dc=other",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_BIND_DN": "cn=other",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_BIND_PASSWORD_FILE": "/other.password",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_USER_FILTER": "(cn={user})",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_SUBJECT": "cn",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_DISPLAY_NAME": "cn",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_EMAIL": "address",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_LOWERCASE": "true",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_GROUPS_BY": "posix",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_GROUPS_BASE": "ou=other",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_GROUPS_NAME": "cn",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_GROUPS_ALLOW": "['other-*']",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_DEADLINE": "8s",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_CACHE": "40s",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_NAME": "other",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_PRESET": "freeipa",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_URL": "ldap://other.example.com",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_START_TLS": "true",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_BASE": "dc=other",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_BIND_DN": "cn=other",
+    "TOKENSERVER_AUTHENTICATION_2_LDAP_BIND_PASSWORD": "5678",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_NAME": "other",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_URL": "ldap://other.example.com",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_INSECURE_PLAINTEXT": "true",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_BASE": "dc=other",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_SUBJECT": "cn",
+    "TOKENSERVER_AUTHENTICATION_3_LDAP_USER_DN_TEMPLATE": "cn={user},dc=other",
     "TOKENSERVER_ANONYMOUS": "false",
     "TOKENSERVER_POLICIES": "/other/policies",
+    "TOKENSERVER_SHADOW_POLICIES": "/other/candidate",
     "TOKENSERVER_KEYS": "/other/keys",
+    "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_CACHE": "0s",
+    "TOKENSERVER_AUTHENTICATION_1_LDAP_STALE_GRACE": "0s",
+    "TOKENSERVER_THROTTLE_ENABLED": "false",
+    "TOKENSERVER_THROTTLE_FAILURES_PER_USER": "2",
+    "TOKENSERVER_THROTTLE_FAILURES_PER_ADDRESS": "100000",
+    "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "7",
+    "TOKENSERVER_THROTTLE_WINDOW": "1h",
 }
 
 
@@ -809,7 +951,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     return {path: leaf for key, item in items for path, leaf in _flat(item, f"{prefix}{key}_").items()}
 
 
-@pytest.mark.parametrize("name", ENVIRONMENT)
+@pytest.mark.parametrize("name", [name for name in ENVIRONMENT if OTHER_VALUES[name] != ENVIRONMENT[name]])
 def test_the_environment_wins_key_by_key(folder: Path, name: str) -> None:
     """One variable over the whole reference changes its one key and nothing else."""
     before = _flat(_load(folder, REFERENCE).model_dump())
@@ -818,7 +960,8 @@ def test_the_environment_wins_key_by_key(folder: Path, name: str) -> None:
     assert before.keys() == after.keys()
 
 
-@pytest.mark.parametrize("name", ENVIRONMENT)
+# BIND_PASSWORD with _FILE behind it is a key of its own.
+@pytest.mark.parametrize("name", [name for name in ENVIRONMENT if not name.endswith("_BIND_PASSWORD")])
 def test_every_key_can_come_from_a_file(folder: Path, tmp_path: Path, name: str) -> None:
     """With `_FILE` behind the name, the variable names a file that holds the value; its last newline is dropped."""
     holder = tmp_path / "value"
@@ -899,7 +1042,10 @@ def test_an_unknown_variable_is_refused(folder: Path, name: str, hint: str) -> N
     assert hint in fault
 
 
-@pytest.mark.parametrize("name", sorted(set(ENVIRONMENT) - {"TOKENSERVER_REGISTRIES_1_SERVICE"}))
+# Swapping two letters that are the same makes no other name.
+@pytest.mark.parametrize(
+    "name", sorted(name for name in set(ENVIRONMENT) - {"TOKENSERVER_REGISTRIES_1_SERVICE"} if name[-2] != name[-1])
+)
 def test_every_misspelt_variable_is_refused_with_the_right_one(folder: Path, name: str) -> None:
     """Each variable, one at a time, with its last letters swapped."""
     wrong = name[:-2] + name[-1] + name[-2]
@@ -963,7 +1109,7 @@ def test_a_fault_in_the_file_stays_in_the_file(folder: Path) -> None:
     """A variable whose path merely begins alike is not blamed."""
     text = REFERENCE.replace("policies: policies/", "policies: 5")
     (fault,) = _faults(folder, text, {"TOKENSERVER_SERVER_LISTEN": "127.0.0.1:1"})
-    assert fault == "tokenserver.yaml:21: policies: must be a path, not a number"
+    assert fault == f"tokenserver.yaml:{_line('policies')}: policies: must be a path, not a number"
 
 
 def test_indexes_add_to_a_list(folder: Path) -> None:

@@ -9,10 +9,10 @@ import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from harness import processes
 from harness.images import Image
+from harness.machine import Machine
 from harness.processes import Daemon, Output, answers, free_port, running
 from harness.programs import ROOT, need
 
@@ -55,6 +56,7 @@ class Checkout:
     """A fresh checkout whose `make run` is serving."""
 
     folder: Path
+    machine: Machine
     environment: dict[str, str]
     ports: dict[str, int]
     server: Daemon
@@ -67,7 +69,7 @@ class Checkout:
 
     def run(self, text: str) -> Output:
         """Run shell lines as they stand in the README."""
-        command = ["bash", "-euc", self.command(text)]
+        command = self.machine.enter(["bash", "-euc", self.command(text)])
         return processes.run(command, environment=self.environment, folder=self.folder)
 
     def login(self, text: str, user: str, password: str) -> str:
@@ -99,8 +101,8 @@ class Checkout:
         return said
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+@pytest.fixture(scope="session")
+def checkout(stack: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """Everything that git would clone, in a folder of its own, with `make run` under way."""
     need("make")
     folder = tmp_path_factory.mktemp("readme") / "tokenserver"
@@ -108,31 +110,25 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target)
-    home = folder.parent / "home"
-    home.mkdir()
+    machine = Machine(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="e2e", ignore_cleanup_errors=True))))
     ports = {"5000": free_port(), "5001": free_port()}
     environment = {
         **{name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "REQUESTS_"))},
-        **processes.plain_environment(home),
-        "DOCKER_CONFIG": str(home / ".docker"),
-        "REGISTRY_AUTH_FILE": str(home / ".docker/config.json"),
-        "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+        **machine.environment,
+        "REGISTRY_AUTH_FILE": str(machine.docker_config),
         "PATH": os.pathsep.join((str(Path(sys.base_prefix) / "bin"), os.environ["PATH"])),
         "TOKENSERVER_SERVER_LISTEN": f"127.0.0.1:{ports['5001']}",
         "TOKENSERVER_SERVER_URL": f"http://localhost:{ports['5001']}",
         "TOKENSERVER_REGISTRIES_0_SERVICE": f"localhost:{ports['5000']}",
     }
-    for name in ("tmp", "run"):
-        (home / name).mkdir()
     server = Daemon("make", ["make", "run"], environment=environment, folder=folder)
-    with ExitStack() as stack:
-        stack.callback(server.stop)
-        server.start(lambda: True)
-        deadline = time.monotonic() + INSTALL_SECONDS
-        while not _is_ready(ports["5001"]):
-            assert time.monotonic() < deadline, server.log
-            time.sleep(0.2)
-        yield Checkout(folder, environment, ports, server)
+    stack.callback(server.stop)
+    server.start(lambda: True)
+    deadline = time.monotonic() + INSTALL_SECONDS
+    while not _is_ready(ports["5001"]):
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.2)
+    return Checkout(folder, machine, environment, ports, server)
 
 
 def _files() -> list[str]:

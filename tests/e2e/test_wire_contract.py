@@ -9,14 +9,13 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
 
 import pytest
 from harness import web
 from harness.server import TokenServer
 
 SERVICE = "registry2.test"
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+FLOOD = 120
 
 
 def basic(raw: bytes) -> str:
@@ -59,8 +58,8 @@ def test_two_authorization_headers_are_refused(tokenserver: TokenServer) -> None
     """Neither of two headers wins, also where one of them is right."""
     good = web.basic("ann", tokenserver.people["ann"])["Authorization"]
     lines = [f"GET {web.token_target(SERVICE)} HTTP/1.1", "Host: localhost", f"Authorization: {good}"]
-    status = web.raw(tokenserver.port, "\r\n".join([*lines, f"Authorization: {good}", "Connection: close", "", ""]))
-    assert web.statuses(status) == [401]
+    received = web.raw(tokenserver.port, "\r\n".join([*lines, f"Authorization: {good}", "Connection: close", "", ""]))
+    assert received.statuses == [401]
 
 
 def test_empty_basic_credentials_are_none(tokenserver: TokenServer) -> None:
@@ -96,13 +95,13 @@ def test_the_answer_to_a_post(chunked: bool, tokenserver: TokenServer) -> None:
         "password": tokenserver.people["ann"],
         "scope": "repository:web/x:pull,push repository:secret/x:pull repository:web/y:pull",
     }
-    body = urlencode(form).encode()
+    body = web.form(**form)
     if chunked:
         sent = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:7], body[7:])) + b"0\r\n\r\n"
-        headers = {**FORM, "Transfer-Encoding": "chunked"}
+        headers = {**web.FORM, "Transfer-Encoding": "chunked"}
         answer = tokenserver.request("POST", "/token", headers=headers, body=sent)
     else:
-        answer = tokenserver.request("POST", "/token", headers=FORM, body=body)
+        answer = tokenserver.request("POST", "/token", headers=web.FORM, body=body)
     assert_is_token(answer, {"token", "access_token", "expires_in", "issued_at", "scope"})
     granted = {scope.rpartition(":")[0]: set(scope.rpartition(":")[2].split(",")) for scope in scopes_of(answer)}
     assert granted == {"repository:web/x": {"pull", "push"}, "repository:web/y": {"pull"}}
@@ -152,7 +151,7 @@ def test_a_refusal_reads_well_in_every_client(method: str, tokenserver: TokenSer
     """`errors` for crane, oras and buildkit, `details` for docker and containers/image, OAuth's fields for POST."""
     form = {"grant_type": "password", "service": SERVICE, "client_id": "t", "username": "ann", "password": "wrong"}
     answer = (
-        tokenserver.request("POST", "/token", headers=FORM, body=urlencode(form).encode())
+        tokenserver.request("POST", "/token", headers=web.FORM, body=web.form(**form))
         if method == "POST"
         else tokenserver.ask(SERVICE, person="nobody")
     )
@@ -209,26 +208,25 @@ def test_a_body_in_chunks_has_a_limit(tokenserver: TokenServer) -> None:
     part = b"x" * 10_000
     body = b"scope=" + b"".join([part] * 20)
     sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
-    answer = tokenserver.request("POST", "/token", headers={**FORM, "Transfer-Encoding": "chunked"}, body=sent)
+    answer = tokenserver.request("POST", "/token", headers={**web.FORM, "Transfer-Encoding": "chunked"}, body=sent)
     assert answer.status == 413
 
 
 def test_many_equal_wrong_logins(tokenserver: TokenServer) -> None:
-    """500 of them at once, a form and then a GET each as containerd sends them: refused or shed, and never an error."""
+    """A flood of them, a form and then a GET each as containerd sends them: refused or shed, and never an error."""
     mark = tokenserver.audit.mark()
     form = {"grant_type": "password", "service": SERVICE, "client_id": "t", "username": "eve", "password": "wrong"}
 
-    def login(number: int) -> list[int]:
-        post = tokenserver.request("POST", "/token", headers=FORM, body=urlencode(form).encode())
+    def login(_: int) -> list[int]:
+        post = tokenserver.request("POST", "/token", headers=web.FORM, body=web.form(**form))
         get = tokenserver.request("GET", web.token_target(SERVICE), headers=web.basic("eve", "wrong"))
         return [post.status, get.status]
 
-    with ThreadPoolExecutor(50) as pool:
-        counted = Counter(status for statuses in pool.map(login, range(250)) for status in statuses)
+    with ThreadPoolExecutor(40) as pool:
+        counted = Counter(status for statuses in pool.map(login, range(FLOOD // 2)) for status in statuses)
     assert set(counted) <= {401, 429, 503}, counted
-    assert counted.total() == 500
+    assert counted.total() == FLOOD
     assert counted[401] > 0
-    assert len(tokenserver.audit.events(mark, lambda events: len(events) >= 500)) == 500
-    # Nobody was locked out by it for longer than a client takes to come back.
-    answer = tokenserver.ask(SERVICE, person="ann")
-    assert answer.status == 200, answer
+    assert len(tokenserver.audit.events(mark, lambda events: len(events) >= FLOOD)) == FLOOD
+    # Nobody else is kept out by it.
+    assert tokenserver.ask(SERVICE, person="ann").status == 200

@@ -71,7 +71,7 @@ def rule(text: str) -> str:
         pytest.param(GOOD.replace("1", '"1"'), "a.yaml:1: version: must be 1", id="version-as-text"),
         pytest.param(GOOD.replace("1", "true"), "a.yaml:1: version: must be 1", id="version-as-boolean"),
         pytest.param(GOOD + "alow: []\n", "a.yaml:4: alow: unknown key; did you mean 'allow'?", id="unknown-key"),
-        pytest.param(GOOD + "delegate: []\n", "a.yaml:4: delegate: is not available yet", id="delegate"),
+        pytest.param(GOOD + "delegate: []\n", "a.yaml:4: delegate: is an empty list", id="no-delegations"),
         pytest.param(GOOD + "deny: []\n", "a.yaml:4: deny: is an empty list", id="empty-list"),
         pytest.param(GOOD + "deny:\n", "a.yaml:4: deny: must be a list, not nothing", id="nothing-as-list"),
         pytest.param(
@@ -138,9 +138,7 @@ def rule(text: str) -> str:
         pytest.param(GOOD + "tests: [a]\n", "tests[0]: must be a mapping", id="text-test"),
         pytest.param(GOOD + "tests: [{can: [pull a]}]\n", "tests[0]: needs as:", id="test-of-nobody"),
         pytest.param(GOOD + "tests: [{asd: 1}]\n", "tests[0].asd: unknown key; did you mean 'as'?", id="test-key"),
-        pytest.param(
-            GOOD + "tests: [{what_can: user:ann}]\n", "tests[0].what_can: is not available yet", id="what-can"
-        ),
+        pytest.param(GOOD + "tests: [{what_can: user:ann}]\n", "tests[0]: needs exactly:", id="what-can"),
         pytest.param(GOOD + "tests: [{as: anonymous}]\n", "tests[0]: expects nothing", id="test-of-nothing"),
         pytest.param(GOOD + "tests: [{as: anonymous, can: []}]\n", "tests[0].can: is an empty list", id="can-nothing"),
         pytest.param(GOOD + "tests: [{as: anonymous, cann: [pull a]}]\n", "did you mean 'can'?", id="as-key"),
@@ -333,14 +331,13 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 
 def test_file_in_a_sub_folder_is_refused(folder: Path) -> None:
-    """It would have no meaning, and silence would hide that."""
+    """It would have no meaning unless something is delegated to it, and silence would hide that."""
     write(folder / "a.yaml", GOOD)
     (folder / "teams" / "deep").mkdir(parents=True)
-    write(folder / "teams" / "deep" / "web.yaml", GOOD)
+    write(folder / "teams" / "deep" / "web.yaml", rule("id=web"))
     write(folder / "teams" / "README.md", "hello")
-    assert faults(folder) == [
-        "teams/deep/web.yaml: policy files in sub-folders are not available yet; move it into FOLDER"
-    ]
+    (fault,) = faults(folder)
+    assert fault.startswith("teams/deep/web.yaml:1: nothing is delegated to this file; name it in a file at the top")
 
 
 def test_folder_of_other_things_is_fine(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokenserver.errors import LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
 from tokenserver.policy.explain import Answer, who_can
@@ -26,6 +28,7 @@ CONTEXT = Context("registry", None, datetime(2026, 6, 1, tzinfo=UTC))
 REPOSITORY_ACTIONS = {"pull", "push", "delete"}
 
 Policy = dict[str, Any]  # as a policy file says it: groups, and rules under allow and deny
+Files = dict[str, dict[str, Any]]
 
 
 def oracle(policy: Policy, identity: Identity, name: str, asked: set[str]) -> set[str]:
@@ -46,14 +49,17 @@ def oracle(policy: Policy, identity: Identity, name: str, asked: set[str]) -> se
         return one(pattern[0], parts[0]) and many(pattern[1:], parts[1:])
 
     tree, user, anonymous = policy["groups"], identity.subject, identity.kind is Kind.ANONYMOUS
-    groups = set() if anonymous else {g for g in identity.groups if g not in tree}
-    for group, members in tree.items():
-        if not anonymous and (user in members["users"] or identity.groups & set(members["groups"])):
-            groups.add(group)
-    mine = {"everyone", "anonymous"} if anonymous else {"everyone", "authenticated", f"user:{user}"}
-    mine |= {f"group:{group}" for group in groups}
+
+    def held(tree: Mapping[str, Any]) -> set[str]:
+        among = {g for g, one in tree.items() if user in one["users"] or identity.groups & set(one["groups"])}
+        return set() if anonymous else among
+
+    groups = held(tree) | (set() if anonymous else {g for g in identity.groups if g not in tree})
 
     def applies(rule: Mapping[str, Any]) -> bool:
+        own = rule.get("own", {})  # the groups of the delegated file in which the rule stands
+        mine = {"everyone", "anonymous"} if anonymous else {"everyone", "authenticated", f"user:{user}"}
+        mine |= {f"group:{group}" for group in (groups - own.keys()) | held(own)}
         variants = [(u, g) for u in ([] if anonymous else [user]) + ["\0"] for g in [*groups, "\0"]]
         return bool(mine & set(rule["to"])) and not mine & set(rule.get("except", [])) and any(
             many(pattern.replace("${user}", u).replace("${group}", g).split("/"), name.split("/"))
@@ -159,6 +165,91 @@ def test_files_and_oracle_agree(policy: Policy, identity: Identity, name: str, a
         loaded = load_policies(Path(folder), now=CONTEXT.now)
     found = decide(loaded, identity, ask(name, actions), CONTEXT).granted
     assert found == oracle(policy, identity, name, actions)
+
+
+def document(policy: Policy, prefix: str, **more: Any) -> dict[str, Any]:
+    """The policy as a file, with ids that begin with `prefix`; what is empty is left out."""
+    filled: dict[str, Any] = {"version": 1, "groups": policy["groups"], **more}
+    for effect in Effect:
+        filled[effect] = [{"id": f"{prefix}-{effect}-{n}", **rule} for n, rule in enumerate(policy[effect])]
+    return {key: value for key, value in filled.items() if value}
+
+
+def load_files(files: Files) -> PolicySet:
+    """The files, loaded from a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).parent.mkdir(exist_ok=True)
+            (Path(folder) / name).write_text(json.dumps(content))
+        return load_policies(Path(folder), now=CONTEXT.now)
+
+
+def without(policy: Policy, taken: Mapping[str, Any]) -> Policy:
+    """The policy without the groups whose names are taken."""
+    return {**policy, "groups": {name: one for name, one in policy["groups"].items() if name not in taken}}
+
+
+teams = st.fixed_dictionaries(
+    {
+        "groups": st.dictionaries(st.sampled_from(NAMES), members, max_size=2),
+        "allow": st.lists(rules, min_size=1, max_size=2),
+        "deny": st.lists(rules, max_size=1),
+    }
+)
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(policies, st.tuples(teams, teams), identities, names, some_actions)
+def test_delegated_files_and_oracle_agree(
+    policy: Policy, both: tuple[Policy, Policy], identity: Identity, name: str, actions: set[str]
+) -> None:
+    """Groups of two teams may share their names: each is its own file's alone, and hides others there alone."""
+    own = {f"teams/{number}.yaml": without(team, policy["groups"]) for number, team in enumerate(both)}
+    all_of_it = [{"file": file, "repositories": ["**"], "actions": ["*"]} for file in own]
+    files: Files = {"root.yaml": document(policy, "root", delegate=all_of_it)}
+    files |= {file: document(team, f"t{number}") for number, (file, team) in enumerate(own.items())}
+    whole: Policy = {"groups": policy["groups"]}
+    for effect in Effect:
+        of_teams = [{**rule, "own": team["groups"]} for team in own.values() for rule in team[effect]]
+        whole[effect] = policy[effect] + of_teams
+    found = decide(load_files(files), identity, ask(name, actions), CONTEXT).granted
+    assert found == oracle(whole, identity, name, actions)
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(
+    st.lists(patterns, min_size=1, max_size=2),
+    some_actions.map(sorted),
+    teams,
+    st.lists(st.tuples(identities, names), max_size=8),
+)
+def test_a_team_never_leaves_its_area(
+    area: list[str], most: list[str], team: Policy, asked: list[tuple[Identity, str]]
+) -> None:
+    """Rules that load change nothing outside of what was delegated; rules that do not load reach a name outside."""
+    root = {"groups": {}, "deny": [], "allow": [{"to": ["everyone"], "repositories": ["**"], "actions": ["pull"]}]}
+    entry = {"file": "teams/a.yaml", "repositories": area, "actions": most}
+    files: Files = {"root.yaml": document(root, "root", delegate=[entry]), "teams/a.yaml": document(team, "team")}
+    delegated = REPOSITORY_ACTIONS | {"*"} if "*" in most else set(most)
+    try:
+        loaded = load_files(files)
+    except LoadError as error:
+        witnesses = [re.search(r"reaches (\S+), which", fault.message) for fault in error.faults]
+        said = [re.search(r"says (.*), which is not", fault.message) for fault in error.faults]
+        assert all(witness or beyond for witness, beyond in zip(witnesses, said, strict=True))
+        for beyond in filter(None, said):
+            assert not set(beyond[1].split(", ")) & delegated
+        return
+    ceiling: Policy = {
+        "groups": {},
+        "deny": [],
+        "allow": [{"to": ["everyone"], "repositories": area, "actions": ["*"]}],
+    }
+    for identity, name in asked:
+        found = decide(loaded, identity, ask(name, {"pull", "push", "delete"}), CONTEXT).granted
+        changed = found ^ {"pull"}
+        assert changed <= delegated
+        assert not changed or oracle(ceiling, identity, name, {"pull"})
 
 
 @given(policies, rules, identities, names, some_actions)

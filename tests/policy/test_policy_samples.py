@@ -17,10 +17,19 @@ from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.terms import parse_request
 
 ROOT = Path(__file__).parent.parent.parent
+NAMES = sorted(path.relative_to(ROOT / "policies").as_posix() for path in (ROOT / "policies").rglob("*.yaml"))
 PAGE = ROOT / "docs" / "policies.md"
 EXAMPLES = re.findall(
-    r"^```yaml(?: ([a-z.-]+))?\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    r"^```yaml(?: ([a-z./-]+))?\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
 )
+
+TEAM = """\
+version: 1
+groups:
+  developers: {users: [ann]}
+allow:
+  - {id: web-production, to: ["group:developers"], repositories: ["web/prod/**"], role: maintainer}
+"""
 
 CONTRACT = """\
 version: 1
@@ -29,6 +38,9 @@ registries: [registry.example.com]       # optional: the services this file spea
 groups:                                  # names for sets of people; local users and directory groups together
   web: {users: [ann, bob], groups: [web-devs]}
 roles: {promoter: [pull, push, delete]}  # besides the built-in reader, writer (pull, push), maintainer (+ delete)
+
+delegate:                                # in a root file: what a team's file may speak about, at most
+  - {file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push, delete]}
 
 allow:
   - {id: web-developers, to: ["group:web"], repositories: ["web/**"], role: writer}
@@ -70,15 +82,18 @@ def write(path: Path, text: str) -> None:
 def test_contract_example(folder: Path) -> None:
     """The example of the policy contract holds, its tests included."""
     write(folder / "company.yaml", CONTRACT)
-    assert load(folder).rule_count == 6
+    (folder / "teams").mkdir(mode=0o755)
+    write(folder / "teams" / "web.yaml", TEAM)
+    assert load(folder).rule_count == 7
 
 
 @pytest.fixture
 def samples(folder: Path) -> Path:
     """A copy of the sample tree, with the permissions that a checkout may not have."""
-    for path in (ROOT / "policies").glob("*.yaml"):
-        shutil.copy(path, folder / path.name)
-        (folder / path.name).chmod(0o644)
+    for name in NAMES:
+        (folder / name).parent.mkdir(mode=0o755, exist_ok=True)
+        shutil.copy(ROOT / "policies" / name, folder / name)
+        (folder / name).chmod(0o644)
     return folder
 
 
@@ -88,9 +103,9 @@ def test_sample_tree_loads_at_any_time(samples: Path, year: int) -> None:
     assert load(samples, datetime(year, 12, 31, tzinfo=UTC)).files == (
         "company.yaml",
         "public.yaml",
-        "team-data.yaml",
-        "team-mobile.yaml",
-        "team-web.yaml",
+        "teams/data.yaml",
+        "teams/mobile.yaml",
+        "teams/web.yaml",
     )
 
 
@@ -122,7 +137,7 @@ def test_sample_tree_says(samples: Path, identity: Identity, request_: str, expe
     assert decide(load(samples), identity, parse_request(request_), context).granted == expected
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "policies").glob("*.yaml")))
+@pytest.mark.parametrize("name", NAMES)
 def test_no_sample_file_can_be_cut_between_lines(samples: Path, name: str) -> None:
     """Every file of the sample tree has the end mark, so that a file cut short is refused."""
     lines = (samples / name).read_text(encoding="utf-8").splitlines(keepends=True)
@@ -140,8 +155,12 @@ def test_page_has_examples() -> None:
 @pytest.mark.parametrize(("name", "text"), EXAMPLES, ids=range(len(EXAMPLES)))
 def test_every_example_of_the_page_loads(folder: Path, name: str, text: str) -> None:
     """An example of docs/policies.md can be copied as it is: into a file of its own, or into one with a head."""
-    head = "" if text.startswith("version:") else "version: 1\n"
-    write(folder / "example.yaml", head + text)
+    named = {name or "example.yaml": text}
+    if "/" in name or "delegate:" in text:  # the company's file and the team's belong together
+        named = {name: text for name, text in EXAMPLES if name}
+    for path, content in named.items():
+        (folder / path).parent.mkdir(mode=0o755, exist_ok=True)
+        write(folder / path, content if content.startswith("version:") else f"version: 1\n{content}")
     has_rules = re.search("^(allow|deny):", text, re.MULTILINE) is not None
     if not has_rules:  # groups or tests alone: beside a file that has a rule
         write(

@@ -117,6 +117,25 @@ def test_lifetime_bounds(lifetime: int) -> None:
     assert claims["exp"] - NOW == lifetime
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "expected"),
+    [
+        pytest.param(None, 900, id="as-the-registry-says"),
+        pytest.param(600, 600, id="shorter"),
+        pytest.param(3600, 900, id="never-longer"),
+        pytest.param(59, 60, id="never-below-what-clients-bear"),
+        pytest.param(0, 60, id="nothing"),
+    ],
+)
+def test_lifetime_of_a_grant(lifetime: int | None, expected: int) -> None:
+    """A grant can shorten the registry's lifetime, and the judgement knows it."""
+    grant = Grant(ANN, REGISTRY, (), NOW, "id-1", lifetime)
+    claims = build_claims(ANN, REGISTRY, [], now=NOW, jti="id-1", lifetime=expected)
+    assert claims["exp"] - NOW == grant.expires_in == expected
+    assert difference(claims, grant) is None
+    assert difference({**claims, "exp": NOW + 901}, grant) == "exp"
+
+
 # --- the judgement --------------------------------------------------------------------------------------------
 
 GRANT = Grant(ANN, REGISTRY, (access("web/site", "pull", "push"), access("b", "pull"), access("c")), NOW, "id-1")

@@ -63,6 +63,26 @@ def test_what_is_told_about_a_token(rings: dict[Algorithm, KeyRing]) -> None:
     assert (token.access, type(token.issued_at)) == (ACCESS, int)
 
 
+@pytest.mark.parametrize(("lifetime", "expected"), [(None, 900), (600, 600), (3600, 900), (1, 60)])
+def test_a_lifetime_shortens_the_token(rings: dict[Algorithm, KeyRing], lifetime: int | None, expected: int) -> None:
+    """What is told and what is signed agree: never longer than the registry says, never under a minute."""
+    token = issuer_of(rings[Algorithm.ES256]).issue(ANN, registry(), ACCESS, lifetime=lifetime)
+    payload = token.text.reveal().split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert (token.expires_in, claims["exp"] - token.issued_at) == (expected, expected)
+
+
+def test_a_lifetime_changed_before_signing(rings: dict[Algorithm, KeyRing], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that would live for the registry's time, though less was decided, is not let go."""
+
+    def forgetful(*arguments: Any, **named: Any) -> dict[str, Any]:
+        return build_claims(*arguments, **{**named, "lifetime": None})
+
+    monkeypatch.setattr(issuer_module, "build_claims", forgetful)
+    with pytest.raises(TokenMismatch, match="claim exp"):
+        issuer_of(rings[Algorithm.ES256]).issue(ANN, registry(), ACCESS, lifetime=600)
+
+
 def test_an_anonymous_token_without_access(rings: dict[Algorithm, KeyRing]) -> None:
     """Nobody with nothing still gets a token: it opens `/v2/` and nothing behind it."""
     token = issuer_of(rings[Algorithm.ES256]).issue(ANONYMOUS, registry(), [])

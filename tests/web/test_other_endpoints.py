@@ -56,14 +56,14 @@ def test_readyz_is_503_while_changed_files_are_refused(server: Server) -> None:
 
 def test_readyz_is_503_when_the_signing_certificate_is_past(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threat 70: registries refuse its tokens, so this server is not ready."""
-    from tokenserver import compose
+    from tokenserver import parts
 
     class Later(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # one form is called
             return datetime.now(tz) + timedelta(days=4000)
 
-    monkeypatch.setattr(compose, "datetime", Later)
+    monkeypatch.setattr(parts, "datetime", Later)
     response = server.client.get("/readyz")
     assert response.status_code == 503
     assert "expired" in response.get_json()["parts"]["keys"]

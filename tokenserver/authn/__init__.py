@@ -6,7 +6,8 @@ The guards against unusable names and passwords stand in the chain, before any b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, assert_never
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol, assert_never, runtime_checkable
 
 from tokenserver.credentials import Credentials, Nothing, Password, Unusable
 from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials
@@ -32,10 +33,36 @@ class Authenticator(Protocol):
 
         Every possible answer:
             an `Identity`: the user is mine, and the password is right. It has a subject and is not anonymous.
-            `None`: the user is not mine; the next source is asked. No work was done for it.
+            `None`: the user is not mine; the next source is asked. No password was checked for it.
             `InvalidCredentials` is raised: the user is mine, and the password is wrong. No other source is asked.
             `BackendUnavailable` is raised: I cannot tell. No other source is asked, so that a source that is down
             never hands its users over to the next one.
+        """
+        ...
+
+
+@runtime_checkable
+class Stamped(Protocol):
+    """A user source that can tell at once, without any work, whether what it knows of a user has changed."""
+
+    def stamp(self, username: str) -> bytes:
+        """Another text whenever the user's line is another; empty for a user who is not mine."""
+        ...
+
+
+class Guard(Protocol):
+    """What stands in front of all sources: memory, throttle, and bounds on work. See `protection`."""
+
+    def login(
+        self,
+        credentials: Password,
+        client: IPv4Address | IPv6Address | None,
+        stamp: bytes,
+        check: Callable[[], Identity],
+    ) -> Identity:
+        """Who it is, by memory or by `check`, which is called once at most. `stamp` changes with the user's lines.
+
+        Raises whatever `check` raises, and `Throttled` or `Overloaded` where nothing was checked.
         """
         ...
 
@@ -44,7 +71,8 @@ class Chain:
     """Asks the user sources in the order of the configuration.
 
     `decoy` does the work of a wrong password; it is called for a user whom no source knows, so that the time of an
-    answer does not tell which users exist. None where no source does such work.
+    answer does not tell which users exist. None where no source does such work. With a `guard`, it decides when the
+    sources are asked at all.
     """
 
     def __init__(
@@ -53,18 +81,25 @@ class Chain:
         *,
         anonymous: bool,
         decoy: Callable[[Password], None] | None,
+        guard: Guard | None = None,
     ) -> None:
         self.authenticators = tuple(authenticators)
+        self._guard = guard
+        self._stamps = [source.stamp for source in authenticators if isinstance(source, Stamped)]
         self._anonymous = anonymous
         self._decoy = decoy
 
-    def authenticate(self, credentials: Credentials) -> Identity:
+    def authenticate(self, credentials: Credentials, client: IPv4Address | IPv6Address | None = None) -> Identity:
         """Tell who brought these credentials; `ANONYMOUS` only where nothing at all was brought.
+
+        `client` is the address that they came from, None where it is not known.
 
         Raises:
             AuthenticationRequired: nothing was brought, and anonymous access is off.
             InvalidCredentials: something was brought, and it is unusable, unknown or wrong.
-            BackendUnavailable: a source cannot tell, or gave an answer that its contract does not have.
+            BackendUnavailable: a source cannot tell, or gave an answer that its contract does not have, or there is
+                no room for the work now (`Overloaded`).
+            Throttled: there were too many failures of this user, from this address or in total.
         """
         match credentials:
             case Nothing():
@@ -74,15 +109,22 @@ class Chain:
             case Unusable(reason):
                 raise InvalidCredentials(reason)
             case Password():
-                return self._ask(credentials)
+                return self._ask(credentials, client)
             case _:
                 assert_never(credentials)
 
-    def _ask(self, credentials: Password) -> Identity:
+    def _ask(self, credentials: Password, client: IPv4Address | IPv6Address | None) -> Identity:
         # No hashing for these: whether they are refused does not depend on which users exist.
         problem = _problem_with_name(credentials.username) or _problem_with_password(credentials.password.reveal())
         if problem is not None:
             raise InvalidCredentials(problem)
+        if self._guard is None:
+            return self._check(credentials)
+        stamps = [stamp(credentials.username) for stamp in self._stamps]
+        joined = b"".join(len(stamp).to_bytes(4, "big") + stamp for stamp in stamps)
+        return self._guard.login(credentials, client, joined, lambda: self._check(credentials))
+
+    def _check(self, credentials: Password) -> Identity:
         for authenticator in self.authenticators:
             identity = authenticator.authenticate(credentials)
             if identity is not None:

@@ -6,6 +6,7 @@ import hashlib
 import shlex
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,11 @@ RESERVED = frozenset({"anonymous", "everyone", "authenticated", "<token>"})
 """Sets of people in policies, and what clients send as the user beside a token."""
 
 _BOM = "\ufeff"
+
+Room = AbstractContextManager[None]
+"""Where hashes are computed: entered for each of them, by many threads at once; it may raise `Overloaded`."""
+
+_ANYWHERE: Room = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +45,25 @@ class Decoy:
     replicas and restarts choose alike, or the difference between them would tell which users are unknown.
     """
 
-    def __init__(self, source: str, forms: Sequence[str], key: bytes) -> None:
+    def __init__(self, source: str, forms: Sequence[str], key: bytes, room: Room = _ANYWHERE) -> None:
         self._source = source
+        self._room = room
         self._forms = tuple(forms)
         self._key = key
 
     @classmethod
-    def like(cls, source: str, hashes: Iterable[str]) -> Decoy:
+    def like(cls, source: str, hashes: Iterable[str], room: Room = _ANYWHERE) -> Decoy:
         """A decoy for users with these hashes; `source` is who cannot tell when memory is short."""
         hashes = sorted(hashes)
         key = hashlib.blake2b("\n".join(hashes).encode()).digest()
-        return cls(source, [decoy_like(hashed) for hashed in hashes], key)
+        return cls(source, [decoy_like(hashed) for hashed in hashes], key, room)
 
     def joined_with(self, *others: Decoy) -> Decoy:
         """One decoy for several sources: an unknown user is like a user of any of them."""
         decoys = (self, *others)
         key = hashlib.blake2b(b"".join(decoy._key for decoy in decoys)).digest()  # noqa: SLF001 - of this very class
         forms = [form for decoy in decoys for form in decoy._forms]  # noqa: SLF001 - of this very class
-        return Decoy(self._source, forms, key)
+        return Decoy(self._source, forms, key, self._room)
 
     def __call__(self, credentials: Password) -> None:
         """Hash the password; nothing comes of it.
@@ -67,35 +74,42 @@ class Decoy:
         name = credentials.username.encode("utf-8", "surrogatepass")
         number = int.from_bytes(hashlib.blake2b(name, key=self._key).digest(), "big")
         forms = self._forms or (decoy_like(None),)
-        _verify(self._source, credentials, forms[number % len(forms)])
+        _verify(self._source, credentials, forms[number % len(forms)], self._room)
 
 
 class Htpasswd:
     """The users of one file, as an `Authenticator`.
 
     `users` are their names, `file` is the path as the operator wrote it, `decoy` does the work of a wrong password
-    for an unknown user, `warnings` are the lines that work but deserve to be made anew.
+    for an unknown user, `warnings` are the lines that work but deserve to be made anew. `room` bounds how much is
+    hashed at once.
     """
 
-    def __init__(self, name: str, file: str, entries: Sequence[Entry]) -> None:
+    def __init__(self, name: str, file: str, entries: Sequence[Entry], room: Room = _ANYWHERE) -> None:
         self.name = name
         self.file = file
         self.users = frozenset(entry.name for entry in entries)
         self.warnings = tuple(_warnings(entries, file))
-        self.decoy = Decoy.like(name, [entry.hashed.reveal() for entry in entries])
+        self.decoy = Decoy.like(name, [entry.hashed.reveal() for entry in entries], room)
         self._hashes = {entry.name: entry.hashed for entry in entries}
+        self._room = room
 
     def authenticate(self, credentials: Password) -> Identity | None:
         """See `Authenticator.authenticate`. A name is compared exactly, letter by letter."""
         hashed = self._hashes.get(credentials.username)
         if hashed is None:
             return None
-        if not _verify(self.name, credentials, hashed.reveal()):
+        if not _verify(self.name, credentials, hashed.reveal(), self._room):
             raise InvalidCredentials("wrong password")
         return Identity(credentials.username, Kind.PASSWORD, self.name)
 
+    def stamp(self, username: str) -> bytes:
+        """The user's hash; empty for a user who is not mine. It is as secret as the line it comes from."""
+        hashed = self._hashes.get(username)
+        return b"" if hashed is None else hashed.reveal().encode("ascii")
 
-def load_htpasswd(path: Path, name: str) -> Htpasswd:
+
+def load_htpasswd(path: Path, name: str, room: Room = _ANYWHERE) -> Htpasswd:
     """The users of the file at `path`, which audit events call the source `name`. A file without users is one.
 
     Raises:
@@ -103,7 +117,7 @@ def load_htpasswd(path: Path, name: str) -> Htpasswd:
             whole file to be refused, since nobody should find out at a login.
     """
     file = str(path)
-    return Htpasswd(name, file, parse_users(read_text(path), file))
+    return Htpasswd(name, file, parse_users(read_text(path), file), room)
 
 
 def parse_users(text: str, file: str) -> tuple[Entry, ...]:
@@ -244,9 +258,10 @@ def _name_on(line: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _verify(source: str, credentials: Password, hashed: str) -> bool:
+def _verify(source: str, credentials: Password, hashed: str, room: Room) -> bool:
     try:
-        return verify(credentials.password.reveal(), hashed)
+        with room:
+            return verify(credentials.password.reveal(), hashed)
     except HashingFailed as error:
         raise BackendUnavailable(source, str(error)) from error
 

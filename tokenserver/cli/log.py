@@ -7,6 +7,14 @@ import logging
 from datetime import UTC, datetime
 
 
+class WithoutThreadAdvice(logging.Filter):
+    """Drops granian's advice against many threads: most of ours only wait, and how many may is bounded."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record stays."""
+        return not record.getMessage().startswith("Configuration allows spawning up to")
+
+
 class JsonFormatter(logging.Formatter):
     """Time (UTC), level, logger and message. Of an exception only its kind: its text may hold anything."""
 

@@ -11,6 +11,8 @@ _COMMANDS = {
     "check": ("tokenserver.cli.check", "check"),
     "init": ("tokenserver.cli.init", "init"),
     "keys": ("tokenserver.cli.keys", "keys"),
+    "ldap": ("tokenserver.cli.ldap", "ldap"),
+    "policy": ("tokenserver.cli.policy", "policy"),
     "registry-config": ("tokenserver.cli.registry_config", "registry_config"),
     "serve": ("tokenserver.cli.serve", "serve"),
     "users": ("tokenserver.cli.users", "users"),

@@ -6,7 +6,15 @@ import click
 
 from tokenserver.cli.lazy import LazyGroup
 
-_COMMANDS: dict[str, tuple[str, str]] = {}
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "lint": ("tokenserver.cli.policy_lint", "policy_lint"),
+    "matrix": ("tokenserver.cli.policy_matrix", "policy_matrix"),
+    "replay": ("tokenserver.cli.policy_replay", "policy_replay"),
+    "test": ("tokenserver.cli.policy_test", "policy_test"),
+    "what-can": ("tokenserver.cli.policy_what_can", "policy_what_can"),
+    "who-can": ("tokenserver.cli.policy_who_can", "policy_who_can"),
+    "why": ("tokenserver.cli.policy_why", "policy_why"),
+}
 
 
 @click.group(cls=LazyGroup, commands_at=_COMMANDS)

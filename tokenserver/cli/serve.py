@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,15 @@ from typing import Any
 import click
 
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.compose import harden_process, load_snapshot, warnings, worker_count
+from tokenserver.compose import harden_process, load_snapshot, login_plan, warnings, worker_count
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 
 GRACE_SECONDS = 20
 """How long a request that is under way may take after SIGTERM before its worker is killed."""
+
+DRAIN_SECONDS = 0.5
+"""How long after SIGTERM requests are taken as ever, so that none is lost that was on its way."""
 
 HEADER_SECONDS = 10
 
@@ -26,16 +31,15 @@ GC_ALLOCATIONS = 20_000
 """How many objects may come into being before the young ones are looked through; Python's own 700 costs a sixth
 of the time of a request."""
 
-MAX_THREADS = 8
-
 # Audit events alone go to standard output, so that it can be piped; everything else goes to standard error.
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"advice": {"()": "tokenserver.cli.log.WithoutThreadAdvice"}},
     "formatters": {"line": {"()": "tokenserver.cli.log.JsonFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "line"}},
     "loggers": {
-        "_granian": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "_granian": {"handlers": ["stderr"], "level": "INFO", "propagate": False, "filters": ["advice"]},
         "granian.access": {"handlers": [], "propagate": False},
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
@@ -70,6 +74,21 @@ def run(settings: Settings, config: Path | None) -> None:
     from granian.server.mp import MPServer  # noqa: PLC0415
 
     class Server(MPServer):
+        def signal_handler_interrupt(self, *arguments: object) -> None:
+            """SIGTERM, SIGINT: answer what was sent until now, and stop then. The second signal stops at once.
+
+            Stopping closes connections that were accepted but not yet read; what waits there came before the signal.
+            """
+            stop = partial(super().signal_handler_interrupt, *arguments)
+            if self.is_stopping:
+                stop()
+            self.is_stopping = True
+            timer = threading.Timer(DRAIN_SECONDS, stop)
+            timer.daemon = True
+            timer.start()
+
+        is_stopping = False
+
         def signal_handler_reload(self, *_: object) -> None:
             """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
             logging.getLogger("tokenserver").info("SIGHUP: changed files are taken within two seconds")
@@ -82,7 +101,7 @@ def run(settings: Settings, config: Path | None) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=worker_count(settings),
-        blocking_threads=min(MAX_THREADS, 2 * (os.cpu_count() or 1) + 1),
+        blocking_threads=login_plan(settings).threads,
         loop=Loops.asyncio,
         websockets=False,
         backlog=2048,
@@ -95,8 +114,16 @@ def run(settings: Settings, config: Path | None) -> None:
         workers_kill_timeout=GRACE_SECONDS,
         respawn_failed_workers=True,
     )
+    # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
+    # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
+    os.register_at_fork(after_in_child=_default_signals)
     sys.stdout.flush()
     server.serve(target_loader=partial(_load, config), wrap_loader=False)
+
+
+def _default_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _load(config: Path | None) -> Any:

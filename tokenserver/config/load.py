@@ -12,11 +12,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from tokenserver.config.settings import Settings
+from tokenserver.credentials import Secret
 from tokenserver.documents import Document, nearest, parse, spell, validation_faults
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
@@ -111,7 +113,10 @@ def _overrides(variables: Mapping[str, str]) -> tuple[dict[Path_, tuple[str, Any
                 if target is not None:
                     text = read_text(Path(text), private=True).rstrip("\r\n")  # noqa: PLW2901 - the file's text is the value
             if target is None:
+                # The right name is of the same entry of a list, not of its first.
+                entry = re.search(r"_[0-9]+_", name)
                 known = [PREFIX + spell_variable(path) for path in _paths(Settings)]
+                known = [one.replace("_0_", entry[0]) if entry else one for one in known]
                 faults.append(Fault(f"environment variable {name}", 0, "", f"sets nothing; {nearest(name, known)}"))
                 continue
             path, annotation = target
@@ -152,13 +157,22 @@ def _target(model: type[BaseModel], rest: str) -> tuple[Path_, Any] | None:
 
 def _value(text: str, annotation: Any, name: str) -> Any:
     """The value of a variable. A path is made absolute here, because it is relative to the working folder."""
-    value = text if {annotation, *get_args(annotation)} & {Path, str} else parse(text, name).value
+    value = text if _kinds(annotation) & {Path, str, Secret} else parse(text, name).value
     return _from_working_folder(value, annotation)
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The plain types that an annotation allows: of `Annotated[Path, …] | None` these are Path and None."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return {kind for part in get_args(annotation) for kind in _kinds(part)}
+    return {annotation}
 
 
 def _from_working_folder(value: Any, annotation: Any) -> Any:
     """`value` with every path in it made absolute, wherever the annotation says that a path stands."""
-    if annotation is Path and isinstance(value, str) and value and not value.startswith("~"):
+    if Path in _kinds(annotation) and isinstance(value, str) and value and not value.startswith("~"):
         return str(Path(value).absolute())
     if isinstance(value, list) and _is_list(annotation):
         return [_from_working_folder(item, get_args(annotation)[0]) for item in value]

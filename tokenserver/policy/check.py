@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 
 from tokenserver.documents import Document, Path
 from tokenserver.errors import Fault
 from tokenserver.identity import Identity, Kind
+from tokenserver.policy.conditions import Given
 from tokenserver.policy.decide import decide
 from tokenserver.policy.explain import (
     SOMEBODY,
@@ -20,9 +21,11 @@ from tokenserver.policy.explain import (
     spell_answers,
     who_can,
 )
-from tokenserver.policy.model import Context, Decision, PolicySet
+from tokenserver.policy.model import Context, Decision, PolicySet, Principal, Reason
+from tokenserver.policy.reach import Span, somebody, what_can
+from tokenserver.policy.reach import difference as differing_name
 from tokenserver.policy.terms import actions_of, spell_request
-from tokenserver.scopes import Scope
+from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, TYPES, Resource, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class AsTest:
     identity: Identity
     expectations: tuple[Expectation, ...]
     setting: Setting
+    place: Path = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,29 @@ class WhoTest:
     setting: Setting
 
 
-Test = AsTest | WhoTest
+@dataclass(frozen=True, slots=True)
+class WhatTest:
+    """`what_can …`: everything that somebody may do. `brought` are the groups from a directory."""
+
+    place: Path
+    who: Principal
+    brought: frozenset[str]
+    spans: tuple[Span, ...]
+    setting: Setting
+
+
+Test = AsTest | WhoTest | WhatTest
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What one test expected and what is so instead, with the rules that decided; `message` is all of it at once."""
+
+    place: Path
+    expected: str
+    actual: str
+    message: str
+    rules: tuple[Reason, ...] = ()
 
 
 def run_tests(
@@ -79,69 +105,134 @@ def run_tests(
     `service` and `now` are for tests that do not say which registry and when.
     """
     for test in tests:
-        failures = (
-            _run_as(policies, test, service, now)
-            if isinstance(test, AsTest)
-            else _run_who(policies, test, service, now)
-        )
-        for place, message in failures:
-            yield document.fault(place, message)
+        for failure in run_test(policies, test, service, now):
+            yield document.fault(failure.place, f"test failed: {failure.message}")
 
 
-def _run_as(policies: PolicySet, test: AsTest, service: str, now: datetime) -> Iterator[tuple[Path, str]]:
+def run_test(policies: PolicySet, test: Test, service: str, now: datetime) -> Iterator[Failure]:
+    """Run one test and tell everything that is not as it expects."""
     context = test.setting.context(service, now)
+    match test:
+        case AsTest():
+            yield from _run_as(policies, test, context)
+        case WhoTest():
+            yield from _run_who(policies, test, context)
+        case WhatTest():  # pragma: no branch - the type checker proves that none is left
+            yield from _run_what(policies, test, context)
+
+
+def spell_test(test: Test) -> str:
+    """What a test is about, in a few words."""
+    match test:
+        case AsTest():
+            return f"as {_spell_identity(test.identity)}"
+        case WhoTest():
+            return f"who can {_asked(test)}"
+        case WhatTest():  # pragma: no branch - the type checker proves that none is left
+            return f"what can {test.who}"
+
+
+def _run_as(policies: PolicySet, test: AsTest, context: Context) -> Iterator[Failure]:
     for expectation in test.expectations:
         decision = decide(policies, test.identity, expectation.scope, context)
         for action in actions_of(expectation.scope):
             if (action in decision.granted) is not expectation.granted:
                 expected = "can" if expectation.granted else "cannot"
                 request = spell_request(action, expectation.scope)
-                who = _spell_identity(test.identity)
+                expected = f"{_spell_identity(test.identity)} {expected} {request}"
                 actual = _because(decision, action) + _hidden_groups(policies, test.identity)
-                yield expectation.place, f"test failed: expected that {who} {expected} {request}, but {actual}"
+                rules = tuple(reason for reason in decision.reasons if reason.action == action)
+                message = f"expected that {expected}, but {actual}"
+                yield Failure(expectation.place, expected, actual, message, rules)
 
 
-def _run_who(policies: PolicySet, test: WhoTest, service: str, now: datetime) -> Iterator[tuple[Path, str]]:
-    context = test.setting.context(service, now)
+def _run_who(policies: PolicySet, test: WhoTest, context: Context) -> Iterator[Failure]:
     (action,) = test.scope.actions
-    request = spell_request(action, test.scope)
+    subject = f"who can {_asked(test)}"
+    expected = f"{test.relation} {spell_answers(test.answers)}"
     try:
         found = who_can(policies, action, test.scope.resource, context, test.kind)
     except TooManyCombinations as error:
-        yield test.place, f"test failed: who can {request} cannot be told: {error}"
+        yield Failure(test.place, f"{subject}: {expected}", str(error), f"{subject} cannot be told: {error}")
         return
-    start = f"test failed: who can {request}: expected {test.relation} {spell_answers(test.answers)}, but it is "
     differences: list[str] = []
+    rules: dict[Reason, None] = {}
+
+    def missing(answer: Answer) -> None:
+        refused = next((one for one in _decisions(policies, answer, test, context) if not one.granted), None)
+        because = "somebody broader can" if refused is None else _because(refused, action)
+        rules.update(dict.fromkeys(() if refused is None else refused.reasons))
+        differences.append(f"{spell_answers([answer])} is not among them: {because}")
+
+    def unexpected(answer: Answer, decision: Decision) -> None:
+        rules.update(dict.fromkeys(decision.reasons))
+        differences.append(f"{spell_answers([answer])} can: {_because(decision, action)}")
+
     if test.relation == "exactly":
-        expected = canonical(policies, test.answers)
-        differences += [_missing(policies, answer, test, context) for answer in expected - found.keys()]
-        differences += [_unexpected(answer, found[answer], action) for answer in found.keys() - expected]
+        wanted = canonical(policies, test.answers)
+        for answer in wanted - found.keys():
+            missing(answer)
+        for answer in found.keys() - wanted:
+            unexpected(answer, found[answer])
     for answer in test.answers if test.relation != "exactly" else ():
         decisions = _decisions(policies, answer, test, context)
         granted = [decision for decision in decisions if decision.granted]
         if answer in found:
             granted.insert(0, found[answer])
         if test.relation == "includes" and answer not in found and not (decisions and granted == decisions):
-            differences.append(_missing(policies, answer, test, context))
+            missing(answer)
         if test.relation == "excludes" and granted:
-            differences.append(_unexpected(answer, granted[0], action))
+            unexpected(answer, granted[0])
     if differences:
-        yield test.place, start + "; ".join([spell_answers(found), *sorted(differences)])
+        actual = "; ".join([spell_answers(found), *sorted(differences)])
+        message = f"{subject}: expected {expected}, but it is {actual}"
+        cited = tuple(sorted(rules, key=lambda reason: reason.rule))
+        yield Failure(test.place, f"{subject}: {expected}", actual, message, cited)
+
+
+def _run_what(policies: PolicySet, test: WhatTest, context: Context) -> Iterator[Failure]:
+    who = somebody(policies, test.who, test.brought)
+    given = Given(context.service, context.client, context.now, is_closed=True)
+    found = [_plain(reach.span) for reach in what_can(policies, who, given)]
+    differences: list[str] = []
+    rules: dict[Reason, None] = {}
+    for type_ in TYPES:
+        # Of a repository's literal `*` nobody has to speak: it is for clients that ask for it by this name.
+        for action in REPOSITORY_ACTIONS if type_ == "repository" else ACTIONS:
+            difference = differing_name(found, test.spans, action, type_)
+            if difference is None:
+                continue
+            name, can = difference
+            scope = Scope(Resource(type_, name), frozenset({action}))
+            # What a variable stands for is for the one who has the name to see; no decision can tell it of nobody.
+            reasons = decide(policies, who.identity, scope, context).reasons
+            rules.update(dict.fromkeys(reasons))
+            cited = f" ({', '.join(reason.rule for reason in reasons)})" if reasons else ""
+            what = "can" if can else "cannot"
+            differences.append(f"{test.who} {what} {spell_request(action, scope)}{cited}")
+    if differences:
+        subject = spell_test(test)
+        expected = f"exactly {_spell_spans(test.spans)}"
+        actual = "; ".join([_spell_spans(found), *differences])
+        message = f"{subject}: expected {expected}, but it is {actual}"
+        yield Failure(test.place, f"{subject}: {expected}", actual, message, tuple(rules))
+
+
+def _plain(span: Span) -> Span:
+    return replace(span, actions=span.actions - {"*"}) if span.type == "repository" else span
+
+
+def _spell_spans(spans: Iterable[Span]) -> str:
+    return ", ".join(sorted(set(map(str, spans)))) or "nothing"
+
+
+def _asked(test: WhoTest) -> str:
+    (action,) = test.scope.actions
+    return spell_request(action, test.scope)
 
 
 def _decisions(policies: PolicySet, answer: Answer, test: WhoTest, context: Context) -> list[Decision]:
     return [decide(policies, one, test.scope, context) for one in examples(policies, answer, test.kind)]
-
-
-def _missing(policies: PolicySet, answer: Answer, test: WhoTest, context: Context) -> str:
-    (action,) = test.scope.actions
-    refused = (one for one in _decisions(policies, answer, test, context) if not one.granted)
-    because = next((_because(decision, action) for decision in refused), "somebody broader can")
-    return f"{spell_answers([answer])} is not among them: {because}"
-
-
-def _unexpected(answer: Answer, decision: Decision, action: str) -> str:
-    return f"{spell_answers([answer])} can: {_because(decision, action)}"
 
 
 def _because(decision: Decision, action: str) -> str:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 from tokenserver.identity import Identity
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Context, Decision, Effect, PolicySet, Reason, Rule
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, Resource, Scope, is_repository_name
 
 _NOTHING: frozenset[str] = frozenset()
+
+
+class Objection(Enum):
+    """Why a rule whose pattern covers the resource does not apply."""
+
+    SERVICE = auto()
+    NOT_MEANT = auto()
+    EXCEPTED = auto()
+    CONDITION = auto()
 
 
 def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Context) -> Decision:
@@ -24,7 +35,7 @@ def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Conte
     denies: list[Rule] = []
     groups = policies.groups.holding(identity)
     for rule in matching_rules(policies.index, resource, identity, groups):
-        if _applies(rule, identity, groups, context):
+        if objection(rule, identity, groups, context) is None:
             (denies if rule.effect is Effect.DENY else allows).append(rule)
     if not allows and not denies:
         return Decision(scope, _NOTHING)
@@ -50,18 +61,23 @@ def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Conte
     return Decision(scope, frozenset(granted), tuple(reasons))
 
 
-def _applies(rule: Rule, identity: Identity, groups: frozenset[str], context: Context) -> bool:
+def objection(rule: Rule, identity: Identity, groups: frozenset[str], context: Context) -> Objection | None:
+    """What keeps `rule` from applying to the identity, being in `groups`; None where it applies.
+
+    Whether a pattern of the rule covers the resource is for the index. Explanations call this very function, so that
+    none of them can disagree with a decision.
+    """
     if rule.services is not None and context.service not in rule.services:
-        return False
+        return Objection.SERVICE
     if not rule.to.include(identity, groups):
-        return False
+        return Objection.NOT_MEANT
     if rule.excluded is not None and rule.excluded.include(identity, groups):
-        return False
+        return Objection.EXCEPTED
     if rule.condition is None:
-        return True
+        return None
     holds = rule.condition.holds(identity.kind, context)
     # What cannot be decided fails closed: an allow does not apply, a deny does.
-    return rule.effect is Effect.DENY if holds is None else holds
+    return None if holds or (holds is None and rule.effect is Effect.DENY) else Objection.CONDITION
 
 
 def _ceiling(identity: Identity, resource: Resource) -> frozenset[str]:

@@ -72,13 +72,13 @@ def who_can(
         TooManyCombinations: more than `MAX_WITNESSES` would have to be tried.
     """
     scope = Scope(resource, frozenset({action}))
-    entries = list(_entries(policies, resource))
+    entries = list(entries_about(policies, resource))
     excluded = {rule.id: rule.excluded for rule, _ in entries if rule.effect is Effect.DENY and rule.excluded}
     pending = {
         witness
         for rule, pattern in entries
         if rule.effect is Effect.ALLOW and action in rule.actions
-        for principal in _listed(rule.to)
+        for principal in listed(rule.to)
         for base in (_Witness(), _Witness(anonymous=True))
         for witness in _bound(policies, _extended(policies, base, principal), pattern, resource)
     }
@@ -101,7 +101,7 @@ def who_can(
                 continue
             # Every deny that stands in the way has to be got round, so starting with any one of them will do.
             stopped_by = next((excluded.get(reason.rule) for reason in decision.reasons), None)
-            for principal in _listed(stopped_by or Principals()):
+            for principal in listed(stopped_by or Principals()):
                 following.update(_extended(policies, witness, principal))
         pending = following - seen
     kept = canonical(policies, found)
@@ -152,7 +152,7 @@ def spell_answers(answers: Iterable[Answer]) -> str:
     return ", ".join(sorted(" & ".join(map(str, sorted(answer))) for answer in found)) or "nobody"
 
 
-def _entries(policies: PolicySet, resource: Resource) -> Iterator[Entry]:
+def entries_about(policies: PolicySet, resource: Resource) -> Iterator[Entry]:
     """Every rule that could be about the resource, whoever it means."""
     buckets = policies.index.get(resource.type, {})
     for prefix in prefixes(resource.name.split("/")):
@@ -163,7 +163,7 @@ def _entries(policies: PolicySet, resource: Resource) -> Iterator[Entry]:
                 yield from entries
 
 
-def _listed(principals: Principals) -> list[Principal]:
+def listed(principals: Principals) -> list[Principal]:
     """A set of people as single principals."""
     named = {_EVERYONE: principals.everyone, _AUTHENTICATED: principals.authenticated, _ANONYMOUS: principals.anonymous}
     return [

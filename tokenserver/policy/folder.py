@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,21 +17,25 @@ END_MARKER = "..."
 _ATTEMPTS = 20
 _PAUSE = 0.05
 
+MAX_DEPTH = 8
+"""How many folders deep a policy file may stand; deeper is a loop of links, or a mistake."""
+
 _Picture = tuple[tuple[str, ...], ...]
 
 
 def read_folder(folder: Path) -> tuple[dict[str, str], list[Fault]]:
-    """The text of every policy file at the top of `folder`, by name in a fixed order, and the faults met.
+    """The text of every policy file in `folder` and below, by name in a fixed order, and the faults met.
 
-    A fault is each file that cannot be read or trusted, a folder that others can change or that holds no policy
-    file, and each policy file in a sub-folder. If anything changes while the files are read, all are read again.
+    A name is relative to `folder`, with `/` between its steps. A fault is each file that cannot be read or trusted,
+    each folder that cannot be read or that others can change, and a folder that holds no policy file at all. If
+    anything changes while the files are read, all are read again.
 
     Raises:
         LoadError: the folder itself cannot be read, or does not keep still.
     """
     for _ in range(_ATTEMPTS):
         before = _picture(folder)
-        names = [entry[0] for entry in before]
+        names = [name for name, kind, *_ in before if kind == _FILE]
         texts: dict[str, str] = {}
         faults: list[Fault] = []
         for name in names:
@@ -43,7 +48,11 @@ def read_folder(folder: Path) -> tuple[dict[str, str], list[Fault]]:
         time.sleep(_PAUSE)
     else:
         raise LoadError([Fault(str(folder), 0, "", "keeps changing while it is read")])
-    faults += _folder_faults(folder)
+    for name, kind, *rest in before:
+        if kind == _UNREADABLE:
+            faults.append(Fault(str(folder / name), 0, "", f"cannot be read as a folder: {rest[0]}"))
+        elif kind == _FOLDER:
+            faults += _folder_faults(folder / name)
     if not names:
         faults.append(
             Fault(str(folder), 0, "", "holds no policy file (*.yaml), so nothing would ever be granted; add one")
@@ -51,23 +60,51 @@ def read_folder(folder: Path) -> tuple[dict[str, str], list[Fault]]:
     return texts, faults
 
 
+_FILE, _FOLDER, _UNREADABLE = "file", "folder", "unreadable"
+
+
 def _picture(folder: Path) -> _Picture:
-    """What must stay the same while the folder is read: the names and what they lead to, links followed."""
-    picture: list[tuple[str, ...]] = []
+    """What must stay the same while the folder is read: the names and what they lead to, links followed.
+
+    An entry is a name, what it is, and what tells it from another one (of an unreadable folder: the reason).
+    """
     try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if _is_policy(entry.name))
+        status = folder.stat()
+        found = list(_entries(folder, "", ((status.st_dev, status.st_ino),)))
     except OSError as error:
         raise LoadError([Fault(str(folder), 0, "", f"cannot be read as a folder: {error.strerror}")]) from error
-    for name in names:
+    return (("", _FOLDER), *sorted(found))
+
+
+def _entries(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, ...]]:
+    """The policy files and folders in `folder`, whose name is `below`; `above` are the folders that lead here."""
+    with os.scandir(folder) as listed:
+        found = sorted(entry.name for entry in listed if not entry.name.startswith("."))
+    for step in found:
+        name = f"{below}{step}"
         try:
-            status = (folder / name).stat()
+            status = (folder / step).stat()
         except OSError as error:
-            picture.append((name, str(error.errno)))
+            if _is_policy(step):
+                yield (name, _FILE, str(error.errno))
             continue
-        marks = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        picture.append((name, *map(str, marks)))
-    return tuple(picture)
+        inode = (status.st_dev, status.st_ino)
+        if _is_policy(step):
+            marks = (*inode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            yield (name, _FILE, *map(str, marks))
+        elif stat.S_ISDIR(status.st_mode):
+            # Kubernetes mounts a sub-folder as a link, so links are followed; one that leads back would never end.
+            if inode in above or len(above) > MAX_DEPTH:
+                reason = "leads back to a folder above" if inode in above else f"is deeper than {MAX_DEPTH} folders"
+                yield (name, _UNREADABLE, reason)
+                continue
+            try:
+                inside = list(_entries(folder / step, f"{name}/", (*above, inode)))
+            except OSError as error:
+                yield (name, _UNREADABLE, str(error.strerror))
+                continue
+            yield (name, _FOLDER)
+            yield from inside
 
 
 def _is_policy(name: str) -> bool:
@@ -75,55 +112,45 @@ def _is_policy(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
-def _folder_faults(folder: Path) -> list[Fault]:
-    """Who could add or remove files unseen, and policy files where they have no meaning."""
-    faults: list[Fault] = []
-    status = folder.stat()
+def _folder_faults(folder: Path) -> Iterator[Fault]:
+    """Whether others could add or remove files unseen."""
+    try:
+        status = folder.stat()
+    except OSError as error:  # it is gone since it was listed
+        yield Fault(str(folder), 0, "", f"cannot be read as a folder: {error.strerror}")
+        return
     is_shared = status.st_mode & 0o002 or (status.st_mode & 0o020 and status.st_gid != os.getegid())
     # Kubernetes mounts its volumes with mode 0777, but read-only.
     if is_shared and not os.statvfs(folder).f_flag & os.ST_RDONLY:
         mode = f"mode {status.st_mode & 0o7777:04o}"
-        faults.append(
-            Fault(str(folder), 0, "", f"can be changed by others ({mode}); mend it with: chmod go-w {folder}")
-        )
-
-    def unreadable(error: OSError) -> None:
-        faults.append(Fault(str(error.filename), 0, "", f"cannot be read as a folder: {error.strerror}"))
-
-    for place, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if Path(place) != folder:
-            faults += (
-                Fault(
-                    str(Path(place) / name),
-                    0,
-                    "",
-                    f"policy files in sub-folders are not available yet; move it into {folder}",
-                )
-                for name in names
-                if _is_policy(name)
-            )
-    return faults
+        message = f"can be changed by others ({mode}); mend it with: chmod go-w {folder}"
+        yield Fault(str(folder), 0, "", message)
 
 
-def completeness_faults(folder: Path, texts: Mapping[str, str]) -> Iterator[Fault]:
+def completeness_faults(folder: Path, texts: Mapping[str, str], *, marked: bool = False) -> Iterator[Fault]:
     """Signs that a file was cut short though its rest still is YAML; such a cut can lose a deny rule.
 
-    Once one file of the folder ends with the line `...` (YAML's end of a document), every file must. Without that,
-    only a cut inside a line shows: the last line has no newline then.
+    Once one file of the folder ends with the line `...` (YAML's end of a document), every file must; with `marked`
+    they must anyhow, since they did before. Without that, only a cut inside a line shows: the last line has no
+    newline then.
     """
-    is_marked = any(_ends_marked(text) for text in texts.values())
+    is_marked = marked or are_marked(texts)
     for name, text in texts.items():
         is_braced = text.lstrip().startswith("{")  # then YAML itself wants the closing brace
         if _ends_marked(text):
             continue
         if is_marked:
-            message = f"does not end with the line {END_MARKER} as other files here do; is the file complete?"
+            message = f"does not end with the line {END_MARKER} as the others here do, or did; is the file complete?"
         elif text and not text.endswith("\n") and not is_braced:
             message = "the last line does not end with a newline; is the file complete?"
         else:
             continue
         yield Fault(str(folder / name), max(1, len(text.splitlines())), "", message)
+
+
+def are_marked(texts: Mapping[str, str]) -> bool:
+    """Whether some file ends with the line that says that it is whole."""
+    return any(map(_ends_marked, texts.values()))
 
 
 def _ends_marked(text: str) -> bool:

@@ -14,6 +14,9 @@ from tokenserver.policy.model import Bucket, Entry, Index, Rule
 from tokenserver.policy.patterns import matches_below
 from tokenserver.scopes import Resource
 
+_NONE: dict[str, tuple[Entry, ...]] = {}
+"""Kept once, since most buckets have no entry for a user, or none for a group."""
+
 
 def build_index(rules: Iterable[Rule]) -> Index:
     """The index over `rules`, whose order does not matter."""
@@ -34,7 +37,7 @@ def build_index(rules: Iterable[Rule]) -> Index:
     for key in {*broad, *by_user, *by_group}:
         resource_type, prefix = key
         index.setdefault(resource_type, {})[prefix] = Bucket(
-            tuple(broad.get(key, ())), _frozen(by_user.get(key, {})), _frozen(by_group.get(key, {}))
+            tuple(broad.pop(key, ())), _frozen(by_user.pop(key, {})), _frozen(by_group.pop(key, {}))
         )
     return index
 
@@ -73,4 +76,4 @@ def matching_rules(index: Index, resource: Resource, identity: Identity, groups:
 
 
 def _frozen(entries: dict[str, list[Entry]]) -> dict[str, tuple[Entry, ...]]:
-    return {name: tuple(found) for name, found in entries.items()}
+    return {name: tuple(found) for name, found in entries.items()} if entries else _NONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +10,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.policy.names import shown_name
 from tokenserver.policy.patterns import Pattern
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, Access, Scope
 
@@ -35,7 +37,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A rule that decided about one action: an allow that grants it, or a deny that forbids it."""
+    """A rule that decided about one action: an allow that grants it, or a deny that forbids it.
+
+    `max_lifetime`, in seconds, is how long a token may live in which this rule grants something (None: no limit).
+    """
 
     action: str
     effect: Effect
@@ -43,6 +48,7 @@ class Reason:
     file: str
     line: int
     message: str | None = None
+    max_lifetime: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,21 @@ class Decision:
         """What goes into the token, or None where nothing is granted."""
         return Access(self.scope.resource, self.granted) if self.granted else None
 
+    @property
+    def max_lifetime(self) -> int | None:
+        """How long a token with this access may live, in seconds; None where no rule limits it.
+
+        An action may live as long as the most generous rule that grants it allows; a token as long as the action
+        that is granted for the shortest time.
+        """
+        longest: dict[str, float] = {}
+        for reason in self.reasons:
+            if reason.action in self.granted:
+                limit = math.inf if reason.max_lifetime is None else reason.max_lifetime
+                longest[reason.action] = max(limit, longest.get(reason.action, 0))
+        shortest = min(longest.values(), default=math.inf)
+        return None if shortest == math.inf else int(shortest)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Principal:
@@ -67,7 +88,7 @@ class Principal:
     name: str = ""
 
     def __str__(self) -> str:
-        return f"{self.sort}:{self.name}" if self.name else self.sort
+        return f"{self.sort}:{shown_name(self.name)}" if self.name else self.sort
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +177,21 @@ class Rule:
         condition: Condition | None = None,
         services: frozenset[str] | None = None,
         message: str | None = None,
+        max_lifetime: int | None = None,
         file: str = "",
         line: int = 0,
     ) -> Rule:
         """A rule from what a file says.
 
         A deny of `*` covers every action. An allow of `*` covers every action on a repository, and nothing but
-        the literal `*` on a registry resource.
+        the literal `*` on a registry resource. `max_lifetime` (seconds) bounds tokens in which an allow grants.
         """
         covered = frozenset(actions)
         if "*" in covered and (effect is Effect.DENY or resource_type == "repository"):
             covered = frozenset(ACTIONS)
         # Any deny forbids the literal `*`, which a registry may read as "everything", so it is cited for it too.
         cited = {*covered, "*"} if effect is Effect.DENY else covered
-        reasons = {action: Reason(action, effect, id, file, line, message) for action in cited}
+        reasons = {action: Reason(action, effect, id, file, line, message, max_lifetime) for action in cited}
         matched = tuple(patterns)
         return cls(id, file, line, effect, resource_type, matched, covered, to, excluded, condition, services, reasons)
 
@@ -247,13 +269,17 @@ Index = Mapping[str, Mapping[str, Bucket]]
 
 @dataclass(frozen=True, slots=True)
 class PolicySet:
-    """All policy files as one frozen value. `digest` tells two apart: SHA-256 over file names and contents."""
+    """All policy files as one frozen value. `digest` tells two apart: SHA-256 over file names and contents.
+
+    `is_marked` tells whether the files end with the line that says that they are whole.
+    """
 
     digest: str
     files: tuple[str, ...]
     rules: tuple[Rule, ...] = field(repr=False)
     groups: Groups = field(repr=False)
     index: Index = field(repr=False)
+    is_marked: bool = False
 
     @property
     def rule_count(self) -> int:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 
 from tokenserver.errors import TokenserverError
 from tokenserver.scopes import MAX_NAME_LENGTH, is_path_component, is_repository_name
@@ -157,6 +158,7 @@ def _fits_glob(pieces: tuple[str, ...], text: str) -> bool:
     return position <= end and text != ""
 
 
+@lru_cache(maxsize=4096)  # the same few stand in most patterns of a large tree, and are kept once then
 def _parse_segment(text: str, *, is_host: bool) -> Segment:
     if text == "**":
         return Segment(SegmentKind.MANY, text)

@@ -1,7 +1,7 @@
 """The shape of one policy file: from a strict YAML document to rules, groups, roles and tests not yet connected.
 
 Everything that can be said about a file by itself is said here, all faults at once; what needs the other files
-(repeated ids, unknown roles) is for `load`.
+(repeated ids, unknown roles, what was delegated) is for `load` and `delegation`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, P
 from tokenserver.policy.patterns import Pattern, parse_pattern
 from tokenserver.policy.patterns import parse_name as parse_plain_name
 from tokenserver.policy.reader import Reader, one_of
+from tokenserver.policy.schema_delegate import Delegation, read_delegation
 from tokenserver.policy.schema_tests import read_test
 from tokenserver.policy.terms import (
     parse_moment,
@@ -69,6 +70,8 @@ class PolicyFile:
     roles_used: list[tuple[Path, str]] = field(default_factory=list)
     rules: list[RuleDraft] = field(default_factory=list)
     tests: list[Test] = field(default_factory=list)
+    delegations: list[Delegation] = field(default_factory=list)
+    delegates: bool = False
 
 
 def read_policy_file(document: Document) -> PolicyFile:
@@ -86,12 +89,18 @@ def read_policy_file(document: Document) -> PolicyFile:
         if key in content:
             read(reader, content[key], file)
     if not content.keys() & _SAYING and not reader.faults:
-        reader.fault((), "says nothing: no groups, roles, rules or tests stand in it; is the file complete?")
+        reader.fault(
+            (), "says nothing: no groups, roles, rules, delegations or tests stand in it; is the file complete?"
+        )
     return file
 
 
-def _refuse_delegate(reader: Reader, _value: Any, _file: PolicyFile) -> None:
-    reader.fault(("delegate",), "is not available yet; rules in files at the top of the folder may speak of everything")
+def _read_delegations(reader: Reader, value: Any, file: PolicyFile) -> None:
+    file.delegates = True  # also where no entry can be read: a delegated file may not try
+    for place, item in reader.items(value, ("delegate",)):
+        delegation = read_delegation(reader, item, place)
+        if delegation is not None:
+            file.delegations.append(delegation)
 
 
 def _read_registries(reader: Reader, value: Any, file: PolicyFile) -> None:
@@ -231,10 +240,10 @@ _SECTIONS: Mapping[str, Callable[[Reader, Any, PolicyFile], None]] = {
     "registries": _read_registries,
     "groups": _read_groups,
     "roles": _read_roles,
-    "delegate": _refuse_delegate,
+    "delegate": _read_delegations,
     "allow": _read_allow,
     "deny": _read_deny,
     "tests": _read_tests,
 }
 _FILE_KEYS = ("version", *_SECTIONS)
-_SAYING = {"groups", "roles", "allow", "deny", "tests"}
+_SAYING = {"groups", "roles", "delegate", "allow", "deny", "tests"}

@@ -5,23 +5,30 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tokenserver.documents import Path
+from tokenserver.documents import Path, nearest
 from tokenserver.identity import ANONYMOUS, Identity, Kind
-from tokenserver.policy.check import AsTest, Expectation, Setting, Test, WhoTest
+from tokenserver.policy.check import AsTest, Expectation, Setting, Test, WhatTest, WhoTest
 from tokenserver.policy.explain import SOMEBODY, Answer
+from tokenserver.policy.model import Principal
+from tokenserver.policy.patterns import PatternError, parse_pattern
+from tokenserver.policy.patterns import parse_name as parse_plain_name
+from tokenserver.policy.reach import Span
 from tokenserver.policy.reader import Reader, kind_of, one_of
 from tokenserver.policy.terms import (
+    TermError,
     parse_address,
     parse_moment,
     parse_name,
     parse_principal,
     parse_request,
 )
+from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
 
 _SETTING_KEYS = ("service", "at", "from", "kind")
 _AS_KEYS = ("as", "can", "cannot", *_SETTING_KEYS)
 _RELATIONS = ("exactly", "includes", "excludes")
 _WHO_KEYS = ("who_can", *_RELATIONS, *_SETTING_KEYS)
+_WHAT_KEYS = ("what_can", "exactly", *_SETTING_KEYS)
 _CREDENTIALS = [kind.value for kind in Kind if kind is not Kind.ANONYMOUS]
 _BOTH_AT_ONCE = re.compile(r" & (?=user:|group:)")
 
@@ -30,18 +37,19 @@ def read_test(reader: Reader, value: Any, place: Path) -> Test | None:
     """Read one test, or None after a fault."""
     faults = len(reader.faults)
     if isinstance(value, dict) and "what_can" in value:
-        reader.fault((*place, "what_can"), "is not available yet; use as: with can: and cannot:")
-        return None
-    if isinstance(value, dict) and "who_can" in value:
+        content = reader.mapping(value, place, _WHAT_KEYS)
+        test: Test | None = _read_what_test(reader, content, place)
+    elif isinstance(value, dict) and "who_can" in value:
         content = reader.mapping(value, place, _WHO_KEYS)
-        test: Test | None = _read_who_test(reader, content, place)
+        test = _read_who_test(reader, content, place)
     elif isinstance(value, dict) and "as" in value:
         content = reader.mapping(value, place, _AS_KEYS)
         test = _read_as_test(reader, content, place)
     else:
-        content = reader.mapping(value, place, {*_AS_KEYS, *_WHO_KEYS})
+        content = reader.mapping(value, place, {*_AS_KEYS, *_WHO_KEYS, *_WHAT_KEYS})
         if content:
-            reader.fault(place, "needs as: (with can:, cannot:) or who_can: (with exactly:, includes: or excludes:)")
+            forms = "as: (with can:, cannot:), who_can: (with exactly:, includes: or excludes:)"
+            reader.fault(place, f"needs {forms} or what_can: (with exactly:)")
         return None
     return test if len(reader.faults) == faults else None
 
@@ -58,7 +66,7 @@ def _read_as_test(reader: Reader, content: dict[str, Any], place: Path) -> AsTes
                     expectations.append(Expectation(at, scope, granted))
     if "can" not in content and "cannot" not in content:
         reader.fault(place, "expects nothing; add can: or cannot:")
-    return None if identity is None else AsTest(identity, tuple(expectations), setting)
+    return None if identity is None else AsTest(identity, tuple(expectations), setting, place)
 
 
 def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -> Identity | None:
@@ -96,6 +104,54 @@ def _read_who_test(reader: Reader, content: dict[str, Any], place: Path) -> WhoT
     if scope is None:
         return None
     return WhoTest(place, scope, relation, frozenset(answers), kind or Kind.PASSWORD, setting)
+
+
+def _read_what_test(reader: Reader, content: dict[str, Any], place: Path) -> WhatTest | None:
+    setting, kind = _read_setting(reader, content, place)
+    at: Path = (*place, "what_can")
+    if "exactly" not in content:
+        reader.fault(place, "needs exactly: (everything that may be done, such as [pull web/**])")
+        return None
+    spans = reader.terms(content["exactly"], (*place, "exactly"), _parse_span, may_be_empty=True)
+    value = content["what_can"]
+    if not isinstance(value, dict):
+        who = reader.term(value, at, _parse_who)
+        return None if who is None else WhatTest(place, who, frozenset(), tuple(spans), setting)
+    identity = _read_identity(reader, value, at, kind)
+    if identity is None:
+        return None
+    named = identity.subject != SOMEBODY
+    who = Principal("user", identity.subject) if named else Principal("authenticated")
+    return WhatTest(place, who, identity.groups, tuple(spans), setting)
+
+
+def _parse_who(text: str) -> Principal:
+    if text == "everyone":
+        raise TermError("'everyone': ask for authenticated and for anonymous, who may differ")
+    return parse_principal(text)
+
+
+def _parse_span(text: str) -> Span:
+    """`ACTION[,ACTION] PATTERN [except PATTERN …]`, or `ACTION registry:NAME`.
+
+    Raises:
+        TermError: an unknown action, no legal pattern, or another form.
+    """
+    actions_text, space, rest = text.partition(" ")
+    actions = actions_text.split(",")
+    unknown = [action for action in actions if action not in ACTIONS]
+    name, _, but = rest.partition(" except ")
+    if not space or unknown or not name:
+        hint = f"unknown action {unknown[0]!r}; {nearest(unknown[0], ACTIONS)}" if unknown else "no pattern"
+        raise TermError(f"{text!r}: must be actions and a pattern, such as 'pull,push web/**': {hint}")
+    kind, colon, plain = name.partition(":")
+    try:
+        if colon and kind == "registry" and "/" not in plain:
+            return Span(frozenset(actions), "registry", parse_plain_name(plain))
+        meant = REPOSITORY_ACTIONS if "*" in actions else actions
+        return Span(frozenset(meant), "repository", parse_pattern(name), tuple(map(parse_pattern, but.split())))
+    except PatternError as error:
+        raise TermError(f"{text!r}: {error}") from None
 
 
 def _parse_answer(text: str) -> Answer:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
 
 from tokenserver.documents import nearest
@@ -14,11 +15,16 @@ from tokenserver.policy.model import Principal, Principals
 from tokenserver.scopes import ACTIONS, Resource, Scope, in_order, is_repository_name
 
 MAX_NAME = 255
+SHORTEST, LONGEST = 60, 3600
+"""How long a token lives at least and at most, in seconds."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_DURATION = re.compile(r"([0-9]{1,6})([smh])", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
+_NOBODY: frozenset[str] = frozenset()
 _SETS = ("everyone", "authenticated", "anonymous")
 _LATER = ("robot", "workload")
 
@@ -53,6 +59,7 @@ def parse_name(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)
 def parse_principal(text: str) -> Principal:
     """One principal.
 
@@ -75,14 +82,18 @@ def parse_principal(text: str) -> Principal:
 
 def principals_of(principals: Iterable[Principal]) -> Principals:
     """Principals as one set of people."""
-    listed = list(principals)
+    return _principals_of(tuple(principals))
+
+
+@lru_cache(maxsize=1024)  # the rules of one team mostly name the same people, who are kept once then
+def _principals_of(listed: tuple[Principal, ...]) -> Principals:
     sorts = {principal.sort for principal in listed}
     return Principals(
         "everyone" in sorts,
         "authenticated" in sorts,
         "anonymous" in sorts,
-        frozenset(principal.name for principal in listed if principal.sort == "user"),
-        frozenset(principal.name for principal in listed if principal.sort == "group"),
+        frozenset(principal.name for principal in listed if principal.sort == "user") or _NOBODY,
+        frozenset(principal.name for principal in listed if principal.sort == "group") or _NOBODY,
     )
 
 
@@ -136,6 +147,38 @@ def parse_moment(text: str) -> datetime:
     except (ValueError, OverflowError) as error:
         raise TermError(f"{text!r}: is no date: {error}") from None
     raise TermError(f"{text!r}: must be a date (2027-01-31) or a time with its zone (2027-01-31T18:00:00Z)")
+
+
+def parse_lifetime(text: str) -> int:
+    """How long a token may live, in seconds, from `90s`, `10m` or `1h`.
+
+    Raises:
+        TermError: another form, or a time that no token lives.
+    """
+    matched = _DURATION.fullmatch(text)
+    if matched is None:
+        raise TermError(f"{text!r}: must be a duration such as 90s, 10m or 1h")
+    seconds = int(matched[1]) * _UNITS[matched[2]]
+    if not SHORTEST <= seconds <= LONGEST:
+        raise TermError(f"{text!r}: must be from 60s to 1h, as tokens live no shorter and no longer")
+    return seconds
+
+
+def parse_delegated_file(text: str) -> str:
+    """The path of a delegated file as it is: below the policy folder, in a folder of its own.
+
+    Raises:
+        TermError: no such path, with the form that is right.
+    """
+    steps = text.split("/")
+    if not text.lower().endswith((".yaml", ".yml")) or any(not step or step.startswith(".") for step in steps):
+        raise TermError(f"{text!r}: must be a policy file below the policy folder, such as teams/web.yaml")
+    if len(steps) == 1:
+        raise TermError(
+            f"{text!r}: files at the top of the policy folder speak about everything; only a file in a sub-folder, "
+            f"such as teams/{text}, is delegated to"
+        )
+    return text
 
 
 def parse_request(text: str) -> Scope:

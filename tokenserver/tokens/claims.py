@@ -46,13 +46,23 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """All that one token has to say, as it was decided. `now` is in whole seconds since the epoch."""
+    """All that one token has to say, as it was decided. `now` is in whole seconds since the epoch.
+
+    `lifetime` is how long it may live, in seconds; None: as long as the registry's tokens do.
+    """
 
     identity: Identity
     registry: Registry
     access: tuple[Access, ...]
     now: int
     jti: str
+    lifetime: int | None = None
+
+    @property
+    def expires_in(self) -> int:
+        """How long the token lives, in seconds: never longer than the registry says, never below the minimum."""
+        longest = self.registry.token_lifetime
+        return longest if self.lifetime is None else max(MIN_LIFETIME, min(longest, self.lifetime))
 
 
 def granted_access(access: Iterable[Access]) -> tuple[Access, ...]:
@@ -65,9 +75,11 @@ def granted_access(access: Iterable[Access]) -> tuple[Access, ...]:
 
 
 def build_claims(
-    identity: Identity, registry: Registry, access: Sequence[Access], *, now: int, jti: str
+    identity: Identity, registry: Registry, access: Sequence[Access], *, now: int, jti: str, lifetime: int | None = None
 ) -> dict[str, Any]:
     """The claims of a token that is issued at `now` (whole seconds since the epoch) under the id `jti`.
+
+    It lives for `lifetime` seconds; None: for the registry's lifetime.
 
     Times are integers and the audience is one string: Distribution 2 takes nothing else. `access` has one entry
     per resource and is an empty list, never null, where nothing was granted.
@@ -76,7 +88,7 @@ def build_claims(
         "iss": registry.issuer,
         "sub": identity.subject,
         "aud": registry.service,
-        "exp": now + registry.token_lifetime,
+        "exp": now + (registry.token_lifetime if lifetime is None else lifetime),
         "nbf": now - BACKDATED,
         "iat": now - BACKDATED,
         "jti": jti,
@@ -97,7 +109,7 @@ def difference(claims: Mapping[str, Any], grant: Grant) -> str | None:
     registry = grant.registry
     texts = {"iss": registry.issuer, "sub": grant.identity.subject, "aud": registry.service, "jti": grant.jti}
     since = grant.now - BACKDATED
-    times = {"exp": grant.now + registry.token_lifetime, "nbf": since, "iat": since}
+    times = {"exp": grant.now + grant.expires_in, "nbf": since, "iat": since}
     for name, text in texts.items():
         if claims.get(name) != text:
             return name

@@ -49,8 +49,12 @@ class TokenIssuer:
         self._algorithm = jwt.get_algorithm_by_name(ring.active.algorithm.value)
         self._headers = {compat: encoded_header(ring.active, compat) for compat in Compat}
 
-    def issue(self, identity: Identity, registry: Registry, access: Sequence[Access]) -> Token:
+    def issue(
+        self, identity: Identity, registry: Registry, access: Sequence[Access], *, lifetime: int | None = None
+    ) -> Token:
         """A token for `identity` at `registry` with exactly `access`, from now on for the registry's lifetime.
+
+        A `lifetime` in seconds makes it shorter, down to the shortest that clients bear, and never longer.
 
         Raises:
             SigningFailed: no signature could be made, or it does not verify.
@@ -60,12 +64,12 @@ class TokenIssuer:
             jti = self._new_id()
         except OSError as error:
             raise SigningFailed(f"no random id: {error.strerror}") from error
-        grant = Grant(identity, registry, tuple(access), int(self._now()), jti)
-        claims = build_claims(identity, registry, grant.access, now=grant.now, jti=jti)
+        grant = Grant(identity, registry, tuple(access), int(self._now()), jti, lifetime)
+        claims = build_claims(identity, registry, grant.access, now=grant.now, jti=jti, lifetime=grant.expires_in)
         header = self._headers[registry.compat]
         text = self._sign(header, claims)
         self._check(text, header, grant)
-        return Token(Secret(text), jti, grant.now, registry.token_lifetime, granted_access(grant.access))
+        return Token(Secret(text), jti, grant.now, grant.expires_in, granted_access(grant.access))
 
     def _sign(self, header: str, claims: dict[str, Any]) -> str:
         content = f"{header}.{_base64url(_to_json(claims).encode('ascii'))}"

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from tokenserver.web.parameters import MAX_BODY
 from tokenserver.web.problems import Problem
-from tokenserver.web.token import JSON_HEADERS, TokenEndpoint
+from tokenserver.web.token import JSON_HEADERS, Answer, TokenEndpoint
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -49,13 +49,17 @@ class TokenFront:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """One request (PEP 3333)."""
+        if environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
+            # Two codings, or one that a proxy in front may read otherwise: where this request ends is a matter of
+            # opinion (RFC 9112, section 6.3), so nothing more is read from this connection.
+            answer = self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
+            return _send(answer, start_response)
         if environ["PATH_INFO"] not in TOKEN_PATHS:
             return self._others(environ, start_response)
         is_token_request = environ["REQUEST_METHOD"] in ("GET", "POST")
-        answer = self._endpoint.answer(environ) if is_token_request else self._endpoint.method_not_allowed()
-        status = f"{answer.status} {_PHRASES[answer.status]}"
-        start_response(status, [*answer.headers, ("Content-Length", str(len(answer.body)))])
-        return [answer.body]
+        if not is_token_request:
+            return _send(self._endpoint.refuse(405, "method not allowed", (("Allow", "GET, POST"),)), start_response)
+        return _send(self._endpoint.answer(environ), start_response)
 
 
 def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
@@ -107,6 +111,12 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
         return response
 
     return app
+
+
+def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
+    status = f"{answer.status} {_PHRASES[answer.status]}"
+    start_response(status, [*answer.headers, ("Content-Length", str(len(answer.body)))])
+    return [answer.body]
 
 
 def _json(status: int, content: Mapping[str, object]) -> Response:

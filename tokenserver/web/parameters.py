@@ -18,7 +18,7 @@ MAX_QUERY = 64 * 1024
 MAX_FIELDS = 256
 
 SINGLE = frozenset(
-    {"service", "account", "client_id", "grant_type", "username", "password", "access_type", "offline_token"}
+    {"service", "account", "client_id", "grant_type", "username", "password", "access_type", "offline_token", "explain"}
 )
 SECRETS = frozenset({"password", "refresh_token", "client_secret", "id_token", "access_token", "token", "assertion"})
 

@@ -14,18 +14,19 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
-from tokenserver.audit import AuditTrail, AuditUnavailable, reason_of
+from tokenserver.audit import AuditTrail, AuditUnavailable, cut, reason_of
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
 from tokenserver.errors import (
     InvalidCredentials,
     InvalidRequest,
+    Overloaded,
     RequestError,
     ServiceError,
     TokenserverError,
     UnsupportedGrantType,
 )
-from tokenserver.scopes import parse_scopes
-from tokenserver.service import Exchange, TokenRequest, TokenResult
+from tokenserver.scopes import in_order, parse_scopes
+from tokenserver.service import Exchange, Explain, Explanation, TokenRequest, TokenResult
 from tokenserver.web.addresses import client_address
 from tokenserver.web.basic import normalize_username, parse_authorization
 from tokenserver.web.parameters import Parameters, parse_form, parse_query
@@ -62,6 +63,7 @@ class TokenEndpoint:
     """
 
     exchange: Exchange
+    explanation: Explain
     trail: AuditTrail
     challenge: str
     trusted_proxies: Sequence[IPv4Network | IPv6Network]
@@ -86,6 +88,8 @@ class TokenEndpoint:
                     ms=(self.monotonic() - start) * 1000,
                 )
                 raise
+            if request.explain:
+                return _answer(200, explanation_body(self.explanation.explain(request), request), request_id)
             result = self.exchange.exchange(request)
         except Exception as error:
             _log(error, request_id)
@@ -93,10 +97,10 @@ class TokenEndpoint:
             return _answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
         return _answer(200, token_body(result, with_scope=method == "POST"), request_id)
 
-    def method_not_allowed(self) -> Answer:
-        """The answer to any other method. Nothing was exchanged, so it leaves no event."""
-        problem = Problem(405, "UNSUPPORTED", "invalid_request", "method not allowed", (("Allow", "GET, POST"),))
-        return _answer(405, problem.body(oauth=False), self.new_id(), problem)
+    def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...]) -> Answer:
+        """The answer to what is no token request at all. Nothing was exchanged, so it leaves no event."""
+        problem = Problem(status, "UNSUPPORTED", "invalid_request", message, headers)
+        return _answer(status, problem.body(oauth=False), self.new_id(), problem)
 
     def _client(self, environ: Mapping[str, Any]) -> IPv4Address | IPv6Address | None:
         forwarded = environ.get("HTTP_X_FORWARDED_FOR")
@@ -126,6 +130,7 @@ class TokenEndpoint:
             credentials=credentials,
             account=parameters.get("account"),
             client=client,
+            explain=_wants_explanation(method, parameters),
         )
 
 
@@ -142,6 +147,41 @@ def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
     if with_scope:
         content["scope"] = " ".join(str(access) for access in token.access)
     return _to_json(content).encode("ascii") + b"\n"
+
+
+def explanation_body(explanation: Explanation, request: TokenRequest) -> bytes:
+    """The JSON of an explanation: about the caller alone, with rule ids and messages but no place in any file."""
+    content: dict[str, object] = {
+        "service": explanation.registry.service,
+        "subject": explanation.identity.subject,
+        "groups": sorted(explanation.identity.groups),
+        "scopes": [
+            {
+                "resource": str(decision.scope.resource),
+                "asked": in_order(decision.scope.actions),
+                "granted": in_order(decision.granted),
+                "rules": [
+                    {
+                        "action": reason.action,
+                        "effect": reason.effect.value,
+                        "rule": reason.rule,
+                        "message": reason.message,
+                    }
+                    for reason in decision.reasons
+                ],
+            }
+            for decision in explanation.decisions
+        ],
+        "rejected": [{"scope": cut(one.text), "reason": one.reason} for one in request.scopes.rejected],
+    }
+    return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _wants_explanation(method: str, parameters: Parameters) -> bool:
+    value = parameters.get("explain")
+    if value not in (None, "1") or (value and method != "GET"):
+        raise InvalidRequest("explain: must be explain=1, in the query of a GET")
+    return value is not None
 
 
 def _form_credentials(parameters: Parameters, header: Credentials) -> Credentials:
@@ -173,8 +213,8 @@ def _answer(status: int, body: bytes, request_id: str, problem: Problem | None =
 
 def _log(error: Exception, request_id: str) -> None:
     """Tell the operator what the client is not told. An unexpected error's text may hold anything: not logged."""
-    if isinstance(error, RequestError):
-        return
+    if isinstance(error, (RequestError, Overloaded)):
+        return  # the bulkhead tells of an overload, once in a while: a line for each client would be load as well
     if isinstance(error, ServiceError):
         level = logging.CRITICAL if isinstance(error, AuditUnavailable) else logging.ERROR
         logger.log(level, "request %s: %s", request_id, reason_of(error))

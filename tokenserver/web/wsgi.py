@@ -7,9 +7,10 @@ from pathlib import Path
 
 from flask import Flask
 
-from tokenserver.compose import Parts, build, new_id
+from tokenserver.compose import build, new_id
 from tokenserver.config.load import load_settings
 from tokenserver.keys.jwk import jwk_set
+from tokenserver.parts import Parts
 from tokenserver.web.app import Pages, create_app
 from tokenserver.web.token import TokenEndpoint
 
@@ -24,6 +25,7 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
     settings = parts.settings
     return TokenEndpoint(
         exchange=parts.exchange,
+        explanation=parts.explanation,
         trail=parts.trail,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
         trusted_proxies=settings.server.trusted_proxies,

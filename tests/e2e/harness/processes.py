@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -94,7 +95,9 @@ class Daemon:
         self.name = name
         self.stdout = folder / f"{name}.out"
         self.stderr = folder / f"{name}.err"
-        self._command = [str(word) for word in command]
+        # The kernel ends it also when the test run itself is killed and tears nothing down.
+        tether = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+        self._command = [*tether, *(str(word) for word in command)]
         self._environment = dict(environment)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None

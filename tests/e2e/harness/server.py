@@ -199,6 +199,8 @@ class TokenServer:
             "anonymous": True,
             "policies": "policies/",
             "keys": "keys/",
+            # One address brings all the wrong passwords of a whole run; whoever tests the throttle switches it on.
+            "throttle": {"enabled": False},
         }
         if setup.tls is not None:
             certificate, key_file = setup.tls.issue(self.folder)

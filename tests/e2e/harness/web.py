@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import http.client
 import json
 import re
@@ -13,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+"""The header that goes with `form`."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,37 @@ def claims(token: str) -> dict[str, Any]:
     return found
 
 
-def raw(port: int, data: str | bytes, *, seconds: float = 3) -> bytes:
-    """Send these bytes to a loopback port and give all that comes back until the other side closes or is silent."""
+@dataclass(frozen=True)
+class Received:
+    """All that came back for some bytes, and whether the other side closed the connection."""
+
+    data: bytes
+    closed: bool
+
+    @property
+    def statuses(self) -> list[int]:
+        """The status of every final answer in it."""
+        found = [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", self.data)]
+        return [status for status in found if status >= 200]
+
+
+def raw(port: int, data: str | bytes, *, seconds: float = 3) -> Received:
+    """Send these bytes to a loopback port and take what comes back until the other side closes or falls silent."""
     received = bytearray()
+    closed = False
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         connection.sendall(data.encode("latin-1") if isinstance(data, str) else data)
-        with contextlib.suppress(OSError):
+        try:
             while part := connection.recv(65536):
                 received += part
-    return bytes(received)
+            closed = True
+        except TimeoutError:
+            pass
+        except ConnectionResetError:
+            closed = True
+    return Received(bytes(received), closed)
 
 
-def statuses(received: bytes) -> list[int]:
-    """The status of every answer in what came back."""
-    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
+def form(**fields: str) -> bytes:
+    """The body of a form."""
+    return urlencode(fields).encode()

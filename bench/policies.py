@@ -1,0 +1,153 @@
+"""`python -m bench.policies`: what the number of rules costs: one decision, a load, and a process's memory.
+
+A tree has teams of ten rules each, every team with a namespace, a group and a file of its own that a root file
+delegates to. Decisions are measured in rounds that take turns between the sizes, so that a slow moment of the machine
+meets all of them; loads and memory each in a process of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.decide import decide
+from tokenserver.policy.load import load_policies
+from tokenserver.policy.model import Context, PolicySet
+from tokenserver.scopes import Resource, Scope
+
+RULES_OF_A_TEAM = 10
+SIZES = (10, 1_000, 10_000, 100_000)
+NOW = datetime(2027, 1, 31, tzinfo=UTC)
+CONTEXT = Context("registry.example.com", None, NOW)
+
+
+def main() -> None:
+    """Print three tables."""
+    parser = argparse.ArgumentParser(prog="bench.policies", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--calls", type=int, default=2_000, help="decisions in one round")
+    parser.add_argument("--largest", type=int, default=SIZES[-1], help="the largest number of rules")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.load is not None:
+        print(json.dumps(loaded(arguments.load)))
+        return
+    sizes = [size for size in SIZES if size <= arguments.largest]
+    with tempfile.TemporaryDirectory() as folder:
+        trees = {size: tree(Path(folder) / str(size), size) for size in sizes}
+        loads = {size: load_in_a_process(path) for size, path in trees.items()}
+        decisions = measure_decisions({size: load_policies(path, now=NOW) for size, path in trees.items()}, arguments)
+    report(decisions, loads)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps({"decide_us": decisions, "load": loads}, indent=2) + "\n")
+
+
+def tree(folder: Path, rules: int) -> Path:
+    """A policy folder with so many rules, ten in each team's file."""
+    teams = max(1, rules // RULES_OF_A_TEAM)
+    (folder / "teams").mkdir(parents=True)
+    entries = [f'  - {{file: teams/t{n}.yaml, repositories: ["t{n}/**"], actions: [pull, push]}}' for n in range(teams)]
+    (folder / "company.yaml").write_text("version: 1\ndelegate:\n" + "\n".join(entries) + "\n")
+    for number in range(teams):
+        lines = ["version: 1", "groups:", f"  team: {{users: [u{number}], groups: [g{number}]}}", "allow:"]
+        lines += [
+            f'  - {{id: t{number}-{rule}, to: ["group:team"], repositories: ["t{number}/app{rule}/**"], role: writer}}'
+            for rule in range(RULES_OF_A_TEAM)
+        ]
+        (folder / "teams" / f"t{number}.yaml").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def measure_decisions(sets: dict[int, PolicySet], arguments: argparse.Namespace) -> dict[int, dict[str, float]]:
+    """Microseconds for one decision: always about one team, and about teams all over the tree."""
+    gc.collect()
+    gc.freeze()  # what is measured is the decision, not the collector looking through five trees at once
+    calls: dict[tuple[int, str], Callable[[], None]] = {}
+    for size, policies in sets.items():
+        teams = max(1, size // RULES_OF_A_TEAM)
+        calls[size, "one team"] = asking(policies, [0] * arguments.calls)
+        calls[size, "all teams"] = asking(policies, [n * 7919 % teams for n in range(arguments.calls)])
+    times: dict[tuple[int, str], list[float]] = {key: [] for key in calls}
+    for _ in range(arguments.rounds):
+        for key, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[key].append((time.perf_counter() - start) / arguments.calls * 1e6)
+    return {
+        size: {what: round(statistics.median(times[size, what]), 2) for what in ("one team", "all teams")}
+        for size in sets
+    }
+
+
+def asking(policies: PolicySet, teams: list[int]) -> Callable[[], None]:
+    """A round of questions, one for each of `teams`; every one of them is granted."""
+    asked = [
+        (
+            Identity(f"u{team}", Kind.PASSWORD, "htpasswd", frozenset({"staff", f"g{team}"})),
+            Scope(Resource("repository", f"t{team}/app3/web"), frozenset({"pull", "push"})),
+        )
+        for team in teams
+    ]
+    assert all(decide(policies, *one, CONTEXT).granted for one in asked)  # noqa: S101 - else nothing is measured
+
+    def ask() -> None:
+        for identity, scope in asked:
+            decide(policies, identity, scope, CONTEXT)
+
+    return ask
+
+
+def load_in_a_process(folder: Path) -> dict[str, float]:
+    """Seconds and memory of a load in a fresh process."""
+    command = [sys.executable, "-m", "bench.policies", "--load", str(folder)]
+    figures: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return figures
+
+
+def loaded(folder: Path) -> dict[str, float]:
+    """Load twice, as a worker does at its start and at a reload, and tell what it took."""
+    figures: dict[str, float] = {}
+    policies: PolicySet | None = None
+    for name in ("first", "again"):
+        start = time.process_time()
+        policies = load_policies(folder, now=NOW)
+        figures[f"{name} s"] = round(time.process_time() - start, 2)
+        figures[f"{name} peak MB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    assert policies is not None  # noqa: S101 - kept alive until here
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        figures["resident MB"] = round(pages * resource.getpagesize() / 1024 / 1024, 1)
+    return figures
+
+
+def report(decisions: dict[int, dict[str, float]], loads: dict[int, dict[str, float]]) -> None:
+    """Print the figures and their ratios to the smallest tree."""
+    first = next(iter(decisions.values()))
+    print(f"{'rules':>8} {'decide, one team':>24} {'decide, all teams':>24}")
+    for size, times in decisions.items():
+        cells = [f"{value:8.2f} us {value / first[what]:6.2f} times" for what, value in times.items()]
+        print(f"{size:>8} {cells[0]:>24} {cells[1]:>24}")
+    print()
+    columns = list(next(iter(loads.values())))
+    print(f"{'rules':>8} " + " ".join(f"{'load ' + column:>20}" for column in columns))
+    for size, figures in loads.items():
+        print(f"{size:>8} " + " ".join(f"{figures[column]:>20}" for column in columns))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Measures what a reload of many rules does to requests: `python -m bench.reload [--rules 10000]`.
+
+One worker answers anonymous requests from a few connections, first with calm files and then while its policy folder
+is reloaded again and again; the slowest of a hundred answers (p99) is compared. It prints; it asserts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PATH = "/token?service=bench&scope=repository%3Apublic%2Fapp%3Apull"
+RULES_A_FILE = 10
+
+
+def main() -> None:
+    """Run and print a table."""
+    parser = argparse.ArgumentParser(prog="bench.reload", description=__doc__)
+    parser.add_argument("--rules", type=int, default=10_000)
+    parser.add_argument("--reloads", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=2)
+    parser.add_argument("--pause", type=float, default=0.002, help="seconds between two requests of a connection")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        port = free_port()
+        command = [sys.executable, "-m", "tokenserver"]
+        config = write(folder, port, arguments.rules)
+        subprocess.run([*command, "keys", "init", "--config", str(config)], check=True, stdout=subprocess.DEVNULL)
+        log = folder / "log"
+        with serving(config, port, log):
+            load = Load(port, arguments.connections, arguments.pause)
+            calm = load.during(lambda: time.sleep(10))
+            busy = load.during(lambda: reload(folder, log, arguments.reloads))
+    print(f"{arguments.rules} rules, {arguments.reloads} reloads, {arguments.connections} connections, one worker")
+    print(f"{'':14} {'requests':>9} {'p50 ms':>8} {'p99 ms':>8} {'p99.9':>8} {'worst':>8}")
+    for title, times in (("calm", calm), ("with reloads", busy)):
+        figures = " ".join(f"{1000 * quantile(times, part):8.2f}" for part in (0.5, 0.99, 0.999, 1))
+        print(f"{title:14} {len(times):9} {figures}")
+    print(f"p99 with reloads / calm: {quantile(busy, 0.99) / quantile(calm, 0.99):.2f}")
+
+
+def write(folder: Path, port: int, rules: int) -> Path:
+    """A configuration with teams of ten rules each, a file for each team."""
+    (folder / "policies").mkdir()
+    for team in range(rules // RULES_A_FILE):
+        (folder / "policies" / f"team-{team}.yaml").write_text(team_file(team, "writer"))
+    (folder / "policies" / "public.yaml").write_text(
+        "version: 1\nallow:\n  - {id: public, to: [everyone], repositories: ['public/**'], role: reader}\n...\n"
+    )
+    config = folder / "tokenserver.yaml"
+    config.write_text(
+        f"issuer: bench\nserver: {{listen: 127.0.0.1:{port}, url: http://localhost:{port}, workers: 1}}\n"
+        "registries: [{service: bench}]\nanonymous: true\npolicies: policies\nkeys: keys\n"
+    )
+    return config
+
+
+def team_file(team: int, role: str) -> str:
+    """Ten rules."""
+    rules = "".join(
+        f"  - {{id: t{team}-r{rule}, to: ['group:team-{team}'], role: {role}, "
+        f"repositories: ['team-{team}/app-{rule}/**']}}\n"
+        for rule in range(RULES_A_FILE)
+    )
+    return f"version: 1\nallow:\n{rules}...\n"
+
+
+def reload(folder: Path, log: Path, times: int) -> None:
+    """Change one file and wait until the whole is live, some times."""
+    for turn in range(times):
+        before = log.read_text().count("files changed: new")
+        new = folder / "policies" / ".new"
+        new.write_text(team_file(0, "reader" if turn % 2 == 0 else "writer"))
+        os.replace(new, folder / "policies" / "team-0.yaml")
+        deadline = time.monotonic() + 120
+        while log.read_text().count("files changed: new") == before and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+class Load:
+    """Steady requests on some connections."""
+
+    def __init__(self, port: int, connections: int, pause: float) -> None:
+        self._port = port
+        self._connections = connections
+        self._pause = pause
+
+    def during(self, work: Callable[[], None]) -> list[float]:
+        """The seconds that each request took while `work` ran."""
+        stop = threading.Event()
+        times: list[float] = []
+        threads = [threading.Thread(target=self._ask, args=(stop, times)) for _ in range(self._connections)]
+        for thread in threads:
+            thread.start()
+        try:
+            work()
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        return times
+
+    def _ask(self, stop: threading.Event, times: list[float]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        while not stop.is_set():
+            start = time.perf_counter()
+            connection.request("GET", PATH)
+            answer = connection.getresponse()
+            json.loads(answer.read())
+            times.append(time.perf_counter() - start)
+            time.sleep(self._pause)
+        connection.close()
+
+
+@contextmanager
+def serving(config: Path, port: int, log: Path) -> Iterator[None]:
+    """A running server; its log goes to a file, its audit events nowhere."""
+    command = [sys.executable, "-m", "tokenserver", "serve", "--config", str(config)]
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{PATH}", timeout=1).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    sys.exit(log.read_text())
+                time.sleep(0.1)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def free_port() -> int:
+    """A port on loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def quantile(times: list[float], part: float) -> float:
+    """The time that this part of the requests did not exceed."""
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,393 @@
+"""What a directory's texts and entries mean, without any directory: escapes, DNs, answers, accounts and groups."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ldap3.operation.search import compile_filter, parse_filter
+from ldap3.utils.asn1 import encode
+
+from tokenserver.authn.directory.ber import DONE, ENTRY, Entry, Malformed, Message, Result, message_size, parse_message
+from tokenserver.authn.directory.model import MAX_GROUPS, Directory, Groups, GroupsBy
+from tokenserver.authn.directory.names import (
+    NotADn,
+    escape_filter,
+    escape_rdn,
+    fill,
+    is_below,
+    matches,
+    parse_dn,
+    short_name,
+)
+from tokenserver.authn.directory.people import (
+    Refused,
+    account_problem,
+    groups_in_entry,
+    identity_of,
+    raw_subject,
+    short_names,
+)
+from tokenserver.authn.directory.results import describe
+from tokenserver.authn.directory.walk import first_filter
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+BASE = "dc=example,dc=com"
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
+
+
+def directory(**more: Any) -> Directory:
+    """A directory with the least that it needs."""
+    values: dict[str, Any] = {
+        "name": "corp",
+        "servers": (),
+        "base": BASE,
+        "subject": "uid",
+        "display_name": "cn",
+        "email": "mail",
+        "lowercase": True,
+        "deadline": 5.0,
+    }
+    return Directory(**(values | more))
+
+
+def entry(dn: str = f"uid=ann,{BASE}", **attributes: Any) -> Entry:
+    """An entry with these attributes; ann's, unless it says otherwise."""
+    found: dict[str, Any] = {"uid": "ann"} | attributes
+    lists = {name: [value] if isinstance(value, str) else value for name, value in found.items()}
+    return Entry(dn, {name.lower(): tuple(one.encode() for one in values) for name, values in lists.items()})
+
+
+# --- filters and DNs -------------------------------------------------------------------------------------------------
+
+
+@given(NAMES)
+def test_an_escaped_name_is_one_value_in_a_filter(name: str) -> None:
+    """ldap3's own parser finds one comparison with exactly that value, whatever the name holds."""
+    text = fill("(&(objectClass=person)(uid={user}))", name)
+    parsed = parse_filter(text, None, False, False, None, False).elements[0]
+    comparison = compile_filter(parsed)["and"][1]["equalityMatch"]
+    assert (str(comparison["attributeDesc"]), bytes(comparison["assertionValue"])) == ("uid", name.encode())
+    assert len(encode(compile_filter(parsed))) > 0
+
+
+@given(NAMES)
+def test_an_escaped_name_is_one_component_of_a_dn(name: str) -> None:
+    """Parsed back, there is exactly one component with exactly that value before the rest."""
+    found = parse_dn(f"uid={escape_rdn(name)},ou=people,{BASE}")
+    assert found == ((("uid", name),), (("ou", "people"),), (("dc", "example"),), (("dc", "com"),))
+
+
+@pytest.mark.parametrize("escape", [escape_filter, escape_rdn])
+@pytest.mark.parametrize("text", ["a\0b", "\0", "a\nb", "\x7f", "\ud800"])
+def test_what_no_name_holds_is_refused(escape: Any, text: str) -> None:
+    """NUL, control characters and surrogates have no escape here."""
+    with pytest.raises(ValueError, match="control character"):
+        escape(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", (), id="empty"),
+        pytest.param("cn=a", ((("cn", "a"),),), id="one"),
+        pytest.param(" CN = a b , O=c ", ((("cn", "a b"),), (("o", "c"),)), id="blanks"),
+        pytest.param("cn=a+uid=b,o=c", ((("cn", "a"), ("uid", "b")), (("o", "c"),)), id="two attributes"),
+        pytest.param(r"cn=a\,b\2c\c3\a4", ((("cn", "a,b,ä"),),), id="escapes"),
+        pytest.param(r"cn=a\ ", ((("cn", "a "),),), id="a blank that counts"),
+        pytest.param('cn="a,b",o=c', ((("cn", "a,b"),), (("o", "c"),)), id="quotes"),
+        pytest.param("2.5.4.3=a", ((("2.5.4.3", "a"),),), id="number"),
+        pytest.param("cn=", ((("cn", ""),),), id="empty value"),
+        *(
+            pytest.param(text, None, id=f"not {text!r}")
+            for text in (
+                "a",
+                "=a",
+                "cn=a,",
+                "cn=a,,o=b",
+                'cn="a',
+                'cn="a"b',
+                "cn=a\\",
+                "cn=\\zz",
+                "cn=<",
+                "cn=\\ff",
+                "c n=a",
+            )
+        ),
+    ],
+)
+def test_parse_dn(text: str, expected: Any) -> None:
+    """Each form of a DN, and what is none."""
+    if expected is None:
+        with pytest.raises(NotADn):
+            parse_dn(text)
+    else:
+        assert parse_dn(text) == expected
+
+
+@given(st.text(max_size=40))
+def test_parse_dn_never_fails_otherwise(text: str) -> None:
+    """Any text is a DN or it is not."""
+    with contextlib.suppress(NotADn):
+        assert isinstance(parse_dn(text), tuple)
+
+
+@pytest.mark.parametrize(
+    ("dn", "expected"),
+    [
+        pytest.param(f"cn=a,{BASE}", True, id="below"),
+        pytest.param(BASE, True, id="itself"),
+        pytest.param("cn=a,DC=Example, dc=COM", True, id="case and blanks"),
+        pytest.param("cn=a,dc=notexample,dc=com", False, id="another"),
+        pytest.param(r"cn=a\,dc\=example\,dc\=com", False, id="a value that looks like it"),
+        pytest.param("dc=com", False, id="above"),
+    ],
+)
+def test_is_below(dn: str, expected: bool) -> None:
+    """By components, not by text."""
+    assert is_below(dn, BASE) is expected
+
+
+@pytest.mark.parametrize(
+    ("dn", "expected"),
+    [
+        (f"CN=Web,{BASE}", "Web"),
+        (f"ou=Web,{BASE}", None),
+        (f"uid=x+cn=Web,{BASE}", "Web"),
+        ("nonsense", None),
+        ("", None),
+    ],
+)
+def test_short_name(dn: str, expected: str | None) -> None:
+    """The leftmost component's value, if it is of the right type."""
+    assert short_name(dn, "cn") == expected
+
+
+@pytest.mark.parametrize(
+    ("glob", "name", "expected"),
+    [
+        ("reg-*", "reg-web", True),
+        ("REG-*", "reg-web", True),
+        ("reg-*", "xreg-web", False),
+        ("reg", "reg-web", False),
+        ("*", "", True),
+        ("a.c", "abc", False),
+        ("*a*b*", "xxaxxbxx", True),
+        ("[a]", "a", False),
+    ],
+)
+def test_globs(glob: str, name: str, expected: bool) -> None:
+    """A star is any run of characters; nothing else means anything."""
+    assert matches(glob, name) is expected
+
+
+# --- entries ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_identity() -> None:
+    """Subject in lower case and NFC, display name and address; what cannot be printed is left out."""
+    found = identity_of(entry(uid="A\u0308NN", cn="Ann", mail="a\nb"), directory(), {"web"})
+    assert (found.subject, found.source, found.groups) == ("änn", "corp", frozenset({"web"}))
+    assert dict(found.attributes) == {"dn": f"uid=ann,{BASE}", "display_name": "Ann"}
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        pytest.param(entry(dn=""), "the directory found an entry without a usable DN", id="no DN (row 2)"),
+        pytest.param(entry(dn="nonsense"), "the directory found an entry without a usable DN", id="no DN at all"),
+        pytest.param(entry(uid=[]), "the entry has no usable values of uid; it must have one", id="no subject"),
+        pytest.param(entry(uid=["a", "b"]), "the entry has 2 usable values of uid; it must have one", id="two"),
+        pytest.param(
+            Entry(BASE, {"uid": (b"\xff",)}), "the entry has 1 usable values of uid; it must have one", id="not text"
+        ),
+        pytest.param(
+            entry(uid="  "), "the value of uid cannot be a subject: the name begins or ends with a blank", id="blank"
+        ),
+        pytest.param(
+            entry(uid="Everyone"),
+            "the value of uid cannot be a subject: "
+            "the name is reserved, as are <token>, anonymous, authenticated, everyone",
+            id="reserved",
+        ),
+    ],
+)
+def test_no_identity(found: Entry, reason: str) -> None:
+    """An entry that nobody can be is refused with its reason."""
+    with pytest.raises(Refused) as caught:
+        identity_of(found, directory(), ())
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        pytest.param({}, None, id="nothing said"),
+        pytest.param({"userAccountControl": "512"}, None, id="normal"),
+        pytest.param({"userAccountControl": "514"}, "the account is disabled", id="disabled"),
+        pytest.param({"userAccountControl": "x"}, "the state of the account cannot be read", id="nonsense"),
+        pytest.param({"accountExpires": "0"}, None, id="never"),
+        pytest.param({"accountExpires": "9223372036854775807"}, None, id="never either"),
+        pytest.param({"accountExpires": "134500000000000000"}, None, id="later"),
+        pytest.param({"accountExpires": "133000000000000000"}, "the account has expired", id="expired in 2022"),
+        pytest.param({"accountExpires": "9" * 30}, "the state of the account cannot be read", id="beyond all time"),
+        pytest.param({"pwdAccountLockedTime": "000001010000Z"}, "the account is locked", id="locked for ever"),
+        pytest.param({"pwdAccountLockedTime": "20270101000000Z"}, "the account is locked", id="locked ahead"),
+        pytest.param({"pwdAccountLockedTime": "20200101000000.5Z"}, None, id="left to the bind"),
+        pytest.param({"pwdAccountLockedTime": "2020"}, "the state of the account cannot be read", id="no time"),
+        pytest.param({"pwdReset": "TRUE"}, "the password must be changed first", id="reset"),
+        pytest.param({"pwdReset": "FALSE"}, None, id="not reset"),
+        pytest.param({"nsAccountLock": "true"}, "the account is disabled", id="FreeIPA"),
+        pytest.param({"nsAccountLock": "FALSE"}, None, id="FreeIPA, enabled"),
+        pytest.param({"krbPrincipalExpiration": "20260601115959Z"}, "the account has expired", id="principal"),
+        pytest.param({"krbPrincipalExpiration": "20260601120001Z"}, None, id="principal, later"),
+        pytest.param({"shadowExpire": "1"}, "the account has expired", id="shadow"),
+        pytest.param({"shadowExpire": "-1"}, None, id="shadow, never"),
+    ],
+)
+def test_account_state(attributes: dict[str, Any], expected: str | None) -> None:
+    """Disabled, locked and expired accounts are refused, and so is what nobody can read."""
+    assert account_problem(entry(**attributes), NOW) == expected
+
+
+@given(
+    st.sampled_from(["userAccountControl", "accountExpires", "pwdAccountLockedTime", "shadowExpire"]),
+    st.text(max_size=24),
+)
+def test_account_state_never_fails(name: str, text: str) -> None:
+    """Any value gives a reason or none."""
+    value = text.encode("utf-8", "replace").decode()
+    assert account_problem(entry(**{name: value}), NOW) is None or isinstance(
+        account_problem(entry(**{name: value}), NOW), str
+    )
+
+
+def test_groups_of_an_entry() -> None:
+    """Short names in lower case, below the base alone, of the right type, allowed, and fit for a policy."""
+    groups = Groups(GroupsBy.MEMBEROF, f"ou=groups,{BASE}", allow=("reg-*",))
+    dns = [
+        f"CN=Reg-Web,OU=Groups,{BASE}",
+        f"cn=reg-data,ou=deep,ou=groups,{BASE}",
+        f"cn=reg-evil,ou=people,{BASE}",
+        f"cn=other,ou=groups,{BASE}",
+        f"ou=reg-x,ou=groups,{BASE}",
+        f"cn=reg-$,ou=groups,{BASE}",
+        "reg-web",
+    ]
+    assert groups_in_entry(entry(memberOf=dns), directory(), groups) == {"reg-web", "reg-data"}
+
+
+def test_too_many_groups() -> None:
+    """One more than the limit, or a list that the directory cut off, refuses."""
+    groups = Groups(GroupsBy.MEMBEROF, BASE)
+    just = [f"cn=g{number},{BASE}" for number in range(MAX_GROUPS)]
+    assert len(groups_in_entry(entry(memberOf=just), directory(), groups)) == MAX_GROUPS
+    for found in (entry(memberOf=[*just, f"cn=x,{BASE}"]), entry(f"cn=x,{BASE}", **{"memberOf;range=0-1499": just})):
+        with pytest.raises(Refused, match="more than 1000 groups"):
+            groups_in_entry(found, directory(), groups)
+
+
+def test_a_group_with_several_names_has_that_of_its_dn() -> None:
+    """So that nobody gives a group a second name that a rule is for."""
+    groups = Groups(GroupsBy.MEMBER, BASE)
+    assert short_names([(f"cn=web,{BASE}", ("web", "admins"))], directory(), groups) == {"web"}
+
+
+def test_a_dn_in_a_group_filter_is_one_value() -> None:
+    """A DN with the characters of filters in it (row 5, GHSA-6mwx)."""
+    found = entry(dn=f"cn=(x)(member=*)\\\\,{BASE}")
+    for by_rule in (False, True):
+        text = first_filter(found, directory(), Groups(GroupsBy.NESTED, BASE, by_rule=by_rule))
+        assert "*" not in text
+        assert text.count("(") == (1 if by_rule else 3)
+
+
+def test_the_subject_of_posix_groups_is_the_directorys_own() -> None:
+    """memberUid is compared with case, so the value is not folded."""
+    found = entry(uid="Ann", gidNumber=["7", "x)"])
+    text = first_filter(found, directory(), Groups(GroupsBy.POSIX, BASE))
+    assert text == "(&(objectClass=posixGroup)(|(memberUid=Ann)(gidNumber=7)))"
+    assert raw_subject(found, directory()) == "Ann"
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+SUCCESS = b"\x30\x0c\x02\x01\x01\x65\x07\x0a\x01\x00\x04\x00\x04\x00"
+FOUND = b"\x30\x1a\x02\x01\x02\x64\x15\x04\x04cn=a\x30\x0d\x30\x0b\x04\x03UID\x31\x04\x04\x02ab"
+
+
+def test_answers() -> None:
+    """A result and an entry; attribute names in lower case."""
+    assert parse_message(SUCCESS) == Message(1, DONE, Result(0, ""))
+    assert parse_message(FOUND) == Message(2, ENTRY, Entry("cn=a", {"uid": (b"ab",)}))
+
+
+@pytest.mark.parametrize("whole", [pytest.param(SUCCESS, id="result"), pytest.param(FOUND, id="entry")])
+def test_a_cut_answer_is_none(whole: bytes) -> None:
+    """At every place: the size says that there is more, and what is there is no answer."""
+    for length in range(len(whole)):
+        assert message_size(whole[:length]) in (None, len(whole))
+        with pytest.raises(Malformed):
+            parse_message(whole[:length])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"HTTP/1.1 400", id="HTTP"),
+        pytest.param(b"\x30\x84\x7f\xff\xff\xff", id="2 GB"),
+        pytest.param(b"\x30\x80", id="unknown length"),
+        pytest.param(b"\x30\x85\x00\x00\x00\x00\x01", id="length of five bytes"),
+    ],
+)
+def test_a_size_that_no_message_has(data: bytes) -> None:
+    """Refused before anything is kept for it."""
+    with pytest.raises(Malformed):
+        message_size(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x7f\x04\x00", id="a length beyond the frame"),
+        pytest.param(
+            b"\x30\x10\x02\x01\x01\x61\x0b\x0a\x01\x00\x04\x00\x04\x00\xa3\x02\x04\x00", id="a success that refers"
+        ),
+        pytest.param(b"\x30\x0a\x02\x01\x01\x61\x05\x0a\x01\x00\x04\x00", id="a result without its end"),
+        pytest.param(b"\x30\x0d\x02\x01\x01\x61\x08\x0a\x02\x00\x00\x0c\x00\x04\x00", id="a wrong tag"),
+    ],
+)
+def test_a_false_success(data: bytes) -> None:
+    """Nothing that is damaged is a success."""
+    with pytest.raises(Malformed):
+        parse_message(data)
+
+
+@given(st.binary(max_size=60) | st.binary(max_size=40).map(lambda data: b"\x30" + bytes([len(data)]) + data))
+def test_any_bytes(data: bytes) -> None:
+    """Any bytes are an answer or malformed."""
+    with contextlib.suppress(Malformed):
+        assert isinstance(parse_message(data), Message)
+
+
+@pytest.mark.parametrize(
+    ("code", "diagnostic", "text", "is_about_user"),
+    [
+        pytest.param(49, "", "wrong password", True, id="OpenLDAP"),
+        pytest.param(49, "80090308: LdapErr: DSID-0C090447, data 533, v3839", "the account is disabled", True, id="AD"),
+        pytest.param(49, "data zzz", "wrong password", True, id="unknown data"),
+        pytest.param(51, "", "the directory is busy", False, id="busy"),
+        pytest.param(
+            10, "", "the directory refers to another server; referrals are not followed", False, id="referral"
+        ),
+        pytest.param(99, "", "result 99", False, id="unknown"),
+    ],
+)
+def test_refusals(code: int, diagnostic: str, text: str, is_about_user: bool) -> None:
+    """What is not known to be about the user is the server's trouble: 503, not 401."""
+    found = describe(Result(code, diagnostic))
+    assert (found.text, found.is_about_user) == (text, is_about_user)

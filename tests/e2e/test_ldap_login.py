@@ -1,0 +1,160 @@
+"""A directory account from `docker login` to a push, and `tokenserver ldap test` beside it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import registries
+from harness.authority import Authority
+from harness.clients import Client, Crane, Docker
+from harness.images import make
+from harness.processes import Output, run
+from harness.registries import KEEPER, Registry
+from harness.server import Setup, TokenServer, password, serving
+from harness.slapd import BASE, READER, Slapd, group, person, slapd
+
+pytestmark = pytest.mark.real("slapd")
+
+POLICIES = {
+    "root.yaml": """\
+version: 1
+allow:
+  - {id: keeper, to: ["user:keeper"], repositories: ["**"], role: maintainer}
+  - {id: devs, to: ["group:web-devs"], repositories: ["web/**"], role: writer}
+"""
+}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
+    """A directory with alice, who is a web developer, and zoe, who keeps the group from being empty."""
+    authority = Authority(tmp_path_factory.mktemp("authority"), "the company")
+    with slapd(tmp_path_factory.mktemp("slapd"), authority) as running:
+        running.add(person("Alice", "wonder:land"), person("zoe", "z"))
+        running.add(group("Web-Devs", "cn=Alice,ou=people", "cn=zoe,ou=people"))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(directory: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
+    """A server that asks a file first, and then the directory."""
+    folder = tmp_path_factory.mktemp("server")
+    secret = folder / "ldap-password"
+    secret.touch(mode=0o600)
+    secret.write_text(directory.reader_password + "\n")
+    ldap = {
+        "name": "corp",
+        "preset": "openldap",
+        "url": directory.tls_url,
+        "ca_file": str(directory.ca_file),
+        "base": BASE,
+        "bind_dn": READER,
+        "bind_password_file": "ldap-password",
+        "cache": 1,
+    }
+    sources = [{"htpasswd": {"file": "users.htpasswd"}}, {"ldap": ldap}]
+    setup = Setup({KEEPER: password()}, POLICIES, {"registry2.test": "universal"}, {"authentication": sources})
+    with serving(folder, setup) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def registry(server: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that trusts the server."""
+    with registries.registry(tmp_path_factory.mktemp("registry"), server, "registry2.test", "distribution2") as running:
+        yield running
+
+
+def test_login_push_and_no_more(
+    server: TokenServer,
+    registry: Registry,
+    directory: Slapd,
+    tmp_path: Path,
+    client_of: Callable[[type[Client]], Client],
+) -> None:
+    """docker logs in with the directory's password; its group may push, until alice is out of the group."""
+    docker = client_of(Docker)
+    mark = server.audit.mark()
+    assert not docker.login(registry, "ALICE", "wrong").ok
+    output = docker.login(registry, "ALICE", "wonder:land")
+    assert output.ok, str(output)
+    (event,) = [event for event in server.audit.events(mark) if event.outcome == "login"]
+    assert (event.subject, event.fields["source"], event.fields["groups"]) == ("alice", "corp", ["web-devs"])
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    crane = client_of(Crane)
+    crane.machine.sign_in(registry.host, "alice", "wonder:land")
+    output = crane.push(registry, make(tmp_path / "one", "one"), "web/one")
+    assert output.ok, str(output)
+    directory.modify(
+        f"dn: cn=Web-Devs,ou=groups,{BASE}\nchangetype: modify\ndelete: member\nmember: cn=Alice,ou=people,{BASE}\n"
+    )
+    time.sleep(1.2)  # the lifetime of a remembered login
+    output = crane.push(registry, make(tmp_path / "two", "two"), "web/two")
+    assert not output.ok
+    last = server.audit.events(mark)[-1]
+    assert (last.subject, last.outcome, last.granted, last.fields["groups"]) == ("alice", "denied", frozenset(), [])
+    assert not registry.holds("web/two")
+
+
+def _ldap_test(server: TokenServer, *arguments: str, stdin: str = "") -> Output:
+    command = server.command("ldap", "test", "--config", server.config, *arguments)
+    return run(command, environment=server.environment, folder=server.folder, stdin=stdin)
+
+
+def test_the_command_tells_every_step(server: TokenServer, directory: Slapd) -> None:
+    """Server, TLS, bind, base, search, entry, groups, login, identity, policies; never a password."""
+    output = _ldap_test(server, "zoe", stdin="z\n")
+    assert output.code == 0, str(output)
+    words = [line.split()[0] for line in output.stdout.splitlines()]
+    assert words == [
+        *("server", "tls", "bind", "base", "search", "entry", "groups", "login", "identity", "policies", "All"),
+    ]
+    assert "authenticated, user:zoe, group:web-devs" in output.stdout
+    assert directory.reader_password not in output.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "words"),
+    [
+        pytest.param([], "", 0, "All is well", id="the connection alone"),
+        pytest.param(["zoe"], "", 0, "not tried, no password was given", id="without a password"),
+        pytest.param(["zoe"], "canary-1\n", 1, "wrong password", id="wrong password"),
+        pytest.param(["nobody"], "canary-1\n", 1, "no entry matches", id="unknown"),
+        pytest.param([" "], "", 2, "printable characters", id="no name"),
+        pytest.param(
+            ["--source", "other"], "", 2, "no directory has the name 'other'; there are: corp", id="no source"
+        ),
+    ],
+)
+def test_the_command_answers(server: TokenServer, arguments: list[str], stdin: str, code: int, words: str) -> None:
+    """0: well; 1: a step failed, with what to do; 2: wrong use."""
+    output = _ldap_test(server, *arguments, stdin=stdin)
+    assert output.code == code, str(output)
+    assert words in output.text
+    assert ("to do:" in output.text) == (code == 1)
+    assert "canary-1" not in output.text
+
+
+def test_the_command_as_json(server: TokenServer) -> None:
+    """The same for machines."""
+    output = _ldap_test(server, "--json")
+    facts = json.loads(output.stdout)
+    assert (facts["ok"], [step["step"] for step in facts["steps"]]) == (True, ["server", "tls", "bind", "base"])
+
+
+def test_the_command_names_the_step_that_failed(server: TokenServer, directory: Slapd, tmp_path: Path) -> None:
+    """A certificate of another authority: the TLS step, and what to change."""
+    Authority(tmp_path, "another")
+    text = server.config.read_text().replace(str(directory.ca_file), str(tmp_path / "ca.crt"))
+    other = server.folder / "other.yaml"
+    other.write_text(text)
+    command = server.command("ldap", "test", "--config", other)
+    output = run(command, environment=server.environment, folder=server.folder)
+    assert output.code == 1, str(output)
+    assert "tls       the certificate is refused" in output.stdout
+    assert "ca_file" in output.stdout

@@ -1,0 +1,589 @@
+"""The LDAP backend against a real slapd: who gets in, who does not, and what the directory's bad days do to a login."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from harness.authority import Authority
+from harness.faultproxy import FaultProxy, Mode, Spy, faulty
+from harness.processes import plain_environment, run
+from harness.programs import need
+from harness.slapd import BASE, READER, Entry, Slapd, group, person, slapd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tokenserver.authn import Chain
+from tokenserver.authn.directory.backend import LdapDirectory
+from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.directory.model import MAX_GROUPS
+from tokenserver.authn.directory.servers import Purpose
+from tokenserver.compose import ldap_directory
+from tokenserver.config.directories import Ldap
+from tokenserver.credentials import Password, Secret
+from tokenserver.errors import BackendUnavailable, InvalidCredentials
+from tokenserver.identity import Identity
+
+pytestmark = pytest.mark.real("slapd")
+
+GOOD = "wonderland"
+ODD = ("alice (x), b", "#hash", 'quo"te', "back\\slash", "plus+sign", "müller", "a*b")
+"""Names with everything in them that filters and DNs use for themselves."""
+
+Make = Callable[..., LdapDirectory]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The company's authority."""
+    return Authority(tmp_path_factory.mktemp("authority"), "the company")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Slapd]:
+    """One directory for all tests; it allows what OpenLDAP allows at worst."""
+    with slapd(tmp_path_factory.mktemp("slapd"), authority, extra="allow bind_anon_cred bind_anon_dn") as running:
+        running.add(
+            person("alice", GOOD, cn=["alice"]),
+            person("Bob", GOOD),
+            person("zoe", GOOD),
+            *(person(name, GOOD) for name in ODD),
+            Entry("cn=twin1,ou=people", ["inetOrgPerson"], {"uid": "twin", "sn": "t", "userPassword": GOOD}),
+            Entry("cn=twin2,ou=people", ["inetOrgPerson"], {"uid": "twin", "sn": "t", "userPassword": GOOD}),
+            Entry("cn=two,ou=people", ["inetOrgPerson"], {"uid": ["two", "zwei"], "sn": "t", "userPassword": GOOD}),
+            person("anonymous", GOOD),
+            person("robot$ci", GOOD),
+            Entry(
+                "cn=gone,ou=people",
+                ["inetOrgPerson", "shadowAccount"],
+                {"uid": "gone", "sn": "g", "userPassword": GOOD, "shadowExpire": "1"},
+            ),
+            person("barred", GOOD),
+            Entry(
+                "cn=posix,ou=people",
+                ["inetOrgPerson", "posixAccount"],
+                {
+                    "uid": "posix",
+                    "sn": "p",
+                    "userPassword": GOOD,
+                    "uidNumber": "1",
+                    "gidNumber": "77",
+                    "homeDirectory": "/",
+                },
+            ),
+            Entry("cn=primary,ou=groups", ["posixGroup"], {"gidNumber": "77"}),
+            Entry("cn=second,ou=groups", ["posixGroup"], {"gidNumber": "78", "memberUid": ["posix", "other"]}),
+            group("Reg-Web", "cn=alice,ou=people"),
+            group("reg-all", "cn=Reg-Web,ou=groups"),
+            group("top", "cn=reg-all,ou=groups"),
+            group("others", "cn=zoe,ou=people"),
+            Entry("cn=unique,ou=groups", ["groupOfUniqueNames"], {"uniqueMember": f"cn=alice,ou=people,{BASE}"}),
+            group("odd", f"cn={chr(92)}#hash,ou=people"),
+        )
+        running.modify(
+            f"dn: cn=barred,ou=people,{BASE}\nchangetype: modify\n"
+            "replace: pwdAccountLockedTime\npwdAccountLockedTime: 000001010000Z\n"
+        )
+        yield running
+
+
+@pytest.fixture
+def make(server: Slapd) -> Make:
+    """Makes the backend for the server, with these settings over the shortest ones."""
+
+    def make(**more: Any) -> LdapDirectory:
+        values: dict[str, Any] = {
+            "preset": "openldap",
+            "url": server.tls_url,
+            "ca_file": str(server.ca_file),
+            "base": BASE,
+            "bind_dn": READER,
+            "bind_password": server.reader_password,
+        } | more
+        values = {key: value for key, value in values.items() if value is not None}
+        return ldap_directory(Ldap.model_validate(values))
+
+    return make
+
+
+def plain(proxy: FaultProxy, **more: Any) -> dict[str, Any]:
+    """Settings that lead to the proxy in plain text, so that the faults hit LDAP itself."""
+    return {"url": f"ldap://localhost:{proxy.port}", "ca_file": None, "insecure_plaintext": True, **more}
+
+
+def login(source: LdapDirectory, user: str, password: str = GOOD) -> Identity | str:
+    """The identity, or why there is none, as the chain sees it."""
+    try:
+        return Chain([source], anonymous=False, decoy=source.decoy).authenticate(Password(user, Secret(password)))
+    except InvalidCredentials as error:
+        return error.reason
+    except BackendUnavailable as error:
+        return f"503 {error.reason}"
+
+
+def subject(source: LdapDirectory, user: str, password: str = GOOD) -> str | None:
+    """The subject that this login gives, or None."""
+    found = login(source, user, password)
+    return found.subject if isinstance(found, Identity) else None
+
+
+# --- who it is -------------------------------------------------------------------------------------------------------
+
+
+def test_a_login(make: Make) -> None:
+    """The identity comes from the entry: subject, source, groups, display name and address."""
+    found = login(make(name="corp"), "alice")
+    assert isinstance(found, Identity)
+    assert (found.subject, found.source, found.groups) == ("alice", "corp", frozenset({"reg-web", "unique"}))
+    assert dict(found.attributes) == {
+        "dn": f"cn=alice,ou=people,{BASE}",
+        "display_name": "alice",
+        "email": "someone@example.com",
+    }
+
+
+@pytest.mark.parametrize("spelling", ["alice", "ALICE", "Alice", "alice ", " alice", "\uff41lice"])
+def test_every_spelling_is_one_person(make: Make, spelling: str) -> None:
+    """OpenLDAP takes each of them for alice, so each of them is alice here too (row 6)."""
+    assert subject(make(), spelling) == "alice"
+
+
+def test_the_subject_is_lower_case_unless_told_otherwise(make: Make) -> None:
+    """The preset knows that OpenLDAP compares without case."""
+    assert subject(make(), "bob") == "bob"
+    assert subject(make(lowercase=False), "bob") == "Bob"
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        pytest.param({"by": "member"}, {"reg-web", "unique"}, id="member"),
+        pytest.param({"by": "memberof"}, {"reg-web"}, id="memberof, which the overlay keeps for groupOfNames"),
+        pytest.param({"by": "nested"}, {"reg-web", "unique", "reg-all", "top"}, id="nested"),
+        pytest.param({"by": "nested", "allow": ["REG-*"]}, {"reg-web", "reg-all"}, id="allow"),
+        pytest.param({"by": "member", "base": f"ou=people,{BASE}"}, set(), id="another base"),
+        pytest.param({"by": "memberof", "base": f"ou=people,{BASE}"}, set(), id="memberof of another base"),
+        pytest.param({"by": "posix"}, set(), id="posix"),
+    ],
+)
+def test_groups(make: Make, groups: dict[str, Any], expected: set[str]) -> None:
+    """Each way to find the groups finds those and no others."""
+    found = login(make(groups=groups), "alice")
+    assert isinstance(found, Identity)
+    assert found.groups == expected
+
+
+def test_posix_groups(make: Make) -> None:
+    """By memberUid, and the primary one by its number."""
+    found = login(make(groups={"by": "posix"}), "posix")
+    assert isinstance(found, Identity)
+    assert found.groups == {"primary", "second"}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_names(make: Make, name: str) -> None:
+    """Names that mean something to filters and DNs are found, bound and looked for in groups as what they are."""
+    found = login(make(groups={"by": "nested"}), name)
+    if name == "#hash":
+        assert found == "the value of uid cannot be a subject: a name must not hold ':' or begin with '#'"
+    elif name == "a*b":
+        assert found == "the value of uid cannot be a subject: a name must not hold '$' or '*'"
+    else:
+        assert isinstance(found, Identity)
+        assert (found.subject, found.groups) == (name, frozenset())
+
+
+# --- who does not get in ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        pytest.param("nobody", "unknown user", id="unknown"),
+        pytest.param("twin", "ambiguous: several entries match the user name", id="two entries (row 9)"),
+        pytest.param("two", "the entry has 2 usable values of uid; it must have one", id="two subjects"),
+        pytest.param(
+            "anonymous",
+            "the value of uid cannot be a subject: "
+            "the name is reserved, as are <token>, anonymous, authenticated, everyone",
+            id="reserved (row 32)",
+        ),
+        pytest.param(
+            "robot$ci", "the value of uid cannot be a subject: a name must not hold '$' or '*'", id="robot (row 32)"
+        ),
+        pytest.param("gone", "the account has expired", id="expired"),
+        pytest.param("barred", "wrong password", id="locked: slapd itself says no more"),
+        *(
+            pytest.param(text, "unknown user", id=f"filter {text!r} (row 3)")
+            for text in (
+                "*",
+                "a*",
+                ")(uid=*",
+                "*)(objectClass=*",
+                "alice)(|(uid=*",
+                "\\2a",
+                "al\\69ce",
+                "(",
+                "alice)(&)",
+            )
+        ),
+    ],
+)
+def test_refused(make: Make, user: str, reason: str) -> None:
+    """With the right password, and still no."""
+    assert login(make(), user) == reason
+
+
+def test_a_wrong_password(make: Make) -> None:
+    """A wrong password stops the chain."""
+    assert login(make(), "alice", "wrong") == "wrong password"
+
+
+@given(user=st.text(min_size=1, max_size=12) | st.sampled_from(["alice", "*", "ali*"]).map(str.swapcase))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_name_is_somebody_or_nobody(make: Make, shared: dict[str, LdapDirectory], user: str) -> None:
+    """No text is ever somebody whom the directory would not call so (row 3)."""
+    source = shared.setdefault("source", make())
+    found = login(source, user)
+    if isinstance(found, Identity):
+        assert found.subject in {"alice", "bob", "zoe", "posix", *ODD}
+    else:
+        assert not found.startswith("503")
+
+
+@pytest.fixture(scope="module")
+def shared() -> dict[str, LdapDirectory]:
+    """One backend for all examples of a property."""
+    return {}
+
+
+@pytest.mark.parametrize("password", ["", "\0", "a\0b"])
+@pytest.mark.parametrize("user", ["alice", "", " ", "\u3000"])
+def test_nothing_is_sent_for_an_empty_password(make: Make, server: Slapd, user: str, password: str) -> None:
+    """slapd here answers an empty password with success; it is never asked (rows 1, 2 and 13)."""
+    with faulty(server.port) as proxy:
+        source = make(**plain(proxy))
+        with pytest.raises(InvalidCredentials):
+            source.authenticate(Password(user, Secret(password)))
+        assert str(login(source, user, password)).startswith(("the password", "the user name"))
+        assert proxy.connections == 0
+
+
+def test_slapd_would_take_an_empty_password(server: Slapd) -> None:
+    """So the test above proves something: this server answers an unauthenticated bind with success."""
+    command: list[str | Path] = [
+        need("ldapwhoami"),
+        "-x",
+        "-H",
+        server.url,
+        "-D",
+        f"cn=alice,ou=people,{BASE}",
+        "-w",
+        "",
+    ]
+    output = run(command, environment=plain_environment(server.folder), folder=server.folder)
+    assert (output.code, output.stdout) == (0, "anonymous\n")
+
+
+@pytest.mark.parametrize("user", ["alice,ou=admins", "alice+cn=x", "#616c", " alice", '"x"', "a\\,b", "alice\\2cou=x"])
+def test_a_name_stays_one_component_of_the_template(make: Make, server: Slapd, user: str) -> None:
+    """A typed name is a value in the DN and never more; slapd logs which DN was bound (row 4)."""
+    source = make(bind_dn=None, bind_password=None, user_dn_template=f"cn={{user}},ou=people,{BASE}")
+    before = len(server.log())
+    found = login(source, user)
+    assert found == "wrong password" or user == " alice"
+    (line,) = [one for one in server.log()[before:].splitlines() if "BIND dn=" in one and "method=128" in one][:1]
+    assert line.count(",ou=people,") == 1
+
+
+def test_a_direct_bind(make: Make) -> None:
+    """Without a service account the user's own right reads the entry, and the groups that it may see."""
+    source = make(bind_dn=None, bind_password=None, user_dn_template=f"cn={{user}},ou=people,{BASE}")
+    assert subject(source, "ALICE") == "alice"
+    assert login(source, "alice", "wrong") == "wrong password"
+    assert login(source, "nobody") == "wrong password"
+
+
+def test_referrals_are_not_followed(make: Make, server: Slapd) -> None:
+    """Neither a search nor a bind goes where a referral points; the password stays here (row 7)."""
+    spy = Spy()
+    reference = f"ldap://127.0.0.1:{spy.port}/ou=elsewhere,{BASE}"
+    server.add(Entry("ou=elsewhere", ["referral", "extensibleObject"], {"ou": "elsewhere", "ref": reference}))
+    try:
+        assert subject(make(), "alice") == "alice"  # the search meets the referral on its way
+        inside = make(base=f"ou=elsewhere,{BASE}")
+        assert str(login(inside, "alice")).startswith("503 ")
+        template = f"cn={{user}},ou=elsewhere,{BASE}"
+        direct = make(bind_dn=None, bind_password=None, user_dn_template=template)
+        assert login(direct, "alice") == "wrong password"
+        assert (spy.connections, bytes(spy.received)) == (0, b"")
+    finally:
+        spy.close()
+        server.modify(
+            f"dn: ou=elsewhere,{BASE}\nchangetype: delete\n".replace(
+                "changetype", "control: 2.16.840.1.113730.3.4.2 true\nchangetype"
+            )
+        )
+
+
+def test_a_group_of_somebody_else(make: Make, server: Slapd) -> None:
+    """A DN that looks like a filter is only a DN (row 5)."""
+    name = "(x)(member=*)*"
+    server.add(person(name.replace("*", "s"), GOOD))
+    found = login(make(groups={"by": "nested"}), name.replace("*", "s"))
+    assert isinstance(found, Identity)
+    assert found.groups == set()
+
+
+# --- the wire --------------------------------------------------------------------------------------------------------
+
+
+def test_start_tls(make: Make, server: Slapd) -> None:
+    """StartTLS before anything else, with the same verification."""
+    with faulty(server.port) as proxy:
+        source = make(url=f"ldap://localhost:{proxy.port}", start_tls=True)
+        assert subject(source, "alice") == "alice"
+        assert GOOD.encode() not in proxy.received
+        assert server.reader_password.encode() not in proxy.received
+
+
+def test_wrong_certificates(make: Make, server: Slapd, tmp_path: Path) -> None:
+    """Another authority, or another host name: 503, and no password on the wire (row 8)."""
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other", "another")
+    with faulty(server.tls_port) as proxy:
+        for settings_, words in (
+            ({"url": f"ldaps://localhost:{proxy.port}", "ca_file": str(other.file)}, "the certificate is refused"),
+            ({"url": f"ldaps://127.0.0.1:{proxy.port}"}, "the certificate is refused: IP address mismatch"),
+        ):
+            found = login(make(**settings_), "alice")
+            assert str(found).startswith("503 ")
+            assert words in str(found)
+        assert GOOD.encode() not in proxy.received
+        assert server.reader_password.encode() not in proxy.received
+
+
+def test_start_tls_that_is_stripped(make: Make) -> None:
+    """A server, or somebody between, that refuses StartTLS gets no password (row 8)."""
+    refusal = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x02\x04\x00\x04\x00"
+    stripped = Spy()
+    answers = _Fixed(refusal)
+    try:
+        found = login(make(url=f"ldap://localhost:{answers.port}", start_tls=True), "alice")
+        assert "StartTLS is refused" in str(found)
+        assert b"reader" not in answers.received
+    finally:
+        stripped.close()
+        answers.close()
+
+
+class _Fixed(Spy):
+    """A listener that gives every connection the same bytes."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        super().__init__()
+
+    def _accept(self) -> None:
+        try:
+            while True:
+                client, _ = self._listener.accept()
+                with client:
+                    self.received += client.recv(65536)
+                    client.sendall(self._answer)
+                    self.received += client.recv(65536)
+        except OSError:
+            return
+
+
+def test_two_round_trips(make: Make, server: Slapd) -> None:
+    """A warm login waits for two answers, also where the groups need a search of their own."""
+    delay = 0.2
+    with faulty(server.port) as proxy:
+        source = make(**plain(proxy))
+        assert subject(source, "alice") == "alice"
+        proxy.mode, proxy.seconds = Mode.DELAY, delay
+        start = time.monotonic()
+        assert subject(source, "alice") == "alice"
+        taken = time.monotonic() - start
+        assert 2 * delay <= taken < 3 * delay
+        assert proxy.connections == 2
+
+
+def test_unknown_and_wrong_cost_the_same(make: Make, server: Slapd) -> None:
+    """One search and one bind for both; nobody's failures are counted for an unknown name (rows 19 and 21)."""
+    source = make(groups={"by": "memberof"})
+
+    def operations(user: str) -> Counter[str]:
+        before = len(server.log())
+        assert subject(source, user, "wrong") is None
+        lines = server.log()[before:].splitlines()
+        found = Counter("search" for line in lines if "SRCH base=" in line)
+        return found + Counter("bind" for line in lines if "BIND dn=" in line and "method=" in line)
+
+    operations("alice")  # warms the connections
+    assert operations("nobody") == {"search": 1, "bind": 1}
+    assert operations("alice") == {"search": 1, "bind": 1}
+
+
+# --- bad days --------------------------------------------------------------------------------------------------------
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only counted
+
+
+BROKEN = [mode for mode in Mode if mode not in (Mode.PASS, Mode.DELAY, Mode.DRIP)]
+
+
+@pytest.mark.parametrize("mode", [pytest.param(mode, id=mode.value) for mode in BROKEN])
+@pytest.mark.parametrize("is_warm", [pytest.param(False, id="cold"), pytest.param(True, id="warm")])
+def test_a_broken_server_is_503(make: Make, server: Slapd, mode: Mode, is_warm: bool) -> None:
+    """Whatever comes back instead of LDAP: 503 within the deadline, never a success, and nothing stays open (F1-F4)."""
+    descriptors = _descriptors()
+    with faulty(server.port) as proxy:
+        source = make(**plain(proxy, deadline=1))
+        if is_warm:
+            assert subject(source, "alice") == "alice"
+        proxy.mode = mode
+        for _ in range(3):
+            start = time.monotonic()
+            found = login(source, "alice")
+            assert str(found).startswith("503 "), found
+            assert time.monotonic() - start < 1.5
+        proxy.mode = Mode.PASS
+        assert subject(source, "alice") == "alice"
+    del source
+    gc.collect()
+    deadline = time.monotonic() + 5
+    while _descriptors() > descriptors and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _descriptors() <= descriptors
+
+
+def test_a_dripping_server_is_bounded_in_total(make: Make, server: Slapd) -> None:
+    """Each byte comes in time, all of them do not; no thread is left behind (F3)."""
+    with faulty(server.port, Mode.DRIP, seconds=0.1) as proxy:
+        source = make(**plain(proxy, deadline=1))
+        start = time.monotonic()
+        assert str(login(source, "alice")).startswith("503 ")
+        assert time.monotonic() - start < 1.5
+    assert [thread.name for thread in threading.enumerate() if thread.name == "resolve"] == []
+
+
+def test_a_slow_server_works_within_the_deadline(make: Make, server: Slapd) -> None:
+    """Slow is not down: 0.5 s for each answer is well within 5 s (F5)."""
+    with faulty(server.port, Mode.DELAY, seconds=0.5) as proxy:
+        assert subject(make(**plain(proxy)), "alice") == "alice"
+
+
+def test_failover(make: Make, server: Slapd) -> None:
+    """The second server answers where the first does not, and the first is left alone for a while (F7)."""
+    with faulty(server.port) as first, faulty(server.port) as second:
+        urls = [f"ldap://localhost:{proxy.port}" for proxy in (first, second)]
+        source = make(url=urls, ca_file=None, insecure_plaintext=True)
+        assert subject(source, "alice") == "alice"
+        assert (first.connections, second.connections) == (2, 0)
+        first.mode = Mode.RESET
+        assert [subject(source, "alice") for _ in range(3)] == ["alice"] * 3
+        seen = first.connections
+        assert [subject(source, "alice") for _ in range(3)] == ["alice"] * 3
+        assert first.connections == seen
+
+
+def test_a_silent_first_server_leaves_time_for_the_second(make: Make, server: Slapd) -> None:
+    """Each server has its share of the deadline."""
+    with faulty(server.port, Mode.SILENT) as first:
+        urls = [f"ldap://localhost:{first.port}", server.url]
+        assert subject(make(url=urls, ca_file=None, insecure_plaintext=True, deadline=2), "alice") == "alice"
+
+
+def test_a_restart_is_not_noticed(make: Make, tmp_path: Path, authority: Authority) -> None:
+    """Connections kept from before a restart are replaced: the first login afterwards succeeds (F6)."""
+    with slapd(tmp_path, authority) as own:
+        own.add(person("alice", GOOD))
+        source = make(url=own.tls_url, bind_password=own.reader_password)
+        assert subject(source, "alice") == "alice"
+        own.stop()
+        assert str(login(source, "alice")).startswith("503 ")
+        own.start()
+        assert subject(source, "alice") == "alice"
+        own.stop()
+        own.start()
+        assert subject(source, "alice") == "alice"
+
+
+def test_a_bind_without_an_answer_is_not_tried_again(make: Make, server: Slapd) -> None:
+    """It may have counted as a failed login already, so it counts once at most (F6)."""
+    with faulty(server.port) as proxy:
+        source = make(**plain(proxy, groups={"by": "memberof"}))
+        assert subject(source, "alice") == "alice"
+        server_ = source.servers._servers[0]
+        proxy.mode = Mode.CLOSE
+        with source.servers.for_bind(Deadline(2)) as (_, connection), pytest.raises(ConnectionFailed):
+            source._bound(server_, connection, f"cn=alice,ou=people,{BASE}", Secret("only-here"), Deadline(2))
+        assert proxy.received.count(b"only-here") == 1
+        assert server_.take(Purpose.BIND) is None
+
+
+def test_a_refused_service_account_is_left_alone(make: Make, server: Slapd) -> None:
+    """It is tried once in a while and not with every login, or the directory would lock it."""
+    with faulty(server.port) as proxy:
+        source = make(**plain(proxy, bind_password="no-longer-right"))
+        found = [login(source, "alice") for _ in range(5)]
+        assert all("refuses the service account: wrong password" in str(one) for one in found)
+        assert proxy.received.count(b"no-longer-right") == 1
+
+
+def test_a_user_in_too_many_groups(make: Make, server: Slapd) -> None:
+    """Bounded, and denied: with fewer groups than there are a deny rule might not hold (F9)."""
+    server.add(person("many", GOOD))
+    server.add(*(group(f"g{number}", "cn=many,ou=people") for number in range(MAX_GROUPS + 1)))
+    refusal = f"the user is in more than {MAX_GROUPS} groups"
+    assert login(make(groups={"by": "member"}), "many") == refusal
+    assert login(make(groups={"by": "memberof"}), "many") == refusal
+    assert subject(make(), "alice") == "alice"
+
+
+def test_the_directory_is_down_and_the_name_is_in_a_file(make: Make) -> None:
+    """A directory that cannot tell never hands its users over to the next source (row 10)."""
+    from tokenserver.authn.htpasswd import Htpasswd, parse_users
+    from tokenserver.authn.passwords import hash_password
+
+    file = Htpasswd("local", "users", parse_users(f"alice:{hash_password('file')}\n", "users"))
+    down = make(url="ldaps://localhost:1", deadline=1)
+    with pytest.raises(BackendUnavailable):
+        Chain([down, file], anonymous=False, decoy=None).authenticate(Password("alice", Secret("file")))
+    up = make()
+    chain = Chain([up, file], anonymous=False, decoy=None)
+    with pytest.raises(InvalidCredentials):
+        chain.authenticate(Password("alice", Secret("file")))
+    assert (
+        Chain([file, up], anonymous=False, decoy=None).authenticate(Password("alice", Secret("file"))).source == "local"
+    )
+
+
+def test_looking_up_without_a_password(make: Make) -> None:
+    """What lint and `why --as` ask: the identity, nobody, a refusal, and whether a group exists."""
+    source = make(groups={"by": "nested"})
+    found = source.look_up("ALICE")
+    assert found is not None
+    assert (found.subject, "top" in found.groups) == ("alice", True)
+    assert source.look_up("nobody") is None
+    with pytest.raises(InvalidCredentials):
+        source.look_up("barred")
+    assert (source.has_group("reg-web"), source.has_group("reg-*"), source.has_group("none")) == (True, False, False)
+
+
+def test_the_certificates_are_what_they_seem(authority: Authority) -> None:
+    """The fixture's certificate is for localhost alone, or the test of wrong host names would prove nothing."""
+    certificate = x509.load_pem_x509_certificate(authority.file.read_bytes())
+    assert certificate.subject.rfc4514_string() == "CN=the company"

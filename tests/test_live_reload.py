@@ -1,0 +1,152 @@
+"""Reloading real policy files: what was cut short is never applied, whatever the cut leaves behind."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests_web_server import POLICY, make_server, server_folder
+
+from tokenserver.compose import build
+from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
+from tokenserver.errors import LoadError
+from tokenserver.live import STEP_SECONDS, stepping_aside
+from tokenserver.policy.load import load_policies
+
+__all__ = ["server_folder"]
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+MARKED = POLICY + "...\n"
+
+
+@pytest.fixture
+def settings(server_folder: Path, tmp_path: Path) -> Settings:
+    """The session's users and keys, with a policy folder of the test's own."""
+    make_server(server_folder)
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.yaml").write_text(MARKED)
+    loaded = load_settings(server_folder / "tokenserver-True-1.yaml", {})
+    return loaded.model_copy(update={"policies": tmp_path / "policies"})
+
+
+def test_a_cut_at_every_offset_is_refused(tmp_path: Path) -> None:
+    """Threat F16, row 49: after a marked file, each shorter one is refused or means the same."""
+    path = tmp_path / "p.yaml"
+    path.write_text(MARKED)
+    whole = load_policies(tmp_path, now=NOW)
+    assert whole.is_marked
+    for end in range(len(MARKED.encode())):
+        path.write_bytes(MARKED.encode()[:end])
+        try:
+            cut = load_policies(tmp_path, now=NOW, marked=True)
+        except LoadError:
+            continue
+        assert cut.rules == whole.rules, end
+
+
+def test_a_cut_at_a_line_is_refused_by_the_next_load_only(settings: Settings) -> None:
+    """At the start nobody can know that there was more; after a marked file everybody can."""
+    path = settings.policies / "p.yaml"
+    load = build(settings).live._load
+    assert load().policies.is_marked
+    path.write_text(POLICY)
+    with pytest.raises(LoadError, match=r"p\.yaml:\d+: does not end with the line \.\.\."):
+        load()
+    path.write_text(MARKED)
+    assert load().policies.is_marked
+    path.write_text(POLICY)
+    assert not build(settings).live.snapshot().policies.is_marked
+
+
+def test_the_mark_may_come_later(settings: Settings) -> None:
+    """Files without it are taken after files without it; with the first that has it, it stays."""
+    path = settings.policies / "p.yaml"
+    path.write_text(POLICY)
+    load = build(settings).live._load
+    load()
+    path.write_text(POLICY + "# a comment\n")
+    assert not load().policies.is_marked
+    path.write_text(MARKED)
+    assert load().policies.is_marked
+    path.write_text(POLICY)
+    with pytest.raises(LoadError, match="complete"):
+        load()
+
+
+def test_readiness_names_files_and_lines_and_no_more(settings: Settings) -> None:
+    """What is wrong in a file may be nobody else's business, and where the folder stands as well."""
+    parts = build(settings)
+    assert parts.readiness()["files"] is None
+    (settings.policies / "teams").mkdir()
+    for number in range(7):
+        (settings.policies / f"{number}.yaml").write_text("version: 1\nalow: [canary]\n...\n")
+    assert [parts.live.look(), parts.live.look()] == [False, False]
+    told = parts.readiness()["files"]
+    places = ", ".join(f"policies/{number}.yaml:2" for number in range(5))
+    assert told == f"the files as they are now were refused ({places}, …); see the log"
+
+
+def test_readiness_survives_an_unexpected_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no place."""
+    parts = build(settings)
+
+    def fails() -> None:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr(parts.live, "_load", fails)
+    (settings.policies / "p.yaml").write_text(MARKED + "\n")
+    assert [parts.live.look(), parts.live.look()] == [False, False]
+    assert parts.readiness()["files"] == "the files as they are now were refused (an unexpected error); see the log"
+
+
+def test_readers_never_wait_for_a_load(settings: Settings) -> None:
+    """A reader has the last good snapshot while the next one is loaded."""
+    parts = build(settings)
+    before = parts.live.snapshot()
+    loading, go_on = threading.Event(), threading.Event()
+    load = parts.live._load
+
+    def slowly() -> object:
+        loading.set()
+        assert go_on.wait(10)
+        return load()
+
+    parts.live._load = slowly  # type: ignore[assignment]  # gives what load gives
+    (settings.policies / "p.yaml").write_text(MARKED.replace("public", "open"))
+    looking = threading.Thread(target=lambda: [parts.live.look(), parts.live.look()])
+    looking.start()
+    assert loading.wait(10)
+    assert parts.live.snapshot() is before
+    go_on.set()
+    looking.join()
+    assert parts.live.snapshot() is not before
+
+
+def test_a_load_steps_aside_for_requests(settings: Settings) -> None:
+    """While files are looked at and loaded, other threads are let in soon; afterwards as usual, also after an error."""
+    usual = sys.getswitchinterval()
+    parts = build(settings)
+    load = parts.live._load
+    seen: list[float] = []
+
+    def watched() -> object:
+        seen.append(sys.getswitchinterval())
+        return load()
+
+    parts.live._load = watched  # type: ignore[assignment]  # gives what load gives
+    (settings.policies / "p.yaml").write_text(MARKED.replace("public", "open"))
+    stop = threading.Event()
+    watching = threading.Thread(target=parts.live.watch, args=(stop,), kwargs={"every": 0.01})
+    watching.start()
+    while not seen:
+        stop.wait(0.01)
+    stop.set()
+    watching.join()
+    assert seen == [pytest.approx(STEP_SECONDS)]
+    with pytest.raises(RuntimeError), stepping_aside():
+        raise RuntimeError
+    assert sys.getswitchinterval() == usual

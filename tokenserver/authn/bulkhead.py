@@ -1,0 +1,91 @@
+"""Bulkheads: how much of one kind of work runs at once, how much may wait for it, and that the rest is sent away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+
+from tokenserver.errors import Overloaded
+
+logger = logging.getLogger("tokenserver.authn")
+
+LOG_SECONDS = 10.0
+"""An overload is logged this often: a line for each client that is sent away would be load as well."""
+
+
+class Bulkhead:
+    """Room for `workers` at once and for `queue` that wait, first come, first served; a context manager.
+
+    Who finds no room is sent away at once, who waits longer than `wait` seconds is sent away then: clients give up
+    after 15 seconds, and work for somebody who has left is work taken from others.
+    """
+
+    def __init__(
+        self, name: str, *, workers: int, queue: int, wait: float, monotonic: Callable[[], float], retry_after: int = 2
+    ) -> None:
+        self.name = name
+        self.workers = workers
+        self.queue = queue
+        self._wait = wait
+        self._monotonic = monotonic
+        self._retry_after = retry_after
+        self._lock = threading.Lock()
+        self._busy = 0
+        self._waiting: deque[threading.Event] = deque()
+        self._sent_away = 0
+        self._logged: float | None = None
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many work and how many wait now."""
+        with self._lock:
+            return self._busy, len(self._waiting)
+
+    def __enter__(self) -> None:
+        """Take a place.
+
+        Raises:
+            Overloaded: there is none.
+        """
+        with self._lock:
+            if self._busy < self.workers:
+                self._busy += 1
+                return
+            if len(self._waiting) >= self.queue:
+                raise self._overloaded("no room to wait")
+            turn = threading.Event()
+            self._waiting.append(turn)
+        if turn.wait(self._wait):
+            return
+        with self._lock:
+            if turn.is_set():  # the place was handed over between the end of the wait and here
+                return
+            self._waiting.remove(turn)
+            raise self._overloaded("waited too long")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Hand the place to who waits longest; it is never free in between, so nobody can slip in."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._busy -= 1
+
+    def _overloaded(self, reason: str) -> Overloaded:
+        self._sent_away += 1
+        now = self._monotonic()
+        if self._logged is None or now - self._logged >= LOG_SECONDS:
+            self._logged = now
+            logger.warning(
+                "%s: overloaded: %d at once and %d waiting are the most; %d logins were sent away so far",
+                self.name,
+                self.workers,
+                self.queue,
+                self._sent_away,
+            )
+        return Overloaded(self.name, f"overloaded: {reason}", self._retry_after)

@@ -1,0 +1,132 @@
+"""Remembers for a short while who was verified, so that the next request of the same login costs no hash and no bind.
+
+Only successes are remembered, and never a password: an entry is found by an HMAC under a key that this process made
+at its start and that never leaves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from tokenserver.credentials import Password
+from tokenserver.identity import Identity
+
+SIZE = 10_000
+"""Entries; the one that was not used for the longest time goes first."""
+
+REFRESH_AT = 0.8
+"""The part of its lifetime after which one request checks an entry anew while the others still use it. Without this,
+all requests of a busy user would meet an empty place at the same moment."""
+
+REFRESH_SECONDS = 10.0
+"""How long the others wait for that one request, before the next one tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """For how many seconds a source's answers are used: `fresh` always, `grace` longer while it cannot be asked."""
+
+    fresh: float
+    grace: float = 0.0
+
+
+@dataclass(slots=True)
+class _Entry:
+    identity: Identity
+    verified: float
+    lifetime: Lifetime
+    refreshed: float
+
+
+class LoginKey:
+    """Makes the keys by which one login is the same as another, within this process alone.
+
+    `secret` is random and made anew for each process (64 bytes at most).
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def __call__(self, credentials: Password, stamp: bytes = b"") -> bytes:
+        """The key of these credentials as long as `stamp` (what the user files say of the user) stays the same.
+
+        Each part stands behind its length, so that no two logins have the same text in front of the HMAC.
+        """
+        user = credentials.username.encode("utf-8", "surrogatepass")
+        password = credentials.password.reveal().encode("utf-8", "surrogatepass")
+        text = b"".join(len(part).to_bytes(8, "big") + part for part in (user, password, stamp))
+        return hashlib.blake2b(text, key=self._secret, digest_size=32).digest()
+
+
+class VerifiedLogins:
+    """The cache. `lifetimes` says how long the answers of each source are used, by its name; 0, or no entry: never.
+
+    `monotonic` gives seconds. All methods may be called by many threads at once.
+    """
+
+    def __init__(self, lifetimes: Mapping[str, Lifetime], *, monotonic: Callable[[], float], size: int = SIZE) -> None:
+        self._lifetimes = dict(lifetimes)
+        self._monotonic = monotonic
+        self._size = size
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: bytes) -> Identity | None:
+        """Who was verified with this login, or None where it has to be checked (again)."""
+        now = self._monotonic()
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            age = now - entry.verified
+            if age >= entry.lifetime.fresh:
+                if age >= entry.lifetime.fresh + entry.lifetime.grace:
+                    del self._entries[key]
+                return None
+            if age >= entry.lifetime.fresh * REFRESH_AT and now - entry.refreshed >= REFRESH_SECONDS:
+                entry.refreshed = now
+                return None
+            self._entries.move_to_end(key)
+            return entry.identity
+
+    def without_source(self, key: bytes, source: str) -> Identity | None:
+        """Who was verified with this login, where `source` cannot be asked now.
+
+        Past its lifetime, only as long as the source's grace lasts, and only if this very source vouched; such an
+        identity is marked as `stale`.
+        """
+        now = self._monotonic()
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            age = now - entry.verified
+            if age < entry.lifetime.fresh:
+                return entry.identity
+            if entry.identity.source == source and age < entry.lifetime.fresh + entry.lifetime.grace:
+                return replace(entry.identity, stale=True)
+            return None
+
+    def remember(self, key: bytes, identity: Identity) -> None:
+        """This login is right, as of now."""
+        lifetime = self._lifetimes.get(identity.source)
+        if lifetime is None or lifetime.fresh <= 0:
+            return
+        now = self._monotonic()
+        with self._lock:
+            self._entries[key] = _Entry(identity, now, lifetime, now)
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+
+    def forget(self, key: bytes) -> None:
+        """This login is not right any more."""
+        with self._lock:
+            self._entries.pop(key, None)

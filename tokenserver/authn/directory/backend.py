@@ -1,0 +1,213 @@
+"""The users of an LDAP directory, as an `Authenticator`.
+
+With a service account: one search finds the entry (and by memberOf its groups too), one bind tries the password on
+another connection, and a search for groups travels at the same time as the bind. A warm login waits for two answers.
+Without one: a bind as the DN that a template gives, and then the entry is read by the user's own right.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from tokenserver.authn.directory import walk
+from tokenserver.authn.directory.ber import Entry
+from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.directory.model import Directory, GroupsBy
+from tokenserver.authn.directory.names import escape_filter, fill
+from tokenserver.authn.directory.people import (
+    Refused,
+    account_problem,
+    groups_in_entry,
+    identity_of,
+    raw_subject,
+    wanted_attributes,
+)
+from tokenserver.authn.directory.resolver import Resolver
+from tokenserver.authn.directory.results import describe, describe_search
+from tokenserver.authn.directory.servers import Server, Servers
+from tokenserver.authn.ldap import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found, Resolve
+from tokenserver.credentials import Password, Secret
+from tokenserver.errors import BackendUnavailable, InvalidCredentials
+from tokenserver.identity import Identity
+
+ANY_ENTRY = "(objectClass=*)"
+
+logger = logging.getLogger("tokenserver.ldap")
+
+
+class LdapDirectory:
+    """One directory. `context` is what verifies its servers' certificates; None only for plain text."""
+
+    def __init__(self, directory: Directory, context: ssl.SSLContext | None, *, resolve: Resolve | None = None) -> None:
+        self.directory = directory
+        self.name = directory.name
+        self.servers = Servers(directory, context, resolve or Resolver())
+        self._wanted = wanted_attributes(directory)
+
+    def authenticate(self, credentials: Password) -> Identity | None:
+        """See `Authenticator.authenticate`. The subject is the directory's own value, whatever spelling was typed.
+
+        Without a service account nobody can tell an unknown user from a wrong password, so it never gives None.
+        """
+        user, password = credentials.username, credentials.password
+        text = password.reveal()
+        # The chain has looked already; but an empty password would be an unauthenticated bind, which succeeds.
+        if not user.strip() or not text or "\0" in user + text:
+            raise InvalidCredentials("the user name or the password is empty, or holds a NUL character")
+        deadline = Deadline(self.directory.deadline)
+        try:
+            if self.directory.user_dn_template is not None:
+                dn = fill(self.directory.user_dn_template, user, dn=True)
+                return self._bind_then_read(dn, password, deadline)
+            return self._search_then_bind(fill(self.directory.user_filter, user), password, deadline)
+        except ConnectionFailed as error:
+            raise BackendUnavailable(self.name, error.reason) from error
+        except Refused as refused:
+            raise InvalidCredentials(str(refused)) from refused
+        except ValueError as error:  # from fill
+            raise InvalidCredentials(f"the user name {error}") from error
+
+    def decoy(self, credentials: Password) -> None:  # noqa: ARG002 - nothing that was typed may leave
+        """Wait as long as for a wrong password: bind as an entry that cannot exist, with a password made here.
+
+        Never the typed one: it may be right for another user source. And never a real entry: the directory would
+        count the failure against somebody.
+
+        Raises:
+            BackendUnavailable: as with a wrong password.
+        """
+        deadline = Deadline(self.directory.deadline)
+        dn = f"cn={secrets.token_hex(16)},{self.directory.base}"
+        try:
+            with self.servers.for_bind(deadline) as (server, connection):
+                self._bound(server, connection, dn, Secret(secrets.token_hex(16)), deadline)
+        except ConnectionFailed as error:
+            raise BackendUnavailable(self.name, error.reason) from error
+        except InvalidCredentials:
+            return
+
+    def look_up(self, user: str) -> Identity | None:
+        """The identity that the user with this name would have, without a password; None where there is none.
+
+        Raises:
+            InvalidCredentials: there is one who could not log in; the reason says why.
+            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
+        """
+        if self.directory.bind is None:
+            raise BackendUnavailable(self.name, "without bind_dn nobody can be looked up")
+        deadline = Deadline(self.directory.deadline)
+        try:
+            search_filter = fill(self.directory.user_filter, user)
+            with self.servers.asked(self._user_question(search_filter), deadline) as (_, connection, found):
+                entry = self._the_one(found)
+                if entry is None:
+                    return None
+                return self._identity(
+                    entry, connection, walk.ask(connection, entry, self.directory, deadline), deadline
+                )
+        except ConnectionFailed as error:
+            raise BackendUnavailable(self.name, error.reason) from error
+        except Refused as refused:
+            raise InvalidCredentials(str(refused)) from refused
+        except ValueError as error:
+            raise InvalidCredentials(f"the user name {error}") from error
+
+    def has_group(self, name: str) -> bool:
+        """Whether the directory has a group of this short name where the groups of users are looked for.
+
+        Raises:
+            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
+        """
+        groups = self.directory.groups
+        if groups is None:
+            return False
+        if self.directory.bind is None:
+            raise BackendUnavailable(self.name, "without bind_dn nothing can be looked up")
+        search_filter = f"({groups.name}={escape_filter(name)})"
+
+        def question(connection: Connection, deadline: Deadline) -> bool:
+            found = connection.search(groups.base, search_filter, ["1.1"], deadline, limit=1)
+            return bool(found.entries)
+
+        with self.servers.asked(question, Deadline(self.directory.deadline)) as (_, _, answer):
+            return answer
+
+    def _search_then_bind(self, search_filter: str, password: Secret, deadline: Deadline) -> Identity | None:
+        with self.servers.asked(self._user_question(search_filter), deadline) as (server, searcher, found):
+            entry = self._the_one(found)
+            if entry is None:
+                return None
+            raw_subject(entry, self.directory)  # an entry without a DN must not be bound as
+            asked = walk.ask(searcher, entry, self.directory, deadline)
+            with self.servers.for_bind(deadline, server) as (binder_server, binder):
+                try:
+                    self._bound(binder_server, binder, entry.dn, password, deadline)
+                except InvalidCredentials:
+                    if asked is not None:
+                        searcher.found(asked, deadline)  # so that the connection can be used again
+                    raise
+            return self._identity(entry, searcher, asked, deadline)
+
+    def _bind_then_read(self, dn: str, password: Secret, deadline: Deadline) -> Identity:
+        with self.servers.for_bind(deadline) as (server, connection):
+            self._bound(server, connection, dn, password, deadline)
+            found = connection.search(dn, ANY_ENTRY, self._wanted, deadline, limit=2, is_read=True)
+            entry = self._the_one(found)
+            if entry is None:
+                raise Refused("the user may not read the own entry")
+            raw_subject(entry, self.directory)
+            return self._identity(entry, connection, walk.ask(connection, entry, self.directory, deadline), deadline)
+
+    def _user_question(self, search_filter: str) -> Callable[[Connection, Deadline], Found]:
+        def question(connection: Connection, deadline: Deadline) -> Found:
+            # Two, so that an ambiguous name is seen as one.
+            return checked(connection.search(self.directory.base, search_filter, self._wanted, deadline, limit=2))
+
+        return question
+
+    def _the_one(self, found: Found) -> Entry | None:
+        if len(found.entries) > 1 or found.result.code == SIZE_LIMIT_EXCEEDED:
+            logger.error("%s: ambiguous: several entries match one user name; make user_filter narrower", self.name)
+            raise Refused("ambiguous: several entries match the user name")
+        return found.entries[0] if found.entries else None
+
+    def _bound(self, server: Server, connection: Connection, dn: str, password: Secret, deadline: Deadline) -> None:
+        """Try the password. Whatever fails is not tried again: it may have counted as a failed login."""
+        try:
+            result = connection.bind(dn, password, deadline)
+        except ConnectionFailed as error:
+            self.servers.failed(server, error)
+            raise
+        if result.code == SUCCESS:
+            return
+        meaning = describe(result)
+        if not meaning.is_about_user:
+            raise BackendUnavailable(self.name, f"{server.address.url}: {meaning.text}")
+        raise InvalidCredentials(meaning.text)
+
+    def _identity(self, entry: Entry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
+        names: frozenset[str] = frozenset()
+        groups = self.directory.groups
+        if groups is not None and groups.by is GroupsBy.MEMBEROF:
+            names = groups_in_entry(entry, self.directory, groups)
+        elif groups is not None and asked is not None:
+            names = walk.finish(connection, asked, self.directory, groups, deadline)
+        problem = account_problem(entry, datetime.now(UTC))
+        if problem is not None:
+            raise Refused(problem)
+        return identity_of(entry, self.directory, names)
+
+
+def checked(found: Found) -> Found:
+    """The answer to a search for one user, if it is one.
+
+    Raises:
+        ConnectionFailed: the search did not come to its end, so nobody can tell who is there.
+    """
+    if found.result.code not in (SUCCESS, SIZE_LIMIT_EXCEEDED):
+        raise ConnectionFailed("answer", describe_search(found.result))
+    return found

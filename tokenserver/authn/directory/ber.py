@@ -1,0 +1,172 @@
+"""Reads LDAP's answers (RFC 4511) out of BER (X.690), strictly.
+
+ldap3's own fast decoder takes the lengths inside a message on trust, so that a damaged answer can look like a
+success. Here a value that does not end where its frame ends is an error, and nothing is read past a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+MAX_MESSAGE = 16 * 1024 * 1024
+"""Bytes of one answer; a user with a thousand groups needs a hundredth of it."""
+
+INTEGER, OCTETS, ENUMERATED, SEQUENCE, SET = 0x02, 0x04, 0x0A, 0x30, 0x31
+BIND_RESPONSE, ENTRY, DONE, REFERENCE, EXTENDED_RESPONSE, INTERMEDIATE = 0x61, 0x64, 0x65, 0x73, 0x78, 0x79
+_REFERRAL = 0xA3
+
+_RESULTS = frozenset({BIND_RESPONSE, DONE, EXTENDED_RESPONSE})
+
+
+class Malformed(ValueError):
+    """The bytes are no answer of an LDAP server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an operation ended: its code (RFC 4511, appendix A) and what the server says about it."""
+
+    code: int
+    diagnostic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry that a search found. The names of the attributes are in lower case."""
+
+    dn: str
+    attributes: Mapping[str, tuple[bytes, ...]]
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The values of an attribute that are text, in the server's order."""
+        found = []
+        for value in self.attributes.get(name.lower(), ()):
+            try:
+                found.append(value.decode("utf-8"))
+            except UnicodeDecodeError:
+                continue
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message: the number of the request that it answers (0: none), its tag, and what it holds, if it is known."""
+
+    number: int
+    tag: int
+    body: Result | Entry | None
+
+
+def message_size(data: bytes | bytearray) -> int | None:
+    """The size of the message that begins with `data`, or None where too little of it is there.
+
+    Raises:
+        Malformed: it begins like no message, or is larger than `MAX_MESSAGE`.
+    """
+    if data and data[0] != SEQUENCE:
+        raise Malformed("does not begin like an LDAP message")
+    if len(data) < 2:
+        return None
+    size, start = data[1], 2
+    if size >= 0x80:
+        count = size - 0x80
+        if not 1 <= count <= 4:
+            raise Malformed("has a length that no message has")
+        start += count
+        if len(data) < start:
+            return None
+        size = int.from_bytes(data[2:start], "big")
+    if size > MAX_MESSAGE:
+        raise Malformed(f"is larger than {MAX_MESSAGE} bytes")
+    return start + size
+
+
+def parse_message(data: bytes) -> Message:
+    """One whole message.
+
+    Raises:
+        Malformed: anything in it is not as RFC 4511 has it.
+    """
+    frame = _only(data, SEQUENCE)
+    parts = _parts(frame)
+    if not 2 <= len(parts) <= 3 or parts[0][0] != INTEGER:
+        raise Malformed("is no LDAP message")
+    number = _integer(parts[0][1])
+    tag, content = parts[1]
+    if tag == ENTRY:
+        return Message(number, tag, _entry(content))
+    return Message(number, tag, _result(content) if tag in _RESULTS else None)
+
+
+def _result(content: bytes) -> Result:
+    parts = _parts(content)
+    if [tag for tag, _ in parts[:3]] != [ENUMERATED, OCTETS, OCTETS]:
+        raise Malformed("is no result")
+    code = _integer(parts[0][1])
+    if code == 0 and any(tag == _REFERRAL for tag, _ in parts[3:]):
+        raise Malformed("is a success and a referral at once")
+    return Result(code, parts[2][1].decode("utf-8", "replace"))
+
+
+def _entry(content: bytes) -> Entry:
+    parts = _parts(content)
+    if [tag for tag, _ in parts] != [OCTETS, SEQUENCE]:
+        raise Malformed("is no entry")
+    attributes: dict[str, tuple[bytes, ...]] = {}
+    for tag, attribute in _parts(parts[1][1]):
+        pair = _parts(attribute)
+        if tag != SEQUENCE or [inner for inner, _ in pair] != [OCTETS, SET]:
+            raise Malformed("is no attribute")
+        values = _parts(pair[1][1])
+        if any(inner != OCTETS for inner, _ in values):
+            raise Malformed("has a value that is none")
+        name = _text(pair[0][1]).lower()
+        if name in attributes:
+            raise Malformed("has one attribute twice")
+        attributes[name] = tuple(value for _, value in values)
+    return Entry(_text(parts[0][1]), attributes)
+
+
+def _only(data: bytes, tag: int) -> bytes:
+    parts = _parts(data)
+    if len(parts) != 1 or parts[0][0] != tag:
+        raise Malformed("is not one value")
+    return parts[0][1]
+
+
+def _parts(data: bytes) -> Sequence[tuple[int, bytes]]:
+    """The values in a row, each with its tag; together they fill `data` exactly."""
+    found = []
+    place = 0
+    while place < len(data):
+        tag = data[place]
+        if tag & 0x1F == 0x1F:
+            raise Malformed("has a tag that LDAP does not use")
+        if place + 2 > len(data):
+            raise Malformed("ends too early")
+        size, start = data[place + 1], place + 2
+        if size >= 0x80:
+            count = size - 0x80
+            if not 1 <= count <= 4 or start + count > len(data):
+                raise Malformed("has a wrong length")
+            size = int.from_bytes(data[start : start + count], "big")
+            start += count
+        place = start + size
+        if place > len(data):
+            raise Malformed("has a value that is longer than its frame")
+        found.append((tag, data[start:place]))
+    return found
+
+
+def _integer(content: bytes) -> int:
+    if not 1 <= len(content) <= 4:
+        raise Malformed("has a number that is none")
+    return int.from_bytes(content, "big", signed=True)
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed("has a name that is not UTF-8") from error

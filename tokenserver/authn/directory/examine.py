@@ -1,0 +1,229 @@
+"""A login step by step, as `tokenserver ldap test` tells it: what was done, what came of it, and what to change.
+
+It asks the directory as the backend does, with the same functions, but each server, on connections of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tokenserver.authn.directory import walk
+from tokenserver.authn.directory.backend import ANY_ENTRY, LdapDirectory
+from tokenserver.authn.directory.ber import Entry
+from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.directory.model import Address, GroupsBy
+from tokenserver.authn.directory.names import fill
+from tokenserver.authn.directory.people import (
+    Refused,
+    account_problem,
+    groups_in_entry,
+    identity_of,
+    raw_subject,
+    wanted_attributes,
+)
+from tokenserver.authn.directory.results import describe, describe_search
+from tokenserver.authn.ldap import NO_SUCH_OBJECT, SUCCESS, Connection
+from tokenserver.credentials import Secret
+from tokenserver.identity import Identity
+
+_ADVICE = {
+    "resolve": "correct the host name in url",
+    "connect": "see that the server runs, that url has its port, and that no firewall is between",
+    "tls": "name the authority of the certificate in ca_file, and the server in url as its certificate does",
+    "send": "see the directory's own log",
+    "answer": "see that url leads to an LDAP server (ldaps:// to its TLS port), and the directory's own log",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `advice` is what to change where it failed, None where it did not."""
+
+    name: str
+    told: str
+    advice: str | None = None
+
+
+class _Failed(Exception):
+    """A step failed, and nothing after it can be tried."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        super().__init__(step.told)
+
+
+def examine(source: LdapDirectory, user: str | None, password: Secret | None) -> Iterator[Step]:
+    """Every step with every server; for `user` the search as well, and with the password the bind.
+
+    The last step of a server that fails has an advice; the other servers are tried all the same. The user's password
+    is tried with the first server that answers, once.
+    """
+    is_tried = False
+    for address in source.directory.servers:
+        yield Step("server", address.url)
+        deadline = Deadline(source.directory.deadline)
+        connection: Connection | None = None
+        try:
+            connection = _opened(source, address, deadline)
+            yield _encryption(connection)
+            if source.directory.bind is not None:
+                yield _service_bind(source, connection, deadline)
+                yield _base(source, connection, deadline)
+            if user is not None and not is_tried:
+                is_tried = True
+                yield from _person(source, connection, user, password, deadline)
+        except _Failed as failed:
+            yield failed.step
+        except ConnectionFailed as error:
+            yield Step("answer", error.reason, _ADVICE[error.step])
+        finally:
+            if connection is not None:
+                connection.close()
+
+
+def _opened(source: LdapDirectory, address: Address, deadline: Deadline) -> Connection:
+    try:
+        return source.servers.open(address, deadline)
+    except ConnectionFailed as error:
+        name = "connect" if error.step in ("resolve", "connect") else "tls"
+        raise _Failed(Step(name, error.reason, _ADVICE[error.step])) from error
+
+
+def _encryption(connection: Connection) -> Step:
+    if connection.tls is None:
+        return Step("tls", "none: passwords travel in clear text (insecure_plaintext)")
+    certificate = connection.certificate
+    subject = _name(certificate.get("subject", ())) or ", ".join(
+        str(value) for _, value in certificate.get("subjectAltName", ())
+    )
+    issuer = _name(certificate.get("issuer", ()))
+    return Step("tls", f"{connection.tls}, certificate {subject} by {issuer}, until {certificate.get('notAfter')}")
+
+
+def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
+    pairs = [pair for part in parts for pair in part]
+    return next((value for kind, value in reversed(pairs) if kind == "commonName"), "") or ", ".join(
+        value for _, value in pairs
+    )
+
+
+def _service_bind(source: LdapDirectory, connection: Connection, deadline: Deadline) -> Step:
+    assert source.directory.bind is not None  # noqa: S101 - the caller has looked
+    dn = source.directory.bind[0]
+    result = source.servers.bind_service(connection, deadline)
+    if result.code != SUCCESS:
+        advice = "correct bind_dn and its password (bind_password_file)"
+        raise _Failed(Step("bind", f"{dn}: {describe(result).text}", advice))
+    return Step("bind", f"as {dn}")
+
+
+def _base(source: LdapDirectory, connection: Connection, deadline: Deadline) -> Step:
+    base = source.directory.base
+    found = connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True)
+    if found.result.code not in (SUCCESS, NO_SUCH_OBJECT):
+        raise _Failed(Step("base", f"{base}: {describe_search(found.result)}", "see what bind_dn may read"))
+    if not found.entries:
+        advice = "correct base, or let bind_dn read it"
+        raise _Failed(Step("base", f"{base} does not exist, or bind_dn may not see it", advice))
+    return Step("base", base)
+
+
+def _person(
+    source: LdapDirectory, connection: Connection, user: str, password: Secret | None, deadline: Deadline
+) -> Iterator[Step]:
+    directory = source.directory
+    try:
+        if directory.user_dn_template is None:
+            search_filter = fill(directory.user_filter, user)
+            found = connection.search(directory.base, search_filter, wanted_attributes(directory), deadline, limit=2)
+            yield Step("search", f"{search_filter} below {directory.base}")
+        else:
+            dn = fill(directory.user_dn_template, user, dn=True)
+            if password is None:
+                raise _Failed(Step("login", f"as {dn}: not tried, no password", "give the user's password"))
+            yield _login(connection, dn, password, deadline)
+            found = connection.search(dn, ANY_ENTRY, wanted_attributes(directory), deadline, limit=2, is_read=True)
+    except ValueError as error:
+        raise _Failed(Step("search", f"the user name {error}", "type the name as the directory has it")) from error
+    if found.result.code != SUCCESS and not found.entries:
+        raise _Failed(Step("search", describe_search(found.result), "correct base and user_filter"))
+    if len(found.entries) != 1:
+        told = "several entries match; nobody of that name can log in" if found.entries else "no entry matches"
+        advice = "make user_filter narrower" if found.entries else "correct base, user_filter or the name"
+        raise _Failed(Step("entry", told, advice))
+    yield from _meaning(source, connection, found.entries[0], password, deadline)
+
+
+def _meaning(
+    source: LdapDirectory, connection: Connection, entry: Entry, password: Secret | None, deadline: Deadline
+) -> Iterator[Step]:
+    directory = source.directory
+    try:
+        subject = raw_subject(entry, directory)
+        yield Step("entry", f"{entry.dn}, {directory.subject} is {subject!r}")
+        groups, told = _groups(source, connection, entry, deadline)
+        yield Step("groups", told)
+        if directory.user_dn_template is None:
+            yield _user_bind(source, connection, entry, password, deadline)
+        problem = account_problem(entry, datetime.now(UTC))
+        if problem is not None:
+            raise _Failed(Step("account", problem, "nothing here: the directory says that nobody may log in with it"))
+        identity = identity_of(entry, directory, groups)
+    except Refused as refused:
+        advice = "correct subject or groups, or the entry in the directory"
+        raise _Failed(Step("identity", str(refused), advice)) from refused
+    yield Step("identity", _told(identity))
+    yield Step("policies", ", ".join(["authenticated", f"user:{identity.subject}", *_principals(groups)]))
+
+
+def _user_bind(
+    source: LdapDirectory, connection: Connection, entry: Entry, password: Secret | None, deadline: Deadline
+) -> Step:
+    if password is None:
+        return Step("login", "not tried, no password was given")
+    with_user = _opened(source, connection.address, deadline)
+    try:
+        return _login(with_user, entry.dn, password, deadline)
+    finally:
+        with_user.close()
+
+
+def _login(connection: Connection, dn: str, password: Secret, deadline: Deadline) -> Step:
+    try:
+        result = connection.bind(dn, password, deadline)
+    except ValueError as error:
+        raise _Failed(Step("login", str(error), "type a password")) from error
+    if result.code != SUCCESS:
+        advice = "type the password again; each failure may count towards the directory's lockout"
+        raise _Failed(Step("login", f"as {dn}: {describe(result).text}", advice))
+    return Step("login", f"as {dn}: the password is right")
+
+
+def _groups(
+    source: LdapDirectory, connection: Connection, entry: Entry, deadline: Deadline
+) -> tuple[frozenset[str], str]:
+    directory, groups = source.directory, source.directory.groups
+    if groups is None:
+        return frozenset(), "none are looked for (no groups in the configuration)"
+    if groups.by is GroupsBy.MEMBEROF:
+        names = groups_in_entry(entry, directory, groups)
+        how = f"{len(entry.texts('memberOf'))} values of memberOf in the entry"
+    else:
+        asked = walk.ask(connection, entry, directory, deadline)
+        assert asked is not None  # noqa: S101 - only memberOf needs no search
+        names = walk.finish(connection, asked, directory, groups, deadline)
+        way = "the directory's matching rule" if groups.by_rule and groups.by is GroupsBy.NESTED else groups.by.value
+        how = f"a search below {groups.base} ({way})"
+    kept = "" if groups.allow is None else f", taken over where they are like {', '.join(groups.allow)}"
+    return names, f"{', '.join(sorted(names)) or 'none'}; found by {how}{kept}"
+
+
+def _told(identity: Identity) -> str:
+    more = [identity.attributes[key] for key in ("display_name", "email") if key in identity.attributes]
+    return identity.subject + (f" ({', '.join(more)})" if more else "")
+
+
+def _principals(groups: frozenset[str]) -> list[str]:
+    return [f"group:{name}" for name in sorted(groups)]

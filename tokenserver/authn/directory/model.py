@@ -1,0 +1,116 @@
+"""What is known of a directory before it is asked anything: its description, and what a preset says of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from tokenserver.credentials import Secret
+
+MAX_GROUPS = 1000
+"""Of one user. Active Directory itself lets nobody in who is in more than 1,015."""
+
+MAX_NESTING = 10
+"""Levels of groups in groups that are walked up, where the directory does not do it."""
+
+
+class GroupsBy(StrEnum):
+    """How the groups of a user are found."""
+
+    MEMBEROF = "memberof"
+    """By the attribute memberOf of the user's entry, in the same search that finds the user."""
+    MEMBER = "member"
+    """By a search for entries whose member or uniqueMember is the user."""
+    POSIX = "posix"
+    """By a search for posixGroup entries, by memberUid and by the user's own gidNumber."""
+    NESTED = "nested"
+    """Like `MEMBER`, and the groups of those groups as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Which groups of a user are told, and under which names.
+
+    Only groups below `base` count. A group's short name is its attribute `name`. `allow` are the globs of the short
+    names that are taken over; None: all. `by_rule` has the directory walk up nested groups by the matching rule
+    1.2.840.113556.1.4.1941 ([MS-ADTS] 3.1.1.3.4.4.3), which only Active Directory and Samba have.
+    """
+
+    by: GroupsBy
+    base: str
+    name: str = "cn"
+    allow: tuple[str, ...] | None = None
+    by_rule: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One server: `ldap://host:port` or `ldaps://host:port`."""
+
+    url: str
+    host: str
+    port: int
+    is_ldaps: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """One directory as configured, with all that its preset says put in.
+
+    Either `bind` (the service account's DN and password) and `user_filter`, or `user_dn_template` with nothing but
+    the users' own passwords. `{user}` in either stands for the name as typed. `subject`, `display_name` and `email`
+    name attributes; with `lowercase` the directory compares names without case, so they are told in lower case.
+    `deadline` is in seconds, for a whole login.
+    """
+
+    name: str
+    servers: tuple[Address, ...]
+    base: str
+    subject: str
+    display_name: str
+    email: str
+    lowercase: bool
+    deadline: float
+    start_tls: bool = False
+    plaintext: bool = False
+    bind: tuple[str, Secret] | None = None
+    user_filter: str = ""
+    user_dn_template: str | None = None
+    groups: Groups | None = None
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "openldap": {
+            "user_filter": "(&(objectClass=inetOrgPerson)(uid={user}))",
+            "subject": "uid",
+            "display_name": "cn",
+            "email": "mail",
+            "lowercase": True,
+            "groups_by": GroupsBy.MEMBER,
+            "by_rule": False,
+        },
+        "active_directory": {
+            "user_filter": "(&(objectCategory=person)(objectClass=user)(sAMAccountName={user}))",
+            "subject": "sAMAccountName",
+            "display_name": "displayName",
+            "email": "mail",
+            "lowercase": True,
+            "groups_by": GroupsBy.NESTED,
+            "by_rule": True,
+        },
+        "freeipa": {
+            "user_filter": "(&(objectClass=posixAccount)(uid={user}))",
+            "subject": "uid",
+            "display_name": "displayName",
+            "email": "mail",
+            "lowercase": True,
+            "groups_by": GroupsBy.MEMBEROF,  # which tells nested groups as well
+            "by_rule": False,
+        },
+    }
+)
+"""What each kind of directory calls things. All of them compare names without case."""

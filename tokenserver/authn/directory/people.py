@@ -1,0 +1,186 @@
+"""What the entry of a user means: who it is, whether the account is in force, and which groups it brings."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+from tokenserver.authn.directory.ber import Entry
+from tokenserver.authn.directory.model import MAX_GROUPS, Directory, Groups, GroupsBy
+from tokenserver.authn.directory.names import NotADn, is_below, matches, parse_dn, short_name
+from tokenserver.authn.htpasswd import name_problem
+from tokenserver.identity import Identity, Kind
+
+MAX_ATTRIBUTE = 255
+"""Characters of a display name or an e-mail address that are kept."""
+
+ACCOUNT_STATE = (
+    "userAccountControl",
+    "accountExpires",
+    "pwdAccountLockedTime",
+    "pwdReset",
+    "nsAccountLock",
+    "krbPrincipalExpiration",
+    "shadowExpire",
+)
+"""The attributes that `account_problem` reads; directories leave out those that they do not have."""
+
+_DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE, [MS-ADTS] 2.2.16
+_NEVER = frozenset({0, 0x7FFFFFFFFFFFFFFF})
+_FOR_EVER = "000001010000Z"  # draft-behera-ldap-password-policy-11, section 5.3.3
+_1601 = datetime(1601, 1, 1, tzinfo=UTC)
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME = re.compile(r"([0-9]{14})(?:[.,][0-9]+)?Z", re.ASCII)
+
+
+class Refused(Exception):
+    """The entry gives no identity; the text is for the audit event and says why."""
+
+
+def wanted_attributes(directory: Directory) -> tuple[str, ...]:
+    """The attributes to ask for, with one search for everything that the entry itself can tell."""
+    wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
+    if directory.groups is not None and directory.groups.by is GroupsBy.MEMBEROF:
+        wanted.append("memberOf")
+    if directory.groups is not None and directory.groups.by is GroupsBy.POSIX:
+        wanted.append("gidNumber")
+    return tuple(dict.fromkeys(wanted))
+
+
+def identity_of(entry: Entry, directory: Directory, groups: Iterable[str]) -> Identity:
+    """The identity of the user with this entry.
+
+    Raises:
+        Refused: the entry has no subject, several, or one that nobody may be called.
+    """
+    subject = told(raw_subject(entry, directory), directory)
+    problem = name_problem(subject)
+    if problem is not None:
+        raise Refused(f"the value of {directory.subject} cannot be a subject: {problem}")
+    return Identity(subject, Kind.PASSWORD, directory.name, frozenset(groups), _attributes(entry, directory))
+
+
+def raw_subject(entry: Entry, directory: Directory) -> str:
+    """The directory's own value of the subject attribute, as it stands there.
+
+    Raises:
+        Refused: there is not exactly one; and an entry without a DN is nobody's.
+    """
+    try:
+        has_dn = bool(parse_dn(entry.dn))
+    except NotADn:
+        has_dn = False
+    if not has_dn:
+        raise Refused("the directory found an entry without a usable DN")
+    values = entry.attributes.get(directory.subject.lower(), ())
+    texts = entry.texts(directory.subject)
+    if len(values) != 1 or len(texts) != 1:
+        raise Refused(f"the entry has {len(values) or 'no'} usable values of {directory.subject}; it must have one")
+    return texts[0]
+
+
+def told(name: str, directory: Directory) -> str:
+    """A name of the directory as policies know it: NFC, and in lower case where the directory has no case."""
+    name = unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", name.lower()) if directory.lowercase else name
+
+
+def account_problem(entry: Entry, now: datetime) -> str | None:
+    """Why the account is not in force at `now`, although its password may be right; None where it is.
+
+    A value that cannot be read refuses: nobody can tell then. A temporary lock (pwdAccountLockedTime in the past) is
+    left to the directory's own answer to the bind, because only the directory knows how long it lasts.
+    """
+    try:
+        return _account_problem(entry, now)
+    except (ValueError, OverflowError):
+        return "the state of the account cannot be read"
+
+
+def groups_in_entry(entry: Entry, directory: Directory, groups: Groups) -> frozenset[str]:
+    """The short names of the groups that the entry's memberOf names.
+
+    Raises:
+        Refused: there are more than `MAX_GROUPS`, or the directory tells only a part (`memberOf;range=…`).
+    """
+    if any(name.startswith("memberof;range=") for name in entry.attributes):
+        raise Refused(f"the user is in more than {MAX_GROUPS} groups")
+    return short_names(((dn, ()) for dn in entry.texts("memberOf")), directory, groups)
+
+
+def short_names(found: Iterable[tuple[str, tuple[str, ...]]], directory: Directory, groups: Groups) -> frozenset[str]:
+    """The short names of groups, each given as its DN and its values of the attribute `groups.name`.
+
+    Groups outside of `groups.base`, without a usable name, or that `groups.allow` leaves out are not among them.
+
+    Raises:
+        Refused: there are more than `MAX_GROUPS`.
+    """
+    names = set()
+    for count, (dn, values) in enumerate(found, 1):
+        if count > MAX_GROUPS:
+            raise Refused(f"the user is in more than {MAX_GROUPS} groups")
+        try:
+            if not is_below(dn, groups.base):
+                continue
+        except NotADn:
+            continue
+        raw = values[0] if len(values) == 1 else short_name(dn, groups.name)
+        name = told(raw, directory) if raw else ""
+        if name and name_problem(name) is None and is_allowed(name, groups):
+            names.add(name)
+    return frozenset(names)
+
+
+def is_allowed(name: str, groups: Groups) -> bool:
+    """Whether the allow-list takes this short name over."""
+    return groups.allow is None or any(matches(glob, name) for glob in groups.allow)
+
+
+def _attributes(entry: Entry, directory: Directory) -> Mapping[str, str]:
+    found = {"dn": entry.dn}
+    for key, attribute in (("display_name", directory.display_name), ("email", directory.email)):
+        text = next(iter(entry.texts(attribute)), "")
+        if text.isprintable() and 0 < len(text) <= MAX_ATTRIBUTE:
+            found[key] = text
+    return MappingProxyType(found)
+
+
+def _account_problem(entry: Entry, now: datetime) -> str | None:
+    for text in entry.texts("userAccountControl"):
+        if int(text) & _DISABLED:
+            return "the account is disabled"
+    for text in entry.texts("nsAccountLock"):
+        if text.upper() != "FALSE":
+            return "the account is disabled"
+    for text in entry.texts("pwdAccountLockedTime"):
+        if text == _FOR_EVER or _time(text) > now:
+            return "the account is locked"
+    for text in entry.texts("pwdReset"):
+        if text.upper() != "FALSE":
+            return "the password must be changed first"
+    if any(end <= now for end in _ends(entry)):
+        return "the account has expired"
+    return None
+
+
+def _ends(entry: Entry) -> Iterable[datetime]:
+    for text in entry.texts("accountExpires"):
+        if int(text) not in _NEVER:  # in 100 ns since 1601
+            yield _1601 + timedelta(microseconds=int(text) // 10)
+    for text in entry.texts("krbPrincipalExpiration"):
+        yield _time(text)
+    for text in entry.texts("shadowExpire"):
+        if int(text) >= 0:  # in days since 1970
+            yield _1970 + timedelta(days=int(text))
+
+
+def _time(text: str) -> datetime:
+    """A GeneralizedTime as directories write it (RFC 4517, section 3.3.13, in UTC)."""
+    matched = _TIME.fullmatch(text)
+    if matched is None:
+        raise ValueError("is no time")
+    return datetime.strptime(matched[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)

@@ -1,0 +1,287 @@
+"""LDAP on the wire (RFC 4511): one connection to one server, with every wait under one deadline.
+
+The only importer of ldap3, which builds the requests. Sockets, TLS and the answers are handled here, because ldap3
+follows referrals with the user's password, bounds each read but not their sum, and trusts the lengths in an answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ldap3 import BASE, DEREF_NEVER, SIMPLE, SUBTREE
+from ldap3.core.exceptions import LDAPException
+from ldap3.operation.bind import bind_operation
+from ldap3.operation.extended import extended_operation
+from ldap3.operation.search import search_operation
+from ldap3.operation.unbind import unbind_operation
+from ldap3.protocol.rfc4511 import LDAPMessage, MessageID, ProtocolOp
+from ldap3.utils.asn1 import encode
+from pyasn1.error import PyAsn1Error
+
+from tokenserver.authn.directory import ber
+from tokenserver.authn.directory.ber import Entry, Malformed, Message, Result
+from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.directory.model import Address
+from tokenserver.credentials import Secret
+
+SUCCESS, SIZE_LIMIT_EXCEEDED, NO_SUCH_OBJECT = 0, 4, 32
+
+_START_TLS = "1.3.6.1.4.1.1466.20037"
+_PIECE = 65536
+
+Resolve = Callable[[str, int, float], Sequence[tuple[Any, ...]]]
+"""Host, port and seconds -> what `socket.getaddrinfo` gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found. `result` says whether that is all."""
+
+    entries: tuple[Entry, ...]
+    result: Result
+
+
+class Connection:
+    """An open connection. It is used by one thread at a time, and closed after any `ConnectionFailed`.
+
+    `tls` is the version of TLS that is spoken, None without; `certificate` is the server's, as `ssl` tells it.
+    `is_waiting` holds while an answer is due, and for ever after one that did not come.
+    """
+
+    def __init__(self, address: Address, connected: socket.socket) -> None:
+        self.address = address
+        self.tls: str | None = None
+        self.certificate: dict[str, Any] = {}
+        self.is_waiting = False
+        self._socket = connected
+        self._data = bytearray()
+        self._number = 0
+
+    def secure(self, context: ssl.SSLContext, deadline: Deadline) -> None:
+        """Speak TLS from here on, with the server's certificate and host name verified by `context`."""
+        try:
+            self._socket.settimeout(deadline.left())
+            secured = context.wrap_socket(self._socket, server_hostname=self.address.host)
+        except ssl.SSLCertVerificationError as error:
+            raise ConnectionFailed("tls", f"the certificate is refused: {error.verify_message}") from error
+        except TimeoutError as error:
+            raise ConnectionFailed("tls", "no answer to the TLS handshake in time") from error
+        except (OSError, ValueError) as error:
+            raise ConnectionFailed("tls", f"no TLS: {_reason(error)}") from error
+        self._socket = secured
+        self.tls = secured.version()
+        self.certificate = dict(secured.getpeercert() or {})
+
+    def start_tls(self, context: ssl.SSLContext, deadline: Deadline) -> None:
+        """StartTLS (RFC 4511, section 4.14). What the server says before TLS is not believed afterwards."""
+        number = self._send("extendedReq", extended_operation(_START_TLS), deadline)
+        result = self._result(number, ber.EXTENDED_RESPONSE, deadline)
+        if result.code != SUCCESS:
+            raise ConnectionFailed("tls", f"StartTLS is refused: {_told(result)}")
+        if self._data:
+            raise ConnectionFailed("tls", "the server sent data between StartTLS and TLS")
+        self.secure(context, deadline)
+
+    def bind(self, dn: str, password: Secret, deadline: Deadline) -> Result:
+        """A simple bind (RFC 4511, section 4.2), as whoever asks for a login or as the service account.
+
+        An empty DN or password would be an anonymous or unauthenticated bind (RFC 4513, section 5.1), which a server
+        may answer with success: nothing is sent for one.
+
+        Raises:
+            ValueError: an empty or blank DN or password, or a NUL in one.
+            ConnectionFailed: no answer. It must not be tried again, since it may have counted as a failed login.
+        """
+        text = password.reveal()
+        if not dn.strip() or not text or "\0" in dn + text:
+            raise ValueError("an empty DN or password would be an anonymous bind")
+        # Bytes are sent as they are; text would go through SASLprep, and then be another password.
+        secret = text.encode("utf-8", "surrogatepass")
+        request = bind_operation(3, SIMPLE, name=dn, password=secret)
+        return self._result(self._send("bindRequest", request, deadline), ber.BIND_RESPONSE, deadline)
+
+    def search(
+        self,
+        base: str,
+        search_filter: str,
+        attributes: Sequence[str],
+        deadline: Deadline,
+        *,
+        limit: int,
+        is_read: bool = False,
+    ) -> Found:
+        """The entries that match in the subtree of `base`; with `is_read`, the entry `base` itself.
+
+        At most `limit` entries; if there are more, the result's code is `SIZE_LIMIT_EXCEEDED`. Referrals are left
+        alone: neither they nor continuation references are followed, and aliases are not resolved.
+        """
+        return self.found(self.ask(base, search_filter, attributes, deadline, limit=limit, is_read=is_read), deadline)
+
+    def ask(
+        self,
+        base: str,
+        search_filter: str,
+        attributes: Sequence[str],
+        deadline: Deadline,
+        *,
+        limit: int,
+        is_read: bool = False,
+    ) -> int:
+        """Send a search, and give its number for `found`. Until that was called, nothing else may be sent."""
+        try:
+            request = search_operation(
+                base,
+                search_filter,
+                BASE if is_read else SUBTREE,
+                DEREF_NEVER,
+                list(attributes),
+                limit,
+                max(int(deadline.left()), 1),
+                False,
+                False,
+                False,
+            )
+        except TimeoutError as error:
+            raise ConnectionFailed("send", "no time is left") from error
+        return self._send("searchRequest", request, deadline)
+
+    def found(self, number: int, deadline: Deadline) -> Found:
+        """The answer to the search with that number."""
+        entries: list[Entry] = []
+        size = 0
+        while True:
+            message, length = self._receive(number, deadline)
+            size += length
+            if size > ber.MAX_MESSAGE:
+                raise ConnectionFailed("answer", f"the answer is larger than {ber.MAX_MESSAGE} bytes")
+            if message.tag == ber.ENTRY and isinstance(message.body, Entry):
+                entries.append(message.body)
+            elif message.tag == ber.DONE and isinstance(message.body, Result):
+                self.is_waiting = False
+                return Found(tuple(entries), message.body)
+            elif message.tag not in (ber.REFERENCE, ber.INTERMEDIATE):
+                raise ConnectionFailed("answer", "the answer is none to a search")
+
+    def is_quiet(self) -> bool:
+        """Whether it can be used again: open as far as can be told without asking, and nothing unasked has come."""
+        if self.is_waiting or self._data:
+            return False
+        try:
+            self._socket.settimeout(0)
+            self._data += self._socket.recv(_PIECE)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except (OSError, ValueError):
+            return False
+        return False  # it was closed, or a notice of disconnection has come
+
+    def close(self) -> None:
+        """Unbind and close; never waits and never fails."""
+        with contextlib.suppress(OSError, ConnectionFailed, PyAsn1Error):
+            self._socket.settimeout(0)
+            self._socket.send(self._encoded("unbindRequest", unbind_operation()))
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def _send(self, kind: str, request: Any, deadline: Deadline) -> int:
+        try:
+            data = self._encoded(kind, request)
+        except (LDAPException, PyAsn1Error) as error:
+            raise ConnectionFailed("send", f"the request cannot be written: {type(error).__name__}") from error
+        self.is_waiting = True
+        try:
+            self._socket.settimeout(deadline.left())
+            self._socket.sendall(data)
+        except TimeoutError as error:
+            raise ConnectionFailed("send", "the server took nothing in time") from error
+        except (OSError, ValueError) as error:
+            raise ConnectionFailed("send", _reason(error)) from error
+        return self._number
+
+    def _encoded(self, kind: str, request: Any) -> bytes:
+        self._number += 1
+        message = LDAPMessage()
+        message["messageID"] = MessageID(self._number)
+        message["protocolOp"] = ProtocolOp().setComponentByName(kind, request)
+        return bytes(encode(message))
+
+    def _result(self, number: int, tag: int, deadline: Deadline) -> Result:
+        message, _ = self._receive(number, deadline)
+        if message.tag != tag or not isinstance(message.body, Result):
+            raise ConnectionFailed("answer", "the answer is none to what was asked")
+        self.is_waiting = False
+        return message.body
+
+    def _receive(self, number: int, deadline: Deadline) -> tuple[Message, int]:
+        """The next message and its size; it must answer the request with that number."""
+        try:
+            while (size := ber.message_size(self._data)) is None or len(self._data) < size:
+                self._socket.settimeout(deadline.left())
+                piece = self._socket.recv(_PIECE)
+                if not piece:
+                    raise ConnectionFailed("answer", "the server closed the connection without an answer")
+                self._data += piece
+            message = ber.parse_message(bytes(self._data[:size]))
+        except Malformed as error:
+            raise ConnectionFailed("answer", f"the answer is not LDAP: it {error}") from error
+        except TimeoutError as error:
+            raise ConnectionFailed("answer", "no answer in time") from error
+        except (OSError, ValueError) as error:
+            raise ConnectionFailed("answer", _reason(error)) from error
+        del self._data[:size]
+        if message.number != number:
+            ended = message.number == 0
+            raise ConnectionFailed(
+                "answer", "the server ends the session" if ended else "the answer is to another request"
+            )
+        return message, size
+
+
+def connect(address: Address, deadline: Deadline, resolve: Resolve) -> Connection:
+    """A new connection, without TLS so far. All addresses of the host are tried in order.
+
+    Raises:
+        ConnectionFailed: none of them answers in time.
+    """
+    try:
+        found = resolve(address.host, address.port, deadline.left())
+    except TimeoutError as error:
+        raise ConnectionFailed("resolve", "the name was not resolved in time") from error
+    except OSError as error:
+        raise ConnectionFailed("resolve", f"the name cannot be resolved: {_reason(error)}") from error
+    failure: ConnectionFailed | None = None
+    for number, (family, kind, protocol, _, target) in enumerate(found):
+        share = deadline.part(1 / (len(found) - number))
+        candidate = socket.socket(family, kind, protocol)
+        try:
+            candidate.settimeout(share.left())
+            candidate.connect(target)
+            candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            candidate.close()
+            timed_out = isinstance(error, TimeoutError)
+            failure = ConnectionFailed("connect", "no answer in time" if timed_out else _reason(error))
+            continue
+        return Connection(address, candidate)
+    try:
+        raise failure or ConnectionFailed("resolve", "the name has no address")
+    finally:
+        del failure  # or the frame and the error would keep each other
+
+
+def _told(result: Result) -> str:
+    return f"result {result.code}" + (f", {result.diagnostic}" if result.diagnostic else "")
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, without its number and without what it repeats of the data."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "the handshake failed").replace("_", " ").lower()
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return type(error).__name__

@@ -1,0 +1,160 @@
+"""What stands in front of the user sources and outlives every reload: memory, throttle, single flight, bulkheads.
+
+A login that was verified a moment ago passes first, so that no attack and no outage is in the way of who is known;
+then the throttle, before any work; then identical logins are made one; then there must be room for the work itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tokenserver.authn import Authenticator
+from tokenserver.authn.breaker import Breaker, Sheltered
+from tokenserver.authn.bulkhead import Bulkhead
+from tokenserver.authn.cache import Lifetime, LoginKey, VerifiedLogins
+from tokenserver.authn.singleflight import SingleFlight
+from tokenserver.authn.throttle import Address, Limits, Throttle
+from tokenserver.credentials import Password
+from tokenserver.errors import BackendUnavailable, InvalidCredentials, Throttled
+from tokenserver.identity import Identity
+
+FOLLOWERS = 24
+"""Requests that may wait for somebody else's check of the same login; each holds a thread of the server."""
+
+FOLLOWER_SECONDS = 10.0
+
+HASH_QUEUE = 64
+"""Logins that may wait for each core that hashes: four seconds' work at cost 10."""
+
+MAX_HASH_QUEUE = 256
+"""However many cores: each of those who wait holds a thread."""
+
+HASH_WAIT = 6.0
+
+HASH_RETRY = 4
+"""Seconds until a full queue has been worked off; who comes earlier would only cost work."""
+
+DIRECTORY_CALLS = 8
+DIRECTORY_QUEUE = 8
+DIRECTORY_WAIT = 3.0
+
+SPARE_THREADS = 8
+"""For requests that need no check: anonymous and remembered ones, health checks, and sending others away."""
+
+
+Decoy = Callable[[Password], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one process is to keep. `lifetimes` by source; `limits` None: no throttle; `hashers` at once."""
+
+    lifetimes: Mapping[str, Lifetime]
+    directories: tuple[str, ...]
+    limits: Limits | None
+    hashers: int
+
+    @property
+    def hash_queue(self) -> int:
+        """Logins that may wait for a core."""
+        return min(self.hashers * HASH_QUEUE, MAX_HASH_QUEUE)
+
+    @property
+    def threads(self) -> int:
+        """Threads that the server needs, so that the waiting ones never hold all of them."""
+        hashing = self.hashers + self.hash_queue
+        directories = len(self.directories) * (DIRECTORY_CALLS + DIRECTORY_QUEUE)
+        return hashing + directories + FOLLOWERS + SPARE_THREADS
+
+
+class Protection:
+    """One for each process. `secret` is random and new; `monotonic` gives seconds."""
+
+    def __init__(self, plan: Plan, *, secret: bytes, monotonic: Callable[[], float]) -> None:
+        self._key = LoginKey(secret)
+        self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
+        self._throttle = None
+        if plan.limits is not None:
+            # A directory locks an account after so many failures, also of one and the same password.
+            self._throttle = Throttle(plan.limits, monotonic=monotonic, repeats_count=bool(plan.directories))
+        self._flights: SingleFlight[Identity] = SingleFlight(followers=FOLLOWERS, seconds=FOLLOWER_SECONDS)
+        self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.directories}
+        self._calls = {
+            name: Bulkhead(
+                name,
+                workers=DIRECTORY_CALLS,
+                queue=DIRECTORY_QUEUE,
+                wait=DIRECTORY_WAIT,
+                monotonic=monotonic,
+            )
+            for name in plan.directories
+        }
+        self.hashing = Bulkhead(
+            "hashing",
+            workers=plan.hashers,
+            queue=plan.hash_queue,
+            wait=HASH_WAIT,
+            monotonic=monotonic,
+            retry_after=HASH_RETRY,
+        )
+
+    def sheltered(self, source: Authenticator) -> Authenticator:
+        """The source behind the breaker and the bulkhead of its name, where it is one of the plan's directories."""
+        breaker = self._breakers.get(source.name)
+        return source if breaker is None else Sheltered(source, breaker, self._calls[source.name])
+
+    def sheltered_decoy(self, source: Authenticator, decoy: Decoy) -> Decoy:
+        """The decoy of such a source, under the same bounds as its logins."""
+        shelter = self.sheltered(source)
+        if not isinstance(shelter, Sheltered):
+            return decoy
+        return lambda credentials: shelter.through(lambda: decoy(credentials))
+
+    def problem(self, source: str) -> str | None:
+        """What `/readyz` says about a source: None while it is asked as ever."""
+        breaker = self._breakers.get(source)
+        return None if breaker is None else breaker.problem
+
+    def login(
+        self, credentials: Password, client: Address | None, stamp: bytes, check: Callable[[], Identity]
+    ) -> Identity:
+        """Who it is, by memory or by `check`, which is called once at most. `stamp` changes with the user's line.
+
+        Raises:
+            InvalidCredentials, BackendUnavailable: as `check`.
+            Throttled: too many failures; nothing was checked.
+            Overloaded: no room; nothing was checked.
+        """
+        key = self._key(credentials, stamp)
+        identity = self._remembered.get(key)
+        if identity is not None:
+            return identity
+        if self._throttle is not None:
+            self._throttle.repeated(key)
+        try:
+            return self._flights.run(key, lambda: self._attempt(key, credentials, client, check))
+        except (BackendUnavailable, Throttled) as error:
+            # Perhaps this was only the one request that checks an entry anew before its time is up.
+            backend = error.backend if isinstance(error, BackendUnavailable) else ""
+            remembered = self._remembered.without_source(key, backend)
+            if remembered is None:
+                raise
+            return remembered
+
+    def _attempt(
+        self, key: bytes, credentials: Password, client: Address | None, check: Callable[[], Identity]
+    ) -> Identity:
+        if self._throttle is None:
+            return self._checked(key, check)
+        with self._throttle.attempt(credentials.username, client, key):
+            return self._checked(key, check)
+
+    def _checked(self, key: bytes, check: Callable[[], Identity]) -> Identity:
+        try:
+            identity = check()
+        except InvalidCredentials:
+            self._remembered.forget(key)
+            raise
+        self._remembered.remember(key, identity)
+        return identity

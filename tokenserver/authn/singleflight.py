@@ -1,0 +1,90 @@
+"""Single flight: identical logins at the same moment are checked once, and all of them get that answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from tokenserver.errors import Overloaded
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(slots=True)
+class _Flight(Generic[_Answer]):
+    landed: threading.Event = field(default_factory=threading.Event)
+    answer: _Answer | None = None
+    error: BaseException | None = None
+
+
+class SingleFlight(Generic[_Answer]):
+    """Runs a check once for all who ask for it while it runs; an error is shared as an answer is.
+
+    `followers` is how many may wait at once, for whatever flights: each of them holds a thread of the server.
+    `seconds` is how long one of them waits.
+    """
+
+    def __init__(self, *, followers: int, seconds: float) -> None:
+        self._free = followers
+        self._seconds = seconds
+        self._flights: dict[bytes, _Flight[_Answer]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anybody follows somebody else's check now."""
+        return any(not flight.landed.is_set() for flight in self._flights.values())
+
+    def run(self, key: bytes, check: Callable[[], _Answer]) -> _Answer:
+        """The answer of `check`, or that of the same check under way.
+
+        Raises:
+            Overloaded: too many are waiting, or the check takes too long.
+            Exception: whatever the check raised.
+        """
+        with self._lock:
+            flight = self._flights.get(key)
+            is_leader = flight is None
+            if flight is None:
+                flight = self._flights[key] = _Flight()
+            elif self._free <= 0:
+                raise Overloaded("logins", "too many wait for the same login", 1)
+            else:
+                self._free -= 1
+        return self._lead(key, flight, check) if is_leader else self._follow(flight)
+
+    def _lead(self, key: bytes, flight: _Flight[_Answer], check: Callable[[], _Answer]) -> _Answer:
+        try:
+            flight.answer = check()
+        except BaseException as error:
+            flight.error = error
+            raise
+        else:
+            return flight.answer
+        finally:
+            with self._lock:
+                del self._flights[key]
+            flight.landed.set()
+
+    def _follow(self, flight: _Flight[_Answer]) -> _Answer:
+        try:
+            has_landed = flight.landed.wait(self._seconds)
+        finally:
+            with self._lock:
+                self._free += 1
+        if not has_landed:
+            raise Overloaded("logins", "the same login is being checked for too long", 1)
+        if flight.error is not None:
+            # One exception object in several threads would collect all of their tracebacks.
+            raise copied(flight.error)
+        return flight.answer  # type: ignore[return-value]  # landed without an error: the answer is there
+
+
+def copied(error: BaseException) -> BaseException:
+    """The same error without the traceback of the thread that it came from."""
+    fresh = error.__class__.__new__(error.__class__, *error.args)
+    fresh.args = error.args
+    fresh.__dict__.update(error.__dict__)
+    return fresh

@@ -1,0 +1,103 @@
+"""`tokenserver ldap`: tries the connection to a directory, and tells each step."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from pathlib import Path
+
+import click
+
+from tokenserver.authn import MAX_USERNAME
+from tokenserver.authn.directory.examine import Step, examine
+from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.compose import ldap_directory
+from tokenserver.config.directories import Ldap
+from tokenserver.config.load import config_path, load_settings
+from tokenserver.credentials import Secret
+from tokenserver.errors import Fault, LoadError
+
+NO = 1
+
+_MAX_LINE = 4096
+"""Bytes of standard input that are read for a password; far more than any password may have."""
+
+
+@click.group()
+def ldap() -> None:
+    """Try the connection to an LDAP directory."""
+
+
+@ldap.command("test")
+@click.argument("user", required=False)
+@click.option("--source", metavar="NAME", help="Which directory, where the configuration has several.")
+@click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON.")
+@config_option
+@tell_faults
+def test(user: str | None, source: str | None, as_json: bool, config: Path | None) -> None:
+    """Connect as configured and tell each step; with USER, log in as that user.
+
+    The password of USER is asked for, or is the first line of standard input; without one, the login itself is left
+    out. Exit code 0: all went well. 1: a step failed, and what to change is told.
+    """
+    settings = load_settings(config)
+    directories = {entry.name: entry.ldap for entry in settings.authentication if entry.ldap is not None}
+    directory = ldap_directory(_chosen(directories, source, config))
+    password = None
+    if user is not None:
+        user = unicodedata.normalize("NFC", user)
+        text = _read_password()
+        password = Secret(text) if text else None
+        # What the server refuses before it asks anybody.
+        if not user.strip() or not user.isprintable() or len(user) > MAX_USERNAME:
+            raise click.UsageError(f"a user name is 1 to {MAX_USERNAME} printable characters")
+    steps = []
+    for step in examine(directory, user, password):
+        steps.append(step)
+        if not as_json:
+            _tell(step)
+    failures = [step for step in steps if step.advice is not None]
+    if as_json:
+        facts = [{"step": step.name, "told": step.told, "advice": step.advice} for step in steps]
+        click.echo(json.dumps({"ok": not failures, "steps": facts}))
+    elif not failures:
+        click.secho("All is well.", fg="green")
+    if failures:
+        raise SystemExit(NO)
+
+
+def _chosen(directories: dict[str, Ldap], source: str | None, config: Path | None) -> Ldap:
+    known = ", ".join(directories)
+    if source is not None and source in directories:
+        return directories[source]
+    if source is not None:
+        problem = f"no directory has the name {source!r}; there are: {known or 'none'}"
+    elif len(directories) == 1:
+        return next(iter(directories.values()))
+    elif directories:
+        problem = f"names several directories; say --source with one of: {known}"
+    else:
+        problem = "names no directory; add one, such as ldap: {preset: openldap, url: ldaps://ldap.example.com, …}"
+    raise LoadError([Fault(str(config_path(config)), 0, "authentication", problem)])
+
+
+def _tell(step: Step) -> None:
+    told = "".join(character if character.isprintable() else "?" for character in step.told)
+    failed = step.advice is not None
+    click.secho(f"{step.name:<9} {told}", fg="red" if failed else None, bold=step.name == "server")
+    if failed:
+        click.echo(f"{'':<9} to do: {step.advice}")
+
+
+def _read_password() -> str:
+    if sys.stdin.isatty():
+        typed: str = click.prompt(
+            "Password (empty: no login)", default="", show_default=False, hide_input=True, err=True
+        )
+        return typed
+    line = sys.stdin.buffer.readline(_MAX_LINE)
+    try:
+        return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError:
+        raise click.UsageError("a password must be UTF-8 text") from None

@@ -1,0 +1,141 @@
+"""The values that settings are made of, read strictly: durations, names, paths, URLs, addresses and networks."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+
+MIN_LIFETIME = 60
+MAX_LIFETIME = 3600
+
+Network = IPv4Network | IPv6Network
+
+_DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)", re.ASCII)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\.?")
+_SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+
+
+def _duration(value: Any) -> Any:
+    """Seconds from `90s`, `15m`, `1h`, `30d`, or a plain number of seconds."""
+    if isinstance(value, str):
+        matched = _DURATION.fullmatch(value)
+        if matched is None:
+            raise ValueError(f"must be a duration such as 90s, 15m or 1h, not {value!r}")
+        return int(matched[1]) * _UNITS[matched[2]]
+    return value
+
+
+def _lifetime(seconds: int) -> int:
+    if not MIN_LIFETIME <= seconds <= MAX_LIFETIME:
+        raise ValueError(
+            f"must be from 60s to 1h, not {seconds}s: clients take less for 60 s, and no token is called back"
+        )
+    return seconds
+
+
+def _name_text(value: str) -> str:
+    """Text that is safe inside a header's quoted string and a token: printable ASCII without quotes."""
+    if not value or len(value) > 255 or re.fullmatch(r"[ -~]+", value) is None or '"' in value or "\\" in value:
+        raise ValueError("must be 1 to 255 printable ASCII characters without quotes and backslashes")
+    if value != value.strip():
+        raise ValueError("must not begin or end with a blank")
+    return value
+
+
+def _path(value: Any, info: ValidationInfo) -> Any:
+    """A path relative to the file it stands in, made absolute."""
+    if not isinstance(value, (str, Path)):
+        return value
+    if not str(value) or "\0" in str(value):
+        raise ValueError("must be a path")
+    base = (info.context or {}).get("base", Path())
+    try:
+        return Path(base) / Path(value).expanduser()
+    except RuntimeError as error:  # what expanduser raises for a user that does not exist
+        raise ValueError(f"there is no home folder for {Path(value).parts[0]!r}") from error
+
+
+def _url(value: str) -> str:
+    """An http or https URL with a host name, without query and fragment; a closing slash is dropped."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError("must be a URL such as https://auth.example.com") from error
+    if not value.startswith(("http://", "https://")) or not parts.hostname or port == 0:
+        raise ValueError("must be a URL such as https://auth.example.com")
+    # A bare "?" or "#" counts as well: a path that is put behind it would not be a path any more.
+    if "?" in value or "#" in value or parts.username is not None or re.fullmatch(r"[!-~]+", value) is None:
+        raise ValueError("must be a URL without user, query, fragment and blanks")
+    if '"' in value or "\\" in value:
+        raise ValueError("must not hold quotes or backslashes")
+    return value.rstrip("/")
+
+
+def _public_url(value: str) -> str:
+    value = _url(value)
+    host = urlsplit(value).hostname or ""
+    try:
+        ip_address(host)
+    except ValueError:
+        if _HOST_NAME.fullmatch(host) is None:
+            raise ValueError(f"{host!r} is not a host name") from None
+        return value
+    raise ValueError(f"must hold a host name: crane and oras refuse a token server at an IP address ({host})")
+
+
+def _listen(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or re.fullmatch(r"[0-9]{1,5}", port) is None or not 0 < int(port) < 65536:
+        raise ValueError("must be ADDRESS:PORT, such as 127.0.0.1:5001 or [::]:5001")
+    try:
+        ip_address(host)
+    except ValueError:
+        raise ValueError(f"must begin with an IP address, not {host!r}; 0.0.0.0 listens everywhere") from None
+    return value
+
+
+def _network(value: Any) -> Any:
+    if isinstance(value, (IPv4Network, IPv6Network)):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be a network such as 10.0.0.0/8")  # noqa: TRY004 - pydantic takes a ValueError
+    try:
+        return ip_network(value)
+    except ValueError:
+        pass
+    try:
+        right = ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"must be a network such as 10.0.0.0/8, not {value!r}") from None
+    raise ValueError(f"{value!r} has host bits set; the network is {right}")
+
+
+def _source_name(value: str) -> str:
+    if _SOURCE_NAME.fullmatch(value) is None:
+        raise ValueError("must be lower-case letters, digits, '.', '_' and '-', at most 64")
+    return value
+
+
+Seconds = Annotated[int, BeforeValidator(_duration)]
+Lifetime = Annotated[int, BeforeValidator(_duration), AfterValidator(_lifetime)]
+NameText = Annotated[str, AfterValidator(_name_text)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
+Url = Annotated[str, AfterValidator(_url)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+Listen = Annotated[str, AfterValidator(_listen)]
+NetworkText = Annotated[Network, BeforeValidator(_network)]
+SourceName = Annotated[str, AfterValidator(_source_name)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, exact about types, and without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)

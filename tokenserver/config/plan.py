@@ -1,0 +1,36 @@
+"""Settings -> what one worker process keeps for its logins: what is remembered, throttled, and run at once."""
+
+from __future__ import annotations
+
+from tokenserver.authn.cache import Lifetime
+from tokenserver.authn.protection import Plan
+from tokenserver.authn.throttle import Limit, Limits, growing, shared
+from tokenserver.config.settings import Settings, UserSource
+from tokenserver.config.throttle import Throttle
+
+
+def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:
+    """The plan for each of `workers` processes that have `cores` between them.
+
+    Processes know nothing of each other's counters, so each allows its part of the failures.
+    """
+    return Plan(
+        lifetimes={source.name: _lifetime(source) for source in settings.authentication},
+        directories=tuple(source.name for source in settings.authentication if source.ldap is not None),
+        limits=_limits(settings.throttle, workers) if settings.throttle.enabled else None,
+        hashers=max(1, cores // workers),
+    )
+
+
+def _lifetime(source: UserSource) -> Lifetime:
+    if source.ldap is not None:
+        return Lifetime(source.ldap.cache, source.ldap.stale_grace)
+    return Lifetime(source.htpasswd.cache if source.htpasswd is not None else 0)
+
+
+def _limits(throttle: Throttle, workers: int) -> Limits:
+    return Limits(
+        user=shared(growing(throttle.failures_per_user, throttle.window), workers),
+        address=shared((Limit(throttle.failures_per_address, throttle.window),), workers),
+        total=shared((Limit(throttle.failures_total, throttle.window),), workers),
+    )

@@ -1,0 +1,65 @@
+"""A whole server without its web: what runs, and whether it is well."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail
+from tokenserver.authn.protection import Protection
+from tokenserver.config.settings import Settings
+from tokenserver.live import Live
+
+MAX_PLACES = 5
+"""How many faulty places `/readyz` lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A whole server without its web."""
+
+    settings: Settings
+    live: Live
+    exchange: AuditedExchange
+    explanation: AuditedExplain
+    trail: AuditTrail
+    protection: Protection
+
+    def watch(self) -> threading.Event:
+        """Start to follow changes of the files in a thread; setting the event ends it."""
+        stop = threading.Event()
+        threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
+        return stop
+
+    def readiness(self) -> Mapping[str, str | None]:
+        """For keys, policies and each user source: None where it is well, else what is wrong."""
+        snapshot = self.live.snapshot()
+        now = datetime.now(UTC)
+        ring = snapshot.issuer.ring
+        expired = ring.active.not_after <= now
+        parts: dict[str, str | None] = {
+            "keys": f"the signing certificate expired at {ring.active.not_after:%Y-%m-%d}" if expired else None,
+            "policies": None,
+        }
+        parts |= {source.name: self.protection.problem(source.name) for source in self.settings.authentication}
+        parts["files"] = self._refused() if self.live.fault is not None else None
+        return parts
+
+    def _refused(self) -> str:
+        """Where the files as they are now are wrong. What is wrong there is in the log, not for everybody to read."""
+        above = self.settings.policies.parent
+        places = dict.fromkeys(
+            f"{_below(above, fault.file)}:{fault.line}" if fault.line else _below(above, fault.file)
+            for fault in self.live.faults
+        )
+        listed = ", ".join([*places][:MAX_PLACES]) + (", …" if len(places) > MAX_PLACES else "")
+        return f"the files as they are now were refused ({listed or 'an unexpected error'}); see the log"
+
+
+def _below(folder: Path, file: str) -> str:
+    """A file's path from `folder` on, else its name alone."""
+    path = Path(file)
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name

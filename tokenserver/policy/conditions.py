@@ -1,0 +1,136 @@
+"""Conditions kept as conditions: what of a rule's `when` a question leaves open, and how it is spelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
+
+from tokenserver.identity import Kind
+from tokenserver.policy.model import Condition, Context, Effect, Rule
+
+ALWAYS = Condition()
+"""No condition: it holds whatever the context is."""
+
+CREDENTIALS = frozenset(Kind) - {Kind.ANONYMOUS}
+"""The kinds of credential that whoever logs in can have."""
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a question says about the circumstances; where it says nothing, conditions stay open.
+
+    With `is_closed` an address that is not given counts as one that is not known, as in a decision.
+    """
+
+    service: str
+    client: IPv4Address | IPv6Address | None = None
+    now: datetime | None = None
+    is_closed: bool = False
+
+
+def left_open(rule: Rule, *, anonymous: bool, given: Given) -> Condition | None:
+    """What of the rule's condition `given` leaves open (`ALWAYS`: nothing); None where the rule cannot apply.
+
+    `anonymous` says whether the question is about a client that did not log in.
+    """
+    if rule.services is not None and given.service not in rule.services:
+        return None
+    condition = rule.condition
+    if condition is None:
+        return ALWAYS
+    possible = frozenset({Kind.ANONYMOUS}) if anonymous else CREDENTIALS
+    if condition.kinds and not condition.kinds & possible:
+        return None
+    kinds = frozenset[Kind]() if not condition.kinds or condition.kinds >= possible else condition.kinds & possible
+    since, until, networks = condition.since, condition.until, condition.networks
+    if given.now is not None:
+        if not Condition(since=since, until=until).holds(Kind.ANONYMOUS, Context("", None, given.now)):
+            return None
+        since = until = None
+    if networks and given.client is not None:
+        # The time is of no account for networks; any will do.
+        any_time = Context("", given.client, datetime.min.replace(tzinfo=UTC))
+        if not Condition(networks=networks).holds(Kind.ANONYMOUS, any_time):
+            return None
+        networks = ()
+    if networks and given.is_closed:
+        if rule.effect is Effect.ALLOW:
+            return None
+        networks = ()
+    return Condition(networks, since, until, kinds)
+
+
+def implies(narrow: Condition, wide: Condition) -> bool:
+    """Whether `wide` holds wherever `narrow` does."""
+    return (
+        (wide.since is None or (narrow.since is not None and narrow.since >= wide.since))
+        and (wide.until is None or (narrow.until is not None and narrow.until <= wide.until))
+        and (not wide.kinds or (bool(narrow.kinds) and narrow.kinds <= wide.kinds))
+        and (
+            not wide.networks
+            or (
+                bool(narrow.networks)
+                and all(any(_within(one, other) for other in wide.networks) for one in narrow.networks)
+            )
+        )
+    )
+
+
+def are_apart(one: Condition, other: Condition) -> bool:
+    """Whether the two never hold at once."""
+    return (
+        _ends_before(one, other)
+        or _ends_before(other, one)
+        or bool(one.kinds and other.kinds and not one.kinds & other.kinds)
+        or bool(
+            one.networks
+            and other.networks
+            and not any(
+                _within(left, right) or _within(right, left) for left in one.networks for right in other.networks
+            )
+        )
+    )
+
+
+def as_facts(condition: Condition) -> dict[str, Any]:
+    """The condition as JSON has it, in the words of a policy file; empty where nothing is asked."""
+    facts: dict[str, Any] = {}
+    if condition.networks:
+        facts["from"] = [str(network) for network in condition.networks]
+    if condition.since is not None:
+        facts["since"] = spell_moment(condition.since)
+    if condition.until is not None:
+        facts["until"] = spell_moment(condition.until)
+    if condition.kinds:
+        facts["kind"] = sorted(condition.kinds)
+    return facts
+
+
+def spell_condition(condition: Condition) -> str:
+    """The condition in words, such as `from 10.0.0.0/8, until 2027-01-01`; empty where nothing is asked."""
+    return ", ".join(f"{key} {_spell_value(value)}" for key, value in as_facts(condition).items())
+
+
+def spell_moment(moment: datetime) -> str:
+    """A moment in UTC as short as a policy file writes it."""
+    text = moment.strftime("%Y-%m-%dT%H:%M:%SZ") if not moment.microsecond else f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return text.removesuffix("T00:00:00Z")
+
+
+def _spell_value(value: str | Iterable[str]) -> str:
+    return value if isinstance(value, str) else " or ".join(value)
+
+
+def _within(one: Network, other: Network) -> bool:
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.subnet_of(other)
+    return isinstance(other, IPv6Network) and one.subnet_of(other)
+
+
+def _ends_before(one: Condition, other: Condition) -> bool:
+    return one.until is not None and other.since is not None and one.until <= other.since

@@ -1,0 +1,150 @@
+"""Single segments of repository names: for every way in which globs tell legal segments apart, the shortest ones.
+
+A glob is a small machine over characters, and so is the grammar of a segment. All of them run side by side, and
+whatever the product can reach is a class of segments that no glob tells apart; a class that it cannot reach is empty.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
+
+from tokenserver.scopes import MAX_NAME_LENGTH
+
+_LETTERS = "xyzwvutsrqponmlkjihgfedcba"
+_DIGITS = "0123456789"
+_ALPHANUMERIC = frozenset(_LETTERS + _DIGITS)
+_START = 0
+
+# The grammar of `scopes`, as machines: state -> (the characters that lead on, and where to).
+_Machine = Mapping[int, Sequence[tuple[frozenset[str], int]]]
+
+_COMPONENT: _Machine = {
+    0: [(_ALPHANUMERIC, 1)],
+    1: [(_ALPHANUMERIC, 1), (frozenset("."), 2), (frozenset("_"), 3), (frozenset("-"), 5)],
+    2: [(_ALPHANUMERIC, 1)],
+    3: [(_ALPHANUMERIC, 1), (frozenset("_"), 4)],
+    4: [(_ALPHANUMERIC, 1)],
+    5: [(_ALPHANUMERIC, 1), (frozenset("-"), 5)],
+}
+_COMPONENT_ENDS = frozenset({1})
+
+_HOST: _Machine = {
+    0: [(_ALPHANUMERIC, 1)],
+    1: [(_ALPHANUMERIC, 1), (frozenset("-"), 2), (frozenset("."), 0), (frozenset(":"), 3)],
+    2: [(_ALPHANUMERIC, 1), (frozenset("-"), 2)],
+    **{state: [(frozenset(_DIGITS), state + 1)] for state in range(3, 8)},
+    8: [],
+}
+_HOST_ENDS = frozenset(range(4, 9))
+
+
+class _Grammar(Enum):
+    """What a segment can be; a host with a port stands first alone."""
+
+    COMPONENT = auto()
+    HOST = auto()
+
+
+_MACHINES = {_Grammar.COMPONENT: (_COMPONENT, _COMPONENT_ENDS), _Grammar.HOST: (_HOST, _HOST_ENDS)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Globs:
+    """Globs side by side as one machine: bit `i` of a state is "stands before character `i`" of all texts in a row."""
+
+    start: int
+    ends: int
+    stars: int
+    characters: Mapping[str, int]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> _Globs:
+        start = ends = stars = place = 0
+        characters: dict[str, int] = {}
+        for text in texts:
+            start |= 1 << place
+            for at, character in enumerate(text, place):
+                if character == "*":
+                    stars |= 1 << at
+                else:
+                    characters[character] = characters.get(character, 0) | 1 << at
+            place += len(text)
+            ends |= 1 << place
+            place += 1
+        return cls(start | (start & stars) << 1, ends, stars, characters)
+
+    def step(self, state: int, character: str) -> int:
+        after = (state & self.characters.get(character, 0)) << 1 | state & self.stars
+        return after | (after & self.stars) << 1  # a star may also take nothing
+
+
+def shortest_words(globs: Collection[str], taken: Collection[str] = (), count: int = 1) -> list[list[str]]:
+    """Path components, for each class that `globs` tell apart: the shortest, until `count` are not in `taken`.
+
+    A class with fewer is there with all of its words.
+    """
+    return _shortest(_Grammar.COMPONENT, tuple(sorted(globs)), taken, count)
+
+
+def shortest_hosts(globs: Collection[str]) -> tuple[str, ...]:
+    """The shortest `host:port` for each class that `globs` tell apart."""
+    return tuple(word for words in _shortest(_Grammar.HOST, tuple(sorted(globs)), (), 1) for word in words)
+
+
+def _shortest(grammar: _Grammar, globs: tuple[str, ...], taken: Collection[str], count: int) -> list[list[str]]:
+    limit = count
+    while True:
+        by_class = _by_class(grammar, globs, limit)
+        chosen: list[list[str]] = []
+        for words in by_class.values():
+            free = 0
+            chosen.append([])
+            for word in words:
+                if free == count:
+                    break
+                chosen[-1].append(word)
+                free += word not in taken
+            # With a full list there may be more words behind its end; with a shorter one, these are all.
+            if free < count and len(words) >= limit:
+                break
+        else:
+            return chosen
+        limit *= 2
+
+
+@lru_cache(maxsize=1024)
+def _by_class(grammar: _Grammar, globs: tuple[str, ...], limit: int) -> dict[int, list[str]]:
+    """At least the `limit` shortest words of every class, by length; all of them where a class has no more.
+
+    The machine is deterministic, so that the `limit` shortest words of a state need no more than that many of any
+    state before it. Characters that stand in no glob are all alike, and `limit` of them are as good as all.
+    """
+    machine, machine_ends = _MACHINES[grammar]
+    machine_of_globs = _Globs.of(globs)
+    named = set(machine_of_globs.characters)
+    fresh = [character for character in _LETTERS if character not in named][:limit]
+    fresh += [character for character in _DIGITS if character not in named][:limit]
+    alphabet = [*fresh, *sorted(named - {":"}), ":"]
+    visits: dict[tuple[int, int], int] = {}
+    found: dict[int, list[str]] = {}
+    pending = deque([(_START, machine_of_globs.start, "")])
+    while pending:
+        state, positions, word = pending.popleft()
+        if visits.get((state, positions), 0) >= limit:
+            continue
+        visits[state, positions] = visits.get((state, positions), 0) + 1
+        if state in machine_ends:
+            found.setdefault(positions & machine_of_globs.ends, []).append(word)
+        if len(word) == MAX_NAME_LENGTH:
+            continue
+        for characters, following in machine[state]:
+            pending.extend(
+                (following, machine_of_globs.step(positions, character), word + character)
+                for character in alphabet
+                if character in characters
+            )
+    return found

@@ -1,0 +1,89 @@
+"""The shadow policy: a candidate that is decided beside the live policies, and of which only differences are told.
+
+It wraps the exchange and changes nothing in it: not the answer, and not by failing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from tokenserver.policy.decide import decide
+from tokenserver.policy.model import Context, Decision
+from tokenserver.scopes import in_order
+from tokenserver.service import Exchange, Snapshot, TokenRequest, TokenResult
+
+logger = logging.getLogger("tokenserver.shadow")
+
+
+class ShadowedExchange:
+    """An exchange that decides again by `snapshot().candidate`, where there is one, and records what differs.
+
+    `record` takes an event; `now` gives seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        inner: Exchange,
+        snapshot: Callable[[], Snapshot],
+        record: Callable[[dict[str, Any]], None],
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        self._inner = inner
+        self._snapshot = snapshot
+        self._record = record
+        self._now = now
+
+    def exchange(self, request: TokenRequest) -> TokenResult:
+        """As the wrapped exchange, whatever becomes of the comparison."""
+        result = self._inner.exchange(request)
+        try:
+            for event in self._differences(request, result):
+                self._record(event)
+        except Exception as error:  # a candidate must never cost a token; the kind is all that is safe to tell
+            logger.log(logging.ERROR, "request %s: not compared: %s", request.request_id, type(error).__name__)
+        return result
+
+    def _differences(self, request: TokenRequest, result: TokenResult) -> Iterator[dict[str, Any]]:
+        snapshot = self._snapshot()
+        live_now = snapshot.policies.digest
+        # After a reload in between, the live decisions are those of another age: nothing to compare.
+        if snapshot.candidate is None or live_now != result.policy:
+            return
+        context = Context(result.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
+        for live in result.decisions:
+            candidate = decide(snapshot.candidate, result.identity, live.scope, context)
+            if candidate.granted != live.granted:
+                yield {
+                    "event": "shadow_difference",
+                    "request_id": request.request_id,
+                    "registry": result.registry.service,
+                    "subject": result.identity.subject,
+                    "resource": str(live.scope.resource),
+                    "gained": in_order(candidate.granted - live.granted),
+                    "lost": in_order(live.granted - candidate.granted),
+                    "rules": _rules(live, candidate),
+                    "policy": result.policy,
+                    "shadow": snapshot.candidate.digest,
+                }
+
+
+def _rules(live: Decision, candidate: Decision) -> dict[str, list[dict[str, str]]]:
+    """The rules of both sides that decide about what differs."""
+    differing = live.granted ^ candidate.granted
+    return {
+        side: [
+            {
+                "action": reason.action,
+                "effect": reason.effect.value,
+                "rule": reason.rule,
+                "at": f"{reason.file}:{reason.line}",
+            }
+            for reason in decision.reasons
+            if reason.action in differing
+        ]
+        for side, decision in (("live", live), ("shadow", candidate))
+    }
