@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tokenserver.cli import main
 from tokenserver.errors import LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
-from tokenserver.policy.cover import covers
+from tokenserver.policy.cover import covers, excludes_no_more
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.lint import CODES, LintedFile, lint
@@ -471,3 +471,10 @@ def test_a_folder_that_does_not_load_is_not_linted(tmp_path: Path) -> None:
     """Lint is about what is legal; faults stay faults."""
     with pytest.raises(LoadError, match="says nothing"):
         findings(tmp_path, {"p.yaml": "version: 1\n"})
+
+
+def test_who_excludes_everyone_excludes_more() -> None:
+    """A rule that leaves everybody out never covers one that means somebody."""
+    inner = Rule.of("inner", Effect.ALLOW, Principals(users=frozenset({"ann"})), [], ["pull"])
+    assert not excludes_no_more(Principals(everyone=True), inner, Groups.of_all([]))
+    assert excludes_no_more(Principals(), inner, Groups.of_all([]))
