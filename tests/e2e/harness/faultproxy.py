@@ -6,16 +6,19 @@ The mode is looked at for every connection and for every piece of data, so it ca
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
 PIECE = 65536
+_LOOK_SECONDS = 0.05
 
 
 class Mode(Enum):
@@ -61,94 +64,92 @@ class FaultProxy:
     port: int = 0
     connections: int = 0
     received: bytearray = field(default_factory=bytearray)
-    _sockets: list[socket.socket] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
     _is_closed: bool = False
 
     def start(self) -> None:
         """Begin to listen."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listening = threading.Thread(target=self._accept, daemon=True)
+        self._listening.start()
 
     def stop(self) -> None:
         """Close everything."""
         self._is_closed = True
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        for one in [self._listener, *self._sockets]:
-            one.close()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listening.join()
+        self._listener.close()
+        for thread in self._threads:
+            thread.join()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
+        while True:
+            try:
                 client, _ = self._listener.accept()
-                self.connections += 1
-                self._sockets.append(client)
-                if self.mode is Mode.REFUSE:
-                    _reset(client)
-                    continue
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            except OSError:
+                return
+            self.connections += 1
+            if self.mode is Mode.REFUSE:
+                _reset(client)
+                continue
+            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.target)) as server:
-            self._sockets.append(server)
-            threading.Thread(target=self._answers, args=(server, client), daemon=True).start()
-            while piece := client.recv(PIECE):
-                self.received += piece
-                if self.mode is Mode.REFUSE:
-                    _reset(client)
+        # One thread does all with both sockets: closing one that another thread reads from would not reach the peer.
+        with client, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.target)) as server:
+            due: deque[tuple[float, bytes]] = deque()
+            while not self._is_closed:
+                patience = min(_LOOK_SECONDS, max(0.0, due[0][0] - time.monotonic())) if due else _LOOK_SECONDS
+                readable, _, _ = select.select([client, server], [], [], patience)
+                while due and due[0][0] <= time.monotonic():
+                    client.sendall(due.popleft()[1])
+                    if not due and self.mode is Mode.DRIP_FOR_EVER:
+                        due.append((time.monotonic() + 0.02, b"\x00"))
+                if client in readable and not self._asked(client, server, due):
                     return
-                instead = _INSTEAD.get(self.mode)
-                if instead is not None:
-                    self._fake(client, instead)
-                elif self.mode is not Mode.SILENT:
-                    server.sendall(piece)
-
-    def _answers(self, server: socket.socket, client: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while piece := server.recv(PIECE):
-                if self.mode is Mode.DELAY:
-                    time.sleep(self.seconds)
-                    piece += _waiting(server)
-                if self.mode is Mode.DRIP:
-                    for byte in piece:
-                        client.sendall(bytes([byte]))
-                        time.sleep(self.seconds)
-                    continue
-                if self._broken_off(client, piece):
+                if server in readable and not self._answered(client, server, due):
                     return
-                client.sendall(piece)
-        with contextlib.suppress(OSError):
-            client.shutdown(socket.SHUT_RDWR)
 
-    def _broken_off(self, client: socket.socket, piece: bytes) -> bool:
+    def _asked(self, client: socket.socket, server: socket.socket, due: deque[tuple[float, bytes]]) -> bool:
+        """Pass on what the client sends; False where that ends the connection."""
+        piece = client.recv(PIECE)
+        self.received += piece
+        if self.mode is Mode.REFUSE:
+            _reset(client)
+            return False
+        if piece and self.mode in _INSTEAD:
+            due.append((time.monotonic(), _INSTEAD[self.mode]))
+        elif piece and self.mode is not Mode.SILENT:
+            server.sendall(piece)
+        return bool(piece)
+
+    def _answered(self, client: socket.socket, server: socket.socket, due: deque[tuple[float, bytes]]) -> bool:
+        """Pass on what the server sends, or not; False where that ends the connection."""
+        piece = server.recv(PIECE)
+        if not piece:
+            return False
+        now = time.monotonic()
         match self.mode:
+            case Mode.DELAY:
+                due.append((now + self.seconds, piece))
+            case Mode.DRIP:
+                due.extend((now + place * self.seconds, bytes([byte])) for place, byte in enumerate(piece))
             case Mode.RESET:
                 _reset(client)
+                return False
             case Mode.HALF_CLOSE:
                 client.shutdown(socket.SHUT_WR)
             case Mode.CLOSE:
-                client.shutdown(socket.SHUT_RDWR)
+                return False
             case Mode.TRUNCATE:
                 client.sendall(piece[: len(piece) // 2])
-                client.shutdown(socket.SHUT_RDWR)
-            case _:
                 return False
+            case _:
+                client.sendall(piece)
         return True
-
-    def _fake(self, client: socket.socket, instead: bytes) -> None:
-        client.sendall(instead)
-        while self.mode is Mode.DRIP_FOR_EVER and not self._is_closed:
-            client.sendall(b"\x00")
-            time.sleep(0.02)
-
-
-def _waiting(server: socket.socket) -> bytes:
-    """What has come meanwhile."""
-    try:
-        return server.recv(PIECE, socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return b""
 
 
 def _reset(client: socket.socket) -> None:
@@ -176,12 +177,14 @@ class Spy:
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.received = bytearray()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listening = threading.Thread(target=self._accept, daemon=True)
+        self._listening.start()
 
     def close(self) -> None:
         """Stop listening."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        self._listening.join(timeout=6)
         self._listener.close()
 
     def _accept(self) -> None:
