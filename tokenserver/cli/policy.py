@@ -7,6 +7,7 @@ import click
 from tokenserver.cli.lazy import LazyGroup
 
 _COMMANDS: dict[str, tuple[str, str]] = {
+    "diff": ("tokenserver.cli.policy_diff", "policy_diff"),
     "lint": ("tokenserver.cli.policy_lint", "policy_lint"),
     "matrix": ("tokenserver.cli.policy_matrix", "policy_matrix"),
     "replay": ("tokenserver.cli.policy_replay", "policy_replay"),
