@@ -39,6 +39,7 @@ from tokenserver.shadow import ShadowedExchange
 from tokenserver.tls import check_server_files, client_context
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import TokenIssuer, compat_problem, compat_warning
+from tokenserver.tokens.reuse import Reuse
 
 logger = logging.getLogger("tokenserver.compose")
 
@@ -56,7 +57,8 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     protection = Protection(login_plan(settings), secret=secrets.token_bytes(64), monotonic=time.monotonic)
     live = Live(Loader(settings, protection), watched_files(settings))
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
-    service = TokenService(live.snapshot, now=time.time)
+    reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
+    service = TokenService(live.snapshot, now=time.time, reuse=reuse)
     compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
     return Parts(
         settings,

@@ -1,25 +1,31 @@
-"""The whole path of an exchange on one screen: request -> identity -> decisions -> access -> token."""
+"""The whole path of an exchange on one screen: request -> identity -> ruling -> token."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from tokenserver.authn import Chain
+from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Password
 from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest
 from tokenserver.identity import Identity
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, Decision, PolicySet
-from tokenserver.scopes import ScopeRequest
+from tokenserver.scopes import Access, ScopeRequest
 from tokenserver.tokens.claims import Registry
 from tokenserver.tokens.issuer import Token, TokenIssuer
+from tokenserver.tokens.reuse import Reuse
 
 MAX_ACCOUNT = 1024
+
+RULINGS = 2048
+REMEMBERED_SCOPES = 4
+"""Rulings about more scopes are not remembered, so that what is remembered is bounded in bytes as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +47,28 @@ class TokenRequest:
     explain: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ruling:
+    """What one identity gets of what it asked for at one registry, and why, by the policy set `policy` (its digest).
+
+    `access` is what a token would carry, `lifetime` for how many seconds at most (None: no rule says). Equal rulings
+    of one snapshot are one object while they are remembered, so that what follows from one can be remembered with it.
+    """
+
+    registry: Registry
+    identity: Identity
+    decisions: tuple[Decision, ...]
+    policy: str
+    access: tuple[Access, ...]
+    lifetime: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class TokenResult:
-    """A signed token and how it came about."""
+    """A signed token and the ruling that it says."""
 
     token: Token
-    identity: Identity
-    registry: Registry
-    decisions: tuple[Decision, ...]
-    policy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What a token would have carried, and why. There is no token."""
-
-    identity: Identity
-    registry: Registry
-    decisions: tuple[Decision, ...]
-    policy: str
+    ruling: Ruling
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,7 @@ class Snapshot:
     """All that one exchange reads, as one frozen whole; a reload replaces the whole.
 
     `candidate` are the policies that are only compared with the live ones (`shadow_policies`), where there are any.
+    `rulings` are those made by this snapshot a while ago: deciding again would come to the same.
     """
 
     registries: Mapping[str, Registry]
@@ -74,6 +84,7 @@ class Snapshot:
     policies: PolicySet
     issuer: TokenIssuer
     candidate: PolicySet | None = None
+    rulings: Bounded[Hashable, Ruling] = field(default_factory=lambda: Bounded(RULINGS), compare=False, repr=False)
 
     def registry(self, service: str | None) -> Registry:
         """The registry that is meant; with exactly one configured, no service means that one.
@@ -107,8 +118,8 @@ class Exchange(Protocol):
 class Explain(Protocol):
     """What the web calls for a client that asks about itself."""
 
-    def explain(self, request: TokenRequest) -> Explanation:
-        """The decisions that the same request would get, for whoever authenticated, and no token.
+    def explain(self, request: TokenRequest) -> Ruling:
+        """The ruling that the same request would get, for whoever authenticated, and no token.
 
         The errors are those of `Exchange.exchange`; `AuthenticationRequired` also for an anonymous client where
         anonymous access is on.
@@ -116,50 +127,71 @@ class Explain(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """An exchange as far as an explanation goes with it."""
-
-    snapshot: Snapshot
-    registry: Registry
-    identity: Identity
-    decisions: tuple[Decision, ...]
-
-
 class TokenService:
-    """The exchange itself. `snapshot` is asked once per exchange; `now` gives seconds since the epoch."""
+    """The exchange itself. `snapshot` is asked once per exchange; `now` gives seconds since the epoch.
 
-    def __init__(self, snapshot: Callable[[], Snapshot], *, now: Callable[[], float]) -> None:
+    With `reuse`, tokens may be given again in a rush; without it, each is signed anew.
+    """
+
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], *, now: Callable[[], float], reuse: Reuse | None = None
+    ) -> None:
         self._snapshot = snapshot
         self._now = now
+        self._reuse = reuse
 
     def exchange(self, request: TokenRequest) -> TokenResult:
         """See `Exchange.exchange`."""
-        decided = self._decide(request)
-        access = [decision.access for decision in decided.decisions if decision.access is not None]
-        limits = [decision.max_lifetime for decision in decided.decisions]
-        lifetime = min((limit for limit in limits if limit is not None), default=None)
-        token = decided.snapshot.issuer.issue(decided.identity, decided.registry, access, lifetime=lifetime)
-        policy = decided.snapshot.policies.digest
-        return TokenResult(token, decided.identity, decided.registry, decided.decisions, policy)
-
-    def explain(self, request: TokenRequest) -> Explanation:
-        """See `Explain.explain`."""
-        decided = self._decide(request)
-        if decided.identity.is_anonymous:
-            raise AuthenticationRequired
-        policy = decided.snapshot.policies.digest
-        return Explanation(decided.identity, decided.registry, decided.decisions, policy)
-
-    def _decide(self, request: TokenRequest) -> _Decided:
-        """All that an exchange and its explanation share: everything but the signature."""
         snapshot = self._snapshot()
+        ruling = self._ruling(snapshot, request)
+
+        def sign() -> Token:
+            return snapshot.issuer.issue(ruling.identity, ruling.registry, ruling.access, lifetime=ruling.lifetime)
+
+        # A ruling belongs to one snapshot, and so to one signing key.
+        return TokenResult(sign() if self._reuse is None else self._reuse.token(ruling, sign), ruling)
+
+    def explain(self, request: TokenRequest) -> Ruling:
+        """See `Explain.explain`."""
+        ruling = self._ruling(self._snapshot(), request)
+        if ruling.identity.is_anonymous:
+            raise AuthenticationRequired
+        return ruling
+
+    def _ruling(self, snapshot: Snapshot, request: TokenRequest) -> Ruling:
+        """All that an exchange and its explanation share: everything but the signature."""
         registry = snapshot.registry(request.service)
         identity = snapshot.chain.authenticate(request.credentials, request.client)
         _check_account(request, identity)
+        scopes = request.scopes.scopes
+        asked = (registry.service, identity, scopes)
+        ruling = snapshot.rulings.get(asked)
+        if ruling is not None:
+            return ruling
         context = Context(registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
-        decisions = tuple(decide(snapshot.policies, identity, scope, context) for scope in request.scopes.scopes)
-        return _Decided(snapshot, registry, identity, decisions)
+        decisions = tuple(decide(snapshot.policies, identity, scope, context) for scope in scopes)
+        # Where a condition has a say, another client or moment may get another answer; equal answers are still one.
+        key: Hashable = asked
+        if not all(decision.is_lasting for decision in decisions):
+            key = (registry.service, identity, decisions)
+            ruling = snapshot.rulings.get(key)
+        if ruling is None:
+            ruling = _ruled(snapshot, registry, identity, decisions)
+            if len(scopes) <= REMEMBERED_SCOPES:
+                snapshot.rulings.put(key, ruling)
+        return ruling
+
+
+def _ruled(snapshot: Snapshot, registry: Registry, identity: Identity, decisions: tuple[Decision, ...]) -> Ruling:
+    limits = (decision.max_lifetime for decision in decisions)
+    return Ruling(
+        registry=registry,
+        identity=identity,
+        decisions=decisions,
+        policy=snapshot.policies.digest,
+        access=tuple(decision.access for decision in decisions if decision.access is not None),
+        lifetime=min((limit for limit in limits if limit is not None), default=None),
+    )
 
 
 def _check_account(request: TokenRequest, identity: Identity) -> None:

@@ -86,6 +86,7 @@ throttle:
   failures_per_address: 60
   failures_total: 600
   window: 10m
+token_reuse: 5s
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
 
@@ -155,6 +156,8 @@ ENVIRONMENT = {
     "TOKENSERVER_THROTTLE_FAILURES_PER_ADDRESS": "60",
     "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "600",
     "TOKENSERVER_THROTTLE_WINDOW": "10m",
+    "TOKENSERVER_TOKEN_REUSE": "5s",
+    "TOKENSERVER_TOKEN_REUSE": "5s",
 }
 """REFERENCE, all of it, as variables."""
 
@@ -253,6 +256,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "failures_total": 600,
             "window": 600,
         },
+        "token_reuse": 5,
     }
     assert found.server.realm == "https://auth.example.com/registry/token"
     assert found.server.address == ("127.0.0.1", 5001)
@@ -344,7 +348,9 @@ def test_every_line_of_the_reference_is_a_key() -> None:
 def test_a_key_in_the_wrong_section_is_refused(folder: Path) -> None:
     """A right key where it does not belong is an unknown one."""
     found = _faults(folder, MINIMAL + "listen: 127.0.0.1:5001\n")
-    known = "anonymous, authentication, issuer, keys, policies, registries, server, shadow_policies, throttle"
+    known = (
+        "anonymous, authentication, issuer, keys, policies, registries, server, shadow_policies, throttle, token_reuse"
+    )
     assert found == [f"tokenserver.yaml:7: listen: unknown key; known here: {known}"]
 
 
@@ -938,6 +944,7 @@ OTHER_VALUES = {
     "TOKENSERVER_THROTTLE_FAILURES_PER_ADDRESS": "100000",
     "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "7",
     "TOKENSERVER_THROTTLE_WINDOW": "1h",
+    "TOKENSERVER_TOKEN_REUSE": "0s",
 }
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tokenserver.config.directories import Ldap
 from tokenserver.config.fields import (
+    MAX_TOKEN_REUSE,
     FilePath,
     Lifetime,
     Listen,
@@ -16,6 +17,7 @@ from tokenserver.config.fields import (
     PublicUrl,
     Section,
     SourceName,
+    TokenReuse,
     Url,
 )
 from tokenserver.config.throttle import Cache, Throttle
@@ -104,6 +106,7 @@ class Settings(Section):
     authentication: tuple[UserSource, ...] = Field(default=(), strict=False)
     anonymous: bool = False
     throttle: Throttle = Throttle()
+    token_reuse: TokenReuse = MAX_TOKEN_REUSE
     policies: FilePath
     shadow_policies: FilePath | None = None
     keys: FilePath

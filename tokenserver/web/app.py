@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TOKEN_PATHS = frozenset({"/token", "/auth/token", "/auth"})
 """The endpoint; the registries' autoredirect path; where existing installations point their realm."""
 
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAVAILABLE", 500: "UNAVAILABLE"}
 
 
@@ -114,8 +114,7 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
 
 
 def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
-    status = f"{answer.status} {_PHRASES[answer.status]}"
-    start_response(status, [*answer.headers, ("Content-Length", str(len(answer.body)))])
+    start_response(_STATUS_LINES[answer.status], [*answer.headers, ("Content-Length", str(len(answer.body)))])
     return [answer.body]
 
 
