@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from threading import BoundedSemaphore
 from typing import Any
 
 from tokenserver.audit import AuditTrail, AuditUnavailable, cut, reason_of
@@ -38,6 +39,9 @@ logger = logging.getLogger("tokenserver.web")
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
+BODY_READERS = 64
+"""Bodies that are read at once; each may hold a thread for as long as its client likes."""
+
 JSON_HEADERS = (
     ("Content-Type", "application/json"),
     ("Cache-Control", "no-store"),
@@ -62,7 +66,7 @@ class TokenEndpoint:
     """Turns requests into exchanges and results into answers.
 
     `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `bodies`
-    are those of tokens that are given more than once.
+    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once.
     """
 
     exchange: Exchange
@@ -72,6 +76,7 @@ class TokenEndpoint:
     trusted_proxies: Sequence[IPv4Network | IPv6Network]
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
+    readers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(BODY_READERS), repr=False)
     bodies: Bounded[tuple[str, bool], bytes] = field(default_factory=lambda: Bounded(SIZE), repr=False)
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
@@ -121,6 +126,15 @@ class TokenEndpoint:
         peer = str(environ.get("REMOTE_ADDR") or "")
         return client_address(peer, [] if forwarded is None else [forwarded], self.trusted_proxies)
 
+    def _form(self, environ: Mapping[str, Any]) -> Parameters:
+        # Whoever sends a body slowly holds a thread; without a bound, some hundreds of such clients would hold all.
+        if not self.readers.acquire(blocking=False):
+            raise Overloaded("requests", "too many bodies are on their way", 1)
+        try:
+            return parse_form(environ)
+        finally:
+            self.readers.release()
+
     def _parse(
         self,
         environ: Mapping[str, Any],
@@ -132,7 +146,7 @@ class TokenEndpoint:
         header = environ.get("HTTP_AUTHORIZATION")
         credentials = parse_authorization([] if header is None else [header])
         if method == "POST":
-            in_query, parameters = parameters, parse_form(environ)
+            in_query, parameters = parameters, self._form(environ)
             for name in in_query.single.keys() & parameters.single.keys():
                 raise InvalidRequest(f"{name}: stands in the query and in the form")
             credentials = _form_credentials(parameters, credentials)
