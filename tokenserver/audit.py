@@ -150,6 +150,8 @@ def _decided(request: TokenRequest, result: TokenResult | Explanation, granted: 
     return {
         **_asked(request),
         "registry": result.registry.service,
+        # Only where it is so: the client asked for the registry under another of its names.
+        **({"asked_as": result.registry.asked_as} if result.registry.asked_as is not None else {}),
         "subject": result.identity.subject,
         "source": result.identity.source,
         "kind": result.identity.kind.value,

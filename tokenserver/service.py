@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
@@ -13,10 +13,12 @@ from tokenserver.authn import Chain
 from tokenserver.credentials import Credentials, Password
 from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest
 from tokenserver.identity import Identity
+from tokenserver.keys.ring import KeyRing
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, Decision, PolicySet
 from tokenserver.scopes import ScopeRequest
-from tokenserver.tokens.claims import Registry
+from tokenserver.tokens import zot
+from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import Token, TokenIssuer
 
 MAX_ACCOUNT = 1024
@@ -66,7 +68,9 @@ class Explanation:
 class Snapshot:
     """All that one exchange reads, as one frozen whole; a reload replaces the whole.
 
-    `candidate` are the policies that are only compared with the live ones (`shadow_policies`), where there are any.
+    `registries` has each registry under all of its service names. `candidate` are the policies that are only compared
+    with the live ones (`shadow_policies`), where there are any. `own_issuers` sign for the registries that have keys of
+    their own, by their `service`; `issuer` signs for all others.
     """
 
     registries: Mapping[str, Registry]
@@ -74,6 +78,17 @@ class Snapshot:
     policies: PolicySet
     issuer: TokenIssuer
     candidate: PolicySet | None = None
+    own_issuers: Mapping[str, TokenIssuer] = field(default_factory=dict)
+
+    def issuer_for(self, registry: Registry) -> TokenIssuer:
+        """Who signs this registry's tokens."""
+        return self.own_issuers.get(registry.service, self.issuer)
+
+    @property
+    def rings(self) -> tuple[KeyRing, ...]:
+        """Every key ring in use, that of the whole server first."""
+        rings = [self.issuer.ring, *(issuer.ring for issuer in self.own_issuers.values())]
+        return tuple(ring for index, ring in enumerate(rings) if all(ring is not other for other in rings[:index]))
 
     def registry(self, service: str | None) -> Registry:
         """The registry that is meant; with exactly one configured, no service means that one.
@@ -82,8 +97,8 @@ class Snapshot:
             InvalidRequest: an unknown service, or none where there are several.
         """
         if service is None:
-            if len(self.registries) == 1:
-                return next(iter(self.registries.values()))
+            if len({registry.service for registry in self.registries.values()}) == 1:
+                return next(registry for registry in self.registries.values() if registry.asked_as is None)
             raise InvalidRequest("service: is missing")
         registry = self.registries.get(service)
         if registry is None:
@@ -139,7 +154,10 @@ class TokenService:
         access = [decision.access for decision in decided.decisions if decision.access is not None]
         limits = [decision.max_lifetime for decision in decided.decisions]
         lifetime = min((limit for limit in limits if limit is not None), default=None)
-        token = decided.snapshot.issuer.issue(decided.identity, decided.registry, access, lifetime=lifetime)
+        if decided.registry.compat is Compat.ZOT:
+            access = zot.as_read(access)
+        issuer = decided.snapshot.issuer_for(decided.registry)
+        token = issuer.issue(decided.identity, decided.registry, access, lifetime=lifetime)
         policy = decided.snapshot.policies.digest
         return TokenResult(token, decided.identity, decided.registry, decided.decisions, policy)
 
@@ -158,7 +176,8 @@ class TokenService:
         identity = snapshot.chain.authenticate(request.credentials, request.client)
         _check_account(request, identity)
         context = Context(registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
-        decisions = tuple(decide(snapshot.policies, identity, scope, context) for scope in request.scopes.scopes)
+        asked = zot.as_asked(request.scopes) if registry.compat is Compat.ZOT else request.scopes
+        decisions = tuple(decide(snapshot.policies, identity, scope, context) for scope in asked.scopes)
         return _Decided(snapshot, registry, identity, decisions)
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tokenserver.config.directories import Ldap
 from tokenserver.config.fields import (
     FilePath,
-    Lifetime,
     Listen,
     NameText,
     NetworkText,
     PublicUrl,
     Section,
     SourceName,
-    Url,
 )
+from tokenserver.config.registries import Registry
 from tokenserver.config.throttle import Cache, Throttle
 from tokenserver.documents import PlacedError
+
+__all__ = ["KeySet", "Registry", "Server", "Settings", "Tls", "UserSource"]
 
 MAX_WORKERS = 256
 
@@ -58,15 +61,6 @@ class Server(Section):
         return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-class Registry(Section):
-    """A registry that this server signs tokens for. `service` is its `auth.token.service`, the token's audience."""
-
-    service: NameText
-    compat: Literal["universal", "distribution2", "distribution3", "jwks"] = "universal"
-    token_lifetime: Lifetime = 900
-    url: Url | None = None
-
-
 class Htpasswd(Section):
     """A user source: one htpasswd file. `name` is what audit events call it."""
 
@@ -95,6 +89,18 @@ class UserSource(Section):
         return source.name
 
 
+class KeySet(NamedTuple):
+    """A folder of keys: the registries that it signs for, who is named as its issuer, and the algorithm it must have.
+
+    `registries` may be empty for the folder of the whole server, `algorithm` is None where nobody minds.
+    """
+
+    folder: Path
+    registries: tuple[Registry, ...]
+    issuer: str
+    algorithm: str | None
+
+
 class Settings(Section):
     """Everything that `tokenserver.yaml` says."""
 
@@ -114,7 +120,11 @@ class Settings(Section):
     def _registries_differ(cls, registries: tuple[Registry, ...]) -> tuple[Registry, ...]:
         if not registries:
             raise ValueError("must list at least one registry")
-        _refuse_repeats("service", [registry.service for registry in registries])
+        owner: dict[str, int] = {}
+        for index, registry in enumerate(registries):
+            for place, name in _names(registry):
+                if owner.setdefault(name, index) != index or registry.names.count(name) > 1:
+                    raise PlacedError((index, *place), f"the service {name!r} stands twice; each entry needs its own")
         return registries
 
     @field_validator("authentication")
@@ -134,9 +144,46 @@ class Settings(Section):
             raise PlacedError(("authentication",), message)
         return self
 
+    @model_validator(mode="after")
+    def _one_algorithm_a_folder(self) -> Self:
+        for index, registry in enumerate(self.registries):
+            wanted = {other.service: other.algorithm for other in self.key_set(registry).registries if other.algorithm}
+            service, first = next(iter(wanted.items()), (None, registry.algorithm))
+            if registry.algorithm not in (None, first):
+                message = (
+                    f"{service} signs with {first} and shares its keys;"
+                    " give one of the two a folder of its own with keys:"
+                )
+                raise PlacedError(("registries", index, "algorithm"), message)
+        return self
+
     def registry(self, service: str) -> Registry | None:
-        """The registry of that service name, or None."""
-        return next((registry for registry in self.registries if registry.service == service), None)
+        """The registry of that service name, its own or one of `also`; None where there is none."""
+        return next((registry for registry in self.registries if service in registry.names), None)
+
+    def issuer_of(self, registry: Registry) -> str:
+        """Who signs its tokens: the token's `iss`."""
+        return registry.issuer or self.issuer
+
+    def key_sets(self) -> list[KeySet]:
+        """Every folder of keys that is in use, that of the whole server first."""
+        folders = dict.fromkeys([self.keys, *(registry.keys or self.keys for registry in self.registries)])
+        return [self._key_set(folder) for folder in folders]
+
+    def key_set(self, registry: Registry) -> KeySet:
+        """The keys that sign for this registry."""
+        return self._key_set(registry.keys or self.keys)
+
+    def _key_set(self, folder: Path) -> KeySet:
+        signed = tuple(registry for registry in self.registries if (registry.keys or self.keys) == folder)
+        issuer = self.issuer if folder == self.keys or not signed else self.issuer_of(signed[0])
+        return KeySet(folder, signed, issuer, next((one.algorithm for one in signed if one.algorithm), None))
+
+
+def _names(registry: Registry) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Each service name of a registry, and where it stands in it; its own name is the entry itself."""
+    yield (), registry.service
+    yield from ((("also", index), name) for index, name in enumerate(registry.also))
 
 
 def _refuse_repeats(key: str, names: list[str]) -> None:
