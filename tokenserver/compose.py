@@ -115,7 +115,9 @@ def load_snapshot(settings: Settings, *, marked: bool = False, protection: Prote
         policies=policies,
         issuer=issuers[settings.keys],
         candidate=_candidate(settings, services, now),
-        own_issuers={entry.service: issuers[entry.keys] for entry in settings.registries if entry.keys is not None},
+        own_issuers={
+            entry.service: issuers[keys.folder] for keys in settings.key_sets()[1:] for entry in keys.registries
+        },
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault
 from tokenserver.keys.ring import KeyRing
+from tokenserver.policy.model import Effect
 from tokenserver.service import Snapshot
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import compat_problem, compat_warning
@@ -46,15 +47,30 @@ def key_faults(settings: Settings, rings: Mapping[Path, KeyRing | None]) -> list
 
 def registry_warnings(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """What works but deserves a look, registry by registry: the service and a sentence."""
+    for keys in settings.key_sets():
+        for entry in keys.registries:
+            algorithm = snapshot.issuer_for(snapshot.registry(entry.service)).ring.active.algorithm
+            warning = compat_warning(algorithm, Compat(entry.compat))
+            if warning is not None:
+                yield entry.service, warning
+            others = [other.service for other in keys.registries if other is not entry]
+            if entry.compat == "zot" and others:
+                message = (
+                    f"zot checks neither issuer nor audience, so it takes the tokens for {', '.join(others)} as well,"
+                    " which are signed with the same key; give it a folder of its own with keys:"
+                )
+                yield entry.service, message
+
+
+def unspoken_for(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """The registries for which no policy grants anything: the service and a sentence."""
     for entry in settings.registries:
-        algorithm = snapshot.issuer_for(snapshot.registry(entry.service)).ring.active.algorithm
-        warning = compat_warning(algorithm, Compat(entry.compat))
-        if warning is not None:
-            yield entry.service, warning
-        others = [other.service for other in settings.key_set(entry).registries if other is not entry]
-        if entry.compat == "zot" and others:
+        if not any(
+            rule.effect is Effect.ALLOW and (rule.services is None or entry.service in rule.services)
+            for rule in snapshot.policies.rules
+        ):
             message = (
-                f"zot checks neither issuer nor audience, so it takes the tokens for {', '.join(others)} as well, which"
-                " are signed with the same key; give it a folder of its own with keys:"
+                "no policy speaks for it, so its tokens never allow anything;"
+                f" write {entry.service!r} into the registries: of a policy file"
             )
             yield entry.service, message

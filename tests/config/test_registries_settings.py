@@ -129,3 +129,20 @@ def test_keys_and_issuers(tmp_path: Path) -> None:
         "other.example.com",
     ]
     assert settings.key_set(settings.registries[2]) == settings.key_sets()[1]
+
+
+def test_two_paths_to_one_folder_are_one_set_of_keys(tmp_path: Path) -> None:
+    """By dots or by a link: who shares a key must be seen, also where nobody wrote the same path."""
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "linked").symlink_to("keys")
+    (tmp_path / "registries").mkdir()
+    settings = _load(
+        tmp_path,
+        "service: a, keys: registries/../keys",
+        "service: b, keys: linked",
+        "service: c",
+        "service: d, keys: e",
+    )
+    found = [(keys.folder.name, [registry.service for registry in keys.registries]) for keys in settings.key_sets()]
+    assert found == [("keys", ["a", "b", "c"]), ("e", ["d"])]
+    assert settings.key_set(settings.registries[1]).folder == tmp_path / "keys"

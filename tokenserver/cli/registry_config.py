@@ -42,7 +42,8 @@ def registry_config(service: str, generation: str, trust: Path | None, write: Pa
             f"{service} has compat: {registry.compat}, whose tokens {generation} refuses;"
             f" set compat to {' or '.join(FITS[generation])}"
         )
-    ring = load_keys(settings.key_set(registry).folder, now=datetime.now(UTC))
+    folder = settings.key_set(registry).folder
+    ring = load_keys(folder, now=datetime.now(UTC))
     if generation == "distribution2" and ring.active.algorithm is Algorithm.EdDSA:
         raise _wrong_use("Distribution 2 cannot verify EdDSA; make keys with --algorithm ES256")
     file = trusted(registry, ring)
@@ -54,7 +55,7 @@ def registry_config(service: str, generation: str, trust: Path | None, write: Pa
     if write is None:
         source = "/.well-known/jwks.json" if registry.compat == "jwks" else "/ca.pem"
         if registry.compat in ("universal", "jwks"):
-            which = f"?service={service}" if registry.keys is not None else ""
+            which = f"?service={service}" if folder != settings.keys else ""
             how = f"curl -fsS {settings.server.url}{source}{which}"
         else:
             how = "tokenserver registry-config with --write DIR"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
@@ -90,15 +91,24 @@ class UserSource(Section):
 
 
 class KeySet(NamedTuple):
-    """A folder of keys: the registries that it signs for, who is named as its issuer, and the algorithm it must have.
+    """A folder of keys, the registries that it signs for, and who is named as its issuer.
 
-    `registries` may be empty for the folder of the whole server, `algorithm` is None where nobody minds.
+    `registries` may be empty for the folder of the whole server.
     """
 
     folder: Path
     registries: tuple[Registry, ...]
     issuer: str
-    algorithm: str | None
+
+    @property
+    def wanted(self) -> Registry | None:
+        """The first of its registries that insists on an algorithm."""
+        return next((registry for registry in self.registries if registry.algorithm is not None), None)
+
+    @property
+    def algorithm(self) -> str | None:
+        """The algorithm that the keys must have; None where nobody minds."""
+        return None if self.wanted is None else self.wanted.algorithm
 
 
 class Settings(Section):
@@ -146,12 +156,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _one_algorithm_a_folder(self) -> Self:
+        first = {id(one): keys.wanted for keys in self.key_sets() for one in keys.registries}
         for index, registry in enumerate(self.registries):
-            wanted = {other.service: other.algorithm for other in self.key_set(registry).registries if other.algorithm}
-            service, first = next(iter(wanted.items()), (None, registry.algorithm))
-            if registry.algorithm not in (None, first):
+            wanted = first[id(registry)]
+            if wanted is not None and registry.algorithm not in (None, wanted.algorithm):
                 message = (
-                    f"{service} signs with {first} and shares its keys;"
+                    f"{wanted.service} signs with {wanted.algorithm} and shares its keys;"
                     " give one of the two a folder of its own with keys:"
                 )
                 raise PlacedError(("registries", index, "algorithm"), message)
@@ -166,18 +176,22 @@ class Settings(Section):
         return registry.issuer or self.issuer
 
     def key_sets(self) -> list[KeySet]:
-        """Every folder of keys that is in use, that of the whole server first."""
-        folders = dict.fromkeys([self.keys, *(registry.keys or self.keys for registry in self.registries)])
-        return [self._key_set(folder) for folder in folders]
+        """Every folder of keys that is in use, that of the whole server first. Two paths may lead to one folder."""
+        folders = {os.path.realpath(self.keys): self.keys}
+        signed: dict[str, list[Registry]] = {real: [] for real in folders}
+        for registry in self.registries:
+            folder = registry.keys or self.keys
+            real = os.path.realpath(folder)
+            folders.setdefault(real, folder)
+            signed.setdefault(real, []).append(registry)
+        return [
+            KeySet(folder, tuple(signed[real]), self.issuer if folder == self.keys else self.issuer_of(signed[real][0]))
+            for real, folder in folders.items()
+        ]
 
     def key_set(self, registry: Registry) -> KeySet:
-        """The keys that sign for this registry."""
-        return self._key_set(registry.keys or self.keys)
-
-    def _key_set(self, folder: Path) -> KeySet:
-        signed = tuple(registry for registry in self.registries if (registry.keys or self.keys) == folder)
-        issuer = self.issuer if folder == self.keys or not signed else self.issuer_of(signed[0])
-        return KeySet(folder, signed, issuer, next((one.algorithm for one in signed if one.algorithm), None))
+        """The keys that sign for this registry, which is one of `registries`."""
+        return next(keys for keys in self.key_sets() if any(one is registry for one in keys.registries))
 
 
 def _names(registry: Registry) -> Iterator[tuple[tuple[str | int, ...], str]]:
