@@ -28,6 +28,7 @@ from tokenserver.errors import (
     TokenserverError,
 )
 from tokenserver.policy.model import Decision, Reason
+from tokenserver.scopes import RejectedScope
 from tokenserver.service import RULINGS, Exchange, Explain, Ruling, TokenRequest, TokenResult
 
 MAX_TEXT = 256
@@ -89,17 +90,14 @@ class AuditTrail:
         """
         spelled = self._spelled.get(ruling)
         if spelled is None:
-            spelled = _Spelled(_members(_facts(ruling)), outcome_of_ruling(ruling, is_whole=True))
-            self._spelled.put(ruling, spelled)
-        members, outcome = spelled.members, spelled.outcome
-        if request.scopes.rejected:
-            members = f"{members},{_members(_rejected(request))}"
-            outcome = outcome_of_ruling(ruling, is_whole=False)
+            spelled = _Spelled(_members(_facts(ruling)), outcome_of_ruling(ruling))
+            if ruling.is_memorable:
+                self._spelled.put(ruling, spelled)
         # Spelled by hand, because these few stand in every event: both ids are the server's own.
         client = "null" if request.client is None else _spelled_address(request.client)
         start = f'"event":"exchange","request_id":"{request.request_id}","method":{_quoted(request.method)}'
-        end = '"outcome":"explained"' if jti is None else f'"jti":"{jti}","outcome":"{outcome}"'
-        self._write(f'{start},"client":{client},{members},{end},"ms":{ms!r}')
+        end = '"outcome":"explained"' if jti is None else f'"jti":"{jti}","outcome":"{spelled.outcome}"'
+        self._write(f'{start},"client":{client},{spelled.members},{end},"ms":{ms!r}')
 
     def refused(self, *, request_id: str, method: str, client: object, error: TokenserverError, ms: float) -> None:
         """Record a request that did not come as far as the service."""
@@ -130,7 +128,7 @@ def _spelled_address(address: IPv4Address | IPv6Address) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Spelled:
-    """How a ruling reads in every event, and what came of it where all scopes were well-formed."""
+    """How a ruling reads in every event, and what came of it."""
 
     members: str
     outcome: str
@@ -190,7 +188,10 @@ def _members(event: dict[str, Any]) -> str:
 def _facts(ruling: Ruling) -> dict[str, Any]:
     return {
         "asked": [str(decision.scope) for decision in ruling.decisions],
+        **_rejected(ruling.rejected),
         "registry": ruling.registry.service,
+        # Only where it is so: the client asked for the registry under another of its names.
+        **({"asked_as": ruling.registry.asked_as} if ruling.registry.asked_as is not None else {}),
         "subject": ruling.identity.subject,
         "source": ruling.identity.source,
         "kind": ruling.identity.kind.value,
@@ -219,7 +220,7 @@ def _failure(request: TokenRequest, error: Exception, ms: float) -> dict[str, An
     return {
         **_asking(request),
         "asked": [str(scope) for scope in request.scopes.scopes],
-        **_rejected(request),
+        **_rejected(request.scopes.rejected),
         "registry": None if request.service is None else cut(request.service),
         "username": None if username is None else cut(username),
         "outcome": outcome_of(error),
@@ -266,22 +267,18 @@ def _asking(request: TokenRequest) -> dict[str, Any]:
     }
 
 
-def _rejected(request: TokenRequest) -> dict[str, Any]:
-    rejected = request.scopes.rejected
+def _rejected(rejected: tuple[RejectedScope, ...]) -> dict[str, Any]:
     return {"rejected": [{"scope": cut(one.text), "reason": one.reason} for one in rejected]} if rejected else {}
 
 
-def outcome_of_ruling(ruling: Ruling, *, is_whole: bool) -> str:
-    """`login` (nothing asked), `granted` (all of it), `partial`, or `denied` (nothing of it).
-
-    `is_whole`: the ruling is about all that was asked; nothing had been rejected before.
-    """
-    if not ruling.decisions and is_whole:
+def outcome_of_ruling(ruling: Ruling) -> str:
+    """`login` (nothing asked), `granted` (all of it), `partial`, or `denied` (nothing of it)."""
+    if not ruling.decisions and not ruling.rejected:
         return "login"
     if not ruling.access:
         return "denied"
-    whole = is_whole and all(_wholly(decision.scope.actions, decision.granted) for decision in ruling.decisions)
-    return "granted" if whole else "partial"
+    whole = all(_wholly(decision.scope.actions, decision.granted) for decision in ruling.decisions)
+    return "granted" if whole and not ruling.rejected else "partial"
 
 
 def _wholly(asked: frozenset[str], granted: frozenset[str]) -> bool:

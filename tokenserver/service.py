@@ -14,10 +14,12 @@ from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Password
 from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest
 from tokenserver.identity import Identity
+from tokenserver.keys.ring import KeyRing
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, Decision, PolicySet
-from tokenserver.scopes import Access, ScopeRequest
-from tokenserver.tokens.claims import Registry
+from tokenserver.scopes import Access, RejectedScope, ScopeRequest
+from tokenserver.tokens import zot
+from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import Token, TokenIssuer
 from tokenserver.tokens.reuse import Reuse
 
@@ -51,16 +53,23 @@ class TokenRequest:
 class Ruling:
     """What one identity gets of what it asked for at one registry, and why, by the policy set `policy` (its digest).
 
-    `access` is what a token would carry, `lifetime` for how many seconds at most (None: no rule says). Equal rulings
-    of one snapshot are one object while they are remembered, so that what follows from one can be remembered with it.
+    `rejected` is what was asked and is no scope. `access` is what a token would carry, `lifetime` for how many seconds
+    at most (None: no rule says). Equal rulings of one snapshot are one object while they are remembered, so that what
+    follows from one can be remembered with it.
     """
 
     registry: Registry
     identity: Identity
     decisions: tuple[Decision, ...]
+    rejected: tuple[RejectedScope, ...]
     policy: str
     access: tuple[Access, ...]
     lifetime: int | None
+
+    @property
+    def is_memorable(self) -> bool:
+        """Whether it may be remembered: not where it is long, or about what was not well-formed."""
+        return not self.rejected and len(self.decisions) <= REMEMBERED_SCOPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +84,10 @@ class TokenResult:
 class Snapshot:
     """All that one exchange reads, as one frozen whole; a reload replaces the whole.
 
-    `candidate` are the policies that are only compared with the live ones (`shadow_policies`), where there are any.
-    `rulings` are those made by this snapshot a while ago: deciding again would come to the same.
+    `registries` has each registry under all of its service names. `candidate` are the policies that are only compared
+    with the live ones (`shadow_policies`), where there are any. `own_issuers` sign for the registries that have keys of
+    their own, by their `service`; `issuer` signs for all others. `rulings` are those made by this snapshot a while
+    ago: deciding again would come to the same.
     """
 
     registries: Mapping[str, Registry]
@@ -84,7 +95,18 @@ class Snapshot:
     policies: PolicySet
     issuer: TokenIssuer
     candidate: PolicySet | None = None
+    own_issuers: Mapping[str, TokenIssuer] = field(default_factory=dict)
     rulings: Bounded[Hashable, Ruling] = field(default_factory=lambda: Bounded(RULINGS), compare=False, repr=False)
+
+    def issuer_for(self, registry: Registry) -> TokenIssuer:
+        """Who signs this registry's tokens."""
+        return self.own_issuers.get(registry.service, self.issuer)
+
+    @property
+    def rings(self) -> tuple[KeyRing, ...]:
+        """Every key ring in use, that of the whole server first."""
+        rings = [self.issuer.ring, *(issuer.ring for issuer in self.own_issuers.values())]
+        return tuple(ring for index, ring in enumerate(rings) if all(ring is not other for other in rings[:index]))
 
     def registry(self, service: str | None) -> Registry:
         """The registry that is meant; with exactly one configured, no service means that one.
@@ -93,8 +115,8 @@ class Snapshot:
             InvalidRequest: an unknown service, or none where there are several.
         """
         if service is None:
-            if len(self.registries) == 1:
-                return next(iter(self.registries.values()))
+            if len({registry.service for registry in self.registries.values()}) == 1:
+                return next(registry for registry in self.registries.values() if registry.asked_as is None)
             raise InvalidRequest("service: is missing")
         registry = self.registries.get(service)
         if registry is None:
@@ -146,7 +168,8 @@ class TokenService:
         ruling = self._ruling(snapshot, request)
 
         def sign() -> Token:
-            return snapshot.issuer.issue(ruling.identity, ruling.registry, ruling.access, lifetime=ruling.lifetime)
+            issuer = snapshot.issuer_for(ruling.registry)
+            return issuer.issue(ruling.identity, ruling.registry, ruling.access, lifetime=ruling.lifetime)
 
         # A ruling belongs to one snapshot, and so to one signing key.
         return TokenResult(sign() if self._reuse is None else self._reuse.token(ruling, sign), ruling)
@@ -163,33 +186,41 @@ class TokenService:
         registry = snapshot.registry(request.service)
         identity = snapshot.chain.authenticate(request.credentials, request.client)
         _check_account(request, identity)
-        scopes = request.scopes.scopes
-        asked = (registry.service, identity, scopes)
-        ruling = snapshot.rulings.get(asked)
-        if ruling is not None:
-            return ruling
-        context = Context(registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
-        decisions = tuple(decide(snapshot.policies, identity, scope, context) for scope in scopes)
-        # Where a condition has a say, another client or moment may get another answer; equal answers are still one.
-        key: Hashable = asked
-        if not all(decision.is_lasting for decision in decisions):
-            key = (registry.service, identity, decisions)
+        asked = zot.as_asked(request.scopes) if registry.compat is Compat.ZOT else request.scopes
+        key: Hashable = (registry.service, registry.asked_as, identity, asked.scopes)
+        if not asked.rejected:
             ruling = snapshot.rulings.get(key)
-        if ruling is None:
-            ruling = _ruled(snapshot, registry, identity, decisions)
-            if len(scopes) <= REMEMBERED_SCOPES:
-                snapshot.rulings.put(key, ruling)
+            if ruling is not None:
+                return ruling
+        context = Context(registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
+        decisions = tuple(decide(snapshot.policies, identity, scope, context) for scope in asked.scopes)
+        ruling = _ruled(snapshot, registry, identity, decisions, asked.rejected)
+        if not ruling.is_memorable:
+            return ruling
+        if not all(decision.is_lasting for decision in decisions):
+            # A condition has a say: another client or moment may get another answer; equal answers are still one.
+            key = (registry.service, registry.asked_as, identity, decisions)
+            ruling = snapshot.rulings.get(key) or ruling
+        snapshot.rulings.put(key, ruling)
         return ruling
 
 
-def _ruled(snapshot: Snapshot, registry: Registry, identity: Identity, decisions: tuple[Decision, ...]) -> Ruling:
+def _ruled(
+    snapshot: Snapshot,
+    registry: Registry,
+    identity: Identity,
+    decisions: tuple[Decision, ...],
+    rejected: tuple[RejectedScope, ...],
+) -> Ruling:
     limits = (decision.max_lifetime for decision in decisions)
+    access = [decision.access for decision in decisions if decision.access is not None]
     return Ruling(
         registry=registry,
         identity=identity,
         decisions=decisions,
+        rejected=rejected,
         policy=snapshot.policies.digest,
-        access=tuple(decision.access for decision in decisions if decision.access is not None),
+        access=tuple(zot.as_read(access) if registry.compat is Compat.ZOT else access),
         lifetime=min((limit for limit in limits if limit is not None), default=None),
     )
 

@@ -31,8 +31,16 @@ server:
   workers: 2
 registries:
   - service: registry.example.com
+    also: [old.example.com, older.example.com]
+    issuer: team.example.com
     compat: distribution3
-    token_lifetime: 10m
+    algorithm: RS256
+    token_lifetime:
+      default: 10m
+      pull: 5m
+      push: 1h
+      delete: 60s
+    keys: team-keys/
     url: https://registry.example.com:5000
   - service: second
 authentication:
@@ -108,8 +116,15 @@ ENVIRONMENT = {
     "TOKENSERVER_SERVER_TRUSTED_PROXIES": "[10.0.0.0/8, '2001:db8::/32']",
     "TOKENSERVER_SERVER_WORKERS": "2",
     "TOKENSERVER_REGISTRIES_0_SERVICE": "registry.example.com",
+    "TOKENSERVER_REGISTRIES_0_ALSO": "[old.example.com, older.example.com]",
+    "TOKENSERVER_REGISTRIES_0_ISSUER": "team.example.com",
     "TOKENSERVER_REGISTRIES_0_COMPAT": "distribution3",
-    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME": "10m",
+    "TOKENSERVER_REGISTRIES_0_ALGORITHM": "RS256",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_DEFAULT": "10m",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PULL": "5m",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PUSH": "1h",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_DELETE": "60s",
+    "TOKENSERVER_REGISTRIES_0_KEYS": "team-keys",
     "TOKENSERVER_REGISTRIES_0_URL": "https://registry.example.com:5000",
     "TOKENSERVER_REGISTRIES_1_SERVICE": "second",
     "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_FILE": "users.htpasswd",
@@ -234,11 +249,24 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
         "registries": (
             {
                 "service": "registry.example.com",
+                "also": ("old.example.com", "older.example.com"),
+                "issuer": "team.example.com",
                 "compat": "distribution3",
-                "token_lifetime": 600,
+                "algorithm": "RS256",
+                "token_lifetime": {"default": 600, "pull": 300, "push": 3600, "delete": 60},
+                "keys": folder / "team-keys",
                 "url": "https://registry.example.com:5000",
             },
-            {"service": "second", "compat": "universal", "token_lifetime": 900, "url": None},
+            {
+                "service": "second",
+                "also": (),
+                "issuer": None,
+                "compat": "universal",
+                "algorithm": None,
+                "token_lifetime": {"default": 900, "pull": None, "push": None, "delete": None},
+                "keys": None,
+                "url": None,
+            },
         ),
         "authentication": (
             {"htpasswd": {"file": folder / "users.htpasswd", "name": "local", "cache": 45}, "ldap": None},
@@ -267,7 +295,7 @@ def test_defaults(folder: Path) -> None:
     found = _load(folder, MINIMAL)
     assert found.server.listen == "127.0.0.1:5001"
     assert (found.server.tls, found.server.trusted_proxies, found.server.workers) == (None, (), None)
-    assert (found.registries[0].compat, found.registries[0].token_lifetime) == ("universal", 900)
+    assert (found.registries[0].compat, found.registries[0].token_lifetime.default) == ("universal", 900)
     assert (found.authentication[0].name, found.anonymous) == ("htpasswd", False)
 
 
@@ -598,9 +626,9 @@ def test_wrong_values_are_refused(folder: Path, text: str, expected: str) -> Non
     [
         pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 9, id="in-a-section"),
         pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 7, id="two-sections-down"),
-        pytest.param(REFERENCE.replace("lifetime: 10m", "lifetime: 10h"), 13, id="in-a-list"),
-        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 15, id="second-of-two"),
-        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 19, id="in-a-source"),
+        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 17, id="in-a-list"),
+        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 23, id="second-of-two"),
+        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 27, id="in-a-source"),
         pytest.param(REFERENCE.replace("https://auth", "http://auth"), 4, id="url-that-does-not-fit-tls"),
         pytest.param(REFERENCE.replace("anonymous: true", "anonymous: yes"), _line("anonymous"), id="at-the-top"),
     ],
@@ -617,7 +645,7 @@ def test_all_faults_at_once(folder: Path) -> None:
         REFERENCE.replace("issuer: auth", "isuer: auth")
         .replace("workers: 2", "workers: two")
         .replace("10.0.0.0/8", "10.0.0.1/8")
-        .replace("lifetime: 10m", "lifetime: 10h")
+        .replace("default: 10m", "default: 10h")
         .replace("anonymous: true", "anonymous: yes")
     )
     environment = {"TOKENSERVER_KEY": "x", "TOKENSERVER_ANONYMUS": "true", "TOKENSERVER_SERVER_LISTEN": "5001"}
@@ -626,7 +654,7 @@ def test_all_faults_at_once(folder: Path) -> None:
         "tokenserver.yaml:1:",  # issuer is missing
         "tokenserver.yaml:8:",
         "tokenserver.yaml:9:",
-        "tokenserver.yaml:13:",
+        "tokenserver.yaml:17:",
         f"tokenserver.yaml:{_line('anonymous')}:",
         "environment",
         "environment",
@@ -735,7 +763,7 @@ def test_right_addresses(folder: Path, listen: str, expected: tuple[str, int]) -
 )
 def test_right_durations(folder: Path, text: str, expected: int) -> None:
     """Seconds, whatever the unit; the limits are allowed."""
-    assert _load(folder, _registry(f"token_lifetime: {text}")).registries[0].token_lifetime == expected
+    assert _load(folder, _registry(f"token_lifetime: {text}")).registries[0].token_lifetime.default == expected
 
 
 @pytest.mark.parametrize("compat", ["universal", "distribution2", "distribution3", "jwks"])
@@ -895,8 +923,15 @@ OTHER_VALUES = {
     "TOKENSERVER_SERVER_TRUSTED_PROXIES": "[]",
     "TOKENSERVER_SERVER_WORKERS": "3",
     "TOKENSERVER_REGISTRIES_0_SERVICE": "other",
+    "TOKENSERVER_REGISTRIES_0_ALSO": "[]",
+    "TOKENSERVER_REGISTRIES_0_ISSUER": "other.example.com",
     "TOKENSERVER_REGISTRIES_0_COMPAT": "jwks",
-    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME": "120",
+    "TOKENSERVER_REGISTRIES_0_ALGORITHM": "EdDSA",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_DEFAULT": "120",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PULL": "121",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PUSH": "122",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_DELETE": "123",
+    "TOKENSERVER_REGISTRIES_0_KEYS": "/other/keys",
     "TOKENSERVER_REGISTRIES_0_URL": "https://other.example.com",
     "TOKENSERVER_REGISTRIES_1_SERVICE": "other",
     "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_FILE": "/other.users",
@@ -1126,7 +1161,7 @@ def test_indexes_add_to_a_list(folder: Path) -> None:
         "TOKENSERVER_REGISTRIES_0_SERVICE": "first",
     }
     found = _load(folder, REFERENCE, environment).registries
-    assert [(entry.service, entry.token_lifetime) for entry in found] == [
+    assert [(entry.service, entry.token_lifetime.default) for entry in found] == [
         ("first", 600),
         ("second", 900),
         ("third", 120),

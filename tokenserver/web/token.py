@@ -98,7 +98,7 @@ class TokenEndpoint:
                 )
                 raise
             if request.explain:
-                return _answer(200, explanation_body(self.explanation.explain(request), request), request_id)
+                return _answer(200, explanation_body(self.explanation.explain(request)), request_id)
             result = self.exchange.exchange(request)
         except Exception as error:
             _log(error, request_id)
@@ -177,7 +177,7 @@ def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
     return _to_json(content).encode("ascii") + b"\n"
 
 
-def explanation_body(ruling: Ruling, request: TokenRequest) -> bytes:
+def explanation_body(ruling: Ruling) -> bytes:
     """The JSON of an explanation: about the caller alone, with rule ids and messages but no place in any file."""
     content: dict[str, object] = {
         "service": ruling.registry.service,
@@ -200,7 +200,7 @@ def explanation_body(ruling: Ruling, request: TokenRequest) -> bytes:
             }
             for decision in ruling.decisions
         ],
-        "rejected": [{"scope": cut(one.text), "reason": one.reason} for one in request.scopes.rejected],
+        "rejected": [{"scope": cut(one.text), "reason": one.reason} for one in ruling.rejected],
     }
     return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
 
