@@ -28,8 +28,11 @@ from tokenserver.config.settings import Settings, UserSource
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
+from tokenserver.keys.changes import PATIENCE_SECONDS, Changes
+from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.ring import KeyRing
-from tokenserver.keys.store import key_warnings, load_keys
+from tokenserver.keys.rotator import Rotator, rotation_warnings
+from tokenserver.keys.store import load_keys
 from tokenserver.live import Live
 from tokenserver.parts import Parts
 from tokenserver.policy.load import load_policies
@@ -55,6 +58,11 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     """
     protection = Protection(login_plan(settings), secret=secrets.token_bytes(64), monotonic=time.monotonic)
     live = Live(Loader(settings, protection), watched_files(settings))
+    rotator = Rotator(
+        key_changes(settings, patience=0),
+        lambda: live.snapshot().issuer.ring,
+        is_blocked=lambda: live.fault is not None,
+    )
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
     service = TokenService(live.snapshot, now=time.time)
     compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
@@ -65,7 +73,13 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
         AuditedExplain(service, trail, monotonic=time.perf_counter),
         trail,
         protection,
+        (rotator,),
     )
+
+
+def key_changes(settings: Settings, *, patience: float = PATIENCE_SECONDS) -> Changes:
+    """What may change the keys; `patience` is how many seconds it waits for another process that does."""
+    return Changes(settings.keys.folder, settings.issuer, settings.key_schedule, patience)
 
 
 class Loader:
@@ -98,7 +112,7 @@ def load_snapshot(settings: Settings, *, marked: bool = False, protection: Prote
     policies: PolicySet | None = _attempt(
         lambda: load_policies(settings.policies, services=services, now=now, marked=marked), faults
     )
-    ring: KeyRing | None = _attempt(lambda: load_keys(settings.keys, now=now), faults)
+    ring: KeyRing | None = _attempt(lambda: load_keys(settings.keys.folder, now=now), faults)
     known = [source for source in sources if source is not None]
     faults.extend(_overlaps(known))
     if ring is not None:
@@ -119,7 +133,9 @@ def load_snapshot(settings: Settings, *, marked: bool = False, protection: Prote
 
 def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     """What works now but deserves a look, as sentences."""
-    found = list(key_warnings(snapshot.issuer.ring, datetime.now(UTC)))
+    ring, now = snapshot.issuer.ring, datetime.now(UTC)
+    found = list(key_warnings(ring, now))
+    found.extend(rotation_warnings(ring, key_changes(settings), now))
     found.extend(str(warning) for source in user_sources(snapshot) for warning in source.warnings)
     algorithm = snapshot.issuer.ring.active.algorithm
     for registry in settings.registries:
@@ -149,7 +165,7 @@ def watched_files(settings: Settings) -> list[Path]:
     directories = [source.ldap for source in settings.authentication if source.ldap is not None]
     beside = [file for ldap in directories for file in (ldap.ca_file, ldap.bind_password_file) if file is not None]
     candidate = [settings.shadow_policies] if settings.shadow_policies is not None else []
-    return [*users, *beside, settings.policies, *candidate, settings.keys]
+    return [*users, *beside, settings.policies, *candidate, settings.keys.folder]
 
 
 def new_id() -> str:
@@ -272,7 +288,7 @@ def _unfit_algorithms(settings: Settings, ring: KeyRing) -> list[Fault]:
     for entry in settings.registries:
         problem = compat_problem(ring.active.algorithm, Compat(entry.compat))
         if problem is not None:
-            faults.append(Fault(str(settings.keys), 0, f"registry {entry.service}", problem))
+            faults.append(Fault(str(settings.keys.folder), 0, f"registry {entry.service}", problem))
     return faults
 
 

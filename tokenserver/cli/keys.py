@@ -1,39 +1,21 @@
-"""`tokenserver keys`: make the token CA and the signing key."""
+"""`tokenserver keys`: the commands of the signing keys. Each command's module is read only when it is called."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
-
 import click
 
-from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.config.load import load_settings
-from tokenserver.keys.ring import Algorithm
-from tokenserver.keys.store import init_keys
+from tokenserver.cli.lazy import LazyGroup
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "export": ("tokenserver.cli.keys_move", "export"),
+    "import": ("tokenserver.cli.keys_move", "bring"),
+    "init": ("tokenserver.cli.keys_init", "init"),
+    "list": ("tokenserver.cli.keys_list", "list_keys"),
+    "retire": ("tokenserver.cli.keys_rotate", "retire"),
+    "rotate": ("tokenserver.cli.keys_rotate", "rotate"),
+}
 
 
-@click.group()
+@click.group(cls=LazyGroup, commands_at=_COMMANDS)
 def keys() -> None:
-    """Make the keys that sign tokens."""
-
-
-@keys.command("init")
-@config_option
-@click.option(
-    "--algorithm",
-    type=click.Choice([algorithm.value for algorithm in Algorithm]),
-    default=Algorithm.ES256.value,
-    show_default=True,
-    help="ES256 suits every registry; RS256 is slower to sign; EdDSA only suits Distribution 3.",
-)
-@tell_faults
-def init(config: Path | None, algorithm: str) -> None:
-    """Make the token CA and the first signing key where `keys:` points; do nothing where they exist."""
-    settings = load_settings(config)
-    made = init_keys(settings.keys, issuer=settings.issuer, algorithm=Algorithm(algorithm), now=datetime.now(UTC))
-    if not made:
-        click.echo(f"{settings.keys} has keys already, nothing was changed.")
-        return
-    click.echo(f"Made the token CA and a signing key ({algorithm}) in {settings.keys}.")
-    click.echo("Next: tokenserver registry-config SERVICE --for distribution2|distribution3")
+    """Make, replace, move and list the keys that sign tokens."""

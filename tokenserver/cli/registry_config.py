@@ -51,7 +51,7 @@ def registry_config(service: str, generation: str, trust: Path | None, write: Pa
             f"{service} has compat: {registry.compat}, whose tokens {generation} refuses;"
             f" set compat to {' or '.join(_FITS[generation])}"
         )
-    ring = load_keys(settings.keys, now=datetime.now(UTC))
+    ring = load_keys(settings.keys.folder, now=datetime.now(UTC))
     if generation == "distribution2" and ring.active.algorithm is Algorithm.EdDSA:
         raise _wrong_use("Distribution 2 cannot verify EdDSA; make keys with --algorithm ES256")
     name, content = _trusted(registry, ring)

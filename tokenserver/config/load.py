@@ -17,6 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from tokenserver.config.fields import Section
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
 from tokenserver.documents import Document, nearest, parse, spell, validation_faults
@@ -158,7 +159,23 @@ def _target(model: type[BaseModel], rest: str) -> tuple[Path_, Any] | None:
 def _value(text: str, annotation: Any, name: str) -> Any:
     """The value of a variable. A path is made absolute here, because it is relative to the working folder."""
     value = text if _kinds(annotation) & {Path, str, Secret} else parse(text, name).value
+    shorthand = _shorthand(annotation)
+    if shorthand is not None and not isinstance(value, dict):
+        # The plain text that stands for a section, whatever YAML would make of it.
+        return _from_working_folder(text, annotation.model_fields[shorthand].annotation)
     return _from_working_folder(value, annotation)
+
+
+def _shorthand(annotation: Any) -> str | None:
+    """The key of a section for which a plain text may stand, or None."""
+    is_section = isinstance(annotation, type) and issubclass(annotation, Section)
+    return annotation.shorthand if is_section else None
+
+
+def _spelt_out(value: Any, annotation: Any) -> Any:
+    """A plain text that stands for a section, as that section."""
+    shorthand = _shorthand(annotation)
+    return {shorthand: value} if shorthand is not None and isinstance(value, str) else value
 
 
 def _kinds(annotation: Any) -> set[Any]:
@@ -187,6 +204,8 @@ def _from_working_folder(value: Any, annotation: Any) -> Any:
 
 def _merge(value: dict[str, Any], overrides: Mapping[Path_, tuple[str, Any]], faults: list[Fault]) -> dict[str, Any]:
     merged: dict[str, Any] = _copy(value)
+    for section in {str(path[0]) for path in overrides if len(path) > 1} & merged.keys():
+        merged[section] = _spelt_out(merged[section], Settings.model_fields[section].annotation)
     # In the order of the lists: sorted by name, entry 10 would come before entry 2.
     by_place = sorted(overrides.items(), key=lambda item: [str(step).zfill(9) for step in item[0]])
     for path, (name, new) in by_place:

@@ -18,8 +18,10 @@ from tokenserver.config.fields import (
     SourceName,
     Url,
 )
+from tokenserver.config.keys import Keys
 from tokenserver.config.throttle import Cache, Throttle
 from tokenserver.documents import PlacedError
+from tokenserver.keys.schedule import Schedule
 
 MAX_WORKERS = 256
 
@@ -106,7 +108,7 @@ class Settings(Section):
     throttle: Throttle = Throttle()
     policies: FilePath
     shadow_policies: FilePath | None = None
-    keys: FilePath
+    keys: Keys
 
     # One validator for each field, so that a fault in one of them does not hide those of the others.
     @field_validator("registries")
@@ -133,6 +135,11 @@ class Settings(Section):
             message = "is empty and anonymous is off, so nobody could ever get a token"
             raise PlacedError(("authentication",), message)
         return self
+
+    @property
+    def key_schedule(self) -> Schedule:
+        """How the keys go through their states, for the registries that use them."""
+        return self.keys.schedule(pinned=any(registry.compat != "universal" for registry in self.registries))
 
     def registry(self, service: str) -> Registry | None:
         """The registry of that service name, or None."""

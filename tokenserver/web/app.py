@@ -32,12 +32,14 @@ _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAV
 class Pages:
     """What the other endpoints show. Each is called per request.
 
-    `readiness` gives, for each part, None where it is well and else what is wrong.
+    `readiness` gives, for each part, None where it is well and else what is wrong. The JWKS may be kept for
+    `jwks_seconds` by whoever reads it.
     """
 
     readiness: Callable[[], Mapping[str, str | None]]
     jwks: Callable[[], str]
     ca_pem: Callable[[], str]
+    jwks_seconds: int = 300
 
 
 class TokenFront:
@@ -87,7 +89,7 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     @app.get("/.well-known/jwks.json", provide_automatic_options=False)
     def jwks() -> Response:
         response = Response(pages.jwks(), content_type="application/json")
-        response.headers["Cache-Control"] = "public, max-age=300"
+        response.headers["Cache-Control"] = f"public, max-age={pages.jwks_seconds}"
         return response
 
     @app.get("/ca.pem", provide_automatic_options=False)

@@ -14,6 +14,8 @@ from tokenserver.parts import Parts
 from tokenserver.web.app import Pages, create_app
 from tokenserver.web.token import TokenEndpoint
 
+MAX_JWKS_SECONDS = 300
+
 
 def application(parts: Parts) -> Flask:
     """The application over parts that are already put together."""
@@ -40,6 +42,8 @@ def other_pages(parts: Parts) -> Pages:
         readiness=parts.readiness,
         jwks=lambda: jwk_set(parts.live.snapshot().issuer.ring),
         ca_pem=lambda: parts.live.snapshot().issuer.ring.ca_certificate_pem,
+        # Whoever reads a new key late by as much still knows it before it signs.
+        jwks_seconds=min(MAX_JWKS_SECONDS, int(parts.settings.key_schedule.publish_ahead.total_seconds()) // 2),
     )
 
 
