@@ -5,6 +5,7 @@ Registries trust the CA alone, so that a signing key can be replaced without tou
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -68,10 +69,16 @@ def make_ca(key: ec.EllipticCurvePrivateKey, *, issuer: str, now: datetime) -> x
 
 
 def issue_certificate(
-    key: PrivateKey, *, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, issuer: str, now: datetime
+    key: PrivateKey,
+    *,
+    ca: x509.Certificate,
+    ca_key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
+    issuer: str,
+    now: datetime,
+    lifetime: timedelta = SIGNING_LIFETIME,
 ) -> x509.Certificate:
     """A signing certificate for `key` under the token CA; it vouches for nothing and does not outlive the CA."""
-    not_after = min(now + SIGNING_LIFETIME, ca.not_valid_after_utc)
+    not_after = min(now + lifetime, ca.not_valid_after_utc)
     vouching = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
         _builder(key, _name(issuer), ca.subject, now, not_after)
@@ -82,8 +89,18 @@ def issue_certificate(
     )
 
 
-def signing_key(key_id: str, algorithm: Algorithm, key: PrivateKey, certificate: x509.Certificate) -> SigningKey:
-    """The signing key of a certificate that was made for `key`, with every name that registries know it by."""
+def signing_key(
+    key_id: str,
+    algorithm: Algorithm,
+    key: PrivateKey,
+    certificate: x509.Certificate,
+    *,
+    since: datetime | None = None,
+) -> SigningKey:
+    """The signing key of a certificate that was made for `key`, with every name that registries know it by.
+
+    `since` is when its state began; None: when the certificate was made.
+    """
     public = key.public_key()
     return SigningKey(
         id=key_id,
@@ -94,7 +111,15 @@ def signing_key(key_id: str, algorithm: Algorithm, key: PrivateKey, certificate:
         not_after=certificate.not_valid_after_utc,
         thumbprint=thumbprint(public),
         libtrust_id=libtrust_id(public),
+        not_before=certificate.not_valid_before_utc,
+        since=since or certificate.not_valid_before_utc + BACKDATED,
     )
+
+
+def new_key_id(certificate: x509.Certificate, now: datetime) -> str:
+    """A name for the files of a new key: its day, and what no other key has."""
+    digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
+    return f"{now:%Y-%m-%d}-{digest[:8]}"
 
 
 def private_pem(key: PrivateKey) -> bytes:
