@@ -415,8 +415,8 @@ def from_the_future(folder: Path) -> None:
 
 KEY, CERTIFICATE = "KEYS/signing/ID.key", "KEYS/signing/ID.pem"
 NOT_A_KEY = (
-    "is not a private key in PEM that can be used here; wanted is an EC key on P-256, an RSA key of at least 2048 bits"
-    " or an Ed25519 key"
+    "is not a private key in PEM that can be used here; wanted is an EC key on P-256 or P-384,"
+    " an RSA key of at least 2048 bits or an Ed25519 key"
 )
 ABSENT = "cannot be read: No such file or directory"
 NOT_A_CA = "is not a CA certificate (basicConstraints CA:TRUE, keyUsage keyCertSign); registries would refuse it"

@@ -18,7 +18,7 @@ from tokenserver.keys.store import init_keys
 @click.option(
     "--algorithm",
     type=click.Choice([algorithm.value for algorithm in Algorithm]),
-    help="ES256 suits every registry; RS256 is slower to sign; EdDSA only suits Distribution 3 and zot."
+    help="ES256 and ES384 suit every registry; RS256 is slower to sign; EdDSA only suits Distribution 3 and zot."
     "  [default: what the registries' algorithm: says, else ES256]",
 )
 @tell_faults

@@ -30,7 +30,7 @@ _MAX_COMMON_NAME = 64
 
 
 def has_short_coordinate(key: ec.EllipticCurvePublicKey) -> bool:
-    """Whether X or Y begins with a zero byte, as with one P-256 key in 128.
+    """Whether X or Y begins with a zero byte, as with one key in 128.
 
     Distribution 3 leaves that byte out and so computes another thumbprint than RFC 7638 for such a key.
     """
@@ -43,6 +43,8 @@ def generate_private_key(algorithm: Algorithm) -> PrivateKey:
     match algorithm:
         case Algorithm.ES256:
             return generate_p256()
+        case Algorithm.ES384:
+            return _generate_ec(ec.SECP384R1())
         case Algorithm.RS256:
             return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
         case Algorithm.EdDSA:  # pragma: no branch - the type checker proves that no other is left
@@ -51,8 +53,12 @@ def generate_private_key(algorithm: Algorithm) -> PrivateKey:
 
 def generate_p256() -> ec.EllipticCurvePrivateKey:
     """A new random key on P-256. One with a short coordinate is thrown away."""
+    return _generate_ec(ec.SECP256R1())
+
+
+def _generate_ec(curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey:
     while True:
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = ec.generate_private_key(curve)
         if not has_short_coordinate(key.public_key()):
             return key
 

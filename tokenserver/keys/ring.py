@@ -22,6 +22,7 @@ class Algorithm(StrEnum):
     """How a key signs, as the `alg` of RFC 7518, section 3.1 and RFC 8037, section 3.1; its key type follows."""
 
     ES256 = "ES256"
+    ES384 = "ES384"
     RS256 = "RS256"
     EdDSA = "EdDSA"
 
