@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from tokenserver.cli.keys_files import write_public, write_secret
 from tokenserver.cli.keys_plan import moment
 from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
 from tokenserver.compose import key_changes
 from tokenserver.config.load import load_settings
-from tokenserver.files import write_file
 from tokenserver.keys.certificates import private_pem
 from tokenserver.keys.changes import NotNow
 from tokenserver.keys.folder import KeyFolder
@@ -19,7 +19,7 @@ from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.pair import read_pair
 from tokenserver.keys.ring import KeyRing
 from tokenserver.keys.schedule import Step
-from tokenserver.keys.store import PRIVATE_MODE, PUBLIC_MODE, load_keys
+from tokenserver.keys.store import load_keys
 
 EXIT_NO = 1
 
@@ -51,7 +51,7 @@ def export(what: str, key_id: str | None, target: Path | None, config: Path | No
     if target is None:
         click.echo(content, nl=False)
         return
-    write_file(target.absolute(), content.encode("ascii"), mode=PUBLIC_MODE)
+    write_public(target, content.encode("ascii"))
     click.echo(f"Wrote {target}; it holds nothing secret.", err=True)
 
 
@@ -62,10 +62,8 @@ def _export_key(ring: KeyRing, key_id: str | None, target: Path | None) -> None:
         raise _refused(f"no key here is called {wanted}; there are: {', '.join(key.id for key in ring.published())}")
     if target is None:
         raise _refused("a private key is not printed; name a file with --to FILE")
-    if target.exists():
-        raise _refused(f"{target} exists; a key is never overwritten")
     content = private_pem(key.private_key) + key.certificate_pem.encode("ascii")
-    write_file(target.absolute(), content, mode=PRIVATE_MODE)
+    write_secret(target, content)
     click.echo(f"Wrote the key {key.id} to {target}. It is secret: carry it over a safe way, and remove the file then.")
 
 

@@ -9,18 +9,18 @@ from typing import NoReturn
 
 import click
 
+from tokenserver.cli.keys_files import write_secret
 from tokenserver.cli.keys_plan import moment, rotation_plan
 from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
 from tokenserver.compose import key_changes
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
-from tokenserver.files import write_file
 from tokenserver.keys.changes import Change, Changes, NotNow
 from tokenserver.keys.folder import KeyFolder
 from tokenserver.keys.pair import issue_pair
 from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.keys.schedule import Step
-from tokenserver.keys.store import PRIVATE_MODE, load_keys
+from tokenserver.keys.store import load_keys
 from tokenserver.tokens.claims import Compat
 from tokenserver.tokens.headers import compat_problem
 
@@ -119,9 +119,7 @@ def _make_for_elsewhere(settings: Settings, target: Path, algorithm: Algorithm, 
     lifetime = settings.key_schedule.certificate_lifetime
     place = KeyFolder(settings.keys.folder)
     pair = issue_pair(place, issuer=settings.issuer, algorithm=algorithm, lifetime=lifetime, now=now)
-    if target.exists():
-        _refuse(f"{target} exists; a key is never overwritten", WRONG_USE)
-    write_file(target.absolute(), pair.key_pem + pair.certificate_pem, mode=PRIVATE_MODE)
+    write_secret(target, pair.key_pem + pair.certificate_pem)
     click.echo(f"Made the key {pair.id} ({algorithm}) in {target}. It is secret: carry it over a safe way.")
     click.echo(f"Next, at the server: tokenserver keys import {target.name}, and remove the file everywhere")
 

@@ -107,7 +107,8 @@ class Changes:
     def emergency(self, now: datetime, key_id: str | None = None) -> Change:
         """Drop a key at once, the active one if none is named. Another key signs from now on: the next, or a new one.
 
-        The files of the dropped key need not be whole. It is published no more and its files are removed.
+        The files of the dropped key need not be whole. It is published no more and its files are removed. Other keys
+        that are unfit leave the ring too; their files stay.
 
         Raises:
             NotNow: there is no such key.
@@ -121,7 +122,9 @@ class Changes:
             leaked = key_id or next(entry.id for entry in entries if entry.state == "active")
             if leaked not in states:
                 raise NotNow(f"no key here is called {leaked}; there are: {', '.join(states)}")
-            rest = [entry for entry in entries if entry.id != leaked]
+            # A ring with an unfit key in it would not load, and the leaked one would go on signing.
+            others = [entry for entry in entries if entry.id != leaked]
+            rest = [entry for entry in others if entry.state == "active" or self._is_fit(place, entry, now)]
             if states[leaked] == "active":
                 rest = self._with_another_active(place, rest, now)
             self._commit(place, rest)
@@ -207,19 +210,28 @@ class Changes:
         return Change(Step.FORGET, ", ".join(ids), self._load(now))
 
     def _with_another_active(self, place: KeyFolder, rest: list[Entry], now: datetime) -> list[Entry]:
-        """`rest` with a key that signs from now on: a next one that is fit, else a new one."""
-        reading = Reading(place, now)
-        ca = reading.ca()
+        """`rest` with a key that signs from now on: the first next one that is valid, else a new one."""
         for entry in rest:
-            if entry.state != "next":
-                continue
-            key = reading.signing_key(entry, ca)
-            if key is not None and not reading.faults and key.not_before <= now:
-                active = _entry(key, "active", now)
-                return [active if one.id == key.id else one for one in rest]
+            if entry.state == "next" and self._fit_key(place, entry, now).not_before <= now:
+                active = Entry(id=entry.id, state="active", since=now)
+                return [active if one is entry else one for one in rest]
         pair = self._issue(place, self._algorithm(now), now)
         _write_pair(place, pair)
         return [Entry(id=pair.id, state="active", since=now), *rest]
+
+    def _is_fit(self, place: KeyFolder, entry: Entry, now: datetime) -> bool:
+        try:
+            self._fit_key(place, entry, now)
+        except LoadError:
+            return False
+        return True
+
+    def _fit_key(self, place: KeyFolder, entry: Entry, now: datetime) -> SigningKey:
+        reading = Reading(place, now)
+        key = reading.signing_key(entry, reading.ca())
+        if reading.faults or key is None:
+            raise LoadError(reading.faults)
+        return key
 
     def _algorithm(self, now: datetime) -> Algorithm:
         """The active key's algorithm, as far as its files tell."""
