@@ -340,11 +340,9 @@ def test_a_key_is_exported_and_imported(run: Run, made: Path, tmp_path: Path) ->
     [
         pytest.param(["export", "key"], "a private key is not printed; name a file with --to FILE", id="printed"),
         pytest.param(
-            ["export", "key", "--to", "taken"], "taken: exists; a key is never written over a file", id="overwritten"
+            ["export", "key", "--to", "taken"], "taken: exists; a key is never written over", id="overwritten"
         ),
-        pytest.param(
-            ["rotate", "--to", "taken"], "taken: exists; a key is never written over a file", id="made over a file"
-        ),
+        pytest.param(["rotate", "--to", "taken"], "taken: exists; a key is never written over", id="made over a file"),
         pytest.param(["export", "key", "--key", "ghost", "--to", "x"], "no key here is called ghost", id="unknown"),
         pytest.param(["export", "ca", "--key", "x"], "--key goes with `export key` alone", id="a key of the CA"),
         pytest.param(["import", "taken"], "must hold one private key and one certificate", id="no pair"),

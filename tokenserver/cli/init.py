@@ -59,7 +59,8 @@ anonymous: true
 # Who may do what: a folder of YAML files.
 policies: {policies}
 
-# The token CA and the signing keys, made by `tokenserver keys init`.
+# The token CA and the signing keys, made by `tokenserver keys init`. With {{folder: {keys}, rotate_every: 30d}} the
+# server makes a new signing key every 30 days, and no registry notices.
 keys: {keys}
 """
 
