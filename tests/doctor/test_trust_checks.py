@@ -189,7 +189,7 @@ def test_a_key_that_cannot_be_used_is_no_key() -> None:
     """It has no names, so no kid of ours is ever found under it."""
     ours = replace(ours_of(compat="jwks"), keys=ours_of().keys[:1])
     trust = trust_of(ours, None, jwks_of((ours.active.names.rfc7638, None)), kinds=THREE)
-    assert [one.ok for one in trust.keys()] == [False]
+    assert [one.ok for one in trust.our_keys()] == [False]
 
 
 def test_a_compat_that_names_no_key() -> None:

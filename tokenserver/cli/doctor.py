@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
 import click
 
-from tokenserver.cli.doctor_files import RegistryFiles, read_registry_files
+from tokenserver.cli.doctor_files import read_registry_files
+from tokenserver.cli.doctor_live import Visit, visit_registry, visit_server
 from tokenserver.cli.doctor_ours import our_side
+from tokenserver.cli.doctor_own import examine_installation
 from tokenserver.cli.doctor_token import Bench, examine_token
 from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
+from tokenserver.cli.password import read_password
 from tokenserver.config.load import load_settings
+from tokenserver.credentials import Secret
 from tokenserver.doctor.facts import Kind, OurRegistry, Ours
 from tokenserver.doctor.findings import Finding, exit_code
 from tokenserver.doctor.opened import MAX_TOKEN, UnreadableToken, open_unverified, token_text
@@ -22,6 +28,7 @@ from tokenserver.doctor.setup_checks import check_setup, find_registry, kinds_fo
 from tokenserver.doctor.trust_checks import RegistryTrust
 from tokenserver.keys.store import load_keys
 from tokenserver.scopes import Scope, ScopeSyntaxError, parse_scope
+from tokenserver.tls import client_context
 
 KINDS = {
     "distribution2": Kind.DISTRIBUTION2,
@@ -50,6 +57,15 @@ KINDS = {
 )
 @click.option("--for", "generation", type=click.Choice(sorted(KINDS)), help="What the registry runs, if you know.")
 @click.option("--service", help="Which of our registries it is; else found by its service or its URL.")
+@click.option(
+    "--registry", "url", metavar="URL", help="A live registry to visit, such as https://registry.example.com."
+)
+@click.option("--user", help="Whom to log in as; the password is asked for, or the first line of standard input.")
+@click.option(
+    "--ca-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The CA that signed the certificates of registry and server, where it is one of your own.",
+)
 @click.option("--token", type=click.File("r"), help="A file with a token to examine (- is standard input).")
 @click.option("--scope", "scopes", multiple=True, help="What a token should allow: repository:web/site:pull.")
 @click.option("--show-token", is_flag=True, help="Print the whole token. Who reads it can use it.")
@@ -62,6 +78,9 @@ def doctor(  # noqa: PLR0917 - click hands every option over by its name
     trust: Path | None,
     generation: str | None,
     service: str | None,
+    url: str | None,
+    user: str | None,
+    ca_file: Path | None,
     token: TextIO | None,
     scopes: Sequence[str],
     show_token: bool,
@@ -70,38 +89,85 @@ def doctor(  # noqa: PLR0917 - click hands every option over by its name
 ) -> None:
     """Find out why tokens are refused. Exit code 0: all is well; 1: there are findings; 2: wrong use.
 
-    `tokenserver doctor --registry-config /etc/docker/registry/config.yml`
+    \b
+    tokenserver doctor                                      this installation, and each registry with a url
+    tokenserver doctor --registry-config config.yml         a registry's configuration
+    tokenserver doctor --registry URL --user ann            a live registry, as a client
+    tokenserver doctor --token -                            a token from standard input
     """
+    _see_that_they_fit(url, user, trust, has_files=bool(registry_config or registry_env), has_token=token is not None)
     settings = load_settings(config)
     now = datetime.now(UTC)
     ring = load_keys(settings.keys, now=now)
     ours = our_side(settings, ring, config)
     wanted = _wanted(scopes)
-    chosen = _chosen(ours, service)
-    kind = None if generation is None else KINDS[generation]
-    if trust is not None and registry_config is None and registry_env is None:
-        raise click.UsageError("--trust belongs to --registry-config or --registry-env")
-    files = None
+    bench = Bench(ours, ring, _chosen(ours, service), None, None if generation is None else KINDS[generation], now)
+    context = client_context(ca_file)
     found: list[Finding] = []
-    if registry_config is not None or registry_env is not None:
-        files = read_registry_files(registry_config, registry_env, trust)
-        found += _examine_files(files, ours, chosen, kind, now)
     shown = None
-    if token is not None:
-        try:
-            shown = token_text(token.read(MAX_TOKEN + 1))
-            opened = open_unverified(shown)
-        except (UnreadableToken, UnicodeDecodeError) as error:
-            raise click.UsageError(
-                f"--token: {error if isinstance(error, UnreadableToken) else 'is no text'}"
-            ) from None
+    if registry_config is not None or registry_env is not None:
+        bench = replace(bench, files=read_registry_files(registry_config, registry_env, trust))
+        found += _examine_files(bench)
+    brought = None if token is None else _read_token(token)
+    if url is not None:
+        login = None if user is None else (user, read_password())
+        # With several registries a visit says best which one it is.
+        told, ahead = visit_server(bench, context)
+        faulty = any(finding.counts for finding in found)
+        told += (
+            visited := visit_registry(Visit(_address(url), bench, context, login, wanted, brought, faulty), ahead)
+        )[0]
+        found, shown = found + told, visited[1]
+    elif brought is not None:
+        shown = brought
+        opened = open_unverified(brought.reveal())
         audience = opened.claims.get("aud")
-        registry = chosen or find_registry(ours, audience if isinstance(audience, str) else None)
-        found += examine_token(opened, Bench(ours, ring, registry, files, kind, now), wanted)
+        registry = bench.registry or find_registry(ours, audience if isinstance(audience, str) else None)
+        found += examine_token(opened, replace(bench, registry=registry), wanted)
+    elif bench.files is None:
+        found += examine_installation(settings, bench, context)
     tell(found, as_json=as_json, token=shown if show_token else None)
 
 
-def tell(found: Sequence[Finding], *, as_json: bool, token: str | None) -> None:
+def _see_that_they_fit(
+    url: str | None, user: str | None, trust: Path | None, *, has_files: bool, has_token: bool
+) -> None:
+    """Refuse options that would be passed over."""
+    if trust is not None and not has_files:
+        raise click.UsageError("--trust belongs to --registry-config or --registry-env")
+    if user is not None and (url is None or has_token):
+        raise click.UsageError("--user belongs to --registry URL, where a token is fetched")
+    if user is not None and (not user or ":" in user):
+        raise click.UsageError("--user: a user name is not empty and holds no colon")
+
+
+def _read_token(file: TextIO) -> Secret:
+    try:
+        text = token_text(file.read(MAX_TOKEN + 1))
+        open_unverified(text)
+    except UnreadableToken as error:
+        raise click.UsageError(f"--token: {error}") from None
+    except UnicodeDecodeError:
+        raise click.UsageError("--token: is no text") from None
+    return Secret(text)
+
+
+def _address(url: str) -> str:
+    """The registry's URL without `/v2/` and without a closing slash."""
+    address = url.rstrip("/").removesuffix("/v2").rstrip("/")
+    try:
+        parts = urlsplit(address)
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_right = False
+    if not is_right or not address.isascii() or not address.isprintable() or " " in address or "@" in address:
+        raise click.UsageError("--registry must be a URL such as https://registry.example.com")
+    if "?" in address or "#" in address:
+        raise click.UsageError("--registry: a registry's URL has no query and no fragment")
+    return address
+
+
+def tell(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> None:
     """Print the findings and end with their exit code."""
     if as_json:
         click.echo(json.dumps([finding.as_json() for finding in found], indent=2))
@@ -115,7 +181,7 @@ def tell(found: Sequence[Finding], *, as_json: bool, token: str | None) -> None:
         else:
             click.secho("All is well.", fg="green")
     if token is not None:
-        click.echo(token, err=as_json)
+        click.echo(token.reveal(), err=as_json)
     raise SystemExit(exit_code(found))
 
 
@@ -133,16 +199,18 @@ def _print(finding: Finding) -> None:
         click.echo(f"           mend:  {finding.mend}")
 
 
-def _examine_files(
-    files: RegistryFiles, ours: Ours, chosen: OurRegistry | None, kind: Kind | None, now: datetime
-) -> list[Finding]:
+def _examine_files(bench: Bench) -> list[Finding]:
+    files, ours, kind = bench.files, bench.ours, bench.kind
+    assert files is not None  # noqa: S101 - called where there are some
     setup = files.setup
-    registry = chosen or find_registry(ours, setup.service)
-    kinds = (kind,) if registry is None and kind else () if registry is None else kinds_for(setup, registry, kind)
+    registry = bench.registry or find_registry(ours, setup.service)
+    if registry is None:
+        return check_setup(setup, ours, (), None)
+    kinds = kinds_for(setup, registry, kind)
     found = check_setup(setup, ours, kinds, registry)
-    if registry is not None and setup.auth == "token":
+    if setup.auth == "token":
         trust = RegistryTrust(
-            setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=now
+            setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=bench.at
         )
         found += trust.check()
     return found

@@ -59,9 +59,9 @@ def check_claims(claims: Mapping[str, Any], expected: Expected) -> list[Finding]
         if wanted is None:
             found.append(known(check, f"the token's {name}; the registry's is not known here", ours=said))
         elif said == wanted:
-            found.append(passed(check, f"the token's {name} is what the registry wants", ours=said, theirs=wanted))
+            found.append(passed(check, f"the token's {name} is what it must be: {said}", ours=said, theirs=wanted))
         else:
-            says = f"the token's {name} is not what the registry wants"
+            says = f"the token's {name} is not what it must be"
             found.append(failed(check, says, expected.mends[check], ours=said or "nothing", theirs=wanted))
     found.append(_check_time(claims, expected))
     return found
@@ -75,7 +75,7 @@ def check_keys(verdicts: Mapping[Kind, str | None], expected: Expected) -> list[
         kind, reason = refused[0]
         found = [failed("key", f"{kind} refuses the token's key: {reason}", expected.mends["key"], theirs=kind)]
     else:
-        found = [passed("key", f"{names} finds the token's key and trusts it", theirs=names)]
+        found = [passed("key", f"the token's key is trusted, as {names} looks for it", theirs=names)]
     for kind, verdict in verdicts.items():
         if kind not in expected.kinds:
             said = "would trust the token's key" if verdict is None else f"would refuse the token's key: {verdict}"
@@ -129,7 +129,7 @@ def check_clock(difference: float | None, lifetime: int, *, whose: str, backdate
     """
     if difference is None:
         return [known("clock", "the registry tells no time, so the clocks could not be compared")]
-    said = f"{difference:+.0f} s"
+    said = f"{round(difference):+d} s"
     mend = "set both clocks by NTP: on each machine, `timedatectl` says whether that is on"
     if difference < -(backdated + LEEWAY) or difference > lifetime + LEEWAY:
         when = "not valid yet" if difference < 0 else "over"

@@ -29,7 +29,7 @@ class RegistryTrust:
     def check(self) -> list[Finding]:
         """All about the keys that the registry trusts. Where a file itself is at fault, that is the one finding."""
         faults = list(self.files())
-        return faults or [*self.keys(), *self.strangers()]
+        return faults or [*self.our_keys(), *self.strangers()]
 
     @property
     def command(self) -> str:
@@ -85,7 +85,7 @@ class RegistryTrust:
 
     # --- the keys --------------------------------------------------------------------------------------------------
 
-    def keys(self) -> Iterator[Finding]:
+    def our_keys(self) -> Iterator[Finding]:
         """Whether the key that signs now is trusted, and those that will sign next."""
         if self.setup.is_zot:
             yield self._zot()
