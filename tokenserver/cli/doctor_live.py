@@ -95,7 +95,8 @@ def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Findi
     if registry is None:
         return found, None
     ahead = _difference(first, server_ahead)
-    found += check_clock(ahead, registry.lifetime, whose="the token server's" if server_ahead is not None else "ours")
+    clock = check_clock(ahead, registry.lifetime, whose="the token server's" if server_ahead is not None else "ours")
+    found += clock
     # Tried for the service that the registry has, so that a wrong one does not hide what else is wrong.
     service = challenge.service or registry.service
     token = visit.token
@@ -104,7 +105,12 @@ def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Findi
         found.append(finding)
     own = token is None
     token = token or _own_token(visit.bench, replace(registry, service=service), server_ahead)
-    return [*found, *_try(visit, registry, service, token, ahead, has_access=not own)], token
+    judged = replace(visit, bench=replace(visit.bench, registry=registry, at=_time_at(first)))
+    tried = _try(judged, service, token, has_access=not own)
+    refused = tried and tried[-1].check == "verdict" and tried[-1].ok is None
+    if refused and not any(one.ok is False for one in (*tried, *clock)):
+        tried += _ask_why(judged, registry, token)
+    return [*found, *tried], token
 
 
 def _check_challenge(visit: Visit, realm: str) -> list[Finding]:
@@ -139,39 +145,25 @@ def _own_token(bench: Bench, registry: OurRegistry, server_ahead: float | None) 
     return issuer.issue(ANONYMOUS, made_for, ()).text
 
 
-def _try(
-    visit: Visit, registry: OurRegistry, service: str, token: Secret, ahead: float | None, *, has_access: bool
-) -> list[Finding]:
-    """Bring the token to the registry, and where it refuses, find out which check failed."""
+def _try(visit: Visit, service: str, token: Secret, *, has_access: bool) -> list[Finding]:
+    """Bring the token to the registry, and replay its verifier's checks; the last finding is its verdict."""
     outcome = _bring(visit, "/v2/", token)
     trouble = transport_trouble("registry", visit.url, outcome)
     if trouble is not None or not isinstance(outcome, Answer):
         return [] if trouble is None else [trouble]
-    there = datetime.now(UTC) + timedelta(seconds=ahead or 0)
-    found: list[Finding] = []
-    if has_access:
-        found += _judge(visit, registry, service, token, there)
-    if outcome.status != 401:
-        found.append(passed("verdict", "the registry takes the token", theirs=str(outcome.status)))
-        return [*found, *(_try_access(visit, token) if has_access else [])]
-    found.append(known("verdict", "the registry refuses the token", theirs=outcome.bearer() or "401"))
-    if any(finding.ok is False for finding in found) or _is_out_of_time(registry, ahead):
-        return found
-    return [*found, *_ask_why(visit, registry, token)]
+    found = _judge(visit, service, token) if has_access else []
+    if outcome.status == 401:
+        return [*found, known("verdict", "the registry refuses the token", theirs=outcome.bearer() or "401")]
+    opened = _try_access(visit, token) if has_access else []
+    return [*found, *opened, passed("verdict", "the registry takes the token", theirs=str(outcome.status))]
 
 
-def _judge(visit: Visit, registry: OurRegistry, service: str, token: Secret, there: datetime) -> list[Finding]:
-    """The verifier's checks on the token, replayed here."""
+def _judge(visit: Visit, service: str, token: Secret) -> list[Finding]:
     try:
         opened = open_unverified(token.reveal())
     except UnreadableToken as error:
         return [failed("token", f"what the server gave {error}", "see that server.url leads to our server")]
-    bench = replace(visit.bench, registry=registry, at=there)
-    return examine_token(opened, bench, visit.wanted, service=service)
-
-
-def _is_out_of_time(registry: OurRegistry, ahead: float | None) -> bool:
-    return any(finding.ok is False for finding in check_clock(ahead, registry.lifetime, whose=""))
+    return examine_token(opened, visit.bench, visit.wanted, service=service)
 
 
 def _ask_why(visit: Visit, registry: OurRegistry, token: Secret) -> list[Finding]:
@@ -222,6 +214,11 @@ def _try_access(visit: Visit, token: Secret) -> list[Finding]:
 def _bring(visit: Visit, target: str, token: Secret) -> Outcome:
     sent = Secret(f"Bearer {token.reveal()}")
     return fetch(f"{visit.url}{target}", context=visit.context, authorization=sent)
+
+
+def _time_at(registry: Answer) -> datetime:
+    """The time on the registry's clock; this machine's, where it tells none."""
+    return datetime.now(UTC) + timedelta(seconds=registry.ahead or 0)
 
 
 def _difference(registry: Answer, server_ahead: float | None) -> float | None:
