@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from harness.processes import free_port
 
 from tokenserver.cli import main
 from tokenserver.config.load import load_settings
@@ -252,6 +253,15 @@ def test_a_token_against_a_registrys_files(site: Make, tmp_path: Path) -> None:
         pytest.param(["--registry-config", "/dev/null"], "is not a regular file", id="a device"),
         pytest.param(["--token", "-", "--service", "x"], "no registry is called 'x'", id="no such registry"),
         pytest.param(["--token", "-", "--scope", "::"], "--scope: ", id="no scope"),
+        pytest.param(["--user", "ann"], "--user belongs to --registry", id="a user for nobody"),
+        pytest.param(["--registry", "http://a", "--user", "a:b"], "holds no colon", id="no user name"),
+        pytest.param(["--registry", "registry.example.com"], "--registry must be a URL", id="no scheme"),
+        pytest.param(["--registry", "http://"], "--registry must be a URL", id="no host"),
+        pytest.param(["--registry", "http://a:x"], "--registry must be a URL", id="no port"),
+        pytest.param(["--registry", "http://ann:secret@a"], "--registry must be a URL", id="a password in it"),
+        pytest.param(["--registry", "http://a\r\nX: y"], "--registry must be a URL", id="a header in it"),
+        pytest.param(["--registry", "http://a/?x"], "has no query", id="a query"),
+        pytest.param(["--ca-file", "nowhere.pem"], "cannot be read", id="no CA"),
         pytest.param(["--for", "x"], "Invalid value for '--for'", id="no such kind"),
     ],
 )
@@ -260,6 +270,26 @@ def test_wrong_use(site: Make, arguments: list[str], says: str) -> None:
     result = site().doctor(*arguments, stdin="nonsense")
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+def test_an_installation_that_would_not_start(site: Make) -> None:
+    """Its faults are told with their places, as by `check`, and nothing is visited."""
+    result = site().doctor()
+    assert result.exit_code == 2
+    assert "policies" in result.stderr
+
+
+def test_a_server_that_is_down(site: Make, tmp_path: Path) -> None:
+    """The files are right, and nobody answers at server.url."""
+    made = site()
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "a.yaml").write_text(
+        'version: 1\nallow:\n  - {id: a, to: [everyone], repositories: ["a/**"], role: reader}\n'
+    )
+    made.config.write_text(
+        made.config.read_text().replace("https://auth.example.com", f"http://localhost:{free_port()}")
+    )
+    assert made.findings() == {"server": False}
 
 
 def test_bytes_that_are_no_text(site: Make, tmp_path: Path) -> None:

@@ -48,13 +48,16 @@ def fetch(
     watchdog = threading.Timer(deadline, _cut, (connection, over))
     watchdog.daemon = True
     watchdog.start()
+    outcome: Outcome
     try:
-        return _exchange(connection, target, headers)
+        outcome = _exchange(connection, target, headers)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return Failure(Trouble.TIMEOUT, f"no answer in {deadline:g} s") if over.is_set() else _failure(error)
+        outcome = _failure(error)
     finally:
         watchdog.cancel()
         connection.close()
+    # An answer that was cut in its headers looks like a whole one.
+    return Failure(Trouble.TIMEOUT, f"no answer in {deadline:g} s") if over.is_set() else outcome
 
 
 def _exchange(connection: http.client.HTTPConnection, target: str, headers: dict[str, str]) -> Answer:
