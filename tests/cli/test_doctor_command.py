@@ -155,6 +155,43 @@ def test_a_copy_of_the_trusted_keys(site: Make, tmp_path: Path) -> None:
     assert made.findings("--registry-config", config, "--trust", tmp_path / "jwks.json") == {}
 
 
+def test_a_copy_of_nothing_that_is_named(site: Make, tmp_path: Path) -> None:
+    """Where the configuration names no file of trusted keys, a copy of one changes nothing."""
+    made = site()
+    config = made.registry(rootcertbundle=None)
+    assert made.findings("--registry-config", config, "--trust", tmp_path / "token-ca.pem") == {"rootcertbundle": False}
+
+
+def test_a_jwks_that_is_no_json(site: Make, tmp_path: Path) -> None:
+    """It is a finding of its own, and no token's key is in it."""
+    made = site("jwks")
+    config = made.registry("distribution3")
+    (tmp_path / "jwks.json").write_text("{")
+    assert made.findings("--registry-config", config, "--token", "-", stdin=made.token().reveal()) == {
+        "jwks": False,
+        "key": False,
+    }
+
+
+def test_a_file_that_is_too_large(site: Make, tmp_path: Path) -> None:
+    """Nobody's configuration is that long."""
+    path = tmp_path / "large.yml"
+    path.write_text("#" * 300_000)
+    result = site().doctor("--registry-config", path)
+    assert (result.exit_code, "is larger than" in result.stderr) == (2, True)
+
+
+def test_a_token_for_nobody_of_ours(site: Make, tmp_path: Path) -> None:
+    """With several registries, a token for none of them belongs to none; --service says which is meant."""
+    made = site()
+    settings = yaml.safe_load(made.config.read_text())
+    settings["registries"].append({"service": "b.example.com"})
+    made.config.write_text(yaml.safe_dump(settings))
+    text = made.token(service="elsewhere").reveal()
+    assert made.findings("--token", "-", stdin=text) == {"audience": False}
+    assert made.findings("--token", "-", "--service", "b.example.com", stdin=text) == {"audience": False}
+
+
 def test_variables_win_over_the_file(site: Make, tmp_path: Path) -> None:
     """And will do alone."""
     made = site()
@@ -289,7 +326,7 @@ def test_a_server_that_is_down(site: Make, tmp_path: Path) -> None:
     made.config.write_text(
         made.config.read_text().replace("https://auth.example.com", f"http://localhost:{free_port()}")
     )
-    assert made.findings() == {"server": False}
+    assert made.findings() == {"configuration": None, "server": False}
 
 
 def test_bytes_that_are_no_text(site: Make, tmp_path: Path) -> None:

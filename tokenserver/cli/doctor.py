@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,9 +27,10 @@ from tokenserver.doctor.findings import Finding, exit_code
 from tokenserver.doctor.opened import MAX_TOKEN, UnreadableToken, open_unverified, token_text
 from tokenserver.doctor.setup_checks import check_setup, find_registry, kinds_for
 from tokenserver.doctor.trust_checks import RegistryTrust
+from tokenserver.errors import Fault, LoadError
+from tokenserver.files import read_text
 from tokenserver.keys.store import load_keys
 from tokenserver.scopes import Scope, ScopeSyntaxError, parse_scope
-from tokenserver.tls import client_context
 
 KINDS = {
     "distribution2": Kind.DISTRIBUTION2,
@@ -102,7 +104,7 @@ def doctor(  # noqa: PLR0917 - click hands every option over by its name
     ours = our_side(settings, ring, config)
     wanted = _wanted(scopes)
     bench = Bench(ours, ring, _chosen(ours, service), None, None if generation is None else KINDS[generation], now)
-    context = client_context(ca_file)
+    context = _context(ca_file)
     found: list[Finding] = []
     shown = None
     if registry_config is not None or registry_env is not None:
@@ -139,6 +141,19 @@ def _see_that_they_fit(
         raise click.UsageError("--user belongs to --registry URL, where a token is fetched")
     if user is not None and (not user or ":" in user):
         raise click.UsageError("--user: a user name is not empty and holds no colon")
+
+
+def _context(ca_file: Path | None) -> ssl.SSLContext:
+    """TLS that believes the system's authorities, as clients do, and those in the file."""
+    context = ssl.create_default_context()
+    if ca_file is None:
+        return context
+    pem = read_text(ca_file)
+    try:
+        context.load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise LoadError([Fault(str(ca_file), 0, "", "holds no certificates in PEM form")]) from error
+    return context
 
 
 def _read_token(file: TextIO) -> Secret:

@@ -43,8 +43,10 @@ def examine_token(
     compat = "universal" if registry is None else registry.compat
     plain = OurRegistry("", "", "universal", 900)
     kinds = kinds_for(setup, registry or plain, bench.kind)
-    issuer = None if registry is None else registry.issuer
-    audience: str | None = service or (None if registry is None else registry.service)
+    # Whose it is not known of must be for one of ours at least, by an issuer of ours.
+    own = bench.ours.registries if registry is None else (registry,)
+    issuer: str | None = " or ".join(dict.fromkeys(one.issuer for one in own))
+    audience: str | None = service or " or ".join(one.service for one in own)
     if setup is not None and setup.auth == "token":
         issuer, audience = setup.issuer, setup.service
     if kinds == (Kind.ZOT,):
@@ -72,11 +74,9 @@ def examine_token(
 def _mends(bench: Bench) -> Mapping[str, str]:
     """What to do about each refusal, on the side where it is to be done."""
     ours, registry, files = bench.ours, bench.registry, bench.files
-    services = ", ".join(one.service for one in ours.registries)
-    where = "the registry's auth.token"
-    if files is not None:
-        where = files.setup.place("")
-    issuer = services if registry is None else registry.issuer
+    services = " or ".join(one.service for one in ours.registries)
+    where = "the registry's auth.token" if files is None else files.setup.place("")
+    issuer = ours.registries[0].issuer if registry is None else registry.issuer
     audience = services if registry is None else registry.service
     return {
         "issuer": f"set issuer to {issuer} in {where} {RESTART}",
