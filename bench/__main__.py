@@ -1,154 +1,275 @@
-"""`make bench`: how many tokens a second, beside a bare WSGI function and a no-op Flask route in the same run.
+"""`make bench`: tokens a second, each beside a bare WSGI function and a no-op Flask route in the same run.
 
-Every server runs with the same number of workers on the same machine, and the load generator (wrk) beside them.
-The rounds are interleaved, so that a slow moment of the machine meets all of them.
+Every server has the same number of workers on the same machine, and the load generator (wrk, one thread) runs beside
+them. The rounds are interleaved, so that a slow moment of the machine meets all of them; figures are medians, and what
+counts is the share of the bare yardstick. `--peer URL` measures a second server beside ours.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
-import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-PATH = "/token?service=bench&scope=repository%3Apublic%2Fapp%3Apull"
+from bench import load
+from bench.load import Measured, Work, drive
+from bench.servers import PASSWORD, PATH, Running, basic, program, running, tokenserver, write, yardstick
+from bench.servers import port_of as port_in
 
-POLICY = """\
-version: 1
-allow:
-  - {id: public, to: [everyone], repositories: ["public/**"], actions: [pull]}
-  - {id: team-a, to: ["group:a"], repositories: ["a/**"], role: writer}
-  - {id: team-b, to: ["group:b"], repositories: ["b/**"], role: writer}
-"""
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table: a server, what it is asked, and the share of the yardstick that is to be reached."""
+
+    title: str
+    url: str
+    work: Work = Work()  # noqa: RUF009 - frozen
+    goal: float | None = None
+    yardstick: str = "bare"
+    warm: int = 0
+    """Seconds of load before each round, for what is remembered for a short while only."""
 
 
 def main() -> None:
-    """Run all servers in turn and print a table."""
+    """Run the chosen tables and print them."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=5, help="length of one round")
+    parser.add_argument("--seconds", type=int, default=4, help="length of one round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--only", choices=["work", "sweeps", "latency", "memory", "start"], action="append")
+    parser.add_argument("--peer", metavar="URL", help="a whole token URL of another server, measured beside ours")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        sys.exit("wrk is not installed; make real-servers installs it")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        urls = {
-            "bare": stack.enter_context(yardstick("bare", arguments.workers)),
-            "flask": stack.enter_context(yardstick("flask", arguments.workers)),
-        }
-        for algorithm in ("ES256", "RS256"):
-            urls[algorithm] = stack.enter_context(tokenserver(folder / algorithm, algorithm, arguments.workers))
-        rates: dict[str, list[float]] = {name: [] for name in urls}
-        for _ in range(arguments.rounds):
-            for name, url in urls.items():
-                rates[name].append(measure(wrk, url, arguments.connections, arguments.seconds))
-    report(rates, arguments.json)
+    program("wrk")
+    tables = {"work": work, "sweeps": sweeps, "latency": latency, "memory": memory, "start": start}
+    figures: dict[str, Any] = {}
+    for name in arguments.only or tables:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            figures[name] = tables[name](Bench(stack, folder, arguments))
+        print()
+    if arguments.json is not None:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def measure(wrk: str, url: str, connections: int, seconds: int) -> float:
-    """Answers a second of one round; anything but 200 ends the run."""
-    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", url + PATH]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in output:
-        sys.exit(f"{url} answered with errors:\n{output}")
-    found = re.search(r"Requests/sec:\s+([0-9.]+)", output)
-    assert found is not None, output  # noqa: S101 - wrk always prints it
-    return float(found[1])
+class Bench:
+    """What a table needs: a folder, servers that end with it, and the options."""
+
+    def __init__(self, stack: ExitStack, folder: Path, options: argparse.Namespace) -> None:
+        self._stack = stack
+        self.folder = folder
+        self._count = 0
+        self.options = options
+
+    def server(self, **settings: Any) -> Running:
+        """A tokenserver with these settings."""
+        self._count += 1
+        workers = settings.pop("workers", self.options.workers)
+        place = self.folder / f"server-{self._count}"
+        return self._stack.enter_context(tokenserver(place, workers=workers, **settings))
+
+    def yardstick(self, name: str, tls: bool = False) -> str:
+        """The URL of a yardstick; with `tls`, of the certificate of the last server."""
+        place = self.folder / f"server-{self._count}" if tls else None
+        return self._stack.enter_context(yardstick(name, self.options.workers, place)).url
+
+    def slapd(self) -> tuple[str, str] | None:
+        """A directory with the user `u0`: its settings and the password; None where slapd is not installed."""
+        return self._stack.enter_context(_slapd(self.folder))
+
+    def table(self, title: str, rows: list[Row]) -> dict[str, Any]:
+        """Measure the rows in turn, round by round, and print them; those whose title is `bare` are yardsticks."""
+        for row in rows:
+            drive(row.url, row.work, 1)  # warm: whatever is remembered, and in a rush
+        rates: dict[str, list[Measured]] = {row.title: [] for row in rows}
+        for _ in range(self.options.rounds):
+            for row in rows:
+                if row.warm:
+                    drive(row.url, row.work, row.warm)
+                rates[row.title].append(drive(row.url, row.work, self.options.seconds))
+        print(f"{title:50} {'per second':>10} {'spread':>15} {'p50 ms':>7} {'p99 ms':>7} {'share':>6} {'goal':>5}")
+        found = {}
+        for row in rows:
+            measured = rates[row.title]
+            rate = statistics.median(one.rate for one in measured)
+            share = rate / statistics.median(one.rate for one in rates[row.yardstick])
+            spread = f"{min(one.rate for one in measured):.0f} - {max(one.rate for one in measured):.0f}"
+            p50, p99 = (statistics.median(getattr(one, name) for one in measured) for name in ("p50", "p99"))
+            goal = "" if row.goal is None else f"{row.goal:.2f}"
+            print(f"{row.title:50} {rate:10.0f} {spread:>15} {p50:7.2f} {p99:7.2f} {share:6.2f} {goal:>5}")
+            found[row.title] = {
+                "per_second": rate,
+                "rounds": [one.rate for one in measured],
+                "share": share,
+                "goal": row.goal,
+                "p50_ms": p50,
+                "p99_ms": p99,
+            }
+        return found
 
 
-def report(rates: dict[str, list[float]], file: Path | None) -> None:
-    """Print medians, spread and ratios."""
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    titles = {
-        "bare": "yardstick: bare WSGI function",
-        "flask": "yardstick: no-op Flask route",
-        "ES256": "GET /token, anonymous, ES256",
-        "RS256": "GET /token, anonymous, RS256",
+def work(bench: Bench) -> dict[str, Any]:
+    """The kinds of work that have a goal."""
+    small = bench.server()
+    rows = [
+        Row("bare", bench.yardstick("bare")),
+        Row("Flask, a route that does nothing", bench.yardstick("flask")),
+        Row("anonymous, 3 rules, ES256", small.url, goal=0.45),
+        Row("anonymous, 3 rules, RS256", bench.server(algorithm="RS256").url, goal=0.40),
+        Row("1,000 rules, ES256", bench.server(rules=1_000).url, goal=0.45),
+        Row("10,000 rules, ES256", bench.server(rules=10_000).url, goal=0.45),
+        Row("same user again, bcrypt cost 10", bench.server(users=1).url, load.login("u0"), goal=0.40),
+    ]
+    directory = bench.slapd()
+    if directory is None:
+        print("slapd is not installed, so the row with a directory is left out")
+    else:
+        server = bench.server(sources=directory[0])
+        header = f"Authorization: {directory[1]}"
+        rows.append(Row("same user again, LDAP", server.url, Work(headers=[header]), goal=0.40))
+    # Cost 4, so that making sure again of a thousand users a minute is not what is measured.
+    users = bench.server(users=1_000, cost=4)
+    rows.append(Row("1,000 users in turn, 100 repositories", users.url, load.many_users(1_000, 100), goal=0.30, warm=4))
+    rows.append(Row("anonymous, each token signed anew", bench.server(more="token_reuse: 0s").url))
+    if bench.options.peer:
+        base, slash, path = bench.options.peer.partition("://")[2].partition("/")
+        scheme = bench.options.peer.partition("://")[0]
+        rows.append(Row("the other server", f"{scheme}://{base}", Work(path=slash + path)))
+    return bench.table("GET /token, one scope, 16 connections", rows)
+
+
+def sweeps(bench: Bench) -> dict[str, Any]:
+    """One thing at a time, from little to much."""
+    small = bench.server(users=1)
+    bare = bench.yardstick("bare")
+    closing = replace(load.new_connections(), path=PATH)
+    rows = [Row("bare", bare), Row("bare, a connection for each", bare, closing)]
+    rows.append(Row("a connection for each request", small.url, closing, yardstick="bare, a connection for each"))
+    secure = bench.server(tls=True)
+    rows.append(Row("bare, TLS", bench.yardstick("bare", tls=True)))
+    rows.append(Row("TLS", secure.url, yardstick="bare, TLS"))
+    rows.append(Row("POST, the same user again", small.url, load.post()))
+    rows += [Row(f"{count} scopes", small.url, load.scopes(count)) for count in (1, 4, 16, 64)]
+    for count in (1, 4, 64, 256):
+        rows.append(Row(f"bare, {count} connections", bare, Work(connections=count)))
+        few = Work(connections=count)
+        rows.append(Row(f"{count} connections", small.url, few, yardstick=f"bare, {count} connections"))
+    for count in (10, 100, 100_000):
+        rows.append(Row(f"{count:,} rules", bench.server(rules=count).url))
+    for count in (10, 1_000, 100_000):
+        rows.append(Row(f"{count:,} users in the file", bench.server(users=count).url, load.login(f"u{count - 1}")))
+    return bench.table("one thing at a time", rows)
+
+
+def latency(bench: Bench) -> dict[str, Any]:
+    """How long an answer takes at half of the rate that can be had."""
+    server, bare = bench.server().url, bench.yardstick("bare")
+    rows = []
+    for name, url in (("bare", bare), ("anonymous, 3 rules, ES256", server)):
+        peak = drive(url, Work(), bench.options.seconds).rate
+        rows.append(Row(name, url, load.at_rate(peak / 2)))
+    return bench.table("at half of the peak rate, 64 connections", rows)
+
+
+def memory(bench: Bench) -> dict[str, Any]:
+    """What a million requests leave behind, and what the server takes at 1,000 rules."""
+    server = bench.server(rules=1_000)
+    at_first = _resident(server)
+    drive(server.url, Work(), 5)
+    before = {pid: _resident_of(pid) for pid in server.workers}
+    asked = 0
+    while asked < MILLION:
+        asked += drive(server.url, Work(), 10).requests
+    after = {pid: _resident_of(pid) for pid in server.workers}
+    growth = sum(after[pid] - before[pid] for pid in before)
+    figures = {
+        "start_mb": at_first / 2**20,
+        "warm_mb": [size / 2**20 for size in before.values()],
+        "after_mb": [size / 2**20 for size in after.values()],
+        "requests": asked,
+        "bytes_a_request": growth / asked,
+        "all_mb": _resident(server) / 2**20,
     }
-    print(f"{'what':32} {'per second':>10} {'spread':>15} {'of bare':>8} {'of Flask':>8}")
-    for name, values in rates.items():
-        spread = f"{min(values):.0f} - {max(values):.0f}"
-        of_bare, of_flask = medians[name] / medians["bare"], medians[name] / medians["flask"]
-        print(f"{titles[name]:32} {medians[name]:10.0f} {spread:>15} {of_bare:8.2f} {of_flask:8.2f}")
-    if file is not None:
-        file.write_text(json.dumps({"medians": medians, "rounds": rates}, indent=2) + "\n")
+    print(f"memory at 1,000 rules: master and {len(before)} workers {figures['start_mb']:.0f} MB when ready")
+    print(f"after {asked:,} requests {figures['all_mb']:.0f} MB; workers grew by {growth / asked:.3f} bytes a request")
+    return figures
+
+
+def _resident(server: Running) -> int:
+    return sum(_resident_of(pid) for pid in (server.process.pid, *server.workers))
+
+
+def _resident_of(pid: int) -> int:
+    """Bytes that are this process's own, and its part of what it shares (PSS)."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("Linux tells it")
+
+
+def start(bench: Bench) -> dict[str, Any]:
+    """Seconds from the command to the first token."""
+    figures = {}
+    for rules, goal in ((3, 1), (1_000, 1), (10_000, 4)):
+        times = []
+        for turn in range(bench.options.rounds):
+            config = write(bench.folder / f"start-{rules}-{turn}", rules=rules, workers=bench.options.workers)
+            command = [sys.executable, "-m", "tokenserver", "serve", "--config", str(config)]
+            begin = time.monotonic()
+            with running(command, port_in(config)):
+                times.append(time.monotonic() - begin)
+        bare = _python_start()
+        figures[str(rules)] = {"seconds": statistics.median(times), "rounds": times, "python": bare}
+        print(
+            f"first token at {rules:,} rules: {statistics.median(times):.2f} s "
+            f"(goal {goal} s; importing Flask and granian alone {bare:.2f} s)"
+        )
+    return figures
+
+
+def _python_start() -> float:
+    begin = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import flask, granian"], check=True)
+    return time.monotonic() - begin
 
 
 @contextmanager
-def yardstick(name: str, workers: int) -> Iterator[str]:
-    """A running yardstick; gives its URL."""
-    port = free_port()
-    with running([sys.executable, "-m", "bench.yardsticks", name, str(port), str(workers)], port) as url:
-        yield url
+def _slapd(folder: Path) -> Iterator[tuple[str, str] | None]:
+    """A directory from the tests' harness: settings of a source, and the header of its user."""
+    if not Path("/usr/sbin/slapd").exists():
+        yield None
+        return
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
+    from harness.authority import Authority  # noqa: PLC0415 - the tests' harness, for this row alone
+    from harness.slapd import BASE, READER, person, slapd  # noqa: PLC0415
+
+    place = folder / "directory"
+    place.mkdir()
+    with slapd(place, Authority(place, "bench")) as server:
+        server.add(person("u0", PASSWORD))
+        settings = {
+            "name": "corp",
+            "preset": "openldap",
+            "url": f"ldap://localhost:{server.port}",
+            "insecure_plaintext": True,
+            "base": BASE,
+            "bind_dn": READER,
+            "bind_password": server.reader_password,
+        }
+        yield json.dumps({"ldap": settings}), basic("u0")
 
 
-@contextmanager
-def tokenserver(folder: Path, algorithm: str, workers: int) -> Iterator[str]:
-    """A running server with three rules and anonymous access; gives its URL."""
-    port = free_port()
-    (folder / "policies").mkdir(parents=True)
-    (folder / "policies" / "policy.yaml").write_text(POLICY)
-    config = folder / "tokenserver.yaml"
-    config.write_text(
-        f"issuer: bench\nserver: {{listen: 127.0.0.1:{port}, url: http://localhost:{port}, workers: {workers}}}\n"
-        "registries: [{service: bench}]\nanonymous: true\npolicies: policies\nkeys: keys\n"
-    )
-    command = [sys.executable, "-m", "tokenserver"]
-    keys = [*command, "keys", "init", "--config", str(config), "--algorithm", algorithm]
-    subprocess.run(keys, check=True, stdout=subprocess.DEVNULL)
-    with running([*command, "serve", "--config", str(config)], port) as url:
-        yield url
-
-
-@contextmanager
-def running(command: list[str], port: int) -> Iterator[str]:
-    """A server process that answers on `port`; its output goes nowhere, as audit events to a fast disk would."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(url + PATH)
-        yield url
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
-
-
-def wait_for(url: str) -> None:
-    """Wait until `url` answers, for ten seconds at most."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310 - a loopback URL of this run
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def free_port() -> int:
-    """A port on loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-main()
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response
@@ -25,7 +26,7 @@ def flask_route() -> Wsgi:
     """A Flask route that does nothing but answer the same body."""
     app = Flask("yardstick", static_folder=None)
 
-    @app.get("/token")
+    @app.route("/token", methods=["GET", "POST"])
     def token() -> Response:
         return Response(BODY, content_type="application/json")
 
@@ -37,7 +38,7 @@ def load(name: str) -> Wsgi:
     return bare if name == "bare" else flask_route()
 
 
-def serve(name: str, port: int, workers: int) -> None:
+def serve(name: str, port: int, workers: int, tls: Path | None = None) -> None:
     """Serve a yardstick on loopback until told to stop."""
     from granian.constants import Interfaces  # noqa: PLC0415 - only in the yardstick's own process
     from granian.server.mp import MPServer  # noqa: PLC0415
@@ -51,9 +52,11 @@ def serve(name: str, port: int, workers: int) -> None:
         blocking_threads=1,
         websockets=False,
         log_enabled=False,
+        ssl_cert=tls / "tls.pem" if tls else None,
+        ssl_key=tls / "tls.key" if tls else None,
     )
     server.serve(target_loader=partial(load, name), wrap_loader=False)
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]) if len(sys.argv) > 4 else None)

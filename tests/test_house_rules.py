@@ -42,6 +42,7 @@ PURE_BY_DESIGN = {
     "policy/differences.py",
     "policy/diff.py",
     "tokens/claims.py",
+    "tokens/zot.py",
     "doctor/findings.py",
     "doctor/facts.py",
     "doctor/setup_checks.py",

@@ -10,9 +10,13 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol
 
+from tokenserver.bounded import Bounded
 from tokenserver.credentials import Password
 from tokenserver.errors import (
     AuthenticationRequired,
@@ -24,10 +28,12 @@ from tokenserver.errors import (
     TokenserverError,
 )
 from tokenserver.policy.model import Decision, Reason
-from tokenserver.service import Exchange, Explain, Explanation, TokenRequest, TokenResult
+from tokenserver.scopes import RejectedScope
+from tokenserver.service import RULINGS, Exchange, Explain, Ruling, TokenRequest, TokenResult
 
 MAX_TEXT = 256
 
+_quoted = json.encoder.encode_basestring_ascii
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -64,6 +70,7 @@ class AuditTrail:
     def __init__(self, sink: Sink, *, now: Callable[[], float]) -> None:
         self._sink = sink
         self._now = now
+        self._spelled: Bounded[Ruling, _Spelled] = Bounded(RULINGS)
 
     def record(self, event: dict[str, Any]) -> None:
         """Write one event with its time in front.
@@ -71,12 +78,26 @@ class AuditTrail:
         Raises:
             AuditUnavailable: the sink did not take it.
         """
-        moment = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
-        line = _to_json({"time": moment.replace("+00:00", "Z"), **event})
-        try:
-            self._sink.write(line.replace("\x7f", "\\u007f").encode("ascii") + b"\n")
-        except OSError as error:
-            raise AuditUnavailable(f"the audit event could not be written: {error.strerror}") from error
+        self._write(_members(event))
+
+    def ruled(self, request: TokenRequest, ruling: Ruling, *, ms: float, jti: str | None = None) -> None:
+        """Record what came of a request that was decided; without a token (`jti`) it was explained.
+
+        The same ruling reads the same in every event, so its part is spelled once.
+
+        Raises:
+            AuditUnavailable: the sink did not take it.
+        """
+        spelled = self._spelled.get(ruling)
+        if spelled is None:
+            spelled = _Spelled(_members(_facts(ruling)), outcome_of_ruling(ruling))
+            if ruling.is_memorable:
+                self._spelled.put(ruling, spelled)
+        # Spelled by hand, because these few stand in every event: both ids are the server's own.
+        client = "null" if request.client is None else _spelled_address(request.client)
+        start = f'"event":"exchange","request_id":"{request.request_id}","method":{_quoted(request.method)}'
+        end = '"outcome":"explained"' if jti is None else f'"jti":"{jti}","outcome":"{spelled.outcome}"'
+        self._write(f'{start},"client":{client},{spelled.members},{end},"ms":{ms!r}')
 
     def refused(self, *, request_id: str, method: str, client: object, error: TokenserverError, ms: float) -> None:
         """Record a request that did not come as far as the service."""
@@ -90,6 +111,27 @@ class AuditTrail:
             "ms": round(ms, 3),
         }
         self.record(event)
+
+    def _write(self, members: str) -> None:
+        moment = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
+        line = f'{{"time":"{moment[:-6]}Z",{members}}}\n'
+        try:
+            self._sink.write(line.replace("\x7f", "\\u007f").encode("ascii"))
+        except OSError as error:
+            raise AuditUnavailable(f"the audit event could not be written: {error.strerror}") from error
+
+
+@lru_cache(maxsize=4096)
+def _spelled_address(address: IPv4Address | IPv6Address) -> str:
+    return _quoted(str(address))
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelled:
+    """How a ruling reads in every event, and what came of it."""
+
+    members: str
+    outcome: str
 
 
 class AuditedExchange:
@@ -108,14 +150,8 @@ class AuditedExchange:
         except Exception as error:
             self._trail.record(_failure(request, error, milliseconds(start, self._monotonic())))
             raise
-        self._trail.record(
-            {
-                **_decided(request, result, [str(access) for access in result.token.access]),
-                "jti": result.token.jti,
-                "outcome": _outcome(request, result),
-                "ms": milliseconds(start, self._monotonic()),
-            }
-        )
+        ms = milliseconds(start, self._monotonic())
+        self._trail.ruled(request, result.ruling, ms=ms, jti=result.token.jti)
         return result
 
 
@@ -127,18 +163,16 @@ class AuditedExplain:
         self._trail = trail
         self._monotonic = monotonic
 
-    def explain(self, request: TokenRequest) -> Explanation:
+    def explain(self, request: TokenRequest) -> Ruling:
         """As the wrapped one; `AuditUnavailable` instead of an explanation whose line could not be written."""
         start = self._monotonic()
         try:
-            explanation = self._inner.explain(request)
+            ruling = self._inner.explain(request)
         except Exception as error:
             self._trail.record(_failure(request, error, milliseconds(start, self._monotonic())))
             raise
-        granted = [str(decision.access) for decision in explanation.decisions if decision.access is not None]
-        outcome = {"outcome": "explained", "ms": milliseconds(start, self._monotonic())}
-        self._trail.record({**_decided(request, explanation, granted), **outcome})
-        return explanation
+        self._trail.ruled(request, ruling, ms=milliseconds(start, self._monotonic()))
+        return ruling
 
 
 def milliseconds(start: float, end: float) -> float:
@@ -146,19 +180,27 @@ def milliseconds(start: float, end: float) -> float:
     return round((end - start) * 1000, 3)
 
 
-def _decided(request: TokenRequest, result: TokenResult | Explanation, granted: list[str]) -> dict[str, Any]:
+def _members(event: dict[str, Any]) -> str:
+    """A JSON object without its braces, so that several can stand in one."""
+    return _to_json(event)[1:-1]
+
+
+def _facts(ruling: Ruling) -> dict[str, Any]:
     return {
-        **_asked(request),
-        "registry": result.registry.service,
-        "subject": result.identity.subject,
-        "source": result.identity.source,
-        "kind": result.identity.kind.value,
-        "groups": sorted(result.identity.groups),
-        "granted": granted,
-        "rules": [_rule(decision, reason) for decision in result.decisions for reason in decision.reasons],
-        "policy": result.policy,
+        "asked": [str(decision.scope) for decision in ruling.decisions],
+        **_rejected(ruling.rejected),
+        "registry": ruling.registry.service,
+        # Only where it is so: the client asked for the registry under another of its names.
+        **({"asked_as": ruling.registry.asked_as} if ruling.registry.asked_as is not None else {}),
+        "subject": ruling.identity.subject,
+        "source": ruling.identity.source,
+        "kind": ruling.identity.kind.value,
+        "groups": sorted(ruling.identity.groups),
+        "granted": [str(access) for access in ruling.access],
+        "rules": [_rule(decision, reason) for decision in ruling.decisions for reason in decision.reasons],
+        "policy": ruling.policy,
         # Only where it is so: the source could not be asked, and what it said a while ago was used.
-        **({"stale": True} if result.identity.stale else {}),
+        **({"stale": True} if ruling.identity.stale else {}),
     }
 
 
@@ -176,7 +218,9 @@ def _rule(decision: Decision, reason: Reason) -> dict[str, str]:
 def _failure(request: TokenRequest, error: Exception, ms: float) -> dict[str, Any]:
     username = request.credentials.username if isinstance(request.credentials, Password) else None
     return {
-        **_asked(request),
+        **_asking(request),
+        "asked": [str(scope) for scope in request.scopes.scopes],
+        **_rejected(request.scopes.rejected),
         "registry": None if request.service is None else cut(request.service),
         "username": None if username is None else cut(username),
         "outcome": outcome_of(error),
@@ -214,30 +258,27 @@ def cut(text: str) -> str:
     return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
 
 
-def _asked(request: TokenRequest) -> dict[str, Any]:
-    event: dict[str, Any] = {
+def _asking(request: TokenRequest) -> dict[str, Any]:
+    return {
         "event": "exchange",
         "request_id": request.request_id,
         "method": request.method,
         "client": None if request.client is None else str(request.client),
-        "asked": [str(scope) for scope in request.scopes.scopes],
     }
-    if request.scopes.rejected:
-        event["rejected"] = [
-            {"scope": cut(rejected.text), "reason": rejected.reason} for rejected in request.scopes.rejected
-        ]
-    return event
 
 
-def _outcome(request: TokenRequest, result: TokenResult) -> str:
+def _rejected(rejected: tuple[RejectedScope, ...]) -> dict[str, Any]:
+    return {"rejected": [{"scope": cut(one.text), "reason": one.reason} for one in rejected]} if rejected else {}
+
+
+def outcome_of_ruling(ruling: Ruling) -> str:
     """`login` (nothing asked), `granted` (all of it), `partial`, or `denied` (nothing of it)."""
-    asked = request.scopes.scopes
-    if not asked and not request.scopes.rejected:
+    if not ruling.decisions and not ruling.rejected:
         return "login"
-    if not result.token.access:
+    if not ruling.access:
         return "denied"
-    whole = all(_wholly(decision.scope.actions, decision.granted) for decision in result.decisions)
-    return "granted" if whole and not request.scopes.rejected else "partial"
+    whole = all(_wholly(decision.scope.actions, decision.granted) for decision in ruling.decisions)
+    return "granted" if whole and not ruling.rejected else "partial"
 
 
 def _wholly(asked: frozenset[str], granted: frozenset[str]) -> bool:

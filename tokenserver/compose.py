@@ -28,17 +28,17 @@ from tokenserver.config.settings import Settings, UserSource
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
-from tokenserver.keys.ring import KeyRing
 from tokenserver.keys.store import key_warnings, load_keys
 from tokenserver.live import Live
 from tokenserver.parts import Parts
 from tokenserver.policy.load import load_policies
 from tokenserver.policy.model import PolicySet
+from tokenserver.registries import key_faults, registries_of, registry_warnings
 from tokenserver.service import Snapshot, TokenService
 from tokenserver.shadow import ShadowedExchange
 from tokenserver.tls import check_server_files, client_context
-from tokenserver.tokens.claims import Compat, Registry
-from tokenserver.tokens.issuer import TokenIssuer, compat_problem, compat_warning
+from tokenserver.tokens.issuer import TokenIssuer
+from tokenserver.tokens.reuse import Reuse
 
 logger = logging.getLogger("tokenserver.compose")
 
@@ -56,7 +56,8 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     protection = Protection(login_plan(settings), secret=secrets.token_bytes(64), monotonic=time.monotonic)
     live = Live(Loader(settings, protection), watched_files(settings))
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
-    service = TokenService(live.snapshot, now=time.time)
+    reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
+    service = TokenService(live.snapshot, now=time.time, reuse=reuse)
     compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
     return Parts(
         settings,
@@ -98,34 +99,36 @@ def load_snapshot(settings: Settings, *, marked: bool = False, protection: Prote
     policies: PolicySet | None = _attempt(
         lambda: load_policies(settings.policies, services=services, now=now, marked=marked), faults
     )
-    ring: KeyRing | None = _attempt(lambda: load_keys(settings.keys, now=now), faults)
+    rings = {keys.folder: _attempt(partial(load_keys, keys.folder, now=now), faults) for keys in settings.key_sets()}
     known = [source for source in sources if source is not None]
     faults.extend(_overlaps(known))
-    if ring is not None:
-        faults.extend(_unfit_algorithms(settings, ring))
+    faults.extend(key_faults(settings, rings))
     tls = settings.server.tls
     if tls is not None:
         _attempt(partial(check_server_files, tls.certificate, tls.key), faults)
-    if faults or policies is None or ring is None:
+    if faults or policies is None:
         raise LoadError(faults)
+    issuers = {
+        folder: TokenIssuer(ring, now=time.time, new_id=new_id) for folder, ring in rings.items() if ring is not None
+    }
     return Snapshot(
-        registries={entry.service: _registry(settings, entry.service) for entry in settings.registries},
+        registries=registries_of(settings),
         chain=_chain(settings, known, protection),
         policies=policies,
-        issuer=TokenIssuer(ring, now=time.time, new_id=new_id),
+        issuer=issuers[settings.keys],
         candidate=_candidate(settings, services, now),
+        own_issuers={
+            entry.service: issuers[keys.folder] for keys in settings.key_sets()[1:] for entry in keys.registries
+        },
     )
 
 
 def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     """What works now but deserves a look, as sentences."""
-    found = list(key_warnings(snapshot.issuer.ring, datetime.now(UTC)))
+    now = datetime.now(UTC)
+    found = [warning for ring in snapshot.rings for warning in key_warnings(ring, now)]
     found.extend(str(warning) for source in user_sources(snapshot) for warning in source.warnings)
-    algorithm = snapshot.issuer.ring.active.algorithm
-    for registry in settings.registries:
-        warning = compat_warning(algorithm, Compat(registry.compat))
-        if warning is not None:
-            found.append(f"registry {registry.service}: {warning}")
+    found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
     host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
     if settings.server.url.startswith("http://") and host != "localhost":
         found.append(
@@ -149,7 +152,7 @@ def watched_files(settings: Settings) -> list[Path]:
     directories = [source.ldap for source in settings.authentication if source.ldap is not None]
     beside = [file for ldap in directories for file in (ldap.ca_file, ldap.bind_password_file) if file is not None]
     candidate = [settings.shadow_policies] if settings.shadow_policies is not None else []
-    return [*users, *beside, settings.policies, *candidate, settings.keys]
+    return [*users, *beside, settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
 
 
 def new_id() -> str:
@@ -247,11 +250,6 @@ def _decoy(sources: Sequence[Htpasswd | LdapDirectory]) -> Callable[[Password], 
     return sources[-1].decoy if sources else None
 
 
-def _registry(settings: Settings, service: str) -> Registry:
-    entry = next(entry for entry in settings.registries if entry.service == service)
-    return Registry(entry.service, settings.issuer, Compat(entry.compat), entry.token_lifetime)
-
-
 def _overlaps(sources: Sequence[Htpasswd | LdapDirectory]) -> list[Fault]:
     """One name in two files: nobody could say who that is. Between a file and a directory, their order decides."""
     owner: dict[str, Htpasswd] = {}
@@ -264,15 +262,6 @@ def _overlaps(sources: Sequence[Htpasswd | LdapDirectory]) -> list[Fault]:
             if first is not source:
                 message = f"the user {user!r} is in the source {first.name!r} as well; one name must mean one person"
                 faults.append(Fault(source.file, 0, "", message))
-    return faults
-
-
-def _unfit_algorithms(settings: Settings, ring: KeyRing) -> list[Fault]:
-    faults = []
-    for entry in settings.registries:
-        problem = compat_problem(ring.active.algorithm, Compat(entry.compat))
-        if problem is not None:
-            faults.append(Fault(str(settings.keys), 0, f"registry {entry.service}", problem))
     return faults
 
 

@@ -38,10 +38,9 @@ class Parts:
         """For keys, policies and each user source: None where it is well, else what is wrong."""
         snapshot = self.live.snapshot()
         now = datetime.now(UTC)
-        ring = snapshot.issuer.ring
-        expired = ring.active.not_after <= now
+        expired = [ring.active.not_after for ring in snapshot.rings if ring.active.not_after <= now]
         parts: dict[str, str | None] = {
-            "keys": f"the signing certificate expired at {ring.active.not_after:%Y-%m-%d}" if expired else None,
+            "keys": f"the signing certificate expired at {min(expired):%Y-%m-%d}" if expired else None,
             "policies": None,
         }
         parts |= {source.name: self.protection.problem(source.name) for source in self.settings.authentication}

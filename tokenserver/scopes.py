@@ -148,7 +148,12 @@ def parse_scopes(values: Iterable[str]) -> ScopeRequest:
     Raises:
         TooManyScopes: more than `MAX_SCOPES` scopes or `MAX_SCOPE_BYTES` of text.
     """
-    values = list(values)
+    values = tuple(values)
+    is_long = sum(map(len, values)) > _LONGEST_REMEMBERED
+    return _parse_all(values) if is_long else _remembered_request(values)
+
+
+def _parse_all(values: tuple[str, ...]) -> ScopeRequest:
     if sum(len(value.encode("utf-8", "surrogatepass")) for value in values) > MAX_SCOPE_BYTES:
         raise TooManyScopes(f"scope: more than {MAX_SCOPE_BYTES} bytes")
     pieces = [piece for value in values for piece in value.split(" ") if piece]
@@ -166,3 +171,6 @@ def parse_scopes(values: Iterable[str]) -> ScopeRequest:
         if any(action and action not in ACTIONS for action in piece.rpartition(":")[2].split(",")):
             rejected.append(RejectedScope(piece, "unknown action"))
     return ScopeRequest(tuple(Scope(resource, actions) for resource, actions in merged.items()), tuple(rejected))
+
+
+_remembered_request = lru_cache(maxsize=2048)(_parse_all)

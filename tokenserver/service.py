@@ -1,25 +1,33 @@
-"""The whole path of an exchange on one screen: request -> identity -> decisions -> access -> token."""
+"""The whole path of an exchange on one screen: request -> identity -> ruling -> token."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from tokenserver.authn import Chain
+from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Password
 from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest
 from tokenserver.identity import Identity
+from tokenserver.keys.ring import KeyRing
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, Decision, PolicySet
-from tokenserver.scopes import ScopeRequest
-from tokenserver.tokens.claims import Registry
+from tokenserver.scopes import Access, RejectedScope, ScopeRequest
+from tokenserver.tokens import zot
+from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import Token, TokenIssuer
+from tokenserver.tokens.reuse import Reuse
 
 MAX_ACCOUNT = 1024
+
+RULINGS = 2048
+REMEMBERED_SCOPES = 4
+"""Rulings about more scopes are not remembered, so that what is remembered is bounded in bytes as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +49,45 @@ class TokenRequest:
     explain: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ruling:
+    """What one identity gets of what it asked for at one registry, and why, by the policy set `policy` (its digest).
+
+    `rejected` is what was asked and is no scope. `access` is what a token would carry, `lifetime` for how many seconds
+    at most (None: no rule says). Equal rulings of one snapshot are one object while they are remembered, so that what
+    follows from one can be remembered with it.
+    """
+
+    registry: Registry
+    identity: Identity
+    decisions: tuple[Decision, ...]
+    rejected: tuple[RejectedScope, ...]
+    policy: str
+    access: tuple[Access, ...]
+    lifetime: int | None
+
+    @property
+    def is_memorable(self) -> bool:
+        """Whether it may be remembered: not where it is long, or about what was not well-formed."""
+        return not self.rejected and len(self.decisions) <= REMEMBERED_SCOPES
+
+
 @dataclass(frozen=True, slots=True)
 class TokenResult:
-    """A signed token and how it came about."""
+    """A signed token and the ruling that it says."""
 
     token: Token
-    identity: Identity
-    registry: Registry
-    decisions: tuple[Decision, ...]
-    policy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What a token would have carried, and why. There is no token."""
-
-    identity: Identity
-    registry: Registry
-    decisions: tuple[Decision, ...]
-    policy: str
+    ruling: Ruling
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that one exchange reads, as one frozen whole; a reload replaces the whole.
 
-    `candidate` are the policies that are only compared with the live ones (`shadow_policies`), where there are any.
+    `registries` has each registry under all of its service names. `candidate` are the policies that are only compared
+    with the live ones (`shadow_policies`), where there are any. `own_issuers` sign for the registries that have keys of
+    their own, by their `service`; `issuer` signs for all others. `rulings` are those made by this snapshot a while
+    ago: deciding again would come to the same.
     """
 
     registries: Mapping[str, Registry]
@@ -74,6 +95,18 @@ class Snapshot:
     policies: PolicySet
     issuer: TokenIssuer
     candidate: PolicySet | None = None
+    own_issuers: Mapping[str, TokenIssuer] = field(default_factory=dict)
+    rulings: Bounded[Hashable, Ruling] = field(default_factory=lambda: Bounded(RULINGS), compare=False, repr=False)
+
+    def issuer_for(self, registry: Registry) -> TokenIssuer:
+        """Who signs this registry's tokens."""
+        return self.own_issuers.get(registry.service, self.issuer)
+
+    @property
+    def rings(self) -> tuple[KeyRing, ...]:
+        """Every key ring in use, that of the whole server first."""
+        rings = [self.issuer.ring, *(issuer.ring for issuer in self.own_issuers.values())]
+        return tuple(ring for index, ring in enumerate(rings) if all(ring is not other for other in rings[:index]))
 
     def registry(self, service: str | None) -> Registry:
         """The registry that is meant; with exactly one configured, no service means that one.
@@ -82,8 +115,8 @@ class Snapshot:
             InvalidRequest: an unknown service, or none where there are several.
         """
         if service is None:
-            if len(self.registries) == 1:
-                return next(iter(self.registries.values()))
+            if len({registry.service for registry in self.registries.values()}) == 1:
+                return next(registry for registry in self.registries.values() if registry.asked_as is None)
             raise InvalidRequest("service: is missing")
         registry = self.registries.get(service)
         if registry is None:
@@ -107,8 +140,8 @@ class Exchange(Protocol):
 class Explain(Protocol):
     """What the web calls for a client that asks about itself."""
 
-    def explain(self, request: TokenRequest) -> Explanation:
-        """The decisions that the same request would get, for whoever authenticated, and no token.
+    def explain(self, request: TokenRequest) -> Ruling:
+        """The ruling that the same request would get, for whoever authenticated, and no token.
 
         The errors are those of `Exchange.exchange`; `AuthenticationRequired` also for an anonymous client where
         anonymous access is on.
@@ -116,50 +149,80 @@ class Explain(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """An exchange as far as an explanation goes with it."""
-
-    snapshot: Snapshot
-    registry: Registry
-    identity: Identity
-    decisions: tuple[Decision, ...]
-
-
 class TokenService:
-    """The exchange itself. `snapshot` is asked once per exchange; `now` gives seconds since the epoch."""
+    """The exchange itself. `snapshot` is asked once per exchange; `now` gives seconds since the epoch.
 
-    def __init__(self, snapshot: Callable[[], Snapshot], *, now: Callable[[], float]) -> None:
+    With `reuse`, tokens may be given again in a rush; without it, each is signed anew.
+    """
+
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], *, now: Callable[[], float], reuse: Reuse | None = None
+    ) -> None:
         self._snapshot = snapshot
         self._now = now
+        self._reuse = reuse
 
     def exchange(self, request: TokenRequest) -> TokenResult:
         """See `Exchange.exchange`."""
-        decided = self._decide(request)
-        access = [decision.access for decision in decided.decisions if decision.access is not None]
-        limits = [decision.max_lifetime for decision in decided.decisions]
-        lifetime = min((limit for limit in limits if limit is not None), default=None)
-        token = decided.snapshot.issuer.issue(decided.identity, decided.registry, access, lifetime=lifetime)
-        policy = decided.snapshot.policies.digest
-        return TokenResult(token, decided.identity, decided.registry, decided.decisions, policy)
-
-    def explain(self, request: TokenRequest) -> Explanation:
-        """See `Explain.explain`."""
-        decided = self._decide(request)
-        if decided.identity.is_anonymous:
-            raise AuthenticationRequired
-        policy = decided.snapshot.policies.digest
-        return Explanation(decided.identity, decided.registry, decided.decisions, policy)
-
-    def _decide(self, request: TokenRequest) -> _Decided:
-        """All that an exchange and its explanation share: everything but the signature."""
         snapshot = self._snapshot()
+        ruling = self._ruling(snapshot, request)
+
+        def sign() -> Token:
+            issuer = snapshot.issuer_for(ruling.registry)
+            return issuer.issue(ruling.identity, ruling.registry, ruling.access, lifetime=ruling.lifetime)
+
+        # A ruling belongs to one snapshot, and so to one signing key.
+        return TokenResult(sign() if self._reuse is None else self._reuse.token(ruling, sign), ruling)
+
+    def explain(self, request: TokenRequest) -> Ruling:
+        """See `Explain.explain`."""
+        ruling = self._ruling(self._snapshot(), request)
+        if ruling.identity.is_anonymous:
+            raise AuthenticationRequired
+        return ruling
+
+    def _ruling(self, snapshot: Snapshot, request: TokenRequest) -> Ruling:
+        """All that an exchange and its explanation share: everything but the signature."""
         registry = snapshot.registry(request.service)
         identity = snapshot.chain.authenticate(request.credentials, request.client)
         _check_account(request, identity)
+        asked = zot.as_asked(request.scopes) if registry.compat is Compat.ZOT else request.scopes
+        key: Hashable = (registry.service, registry.asked_as, identity, asked.scopes)
+        if not asked.rejected:
+            ruling = snapshot.rulings.get(key)
+            if ruling is not None:
+                return ruling
         context = Context(registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
-        decisions = tuple(decide(snapshot.policies, identity, scope, context) for scope in request.scopes.scopes)
-        return _Decided(snapshot, registry, identity, decisions)
+        decisions = tuple(decide(snapshot.policies, identity, scope, context) for scope in asked.scopes)
+        ruling = _ruled(snapshot, registry, identity, decisions, asked.rejected)
+        if not ruling.is_memorable:
+            return ruling
+        if not all(decision.is_lasting for decision in decisions):
+            # A condition has a say: another client or moment may get another answer; equal answers are still one.
+            key = (registry.service, registry.asked_as, identity, decisions)
+            ruling = snapshot.rulings.get(key) or ruling
+        snapshot.rulings.put(key, ruling)
+        return ruling
+
+
+def _ruled(
+    snapshot: Snapshot,
+    registry: Registry,
+    identity: Identity,
+    decisions: tuple[Decision, ...],
+    rejected: tuple[RejectedScope, ...],
+) -> Ruling:
+    limits = (decision.max_lifetime for decision in decisions)
+    access = [decision.access for decision in decisions if decision.access is not None]
+    return Ruling(
+        registry=registry,
+        identity=identity,
+        decisions=decisions,
+        rejected=rejected,
+        policy=snapshot.policies.digest,
+        access=tuple(zot.as_read(access) if registry.compat is Compat.ZOT else access),
+        lifetime=min((limit for limit in limits if limit is not None), default=None),
+    )
 
 
 def _check_account(request: TokenRequest, identity: Identity) -> None:

@@ -51,22 +51,22 @@ class ShadowedExchange:
         snapshot = self._snapshot()
         live_now = snapshot.policies.digest
         # After a reload in between, the live decisions are those of another age: nothing to compare.
-        if snapshot.candidate is None or live_now != result.policy:
+        if snapshot.candidate is None or live_now != result.ruling.policy:
             return
-        context = Context(result.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
-        for live in result.decisions:
-            candidate = decide(snapshot.candidate, result.identity, live.scope, context)
+        context = Context(result.ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
+        for live in result.ruling.decisions:
+            candidate = decide(snapshot.candidate, result.ruling.identity, live.scope, context)
             if candidate.granted != live.granted:
                 yield {
                     "event": "shadow_difference",
                     "request_id": request.request_id,
-                    "registry": result.registry.service,
-                    "subject": result.identity.subject,
+                    "registry": result.ruling.registry.service,
+                    "subject": result.ruling.identity.subject,
                     "resource": str(live.scope.resource),
                     "gained": in_order(candidate.granted - live.granted),
                     "lost": in_order(live.granted - candidate.granted),
                     "rules": _rules(live, candidate),
-                    "policy": result.policy,
+                    "policy": result.ruling.policy,
                     "shadow": snapshot.candidate.digest,
                 }
 

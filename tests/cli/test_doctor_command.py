@@ -217,6 +217,7 @@ def test_zot(site: Make, tmp_path: Path, cert: str, expected: dict[str, bool]) -
     """Its JSON is known by itself; it wants the signing certificate, alone."""
     made = site("distribution2")
     made.registry()
+    made.config.write_text(made.config.read_text().replace("distribution2", "zot"))
     settings = load_settings(made.config)
     ring = load_keys(settings.keys, now=datetime.now(UTC))
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [_jwk(ring)]}))

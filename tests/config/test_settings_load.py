@@ -31,8 +31,16 @@ server:
   workers: 2
 registries:
   - service: registry.example.com
+    also: [old.example.com, older.example.com]
+    issuer: team.example.com
     compat: distribution3
-    token_lifetime: 10m
+    algorithm: RS256
+    token_lifetime:
+      default: 10m
+      pull: 5m
+      push: 1h
+      delete: 60s
+    keys: team-keys/
     url: https://registry.example.com:5000
   - service: second
 authentication:
@@ -86,6 +94,7 @@ throttle:
   failures_per_address: 60
   failures_total: 600
   window: 10m
+token_reuse: 5s
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
 
@@ -107,8 +116,15 @@ ENVIRONMENT = {
     "TOKENSERVER_SERVER_TRUSTED_PROXIES": "[10.0.0.0/8, '2001:db8::/32']",
     "TOKENSERVER_SERVER_WORKERS": "2",
     "TOKENSERVER_REGISTRIES_0_SERVICE": "registry.example.com",
+    "TOKENSERVER_REGISTRIES_0_ALSO": "[old.example.com, older.example.com]",
+    "TOKENSERVER_REGISTRIES_0_ISSUER": "team.example.com",
     "TOKENSERVER_REGISTRIES_0_COMPAT": "distribution3",
-    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME": "10m",
+    "TOKENSERVER_REGISTRIES_0_ALGORITHM": "RS256",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_DEFAULT": "10m",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PULL": "5m",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PUSH": "1h",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_DELETE": "60s",
+    "TOKENSERVER_REGISTRIES_0_KEYS": "team-keys",
     "TOKENSERVER_REGISTRIES_0_URL": "https://registry.example.com:5000",
     "TOKENSERVER_REGISTRIES_1_SERVICE": "second",
     "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_FILE": "users.htpasswd",
@@ -155,6 +171,7 @@ ENVIRONMENT = {
     "TOKENSERVER_THROTTLE_FAILURES_PER_ADDRESS": "60",
     "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "600",
     "TOKENSERVER_THROTTLE_WINDOW": "10m",
+    "TOKENSERVER_TOKEN_REUSE": "5s",
 }
 """REFERENCE, all of it, as variables."""
 
@@ -232,11 +249,24 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
         "registries": (
             {
                 "service": "registry.example.com",
+                "also": ("old.example.com", "older.example.com"),
+                "issuer": "team.example.com",
                 "compat": "distribution3",
-                "token_lifetime": 600,
+                "algorithm": "RS256",
+                "token_lifetime": {"default": 600, "pull": 300, "push": 3600, "delete": 60},
+                "keys": folder / "team-keys",
                 "url": "https://registry.example.com:5000",
             },
-            {"service": "second", "compat": "universal", "token_lifetime": 900, "url": None},
+            {
+                "service": "second",
+                "also": (),
+                "issuer": None,
+                "compat": "universal",
+                "algorithm": None,
+                "token_lifetime": {"default": 900, "pull": None, "push": None, "delete": None},
+                "keys": None,
+                "url": None,
+            },
         ),
         "authentication": (
             {"htpasswd": {"file": folder / "users.htpasswd", "name": "local", "cache": 45}, "ldap": None},
@@ -253,6 +283,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "failures_total": 600,
             "window": 600,
         },
+        "token_reuse": 5,
     }
     assert found.server.realm == "https://auth.example.com/registry/token"
     assert found.server.address == ("127.0.0.1", 5001)
@@ -264,7 +295,7 @@ def test_defaults(folder: Path) -> None:
     found = _load(folder, MINIMAL)
     assert found.server.listen == "127.0.0.1:5001"
     assert (found.server.tls, found.server.trusted_proxies, found.server.workers) == (None, (), None)
-    assert (found.registries[0].compat, found.registries[0].token_lifetime) == ("universal", 900)
+    assert (found.registries[0].compat, found.registries[0].token_lifetime.default) == ("universal", 900)
     assert (found.authentication[0].name, found.anonymous) == ("htpasswd", False)
 
 
@@ -344,7 +375,9 @@ def test_every_line_of_the_reference_is_a_key() -> None:
 def test_a_key_in_the_wrong_section_is_refused(folder: Path) -> None:
     """A right key where it does not belong is an unknown one."""
     found = _faults(folder, MINIMAL + "listen: 127.0.0.1:5001\n")
-    known = "anonymous, authentication, issuer, keys, policies, registries, server, shadow_policies, throttle"
+    known = (
+        "anonymous, authentication, issuer, keys, policies, registries, server, shadow_policies, throttle, token_reuse"
+    )
     assert found == [f"tokenserver.yaml:7: listen: unknown key; known here: {known}"]
 
 
@@ -593,9 +626,9 @@ def test_wrong_values_are_refused(folder: Path, text: str, expected: str) -> Non
     [
         pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 9, id="in-a-section"),
         pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 7, id="two-sections-down"),
-        pytest.param(REFERENCE.replace("lifetime: 10m", "lifetime: 10h"), 13, id="in-a-list"),
-        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 15, id="second-of-two"),
-        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 19, id="in-a-source"),
+        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 17, id="in-a-list"),
+        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 23, id="second-of-two"),
+        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 27, id="in-a-source"),
         pytest.param(REFERENCE.replace("https://auth", "http://auth"), 4, id="url-that-does-not-fit-tls"),
         pytest.param(REFERENCE.replace("anonymous: true", "anonymous: yes"), _line("anonymous"), id="at-the-top"),
     ],
@@ -612,7 +645,7 @@ def test_all_faults_at_once(folder: Path) -> None:
         REFERENCE.replace("issuer: auth", "isuer: auth")
         .replace("workers: 2", "workers: two")
         .replace("10.0.0.0/8", "10.0.0.1/8")
-        .replace("lifetime: 10m", "lifetime: 10h")
+        .replace("default: 10m", "default: 10h")
         .replace("anonymous: true", "anonymous: yes")
     )
     environment = {"TOKENSERVER_KEY": "x", "TOKENSERVER_ANONYMUS": "true", "TOKENSERVER_SERVER_LISTEN": "5001"}
@@ -621,7 +654,7 @@ def test_all_faults_at_once(folder: Path) -> None:
         "tokenserver.yaml:1:",  # issuer is missing
         "tokenserver.yaml:8:",
         "tokenserver.yaml:9:",
-        "tokenserver.yaml:13:",
+        "tokenserver.yaml:17:",
         f"tokenserver.yaml:{_line('anonymous')}:",
         "environment",
         "environment",
@@ -730,7 +763,7 @@ def test_right_addresses(folder: Path, listen: str, expected: tuple[str, int]) -
 )
 def test_right_durations(folder: Path, text: str, expected: int) -> None:
     """Seconds, whatever the unit; the limits are allowed."""
-    assert _load(folder, _registry(f"token_lifetime: {text}")).registries[0].token_lifetime == expected
+    assert _load(folder, _registry(f"token_lifetime: {text}")).registries[0].token_lifetime.default == expected
 
 
 @pytest.mark.parametrize("compat", ["universal", "distribution2", "distribution3", "jwks"])
@@ -890,8 +923,15 @@ OTHER_VALUES = {
     "TOKENSERVER_SERVER_TRUSTED_PROXIES": "[]",
     "TOKENSERVER_SERVER_WORKERS": "3",
     "TOKENSERVER_REGISTRIES_0_SERVICE": "other",
+    "TOKENSERVER_REGISTRIES_0_ALSO": "[]",
+    "TOKENSERVER_REGISTRIES_0_ISSUER": "other.example.com",
     "TOKENSERVER_REGISTRIES_0_COMPAT": "jwks",
-    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME": "120",
+    "TOKENSERVER_REGISTRIES_0_ALGORITHM": "EdDSA",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_DEFAULT": "120",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PULL": "121",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PUSH": "122",
+    "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_DELETE": "123",
+    "TOKENSERVER_REGISTRIES_0_KEYS": "/other/keys",
     "TOKENSERVER_REGISTRIES_0_URL": "https://other.example.com",
     "TOKENSERVER_REGISTRIES_1_SERVICE": "other",
     "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_FILE": "/other.users",
@@ -938,6 +978,7 @@ OTHER_VALUES = {
     "TOKENSERVER_THROTTLE_FAILURES_PER_ADDRESS": "100000",
     "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "7",
     "TOKENSERVER_THROTTLE_WINDOW": "1h",
+    "TOKENSERVER_TOKEN_REUSE": "0s",
 }
 
 
@@ -1120,7 +1161,7 @@ def test_indexes_add_to_a_list(folder: Path) -> None:
         "TOKENSERVER_REGISTRIES_0_SERVICE": "first",
     }
     found = _load(folder, REFERENCE, environment).registries
-    assert [(entry.service, entry.token_lifetime) for entry in found] == [
+    assert [(entry.service, entry.token_lifetime.default) for entry in found] == [
         ("first", 600),
         ("second", 900),
         ("third", 120),

@@ -164,6 +164,16 @@ def test_which_registry_is_meant() -> None:
     assert find_registry(replace(ours, registries=(two,)), "x") is two
 
 
+def test_a_registry_has_several_names() -> None:
+    """Each of them is its service, and it goes by the one that it is asked by."""
+    one = OurRegistry("a", ISSUER, "universal", 900, None, ("b", "c"))
+    ours = replace(ours_of(), registries=(one,))
+    found = ours.registry("b")
+    assert found is not None
+    assert (found.service, found.names, ours.services) == ("b", ("b", "a", "c"), ["a", "b", "c"])
+    assert wrong(check_setup(setup_of(service="c"), ours, BOTH, ours.registry("c"))) == {}
+
+
 @pytest.mark.parametrize(
     ("changes", "compat", "asked", "kinds"),
     [

@@ -208,7 +208,9 @@ def test_a_compat_that_names_no_key() -> None:
         pytest.param("bare", {}, id="public key"),
         pytest.param("jwks", {}, id="jwks"),
         pytest.param("ca", {"cert": False}, id="the CA"),
-        pytest.param("several", {"cert": False}, id="several"),
+        pytest.param("first", {}, id="several, ours first"),
+        pytest.param("second", {"cert": False}, id="several, another first"),
+        pytest.param("two", {"cert": False}, id="a jwks of two"),
         pytest.param("next", {"cert": False}, id="another key of ours"),
     ],
 )
@@ -220,8 +222,25 @@ def test_zot_has_one_key(case: str, expected: dict[str, bool]) -> None:
         "bare": (bundle_of(public_keys=(ours.active.names,), others=("PUBLIC KEY",)), None),
         "jwks": (None, jwks_of(("x", ours.active.names))),
         "ca": (bundle_of(ours.ca), None),
-        "several": (bundle_of(ours.active.certificate, ours.ca), None),
+        "first": (bundle_of(ours.active.certificate, ours.ca), None),
+        "second": (bundle_of(ours.ca, ours.active.certificate), None),
+        "two": (None, jwks_of(("x", ours.active.names), ("y", ours.keys[1].names))),
         "next": (bundle_of(ours.keys[1].certificate), None),
     }
     bundle, jwks = files[case]
     assert wrong(trust_of(ours, bundle, jwks, kinds=(Kind.ZOT,), is_zot=True)) == expected
+
+
+def test_zot_wants_tokens_that_are_made_for_it() -> None:
+    """It takes others, as long as nobody is granted a star."""
+    ours = ours_of(compat="universal")
+    trust = trust_of(ours, bundle_of(ours.active.certificate), kinds=(Kind.ZOT,), is_zot=True)
+    assert wrong(trust) == {"compat": None}
+
+
+def test_keys_of_a_registrys_own_are_fetched_by_its_name() -> None:
+    """A mend names the address that gives them."""
+    ours = replace(ours_of(), query="?service=a")
+    (finding,) = [one for one in trust_of(ours, bundle_of(stranger())).check() if one.ok is False]
+    assert "https://auth.example.com/ca.pem?service=a" in str(finding.mend)
+    assert ours.jwks_url == "https://auth.example.com/.well-known/jwks.json?service=a"

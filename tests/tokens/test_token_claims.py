@@ -250,3 +250,48 @@ def test_claims_of_one_grant_never_pass_for_another(granted: list[Access], other
     one, two = (Grant(ANN, REGISTRY, tuple(accesses), NOW, "id-1") for accesses in (granted, other))
     same = set(granted_access(granted)) == set(granted_access(other))
     assert difference(claims_of(one), two) == (None if same else "access")
+
+
+LIFETIMES = (("pull", 300), ("push", 3600), ("delete", 60))
+
+
+@pytest.mark.parametrize(
+    ("lifetimes", "granted", "expected"),
+    [
+        pytest.param((), [access("a", "push", "pull")], 900, id="none of its own"),
+        pytest.param(LIFETIMES, [], 900, id="nothing granted"),
+        pytest.param(LIFETIMES, [access("a", "pull")], 300, id="pull"),
+        pytest.param(LIFETIMES, [access("a", "pull", "push")], 3600, id="push, which comes with pull"),
+        pytest.param(LIFETIMES, [access("a", "pull", "push", "delete")], 60, id="delete"),
+        pytest.param(LIFETIMES, [access("a", "pull"), access("b", "push")], 3600, id="push on another one"),
+        pytest.param(LIFETIMES, [access("a", "*")], 60, id="a star may delete"),
+        pytest.param(LIFETIMES, [access("catalog", "*", kind="registry")], 900, id="the catalog deletes nothing"),
+        pytest.param(LIFETIMES, [access("catalog", "pull", kind="registry")], 900, id="no repository"),
+        pytest.param((("push", 3600),), [access("a", "pull")], 900, id="pull, not named"),
+        pytest.param((("push", 3600),), [access("a", "push", "delete")], 3600, id="delete, not named, with push"),
+        pytest.param((("delete", 60),), [access("a", "push", "pull")], 900, id="no delete"),
+    ],
+)
+def test_lifetimes_of_actions(lifetimes: tuple[tuple[str, int], ...], granted: list[Access], expected: int) -> None:
+    """The strongest granted action with a lifetime of its own decides; everything that tells the time agrees."""
+    registry = Registry("registry.example.com", "auth.example.com", Compat.UNIVERSAL, 900, lifetimes)
+    grant = Grant(ANN, registry, tuple(granted), NOW, "id-1")
+    claims = build_claims(ANN, registry, granted, now=NOW, jti="id-1")
+    assert (grant.expires_in, claims["exp"]) == (expected, NOW + expected)
+    assert difference(claims, grant) is None
+
+
+@pytest.mark.parametrize("seconds", [59, 3601])
+def test_lifetimes_of_actions_are_bounded(seconds: int) -> None:
+    """As the one for all of them."""
+    with pytest.raises(ValueError, match="60 to 3600"):
+        Registry("a", "b", Compat.UNIVERSAL, 900, (("push", seconds),))
+
+
+def test_the_audience_is_the_name_that_was_asked() -> None:
+    """A registry that is set up under another of its names takes no other audience."""
+    bridged = Registry("new.example.com", "auth.example.com", Compat.UNIVERSAL, 900, asked_as="old.example.com")
+    claims = build_claims(ANN, bridged, [], now=NOW, jti="id-1")
+    assert claims["aud"] == "old.example.com"
+    assert difference(claims, Grant(ANN, bridged, (), NOW, "id-1")) is None
+    assert difference({**claims, "aud": "new.example.com"}, Grant(ANN, bridged, (), NOW, "id-1")) == "aud"

@@ -22,6 +22,7 @@ def test_headers(rings: dict[Algorithm, KeyRing], algorithm: Algorithm) -> None:
         "distribution2": {**base, "kid": key.libtrust_id},
         "distribution3": {**base, "kid": key.thumbprint},
         "jwks": {**base, "kid": key.thumbprint},
+        "zot": {**base, "kid": key.thumbprint},
     }
 
 
@@ -36,7 +37,10 @@ def test_encoded_header(rings: dict[Algorithm, KeyRing], compat: Compat) -> None
 
 
 def test_algorithms_that_a_kind_cannot_use() -> None:
-    """Distribution 2 has no EdDSA: alone that is impossible, among both generations it is worth a warning."""
+    """Distribution 2 has no EdDSA: alone that is impossible, among both generations it is worth a warning.
+
+    An old zot knows RS256 alone.
+    """
     every = [(algorithm, compat) for algorithm in Algorithm for compat in Compat]
     problems = {pair: compat_problem(*pair) for pair in every if compat_problem(*pair) is not None}
     warnings = {pair: compat_warning(*pair) for pair in every if compat_warning(*pair) is not None}
@@ -46,5 +50,7 @@ def test_algorithms_that_a_kind_cannot_use() -> None:
     }
     assert warnings == {
         (Algorithm.EdDSA, Compat.UNIVERSAL): "with EdDSA keys, compat: universal works with Distribution 3 alone;"
-        " Distribution 2 needs ES256 or RS256"
+        " Distribution 2 needs ES256 or RS256",
+        (Algorithm.ES256, Compat.ZOT): "zot verifies ES256 since 2.1.3; an older one needs RS256",
+        (Algorithm.EdDSA, Compat.ZOT): "zot verifies EdDSA since 2.1.3; an older one needs RS256",
     }

@@ -96,7 +96,7 @@ def test_other_pages_are_read_only(server: Server, path: str) -> None:
 def test_there_is_no_debug_mode(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threat 101: FLASK_DEBUG=1 changes nothing; an error shows no traceback and no console."""
     monkeypatch.setenv("FLASK_DEBUG", "1")
-    broken = replace(other_pages(server.parts), ca_pem=lambda: 1 // 0)  # type: ignore[arg-type, return-value]  # it never returns
+    broken = replace(other_pages(server.parts), ca_pem=lambda _: 1 // 0)  # type: ignore[arg-type, return-value]  # it never returns
     app = create_app(token_endpoint(server.parts), broken)
     assert not app.debug
     response = app.test_client().get("/ca.pem")

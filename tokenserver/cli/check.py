@@ -37,12 +37,13 @@ def check(config: Path | None, as_json: bool) -> None:
         return
     for warning in found:
         click.secho(f"warning: {warning}", fg="yellow", err=True)
-    active = snapshot.issuer.ring.active
     click.echo(f"policies  {policies.rule_count} rules in {len(policies.files)} files, all tests pass")
     click.echo(f"users     {users} in {', '.join(source.name for source in sources) or 'no source'}")
-    click.echo(f"keys      {active.algorithm} until {active.not_after:%Y-%m-%d}")
+    for active in (ring.active for ring in snapshot.rings):
+        click.echo(f"keys      {active.algorithm} until {active.not_after:%Y-%m-%d}")
     click.echo(f"realm     {settings.server.realm}")
     for registry in settings.registries:
-        click.echo(f"registry  {registry.service} ({registry.compat}, tokens for {registry.token_lifetime} s)")
+        names = ", ".join(registry.names)
+        click.echo(f"registry  {names} ({registry.compat}, tokens for {registry.token_lifetime})")
     start = "tokenserver serve" if config is None else f"tokenserver serve --config {config}"
     click.secho(f"All is well. Start with: {start}", fg="green")

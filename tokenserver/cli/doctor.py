@@ -15,7 +15,7 @@ import click
 
 from tokenserver.cli.doctor_files import read_registry_files
 from tokenserver.cli.doctor_live import Visit, visit_registry, visit_server
-from tokenserver.cli.doctor_ours import our_side
+from tokenserver.cli.doctor_ours import our_sides
 from tokenserver.cli.doctor_own import examine_installation
 from tokenserver.cli.doctor_token import Bench, examine_token
 from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
@@ -29,7 +29,6 @@ from tokenserver.doctor.setup_checks import check_setup, find_registry, kinds_fo
 from tokenserver.doctor.trust_checks import RegistryTrust
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
-from tokenserver.keys.store import load_keys
 from tokenserver.scopes import Scope, ScopeSyntaxError, parse_scope
 
 KINDS = {
@@ -100,10 +99,10 @@ def doctor(  # noqa: PLR0917 - click hands every option over by its name
     _see_that_they_fit(url, user, trust, has_files=bool(registry_config or registry_env), has_token=token is not None)
     settings = load_settings(config)
     now = datetime.now(UTC)
-    ring = load_keys(settings.keys, now=now)
-    ours = our_side(settings, ring, config)
+    sides = our_sides(settings, config, now)
+    ours = sides.general.ours
     wanted = _wanted(scopes)
-    bench = Bench(ours, ring, _chosen(ours, service), None, None if generation is None else KINDS[generation], now)
+    bench = Bench(sides, _chosen(ours, service), None, None if generation is None else KINDS[generation], now)
     context = _context(ca_file)
     found: list[Finding] = []
     shown = None
@@ -221,6 +220,7 @@ def _examine_files(bench: Bench) -> list[Finding]:
     registry = bench.registry or find_registry(ours, setup.service)
     if registry is None:
         return check_setup(setup, ours, (), None)
+    ours = replace(bench, registry=registry).ours
     kinds = kinds_for(setup, registry, kind)
     found = check_setup(setup, ours, kinds, registry)
     if setup.auth == "token":
@@ -243,7 +243,7 @@ def _chosen(ours: Ours, service: str | None) -> OurRegistry | None:
         return None
     registry = ours.registry(service)
     if registry is None:
-        listed = ", ".join(one.service for one in ours.registries)
+        listed = ", ".join(ours.services)
         click.secho(f"no registry is called {service!r}; configured: {listed}", fg="red", err=True)
         raise SystemExit(WRONG_USE)
     return registry

@@ -64,7 +64,7 @@ class Visit:
 def visit_server(bench: Bench, context: ssl.SSLContext) -> tuple[list[Finding], float | None]:
     """Our own server as clients reach it, and how far its clock is ahead of this machine's, in seconds."""
     url = bench.ours.url
-    outcome = fetch(f"{url}/.well-known/jwks.json", context=context)
+    outcome = fetch(bench.ours.jwks_url, context=context)
     found = [check_published(outcome, bench.ours)]
     if found[0].ok is False:
         return found, None
@@ -95,6 +95,7 @@ def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Findi
     if registry is None:
         return found, None
     ahead = _difference(first, server_ahead)
+    visit = replace(visit, bench=replace(visit.bench, registry=registry, at=_time_at(first)))
     clock = check_clock(ahead, registry.lifetime, whose="the token server's" if server_ahead is not None else "ours")
     found += clock
     # Tried for the service that the registry has, so that a wrong one does not hide what else is wrong.
@@ -105,11 +106,10 @@ def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Findi
         found.append(finding)
     own = token is None
     token = token or _own_token(visit.bench, replace(registry, service=service), server_ahead)
-    judged = replace(visit, bench=replace(visit.bench, registry=registry, at=_time_at(first)))
-    tried = _try(judged, service, token, has_access=not own)
+    tried = _try(visit, service, token, has_access=not own)
     refused = tried and tried[-1].check == "verdict" and tried[-1].ok is None
     if refused and not any(one.ok is False for one in (*tried, *clock)):
-        tried += _ask_why(judged, registry, token)
+        tried += _ask_why(visit, registry, token)
     return [*found, *tried], token
 
 

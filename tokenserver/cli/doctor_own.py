@@ -27,8 +27,11 @@ def examine_installation(settings: Settings, bench: Bench, context: ssl.SSLConte
         found.append(
             doubtful("configuration", warning, f"see {ours.config} and its keys; `tokenserver check` repeats it")
         )
-    until = ours.active.certificate.not_after
-    found.append(passed("keys", f"{ours.active.algorithm} until {until:%Y-%m-%d}", ours=ours.active.names.rfc7638))
+    sides = {id(side): side for side in (bench.sides.general, *bench.sides.own.values())}
+    for side in sides.values():
+        key = side.ours.active
+        says = f"{key.algorithm} until {key.certificate.not_after:%Y-%m-%d}"
+        found.append(passed("keys", says, ours=key.names.rfc7638))
     told, ahead = visit_server(bench, context)
     found += told
     if ahead is not None:

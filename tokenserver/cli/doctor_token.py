@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tokenserver.cli.doctor_files import RegistryFiles
+from tokenserver.cli.doctor_ours import Sides
 from tokenserver.doctor.facts import Kind, OurRegistry, Ours
 from tokenserver.doctor.findings import Finding, known
 from tokenserver.doctor.opened import Opened
@@ -27,12 +28,21 @@ from tokenserver.scopes import Scope
 class Bench:
     """What a token is held against. `files` are the registry's, where they are known; `at` is its time."""
 
-    ours: Ours
-    ring: KeyRing
+    sides: Sides
     registry: OurRegistry | None
     files: RegistryFiles | None
     kind: Kind | None
     at: datetime
+
+    @property
+    def ours(self) -> Ours:
+        """Our side, with the keys that sign for the registry."""
+        return self.sides.of(self.registry).ours
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys that sign for the registry."""
+        return self.sides.of(self.registry).ring
 
 
 def examine_token(
@@ -46,7 +56,9 @@ def examine_token(
     # Whose it is not known of must be for one of ours at least, by an issuer of ours.
     own = bench.ours.registries if registry is None else (registry,)
     issuer: str | None = " or ".join(dict.fromkeys(one.issuer for one in own))
-    audience: str | None = service or " or ".join(one.service for one in own)
+    audience: str | None = service or " or ".join(
+        name for one in own for name in (one.names if registry is None else one.names[:1])
+    )
     if setup is not None and setup.auth == "token":
         issuer, audience = setup.issuer, setup.service
     if kinds == (Kind.ZOT,):
@@ -74,7 +86,7 @@ def examine_token(
 def _mends(bench: Bench) -> Mapping[str, str]:
     """What to do about each refusal, on the side where it is to be done."""
     ours, registry, files = bench.ours, bench.registry, bench.files
-    services = " or ".join(one.service for one in ours.registries)
+    services = " or ".join(ours.services)
     where = "the registry's auth.token" if files is None else files.setup.place("")
     issuer = ours.registries[0].issuer if registry is None else registry.issuer
     audience = services if registry is None else registry.service

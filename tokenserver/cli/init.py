@@ -44,7 +44,7 @@ server:
 
 registries:
   # service: auth.token.service of the registry, and the audience of its tokens.
-  # compat: universal (Distribution 2.8 and 3 alike), distribution2, distribution3 or jwks.
+  # compat: universal (Distribution 2.8 and 3 alike), distribution2, distribution3, jwks or zot.
   - service: {service}
     compat: universal
     token_lifetime: 15m

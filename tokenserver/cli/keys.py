@@ -23,17 +23,23 @@ def keys() -> None:
 @click.option(
     "--algorithm",
     type=click.Choice([algorithm.value for algorithm in Algorithm]),
-    default=Algorithm.ES256.value,
-    show_default=True,
-    help="ES256 suits every registry; RS256 is slower to sign; EdDSA only suits Distribution 3.",
+    help="ES256 suits every registry; RS256 is slower to sign; EdDSA only suits Distribution 3 and zot."
+    "  [default: what the registries' algorithm: says, else ES256]",
 )
 @tell_faults
-def init(config: Path | None, algorithm: str) -> None:
-    """Make the token CA and the first signing key where `keys:` points; do nothing where they exist."""
+def init(config: Path | None, algorithm: str | None) -> None:
+    """Make the token CA and the first signing key where `keys:` points; do nothing where they exist.
+
+    Registries with `keys:` of their own get theirs as well.
+    """
     settings = load_settings(config)
-    made = init_keys(settings.keys, issuer=settings.issuer, algorithm=Algorithm(algorithm), now=datetime.now(UTC))
-    if not made:
-        click.echo(f"{settings.keys} has keys already, nothing was changed.")
-        return
-    click.echo(f"Made the token CA and a signing key ({algorithm}) in {settings.keys}.")
-    click.echo("Next: tokenserver registry-config SERVICE --for distribution2|distribution3")
+    made = False
+    for key_set in settings.key_sets():
+        chosen = Algorithm(key_set.algorithm or algorithm or Algorithm.ES256)
+        if not init_keys(key_set.folder, issuer=key_set.issuer, algorithm=chosen, now=datetime.now(UTC)):
+            click.echo(f"{key_set.folder} has keys already, nothing was changed.")
+            continue
+        made = True
+        click.echo(f"Made the token CA and a signing key ({chosen}) in {key_set.folder}.")
+    if made:
+        click.echo("Next: tokenserver registry-config SERVICE --for distribution2|distribution3|zot")

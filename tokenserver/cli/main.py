@@ -14,6 +14,7 @@ _COMMANDS = {
     "keys": ("tokenserver.cli.keys", "keys"),
     "ldap": ("tokenserver.cli.ldap", "ldap"),
     "policy": ("tokenserver.cli.policy", "policy"),
+    "registries": ("tokenserver.cli.registries", "registries"),
     "registry-config": ("tokenserver.cli.registry_config", "registry_config"),
     "serve": ("tokenserver.cli.serve", "serve"),
     "users": ("tokenserver.cli.users", "users"),

@@ -52,7 +52,10 @@ class Source:
         """
         known = self.services
         if asked is not None:
-            if self.settings is not None and asked not in known:
+            registry = self.settings.registry(asked) if self.settings is not None else None
+            if registry is not None:
+                return registry.service  # it may have been asked for under another of its names
+            if self.settings is not None:
                 raise click.UsageError(f"--service: no registry {asked!r} is configured; {nearest(asked, known)}")
             return asked
         if len(known) > 1 and any(rule.services is not None for rule in self.policies.rules):

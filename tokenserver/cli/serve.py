@@ -18,6 +18,7 @@ from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.compose import harden_process, load_snapshot, login_plan, warnings, worker_count
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
+from tokenserver.web.token import BODY_READERS
 
 GRACE_SECONDS = 20
 """How long a request that is under way may take after SIGTERM before its worker is killed."""
@@ -101,7 +102,7 @@ def run(settings: Settings, config: Path | None) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=worker_count(settings),
-        blocking_threads=login_plan(settings).threads,
+        blocking_threads=login_plan(settings).threads + BODY_READERS,
         loop=Loops.asyncio,
         websockets=False,
         backlog=2048,

@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 MIN_LIFETIME = 60
 MAX_LIFETIME = 3600
 
+MAX_TOKEN_REUSE = 10
+"""Seconds for which one signed token may be given more than once."""
+
 Network = IPv4Network | IPv6Network
 
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)", re.ASCII)
@@ -29,6 +32,12 @@ def _duration(value: Any) -> Any:
             raise ValueError(f"must be a duration such as 90s, 15m or 1h, not {value!r}")
         return int(matched[1]) * _UNITS[matched[2]]
     return value
+
+
+def _token_reuse(seconds: int) -> int:
+    if not 0 <= seconds <= MAX_TOKEN_REUSE:
+        raise ValueError(f"must be from 0s (each token is signed anew) to {MAX_TOKEN_REUSE}s, not {seconds}s")
+    return seconds
 
 
 def _lifetime(seconds: int) -> int:
@@ -125,6 +134,7 @@ def _source_name(value: str) -> str:
 
 
 Seconds = Annotated[int, BeforeValidator(_duration)]
+TokenReuse = Annotated[Seconds, AfterValidator(_token_reuse)]
 Lifetime = Annotated[int, BeforeValidator(_duration), AfterValidator(_lifetime)]
 NameText = Annotated[str, AfterValidator(_name_text)]
 FilePath = Annotated[Path, BeforeValidator(_path)]

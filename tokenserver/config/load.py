@@ -10,13 +10,14 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from tokenserver.config.registries_folder import WHAT, Entry, differing, read_registries
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
 from tokenserver.documents import Document, nearest, parse, spell, validation_faults
@@ -71,14 +72,44 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     if not isinstance(value, dict):
         raise LoadError([*faults, Fault(document.file, 1, "", "must be a mapping (key: value)")])
     merged = Document(document.file, _merge(value, overrides, faults), document.lines)
+    base = file.parent.absolute()
+    entries, in_folder = _from_folder(merged, Path.cwd() if ("registries",) in overrides else base)
     try:
-        settings = Settings.model_validate(merged.value, context={"base": file.parent.absolute()})
+        settings = Settings.model_validate(merged.value, context={"base": base})
     except ValidationError as error:
-        found = validation_faults(merged, Settings, error)
-        raise LoadError([*faults, *(_in_variable(fault, overrides) for fault in found)]) from error
+        # Files that are at fault are missing in the list; that need not be told as well.
+        found = [
+            fault for fault in validation_faults(merged, Settings, error) if fault.path != "registries" or not in_folder
+        ]
+        placed = [_in_variable(_in_file(fault, entries), overrides) for fault in [*in_folder, *found]]
+        raise LoadError([*faults, *placed]) from error
+    faults += [_in_variable(fault, overrides) for fault in in_folder]
     if faults:
         raise LoadError(faults)
     return settings
+
+
+def _from_folder(merged: Document, base: Path) -> tuple[list[Entry], list[Fault]]:
+    """Put the registries in place of the folder that is named for them, if one is; its files, and their faults."""
+    given = merged.value.get("registries")
+    if not isinstance(given, str):
+        return [], []
+    merged.value["registries"] = []
+    try:
+        entries, faults = read_registries(base / Path(given or "\0").expanduser())
+    except (ValueError, RuntimeError):  # nothing, or a NUL in it; a home that does not exist
+        return [], [merged.fault(("registries",), f"must be {WHAT}; {given!r} is no path")]
+    except LoadError as error:
+        return [], [merged.fault(("registries",), f"must be {WHAT}; {fault}") for fault in error.faults]
+    entries = differing(entries)
+    merged.value["registries"] = [entry.registry for entry in entries]
+    return entries, faults
+
+
+def _in_file(fault: Fault, entries: Sequence[Entry]) -> Fault:
+    """The fault at its file, where its registry came from one."""
+    matched = re.fullmatch(r"registries\[([0-9]+)\]\.?(.*)", fault.path) if entries else None
+    return fault if matched is None else entries[int(matched[1])].fault(matched[2], fault.message)
 
 
 def _is_missing(file: Path) -> bool:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tokenserver.config.directories import Ldap
 from tokenserver.config.fields import (
+    MAX_TOKEN_REUSE,
     FilePath,
-    Lifetime,
     Listen,
     NameText,
     NetworkText,
     PublicUrl,
     Section,
     SourceName,
-    Url,
+    TokenReuse,
 )
+from tokenserver.config.registries import Registry
 from tokenserver.config.throttle import Cache, Throttle
 from tokenserver.documents import PlacedError
+
+__all__ = ["KeySet", "Registry", "Server", "Settings", "Tls", "UserSource"]
 
 MAX_WORKERS = 256
 
@@ -58,15 +64,6 @@ class Server(Section):
         return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-class Registry(Section):
-    """A registry that this server signs tokens for. `service` is its `auth.token.service`, the token's audience."""
-
-    service: NameText
-    compat: Literal["universal", "distribution2", "distribution3", "jwks"] = "universal"
-    token_lifetime: Lifetime = 900
-    url: Url | None = None
-
-
 class Htpasswd(Section):
     """A user source: one htpasswd file. `name` is what audit events call it."""
 
@@ -95,6 +92,27 @@ class UserSource(Section):
         return source.name
 
 
+class KeySet(NamedTuple):
+    """A folder of keys, the registries that it signs for, and who is named as its issuer.
+
+    `registries` may be empty for the folder of the whole server.
+    """
+
+    folder: Path
+    registries: tuple[Registry, ...]
+    issuer: str
+
+    @property
+    def wanted(self) -> Registry | None:
+        """The first of its registries that insists on an algorithm."""
+        return next((registry for registry in self.registries if registry.algorithm is not None), None)
+
+    @property
+    def algorithm(self) -> str | None:
+        """The algorithm that the keys must have; None where nobody minds."""
+        return None if self.wanted is None else self.wanted.algorithm
+
+
 class Settings(Section):
     """Everything that `tokenserver.yaml` says."""
 
@@ -104,6 +122,7 @@ class Settings(Section):
     authentication: tuple[UserSource, ...] = Field(default=(), strict=False)
     anonymous: bool = False
     throttle: Throttle = Throttle()
+    token_reuse: TokenReuse = MAX_TOKEN_REUSE
     policies: FilePath
     shadow_policies: FilePath | None = None
     keys: FilePath
@@ -114,7 +133,11 @@ class Settings(Section):
     def _registries_differ(cls, registries: tuple[Registry, ...]) -> tuple[Registry, ...]:
         if not registries:
             raise ValueError("must list at least one registry")
-        _refuse_repeats("service", [registry.service for registry in registries])
+        owner: dict[str, int] = {}
+        for index, registry in enumerate(registries):
+            for place, name in _names(registry):
+                if owner.setdefault(name, index) != index or registry.names.count(name) > 1:
+                    raise PlacedError((index, *place), f"the service {name!r} stands twice; each entry needs its own")
         return registries
 
     @field_validator("authentication")
@@ -134,9 +157,50 @@ class Settings(Section):
             raise PlacedError(("authentication",), message)
         return self
 
+    @model_validator(mode="after")
+    def _one_algorithm_a_folder(self) -> Self:
+        first = {id(one): keys.wanted for keys in self.key_sets() for one in keys.registries}
+        for index, registry in enumerate(self.registries):
+            wanted = first[id(registry)]
+            if wanted is not None and registry.algorithm not in (None, wanted.algorithm):
+                message = (
+                    f"{wanted.service} signs with {wanted.algorithm} and shares its keys;"
+                    " give one of the two a folder of its own with keys:"
+                )
+                raise PlacedError(("registries", index, "algorithm"), message)
+        return self
+
     def registry(self, service: str) -> Registry | None:
-        """The registry of that service name, or None."""
-        return next((registry for registry in self.registries if registry.service == service), None)
+        """The registry of that service name, its own or one of `also`; None where there is none."""
+        return next((registry for registry in self.registries if service in registry.names), None)
+
+    def issuer_of(self, registry: Registry) -> str:
+        """Who signs its tokens: the token's `iss`."""
+        return registry.issuer or self.issuer
+
+    def key_sets(self) -> list[KeySet]:
+        """Every folder of keys that is in use, that of the whole server first. Two paths may lead to one folder."""
+        folders = {os.path.realpath(self.keys): self.keys}
+        signed: dict[str, list[Registry]] = {real: [] for real in folders}
+        for registry in self.registries:
+            folder = registry.keys or self.keys
+            real = os.path.realpath(folder)
+            folders.setdefault(real, folder)
+            signed.setdefault(real, []).append(registry)
+        return [
+            KeySet(folder, tuple(signed[real]), self.issuer if folder == self.keys else self.issuer_of(signed[real][0]))
+            for real, folder in folders.items()
+        ]
+
+    def key_set(self, registry: Registry) -> KeySet:
+        """The keys that sign for this registry, which is one of `registries`."""
+        return next(keys for keys in self.key_sets() if any(one is registry for one in keys.registries))
+
+
+def _names(registry: Registry) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Each service name of a registry, and where it stands in it; its own name is the entry itself."""
+    yield (), registry.service
+    yield from ((("also", index), name) for index, name in enumerate(registry.also))
 
 
 def _refuse_repeats(key: str, names: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -144,13 +144,24 @@ class OurKey:
 
 @dataclass(frozen=True, slots=True)
 class OurRegistry:
-    """One entry of our `registries`. `lifetime` is in seconds."""
+    """One entry of our `registries`. `lifetime` is in seconds; `also` are its further service names."""
 
     service: str
     issuer: str
     compat: str
     lifetime: int
     url: str | None = None
+    also: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every service name of it, the one that it goes by here first."""
+        return (self.service, *self.also)
+
+    def called(self, service: str) -> OurRegistry:
+        """The same registry, going by another one of its names."""
+        others = tuple(name for name in self.names if name != service)
+        return self if service == self.service else replace(self, service=service, also=others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,7 @@ class Ours:
     """All that our side says. `config` is our configuration file.
 
     `keys` begins with the one that signs, then those that will; `retired` ones only have tokens that still live.
+    `query` is what the addresses of these keys end with, where they are not those of the whole server.
     """
 
     config: str
@@ -167,10 +179,27 @@ class Ours:
     ca: Certificate
     keys: tuple[OurKey, ...]
     retired: tuple[OurKey, ...] = ()
+    query: str = ""
 
     def registry(self, service: str | None) -> OurRegistry | None:
-        """The registry of that service name, or None."""
-        return next((registry for registry in self.registries if registry.service == service), None)
+        """The registry of that service name, going by it; None where there is none."""
+        found = next((registry for registry in self.registries if service in registry.names), None)
+        return None if found is None or service is None else found.called(service)
+
+    @property
+    def services(self) -> list[str]:
+        """Every service name of ours."""
+        return [name for registry in self.registries for name in registry.names]
+
+    @property
+    def ca_url(self) -> str:
+        """Where our server gives the token CA of these keys."""
+        return f"{self.url}/ca.pem{self.query}"
+
+    @property
+    def jwks_url(self) -> str:
+        """Where our server publishes these keys."""
+        return f"{self.url}/.well-known/jwks.json{self.query}"
 
     @property
     def active(self) -> OurKey:

@@ -71,8 +71,7 @@ def check_realm_address(realm: str, url: str, ours: Ours, place: str) -> Finding
 
 def check_published(outcome: Outcome, ours: Ours) -> Finding:
     """Whether the server at our URL publishes the keys that stand on this disk (its `/.well-known/jwks.json`)."""
-    url = f"{ours.url}/.well-known/jwks.json"
-    trouble = transport_trouble("server", url, outcome)
+    trouble = transport_trouble("server", ours.jwks_url, outcome)
     if trouble is not None:
         return trouble
     assert isinstance(outcome, Answer)  # noqa: S101 - a failure always is a trouble

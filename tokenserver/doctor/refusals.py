@@ -52,9 +52,9 @@ def explain_refusal(
         says = f"the registry knows our key, and does not take its algorithm {algorithm}"
         mend = f"add {algorithm} to signingalgorithms in {place} {RESTART}"
         return failed("algorithm", says, mend, ours=algorithm, theirs=", ".join(sorted(known_by)))
-    option, source = ("jwks", "/.well-known/jwks.json") if registry.compat == "jwks" else ("rootcertbundle", "/ca.pem")
+    option, source = ("jwks", ours.jwks_url) if registry.compat == "jwks" else ("rootcertbundle", ours.ca_url)
     if registry.compat in ("universal", "jwks"):
-        fetched = f"put `curl -fsS {ours.url}{source}` where its {option} points"
+        fetched = f"put `curl -fsS {source}` where its {option} points"
     else:
         fetched = f"write its {option} with `tokenserver registry-config {registry.service} --for … --write DIR`"
     if kind is Kind.ZOT:

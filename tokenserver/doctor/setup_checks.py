@@ -61,7 +61,7 @@ def find_registry(ours: Ours, service: str | None, url: str | None = None) -> Ou
 
 def check_service(theirs: str | None, ours: Ours, meant: OurRegistry | None, place: str) -> Finding:
     """The service must be one of ours, letter by letter: it becomes the token's audience."""
-    services = [registry.service for registry in ours.registries]
+    services = ours.services
     if theirs in services:
         return passed("service", "the registry's service is one of ours", ours=theirs, theirs=theirs)
     close = get_close_matches((theirs or "").lower(), services, n=1, cutoff=0.6)

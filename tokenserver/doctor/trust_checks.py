@@ -41,7 +41,7 @@ class RegistryTrust:
     @property
     def ca_source(self) -> str:
         """What gives the token CA."""
-        return f"`curl -fsS {self.ours.url}/ca.pem`"
+        return f"`curl -fsS {self.ours.ca_url}`"
 
     # --- the files -------------------------------------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ class RegistryTrust:
             yield failed("rootcertbundle", says, "take it out, and sign with ES256 for that registry")
 
     def _jwks_file(self, jwks: JwksFile) -> Iterator[Finding]:
-        mend = f"fetch it anew with `curl -fsS {self.ours.url}/.well-known/jwks.json` {RESTART}"
+        mend = f"fetch it anew with `curl -fsS {self.ours.jwks_url}` {RESTART}"
         if jwks.problem is not None:
             says = f"the registry's jwks file {jwks.problem}"
             yield failed("jwks", says, mend, theirs=jwks.path)
@@ -88,11 +88,11 @@ class RegistryTrust:
     def our_keys(self) -> Iterator[Finding]:
         """Whether the key that signs now is trusted, and those that will sign next."""
         if self.setup.is_zot:
-            yield self._zot()
+            yield from self._zot()
         elif self.registry.compat == "universal":
             yield from self._chain()
         elif not self.ours.active.kid(self.registry.compat):
-            says = f"tokens of compat: {self.registry.compat} do not name their key as Distribution wants it"
+            says = f"tokens of compat: {self.registry.compat} are not made for Distribution"
             mend = f"set compat: universal for {self.registry.service} in {self.ours.config}"
             yield failed("compat", says, mend, ours=self.registry.compat, theirs="universal")
         else:
@@ -170,22 +170,29 @@ class RegistryTrust:
             return wrong(f"{says} certificate itself", f"{again}; or set compat: universal in {self.ours.config}")
         return wrong("the registry does not have the key that signs", again)
 
-    def _zot(self) -> Finding:
-        """zot verifies with the one key of its `cert`, and looks at no `kid` and no chain."""
-        names = self.ours.active.names
+    def _zot(self) -> Iterator[Finding]:
+        """zot verifies with the first key of its `cert`, and looks at no `kid` and no chain."""
+        ours = self.ours
         keys = [one.names for one in self.bundle.certificates] if self.bundle is not None else []
         keys += self.bundle.public_keys if self.bundle is not None else ()
         keys += [entry.names for entry in self.jwks.keys if entry.names is not None] if self.jwks is not None else []
-        mend = f"put the signing certificate there: `{self.command}` {RESTART}"
-        if len(keys) == 1 and keys[0].spki == names.spki:
-            return passed("cert", "zot has the key that signs")
-        if len(keys) > 1 and any(one.spki == names.spki for one in keys):
-            return failed("cert", "zot's cert holds several keys, and zot takes one of them", mend)
-        if any(one.spki == self.ours.ca.names.spki for one in keys):
+        mend = f"put the signing certificate there, alone: `{self.command}` {RESTART}"
+        both = {"ours": _spell(ours.active.certificate), "theirs": self._listed()}
+        if self.jwks is not None and len(keys) > 1:
+            yield failed("cert", "zot takes a JWKS with one key only", mend, **both)
+        elif _has(keys[0], ours.active):
+            yield passed("cert", "zot has the key that signs", **both)
+        elif any(_has(one, ours.active) for one in keys):
+            yield failed("cert", "zot reads the first certificate of its cert alone, and that is another", mend, **both)
+        elif keys[0].spki == ours.ca.names.spki:
             says = "zot's cert is the token CA, but zot verifies with that very key: it must be the signing certificate"
-            return failed("cert", says, mend, ours=_spell(self.ours.active.certificate), theirs=self._listed())
-        says = "zot's cert is not the certificate of the key that signs"
-        return failed("cert", says, mend, ours=_spell(self.ours.active.certificate), theirs=self._listed())
+            yield failed("cert", says, mend, **both)
+        else:
+            yield failed("cert", "zot's cert is not the certificate of the key that signs", mend, **both)
+        if self.registry.compat != "zot":
+            says = f"tokens of compat: {self.registry.compat} may hold actions that zot does not know, such as *"
+            mend = f"set compat: zot for {self.registry.service} in {ours.config}"
+            yield doubtful("compat", says, mend, ours=self.registry.compat, theirs="zot")
 
     # --- strangers -------------------------------------------------------------------------------------------------
 

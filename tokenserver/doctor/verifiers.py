@@ -101,7 +101,9 @@ def signature_problem(token: Opened, key: object) -> str | None:
 
 
 def _by_only_key(token: Opened, trusted: Trusted) -> str | None:
-    keys: list[Any] = [*(one.public_key() for one in trusted.certificates), *trusted.by_kid.values(), *trusted.bare]
+    # zot reads the first certificate of its file alone; a JWKS must hold exactly one key.
+    first = [one.public_key() for one in trusted.certificates[:1]]
+    keys: list[Any] = first or [*trusted.by_kid.values(), *trusted.bare]
     if len(keys) != 1:
         return "it has no single key to verify with"
     return signature_problem(token, keys[0])

@@ -35,9 +35,10 @@ def public_jwk(key: SigningKey) -> dict[str, str]:
     return {**_members(key.public_key), "kid": key.thumbprint, "use": "sig", "alg": key.algorithm.value}
 
 
-def jwk_set(ring: KeyRing) -> str:
-    """The JSON of all published keys (RFC 7517, section 5): what `/.well-known/jwks.json` serves."""
-    return json.dumps({"keys": [public_jwk(key) for key in ring.published()]}) + "\n"
+def jwk_set(*rings: KeyRing) -> str:
+    """The JSON of all published keys of `rings` (RFC 7517, section 5): what `/.well-known/jwks.json` serves."""
+    keys = {key.thumbprint: public_jwk(key) for ring in rings for key in ring.published()}
+    return json.dumps({"keys": [*keys.values()]}) + "\n"
 
 
 def _members(key: PublicKey) -> dict[str, str]:

@@ -33,12 +33,15 @@ def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Conte
         return Decision(scope, _NOTHING)  # the parser lets none through; a grant is not the place to trust that
     allows: list[Rule] = []
     denies: list[Rule] = []
+    is_lasting = True
     groups = policies.groups.holding(identity)
     for rule in matching_rules(policies.index, resource, identity, groups):
+        if rule.condition is not None:
+            is_lasting = False
         if objection(rule, identity, groups, context) is None:
             (denies if rule.effect is Effect.DENY else allows).append(rule)
     if not allows and not denies:
-        return Decision(scope, _NOTHING)
+        return Decision(scope, _NOTHING, is_lasting=is_lasting)
 
     is_repository = resource.type == "repository"
     asked = scope.actions
@@ -58,7 +61,7 @@ def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Conte
         elif forbidding and (granting or action != "*" or not is_repository):
             # A repository's `*` that no rule grants is no refusal: the actions it stands for have their own reasons.
             reasons += _cited(forbidding, action)
-    return Decision(scope, frozenset(granted), tuple(reasons))
+    return Decision(scope, frozenset(granted), tuple(reasons), is_lasting)
 
 
 def objection(rule: Rule, identity: Identity, groups: frozenset[str], context: Context) -> Objection | None:

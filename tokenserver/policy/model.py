@@ -53,11 +53,16 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer for one scope. `reasons` holds the deciding rules alone, by action and then by rule id."""
+    """The answer for one scope. `reasons` holds the deciding rules alone, by action and then by rule id.
+
+    `is_lasting` tells that no rule about the resource has a condition, so that the answer is the same at any time and
+    from any address.
+    """
 
     scope: Scope
     granted: frozenset[str]
     reasons: tuple[Reason, ...] = ()
+    is_lasting: bool = field(default=True, compare=False)
 
     @property
     def access(self) -> Access | None:

@@ -28,20 +28,48 @@ class Compat(StrEnum):
     DISTRIBUTION2 = "distribution2"
     DISTRIBUTION3 = "distribution3"
     JWKS = "jwks"
+    ZOT = "zot"
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A registry that tokens are for: its `service` is the audience, `token_lifetime` counts seconds."""
+    """A registry that tokens are for. Policies and audit events know it by its `service`.
+
+    `asked_as` is the service name that the client used, where that is another one of the same registry.
+    `token_lifetime` counts seconds; `lifetimes` has those of the actions that have one of their own.
+    """
 
     service: str
     issuer: str
     compat: Compat
     token_lifetime: int
+    lifetimes: tuple[tuple[str, int], ...] = ()
+    asked_as: str | None = None
 
     def __post_init__(self) -> None:
-        if not MIN_LIFETIME <= self.token_lifetime <= MAX_LIFETIME:
-            raise ValueError(f"token_lifetime must be from {MIN_LIFETIME} to {MAX_LIFETIME} seconds")
+        for seconds in (self.token_lifetime, *(seconds for _, seconds in self.lifetimes)):
+            if not MIN_LIFETIME <= seconds <= MAX_LIFETIME:
+                raise ValueError(f"token_lifetime must be from {MIN_LIFETIME} to {MAX_LIFETIME} seconds")
+
+    @property
+    def audience(self) -> str:
+        """The token's `aud`: the service name as the client asked for it, since that is how the registry is set up."""
+        return self.service if self.asked_as is None else self.asked_as
+
+    def lifetime_of(self, access: Iterable[Access]) -> int:
+        """How long a token with `access` lives, in seconds.
+
+        The strongest of the granted actions that have a lifetime of their own decides: delete before push before
+        pull. So a push may be given longer than a pull although every push is granted with one, and a delete shorter.
+        """
+        if not self.lifetimes:
+            return self.token_lifetime
+        granted = {action for entry in access for action in entry.actions if entry.resource.type == "repository"}
+        own = dict(self.lifetimes)
+        for action in ("delete", "push", "pull"):
+            if action in own and (action in granted or (action == "delete" and "*" in granted)):
+                return own[action]
+        return self.token_lifetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +89,7 @@ class Grant:
     @property
     def expires_in(self) -> int:
         """How long the token lives, in seconds: never longer than the registry says, never below the minimum."""
-        longest = self.registry.token_lifetime
+        longest = self.registry.lifetime_of(self.access)
         return longest if self.lifetime is None else max(MIN_LIFETIME, min(longest, self.lifetime))
 
 
@@ -79,7 +107,7 @@ def build_claims(
 ) -> dict[str, Any]:
     """The claims of a token that is issued at `now` (whole seconds since the epoch) under the id `jti`.
 
-    It lives for `lifetime` seconds; None: for the registry's lifetime.
+    It lives for `lifetime` seconds; None: for as long as the registry gives such access.
 
     Times are integers and the audience is one string: Distribution 2 takes nothing else. `access` has one entry
     per resource and is an empty list, never null, where nothing was granted.
@@ -87,8 +115,8 @@ def build_claims(
     return {
         "iss": registry.issuer,
         "sub": identity.subject,
-        "aud": registry.service,
-        "exp": now + (registry.token_lifetime if lifetime is None else lifetime),
+        "aud": registry.audience,
+        "exp": now + (registry.lifetime_of(access) if lifetime is None else lifetime),
         "nbf": now - BACKDATED,
         "iat": now - BACKDATED,
         "jti": jti,
@@ -107,7 +135,7 @@ def difference(claims: Mapping[str, Any], grant: Grant) -> str | None:
     registries refuse 1.0 for 1.
     """
     registry = grant.registry
-    texts = {"iss": registry.issuer, "sub": grant.identity.subject, "aud": registry.service, "jti": grant.jti}
+    texts = {"iss": registry.issuer, "sub": grant.identity.subject, "aud": registry.audience, "jti": grant.jti}
     since = grant.now - BACKDATED
     times = {"exp": grant.now + grant.expires_in, "nbf": since, "iat": since}
     for name, text in texts.items():

@@ -22,7 +22,7 @@ def token_header(key: SigningKey, compat: Compat) -> dict[str, Any]:
             return {**header, "x5c": list(key.x5c)}
         case Compat.DISTRIBUTION2:
             return {**header, "kid": key.libtrust_id}
-        case Compat.DISTRIBUTION3 | Compat.JWKS:  # pragma: no branch - the type checker proves that none is left
+        case Compat.DISTRIBUTION3 | Compat.JWKS | Compat.ZOT:  # pragma: no branch - the type checker proves it
             return {**header, "kid": key.thumbprint}
 
 
@@ -43,4 +43,6 @@ def compat_warning(algorithm: Algorithm, compat: Compat) -> str | None:
     """Which registries of this kind cannot verify such a key's tokens although others can, or None."""
     if algorithm is Algorithm.EdDSA and compat is Compat.UNIVERSAL:
         return "with EdDSA keys, compat: universal works with Distribution 3 alone; Distribution 2 needs ES256 or RS256"
+    if algorithm is not Algorithm.RS256 and compat is Compat.ZOT:
+        return f"zot verifies {algorithm} since 2.1.3; an older one needs RS256"
     return None

@@ -26,13 +26,17 @@ _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A signed token. `issued_at` is the true time in seconds since the epoch, `expires_in` counts from there."""
+    """A signed token. `issued_at` is the true time in seconds since the epoch, `expires_in` counts from there.
+
+    `is_shared` tells that others may be given the same one (`reuse`).
+    """
 
     text: Secret
     jti: str
     issued_at: int
     expires_in: int
     access: tuple[Access, ...]
+    is_shared: bool = False
 
 
 class TokenIssuer:

@@ -48,7 +48,7 @@ def verify_own(text: str, ring: KeyRing, registry: Registry, *, now: int) -> dic
         raise InvalidToken("is too large")
     keys = {encoded_header(key, compat): key for key in ring.published() for compat in Compat}
     claims = open_token(text, keys)
-    if claims.get("iss") != registry.issuer or claims.get("aud") != registry.service:
+    if claims.get("iss") != registry.issuer or claims.get("aud") != registry.audience:
         raise InvalidToken("is for another registry")
     since, until = claims.get("nbf"), claims.get("exp")
     if type(since) is not int or type(until) is not int or not since <= now < until:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
+
+_LONGEST = 128
+"""Characters of an entry; no address with port, brackets and zone is longer."""
 
 MAX_HOPS = 50
 """Entries of X-Forwarded-For that are looked at, from the right."""
@@ -41,7 +45,7 @@ def client_address(
     for entry in reversed(entries):
         if not _is_trusted(address, trusted):
             break
-        further = _parse(entry.strip(" \t"))
+        further = _parse(entry.strip(" \t")) if len(entry) <= _LONGEST else None
         if further is None:
             break
         address = further
@@ -52,6 +56,7 @@ def _is_trusted(address: Address, trusted: Sequence[IPv4Network | IPv6Network]) 
     return any(address in network for network in trusted)
 
 
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> Address | None:
     """One address, with what proxies put around it taken off; None where it is none."""
     if matched := _BRACKETED.fullmatch(text) or _IPV4_AND_PORT.fullmatch(text):

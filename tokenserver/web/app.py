@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from tokenserver.web.parameters import MAX_BODY
 from tokenserver.web.problems import Problem
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TOKEN_PATHS = frozenset({"/token", "/auth/token", "/auth"})
 """The endpoint; the registries' autoredirect path; where existing installations point their realm."""
 
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAVAILABLE", 500: "UNAVAILABLE"}
 
 
@@ -32,12 +32,13 @@ _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAV
 class Pages:
     """What the other endpoints show. Each is called per request.
 
-    `readiness` gives, for each part, None where it is well and else what is wrong.
+    `readiness` gives, for each part, None where it is well and else what is wrong. `jwks` and `ca_pem` are given the
+    service whose keys are wanted, None for those of all; they give None where no registry is called so.
     """
 
     readiness: Callable[[], Mapping[str, str | None]]
-    jwks: Callable[[], str]
-    ca_pem: Callable[[], str]
+    jwks: Callable[[str | None], str | None]
+    ca_pem: Callable[[str | None], str | None]
 
 
 class TokenFront:
@@ -86,13 +87,13 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
 
     @app.get("/.well-known/jwks.json", provide_automatic_options=False)
     def jwks() -> Response:
-        response = Response(pages.jwks(), content_type="application/json")
+        response = _published(pages.jwks, "application/json")
         response.headers["Cache-Control"] = "public, max-age=300"
         return response
 
     @app.get("/ca.pem", provide_automatic_options=False)
     def ca_pem() -> Response:
-        return Response(pages.ca_pem(), content_type="application/x-pem-file")
+        return _published(pages.ca_pem, "application/x-pem-file")
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -114,9 +115,16 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
 
 
 def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
-    status = f"{answer.status} {_PHRASES[answer.status]}"
-    start_response(status, [*answer.headers, ("Content-Length", str(len(answer.body)))])
+    start_response(_STATUS_LINES[answer.status], [*answer.headers, ("Content-Length", str(len(answer.body)))])
     return [answer.body]
+
+
+def _published(page: Callable[[str | None], str | None], content_type: str) -> Response:
+    """A page about all keys or, with `?service=NAME`, about those of one registry."""
+    text = page(request.args.get("service"))
+    if text is None:
+        raise NotFound
+    return Response(text, content_type=content_type)
 
 
 def _json(status: int, content: Mapping[str, object]) -> Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,9 @@ from tokenserver.errors import InvalidRequest, RequestError
 MAX_BODY = 64 * 1024
 MAX_QUERY = 64 * 1024
 MAX_FIELDS = 256
+
+# Longer queries are parsed each time, so that what is remembered is bounded in bytes as well.
+_LONGEST_REMEMBERED = 512
 
 SINGLE = frozenset(
     {"service", "account", "client_id", "grant_type", "username", "password", "access_type", "offline_token", "explain"}
@@ -78,7 +82,15 @@ def parse_query(query: str) -> Parameters:
     """
     if len(query) > MAX_QUERY:
         raise InvalidRequest("the query is too long")
+    return _parse_query(query) if len(query) > _LONGEST_REMEMBERED else _remembered_query(query)
+
+
+def _parse_query(query: str) -> Parameters:
     return parse_parameters(query, forbidden=SECRETS)
+
+
+# Clients ask the same again and again. What is refused, secrets among it, is not remembered.
+_remembered_query = lru_cache(maxsize=2048)(_parse_query)
 
 
 def parse_form(environ: Mapping[str, Any]) -> Parameters:

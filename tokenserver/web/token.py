@@ -9,12 +9,14 @@ import json
 import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from threading import BoundedSemaphore
 from typing import Any
 
 from tokenserver.audit import AuditTrail, AuditUnavailable, cut, reason_of
+from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
 from tokenserver.errors import (
     InvalidCredentials,
@@ -26,7 +28,8 @@ from tokenserver.errors import (
     UnsupportedGrantType,
 )
 from tokenserver.scopes import in_order, parse_scopes
-from tokenserver.service import Exchange, Explain, Explanation, TokenRequest, TokenResult
+from tokenserver.service import Exchange, Explain, Ruling, TokenRequest, TokenResult
+from tokenserver.tokens.reuse import SIZE
 from tokenserver.web.addresses import client_address
 from tokenserver.web.basic import normalize_username, parse_authorization
 from tokenserver.web.parameters import Parameters, parse_form, parse_query
@@ -35,6 +38,9 @@ from tokenserver.web.problems import Problem, problem_for
 logger = logging.getLogger("tokenserver.web")
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+BODY_READERS = 64
+"""Bodies that are read at once; each may hold a thread for as long as its client likes."""
 
 JSON_HEADERS = (
     ("Content-Type", "application/json"),
@@ -59,7 +65,8 @@ class Answer:
 class TokenEndpoint:
     """Turns requests into exchanges and results into answers.
 
-    `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request.
+    `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `bodies`
+    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once.
     """
 
     exchange: Exchange
@@ -69,6 +76,8 @@ class TokenEndpoint:
     trusted_proxies: Sequence[IPv4Network | IPv6Network]
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
+    readers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(BODY_READERS), repr=False)
+    bodies: Bounded[tuple[str, bool], bytes] = field(default_factory=lambda: Bounded(SIZE), repr=False)
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
         """Answer one GET or POST; never raises."""
@@ -89,23 +98,42 @@ class TokenEndpoint:
                 )
                 raise
             if request.explain:
-                return _answer(200, explanation_body(self.explanation.explain(request), request), request_id)
+                return _answer(200, explanation_body(self.explanation.explain(request)), request_id)
             result = self.exchange.exchange(request)
         except Exception as error:
             _log(error, request_id)
             problem = problem_for(error, challenge=self.challenge)
             return _answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
-        return _answer(200, token_body(result, with_scope=method == "POST"), request_id)
+        return _answer(200, self._body(result, with_scope=method == "POST"), request_id)
 
     def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...]) -> Answer:
         """The answer to what is no token request at all. Nothing was exchanged, so it leaves no event."""
         problem = Problem(status, "UNSUPPORTED", "invalid_request", message, headers)
         return _answer(status, problem.body(oauth=False), self.new_id(), problem)
 
+    def _body(self, result: TokenResult, *, with_scope: bool) -> bytes:
+        if not result.token.is_shared:
+            return token_body(result, with_scope=with_scope)
+        key = (result.token.jti, with_scope)
+        body = self.bodies.get(key)
+        if body is None:
+            body = token_body(result, with_scope=with_scope)
+            self.bodies.put(key, body)
+        return body
+
     def _client(self, environ: Mapping[str, Any]) -> IPv4Address | IPv6Address | None:
         forwarded = environ.get("HTTP_X_FORWARDED_FOR")
         peer = str(environ.get("REMOTE_ADDR") or "")
         return client_address(peer, [] if forwarded is None else [forwarded], self.trusted_proxies)
+
+    def _form(self, environ: Mapping[str, Any]) -> Parameters:
+        # Whoever sends a body slowly holds a thread; without a bound, some hundreds of such clients would hold all.
+        if not self.readers.acquire(blocking=False):
+            raise Overloaded("requests", "too many bodies are on their way", 1)
+        try:
+            return parse_form(environ)
+        finally:
+            self.readers.release()
 
     def _parse(
         self,
@@ -118,7 +146,7 @@ class TokenEndpoint:
         header = environ.get("HTTP_AUTHORIZATION")
         credentials = parse_authorization([] if header is None else [header])
         if method == "POST":
-            in_query, parameters = parameters, parse_form(environ)
+            in_query, parameters = parameters, self._form(environ)
             for name in in_query.single.keys() & parameters.single.keys():
                 raise InvalidRequest(f"{name}: stands in the query and in the form")
             credentials = _form_credentials(parameters, credentials)
@@ -149,12 +177,12 @@ def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
     return _to_json(content).encode("ascii") + b"\n"
 
 
-def explanation_body(explanation: Explanation, request: TokenRequest) -> bytes:
+def explanation_body(ruling: Ruling) -> bytes:
     """The JSON of an explanation: about the caller alone, with rule ids and messages but no place in any file."""
     content: dict[str, object] = {
-        "service": explanation.registry.service,
-        "subject": explanation.identity.subject,
-        "groups": sorted(explanation.identity.groups),
+        "service": ruling.registry.service,
+        "subject": ruling.identity.subject,
+        "groups": sorted(ruling.identity.groups),
         "scopes": [
             {
                 "resource": str(decision.scope.resource),
@@ -170,9 +198,9 @@ def explanation_body(explanation: Explanation, request: TokenRequest) -> bytes:
                     for reason in decision.reasons
                 ],
             }
-            for decision in explanation.decisions
+            for decision in ruling.decisions
         ],
-        "rejected": [{"scope": cut(one.text), "reason": one.reason} for one in request.scopes.rejected],
+        "rejected": [{"scope": cut(one.text), "reason": one.reason} for one in ruling.rejected],
     }
     return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
 

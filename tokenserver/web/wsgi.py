@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flask import Flask
@@ -10,6 +11,7 @@ from flask import Flask
 from tokenserver.compose import build, new_id
 from tokenserver.config.load import load_settings
 from tokenserver.keys.jwk import jwk_set
+from tokenserver.keys.ring import KeyRing
 from tokenserver.parts import Parts
 from tokenserver.web.app import Pages, create_app
 from tokenserver.web.token import TokenEndpoint
@@ -38,9 +40,22 @@ def other_pages(parts: Parts) -> Pages:
     """What is served beside tokens."""
     return Pages(
         readiness=parts.readiness,
-        jwks=lambda: jwk_set(parts.live.snapshot().issuer.ring),
-        ca_pem=lambda: parts.live.snapshot().issuer.ring.ca_certificate_pem,
+        jwks=lambda service: _published(parts, service, lambda rings: jwk_set(*rings)),
+        ca_pem=lambda service: _published(parts, service, _bundle),
     )
+
+
+def _published(parts: Parts, service: str | None, spell: Callable[[Sequence[KeyRing]], str]) -> str | None:
+    """What is published of every key ring, or of the one that signs for `service`; None where nobody is called so."""
+    snapshot = parts.live.snapshot()
+    if service is None:
+        return spell(snapshot.rings)
+    registry = snapshot.registries.get(service)
+    return None if registry is None else spell([snapshot.issuer_for(registry).ring])
+
+
+def _bundle(rings: Sequence[KeyRing]) -> str:
+    return "".join(dict.fromkeys(ring.ca_certificate_pem for ring in rings))
 
 
 def load_application(config: Path | None) -> Flask:

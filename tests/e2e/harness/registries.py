@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import ssl
 from collections.abc import Iterator
@@ -20,7 +21,19 @@ from harness.processes import Daemon, answers, free_port, plain_environment, run
 from harness.programs import need
 from harness.server import Person, TokenServer
 
-PROGRAMS = {"distribution2": "docker-registry", "distribution3": "distribution3"}
+PROGRAMS = {
+    "distribution2": "docker-registry",
+    "distribution3": "distribution3",
+    "distribution3.0": "registry-3.0.0",
+    "zot": "zot",
+    "zot2.1": "zot-verifier",
+    "zot2.1.17": "zot-verifier",
+}
+"""What runs each kind of registry. `zot` is the real one, 1.4; zot_verifier/main.go says what the others are."""
+
+PRINTED_FOR = {"distribution3.0": "distribution3", "zot2.1": "zot", "zot2.1.17": "zot"}
+"""What `registry-config --for` calls a kind, where that is another name."""
+
 KEEPER: Person = "keeper"
 """May do everything, so that tests can put images where they want them and look whether they are there."""
 
@@ -64,7 +77,8 @@ class Registry:
         """Upload one blob in one go."""
         started = self.request("POST", f"/v2/{repository}/blobs/uploads/", token)
         assert started.status == 202, started
-        location = (started.header("location") or "").partition(self.host)[2]
+        location = (started.header("location") or "").removeprefix("http://").removeprefix("https://")
+        location = location.removeprefix(self.host)  # zot gives the path alone
         joint = "&" if "?" in location else "?"
         answer = self.request(
             "PUT", f"{location}{joint}digest={digest}", token, blob, Content_Type="application/octet-stream"
@@ -98,29 +112,31 @@ class Registry:
 def registry(
     folder: Path, server: TokenServer, service: str, generation: str, *, tls: Authority | None = None
 ) -> Iterator[Registry]:
-    """A running registry for this service. `generation` is `distribution2` or `distribution3`."""
+    """A running registry for this service. `generation` is one of `PROGRAMS`."""
     program = need(PROGRAMS[generation])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tmp").mkdir(exist_ok=True)
     port = free_port()
-    section = server.registry_config(service, generation, folder)
-    http: dict[str, Any] = {"addr": f"127.0.0.1:{port}"}
+    section = server.registry_config(service, PRINTED_FOR.get(generation, generation), folder)
+    http: dict[str, Any] = {}
     if tls is not None:
         certificate, key = tls.issue(folder)
         http["tls"] = {"certificate": str(certificate), "key": str(key)}
     config = folder / "registry.yml"
-    config.write_text(
-        yaml.safe_dump(
-            {
-                "version": 0.1,
-                "log": {"level": "info"},
-                "storage": {"inmemory": {}, "delete": {"enabled": True}},
-                "http": http,
-                **section,
-            }
-        )
-    )
+    if generation.startswith("zot"):
+        auth = section["http"]["auth"]
+        http |= {"address": "127.0.0.1", "port": str(port), "auth": auth}
+        storage = {"rootDirectory": str(folder / "storage"), "gc": False, "dedupe": True}
+        config = folder / "registry.json"
+        config.write_text(json.dumps({"storage": storage, "http": http, "log": {"level": "debug"}}))
+    else:
+        auth = section["auth"]
+        http["addr"] = f"127.0.0.1:{port}"
+        storage = {"inmemory": {}, "delete": {"enabled": True}}
+        content = {"version": 0.1, "log": {"level": "info"}, "storage": storage, "http": http, "auth": auth}
+        config.write_text(yaml.safe_dump(content))
+    arguments = {"zot2.1": [], "zot2.1.17": ["-up-to-2.1.17"]}.get(generation, ["serve"])
     environment = {**plain_environment(folder), "OTEL_TRACES_EXPORTER": "none"}
-    daemon = Daemon(f"registry-{service}", [program, "serve", config], environment=environment, folder=folder)
+    daemon = Daemon(f"registry-{service}", [program, *arguments, config], environment=environment, folder=folder)
     with running(daemon, lambda: answers(port)):
-        yield Registry(generation, service, port, server, daemon, section["auth"], tls.context() if tls else None)
+        yield Registry(generation, service, port, server, daemon, auth, tls.context() if tls else None)

@@ -1,0 +1,108 @@
+"""Drives a server with wrk, which runs beside it on the same machine, and reads what it measured."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.servers import PASSWORD, PATH, QUERY, basic, program
+
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What clients ask. `lua` is a script for wrk where one request differs from the next."""
+
+    path: str = PATH
+    headers: Sequence[str] = ()
+    lua: str = ""
+    connections: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Answers a second, and the latencies in milliseconds below which 50, 90 and 99 of 100 answers came."""
+
+    rate: float
+    p50: float
+    p90: float
+    p99: float
+    requests: int
+
+
+def drive(url: str, work: Work, seconds: int) -> Measured:
+    """One round. Anything but an answer of 200 ends the run, because it would measure something else."""
+    command = [program("wrk"), "-t1", f"-c{work.connections}", f"-d{seconds}s", "--latency", "--timeout", "20s"]
+    for header in work.headers:
+        command += ["-H", header]
+    with tempfile.TemporaryDirectory() as folder:
+        if work.lua:
+            script = Path(folder) / "work.lua"
+            script.write_text(work.lua)
+            command += ["-s", str(script)]
+        output = subprocess.run([*command, url + work.path], check=True, capture_output=True, text=True).stdout
+    errors = re.search(r"Socket errors:.*|Non-2xx.*", output)
+    if errors is not None:
+        sys.exit(f"{url}{work.path}: {errors[0]}")
+    rate = re.search(r"Requests/sec:\s+([0-9.]+)", output)
+    count = re.search(r"([0-9]+) requests in", output)
+    assert rate is not None and count is not None, output  # noqa: PT018, S101 - wrk always prints both
+    p50, p90, p99 = (_latency(output, part) for part in (50, 90, 99))
+    return Measured(float(rate[1]), p50, p90, p99, int(count[1]))
+
+
+def _latency(output: str, part: int) -> float:
+    found = re.search(rf"{part}%\s+([0-9.]+)(us|ms|s|m)\b", output)
+    assert found is not None, output  # noqa: S101 - wrk always prints it with --latency
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def login(user: str) -> Work:
+    """One user again and again."""
+    return Work(headers=[f"Authorization: {basic(user)}"])
+
+
+def post() -> Work:
+    """The OAuth form of an OCI client."""
+    body = f"grant_type=password&username=u0&password={PASSWORD}&client_id=bench&{QUERY}"
+    return Work(
+        path="/token",
+        lua=f'wrk.method = "POST"\nwrk.body = "{body}"\n'
+        'wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"\n',
+    )
+
+
+def many_users(users: int, repositories: int) -> Work:
+    """The users in turn, each asking for one of the repositories."""
+    table = ",".join(f'"{basic(f"u{number}")}"' for number in range(users))
+    return Work(
+        lua=f"local users = {{{table}}}\nlocal turn = 0\n"
+        "request = function()\n"
+        "  turn = turn % #users + 1\n"
+        f'  local path = "/token?service=bench&scope=repository%3Arepo" .. turn % {repositories} .. "%2Fapp%3Apull"\n'
+        '  return wrk.format("GET", path, {Authorization = users[turn]})\n'
+        "end\n"
+    )
+
+
+def new_connections() -> Work:
+    """A connection for each request, as clients make them."""
+    return Work(headers=["Connection: close"])
+
+
+def scopes(count: int) -> Work:
+    """So many scopes in one request."""
+    asked = "&".join(f"scope=repository%3Apublic%2Fapp{number}%3Apull" for number in range(count))
+    return Work(path=f"/token?service=bench&{asked}")
+
+
+def at_rate(rate: float, connections: int = 64) -> Work:
+    """About `rate` requests a second: each connection pauses between an answer and the next request."""
+    pause = max(1, round(1000 * connections / rate))
+    return Work(lua=f"delay = function() return {pause} end\n", connections=connections)

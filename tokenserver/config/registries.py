@@ -1,0 +1,67 @@
+"""One registry as the configuration spells it, and the names, keys and lifetimes that it has for itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from tokenserver.config.fields import FilePath, Lifetime, NameText, Section, Url
+from tokenserver.documents import PlacedError
+from tokenserver.keys.ring import Algorithm
+from tokenserver.tokens.claims import Compat
+from tokenserver.tokens.headers import compat_problem
+
+
+class Lifetimes(Section):
+    """How long tokens live, in seconds. An action that is not named lives as long as `default`."""
+
+    default: Lifetime = 900
+    pull: Lifetime | None = None
+    push: Lifetime | None = None
+    delete: Lifetime | None = None
+
+    @property
+    def of_actions(self) -> tuple[tuple[str, int], ...]:
+        """The actions that have a lifetime of their own, with it."""
+        named = {"pull": self.pull, "push": self.push, "delete": self.delete}
+        return tuple((action, seconds) for action, seconds in named.items() if seconds is not None)
+
+    def __str__(self) -> str:
+        return ", ".join([f"{self.default} s", *(f"{action} {seconds} s" for action, seconds in self.of_actions)])
+
+
+def _one_for_all(value: Any) -> Any:
+    """`15m` is short for `{default: 15m}`."""
+    return value if isinstance(value, (dict, Lifetimes)) else {"default": value}
+
+
+class Registry(Section):
+    """A registry that this server signs tokens for. `service` is its `auth.token.service`, the token's audience.
+
+    `also` are further service names under which the same registry is asked for; policies know it by `service` alone.
+    What is None here is as for all registries.
+    """
+
+    service: NameText
+    also: tuple[NameText, ...] = Field(default=(), strict=False)
+    issuer: NameText | None = None
+    compat: Literal["universal", "distribution2", "distribution3", "jwks", "zot"] = "universal"
+    algorithm: Literal["ES256", "RS256", "EdDSA"] | None = None
+    token_lifetime: Annotated[Lifetimes, BeforeValidator(_one_for_all)] = Lifetimes()
+    keys: FilePath | None = None
+    url: Url | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every service name under which it is known, its own first."""
+        return (self.service, *self.also)
+
+    @model_validator(mode="after")
+    def _algorithm_fits(self) -> Self:
+        problem = None
+        if self.algorithm is not None:
+            problem = compat_problem(Algorithm(self.algorithm), Compat(self.compat))
+        if problem is not None:
+            raise PlacedError(("algorithm",), f"does not go with compat: {self.compat}: {problem}")
+        return self

@@ -1,0 +1,99 @@
+"""A folder of registries: one small file for each, so that fifty registries are fifty files with an owner each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tokenserver.config.registries import Registry
+from tokenserver.documents import Document, parse, spell, validation_faults
+from tokenserver.errors import Fault, LoadError
+from tokenserver.files import folder_problem, read_text
+
+SUFFIXES = (".yaml", ".yml")
+
+WHAT = "a list of registries, or the folder of their files (one *.yaml for each)"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file and what it says."""
+
+    document: Document
+    registry: Registry
+
+    def fault(self, path: str, message: str) -> Fault:
+        """A fault at a place of this file, spelt as `also[0]`; the first line where it does not stand there."""
+        line = next((line for place, line in self.document.lines.items() if spell(place) == path), 1)
+        return Fault(self.document.file, line, path, message)
+
+
+def read_registries(folder: Path) -> tuple[list[Entry], list[Fault]]:
+    """The registries of all files in `folder`, by the names of the files, and every fault of every file.
+
+    Paths in a file are relative to it. Hidden files, files of another kind and folders are passed over.
+
+    Raises:
+        LoadError: the folder itself cannot be read, can be changed by others, or holds no such file.
+    """
+    try:
+        names = sorted(path.name for path in folder.iterdir() if _is_registry(path.name))
+    except OSError as error:
+        raise LoadError([Fault(str(folder), 0, "", f"cannot be read as a folder: {error.strerror}")]) from error
+    # Kubernetes mounts its volumes with mode 0777, but read-only.
+    is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+    problem = None if is_read_only else folder_problem(folder)
+    if problem is None and not names:
+        problem = "holds no file of a registry (*.yaml)"
+    if problem is not None:
+        raise LoadError([Fault(str(folder), 0, "", problem)])
+    entries: list[Entry] = []
+    faults: list[Fault] = []
+    for name in names:
+        try:
+            entries.append(_read(folder / name))
+        except LoadError as error:
+            faults.extend(error.faults)
+    return entries, [*faults, *_repeats(entries)]
+
+
+def differing(entries: Sequence[Entry]) -> list[Entry]:
+    """`entries` without those that take a name which an earlier one has."""
+    taken: set[str] = set()
+    found = []
+    for entry in entries:
+        if taken.isdisjoint(entry.registry.names):
+            found.append(entry)
+        taken.update(entry.registry.names)
+    return found
+
+
+def _read(file: Path) -> Entry:
+    document = parse(read_text(file), str(file))
+    if not isinstance(document.value, dict):
+        raise LoadError([Fault(str(file), 1, "", "must be one registry: a mapping that begins with service: NAME")])
+    try:
+        registry = Registry.model_validate(document.value, context={"base": file.parent.absolute()})
+    except ValidationError as error:
+        raise LoadError(validation_faults(document, Registry, error)) from error
+    return Entry(document, registry)
+
+
+def _repeats(entries: Sequence[Entry]) -> Iterator[Fault]:
+    """One name in two files."""
+    owner: dict[str, Entry] = {}
+    for entry in entries:
+        for index, name in enumerate(entry.registry.names):
+            first = owner.setdefault(name, entry)
+            if first is not entry:
+                path = f"also[{index - 1}]" if index else "service"
+                yield entry.fault(path, f"the service {name!r} stands in {Path(first.document.file).name} as well")
+
+
+def _is_registry(name: str) -> bool:
+    # Hidden names are editors' and Kubernetes' own. Capitals count: a file must not be left out for its spelling.
+    return not name.startswith(".") and name.lower().endswith(SUFFIXES)

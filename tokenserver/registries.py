@@ -1,0 +1,76 @@
+"""The registries of the settings: as exchanges know them, and whether each one's keys suit it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tokenserver.config.settings import Settings
+from tokenserver.errors import Fault
+from tokenserver.keys.ring import KeyRing
+from tokenserver.policy.model import Effect
+from tokenserver.service import Snapshot
+from tokenserver.tokens.claims import Compat, Registry
+from tokenserver.tokens.issuer import compat_problem, compat_warning
+
+
+def registries_of(settings: Settings) -> dict[str, Registry]:
+    """Every registry, under each of its service names."""
+    found = {}
+    for entry in settings.registries:
+        issuer, lifetime, compat = settings.issuer_of(entry), entry.token_lifetime, Compat(entry.compat)
+        for name in entry.names:
+            asked_as = None if name == entry.service else name
+            found[name] = Registry(entry.service, issuer, compat, lifetime.default, lifetime.of_actions, asked_as)
+    return found
+
+
+def key_faults(settings: Settings, rings: Mapping[Path, KeyRing | None]) -> list[Fault]:
+    """Which registries could not verify what their keys sign. `rings` has the keys by folder, None where at fault."""
+    faults = []
+    for keys in settings.key_sets():
+        ring = rings[keys.folder]
+        if ring is None:
+            continue
+        algorithm = ring.active.algorithm
+        for entry in keys.registries:
+            problem = compat_problem(algorithm, Compat(entry.compat))
+            if entry.algorithm not in (None, algorithm):
+                problem = (
+                    f"the keys here sign with {algorithm}, not with its algorithm: {entry.algorithm};"
+                    " give it a folder of its own with keys: and run: tokenserver keys init"
+                )
+            if problem is not None:
+                faults.append(Fault(str(keys.folder), 0, f"registry {entry.service}", problem))
+    return faults
+
+
+def registry_warnings(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """What works but deserves a look, registry by registry: the service and a sentence."""
+    for keys in settings.key_sets():
+        for entry in keys.registries:
+            algorithm = snapshot.issuer_for(snapshot.registry(entry.service)).ring.active.algorithm
+            warning = compat_warning(algorithm, Compat(entry.compat))
+            if warning is not None:
+                yield entry.service, warning
+            others = [other.service for other in keys.registries if other is not entry]
+            if entry.compat == "zot" and others:
+                message = (
+                    f"zot checks neither issuer nor audience, so it takes the tokens for {', '.join(others)} as well,"
+                    " which are signed with the same key; give it a folder of its own with keys:"
+                )
+                yield entry.service, message
+
+
+def unspoken_for(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """The registries for which no policy grants anything: the service and a sentence."""
+    for entry in settings.registries:
+        if not any(
+            rule.effect is Effect.ALLOW and (rule.services is None or entry.service in rule.services)
+            for rule in snapshot.policies.rules
+        ):
+            message = (
+                "no policy speaks for it, so its tokens never allow anything;"
+                f" write {entry.service!r} into the registries: of a policy file"
+            )
+            yield entry.service, message
