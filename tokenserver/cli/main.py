@@ -9,6 +9,7 @@ from tokenserver.cli.lazy import LazyGroup
 
 _COMMANDS = {
     "check": ("tokenserver.cli.check", "check"),
+    "doctor": ("tokenserver.cli.doctor", "doctor"),
     "init": ("tokenserver.cli.init", "init"),
     "keys": ("tokenserver.cli.keys", "keys"),
     "ldap": ("tokenserver.cli.ldap", "ldap"),

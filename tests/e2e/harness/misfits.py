@@ -1,0 +1,157 @@
+"""Registries that are configured wrongly on purpose, and other things that only look like one."""
+
+from __future__ import annotations
+
+import copy
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.authority import Authority
+from harness.processes import Daemon, answers, free_port, plain_environment, running
+from harness.programs import need
+from harness.registries import PROGRAMS
+from harness.server import TokenServer
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A running registry with its configuration file."""
+
+    port: int
+    config: Path
+    is_tls: bool
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.is_tls else 'http'}://localhost:{self.port}"
+
+
+def written(folder: Path, server: TokenServer, service: str, generation: str, change: Change, port: int) -> Path:
+    """A registry's configuration as the server prints it, then changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    section = copy.deepcopy(server.registry_config(service, generation, folder))
+    whole = {
+        "version": 0.1,
+        "storage": {"inmemory": {}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+        **section,
+    }
+    change(whole)
+    config = folder / "registry.yml"
+    config.write_text(yaml.safe_dump(whole))
+    return config
+
+
+@contextmanager
+def misfit(
+    folder: Path, server: TokenServer, service: str, generation: str, change: Change, *, tls: Authority | None = None
+) -> Iterator[Misfit]:
+    """Such a registry, running."""
+    program = need(PROGRAMS[generation])
+    port = free_port()
+
+    def changed(whole: dict[str, Any]) -> None:
+        if tls is not None:
+            certificate, key = tls.issue(folder)
+            whole["http"]["tls"] = {"certificate": str(certificate), "key": str(key)}
+        change(whole)
+
+    config = written(folder, server, service, generation, changed, port)
+    (folder / "tmp").mkdir(exist_ok=True)
+    environment = {**plain_environment(folder), "OTEL_TRACES_EXPORTER": "none"}
+    daemon = Daemon(f"registry-{generation}", [program, "serve", config], environment=environment, folder=folder)
+    with running(daemon, lambda: answers(port)):
+        yield Misfit(port, config, tls is not None)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an impostor answers to everything."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b"{}"
+
+
+@dataclass
+class Impostor:
+    """A server that answers one thing. `authorizations` are those headers that it was sent."""
+
+    port: int
+    authorizations: list[str]
+
+
+@contextmanager
+def impostor(reply: Reply, *, context: ssl.SSLContext | None = None) -> Iterator[Impostor]:
+    """Such a server, on a loopback port."""
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.extend(self.headers.get_all("authorization", []))
+            self.send_response_only(reply.status)
+            for name, value in reply.headers:
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            """Stay silent."""
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that goes away is no error here."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield Impostor(server.server_address[1], seen)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def trickler(seconds: float) -> Iterator[int]:
+    """A server that sends a byte of a header now and then, for so long; its port."""
+    over = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(seconds)
+            try:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                for _ in range(int(seconds / 0.05)):
+                    if over.wait(0.05):
+                        return
+                    connection.sendall(b"x")
+            except OSError:
+                return
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        over.set()
+        listener.close()
+        thread.join()

@@ -1,0 +1,226 @@
+"""The doctor's visit to a live registry: follow the challenge as a client does, and ask why, where it refuses.
+
+Credentials go to our own token endpoint and nowhere else, whatever realm a registry announces.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode, urlsplit
+
+from tokenserver.cli.doctor_token import Bench, examine_token
+from tokenserver.cli.pasted import PastedError, parse_challenge
+from tokenserver.compose import new_id
+from tokenserver.credentials import Secret
+from tokenserver.doctor.answers import Answer, Outcome
+from tokenserver.doctor.facts import OurRegistry
+from tokenserver.doctor.fetch import fetch
+from tokenserver.doctor.findings import Finding, failed, known, passed
+from tokenserver.doctor.live_checks import (
+    check_published,
+    check_ready,
+    check_realm_address,
+    check_registry,
+    check_token_answer,
+    transport_trouble,
+)
+from tokenserver.doctor.opened import UnreadableToken, open_unverified
+from tokenserver.doctor.refusals import explain_despite_files, explain_refusal, generation, is_key_known
+from tokenserver.doctor.replay import check_clock
+from tokenserver.doctor.setup_checks import check_realm, check_service, find_registry
+from tokenserver.identity import ANONYMOUS
+from tokenserver.scopes import Scope, in_order
+from tokenserver.tokens.claims import Compat, Registry
+from tokenserver.tokens.headers import token_header
+from tokenserver.tokens.issuer import TokenIssuer
+
+PLACE = "the registry's auth.token"
+
+_ALGORITHMS = ("ES256", "RS256", "EdDSA", "ES384", "PS256")
+_PROBE_LIFETIME = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Where to go, as whom, and what for. `token` is one that was brought; None: one is fetched.
+
+    `found_wrong` is whether the registry's configuration was read, and said to be at fault already.
+    """
+
+    url: str
+    bench: Bench
+    context: ssl.SSLContext
+    login: tuple[str, Secret] | None = None
+    wanted: tuple[Scope, ...] = ()
+    token: Secret | None = None
+    found_wrong: bool = False
+
+
+def visit_server(bench: Bench, context: ssl.SSLContext) -> tuple[list[Finding], float | None]:
+    """Our own server as clients reach it, and how far its clock is ahead of this machine's, in seconds."""
+    url = bench.ours.url
+    outcome = fetch(bench.ours.jwks_url, context=context)
+    found = [check_published(outcome, bench.ours)]
+    if found[0].ok is False:
+        return found, None
+    found += check_ready(fetch(f"{url}/readyz", context=context))
+    return found, outcome.ahead if isinstance(outcome, Answer) else None
+
+
+def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Finding], Secret | None]:
+    """Every step of a client, and of the registry's verifier; and the token that was tried.
+
+    `server_ahead` is how far the token server's clock is ahead of this machine's, None where it did not answer.
+    """
+    ours, url = visit.bench.ours, visit.url
+    first = fetch(f"{url}/v2/", context=visit.context)
+    guess = visit.bench.registry or find_registry(ours, None, url) or ours.registries[0]
+    found = [check_registry(url, first, guess.service)]
+    challenge_text = first.bearer() if isinstance(first, Answer) else None
+    if found[0].ok is False or challenge_text is None or not isinstance(first, Answer):
+        return found, None
+    try:
+        challenge = parse_challenge(challenge_text)
+    except PastedError as error:
+        mend = f"set realm and service in {PLACE}"
+        return [*found, failed("challenge", f"the registry's challenge {error}", mend, theirs=challenge_text)], None
+    found += _check_challenge(visit, challenge.realm)
+    registry = visit.bench.registry or find_registry(ours, challenge.service, url)
+    found.append(check_service(challenge.service or None, ours, registry, PLACE))
+    if registry is None:
+        return found, None
+    ahead = _difference(first, server_ahead)
+    visit = replace(visit, bench=replace(visit.bench, registry=registry, at=_time_at(first)))
+    clock = check_clock(ahead, registry.lifetime, whose="the token server's" if server_ahead is not None else "ours")
+    found += clock
+    # Tried for the service that the registry has, so that a wrong one does not hide what else is wrong.
+    service = challenge.service or registry.service
+    token = visit.token
+    if token is None:
+        finding, token = _get_token(visit, service if ours.registry(service) else None, server_ahead)
+        found.append(finding)
+    own = token is None
+    token = token or _own_token(visit.bench, replace(registry, service=service), server_ahead)
+    tried = _try(visit, service, token, has_access=not own)
+    refused = tried and tried[-1].check == "verdict" and tried[-1].ok is None
+    if refused and not any(one.ok is False for one in (*tried, *clock)):
+        tried += _ask_why(visit, registry, token)
+    return [*found, *tried], token
+
+
+def _check_challenge(visit: Visit, realm: str) -> list[Finding]:
+    redirected = check_realm_address(realm, visit.url, visit.bench.ours, PLACE)
+    if redirected is not None:
+        return [redirected]
+    parts = urlsplit(visit.url)
+    return check_realm(realm, visit.bench.ours, PLACE, registry_host=parts.hostname, is_https=parts.scheme == "https")
+
+
+def _get_token(visit: Visit, service: str | None, server_ahead: float | None) -> tuple[Finding, Secret | None]:
+    """A token of our server, as the client would get it."""
+    ours = visit.bench.ours
+    if server_ahead is None or service is None:
+        why = "the token server did not answer" if service is not None else "the service is none of ours"
+        return known("login", f"{why}, so a token of our own key is tried"), None
+    query = urlencode([("service", service), *(("scope", str(scope)) for scope in visit.wanted)])
+    sent = None
+    if visit.login is not None:
+        user, password = visit.login
+        pair = f"{user}:{password.reveal()}".encode()
+        sent = Secret("Basic " + base64.b64encode(pair).decode("ascii"))
+    outcome = fetch(f"{ours.realm}?{query}", context=visit.context, authorization=sent)
+    finding, text = check_token_answer(outcome, ours, with_login=visit.login is not None)
+    return finding, None if text is None else Secret(text)
+
+
+def _own_token(bench: Bench, registry: OurRegistry, server_ahead: float | None) -> Secret:
+    """A token for nobody, which allows nothing, for a minute, by the clock of the token server."""
+    made_for = Registry(registry.service, registry.issuer, Compat(registry.compat), _PROBE_LIFETIME)
+    issuer = TokenIssuer(bench.ring, now=lambda: time.time() + (server_ahead or 0), new_id=new_id)
+    return issuer.issue(ANONYMOUS, made_for, ()).text
+
+
+def _try(visit: Visit, service: str, token: Secret, *, has_access: bool) -> list[Finding]:
+    """Bring the token to the registry, and replay its verifier's checks; the last finding is its verdict."""
+    outcome = _bring(visit, "/v2/", token)
+    trouble = transport_trouble("registry", visit.url, outcome)
+    if trouble is not None or not isinstance(outcome, Answer):
+        return [] if trouble is None else [trouble]
+    found = _judge(visit, service, token) if has_access else []
+    if outcome.status == 401:
+        return [*found, known("verdict", "the registry refuses the token", theirs=outcome.bearer() or "401")]
+    opened = _try_access(visit, token) if has_access else []
+    return [*found, *opened, passed("verdict", "the registry takes the token", theirs=str(outcome.status))]
+
+
+def _judge(visit: Visit, service: str, token: Secret) -> list[Finding]:
+    try:
+        opened = open_unverified(token.reveal())
+    except UnreadableToken as error:
+        return [failed("token", f"what the server gave {error}", "see that server.url leads to our server")]
+    return examine_token(opened, visit.bench, visit.wanted, service=service)
+
+
+def _ask_why(visit: Visit, registry: OurRegistry, token: Secret) -> list[Finding]:
+    """All that is seen from here is right: so it is what is not seen. The registry's answers give some of it away."""
+    files = visit.bench.files
+    if files is not None and visit.found_wrong:
+        return []
+    if files is not None:
+        return [explain_despite_files(registry, files.setup.place(""))]
+    kind = generation(fetch(f"{visit.url}/v2/", context=visit.context, authorization=Secret("Bearer x x")))
+    header = token_header(visit.bench.ring.active, Compat(registry.compat))
+    claims = token.reveal().split(".")[1]
+    names = {
+        name
+        for name in dict.fromkeys((header["alg"], *_ALGORITHMS))
+        if is_key_known(_bring(visit, "/v2/", _wrongly_signed({**header, "alg": name}, claims)))
+    }
+    return [explain_refusal(kind, frozenset(names), visit.bench.ours, registry, visit.url)]
+
+
+def _wrongly_signed(header: dict[str, object], claims: str) -> Secret:
+    """A token that no registry takes: its signature is zeros."""
+    encoded = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode("ascii")
+    return Secret(f"{encoded}.{claims}.{'A' * 86}")
+
+
+def _try_access(visit: Visit, token: Secret) -> list[Finding]:
+    """Whether the registry lets the token read what was asked for; a read changes nothing there."""
+    found = []
+    for scope in visit.wanted:
+        if scope.resource.type != "repository" or "pull" not in scope.actions:
+            continue
+        outcome = _bring(visit, f"/v2/{scope.resource.name}/tags/list", token)
+        if not isinstance(outcome, Answer):
+            continue
+        name = f"{scope.resource}:{','.join(in_order(scope.actions))}"
+        if outcome.status in (401, 403):
+            says = f"the registry does not let the token pull {scope.resource.name}"
+            mend = (
+                f"see the finding about access; the rule is told by: tokenserver policy why pull {scope.resource.name}"
+            )
+            found.append(failed("pull", says, mend, ours=name, theirs=outcome.bearer() or str(outcome.status)))
+        else:
+            found.append(passed("pull", f"the token opens {scope.resource.name}", theirs=str(outcome.status)))
+    return found
+
+
+def _bring(visit: Visit, target: str, token: Secret) -> Outcome:
+    sent = Secret(f"Bearer {token.reveal()}")
+    return fetch(f"{visit.url}{target}", context=visit.context, authorization=sent)
+
+
+def _time_at(registry: Answer) -> datetime:
+    """The time on the registry's clock; this machine's, where it tells none."""
+    return datetime.now(UTC) + timedelta(seconds=registry.ahead or 0)
+
+
+def _difference(registry: Answer, server_ahead: float | None) -> float | None:
+    """How far the registry's clock is ahead of the token server's; else of this machine's."""
+    return None if registry.ahead is None else registry.ahead - (server_ahead or 0)

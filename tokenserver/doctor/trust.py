@@ -1,0 +1,188 @@
+"""Reads what a registry trusts: PEM bundles and JWKS files, and what each generation calls the keys in them.
+
+Nothing here touches a file: bytes come in. Reading is as the registries read: a PEM bundle's other blocks are passed
+over, and a certificate that cannot be parsed stops them at their start.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+
+from tokenserver.doctor.facts import Certificate, JwksEntry, JwksFile, KeyNames, TrustFile
+from tokenserver.keys.jwk import libtrust_id, thumbprint
+from tokenserver.keys.ring import KeyRing, PublicKey
+
+MAX_CERTIFICATES = 1000
+
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+_EC: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+
+
+class UnusableKey(ValueError):
+    """No key that any registry takes."""
+
+
+def key_names(key: object) -> KeyNames:
+    """What each generation calls the key.
+
+    Raises:
+        UnusableKey: none of them takes such a key.
+    """
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return _ec_names(key)
+    if isinstance(key, rsa.RSAPublicKey):
+        name = thumbprint(key)
+        return KeyNames(_spki(key), libtrust_id(key), name, name, name)
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        # libtrust stops at such a key; 3.0 leaves it out.
+        return KeyNames(_spki(key), "", thumbprint(key), "", thumbprint(key))
+    raise UnusableKey
+
+
+def read_bundle(content: bytes, path: str) -> TrustFile:
+    """The certificates of a `rootcertbundle`, or of what zot calls `cert`, which may be a bare public key as well."""
+    certificates: list[Certificate] = []
+    public_keys: list[KeyNames] = []
+    others: list[str] = []
+    for number, block in enumerate(_BLOCK.finditer(content), 1):
+        label = block[1].decode("ascii")
+        if number > MAX_CERTIFICATES:
+            return TrustFile(path, f"holds more than {MAX_CERTIFICATES} PEM blocks")
+        try:
+            if label == "CERTIFICATE":
+                certificates.append(certificate_facts(x509.load_pem_x509_certificate(block[0])))
+            elif label == "PUBLIC KEY":
+                others.append(label)
+                public_keys.append(key_names(load_der_public_key(base64.b64decode(block[2]))))
+            else:
+                others.append(label)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return TrustFile(path, f"holds a block {label} (the {number}.) that cannot be read")
+    return TrustFile(path, None, tuple(certificates), tuple(public_keys), tuple(others))
+
+
+def certificate_facts(certificate: x509.Certificate) -> Certificate:
+    """What checks want to know of a certificate.
+
+    Raises:
+        ValueError: it cannot be read in full, or its key is none that registries take.
+    """
+    key = certificate.public_key()
+    try:
+        is_ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        is_ca = False
+    return Certificate(
+        sha256=hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest(),
+        subject=certificate.subject.rfc4514_string() or "(no name)",
+        is_ca=is_ca,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        key=_describe(key),
+        names=key_names(key),
+    )
+
+
+def read_jwks(content: bytes, path: str) -> JwksFile:
+    """The keys of a JWKS (RFC 7517, section 5), as Distribution 3 reads it."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return JwksFile(path, "is not JSON")
+    if not isinstance(value, dict):
+        return JwksFile(path, "is not a JSON object")
+    if "keys" not in value and "kty" in value:
+        return JwksFile(path, 'is a single JWK; wanted is a set: {"keys": [ … ]}')
+    keys = value.get("keys")
+    if not isinstance(keys, list) or len(keys) > MAX_CERTIFICATES:
+        return JwksFile(path, 'is not a JWKS: {"keys": [ … ]}')
+    return JwksFile(path, None, tuple(_entry(key) for key in keys))
+
+
+def jwk_public_key(key: Any) -> PublicKey | None:
+    """The public key of a JWK (RFC 7517, section 4), or None where registries cannot use it."""
+    try:
+        match key:
+            case {"kty": "EC", "crv": str(curve), "x": str(x), "y": str(y)}:
+                return ec.EllipticCurvePublicNumbers(_number(x), _number(y), _EC[curve]).public_key()
+            case {"kty": "RSA", "n": str(n), "e": str(e)}:
+                return rsa.RSAPublicNumbers(_number(e), _number(n)).public_key()
+            case {"kty": "OKP", "crv": "Ed25519", "x": str(x)}:
+                return ed25519.Ed25519PublicKey.from_public_bytes(_bytes(x))
+    except (ValueError, KeyError, OverflowError, UnsupportedAlgorithm):
+        pass
+    return None
+
+
+def ring_certificates(ring: KeyRing) -> tuple[Certificate, tuple[Certificate, ...]]:
+    """The facts of the token CA and of each published signing key's certificate."""
+    ca = x509.load_pem_x509_certificate(ring.ca_certificate_pem.encode("ascii"))
+    signing = [x509.load_der_x509_certificate(key.chain[0]) for key in ring.published()]
+    return certificate_facts(ca), tuple(certificate_facts(certificate) for certificate in signing)
+
+
+def _entry(key: Any) -> JwksEntry:
+    kid = key.get("kid") if isinstance(key, dict) else None
+    public = jwk_public_key(key)
+    return JwksEntry(kid if isinstance(kid, str) and kid else None, None if public is None else key_names(public))
+
+
+def _ec_names(key: ec.EllipticCurvePublicKey) -> KeyNames:
+    curve = _CURVES.get(key.curve.name)
+    if curve is None:
+        raise UnusableKey
+    point, width = key.public_numbers(), (key.curve.key_size + 7) // 8
+    generator = ec.derive_private_key(1, key.curve).public_key().public_numbers()
+    right = _ec_thumbprint(curve, point.x.to_bytes(width, "big"), point.y.to_bytes(width, "big"))
+    return KeyNames(
+        spki=_spki(key),
+        libtrust=libtrust_id(key),
+        rfc7638=right,
+        distribution30=_ec_thumbprint(curve, _short(generator.x), _short(generator.y)),
+        distribution31=_ec_thumbprint(curve, _short(point.x), _short(point.y)),
+    )
+
+
+def _ec_thumbprint(curve: str, x: bytes, y: bytes) -> str:
+    """RFC 7638, section 3.2, over coordinates that may not have the width that it demands."""
+    text = json.dumps({"crv": curve, "kty": "EC", "x": _base64url(x), "y": _base64url(y)}, separators=(",", ":"))
+    return _base64url(hashlib.sha256(text.encode("ascii")).digest())
+
+
+def _short(number: int) -> bytes:
+    """A number as Go's big.Int.Bytes() has it: without leading zeros."""
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _spki(key: PublicKey) -> str:
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def _describe(key: object) -> str:
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"EC {_CURVES.get(key.curve.name, key.curve.name)}"
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    return "Ed25519" if isinstance(key, ed25519.Ed25519PublicKey) else type(key).__name__
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(_bytes(text), "big")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
