@@ -23,7 +23,7 @@ from tokenserver.errors import (
     Throttled,
     TokenserverError,
 )
-from tokenserver.policy.model import Decision, Reason
+from tokenserver.policy.decision import Decision, Reason
 from tokenserver.service import Exchange, Explain, Explanation, TokenRequest, TokenResult
 
 MAX_TEXT = 256

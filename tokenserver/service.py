@@ -14,7 +14,8 @@ from tokenserver.credentials import Credentials, Password
 from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest
 from tokenserver.identity import Identity
 from tokenserver.policy.decide import decide
-from tokenserver.policy.model import Context, Decision, PolicySet
+from tokenserver.policy.decision import Decision
+from tokenserver.policy.model import Context, PolicySet
 from tokenserver.scopes import ScopeRequest
 from tokenserver.tokens.claims import Registry
 from tokenserver.tokens.issuer import Token, TokenIssuer
