@@ -27,6 +27,7 @@ PURE_BY_DESIGN = {
     "policy/model.py",
     "policy/patterns.py",
     "policy/index.py",
+    "policy/decision.py",
     "policy/decide.py",
     "policy/lint.py",
     "policy/cover.py",

@@ -27,7 +27,7 @@ from tokenserver.errors import (
     Throttled,
     TokenserverError,
 )
-from tokenserver.policy.model import Decision, Reason
+from tokenserver.policy.decision import Decision, Reason
 from tokenserver.scopes import RejectedScope
 from tokenserver.service import RULINGS, Exchange, Explain, Ruling, TokenRequest, TokenResult
 

@@ -16,7 +16,8 @@ from tokenserver.errors import AuthenticationRequired, InvalidCredentials, Inval
 from tokenserver.identity import Identity
 from tokenserver.keys.ring import KeyRing
 from tokenserver.policy.decide import decide
-from tokenserver.policy.model import Context, Decision, PolicySet
+from tokenserver.policy.decision import Decision
+from tokenserver.policy.model import Context, PolicySet
 from tokenserver.scopes import Access, RejectedScope, ScopeRequest
 from tokenserver.tokens import zot
 from tokenserver.tokens.claims import Compat, Registry
@@ -199,7 +200,9 @@ class TokenService:
             return ruling
         if not all(decision.is_lasting for decision in decisions):
             # A condition has a say: another client or moment may get another answer; equal answers are still one.
-            key = (registry.service, registry.asked_as, identity, decisions)
+            cited = [(reason.action, reason.rule) for decision in decisions for reason in decision.reasons]
+            granted = [(decision.scope, decision.granted) for decision in decisions]
+            key = (registry.service, registry.asked_as, identity, *granted, *cited)
             ruling = snapshot.rulings.get(key) or ruling
         snapshot.rulings.put(key, ruling)
         return ruling

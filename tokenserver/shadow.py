@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tokenserver.policy.decide import decide
-from tokenserver.policy.model import Context, Decision
+from tokenserver.policy.decision import Decision
+from tokenserver.policy.model import Context
 from tokenserver.scopes import in_order
 from tokenserver.service import Exchange, Snapshot, TokenRequest, TokenResult
 

@@ -12,7 +12,7 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy import index as index_module
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Reason, Rule
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import matches_below, parse_pattern
 from tokenserver.policy.terms import parse_principal, principals_of
 from tokenserver.scopes import Access, Resource, Scope, parse_scopes
@@ -315,7 +315,8 @@ def test_reason_has_its_place_and_message() -> None:
     """A reason can be shown to whoever asks why."""
     policies = policy_set(rule("no-x", "everyone", "a", "push", message="ask ops"))
     (reason,) = decide(policies, ANN, scope("push a"), CONTEXT).reasons
-    assert reason == Reason("push", Effect.DENY, "no-x", "company.yaml", 7, "ask ops")
+    told = (reason.action, reason.effect, reason.rule, reason.file, reason.line, reason.message)
+    assert told == ("push", Effect.DENY, "no-x", "company.yaml", 7, "ask ops")
 
 
 def test_denied_and_unknown_repositories_look_alike() -> None:

@@ -8,11 +8,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 import pytest
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.decision import Decision
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import (
     Condition,
     Context,
-    Decision,
     Effect,
     Group,
     Groups,

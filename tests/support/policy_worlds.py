@@ -11,7 +11,7 @@ from itertools import product
 from hypothesis import strategies as st
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
-from tokenserver.policy.index import build_index
+from tokenserver.policy.index import FEW, build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.terms import parse_principal, principals_of
@@ -60,8 +60,8 @@ groups = st.builds(
 )
 
 
-def policy_set(found: list[Rule], tree: list[Group]) -> PolicySet:
-    """The rules, each with an id and a line of its own."""
+def policy_set(found: list[Rule], tree: list[Group], few: int = 0) -> PolicySet:
+    """The rules, each with an id and a line of its own; `few` is for the index."""
     numbered = [
         Rule.of(
             f"rule-{number}", one.effect, one.to, one.patterns, one.actions, resource_type=one.resource_type,
@@ -69,11 +69,14 @@ def policy_set(found: list[Rule], tree: list[Group]) -> PolicySet:
         )
         for number, one in enumerate(found)
     ]  # fmt: skip
-    return PolicySet("", ("a.yaml",), tuple(numbered), Groups.of_all(tree), build_index(numbered))
+    return PolicySet("", ("a.yaml",), tuple(numbered), Groups.of_all(tree), build_index(numbered, few=few))
 
 
 worlds = st.builds(
-    policy_set, st.lists(rules, max_size=5), st.lists(groups, max_size=2, unique_by=lambda one: one.name)
+    policy_set,
+    st.lists(rules, max_size=5),
+    st.lists(groups, max_size=2, unique_by=lambda one: one.name),
+    st.sampled_from([0, FEW]),
 )
 unconditional_worlds = st.builds(
     lambda found, tree: policy_set([replace(one, condition=None) for one in found], tree),

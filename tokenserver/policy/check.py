@@ -12,6 +12,7 @@ from tokenserver.errors import Fault
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.conditions import Given
 from tokenserver.policy.decide import decide
+from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.explain import (
     SOMEBODY,
     Answer,
@@ -21,7 +22,7 @@ from tokenserver.policy.explain import (
     spell_answers,
     who_can,
 )
-from tokenserver.policy.model import Context, Decision, PolicySet, Principal, Reason
+from tokenserver.policy.model import Context, PolicySet, Principal
 from tokenserver.policy.reach import Span, somebody, what_can
 from tokenserver.policy.reach import difference as differing_name
 from tokenserver.policy.terms import actions_of, spell_request

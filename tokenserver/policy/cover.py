@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from tokenserver.identity import Kind
 from tokenserver.policy.conditions import implies
-from tokenserver.policy.index import prefixes
+from tokenserver.policy.index import buckets_for
 from tokenserver.policy.languages import contains
 from tokenserver.policy.model import Bucket, Condition, Entry, Groups, PolicySet, Principals, Rule
 
@@ -39,12 +39,10 @@ def candidates(policies: PolicySet, rule: Rule) -> list[Rule]:
     Whatever covers the rule covers its first pattern, and so begins no deeper than that; and it covers the first of
     its people, and so is found where that one is.
     """
-    buckets = policies.index.get(rule.resource_type, {})
     pattern = min(rule.patterns, key=lambda pattern: pattern.depth)
     found: dict[str, Rule] = {}
-    for prefix in prefixes(pattern.prefix.split("/") if pattern.depth else []):
-        bucket = buckets.get(prefix)
-        for other, _ in () if bucket is None else _entries(policies, bucket, rule.to):
+    for bucket in buckets_for(policies.index, rule.resource_type, pattern.prefix.split("/") if pattern.depth else []):
+        for other, _ in _entries(policies, bucket, rule.to):
             if other is not rule:
                 found[other.id] = other
     return [found[name] for name in sorted(found)]

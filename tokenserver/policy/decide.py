@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from tokenserver.identity import Identity
+from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.index import matching_rules
-from tokenserver.policy.model import Context, Decision, Effect, PolicySet, Reason, Rule
+from tokenserver.policy.model import Context, Effect, PolicySet, Rule
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, Resource, Scope, is_repository_name
 
 _NOTHING: frozenset[str] = frozenset()
@@ -54,7 +55,7 @@ def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Conte
         if action not in asked:
             continue
         granting = [rule for rule in allows if action in rule.actions]
-        forbidding = [rule for rule in denies if action == "*" or action in rule.actions]
+        forbidding = [rule for rule in denies if rule.decides(action)]
         if not forbidding and granting and action in within:
             granted.append(action)
             reasons += _cited(granting, action)
@@ -89,7 +90,7 @@ def _ceiling(identity: Identity, resource: Resource) -> frozenset[str]:
 
 
 def _cited(rules: list[Rule], action: str) -> list[Reason]:
-    reasons = [rule.reasons[action] for rule in rules]
+    reasons = [Reason(action, rule) for rule in rules]
     if len(reasons) > 1:
         reasons.sort(key=lambda reason: reason.rule)  # no order of files may show
     return reasons

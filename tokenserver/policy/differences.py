@@ -53,8 +53,7 @@ class Tree:
         first, last = (bisect_left(self._prefixes, (resource_type, edge)) for edge in below)
         for key in [*keys, *self._prefixes[first:last]]:
             for rule, pattern in self._entries.get(key, ()):
-                is_about = action in rule.actions or (action == "*" and rule.effect is Effect.DENY)
-                if is_about and all(may_overlap(pattern, one) for one in required):
+                if rule.decides(action) and all(may_overlap(pattern, one) for one in required):
                     yield rule, pattern
 
 

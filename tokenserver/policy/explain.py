@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
-from tokenserver.policy.index import prefixes
-from tokenserver.policy.model import Context, Decision, Effect, Entry, PolicySet, Principal, Principals
+from tokenserver.policy.decision import Decision
+from tokenserver.policy.index import buckets_for
+from tokenserver.policy.model import Context, Effect, Entry, PolicySet, Principal, Principals
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches_below
 from tokenserver.scopes import Resource, Scope
 
@@ -154,13 +155,10 @@ def spell_answers(answers: Iterable[Answer]) -> str:
 
 def entries_about(policies: PolicySet, resource: Resource) -> Iterator[Entry]:
     """Every rule that could be about the resource, whoever it means."""
-    buckets = policies.index.get(resource.type, {})
-    for prefix in prefixes(resource.name.split("/")):
-        if prefix in buckets:
-            bucket = buckets[prefix]
-            yield from bucket.broad
-            for entries in (*bucket.by_user.values(), *bucket.by_group.values()):
-                yield from entries
+    for bucket in buckets_for(policies.index, resource.type, resource.name.split("/")):
+        yield from bucket.broad
+        for entries in (*bucket.by_user.values(), *bucket.by_group.values()):
+            yield from entries
 
 
 def listed(principals: Principals) -> list[Principal]:

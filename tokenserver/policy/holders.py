@@ -55,7 +55,7 @@ def holders(policies: PolicySet, action: str, resource: Resource, given: Given) 
     lines: list[Line] = []
     cuts: list[Unless] = []
     for rule, pattern in dict.fromkeys(entries_about(policies, resource)):
-        if action in rule.reasons:
+        if rule.decides(action):
             for who, when in _meant(people, rule, pattern, resource, given):
                 excepted = frozenset(_spread(rule.excluded or Principals()))
                 if rule.effect is Effect.ALLOW:

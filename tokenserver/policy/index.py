@@ -14,32 +14,46 @@ from tokenserver.policy.model import Bucket, Entry, Index, Rule
 from tokenserver.policy.patterns import matches_below
 from tokenserver.scopes import Resource
 
+FEW = 4
+"""Up to so many entries of one beginning are not told apart by people: to try them all is the shortest way."""
+
 _NONE: dict[str, tuple[Entry, ...]] = {}
 """Kept once, since most buckets have no entry for a user, or none for a group."""
 
 
-def build_index(rules: Iterable[Rule]) -> Index:
-    """The index over `rules`, whose order does not matter."""
-    broad: dict[tuple[str, str], list[Entry]] = {}
-    by_user: dict[tuple[str, str], dict[str, list[Entry]]] = {}
-    by_group: dict[tuple[str, str], dict[str, list[Entry]]] = {}
+def build_index(rules: Iterable[Rule], *, few: int = FEW) -> Index:
+    """The index over `rules`, whose order does not matter. `few` changes what a decision costs, never what it is."""
+    found: dict[str, dict[str, dict[str, list[Entry]]]] = {}
     for rule in rules:
+        by_first = found.setdefault(rule.resource_type, {})
         for pattern in rule.patterns:
-            key, entry = (rule.resource_type, pattern.prefix), (rule, pattern)
-            if not rule.to.are_named:
-                broad.setdefault(key, []).append(entry)
-                continue
-            for user in rule.to.users:
-                by_user.setdefault(key, {}).setdefault(user, []).append(entry)
-            for group in rule.to.groups:
-                by_group.setdefault(key, {}).setdefault(group, []).append(entry)
-    index: dict[str, dict[str, Bucket]] = {}
-    for key in {*broad, *by_user, *by_group}:
-        resource_type, prefix = key
-        index.setdefault(resource_type, {})[prefix] = Bucket(
-            tuple(broad.pop(key, ())), _frozen(by_user.pop(key, {})), _frozen(by_group.pop(key, {}))
-        )
-    return index
+            first = pattern.prefix.partition("/")[0]
+            by_first.setdefault(first, {}).setdefault(pattern.prefix, []).append((rule, pattern))
+    return {
+        resource_type: {
+            first: {prefix: _bucket(entries, few) for prefix, entries in by_prefix.items()}
+            for first, by_prefix in by_first.items()
+        }
+        for resource_type, by_first in found.items()
+    }
+
+
+def _bucket(entries: list[Entry], few: int) -> Bucket:
+    if len(entries) <= few:
+        return Bucket(tuple(entries), _NONE, _NONE)
+    broad: list[Entry] = []
+    by_user: dict[str, list[Entry]] = {}
+    by_group: dict[str, list[Entry]] = {}
+    for entry in entries:
+        to = entry[0].to
+        if not to.are_named:
+            broad.append(entry)
+            continue
+        for user in to.users:
+            by_user.setdefault(user, []).append(entry)
+        for group in to.groups:
+            by_group.setdefault(group, []).append(entry)
+    return Bucket(tuple(broad), _frozen(by_user), _frozen(by_group))
 
 
 def prefixes(segments: list[str]) -> list[str]:
@@ -47,31 +61,36 @@ def prefixes(segments: list[str]) -> list[str]:
     return ["", *accumulate(segments, "{}/{}".format)]
 
 
+def buckets_for(index: Index, resource_type: str, segments: list[str]) -> list[Bucket]:
+    """The buckets of every literal beginning that a pattern can have which covers names that begin with `segments`."""
+    by_first = index.get(resource_type, {})
+    found = list(by_first.get("", {}).values())
+    own = by_first.get(segments[0], {}) if segments else {}
+    if own:
+        found += [own[prefix] for prefix in accumulate(segments, "{}/{}".format) if prefix in own]
+    return found
+
+
 def matching_rules(index: Index, resource: Resource, identity: Identity, groups: frozenset[str]) -> list[Rule]:
     """The rules with a pattern that covers `resource` and that could mean the identity, each once.
 
     Whether a rule does mean it (`except`), its condition and its services are for the caller to look at.
     """
-    buckets = index.get(resource.type)
-    if buckets is None:
-        return []
     user = None if identity.is_anonymous else identity.subject
     segments = resource.name.split("/")
-    found: dict[str, Rule] = {}
+    found: dict[int, Rule] = {}  # by what costs nothing to look at
     # The loops stand here and not in generators: this is the hottest place of an exchange after the signature.
-    for prefix in prefixes(segments):
-        bucket = buckets.get(prefix)
-        if bucket is None:
-            continue
+    for bucket in buckets_for(index, resource.type, segments):
         entries = bucket.broad
         if user is not None:
-            entries += bucket.by_user.get(user, ())
+            if bucket.by_user:
+                entries += bucket.by_user.get(user, ())
             if bucket.by_group:
                 for group in groups:
                     entries += bucket.by_group.get(group, ())
         for rule, pattern in entries:
-            if rule.id not in found and matches_below(pattern, segments, user, groups):
-                found[rule.id] = rule
+            if id(rule) not in found and matches_below(pattern, segments, user, groups):
+                found[id(rule)] = rule
     return list(found.values())
 
 

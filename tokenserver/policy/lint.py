@@ -184,13 +184,9 @@ def _beside_others(policies: PolicySet, rule: Rule, in_force: Mapping[str, Rule]
 
 def _grants_all(policies: PolicySet, other: Rule, rule: Rule) -> bool:
     """Whether an allow rule grants whatever `rule` grants, and tokens live as long by it."""
-    limits = [math.inf if one is None else one for one in (_max_lifetime(other), _max_lifetime(rule))]
+    limits = [math.inf if one.max_lifetime is None else one.max_lifetime for one in (other, rule)]
     is_allow = other.effect is Effect.ALLOW
     return is_allow and limits[0] >= limits[1] and covers(other, rule, policies.groups, rule.actions)
-
-
-def _max_lifetime(rule: Rule) -> int | None:
-    return next(iter(rule.reasons.values())).max_lifetime
 
 
 def _capitals(what: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -178,9 +178,8 @@ def _roles(files: Mapping[str, PolicyFile]) -> dict[str, dict[str, frozenset[str
 def _connection_faults(files: Mapping[str, PolicyFile], services: frozenset[str] | None) -> Iterator[Fault]:
     """What only shows with all files, and the configuration, side by side."""
     roots = [file for name, file in files.items() if is_root(name)]
-    yield from _repeated(
-        "rule id", ((file.document, place, name) for file in files.values() for place, name in file.ids)
-    )
+    ids = ((file.document, place, name) for file in files.values() for place, name in file.ids)
+    yield from _repeated("rule id", ids, below=("id",))
     yield from _repeated("group", ((file.document, place, one.name) for file in roots for place, one in file.groups))
     yield from _repeated("role", ((file.document, place, name) for file in roots for place, name, _ in file.roles))
     yield from name_faults(files)
@@ -191,12 +190,14 @@ def _connection_faults(files: Mapping[str, PolicyFile], services: frozenset[str]
                 yield file.document.fault(place, message)
 
 
-def _repeated(what: str, named: Iterable[tuple[Document, Place, str]]) -> Iterator[Fault]:
+def _repeated(what: str, named: Iterable[tuple[Document, Place, str]], below: Place = ()) -> Iterator[Fault]:
+    """Names that are given twice; each stands at `below` from its place on."""
     first: dict[str, tuple[Document, Place]] = {}
     for document, place, name in named:
         if name in first:
             other, at = first[name]
-            yield document.fault(place, f"the {what} {name!r} is already used in {other.file}:{other.line(at)}")
+            line = other.line((*at, *below))
+            yield document.fault((*place, *below), f"the {what} {name!r} is already used in {other.file}:{line}")
         else:
             first[name] = document, place
 
@@ -207,7 +208,7 @@ def _unknown_roles(
     for name, file in files.items():
         for place, role in file.roles_used:
             if role not in roles[name]:
-                yield file.document.fault(place, f"unknown role {role!r}; {nearest(role, roles[name])}")
+                yield file.document.fault((*place, "role"), f"unknown role {role!r}; {nearest(role, roles[name])}")
 
 
 def _digest(texts: Mapping[str, str]) -> str:

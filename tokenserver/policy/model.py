@@ -1,8 +1,7 @@
-"""The types of the policy language: rules, groups, the policy set, and the decision that comes out of it."""
+"""The types of the policy language: principals, conditions, rules, groups, and the policy set they make up."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +11,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.names import shown_name
 from tokenserver.policy.patterns import Pattern
-from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, Access, Scope
+from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
+
+_EVERY_ACTION = frozenset(ACTIONS)
 
 
 class Effect(StrEnum):
@@ -33,56 +34,6 @@ class Context:
     service: str
     client: IPv4Address | IPv6Address | None
     now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A rule that decided about one action: an allow that grants it, or a deny that forbids it.
-
-    `max_lifetime`, in seconds, is how long a token may live in which this rule grants something (None: no limit).
-    """
-
-    action: str
-    effect: Effect
-    rule: str
-    file: str
-    line: int
-    message: str | None = None
-    max_lifetime: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer for one scope. `reasons` holds the deciding rules alone, by action and then by rule id.
-
-    `is_lasting` tells that no rule about the resource has a condition, so that the answer is the same at any time and
-    from any address.
-    """
-
-    scope: Scope
-    granted: frozenset[str]
-    reasons: tuple[Reason, ...] = ()
-    is_lasting: bool = field(default=True, compare=False)
-
-    @property
-    def access(self) -> Access | None:
-        """What goes into the token, or None where nothing is granted."""
-        return Access(self.scope.resource, self.granted) if self.granted else None
-
-    @property
-    def max_lifetime(self) -> int | None:
-        """How long a token with this access may live, in seconds; None where no rule limits it.
-
-        An action may live as long as the most generous rule that grants it allows; a token as long as the action
-        that is granted for the shortest time.
-        """
-        longest: dict[str, float] = {}
-        for reason in self.reasons:
-            if reason.action in self.granted:
-                limit = math.inf if reason.max_lifetime is None else reason.max_lifetime
-                longest[reason.action] = max(limit, longest.get(reason.action, 0))
-        shortest = min(longest.values(), default=math.inf)
-        return None if shortest == math.inf else int(shortest)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -151,8 +102,8 @@ class Condition:
 class Rule:
     """One allow or deny, compiled. Made by `Rule.of`.
 
-    `actions` is what the rule covers after `*` has been spelled out; `reasons` holds what a decision cites, made
-    once here so that deciding makes none.
+    `actions` is what the rule covers after `*` has been spelled out. `max_lifetime` (seconds) bounds tokens in which
+    an allow grants something.
     """
 
     id: str
@@ -166,7 +117,8 @@ class Rule:
     excluded: Principals | None = None
     condition: Condition | None = None
     services: frozenset[str] | None = None
-    reasons: Mapping[str, Reason] = field(default_factory=dict, repr=False, hash=False)
+    message: str | None = None
+    max_lifetime: int | None = None
 
     @classmethod
     def of(
@@ -189,16 +141,22 @@ class Rule:
         """A rule from what a file says.
 
         A deny of `*` covers every action. An allow of `*` covers every action on a repository, and nothing but
-        the literal `*` on a registry resource. `max_lifetime` (seconds) bounds tokens in which an allow grants.
+        the literal `*` on a registry resource.
         """
         covered = frozenset(actions)
         if "*" in covered and (effect is Effect.DENY or resource_type == "repository"):
-            covered = frozenset(ACTIONS)
-        # Any deny forbids the literal `*`, which a registry may read as "everything", so it is cited for it too.
-        cited = {*covered, "*"} if effect is Effect.DENY else covered
-        reasons = {action: Reason(action, effect, id, file, line, message, max_lifetime) for action in cited}
-        matched = tuple(patterns)
-        return cls(id, file, line, effect, resource_type, matched, covered, to, excluded, condition, services, reasons)
+            covered = _EVERY_ACTION
+        return cls(
+            id, file, line, effect, resource_type, tuple(patterns), covered,
+            to, excluded, condition, services, message, max_lifetime,
+        )  # fmt: skip
+
+    def decides(self, action: str) -> bool:
+        """Whether the rule, where it applies, grants or forbids `action`.
+
+        Any deny forbids the literal `*`, which a registry may read as "everything".
+        """
+        return action in self.actions or (action == "*" and self.effect is Effect.DENY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +187,13 @@ class Groups:
                 by_user.setdefault(user, set()).add(group.name)
             for brought in group.groups:
                 by_brought.setdefault(brought, set()).add(group.name)
-        return cls(
-            by_name,
-            {user: frozenset(names) for user, names in by_user.items()},
-            {brought: frozenset(names) for brought, names in by_brought.items()},
-        )
+        kept: dict[frozenset[str], frozenset[str]] = {}  # a team's members mostly are in the same groups
+
+        def frozen(ways: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
+            sets = ((name, frozenset(names)) for name, names in ways.items())
+            return {name: kept.setdefault(names, names) for name, names in sets}
+
+        return cls(by_name, frozen(by_user), frozen(by_brought))
 
     def holding(self, identity: Identity) -> frozenset[str]:
         """Every group that the identity is in: those of the tree, and those it brought.
@@ -260,7 +220,8 @@ Entry = tuple[Rule, Pattern]
 class Bucket:
     """The entries whose patterns begin with the same literal segments, apart by who could be meant.
 
-    `broad` is for everybody to look at; the others are only found by whoever has the user name or the group.
+    `broad` is for everybody to look at; the others are only found by whoever has the user name or the group. A few
+    entries all are in `broad`, since to look at them is less work than to look for them.
     """
 
     broad: tuple[Entry, ...]
@@ -268,8 +229,11 @@ class Bucket:
     by_group: Mapping[str, tuple[Entry, ...]]
 
 
-Index = Mapping[str, Mapping[str, Bucket]]
-"""By resource type, then by the literal beginning of the pattern (whole segments; empty where there is none)."""
+Index = Mapping[str, Mapping[str, Mapping[str, Bucket]]]
+"""By resource type, by the first segment and then all of the pattern's literal beginning (empty: there is none).
+
+With a table for each first segment, what one team's decisions touch lies together, however many teams there are.
+"""
 
 
 @dataclass(frozen=True, slots=True)

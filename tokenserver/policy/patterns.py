@@ -46,6 +46,12 @@ class Segment:
 _WHOLE_TREE = (Segment(SegmentKind.MANY, "**"),)
 
 
+@lru_cache(maxsize=4096)
+def _kept_once(rest: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """The first equal one: most patterns of a large tree end alike."""
+    return rest
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """A parsed pattern: its literal beginning of `depth` whole segments, and the `rest` that must be compared."""
@@ -75,7 +81,7 @@ def parse_pattern(text: str) -> Pattern:
     while depth < len(segments) and segments[depth].kind is SegmentKind.LITERAL:
         depth += 1
     repeats_group = sum(segment.kind is SegmentKind.GROUP for segment in segments) > 1
-    return Pattern(text, "/".join(parts[:depth]), depth, tuple(segments[depth:]), repeats_group)
+    return Pattern(text, "/".join(parts[:depth]), depth, _kept_once(tuple(segments[depth:])), repeats_group)
 
 
 def parse_name(text: str) -> Pattern:

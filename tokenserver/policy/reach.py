@@ -191,7 +191,7 @@ def _cut(reach: Reach, denies: Iterable[Cut]) -> Iterator[Reach]:
         cuts = [
             replace(deny, when=ALWAYS) if implies(reach.when, deny.when) else deny
             for deny in meeting
-            if action in deny.rule.reasons
+            if deny.rule.decides(action)
         ]
         if not any(cut.when == ALWAYS and cut.pattern.text in ("**", reach.pattern.text) for cut in cuts):
             by_cuts.setdefault(tuple(cuts), set()).add(action)

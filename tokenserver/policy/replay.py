@@ -16,7 +16,8 @@ from typing import Any
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
-from tokenserver.policy.model import Context, Decision, PolicySet
+from tokenserver.policy.decision import Decision
+from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.terms import TermError, parse_moment
 from tokenserver.scopes import Resource, Scope, ScopeSyntaxError, in_order, parse_scope
 

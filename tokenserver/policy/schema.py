@@ -58,7 +58,10 @@ class RuleDraft:
 
 @dataclass(slots=True)
 class PolicyFile:
-    """What one file says. With faults it holds what could still be read, so that the rest can be checked too."""
+    """What one file says. With faults it holds what could still be read, so that the rest can be checked too.
+
+    `ids` and `roles_used` (without the built-in ones) have the place of their rule, of which a large tree has many.
+    """
 
     document: Document
     faults: list[Fault]
@@ -173,15 +176,15 @@ def _read_rule(reader: Reader, value: Any, place: Path, effect: Effect, file: Po
         return
     rule_id = reader.term(content["id"], (*place, "id"), parse_rule_id) if "id" in content else None
     if rule_id is not None:
-        file.ids.append(((*place, "id"), rule_id))
+        file.ids.append((place, rule_id))
     to, excluded = (_read_principals(reader, content, place, key) for key in ("to", "except"))
     for key, example in (("id", "id: web-developers"), ("to", 'to: ["group:web"]')):
         if key not in content:
             reader.fault(place, f"{key} is missing; for example {example}")
     resource_type, patterns = _read_patterns(reader, content, place)
     actions, role = _read_what(reader, content, place)
-    if role is not None:
-        file.roles_used.append(((*place, "role"), role))
+    if role is not None and role not in BUILT_IN_ROLES:
+        file.roles_used.append((place, role))
     condition = _read_when(reader, content["when"], (*place, "when")) if "when" in content else None
     message = reader.text(content["message"], (*place, "message")) if "message" in content else None
     if "message" in content and effect is Effect.ALLOW:

@@ -13,9 +13,10 @@ from enum import StrEnum
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.conditions import spell_condition
 from tokenserver.policy.decide import Objection, decide, objection
+from tokenserver.policy.decision import Decision
 from tokenserver.policy.explain import SOMEBODY, entries_about, listed
 from tokenserver.policy.index import matching_rules
-from tokenserver.policy.model import Condition, Context, Decision, Effect, PolicySet, Principals, Rule
+from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principals, Rule
 from tokenserver.policy.names import shown_name
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches
 from tokenserver.scopes import Resource, Scope
@@ -137,7 +138,7 @@ class _Question:
         if rule.resource_type != self._resource.type:
             return Considered(rule, False, f"is about a {rule.resource_type}, not a {self._resource.type}")
         met = objection(rule, self._identity, self._groups, self._context)
-        applies = rule.id in self._matching and met is None and self._action in rule.reasons
+        applies = rule.id in self._matching and met is None and rule.decides(self._action)
         return Considered(rule, applies, "applies" if applies else next(self._obstacles(rule, is_near=False)))
 
     def nearest(self) -> Iterator[Near]:
@@ -174,7 +175,7 @@ class _Question:
         groups, user = self._groups, None if self._identity.is_anonymous else self._identity.subject
         if not any(matches(pattern, self._segments, user, groups) for pattern in rule.patterns):
             yield f"{' and '.join(pattern.text for pattern in rule.patterns)} does not match {self._resource.name}"
-        if self._action not in rule.reasons:
+        if not rule.decides(self._action):
             yield f"does not name {self._action}"
         # The parts are asked one by one, each with the others out of the way.
         if self._meets(Objection.SERVICE, replace(rule, excluded=None, condition=None)):
