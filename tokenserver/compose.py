@@ -24,16 +24,19 @@ from tokenserver.authn.protection import Plan, Protection
 from tokenserver.config.directories import Ldap
 from tokenserver.config.plan import plan_for
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
-from tokenserver.config.settings import Settings, UserSource
+from tokenserver.config.settings import KeySet, Settings, UserSource
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
-from tokenserver.keys.store import key_warnings, load_keys
+from tokenserver.keys.expiry import key_warnings
+from tokenserver.keys.ring import KeyRing
+from tokenserver.keys.rotator import Rotator, rotation_warnings
+from tokenserver.keys.store import load_keys
 from tokenserver.live import Live
 from tokenserver.parts import Parts
 from tokenserver.policy.load import load_policies
 from tokenserver.policy.model import PolicySet
-from tokenserver.registries import key_faults, registries_of, registry_warnings
+from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of
 from tokenserver.service import Snapshot, TokenService
 from tokenserver.shadow import ShadowedExchange
 from tokenserver.tls import check_server_files, client_context
@@ -55,6 +58,14 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     """
     protection = Protection(login_plan(settings), secret=secrets.token_bytes(64), monotonic=time.monotonic)
     live = Live(Loader(settings, protection), watched_files(settings))
+    rotators = tuple(
+        Rotator(
+            key_changes(key_set, patience=0),
+            partial(_live_ring, live, key_set),
+            is_blocked=lambda: live.fault is not None,
+        )
+        for key_set in settings.key_sets()
+    )
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
@@ -66,7 +77,12 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
         AuditedExplain(service, trail, monotonic=time.perf_counter),
         trail,
         protection,
+        rotators,
     )
+
+
+def _live_ring(live: Live, key_set: KeySet) -> KeyRing:
+    return ring_of(live.snapshot(), key_set)
 
 
 class Loader:
@@ -115,7 +131,7 @@ def load_snapshot(settings: Settings, *, marked: bool = False, protection: Prote
         registries=registries_of(settings),
         chain=_chain(settings, known, protection),
         policies=policies,
-        issuer=issuers[settings.keys],
+        issuer=issuers[settings.keys.folder],
         candidate=_candidate(settings, services, now),
         own_issuers={
             entry.service: issuers[keys.folder] for keys in settings.key_sets()[1:] for entry in keys.registries
@@ -127,6 +143,8 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     """What works now but deserves a look, as sentences."""
     now = datetime.now(UTC)
     found = [warning for ring in snapshot.rings for warning in key_warnings(ring, now)]
+    for key_set in settings.key_sets():
+        found.extend(rotation_warnings(ring_of(snapshot, key_set), key_changes(key_set), now))
     found.extend(str(warning) for source in user_sources(snapshot) for warning in source.warnings)
     found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
     host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]

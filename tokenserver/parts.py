@@ -11,6 +11,8 @@ from pathlib import Path
 from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail
 from tokenserver.authn.protection import Protection
 from tokenserver.config.settings import Settings
+from tokenserver.keys.expiry import Expiry, expiry
+from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.live import Live
 
 MAX_PLACES = 5
@@ -27,22 +29,24 @@ class Parts:
     explanation: AuditedExplain
     trail: AuditTrail
     protection: Protection
+    rotators: tuple[Rotator, ...] = ()
 
     def watch(self) -> threading.Event:
-        """Start to follow changes of the files in a thread; setting the event ends it."""
+        """Start to follow changes of the files and to rotate keys, in threads; setting the event ends them."""
         stop = threading.Event()
+        keys = (self.rotators, stop)
+        threading.Thread(target=watch_keys, args=keys, name="rotate-keys", daemon=True).start()
         threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
         return stop
 
+    def expiry(self, now: datetime) -> Expiry:
+        """How long the live certificates are still valid at `now`: those of all keys that end first; for metrics."""
+        found = [expiry(ring, now) for ring in self.live.snapshot().rings]
+        return Expiry(min(one.active for one in found), min(one.ca for one in found))
+
     def readiness(self) -> Mapping[str, str | None]:
         """For keys, policies and each user source: None where it is well, else what is wrong."""
-        snapshot = self.live.snapshot()
-        now = datetime.now(UTC)
-        expired = [ring.active.not_after for ring in snapshot.rings if ring.active.not_after <= now]
-        parts: dict[str, str | None] = {
-            "keys": f"the signing certificate expired at {min(expired):%Y-%m-%d}" if expired else None,
-            "policies": None,
-        }
+        parts: dict[str, str | None] = {"keys": self.expiry(datetime.now(UTC)).problem, "policies": None}
         parts |= {source.name: self.protection.problem(source.name) for source in self.settings.authentication}
         parts["files"] = self._refused() if self.live.fault is not None else None
         return parts

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tokenserver.config.settings import Settings
+from tokenserver.config.settings import KeySet, Settings
 from tokenserver.errors import Fault
+from tokenserver.keys.changes import PATIENCE_SECONDS, Changes
 from tokenserver.keys.ring import KeyRing
 from tokenserver.policy.model import Effect
 from tokenserver.service import Snapshot
@@ -74,3 +75,14 @@ def unspoken_for(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, 
                 f" write {entry.service!r} into the registries: of a policy file"
             )
             yield entry.service, message
+
+
+def key_changes(key_set: KeySet, *, patience: float = PATIENCE_SECONDS) -> Changes:
+    """What may change these keys; `patience` is how many seconds it waits for another process that does."""
+    return Changes(key_set.folder, key_set.issuer, key_set.schedule, patience)
+
+
+def ring_of(snapshot: Snapshot, key_set: KeySet) -> KeyRing:
+    """The ring that is read from these keys' folder."""
+    own = (snapshot.own_issuers.get(registry.service) for registry in key_set.registries)
+    return next((issuer for issuer in own if issuer is not None), snapshot.issuer).ring

@@ -87,7 +87,10 @@ authentication:
 anonymous: true
 policies: policies/
 shadow_policies: candidate/
-keys: keys/
+keys:
+  folder: keys/
+  rotate_every: 30d
+  publish_ahead: 2h
 throttle:
   enabled: true
   failures_per_user: 6
@@ -165,7 +168,9 @@ ENVIRONMENT = {
     "TOKENSERVER_ANONYMOUS": "true",
     "TOKENSERVER_POLICIES": "policies/",
     "TOKENSERVER_SHADOW_POLICIES": "candidate/",
-    "TOKENSERVER_KEYS": "keys/",
+    "TOKENSERVER_KEYS_FOLDER": "keys/",
+    "TOKENSERVER_KEYS_ROTATE_EVERY": "30d",
+    "TOKENSERVER_KEYS_PUBLISH_AHEAD": "2h",
     "TOKENSERVER_THROTTLE_ENABLED": "true",
     "TOKENSERVER_THROTTLE_FAILURES_PER_USER": "6",
     "TOKENSERVER_THROTTLE_FAILURES_PER_ADDRESS": "60",
@@ -275,7 +280,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
         "anonymous": True,
         "policies": folder / "policies",
         "shadow_policies": folder / "candidate",
-        "keys": folder / "keys",
+        "keys": {"folder": folder / "keys", "rotate_every": 2_592_000, "publish_ahead": 7200},
         "throttle": {
             "enabled": True,
             "failures_per_user": 6,
@@ -791,7 +796,7 @@ def test_settings_are_made_from_values_too(folder: Path) -> None:
         }
     )
     assert made.server.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::/0"))
-    assert (made.policies, made.keys) == (Path("policies"), Path("keys"))
+    assert (made.policies, made.keys.folder) == (Path("policies"), Path("keys"))
 
 
 # --- frozen, and without secrets -------------------------------------------------------------------------------------
@@ -839,7 +844,7 @@ def test_relative_paths_are_relative_to_the_file(folder: Path, monkeypatch: pyte
     (folder / "tokenserver.yaml").write_text(REFERENCE)
     monkeypatch.chdir(folder.parent)
     found = load_settings(Path("config/tokenserver.yaml"), {})
-    assert (found.policies, found.keys) == (folder / "policies", folder / "keys")
+    assert (found.policies, found.keys.folder) == (folder / "policies", folder / "keys")
     assert found.server.tls is not None
     assert found.server.tls.key == folder / "tls.key"
 
@@ -849,7 +854,7 @@ def test_absolute_and_home_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HOME", "/home/ann")
     text = _with("keys: keys", "keys: /srv/keys").replace("policies: policies", "policies: ~/policies")
     found = _load(folder, text)
-    assert (found.keys, found.policies) == (Path("/srv/keys"), Path("/home/ann/policies"))
+    assert (found.keys.folder, found.policies) == (Path("/srv/keys"), Path("/home/ann/policies"))
 
 
 def test_relative_paths_of_the_environment_are_relative_to_the_working_folder(folder: Path) -> None:
@@ -866,7 +871,7 @@ def test_relative_paths_of_the_environment_are_relative_to_the_working_folder(fo
     )
     assert found.server.tls is not None
     assert found.authentication[0].htpasswd is not None
-    assert (found.keys, found.policies) == (here / "my-keys", folder / "policies")
+    assert (found.keys.folder, found.policies) == (here / "my-keys", folder / "policies")
     assert (found.server.tls.certificate, found.server.tls.key) == (here / "c.pem", Path("/k.pem"))
     assert found.authentication[0].htpasswd.file == here / "u"
 
@@ -970,7 +975,9 @@ OTHER_VALUES = {
     "TOKENSERVER_ANONYMOUS": "false",
     "TOKENSERVER_POLICIES": "/other/policies",
     "TOKENSERVER_SHADOW_POLICIES": "/other/candidate",
-    "TOKENSERVER_KEYS": "/other/keys",
+    "TOKENSERVER_KEYS_FOLDER": "/other/keys",
+    "TOKENSERVER_KEYS_ROTATE_EVERY": "31d",
+    "TOKENSERVER_KEYS_PUBLISH_AHEAD": "3h",
     "TOKENSERVER_AUTHENTICATION_0_HTPASSWD_CACHE": "0s",
     "TOKENSERVER_AUTHENTICATION_1_LDAP_STALE_GRACE": "0s",
     "TOKENSERVER_THROTTLE_ENABLED": "false",

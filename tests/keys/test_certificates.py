@@ -90,6 +90,7 @@ def test_any_issuer_makes_a_bounded_common_name(issuer: str) -> None:
     ("algorithm", "expected"),
     [
         pytest.param(Algorithm.ES256, (ec.EllipticCurvePrivateKey, "secp256r1"), id="ES256: P-256"),
+        pytest.param(Algorithm.ES384, (ec.EllipticCurvePrivateKey, "secp384r1"), id="ES384: P-384"),
         pytest.param(Algorithm.RS256, (rsa.RSAPrivateKey, 2048, 65537), id="RS256: RSA 2048, e = 65537"),
         pytest.param(Algorithm.EdDSA, (ed25519.Ed25519PrivateKey,), id="EdDSA: Ed25519"),
     ],

@@ -92,7 +92,8 @@ def test_a_jwk_makes_the_same_public_key(rings: dict[Algorithm, KeyRing], algori
     made: PublicKey
     match jwk["kty"]:
         case "EC":
-            made = p256(jwk["x"], jwk["y"])
+            curve = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1()}[jwk["crv"]]
+            made = ec.EllipticCurvePublicNumbers(number(jwk["x"]), number(jwk["y"]), curve).public_key()
         case "RSA":
             made = rsa.RSAPublicNumbers(number(jwk["e"]), number(jwk["n"])).public_key()
         case _:
@@ -104,6 +105,7 @@ def test_a_jwk_makes_the_same_public_key(rings: dict[Algorithm, KeyRing], algori
     ("algorithm", "members"),
     [
         pytest.param(Algorithm.ES256, {"kty", "crv", "x", "y", "kid", "use", "alg"}, id="ES256"),
+        pytest.param(Algorithm.ES384, {"kty", "crv", "x", "y", "kid", "use", "alg"}, id="ES384"),
         pytest.param(Algorithm.RS256, {"kty", "n", "e", "kid", "use", "alg"}, id="RS256"),
         pytest.param(Algorithm.EdDSA, {"kty", "crv", "x", "kid", "use", "alg"}, id="EdDSA"),
     ],
@@ -119,7 +121,7 @@ def test_only_public_members_are_published(
 def test_the_set_holds_every_published_key(rings: dict[Algorithm, KeyRing]) -> None:
     """Next, active and retired keys are all known to verifiers, each by its thumbprint."""
     keys = [ring.active for ring in rings.values()]
-    ring = KeyRing("", keys[0].not_after, active=keys[0], next=(keys[1],), retired=(keys[2],))
+    ring = KeyRing("", keys[0].not_after, active=keys[0], next=(keys[1],), retired=(*keys[2:],))
     published = json.loads(jwk_set(ring))["keys"]
     assert [(jwk["kid"], jwk["alg"], jwk["use"]) for jwk in published] == [
         (key.thumbprint, key.algorithm.value, "sig") for key in keys

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.keys.certificates import generate_p256, issue_certificate, make_ca, private_pem
+from tokenserver.keys.certificates import generate_p256, generate_private_key, issue_certificate, make_ca, private_pem
 from tokenserver.keys.checks import (
     UnfitKey,
     belongs_to,
@@ -36,8 +36,8 @@ from tokenserver.keys.ring import Algorithm, PrivateKey
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
 NOT_PEM = (
-    "is not a private key in PEM that can be used here; wanted is an EC key on P-256, an RSA key of at least 2048 bits"
-    " or an Ed25519 key"
+    "is not a private key in PEM that can be used here; wanted is an EC key on P-256 or P-384,"
+    " an RSA key of at least 2048 bits or an Ed25519 key"
 )
 WRONG_KIND = NOT_PEM.replace("is not a private key in PEM that can be used here", "is a key of the wrong kind")
 UNSUPPORTED = NOT_PEM.replace(
@@ -165,10 +165,10 @@ def short_coordinate() -> ec.EllipticCurvePrivateKey:
 
 
 SHORT = (
-    "is a P-256 key whose X or Y coordinate begins with a zero byte: Distribution 3 computes another thumbprint for it"
+    "is an EC key whose X or Y coordinate begins with a zero byte: Distribution 3 computes another thumbprint for it"
     " than everybody else; make a new key"
 )
-CURVE = "is an EC key on the curve {}; wanted is P-256 (secp256r1)"
+CURVE = "is an EC key on the curve {}; wanted is P-256 (secp256r1) or P-384 (secp384r1)"
 BITS = "is an RSA key of {} bits, which is too weak; wanted are at least 2048"
 EXPONENT = "is an RSA key with the public exponent {}; wanted is 65537"
 
@@ -181,7 +181,6 @@ EXPONENT = "is an RSA key with the public exponent {}; wanted is 65537"
         pytest.param(weak_rsa(2048, 3), EXPONENT.format(3), id="e = 3"),
         pytest.param(weak_rsa(2048, 17), EXPONENT.format(17), id="e = 17"),
         pytest.param(ec.generate_private_key(ec.SECP192R1()), CURVE.format("secp192r1"), id="P-192"),
-        pytest.param(ec.generate_private_key(ec.SECP384R1()), CURVE.format("secp384r1"), id="P-384"),
         pytest.param(ec.generate_private_key(ec.SECP521R1()), CURVE.format("secp521r1"), id="P-521"),
         pytest.param(ec.generate_private_key(ec.SECP256K1()), CURVE.format("secp256k1"), id="secp256k1"),
         pytest.param(short_coordinate(), SHORT, id="short coordinate"),
@@ -198,6 +197,7 @@ def test_keys_that_must_not_sign(key: PrivateKey, reason: str) -> None:
     ("key", "algorithm"),
     [
         pytest.param(P256, Algorithm.ES256, id="P-256"),
+        pytest.param(generate_private_key(Algorithm.ES384), Algorithm.ES384, id="P-384"),
         pytest.param(weak_rsa(2048, 65537), Algorithm.RS256, id="RSA 2048"),
         pytest.param(weak_rsa(3072, 65537), Algorithm.RS256, id="RSA 3072"),
         pytest.param(ed25519.Ed25519PrivateKey.generate(), Algorithm.EdDSA, id="Ed25519"),

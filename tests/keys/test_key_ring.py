@@ -48,6 +48,7 @@ def test_x5c_is_standard_base64_of_the_certificate(rings: dict[Algorithm, KeyRin
 
 def test_published_has_every_state_and_the_active_key_first(rings: dict[Algorithm, KeyRing]) -> None:
     """Verifiers must know the key that will sign, the one that signs, and those whose tokens still live."""
-    es256, rs256, eddsa = (rings[algorithm].active for algorithm in Algorithm)
+    wanted = (Algorithm.ES256, Algorithm.RS256, Algorithm.EdDSA)
+    es256, rs256, eddsa = (rings[algorithm].active for algorithm in wanted)
     ring = KeyRing("", es256.not_after, active=es256, next=(eddsa,), retired=(rs256,))
     assert ring.published() == (es256, eddsa, rs256)

@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from tokenserver.errors import LoadError
 from tokenserver.files import write_file
 from tokenserver.keys.certificates import generate_p256, issue_certificate, make_ca, private_pem
+from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.ring import Algorithm, KeyRing, PrivateKey
-from tokenserver.keys.states import write_states
-from tokenserver.keys.store import init_keys, key_warnings, load_keys
+from tokenserver.keys.states import Entry, State, write_entries
+from tokenserver.keys.store import init_keys, load_keys
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
 ISSUER = "auth.example.com"
@@ -43,6 +44,10 @@ def keys(tmp_path: Path) -> Path:
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def ring_json(states: dict[str, State]) -> bytes:
+    return write_entries(Entry(id=key_id, state=state) for key_id, state in states.items())
 
 
 def active_id(folder: Path) -> str:
@@ -169,6 +174,7 @@ import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from tokenserver.keys import store
+from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.ring import Algorithm
 left = int(sys.argv[2])
 write = store.write_file
@@ -334,7 +340,7 @@ def no_signing_folder(folder: Path) -> None:
 
 
 def unknown_key(folder: Path) -> None:
-    (folder / "ring.json").write_bytes(write_states({"ghost": "active"}))
+    (folder / "ring.json").write_bytes(ring_json({"ghost": "active"}))
 
 
 def two_active(folder: Path) -> None:
@@ -409,8 +415,8 @@ def from_the_future(folder: Path) -> None:
 
 KEY, CERTIFICATE = "KEYS/signing/ID.key", "KEYS/signing/ID.pem"
 NOT_A_KEY = (
-    "is not a private key in PEM that can be used here; wanted is an EC key on P-256, an RSA key of at least 2048 bits"
-    " or an Ed25519 key"
+    "is not a private key in PEM that can be used here; wanted is an EC key on P-256 or P-384,"
+    " an RSA key of at least 2048 bits or an Ed25519 key"
 )
 ABSENT = "cannot be read: No such file or directory"
 NOT_A_CA = "is not a CA certificate (basicConstraints CA:TRUE, keyUsage keyCertSign); registries would refuse it"
@@ -617,7 +623,7 @@ def test_every_state_is_loaded(keys: Path) -> None:
     active = active_id(keys)
     for key_id in ("new", "old", "older"):
         put_key(keys, generate_p256(), key_id=key_id)
-    states = write_states({"older": "retired", active: "active", "new": "next", "old": "retired"})
+    states = ring_json({"older": "retired", active: "active", "new": "next", "old": "retired"})
     (keys / "ring.json").write_bytes(states)
     ring = load_keys(keys, now=NOW)
     assert [key.id for key in ring.published()] == [active, "new", "older", "old"]

@@ -52,5 +52,6 @@ def test_algorithms_that_a_kind_cannot_use() -> None:
         (Algorithm.EdDSA, Compat.UNIVERSAL): "with EdDSA keys, compat: universal works with Distribution 3 alone;"
         " Distribution 2 needs ES256 or RS256",
         (Algorithm.ES256, Compat.ZOT): "zot verifies ES256 since 2.1.3; an older one needs RS256",
+        (Algorithm.ES384, Compat.ZOT): "zot verifies ES384 since 2.1.3; an older one needs RS256",
         (Algorithm.EdDSA, Compat.ZOT): "zot verifies EdDSA since 2.1.3; an older one needs RS256",
     }

@@ -59,7 +59,8 @@ anonymous: true
 # Who may do what: a folder of YAML files.
 policies: {policies}
 
-# The token CA and the signing keys, made by `tokenserver keys init`.
+# The token CA and the signing keys, made by `tokenserver keys init`. With {{folder: {keys}, rotate_every: 30d}} the
+# server makes a new signing key every 30 days, and no registry notices.
 keys: {keys}
 """
 
@@ -114,7 +115,13 @@ def init(  # noqa: PLR0917 - click hands the options over by name
     write_file(folder / USERS_NAME, f"{user}:{hash_password(password)}\n".encode())
     try:
         settings = load_settings(config, {})
-        init_keys(settings.keys, issuer=issuer, algorithm=Algorithm.ES256, now=datetime.now(UTC))
+        init_keys(
+            settings.keys.folder,
+            issuer=issuer,
+            algorithm=Algorithm.ES256,
+            now=datetime.now(UTC),
+            lifetime=settings.key_sets()[0].schedule.certificate_lifetime,
+        )
         load_snapshot(settings)
     except BaseException:
         # What was asked does not work: leave nothing that a second try would trip over.

@@ -1,45 +1,21 @@
-"""`tokenserver keys`: make the token CA and the signing key."""
+"""`tokenserver keys`: the commands of the signing keys. Each command's module is read only when it is called."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
-
 import click
 
-from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.config.load import load_settings
-from tokenserver.keys.ring import Algorithm
-from tokenserver.keys.store import init_keys
+from tokenserver.cli.lazy import LazyGroup
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "export": ("tokenserver.cli.keys_move", "export"),
+    "import": ("tokenserver.cli.keys_move", "bring"),
+    "init": ("tokenserver.cli.keys_init", "init"),
+    "list": ("tokenserver.cli.keys_list", "list_keys"),
+    "retire": ("tokenserver.cli.keys_rotate", "retire"),
+    "rotate": ("tokenserver.cli.keys_rotate", "rotate"),
+}
 
 
-@click.group()
+@click.group(cls=LazyGroup, commands_at=_COMMANDS)
 def keys() -> None:
-    """Make the keys that sign tokens."""
-
-
-@keys.command("init")
-@config_option
-@click.option(
-    "--algorithm",
-    type=click.Choice([algorithm.value for algorithm in Algorithm]),
-    help="ES256 suits every registry; RS256 is slower to sign; EdDSA only suits Distribution 3 and zot."
-    "  [default: what the registries' algorithm: says, else ES256]",
-)
-@tell_faults
-def init(config: Path | None, algorithm: str | None) -> None:
-    """Make the token CA and the first signing key where `keys:` points; do nothing where they exist.
-
-    Registries with `keys:` of their own get theirs as well.
-    """
-    settings = load_settings(config)
-    made = False
-    for key_set in settings.key_sets():
-        chosen = Algorithm(key_set.algorithm or algorithm or Algorithm.ES256)
-        if not init_keys(key_set.folder, issuer=key_set.issuer, algorithm=chosen, now=datetime.now(UTC)):
-            click.echo(f"{key_set.folder} has keys already, nothing was changed.")
-            continue
-        made = True
-        click.echo(f"Made the token CA and a signing key ({chosen}) in {key_set.folder}.")
-    if made:
-        click.echo("Next: tokenserver registry-config SERVICE --for distribution2|distribution3|zot")
+    """Make, replace, move and list the keys that sign tokens."""

@@ -72,5 +72,5 @@ def _row(settings: Settings, registry: Registry, facts: dict[str, Any]) -> list[
         facts["algorithm"] or UNKNOWN,
         str(registry.token_lifetime),
         facts["issuer"],
-        "of all" if facts["keys"] == str(settings.keys) else facts["keys"],
+        "of all" if facts["keys"] == str(settings.keys.folder) else facts["keys"],
     ]

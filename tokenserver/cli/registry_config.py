@@ -55,7 +55,7 @@ def registry_config(service: str, generation: str, trust: Path | None, write: Pa
     if write is None:
         source = "/.well-known/jwks.json" if registry.compat == "jwks" else "/ca.pem"
         if registry.compat in ("universal", "jwks"):
-            which = f"?service={service}" if folder != settings.keys else ""
+            which = f"?service={service}" if folder != settings.keys.folder else ""
             how = f"curl -fsS {settings.server.url}{source}{which}"
         else:
             how = "tokenserver registry-config with --write DIR"

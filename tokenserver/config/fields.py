@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
 
 MIN_LIFETIME = 60
 MAX_LIFETIME = 3600
@@ -146,6 +146,18 @@ SourceName = Annotated[str, AfterValidator(_source_name)]
 
 
 class Section(BaseModel):
-    """A part of the configuration: frozen, exact about types, and without unknown keys."""
+    """A part of the configuration: frozen, exact about types, and without unknown keys.
+
+    With a `shorthand`, a plain text stands for the section whose key of that name has this value.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+    shorthand: ClassVar[str | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_shorthand(cls, value: Any) -> Any:
+        if cls.shorthand is None or not isinstance(value, (str, Path)):
+            return value
+        return {cls.shorthand: value}

@@ -10,15 +10,25 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from tokenserver.config.registries_folder import WHAT, Entry, differing, read_registries
 from tokenserver.config.settings import Settings
+from tokenserver.config.shape import (
+    Path_,
+    from_working_folder,
+    is_list,
+    kinds,
+    models,
+    paths,
+    shorthand,
+    spell_variable,
+    spelt_out,
+)
 from tokenserver.credentials import Secret
 from tokenserver.documents import Document, nearest, parse, spell, validation_faults
 from tokenserver.errors import Fault, LoadError
@@ -37,8 +47,6 @@ _NOT_SETTINGS = re.compile(
     r"|(?:.*_)?PORT=(?:tcp|udp|sctp)://.*)",
     re.ASCII | re.DOTALL,
 )
-
-Path_ = tuple[str | int, ...]
 
 
 def config_path(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:
@@ -146,7 +154,7 @@ def _overrides(variables: Mapping[str, str]) -> tuple[dict[Path_, tuple[str, Any
             if target is None:
                 # The right name is of the same entry of a list, not of its first.
                 entry = re.search(r"_[0-9]+_", name)
-                known = [PREFIX + spell_variable(path) for path in _paths(Settings)]
+                known = [PREFIX + spell_variable(path) for path in paths(Settings)]
                 known = [one.replace("_0_", entry[0]) if entry else one for one in known]
                 faults.append(Fault(f"environment variable {name}", 0, "", f"sets nothing; {nearest(name, known)}"))
                 continue
@@ -174,12 +182,11 @@ def _target(model: type[BaseModel], rest: str) -> tuple[Path_, Any] | None:
         tail = rest[len(name) + 1 :]
         prefix: Path_ = (name,)
         index, _, after = tail.partition("_")
-        is_list = _is_list(annotation)
-        if is_list and index.isascii() and index.isdigit():
+        if is_list(annotation) and index.isascii() and index.isdigit():
             prefix, tail = (name, int(index)), after
-        elif is_list:
+        elif is_list(annotation):
             continue
-        for inner in _models(annotation):
+        for inner in models(annotation):
             deeper = _target(inner, tail)
             if deeper is not None:
                 return (*prefix, *deeper[0]), deeper[1]
@@ -188,36 +195,18 @@ def _target(model: type[BaseModel], rest: str) -> tuple[Path_, Any] | None:
 
 def _value(text: str, annotation: Any, name: str) -> Any:
     """The value of a variable. A path is made absolute here, because it is relative to the working folder."""
-    value = text if _kinds(annotation) & {Path, str, Secret} else parse(text, name).value
-    return _from_working_folder(value, annotation)
-
-
-def _kinds(annotation: Any) -> set[Any]:
-    """The plain types that an annotation allows: of `Annotated[Path, …] | None` these are Path and None."""
-    if get_origin(annotation) is Annotated:
-        return _kinds(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return {kind for part in get_args(annotation) for kind in _kinds(part)}
-    return {annotation}
-
-
-def _from_working_folder(value: Any, annotation: Any) -> Any:
-    """`value` with every path in it made absolute, wherever the annotation says that a path stands."""
-    if Path in _kinds(annotation) and isinstance(value, str) and value and not value.startswith("~"):
-        return str(Path(value).absolute())
-    if isinstance(value, list) and _is_list(annotation):
-        return [_from_working_folder(item, get_args(annotation)[0]) for item in value]
-    if not isinstance(value, dict):
-        return value
-    fields = {name: field for model in _models(annotation) for name, field in model.model_fields.items()}
-    return {
-        key: _from_working_folder(item, fields[key].annotation) if key in fields else item
-        for key, item in value.items()
-    }
+    value = text if kinds(annotation) & {Path, str, Secret} else parse(text, name).value
+    key = shorthand(annotation)
+    if key is not None and not isinstance(value, dict):
+        # The plain text that stands for a section, whatever YAML would make of it.
+        return from_working_folder(text, annotation.model_fields[key].annotation)
+    return from_working_folder(value, annotation)
 
 
 def _merge(value: dict[str, Any], overrides: Mapping[Path_, tuple[str, Any]], faults: list[Fault]) -> dict[str, Any]:
     merged: dict[str, Any] = _copy(value)
+    for section in {str(path[0]) for path in overrides if len(path) > 1} & merged.keys():
+        merged[section] = spelt_out(merged[section], Settings.model_fields[section].annotation)
     # In the order of the lists: sorted by name, entry 10 would come before entry 2.
     by_place = sorted(overrides.items(), key=lambda item: [str(step).zfill(9) for step in item[0]])
     for path, (name, new) in by_place:
@@ -271,27 +260,3 @@ def _in_variable(fault: Fault, overrides: Mapping[Path_, tuple[str, Any]]) -> Fa
         if fault.path == spell(path) + rest and rest[:1] in ("", ".", "["):
             return Fault(f"environment variable {name}", 0, rest.removeprefix("."), fault.message)
     return fault
-
-
-def spell_variable(path: Path_) -> str:
-    """The environment's spelling of a path, without the prefix."""
-    return "_".join(str(step) for step in path).upper()
-
-
-def _paths(model: type[BaseModel], prefix: Path_ = ()) -> Iterator[Path_]:
-    for name, field in model.model_fields.items():
-        path = (*prefix, name)
-        yield path
-        step = (0,) if _is_list(field.annotation) else ()
-        for inner in _models(field.annotation):
-            yield from _paths(inner, (*path, *step))
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
-
-
-def _is_list(annotation: Any) -> bool:
-    return getattr(annotation, "__origin__", None) is tuple

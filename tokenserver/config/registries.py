@@ -47,7 +47,7 @@ class Registry(Section):
     also: tuple[NameText, ...] = Field(default=(), strict=False)
     issuer: NameText | None = None
     compat: Literal["universal", "distribution2", "distribution3", "jwks", "zot"] = "universal"
-    algorithm: Literal["ES256", "RS256", "EdDSA"] | None = None
+    algorithm: Literal["ES256", "ES384", "RS256", "EdDSA"] | None = None
     token_lifetime: Annotated[Lifetimes, BeforeValidator(_one_for_all)] = Lifetimes()
     keys: FilePath | None = None
     url: Url | None = None

@@ -21,9 +21,11 @@ from tokenserver.config.fields import (
     SourceName,
     TokenReuse,
 )
+from tokenserver.config.keys import Keys
 from tokenserver.config.registries import Registry
 from tokenserver.config.throttle import Cache, Throttle
 from tokenserver.documents import PlacedError
+from tokenserver.keys.schedule import Schedule
 
 __all__ = ["KeySet", "Registry", "Server", "Settings", "Tls", "UserSource"]
 
@@ -93,7 +95,7 @@ class UserSource(Section):
 
 
 class KeySet(NamedTuple):
-    """A folder of keys, the registries that it signs for, and who is named as its issuer.
+    """A folder of keys, the registries that it signs for, who is named as its issuer, and how the keys rotate.
 
     `registries` may be empty for the folder of the whole server.
     """
@@ -101,6 +103,7 @@ class KeySet(NamedTuple):
     folder: Path
     registries: tuple[Registry, ...]
     issuer: str
+    schedule: Schedule
 
     @property
     def wanted(self) -> Registry | None:
@@ -125,7 +128,7 @@ class Settings(Section):
     token_reuse: TokenReuse = MAX_TOKEN_REUSE
     policies: FilePath
     shadow_policies: FilePath | None = None
-    keys: FilePath
+    keys: Keys
 
     # One validator for each field, so that a fault in one of them does not hide those of the others.
     @field_validator("registries")
@@ -180,17 +183,19 @@ class Settings(Section):
 
     def key_sets(self) -> list[KeySet]:
         """Every folder of keys that is in use, that of the whole server first. Two paths may lead to one folder."""
-        folders = {os.path.realpath(self.keys): self.keys}
+        folders = {os.path.realpath(self.keys.folder): self.keys.folder}
         signed: dict[str, list[Registry]] = {real: [] for real in folders}
         for registry in self.registries:
-            folder = registry.keys or self.keys
+            folder = registry.keys or self.keys.folder
             real = os.path.realpath(folder)
             folders.setdefault(real, folder)
             signed.setdefault(real, []).append(registry)
-        return [
-            KeySet(folder, tuple(signed[real]), self.issuer if folder == self.keys else self.issuer_of(signed[real][0]))
-            for real, folder in folders.items()
-        ]
+        return [self._key_set(folder, tuple(signed[real])) for real, folder in folders.items()]
+
+    def _key_set(self, folder: Path, registries: tuple[Registry, ...]) -> KeySet:
+        issuer = self.issuer if folder == self.keys.folder else self.issuer_of(registries[0])
+        pinned = any(registry.compat != "universal" for registry in registries)
+        return KeySet(folder, registries, issuer, self.keys.schedule(pinned=pinned))
 
     def key_set(self, registry: Registry) -> KeySet:
         """The keys that sign for this registry, which is one of `registries`."""

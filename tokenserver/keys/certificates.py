@@ -5,6 +5,7 @@ Registries trust the CA alone, so that a signing key can be replaced without tou
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -29,7 +30,7 @@ _MAX_COMMON_NAME = 64
 
 
 def has_short_coordinate(key: ec.EllipticCurvePublicKey) -> bool:
-    """Whether X or Y begins with a zero byte, as with one P-256 key in 128.
+    """Whether X or Y begins with a zero byte, as with one key in 128.
 
     Distribution 3 leaves that byte out and so computes another thumbprint than RFC 7638 for such a key.
     """
@@ -42,6 +43,8 @@ def generate_private_key(algorithm: Algorithm) -> PrivateKey:
     match algorithm:
         case Algorithm.ES256:
             return generate_p256()
+        case Algorithm.ES384:
+            return _generate_ec(ec.SECP384R1())
         case Algorithm.RS256:
             return rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
         case Algorithm.EdDSA:  # pragma: no branch - the type checker proves that no other is left
@@ -50,8 +53,12 @@ def generate_private_key(algorithm: Algorithm) -> PrivateKey:
 
 def generate_p256() -> ec.EllipticCurvePrivateKey:
     """A new random key on P-256. One with a short coordinate is thrown away."""
+    return _generate_ec(ec.SECP256R1())
+
+
+def _generate_ec(curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey:
     while True:
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = ec.generate_private_key(curve)
         if not has_short_coordinate(key.public_key()):
             return key
 
@@ -68,10 +75,16 @@ def make_ca(key: ec.EllipticCurvePrivateKey, *, issuer: str, now: datetime) -> x
 
 
 def issue_certificate(
-    key: PrivateKey, *, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, issuer: str, now: datetime
+    key: PrivateKey,
+    *,
+    ca: x509.Certificate,
+    ca_key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
+    issuer: str,
+    now: datetime,
+    lifetime: timedelta = SIGNING_LIFETIME,
 ) -> x509.Certificate:
     """A signing certificate for `key` under the token CA; it vouches for nothing and does not outlive the CA."""
-    not_after = min(now + SIGNING_LIFETIME, ca.not_valid_after_utc)
+    not_after = min(now + lifetime, ca.not_valid_after_utc)
     vouching = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
         _builder(key, _name(issuer), ca.subject, now, not_after)
@@ -82,8 +95,18 @@ def issue_certificate(
     )
 
 
-def signing_key(key_id: str, algorithm: Algorithm, key: PrivateKey, certificate: x509.Certificate) -> SigningKey:
-    """The signing key of a certificate that was made for `key`, with every name that registries know it by."""
+def signing_key(
+    key_id: str,
+    algorithm: Algorithm,
+    key: PrivateKey,
+    certificate: x509.Certificate,
+    *,
+    since: datetime | None = None,
+) -> SigningKey:
+    """The signing key of a certificate that was made for `key`, with every name that registries know it by.
+
+    `since` is when its state began; None: when the certificate was made.
+    """
     public = key.public_key()
     return SigningKey(
         id=key_id,
@@ -94,7 +117,15 @@ def signing_key(key_id: str, algorithm: Algorithm, key: PrivateKey, certificate:
         not_after=certificate.not_valid_after_utc,
         thumbprint=thumbprint(public),
         libtrust_id=libtrust_id(public),
+        not_before=certificate.not_valid_before_utc,
+        since=since or certificate.not_valid_before_utc + BACKDATED,
     )
+
+
+def new_key_id(certificate: x509.Certificate, now: datetime) -> str:
+    """A name for the files of a new key: its day, and what no other key has."""
+    digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
+    return f"{now:%Y-%m-%d}-{digest[:8]}"
 
 
 def private_pem(key: PrivateKey) -> bytes:

@@ -18,7 +18,7 @@ from tokenserver.keys.certificates import has_short_coordinate
 from tokenserver.keys.ring import Algorithm, PrivateKey
 
 _PRIVATE_BLOCK = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_WANTED = "an EC key on P-256, an RSA key of at least 2048 bits or an Ed25519 key"
+_WANTED = "an EC key on P-256 or P-384, an RSA key of at least 2048 bits or an Ed25519 key"
 _ENCRYPTED = "is encrypted; store it unencrypted and readable by its owner alone"
 
 
@@ -77,14 +77,14 @@ def signing_algorithm(key: PrivateKey) -> Algorithm:
     if isinstance(key, rsa.RSAPrivateKey):
         _check_rsa(key.public_key())
         return Algorithm.RS256
-    if not isinstance(key.curve, ec.SECP256R1):
-        raise UnfitKey(f"is an EC key on the curve {key.curve.name}; wanted is P-256 (secp256r1)")
+    if not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
+        raise UnfitKey(f"is an EC key on the curve {key.curve.name}; wanted is P-256 (secp256r1) or P-384 (secp384r1)")
     if has_short_coordinate(key.public_key()):
         raise UnfitKey(
-            "is a P-256 key whose X or Y coordinate begins with a zero byte: Distribution 3 computes another"
+            "is an EC key whose X or Y coordinate begins with a zero byte: Distribution 3 computes another"
             " thumbprint for it than everybody else; make a new key"
         )
-    return Algorithm.ES256
+    return Algorithm.ES256 if isinstance(key.curve, ec.SECP256R1) else Algorithm.ES384
 
 
 def ca_problem(ca: x509.Certificate, now: datetime) -> str | None:

@@ -3,6 +3,7 @@
 token-ca.pem        what registries trust          token-ca.key        needed only to make signing keys
 signing/ID.pem      a signing certificate          signing/ID.key      its private key
 ring.json           which key is in which state; written last, so a folder without it is not in use
+.lock               held by whoever changes the ring
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import contextlib
 import fcntl
 import os
 import shlex
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,13 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.files import folder_problem
 
 MAKE = "tokenserver keys init"
+BRING = "tokenserver keys import FILE"
+
+_RETRY_SECONDS = 0.02
+
+
+class KeysBusy(LoadError):
+    """Another process is changing the keys at this moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,11 @@ class KeyFolder:
         """The states of the signing keys."""
         return self.path / "ring.json"
 
+    @property
+    def lock(self) -> Path:
+        """What is locked while the ring is changed."""
+        return self.path / ".lock"
+
     def certificate(self, key_id: str) -> Path:
         """The certificate of a signing key; public."""
         return self.signing / f"{key_id}.pem"
@@ -74,7 +88,18 @@ class KeyFolder:
             return None
         if not self.leftovers():
             return f"does not exist, there are no keys here; make them with: {MAKE}"
+        if self.holds_ca_alone() and is_absent(self.ca_key):
+            return f"does not exist, there is no signing key yet; bring one with: {BRING}"
         return f"does not exist, but other parts of the keys do; {self.mend()}"
+
+    def holds_ca_alone(self) -> bool:
+        """Whether this is a folder that never had a signing key, with the token CA's certificate to trust."""
+        has_keys = any(self.signing.glob("*.key"))
+        return is_absent(self.ring) and not is_absent(self.ca_certificate) and not has_keys
+
+    def unnamed(self, known: Collection[str]) -> list[Path]:
+        """Files of signing keys beside those of the ids `known`: what an interrupted change left."""
+        return sorted(path for path in self.signing.glob("[!.]*") if path.stem not in known)
 
     def leftovers(self) -> list[Path]:
         """What stands here although it does not count without `ring.json`."""
@@ -102,6 +127,40 @@ class KeyFolder:
             yield
         finally:
             os.close(descriptor)
+
+    @contextlib.contextmanager
+    def changing(self, *, patience: float) -> Iterator[None]:
+        """Let one process at a time, on whatever machine, change the ring. `patience` is in seconds.
+
+        The lock is on a file, since network file systems lock only what is open for writing. It ends with the process.
+
+        Raises:
+            KeysBusy: another process kept the lock for longer than `patience`.
+            LoadError: this file system has no locks, so that two replicas could undo each other's change.
+            OSError: the folder cannot be written.
+        """
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._take(descriptor, patience)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _take(self, descriptor: int, patience: float) -> None:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    message = "another process is changing the keys; try again"
+                    raise KeysBusy([Fault(str(self.path), 0, "", message)]) from None
+                time.sleep(_RETRY_SECONDS)
+            except OSError as error:
+                message = f"cannot be locked ({error.strerror}); change keys where the file system has locks"
+                raise LoadError([Fault(str(self.path), 0, "", message)]) from error
+            else:
+                return
 
 
 def is_absent(path: Path) -> bool:

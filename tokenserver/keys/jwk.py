@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tokenserver.keys.ring import KeyRing, PublicKey, SigningKey
 
-_CURVES = {"secp256r1": "P-256"}
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384"}
 
 
 def thumbprint(key: PublicKey) -> str:

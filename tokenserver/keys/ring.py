@@ -22,6 +22,7 @@ class Algorithm(StrEnum):
     """How a key signs, as the `alg` of RFC 7518, section 3.1 and RFC 8037, section 3.1; its key type follows."""
 
     ES256 = "ES256"
+    ES384 = "ES384"
     RS256 = "RS256"
     EdDSA = "EdDSA"
 
@@ -32,7 +33,8 @@ class SigningKey:
 
     `id` names the key's files. `chain` is the certificate in DER, then those between it and the token CA (none
     today). `public_key` is the certificate's, so that a check against it is a check against what registries
-    trust. `thumbprint` is the one of RFC 7638, `libtrust_id` the fingerprint that Distribution 2 computes.
+    trust. `thumbprint` is the one of RFC 7638, `libtrust_id` the fingerprint that Distribution 2 computes. The
+    certificate is valid from `not_before` to `not_after`; the key is in its state since `since`.
     """
 
     id: str
@@ -43,6 +45,8 @@ class SigningKey:
     not_after: datetime
     thumbprint: str
     libtrust_id: str
+    not_before: datetime
+    since: datetime
 
     @property
     def x5c(self) -> tuple[str, ...]:
@@ -75,3 +79,8 @@ class KeyRing:
     def published(self) -> tuple[SigningKey, ...]:
         """Every key that verifiers must know, the active one first."""
         return (self.active, *self.next, *self.retired)
+
+    def state_of(self, key_id: str) -> str | None:
+        """`next`, `active` or `retired`; None: no key of this ring is called so."""
+        states = {key.id: "next" for key in self.next} | {key.id: "retired" for key in self.retired}
+        return "active" if key_id == self.active.id else states.get(key_id)

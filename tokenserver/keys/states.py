@@ -1,12 +1,14 @@
-"""`ring.json`: which signing key is in which state. Written last and replaced as a whole, so it commits a change."""
+"""`ring.json`: which signing key is in which state since when. Replaced as a whole, so it commits a change."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from tokenserver.documents import parse, validate
 from tokenserver.errors import LoadError
@@ -14,6 +16,8 @@ from tokenserver.errors import LoadError
 State = Literal["next", "active", "retired"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
+_YEARS = range(2000, 3000)
+"""Far from the ends of what a datetime can hold, so that no sum with a duration leaves it."""
 
 
 def _file_name(key_id: str) -> str:
@@ -23,13 +27,27 @@ def _file_name(key_id: str) -> str:
     return key_id
 
 
+def _moment(value: Any) -> Any:
+    """A time with its zone, in UTC (RFC 3339, section 5.6)."""
+    if not isinstance(value, str):
+        return value
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or moment.year not in _YEARS:
+        raise ValueError(f"must be a time such as 2027-01-31T12:00:00Z, not {value!r}")
+    return moment.astimezone(UTC)
+
+
 class Entry(BaseModel):
-    """One signing key and its state."""
+    """One signing key and its state. `since` is when that state began; None: not written down."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     id: Annotated[str, AfterValidator(_file_name)]
     state: State
+    since: Annotated[datetime, BeforeValidator(_moment)] | None = None
 
 
 class RingFile(BaseModel):
@@ -41,8 +59,8 @@ class RingFile(BaseModel):
     keys: tuple[Entry, ...] = Field(strict=False)
 
 
-def read_states(text: str, file: str) -> dict[str, State]:
-    """The state of each key id, in the order of the file.
+def read_entries(text: str, file: str) -> tuple[Entry, ...]:
+    """The signing keys in the order of the file.
 
     Raises:
         LoadError: every fault, with its line: unknown members, an id twice, no active key or several.
@@ -62,10 +80,16 @@ def read_states(text: str, file: str) -> dict[str, State]:
         faults.append(document.fault(("keys",), "no key is active; exactly one key signs"))
     if faults:
         raise LoadError(faults)
-    return {entry.id: entry.state for entry in content.keys}
+    return content.keys
 
 
-def write_states(states: dict[str, State]) -> bytes:
-    """The content of `ring.json` for these states."""
-    keys = [{"id": key_id, "state": state} for key_id, state in states.items()]
+def write_entries(entries: Iterable[Entry]) -> bytes:
+    """The content of `ring.json` for these keys."""
+    keys = []
+    for entry in entries:
+        written = {"id": entry.id, "state": entry.state}
+        if entry.since is not None:
+            since = entry.since.astimezone(UTC)
+            written["since"] = since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        keys.append(written)
     return json.dumps({"version": 1, "keys": keys}, indent=2).encode("ascii") + b"\n"

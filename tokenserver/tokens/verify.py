@@ -16,7 +16,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
 from tokenserver.errors import TokenserverError
 from tokenserver.keys.ring import KeyRing, PublicKey, SigningKey
@@ -26,8 +26,9 @@ from tokenserver.tokens.headers import encoded_header
 MAX_TOKEN = 32 * 1024
 """No token of this server is larger: scopes come in at most 16 KiB of text."""
 
-_P256_WIDTH = 32
-_ECDSA = ec.ECDSA(SHA256())
+_ECDSA = {"secp256r1": (32, ec.ECDSA(SHA256())), "secp384r1": (48, ec.ECDSA(SHA384()))}
+"""For each curve how many bytes one half of a signature has, and how it is made."""
+
 _PKCS1 = padding.PKCS1v15()
 _SHA256 = SHA256()
 
@@ -94,10 +95,11 @@ def _check_signature(key: PublicKey, signature: bytes, content: bytes) -> None:
     """Check with the algorithm that the type of the key fixes (RFC 7518, section 3; RFC 8037, section 3.1)."""
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
-            if len(signature) != 2 * _P256_WIDTH:
+            width, algorithm = _ECDSA[key.curve.name]
+            if len(signature) != 2 * width:
                 raise InvalidToken("has a signature of the wrong length")
-            r, s = (int.from_bytes(half, "big") for half in (signature[:_P256_WIDTH], signature[_P256_WIDTH:]))
-            key.verify(encode_dss_signature(r, s), content, _ECDSA)
+            r, s = (int.from_bytes(half, "big") for half in (signature[:width], signature[width:]))
+            key.verify(encode_dss_signature(r, s), content, algorithm)
         elif isinstance(key, rsa.RSAPublicKey):
             key.verify(signature, content, _PKCS1, _SHA256)
         else:

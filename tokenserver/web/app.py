@@ -33,12 +33,14 @@ class Pages:
     """What the other endpoints show. Each is called per request.
 
     `readiness` gives, for each part, None where it is well and else what is wrong. `jwks` and `ca_pem` are given the
-    service whose keys are wanted, None for those of all; they give None where no registry is called so.
+    service whose keys are wanted, None for those of all; they give None where no registry is called so. The JWKS may be
+    kept for `jwks_seconds` by whoever reads it.
     """
 
     readiness: Callable[[], Mapping[str, str | None]]
     jwks: Callable[[str | None], str | None]
     ca_pem: Callable[[str | None], str | None]
+    jwks_seconds: int = 300
 
 
 class TokenFront:
@@ -88,7 +90,7 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     @app.get("/.well-known/jwks.json", provide_automatic_options=False)
     def jwks() -> Response:
         response = _published(pages.jwks, "application/json")
-        response.headers["Cache-Control"] = "public, max-age=300"
+        response.headers["Cache-Control"] = f"public, max-age={pages.jwks_seconds}"
         return response
 
     @app.get("/ca.pem", provide_automatic_options=False)

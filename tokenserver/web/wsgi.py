@@ -16,6 +16,8 @@ from tokenserver.parts import Parts
 from tokenserver.web.app import Pages, create_app
 from tokenserver.web.token import TokenEndpoint
 
+MAX_JWKS_SECONDS = 300
+
 
 def application(parts: Parts) -> Flask:
     """The application over parts that are already put together."""
@@ -38,10 +40,14 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
 
 def other_pages(parts: Parts) -> Pages:
     """What is served beside tokens."""
+    settings = parts.settings
+    ahead = min(key_set.schedule.publish_ahead for key_set in settings.key_sets())
     return Pages(
         readiness=parts.readiness,
         jwks=lambda service: _published(parts, service, lambda rings: jwk_set(*rings)),
         ca_pem=lambda service: _published(parts, service, _bundle),
+        # Whoever reads a new key late by as much still knows it before it signs.
+        jwks_seconds=min(MAX_JWKS_SECONDS, int(ahead.total_seconds()) // 2),
     )
 
 

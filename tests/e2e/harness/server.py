@@ -206,7 +206,8 @@ class TokenServer:
             certificate, key_file = setup.tls.issue(self.folder)
             settings["server"]["tls"] = {"certificate": str(certificate), "key": str(key_file)}
         for key, value in setup.settings.items():
-            settings[key] = {**settings[key], **value} if isinstance(value, dict) else value
+            is_section = isinstance(value, dict) and isinstance(settings.get(key), dict)
+            settings[key] = {**settings[key], **value} if is_section else value
         self.config.write_text(yaml.safe_dump(settings))
         users = self.folder / "users.htpasswd"
         for name, password in self.people.items():

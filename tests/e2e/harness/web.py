@@ -79,6 +79,13 @@ def claims(token: str) -> dict[str, Any]:
     return found
 
 
+def header(token: str) -> dict[str, Any]:
+    """The JOSE header of a token."""
+    text = token.split(".", maxsplit=1)[0]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    return found
+
+
 @dataclass(frozen=True)
 class Received:
     """All that came back for some bytes, and whether the other side closed the connection."""

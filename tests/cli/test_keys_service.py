@@ -1,0 +1,78 @@
+"""`keys … --service NAME`: the keys of one registry, where it has its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tokenserver.cli import main
+
+CONFIG = """\
+issuer: auth.example.com
+server: {url: "https://auth.example.com"}
+registries:
+  - {service: registry.example.com}
+  - {service: vault.example.com, also: [vault], keys: vault-keys, compat: distribution3}
+anonymous: true
+policies: policies
+keys: {folder: keys, rotate_every: 30d}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Two registries, one with keys of its own; both have their first keys."""
+    file = tmp_path / "tokenserver.yaml"
+    file.write_text(CONFIG)
+    assert keys(file, "init").exit_code == 0
+    return file
+
+
+def keys(config: Path, command: str, *arguments: str) -> Result:
+    return CliRunner().invoke(main, ["keys", command, "--config", str(config), *arguments])
+
+
+def ids(config: Path, *arguments: str) -> list[tuple[str, str]]:
+    found = json.loads(keys(config, "list", "--json", *arguments).output)["keys"]
+    return [(key["id"], key["state"]) for key in found]
+
+
+def test_each_has_its_own(config: Path) -> None:
+    """Without a name the keys of the whole server; by each of a registry's names those that sign for it."""
+    everybody, vault = ids(config), ids(config, "--service", "vault.example.com")
+    assert everybody == ids(config, "--service", "registry.example.com")
+    assert vault == ids(config, "--service", "vault")
+    assert everybody != vault
+
+
+def test_rotating_one_leaves_the_other_alone(config: Path) -> None:
+    """The new key is made in the registry's folder, and the plan speaks of that registry alone."""
+    before = ids(config)
+    result = keys(config, "rotate", "--service", "vault")
+    assert result.exit_code == 0, result.output
+    assert [state for _, state in ids(config, "--service", "vault")] == ["active", "next"]
+    assert ids(config) == before
+    assert "vault.example.com" in result.output
+    assert "registry.example.com" not in result.output
+
+
+def test_a_key_goes_from_one_folder_to_another(config: Path, tmp_path: Path) -> None:
+    """Made for elsewhere and brought in, both for the registry that is named."""
+    file = tmp_path / "moved.pem"
+    assert keys(config, "rotate", "--service", "vault", "--to", str(file)).exit_code == 0
+    assert [state for _, state in ids(config, "--service", "vault")] == ["active"]
+    wrong = keys(config, "import", str(file))
+    assert wrong.exit_code == 2, wrong.output  # another token CA signed it
+    right = keys(config, "import", str(file), "--service", "vault")
+    assert right.exit_code == 0, right.output
+    assert [state for _, state in ids(config, "--service", "vault")] == ["active", "next"]
+
+
+def test_an_unknown_registry(config: Path) -> None:
+    """Wrong use, with the names that there are."""
+    result = keys(config, "list", "--service", "other")
+    assert result.exit_code == 2
+    assert "no registry is called 'other'; there are: registry.example.com, vault.example.com, vault" in result.output

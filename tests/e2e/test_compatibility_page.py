@@ -1,0 +1,25 @@
+"""docs/compatibility.md says what the tests hold, no more and no less."""
+
+from __future__ import annotations
+
+import re
+
+from harness.clients import CLIENTS
+from harness.compatibility import PAGE, VERSIONS, page
+from harness.programs import ROOT
+
+
+def test_the_page_is_current() -> None:
+    """Whoever changes a table prints the page anew."""
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: .venv/bin/python scripts/compatibility"
+
+
+def test_the_versions_are_those_that_are_installed() -> None:
+    """Of the released tools, whose versions the script of installation pins."""
+    script = (ROOT / "scripts" / "real-servers").read_text()
+    pinned = dict(re.findall(r"/(\w+)@v([0-9.]+)$", script, re.MULTILINE))
+    for name in ("crane", "oras", "regctl"):
+        assert VERSIONS[name] == f"{name} {pinned[name]}"
+    assert f"helm {pinned['helm']}" in page()
+    assert f"zot {pinned['zot']}" in page()
+    assert set(VERSIONS) == {client.name for client in CLIENTS}

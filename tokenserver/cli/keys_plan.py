@@ -1,0 +1,51 @@
+"""What is to be done around a rotation, and when: the plan that `keys rotate` and `keys list` print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from tokenserver.config.settings import Registry
+from tokenserver.keys.ring import KeyRing
+from tokenserver.keys.schedule import LEEWAY, Schedule
+
+_GENERATIONS = {"distribution2": "distribution2", "distribution3": "distribution3", "jwks": "distribution3"}
+
+
+def moment(time: datetime) -> str:
+    """A time for people."""
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def rotation_plan(ring: KeyRing, schedule: Schedule, registries: Iterable[Registry], now: datetime) -> list[str]:
+    """The steps that are left, in their order, as sentences. The same whether or not the next key exists yet."""
+    pinned = [registry for registry in registries if registry.compat != "universal"]
+    switch_at = schedule.switch_at(ring.next[0]) if ring.next else now + schedule.publish_ahead
+    steps = [] if ring.next else ["Make and publish the next key: tokenserver keys rotate"]
+    if ring.active.not_after <= now:
+        steps.append("The active certificate has expired: switch at once with: tokenserver keys rotate")
+    elif not schedule.pinned:
+        steps.append(
+            "Nothing to distribute and nothing to restart: every registry trusts the token CA. The running server lets"
+            f" the next key sign from {moment(switch_at)} on; without a server: tokenserver keys rotate"
+        )
+    else:
+        for registry in pinned:
+            generation = _GENERATIONS.get(registry.compat, registry.compat)
+            steps.append(
+                f"Distribute to {registry.service} ({registry.compat}): tokenserver registry-config {registry.service}"
+                f" --for {generation} --write DIR; the file holds the old and the new key"
+            )
+        names = ", ".join(registry.service for registry in pinned)
+        steps.append(f"Restart {names}: a registry reads its file of keys only at its start")
+        steps.append(f"Switch, not before {moment(switch_at)}: tokenserver keys rotate")
+        steps.append(
+            f"After {_hours(schedule)} more, when the old key's last token is over: write the files again, and bring"
+            " them to the registries when they restart anyway"
+        )
+    return steps
+
+
+def _hours(schedule: Schedule) -> str:
+    minutes = int((schedule.longest_token + LEEWAY).total_seconds()) // 60
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,73 @@
+"""What the settings' types say about a value: which keys there are, where paths stand, what a plain text stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from tokenserver.config.fields import Section
+
+Path_ = tuple[str | int, ...]
+
+
+def spell_variable(path: Path_) -> str:
+    """The environment's spelling of a path, without the prefix."""
+    return "_".join(str(step) for step in path).upper()
+
+
+def paths(model: type[BaseModel], prefix: Path_ = ()) -> Iterator[Path_]:
+    for name, field in model.model_fields.items():
+        path = (*prefix, name)
+        yield path
+        step = (0,) if is_list(field.annotation) else ()
+        for inner in models(field.annotation):
+            yield from paths(inner, (*path, *step))
+
+
+def models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in models(part)]
+
+
+def is_list(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is tuple
+
+
+def shorthand(annotation: Any) -> str | None:
+    """The key of a section for which a plain text may stand, or None."""
+    is_section = isinstance(annotation, type) and issubclass(annotation, Section)
+    return annotation.shorthand if is_section else None
+
+
+def spelt_out(value: Any, annotation: Any) -> Any:
+    """A plain text that stands for a section, as that section."""
+    key = shorthand(annotation)
+    return {key: value} if key is not None and isinstance(value, str) else value
+
+
+def from_working_folder(value: Any, annotation: Any) -> Any:
+    """`value` with every path in it made absolute, wherever the annotation says that a path stands."""
+    if Path in kinds(annotation) and isinstance(value, str) and value and not value.startswith("~"):
+        return str(Path(value).absolute())
+    if isinstance(value, list) and is_list(annotation):
+        return [from_working_folder(item, get_args(annotation)[0]) for item in value]
+    if not isinstance(value, dict):
+        return value
+    fields = {name: field for model in models(annotation) for name, field in model.model_fields.items()}
+    return {
+        key: from_working_folder(item, fields[key].annotation) if key in fields else item for key, item in value.items()
+    }
+
+
+def kinds(annotation: Any) -> set[Any]:
+    """The plain types that an annotation allows: of `Annotated[Path, …] | None` these are Path and None."""
+    if get_origin(annotation) is Annotated:
+        return kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return {kind for part in get_args(annotation) for kind in kinds(part)}
+    return {annotation}

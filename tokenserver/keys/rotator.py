@@ -1,0 +1,126 @@
+"""Rotates the keys of a running server: does each step when it is due, and tells of certificates that end.
+
+One for each folder of keys and process. Which of several processes or replicas does a step is decided by the lock of
+the folder; the others find it done and follow the files.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+
+from tokenserver.errors import LoadError
+from tokenserver.keys.changes import Changes
+from tokenserver.keys.expiry import SIGNING_URGENT, key_warnings
+from tokenserver.keys.folder import KeysBusy
+from tokenserver.keys.ring import KeyRing
+from tokenserver.keys.schedule import Schedule, Step, due
+
+logger = logging.getLogger("tokenserver.keys")
+
+TELL_AGAIN = timedelta(hours=1)
+REMIND = timedelta(days=1)
+
+_DONE = {
+    Step.PREPARE: "made the signing key %s and published it as next",
+    Step.SWITCH: "the signing key %s signs from now on",
+    Step.FORGET: "dropped the retired signing key %s, whose last token is over",
+}
+
+
+class Rotator:
+    """`ring` gives the ring that is live in this process. While `is_blocked()`, no key is changed: this process could
+    not follow the change."""
+
+    def __init__(self, changes: Changes, ring: Callable[[], KeyRing], *, is_blocked: Callable[[], bool]) -> None:
+        self._changes = changes
+        self._ring = ring
+        self._is_blocked = is_blocked
+        self._told: dict[str, datetime] = {}
+
+    def tick(self, now: datetime) -> Step | None:
+        """Do what is due at `now` and give the step that this call did. Raises nothing: the server goes on signing."""
+        ring = self._ring()
+        for warning in key_warnings(ring, now):
+            urgent = logging.ERROR if ring.active.not_after - now <= SIGNING_URGENT else logging.WARNING
+            self._tell(warning, now, again=REMIND, level=urgent)
+        schedule = self._changes.schedule
+        waiting = waits(ring, schedule, now)
+        if waiting is not None:
+            self._tell(waiting, now, again=REMIND, level=logging.WARNING)
+        if self._is_blocked():
+            return None
+        step = due(ring, schedule, now)
+        if step is None:
+            return None
+        if step is Step.PREPARE and not self._changes.can_issue():
+            self._tell(NO_CA_KEY, now, again=REMIND, level=logging.WARNING)
+            return None
+        return self._advance(now)
+
+    def _advance(self, now: datetime) -> Step | None:
+        try:
+            change = self._changes.advance(now)
+        except KeysBusy:
+            return None  # another process is at it
+        except LoadError as error:
+            self._tell(f"rotation failed, the key of before stays: {error}", now, again=TELL_AGAIN)
+        except Exception as error:  # the server must outlive any file; the kind is all that is safe to tell
+            self._tell(f"rotation failed: unexpected {type(error).__name__}", now, again=TELL_AGAIN)
+        else:
+            if change is not None:
+                logger.info(_DONE[change.step], change.key_id)
+                return change.step
+        return None
+
+    def _tell(self, message: str, now: datetime, *, again: timedelta, level: int = logging.ERROR) -> None:
+        """Log the message, and not again too soon."""
+        last = self._told.get(message)
+        if last is None or abs(now - last) >= again:
+            self._told[message] = now
+            logger.log(level, "%s", message)
+
+
+NO_CA_KEY = (
+    "a new signing key is due, and token-ca.key is not here: run `tokenserver keys rotate --to FILE` where it is kept,"
+    " and `tokenserver keys import FILE` here"
+)
+
+
+def waits(ring: KeyRing, schedule: Schedule, now: datetime) -> str | None:
+    """What waits for people: a next key that registries have to be given first; None where nothing does."""
+    if not schedule.pinned or not ring.next or now < schedule.switch_at(ring.next[0]):
+        return None
+    return (
+        f"the signing key {ring.next[0].id} waits: when every registry that pins keys has it,"
+        " let it sign with: tokenserver keys rotate"
+    )
+
+
+def rotation_warnings(ring: KeyRing, changes: Changes, now: datetime) -> list[str]:
+    """What keeps keys from rotating as configured, or waits for people, as sentences."""
+    found = []
+    waiting = waits(ring, changes.schedule, now)
+    if waiting is not None:
+        found.append(waiting)
+    if changes.schedule.rotate_every is not None:
+        if not changes.can_issue():
+            at = changes.schedule.prepare_at(ring)
+            is_due = at is not None and at <= now
+            found.append(
+                NO_CA_KEY if is_due else "rotate_every is set and token-ca.key is not here: bring keys in time"
+            )
+        if not os.access(changes.folder, os.W_OK):
+            found.append(f"rotate_every is set, but {changes.folder} cannot be written: keys do not rotate here")
+    return found
+
+
+def watch_keys(rotators: Iterable[Rotator], stop: threading.Event, *, every: float = 0.5) -> None:
+    """Let the rotators tick until `stop` is set; runs in a thread of its own."""
+    rotators = tuple(rotators)
+    while not stop.wait(every):
+        for rotator in rotators:
+            rotator.tick(datetime.now(UTC))
