@@ -20,7 +20,13 @@ from tokenserver.doctor.live_checks import (
     check_token_answer,
     transport_trouble,
 )
-from tokenserver.doctor.refusals import explain_despite_files, explain_refusal, generation, is_key_known
+from tokenserver.doctor.refusals import (
+    explain_despite_files,
+    explain_refusal,
+    explain_zots_login,
+    generation,
+    is_key_known,
+)
 from tokenserver.keys.jwk import jwk_set
 
 URL = "https://registry.example.com"
@@ -196,6 +202,7 @@ def test_oracles(outcome: Outcome, is_known: bool, kind: Kind | None) -> None:
         pytest.param(Kind.DISTRIBUTION2, set(), "universal", "trust or issuer", "--registry-config", id="2.8"),
         pytest.param(None, set(), "distribution2", "trust or issuer", "--registry-config", id="unknown"),
         pytest.param(Kind.ZOT, set(), "universal", "cert", "--for zot", id="zot"),
+        pytest.param(None, {"ES256"}, "zot", "cert", "--for zot", id="meant for zot"),
     ],
 )
 def test_why_a_right_token_is_refused(
@@ -205,6 +212,16 @@ def test_why_a_right_token_is_refused(
     ours = ours_of(compat=compat)
     found = explain_refusal(kind, frozenset(known_by), ours, ours.registries[0], URL)
     assert (found.check, found.ok, mend in str(found.mend)) == (check, False, True)
+
+
+def test_zot_says_what_access_it_misses() -> None:
+    """With a challenge it is the access, without one the key; other registries are not judged by that."""
+    zot, other = (ours_of(compat=compat).registries[0] for compat in ("zot", "universal"))
+    found = explain_zots_login(answer(401, www_authenticate=BEARER), zot)
+    assert found is not None
+    assert (found.check, found.ok) == ("access", False)
+    assert explain_zots_login(answer(401), zot) is None
+    assert explain_zots_login(answer(401, www_authenticate=BEARER), other) is None
 
 
 def test_a_right_configuration_that_does_not_run() -> None:

@@ -30,7 +30,13 @@ from tokenserver.doctor.live_checks import (
     transport_trouble,
 )
 from tokenserver.doctor.opened import UnreadableToken, open_unverified
-from tokenserver.doctor.refusals import explain_despite_files, explain_refusal, generation, is_key_known
+from tokenserver.doctor.refusals import (
+    explain_despite_files,
+    explain_refusal,
+    explain_zots_login,
+    generation,
+    is_key_known,
+)
 from tokenserver.doctor.replay import check_clock
 from tokenserver.doctor.setup_checks import check_realm, check_service, find_registry
 from tokenserver.identity import ANONYMOUS
@@ -43,6 +49,9 @@ PLACE = "the registry's auth.token"
 
 _ALGORITHMS = ("ES256", "RS256", "EdDSA", "ES384", "PS256")
 _PROBE_LIFETIME = 60
+
+CATALOG = ("registry:catalog:*",)
+"""zot up to 2.1.2 wants its catalog even from those who only say hello."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +104,22 @@ def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Findi
     if registry is None:
         return found, None
     ahead = _difference(first, server_ahead)
-    visit = replace(visit, bench=replace(visit.bench, registry=registry, at=_time_at(first)))
+    wanted = tuple(dict.fromkeys((*challenge.scopes.scopes, *visit.wanted)))
+    visit = replace(visit, bench=replace(visit.bench, registry=registry, at=_time_at(first)), wanted=wanted)
     clock = check_clock(ahead, registry.lifetime, whose="the token server's" if server_ahead is not None else "ours")
     found += clock
     # Tried for the service that the registry has, so that a wrong one does not hide what else is wrong.
     service = challenge.service or registry.service
     token = visit.token
     if token is None:
-        finding, token = _get_token(visit, service if ours.registry(service) else None, server_ahead)
+        asked = service if ours.registry(service) else None
+        finding, token = _get_token(visit, asked, server_ahead, more=CATALOG if registry.compat == "zot" else ())
         found.append(finding)
     own = token is None
     token = token or _own_token(visit.bench, replace(registry, service=service), server_ahead)
-    tried = _try(visit, service, token, has_access=not own)
-    refused = tried and tried[-1].check == "verdict" and tried[-1].ok is None
-    if refused and not any(one.ok is False for one in (*tried, *clock)):
-        tried += _ask_why(visit, registry, token)
+    tried, refused = _try(visit, service, token, has_access=not own)
+    if refused is not None and not any(one.ok is False for one in (*tried, *clock)):
+        tried += _ask_why(visit, registry, token, refused)
     return [*found, *tried], token
 
 
@@ -121,13 +131,15 @@ def _check_challenge(visit: Visit, realm: str) -> list[Finding]:
     return check_realm(realm, visit.bench.ours, PLACE, registry_host=parts.hostname, is_https=parts.scheme == "https")
 
 
-def _get_token(visit: Visit, service: str | None, server_ahead: float | None) -> tuple[Finding, Secret | None]:
-    """A token of our server, as the client would get it."""
+def _get_token(
+    visit: Visit, service: str | None, server_ahead: float | None, *, more: tuple[str, ...]
+) -> tuple[Finding, Secret | None]:
+    """A token of our server, as the client would get it; `more` are scopes that are asked for and may be refused."""
     ours = visit.bench.ours
     if server_ahead is None or service is None:
         why = "the token server did not answer" if service is not None else "the service is none of ours"
         return known("login", f"{why}, so a token of our own key is tried"), None
-    query = urlencode([("service", service), *(("scope", str(scope)) for scope in visit.wanted)])
+    query = urlencode([("service", service), *(("scope", str(scope)) for scope in (*visit.wanted, *more))])
     sent = None
     if visit.login is not None:
         user, password = visit.login
@@ -145,17 +157,18 @@ def _own_token(bench: Bench, registry: OurRegistry, server_ahead: float | None) 
     return issuer.issue(ANONYMOUS, made_for, ()).text
 
 
-def _try(visit: Visit, service: str, token: Secret, *, has_access: bool) -> list[Finding]:
-    """Bring the token to the registry, and replay its verifier's checks; the last finding is its verdict."""
+def _try(visit: Visit, service: str, token: Secret, *, has_access: bool) -> tuple[list[Finding], Answer | None]:
+    """Bring the token to the registry, and replay its verifier's checks; what it answered, where it refused."""
     outcome = _bring(visit, "/v2/", token)
     trouble = transport_trouble("registry", visit.url, outcome)
     if trouble is not None or not isinstance(outcome, Answer):
-        return [] if trouble is None else [trouble]
+        return ([] if trouble is None else [trouble]), None
     found = _judge(visit, service, token) if has_access else []
-    if outcome.status == 401:
-        return [*found, known("verdict", "the registry refuses the token", theirs=outcome.bearer() or "401")]
+    if outcome.status >= 400:  # zot 1.4 answers 500 to a token that it cannot read
+        said = outcome.bearer() or str(outcome.status)
+        return [*found, known("verdict", f"the registry refuses the token ({outcome.status})", theirs=said)], outcome
     opened = _try_access(visit, token) if has_access else []
-    return [*found, *opened, passed("verdict", "the registry takes the token", theirs=str(outcome.status))]
+    return [*found, *opened, passed("verdict", "the registry takes the token", theirs=str(outcome.status))], None
 
 
 def _judge(visit: Visit, service: str, token: Secret) -> list[Finding]:
@@ -166,8 +179,11 @@ def _judge(visit: Visit, service: str, token: Secret) -> list[Finding]:
     return examine_token(opened, visit.bench, visit.wanted, service=service)
 
 
-def _ask_why(visit: Visit, registry: OurRegistry, token: Secret) -> list[Finding]:
+def _ask_why(visit: Visit, registry: OurRegistry, token: Secret, refused: Answer) -> list[Finding]:
     """All that is seen from here is right: so it is what is not seen. The registry's answers give some of it away."""
+    login = explain_zots_login(refused, registry)
+    if login is not None:
+        return [login]
     files = visit.bench.files
     if files is not None and visit.found_wrong:
         return []
@@ -200,7 +216,7 @@ def _try_access(visit: Visit, token: Secret) -> list[Finding]:
         if not isinstance(outcome, Answer):
             continue
         name = f"{scope.resource}:{','.join(in_order(scope.actions))}"
-        if outcome.status in (401, 403):
+        if outcome.status in (401, 403, 500):
             says = f"the registry does not let the token pull {scope.resource.name}"
             mend = (
                 f"see the finding about access; the rule is told by: tokenserver policy why pull {scope.resource.name}"

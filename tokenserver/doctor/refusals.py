@@ -44,6 +44,10 @@ def explain_refusal(
     place = "the registry's auth.token"
     files = "`tokenserver doctor --registry-config FILE` with its configuration"
     algorithm = ours.active.algorithm
+    if kind is Kind.ZOT or registry.compat == "zot":
+        says = "zot does not trust the token's key: its cert is not the certificate of the key that signs"
+        mend = f"write its cert with `tokenserver registry-config {registry.service} --for zot --write DIR` {RESTART}"
+        return failed("cert", says, mend)
     if algorithm in known_by:
         says = "the registry trusts the token's key, audience and time fit, so it wants another issuer"
         mend = f"set issuer to {registry.issuer} in {place} {RESTART}"
@@ -57,16 +61,24 @@ def explain_refusal(
         fetched = f"put `curl -fsS {source}` where its {option} points"
     else:
         fetched = f"write its {option} with `tokenserver registry-config {registry.service} --for … --write DIR`"
-    if kind is Kind.ZOT:
-        says = "zot does not trust the token's key: its cert is not the certificate of the key that signs"
-        mend = f"write its cert with `tokenserver registry-config {registry.service} --for zot --write DIR` {RESTART}"
-        return failed("cert", says, mend)
     if kind is Kind.DISTRIBUTION3:
         says = f"the registry does not trust the token's key: its {option} does not hold what compat:"
         return failed(option, f"{says} {registry.compat} needs", f"{fetched} {RESTART}; {files} says what is there")
     says = f"audience and time fit, so the registry has another issuer than ours or a {option} without our key"
     mend = f"{files} says which; then set issuer to {registry.issuer}, or {fetched}, {RESTART}"
     return failed("trust or issuer", says, mend, ours=registry.issuer, theirs=url)
+
+
+def explain_zots_login(refused: Answer, registry: OurRegistry) -> Finding | None:
+    """zot says what access it misses only to tokens whose key it trusts; None where it is no zot, or not that.
+
+    Up to 2.1.2 it wants access to its catalog even for a login.
+    """
+    if registry.compat != "zot" or refused.bearer() is None:
+        return None
+    says = "zot trusts the token's key and wants more access: up to 2.1.2 a login takes access to its catalog"
+    mend = 'run zot 2.1.3 or later, or grant its users the catalog: {registry: [catalog], actions: ["*"]}'
+    return failed("access", says, mend, ours="a login only", theirs=refused.bearer())
 
 
 def explain_despite_files(registry: OurRegistry, places: str) -> Finding:

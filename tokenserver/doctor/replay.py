@@ -75,7 +75,7 @@ def check_keys(verdicts: Mapping[Kind, str | None], expected: Expected) -> list[
         kind, reason = refused[0]
         found = [failed("key", f"{kind} refuses the token's key: {reason}", expected.mends["key"], theirs=kind)]
     else:
-        found = [passed("key", f"the token's key is trusted, as {names} looks for it", theirs=names)]
+        found = [passed("key", f"the token's key is found and trusted ({names})", theirs=names)]
     for kind, verdict in verdicts.items():
         if kind not in expected.kinds:
             said = "would trust the token's key" if verdict is None else f"would refuse the token's key: {verdict}"

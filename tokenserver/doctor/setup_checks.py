@@ -92,7 +92,7 @@ def check_algorithms(theirs: Sequence[str] | None, ours: Ours, kinds: Sequence[K
     listed = None if theirs is None else ", ".join(theirs)
     if Kind.DISTRIBUTION2 in kinds and algorithm not in _ALGORITHMS_OF_2:
         says = f"{Kind.DISTRIBUTION2} cannot verify {algorithm}"
-        mend = "sign with ES256: make new keys with `tokenserver keys init --algorithm ES256`"
+        mend = "sign with ES256 there: `tokenserver keys rotate --algorithm ES256`"
         return failed("algorithm", says, mend, ours=algorithm, theirs=", ".join(_ALGORITHMS_OF_2))
     # Distribution 2.8 does not know the option and takes what it can verify.
     if theirs is not None and any(kind is not Kind.DISTRIBUTION2 for kind in kinds) and algorithm not in theirs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import socket
 import ssl
 import threading
@@ -18,8 +19,11 @@ import yaml
 from harness.authority import Authority
 from harness.processes import Daemon, answers, free_port, plain_environment, running
 from harness.programs import need
-from harness.registries import PROGRAMS
+from harness.registries import PRINTED_FOR, PROGRAMS
 from harness.server import TokenServer
+
+ARGUMENTS = {"zot2.1": [], "zot2.1.17": ["-up-to-2.1.17"]}
+"""What the programs are called with before their configuration, where it is not `serve`."""
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -40,13 +44,18 @@ class Misfit:
 def written(folder: Path, server: TokenServer, service: str, generation: str, change: Change, port: int) -> Path:
     """A registry's configuration as the server prints it, then changed."""
     folder.mkdir(parents=True, exist_ok=True)
-    section = copy.deepcopy(server.registry_config(service, generation, folder))
-    whole = {
-        "version": 0.1,
-        "storage": {"inmemory": {}},
-        "http": {"addr": f"127.0.0.1:{port}"},
-        **section,
-    }
+    section = copy.deepcopy(server.registry_config(service, PRINTED_FOR.get(generation, generation), folder))
+    whole: dict[str, Any]
+    if generation.startswith("zot"):
+        whole = {
+            "storage": {"rootDirectory": str(folder / "storage"), "gc": False},
+            "http": {"address": "127.0.0.1", "port": str(port), **section["http"]},
+        }
+        change(whole)
+        config = folder / "registry.json"
+        config.write_text(json.dumps(whole))
+        return config
+    whole = {"version": 0.1, "storage": {"inmemory": {}}, "http": {"addr": f"127.0.0.1:{port}"}, **section}
     change(whole)
     config = folder / "registry.yml"
     config.write_text(yaml.safe_dump(whole))
@@ -70,7 +79,12 @@ def misfit(
     config = written(folder, server, service, generation, changed, port)
     (folder / "tmp").mkdir(exist_ok=True)
     environment = {**plain_environment(folder), "OTEL_TRACES_EXPORTER": "none"}
-    daemon = Daemon(f"registry-{generation}", [program, "serve", config], environment=environment, folder=folder)
+    daemon = Daemon(
+        f"registry-{generation}",
+        [program, *ARGUMENTS.get(generation, ["serve"]), config],
+        environment=environment,
+        folder=folder,
+    )
     with running(daemon, lambda: answers(port)):
         yield Misfit(port, config, tls is not None)
 

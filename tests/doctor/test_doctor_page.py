@@ -1,0 +1,29 @@
+"""docs/doctor.md names every check that can find something, and no other."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "doctor.md").read_text()
+
+
+def checks_in(source: str) -> set[str]:
+    """The names of checks in calls that make a finding which counts."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
+    made = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in ("failed", "doubtful")]
+    return {str(call.args[0].value) for call in made if isinstance(call.args[0], ast.Constant)}
+
+
+def test_the_page_lists_the_checks() -> None:
+    """Whoever reads a finding's name in JSON finds it on the page."""
+    package = ROOT / "tokenserver"
+    files = [*(package / "doctor").glob("*.py"), *(package / "cli").glob("doctor*.py")]
+    made = set().union(*(checks_in(file.read_text()) for file in files))
+    table = PAGE.partition("## What it finds")[2].partition("\n\nEach generation")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    listed = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert listed == made | {"audience"}  # `check_claims` takes this name from a table, with that of the issuer
+    assert len(made) > 20
