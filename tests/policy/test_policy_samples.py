@@ -12,7 +12,8 @@ import pytest
 from tokenserver.errors import LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
-from tokenserver.policy.load import load_policies
+from tokenserver.policy.lint import LintedFile, lint
+from tokenserver.policy.load import compile_policies, load_policies
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.terms import parse_request
 
@@ -107,6 +108,16 @@ def test_sample_tree_loads_at_any_time(samples: Path, year: int) -> None:
         "teams/mobile.yaml",
         "teams/web.yaml",
     )
+
+
+def test_lint_finds_nothing_in_the_sample_tree(samples: Path) -> None:
+    """Whoever begins with it begins clean."""
+    policies, tests = compile_policies(samples)
+    files = [
+        LintedFile(name, (samples / name).read_text(encoding="utf-8"), one.document, one.tests, one.service)
+        for name, one in zip(policies.files, tests, strict=True)
+    ]
+    assert lint(policies, files, datetime(2026, 6, 1, tzinfo=UTC), brings_groups=True) == ()
 
 
 @pytest.mark.parametrize(

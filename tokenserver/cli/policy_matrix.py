@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.policy_source import circumstances, policy_command, read_source, table
-from tokenserver.cli.policy_what_can import parse_who
 from tokenserver.policy.conditions import Given
 from tokenserver.policy.languages import overlaps
 from tokenserver.policy.matrix import Matrix, columns_named, matrix, people_named
 from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.terms import parse_who
 from tokenserver.scopes import in_order
 
 MAX_CELLS = 50_000

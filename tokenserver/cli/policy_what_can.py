@@ -13,9 +13,8 @@ import click
 
 from tokenserver.cli.policy_source import circumstances, policy_command, read_source, table
 from tokenserver.policy.conditions import ALWAYS, Given, as_facts, spell_condition
-from tokenserver.policy.model import Principal
 from tokenserver.policy.reach import Cut, Reach, somebody, spell_pattern, what_can
-from tokenserver.policy.terms import TermError, parse_name, parse_principal
+from tokenserver.policy.terms import parse_name, parse_who
 from tokenserver.scopes import in_order
 
 
@@ -63,18 +62,6 @@ def policy_what_can(  # noqa: PLR0917 - click hands every option over by its nam
         if principal.sort == "user" and not groups:
             click.echo("\n(without groups from a directory; name them with --group)")
     raise SystemExit(0 if found else 1)
-
-
-def parse_who(text: str) -> Principal:
-    """Whom a question is about.
-
-    Raises:
-        TermError: no principal, or `everyone`, who are two kinds of clients.
-    """
-    principal = parse_principal(text)
-    if principal.sort == "everyone":
-        raise TermError("'everyone': ask for authenticated and for anonymous, who may differ")
-    return principal
 
 
 def _facts(reach: Reach) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tokenserver.policy.terms import (
     parse_name,
     parse_principal,
     parse_request,
+    parse_who,
 )
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
 
@@ -115,7 +116,7 @@ def _read_what_test(reader: Reader, content: dict[str, Any], place: Path) -> Wha
     spans = reader.terms(content["exactly"], (*place, "exactly"), _parse_span, may_be_empty=True)
     value = content["what_can"]
     if not isinstance(value, dict):
-        who = reader.term(value, at, _parse_who)
+        who = reader.term(value, at, parse_who)
         return None if who is None else WhatTest(place, who, frozenset(), tuple(spans), setting)
     identity = _read_identity(reader, value, at, kind)
     if identity is None:
@@ -123,12 +124,6 @@ def _read_what_test(reader: Reader, content: dict[str, Any], place: Path) -> Wha
     named = identity.subject != SOMEBODY
     who = Principal("user", identity.subject) if named else Principal("authenticated")
     return WhatTest(place, who, identity.groups, tuple(spans), setting)
-
-
-def _parse_who(text: str) -> Principal:
-    if text == "everyone":
-        raise TermError("'everyone': ask for authenticated and for anonymous, who may differ")
-    return parse_principal(text)
 
 
 def _parse_span(text: str) -> Span:

@@ -80,6 +80,18 @@ def parse_principal(text: str) -> Principal:
     raise TermError(f"{text!r}: must be {forms}; {hint}")
 
 
+def parse_who(text: str) -> Principal:
+    """Whom a question is about.
+
+    Raises:
+        TermError: no principal, or `everyone`, who are two kinds of clients.
+    """
+    principal = parse_principal(text)
+    if principal.sort == "everyone":
+        raise TermError("'everyone': ask for authenticated and for anonymous, who may differ")
+    return principal
+
+
 def principals_of(principals: Iterable[Principal]) -> Principals:
     """Principals as one set of people."""
     return _principals_of(tuple(principals))
