@@ -16,13 +16,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from flask.testing import FlaskClient
 from tests_web_server import server_folder
 
-from tokenserver.compose import build, key_changes, warnings
+from tokenserver.compose import build, warnings
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.keys.certificates import generate_p256, make_ca, private_pem
 from tokenserver.keys.changes import Changes
 from tokenserver.keys.schedule import Step
 from tokenserver.parts import Parts
+from tokenserver.registries import key_changes
 from tokenserver.service import Snapshot
 from tokenserver.tokens.claims import Registry
 from tokenserver.tokens.verify import InvalidToken, verify_own
@@ -49,7 +50,7 @@ class World:
         self.settings = settings
         self.parts: Parts = build(settings)
         self.client: FlaskClient = application(self.parts).test_client()
-        self.changes: Changes = key_changes(settings)
+        self.changes: Changes = key_changes(settings.key_sets()[0])
 
     @property
     def snapshot(self) -> Snapshot:

@@ -66,7 +66,7 @@ class Site:
     def token(self, *, service: str = SERVICE, issuer: str = "auth.example.com", ago: int = 0) -> Secret:
         """A token of our own key."""
         settings = load_settings(self.config)
-        ring = load_keys(settings.keys, now=datetime.now(UTC))
+        ring = load_keys(settings.keys.folder, now=datetime.now(UTC))
         made = TokenIssuer(ring, now=lambda: datetime.now(UTC).timestamp() - ago, new_id=lambda: "id")
         registry = Registry(service, issuer, Compat(settings.registries[0].compat), 900)
         access = (Access(Resource("repository", "web/x"), frozenset({"pull"})),)
@@ -219,7 +219,7 @@ def test_zot(site: Make, tmp_path: Path, cert: str, expected: dict[str, bool]) -
     made.registry()
     made.config.write_text(made.config.read_text().replace("distribution2", "zot"))
     settings = load_settings(made.config)
-    ring = load_keys(settings.keys, now=datetime.now(UTC))
+    ring = load_keys(settings.keys.folder, now=datetime.now(UTC))
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [_jwk(ring)]}))
     bearer = {"realm": "https://auth.example.com/token", "service": SERVICE, "cert": str(tmp_path / cert)}
     config = tmp_path / "zot.json"

@@ -66,7 +66,7 @@ def _ours(settings: Settings, used: KeySet, ring: KeyRing, config: Path | None) 
         for key, certificate in zip(ring.published(), certificates, strict=True)
     ]
     signing = 1 + len(ring.next)
-    is_general = used.folder == settings.keys
+    is_general = used.folder == settings.keys.folder
     return Ours(
         config=str(config_path(config)),
         url=settings.server.url,
