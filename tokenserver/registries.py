@@ -8,7 +8,7 @@ from pathlib import Path
 from tokenserver.config.settings import KeySet, Settings
 from tokenserver.errors import Fault
 from tokenserver.keys.changes import PATIENCE_SECONDS, Changes
-from tokenserver.keys.ring import KeyRing
+from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.policy.model import Effect
 from tokenserver.service import Snapshot
 from tokenserver.tokens.claims import Compat, Registry
@@ -79,7 +79,8 @@ def unspoken_for(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, 
 
 def key_changes(key_set: KeySet, *, patience: float = PATIENCE_SECONDS) -> Changes:
     """What may change these keys; `patience` is how many seconds it waits for another process that does."""
-    return Changes(key_set.folder, key_set.issuer, key_set.schedule, patience)
+    wanted = None if key_set.algorithm is None else Algorithm(key_set.algorithm)
+    return Changes(key_set.folder, key_set.issuer, key_set.schedule, patience, wanted)
 
 
 def ring_of(snapshot: Snapshot, key_set: KeySet) -> KeyRing:

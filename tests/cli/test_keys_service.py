@@ -76,3 +76,45 @@ def test_an_unknown_registry(config: Path) -> None:
     result = keys(config, "list", "--service", "other")
     assert result.exit_code == 2
     assert "no registry is called 'other'; there are: registry.example.com, vault.example.com, vault" in result.output
+
+
+STRONG = CONFIG.replace("keys: vault-keys,", "keys: vault-keys, algorithm: ES384,")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(["rotate", "--now"], id="rotated"),
+        pytest.param(["rotate", "--emergency"], id="dropped"),
+        pytest.param(["rotate", "--emergency", "lost"], id="dropped, its file lost"),
+    ],
+)
+def test_new_keys_sign_as_the_registry_wants(config: Path, tmp_path: Path, change: list[str]) -> None:
+    """Whatever becomes of the old key, even where it cannot be read any more, the new one has the registry's
+    algorithm, so that the server loads it."""
+    config.write_text(STRONG.replace("vault-keys", "strong-keys"))
+    assert keys(config, "init").exit_code == 0
+    if "lost" in change:
+        next((tmp_path / "strong-keys" / "signing").glob("*.key")).unlink()
+    result = keys(config, *[word for word in change if word != "lost"], "--service", "vault")
+    assert result.exit_code == 0, result.output
+    found = json.loads(keys(config, "list", "--json", "--service", "vault").output)["keys"]
+    assert {key["algorithm"] for key in found} == {"ES384"}
+
+
+def test_a_key_for_elsewhere_signs_as_the_registry_wants(config: Path, tmp_path: Path) -> None:
+    """Made where the CA is, brought to where the registry's keys are."""
+    config.write_text(STRONG.replace("vault-keys", "strong-keys"))
+    keys(config, "init")
+    assert "(ES384)" in keys(config, "rotate", "--service", "vault", "--to", str(tmp_path / "new.pem")).output
+    assert keys(config, "import", str(tmp_path / "new.pem"), "--service", "vault").exit_code == 0
+
+
+def test_another_algorithm_than_the_registry_wants(config: Path) -> None:
+    """It would be refused at the next load, so it is refused here, and nothing is made."""
+    config.write_text(STRONG.replace("vault-keys", "strong-keys"))
+    keys(config, "init")
+    result = keys(config, "rotate", "--service", "vault", "--algorithm", "RS256")
+    assert result.exit_code == 2
+    assert "registry vault.example.com: has algorithm: ES384; change that setting too" in result.output
+    assert [state for _, state in ids(config, "--service", "vault")] == ["active"]

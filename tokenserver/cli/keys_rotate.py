@@ -79,7 +79,7 @@ def rotate(  # noqa: PLR0917 - click hands in one argument for each option
     now = datetime.now(UTC)
     changes = key_changes(keys)
     if target is not None:
-        _make_for_elsewhere(keys, target, chosen or Algorithm.ES256, now)
+        _make_for_elsewhere(keys, target, chosen or changes.algorithm or Algorithm.ES256, now)
         return
     if plan:
         _tell_plan(keys, load_keys(keys.folder, now=now, dates=False), now, as_json=as_json, change=None)
@@ -171,6 +171,8 @@ def _tell_emergency(keys: KeySet, change: Change, *, as_json: bool) -> None:
 
 
 def _check_algorithm(keys: KeySet, algorithm: Algorithm) -> None:
+    if keys.wanted is not None and keys.algorithm != algorithm.value:
+        _refuse(f"registry {keys.wanted.service}: has algorithm: {keys.algorithm}; change that setting too", WRONG_USE)
     for registry in keys.registries:
         problem = compat_problem(algorithm, Compat(registry.compat))
         if problem is not None:

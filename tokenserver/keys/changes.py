@@ -43,7 +43,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The changes of one folder. `issuer` is the common name of new certificates.
+    """The changes of one folder. `issuer` is the common name of new certificates. `algorithm` is what new keys sign
+    with; None: what the active key signs with.
 
     Every method raises `LoadError` where the keys are at fault or the folder cannot be written, with what mends it,
     and `KeysBusy`, which is one, where another process kept the lock for longer than `patience` seconds.
@@ -53,6 +54,7 @@ class Changes:
     issuer: str
     schedule: Schedule
     patience: float = PATIENCE_SECONDS
+    algorithm: Algorithm | None = None
 
     def can_issue(self) -> bool:
         """Whether the token CA's private key is here and may be read."""
@@ -64,7 +66,7 @@ class Changes:
             ring = load_keys(self.folder, now=now)
             match due(ring, self.schedule, now):
                 case Step.PREPARE:
-                    return self._prepare(place, ring, ring.active.algorithm, now)
+                    return self._prepare(place, ring, self.algorithm or ring.active.algorithm, now)
                 case Step.SWITCH:
                     return self._switch(place, ring, now)
                 case Step.FORGET:
@@ -74,7 +76,7 @@ class Changes:
                     return None
 
     def prepare(self, now: datetime, algorithm: Algorithm | None = None) -> Change:
-        """Make the next key and publish it; `algorithm` is the active key's where none is given.
+        """Make the next key and publish it, one for `algorithm` where that is given.
 
         Raises:
             NotNow: there is a next key already.
@@ -83,7 +85,7 @@ class Changes:
             ring = self._load(now)
             if ring.next:
                 raise NotNow(f"the key {ring.next[0].id} is published as next already")
-            return self._prepare(place, ring, algorithm or ring.active.algorithm, now)
+            return self._prepare(place, ring, algorithm or self.algorithm or ring.active.algorithm, now)
 
     def switch(self, now: datetime, *, early: bool = False) -> Change:
         """Let the next key sign; the one that signed until now is retired.
@@ -234,7 +236,9 @@ class Changes:
         return key
 
     def _algorithm(self, now: datetime) -> Algorithm:
-        """The active key's algorithm, as far as its files tell."""
+        """What a new key is to sign with: as the active one, as far as its files tell."""
+        if self.algorithm is not None:
+            return self.algorithm
         try:
             return self._load(now).active.algorithm
         except LoadError:
