@@ -177,13 +177,15 @@ class Settings(Section):
 
     def key_sets(self) -> list[KeySet]:
         """Every folder of keys that is in use, that of the whole server first. Two paths may lead to one folder."""
-        folders = {os.path.realpath(self.keys): self.keys}
-        signed: dict[str, list[Registry]] = {real: [] for real in folders}
-        for registry in self.registries:
-            folder = registry.keys or self.keys
-            real = os.path.realpath(folder)
+        named = dict.fromkeys([self.keys, *(registry.keys for registry in self.registries if registry.keys)])
+        reals = {folder: os.path.realpath(folder) for folder in named}
+        folders: dict[str, Path] = {}
+        signed: dict[str, list[Registry]] = {}
+        for folder, real in reals.items():
             folders.setdefault(real, folder)
-            signed.setdefault(real, []).append(registry)
+            signed.setdefault(real, [])
+        for registry in self.registries:
+            signed[reals[registry.keys or self.keys]].append(registry)
         return [
             KeySet(folder, tuple(signed[real]), self.issuer if folder == self.keys else self.issuer_of(signed[real][0]))
             for real, folder in folders.items()
