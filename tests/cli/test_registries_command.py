@@ -226,6 +226,15 @@ def test_config_as_json(site: Site) -> None:
     assert "auth:" in facts[0]["section"]
 
 
+def test_config_writes_and_prints_json(site: Site) -> None:
+    """Both at once; keys that sign for nobody need not be there."""
+    site.write(ZOT)
+    (site.folder / "keys" / "ring.json").unlink()
+    result = site.run("registries", "config", "--json", "--write", site.folder / "out")
+    assert [one["service"] for one in json.loads(result.stdout)] == ["zot"]
+    assert (site.folder / "out" / "zot" / "bearer.json").read_text() == json.loads(result.stdout)[0]["section"] + "\n"
+
+
 def test_policies_are_asked_under_any_name_of_a_registry(site: Site) -> None:
     """`--service` takes the names of `also`, and refuses others."""
     for service, code in (("plain", 0), ("bridged", 0), ("nobody", 2)):

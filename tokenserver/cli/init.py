@@ -42,6 +42,7 @@ server:
   # tls: {{certificate: tls.pem, key: tls.key}}
   # trusted_proxies: [10.0.0.0/8]
 
+# Or the folder of their files, one for each: `registries: registries/`.
 registries:
   # service: auth.token.service of the registry, and the audience of its tokens.
   # compat: universal (Distribution 2.8 and 3 alike), distribution2, distribution3, jwks or zot.

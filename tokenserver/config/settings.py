@@ -183,13 +183,16 @@ class Settings(Section):
 
     def key_sets(self) -> list[KeySet]:
         """Every folder of keys that is in use, that of the whole server first. Two paths may lead to one folder."""
-        folders = {os.path.realpath(self.keys.folder): self.keys.folder}
-        signed: dict[str, list[Registry]] = {real: [] for real in folders}
-        for registry in self.registries:
-            folder = registry.keys or self.keys.folder
-            real = os.path.realpath(folder)
+        usual = self.keys.folder
+        named = dict.fromkeys([usual, *(registry.keys for registry in self.registries if registry.keys)])
+        reals = {folder: os.path.realpath(folder) for folder in named}
+        folders: dict[str, Path] = {}
+        signed: dict[str, list[Registry]] = {}
+        for folder, real in reals.items():
             folders.setdefault(real, folder)
-            signed.setdefault(real, []).append(registry)
+            signed.setdefault(real, [])
+        for registry in self.registries:
+            signed[reals[registry.keys or usual]].append(registry)
         return [self._key_set(folder, tuple(signed[real])) for real, folder in folders.items()]
 
     def _key_set(self, folder: Path, registries: tuple[Registry, ...]) -> KeySet:
