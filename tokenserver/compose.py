@@ -94,7 +94,7 @@ def load_snapshot(settings: Settings, *, marked: bool = False, protection: Prote
     now = datetime.now(UTC)
     services = frozenset(registry.service for registry in settings.registries)
     faults: list[Fault] = []
-    sources = [_attempt(partial(_user_source, source, protection), faults) for source in settings.authentication]
+    sources = [_attempt(partial(user_source, source, protection), faults) for source in settings.authentication]
     policies: PolicySet | None = _attempt(
         lambda: load_policies(settings.policies, services=services, now=now, marked=marked), faults
     )
@@ -203,7 +203,12 @@ def ldap_directory(ldap: Ldap) -> LdapDirectory:
     return LdapDirectory(ldap.directory(password), context)
 
 
-def _user_source(source: UserSource, protection: Protection | None) -> Htpasswd | LdapDirectory:
+def user_source(source: UserSource, protection: Protection | None = None) -> Htpasswd | LdapDirectory:
+    """The user source that is configured so; without `protection`, for commands that ask it a few times.
+
+    Raises:
+        LoadError: every fault of its files.
+    """
     match source:
         case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
             if protection is None:
