@@ -25,6 +25,7 @@ from tokenserver.config.directories import Ldap
 from tokenserver.config.plan import plan_for
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
 from tokenserver.config.settings import Settings, UserSource
+from tokenserver.counters import shared_counters
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
@@ -53,7 +54,9 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     Raises:
         LoadError: every fault of every file.
     """
-    protection = Protection(login_plan(settings), secret=secrets.token_bytes(64), monotonic=time.monotonic)
+    plan = login_plan(settings)
+    together = shared_counters(settings, plan, workers=worker_count(settings))
+    protection = Protection(plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together)
     live = Live(Loader(settings, protection), watched_files(settings))
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
     service = TokenService(live.snapshot, now=time.time)

@@ -86,6 +86,8 @@ throttle:
   failures_per_address: 60
   failures_total: 600
   window: 10m
+  redis: rediss://counter@redis.example.com:6380/1
+  redis_password_file: redis-password
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
 
@@ -155,6 +157,8 @@ ENVIRONMENT = {
     "TOKENSERVER_THROTTLE_FAILURES_PER_ADDRESS": "60",
     "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "600",
     "TOKENSERVER_THROTTLE_WINDOW": "10m",
+    "TOKENSERVER_THROTTLE_REDIS": "rediss://counter@redis.example.com:6380/1",
+    "TOKENSERVER_THROTTLE_REDIS_PASSWORD_FILE": "redis-password",
 }
 """REFERENCE, all of it, as variables."""
 
@@ -252,6 +256,8 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "failures_per_address": 60,
             "failures_total": 600,
             "window": 600,
+            "redis": "rediss://counter@redis.example.com:6380/1",
+            "redis_password_file": folder / "redis-password",
         },
     }
     assert found.server.realm == "https://auth.example.com/registry/token"
@@ -938,6 +944,8 @@ OTHER_VALUES = {
     "TOKENSERVER_THROTTLE_FAILURES_PER_ADDRESS": "100000",
     "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "7",
     "TOKENSERVER_THROTTLE_WINDOW": "1h",
+    "TOKENSERVER_THROTTLE_REDIS": "redis+unix:///run/redis.sock",
+    "TOKENSERVER_THROTTLE_REDIS_PASSWORD_FILE": "/other-password",
 }
 
 

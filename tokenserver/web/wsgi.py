@@ -38,6 +38,7 @@ def other_pages(parts: Parts) -> Pages:
     """What is served beside tokens."""
     return Pages(
         readiness=parts.readiness,
+        notes=parts.notes,
         jwks=lambda: jwk_set(parts.live.snapshot().issuer.ring),
         ca_pem=lambda: parts.live.snapshot().issuer.ring.ca_certificate_pem,
     )
