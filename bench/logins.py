@@ -51,13 +51,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, server(Path(folder), password, arguments.workers) as url:
         for _ in range(arguments.rounds):
             for name, header in (("anonymous", "X-Nobody: 1"), ("login", f"Authorization: Basic {basic}")):
-                rates[name].append(measure(wrk, url, header, arguments.connections, arguments.seconds))
+                rates[name].append(measure(wrk, url + PATH, header, arguments.connections, arguments.seconds))
     report(rates, arguments.json)
 
 
 def measure(wrk: str, url: str, header: str, connections: int, seconds: int) -> float:
     """Answers a second of one round; anything but 200 ends the run."""
-    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "-H", header, url + PATH]
+    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "-H", header, url]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in output:
         sys.exit(f"{url} answered with errors:\n{output}")
