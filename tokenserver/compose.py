@@ -25,6 +25,7 @@ from tokenserver.config.directories import Ldap
 from tokenserver.config.plan import plan_for
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
 from tokenserver.config.settings import KeySet, Settings, UserSource
+from tokenserver.counters import shared_counters
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
@@ -56,7 +57,9 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     Raises:
         LoadError: every fault of every file.
     """
-    protection = Protection(login_plan(settings), secret=secrets.token_bytes(64), monotonic=time.monotonic)
+    plan = login_plan(settings)
+    together = shared_counters(settings, plan, workers=worker_count(settings))
+    protection = Protection(plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together)
     live = Live(Loader(settings, protection), watched_files(settings))
     rotators = tuple(
         Rotator(
@@ -111,7 +114,7 @@ def load_snapshot(settings: Settings, *, marked: bool = False, protection: Prote
     now = datetime.now(UTC)
     services = frozenset(registry.service for registry in settings.registries)
     faults: list[Fault] = []
-    sources = [_attempt(partial(_user_source, source, protection), faults) for source in settings.authentication]
+    sources = [_attempt(partial(user_source, source, protection), faults) for source in settings.authentication]
     policies: PolicySet | None = _attempt(
         lambda: load_policies(settings.policies, services=services, now=now, marked=marked), faults
     )
@@ -224,7 +227,12 @@ def ldap_directory(ldap: Ldap) -> LdapDirectory:
     return LdapDirectory(ldap.directory(password), context)
 
 
-def _user_source(source: UserSource, protection: Protection | None) -> Htpasswd | LdapDirectory:
+def user_source(source: UserSource, protection: Protection | None = None) -> Htpasswd | LdapDirectory:
+    """The user source that is configured so; without `protection`, for commands that ask it a few times.
+
+    Raises:
+        LoadError: every fault of its files.
+    """
     match source:
         case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
             if protection is None:

@@ -51,6 +51,11 @@ class Parts:
         parts["files"] = self._refused() if self.live.fault is not None else None
         return parts
 
+    def notes(self) -> Mapping[str, str]:
+        """What does not work as configured without making the server unready: it has something to fall back on."""
+        note = self.protection.note
+        return {} if note is None else {"throttle": note}
+
     def _refused(self) -> str:
         """Where the files as they are now are wrong. What is wrong there is in the log, not for everybody to read."""
         above = self.settings.policies.parent

@@ -229,6 +229,11 @@ def test_no_identity(found: Entry, reason: str) -> None:
         pytest.param({}, None, id="nothing said"),
         pytest.param({"userAccountControl": "512"}, None, id="normal"),
         pytest.param({"userAccountControl": "514"}, "the account is disabled", id="disabled"),
+        pytest.param({"msDS-User-Account-Control-Computed": "0"}, None, id="nothing computed"),
+        pytest.param({"msDS-User-Account-Control-Computed": "16"}, "the account is locked", id="locked by failures"),
+        pytest.param(
+            {"msDS-User-Account-Control-Computed": "8388608"}, "the password has expired", id="expired password"
+        ),
         pytest.param({"userAccountControl": "x"}, "the state of the account cannot be read", id="nonsense"),
         pytest.param({"accountExpires": "0"}, None, id="never"),
         pytest.param({"accountExpires": "9223372036854775807"}, None, id="never either"),

@@ -11,9 +11,9 @@ import pytest
 from tokenserver.authn import Chain
 from tokenserver.authn.breaker import Sheltered
 from tokenserver.authn.cache import Lifetime
+from tokenserver.authn.failures import Limit, Limits, growing
 from tokenserver.authn.htpasswd import Htpasswd, parse_users
 from tokenserver.authn.protection import FOLLOWERS, SPARE_THREADS, Plan, Protection
-from tokenserver.authn.throttle import Limit, Limits, growing
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, TokenserverError
 from tokenserver.identity import Identity, Kind

@@ -10,19 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.authn.throttle import (
-    BUCKETS,
-    GOOD_SECONDS,
-    REMEMBERED,
-    Failures,
-    Limit,
-    Limits,
-    Throttle,
-    canonical,
-    growing,
-    place_of,
-    shared,
-)
+from tokenserver.authn.failures import BUCKETS, Failures, Limit, Limits, growing, shared
+from tokenserver.authn.throttle import GOOD_SECONDS, REMEMBERED, Standing, Throttle, canonical, place_of
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Throttled
 
 X, Y, Z = "192.0.2.1", "198.51.100.7", "203.0.113.9"
@@ -295,6 +284,23 @@ def test_other_wrong_passwords_count_beside_a_repeated_one() -> None:
     assert world.attempt("ann", key=b"old password") == "wrong"
     assert world.attempt("ann") == "wrong"
     assert world.attempt("ann", right=True) == "wait 300"
+
+
+@pytest.mark.parametrize(
+    ("standing", "under_way", "expected"),
+    [
+        pytest.param(Standing(5, 9.0, 0.0, is_good=False, weight=2), 0, 0.0, id="nothing against it"),
+        pytest.param(Standing(5, 9.0, 0.0, is_good=False, weight=2), 2, 0.0, id="two under way weigh four"),
+        pytest.param(Standing(5, 9.0, 0.0, is_good=False, weight=2), 3, 1.0, id="three weigh six"),
+        pytest.param(Standing(0, 9.0, 0.0, is_good=False, weight=2), 0, 9.0, id="no failure is left"),
+        pytest.param(Standing(0, 0.0, 0.0, is_good=False, weight=2), 0, 1.0, id="none left, and clocks differ"),
+        pytest.param(Standing(5, 9.0, 7.0, is_good=False, weight=2), 0, 7.0, id="the address waits"),
+        pytest.param(Standing(0, 3.0, 7.0, is_good=False, weight=2), 0, 7.0, id="both wait"),
+    ],
+)
+def test_standing(standing: Standing, under_way: int, expected: float) -> None:
+    """What several processes know together makes wait; tries under way count for all of them."""
+    assert standing.wait(under_way) == expected
 
 
 def test_a_right_login_is_not_remembered_as_wrong() -> None:

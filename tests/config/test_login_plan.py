@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokenserver.authn.cache import Lifetime
-from tokenserver.authn.throttle import Limit
+from tokenserver.authn.failures import Limit
 from tokenserver.config.load import load_settings
 from tokenserver.config.plan import plan_for
 from tokenserver.config.settings import Settings
@@ -74,6 +74,33 @@ def test_off(tmp_path: Path) -> None:
             "throttle: {failures: 5}",
             "throttle.failures: unknown key; did you mean 'failures_total'?",
             id="unknown",
+        ),
+        *(
+            pytest.param(
+                f"throttle: {{redis: '{url}'}}",
+                "throttle.redis: must be a URL such as redis://redis.example.com:6379/0 (rediss:// with TLS, "
+                "redis+unix:///run/redis.sock)",
+                id=f"redis {url!r}",
+            )
+            for url in ("redis", "http://redis.example.com", "redis://", "redis://a b", "redis+unix://", "valkey://a")
+        ),
+        pytest.param(
+            "throttle: {redis: 'redis://[::1'}",
+            "throttle.redis: must be a URL such as redis://redis.example.com:6379/0",
+            id="redis without an end",
+        ),
+        *(
+            pytest.param(
+                f"throttle: {{redis: '{url}'}}",
+                "throttle.redis: must not hold a password; name a file with it: redis_password_file",
+                id=f"password in {url!r}",
+            )
+            for url in ("redis://:canary@a", "redis://u:canary@a", "redis://a?password=canary")
+        ),
+        pytest.param(
+            "throttle: {redis_password_file: x}",
+            "throttle.redis_password_file: needs redis, the URL of the Redis whose password it holds",
+            id="password without a redis",
         ),
         pytest.param("throttle: off", "throttle: must be a mapping (key: value), not text", id="a switch"),
     ],

@@ -98,6 +98,8 @@ throttle:
   failures_total: 600
   window: 10m
 token_reuse: 5s
+  redis: rediss://counter@redis.example.com:6380/1
+  redis_password_file: redis-password
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
 
@@ -177,6 +179,8 @@ ENVIRONMENT = {
     "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "600",
     "TOKENSERVER_THROTTLE_WINDOW": "10m",
     "TOKENSERVER_TOKEN_REUSE": "5s",
+    "TOKENSERVER_THROTTLE_REDIS": "rediss://counter@redis.example.com:6380/1",
+    "TOKENSERVER_THROTTLE_REDIS_PASSWORD_FILE": "redis-password",
 }
 """REFERENCE, all of it, as variables."""
 
@@ -287,6 +291,8 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "failures_per_address": 60,
             "failures_total": 600,
             "window": 600,
+            "redis": "rediss://counter@redis.example.com:6380/1",
+            "redis_password_file": folder / "redis-password",
         },
         "token_reuse": 5,
     }
@@ -986,6 +992,8 @@ OTHER_VALUES = {
     "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "7",
     "TOKENSERVER_THROTTLE_WINDOW": "1h",
     "TOKENSERVER_TOKEN_REUSE": "0s",
+    "TOKENSERVER_THROTTLE_REDIS": "redis+unix:///run/redis.sock",
+    "TOKENSERVER_THROTTLE_REDIS_PASSWORD_FILE": "/other-password",
 }
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from harness import registries
 from harness.authority import Authority
-from harness.clients import Client, Crane, Docker
-from harness.images import make
+from harness.clients import Client, Crane, Ctr, Docker, Dockerd
+from harness.images import Image, make
 from harness.processes import Output, run
 from harness.registries import KEEPER, Registry
 from harness.server import Setup, TokenServer, password, serving
@@ -31,31 +31,41 @@ allow:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
-    """A directory with alice, who is a web developer, and zoe, who keeps the group from being empty."""
+    """A directory of web developers; zoe stays one, so that the group is never empty."""
     authority = Authority(tmp_path_factory.mktemp("authority"), "the company")
     with slapd(tmp_path_factory.mktemp("slapd"), authority) as running:
-        running.add(person("Alice", "wonder:land"), person("zoe", "z"))
-        running.add(group("Web-Devs", "cn=Alice,ou=people", "cn=zoe,ou=people"))
+        people = {"Alice": "wonder:land", "zoe": "z", "ben": "engine", "kim": "k"}
+        running.add(*(person(name, password) for name, password in people.items()))
+        running.add(group("Web-Devs", *(f"cn={name},ou=people" for name in people)))
         yield running
 
 
 @pytest.fixture(scope="module")
-def server(directory: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
-    """A server that asks a file first, and then the directory."""
-    folder = tmp_path_factory.mktemp("server")
-    secret = folder / "ldap-password"
-    secret.touch(mode=0o600)
-    secret.write_text(directory.reader_password + "\n")
-    ldap = {
+def ldap_settings(directory: Slapd) -> dict[str, object]:
+    """The directory, remembered for a second."""
+    return {
         "name": "corp",
         "preset": "openldap",
         "url": directory.tls_url,
         "ca_file": str(directory.ca_file),
         "base": BASE,
         "bind_dn": READER,
-        "bind_password_file": "ldap-password",
+        "bind_password": directory.reader_password,
         "cache": 1,
     }
+
+
+@pytest.fixture(scope="module")
+def server(
+    directory: Slapd, ldap_settings: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TokenServer]:
+    """A server that asks a file first, and then the directory."""
+    folder = tmp_path_factory.mktemp("server")
+    secret = folder / "ldap-password"
+    secret.touch(mode=0o600)
+    secret.write_text(directory.reader_password + "\n")
+    ldap = {key: value for key, value in ldap_settings.items() if key != "bind_password"}
+    ldap["bind_password_file"] = "ldap-password"
     sources = [{"htpasswd": {"file": "users.htpasswd"}}, {"ldap": ldap}]
     setup = Setup({KEEPER: password()}, POLICIES, {"registry2.test": "universal"}, {"authentication": sources})
     with serving(folder, setup) as running:
@@ -99,6 +109,62 @@ def test_login_push_and_no_more(
     last = server.audit.events(mark)[-1]
     assert (last.subject, last.outcome, last.granted, last.fields["groups"]) == ("alice", "denied", frozenset(), [])
     assert not registry.holds("web/two")
+
+
+def test_the_engine_pushes_by_a_directory_group(
+    registry: Registry, directory: Slapd, image: Image, client_of: Callable[[type[Client]], Client]
+) -> None:
+    """`docker login` and `docker push` with the engine; out of the group, the next push is refused in a second."""
+    docker = client_of(Dockerd)
+    output = docker.login(registry, "ben", "engine")
+    assert output.ok, str(output)
+    output = docker.push(registry, image, "web/engine")
+    assert output.ok, str(output)
+    directory.modify(
+        f"dn: cn=Web-Devs,ou=groups,{BASE}\nchangetype: modify\ndelete: member\nmember: cn=ben,ou=people,{BASE}\n"
+    )
+    time.sleep(1.2)  # the lifetime of a remembered login
+    output = docker.push(registry, image, "web/refused")
+    assert (output.ok, docker.refusal in output.text) == (False, True), str(output)
+    assert (registry.holds("web/engine"), registry.holds("web/refused")) == (True, False)
+
+
+def test_one_wrong_login_of_containerd_is_one_failure(
+    directory: Slapd,
+    tmp_path: Path,
+    image: Image,
+    ldap_settings: dict[str, object],
+    client_of: Callable[[type[Client]], Client],
+) -> None:
+    """Bug 30: containerd asks with POST, and after a 401 with GET; together that is one failure and one bind, so four
+    mistakes leave the fifth try, which is right. And one client's parallel requests are none at all.
+    """
+    folder = tmp_path / "throttled"
+    folder.mkdir()
+    settings = {
+        "server": {"workers": 1},
+        "throttle": {"enabled": True, "failures_per_user": 5},
+        "authentication": [{"htpasswd": {"file": "users.htpasswd"}}, {"ldap": ldap_settings}],
+    }
+    setup = Setup({KEEPER: password()}, POLICIES, {"registry2.test": "universal"}, settings)
+    with (
+        serving(folder, setup) as server,
+        registries.registry(tmp_path / "registry", server, "registry2.test", "distribution2") as registry,
+    ):
+        registry.put("web/site", image)
+        ctr = client_of(Ctr)
+        binds = directory.log().count('BIND dn="cn=kim,ou=people')
+        mark = server.audit.mark()
+        for number in range(4):
+            ctr.machine.sign_in(registry.host, "kim", f"mistake-{number}")
+            assert not ctr.pull(registry, "web/site").ok
+        methods = [event.fields["method"] for event in server.audit.events(mark) if event.subject == "kim"]
+        assert {"POST", "GET"} <= set(methods)
+        assert len(methods) >= 8
+        assert directory.log().count('BIND dn="cn=kim,ou=people') - binds == 4
+        ctr.machine.sign_in(registry.host, "kim", "k")
+        output = ctr.pull(registry, "web/site")
+        assert output.ok, str(output)
 
 
 def _ldap_test(server: TokenServer, *arguments: str, stdin: str = "") -> Output:

@@ -3,112 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
-import resource
 import time
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from random import uniform
 
 import pytest
 from bcrypt import gensalt, hashpw  # to make a line of cost 13, as `htpasswd -C 13` does
-from harness.server import Setup, TokenServer, password
+from harness.crowd import many_files, rate_of, serving_users, storm
+from harness.server import TokenServer, password
 
 from tokenserver.authn.passwords import decoy_like, hash_password, verify
 
 CLIENTS = 1000
 ALL_SECONDS = 60.0
-POLICY = {"root.yaml": 'version: 1\nallow:\n  - {id: x, to: [everyone], repositories: ["x"], actions: [pull]}\n'}
-
-
-@dataclass
-class Tally:
-    """What came back: statuses, and how long each answer took."""
-
-    statuses: Counter[int] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
-    retry_after: set[str] = field(default_factory=set)
-
-    def percentile(self, part: float) -> float:
-        """The time within which this part of the answers came."""
-        return sorted(self.seconds)[min(len(self.seconds) - 1, int(len(self.seconds) * part))]
 
 
 @pytest.fixture(autouse=True)
 def _many_files() -> Iterator[None]:
-    """A thousand connections need a thousand descriptors, here and in the server, which inherits the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@contextmanager
-def serving_users(folder: Path, lines: str, workers: int) -> Iterator[TokenServer]:
-    """A server with this htpasswd file."""
-    setup = Setup({}, POLICY, {"load.test": "universal"}, {"server": {"workers": workers}})
-    server = TokenServer(folder, setup)
-    users = folder / "users.htpasswd"
-    users.write_text(lines)
-    users.chmod(0o600)
-    try:
-        server.daemon.start(server.is_ready)
-        yield server
-    finally:
-        server.daemon.stop()
-        server.wire.close()
-
-
-async def ask(port: int, target: str, basic: str | None, tally: Tally) -> tuple[int, float]:
-    """One request on a connection of its own: the status, and what Retry-After says."""
-    start = time.monotonic()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    header = f"Authorization: Basic {basic}\r\n" if basic else ""
-    writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n{header}Connection: close\r\n\r\n".encode())
-    answer = await reader.read()
-    writer.close()
-    tally.seconds.append(time.monotonic() - start)
-    head = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
-    status = int(head[0].split()[1])
-    tally.statuses[status] += 1
-    fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-    if status == 503:
-        tally.retry_after.add(fields.get("retry-after", "none"))
-    return status, float(fields.get("retry-after", 1))
-
-
-async def log_in(port: int, user: str, secret: str, tally: Tally, deadline: float) -> bool:
-    """Try until it works, as a client that heeds Retry-After; False where it did not until the deadline."""
-    basic = base64.b64encode(f"{user}:{secret}".encode()).decode()
-    while time.monotonic() < deadline:
-        status, wait = await ask(port, "/token?service=load.test", basic, tally)
-        if status != 503:
-            return status == 200
-        await asyncio.sleep(wait * uniform(1, 1.5))  # noqa: S311 - clients do not march in step
-    return False
-
-
-async def storm(port: int, users: list[str], secret: str, seconds: float) -> tuple[list[bool], Tally, Tally]:
-    """All users at once, with a health check ten times a second beside them."""
-    logins, health, over = Tally(), Tally(), asyncio.Event()
-
-    async def watch() -> None:
-        while not over.is_set():
-            await ask(port, "/healthz", None, health)
-            await asyncio.sleep(0.1)
-
-    watcher = asyncio.create_task(watch())
-    deadline = time.monotonic() + seconds
-    done = await asyncio.gather(*(log_in(port, user, secret, logins, deadline) for user in users))
-    over.set()
-    await watcher
-    return done, logins, health
+    with many_files():
+        yield
 
 
 def cpu_seconds(server: TokenServer) -> float:
@@ -119,23 +33,6 @@ def cpu_seconds(server: TokenServer) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def hashes_a_second(secret: str, hashed: str, seconds: float = 2.0) -> float:
-    """How many passwords this machine checks a second with all of its cores, as busy as it is now."""
-    begin = time.monotonic()
-
-    def work() -> int:
-        count = 0
-        while time.monotonic() - begin < seconds:
-            verify(secret, hashed)
-            count += 1
-        return count
-
-    cores = len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(cores) as pool:
-        count = sum(future.result() for future in [pool.submit(work) for _ in range(cores)])
-    return count / (time.monotonic() - begin)
 
 
 def test_a_thousand_clients_of_one_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,7 +70,7 @@ def test_a_thousand_clients_of_a_thousand_users(tmp_path: Path, capsys: pytest.C
     """Everybody is answered in time, with 200 or with 503 and Retry-After, and gets in; /healthz does not wait."""
     secret = password()
     hashed = hash_password(secret)
-    rate = hashes_a_second(secret, hashed)
+    rate = rate_of(lambda: verify(secret, hashed))
     # On a busy or slow machine as many as it can hash in about half of the time; the figure is for a quiet one.
     users = [f"user-{number}" for number in range(min(CLIENTS, int(rate * ALL_SECONDS * 0.55)))]
     with serving_users(tmp_path, "".join(f"{user}:{hashed}\n" for user in users), workers=2) as server:

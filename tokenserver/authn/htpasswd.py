@@ -81,14 +81,15 @@ class Htpasswd:
     """The users of one file, as an `Authenticator`.
 
     `users` are their names, `file` is the path as the operator wrote it, `decoy` does the work of a wrong password
-    for an unknown user, `warnings` are the lines that work but deserve to be made anew. `room` bounds how much is
-    hashed at once.
+    for an unknown user, `warnings` are the lines that work but deserve to be made anew, `lines` are where the users
+    stand. `room` bounds how much is hashed at once.
     """
 
     def __init__(self, name: str, file: str, entries: Sequence[Entry], room: Room = _ANYWHERE) -> None:
         self.name = name
         self.file = file
         self.users = frozenset(entry.name for entry in entries)
+        self.lines = {entry.name: entry.line for entry in entries}
         self.warnings = tuple(_warnings(entries, file))
         self.decoy = Decoy.like(name, [entry.hashed.reveal() for entry in entries], room)
         self._hashes = {entry.name: entry.hashed for entry in entries}

@@ -13,8 +13,9 @@ from tokenserver.authn import Authenticator
 from tokenserver.authn.breaker import Breaker, Sheltered
 from tokenserver.authn.bulkhead import Bulkhead
 from tokenserver.authn.cache import Lifetime, LoginKey, VerifiedLogins
+from tokenserver.authn.failures import Limits
 from tokenserver.authn.singleflight import SingleFlight
-from tokenserver.authn.throttle import Address, Limits, Throttle
+from tokenserver.authn.throttle import Address, Throttle, Together
 from tokenserver.credentials import Password
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Throttled
 from tokenserver.identity import Identity
@@ -42,18 +43,29 @@ DIRECTORY_WAIT = 3.0
 SPARE_THREADS = 8
 """For requests that need no check: anonymous and remembered ones, health checks, and sending others away."""
 
+TAG_BYTES = 2
+"""Of two wrong passwords for one user, one in 65,536 pairs has the same tag: that costs a guess, or ten seconds."""
+
 
 Decoy = Callable[[Password], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one process is to keep. `lifetimes` by source; `limits` None: no throttle; `hashers` at once."""
+    """What one process is to keep. `lifetimes` by source; `limits` None: no throttle; `hashers` at once.
+
+    `limits` are this process's part of what all `workers` of the machine may allow.
+    """
 
     lifetimes: Mapping[str, Lifetime]
     directories: tuple[str, ...]
     limits: Limits | None
     hashers: int
+
+    @property
+    def repeats_count(self) -> bool:
+        """A directory locks an account after so many failures, also of one and the same password."""
+        return bool(self.directories)
 
     @property
     def hash_queue(self) -> int:
@@ -69,15 +81,24 @@ class Plan:
 
 
 class Protection:
-    """One for each process. `secret` is random and new; `monotonic` gives seconds."""
+    """One for each process. `secret` is random and new; `monotonic` gives seconds.
 
-    def __init__(self, plan: Plan, *, secret: bytes, monotonic: Callable[[], float]) -> None:
+    With `together`, failures are counted with other processes. They know the same login by a tag of 16 bits, which
+    needs no secret between them and tells nobody a password.
+    """
+
+    def __init__(
+        self, plan: Plan, *, secret: bytes, monotonic: Callable[[], float], together: Together | None = None
+    ) -> None:
         self._key = LoginKey(secret)
+        self._tag = LoginKey(b"throttle")
         self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
         self._throttle = None
         if plan.limits is not None:
-            # A directory locks an account after so many failures, also of one and the same password.
-            self._throttle = Throttle(plan.limits, monotonic=monotonic, repeats_count=bool(plan.directories))
+            self._throttle = Throttle(
+                plan.limits, monotonic=monotonic, repeats_count=plan.repeats_count, together=together
+            )
+        self._together = together
         self._flights: SingleFlight[Identity] = SingleFlight(followers=FOLLOWERS, seconds=FOLLOWER_SECONDS)
         self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.directories}
         self._calls = {
@@ -116,6 +137,11 @@ class Protection:
         breaker = self._breakers.get(source)
         return None if breaker is None else breaker.problem
 
+    @property
+    def note(self) -> str | None:
+        """What `/readyz` says about the throttle, which nobody has to wait for: None where it is as configured."""
+        return None if self._together is None else self._together.note
+
     def login(
         self, credentials: Password, client: Address | None, stamp: bytes, check: Callable[[], Identity]
     ) -> Identity:
@@ -147,7 +173,8 @@ class Protection:
     ) -> Identity:
         if self._throttle is None:
             return self._checked(key, check)
-        with self._throttle.attempt(credentials.username, client, key):
+        tag = self._tag(credentials)[:TAG_BYTES]
+        with self._throttle.attempt(credentials.username, client, key, tag):
             return self._checked(key, check)
 
     def _checked(self, key: bytes, check: Callable[[], Identity]) -> Identity:

@@ -9,25 +9,20 @@ itself, so that nobody's failures elsewhere lock the user out there.
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from array import array
-from bisect import bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from math import ceil
+from typing import Protocol
 
+from tokenserver.authn.failures import BUCKETS, Failures, Limits, forgotten_after
 from tokenserver.authn.htpasswd import fold
 from tokenserver.errors import InvalidCredentials, Throttled
 
 Address = IPv4Address | IPv6Address
-
-BUCKETS = 1 << 15
-"""Names and addresses share this many counters of each kind, by a hash: a million random names take no more memory
-than these, and none of them pushes the counter of a real user out, as it would in a cache."""
 
 REMEMBERED = 10_000
 """Pairs of a user and a place with a success; the oldest goes first."""
@@ -39,83 +34,69 @@ REPEAT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """At most `failures` within any `seconds`."""
+class Counted:
+    """What one try is counted under: numbers of counters, and `tag`, by which replicas know the same login again."""
 
-    failures: int
-    seconds: float
+    name: str
+    place: str
+    user: int
+    pair: int
+    address: int
+    tag: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What one process allows. `user` holds several, each for a longer time, so that whoever goes on waits longer."""
-
-    user: tuple[Limit, ...]
-    address: tuple[Limit, ...]
-    total: tuple[Limit, ...]
-
-
-def growing(failures: int, seconds: float) -> tuple[Limit, ...]:
-    """The limit, and with it: two more failures within six times the time, twice as many within 24 times the time.
-
-    5 in 5 minutes, 7 in half an hour, 10 in two hours: below what directories lock an account at.
+class Standing:
+    """What all replicas together know: failures that are `left` to the user, seconds until there are more, and the
+    seconds that address and total make wait. `weight`: how many tries are under way for each one that is known here.
     """
-    return (Limit(failures, seconds), Limit(failures + 2, seconds * 6), Limit(failures * 2, seconds * 24))
+
+    left: int
+    user_wait: float
+    others_wait: float
+    is_good: bool
+    weight: int
+
+    def wait(self, under_way: int) -> float:
+        """For how many seconds no further failure is possible; 0: one is."""
+        wait = self.others_wait
+        if self.left <= 0:
+            wait = max(wait, self.user_wait, 1.0)
+        elif self.left - under_way * self.weight <= 0:
+            wait = max(wait, 1.0)  # with only tries under way in front: they are decided within seconds
+        return wait
 
 
-def shared(limits: Sequence[Limit], workers: int) -> tuple[Limit, ...]:
-    """What each of several processes may allow, so that all together allow about `limits`; two failures at least."""
-    return tuple(Limit(max(2, -(-limit.failures // workers)), limit.seconds) for limit in limits)
+class Together(Protocol):
+    """Counters that several processes share. No method raises; None, or no: it cannot tell now. See `replicas`."""
 
+    @property
+    def note(self) -> str | None:
+        """A sentence for operators while it cannot tell."""
+        ...
 
-class Failures:
-    """When failures happened, in a bounded number of counters, each of which keeps what `limits` need."""
+    def was_refused(self, counted: Counted) -> bool:
+        """Whether this very login was refused by any of them a moment ago."""
+        ...
 
-    def __init__(self, limits: Sequence[Limit], *, buckets: int = BUCKETS) -> None:
-        self._limits = tuple(limits)
-        self._kept = max((limit.failures for limit in limits), default=0)
-        self._longest = max((limit.seconds for limit in limits), default=0.0)
-        self._buckets = buckets
-        self._times: dict[int, array[float]] = {}
+    def standing(self, counted: Counted) -> Standing | None:
+        """How the user, the address and all together stand."""
+        ...
 
-    def __len__(self) -> int:
-        return len(self._times)
-
-    def bucket(self, text: str) -> int:
-        """The counter of a name or an address."""
-        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        return int.from_bytes(digest, "big") % self._buckets
-
-    def wait(self, bucket: int, now: float, under_way: int = 0) -> float:
-        """For how many seconds no further failure is possible; 0: one is. `under_way` are tries without an answer."""
-        times = self._times.get(bucket)
-        waits = [self._wait(times, limit, now, under_way) for limit in self._limits]
-        return max(waits, default=0.0)
-
-    def add(self, bucket: int, now: float) -> None:
+    def failed(self, counted: Counted, *, is_good: bool) -> None:
         """One more failure."""
-        if not self._kept:
-            return
-        times = self._times.get(bucket)
-        if times is None:
-            times = self._times[bucket] = array("d")
-        # What is older than every limit, or more than any of them counts, is of no use.
-        del times[: max(bisect_right(times, now - self._longest), len(times) + 1 - self._kept)]
-        times.append(now)
+        ...
 
-    def _wait(self, times: array[float] | None, limit: Limit, now: float, under_way: int) -> float:
-        recent = len(times) - bisect_right(times, now - limit.seconds) if times else 0
-        if recent + under_way < limit.failures:
-            return 0.0
-        # With only tries under way in front there is no failure to wait for: they are decided within seconds.
-        oldest = recent - limit.failures
-        return times[len(times) - recent + oldest] + limit.seconds - now if times and oldest >= 0 else 1.0
+    def succeeded(self, counted: Counted) -> None:
+        """The user is known at this place."""
+        ...
 
 
 class Throttle:
     """Lets tries through or not, and learns how they ended. `monotonic` gives seconds.
 
-    `repeats_count`: whether the same wrong password counts again after `REPEAT_SECONDS`.
+    `repeats_count`: whether the same wrong password counts again after `REPEAT_SECONDS`. With `together`, its counters
+    decide, and those of this process only while it cannot tell.
     """
 
     def __init__(
@@ -125,10 +106,12 @@ class Throttle:
         monotonic: Callable[[], float],
         buckets: int = BUCKETS,
         repeats_count: bool = True,
+        together: Together | None = None,
     ) -> None:
         self._monotonic = monotonic
         self._repeats_count = repeats_count
-        self._forgotten_after = max((limit.seconds for limit in limits.user), default=0.0)
+        self._together = together
+        self._forgotten_after = forgotten_after(limits)
         self._users = Failures(limits.user, buckets=buckets)
         self._places = Failures(limits.user, buckets=buckets)  # a user at a known good address
         self._addresses = Failures(limits.address, buckets=buckets)
@@ -151,71 +134,92 @@ class Throttle:
             raise InvalidCredentials(found[1])
 
     @contextmanager
-    def attempt(self, username: str, address: Address | None, key: bytes) -> Iterator[None]:
+    def attempt(self, username: str, address: Address | None, key: bytes, tag: bytes = b"") -> Iterator[None]:
         """One try of one login, which is checked inside; `InvalidCredentials` is a failure, nothing else is one.
+
+        `key` tells one login from another in this process, `tag` in all of them.
 
         Raises:
             Throttled: there were too many failures.
+            InvalidCredentials: another process has just refused the same login.
         """
-        name, place = canonical(username), place_of(address)
-        user = self._users.bucket(name)
-        pair = self._places.bucket(f"{place} {name}")
+        counted = self._counted(canonical(username), place_of(address), tag)
+        # Asked before the lock is taken: it is on the network.
+        standing = None
+        if self._together is not None:
+            # Where repeats count, a directory counts them as well: it must not be asked twice for one login.
+            if self._repeats_count and self._together.was_refused(counted):
+                raise InvalidCredentials("refused by another process a moment ago")
+            standing = self._together.standing(counted)
         with self._lock:
             now = self._monotonic()
-            is_good = self._is_good(name, place, now)
-            wait = self._wait(user, pair, place, now, is_good=is_good)
+            is_good = self._is_good(counted, now)
+            if standing is None:
+                wait = self._wait(counted, now, is_good=is_good)
+            else:
+                is_good = standing.is_good
+                wait = standing.wait(0 if is_good else self._under_way[counted.user])
             if wait > 0:
                 raise Throttled(max(1, ceil(wait)))
-            self._under_way[user] += 1
+            self._under_way[counted.user] += 1
         try:
             yield
         except InvalidCredentials as error:
-            self._failed(key, error.reason, user, pair if is_good else None, place)
+            self._failed(key, error.reason, counted, is_good=is_good)
             raise
         else:
-            self._succeeded(name, place)
+            self._succeeded(counted)
         finally:
             with self._lock:
-                self._under_way[user] -= 1
-                if not self._under_way[user]:
-                    del self._under_way[user]
+                self._under_way[counted.user] -= 1
+                if not self._under_way[counted.user]:
+                    del self._under_way[counted.user]
 
-    def _wait(self, user: int, pair: int, place: str, now: float, *, is_good: bool) -> float:
+    def _counted(self, name: str, place: str, tag: bytes) -> Counted:
+        pair = self._places.bucket(f"{place} {name}")
+        return Counted(name, place, self._users.bucket(name), pair, self._addresses.bucket(place), tag)
+
+    def _wait(self, counted: Counted, now: float, *, is_good: bool) -> float:
         if is_good:
-            return self._places.wait(pair, now)
-        address = self._addresses.wait(self._addresses.bucket(place), now) if place else 0.0
-        return max(self._users.wait(user, now, self._under_way[user]), address, self._total.wait(0, now))
+            return self._places.wait(counted.pair, now)
+        address = self._addresses.wait(counted.address, now) if counted.place else 0.0
+        user = self._users.wait(counted.user, now, self._under_way[counted.user])
+        return max(user, address, self._total.wait(0, now))
 
-    def _is_good(self, name: str, place: str, now: float) -> bool:
-        since = self._good.get((name, place))
+    def _is_good(self, counted: Counted, now: float) -> bool:
+        since = self._good.get((counted.name, counted.place))
         return since is not None and now - since < GOOD_SECONDS
 
-    def _failed(self, key: bytes, reason: str, user: int, pair: int | None, place: str) -> None:
+    def _failed(self, key: bytes, reason: str, counted: Counted, *, is_good: bool) -> None:
         now = self._monotonic()
         with self._lock:
             known = self._refused.get(key)
             if known is not None and not self._repeats_count and now - known[0] < self._forgotten_after:
                 self._refused[key] = (now, reason)
                 return
-            self._users.add(user, now)
+            self._users.add(counted.user, now)
             self._total.add(0, now)
-            if pair is not None:
-                self._places.add(pair, now)
-            if place:
-                self._addresses.add(self._addresses.bucket(place), now)
+            if is_good:
+                self._places.add(counted.pair, now)
+            if counted.place:
+                self._addresses.add(counted.address, now)
             self._refused[key] = (now, reason)
             self._refused.move_to_end(key)
             if len(self._refused) > REMEMBERED:
                 self._refused.popitem(last=False)
+        if self._together is not None:
+            self._together.failed(counted, is_good=is_good)
 
-    def _succeeded(self, name: str, place: str) -> None:
-        if not place:
+    def _succeeded(self, counted: Counted) -> None:
+        if not counted.place:
             return
         with self._lock:
-            self._good[name, place] = self._monotonic()
-            self._good.move_to_end((name, place))
+            self._good[counted.name, counted.place] = self._monotonic()
+            self._good.move_to_end((counted.name, counted.place))
             if len(self._good) > REMEMBERED:
                 self._good.popitem(last=False)
+        if self._together is not None:
+            self._together.succeeded(counted)
 
 
 def canonical(username: str) -> str:

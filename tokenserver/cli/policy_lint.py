@@ -12,22 +12,32 @@ from tokenserver.cli.policy_source import Source, policy_command, read_source
 from tokenserver.documents import parse
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
-from tokenserver.policy.lint import LintedFile, lint
+from tokenserver.policy.lint import Finding, LintedFile, lint
+from tokenserver.policy.outside import Outside
 
 FOUND = 1
 EXPLAINED_IN = "docs/policy-lint.md"
 
 
 @click.command("lint")
+@click.option(
+    "--directory", "ask", is_flag=True, help="Ask the configured directories too: users who left, groups that are gone."
+)
 @policy_command
-def policy_lint(config: Path | None, folder: Path | None, as_json: bool) -> None:
+def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bool) -> None:
     """Tell rules that do nothing or too much, each with a code. Exit code 0: nothing found; 1: findings.
 
     With a bare folder nothing is known about user sources, so that no group counts as unknown.
     """
     source = read_source(config, folder)
     root = policies_folder(source, folder)
-    findings = lint(source.policies, _files(source, root), datetime.now(UTC), brings_groups=_brings_groups(source))
+    outside, overlaps = _asked(source) if ask else (None, [])
+    files = _files(source, root)
+    brings_groups = _brings_groups(source)
+    findings = [
+        *lint(source.policies, files, datetime.now(UTC), brings_groups=brings_groups, outside=outside),
+        *overlaps,
+    ]
     if as_json:
         facts = [
             {"file": str(root / found.file), "line": found.line, "code": found.code, "text": found.text}
@@ -43,6 +53,20 @@ def policy_lint(config: Path | None, folder: Path | None, as_json: bool) -> None
         else:
             click.secho(f"{source.policies.rule_count} rules, nothing found", fg="green", err=True)
     raise SystemExit(FOUND if findings else 0)
+
+
+def _asked(source: Source) -> tuple[Outside, list[Finding]]:
+    """What the user sources say about the policies' names, and which names more than one of them has."""
+    # Only here are they needed, and loading them takes as long as all else.
+    from tokenserver.cli.user_sources import UserSources  # noqa: PLC0415 - see above
+
+    if source.settings is None:
+        raise click.UsageError("--directory asks the configured directories: it needs --config, not --policies")
+    sources = UserSources(source.settings)
+    if not sources.directories:
+        raise click.UsageError("--directory: the configuration names no directory (ldap:)")
+    overlaps = [Finding(file, line, "TS303", text) for file, line, text in sources.overlaps()]
+    return sources.outside(source.policies), overlaps
 
 
 def policies_folder(source: Source, folder: Path | None) -> Path:

@@ -12,12 +12,11 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from tokenserver.authn.htpasswd import load_htpasswd
 from tokenserver.cli.options import config_option, refuse
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.documents import nearest
-from tokenserver.errors import Fault, LoadError, TokenserverError
+from tokenserver.errors import LoadError, TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.explain import SOMEBODY
 from tokenserver.policy.load import FileTests, compile_policies
@@ -141,7 +140,8 @@ def asked_identity(
     """Whom the options name; None where they name nobody.
 
     Raises:
-        LoadError: `lookup` is a user whom no configured source knows, or a source cannot be read.
+        LoadError: `lookup` is a user whom no configured source knows, or who could not log in.
+        BackendUnavailable: a directory that comes first cannot tell.
     """
     if sum((user is not None, anonymous, lookup is not None)) > 1 or (anonymous and groups):
         raise click.UsageError("say who it is in one way: --user (with --group), --anonymous or --as")
@@ -180,14 +180,7 @@ def _parsed(
 def _look_up(source: Source, name: str) -> Identity:
     if source.settings is None:
         raise click.UsageError("--as asks the configured user sources: it needs --config, not --policies")
-    for entry in source.settings.authentication:
-        if entry.htpasswd is not None:
-            users = load_htpasswd(entry.htpasswd.file, entry.htpasswd.name)
-            if name in users.users:
-                return Identity(name, Kind.PASSWORD, users.name)
-    asked = ", ".join(one.name for one in source.settings.authentication if one.htpasswd is not None) or "none"
-    message = f"no user source knows {name!r} (asked: {asked})"
-    others = ", ".join(one.name for one in source.settings.authentication if one.htpasswd is None)
-    if others:
-        message += f"; {others} cannot be asked without a password: say it with --user and --group"
-    raise LoadError([Fault("--as", 0, "", message)])
+    # Only here are they needed, and loading them takes as long as all else.
+    from tokenserver.cli.user_sources import UserSources  # noqa: PLC0415 - see above
+
+    return UserSources(source.settings).look_up(name)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tokenserver.authn.cache import Lifetime
+from tokenserver.authn.failures import Limit, Limits, growing, shared
 from tokenserver.authn.protection import Plan
-from tokenserver.authn.throttle import Limit, Limits, growing, shared
 from tokenserver.config.settings import Settings, UserSource
 from tokenserver.config.throttle import Throttle
 
@@ -17,7 +17,7 @@ def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:
     return Plan(
         lifetimes={source.name: _lifetime(source) for source in settings.authentication},
         directories=tuple(source.name for source in settings.authentication if source.ldap is not None),
-        limits=_limits(settings.throttle, workers) if settings.throttle.enabled else None,
+        limits=limits_for(settings.throttle, workers=workers) if settings.throttle.enabled else None,
         hashers=max(1, cores // workers),
     )
 
@@ -28,7 +28,8 @@ def _lifetime(source: UserSource) -> Lifetime:
     return Lifetime(source.htpasswd.cache if source.htpasswd is not None else 0)
 
 
-def _limits(throttle: Throttle, workers: int) -> Limits:
+def limits_for(throttle: Throttle, *, workers: int) -> Limits:
+    """What each of `workers` processes may allow, so that all of them together allow what is configured."""
     return Limits(
         user=shared(growing(throttle.failures_per_user, throttle.window), workers),
         address=shared((Limit(throttle.failures_per_address, throttle.window),), workers),

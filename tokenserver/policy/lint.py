@@ -17,6 +17,8 @@ from tokenserver.policy.cover import NOBODY, candidates, covers, covers_people, 
 from tokenserver.policy.languages import is_empty
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
 from tokenserver.policy.names import owned_name, shown_name
+from tokenserver.policy.outside import CODES as OUTSIDE_CODES
+from tokenserver.policy.outside import Outside, outside_findings
 from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.silences import Silence, find_silences
 from tokenserver.policy.terms import spell_request
@@ -38,6 +40,9 @@ CODES = MappingProxyType(
         "TS112": "a registry resource without the action `*`",
         "TS201": "a silence that says too little",
         "TS202": "a silence that silences nothing",
+        "TS301": "a user whom no user source lets in under that name",
+        "TS302": "a group that no directory brings under that name",
+        "TS303": "a name that two user sources have",
     }
 )
 
@@ -64,31 +69,43 @@ class LintedFile:
 
 
 def lint(
-    policies: PolicySet, files: Sequence[LintedFile], now: datetime, *, brings_groups: bool
+    policies: PolicySet,
+    files: Sequence[LintedFile],
+    now: datetime,
+    *,
+    brings_groups: bool,
+    outside: Outside | None = None,
 ) -> tuple[Finding, ...]:
     """Every finding that no comment silences, by file and line.
 
     `policies` are what `files` say. `brings_groups` tells whether some user source may know groups that the files
-    do not define. `now` is an aware time.
+    do not define. `outside` is what they say about the names in the policies; None: nobody has asked them. `now` is
+    an aware time.
     """
     found = {
         *_rule_findings(policies, now),
         *_group_findings(policies, files, brings_groups=brings_groups),
         *_test_findings(policies, files),
     }
+    if outside is not None:
+        documents = [(file.name, file.document) for file in files]
+        found |= {Finding(*told) for told in outside_findings(policies, documents, outside)}
+    sleeping = OUTSIDE_CODES if outside is None else frozenset[str]()
     silenced: set[Finding] = set()
     remarks: list[Finding] = []
     for file in files:
         here = [finding for finding in found if finding.file == file.name]
         for silence in find_silences(file.text, file.name):
-            told, problems = _apply(silence, here, file.name)
+            told, problems = _apply(silence, here, file.name, sleeping)
             silenced |= told
             remarks += problems
     return tuple(sorted((found - silenced) | set(remarks)))
 
 
-def _apply(silence: Silence, here: Iterable[Finding], file: str) -> tuple[set[Finding], list[Finding]]:
-    """What a silence silences, and what is wrong with it."""
+def _apply(
+    silence: Silence, here: Iterable[Finding], file: str, sleeping: frozenset[str]
+) -> tuple[set[Finding], list[Finding]]:
+    """What a silence silences, and what is wrong with it. Nobody can tell whether one for a sleeping code is of use."""
     form = "write: # lint: ignore TS104 because REASON"
     if not silence.codes:
         return set(), [
@@ -102,7 +119,7 @@ def _apply(silence: Silence, here: Iterable[Finding], file: str) -> tuple[set[Fi
         told |= meant
         if code not in CODES or code.startswith("TS2"):
             problems.append(Finding(file, silence.line, "TS201", f"{code} is no code that can be silenced"))
-        elif not meant:
+        elif not meant and code not in sleeping:
             text = f"there is no {code} on line {silence.speaks_for} any more; take the comment away"
             problems.append(Finding(file, silence.line, "TS202", text))
     return told, problems

@@ -32,12 +32,13 @@ _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAV
 class Pages:
     """What the other endpoints show. Each is called per request.
 
-    `readiness` gives, for each part, None where it is well and else what is wrong. `jwks` and `ca_pem` are given the
-    service whose keys are wanted, None for those of all; they give None where no registry is called so. The JWKS may be
-    kept for `jwks_seconds` by whoever reads it.
+    `readiness` gives, for each part, None where it is well and else what is wrong; `notes` what is not as configured
+    and does no harm yet. `jwks` and `ca_pem` are given the service whose keys are wanted, None for those of all; they
+    give None where no registry is called so. The JWKS may be kept for `jwks_seconds` by whoever reads it.
     """
 
     readiness: Callable[[], Mapping[str, str | None]]
+    notes: Callable[[], Mapping[str, str]]
     jwks: Callable[[str | None], str | None]
     ca_pem: Callable[[str | None], str | None]
     jwks_seconds: int = 300
@@ -84,7 +85,13 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     def readyz() -> Response:
         parts = pages.readiness()
         ready = all(problem is None for problem in parts.values())
-        content = {"ready": ready, "parts": {name: problem or "ok" for name, problem in parts.items()}}
+        content: dict[str, object] = {
+            "ready": ready,
+            "parts": {name: problem or "ok" for name, problem in parts.items()},
+        }
+        notes = pages.notes()
+        if notes:
+            content["notes"] = notes
         return _json(200 if ready else 503, content)
 
     @app.get("/.well-known/jwks.json", provide_automatic_options=False)

@@ -44,6 +44,7 @@ def other_pages(parts: Parts) -> Pages:
     ahead = min(key_set.schedule.publish_ahead for key_set in settings.key_sets())
     return Pages(
         readiness=parts.readiness,
+        notes=parts.notes,
         jwks=lambda service: _published(parts, service, lambda rings: jwk_set(*rings)),
         ca_pem=lambda service: _published(parts, service, _bundle),
         # Whoever reads a new key late by as much still knows it before it signs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -15,7 +16,7 @@ _HOUR = timedelta(hours=1)
 
 
 class Authority:
-    """Issues server certificates for `localhost`. `file` is its own certificate, as clients are given it."""
+    """Issues server certificates. `file` is its own certificate, as clients are given it."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -32,13 +33,17 @@ class Authority:
         """A client's settings that trust this authority and no other."""
         return ssl.create_default_context(cafile=str(self.file))
 
-    def issue(self, folder: Path) -> tuple[Path, Path]:
-        """Write a new server certificate for localhost and its key into the folder, and give both paths."""
+    def issue(self, folder: Path, *, address: str | None = None, is_expired: bool = False) -> tuple[Path, Path]:
+        """Write a new server certificate and its key into the folder, and give both paths.
+
+        It is for localhost, or for the IP address `address` alone; an expired one ended half an hour ago.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address or "localhost")])
+        host = x509.DNSName("localhost") if address is None else x509.IPAddress(ip_address(address))
         certificate = (
-            self._builder(name, key)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+            self._builder(name, key, is_expired=is_expired)
+            .add_extension(x509.SubjectAlternativeName([host]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         certificate_file, key_file = folder / "tls.crt", folder / "tls.key"
@@ -51,7 +56,9 @@ class Authority:
         )
         return certificate_file, key_file
 
-    def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, name: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_expired: bool = False
+    ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
@@ -60,5 +67,5 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _HOUR)
-            .not_valid_after(now + _HOUR)
+            .not_valid_after(now - _HOUR / 2 if is_expired else now + _HOUR)
         )

@@ -23,7 +23,9 @@ from tokenserver.authn.directory.people import (
     account_problem,
     groups_in_entry,
     identity_of,
+    is_allowed,
     raw_subject,
+    told,
     wanted_attributes,
 )
 from tokenserver.authn.directory.resolver import Resolver
@@ -35,6 +37,12 @@ from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity
 
 ANY_ENTRY = "(objectClass=*)"
+
+ANY_GROUP = (
+    "(|(objectClass=group)(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup)"
+    "(member=*)(uniqueMember=*)(memberUid=*))"
+)
+"""People have names as well; a group is what calls itself one, or what has members."""
 
 logger = logging.getLogger("tokenserver.ldap")
 
@@ -116,6 +124,22 @@ class LdapDirectory:
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
 
+    def group_problem(self, name: str) -> str | None:
+        """Why nobody ever brings a group of this short name; None where somebody may.
+
+        Raises:
+            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
+        """
+        groups = self.directory.groups
+        if groups is None:
+            return "is brought by nobody: groups are not configured"
+        if not self.has_group(name):
+            return "is not in the directory"
+        spelled = told(name, self.directory)
+        if spelled != name:
+            return f"is brought as {spelled!r}: the directory compares names without case"
+        return None if is_allowed(name, groups) else "is left out by groups.allow"
+
     def has_group(self, name: str) -> bool:
         """Whether the directory has a group of this short name where the groups of users are looked for.
 
@@ -127,11 +151,10 @@ class LdapDirectory:
             return False
         if self.directory.bind is None:
             raise BackendUnavailable(self.name, "without bind_dn nothing can be looked up")
-        search_filter = f"({groups.name}={escape_filter(name)})"
+        search_filter = f"(&({groups.name}={escape_filter(name)}){ANY_GROUP})"
 
         def question(connection: Connection, deadline: Deadline) -> bool:
-            found = connection.search(groups.base, search_filter, ["1.1"], deadline, limit=1)
-            return bool(found.entries)
+            return bool(checked(connection.search(groups.base, search_filter, ["1.1"], deadline, limit=1)).entries)
 
         with self.servers.asked(question, Deadline(self.directory.deadline)) as (_, _, answer):
             return answer

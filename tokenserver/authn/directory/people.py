@@ -20,6 +20,7 @@ MAX_ATTRIBUTE = 255
 ACCOUNT_STATE = (
     "userAccountControl",
     "accountExpires",
+    "msDS-User-Account-Control-Computed",
     "pwdAccountLockedTime",
     "pwdReset",
     "nsAccountLock",
@@ -29,6 +30,7 @@ ACCOUNT_STATE = (
 """The attributes that `account_problem` reads; directories leave out those that they do not have."""
 
 _DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE, [MS-ADTS] 2.2.16
+_LOCKED, _PASSWORD_EXPIRED = 0x10, 0x800000  # told by the computed attribute alone, [MS-ADTS] 3.1.1.4.5.17
 _NEVER = frozenset({0, 0x7FFFFFFFFFFFFFFF})
 _FOR_EVER = "000001010000Z"  # draft-behera-ldap-password-policy-11, section 5.3.3
 _1601 = datetime(1601, 1, 1, tzinfo=UTC)
@@ -153,6 +155,11 @@ def _account_problem(entry: Entry, now: datetime) -> str | None:
     for text in entry.texts("userAccountControl"):
         if int(text) & _DISABLED:
             return "the account is disabled"
+    for text in entry.texts("msDS-User-Account-Control-Computed"):
+        if int(text) & _LOCKED:
+            return "the account is locked"
+        if int(text) & _PASSWORD_EXPIRED:
+            return "the password has expired"
     for text in entry.texts("nsAccountLock"):
         if text.upper() != "FALSE":
             return "the account is disabled"

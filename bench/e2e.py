@@ -1,0 +1,17 @@
+"""Lets measures start the real programs that the end-to-end tests start: makes their `harness` importable."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+HARNESS = Path(__file__).parents[1] / "tests" / "e2e"
+
+
+def use(*programs: str) -> None:
+    """Make `harness` importable; ends the run where one of these programs is missing."""
+    missing = [name for name in programs if shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
+    if missing:
+        sys.exit(f"{', '.join(missing)} is not installed; make real-servers installs it")
+    sys.path.insert(0, str(HARNESS))

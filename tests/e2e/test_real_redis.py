@@ -1,0 +1,416 @@
+"""Replicas that count failed logins together in a real Redis, and what they do while it has a bad day (row 25, F32)."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from harness import web
+from harness.authority import Authority
+from harness.faultproxy import Mode, faulty
+from harness.redis_server import RedisServer, redis_server
+from harness.server import Setup, TokenServer, serving
+
+from tokenserver.authn.cache import LoginKey
+from tokenserver.authn.failures import Limit, Limits, forgotten_after, growing, shared
+from tokenserver.authn.replicas import SLOW_SECONDS, SOCKET_SECONDS, SharedFailures
+from tokenserver.authn.throttle import REPEAT_SECONDS, Throttle
+from tokenserver.credentials import Password, Secret
+from tokenserver.errors import InvalidCredentials, Throttled
+
+pytestmark = pytest.mark.real("redis-server")
+
+X, Y, Z = "192.0.2.1", "198.51.100.7", "203.0.113.9"
+LIMITS = Limits(growing(5, 300), (Limit(20, 300),), (Limit(100, 300),))
+NUMBERS = itertools.count()
+RECOVERY = 6.0
+"""Seconds within which a Redis that is back is used again, on a busy machine."""
+
+
+@dataclass
+class Replica:
+    """One process's throttle, with its own memory and the common counters."""
+
+    throttle: Throttle
+    counters: SharedFailures
+    checked: int = 0
+    slowest: float = 0.0
+
+    def attempt(self, user: str = "ann", password: str | None = None, *, right: bool = False, address: str = X) -> str:
+        """One login as the server does it; what comes of it."""
+        login = Password(user, Secret(password or f"p-{next(NUMBERS)}"))
+        key, tag = LoginKey(id(self).to_bytes(8, "big"))(login), LoginKey(b"throttle")(login)[:2]
+        start = time.monotonic()
+        try:
+            self.throttle.repeated(key)
+            with self.throttle.attempt(user, ip_address(address), key, tag):
+                self.checked += 1
+                self._check(right)
+        except Throttled as error:
+            return f"wait {error.retry_after}"
+        except InvalidCredentials:
+            return "wrong"
+        finally:
+            self.slowest = max(self.slowest, time.monotonic() - start)
+        return "ok"
+
+    @staticmethod
+    def _check(right: bool) -> None:
+        if not right:
+            raise InvalidCredentials("wrong password")
+
+    def is_well(self) -> bool:
+        """Whether it counts with the others."""
+        return self.counters.note is None
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis for one test."""
+    with redis_server(tmp_path) as running:
+        yield running
+
+
+def replica(
+    redis: RedisServer,
+    *,
+    port: int | None = None,
+    url: str | None = None,
+    limits: Limits = LIMITS,
+    repeats_count: bool = True,
+    workers: int = 1,
+) -> Replica:
+    """A process with its own part of the limits, as with eight workers, so that it shows who decides."""
+    part = Limits(*(shared(limit, 8) for limit in (limits.user, limits.address, limits.total)))
+    repeat = REPEAT_SECONDS if repeats_count else forgotten_after(limits)
+    counters = SharedFailures(
+        url or f"redis://localhost:{port or redis.port}",
+        Secret(redis.password),
+        limits,
+        repeat=repeat,
+        workers=workers,
+        monotonic=time.monotonic,
+    )
+    throttle = Throttle(part, monotonic=time.monotonic, repeats_count=repeats_count, together=counters)
+    return Replica(throttle, counters)
+
+
+def until(condition: Callable[[], bool], seconds: float = RECOVERY) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"did not come within {seconds} s"
+        time.sleep(0.05)
+
+
+# --- counted together ------------------------------------------------------------------------------------------------
+
+
+def test_five_in_all(redis: RedisServer) -> None:
+    """Row 21 with replicas: five failures wherever they happen, and then everybody waits, also with the right one."""
+    one, two = replica(redis), replica(redis)
+    found = [(one, two)[number % 2].attempt() for number in range(5)]
+    assert found == ["wrong"] * 5
+    assert [side.attempt(right=True, address=Y) for side in (one, two)] == ["wait 300"] * 2
+    assert (one.checked, two.checked) == (3, 2)
+    assert two.attempt("ben", right=True) == "ok"
+
+
+def test_every_spelling_is_one_user(redis: RedisServer) -> None:
+    """Row 6: in all processes alike."""
+    one, two = replica(redis), replica(redis)
+    for name in ("Alice", "ALICE ", "\uff41lice", " alice", "alice"):
+        one.attempt(name)
+    assert two.attempt("alice", right=True, address=Y) == "wait 300"
+
+
+def test_addresses_and_total(redis: RedisServer) -> None:
+    """Row 22: spraying from one /64 and stuffing from everywhere, spread over replicas."""
+    one, two = replica(redis), replica(redis)
+    sides = itertools.cycle((one, two))
+    sprayed = [next(sides).attempt(f"user-{number}", address=f"2001:db8::{number:x}") for number in range(22)]
+    assert sprayed == ["wrong"] * 20 + ["wait 300"] * 2
+    assert two.attempt("olga", right=True, address="2001:db8:0:1::1") == "ok"
+    stuffed = [next(sides).attempt(f"name-{number}", address=f"10.0.{number}.1") for number in range(81)]
+    assert stuffed == ["wrong"] * 80 + ["wait 300"]
+
+
+def test_whoever_goes_on_waits_longer(redis: RedisServer) -> None:
+    """The longer limits hold beside the short one; the window really moves."""
+    limits = Limits(growing(2, 1), (), ())
+    one, two = replica(redis, limits=limits), replica(redis, limits=limits)
+    assert [one.attempt(), two.attempt(), one.attempt()] == ["wrong", "wrong", "wait 1"]
+    time.sleep(1.1)
+    assert [two.attempt(), one.attempt()] == ["wrong", "wrong"]
+    time.sleep(1.1)
+    waits = [int(side.attempt(right=True).removeprefix("wait ")) for side in (one, two)]
+    assert all(20 <= wait <= 22 for wait in waits)  # four within 24 seconds
+
+
+def test_a_victim_at_a_known_place(redis: RedisServer) -> None:
+    """Row 23: where ann is known to one replica she is known to all, so nobody's failures lock her out there."""
+    one, two = replica(redis), replica(redis)
+    assert one.attempt(right=True, address=Y) == "ok"
+    assert [two.attempt(address=X) for _ in range(7)] == ["wrong"] * 5 + ["wait 300"] * 2
+    assert [side.attempt(right=True, address=Y) for side in (two, one)] == ["ok", "ok"]
+    assert two.attempt(right=True, address=Z) == "wait 300"
+    # And there she has a count of her own, which is common as well.
+    assert [(one, two)[number % 2].attempt(address=Y) for number in range(6)] == ["wrong"] * 5 + ["wait 300"]
+
+
+def test_post_here_and_get_there(redis: RedisServer) -> None:
+    """Bug 30 behind a load balancer: the second request of one wrong login is refused unchecked, and counts nothing."""
+    one, two = replica(redis), replica(redis)
+    for number in range(4):
+        assert [side.attempt(password=f"mistake {number}") for side in (one, two)] == ["wrong", "wrong"]
+    assert (one.checked, two.checked) == (4, 0)
+    assert two.attempt(right=True) == "ok"
+
+
+def test_an_old_password_in_a_loop(redis: RedisServer) -> None:
+    """Without a directory the same wrong password counts once, on however many replicas."""
+    one, two = replica(redis, repeats_count=False), replica(redis, repeats_count=False)
+    assert {side.attempt(password="old") for side in (one, two) * 10} == {"wrong"}
+    assert one.attempt(right=True, address=Y) == "ok"
+
+
+def test_guesses_at_the_same_moment(redis: RedisServer) -> None:
+    """Tries under way weigh as much as there are processes that may have as many."""
+    one = replica(redis, workers=4)
+    under_way = [one.throttle.attempt("ann", ip_address(X), str(number).encode()) for number in range(2)]
+    for attempt in under_way:
+        attempt.__enter__()
+    assert one.attempt(right=True) == "wait 1"
+    for attempt in under_way:
+        attempt.__exit__(None, None, None)
+    assert one.attempt(right=True) == "ok"
+
+
+def test_what_stands_in_redis(redis: RedisServer) -> None:
+    """No name, no address and no password can be read there, and everything ends by itself."""
+    one = replica(redis)
+    one.attempt("canary-user", "canary-password", address="203.0.113.77")
+    one.attempt("canary-user", "canary-password-2", right=True, address="203.0.113.77")
+    client = redis.client
+    keys = list(client.scan_iter())
+    kept = " ".join(f"{key} {client.type(key)}" for key in keys)
+    assert keys
+    assert "canary" not in kept
+    assert "203.0.113" not in kept
+    assert all(key.startswith("tokenserver:") for key in keys)
+    assert all(int(str(client.ttl(key))) > 0 for key in keys)
+    again = [key for key in keys if "/again/" in key]
+    assert len(again) == 1
+    assert int(str(client.ttl(again[0]))) <= REPEAT_SECONDS
+
+
+def test_names_are_bounded(redis: RedisServer) -> None:
+    """Row 24: random names fill no more than the counters that there are; here two of them."""
+    one = replica(redis)
+    names = [f"name-{number}" for number in range(60)]
+    buckets = {one.throttle._users.bucket(name) for name in names}
+    for number, name in enumerate(names):
+        one.attempt(name, address=f"10.1.{number}.1")
+    found = {key.split("/")[2] for key in redis.client.scan_iter("tokenserver:*/user/*")}
+    assert found == {str(bucket) for bucket in buckets}
+
+
+# --- bad days --------------------------------------------------------------------------------------------------------
+
+
+def test_redis_dies_and_comes_back(redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    """Row 25: logins go on, wrong tries are still stopped, it is said in the log, and afterwards all count together."""
+    one, two = replica(redis), replica(redis)
+    assert one.attempt(right=True, address=Y) == "ok"
+    redis.stop()
+    with caplog.at_level(logging.WARNING):
+        found = [one.attempt() for _ in range(20)]
+    assert found[:2] == ["wrong"] * 2
+    assert all(one.startswith("wait ") for one in found[2:])  # the part of one of eight
+    assert [one.attempt("ben", right=True), one.attempt(right=True, address=Y)] == ["ok", "ok"]
+    assert one.counters.note == "redis does not answer; each process counts failed logins by itself until it does"
+    assert len([line for line in caplog.messages if "redis does not answer (ConnectionError" in line]) == 1
+    assert redis.password not in caplog.text
+    redis.start()
+    with caplog.at_level(logging.WARNING):
+        until(one.is_well)
+    assert "throttle: redis answers again; all replicas count failed logins together" in caplog.messages
+    assert [(one, two)[number % 2].attempt("eve") for number in range(6)] == ["wrong"] * 5 + ["wait 300"]
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param(mode, id=mode.value)
+        for mode in (Mode.REFUSE, Mode.SILENT, Mode.GARBAGE, Mode.HTTP, Mode.RESET, Mode.CLOSE, Mode.TRUNCATE)
+    ],
+)
+def test_nobody_waits_for_a_broken_redis(redis: RedisServer, mode: Mode) -> None:
+    """F32: one login finds out, in the time-out of one answer, and no other one waits; right passwords get in."""
+    with faulty(redis.port) as proxy:
+        one = replica(redis, port=proxy.port)
+        assert one.attempt(right=True) == "ok"
+        proxy.mode = mode
+        one.slowest = 0.0
+        assert one.attempt("ben", right=True) == "ok"
+        assert one.slowest < SOCKET_SECONDS * 3 + 0.5
+        assert not one.is_well()
+        one.slowest = 0.0
+        assert [one.attempt("eve", address=Z) for _ in range(3)][:2] == ["wrong", "wrong"]
+        assert [one.attempt(f"user-{number}", right=True, address=Y) for number in range(50)] == ["ok"] * 50
+        assert one.slowest < 0.1
+        proxy.mode = Mode.PASS
+        until(one.is_well)
+
+
+def test_a_slow_redis(redis: RedisServer) -> None:
+    """F32: answers that come in time, each of them, and are too slow together: as good as down."""
+    with faulty(redis.port, Mode.DELAY, seconds=SOCKET_SECONDS * 0.8) as proxy:
+        one = replica(redis, port=proxy.port)
+        assert one.attempt(right=True) == "ok"
+        assert one.slowest < 2 * SLOW_SECONDS + 8 * SOCKET_SECONDS
+        assert not one.is_well()
+        one.slowest = 0.0
+        assert one.attempt("ben", right=True) == "ok"
+        assert one.slowest < 0.1
+
+
+@contextmanager
+def _read_only(redis: RedisServer) -> Iterator[None]:
+    redis.client.replicaof("127.0.0.1", "1")
+    yield
+    redis.client.replicaof("NO", "ONE")
+
+
+@contextmanager
+def _full(redis: RedisServer) -> Iterator[None]:
+    redis.client.config_set("maxmemory", "1")
+    yield
+    redis.client.config_set("maxmemory", "0")
+
+
+@contextmanager
+def _other_password(redis: RedisServer) -> Iterator[None]:
+    client = redis.client
+    client.ping()
+    client.config_set("requirepass", "another")
+    client.client_kill_filter(_type="normal", skipme=True)
+    yield
+    client.config_set("requirepass", redis.password)
+
+
+@pytest.mark.parametrize("trouble", [_read_only, _full, _other_password])
+def test_a_redis_that_takes_no_writes(
+    redis: RedisServer, trouble: Callable[[RedisServer], Iterator[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """F32: read only, full, or no longer ours: a Redis that forgets what it is told is not asked either, so that an
+    attacker meets at least the limits of one process, and no new tries whenever it is looked after.
+    """
+    one = replica(redis)
+    assert one.attempt(right=True, address=Y) == "ok"
+    with trouble(redis):  # type: ignore[attr-defined]  # made a context manager above
+        found = [one.attempt() for _ in range(6)]
+        assert found[:2] == ["wrong"] * 2
+        assert [text.partition(" ")[0] for text in found[3:]] == ["wait"] * 3
+        time.sleep(2.5)  # it is looked after in the meantime
+        assert not one.is_well()
+        assert one.attempt().startswith("wait")
+    until(one.is_well)
+    assert redis.password not in caplog.text
+
+
+def test_a_flushed_redis(redis: RedisServer) -> None:
+    """F32: what was counted is gone, scripts too; counting goes on from nothing, and nobody gets an error."""
+    one, two = replica(redis), replica(redis)
+    assert [one.attempt() for _ in range(6)] == ["wrong"] * 5 + ["wait 300"]
+    redis.client.flushall()
+    redis.client.script_flush()
+    assert [two.attempt() for _ in range(6)] == ["wrong"] * 5 + ["wait 300"]
+    assert two.is_well()
+
+
+def test_tls(tmp_path: Path) -> None:
+    """`rediss://` verifies the certificate and the name in it; another authority is a Redis that does not answer."""
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other", "another")
+    authority = Authority(tmp_path, "the company")
+    with redis_server(tmp_path, authority) as redis:
+        for host, ca_file, is_well in (
+            ("localhost", authority.file, True),
+            ("127.0.0.1", authority.file, False),
+            ("localhost", other.file, False),
+        ):
+            one = replica(redis, url=f"rediss://{host}:{redis.tls_port}/0?ssl_ca_certs={ca_file}")
+            assert one.attempt(right=True) == "ok"
+            assert one.is_well() is is_well, host
+
+
+# --- the server ------------------------------------------------------------------------------------------------------
+
+POLICIES = {"root.yaml": 'version: 1\nallow:\n  - {id: x, to: [authenticated], repositories: ["x"], actions: [pull]}\n'}
+
+
+@pytest.fixture
+def replicas(redis: RedisServer, tmp_path: Path) -> Iterator[tuple[TokenServer, TokenServer]]:
+    """Two servers of two workers each with one Redis."""
+    with ExitStack() as stack:
+        servers = []
+        for name in ("one", "two"):
+            folder = tmp_path / name
+            folder.mkdir()
+            (folder / "redis-password").touch(mode=0o600)
+            (folder / "redis-password").write_text(f"{redis.password}\n")
+            throttle = {
+                "enabled": True,
+                "failures_per_user": 5,
+                "redis": redis.url,
+                "redis_password_file": "redis-password",
+            }
+            setup = Setup({"ann": "right"}, POLICIES, {"reg.test": "universal"}, {"throttle": throttle})
+            servers.append(stack.enter_context(serving(folder, setup)))
+        yield servers[0], servers[1]
+
+
+def ask(server: TokenServer, password: str | None = None) -> web.Answer:
+    """One login of ann."""
+    headers = web.basic("ann", password or f"wrong-{next(NUMBERS)}")
+    return server.request("GET", web.token_target("reg.test"), headers=headers)
+
+
+def _noted(server: TokenServer) -> web.Answer | None:
+    """The answer of /readyz, if the worker that gives it has a note."""
+    answer = server.request("GET", "/readyz")
+    return answer if "notes" in answer.json() else None
+
+
+def test_two_servers(replicas: tuple[TokenServer, TokenServer], redis: RedisServer) -> None:
+    """Two servers with two workers each allow five failures together, not five or three each; while Redis is away
+    both go on and stay ready, and /readyz says that they count for themselves.
+    """
+    one, two = replicas
+    found = [ask(replicas[number % 2]).status for number in range(8)]
+    assert found == [401] * 5 + [429] * 3
+    answer = ask(two, "right")
+    assert (answer.status, 290 <= int(answer.header("retry-after") or 0) <= 300) == (429, True)
+    redis.stop()
+    assert ask(one).status in (401, 429)
+    until(lambda: _noted(one) is not None)  # by the worker that has met the trouble
+    ready = _noted(one)
+    while ready is None:
+        ready = _noted(one)
+    assert (ready.status, ready.json()["ready"]) == (200, True)
+    assert ready.json()["notes"] == {
+        "throttle": "redis does not answer; each process counts failed logins by itself until it does"
+    }
+    assert "throttle: redis does not answer" in one.daemon.log
+    assert redis.password not in one.daemon.log
+    redis.start()
+    until(lambda: all(_noted(one) is None for _ in range(10)), 15)
+    assert ask(two, "right").status == 200

@@ -1,0 +1,302 @@
+"""The preset `active_directory` against a real domain controller: who gets in, who does not, and which groups come."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness.authority import Authority
+from harness.processes import plain_environment, run
+from harness.samba import BASE, DISABLED, PEOPLE, READER, REALM, Samba, samba
+from harness.server import Setup, TokenServer
+
+from tokenserver.authn import Chain
+from tokenserver.authn.directory import ber
+from tokenserver.authn.directory.backend import LdapDirectory
+from tokenserver.authn.directory.deadline import Deadline
+from tokenserver.compose import ldap_directory
+from tokenserver.config.directories import Ldap
+from tokenserver.credentials import Password, Secret
+from tokenserver.errors import BackendUnavailable, InvalidCredentials
+from tokenserver.identity import Identity
+
+pytestmark = pytest.mark.real("samba")
+
+GOOD = "Wonder-land-1"
+LOCKS_AT = 6
+"""Wrong passwords after which the domain locks an account: one more than the throttle lets through in its window."""
+NESTED = frozenset({"reg-web", "reg-all", "top"})
+EXPIRED = 116_444_736_000_000_000
+"""1970-01-01 in 100 ns since 1601."""
+
+
+@pytest.fixture(scope="module")
+def domain(short_folder: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Samba]:
+    """One domain for all tests."""
+    authority = Authority(tmp_path_factory.mktemp("authority"), "the company")
+    with samba(short_folder(), authority) as running:
+        running.modify(BASE, f"replace: lockoutThreshold\nlockoutThreshold: {LOCKS_AT}")
+        alice = running.add_user("Alice", GOOD, displayName="Alice Liddell", mail="alice@example.com")
+        bob = running.add_user("bob", GOOD)
+        running.add_user("off", GOOD, userAccountControl=DISABLED)
+        running.add_user("gone", GOOD, accountExpires=EXPIRED)
+        running.add_user("fresh", GOOD, pwdLastSet=0)
+        running.add_user("target", GOOD)
+        running.add_user("robot$ci", GOOD)
+        web = running.add_group("Reg-Web", alice)
+        every = running.add_group("reg-all", web)
+        running.add_group("Top", every)
+        running.add_group("others", bob)
+        running.add_group("empty")
+        yield running
+
+
+@pytest.fixture
+def make(domain: Samba) -> Callable[..., LdapDirectory]:
+    """Makes the backend for the domain, with these settings over the shortest ones."""
+
+    def make(**more: Any) -> LdapDirectory:
+        values = {key: value for key, value in (settings_for(domain) | more).items() if value is not None}
+        return ldap_directory(Ldap.model_validate(values))
+
+    return make
+
+
+Make = Callable[..., LdapDirectory]
+
+
+def settings_for(domain: Samba) -> dict[str, Any]:
+    """The five lines, and the authority."""
+    return {
+        "preset": "active_directory",
+        "url": domain.tls_url,
+        "ca_file": str(domain.ca_file),
+        "base": BASE,
+        "bind_dn": READER,
+        "bind_password": domain.reader_password,
+    }
+
+
+def login(source: LdapDirectory, user: str, password: str = GOOD) -> Identity | str:
+    """The identity, or why there is none, as the chain sees it."""
+    try:
+        return Chain([source], anonymous=False, decoy=source.decoy).authenticate(Password(user, Secret(password)))
+    except InvalidCredentials as error:
+        return error.reason
+    except BackendUnavailable as error:
+        return f"503 {error.reason}"
+
+
+def identity(source: LdapDirectory, user: str, password: str = GOOD) -> Identity:
+    """The identity that this login gives."""
+    found = login(source, user, password)
+    assert isinstance(found, Identity), found
+    return found
+
+
+def test_a_login(make: Make) -> None:
+    """Search, then bind; the subject is the domain's own name in lower case, the groups are all, however nested."""
+    found = identity(make(name="corp"), "alice")
+    assert (found.subject, found.source, found.groups) == ("alice", "corp", NESTED)
+    assert dict(found.attributes) == {
+        "dn": f"CN=Alice,{PEOPLE}",
+        "display_name": "Alice Liddell",
+        "email": "alice@example.com",
+    }
+
+
+@pytest.mark.parametrize("spelling", ["alice", "ALICE", "Alice"])
+def test_every_spelling_is_one_person(make: Make, spelling: str) -> None:
+    """The domain compares without case (row 6)."""
+    assert identity(make(), spelling).subject == "alice"
+
+
+def test_the_principal_name_is_nobody_unless_asked_for(make: Make) -> None:
+    """`alice@corp.example.com` is found where `user_filter` says so, and then is alice too."""
+    principal = f"Alice@{REALM}"
+    assert login(make(), principal) == "unknown user"
+    either = "(&(objectCategory=person)(|(sAMAccountName={user})(userPrincipalName={user})))"
+    assert [identity(make(user_filter=either), name).subject for name in (principal, "alice")] == ["alice"] * 2
+
+
+@pytest.mark.parametrize(
+    "account", [pytest.param(READER, id="DN"), pytest.param(f"tokenserver@{REALM}", id="UPN"), r"CORP\tokenserver"]
+)
+def test_every_spelling_of_the_service_account(make: Make, account: str) -> None:
+    """A domain takes three forms of a name for a simple bind ([MS-ADTS] 5.1.1.1.1)."""
+    assert identity(make(bind_dn=account), "bob").subject == "bob"
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        pytest.param({"by": "nested"}, {"reg-web", "reg-all", "top"}, id="the matching rule"),
+        pytest.param({"by": "nested", "allow": ["REG-*"]}, {"reg-web", "reg-all"}, id="allow"),
+        pytest.param({"by": "nested", "base": f"OU=Domain Controllers,{BASE}"}, set(), id="another base"),
+        pytest.param({"by": "nested", "name": "sAMAccountName"}, {"reg-web", "reg-all", "top"}, id="another name"),
+        pytest.param({"by": "member"}, {"reg-web"}, id="direct members"),
+        pytest.param({"by": "memberof"}, {"reg-web"}, id="memberOf"),
+    ],
+)
+def test_groups(make: Make, groups: dict[str, Any], expected: set[str]) -> None:
+    """Each way to find the groups finds those and no others; the primary group, Domain Users, is not among them."""
+    assert identity(make(groups=groups), "alice").groups == expected
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "reason"),
+    [
+        pytest.param("nobody", GOOD, "unknown user", id="unknown"),
+        pytest.param("bob", "wrong", "wrong password", id="wrong password"),
+        pytest.param("off", GOOD, "the account is disabled", id="disabled"),
+        pytest.param("gone", GOOD, "the account has expired", id="expired"),
+        pytest.param("fresh", GOOD, "the password must be changed first", id="must change"),
+        pytest.param(
+            "robot$ci",
+            GOOD,
+            "the value of sAMAccountName cannot be a subject: a name must not hold '$' or '*'",
+            id="robot (row 32)",
+        ),
+        pytest.param("al*", GOOD, "unknown user", id="filter (row 3)"),
+        pytest.param("alice)(objectClass=*", GOOD, "unknown user", id="injection (row 3)"),
+        pytest.param("DC1$", GOOD, "unknown user", id="a machine's account"),
+    ],
+)
+def test_refused(make: Make, user: str, password: str, reason: str) -> None:
+    """Whatever keeps an account from logging in is in the audit's reason, and only there."""
+    assert login(make(), user, password) == reason
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        pytest.param("off", "the account is disabled", id="disabled: userAccountControl"),
+        pytest.param("gone", "the account has expired", id="expired: accountExpires"),
+        pytest.param("fresh", "the password has expired", id="must change: msDS-User-Account-Control-Computed"),
+    ],
+)
+def test_looked_up_without_a_password(make: Make, user: str, reason: str) -> None:
+    """What `policy why --as` and `policy lint --directory` say comes from the entry alone."""
+    with pytest.raises(InvalidCredentials) as caught:
+        make().look_up(user)
+    assert caught.value.reason == reason
+    found = make().look_up("ALICE")
+    assert found is not None
+    assert (found.subject, found.groups) == ("alice", NESTED)
+
+
+def test_groups_that_are_there(make: Make) -> None:
+    """A group without members is one; a person is none."""
+    source = make()
+    names = ["reg-web", "empty", "alice", "none", "Reg-Web"]
+    assert [source.group_problem(name) for name in names] == [
+        None,
+        None,
+        "is not in the directory",
+        "is not in the directory",
+        "is brought as 'reg-web': the directory compares names without case",
+    ]
+
+
+def test_the_domain_locks_an_account(make: Make) -> None:
+    """After so many failures the right password is refused too, and the entry tells why, without a password."""
+    source = make()
+    reasons = [login(source, "target", f"wrong-{number}") for number in range(LOCKS_AT)]
+    assert reasons == ["wrong password"] * LOCKS_AT
+    assert login(source, "target") == "the account is locked"
+    with pytest.raises(InvalidCredentials) as caught:
+        source.look_up("target")
+    assert caught.value.reason == "the account is locked"
+
+
+def test_an_empty_password_is_never_sent(make: Make) -> None:
+    """A domain answers an unauthenticated bind with success; it is never asked (row 1)."""
+    source = make()
+    with pytest.raises(InvalidCredentials):
+        source.authenticate(Password("alice", Secret("")))
+
+
+# --- the wire --------------------------------------------------------------------------------------------------------
+
+
+def test_start_tls(make: Make, domain: Samba) -> None:
+    """On the plain port, with the same verification."""
+    assert identity(make(url=domain.url, start_tls=True), "alice").subject == "alice"
+
+
+def test_plain_text_is_refused_by_the_domain(make: Make, domain: Samba) -> None:
+    """Without TLS a domain takes no password; that is the server's trouble and nobody's wrong password."""
+    found = login(make(url=domain.url, ca_file=None, insecure_plaintext=True), "alice")
+    assert str(found).startswith("503 ")
+    assert "LDAPS or StartTLS" in str(found)
+
+
+def test_another_authority(make: Make, tmp_path: Path) -> None:
+    """A certificate that the company did not issue: 503 (row 8)."""
+    other = Authority(tmp_path, "another")
+    assert "the certificate is refused" in str(login(make(ca_file=str(other.file)), "alice"))
+
+
+def test_referrals_are_not_followed(make: Make) -> None:
+    """A search at the root of a domain comes with references to its other parts, which lead nowhere here: a login
+    that went after them would wait for its deadline (row 7; what a spy sees of it, test_real_ldap tells).
+    """
+    source = make(deadline=2)
+    with source.servers.asked(source._user_question("(sAMAccountName=nobody)"), Deadline(2)) as (_, connection, _found):
+        connection.ask(BASE, "(sAMAccountName=nobody)", ["cn"], Deadline(2), limit=2)
+        tags = [connection._receive(connection._number, Deadline(2))[0].tag for _ in range(2)]
+    assert tags[0] == ber.REFERENCE
+    assert identity(source, "alice").subject == "alice"
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site(domain: Samba, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
+    """A configuration that names the domain."""
+    policies = 'version: 1\nallow:\n  - {id: web, to: ["group:top"], repositories: ["web/**"], role: writer}\n'
+    sources = [{"ldap": {"name": "corp", **settings_for(domain)}}]
+    setup = Setup({}, {"root.yaml": policies}, {"reg.test": "universal"}, {"authentication": sources})
+    server = TokenServer(tmp_path_factory.mktemp("site"), setup)
+    yield server
+    server.wire.close()
+
+
+def test_ldap_test(site: TokenServer, domain: Samba) -> None:
+    """`ldap test alice` tells each step, with the nested groups and how they were found, and no password."""
+    command = site.command("ldap", "test", "alice", "--config", site.config)
+    output = run(command, environment=site.environment, folder=site.folder, stdin=GOOD + "\n")
+    assert output.code == 0, str(output)
+    assert f"server    {domain.tls_url}" in output.stdout
+    assert f"bind      as {READER}" in output.stdout
+    assert "reg-all, reg-web, top; found by a search below" in output.stdout
+    assert "(the directory's matching rule)" in output.stdout
+    assert "authenticated, user:alice, group:reg-all, group:reg-web, group:top" in output.stdout
+    assert GOOD not in output.text
+    assert domain.reader_password not in output.text
+
+
+def test_ldap_test_of_a_disabled_account(site: TokenServer) -> None:
+    """The step that fails says that the account is disabled."""
+    command = site.command("ldap", "test", "off", "--config", site.config)
+    output = run(command, environment=site.environment, folder=site.folder, stdin=GOOD + "\n")
+    assert (output.code, "the account is disabled" in output.stdout) == (1, True), str(output)
+
+
+def test_why_as(site: TokenServer) -> None:
+    """The rule for the outermost group applies to alice, who is in it three levels down."""
+    command = site.command("policy", "why", "push", "web/app", "--as", "ALICE", "--json", "--config", site.config)
+    output = run(command, environment=plain_environment(site.folder), folder=site.folder)
+    assert (output.code, json.loads(output.stdout)["verdict"]) == (0, "allowed"), str(output)
+
+
+def test_the_controller_is_on_an_address_of_its_own(domain: Samba) -> None:
+    """So that nothing of it is in the way of a directory on this machine, or of another test run."""
+    with socket.socket() as probe:
+        assert domain.address != "127.0.0.1"
+        assert probe.connect_ex((domain.address, 636)) == 0
