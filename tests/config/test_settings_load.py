@@ -97,9 +97,9 @@ throttle:
   failures_per_address: 60
   failures_total: 600
   window: 10m
-token_reuse: 5s
   redis: rediss://counter@redis.example.com:6380/1
   redis_password_file: redis-password
+token_reuse: 5s
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
 
