@@ -27,6 +27,7 @@ from tokenserver.config.settings import Htpasswd as HtpasswdSettings
 from tokenserver.config.settings import KeySet, Settings, UserSource
 from tokenserver.counters import shared_counters
 from tokenserver.credentials import Password, Secret
+from tokenserver.door import Door
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
 from tokenserver.keys.expiry import key_warnings
@@ -59,7 +60,10 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     """
     plan = login_plan(settings)
     together = shared_counters(settings, plan, workers=worker_count(settings))
-    protection = Protection(plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together)
+    door = Door(monotonic=time.monotonic)
+    protection = Protection(
+        plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together, aside=door.aside
+    )
     live = Live(Loader(settings, protection), watched_files(settings))
     rotators = tuple(
         Rotator(
@@ -80,6 +84,7 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
         AuditedExplain(service, trail, monotonic=time.perf_counter),
         trail,
         protection,
+        door,
         rotators,
     )
 

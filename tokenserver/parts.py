@@ -11,6 +11,7 @@ from pathlib import Path
 from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail
 from tokenserver.authn.protection import Protection
 from tokenserver.config.settings import Settings
+from tokenserver.door import Door
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.live import Live
@@ -21,7 +22,7 @@ MAX_PLACES = 5
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A whole server without its web."""
+    """A whole server without its web. `door` is what every token request has to pass first."""
 
     settings: Settings
     live: Live
@@ -29,6 +30,7 @@ class Parts:
     explanation: AuditedExplain
     trail: AuditTrail
     protection: Protection
+    door: Door
     rotators: tuple[Rotator, ...] = ()
 
     def watch(self) -> threading.Event:

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from tokenserver import door
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.compose import harden_process, load_snapshot, login_plan, warnings, worker_count
 from tokenserver.config.load import load_settings
@@ -102,7 +103,7 @@ def run(settings: Settings, config: Path | None) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=worker_count(settings),
-        blocking_threads=login_plan(settings).threads + BODY_READERS,
+        blocking_threads=login_plan(settings).threads + BODY_READERS + door.THREADS,
         loop=Loops.asyncio,
         websockets=False,
         backlog=2048,

@@ -18,6 +18,7 @@ from typing import Any
 from tokenserver.audit import AuditTrail, AuditUnavailable, cut, reason_of
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
+from tokenserver.door import Door
 from tokenserver.errors import (
     InvalidCredentials,
     InvalidRequest,
@@ -66,7 +67,8 @@ class TokenEndpoint:
     """Turns requests into exchanges and results into answers.
 
     `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `bodies`
-    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once.
+    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once, `door`
+    how many requests are worked on at once and how many wait for that.
     """
 
     exchange: Exchange
@@ -76,11 +78,23 @@ class TokenEndpoint:
     trusted_proxies: Sequence[IPv4Network | IPv6Network]
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
+    door: Door
     readers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(BODY_READERS), repr=False)
     bodies: Bounded[tuple[str, bool], bytes] = field(default_factory=lambda: Bounded(SIZE), repr=False)
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
-        """Answer one GET or POST; never raises."""
+        """Answer one GET or POST; never raises.
+
+        Whom the door sends away has exchanged nothing, so it leaves no event: an overload must cost little.
+        """
+        try:
+            with self.door:
+                return self._answer(environ)
+        except Overloaded as error:
+            problem = problem_for(error, challenge=self.challenge)
+            return _answer(503, problem.body(oauth=environ["REQUEST_METHOD"] == "POST"), self.new_id(), problem)
+
+    def _answer(self, environ: Mapping[str, Any]) -> Answer:
         start = self.monotonic()
         request_id = self.new_id()
         method = str(environ["REQUEST_METHOD"])
@@ -131,7 +145,8 @@ class TokenEndpoint:
         if not self.readers.acquire(blocking=False):
             raise Overloaded("requests", "too many bodies are on their way", 1)
         try:
-            return parse_form(environ)
+            with self.door.aside():
+                return parse_form(environ)
         finally:
             self.readers.release()
 

@@ -35,6 +35,7 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
         trusted_proxies=settings.server.trusted_proxies,
         new_id=new_id,
         monotonic=time.perf_counter,
+        door=parts.door,
     )
 
 
