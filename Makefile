@@ -39,6 +39,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.policy_diff
 	$(BIN)/python -m bench.logins
 	$(BIN)/python -m bench.storm
+	$(BIN)/python -m bench.scale
+	$(BIN)/python -m bench.pressure
 	$(BIN)/python -m bench.directory
 
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import resource
 import secrets
 import sys
 import time
@@ -48,8 +46,6 @@ from tokenserver.tokens.reuse import Reuse
 logger = logging.getLogger("tokenserver.compose")
 
 _Part = TypeVar("_Part")
-
-_PR_SET_DUMPABLE = 4
 
 
 def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
@@ -184,13 +180,6 @@ def watched_files(settings: Settings) -> list[Path]:
 def new_id() -> str:
     """A random id of 128 bits, from the system's cryptographic source."""
     return secrets.token_hex(16)
-
-
-def harden_process() -> None:
-    """Keep keys and passwords out of core files and away from debuggers of the same user (Linux)."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
 def login_plan(settings: Settings) -> Plan:

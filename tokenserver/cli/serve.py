@@ -16,7 +16,8 @@ import click
 
 from tokenserver import door
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.compose import harden_process, load_snapshot, login_plan, warnings, worker_count
+from tokenserver.cli.process import connections_for, harden_process, take_files
+from tokenserver.compose import load_snapshot, login_plan, warnings, worker_count
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.web.token import BODY_READERS
@@ -107,6 +108,7 @@ def run(settings: Settings, config: Path | None) -> None:
         loop=Loops.asyncio,
         websockets=False,
         backlog=2048,
+        backpressure=connections_for(take_files()),
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         log_dictconfig=LOGGING,
         log_level=LogLevels.warning,
