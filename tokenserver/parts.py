@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ class Parts:
     protection: Protection
     door: Door
     rotators: tuple[Rotator, ...] = ()
+    is_stopping: Callable[[], bool] = lambda: False
 
     def watch(self) -> threading.Event:
         """Start to follow changes of the files and to rotate keys, in threads; setting the event ends them."""
@@ -51,6 +52,8 @@ class Parts:
         parts: dict[str, str | None] = {"keys": self.expiry(datetime.now(UTC)).problem, "policies": None}
         parts |= {source.name: self.protection.problem(source.name) for source in self.settings.authentication}
         parts["files"] = self._refused() if self.live.fault is not None else None
+        if self.is_stopping():
+            parts["server"] = "is stopping"
         return parts
 
     def notes(self) -> Mapping[str, str]:

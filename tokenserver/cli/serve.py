@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import signal
 import sys
-import threading
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,11 +20,11 @@ from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.web.token import BODY_READERS
 
+if TYPE_CHECKING:
+    from tokenserver.cli.supervisor import Signs
+
 GRACE_SECONDS = 20
 """How long a request that is under way may take after SIGTERM before its worker is killed."""
-
-DRAIN_SECONDS = 0.5
-"""How long after SIGTERM requests are taken as ever, so that none is lost that was on its way."""
 
 HEADER_SECONDS = 10
 
@@ -74,27 +72,8 @@ def run(settings: Settings, config: Path | None) -> None:
     from granian.constants import Interfaces, Loops, SSLProtocols  # noqa: PLC0415
     from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
-    from granian.server.mp import MPServer  # noqa: PLC0415
 
-    class Server(MPServer):
-        def signal_handler_interrupt(self, *arguments: object) -> None:
-            """SIGTERM, SIGINT: answer what was sent until now, and stop then. The second signal stops at once.
-
-            Stopping closes connections that were accepted but not yet read; what waits there came before the signal.
-            """
-            stop = partial(super().signal_handler_interrupt, *arguments)
-            if self.is_stopping:
-                stop()
-            self.is_stopping = True
-            timer = threading.Timer(DRAIN_SECONDS, stop)
-            timer.daemon = True
-            timer.start()
-
-        is_stopping = False
-
-        def signal_handler_reload(self, *_: object) -> None:
-            """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
-            logging.getLogger("tokenserver").info("SIGHUP: changed files are taken within two seconds")
+    from tokenserver.cli.supervisor import Server  # noqa: PLC0415
 
     address, port = settings.server.address
     tls = settings.server.tls
@@ -130,12 +109,13 @@ def _default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _load(config: Path | None) -> Any:
+def _load(config: Path | None, signs: Signs, worker: int) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
-    application = load_application(config)
+    application = load_application(config, is_stopping=lambda: signs.is_stopping)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
+    signs.keep_living(worker)
     return application

@@ -40,8 +40,9 @@ logger = logging.getLogger("tokenserver.web")
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
-BODY_READERS = 64
-"""Bodies that are read at once; each may hold a thread for as long as its client likes."""
+BODY_READERS = 512
+"""Bodies that are read at once; each may hold a thread for as long as its client likes, so that this is how many slow
+ones one worker process can bear."""
 
 JSON_HEADERS = (
     ("Content-Type", "application/json"),
