@@ -56,7 +56,7 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     """
     plan = login_plan(settings)
     together = shared_counters(settings, plan, workers=worker_count(settings))
-    door = Door(monotonic=time.monotonic)
+    door = Door(logins=plan.threads, monotonic=time.monotonic)
     protection = Protection(
         plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together, aside=door.aside
     )

@@ -16,7 +16,7 @@ from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
 from harness.slow import PROMPT, SLOW_TLS, good_traffic, slow_clients, slow_kinds
 
-from tokenserver.web.token import BODY_READERS
+from tokenserver.door import BODY_READERS
 
 SECONDS = 6.0
 REQUESTS = 100
@@ -76,18 +76,18 @@ def post(server: TokenServer) -> web.Answer:
     return server.request("POST", "/token", headers=web.FORM, body=FORM)
 
 
+def test_forms_are_read_beside_slow_ones(server: TokenServer) -> None:
+    """Five hundred bodies on their way leave room for those who send theirs at once."""
+    with slow_clients(server.port, SLOW["body"]):
+        assert [post(server).status for _ in range(20)] == [401] * 20
+
+
 @pytest.fixture
 def single(setup: Setup, tmp_path: Path) -> Iterator[TokenServer]:
     """A server with one worker, which has to bear all slow clients alone."""
     small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings={"server": {"workers": 1}})
     with many_files(), serving(tmp_path, small) as server:
         yield server
-
-
-def test_forms_are_read_beside_slow_ones(single: TokenServer) -> None:
-    """Five hundred bodies on their way leave room for those who send theirs at once."""
-    with slow_clients(single.port, SLOW["body"]):
-        assert [post(single).status for _ in range(20)] == [401] * 20
 
 
 def test_bodies_beyond_the_bound_are_turned_away(single: TokenServer) -> None:

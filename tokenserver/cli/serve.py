@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenserver import door
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.compose import load_snapshot, login_plan, warnings, worker_count
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
-from tokenserver.web.token import BODY_READERS
+from tokenserver.door import threads_for
 
 if TYPE_CHECKING:
     from tokenserver.cli.supervisor import Signs
@@ -83,7 +82,7 @@ def run(settings: Settings, config: Path | None) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=worker_count(settings),
-        blocking_threads=login_plan(settings).threads + BODY_READERS + door.THREADS,
+        blocking_threads=threads_for(login_plan(settings).threads),
         loop=Loops.asyncio,
         websockets=False,
         backlog=2048,

@@ -18,7 +18,7 @@ from typing import Any
 from tokenserver.audit import AuditTrail, AuditUnavailable, cut, reason_of
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
-from tokenserver.door import Door
+from tokenserver.door import BODY_READERS, Door
 from tokenserver.errors import (
     InvalidCredentials,
     InvalidRequest,
@@ -39,10 +39,6 @@ from tokenserver.web.problems import Problem, problem_for
 logger = logging.getLogger("tokenserver.web")
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
-
-BODY_READERS = 512
-"""Bodies that are read at once; each may hold a thread for as long as its client likes, so that this is how many slow
-ones one worker process can bear."""
 
 JSON_HEADERS = (
     ("Content-Type", "application/json"),
