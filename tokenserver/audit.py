@@ -71,6 +71,7 @@ class AuditTrail:
         self._sink = sink
         self._now = now
         self._spelled: Bounded[Ruling, _Spelled] = Bounded(RULINGS)
+        self._second = (-1, "")  # the last one that was spelled
 
     def record(self, event: dict[str, Any]) -> None:
         """Write one event with its time in front.
@@ -113,10 +114,14 @@ class AuditTrail:
         self.record(event)
 
     def _write(self, members: str) -> None:
-        moment = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
-        line = f'{{"time":"{moment[:-6]}Z",{members}}}\n'
+        now = self._now()
+        second = int(now)
+        spelled = self._second
+        if spelled[0] != second:
+            spelled = self._second = (second, datetime.fromtimestamp(second, UTC).isoformat()[:-6])
+        line = f'{{"time":"{spelled[1]}.{int((now - second) * 1000):03d}Z",{members}}}\n'
         try:
-            self._sink.write(line.replace("\x7f", "\\u007f").encode("ascii"))
+            self._sink.write(line.encode("ascii"))
         except OSError as error:
             raise AuditUnavailable(f"the audit event could not be written: {error.strerror}") from error
 
@@ -181,8 +186,8 @@ def milliseconds(start: float, end: float) -> float:
 
 
 def _members(event: dict[str, Any]) -> str:
-    """A JSON object without its braces, so that several can stand in one."""
-    return _to_json(event)[1:-1]
+    """A JSON object without its braces, so that several can stand in one; DEL, which JSON lets stand, is escaped."""
+    return _to_json(event)[1:-1].replace("\x7f", "\\u007f")
 
 
 def _facts(ruling: Ruling) -> dict[str, Any]:
