@@ -15,7 +15,7 @@ from tokenserver.tokens.reuse import Reuse
 @pytest.fixture
 def rushed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
     """Asks a server that is in a rush from the first request on."""
-    service = server.parts.exchange._inner  # type: ignore[attr-defined]
+    service = server.parts.exchange._inner
     assert isinstance(service, TokenService)
     monkeypatch.setattr(service, "_reuse", Reuse(10, now=lambda: 1_801_396_800.0, rush=0))
     monkeypatch.setattr(service, "_now", lambda: 1_801_396_800.0)

@@ -52,10 +52,10 @@ JSON_HEADERS = (
 
 
 class Answer(NamedTuple):
-    """What goes back to the client."""
+    """What goes back to the client; `headers` are all there are."""
 
     status: int
-    headers: tuple[tuple[str, str], ...]
+    headers: list[tuple[str, str]]
     body: bytes
 
 
@@ -231,7 +231,8 @@ def _form_credentials(parameters: Parameters, header: Credentials) -> Credential
 
 def _answer(status: int, body: bytes, request_id: str, problem: Problem | None = None) -> Answer:
     own = problem.headers if problem is not None else ()
-    return Answer(status, (*JSON_HEADERS, ("X-Request-Id", request_id), *own), body)
+    length = ("Content-Length", str(len(body)))
+    return Answer(status, [*JSON_HEADERS, ("X-Request-Id", request_id), *own, length], body)
 
 
 def _log(error: Exception, request_id: str) -> None:
