@@ -137,11 +137,15 @@ def test_a_missing_configuration_says_what_to_do(run: Run) -> None:
 
 
 def test_check_warns_of_clear_text_beyond_this_machine(run: Run) -> None:
-    """http:// to another host is possible behind a proxy's back, but said."""
+    """http:// for other machines is possible, but said; so is that they get nothing that way unless it is wanted."""
     run("init", "site", "--url", "http://auth.example.com")
-    result = run("check", "--config", "site/tokenserver.yaml")
-    assert result.exit_code == 0
-    assert "clear text" in result.stderr
+    refused = run("check", "--config", "site/tokenserver.yaml")
+    config = Path("site/tokenserver.yaml")
+    config.write_text(config.read_text().replace("server:\n", "server:\n  require_https: false\n"))
+    taken = run("check", "--config", "site/tokenserver.yaml")
+    assert (refused.exit_code, taken.exit_code) == (0, 0)
+    assert "clear text, so requests from other machines are refused" in refused.stderr
+    assert "clear text; use https://" in taken.stderr
 
 
 def test_one_name_in_two_sources_is_refused(run: Run, made: Path) -> None:

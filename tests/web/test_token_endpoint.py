@@ -472,12 +472,12 @@ def test_the_client_address_is_the_proxys_word_only_if_it_is_trusted(server: Ser
     """Threat 53, bug 26."""
     cases = [("10.1.1.1", "203.0.113.7"), ("192.0.2.1", "192.0.2.1")]
     for peer, expected in cases:
-        server.client.get(
+        response = server.client.get(
             "/token?service=reg",
             headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.7"},
-            environ_overrides={"REMOTE_ADDR": peer},
+            environ_overrides={"REMOTE_ADDR": peer, "wsgi.url_scheme": "https"},
         )
-        assert server.audit.events[-1]["client"] == expected
+        assert (response.status_code, server.audit.events[-1]["client"]) == (200, expected)
 
 
 def test_no_token_leaves_when_its_event_cannot_be_written(server: Server) -> None:

@@ -22,6 +22,7 @@ from tokenserver.errors import (
     InvalidCredentials,
     InvalidRequest,
     Overloaded,
+    PlainHttp,
     RequestError,
     ServiceError,
     TokenserverError,
@@ -34,6 +35,7 @@ from tokenserver.web.addresses import client_address
 from tokenserver.web.basic import normalize_username, parse_authorization
 from tokenserver.web.parameters import Parameters, parse_form, parse_query
 from tokenserver.web.problems import Problem, problem_for
+from tokenserver.web.transport import is_protected
 
 logger = logging.getLogger("tokenserver.web")
 
@@ -51,6 +53,9 @@ JSON_HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
 
+HSTS = ("Strict-Transport-Security", "max-age=31536000")
+"""Only where clients come by https; it would bind every port of the host name to it (RFC 6797)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -66,7 +71,8 @@ class TokenEndpoint:
     """Turns requests into exchanges and results into answers.
 
     `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `bodies`
-    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once.
+    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once. With
+    `require_https`, nothing is taken over plain http from other machines. `headers` stand in every answer.
     """
 
     exchange: Exchange
@@ -76,6 +82,8 @@ class TokenEndpoint:
     trusted_proxies: Sequence[IPv4Network | IPv6Network]
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
+    require_https: bool
+    headers: tuple[tuple[str, str], ...] = JSON_HEADERS
     readers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(BODY_READERS), repr=False)
     bodies: Bounded[tuple[str, bool], bytes] = field(default_factory=lambda: Bounded(SIZE), repr=False)
 
@@ -98,18 +106,22 @@ class TokenEndpoint:
                 )
                 raise
             if request.explain:
-                return _answer(200, explanation_body(self.explanation.explain(request)), request_id)
+                return self._answer(200, explanation_body(self.explanation.explain(request)), request_id)
             result = self.exchange.exchange(request)
         except Exception as error:
             _log(error, request_id)
             problem = problem_for(error, challenge=self.challenge)
-            return _answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
-        return _answer(200, self._body(result, with_scope=method == "POST"), request_id)
+            return self._answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
+        return self._answer(200, self._body(result, with_scope=method == "POST"), request_id)
 
     def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...]) -> Answer:
         """The answer to what is no token request at all. Nothing was exchanged, so it leaves no event."""
         problem = Problem(status, "UNSUPPORTED", "invalid_request", message, headers)
-        return _answer(status, problem.body(oauth=False), self.new_id(), problem)
+        return self._answer(status, problem.body(oauth=False), self.new_id(), problem)
+
+    def _answer(self, status: int, body: bytes, request_id: str, problem: Problem | None = None) -> Answer:
+        own = problem.headers if problem is not None else ()
+        return Answer(status, (*self.headers, ("X-Request-Id", request_id), *own), body)
 
     def _body(self, result: TokenResult, *, with_scope: bool) -> bytes:
         if not result.token.is_shared:
@@ -142,6 +154,9 @@ class TokenEndpoint:
         method: str,
         client: IPv4Address | IPv6Address | None,
     ) -> TokenRequest:
+        # First of all, so that nothing of what was sent is looked at, the password least of all.
+        if self.require_https and not is_protected(environ, client, self.trusted_proxies):
+            raise PlainHttp
         parameters = parse_query(str(environ.get("QUERY_STRING") or ""))
         header = environ.get("HTTP_AUTHORIZATION")
         credentials = parse_authorization([] if header is None else [header])
@@ -232,11 +247,6 @@ def _form_credentials(parameters: Parameters, header: Credentials) -> Credential
     if not isinstance(header, Nothing) and header != credentials:
         return Unusable("the header and the form bring different credentials")
     return credentials
-
-
-def _answer(status: int, body: bytes, request_id: str, problem: Problem | None = None) -> Answer:
-    own = problem.headers if problem is not None else ()
-    return Answer(status, (*JSON_HEADERS, ("X-Request-Id", request_id), *own), body)
 
 
 def _log(error: Exception, request_id: str) -> None:

@@ -14,7 +14,7 @@ from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
 from tokenserver.parts import Parts
 from tokenserver.web.app import Pages, create_app
-from tokenserver.web.token import TokenEndpoint
+from tokenserver.web.token import HSTS, JSON_HEADERS, TokenEndpoint
 
 MAX_JWKS_SECONDS = 300
 
@@ -33,6 +33,8 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
         trail=parts.trail,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
         trusted_proxies=settings.server.trusted_proxies,
+        require_https=settings.server.require_https,
+        headers=(*JSON_HEADERS, HSTS) if settings.server.url.startswith("https://") else JSON_HEADERS,
         new_id=new_id,
         monotonic=time.perf_counter,
     )
