@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,18 @@ def run(settings: Settings, config: Path | None) -> None:
 
         is_stopping = False
 
+        def _stop_workers(self) -> None:
+            """Wait here for the workers to end. A thread of granian's waits for each of them as well, and where that
+            one hears of the end first, granian takes the worker for alive and says that it had to kill it.
+            """
+            workers: list[Any] = self.wrks
+            for worker in workers:
+                worker.terminate()
+            end = time.monotonic() + GRACE_SECONDS
+            while any(worker.is_alive() for worker in workers) and time.monotonic() < end:
+                time.sleep(0.01)
+            super()._stop_workers()  # type: ignore[no-untyped-call]  # granian's own has no annotations
+
         def signal_handler_reload(self, *_: object) -> None:
             """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
             logging.getLogger("tokenserver").info("SIGHUP: changed files are taken within two seconds")
@@ -112,7 +125,7 @@ def run(settings: Settings, config: Path | None) -> None:
         ssl_cert=tls.certificate if tls else None,
         ssl_key=tls.key if tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
-        workers_kill_timeout=GRACE_SECONDS,
+        workers_kill_timeout=1,  # what is left for after `_stop_workers`
         respawn_failed_workers=True,
     )
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
