@@ -16,8 +16,8 @@ from typing import Any
 import click
 
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.compose import harden_process, load_snapshot, login_plan, warnings, worker_count
-from tokenserver.config.load import load_settings
+from tokenserver.cli.start import load_all
+from tokenserver.compose import harden_process, login_plan, warnings, worker_count
 from tokenserver.config.settings import Settings
 from tokenserver.web.token import BODY_READERS
 
@@ -56,8 +56,7 @@ def serve(config: Path | None) -> None:
 
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
-    settings = load_settings(config)
-    snapshot = load_snapshot(settings)
+    settings, snapshot = load_all(config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     services = ", ".join(registry.service for registry in settings.registries)
