@@ -142,6 +142,7 @@ def _default_signals() -> None:
 def _load(config: Path | None) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
+    harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
     application = load_application(config)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
