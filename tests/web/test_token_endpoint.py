@@ -531,6 +531,24 @@ def test_denied_and_absent_repositories_look_the_same(server: Server) -> None:
     assert bodies == [[], []]
 
 
+def test_an_exchange_changes_nothing(server: Server) -> None:
+    """Bug 18: asking for a repository, a user or a registry that is not there makes none."""
+
+    def state() -> dict[str, bytes]:
+        files = [path for path in server.folder.rglob("*") if path.is_file()]
+        return {str(path): path.read_bytes() for path in files}
+
+    before, snapshot = state(), server.parts.live.snapshot()
+    for scope in ("repository:users/ann/new:pull,push", "repository:new/thing:push", "registry:catalog:*"):
+        get(server, f"service=reg&scope={scope}", as_user("ann"))
+        get(server, f"service=reg&scope={scope}", basic("nobody", "x"))
+        get(server, f"service=new&scope={scope}")
+        post(server, {"grant_type": "password", "service": "reg", "scope": scope, **ANN})
+    assert len(server.audit.raw) == 12
+    assert state() == before
+    assert server.parts.live.snapshot() is snapshot
+
+
 def test_no_secret_in_any_event(server: Server) -> None:
     """Threat 97: neither password nor token nor header is in the audit trail."""
     canary = "canary-pässword"
