@@ -22,6 +22,7 @@ from tokenserver.errors import (
     AuthenticationRequired,
     InvalidCredentials,
     InvalidRequest,
+    PlainHttp,
     RequestError,
     ServiceError,
     Throttled,
@@ -253,7 +254,7 @@ def outcome_of(error: BaseException) -> str:
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, for people who read the log. Of an unexpected error only the kind: its text is unknown."""
-    if isinstance(error, InvalidCredentials):
+    if isinstance(error, (InvalidCredentials, PlainHttp)):
         return error.reason
     return str(error) if isinstance(error, TokenserverError) else type(error).__name__
 

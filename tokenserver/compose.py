@@ -151,8 +151,9 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
     host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
     if settings.server.url.startswith("http://") and host != "localhost":
+        refused = ", so requests from other machines are refused" if settings.server.require_https else ""
         found.append(
-            f"server.url is {settings.server.url}: passwords travel in clear text; use https:// outside of this machine"
+            f"server.url is {settings.server.url}: passwords would travel in clear text{refused}; use https://"
         )
     if settings.shadow_policies is not None and snapshot.candidate is None:
         found.append(f"shadow_policies: {settings.shadow_policies} was refused (see the log); nothing is compared")

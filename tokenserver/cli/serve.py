@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import click
 
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.compose import load_snapshot, login_plan, warnings, worker_count
-from tokenserver.config.load import load_settings
+from tokenserver.cli.start import load_all
+from tokenserver.compose import login_plan, warnings, worker_count
 from tokenserver.config.settings import Settings
 from tokenserver.machine import Seats, harden_process
 from tokenserver.web.token import BODY_READERS
@@ -56,8 +57,7 @@ def serve(config: Path | None) -> None:
 
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
-    settings = load_settings(config)
-    snapshot = load_snapshot(settings)
+    settings, snapshot = load_all(config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     services = ", ".join(registry.service for registry in settings.registries)
@@ -91,6 +91,18 @@ def run(settings: Settings, config: Path | None) -> None:
 
         is_stopping = False
 
+        def _stop_workers(self) -> None:
+            """Wait here for the workers to end. A thread of granian's waits for each of them as well, and where that
+            one hears of the end first, granian takes the worker for alive and says that it had to kill it.
+            """
+            workers: list[Any] = self.wrks
+            for worker in workers:
+                worker.terminate()
+            end = time.monotonic() + GRACE_SECONDS
+            while any(worker.is_alive() for worker in workers) and time.monotonic() < end:
+                time.sleep(0.01)
+            super()._stop_workers()  # type: ignore[no-untyped-call]  # granian's own has no annotations
+
         def signal_handler_reload(self, *_: object) -> None:
             """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
             logging.getLogger("tokenserver").info("SIGHUP: changed files are taken within two seconds")
@@ -114,7 +126,7 @@ def run(settings: Settings, config: Path | None) -> None:
         ssl_cert=tls.certificate if tls else None,
         ssl_key=tls.key if tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
-        workers_kill_timeout=GRACE_SECONDS,
+        workers_kill_timeout=1,  # what is left for after `_stop_workers`
         respawn_failed_workers=True,
     )
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
@@ -132,6 +144,7 @@ def _default_signals() -> None:
 def _load(config: Path | None, seats: Seats) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
+    harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
     application = load_application(config)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()

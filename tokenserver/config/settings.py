@@ -40,12 +40,16 @@ class Tls(Section):
 
 
 class Server(Section):
-    """Where the server listens, what clients call it, and whose X-Forwarded-For it believes."""
+    """Where the server listens, what clients call it, and whose X-Forwarded-For it believes.
+
+    With `require_https`, requests for tokens that come from other machines over plain http are refused.
+    """
 
     listen: Listen = "127.0.0.1:5001"
     url: PublicUrl
     tls: Tls | None = None
     trusted_proxies: tuple[NetworkText, ...] = Field(default=(), strict=False)
+    require_https: bool = True
     workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] | None = None
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from tokenserver.errors import (
     InvalidCredentials,
     InvalidRequest,
     Overloaded,
+    PlainHttp,
     RequestError,
     ServiceError,
     TokenserverError,
@@ -50,6 +51,9 @@ JSON_HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
 
+HSTS = ("Strict-Transport-Security", "max-age=31536000")
+"""Only where clients come by https; it would bind every port of the host name to it (RFC 6797)."""
+
 
 class Answer(NamedTuple):
     """What goes back to the client; `headers` are all there are."""
@@ -65,7 +69,8 @@ class TokenEndpoint:
 
     `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `client_of`
     tells whose request it is from the peer's address and X-Forwarded-For (None: no such header). `bodies`
-    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once.
+    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once. What
+    `is_protected` says no to, where there is such a thing, is refused unread. `headers` stand in every answer.
     """
 
     exchange: Exchange
@@ -75,6 +80,8 @@ class TokenEndpoint:
     client_of: Callable[[str, str | None], Address | None]
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
+    is_protected: Callable[[Mapping[str, Any], Address | None], bool] | None = None
+    headers: tuple[tuple[str, str], ...] = JSON_HEADERS
     readers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(BODY_READERS), repr=False)
     bodies: Bounded[tuple[str, bool], bytes] = field(default_factory=lambda: Bounded(SIZE), repr=False)
 
@@ -97,18 +104,23 @@ class TokenEndpoint:
                 )
                 raise
             if request.explain:
-                return _answer(200, explanation_body(self.explanation.explain(request)), request_id)
+                return self._answer(200, explanation_body(self.explanation.explain(request)), request_id)
             result = self.exchange.exchange(request)
         except Exception as error:
             _log(error, request_id)
             problem = problem_for(error, challenge=self.challenge)
-            return _answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
-        return _answer(200, self._body(result, with_scope=method == "POST"), request_id)
+            return self._answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
+        return self._answer(200, self._body(result, with_scope=method == "POST"), request_id)
 
     def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...]) -> Answer:
         """The answer to what is no token request at all. Nothing was exchanged, so it leaves no event."""
         problem = Problem(status, "UNSUPPORTED", "invalid_request", message, headers)
-        return _answer(status, problem.body(oauth=False), self.new_id(), problem)
+        return self._answer(status, problem.body(oauth=False), self.new_id(), problem)
+
+    def _answer(self, status: int, body: bytes, request_id: str, problem: Problem | None = None) -> Answer:
+        own = problem.headers if problem is not None else ()
+        length = ("Content-Length", str(len(body)))
+        return Answer(status, [*self.headers, ("X-Request-Id", request_id), *own, length], body)
 
     def _body(self, result: TokenResult, *, with_scope: bool) -> bytes:
         if not result.token.is_shared:
@@ -136,6 +148,9 @@ class TokenEndpoint:
         method: str,
         client: Address | None,
     ) -> TokenRequest:
+        # First of all, so that nothing of what was sent is looked at, the password least of all.
+        if self.is_protected is not None and not self.is_protected(environ, client):
+            raise PlainHttp
         parameters = parse_query(environ.get("QUERY_STRING") or "")
         header = environ.get("HTTP_AUTHORIZATION")
         credentials = parse_authorization(() if header is None else (header,))
@@ -227,12 +242,6 @@ def _form_credentials(parameters: Parameters, header: Credentials) -> Credential
     if not isinstance(header, Nothing) and header != credentials:
         return Unusable("the header and the form bring different credentials")
     return credentials
-
-
-def _answer(status: int, body: bytes, request_id: str, problem: Problem | None = None) -> Answer:
-    own = problem.headers if problem is not None else ()
-    length = ("Content-Length", str(len(body)))
-    return Answer(status, [*JSON_HEADERS, ("X-Request-Id", request_id), *own, length], body)
 
 
 def _log(error: Exception, request_id: str) -> None:

@@ -15,7 +15,8 @@ from tokenserver.keys.ring import KeyRing
 from tokenserver.parts import Parts
 from tokenserver.web.addresses import finder
 from tokenserver.web.app import Pages, create_app
-from tokenserver.web.token import TokenEndpoint
+from tokenserver.web.token import HSTS, JSON_HEADERS, TokenEndpoint
+from tokenserver.web.transport import guard_of
 
 MAX_JWKS_SECONDS = 300
 
@@ -34,6 +35,8 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
         trail=parts.trail,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
         client_of=finder(settings.server.trusted_proxies),
+        is_protected=guard_of(settings.server.trusted_proxies) if settings.server.require_https else None,
+        headers=(*JSON_HEADERS, HSTS) if settings.server.url.startswith("https://") else JSON_HEADERS,
         new_id=new_id,
         monotonic=time.perf_counter,
     )
