@@ -22,10 +22,10 @@ class Peer(Enum):
 def guard_of(trusted: Sequence[IPv4Network | IPv6Network]) -> Callable[[Mapping[str, Any], Address | None], bool]:
     """What tells whether a request came by https, over loopback, or from one of these proxies if that says so.
 
-    It is given WSGI's environ (PEP 3333) and the address of the client behind the proxies. What a trusted proxy says is
-    the last value of `X-Forwarded-Proto`, since proxies add on the right; nobody else's word counts. Where it says http,
-    the client must be on the proxy's own machine; where it says nothing, it is taken at its word that all is well. A
-    peer without an address (a Unix socket) is on this machine. Peers are remembered.
+    It is given WSGI's environ (PEP 3333) and the address of the client behind the proxies. What a trusted proxy says
+    is the last value of `X-Forwarded-Proto`, since proxies add on the right; nobody else's word counts. Where it says
+    http, the client must be on the proxy's own machine; a proxy that says nothing is trusted with that as well. A peer
+    without an address (a Unix socket) is on this machine. Peers are remembered.
     """
     peer_of = lru_cache(maxsize=4096)(lambda text: _peer(text, trusted))
     return lambda environ, client: _is_protected(environ, client, peer_of)
