@@ -34,6 +34,8 @@ from tokenserver.keys.ring import KeyRing
 from tokenserver.keys.rotator import Rotator, rotation_warnings
 from tokenserver.keys.store import load_keys
 from tokenserver.live import Live
+from tokenserver.measuring import Observed, metered
+from tokenserver.metrics.board import Board
 from tokenserver.parts import Parts
 from tokenserver.policy.load import load_policies
 from tokenserver.policy.model import PolicySet
@@ -51,8 +53,8 @@ _Part = TypeVar("_Part")
 _PR_SET_DUMPABLE = 4
 
 
-def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
-    """Load everything and put it together.
+def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None) -> Parts:
+    """Load everything and put it together. What is counted goes to a row of `board`; without it, nothing is counted.
 
     Raises:
         LoadError: every fault of every file.
@@ -73,15 +75,14 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
     compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
-    return Parts(
-        settings,
-        live,
+    observed = Observed(
         AuditedExchange(compared, trail, monotonic=time.perf_counter),
         AuditedExplain(service, trail, monotonic=time.perf_counter),
         trail,
-        protection,
-        rotators,
     )
+    if board is not None:
+        observed = metered(observed, settings, board)
+    return Parts(settings, live, *observed[:3], protection, rotators, observed.meter)
 
 
 def _live_ring(live: Live, key_set: KeySet) -> KeyRing:

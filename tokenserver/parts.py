@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail
 from tokenserver.authn.protection import Protection
 from tokenserver.config.settings import Settings
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.live import Live
+from tokenserver.metrics.meter import Meter, Reading
+from tokenserver.registries import ring_of
+from tokenserver.service import Exchange, Explain, Refusals
+
+SAMPLE_SECONDS = 1.0
+"""How often a worker notes how it is, where metrics are on."""
 
 MAX_PLACES = 5
 """How many faulty places `/readyz` lists."""
@@ -25,11 +31,12 @@ class Parts:
 
     settings: Settings
     live: Live
-    exchange: AuditedExchange
-    explanation: AuditedExplain
-    trail: AuditTrail
+    exchange: Exchange
+    explanation: Explain
+    refusals: Refusals
     protection: Protection
     rotators: tuple[Rotator, ...] = ()
+    meter: Meter | None = None
 
     def watch(self) -> threading.Event:
         """Start to follow changes of the files and to rotate keys, in threads; setting the event ends them."""
@@ -37,10 +44,34 @@ class Parts:
         keys = (self.rotators, stop)
         threading.Thread(target=watch_keys, args=keys, name="rotate-keys", daemon=True).start()
         threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
+        if self.meter is not None:
+            self._sample(self.meter)  # so that the first scrape finds everything
+            threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True).start()
         return stop
 
+    def reading(self) -> Reading:
+        """How this process is now, for metrics."""
+        snapshot = self.live.snapshot()
+        rings = ((key_set, ring_of(snapshot, key_set)) for key_set in self.settings.key_sets())
+        return Reading(
+            policy=snapshot.policies.digest,
+            reloads=self.live.reloads,
+            reload_failures=self.live.reload_failures,
+            parts=self.readiness(),
+            breakers=self.protection.breakers,
+            is_throttling_alone=self.protection.note is not None,
+            ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
+        )
+
+    def _samples(self, meter: Meter, stop: threading.Event) -> None:
+        while not stop.wait(SAMPLE_SECONDS):
+            self._sample(meter)
+
+    def _sample(self, meter: Meter) -> None:
+        meter.sample(self.reading(), now=time.time(), monotonic=time.monotonic())
+
     def expiry(self, now: datetime) -> Expiry:
-        """How long the live certificates are still valid at `now`: those of all keys that end first; for metrics."""
+        """How long the live certificates are still valid at `now`: those of all keys that end first."""
         found = [expiry(ring, now) for ring in self.live.snapshot().rings]
         return Expiry(min(one.active for one in found), min(one.ca for one in found))
 

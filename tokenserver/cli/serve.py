@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ import click
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.compose import harden_process, load_snapshot, login_plan, warnings, worker_count
 from tokenserver.config.load import load_settings
-from tokenserver.config.settings import Settings
+from tokenserver.config.settings import Settings, address_of
+from tokenserver.measuring import metrics_board
+from tokenserver.metrics.board import Board
 from tokenserver.web.token import BODY_READERS
 
 GRACE_SECONDS = 20
@@ -94,6 +97,7 @@ def run(settings: Settings, config: Path | None) -> None:
             """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
             logging.getLogger("tokenserver").info("SIGHUP: changed files are taken within two seconds")
 
+    board = _serve_metrics(settings)
     address, port = settings.server.address
     tls = settings.server.tls
     server = Server(
@@ -119,7 +123,7 @@ def run(settings: Settings, config: Path | None) -> None:
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, board), wrap_loader=False)
 
 
 def _default_signals() -> None:
@@ -127,10 +131,25 @@ def _default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _load(config: Path | None) -> Any:
+def _serve_metrics(settings: Settings) -> Board | None:
+    """Answer Prometheus from now on, where that is configured; what workers are to count on."""
+    if settings.server.metrics is None:
+        return None
+    # Here and not in the workers, where nothing of it is needed; and only where it is wanted.
+    from tokenserver.metrics.listener import PATH, Listener  # noqa: PLC0415
+    from tokenserver.metrics.page import CONTENT_TYPE, Page  # noqa: PLC0415
+
+    board = metrics_board(settings, workers=worker_count(settings))
+    page = Page(board, now=time.time, monotonic=time.monotonic)
+    Listener(address_of(settings.server.metrics), page.text, CONTENT_TYPE).start()
+    click.echo(f"metrics at http://{settings.server.metrics}{PATH}", err=True)
+    return board
+
+
+def _load(config: Path | None, board: Board | None) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
-    application = load_application(config)
+    application = load_application(config, board)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()

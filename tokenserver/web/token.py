@@ -15,10 +15,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from threading import BoundedSemaphore
 from typing import Any
 
-from tokenserver.audit import AuditTrail, AuditUnavailable, cut, reason_of
+from tokenserver.audit import cut, reason_of
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
 from tokenserver.errors import (
+    AuditUnavailable,
     InvalidCredentials,
     InvalidRequest,
     Overloaded,
@@ -28,7 +29,7 @@ from tokenserver.errors import (
     UnsupportedGrantType,
 )
 from tokenserver.scopes import in_order, parse_scopes
-from tokenserver.service import Exchange, Explain, Ruling, TokenRequest, TokenResult
+from tokenserver.service import Exchange, Explain, Refusals, Ruling, TokenRequest, TokenResult
 from tokenserver.tokens.reuse import SIZE
 from tokenserver.web.addresses import client_address
 from tokenserver.web.basic import normalize_username, parse_authorization
@@ -71,7 +72,7 @@ class TokenEndpoint:
 
     exchange: Exchange
     explanation: Explain
-    trail: AuditTrail
+    refusals: Refusals
     challenge: str
     trusted_proxies: Sequence[IPv4Network | IPv6Network]
     new_id: Callable[[], str]
@@ -89,7 +90,7 @@ class TokenEndpoint:
             try:
                 request = self._parse(environ, request_id, method, client)
             except TokenserverError as error:
-                self.trail.refused(
+                self.refusals.refused(
                     request_id=request_id,
                     method=method,
                     client=client,
