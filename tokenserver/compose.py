@@ -21,17 +21,17 @@ from tokenserver.authn import Chain
 from tokenserver.authn.directory.backend import LdapDirectory
 from tokenserver.authn.htpasswd import Htpasswd, load_htpasswd
 from tokenserver.authn.protection import Plan, Protection
+from tokenserver.clock import Clock, steady_seconds
 from tokenserver.config.directories import Ldap
 from tokenserver.config.plan import plan_for
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
-from tokenserver.config.settings import KeySet, Settings, UserSource
+from tokenserver.config.settings import Settings, UserSource
 from tokenserver.counters import shared_counters
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
 from tokenserver.keys.expiry import key_warnings
-from tokenserver.keys.ring import KeyRing
-from tokenserver.keys.rotator import Rotator, rotation_warnings
+from tokenserver.keys.rotator import rotation_warnings
 from tokenserver.keys.store import load_keys
 from tokenserver.live import Live
 from tokenserver.measuring import Observed, metered
@@ -39,7 +39,7 @@ from tokenserver.metrics.board import Board
 from tokenserver.parts import Parts
 from tokenserver.policy.load import load_policies
 from tokenserver.policy.model import PolicySet
-from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of
+from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of, rotators_for
 from tokenserver.service import Snapshot, TokenService
 from tokenserver.shadow import ShadowedExchange
 from tokenserver.tls import check_server_files, client_context
@@ -63,13 +63,10 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     together = shared_counters(settings, plan, workers=worker_count(settings))
     protection = Protection(plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together)
     live = Live(Loader(settings, protection), watched_files(settings))
-    rotators = tuple(
-        Rotator(
-            key_changes(key_set, patience=0),
-            partial(_live_ring, live, key_set),
-            is_blocked=lambda: live.fault is not None,
-        )
-        for key_set in settings.key_sets()
+    clock = Clock(now=time.time, monotonic=steady_seconds)
+    # A step that is due by a clock that was moved may not be due at all.
+    rotators = rotators_for(
+        settings, live.snapshot, is_blocked=lambda: live.fault is not None or clock.jump() is not None
     )
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
@@ -82,11 +79,7 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     )
     if board is not None:
         observed = metered(observed, settings, board)
-    return Parts(settings, live, *observed[:3], protection, rotators, observed.meter)
-
-
-def _live_ring(live: Live, key_set: KeySet) -> KeyRing:
-    return ring_of(live.snapshot(), key_set)
+    return Parts(settings, live, *observed[:3], protection, clock, rotators, observed.meter)
 
 
 class Loader:

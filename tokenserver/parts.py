@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenserver.authn.protection import Protection
+from tokenserver.clock import Clock
 from tokenserver.config.settings import Settings
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
@@ -35,6 +36,7 @@ class Parts:
     explanation: Explain
     refusals: Refusals
     protection: Protection
+    clock: Clock
     rotators: tuple[Rotator, ...] = ()
     meter: Meter | None = None
 
@@ -60,6 +62,7 @@ class Parts:
             parts=self.readiness(),
             breakers=self.protection.breakers,
             is_throttling_alone=self.protection.note is not None,
+            jump=self.clock.jump() or 0.0,
             ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
         )
 
@@ -73,7 +76,11 @@ class Parts:
     def expiry(self, now: datetime) -> Expiry:
         """How long the live certificates are still valid at `now`: those of all keys that end first."""
         found = [expiry(ring, now) for ring in self.live.snapshot().rings]
-        return Expiry(min(one.active for one in found), min(one.ca for one in found))
+        return Expiry(
+            active=min(one.active for one in found),
+            ca=min(one.ca for one in found),
+            begins=max(one.begins for one in found),
+        )
 
     def readiness(self) -> Mapping[str, str | None]:
         """For keys, policies and each user source: None where it is well, else what is wrong."""
@@ -84,8 +91,8 @@ class Parts:
 
     def notes(self) -> Mapping[str, str]:
         """What does not work as configured without making the server unready: it has something to fall back on."""
-        note = self.protection.note
-        return {} if note is None else {"throttle": note}
+        notes = {"throttle": self.protection.note, "clock": self.clock.note}
+        return {name: note for name, note in notes.items() if note is not None}
 
     def _refused(self) -> str:
         """Where the files as they are now are wrong. What is wrong there is in the log, not for everybody to read."""

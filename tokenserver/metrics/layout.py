@@ -132,6 +132,9 @@ class Layout:
             keys=keys,
             certificate=("signing", "ca"),
         )
+        self.clock_jump = self._table(
+            "clock_jump_seconds", "How far the clock was moved within the last hour, below zero for back; else 0."
+        )
 
     def of_methods(self, service: str, outcome: str) -> dict[str, int]:
         """Where exchanges of this registry with this outcome are counted, by method."""

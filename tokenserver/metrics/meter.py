@@ -25,7 +25,7 @@ class Reading:
 
     `policy` is the digest of the live policies. `reloads` and `reload_failures` count since the worker started.
     `parts` is what `/readyz` says. `ends` has, for each folder of keys, when the signing certificate and that of the
-    CA end.
+    CA end. `jump` is how far the clock is from where it was, in seconds.
     """
 
     policy: str
@@ -35,6 +35,7 @@ class Reading:
     breakers: Mapping[str, State]
     is_throttling_alone: bool
     ends: Mapping[str, tuple[datetime, datetime]]
+    jump: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Meter:
             if keys in reading.ends:
                 signing, ca = reading.ends[keys]
                 row[cell] = (ca if certificate == "ca" else signing).timestamp()
+        row[layout.clock_jump.cell] = reading.jump
         row[layout.heartbeat.cell] = monotonic
 
     def _places_of(self, ruling: Ruling, outcome: str) -> _Places:

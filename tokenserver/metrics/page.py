@@ -54,6 +54,9 @@ class _Measured(Collector):
         yield from (_counter(table, rows) for table in layout.counters)
         yield _latency(layout, rows)
         yield from (_summed(table, alive) for table in (layout.not_ready, layout.breakers, layout.throttle_fallback))
+        jump = layout.clock_jump
+        furthest = max((row[jump.cell] for row in alive), key=abs, default=0.0)
+        yield _gauge(jump.name, jump.text, (), {(): furthest})
         yield from _policies(layout, alive, self._now())
         yield _certificates(layout.certificates, alive, self._now())
 
