@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from harness import registries, web
+from harness.processes import free_port
 from harness.programs import need
 from harness.registries import KEEPER
 from harness.server import ANONYMOUS, Setup, TokenServer, serving
@@ -52,6 +53,7 @@ class Jumping:
 
     server: TokenServer
     file: Path
+    metrics: int
 
     def move(self, by: str) -> None:
         """Put the clock so far from the machine's, `-1h` or `+0`."""
@@ -61,6 +63,12 @@ class Jumping:
     def notes(self) -> dict[str, Any]:
         found: dict[str, Any] = self.server.request("GET", "/readyz").json().get("notes", {})
         return found
+
+    def certificate_ends_in(self) -> float:
+        """What metrics say, in seconds."""
+        page = web.request(self.metrics, "GET", "/metrics").body.decode()
+        lines = [line for line in page.splitlines() if 'expiry_seconds{certificate="signing"' in line]
+        return float(lines[0].split()[-1])
 
 
 LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
@@ -75,6 +83,7 @@ def jumping(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("jumping")
     file = tmp_path_factory.mktemp("clock") / "offset"
     file.write_text("+0")
+    metrics = free_port()
     variables = {
         "LD_PRELOAD": LIBRARY,
         "FAKETIME_TIMESTAMP_FILE": file,
@@ -84,11 +93,14 @@ def jumping(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     small = replace(
         setup,
         people={KEEPER: setup.people[KEEPER], "ann": setup.people["ann"]},
-        settings={"server": {"workers": 1}, "throttle": {"enabled": True, "window": "5m", "failures_per_user": 3}},
+        settings={
+            "server": {"workers": 1, "metrics": f"127.0.0.1:{metrics}"},
+            "throttle": {"enabled": True, "window": "5m", "failures_per_user": 3},
+        },
     )
     prefix = ["env", *(f"{name}={value}" for name, value in variables.items())]
     with serving(folder, small, prefix=prefix) as server:
-        yield Jumping(server, file)
+        yield Jumping(server, file, metrics)
 
 
 def test_a_clock_that_jumps_while_it_serves(jumping: Jumping, tmp_path: Path) -> None:
@@ -130,3 +142,20 @@ def test_a_clock_that_jumps_locks_nobody_out(jumping: Jumping) -> None:
     assert int(later.header("retry-after") or 0) <= waits
     server.people.update(right)
     assert server.ask(SERVICE, person=KEEPER).status == 200
+
+
+def test_a_certificate_that_ends_while_it_serves(jumping: Jumping) -> None:
+    """Threat 70: the metric counts down to nothing, and then the server is not ready; with the right clock it is."""
+    day = 86400
+    first = jumping.certificate_ends_in()
+    jumping.move(f"+{int(first) - 29 * day}")
+    assert 28.9 * day < jumping.certificate_ends_in() < 29.1 * day
+    assert jumping.server.request("GET", "/readyz").status == 200
+    assert "in 28 days" in jumping.server.daemon.log
+    jumping.move(f"+{int(first) + day}")
+    assert -1.1 * day < jumping.certificate_ends_in() < -0.9 * day
+    answer = jumping.server.request("GET", "/readyz")
+    assert answer.status == 503
+    assert answer.json()["parts"]["keys"].startswith("the signing certificate has expired")
+    jumping.move("+0")
+    assert jumping.server.request("GET", "/readyz").status == 200

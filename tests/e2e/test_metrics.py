@@ -116,6 +116,14 @@ def test_all_workers_take_a_change(scraped: Scraped) -> None:
     assert scraped.ask() == 200
 
 
+def test_no_process_leaves_a_core(scraped: Scraped) -> None:
+    """Threat 66: neither the workers nor the process above them."""
+    for process in (scraped.server.daemon.pid, *scraped.workers()):
+        limits = Path(f"/proc/{process}/limits").read_text()
+        (line,) = (line for line in limits.splitlines() if line.startswith("Max core file size"))
+        assert line.split()[4:6] == ["0", "0"]
+
+
 def test_the_two_listeners_are_apart(scraped: Scraped) -> None:
     """Threat 101: no metrics where clients are, no tokens where Prometheus is."""
     assert scraped.server.request("GET", "/metrics").status == 404

@@ -244,8 +244,11 @@ def test_a_false_signature_sounds_the_alarm(measured: Measured, monkeypatch: pyt
         return text[:-10] + ("A" if text[-10] != "A" else "B") + text[-9:]
 
     monkeypatch.setattr(TokenIssuer, "_sign", flipped)
-    moved = measured.counted(lambda: measured.client.get("/token?service=reg"))
+    answers: list[Any] = []
+    moved = measured.counted(lambda: answers.append(measured.client.get("/token?service=reg")))
     assert moved == {exchange("unavailable"): 1.0, "tokenserver_signing_failures_total{}": 1.0}
+    assert [answer.status_code for answer in answers] == [503]
+    assert b"token" not in answers[0].data
 
 
 @pytest.mark.parametrize("query", ["service=reg", "service=reg&service=reg"])
