@@ -7,7 +7,7 @@ import random
 import shutil
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -380,6 +380,22 @@ def test_a_breaker_that_opens_is_seen(measured: Measured) -> None:
     assert [after[state(one)] for one in ("closed", "open", "half-open")] == [0.0, 1.0, 0.0]
     assert (before["tokenserver_not_ready{part=corp}"], after["tokenserver_not_ready{part=corp}"]) == (0.0, 1.0)
     assert after["tokenserver_unavailable_total{backend=corp,reason=no_answer}"] == FAILURES
+
+
+def test_counting_failed_logins_alone_is_seen(measured: Measured) -> None:
+    """Threat 25: a Redis that does not answer costs nobody a login, so somebody has to be told."""
+    reading = measured.parts.reading()
+    for alone in (True, False):
+        assert measured.parts.meter is not None
+        measured.parts.meter.sample(replace(reading, is_throttling_alone=alone), now=measured.now, monotonic=1000.0)
+        assert measured.samples()["tokenserver_throttle_fallback{}"] == float(alone)
+
+
+def test_a_moved_clock_is_seen(measured: Measured) -> None:
+    """By how much and in which direction."""
+    measured.parts.clock._seen += 7200.0
+    measured.parts.clock._right += 7200.0
+    assert measured.sampled()["tokenserver_clock_jump_seconds{}"] == pytest.approx(-7200.0, abs=1.0)
 
 
 def test_a_silent_worker_is_no_worker(measured: Measured) -> None:
