@@ -13,7 +13,6 @@ import mmap
 import os
 import tempfile
 from array import array
-from multiprocessing import reduction
 from typing import Any
 
 from tokenserver.metrics.layout import Layout
@@ -64,7 +63,9 @@ class Board:
 
     def __getstate__(self) -> dict[str, Any]:
         """For a worker that is spawned and not forked: it is handed the descriptor."""
-        return {"layout": self.layout, "rows": self._rows, "file": reduction.DupFd(self._file)}
+        from multiprocessing.reduction import DupFd  # noqa: PLC0415 - where it is needed it is there already
+
+        return {"layout": self.layout, "rows": self._rows, "file": DupFd(self._file)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.layout, self._rows = state["layout"], state["rows"]
