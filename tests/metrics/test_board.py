@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,15 @@ def test_it_leaves_nothing_on_the_disk(tmp_path: Path, monkeypatch: pytest.Monke
     tmp_path.chmod(0o500)
     add(small_board(), 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sandbox_without_memory_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is a file without a name, of which nothing is left behind either."""
+
+    def forbidden(_: str) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
+    board = small_board()
+    add(board, 1)
+    assert total(board) == 1
