@@ -316,7 +316,6 @@ def test_one_reader_of_the_environment() -> None:
 NOT_SECRET = {
     "authn/passwords.py:_SHA_CRYPT_DIGEST": "how long a well-formed hash is",
     "live.py:fingerprint": "sizes and times of files",
-    "web/basic.py:token": "the client's base64 with its own canonical form; nothing that the server holds",
 }
 """Comparisons with == that are right: file:name -> why no secret is in it."""
 

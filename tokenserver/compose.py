@@ -30,6 +30,7 @@ from tokenserver.counters import shared_counters
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
+from tokenserver.ids import Ids
 from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.rotator import rotation_warnings
 from tokenserver.keys.store import load_keys
@@ -40,7 +41,7 @@ from tokenserver.parts import Parts
 from tokenserver.policy.load import load_policies
 from tokenserver.policy.model import PolicySet
 from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of, rotators_for
-from tokenserver.service import Snapshot, TokenService
+from tokenserver.service import Exchange, Snapshot, TokenService
 from tokenserver.shadow import ShadowedExchange
 from tokenserver.tls import check_server_files, client_context
 from tokenserver.tokens.issuer import TokenIssuer
@@ -71,9 +72,11 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
-    compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
+    exchange: Exchange = service
+    if settings.shadow_policies is not None:
+        exchange = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
     observed = Observed(
-        AuditedExchange(compared, trail, monotonic=time.perf_counter),
+        AuditedExchange(exchange, trail, monotonic=time.perf_counter),
         AuditedExplain(service, trail, monotonic=time.perf_counter),
         trail,
     )
@@ -170,9 +173,8 @@ def watched_files(settings: Settings) -> list[Path]:
     return [*users, *beside, settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
 
 
-def new_id() -> str:
-    """A random id of 128 bits, from the system's cryptographic source."""
-    return secrets.token_hex(16)
+new_id = Ids()
+"""A new random id, from the system's cryptographic source."""
 
 
 def harden_process() -> None:

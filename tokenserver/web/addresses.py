@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -50,6 +50,22 @@ def client_address(
             break
         address = further
     return address
+
+
+def finder(trusted: Sequence[IPv4Network | IPv6Network]) -> Callable[[str, str | None], Address | None]:
+    """`client_address` behind these proxies, for one header at most (None: there is none); it remembers its answers."""
+
+    def find(peer: str, forwarded_for: str | None) -> Address | None:
+        return client_address(peer, () if forwarded_for is None else (forwarded_for,), trusted)
+
+    remembered = lru_cache(maxsize=4096)(find)
+
+    def find_again(peer: str, forwarded_for: str | None) -> Address | None:
+        # Longer ones are read each time, so that what is remembered is bounded in bytes as well.
+        is_long = forwarded_for is not None and len(forwarded_for) > _LONGEST
+        return find(peer, forwarded_for) if is_long else remembered(peer, forwarded_for)
+
+    return find_again
 
 
 def _is_trusted(address: Address, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:

@@ -53,7 +53,8 @@ class TokenFront:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """One request (PEP 3333)."""
-        if environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
+        coding = environ.get("HTTP_TRANSFER_ENCODING")
+        if coding is not None and coding.lower() != "chunked":
             # Two codings, or one that a proxy in front may read otherwise: where this request ends is a matter of
             # opinion (RFC 9112, section 6.3), so nothing more is read from this connection.
             answer = self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
@@ -124,7 +125,7 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
 
 
 def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
-    start_response(_STATUS_LINES[answer.status], [*answer.headers, ("Content-Length", str(len(answer.body)))])
+    start_response(_STATUS_LINES[answer.status], answer.headers)
     return [answer.body]
 
 

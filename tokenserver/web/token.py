@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenserver.audit import cut, reason_of
 from tokenserver.bounded import Bounded
@@ -31,7 +30,7 @@ from tokenserver.errors import (
 from tokenserver.scopes import in_order, parse_scopes
 from tokenserver.service import Exchange, Explain, Refusals, Ruling, TokenRequest, TokenResult
 from tokenserver.tokens.reuse import SIZE
-from tokenserver.web.addresses import client_address
+from tokenserver.web.addresses import Address
 from tokenserver.web.basic import normalize_username, parse_authorization
 from tokenserver.web.parameters import Parameters, parse_form, parse_query
 from tokenserver.web.problems import Problem, problem_for
@@ -53,12 +52,11 @@ JSON_HEADERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back to the client."""
+class Answer(NamedTuple):
+    """What goes back to the client; `headers` are all there are."""
 
     status: int
-    headers: tuple[tuple[str, str], ...]
+    headers: list[tuple[str, str]]
     body: bytes
 
 
@@ -66,7 +64,8 @@ class Answer:
 class TokenEndpoint:
     """Turns requests into exchanges and results into answers.
 
-    `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `bodies`
+    `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `client_of`
+    tells whose request it is from the peer's address and X-Forwarded-For (None: no such header). `bodies`
     are those of tokens that are given more than once. `readers` bounds how many bodies are read at once.
     """
 
@@ -74,7 +73,7 @@ class TokenEndpoint:
     explanation: Explain
     refusals: Refusals
     challenge: str
-    trusted_proxies: Sequence[IPv4Network | IPv6Network]
+    client_of: Callable[[str, str | None], Address | None]
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
     readers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(BODY_READERS), repr=False)
@@ -85,7 +84,7 @@ class TokenEndpoint:
         start = self.monotonic()
         request_id = self.new_id()
         method = str(environ["REQUEST_METHOD"])
-        client = self._client(environ)
+        client = self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
         try:
             try:
                 request = self._parse(environ, request_id, method, client)
@@ -122,11 +121,6 @@ class TokenEndpoint:
             self.bodies.put(key, body)
         return body
 
-    def _client(self, environ: Mapping[str, Any]) -> IPv4Address | IPv6Address | None:
-        forwarded = environ.get("HTTP_X_FORWARDED_FOR")
-        peer = str(environ.get("REMOTE_ADDR") or "")
-        return client_address(peer, [] if forwarded is None else [forwarded], self.trusted_proxies)
-
     def _form(self, environ: Mapping[str, Any]) -> Parameters:
         # Whoever sends a body slowly holds a thread; without a bound, some hundreds of such clients would hold all.
         if not self.readers.acquire(blocking=False):
@@ -141,25 +135,26 @@ class TokenEndpoint:
         environ: Mapping[str, Any],
         request_id: str,
         method: str,
-        client: IPv4Address | IPv6Address | None,
+        client: Address | None,
     ) -> TokenRequest:
-        parameters = parse_query(str(environ.get("QUERY_STRING") or ""))
+        parameters = parse_query(environ.get("QUERY_STRING") or "")
         header = environ.get("HTTP_AUTHORIZATION")
-        credentials = parse_authorization([] if header is None else [header])
+        credentials = parse_authorization(() if header is None else (header,))
         if method == "POST":
             in_query, parameters = parameters, self._form(environ)
             for name in in_query.single.keys() & parameters.single.keys():
                 raise InvalidRequest(f"{name}: stands in the query and in the form")
             credentials = _form_credentials(parameters, credentials)
+        single = parameters.single
         return TokenRequest(
-            request_id=request_id,
-            method=method,
-            service=parameters.get("service"),
-            scopes=parse_scopes(parameters.scopes),
-            credentials=credentials,
-            account=parameters.get("account"),
-            client=client,
-            explain=_wants_explanation(method, parameters),
+            request_id,
+            method,
+            single.get("service") or None,
+            parse_scopes(parameters.scopes),
+            credentials,
+            single.get("account") or None,
+            client,
+            "explain" in single and _wants_explanation(method, parameters),
         )
 
 
@@ -237,7 +232,8 @@ def _form_credentials(parameters: Parameters, header: Credentials) -> Credential
 
 def _answer(status: int, body: bytes, request_id: str, problem: Problem | None = None) -> Answer:
     own = problem.headers if problem is not None else ()
-    return Answer(status, (*JSON_HEADERS, ("X-Request-Id", request_id), *own), body)
+    length = ("Content-Length", str(len(body)))
+    return Answer(status, [*JSON_HEADERS, ("X-Request-Id", request_id), *own, length], body)
 
 
 def _log(error: Exception, request_id: str) -> None:

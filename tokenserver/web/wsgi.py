@@ -14,6 +14,7 @@ from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
 from tokenserver.metrics.board import Board
 from tokenserver.parts import Parts
+from tokenserver.web.addresses import finder
 from tokenserver.web.app import Pages, create_app
 from tokenserver.web.token import TokenEndpoint
 
@@ -33,7 +34,7 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
         explanation=parts.explanation,
         refusals=parts.refusals,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
-        trusted_proxies=settings.server.trusted_proxies,
+        client_of=finder(settings.server.trusted_proxies),
         new_id=new_id,
         monotonic=time.perf_counter,
     )
