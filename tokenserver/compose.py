@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import os
-import resource
 import secrets
 import sys
 import time
@@ -35,6 +32,7 @@ from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.rotator import rotation_warnings
 from tokenserver.keys.store import load_keys
 from tokenserver.live import Live
+from tokenserver.machine import Roaming, core_count
 from tokenserver.measuring import Observed, metered
 from tokenserver.metrics.board import Board
 from tokenserver.parts import Parts
@@ -50,8 +48,6 @@ from tokenserver.tokens.reuse import Reuse
 logger = logging.getLogger("tokenserver.compose")
 
 _Part = TypeVar("_Part")
-
-_PR_SET_DUMPABLE = 4
 
 
 def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None) -> Parts:
@@ -177,21 +173,14 @@ new_id = Ids()
 """A new random id, from the system's cryptographic source."""
 
 
-def harden_process() -> None:
-    """Keep keys and passwords out of core files and away from debuggers of the same user (Linux)."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
-
-
 def login_plan(settings: Settings) -> Plan:
     """What each worker process keeps for its logins."""
-    return plan_for(settings, workers=worker_count(settings), cores=len(os.sched_getaffinity(0)))
+    return plan_for(settings, workers=worker_count(settings), cores=core_count())
 
 
 def worker_count(settings: Settings) -> int:
-    """As configured, else one worker for each core that this process may use."""
-    return settings.server.workers or len(os.sched_getaffinity(0))
+    """As configured, else one worker for each core that this server may use."""
+    return settings.server.workers or core_count()
 
 
 def _candidate(settings: Settings, services: frozenset[str], now: datetime) -> PolicySet | None:
@@ -233,7 +222,7 @@ def user_source(source: UserSource, protection: Protection | None = None) -> Htp
         case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
             if protection is None:
                 return load_htpasswd(htpasswd.file, htpasswd.name)
-            return load_htpasswd(htpasswd.file, htpasswd.name, protection.hashing)
+            return load_htpasswd(htpasswd.file, htpasswd.name, Roaming(protection.hashing))
         case UserSource(ldap=Ldap() as ldap):
             return ldap_directory(ldap)
         case _:

@@ -16,9 +16,10 @@ from typing import Any
 import click
 
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.compose import harden_process, load_snapshot, login_plan, warnings, worker_count
+from tokenserver.compose import load_snapshot, login_plan, warnings, worker_count
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings, address_of
+from tokenserver.machine import Seats, harden_process
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
 from tokenserver.web.token import BODY_READERS
@@ -100,12 +101,13 @@ def run(settings: Settings, config: Path | None) -> None:
     board = _serve_metrics(settings)
     address, port = settings.server.address
     tls = settings.server.tls
+    workers = worker_count(settings)
     server = Server(
         "tokenserver",
         address=address,
         port=port,
         interface=Interfaces.WSGI,
-        workers=worker_count(settings),
+        workers=workers,
         blocking_threads=login_plan(settings).threads + BODY_READERS,
         loop=Loops.asyncio,
         websockets=False,
@@ -123,7 +125,7 @@ def run(settings: Settings, config: Path | None) -> None:
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, board), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, Seats(workers), board), wrap_loader=False)
 
 
 def _default_signals() -> None:
@@ -146,7 +148,7 @@ def _serve_metrics(settings: Settings) -> Board | None:
     return board
 
 
-def _load(config: Path | None, board: Board | None) -> Any:
+def _load(config: Path | None, seats: Seats, board: Board | None) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     application = load_application(config, board)
@@ -154,4 +156,5 @@ def _load(config: Path | None, board: Board | None) -> Any:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
+    seats.take()  # before the server starts its threads, which stay where this one is
     return application
