@@ -138,13 +138,13 @@ def _serve_metrics(settings: Settings) -> Board | None:
     if settings.server.metrics is None:
         return None
     # Here and not in the workers, where nothing of it is needed; and only where it is wanted.
-    from tokenserver.metrics.listener import PATH, Listener  # noqa: PLC0415
+    from tokenserver.metrics.listener import Listener  # noqa: PLC0415
     from tokenserver.metrics.page import CONTENT_TYPE, Page  # noqa: PLC0415
 
     board = metrics_board(settings, workers=worker_count(settings))
     page = Page(board, now=time.time, monotonic=time.monotonic)
     Listener(address_of(settings.server.metrics), page.text, CONTENT_TYPE).start()
-    click.echo(f"metrics at http://{settings.server.metrics}{PATH}", err=True)
+    click.echo(f"metrics at {settings.server.metrics_url}", err=True)
     return board
 
 

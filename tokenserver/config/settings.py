@@ -70,6 +70,11 @@ class Server(Section):
         return f"{self.url}/token"
 
     @property
+    def metrics_url(self) -> str | None:
+        """Where metrics are, None where there are none."""
+        return None if self.metrics is None else f"http://{self.metrics}/metrics"
+
+    @property
     def address(self) -> tuple[str, int]:
         """The address and the port to listen on."""
         return address_of(self.listen)
