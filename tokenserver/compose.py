@@ -68,17 +68,18 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
-    exchange: Exchange = service
+    compared: Exchange = service
     if settings.shadow_policies is not None:
-        exchange = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
+        compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
     observed = Observed(
-        AuditedExchange(exchange, trail, monotonic=time.perf_counter),
+        AuditedExchange(compared, trail, monotonic=time.perf_counter),
         AuditedExplain(service, trail, monotonic=time.perf_counter),
         trail,
     )
     if board is not None:
         observed = metered(observed, settings, board)
-    return Parts(settings, live, *observed[:3], protection, clock, rotators, observed.meter)
+    exchange, explanation, refusals, meter = observed
+    return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, rotators, meter)
 
 
 class Loader:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tokenserver.audit import AuditTrail
 from tokenserver.authn.protection import Protection
 from tokenserver.clock import Clock
 from tokenserver.config.settings import Settings
@@ -34,6 +35,7 @@ class Parts:
     live: Live
     exchange: Exchange
     explanation: Explain
+    trail: AuditTrail
     refusals: Refusals
     protection: Protection
     clock: Clock

@@ -71,7 +71,7 @@ class TokenEndpoint:
 
     exchange: Exchange
     explanation: Explain
-    refusals: Refusals
+    trail: Refusals
     challenge: str
     client_of: Callable[[str, str | None], Address | None]
     new_id: Callable[[], str]
@@ -89,7 +89,7 @@ class TokenEndpoint:
             try:
                 request = self._parse(environ, request_id, method, client)
             except TokenserverError as error:
-                self.refusals.refused(
+                self.trail.refused(
                     request_id=request_id,
                     method=method,
                     client=client,

@@ -32,7 +32,7 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
     return TokenEndpoint(
         exchange=parts.exchange,
         explanation=parts.explanation,
-        refusals=parts.refusals,
+        trail=parts.refusals,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
         client_of=finder(settings.server.trusted_proxies),
         new_id=new_id,
