@@ -80,6 +80,7 @@ ONE_IMPORTER = {
     "yaml": "strict_yaml.py",
     "click": "cli/",
     "granian": "cli/",
+    "prometheus_client": "metrics/page.py",
 }
 
 Rule = Callable[[ast.Module], list[str]]

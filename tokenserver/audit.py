@@ -18,16 +18,8 @@ from typing import Any, Protocol
 
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Password
-from tokenserver.errors import (
-    AuthenticationRequired,
-    InvalidCredentials,
-    InvalidRequest,
-    PlainHttp,
-    RequestError,
-    ServiceError,
-    Throttled,
-    TokenserverError,
-)
+from tokenserver.errors import AuditUnavailable, InvalidCredentials, PlainHttp, TokenserverError
+from tokenserver.outcomes import outcome_of, outcome_of_ruling
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.scopes import RejectedScope
 from tokenserver.service import RULINGS, Exchange, Explain, Ruling, TokenRequest, TokenResult
@@ -36,10 +28,6 @@ MAX_TEXT = 256
 
 _quoted = json.encoder.encode_basestring_ascii
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
-
-
-class AuditUnavailable(ServiceError):
-    """The line of an exchange could not be written; no token leaves."""
 
 
 class Sink(Protocol):
@@ -235,23 +223,6 @@ def _failure(request: TokenRequest, error: Exception, ms: float) -> dict[str, An
     }
 
 
-def outcome_of(error: BaseException) -> str:
-    """The one word for a failed exchange."""
-    match error:
-        case InvalidCredentials():
-            return "invalid_credentials"
-        case AuthenticationRequired():
-            return "authentication_required"
-        case Throttled():
-            return "throttled"
-        case InvalidRequest() | RequestError():
-            return "invalid_request"
-        case ServiceError():
-            return "unavailable"
-        case _:
-            return "error"
-
-
 def reason_of(error: BaseException) -> str:
     """What went wrong, for people who read the log. Of an unexpected error only the kind: its text is unknown."""
     if isinstance(error, (InvalidCredentials, PlainHttp)):
@@ -275,18 +246,3 @@ def _asking(request: TokenRequest) -> dict[str, Any]:
 
 def _rejected(rejected: tuple[RejectedScope, ...]) -> dict[str, Any]:
     return {"rejected": [{"scope": cut(one.text), "reason": one.reason} for one in rejected]} if rejected else {}
-
-
-def outcome_of_ruling(ruling: Ruling) -> str:
-    """`login` (nothing asked), `granted` (all of it), `partial`, or `denied` (nothing of it)."""
-    if not ruling.decisions and not ruling.rejected:
-        return "login"
-    if not ruling.access:
-        return "denied"
-    whole = all(_wholly(decision.scope.actions, decision.granted) for decision in ruling.decisions)
-    return "granted" if whole and not ruling.rejected else "partial"
-
-
-def _wholly(asked: frozenset[str], granted: frozenset[str]) -> bool:
-    """Whether all that was asked is granted; `*` asked on a repository means what the client may."""
-    return asked <= granted or (asked == {"*"} and bool(granted))

@@ -18,25 +18,27 @@ from tokenserver.authn import Chain
 from tokenserver.authn.directory.backend import LdapDirectory
 from tokenserver.authn.htpasswd import Htpasswd, load_htpasswd
 from tokenserver.authn.protection import Plan, Protection
+from tokenserver.clock import Clock, steady_seconds
 from tokenserver.config.directories import Ldap
 from tokenserver.config.plan import plan_for
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
-from tokenserver.config.settings import KeySet, Settings, UserSource
+from tokenserver.config.settings import Settings, UserSource
 from tokenserver.counters import shared_counters
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
 from tokenserver.ids import Ids
 from tokenserver.keys.expiry import key_warnings
-from tokenserver.keys.ring import KeyRing
-from tokenserver.keys.rotator import Rotator, rotation_warnings
+from tokenserver.keys.rotator import rotation_warnings
 from tokenserver.keys.store import load_keys
 from tokenserver.live import Live
 from tokenserver.machine import Roaming, core_count
+from tokenserver.measuring import Observed, metered
+from tokenserver.metrics.board import Board
 from tokenserver.parts import Parts
 from tokenserver.policy.load import load_policies
 from tokenserver.policy.model import PolicySet
-from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of
+from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of, rotators_for
 from tokenserver.service import Exchange, Snapshot, TokenService
 from tokenserver.shadow import ShadowedExchange
 from tokenserver.tls import check_server_files, client_context
@@ -48,8 +50,8 @@ logger = logging.getLogger("tokenserver.compose")
 _Part = TypeVar("_Part")
 
 
-def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
-    """Load everything and put it together.
+def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None) -> Parts:
+    """Load everything and put it together. What is counted goes to a row of `board`; without it, nothing is counted.
 
     Raises:
         LoadError: every fault of every file.
@@ -58,33 +60,26 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
     together = shared_counters(settings, plan, workers=worker_count(settings))
     protection = Protection(plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together)
     live = Live(Loader(settings, protection), watched_files(settings))
-    rotators = tuple(
-        Rotator(
-            key_changes(key_set, patience=0),
-            partial(_live_ring, live, key_set),
-            is_blocked=lambda: live.fault is not None,
-        )
-        for key_set in settings.key_sets()
+    clock = Clock(now=time.time, monotonic=steady_seconds)
+    # A step that is due by a clock that was moved may not be due at all.
+    rotators = rotators_for(
+        settings, live.snapshot, is_blocked=lambda: live.fault is not None or clock.jump() is not None
     )
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
-    exchange: Exchange = service
+    compared: Exchange = service
     if settings.shadow_policies is not None:
-        exchange = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
-    return Parts(
-        settings,
-        live,
-        AuditedExchange(exchange, trail, monotonic=time.perf_counter),
+        compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
+    observed = Observed(
+        AuditedExchange(compared, trail, monotonic=time.perf_counter),
         AuditedExplain(service, trail, monotonic=time.perf_counter),
         trail,
-        protection,
-        rotators,
     )
-
-
-def _live_ring(live: Live, key_set: KeySet) -> KeyRing:
-    return ring_of(live.snapshot(), key_set)
+    if board is not None:
+        observed = metered(observed, settings, board)
+    exchange, explanation, refusals, meter = observed
+    return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, rotators, meter)
 
 
 class Loader:

@@ -119,3 +119,7 @@ class SigningFailed(ServiceError):
 
 class TokenMismatch(ServiceError):
     """What was signed is not what was decided: a bug. No token leaves."""
+
+
+class AuditUnavailable(ServiceError):
+    """The audit event of an exchange could not be written; no token leaves."""

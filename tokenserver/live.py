@@ -36,6 +36,10 @@ class Live:
         self._snapshot = load()
         self._fault: str | None = None
         self._faults: tuple[Fault, ...] = ()
+        self.reloads = 0
+        """How many changes went live since the start."""
+        self.reload_failures = 0
+        """How many were refused."""
 
     def snapshot(self) -> Snapshot:
         """The snapshot to use for one whole exchange."""
@@ -74,6 +78,7 @@ class Live:
             self._seen = frozenset()
             return False
         self._snapshot, self._fault, self._faults = snapshot, None, ()
+        self.reloads += 1
         logger.info("files changed: new policies, users and keys are live, policy %s", snapshot.policies.digest[:12])
         return True
 
@@ -85,6 +90,7 @@ class Live:
 
     def _refuse(self, fault: str, faults: tuple[Fault, ...] = ()) -> None:
         self._fault, self._faults = fault, faults
+        self.reload_failures += 1
         logger.error("files changed but were refused; the last good ones stay live: %s", fault)
 
 

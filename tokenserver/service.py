@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from tokenserver.authn import Chain
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Password
-from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest
+from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest, TokenserverError
 from tokenserver.identity import Identity
 from tokenserver.keys.ring import KeyRing
 from tokenserver.policy.decide import decide
@@ -144,6 +144,18 @@ class Explain(Protocol):
 
         The errors are those of `Exchange.exchange`; `AuthenticationRequired` also for an anonymous client where
         anonymous access is on.
+        """
+        ...
+
+
+class Refusals(Protocol):
+    """What the web tells of requests that do not come as far as the exchange."""
+
+    def refused(self, *, request_id: str, method: str, client: object, error: TokenserverError, ms: float) -> None:
+        """Take note of one that is answered with `error` after `ms` milliseconds.
+
+        Raises:
+            AuditUnavailable: it could not be written down.
         """
         ...
 

@@ -181,6 +181,17 @@ def test_a_missing_configuration_says_what_to_do(run: Run) -> None:
     assert "tokenserver init" in result.stderr
 
 
+@pytest.mark.parametrize("metrics", ["127.0.0.1:9090", "'[::1]:9090'"])
+def test_check_says_where_metrics_are(run: Run, made: Path, metrics: str) -> None:
+    """Only where there are some; `init` leaves them off."""
+    config = made / "tokenserver.yaml"
+    assert "metrics   " not in run("check", "--config", config).stdout
+    text = config.read_text()
+    config.write_text(text.replace("  # metrics: 127.0.0.1:9090", f"  metrics: {metrics}"))
+    address = metrics.strip("'")
+    assert f"metrics   http://{address}/metrics\n" in run("check", "--config", config).stdout
+
+
 def test_check_warns_of_clear_text_beyond_this_machine(run: Run) -> None:
     """http:// for other machines is possible, but said; so is that they get nothing that way unless it is wanted."""
     run("init", "site", "--url", "http://auth.example.com")

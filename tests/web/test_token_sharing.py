@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests_web_server import Server
 
+from tokenserver.audit import AuditedExchange
 from tokenserver.service import TokenService
 from tokenserver.tokens.reuse import Reuse
 
@@ -15,7 +16,9 @@ from tokenserver.tokens.reuse import Reuse
 @pytest.fixture
 def rushed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
     """Asks a server that is in a rush from the first request on."""
-    service = server.parts.exchange._inner
+    audited = server.parts.exchange
+    assert isinstance(audited, AuditedExchange)
+    service = audited._inner
     assert isinstance(service, TokenService)
     monkeypatch.setattr(service, "_reuse", Reuse(10, now=lambda: 1_801_396_800.0, rush=0))
     monkeypatch.setattr(service, "_now", lambda: 1_801_396_800.0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tokenserver.authn import Authenticator
-from tokenserver.authn.breaker import Breaker, Sheltered
+from tokenserver.authn.breaker import Breaker, Sheltered, State
 from tokenserver.authn.bulkhead import Bulkhead
 from tokenserver.authn.cache import Lifetime, LoginKey, VerifiedLogins
 from tokenserver.authn.failures import Limits
@@ -131,6 +131,11 @@ class Protection:
         if not isinstance(shelter, Sheltered):
             return decoy
         return lambda credentials: shelter.through(lambda: decoy(credentials))
+
+    @property
+    def breakers(self) -> dict[str, State]:
+        """The state of each directory's circuit breaker, by the directory's name."""
+        return {name: breaker.state for name, breaker in self._breakers.items()}
 
     def problem(self, source: str) -> str | None:
         """What `/readyz` says about a source: None while it is asked as ever."""

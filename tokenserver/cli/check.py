@@ -41,6 +41,8 @@ def check(config: Path | None, as_json: bool) -> None:
     for active in (ring.active for ring in snapshot.rings):
         click.echo(f"keys      {active.algorithm} until {active.not_after:%Y-%m-%d}")
     click.echo(f"realm     {settings.server.realm}")
+    if settings.server.metrics is not None:
+        click.echo(f"metrics   {settings.server.metrics_url}")
     for registry in settings.registries:
         names = ", ".join(registry.names)
         click.echo(f"registry  {names} ({registry.compat}, tokens for {registry.token_lifetime})")

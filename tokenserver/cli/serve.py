@@ -18,8 +18,10 @@ import click
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.start import load_all
 from tokenserver.compose import login_plan, warnings, worker_count
-from tokenserver.config.settings import Settings
+from tokenserver.config.settings import Settings, address_of
 from tokenserver.machine import Seats, harden_process
+from tokenserver.measuring import metrics_board
+from tokenserver.metrics.board import Board
 from tokenserver.web.token import BODY_READERS
 
 GRACE_SECONDS = 20
@@ -107,6 +109,7 @@ def run(settings: Settings, config: Path | None) -> None:
             """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
             logging.getLogger("tokenserver").info("SIGHUP: changed files are taken within two seconds")
 
+    board = _serve_metrics(settings)
     address, port = settings.server.address
     tls = settings.server.tls
     workers = worker_count(settings)
@@ -133,7 +136,7 @@ def run(settings: Settings, config: Path | None) -> None:
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, Seats(workers)), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, Seats(workers), board), wrap_loader=False)
 
 
 def _default_signals() -> None:
@@ -141,11 +144,26 @@ def _default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _load(config: Path | None, seats: Seats) -> Any:
+def _serve_metrics(settings: Settings) -> Board | None:
+    """Answer Prometheus from now on, where that is configured; what workers are to count on."""
+    if settings.server.metrics is None:
+        return None
+    # Here and not in the workers, where nothing of it is needed; and only where it is wanted.
+    from tokenserver.metrics.listener import Listener  # noqa: PLC0415
+    from tokenserver.metrics.page import CONTENT_TYPE, Page  # noqa: PLC0415
+
+    board = metrics_board(settings, workers=worker_count(settings))
+    page = Page(board, now=time.time, monotonic=time.monotonic)
+    Listener(address_of(settings.server.metrics), page.text, CONTENT_TYPE).start()
+    click.echo(f"metrics at {settings.server.metrics_url}", err=True)
+    return board
+
+
+def _load(config: Path | None, seats: Seats, board: Board | None) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
-    application = load_application(config)
+    application = load_application(config, board)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from threading import BoundedSemaphore
 from typing import Any, NamedTuple
 
-from tokenserver.audit import AuditTrail, AuditUnavailable, cut, reason_of
+from tokenserver.audit import cut, reason_of
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
 from tokenserver.errors import (
+    AuditUnavailable,
     InvalidCredentials,
     InvalidRequest,
     Overloaded,
@@ -28,7 +29,7 @@ from tokenserver.errors import (
     UnsupportedGrantType,
 )
 from tokenserver.scopes import in_order, parse_scopes
-from tokenserver.service import Exchange, Explain, Ruling, TokenRequest, TokenResult
+from tokenserver.service import Exchange, Explain, Refusals, Ruling, TokenRequest, TokenResult
 from tokenserver.tokens.reuse import SIZE
 from tokenserver.web.addresses import Address
 from tokenserver.web.basic import normalize_username, parse_authorization
@@ -75,7 +76,7 @@ class TokenEndpoint:
 
     exchange: Exchange
     explanation: Explain
-    trail: AuditTrail
+    trail: Refusals
     challenge: str
     client_of: Callable[[str, str | None], Address | None]
     new_id: Callable[[], str]

@@ -12,6 +12,7 @@ from tokenserver.compose import build, new_id
 from tokenserver.config.load import load_settings
 from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
+from tokenserver.metrics.board import Board
 from tokenserver.parts import Parts
 from tokenserver.web.addresses import finder
 from tokenserver.web.app import Pages, create_app
@@ -32,7 +33,7 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
     return TokenEndpoint(
         exchange=parts.exchange,
         explanation=parts.explanation,
-        trail=parts.trail,
+        trail=parts.refusals,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
         client_of=finder(settings.server.trusted_proxies),
         is_protected=guard_of(settings.server.trusted_proxies) if settings.server.require_https else None,
@@ -69,12 +70,12 @@ def _bundle(rings: Sequence[KeyRing]) -> str:
     return "".join(dict.fromkeys(ring.ca_certificate_pem for ring in rings))
 
 
-def load_application(config: Path | None) -> Flask:
-    """Read the configuration and build the application, in the process that serves it.
+def load_application(config: Path | None, board: Board | None = None) -> Flask:
+    """Read the configuration and build the application, in the process that serves it. It counts on `board`.
 
     Raises:
         LoadError: every fault of the configuration and of what it names.
     """
-    parts = build(load_settings(config))
+    parts = build(load_settings(config), board=board)
     parts.watch()
     return application(parts)
