@@ -228,6 +228,33 @@ def test_team_folders_come_out_of_git(repository: Path) -> None:
     assert run("--git", "HEAD..HEAD").stdout == "the same access as before\n"
 
 
+CONFIG = """\
+issuer: i
+server: {url: http://localhost:5001}
+registries: [{service: one}]
+anonymous: true
+policies: access
+keys: keys
+"""
+
+
+@pytest.mark.parametrize("options", [["--config", "site/server.yaml"], []], ids=["named", "found"])
+def test_the_configuration_says_which_folder(repository: Path, options: list[str]) -> None:
+    """Where the command line does not; it is looked for as every command does."""
+    config = repository / ("site/server.yaml" if options else "tokenserver.yaml")
+    for text in (READER, WRITER):
+        config.parent.mkdir(exist_ok=True)
+        config.write_text(CONFIG)
+        folder(config.parent / "access", text)
+        git("add", "--all")
+        git("commit", "--quiet", "--message", "x")
+    result = run("--git", "HEAD~1..HEAD", *options)
+    assert (result.exit_code, result.stderr) == (4, "")
+    assert run("--git", "HEAD..HEAD", *options).exit_code == 0
+    config.write_text("polices: access\n")
+    assert run("--git", "HEAD..HEAD", *options).exit_code == 2
+
+
 def test_links_in_git_are_refused(repository: Path) -> None:
     """They could lead anywhere."""
     commit(READER)
