@@ -465,7 +465,7 @@ def test_matrix_too_large(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_tests_pass(run: Run) -> None:
     """A summary, and exit code 0."""
     result = run("test")
-    assert (result.exit_code, result.stdout) == (0, "2 tests in 1 files: 2 passed, 0 failed\n")
+    assert (result.exit_code, result.stdout) == (0, "2 tests in 1 file: 2 passed, 0 failed\n")
 
 
 def test_no_tests_at_all(run: Run, folder: Path) -> None:
@@ -514,7 +514,7 @@ def test_what_failed_is_told(run: Run, folder: Path) -> None:
     text = run("test").stdout
     assert f"{folder / 'web.yaml'}:11\n  expected  user bob cannot pull web/a\n" in text
     assert "rule      allow web-developers (web.yaml:5)" in text
-    assert text.endswith("2 tests in 1 files: 1 passed, 1 failed\n")
+    assert text.endswith("2 tests in 1 file: 1 passed, 1 failed\n")
 
 
 def test_more_tests_from_another_file(run: Run, tmp_path: Path) -> None:
