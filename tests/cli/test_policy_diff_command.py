@@ -95,7 +95,29 @@ def test_json(tmp_path: Path) -> None:
             },
         ],
         "losses": [],
+        "lifetimes": [],
     }
+
+
+def test_lifetimes_are_told(tmp_path: Path) -> None:
+    """In every form; they are no new access, whether they grow or not."""
+    team = 'version: 1\nallow:\n  - {id: t, to: ["user:ann"], repositories: [web/x], actions: [push]}\n'
+    delegate = READER + 'delegate:\n  - {file: t/web.yaml, repositories: ["web/**"], actions: [push]%s}\n'
+    for side, limit in (("old", ", max_lifetime: 10m"), ("new", "")):
+        folder(tmp_path / side, delegate % limit)
+        folder(tmp_path / side / "t", team)
+    both = (tmp_path / "old", tmp_path / "new")
+    shown = run(*both)
+    assert shown.exit_code == 0
+    assert [re.split(r"\s{2,}", line) for line in shown.stdout.splitlines()] == [
+        ["lifetimes"],
+        ["tokens by the rules of", "lived at most", "live at most"],
+        ["t/web.yaml", "600 s", "no limit"],
+        [""],
+        ["the same access as before"],
+    ]
+    assert "| `t/web.yaml` | `no limit` | `600 s` |" in run(*reversed(both), "--markdown").stdout
+    assert json.loads(run(*both, "--json").stdout)["lifetimes"] == [{"file": "t/web.yaml", "old": 600, "new": None}]
 
 
 def test_json_of_all_other_registries(tmp_path: Path) -> None:

@@ -118,7 +118,11 @@ def _both(places: Iterable[tuple[Path, str]]) -> tuple[PolicySet, PolicySet]:
 
 def as_facts(found: Difference) -> dict[str, list[dict[str, Any]]]:
     """The difference as JSON: one entry for each action, its witness with what it asks and when."""
-    return {"gains": [_facts(row) for row in found.gains], "losses": [_facts(row) for row in found.losses]}
+    return {
+        "gains": [_facts(row) for row in found.gains],
+        "losses": [_facts(row) for row in found.losses],
+        "lifetimes": [{"file": one.file, "old": one.old, "new": one.new} for one in found.lifetimes],
+    }
 
 
 def _facts(row: Row) -> dict[str, Any]:
@@ -200,6 +204,8 @@ def spell_table(found: Difference) -> str:
     for title, colour, rows in (("gains", "green", found.gains), ("losses", "red", found.losses)):
         if rows:
             parts += [click.style(title, fg=colour, bold=True), _table(rows), ""]
+    if found.lifetimes:
+        parts += [click.style("lifetimes", bold=True), table(_LIFETIME_HEADS, _lifetime_cells(found)), ""]
     return "\n".join([*parts, _summary(found)])
 
 
@@ -217,7 +223,18 @@ def spell_markdown(found: Difference) -> str:
             parts += [f"**{title}**", "", f"| {' | '.join(_HEADS)} |", f"|{'---|' * len(_HEADS)}"]
             parts += [f"| {' | '.join(map(_code, line.cells()))} |" for line in _lines(rows)]
             parts.append("")
+    if found.lifetimes:
+        parts += ["**Lifetimes**", "", f"| {' | '.join(_LIFETIME_HEADS)} |", f"|{'---|' * len(_LIFETIME_HEADS)}"]
+        parts += [f"| {' | '.join(map(_code, cells))} |" for cells in _lifetime_cells(found)]
     return "\n".join(parts).rstrip()
+
+
+_LIFETIME_HEADS = ("tokens by the rules of", "lived at most", "live at most")
+
+
+def _lifetime_cells(found: Difference) -> Iterator[list[str]]:
+    for one in found.lifetimes:
+        yield [one.file, *("no limit" if time is None else f"{time} s" for time in (one.old, one.new))]
 
 
 def _code(text: str) -> str:
