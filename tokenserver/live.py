@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tokenserver.errors import Fault, LoadError
+from tokenserver.policy.folder import MAX_DEPTH
 from tokenserver.service import Snapshot
 
 logger = logging.getLogger("tokenserver.live")
@@ -104,27 +106,35 @@ def stepping_aside() -> Iterator[None]:
 
 def fingerprint(watched: Iterable[Path]) -> Fingerprint:
     """What tells a changed file from an unchanged one: target, size, time of change, inode. Reads no content."""
-    return frozenset(_entries(watched))
+    return frozenset(entry for path in watched for entry in _entries(path))
 
 
-def _entries(watched: Iterable[Path]) -> Iterator[tuple[str, int, int, int]]:
-    for path in watched:
-        yield _entry(path)
+def _entries(path: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, int, int, int]]:
+    """The entry of a path and, if it is a folder, of all in it; links are followed, as they are when it is read.
+
+    `above` are the folders that lead here: a link that leads back to one of them would never end.
+    """
+    yield _entry(path)
+    try:
+        status = path.stat()
+        inode = (status.st_dev, status.st_ino)
+        if not stat.S_ISDIR(status.st_mode) or inode in above or len(above) > MAX_DEPTH:
+            return
+        inside = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in inside:
+        is_hidden = entry.name.startswith(".")
+        if is_hidden and entry.name != "..data":
+            continue
         try:
-            inside = sorted(os.scandir(path), key=lambda entry: entry.name) if path.is_dir() else []
+            is_folder = not is_hidden and entry.is_dir(follow_symlinks=True)
         except OSError:
-            inside = []
-        for entry in inside:
-            if entry.name.startswith(".") and entry.name != "..data":
-                continue
-            try:
-                is_folder = entry.is_dir(follow_symlinks=False)
-            except OSError:
-                is_folder = False
-            if is_folder:
-                yield from _entries([Path(entry.path)])
-            else:
-                yield _entry(Path(entry.path))
+            is_folder = False
+        if is_folder:
+            yield from _entries(Path(entry.path), (*above, inode))
+        else:
+            yield _entry(Path(entry.path))
 
 
 def _entry(path: Path) -> tuple[str, int, int, int]:
