@@ -106,17 +106,17 @@ def stepping_aside() -> Iterator[None]:
 
 def fingerprint(watched: Iterable[Path]) -> Fingerprint:
     """What tells a changed file from an unchanged one: target, size, time of change, inode. Reads no content."""
-    return frozenset(entry for path in watched for entry in _entries(path))
+    return frozenset(entry for path in watched for entry in _entries(str(path)))
 
 
-def _entries(path: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, int, int, int]]:
+def _entries(path: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, int, int, int]]:
     """The entry of a path and, if it is a folder, of all in it; links are followed, as they are when it is read.
 
     `above` are the folders that lead here: a link that leads back to one of them would never end.
     """
     yield _entry(path)
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - see `_entry`
         inode = (status.st_dev, status.st_ino)
         if not stat.S_ISDIR(status.st_mode) or inode in above or len(above) > MAX_DEPTH:
             return
@@ -132,14 +132,14 @@ def _entries(path: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tu
         except OSError:
             is_folder = False
         if is_folder:
-            yield from _entries(Path(entry.path), (*above, inode))
+            yield from _entries(entry.path, (*above, inode))
         else:
-            yield _entry(Path(entry.path))
+            yield _entry(entry.path)
 
 
-def _entry(path: Path) -> tuple[str, int, int, int]:
+def _entry(path: str) -> tuple[str, int, int, int]:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - for each of thousands of files a `Path` would cost as much again
     except OSError:
-        return (str(path), -1, -1, -1)
-    return (str(path), status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino)
+        return (path, -1, -1, -1)
+    return (path, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino)
