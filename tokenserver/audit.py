@@ -67,8 +67,7 @@ class DescriptorSink:
 class AuditTrail:
     """Builds the events and hands them to a sink.
 
-    `now` gives seconds since the epoch, `policy` the digest of the live policy set: every event tells it, also that of
-    a request which no policy was asked about.
+    `now` gives seconds since the epoch, `policy` the digest of the live policies, for events without a decision.
     """
 
     def __init__(self, sink: Sink, *, now: Callable[[], float], policy: Callable[[], str]) -> None:
@@ -119,11 +118,7 @@ class AuditTrail:
         self.record(event)
 
     def failed(self, request: TokenRequest, error: Exception, *, ms: float) -> None:
-        """Record an exchange that ended without a decision.
-
-        Raises:
-            AuditUnavailable: the sink did not take it.
-        """
+        """Record an exchange that ended without a decision; raises as `record` does."""
         self.record(_failure(request, error, self._policy(), ms))
 
     def _write(self, members: str) -> None:

@@ -69,11 +69,7 @@ def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
         )
         for key_set in settings.key_sets()
     )
-    trail = AuditTrail(
-        sink or DescriptorSink(sys.stdout.fileno()),
-        now=time.time,
-        policy=lambda: live.snapshot().policies.digest,
-    )
+    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=live.policy)
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
     compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)

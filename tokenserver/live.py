@@ -43,6 +43,10 @@ class Live:
         """The snapshot to use for one whole exchange."""
         return self._snapshot
 
+    def policy(self) -> str:
+        """The digest of the live policies."""
+        return self._snapshot.policies.digest
+
     @property
     def fault(self) -> str | None:
         """Why the files as they are now were refused, or None where the snapshot is what the files say."""
