@@ -65,7 +65,7 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     rotators = rotators_for(
         settings, live.snapshot, is_blocked=lambda: live.fault is not None or clock.jump() is not None
     )
-    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
+    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=live.policy)
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
     compared: Exchange = service

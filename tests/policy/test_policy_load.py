@@ -162,11 +162,11 @@ def rule(text: str) -> str:
         pytest.param(
             GOOD + "tests: [{as: anonymous, from: here, can: [pull a]}]\n", "tests[0].from: 'here'", id="from"
         ),
-        pytest.param(GOOD + "tests: [{who_can: pull a}]\n", "tests[0]: needs exactly one of exactly", id="no-relation"),
+        pytest.param(GOOD + "tests: [{who_can: pull a}]\n", "tests[0]: needs exactly: alone", id="no-relation"),
         pytest.param(
-            GOOD + "tests: [{who_can: pull a, includes: [everyone], excludes: [everyone]}]\n",
-            "tests[0]: needs exactly one of exactly",
-            id="two-relations",
+            GOOD + "tests: [{who_can: pull a, exactly: [everyone], excludes: [everyone]}]\n",
+            "tests[0]: needs exactly: alone",
+            id="exactly-and-more",
         ),
         pytest.param(
             GOOD + "tests: [{who_can: pull a, includes: []}]\n", "includes: is an empty list", id="includes-nobody"

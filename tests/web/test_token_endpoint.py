@@ -561,6 +561,21 @@ def test_no_secret_in_any_event(server: Server) -> None:
             assert spelling.encode() not in trail
 
 
+def test_every_event_names_the_live_policy(server: Server, closed_server: Server) -> None:
+    """Also where nothing was decided: no credentials, wrong ones, no request at all, and an unknown registry."""
+    get(server, headers=as_user("ann"))
+    get(server, "service=reg&explain=1", headers=as_user("ann"))
+    get(closed_server)
+    get(server, headers=basic("ann", "wrong"))
+    get(server, headers={"Authorization": "Bearer x"})
+    get(server, "service=reg&password=x")
+    get(server, "service=other")
+    post(server, {"grant_type": "refresh_token"})
+    for one, outcomes in ((server, 7), (closed_server, 1)):
+        digest = one.parts.live.snapshot().policies.digest
+        assert [event["policy"] for event in one.audit.events] == [digest] * outcomes
+
+
 def test_an_event_has_its_fields(server: Server) -> None:
     """What the operator and later tools rely on."""
     get(server, "service=reg&scope=repository:public/a:pull", as_user("ann"))

@@ -174,7 +174,11 @@ class TokenEndpoint:
 
 
 def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
-    """The JSON of a granted token: `token` and `access_token` are the same, times are true and in UTC."""
+    """The JSON of a granted token: `token` and `access_token` are the same, times are true and in UTC.
+
+    What deny rules say to the caller stands beside them; clients pass over members that they do not know (RFC 6749,
+    section 5.1).
+    """
     token = result.token
     text = token.text.reveal()
     content: dict[str, object] = {
@@ -185,7 +189,18 @@ def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
     }
     if with_scope:
         content["scope"] = " ".join(str(access) for access in token.access)
+    messages = messages_of(result.ruling)
+    if messages:
+        content["messages"] = messages
     return _to_json(content).encode("ascii") + b"\n"
+
+
+def messages_of(ruling: Ruling) -> tuple[str, ...]:
+    """What the deny rules say that stopped the caller, each once. Who did not log in is not told, as by `explain`."""
+    if ruling.identity.is_anonymous:
+        return ()
+    said = (reason.message for decision in ruling.decisions for reason in decision.reasons)
+    return tuple(dict.fromkeys(message for message in said if message is not None))
 
 
 def explanation_body(ruling: Ruling) -> bytes:
