@@ -21,8 +21,9 @@ from tokenserver.authn import Chain
 from tokenserver.authn.directory.backend import LdapDirectory
 from tokenserver.authn.htpasswd import Htpasswd, load_htpasswd
 from tokenserver.authn.protection import Plan, Protection
+from tokenserver.authn.throttle import Together
 from tokenserver.config.directories import Ldap
-from tokenserver.config.plan import plan_for
+from tokenserver.config.plan import plan_for, worker_count
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
 from tokenserver.config.settings import KeySet, Settings, UserSource
 from tokenserver.counters import shared_counters
@@ -51,14 +52,14 @@ _Part = TypeVar("_Part")
 _PR_SET_DUMPABLE = 4
 
 
-def build(settings: Settings, *, sink: Sink | None = None) -> Parts:
-    """Load everything and put it together.
+def build(settings: Settings, *, sink: Sink | None = None, counters: Together | None = None) -> Parts:
+    """Load everything and put it together. `counters` are those that the server's workers share.
 
     Raises:
         LoadError: every fault of every file.
     """
+    together = shared_counters(settings, workers=worker_count(settings), beside=counters)
     plan = login_plan(settings)
-    together = shared_counters(settings, plan, workers=worker_count(settings))
     protection = Protection(plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together)
     live = Live(Loader(settings, protection), watched_files(settings))
     rotators = tuple(
@@ -191,11 +192,6 @@ def harden_process() -> None:
 def login_plan(settings: Settings) -> Plan:
     """What each worker process keeps for its logins."""
     return plan_for(settings, workers=worker_count(settings), cores=len(os.sched_getaffinity(0)))
-
-
-def worker_count(settings: Settings) -> int:
-    """As configured, else one worker for each core that this process may use."""
-    return settings.server.workers or len(os.sched_getaffinity(0))
 
 
 def _candidate(settings: Settings, services: frozenset[str], now: datetime) -> PolicySet | None:

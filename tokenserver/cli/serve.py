@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -14,10 +15,13 @@ from typing import Any
 
 import click
 
+from tokenserver.authn.throttle import Together
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.compose import harden_process, load_snapshot, login_plan, warnings, worker_count
+from tokenserver.compose import harden_process, load_snapshot, login_plan, warnings
 from tokenserver.config.load import load_settings
+from tokenserver.config.plan import worker_count
 from tokenserver.config.settings import Settings
+from tokenserver.counters import workers_counters
 from tokenserver.web.token import BODY_READERS
 
 GRACE_SECONDS = 20
@@ -118,8 +122,11 @@ def run(settings: Settings, config: Path | None) -> None:
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
+    # Python 3.14 would start workers anew, without the memory that they are to share.
+    multiprocessing.set_start_method("fork", force=True)
+    counters = workers_counters(settings, workers=worker_count(settings))
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, counters), wrap_loader=False)
 
 
 def _default_signals() -> None:
@@ -127,10 +134,10 @@ def _default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _load(config: Path | None) -> Any:
+def _load(config: Path | None, counters: Together | None) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
-    application = load_application(config)
+    application = load_application(config, counters)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()
