@@ -37,7 +37,6 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.policies
 	$(BIN)/python -m bench.policy_diff
-	$(BIN)/python -m bench.logins
 	$(BIN)/python -m bench.storm
 	$(BIN)/python -m bench.directory
 
