@@ -235,6 +235,23 @@ def test_silent_with_a_crowd(start: Start) -> None:
 NUMBERS = itertools.count()
 
 
+def test_nobody_waits_for_a_silent_directory(start: Start) -> None:
+    """F2, with the usual deadline: once the breaker is open, every login of the directory has its 503 within a second,
+    also the one that comes when the directory is tried again.
+    """
+    site = start(deadline=5)
+    site.proxy.mode = Mode.SILENT
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(lambda _: site.ask("alice", f"p-{next(NUMBERS)}").status, range(3))) == {503}
+    remote = Load(site.alice, 0.05)
+    with load(remote):
+        time.sleep(2 * PROBE_SECONDS + 2)
+    assert set(remote.statuses) == {503}
+    assert len(remote.statuses) > 50
+    assert max(remote.seconds) < 1
+    assert site.recover() < PROBE_SECONDS + 5 + PATIENCE
+
+
 def test_whatever_comes_back(start: Start) -> None:
     """F3 and F4: whatever comes instead of an answer: 503 within the deadline and never a success; the next login,
     with the directory well again, works at once, since two failures do not open the breaker.

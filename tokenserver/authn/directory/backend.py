@@ -98,6 +98,23 @@ class LdapDirectory:
         except InvalidCredentials:
             return
 
+    def probe(self) -> None:
+        """See that the directory answers, without anybody's password.
+
+        Raises:
+            BackendUnavailable: it does not.
+        """
+        if self.directory.bind is None:
+            self.decoy(Password("", Secret("")))
+            return
+
+        def question(connection: Connection, deadline: Deadline) -> Found:
+            base = self.directory.base
+            return checked(connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True))
+
+        with self.servers.asked(question, Deadline(self.directory.deadline)):
+            pass
+
     def look_up(self, user: str) -> Identity | None:
         """The identity that the user with this name would have, without a password; None where there is none.
 
