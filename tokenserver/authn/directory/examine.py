@@ -5,7 +5,7 @@ It asks the directory as the backend does, with the same functions, but each ser
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -54,11 +54,22 @@ class _Failed(Exception):
         super().__init__(step.told)
 
 
-def examine(source: LdapDirectory, user: str | None, password: Secret | None) -> Iterator[Step]:
+def brought(identity: Identity) -> frozenset[str]:
+    """The groups that the identity is in where no policies are known: those that it brings."""
+    return identity.groups
+
+
+def examine(
+    source: LdapDirectory,
+    user: str | None,
+    password: Secret | None,
+    groups_of: Callable[[Identity], Iterable[str]] = brought,
+) -> Iterator[Step]:
     """Every step with every server; for `user` the search as well, and with the password the bind.
 
-    The last step of a server that fails has an advice; the other servers are tried all the same. The user's password
-    is tried with the first server that answers, once.
+    `groups_of` tells which groups policies take the identity to be in. The last step of a server that fails has an
+    advice; the other servers are tried all the same. The user's password is tried with the first server that answers,
+    once.
     """
     is_tried = False
     for address in source.directory.servers:
@@ -73,7 +84,9 @@ def examine(source: LdapDirectory, user: str | None, password: Secret | None) ->
                 yield _base(source, connection, deadline)
             if user is not None and not is_tried:
                 is_tried = True
-                yield from _person(source, connection, user, password, deadline)
+                identity = yield from _person(source, connection, user, password, deadline)
+                groups = [f"group:{name}" for name in sorted(groups_of(identity))]
+                yield Step("policies", ", ".join(["authenticated", f"user:{identity.subject}", *groups]))
         except _Failed as failed:
             yield failed.step
         except ConnectionFailed as error:
@@ -132,7 +145,7 @@ def _base(source: LdapDirectory, connection: Connection, deadline: Deadline) -> 
 
 def _person(
     source: LdapDirectory, connection: Connection, user: str, password: Secret | None, deadline: Deadline
-) -> Iterator[Step]:
+) -> Generator[Step, None, Identity]:
     directory = source.directory
     try:
         if directory.user_dn_template is None:
@@ -153,12 +166,12 @@ def _person(
         told = "several entries match; nobody of that name can log in" if found.entries else "no entry matches"
         advice = "make user_filter narrower" if found.entries else "correct base, user_filter or the name"
         raise _Failed(Step("entry", told, advice))
-    yield from _meaning(source, connection, found.entries[0], password, deadline)
+    return (yield from _meaning(source, connection, found.entries[0], password, deadline))
 
 
 def _meaning(
     source: LdapDirectory, connection: Connection, entry: Entry, password: Secret | None, deadline: Deadline
-) -> Iterator[Step]:
+) -> Generator[Step, None, Identity]:
     directory = source.directory
     try:
         subject = raw_subject(entry, directory)
@@ -175,7 +188,7 @@ def _meaning(
         advice = "correct subject or groups, or the entry in the directory"
         raise _Failed(Step("identity", str(refused), advice)) from refused
     yield Step("identity", _told(identity))
-    yield Step("policies", ", ".join(["authenticated", f"user:{identity.subject}", *_principals(groups)]))
+    return identity
 
 
 def _user_bind(
@@ -223,7 +236,3 @@ def _groups(
 def _told(identity: Identity) -> str:
     more = [identity.attributes[key] for key in ("display_name", "email") if key in identity.attributes]
     return identity.subject + (f" ({', '.join(more)})" if more else "")
-
-
-def _principals(groups: frozenset[str]) -> list[str]:
-    return [f"group:{name}" for name in sorted(groups)]
