@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ from tokenserver.authn.directory.people import (
     groups_in_entry,
     identity_of,
     raw_subject,
+    refusal,
     short_names,
 )
 from tokenserver.authn.directory.results import describe
@@ -257,6 +259,48 @@ def test_no_identity(found: Entry, reason: str) -> None:
 def test_account_state(attributes: dict[str, Any], expected: str | None) -> None:
     """Disabled, locked and expired accounts are refused, and so is what nobody can read."""
     assert account_problem(entry(**attributes), NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("attributes", "told", "expected"),
+    [
+        pytest.param({}, "wrong password", "wrong password", id="nothing in the entry"),
+        pytest.param(
+            {"pwdAccountLockedTime": "000001010000Z"}, "wrong password", "the account is locked", id="locked for ever"
+        ),
+        pytest.param(
+            {"pwdAccountLockedTime": "20260601115959Z"},
+            "wrong password",
+            "wrong password, or the account is locked for a while",
+            id="locked since a second ago, nobody knows for how long",
+        ),
+        pytest.param({"userAccountControl": "514"}, "the account is locked", "the account is locked", id="AD's word"),
+    ],
+)
+def test_why_a_bind_was_refused(attributes: dict[str, Any], told: str, expected: str) -> None:
+    """What the entry says, where the directory itself says no more than that the password is wrong."""
+    assert refusal(entry(**attributes), told, NOW) == expected
+
+
+def test_fifty_thousand_groups() -> None:
+    """F9: an answer with so many is read and refused in no time, and nothing of it is kept."""
+    values = b"".join(_value(f"cn=group-{number},ou=groups,{BASE}".encode()) for number in range(50_000))
+    attribute = _tagged(0x30, _value(b"memberOf") + _tagged(0x31, values))
+    answer = _tagged(0x30, b"\x02\x01\x01" + _tagged(0x64, _value(b"uid=ann") + _tagged(0x30, attribute)))
+    begin = time.process_time()
+    message = parse_message(answer)
+    assert isinstance(message.body, Entry)
+    with pytest.raises(Refused, match="more than 1000 groups"):
+        groups_in_entry(message.body, directory(), Groups(GroupsBy.MEMBEROF, BASE))
+    assert time.process_time() - begin < 2
+
+
+def _tagged(tag: int, content: bytes) -> bytes:
+    return bytes([tag, 0x84]) + len(content).to_bytes(4, "big") + content
+
+
+def _value(text: bytes) -> bytes:
+    return _tagged(0x04, text)
 
 
 @given(

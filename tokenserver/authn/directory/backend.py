@@ -25,6 +25,7 @@ from tokenserver.authn.directory.people import (
     identity_of,
     is_allowed,
     raw_subject,
+    refusal,
     told,
     wanted_attributes,
 )
@@ -186,10 +187,10 @@ class LdapDirectory:
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:
                     self._bound(binder_server, binder, entry.dn, password, deadline)
-                except InvalidCredentials:
+                except InvalidCredentials as error:
                     if asked is not None:
                         searcher.found(asked, deadline)  # so that the connection can be used again
-                    raise
+                    raise Refused(refusal(entry, error.reason, datetime.now(UTC))) from error
             return self._identity(entry, searcher, asked, deadline)
 
     def _bind_then_read(self, dn: str, password: Secret, deadline: Deadline) -> Identity:

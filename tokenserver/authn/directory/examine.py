@@ -21,6 +21,7 @@ from tokenserver.authn.directory.people import (
     groups_in_entry,
     identity_of,
     raw_subject,
+    refusal,
     wanted_attributes,
 )
 from tokenserver.authn.directory.results import describe, describe_search
@@ -178,11 +179,12 @@ def _meaning(
         yield Step("entry", f"{entry.dn}, {directory.subject} is {subject!r}")
         groups, told = _groups(source, connection, entry, deadline)
         yield Step("groups", told)
-        if directory.user_dn_template is None:
-            yield _user_bind(source, connection, entry, password, deadline)
+        # Before the bind: OpenLDAP calls a right password of a locked account a wrong one.
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:
             raise _Failed(Step("account", problem, "nothing here: the directory says that nobody may log in with it"))
+        if directory.user_dn_template is None:
+            yield _user_bind(source, connection, entry, password, deadline)
         identity = identity_of(entry, directory, groups)
     except Refused as refused:
         advice = "correct subject or groups, or the entry in the directory"
@@ -198,19 +200,22 @@ def _user_bind(
         return Step("login", "not tried, no password was given")
     with_user = _opened(source, connection.address, deadline)
     try:
-        return _login(with_user, entry.dn, password, deadline)
+        return _login(with_user, entry.dn, password, deadline, entry)
     finally:
         with_user.close()
 
 
-def _login(connection: Connection, dn: str, password: Secret, deadline: Deadline) -> Step:
+def _login(connection: Connection, dn: str, password: Secret, deadline: Deadline, entry: Entry | None = None) -> Step:
     try:
         result = connection.bind(dn, password, deadline)
     except ValueError as error:
         raise _Failed(Step("login", str(error), "type a password")) from error
     if result.code != SUCCESS:
         advice = "type the password again; each failure may count towards the directory's lockout"
-        raise _Failed(Step("login", f"as {dn}: {describe(result).text}", advice))
+        told = describe(result).text
+        if entry is not None:
+            told = refusal(entry, told, datetime.now(UTC))
+        raise _Failed(Step("login", f"as {dn}: {told}", advice))
     return Step("login", f"as {dn}: the password is right")
 
 
