@@ -64,6 +64,14 @@ def entry(dn: str = f"uid=ann,{BASE}", **attributes: Any) -> Entry:
     return Entry(dn, {name.lower(): tuple(one.encode() for one in values) for name, values in lists.items()})
 
 
+def _tagged(tag: int, content: bytes) -> bytes:
+    return bytes([tag, 0x84]) + len(content).to_bytes(4, "big") + content
+
+
+def _value(text: bytes) -> bytes:
+    return _tagged(0x04, text)
+
+
 # --- filters and DNs -------------------------------------------------------------------------------------------------
 
 
@@ -295,14 +303,6 @@ def test_fifty_thousand_groups() -> None:
     assert time.process_time() - begin < 2
 
 
-def _tagged(tag: int, content: bytes) -> bytes:
-    return bytes([tag, 0x84]) + len(content).to_bytes(4, "big") + content
-
-
-def _value(text: bytes) -> bytes:
-    return _tagged(0x04, text)
-
-
 @given(
     st.sampled_from(["userAccountControl", "accountExpires", "pwdAccountLockedTime", "shadowExpire"]),
     st.text(max_size=24),
@@ -414,6 +414,38 @@ def test_a_false_success(data: bytes) -> None:
     """Nothing that is damaged is a success."""
     with pytest.raises(Malformed):
         parse_message(data)
+
+
+def _paged(control: bytes) -> bytes:
+    return _tagged(0x30, b"\x02\x01\x01" + b"\x65\x07\x0a\x01\x00\x04\x00\x04\x00" + _tagged(0xA0, control))
+
+
+PAGED = b"\x04\x161.2.840.113556.1.4.319"
+
+
+def test_a_cookie() -> None:
+    """The control of RFC 2696 among others; with no such control, or at the last page, there is none."""
+    other = _tagged(0x30, b"\x04\x031.2")
+    page = _tagged(0x30, PAGED + b"\x01\x01\xff" + _value(b"\x30\x08\x02\x01\x00\x04\x03abc"))
+    last = _tagged(0x30, PAGED + _value(b"\x30\x05\x02\x01\x00\x04\x00"))
+    found = [parse_message(_paged(control)).cookie for control in (other + page, last, other)]
+    assert found == [b"abc", b"", b""]
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        pytest.param(b"\x04\x00", id="no control"),
+        pytest.param(_tagged(0x30, b""), id="empty"),
+        pytest.param(_tagged(0x30, PAGED), id="without a value"),
+        pytest.param(_tagged(0x30, PAGED + _value(b"\x30\x02\x04\x00")), id="a value without a size"),
+        pytest.param(_tagged(0x30, PAGED + _value(b"\x30\x05\x02\x01\x00\x04\x01")), id="cut"),
+    ],
+)
+def test_no_cookie(control: bytes) -> None:
+    """Nothing else is taken for one."""
+    with pytest.raises(Malformed):
+        parse_message(_paged(control))
 
 
 @given(st.binary(max_size=60) | st.binary(max_size=40).map(lambda data: b"\x30" + bytes([len(data)]) + data))

@@ -139,7 +139,39 @@ def test_lint_tells_names_in_both(site: Site) -> None:
     found = [(one["code"], one["text"]) for one in json.loads(output.stdout)]
     told = "devs: the user 'both' is in corp, partner; a login is that of the first, corp"
     assert ("TS303", told) in found, str(output)
+    everybody = "the user 'both' is in corp and in partner; a login is that of the first, corp"
+    (place,) = [one for one in json.loads(output.stdout) if one["text"] == everybody]
+    lines = site.server.config.read_text().splitlines()
+    (line,) = [number for number, text in enumerate(lines, 1) if text == "    name: partner"]
+    assert (place["file"], place["code"]) == (str(site.server.config), "TS303")
+    assert lines[place["line"] - 1].startswith("- ldap:")
+    assert 0 < line - place["line"] < 20
     assert [text for code, text in found if code in ("TS301", "TS302")] == []
+
+
+def test_lint_lists_all_of_large_directories(site: Site) -> None:
+    """Page by page; and a directory that lists no more than a part says so."""
+    many = [person(f"n{number}", "x") for number in range(1203)]
+    site.directories["corp"].add(*many)
+    site.directories["partner"].add(*many[2:])
+    command = site.server.command("policy", "lint", "--directory", "--json", "--config", site.server.config)
+
+    def told() -> list[str]:
+        output = run(command, environment=site.server.environment, folder=site.server.folder)
+        return [one["text"] for one in json.loads(output.stdout) if one["file"] == str(site.server.config)]
+
+    (text,) = told()
+    assert text.startswith("1202 users are in corp and in partner ('both', 'n10', 'n100', ")
+    assert text.endswith("', …); a login is that of the first, corp")
+    partner = site.directories["partner"]
+    partner.stop()
+    config = partner.config.read_text().replace("sizelimit unlimited", "sizelimit size=700 size.prtotal=700")
+    assert "prtotal" in config
+    partner.config.write_text(config)
+    partner.start()
+    (text, cut) = told()
+    assert " users are in corp and in partner (" in text
+    assert cut == "not all users of partner could be listed; there may be (more) in both"
 
 
 def test_why_and_test_name_the_source(site: Site, tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ import secrets
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from tokenserver.authn.directory import walk
 from tokenserver.authn.directory.ber import Entry
 from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.directory.everybody import checked, everybody
 from tokenserver.authn.directory.model import Directory, GroupsBy
 from tokenserver.authn.directory.names import escape_filter, fill
 from tokenserver.authn.directory.people import (
@@ -30,7 +32,7 @@ from tokenserver.authn.directory.people import (
     wanted_attributes,
 )
 from tokenserver.authn.directory.resolver import Resolver
-from tokenserver.authn.directory.results import describe, describe_search
+from tokenserver.authn.directory.results import describe
 from tokenserver.authn.directory.servers import Server, Servers
 from tokenserver.authn.ldap import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found, Resolve
 from tokenserver.credentials import Password, Secret
@@ -142,6 +144,18 @@ class LdapDirectory:
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
 
+    def subjects(self) -> tuple[frozenset[str], bool]:
+        """The subjects of all whom `user_filter` can find, and whether these are all of them.
+
+        Raises:
+            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
+        """
+        if self.directory.bind is None:
+            raise BackendUnavailable(self.name, "without bind_dn nobody can be looked up")
+        question = partial(everybody, self.directory)
+        with self.servers.asked(question, Deadline(self.directory.deadline)) as (_, _, answer):
+            return answer
+
     def group_problem(self, name: str) -> str | None:
         """Why nobody ever brings a group of this short name; None where somebody may.
 
@@ -241,14 +255,3 @@ class LdapDirectory:
         if problem is not None:
             raise Refused(problem)
         return identity_of(entry, self.directory, names)
-
-
-def checked(found: Found) -> Found:
-    """The answer to a search for one user, if it is one.
-
-    Raises:
-        ConnectionFailed: the search did not come to its end, so nobody can tell who is there.
-    """
-    if found.result.code not in (SUCCESS, SIZE_LIMIT_EXCEEDED):
-        raise ConnectionFailed("answer", describe_search(found.result))
-    return found

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from tokenserver.authn.directory.ber import Entry
 from tokenserver.authn.directory.model import MAX_GROUPS, Directory, Groups, GroupsBy
 from tokenserver.authn.directory.names import NotADn, is_below, matches, parse_dn, short_name
-from tokenserver.authn.directory.results import WRONG_PASSWORD
+from tokenserver.authn.directory.results import WRONG
 from tokenserver.authn.htpasswd import name_problem
 from tokenserver.identity import Identity, Kind
 
@@ -105,7 +105,7 @@ def account_problem(entry: Entry, now: datetime) -> str | None:
 
 def refusal(entry: Entry, told: str, now: datetime) -> str:
     """Why the directory refused the bind, for which it `told` a reason: OpenLDAP calls all of them a wrong password."""
-    if told != WRONG_PASSWORD:
+    if told != WRONG:
         return told
     lock = ", or the account is locked for a while" if entry.texts("pwdAccountLockedTime") else ""
     return account_problem(entry, now) or f"{told}{lock}"
