@@ -43,7 +43,6 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.policy_diff
 	$(BIN)/python -m bench.reload
 	$(BIN)/python -m bench.reload --rules 100000 --reloads 1
-	$(BIN)/python -m bench.logins
 	$(BIN)/python -m bench.storm
 	$(BIN)/python -m bench.directory
 

@@ -18,9 +18,10 @@ from tokenserver.authn import Chain
 from tokenserver.authn.directory.backend import LdapDirectory
 from tokenserver.authn.htpasswd import Htpasswd, load_htpasswd
 from tokenserver.authn.protection import Plan, Protection
+from tokenserver.authn.throttle import Together
 from tokenserver.clock import Clock, steady_seconds
 from tokenserver.config.directories import Ldap
-from tokenserver.config.plan import plan_for
+from tokenserver.config.plan import plan_for, worker_count
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
 from tokenserver.config.settings import Settings, UserSource
 from tokenserver.counters import shared_counters
@@ -50,14 +51,18 @@ logger = logging.getLogger("tokenserver.compose")
 _Part = TypeVar("_Part")
 
 
-def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None) -> Parts:
-    """Load everything and put it together. What is counted goes to a row of `board`; without it, nothing is counted.
+def build(
+    settings: Settings, *, sink: Sink | None = None, board: Board | None = None, counters: Together | None = None
+) -> Parts:
+    """Load everything and put it together. What is measured goes to a row of `board`; without it, nothing is measured.
+
+    `counters` are those of failed logins that the server's workers share.
 
     Raises:
         LoadError: every fault of every file.
     """
+    together = shared_counters(settings, workers=worker_count(settings), beside=counters)
     plan = login_plan(settings)
-    together = shared_counters(settings, plan, workers=worker_count(settings))
     protection = Protection(plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together)
     live = Live(Loader(settings, protection), watched_files(settings))
     clock = Clock(now=time.time, monotonic=steady_seconds)
@@ -178,11 +183,6 @@ new_id = Ids()
 def login_plan(settings: Settings) -> Plan:
     """What each worker process keeps for its logins."""
     return plan_for(settings, workers=worker_count(settings), cores=core_count())
-
-
-def worker_count(settings: Settings) -> int:
-    """As configured, else one worker for each core that this server may use."""
-    return settings.server.workers or core_count()
 
 
 def _candidate(settings: Settings, services: frozenset[str], now: datetime) -> PolicySet | None:

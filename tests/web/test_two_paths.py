@@ -85,7 +85,7 @@ class Way:
         }
         snapshot = Snapshot(registries, Chain([people], anonymous=True, decoy=None), policies, issuer)
         service = TokenService(lambda: snapshot, now=now, reuse=Reuse(10, now=now, rush=0) if reuse else None)
-        trail = AuditTrail(self.lines, now=now)
+        trail = AuditTrail(self.lines, now=now, policy=lambda: policies.digest)
         self.endpoint = TokenEndpoint(
             exchange=AuditedExchange(service, trail, monotonic=lambda: 0.0),
             explanation=AuditedExplain(service, trail, monotonic=lambda: 0.0),

@@ -54,7 +54,7 @@ Decoy = Callable[[Password], None]
 class Plan:
     """What one process is to keep. `lifetimes` by source; `limits` None: no throttle; `hashers` at once.
 
-    `limits` are this process's part of what all `workers` of the machine may allow.
+    `limits` are what this process allows where it counts by itself: its part of what all of a server's may allow.
     """
 
     lifetimes: Mapping[str, Lifetime]

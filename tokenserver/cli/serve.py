@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -15,10 +16,13 @@ from typing import Any
 
 import click
 
+from tokenserver.authn.throttle import Together
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.start import load_all
-from tokenserver.compose import login_plan, warnings, worker_count
+from tokenserver.compose import login_plan, warnings
+from tokenserver.config.plan import worker_count
 from tokenserver.config.settings import Settings, address_of
+from tokenserver.counters import workers_counters
 from tokenserver.machine import Seats, harden_process
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
@@ -135,8 +139,11 @@ def run(settings: Settings, config: Path | None) -> None:
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
+    # Python 3.14 would start workers anew, without the memory that they are to share.
+    multiprocessing.set_start_method("fork", force=True)
+    counters = workers_counters(settings, workers=worker_count(settings))
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, Seats(workers), board), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, Seats(workers), counters, board), wrap_loader=False)
 
 
 def _default_signals() -> None:
@@ -159,11 +166,11 @@ def _serve_metrics(settings: Settings) -> Board | None:
     return board
 
 
-def _load(config: Path | None, seats: Seats, board: Board | None) -> Any:
+def _load(config: Path | None, seats: Seats, counters: Together | None, board: Board | None) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
-    application = load_application(config, board)
+    application = load_application(config, board=board, counters=counters)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()

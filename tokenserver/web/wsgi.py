@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from tokenserver.authn.throttle import Together
 from tokenserver.compose import build, new_id
 from tokenserver.config.load import load_settings
 from tokenserver.keys.jwk import jwk_set
@@ -70,12 +71,12 @@ def _bundle(rings: Sequence[KeyRing]) -> str:
     return "".join(dict.fromkeys(ring.ca_certificate_pem for ring in rings))
 
 
-def load_application(config: Path | None, board: Board | None = None) -> Flask:
-    """Read the configuration and build the application, in the process that serves it. It counts on `board`.
+def load_application(config: Path | None, *, board: Board | None = None, counters: Together | None = None) -> Flask:
+    """Read the configuration and build the application, in the process that serves it. For the others see `build`.
 
     Raises:
         LoadError: every fault of the configuration and of what it names.
     """
-    parts = build(load_settings(config), board=board)
+    parts = build(load_settings(config), board=board, counters=counters)
     parts.watch()
     return application(parts)
