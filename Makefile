@@ -44,6 +44,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.reload
 	$(BIN)/python -m bench.reload --rules 100000 --reloads 1
 	$(BIN)/python -m bench.storm
+	$(BIN)/python -m bench.scale
+	$(BIN)/python -m bench.pressure
 	$(BIN)/python -m bench.directory
 
 $(VENV)/.installed: pyproject.toml constraints.txt

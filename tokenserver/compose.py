@@ -26,6 +26,7 @@ from tokenserver.config.settings import Htpasswd as HtpasswdSettings
 from tokenserver.config.settings import Settings, UserSource
 from tokenserver.counters import shared_counters
 from tokenserver.credentials import Password, Secret
+from tokenserver.door import Door
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
 from tokenserver.ids import Ids
@@ -63,7 +64,10 @@ def build(
     """
     together = shared_counters(settings, workers=worker_count(settings), beside=counters)
     plan = login_plan(settings)
-    protection = Protection(plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together)
+    door = Door(monotonic=time.monotonic)
+    protection = Protection(
+        plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together, aside=door.aside
+    )
     live = Live(Loader(settings, protection), watched_files(settings))
     clock = Clock(now=time.time, monotonic=steady_seconds)
     # A step that is due by a clock that was moved may not be due at all.
@@ -84,7 +88,7 @@ def build(
     if board is not None:
         observed = metered(observed, settings, board)
     exchange, explanation, refusals, meter = observed
-    return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, rotators, meter)
+    return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, door, rotators, meter)
 
 
 class Loader:

@@ -16,14 +16,16 @@ from typing import Any
 
 import click
 
+from tokenserver import door
 from tokenserver.authn.throttle import Together
 from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
 from tokenserver.compose import login_plan, warnings
 from tokenserver.config.plan import worker_count
 from tokenserver.config.settings import Settings, address_of
 from tokenserver.counters import workers_counters
-from tokenserver.machine import Seats, harden_process
+from tokenserver.machine import Seats
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
 from tokenserver.web.token import BODY_READERS
@@ -123,10 +125,11 @@ def run(settings: Settings, config: Path | None) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=workers,
-        blocking_threads=login_plan(settings).threads + BODY_READERS,
+        blocking_threads=login_plan(settings).threads + BODY_READERS + door.THREADS,
         loop=Loops.asyncio,
         websockets=False,
         backlog=2048,
+        backpressure=connections_for(take_files()),
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         log_dictconfig=LOGGING,
         log_level=LogLevels.warning,

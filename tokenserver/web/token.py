@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from tokenserver.audit import cut, reason_of
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
+from tokenserver.door import Door
 from tokenserver.errors import (
     AuditUnavailable,
     InvalidCredentials,
@@ -71,7 +72,8 @@ class TokenEndpoint:
     `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `client_of`
     tells whose request it is from the peer's address and X-Forwarded-For (None: no such header). `bodies`
     are those of tokens that are given more than once. `readers` bounds how many bodies are read at once. What
-    `is_protected` says no to, where there is such a thing, is refused unread. `headers` stand in every answer.
+    `is_protected` says no to, where there is such a thing, is refused unread. `headers` stand in every answer. `door`
+    bounds how many requests are worked on at once and how many wait for that.
     """
 
     exchange: Exchange
@@ -81,13 +83,26 @@ class TokenEndpoint:
     client_of: Callable[[str, str | None], Address | None]
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
+    door: Door
     is_protected: Callable[[Mapping[str, Any], Address | None], bool] | None = None
     headers: tuple[tuple[str, str], ...] = JSON_HEADERS
     readers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(BODY_READERS), repr=False)
     bodies: Bounded[tuple[str, bool], bytes] = field(default_factory=lambda: Bounded(SIZE), repr=False)
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
-        """Answer one GET or POST; never raises."""
+        """Answer one GET or POST; never raises.
+
+        Whom the door sends away has exchanged nothing, so it leaves no event: an overload must cost little.
+        """
+        try:
+            with self.door:
+                return self._inside(environ)
+        except Overloaded as error:
+            problem = problem_for(error, challenge=self.challenge)
+            oauth = environ["REQUEST_METHOD"] == "POST"
+            return self._answer(problem.status, problem.body(oauth=oauth), self.new_id(), problem)
+
+    def _inside(self, environ: Mapping[str, Any]) -> Answer:
         start = self.monotonic()
         request_id = self.new_id()
         method = str(environ["REQUEST_METHOD"])
@@ -138,7 +153,8 @@ class TokenEndpoint:
         if not self.readers.acquire(blocking=False):
             raise Overloaded("requests", "too many bodies are on their way", 1)
         try:
-            return parse_form(environ)
+            with self.door.aside():
+                return parse_form(environ)
         finally:
             self.readers.release()
 

@@ -41,6 +41,7 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
         headers=(*JSON_HEADERS, HSTS) if settings.server.url.startswith("https://") else JSON_HEADERS,
         new_id=new_id,
         monotonic=time.perf_counter,
+        door=parts.door,
     )
 
 
