@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -98,18 +96,6 @@ def test_a_core_that_is_not_to_be_had_is_no_error(
     assert "core 4000 is not to be had" in caplog.text
     with Roaming(nullcontext()):
         assert os.sched_getaffinity(0) == before
-
-
-def test_a_process_of_its_own_keeps_no_core_file() -> None:
-    """RLIMIT_CORE is 0, and the process is not dumpable."""
-    code = (
-        "import ctypes, resource\n"
-        "from tokenserver.machine import harden_process\n"
-        "harden_process()\n"
-        "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3))\n"
-    )
-    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert printed == "(0, 0) 0\n"
 
 
 def _child_takes(seats: Seats) -> tuple[int, int]:

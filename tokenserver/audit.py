@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Password
-from tokenserver.errors import AuditUnavailable, InvalidCredentials, TokenserverError
+from tokenserver.errors import AuditUnavailable, InvalidCredentials, PlainHttp, TokenserverError
 from tokenserver.outcomes import outcome_of, outcome_of_ruling
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.scopes import RejectedScope
@@ -54,11 +54,15 @@ class DescriptorSink:
 
 
 class AuditTrail:
-    """Builds the events and hands them to a sink. `now` gives seconds since the epoch."""
+    """Builds the events and hands them to a sink.
 
-    def __init__(self, sink: Sink, *, now: Callable[[], float]) -> None:
+    `now` gives seconds since the epoch, `policy` the digest of the live policies, for events without a decision.
+    """
+
+    def __init__(self, sink: Sink, *, now: Callable[[], float], policy: Callable[[], str]) -> None:
         self._sink = sink
         self._now = now
+        self._policy = policy
         self._spelled: Bounded[Ruling, _Spelled] = Bounded(RULINGS)
         self._second = (-1, "")  # the last one that was spelled
 
@@ -96,11 +100,16 @@ class AuditTrail:
             "request_id": request_id,
             "method": cut(method),
             "client": None if client is None else str(client),
+            "policy": self._policy(),
             "outcome": outcome_of(error),
             "reason": cut(reason_of(error)),
             "ms": round(ms, 3),
         }
         self.record(event)
+
+    def failed(self, request: TokenRequest, error: Exception, *, ms: float) -> None:
+        """Record an exchange that ended without a decision; raises as `record` does."""
+        self.record(_failure(request, error, self._policy(), ms))
 
     def _write(self, members: str) -> None:
         now = self._now()
@@ -142,7 +151,7 @@ class AuditedExchange:
         try:
             result = self._inner.exchange(request)
         except Exception as error:
-            self._trail.record(_failure(request, error, milliseconds(start, self._monotonic())))
+            self._trail.failed(request, error, ms=milliseconds(start, self._monotonic()))
             raise
         ms = (self._monotonic() - start) * 1000
         self._trail.ruled(request, result.ruling, ms=ms, jti=result.token.jti)
@@ -163,7 +172,7 @@ class AuditedExplain:
         try:
             ruling = self._inner.explain(request)
         except Exception as error:
-            self._trail.record(_failure(request, error, milliseconds(start, self._monotonic())))
+            self._trail.failed(request, error, ms=milliseconds(start, self._monotonic()))
             raise
         self._trail.ruled(request, ruling, ms=(self._monotonic() - start) * 1000)
         return ruling
@@ -209,7 +218,7 @@ def _rule(decision: Decision, reason: Reason) -> dict[str, str]:
     return rule if reason.message is None else {**rule, "message": reason.message}
 
 
-def _failure(request: TokenRequest, error: Exception, ms: float) -> dict[str, Any]:
+def _failure(request: TokenRequest, error: Exception, policy: str, ms: float) -> dict[str, Any]:
     username = request.credentials.username if isinstance(request.credentials, Password) else None
     return {
         **_asking(request),
@@ -217,6 +226,7 @@ def _failure(request: TokenRequest, error: Exception, ms: float) -> dict[str, An
         **_rejected(request.scopes.rejected),
         "registry": None if request.service is None else cut(request.service),
         "username": None if username is None else cut(username),
+        "policy": policy,
         "outcome": outcome_of(error),
         "reason": cut(reason_of(error)),
         "ms": ms,
@@ -225,7 +235,7 @@ def _failure(request: TokenRequest, error: Exception, ms: float) -> dict[str, An
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, for people who read the log. Of an unexpected error only the kind: its text is unknown."""
-    if isinstance(error, InvalidCredentials):
+    if isinstance(error, (InvalidCredentials, PlainHttp)):
         return error.reason
     return str(error) if isinstance(error, TokenserverError) else type(error).__name__
 

@@ -18,13 +18,15 @@ from tokenserver.authn import Chain
 from tokenserver.authn.directory.backend import LdapDirectory
 from tokenserver.authn.htpasswd import Htpasswd, load_htpasswd
 from tokenserver.authn.protection import Plan, Protection
+from tokenserver.authn.throttle import Together
 from tokenserver.clock import Clock, steady_seconds
 from tokenserver.config.directories import Ldap
-from tokenserver.config.plan import plan_for
+from tokenserver.config.plan import plan_for, worker_count
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
 from tokenserver.config.settings import Settings, UserSource
 from tokenserver.counters import shared_counters
 from tokenserver.credentials import Password, Secret
+from tokenserver.door import Door
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
 from tokenserver.ids import Ids
@@ -50,22 +52,29 @@ logger = logging.getLogger("tokenserver.compose")
 _Part = TypeVar("_Part")
 
 
-def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None) -> Parts:
-    """Load everything and put it together. What is counted goes to a row of `board`; without it, nothing is counted.
+def build(
+    settings: Settings, *, sink: Sink | None = None, board: Board | None = None, counters: Together | None = None
+) -> Parts:
+    """Load everything and put it together. What is measured goes to a row of `board`; without it, nothing is measured.
+
+    `counters` are those of failed logins that the server's workers share.
 
     Raises:
         LoadError: every fault of every file.
     """
+    together = shared_counters(settings, workers=worker_count(settings), beside=counters)
     plan = login_plan(settings)
-    together = shared_counters(settings, plan, workers=worker_count(settings))
-    protection = Protection(plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together)
+    door = Door(monotonic=time.monotonic)
+    protection = Protection(
+        plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together, aside=door.aside
+    )
     live = Live(Loader(settings, protection), watched_files(settings))
     clock = Clock(now=time.time, monotonic=steady_seconds)
     # A step that is due by a clock that was moved may not be due at all.
     rotators = rotators_for(
         settings, live.snapshot, is_blocked=lambda: live.fault is not None or clock.jump() is not None
     )
-    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
+    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=live.policy)
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
     compared: Exchange = service
@@ -79,7 +88,7 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     if board is not None:
         observed = metered(observed, settings, board)
     exchange, explanation, refusals, meter = observed
-    return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, rotators, meter)
+    return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, door, rotators, meter)
 
 
 class Loader:
@@ -146,8 +155,9 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
     host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
     if settings.server.url.startswith("http://") and host != "localhost":
+        refused = ", so requests from other machines are refused" if settings.server.require_https else ""
         found.append(
-            f"server.url is {settings.server.url}: passwords travel in clear text; use https:// outside of this machine"
+            f"server.url is {settings.server.url}: passwords would travel in clear text{refused}; use https://"
         )
     if settings.shadow_policies is not None and snapshot.candidate is None:
         found.append(f"shadow_policies: {settings.shadow_policies} was refused (see the log); nothing is compared")
@@ -177,11 +187,6 @@ new_id = Ids()
 def login_plan(settings: Settings) -> Plan:
     """What each worker process keeps for its logins."""
     return plan_for(settings, workers=worker_count(settings), cores=core_count())
-
-
-def worker_count(settings: Settings) -> int:
-    """As configured, else one worker for each core that this server may use."""
-    return settings.server.workers or core_count()
 
 
 def _candidate(settings: Settings, services: frozenset[str], now: datetime) -> PolicySet | None:

@@ -75,6 +75,18 @@ class AuthenticationRequired(RequestError):
         super().__init__("authentication required")
 
 
+class PlainHttp(RequestError):
+    """A request came over a network without TLS, where that is not wanted; nothing in it was looked at.
+
+    `reason` is for the audit event: what the operator can do about it.
+    """
+
+    reason = "plain http from another machine; use TLS, name the proxy in trusted_proxies, or require_https: false"
+
+    def __init__(self) -> None:
+        super().__init__("plain http is refused here, use https")
+
+
 class Throttled(RequestError):
     """Too many attempts; `retry_after` is in seconds."""
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import multiprocessing
 import os
-import resource
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,8 +17,6 @@ CORES = frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else froze
 
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 """Where a container reads how much of its cores it may have (Linux, "Control Group v2", section CPU)."""
-
-_PR_SET_DUMPABLE = 4
 
 _home: frozenset[int] | None = None
 
@@ -91,13 +87,6 @@ class Roaming(AbstractContextManager[None]):
         if _home is not None:
             _move_to(_home)
         self._room.__exit__(kind, error, traceback)
-
-
-def harden_process() -> None:
-    """Keep keys and passwords out of core files and away from debuggers of the same user (Linux)."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _is_alive(process: int) -> bool:

@@ -13,6 +13,7 @@ from tokenserver.audit import AuditTrail
 from tokenserver.authn.protection import Protection
 from tokenserver.clock import Clock
 from tokenserver.config.settings import Settings
+from tokenserver.door import Door
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.live import Live
@@ -29,7 +30,7 @@ MAX_PLACES = 5
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A whole server without its web."""
+    """A whole server without its web. `door` is what every token request has to pass first."""
 
     settings: Settings
     live: Live
@@ -39,6 +40,7 @@ class Parts:
     refusals: Refusals
     protection: Protection
     clock: Clock
+    door: Door
     rotators: tuple[Rotator, ...] = ()
     meter: Meter | None = None
 

@@ -29,6 +29,7 @@ server:
     certificate: tls.pem
     key: tls.key
   trusted_proxies: [10.0.0.0/8, "2001:db8::/32"]
+  require_https: false
   workers: 2
 registries:
   - service: registry.example.com
@@ -121,6 +122,7 @@ ENVIRONMENT = {
     "TOKENSERVER_SERVER_TLS_CERTIFICATE": "tls.pem",
     "TOKENSERVER_SERVER_TLS_KEY": "tls.key",
     "TOKENSERVER_SERVER_TRUSTED_PROXIES": "[10.0.0.0/8, '2001:db8::/32']",
+    "TOKENSERVER_SERVER_REQUIRE_HTTPS": "false",
     "TOKENSERVER_SERVER_WORKERS": "2",
     "TOKENSERVER_REGISTRIES_0_SERVICE": "registry.example.com",
     "TOKENSERVER_REGISTRIES_0_ALSO": "[old.example.com, older.example.com]",
@@ -256,6 +258,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "tls": {"certificate": folder / "tls.pem", "key": folder / "tls.key"},
             "trusted_proxies": (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
             "metrics": "127.0.0.1:9090",
+            "require_https": False,
             "workers": 2,
         },
         "registries": (
@@ -309,6 +312,7 @@ def test_defaults(folder: Path) -> None:
     found = _load(folder, MINIMAL)
     assert found.server.listen == "127.0.0.1:5001"
     assert (found.server.tls, found.server.trusted_proxies, found.server.workers) == (None, (), None)
+    assert found.server.require_https
     assert (found.registries[0].compat, found.registries[0].token_lifetime.default) == ("universal", 900)
     assert (found.authentication[0].name, found.anonymous) == ("htpasswd", False)
 
@@ -645,11 +649,11 @@ def test_wrong_values_are_refused(folder: Path, text: str, expected: str) -> Non
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 10, id="in-a-section"),
+        pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 11, id="in-a-section"),
         pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 8, id="two-sections-down"),
-        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 18, id="in-a-list"),
-        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 24, id="second-of-two"),
-        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 28, id="in-a-source"),
+        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 19, id="in-a-list"),
+        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 25, id="second-of-two"),
+        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 29, id="in-a-source"),
         pytest.param(REFERENCE.replace("https://auth", "http://auth"), 5, id="url-that-does-not-fit-tls"),
         pytest.param(REFERENCE.replace("anonymous: true", "anonymous: yes"), _line("anonymous"), id="at-the-top"),
     ],
@@ -674,8 +678,8 @@ def test_all_faults_at_once(folder: Path) -> None:
         "tokenserver.yaml:1:",  # isuer
         "tokenserver.yaml:1:",  # issuer is missing
         "tokenserver.yaml:9:",
-        "tokenserver.yaml:10:",
-        "tokenserver.yaml:18:",
+        "tokenserver.yaml:11:",
+        "tokenserver.yaml:19:",
         f"tokenserver.yaml:{_line('anonymous')}:",
         "environment",
         "environment",
@@ -943,6 +947,7 @@ OTHER_VALUES = {
     "TOKENSERVER_SERVER_TLS_CERTIFICATE": "/other.pem",
     "TOKENSERVER_SERVER_TLS_KEY": "/other.key",
     "TOKENSERVER_SERVER_TRUSTED_PROXIES": "[]",
+    "TOKENSERVER_SERVER_REQUIRE_HTTPS": "true",
     "TOKENSERVER_SERVER_WORKERS": "3",
     "TOKENSERVER_REGISTRIES_0_SERVICE": "other",
     "TOKENSERVER_REGISTRIES_0_ALSO": "[]",

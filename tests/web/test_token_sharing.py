@@ -25,7 +25,9 @@ def rushed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], d
     monkeypatch.setattr(server.parts.live.snapshot().issuer, "_now", lambda: 1_801_396_800.0)
 
     def ask(query: str) -> dict[str, Any]:
-        answer = server.client.get(f"/token?{query}", environ_base={"REMOTE_ADDR": "192.0.2.1"})
+        answer = server.client.get(
+            f"/token?{query}", environ_overrides={"REMOTE_ADDR": "192.0.2.1", "wsgi.url_scheme": "https"}
+        )
         assert answer.status_code == 200
         return dict(answer.json or {})
 

@@ -23,6 +23,7 @@ from tokenserver import scopes
 from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail
 from tokenserver.authn import Chain
 from tokenserver.credentials import Password
+from tokenserver.door import Door
 from tokenserver.errors import InvalidCredentials
 from tokenserver.identity import Identity, Kind
 from tokenserver.keys.ring import Algorithm, KeyRing
@@ -85,7 +86,7 @@ class Way:
         }
         snapshot = Snapshot(registries, Chain([people], anonymous=True, decoy=None), policies, issuer)
         service = TokenService(lambda: snapshot, now=now, reuse=Reuse(10, now=now, rush=0) if reuse else None)
-        trail = AuditTrail(self.lines, now=now)
+        trail = AuditTrail(self.lines, now=now, policy=lambda: policies.digest)
         self.endpoint = TokenEndpoint(
             exchange=AuditedExchange(service, trail, monotonic=lambda: 0.0),
             explanation=AuditedExplain(service, trail, monotonic=lambda: 0.0),
@@ -94,6 +95,7 @@ class Way:
             client_of=finder(()),
             new_id=lambda: f"request-{next(ids)}",
             monotonic=lambda: 0.0,
+            door=Door(monotonic=lambda: 0.0),
         )
 
     def ask(self, environ: dict[str, str], moment: float) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ then the throttle, before any work; then identical logins are made one; then the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tokenserver.authn import Authenticator
@@ -54,7 +55,7 @@ Decoy = Callable[[Password], None]
 class Plan:
     """What one process is to keep. `lifetimes` by source; `limits` None: no throttle; `hashers` at once.
 
-    `limits` are this process's part of what all `workers` of the machine may allow.
+    `limits` are what this process allows where it counts by itself: its part of what all of a server's may allow.
     """
 
     lifetimes: Mapping[str, Lifetime]
@@ -84,12 +85,20 @@ class Protection:
     """One for each process. `secret` is random and new; `monotonic` gives seconds.
 
     With `together`, failures are counted with other processes. They know the same login by a tag of 16 bits, which
-    needs no secret between them and tells nobody a password.
+    needs no secret between them and tells nobody a password. `aside` is around whatever may wait: a login that is not
+    remembered keeps no place that other requests could work in.
     """
 
     def __init__(
-        self, plan: Plan, *, secret: bytes, monotonic: Callable[[], float], together: Together | None = None
+        self,
+        plan: Plan,
+        *,
+        secret: bytes,
+        monotonic: Callable[[], float],
+        together: Together | None = None,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._aside = aside
         self._key = LoginKey(secret)
         self._tag = LoginKey(b"throttle")
         self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
@@ -166,6 +175,12 @@ class Protection:
         identity = self._remembered.get(key)
         if identity is not None:
             return identity
+        with self._aside():
+            return self._unremembered(key, credentials, client, check)
+
+    def _unremembered(
+        self, key: bytes, credentials: Password, client: Address | None, check: Callable[[], Identity]
+    ) -> Identity:
         if self._throttle is not None:
             self._throttle.repeated(key)
         try:

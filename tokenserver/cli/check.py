@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.options import WRONG_USE, config_option, refuse
-from tokenserver.compose import load_snapshot, user_sources, warnings
-from tokenserver.config.load import load_settings
+from tokenserver.cli.start import load_all
+from tokenserver.compose import user_sources, warnings
 from tokenserver.errors import LoadError
 
 
@@ -19,8 +19,7 @@ from tokenserver.errors import LoadError
 def check(config: Path | None, as_json: bool) -> None:
     """Load the configuration, users, policies (with their tests) and keys, and tell every fault."""
     try:
-        settings = load_settings(config)
-        snapshot = load_snapshot(settings)
+        settings, snapshot = load_all(config)
     except LoadError as error:
         if not as_json:
             refuse(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -15,11 +16,16 @@ from typing import Any
 
 import click
 
+from tokenserver import door
+from tokenserver.authn.throttle import Together
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.compose import load_snapshot, login_plan, warnings, worker_count
-from tokenserver.config.load import load_settings
+from tokenserver.cli.process import connections_for, harden_process, take_files
+from tokenserver.cli.start import load_all
+from tokenserver.compose import login_plan, warnings
+from tokenserver.config.plan import worker_count
 from tokenserver.config.settings import Settings, address_of
-from tokenserver.machine import Seats, harden_process
+from tokenserver.counters import workers_counters
+from tokenserver.machine import Seats
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
 from tokenserver.web.token import BODY_READERS
@@ -59,8 +65,7 @@ def serve(config: Path | None) -> None:
 
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
-    settings = load_settings(config)
-    snapshot = load_snapshot(settings)
+    settings, snapshot = load_all(config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     services = ", ".join(registry.service for registry in settings.registries)
@@ -94,6 +99,18 @@ def run(settings: Settings, config: Path | None) -> None:
 
         is_stopping = False
 
+        def _stop_workers(self) -> None:
+            """Wait here for the workers to end. A thread of granian's waits for each of them as well, and where that
+            one hears of the end first, granian takes the worker for alive and says that it had to kill it.
+            """
+            workers: list[Any] = self.wrks
+            for worker in workers:
+                worker.terminate()
+            end = time.monotonic() + GRACE_SECONDS
+            while any(worker.is_alive() for worker in workers) and time.monotonic() < end:
+                time.sleep(0.01)
+            super()._stop_workers()  # type: ignore[no-untyped-call]  # granian's own has no annotations
+
         def signal_handler_reload(self, *_: object) -> None:
             """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
             logging.getLogger("tokenserver").info("SIGHUP: changed files are taken within two seconds")
@@ -108,24 +125,28 @@ def run(settings: Settings, config: Path | None) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=workers,
-        blocking_threads=login_plan(settings).threads + BODY_READERS,
+        blocking_threads=login_plan(settings).threads + BODY_READERS + door.THREADS,
         loop=Loops.asyncio,
         websockets=False,
         backlog=2048,
+        backpressure=connections_for(take_files()),
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         log_dictconfig=LOGGING,
         log_level=LogLevels.warning,
         ssl_cert=tls.certificate if tls else None,
         ssl_key=tls.key if tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
-        workers_kill_timeout=GRACE_SECONDS,
+        workers_kill_timeout=1,  # what is left for after `_stop_workers`
         respawn_failed_workers=True,
     )
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
+    # Python 3.14 would start workers anew, without the memory that they are to share.
+    multiprocessing.set_start_method("fork", force=True)
+    counters = workers_counters(settings, workers=worker_count(settings))
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, Seats(workers), board), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, Seats(workers), counters, board), wrap_loader=False)
 
 
 def _default_signals() -> None:
@@ -148,10 +169,11 @@ def _serve_metrics(settings: Settings) -> Board | None:
     return board
 
 
-def _load(config: Path | None, seats: Seats, board: Board | None) -> Any:
+def _load(config: Path | None, seats: Seats, counters: Together | None, board: Board | None) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
-    application = load_application(config, board)
+    harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
+    application = load_application(config, board=board, counters=counters)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()

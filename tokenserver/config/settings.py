@@ -42,6 +42,7 @@ class Tls(Section):
 class Server(Section):
     """Where the server listens, what clients call it, and whose X-Forwarded-For it believes.
 
+    With `require_https`, requests for tokens that come from other machines over plain http are refused.
     Metrics are served at an address of their own, or not at all.
     """
 
@@ -50,6 +51,7 @@ class Server(Section):
     url: PublicUrl
     tls: Tls | None = None
     trusted_proxies: tuple[NetworkText, ...] = Field(default=(), strict=False)
+    require_https: bool = True
     workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] | None = None
 
     @model_validator(mode="after")

@@ -36,16 +36,16 @@ def client_address(
 
     IPv4 inside IPv6 (`::ffff:10.0.0.1`) is IPv4; ports, brackets and zones are dropped.
     """
-    address = _parse(peer)
+    address = parse_address(peer)
     if address is None:
         return None
     # One more piece than hops, so that the uncut rest on the left is never taken for an entry.
     pieces = ",".join(forwarded_for).rsplit(",", MAX_HOPS)
     entries = pieces if len(pieces) <= MAX_HOPS else pieces[1:]
     for entry in reversed(entries):
-        if not _is_trusted(address, trusted):
+        if not is_trusted(address, trusted):
             break
-        further = _parse(entry.strip(" \t")) if len(entry) <= _LONGEST else None
+        further = parse_address(entry.strip(" \t")) if len(entry) <= _LONGEST else None
         if further is None:
             break
         address = further
@@ -68,12 +68,13 @@ def finder(trusted: Sequence[IPv4Network | IPv6Network]) -> Callable[[str, str |
     return find_again
 
 
-def _is_trusted(address: Address, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+def is_trusted(address: Address, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether the address is in one of the networks."""
     return any(address in network for network in trusted)
 
 
 @lru_cache(maxsize=4096)
-def _parse(text: str) -> Address | None:
+def parse_address(text: str) -> Address | None:
     """One address, with what proxies put around it taken off; None where it is none."""
     if matched := _BRACKETED.fullmatch(text) or _IPV4_AND_PORT.fullmatch(text):
         text = matched[1]

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from tokenserver.web.parameters import MAX_BODY
 from tokenserver.web.problems import Problem
-from tokenserver.web.token import JSON_HEADERS, Answer, TokenEndpoint
+from tokenserver.web.token import HSTS, JSON_HEADERS, Answer, TokenEndpoint
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -109,6 +109,8 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     def finish(response: Response) -> Response:
         response.headers.setdefault("X-Request-Id", endpoint.new_id())
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        if HSTS in endpoint.headers:
+            response.headers.setdefault(*HSTS)
         return response
 
     @app.errorhandler(HTTPException)

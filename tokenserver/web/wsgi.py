@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from tokenserver.authn.throttle import Together
 from tokenserver.compose import build, new_id
 from tokenserver.config.load import load_settings
 from tokenserver.keys.jwk import jwk_set
@@ -16,7 +17,8 @@ from tokenserver.metrics.board import Board
 from tokenserver.parts import Parts
 from tokenserver.web.addresses import finder
 from tokenserver.web.app import Pages, create_app
-from tokenserver.web.token import TokenEndpoint
+from tokenserver.web.token import HSTS, JSON_HEADERS, TokenEndpoint
+from tokenserver.web.transport import guard_of
 
 MAX_JWKS_SECONDS = 300
 
@@ -35,8 +37,11 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
         trail=parts.refusals,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
         client_of=finder(settings.server.trusted_proxies),
+        is_protected=guard_of(settings.server.trusted_proxies) if settings.server.require_https else None,
+        headers=(*JSON_HEADERS, HSTS) if settings.server.url.startswith("https://") else JSON_HEADERS,
         new_id=new_id,
         monotonic=time.perf_counter,
+        door=parts.door,
     )
 
 
@@ -67,12 +72,12 @@ def _bundle(rings: Sequence[KeyRing]) -> str:
     return "".join(dict.fromkeys(ring.ca_certificate_pem for ring in rings))
 
 
-def load_application(config: Path | None, board: Board | None = None) -> Flask:
-    """Read the configuration and build the application, in the process that serves it. It counts on `board`.
+def load_application(config: Path | None, *, board: Board | None = None, counters: Together | None = None) -> Flask:
+    """Read the configuration and build the application, in the process that serves it. For the others see `build`.
 
     Raises:
         LoadError: every fault of the configuration and of what it names.
     """
-    parts = build(load_settings(config), board=board)
+    parts = build(load_settings(config), board=board, counters=counters)
     parts.watch()
     return application(parts)
