@@ -65,6 +65,7 @@ class Parts:
             reload_failures=self.live.reload_failures,
             parts=self.readiness(),
             breakers=self.protection.breakers,
+            loads=self.protection.loads,
             is_throttling_alone=self.protection.note is not None,
             jump=self.clock.jump() or 0.0,
             ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},

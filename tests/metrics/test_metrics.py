@@ -382,6 +382,16 @@ def test_a_breaker_that_opens_is_seen(measured: Measured) -> None:
     assert after["tokenserver_unavailable_total{backend=corp,reason=no_answer}"] == FAILURES
 
 
+def test_how_full_the_rooms_are(measured: Measured) -> None:
+    """Who waits for a core or for a directory is seen before anybody is sent away."""
+    checks = "tokenserver_checks{{room={},state={}}}".format
+    with measured.parts.protection.hashing:
+        full = measured.sampled()
+    empty = measured.sampled()
+    assert (full[checks("hashing", "running")], empty[checks("hashing", "running")]) == (1.0, 0.0)
+    assert full[checks("hashing", "waiting")] == full[checks("corp", "running")] == 0.0
+
+
 def test_counting_failed_logins_alone_is_seen(measured: Measured) -> None:
     """Threat 25: a Redis that does not answer costs nobody a login, so somebody has to be told."""
     reading = measured.parts.reading()

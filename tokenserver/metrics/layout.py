@@ -126,6 +126,12 @@ class Layout:
             source=directories,
             state=("closed", "open", "half-open"),
         )
+        self.checks = self._table(
+            "checks",
+            "Logins that are being checked, or wait for it, by hashing or by a directory, once a second.",
+            room=("hashing", *directories),
+            state=("running", "waiting"),
+        )
         self.certificates = self._table(
             "certificate_expiry_seconds",
             "Seconds until the certificate ends; below zero, since it has ended.",

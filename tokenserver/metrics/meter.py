@@ -24,8 +24,9 @@ class Reading:
     """How a worker is at one moment.
 
     `policy` is the digest of the live policies. `reloads` and `reload_failures` count since the worker started.
-    `parts` is what `/readyz` says. `ends` has, for each folder of keys, when the signing certificate and that of the
-    CA end. `jump` is how far the clock is from where it was, in seconds.
+    `parts` is what `/readyz` says. `loads` has how many logins run and wait in each room. `ends` has, for each folder
+    of keys, when the signing certificate and that of the CA end. `jump` is how far the clock is from where it was, in
+    seconds.
     """
 
     policy: str
@@ -33,6 +34,7 @@ class Reading:
     reload_failures: int
     parts: Mapping[str, str | None]
     breakers: Mapping[str, State]
+    loads: Mapping[str, tuple[int, int]]
     is_throttling_alone: bool
     ends: Mapping[str, tuple[datetime, datetime]]
     jump: float = 0.0
@@ -102,6 +104,9 @@ class Meter:
             row[cell] = reading.parts.get(part) is not None
         for (source, state), cell in layout.breakers.items():
             row[cell] = reading.breakers.get(source) == state
+        for (room, state), cell in layout.checks.items():
+            running, waiting = reading.loads.get(room, (0, 0))
+            row[cell] = waiting if state == "waiting" else running
         for (keys, certificate), cell in layout.certificates.items():
             if keys in reading.ends:
                 signing, ca = reading.ends[keys]
