@@ -180,24 +180,29 @@ def far_away(here: World, arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def repeated(here: World, arguments: argparse.Namespace) -> dict[str, float]:
-    """One user of the directory again and again within the cache's lifetime, as a share of the anonymous path."""
+    """One user again and again within the cache's lifetime, of a file and of the directory, as shares of the anonymous
+    path.
+    """
     from harness import web  # noqa: PLC0415 - importable once `e2e.use` ran
     from harness.crowd import SERVICE  # noqa: PLC0415
 
-    basic = f"Authorization: {web.basic('u7', SECRET)['Authorization']}"
+    users = {"one user of the file, bcrypt cost 10": "local", "one user of the directory": "u7"}
+    headers = {name: f"Authorization: {web.basic(user, SECRET)['Authorization']}" for name, user in users.items()}
+    headers = {"anonymous": "X-Nobody: 1", **headers}
     target = f"/token?service={SERVICE}&scope=repository%3Ax%3Apull"
-    rates: dict[str, list[float]] = {"X-Nobody: 1": [], basic: []}
+    rates: dict[str, list[float]] = {name: [] for name in headers}
     with here.server(cache=60) as server:
         for _ in range(arguments.rounds):
-            for header, values in rates.items():
+            for name, header in headers.items():
                 work = Work(path=target, headers=[header])
-                values.append(drive(f"http://127.0.0.1:{server.port}", work, round(arguments.seconds)).rate)
-    anonymous, login = (statistics.median(values) for values in rates.values())
-    return {
-        "GET /token, anonymous, a second": anonymous,
-        "GET /token, one user of the directory, a second": login,
-        "  of the anonymous path": login / anonymous,
-    }
+                rates[name].append(drive(f"http://127.0.0.1:{server.port}", work, round(arguments.seconds)).rate)
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    found = {}
+    for name, rate in medians.items():
+        found[f"GET /token, {name}, a second"] = rate
+        if name != "anonymous":
+            found[f"  {name}: of the anonymous path"] = rate / medians["anonymous"]
+    return found
 
 
 def black_hole(here: World, arguments: argparse.Namespace) -> dict[str, float]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tokenserver.compose import login_plan
 from tokenserver.config.load import load_settings
 from tokenserver.counters import shared_counters
 from tokenserver.errors import LoadError
@@ -27,7 +26,7 @@ def counters(folder: Path, throttle: str) -> object:
     path = folder / "tokenserver.yaml"
     path.write_text(CONFIG + throttle)
     settings = load_settings(path, {})
-    return shared_counters(settings, login_plan(settings), workers=2)
+    return shared_counters(settings, workers=2)
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,51 @@
-"""The counters of failed logins that replicas share, as the settings name them."""
+"""The counters of failed logins that processes share, as the settings name them."""
 
 from __future__ import annotations
 
+import logging
 import time
 
 from tokenserver.authn.failures import forgotten_after
-from tokenserver.authn.protection import Plan
-from tokenserver.authn.throttle import REPEAT_SECONDS, Together
+from tokenserver.authn.throttle import REPEAT_SECONDS, Counters, Together
+from tokenserver.authn.workers import TooManyToShare, WorkersTogether
 from tokenserver.config.plan import limits_for
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
 
+logger = logging.getLogger("tokenserver.counters")
 
-def shared_counters(settings: Settings, plan: Plan, *, workers: int) -> Together | None:
-    """The counters in Redis, None where none is configured. It need not answer yet.
+
+def workers_counters(settings: Settings, *, workers: int) -> WorkersTogether | None:
+    """The counters of all workers of this server, which must be forked after this. None where each counts by itself:
+    a single one does, and where limits are so high that each may as well allow its part of them.
+    """
+    if workers < 2 or not settings.throttle.enabled:
+        return None
+    limits = limits_for(settings.throttle, workers=1)
+    try:
+        return WorkersTogether(limits, repeat=_repeat(settings), monotonic=time.monotonic)
+    except TooManyToShare:
+        return None
+    except OSError as error:
+        logger.warning("throttle: workers cannot share memory (%s); each allows its part of the limits", error)
+        return None
+
+
+def shared_counters(settings: Settings, *, workers: int, beside: Together | None = None) -> Together | None:
+    """The counters in Redis, with those of this server's workers `beside` for when it does not answer.
+
+    None where neither is there. Redis need not answer yet.
 
     Raises:
         LoadError: the file of its password is missing, unsafe or empty, or the libraries for it are not installed.
     """
     throttle = settings.throttle
-    if throttle.redis is None or not throttle.enabled:
+    if not throttle.enabled:
         return None
+    if throttle.redis is None:
+        return beside
     file = throttle.redis_password_file
     password = None if file is None else Secret(read_text(file, private=True).rstrip("\r\n"))
     if password is not None and not password.reveal():
@@ -33,5 +56,14 @@ def shared_counters(settings: Settings, plan: Plan, *, workers: int) -> Together
         problem = "needs libraries that are not installed: pip install 'tokenserver[redis]'"
         raise LoadError([Fault("throttle", 0, "redis", problem)]) from error
     limits = limits_for(throttle, workers=1)
-    repeat = REPEAT_SECONDS if plan.repeats_count else forgotten_after(limits)
-    return SharedFailures(throttle.redis, password, limits, repeat=repeat, workers=workers, monotonic=time.monotonic)
+    redis = SharedFailures(
+        throttle.redis, password, limits, repeat=_repeat(settings), workers=workers, monotonic=time.monotonic
+    )
+    return redis if beside is None else Counters(redis, beside)
+
+
+def _repeat(settings: Settings) -> float:
+    """For how many seconds a login that was refused is no further try. A directory counts each one that it hears of."""
+    if any(source.ldap is not None for source in settings.authentication):
+        return REPEAT_SECONDS
+    return forgotten_after(limits_for(settings.throttle, workers=1))

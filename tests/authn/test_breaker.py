@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tokenserver.authn.breaker import Breaker, Sheltered, State
+from tokenserver.authn.breaker import PATIENCE_SECONDS, Breaker, Sheltered, State
 from tokenserver.authn.bulkhead import Bulkhead
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Overloaded
@@ -173,6 +174,74 @@ def test_a_probe_that_says_nothing_leaves_room_for_the_next(error: Exception) ->
     with pytest.raises(type(error)):
         setup.sheltered.authenticate(LOGIN)
     setup.source.answer = ANN
+    assert (setup.ask(), setup.breaker.state) == ([ANN], State.CLOSED)
+
+
+@dataclass
+class Probed(Source):
+    """A source that can be tried without a login."""
+
+    probed: int = 0
+
+    def probe(self) -> None:
+        """As a login would be answered."""
+        self.probed += 1
+        self.during()
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+
+
+def test_a_source_is_tried_without_a_login() -> None:
+    """The login that comes when it is time waits for the try, and is itself checked only where that went well."""
+    source = Probed(DOWN)
+    setup = Setup(source)
+    setup.ask(3)
+    setup.clock.now += 5
+    assert setup.ask(2) == ["connection refused", LEFT_ALONE]
+    assert (source.asked, source.probed, setup.breaker.state) == (3, 1, State.OPEN)
+    setup.clock.now += 5
+    source.answer = ANN
+    assert setup.ask(2) == [ANN, ANN]
+    assert (source.asked, source.probed, setup.breaker.state) == (5, 2, State.CLOSED)
+
+
+def test_nobody_waits_for_a_silent_source() -> None:
+    """F2: the try of a source that says nothing goes on without the login that began it, and one at a time."""
+    source = Probed(DOWN)
+    setup = Setup(source)
+    setup.ask(3)
+    setup.clock.now += 5
+    may_end = threading.Event()
+    source.during = lambda: assert_set(may_end)
+    begin = time.monotonic()
+    assert setup.ask(3) == ["is being tried again, and has not answered yet", LEFT_ALONE, LEFT_ALONE]
+    assert time.monotonic() - begin < PATIENCE_SECONDS + 0.5
+    assert (source.probed, setup.room.load, setup.breaker.state) == (1, (0, 0), State.HALF_OPEN)
+    source.answer = ANN
+    may_end.set()
+    deadline = time.monotonic() + SECONDS
+    while setup.breaker.state is not State.CLOSED:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert (setup.ask(), source.asked) == ([ANN], 4)
+
+
+def assert_set(event: threading.Event) -> None:
+    """Wait for it."""
+    assert event.wait(SECONDS)
+
+
+def test_a_bug_in_a_try_leaves_room_for_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    """As with a login that never came as far as the source; and it is told, also where nobody waits for it."""
+    source = Probed(DOWN)
+    setup = Setup(source)
+    setup.ask(3)
+    setup.clock.now += 5
+    source.answer = ValueError("a bug")
+    with pytest.raises(ValueError, match="a bug"):
+        setup.sheltered.authenticate(LOGIN)
+    assert "corp: trying it failed by a fault of ours" in caplog.messages
+    source.answer = ANN
     assert (setup.ask(), setup.breaker.state) == ([ANN], State.CLOSED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ from tokenserver.authn.directory.people import (
     groups_in_entry,
     identity_of,
     raw_subject,
+    refusal,
     short_names,
 )
 from tokenserver.authn.directory.results import describe
@@ -60,6 +62,14 @@ def entry(dn: str = f"uid=ann,{BASE}", **attributes: Any) -> Entry:
     found: dict[str, Any] = {"uid": "ann"} | attributes
     lists = {name: [value] if isinstance(value, str) else value for name, value in found.items()}
     return Entry(dn, {name.lower(): tuple(one.encode() for one in values) for name, values in lists.items()})
+
+
+def _tagged(tag: int, content: bytes) -> bytes:
+    return bytes([tag, 0x84]) + len(content).to_bytes(4, "big") + content
+
+
+def _value(text: bytes) -> bytes:
+    return _tagged(0x04, text)
 
 
 # --- filters and DNs -------------------------------------------------------------------------------------------------
@@ -259,6 +269,40 @@ def test_account_state(attributes: dict[str, Any], expected: str | None) -> None
     assert account_problem(entry(**attributes), NOW) == expected
 
 
+@pytest.mark.parametrize(
+    ("attributes", "told", "expected"),
+    [
+        pytest.param({}, "wrong password", "wrong password", id="nothing in the entry"),
+        pytest.param(
+            {"pwdAccountLockedTime": "000001010000Z"}, "wrong password", "the account is locked", id="locked for ever"
+        ),
+        pytest.param(
+            {"pwdAccountLockedTime": "20260601115959Z"},
+            "wrong password",
+            "wrong password, or the account is locked for a while",
+            id="locked since a second ago, nobody knows for how long",
+        ),
+        pytest.param({"userAccountControl": "514"}, "the account is locked", "the account is locked", id="AD's word"),
+    ],
+)
+def test_why_a_bind_was_refused(attributes: dict[str, Any], told: str, expected: str) -> None:
+    """What the entry says, where the directory itself says no more than that the password is wrong."""
+    assert refusal(entry(**attributes), told, NOW) == expected
+
+
+def test_fifty_thousand_groups() -> None:
+    """F9: an answer with so many is read and refused in no time, and nothing of it is kept."""
+    values = b"".join(_value(f"cn=group-{number},ou=groups,{BASE}".encode()) for number in range(50_000))
+    attribute = _tagged(0x30, _value(b"memberOf") + _tagged(0x31, values))
+    answer = _tagged(0x30, b"\x02\x01\x01" + _tagged(0x64, _value(b"uid=ann") + _tagged(0x30, attribute)))
+    begin = time.process_time()
+    message = parse_message(answer)
+    assert isinstance(message.body, Entry)
+    with pytest.raises(Refused, match="more than 1000 groups"):
+        groups_in_entry(message.body, directory(), Groups(GroupsBy.MEMBEROF, BASE))
+    assert time.process_time() - begin < 2
+
+
 @given(
     st.sampled_from(["userAccountControl", "accountExpires", "pwdAccountLockedTime", "shadowExpire"]),
     st.text(max_size=24),
@@ -370,6 +414,38 @@ def test_a_false_success(data: bytes) -> None:
     """Nothing that is damaged is a success."""
     with pytest.raises(Malformed):
         parse_message(data)
+
+
+def _paged(control: bytes) -> bytes:
+    return _tagged(0x30, b"\x02\x01\x01" + b"\x65\x07\x0a\x01\x00\x04\x00\x04\x00" + _tagged(0xA0, control))
+
+
+PAGED = b"\x04\x161.2.840.113556.1.4.319"
+
+
+def test_a_cookie() -> None:
+    """The control of RFC 2696 among others; with no such control, or at the last page, there is none."""
+    other = _tagged(0x30, b"\x04\x031.2")
+    page = _tagged(0x30, PAGED + b"\x01\x01\xff" + _value(b"\x30\x08\x02\x01\x00\x04\x03abc"))
+    last = _tagged(0x30, PAGED + _value(b"\x30\x05\x02\x01\x00\x04\x00"))
+    found = [parse_message(_paged(control)).cookie for control in (other + page, last, other)]
+    assert found == [b"abc", b"", b""]
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        pytest.param(b"\x04\x00", id="no control"),
+        pytest.param(_tagged(0x30, b""), id="empty"),
+        pytest.param(_tagged(0x30, PAGED), id="without a value"),
+        pytest.param(_tagged(0x30, PAGED + _value(b"\x30\x02\x04\x00")), id="a value without a size"),
+        pytest.param(_tagged(0x30, PAGED + _value(b"\x30\x05\x02\x01\x00\x04\x01")), id="cut"),
+    ],
+)
+def test_no_cookie(control: bytes) -> None:
+    """Nothing else is taken for one."""
+    with pytest.raises(Malformed):
+        parse_message(_paged(control))
 
 
 @given(st.binary(max_size=60) | st.binary(max_size=40).map(lambda data: b"\x30" + bytes([len(data)]) + data))

@@ -119,8 +119,7 @@ def test_the_unit_is_well_formed_and_hardened(tmp_path: Path) -> None:
 
 def test_the_unit_gives_time_to_stop() -> None:
     """Longer than the server takes for itself: half a second to drain and twenty to answer."""
-    from tokenserver.cli.serve import GRACE_SECONDS
-    from tokenserver.cli.supervisor import DRAIN_SECONDS
+    from tokenserver.cli.supervisor import DRAIN_SECONDS, GRACE_SECONDS
 
     seconds = int(re.search(r"TimeoutStopSec=(\d+)s", UNIT)[1])  # type: ignore[index]  # it is there
     assert seconds > GRACE_SECONDS + DRAIN_SECONDS

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.real("slapd")
 POLICIES = {
     "root.yaml": """\
 version: 1
+groups:
+  site: {users: [kim], groups: [web-devs]}
 allow:
   - {id: keeper, to: ["user:keeper"], repositories: ["**"], role: maintainer}
   - {id: devs, to: ["group:web-devs"], repositories: ["web/**"], role: writer}
@@ -180,7 +182,8 @@ def test_the_command_tells_every_step(server: TokenServer, directory: Slapd) -> 
     assert words == [
         *("server", "tls", "bind", "base", "search", "entry", "groups", "login", "identity", "policies", "All"),
     ]
-    assert "authenticated, user:zoe, group:web-devs" in output.stdout
+    assert "web-devs; found by a search" in output.stdout
+    assert output.stdout.splitlines()[-2] == "policies  authenticated, user:zoe, group:site, group:web-devs"
     assert directory.reader_password not in output.text
 
 
@@ -204,6 +207,22 @@ def test_the_command_answers(server: TokenServer, arguments: list[str], stdin: s
     assert words in output.text
     assert ("to do:" in output.text) == (code == 1)
     assert "canary-1" not in output.text
+
+
+def test_the_command_with_broken_policies(server: TokenServer) -> None:
+    """It is about the directory: policies that are refused leave out the groups of theirs, and that is said."""
+    (server.folder / "broken").mkdir(exist_ok=True)
+    (server.folder / "broken" / "root.yaml").write_text("version: 2\n")
+    other = server.folder / "broken.yaml"
+    other.write_text(server.config.read_text().replace("policies: policies/", "policies: broken/"))
+    output = run(
+        server.command("ldap", "test", "zoe", "--config", other),
+        environment=server.environment,
+        folder=server.folder,
+        stdin="z\n",
+    )
+    assert (output.code, "the policies are refused" in output.stderr) == (0, True), str(output)
+    assert "policies  authenticated, user:zoe, group:web-devs\n" in output.stdout
 
 
 def test_the_command_as_json(server: TokenServer) -> None:

@@ -28,6 +28,7 @@ from tokenserver.authn.directory.model import MAX_GROUPS
 from tokenserver.authn.directory.servers import Purpose
 from tokenserver.compose import ldap_directory
 from tokenserver.config.directories import Ldap
+from tokenserver.config.load import load_settings
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity
@@ -85,6 +86,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
             group("reg-all", "cn=Reg-Web,ou=groups"),
             group("top", "cn=reg-all,ou=groups"),
             group("others", "cn=zoe,ou=people"),
+            group("ipa-users", "cn=posix,ou=people"),
             Entry("cn=unique,ou=groups", ["groupOfUniqueNames"], {"uniqueMember": f"cn=alice,ou=people,{BASE}"}),
             group("odd", f"cn={chr(92)}#hash,ou=people"),
         )
@@ -220,7 +222,7 @@ def test_odd_names(make: Make, name: str) -> None:
             "robot$ci", "the value of uid cannot be a subject: a name must not hold '$' or '*'", id="robot (row 32)"
         ),
         pytest.param("gone", "the account has expired", id="expired"),
-        pytest.param("barred", "wrong password", id="locked: slapd itself says no more"),
+        pytest.param("barred", "the account is locked", id="locked, which slapd itself does not say"),
         *(
             pytest.param(text, "unknown user", id=f"filter {text!r} (row 3)")
             for text in (
@@ -245,6 +247,68 @@ def test_refused(make: Make, user: str, reason: str) -> None:
 def test_a_wrong_password(make: Make) -> None:
     """A wrong password stops the chain."""
     assert login(make(), "alice", "wrong") == "wrong password"
+
+
+def test_locked_for_a_while(make: Make, tmp_path: Path, authority: Authority) -> None:
+    """ppolicy locks by itself after three failures, for three seconds: refused with the right password until then. The
+    directory alone knows for how long, so its word counts, and the audit's reason names what may be the cause.
+    """
+    with slapd(tmp_path, authority) as own:
+        own.add(person("alice", GOOD), person("fresh", GOOD))
+        own.modify(
+            f"dn: cn=policy,{BASE}\nchangetype: modify\nreplace: pwdMaxFailure\npwdMaxFailure: 3\n-\n"
+            "replace: pwdLockoutDuration\npwdLockoutDuration: 3\n-\nreplace: pwdMustChange\npwdMustChange: TRUE\n"
+        )
+        source = make(url=own.tls_url, bind_password=own.reader_password)
+        locked = "wrong password, or the account is locked for a while"
+        assert [login(source, "alice", "wrong") for _ in range(3)] == ["wrong password"] * 3
+        assert login(source, "alice") == locked
+        time.sleep(3.5)
+        assert subject(source, "alice") == "alice"
+        own.modify(f"dn: cn=fresh,ou=people,{BASE}\nchangetype: modify\nreplace: pwdReset\npwdReset: TRUE\n")
+        assert login(source, "fresh") == "the password must be changed first"
+
+
+def test_a_password_that_expired(make: Make, tmp_path: Path, authority: Authority) -> None:
+    """ppolicy refuses it, and so do we."""
+    with slapd(tmp_path, authority) as own:
+        own.modify(f"dn: cn=policy,{BASE}\nchangetype: modify\nreplace: pwdMaxAge\npwdMaxAge: 3\n")
+        own.add(person("alice", GOOD))
+        source = make(url=own.tls_url, bind_password=own.reader_password)
+        assert subject(source, "alice") == "alice"
+        time.sleep(4)
+        assert login(source, "alice") == "wrong password"
+
+
+@pytest.mark.parametrize(
+    ("preset", "user", "groups"),
+    [
+        pytest.param("openldap", "alice", {"reg-web", "unique"}, id="openldap"),
+        pytest.param("freeipa", "posix", {"ipa-users"}, id="freeipa, whose users are posixAccounts with memberOf"),
+    ],
+)
+def test_five_lines(server: Slapd, tmp_path: Path, preset: str, user: str, groups: set[str]) -> None:
+    """A preset and what nobody else can know, as the page has it, is a whole configuration."""
+    (tmp_path / "ldap-password").touch(mode=0o600)
+    (tmp_path / "ldap-password").write_text(server.reader_password)
+    lines = (
+        f"preset: {preset}",
+        f"url: {server.tls_url}",
+        f"base: {BASE}",
+        f"bind_dn: {READER}",
+        "bind_password_file: ldap-password",
+        f"ca_file: {server.ca_file}",  # of a company's own authority
+    )
+    config = tmp_path / "tokenserver.yaml"
+    config.write_text(
+        "issuer: auth.example.com\nserver: {url: 'https://auth.example.com'}\nregistries: [{service: reg}]\n"
+        "authentication:\n  - ldap:\n" + "".join(f"      {line}\n" for line in lines) + "policies: p\nkeys: k\n"
+    )
+    settings_ = load_settings(config, {}).authentication[0].ldap
+    assert settings_ is not None
+    found = login(ldap_directory(settings_), user)
+    assert isinstance(found, Identity), found
+    assert (found.subject, set(found.groups)) == (user, groups)
 
 
 @given(user=st.text(min_size=1, max_size=12) | st.sampled_from(["alice", "*", "ali*"]).map(str.swapcase))

@@ -235,7 +235,7 @@ def test_redis_dies_and_comes_back(redis: RedisServer, caplog: pytest.LogCapture
     assert found[:2] == ["wrong"] * 2
     assert all(one.startswith("wait ") for one in found[2:])  # the part of one of eight
     assert [one.attempt("ben", right=True), one.attempt(right=True, address=Y)] == ["ok", "ok"]
-    assert one.counters.note == "redis does not answer; each process counts failed logins by itself until it does"
+    assert one.counters.note == "redis does not answer; each server counts failed logins by itself until it does"
     assert len([line for line in caplog.messages if "redis does not answer (ConnectionError" in line]) == 1
     assert redis.password not in caplog.text
     redis.start()
@@ -407,7 +407,7 @@ def test_two_servers(replicas: tuple[TokenServer, TokenServer], redis: RedisServ
         ready = _noted(one)
     assert (ready.status, ready.json()["ready"]) == (200, True)
     assert ready.json()["notes"] == {
-        "throttle": "redis does not answer; each process counts failed logins by itself until it does"
+        "throttle": "redis does not answer; each server counts failed logins by itself until it does"
     }
     assert "throttle: redis does not answer" in one.daemon.log
     assert redis.password not in one.daemon.log

@@ -202,6 +202,16 @@ def test_groups_that_are_there(make: Make) -> None:
     ]
 
 
+def test_everybody(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lint compares two directories by: everybody whom the filter finds, in however many pages."""
+    everyone, is_all = make().subjects()
+    assert is_all
+    assert {"alice", "bob", "off", "robot$ci", "administrator"} <= everyone
+    assert not {"reg-web", "dc1$"} & everyone
+    monkeypatch.setattr("tokenserver.authn.directory.everybody.PAGE", 3)
+    assert make().subjects() == (everyone, True)
+
+
 def test_the_domain_locks_an_account(make: Make) -> None:
     """After so many failures the right password is refused too, and the entry tells why, without a password."""
     source = make()

@@ -102,6 +102,7 @@ def stopped_under(load: Load, server: TokenServer) -> tuple[list[Try], float, in
     stopped = time.monotonic()
     server.daemon.signal(signal.SIGTERM)
     code = server.daemon.wait(25)
+    assert "refused to gracefully stop" not in server.daemon.log
     stop.set()
     for client in clients:
         client.join(25)

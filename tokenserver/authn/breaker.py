@@ -1,13 +1,14 @@
-"""Circuit breakers: a user source that does not answer is left alone for a while, and then tried with one login."""
+"""Circuit breakers: a user source that does not answer is left alone for a while, and then tried once."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from enum import StrEnum
 from math import ceil
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from tokenserver.authn import Authenticator
 from tokenserver.authn.bulkhead import Bulkhead
@@ -24,6 +25,10 @@ FAILURES = 3
 
 OPEN_SECONDS = 5.0
 
+PATIENCE_SECONDS = 0.5
+"""How long the login that comes when a source is to be tried again waits for that. A source that takes connections and
+says nothing would hold it until the deadline; the try goes on without it."""
+
 
 class State(StrEnum):
     """`closed`: asked as ever. `open`: not asked. `half-open`: one login tries it, the others are not let through."""
@@ -31,6 +36,19 @@ class State(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half-open"
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A user source that can be tried without anybody's password."""
+
+    def probe(self) -> None:
+        """Ask it something.
+
+        Raises:
+            BackendUnavailable: it gives no answer.
+        """
+        ...
 
 
 class Breaker:
@@ -89,6 +107,11 @@ class Breaker:
                 self._round += 1
                 self._probe = self._round
             return self._round
+
+    def is_probe(self, number: int) -> bool:
+        """Whether this try is the one that finds out if the source is well again."""
+        with self._lock:
+            return self._probe is not None and self._probe == number
 
     def answered(self, number: int) -> None:
         """The source gave an answer, be it yes or no."""
@@ -160,6 +183,9 @@ class Sheltered:
         self._breaker.check()  # before the queue; the state may change while this login waits
         with self._bulkhead:
             number = self._breaker.admit()
+            if isinstance(self.inner, Probed) and self._breaker.is_probe(number):
+                self._probe(self.inner, number)
+                number = self._breaker.admit()
             try:
                 answer = question()
             except InvalidCredentials:
@@ -176,3 +202,30 @@ class Sheltered:
                 raise
             self._breaker.answered(number)
             return answer
+
+    def _probe(self, source: Probed, number: int) -> None:
+        """Try the source, in a thread of its own, of which there is one at a time.
+
+        Raises:
+            BackendUnavailable: it does not answer, or not yet.
+        """
+        ended: Future[None] = Future()
+        threading.Thread(target=self._run_probe, args=(source, number, ended), name="probe", daemon=True).start()
+        if not wait([ended], PATIENCE_SECONDS).done:
+            raise BackendUnavailable(self.name, "is being tried again, and has not answered yet", 1)
+        ended.result()
+
+    def _run_probe(self, source: Probed, number: int, ended: Future[None]) -> None:
+        try:
+            source.probe()
+        except BackendUnavailable as error:
+            self._breaker.failed(number)
+            ended.set_exception(error)
+        except Exception as error:
+            # It is raised in the login that waits for it; but that may have left.
+            logger.exception("%s: trying it failed by a fault of ours", self.name)
+            self._breaker.cancelled(number)
+            ended.set_exception(error)
+        else:
+            self._breaker.answered(number)
+            ended.set_result(None)

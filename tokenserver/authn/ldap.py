@@ -19,6 +19,8 @@ from ldap3.operation.bind import bind_operation
 from ldap3.operation.extended import extended_operation
 from ldap3.operation.search import search_operation
 from ldap3.operation.unbind import unbind_operation
+from ldap3.protocol.convert import build_controls_list
+from ldap3.protocol.rfc2696 import paged_search_control
 from ldap3.protocol.rfc4511 import LDAPMessage, MessageID, ProtocolOp
 from ldap3.utils.asn1 import encode
 from pyasn1.error import PyAsn1Error
@@ -40,10 +42,11 @@ Resolve = Callable[[str, int, float], Sequence[tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found. `result` says whether that is all."""
+    """What a search found. `result` says whether that is all; `cookie` asks for the next page, if there is one."""
 
     entries: tuple[Entry, ...]
     result: Result
+    cookie: bytes = b""
 
 
 class Connection:
@@ -122,6 +125,14 @@ class Connection:
         """
         return self.found(self.ask(base, search_filter, attributes, deadline, limit=limit, is_read=is_read), deadline)
 
+    def page(
+        self, base: str, search_filter: str, attributes: Sequence[str], deadline: Deadline, *, size: int, cookie: bytes
+    ) -> Found:
+        """One page of what matches in the subtree of `base` (RFC 2696); the first with an empty cookie."""
+        control = paged_search_control(criticality=True, size=size, cookie=cookie)
+        request = _search(base, search_filter, SUBTREE, attributes, deadline, limit=0)
+        return self.found(self._send("searchRequest", request, deadline, [control]), deadline)
+
     def ask(
         self,
         base: str,
@@ -133,21 +144,7 @@ class Connection:
         is_read: bool = False,
     ) -> int:
         """Send a search, and give its number for `found`. Until that was called, nothing else may be sent."""
-        try:
-            request = search_operation(
-                base,
-                search_filter,
-                BASE if is_read else SUBTREE,
-                DEREF_NEVER,
-                list(attributes),
-                limit,
-                max(int(deadline.left()), 1),
-                False,
-                False,
-                False,
-            )
-        except TimeoutError as error:
-            raise ConnectionFailed("send", "no time is left") from error
+        request = _search(base, search_filter, BASE if is_read else SUBTREE, attributes, deadline, limit=limit)
         return self._send("searchRequest", request, deadline)
 
     def found(self, number: int, deadline: Deadline) -> Found:
@@ -163,7 +160,7 @@ class Connection:
                 entries.append(message.body)
             elif message.tag == ber.DONE and isinstance(message.body, Result):
                 self.is_waiting = False
-                return Found(tuple(entries), message.body)
+                return Found(tuple(entries), message.body, message.cookie)
             elif message.tag not in (ber.REFERENCE, ber.INTERMEDIATE):
                 raise ConnectionFailed("answer", "the answer is none to a search")
 
@@ -188,9 +185,9 @@ class Connection:
         with contextlib.suppress(OSError):
             self._socket.close()
 
-    def _send(self, kind: str, request: Any, deadline: Deadline) -> int:
+    def _send(self, kind: str, request: Any, deadline: Deadline, controls: Sequence[Any] = ()) -> int:
         try:
-            data = self._encoded(kind, request)
+            data = self._encoded(kind, request, controls)
         except (LDAPException, PyAsn1Error) as error:
             raise ConnectionFailed("send", f"the request cannot be written: {type(error).__name__}") from error
         self.is_waiting = True
@@ -203,11 +200,13 @@ class Connection:
             raise ConnectionFailed("send", _reason(error)) from error
         return self._number
 
-    def _encoded(self, kind: str, request: Any) -> bytes:
+    def _encoded(self, kind: str, request: Any, controls: Sequence[Any] = ()) -> bytes:
         self._number += 1
         message = LDAPMessage()
         message["messageID"] = MessageID(self._number)
         message["protocolOp"] = ProtocolOp().setComponentByName(kind, request)
+        if controls:
+            message["controls"] = build_controls_list(list(controls))
         return bytes(encode(message))
 
     def _result(self, number: int, tag: int, deadline: Deadline) -> Result:
@@ -272,6 +271,19 @@ def connect(address: Address, deadline: Deadline, resolve: Resolve) -> Connectio
         raise failure or ConnectionFailed("resolve", "the name has no address")
     finally:
         del failure  # or the frame and the error would keep each other
+
+
+def _search(
+    base: str, search_filter: str, scope: str, attributes: Sequence[str], deadline: Deadline, *, limit: int
+) -> Any:
+    """A search request that asks for at most `limit` entries, 0: all; the server need not go on after the deadline."""
+    try:
+        seconds = max(int(deadline.left()), 1)
+    except TimeoutError as error:
+        raise ConnectionFailed("send", "no time is left") from error
+    return search_operation(
+        base, search_filter, scope, DEREF_NEVER, list(attributes), limit, seconds, False, False, False
+    )
 
 
 def _told(result: Result) -> str:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tokenserver.authn import Authenticator
-from tokenserver.authn.breaker import Breaker, Sheltered
+from tokenserver.authn.breaker import Breaker, Sheltered, State
 from tokenserver.authn.bulkhead import Bulkhead
 from tokenserver.authn.cache import Lifetime, LoginKey, VerifiedLogins
 from tokenserver.authn.failures import Limits
@@ -55,7 +55,7 @@ Decoy = Callable[[Password], None]
 class Plan:
     """What one process is to keep. `lifetimes` by source; `limits` None: no throttle; `hashers` at once.
 
-    `limits` are this process's part of what all `workers` of the machine may allow.
+    `limits` are what this process allows where it counts by itself: its part of what all of a server's may allow.
     """
 
     lifetimes: Mapping[str, Lifetime]
@@ -140,6 +140,16 @@ class Protection:
         if not isinstance(shelter, Sheltered):
             return decoy
         return lambda credentials: shelter.through(lambda: decoy(credentials))
+
+    @property
+    def breakers(self) -> dict[str, State]:
+        """The state of each directory's circuit breaker, by the directory's name."""
+        return {name: breaker.state for name, breaker in self._breakers.items()}
+
+    @property
+    def loads(self) -> dict[str, tuple[int, int]]:
+        """How many logins are being checked and how many wait for it: by hashing, and by each directory."""
+        return {room.name: room.load for room in (self.hashing, *self._calls.values())}
 
     def problem(self, source: str) -> str | None:
         """What `/readyz` says about a source: None while it is asked as ever."""

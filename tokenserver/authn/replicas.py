@@ -1,7 +1,7 @@
 """Failed logins that all replicas count together, in Redis, by the library `limits`; the only importer of it.
 
 What is sent there tells little: names and addresses are numbers of counters, and of a refused login 16 bits are kept
-for ten seconds. When Redis does not answer, nobody waits for it: it is said so, and each process counts by itself until
+for ten seconds. When Redis does not answer, nobody waits for it: it is said so, and each server counts by itself until
 a thread that tries it once a second finds it well again.
 """
 
@@ -38,7 +38,7 @@ SLOW_SECONDS = 0.25
 PROBE_SECONDS = 1.0
 """How often a Redis that is down is tried, by a thread and never by a login."""
 
-NOTE = "redis does not answer; each process counts failed logins by itself until it does"
+NOTE = "redis does not answer; each server counts failed logins by itself until it does"
 
 _PREFIX = "tokenserver"
 
@@ -166,7 +166,7 @@ class SharedFailures:
                 return
             self._is_down = True
         told = "".join(character if character.isprintable() else "?" for character in reason)[:200]
-        logger.warning("throttle: redis does not answer (%s); each process counts failed logins by itself", told)
+        logger.warning("throttle: redis does not answer (%s); each server counts failed logins by itself", told)
         threading.Thread(target=self._recover, name="throttle-redis", daemon=True).start()
 
     def _recover(self) -> None:

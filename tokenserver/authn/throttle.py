@@ -13,7 +13,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from math import ceil
 from typing import Protocol
@@ -49,6 +49,7 @@ class Counted:
 class Standing:
     """What all replicas together know: failures that are `left` to the user, seconds until there are more, and the
     seconds that address and total make wait. `weight`: how many tries are under way for each one that is known here.
+    `ended` is called when this try is over.
     """
 
     left: int
@@ -56,6 +57,7 @@ class Standing:
     others_wait: float
     is_good: bool
     weight: int
+    ended: Callable[[], None] = field(default=lambda: None, compare=False)
 
     def wait(self, under_way: int) -> float:
         """For how many seconds no further failure is possible; 0: one is."""
@@ -68,7 +70,10 @@ class Standing:
 
 
 class Together(Protocol):
-    """Counters that several processes share. No method raises; None, or no: it cannot tell now. See `replicas`."""
+    """Counters that several processes share. No method raises; None, or no: it cannot tell now.
+
+    See `workers` for those of one server, and `replicas` for those of several.
+    """
 
     @property
     def note(self) -> str | None:
@@ -90,6 +95,33 @@ class Together(Protocol):
     def succeeded(self, counted: Counted) -> None:
         """The user is known at this place."""
         ...
+
+
+class Counters:
+    """Several of them as one: the first that can tell is believed, and all are told, so that any can stand in."""
+
+    def __init__(self, *counters: Together) -> None:
+        self._counters = counters
+
+    @property
+    def note(self) -> str | None:
+        """See `Together`; so all of its methods."""
+        return next((one.note for one in self._counters if one.note is not None), None)
+
+    def was_refused(self, counted: Counted) -> bool:
+        return any(one.was_refused(counted) for one in self._counters)
+
+    def standing(self, counted: Counted) -> Standing | None:
+        standings = (one.standing(counted) for one in self._counters)
+        return next((standing for standing in standings if standing is not None), None)
+
+    def failed(self, counted: Counted, *, is_good: bool) -> None:
+        for one in self._counters:
+            one.failed(counted, is_good=is_good)
+
+    def succeeded(self, counted: Counted) -> None:
+        for one in self._counters:
+            one.succeeded(counted)
 
 
 class Throttle:
@@ -170,6 +202,8 @@ class Throttle:
         else:
             self._succeeded(counted)
         finally:
+            if standing is not None:
+                standing.ended()
             with self._lock:
                 self._under_way[counted.user] -= 1
                 if not self._under_way[counted.user]:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from tokenserver.authn import MAX_USERNAME
-from tokenserver.authn.directory.examine import Step, examine
+from tokenserver.authn.directory.examine import Step, brought, examine
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.compose import ldap_directory
 from tokenserver.config.directories import Ldap
 from tokenserver.config.load import config_path, load_settings
+from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
 from tokenserver.errors import Fault, LoadError
+from tokenserver.identity import Identity
+from tokenserver.policy.load import load_policies
+from tokenserver.policy.names import shown_name
 
 NO = 1
 
@@ -53,7 +59,7 @@ def test(user: str | None, source: str | None, as_json: bool, config: Path | Non
         if not user.strip() or not user.isprintable() or len(user) > MAX_USERNAME:
             raise click.UsageError(f"a user name is 1 to {MAX_USERNAME} printable characters")
     steps = []
-    for step in examine(directory, user, password):
+    for step in examine(directory, user, password, _groups_of(settings)):
         steps.append(step)
         if not as_json:
             _tell(step)
@@ -65,6 +71,17 @@ def test(user: str | None, source: str | None, as_json: bool, config: Path | Non
         click.secho("All is well.", fg="green")
     if failures:
         raise SystemExit(NO)
+
+
+def _groups_of(settings: Settings) -> Callable[[Identity], Iterable[str]]:
+    """Which groups the policies take somebody to be in, each as people read it; without policies, those brought."""
+    services = frozenset(registry.service for registry in settings.registries)
+    try:
+        policies = load_policies(settings.policies, services=services, now=datetime.now(UTC))
+    except LoadError:
+        click.secho("warning: the policies are refused, so their groups are unknown: tokenserver check", err=True)
+        return brought
+    return lambda identity: map(shown_name, policies.groups.holding(identity))
 
 
 def _chosen(directories: dict[str, Ldap], source: str | None, config: Path | None) -> Ldap:

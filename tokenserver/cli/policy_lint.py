@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.policy_source import Source, policy_command, read_source
+from tokenserver.config.load import config_path
 from tokenserver.documents import parse
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
@@ -31,7 +32,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
     """
     source = read_source(config, folder)
     root = policies_folder(source, folder)
-    outside, overlaps = _asked(source) if ask else (None, [])
+    outside, overlaps = _asked(source, config) if ask else (None, [])
     files = _files(source, root)
     brings_groups = _brings_groups(source)
     findings = [
@@ -55,7 +56,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
     raise SystemExit(FOUND if findings else 0)
 
 
-def _asked(source: Source) -> tuple[Outside, list[Finding]]:
+def _asked(source: Source, config: Path | None) -> tuple[Outside, list[Finding]]:
     """What the user sources say about the policies' names, and which names more than one of them has."""
     # Only here are they needed, and loading them takes as long as all else.
     from tokenserver.cli.user_sources import UserSources  # noqa: PLC0415 - see above
@@ -66,6 +67,13 @@ def _asked(source: Source) -> tuple[Outside, list[Finding]]:
     if not sources.directories:
         raise click.UsageError("--directory: the configuration names no directory (ldap:)")
     overlaps = [Finding(file, line, "TS303", text) for file, line, text in sources.overlaps()]
+    path = config_path(config)
+    lines = parse(read_text(path), str(path)).lines
+    places = {entry.name: number for number, entry in enumerate(source.settings.authentication)}
+    overlaps += [
+        Finding(str(path.absolute()), lines.get(("authentication", places[name]), 1), "TS303", text)
+        for name, text in sources.namesakes()
+    ]
     return sources.outside(source.policies), overlaps
 
 

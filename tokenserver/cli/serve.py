@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import signal
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokenserver.authn.throttle import Together
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.process import connections_for, harden_process, take_files
-from tokenserver.compose import load_snapshot, login_plan, warnings, worker_count
-from tokenserver.config.load import load_settings
-from tokenserver.config.settings import Settings
+from tokenserver.cli.start import load_all
+from tokenserver.compose import login_plan, warnings
+from tokenserver.config.plan import worker_count
+from tokenserver.config.settings import Settings, address_of
+from tokenserver.counters import workers_counters
 from tokenserver.door import threads_for
+from tokenserver.machine import Seats
+from tokenserver.measuring import metrics_board
+from tokenserver.metrics.board import Board
 
 if TYPE_CHECKING:
     from tokenserver.cli.supervisor import Signs
-
-GRACE_SECONDS = 20
-"""How long a request that is under way may take after SIGTERM before its worker is killed."""
 
 HEADER_SECONDS = 10
 
@@ -54,8 +59,7 @@ def serve(config: Path | None) -> None:
 
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
-    settings = load_settings(config)
-    snapshot = load_snapshot(settings)
+    settings, snapshot = load_all(config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     services = ", ".join(registry.service for registry in settings.registries)
@@ -74,14 +78,16 @@ def run(settings: Settings, config: Path | None) -> None:
 
     from tokenserver.cli.supervisor import Server  # noqa: PLC0415
 
+    board = _serve_metrics(settings)
     address, port = settings.server.address
     tls = settings.server.tls
+    workers = worker_count(settings)
     server = Server(
         "tokenserver",
         address=address,
         port=port,
         interface=Interfaces.WSGI,
-        workers=worker_count(settings),
+        workers=workers,
         blocking_threads=threads_for(login_plan(settings).threads),
         loop=Loops.asyncio,
         websockets=False,
@@ -93,14 +99,18 @@ def run(settings: Settings, config: Path | None) -> None:
         ssl_cert=tls.certificate if tls else None,
         ssl_key=tls.key if tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
-        workers_kill_timeout=GRACE_SECONDS,
+        workers_kill_timeout=1,  # what is left for after `_stop_workers`
         respawn_failed_workers=True,
     )
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
+    # Python 3.14 would start workers anew, without the memory that they are to share.
+    multiprocessing.set_start_method("fork", force=True)
+    counters = workers_counters(settings, workers=worker_count(settings))
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config), wrap_loader=False)
+    load = partial(_load, config=config, seats=Seats(workers), counters=counters, board=board)
+    server.serve(target_loader=load, wrap_loader=False)
 
 
 def _default_signals() -> None:
@@ -108,13 +118,32 @@ def _default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _load(config: Path | None, signs: Signs, worker: int) -> Any:
+def _serve_metrics(settings: Settings) -> Board | None:
+    """Answer Prometheus from now on, where that is configured; what workers are to count on."""
+    if settings.server.metrics is None:
+        return None
+    # Here and not in the workers, where nothing of it is needed; and only where it is wanted.
+    from tokenserver.metrics.listener import Listener  # noqa: PLC0415
+    from tokenserver.metrics.page import CONTENT_TYPE, Page  # noqa: PLC0415
+
+    board = metrics_board(settings, workers=worker_count(settings))
+    page = Page(board, now=time.time, monotonic=time.monotonic)
+    Listener(address_of(settings.server.metrics), page.text, CONTENT_TYPE).start()
+    click.echo(f"metrics at {settings.server.metrics_url}", err=True)
+    return board
+
+
+def _load(
+    signs: Signs, worker: int, *, config: Path | None, seats: Seats, counters: Together | None, board: Board | None
+) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
-    application = load_application(config, is_stopping=lambda: signs.is_stopping)
+    harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
+    application = load_application(config, board=board, counters=counters, is_stopping=lambda: signs.is_stopping)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
+    seats.take()  # before the server starts its threads, which stay where this one is
     signs.keep_living(worker)
     return application

@@ -19,6 +19,9 @@ logger = logging.getLogger("tokenserver")
 DRAIN_SECONDS = 0.5
 """How long after SIGTERM requests are taken as ever, so that none is lost that was on its way."""
 
+GRACE_SECONDS = 20
+"""How long a request that is under way may take after SIGTERM before its worker is killed."""
+
 LOOK_SECONDS = 1.0
 
 Load = Callable[["Signs", int], Any]
@@ -83,6 +86,17 @@ class Server(MPServer):
         timer = threading.Timer(DRAIN_SECONDS, stop)
         timer.daemon = True
         timer.start()
+
+    def _stop_workers(self) -> None:
+        """Wait here for the workers to end. A thread of granian's waits for each of them as well, and where that
+        one hears of the end first, granian takes the worker for alive and says that it had to kill it.
+        """
+        for worker in self.wrks:
+            worker.terminate()  # type: ignore[no-untyped-call]  # granian's own has no annotations
+        end = time.monotonic() + GRACE_SECONDS
+        while any(worker.inner.is_alive() for worker in self.wrks) and time.monotonic() < end:
+            time.sleep(0.01)
+        super()._stop_workers()  # type: ignore[no-untyped-call]  # likewise
 
     def signal_handler_reload(self, *_: object) -> None:
         """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 
 import click
 
@@ -18,6 +19,9 @@ from tokenserver.policy.model import PolicySet
 from tokenserver.policy.outside import Outside, named_groups, named_users
 
 Source = Htpasswd | LdapDirectory
+
+SHOWN = 10
+"""Names that are told one by one."""
 
 
 class UserSources:
@@ -104,6 +108,22 @@ class UserSources:
                     text = f"the user {name!r} is in {also} as well; a login is that of the first, {first.name}"
                     yield file.file, file.lines[name], text
 
+    def namesakes(self) -> Iterator[tuple[str, str]]:
+        """Users whom two directories have: the name of the second one, and what that means, for each two of them."""
+        listed: dict[str, tuple[frozenset[str], bool]] = {}
+        asked = [one for one in self.directories if one.directory.bind is not None]
+        if len(asked) < 2:
+            return
+        for directory in asked:
+            listed[directory.name] = directory.subjects()
+        for first, second in combinations(listed, 2):
+            names = sorted(listed[first][0] & listed[second][0])
+            if names:
+                yield second, _told_of(names, first, second)
+            cut = [name for name in (first, second) if not listed[name][1]]
+            if cut:
+                yield second, f"not all users of {' and '.join(cut)} could be listed; there may be (more) in both"
+
     def _user(self, source: Source, name: str) -> str | None:
         """None: not known there. Else what is wrong with the user; empty: nothing. Each is asked about once."""
         key = source.name, name
@@ -129,6 +149,13 @@ class UserSources:
                 return None
             problems.append(f"{problem} ({directory.name})")
         return "; ".join(problems)
+
+
+def _told_of(names: Sequence[str], first: str, second: str) -> str:
+    shown = ", ".join(repr(name) for name in names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    who = f"the user {shown} is" if len(names) == 1 else f"{len(names)} users are"
+    more = "" if len(names) == 1 else f" ({shown})"
+    return f"{who} in {first} and in {second}{more}; a login is that of the first, {first}"
 
 
 def _known(source: Source, name: str) -> Identity | None:

@@ -7,12 +7,18 @@ from tokenserver.authn.failures import Limit, Limits, growing, shared
 from tokenserver.authn.protection import Plan
 from tokenserver.config.settings import Settings, UserSource
 from tokenserver.config.throttle import Throttle
+from tokenserver.machine import core_count
+
+
+def worker_count(settings: Settings) -> int:
+    """As configured, else one worker for each core that this server may use."""
+    return settings.server.workers or core_count()
 
 
 def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:
     """The plan for each of `workers` processes that have `cores` between them.
 
-    Processes know nothing of each other's counters, so each allows its part of the failures.
+    Each allows its part of the failures where it cannot count together with the others.
     """
     return Plan(
         lifetimes={source.name: _lifetime(source) for source in settings.authentication},

@@ -12,10 +12,12 @@ import secrets
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from tokenserver.authn.directory import walk
 from tokenserver.authn.directory.ber import Entry
 from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.directory.everybody import checked, everybody
 from tokenserver.authn.directory.model import Directory, GroupsBy
 from tokenserver.authn.directory.names import escape_filter, fill
 from tokenserver.authn.directory.people import (
@@ -25,11 +27,12 @@ from tokenserver.authn.directory.people import (
     identity_of,
     is_allowed,
     raw_subject,
+    refusal,
     told,
     wanted_attributes,
 )
 from tokenserver.authn.directory.resolver import Resolver
-from tokenserver.authn.directory.results import describe, describe_search
+from tokenserver.authn.directory.results import describe
 from tokenserver.authn.directory.servers import Server, Servers
 from tokenserver.authn.ldap import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found, Resolve
 from tokenserver.credentials import Password, Secret
@@ -98,6 +101,23 @@ class LdapDirectory:
         except InvalidCredentials:
             return
 
+    def probe(self) -> None:
+        """See that the directory answers, without anybody's password.
+
+        Raises:
+            BackendUnavailable: it does not.
+        """
+        if self.directory.bind is None:
+            self.decoy(Password("", Secret("")))
+            return
+
+        def question(connection: Connection, deadline: Deadline) -> Found:
+            base = self.directory.base
+            return checked(connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True))
+
+        with self.servers.asked(question, Deadline(self.directory.deadline)):
+            pass
+
     def look_up(self, user: str) -> Identity | None:
         """The identity that the user with this name would have, without a password; None where there is none.
 
@@ -123,6 +143,18 @@ class LdapDirectory:
             raise InvalidCredentials(str(refused)) from refused
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
+
+    def subjects(self) -> tuple[frozenset[str], bool]:
+        """The subjects of all whom `user_filter` can find, and whether these are all of them.
+
+        Raises:
+            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
+        """
+        if self.directory.bind is None:
+            raise BackendUnavailable(self.name, "without bind_dn nobody can be looked up")
+        question = partial(everybody, self.directory)
+        with self.servers.asked(question, Deadline(self.directory.deadline)) as (_, _, answer):
+            return answer
 
     def group_problem(self, name: str) -> str | None:
         """Why nobody ever brings a group of this short name; None where somebody may.
@@ -169,10 +201,10 @@ class LdapDirectory:
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:
                     self._bound(binder_server, binder, entry.dn, password, deadline)
-                except InvalidCredentials:
+                except InvalidCredentials as error:
                     if asked is not None:
                         searcher.found(asked, deadline)  # so that the connection can be used again
-                    raise
+                    raise Refused(refusal(entry, error.reason, datetime.now(UTC))) from error
             return self._identity(entry, searcher, asked, deadline)
 
     def _bind_then_read(self, dn: str, password: Secret, deadline: Deadline) -> Identity:
@@ -223,14 +255,3 @@ class LdapDirectory:
         if problem is not None:
             raise Refused(problem)
         return identity_of(entry, self.directory, names)
-
-
-def checked(found: Found) -> Found:
-    """The answer to a search for one user, if it is one.
-
-    Raises:
-        ConnectionFailed: the search did not come to its end, so nobody can tell who is there.
-    """
-    if found.result.code not in (SUCCESS, SIZE_LIMIT_EXCEEDED):
-        raise ConnectionFailed("answer", describe_search(found.result))
-    return found

@@ -15,6 +15,10 @@ MAX_MESSAGE = 16 * 1024 * 1024
 INTEGER, OCTETS, ENUMERATED, SEQUENCE, SET = 0x02, 0x04, 0x0A, 0x30, 0x31
 BIND_RESPONSE, ENTRY, DONE, REFERENCE, EXTENDED_RESPONSE, INTERMEDIATE = 0x61, 0x64, 0x65, 0x73, 0x78, 0x79
 _REFERRAL = 0xA3
+_CONTROLS = 0xA0
+
+PAGED_RESULTS = "1.2.840.113556.1.4.319"
+"""The control by which a search is answered page by page (RFC 2696)."""
 
 _RESULTS = frozenset({BIND_RESPONSE, DONE, EXTENDED_RESPONSE})
 
@@ -51,11 +55,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message: the number of the request that it answers (0: none), its tag, and what it holds, if it is known."""
+    """One message: the number of the request that it answers (0: none), its tag, and what it holds, if it is known.
+
+    `cookie` asks for the next page; empty where there is none.
+    """
 
     number: int
     tag: int
     body: Result | Entry | None
+    cookie: bytes = b""
 
 
 def message_size(data: bytes | bytearray) -> int | None:
@@ -96,7 +104,8 @@ def parse_message(data: bytes) -> Message:
     tag, content = parts[1]
     if tag == ENTRY:
         return Message(number, tag, _entry(content))
-    return Message(number, tag, _result(content) if tag in _RESULTS else None)
+    cookie = _cookie(parts[2][1]) if tag == DONE and len(parts) == 3 and parts[2][0] == _CONTROLS else b""
+    return Message(number, tag, _result(content) if tag in _RESULTS else None, cookie)
 
 
 def _result(content: bytes) -> Result:
@@ -107,6 +116,20 @@ def _result(content: bytes) -> Result:
     if code == 0 and any(tag == _REFERRAL for tag, _ in parts[3:]):
         raise Malformed("is a success and a referral at once")
     return Result(code, parts[2][1].decode("utf-8", "replace"))
+
+
+def _cookie(controls: bytes) -> bytes:
+    """The cookie of the control for paged results, if it is among them."""
+    for tag, control in _parts(controls):
+        parts = _parts(control)
+        if tag != SEQUENCE or not parts or parts[0][0] != OCTETS:
+            raise Malformed("has a control that is none")
+        if parts[0][1] == PAGED_RESULTS.encode():
+            pair = _parts(_only(parts[-1][1], SEQUENCE))
+            if [inner for inner, _ in pair] != [INTEGER, OCTETS]:
+                raise Malformed("has a page that is none")
+            return pair[1][1]
+    return b""
 
 
 def _entry(content: bytes) -> Entry:

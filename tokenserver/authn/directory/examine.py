@@ -5,7 +5,7 @@ It asks the directory as the backend does, with the same functions, but each ser
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,6 +21,7 @@ from tokenserver.authn.directory.people import (
     groups_in_entry,
     identity_of,
     raw_subject,
+    refusal,
     wanted_attributes,
 )
 from tokenserver.authn.directory.results import describe, describe_search
@@ -54,11 +55,22 @@ class _Failed(Exception):
         super().__init__(step.told)
 
 
-def examine(source: LdapDirectory, user: str | None, password: Secret | None) -> Iterator[Step]:
+def brought(identity: Identity) -> frozenset[str]:
+    """The groups that the identity is in where no policies are known: those that it brings."""
+    return identity.groups
+
+
+def examine(
+    source: LdapDirectory,
+    user: str | None,
+    password: Secret | None,
+    groups_of: Callable[[Identity], Iterable[str]] = brought,
+) -> Iterator[Step]:
     """Every step with every server; for `user` the search as well, and with the password the bind.
 
-    The last step of a server that fails has an advice; the other servers are tried all the same. The user's password
-    is tried with the first server that answers, once.
+    `groups_of` tells which groups policies take the identity to be in. The last step of a server that fails has an
+    advice; the other servers are tried all the same. The user's password is tried with the first server that answers,
+    once.
     """
     is_tried = False
     for address in source.directory.servers:
@@ -73,7 +85,9 @@ def examine(source: LdapDirectory, user: str | None, password: Secret | None) ->
                 yield _base(source, connection, deadline)
             if user is not None and not is_tried:
                 is_tried = True
-                yield from _person(source, connection, user, password, deadline)
+                identity = yield from _person(source, connection, user, password, deadline)
+                groups = [f"group:{name}" for name in sorted(groups_of(identity))]
+                yield Step("policies", ", ".join(["authenticated", f"user:{identity.subject}", *groups]))
         except _Failed as failed:
             yield failed.step
         except ConnectionFailed as error:
@@ -132,7 +146,7 @@ def _base(source: LdapDirectory, connection: Connection, deadline: Deadline) -> 
 
 def _person(
     source: LdapDirectory, connection: Connection, user: str, password: Secret | None, deadline: Deadline
-) -> Iterator[Step]:
+) -> Generator[Step, None, Identity]:
     directory = source.directory
     try:
         if directory.user_dn_template is None:
@@ -153,29 +167,30 @@ def _person(
         told = "several entries match; nobody of that name can log in" if found.entries else "no entry matches"
         advice = "make user_filter narrower" if found.entries else "correct base, user_filter or the name"
         raise _Failed(Step("entry", told, advice))
-    yield from _meaning(source, connection, found.entries[0], password, deadline)
+    return (yield from _meaning(source, connection, found.entries[0], password, deadline))
 
 
 def _meaning(
     source: LdapDirectory, connection: Connection, entry: Entry, password: Secret | None, deadline: Deadline
-) -> Iterator[Step]:
+) -> Generator[Step, None, Identity]:
     directory = source.directory
     try:
         subject = raw_subject(entry, directory)
         yield Step("entry", f"{entry.dn}, {directory.subject} is {subject!r}")
         groups, told = _groups(source, connection, entry, deadline)
         yield Step("groups", told)
-        if directory.user_dn_template is None:
-            yield _user_bind(source, connection, entry, password, deadline)
+        # Before the bind: OpenLDAP calls a right password of a locked account a wrong one.
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:
             raise _Failed(Step("account", problem, "nothing here: the directory says that nobody may log in with it"))
+        if directory.user_dn_template is None:
+            yield _user_bind(source, connection, entry, password, deadline)
         identity = identity_of(entry, directory, groups)
     except Refused as refused:
         advice = "correct subject or groups, or the entry in the directory"
         raise _Failed(Step("identity", str(refused), advice)) from refused
     yield Step("identity", _told(identity))
-    yield Step("policies", ", ".join(["authenticated", f"user:{identity.subject}", *_principals(groups)]))
+    return identity
 
 
 def _user_bind(
@@ -185,19 +200,22 @@ def _user_bind(
         return Step("login", "not tried, no password was given")
     with_user = _opened(source, connection.address, deadline)
     try:
-        return _login(with_user, entry.dn, password, deadline)
+        return _login(with_user, entry.dn, password, deadline, entry)
     finally:
         with_user.close()
 
 
-def _login(connection: Connection, dn: str, password: Secret, deadline: Deadline) -> Step:
+def _login(connection: Connection, dn: str, password: Secret, deadline: Deadline, entry: Entry | None = None) -> Step:
     try:
         result = connection.bind(dn, password, deadline)
     except ValueError as error:
         raise _Failed(Step("login", str(error), "type a password")) from error
     if result.code != SUCCESS:
         advice = "type the password again; each failure may count towards the directory's lockout"
-        raise _Failed(Step("login", f"as {dn}: {describe(result).text}", advice))
+        told = describe(result).text
+        if entry is not None:
+            told = refusal(entry, told, datetime.now(UTC))
+        raise _Failed(Step("login", f"as {dn}: {told}", advice))
     return Step("login", f"as {dn}: the password is right")
 
 
@@ -223,7 +241,3 @@ def _groups(
 def _told(identity: Identity) -> str:
     more = [identity.attributes[key] for key in ("display_name", "email") if key in identity.attributes]
     return identity.subject + (f" ({', '.join(more)})" if more else "")
-
-
-def _principals(groups: frozenset[str]) -> list[str]:
-    return [f"group:{name}" for name in sorted(groups)]

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from tokenserver.authn.directory.ber import Entry
 from tokenserver.authn.directory.model import MAX_GROUPS, Directory, Groups, GroupsBy
 from tokenserver.authn.directory.names import NotADn, is_below, matches, parse_dn, short_name
+from tokenserver.authn.directory.results import WRONG
 from tokenserver.authn.htpasswd import name_problem
 from tokenserver.identity import Identity, Kind
 
@@ -100,6 +101,14 @@ def account_problem(entry: Entry, now: datetime) -> str | None:
         return _account_problem(entry, now)
     except (ValueError, OverflowError):
         return "the state of the account cannot be read"
+
+
+def refusal(entry: Entry, told: str, now: datetime) -> str:
+    """Why the directory refused the bind, for which it `told` a reason: OpenLDAP calls all of them a wrong password."""
+    if told != WRONG:
+        return told
+    lock = ", or the account is locked for a while" if entry.texts("pwdAccountLockedTime") else ""
+    return account_problem(entry, now) or f"{told}{lock}"
 
 
 def groups_in_entry(entry: Entry, directory: Directory, groups: Groups) -> frozenset[str]:

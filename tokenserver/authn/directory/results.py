@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 from tokenserver.authn.directory.ber import Result
 
+WRONG = "wrong password"
+
+LIMITS = frozenset({3, 4, 11})
+"""The codes of a search that found more than the directory tells."""
+
 _USER = {
     19: "the directory takes no password of this account now (too many failures?)",
     32: "there is no entry of that DN",
     34: "the DN is not valid",
     48: "the entry has no password to bind with",
-    49: "wrong password",
+    49: WRONG,
     53: "the directory is unwilling (a locked or disabled account?)",
 }
 _SERVER = {
@@ -31,7 +36,7 @@ _SERVER = {
 }
 _ACTIVE_DIRECTORY = {
     "525": "no such user",
-    "52e": "wrong password",
+    "52e": WRONG,
     "530": "not permitted to log in at this time",
     "531": "not permitted to log in from here",
     "532": "the password has expired",

@@ -1,0 +1,155 @@
+"""Memory that a server's processes share: moments and marks in tables of a fixed size, under one lock."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import mmap
+import os
+import tempfile
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+logger = logging.getLogger("tokenserver.authn")
+
+LOCK_SECONDS = 0.05
+"""How long a login waits for the others. A worker holds the lock for microseconds, unless it was stopped there."""
+
+LOG_SECONDS = 10.0
+
+SEEN_BYTES = (1 << 15) * 16
+_WAYS = 4
+"""Marks are kept in groups of so many; the oldest of its group makes room for a new one."""
+
+
+class Times:
+    """When failures happened: `kept` moments for each of `buckets` counters. 0 is none."""
+
+    def __init__(self, memory: memoryview, kept: int, buckets: int) -> None:
+        self._moments = memory.cast("d")
+        self._kept = kept
+        self._buckets = buckets
+
+    def recent(self, bucket: int, since: float) -> list[float]:
+        """Those after `since`, the oldest first."""
+        moments = sorted(self._all(bucket))
+        return moments[bisect_right(moments, max(since, 0.0)) :]
+
+    def add(self, bucket: int, now: float) -> None:
+        """One more, in the place of the oldest. It is one write, so that a worker that dies spoils nothing."""
+        moments = self._all(bucket)
+        self._moments[self._start(bucket) + moments.index(min(moments))] = now
+
+    def remove(self, bucket: int, moment: float) -> None:
+        """Take this one back, if it is still there."""
+        moments = self._all(bucket)
+        if moment in moments:
+            self._moments[self._start(bucket) + moments.index(moment)] = 0.0
+
+    def _all(self, bucket: int) -> Sequence[float]:
+        start = self._start(bucket)
+        return self._moments[start : start + self._kept].tolist()
+
+    def _start(self, bucket: int) -> int:
+        return bucket % self._buckets * self._kept
+
+
+class Seen:
+    """When marks were last seen; the oldest are forgotten first."""
+
+    def __init__(self, memory: memoryview) -> None:
+        half = len(memory) // 2
+        self._marks = memory[:half].cast("Q")
+        self._moments = memory[half:].cast("d")
+
+    def is_within(self, mark: int, now: float, seconds: float) -> bool:
+        """Whether it was seen in the last `seconds`."""
+        return any(
+            self._marks[place] == mark and self._moments[place] > 0.0 and now - self._moments[place] < seconds
+            for place in self._places(mark)
+        )
+
+    def put(self, mark: int, now: float) -> None:
+        """It is seen now."""
+        places = self._places(mark)
+        known = (place for place in places if self._marks[place] == mark)
+        place = next(known, min(places, key=self._moments.__getitem__))
+        self._moments[place] = 0.0  # so that no mark ever stands beside another one's moment
+        self._marks[place] = mark
+        self._moments[place] = now
+
+    def _places(self, mark: int) -> range:
+        start = mark % (len(self._moments) // _WAYS) * _WAYS
+        return range(start, start + _WAYS)
+
+
+class Memory:
+    """So many bytes for each of several tables. Processes that are forked later have the same ones."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        """Have the system make it.
+
+        Raises:
+            OSError: it does not.
+        """
+        self.size = sum(sizes)
+        self._file = _file_of(self.size)
+        self.parts = list(_cut(memoryview(mmap.mmap(self._file, self.size)), sizes))
+        self._lock = threading.Lock()
+        self._logged: float | None = None
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """The memory for one thread of one process; false where it cannot be had in time."""
+        end = time.monotonic() + LOCK_SECONDS
+        if not self._lock.acquire(timeout=LOCK_SECONDS):
+            self._say_stuck()
+            yield False
+            return
+        try:
+            is_locked = self._lock_file(end)
+            try:
+                yield is_locked
+            finally:
+                if is_locked:
+                    fcntl.lockf(self._file, fcntl.LOCK_UN)
+        finally:
+            self._lock.release()
+
+    def _lock_file(self, end: float) -> bool:
+        """The system takes this lock back from a worker that dies."""
+        while True:
+            with suppress(OSError):
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            if time.monotonic() > end:
+                self._say_stuck()
+                return False
+            time.sleep(0.0002)
+
+    def _say_stuck(self) -> None:
+        now = time.monotonic()
+        if self._logged is None or now - self._logged >= LOG_SECONDS:
+            self._logged = now
+            logger.warning("throttle: another worker holds the common counters; this one counts by itself for now")
+
+
+def _file_of(size: int) -> int:
+    """Memory with the descriptor of a file, which alone can be locked; nothing of it is ever on a disk on Linux."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("tokenserver-throttle", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as temporary:
+            file = os.dup(temporary.fileno())
+    os.ftruncate(file, size)
+    return file
+
+
+def _cut(memory: memoryview, sizes: Sequence[int]) -> Iterator[memoryview]:
+    start = 0
+    for size in sizes:
+        yield memory[start : start + size]
+        start += size
