@@ -106,3 +106,12 @@ def test_what_does_not_fit_is_refused(run: Run, service: str, generation: str, e
     result = run("registry-config", service, "--for", generation)
     assert result.exit_code == 2
     assert expected in result.stderr
+
+
+def test_json_holds_what_is_printed_and_what_is_trusted(run: Run, tmp_path: Path) -> None:
+    """The same section as for people, under the name that was asked, and the file that `--write` writes."""
+    arguments = ("registry-config", "bridged", "--for", "distribution3", "--write", tmp_path)
+    printed, told = run(*arguments).stdout, json.loads(run(*arguments, "--json").stdout)
+    trusted = told.pop("trusted")
+    assert told == {"service": "bridged", "compat": "universal", "section": printed.rstrip("\n")}
+    assert (tmp_path / trusted["name"]).read_text() == trusted["content"]

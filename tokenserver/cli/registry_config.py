@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
-from tokenserver.cli.registry_section import FITS, PUBLIC_MODE, default_trust, option_of, section, trusted
+from tokenserver.cli.registry_section import FITS, PUBLIC_MODE, default_trust, facts, option_of, section, trusted
 from tokenserver.config.load import load_settings
 from tokenserver.files import write_file
 from tokenserver.keys.ring import Algorithm
@@ -28,9 +29,12 @@ from tokenserver.keys.store import load_keys
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Write the file of trusted keys into this folder, to be copied to the registry.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the section and the trusted keys as JSON.")
 @config_option
 @tell_faults
-def registry_config(service: str, generation: str, trust: Path | None, write: Path | None, config: Path | None) -> None:
+def registry_config(  # noqa: PLR0917 - click hands the options over by name
+    service: str, generation: str, trust: Path | None, write: Path | None, as_json: bool, config: Path | None
+) -> None:
     """Print the section about authentication for the configuration of the registry SERVICE."""
     settings = load_settings(config)
     registry = settings.registry(service)
@@ -51,7 +55,8 @@ def registry_config(service: str, generation: str, trust: Path | None, write: Pa
         path = (write / file.name).absolute()
         write_file(path, file.content.encode("ascii"), mode=PUBLIC_MODE)
         trust = trust or path
-    click.echo(section(settings, registry, trust or default_trust(registry, file), service))
+    text = section(settings, registry, trust or default_trust(registry, file), service)
+    click.echo(json.dumps(facts(registry, service, text, file)) if as_json else text)
     if write is None:
         source = "/.well-known/jwks.json" if registry.compat == "jwks" else "/ca.pem"
         if registry.compat in ("universal", "jwks"):
