@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -22,9 +23,11 @@ from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
 from tokenserver.compose import login_plan, warnings
+from tokenserver.config.load import config_path
 from tokenserver.config.plan import worker_count
 from tokenserver.config.settings import Settings, address_of
 from tokenserver.counters import workers_counters
+from tokenserver.errors import Fault, LoadError
 from tokenserver.machine import Seats
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
@@ -66,6 +69,7 @@ def serve(config: Path | None) -> None:
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
     settings, snapshot = load_all(config)
+    _check_address(settings, config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     services = ", ".join(registry.service for registry in settings.registries)
@@ -73,6 +77,23 @@ def serve(config: Path | None) -> None:
     del snapshot
     harden_process()
     run(settings, config)
+
+
+def _check_address(settings: Settings, config: Path | None) -> None:
+    """Listen for a moment, so that an address that cannot be had is told as any other fault.
+
+    Raises:
+        LoadError: with what the system says.
+    """
+    family = socket.AF_INET6 if ":" in settings.server.address[0] else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(settings.server.address)
+            listener.listen()
+        except OSError as error:
+            message = f"cannot listen on {settings.server.listen}: {os.strerror(error.errno or 0)}"
+            raise LoadError([Fault(str(config_path(config)), 0, "server.listen", message)]) from error
 
 
 def run(settings: Settings, config: Path | None) -> None:
