@@ -168,6 +168,28 @@ def test_paths_that_are_none_are_one_fault_among_others(run: Run, made: Path, ke
     assert "did you mean 'issuer'" in result.stderr
 
 
+def test_check_names_directories_and_asks_them_nothing(run: Run, made: Path) -> None:
+    """A server starts while its directory is down, so the check does not need it either; and it says what does ask."""
+    ldap = """\
+  - ldap:
+      name: corp
+      preset: openldap
+      url: [ldaps://localhost:1, ldaps://localhost:2]
+      base: dc=example,dc=com
+      bind_dn: cn=reader,dc=example,dc=com
+      bind_password: x
+"""
+    config = made / "directory.yaml"
+    text = (made / "tokenserver.yaml").read_text()
+    config.write_text(text.replace("  - htpasswd: {file: users.htpasswd}\n", ldap))
+    result = run("check", "--config", str(config))
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert "users     0 in no htpasswd file" in lines
+    told = "ldaps://localhost:1, ldaps://localhost:2; not asked, tokenserver ldap test does that"
+    assert f"directory corp at {told}" in lines
+
+
 def test_serve_refuses_what_check_refuses(run: Run, made: Path) -> None:
     """The start runs the same checks and ends with the same code."""
     (made / "policies" / "broken.yaml").write_text("version: 1\nalow: []\n")

@@ -27,7 +27,9 @@ TURNED_AWAY = "turned away"
 @pytest.fixture
 def server(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
     """A server of its own, since this one ends."""
-    small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings={"server": {"workers": WORKERS}})
+    # Each token is signed anew, or in a rush several answers would share a token and its id.
+    settings = {"server": {"workers": WORKERS}, "token_reuse": 0}
+    small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings=settings)
     with serving(tmp_path_factory.mktemp("stopping"), small) as server:
         yield server
 

@@ -163,9 +163,10 @@ def run(settings: Settings, config: Path | None) -> None:
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
-    # Python 3.14 would start workers anew, without the memory that they are to share.
-    multiprocessing.set_start_method("fork", force=True)
-    counters = workers_counters(settings, workers=worker_count(settings))
+    if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
+        multiprocessing.set_start_method("fork", force=True)
+    is_forked = multiprocessing.get_start_method() == "fork"
+    counters = workers_counters(settings, workers=worker_count(settings)) if is_forked else None
     sys.stdout.flush()
     server.serve(target_loader=partial(_load, config, Seats(workers), counters, board), wrap_loader=False)
 
