@@ -1,11 +1,11 @@
-# The developer's interface: run, test, lint, real-servers, bench. Needs Python 3.11 or newer and nothing else.
+# The developer's interface: run, test, lint, nightly, real-servers, bench. Needs Python 3.11 or newer and nothing else.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := run
 
-.PHONY: run test coverage lint real-servers bench clean
+.PHONY: run test nightly coverage lint real-servers bench clean
 
 # Serve the sample policies on http://localhost:5001; the first time with new keys and a user of its own.
 run: $(VENV)/.installed
@@ -17,6 +17,10 @@ test: $(VENV)/.installed-dev
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
+
+# Every property with 100,000 new examples, or with 5,000 where one example is thousands of questions: hours.
+nightly: $(VENV)/.installed-dev
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $$(grep -rlE --include='*.py' '^@given' tests)
 
 # How much the tests reach; fails where a line or a branch of the pure core is missed.
 coverage: test
@@ -37,7 +41,11 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.policies
 	$(BIN)/python -m bench.policy_diff
+	$(BIN)/python -m bench.reload
+	$(BIN)/python -m bench.reload --rules 100000 --reloads 1
 	$(BIN)/python -m bench.storm
+	$(BIN)/python -m bench.scale
+	$(BIN)/python -m bench.pressure
 	$(BIN)/python -m bench.directory
 
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -27,6 +27,9 @@ from bench.servers import port_of as port_in
 
 MILLION = 1_000_000
 
+WARM_SECONDS = 20
+"""Until every thread has run and every memory of the server is full: what grows after that grows for ever."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -187,7 +190,7 @@ def memory(bench: Bench) -> dict[str, Any]:
     """What a million requests leave behind, and what the server takes at 1,000 rules."""
     server = bench.server(rules=1_000)
     at_first = _resident(server)
-    drive(server.url, Work(), 5)
+    drive(server.url, Work(), WARM_SECONDS)
     before = {pid: _resident_of(pid) for pid in server.workers}
     asked = 0
     while asked < MILLION:

@@ -1,7 +1,8 @@
 """Measures what a reload of many rules does to requests: `python -m bench.reload [--rules 10000]`.
 
 One worker answers anonymous requests from a few connections, first with calm files and then while its policy folder
-is reloaded again and again; the slowest of a hundred answers (p99) is compared. It prints; it asserts nothing.
+is reloaded again and again; the slowest of a hundred answers (p99) is compared. It also tells how long a change took
+until it was live, and the worker's memory: before, after, and at the most. It prints; it asserts nothing.
 """
 
 from __future__ import annotations
@@ -41,16 +42,22 @@ def main() -> None:
         config = write(folder, port, arguments.rules)
         subprocess.run([*command, "keys", "init", "--config", str(config)], check=True, stdout=subprocess.DEVNULL)
         log = folder / "log"
-        with serving(config, port, log):
+        with serving(config, port, log) as server:
             load = Load(port, arguments.connections, arguments.pause)
             calm = load.during(lambda: time.sleep(10))
-            busy = load.during(lambda: reload(folder, log, arguments.reloads))
+            before = memory(server)
+            live: list[float] = []
+            busy = load.during(lambda: live.extend(reload(folder, log, arguments.reloads)))
+            after = memory(server)
     print(f"{arguments.rules} rules, {arguments.reloads} reloads, {arguments.connections} connections, one worker")
     print(f"{'':14} {'requests':>9} {'p50 ms':>8} {'p99 ms':>8} {'p99.9':>8} {'worst':>8}")
     for title, times in (("calm", calm), ("with reloads", busy)):
         figures = " ".join(f"{1000 * quantile(times, part):8.2f}" for part in (0.5, 0.99, 0.999, 1))
         print(f"{title:14} {len(times):9} {figures}")
     print(f"p99 with reloads / calm: {quantile(busy, 0.99) / quantile(calm, 0.99):.2f}")
+    print("a change is live after " + ", ".join(f"{seconds:.1f} s" for seconds in live))
+    megabytes = (before["VmRSS"], after["VmRSS"], max(before["VmHWM"], after["VmHWM"]))
+    print("memory of the worker: {:.0f} MB, after the reloads {:.0f} MB, at most {:.0f} MB".format(*megabytes))
 
 
 def write(folder: Path, port: int, rules: int) -> Path:
@@ -79,16 +86,31 @@ def team_file(team: int, role: str) -> str:
     return f"version: 1\nallow:\n{rules}...\n"
 
 
-def reload(folder: Path, log: Path, times: int) -> None:
-    """Change one file and wait until the whole is live, some times."""
+def reload(folder: Path, log: Path, times: int) -> Iterator[float]:
+    """Change one file and wait until the whole is live, some times; gives the seconds that each took."""
     for turn in range(times):
         before = log.read_text().count("files changed: new")
         new = folder / "policies" / ".new"
         new.write_text(team_file(0, "reader" if turn % 2 == 0 else "writer"))
         os.replace(new, folder / "policies" / "team-0.yaml")
-        deadline = time.monotonic() + 120
-        while log.read_text().count("files changed: new") == before and time.monotonic() < deadline:
+        start = time.monotonic()
+        while log.read_text().count("files changed: new") == before and time.monotonic() < start + 120:
             time.sleep(0.05)
+        yield time.monotonic() - start
+
+
+def memory(server: subprocess.Popen[bytes]) -> dict[str, float]:
+    """Megabytes of the server's largest child, the worker: resident now, and the most there ever was."""
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text(encoding="ascii").split()
+    found = [
+        {
+            line.split(":")[0]: int(line.split()[1]) / 1024
+            for line in Path(f"/proc/{child}/status").read_text(encoding="utf-8").splitlines()
+            if line.startswith(("VmRSS", "VmHWM"))
+        }
+        for child in children
+    ]
+    return max(found, key=lambda one: one.get("VmRSS", 0))
 
 
 class Load:
@@ -127,7 +149,7 @@ class Load:
 
 
 @contextmanager
-def serving(config: Path, port: int, log: Path) -> Iterator[None]:
+def serving(config: Path, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A running server; its log goes to a file, its audit events nowhere."""
     command = [sys.executable, "-m", "tokenserver", "serve", "--config", str(config)]
     with log.open("wb") as stderr:
@@ -142,7 +164,7 @@ def serving(config: Path, port: int, log: Path) -> Iterator[None]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     sys.exit(log.read_text())
                 time.sleep(0.1)
-        yield
+        yield process
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)

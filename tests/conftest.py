@@ -1,4 +1,4 @@
-"""For all tests: how many examples Hypothesis tries, and which tests were skipped because a real program is missing.
+"""For all tests: how many examples Hypothesis tries, that no secret shows, and what was skipped for a missing program.
 
 `HYPOTHESIS_PROFILE=nightly` tries 100,000 new examples of each property, instead of the same 100.
 """
@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Generator
+from typing import Any
 
+import canaries
 import pytest
 from hypothesis import settings
 
@@ -17,6 +20,20 @@ settings.load_profile("everyday")
 settings.register_profile("nightly", max_examples=100_000, deadline=None)
 if "HYPOTHESIS_PROFILE" in os.environ:
     settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """Fail a test that made anything write a secret: to its output, to the log at any level, or in another process."""
+    report = yield
+    for name, text in report.sections:
+        canaries.watch(text, name)
+    found = canaries.taken()
+    if found and report.outcome == "passed":
+        report.outcome = "failed"
+        report.longrepr = "secrets were written: " + "; ".join(found)
+    return report
+
 
 _MISSING = re.compile(r"(\S+) is not installed")
 

@@ -80,6 +80,7 @@ ONE_IMPORTER = {
     "yaml": "strict_yaml.py",
     "click": "cli/",
     "granian": "cli/",
+    "prometheus_client": "metrics/page.py",
 }
 
 Rule = Callable[[ast.Module], list[str]]
@@ -149,16 +150,35 @@ def reads_environment(tree: ast.Module) -> list[str]:
     return found
 
 
-SECRETIVE = re.compile(r"token|secret|hash|signature|password|digest|mac$|fingerprint|thumbprint", re.IGNORECASE)
+SECRETIVE = re.compile(
+    r"token|secret|hash|signature|password|digest|mac$|fingerprint|thumbprint|credential|reveal", re.IGNORECASE
+)
+COMPARISONS = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """Every word of an expression whose value is in its value; not those that are only counted or asked for a kind."""
+    if isinstance(node, ast.Call) and _name(node.func) in ("len", "type", "isinstance", "sum", "any", "all", "count"):
+        return
+    if word := _name(node):
+        yield word
+    for child in ast.iter_child_nodes(node):
+        yield from _names(child)
 
 
 def compares_secrets(tree: ast.Module) -> list[str]:
-    """Row 105: == and != stop at the first difference, and so tell by their time how much was right."""
+    """Row 105: ==, != and `in` stop at the first difference, and so tell by their time how much was right."""
     found: list[str] = []
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Compare) or not any(isinstance(op, (ast.Eq, ast.NotEq)) for op in node.ops):
+        if isinstance(node, ast.Compare) and any(isinstance(op, COMPARISONS) for op in node.ops):
+            sides = (node.left, *node.comparators)
+        elif isinstance(node, ast.Match) and any(isinstance(case.pattern, ast.MatchValue) for case in node.cases):
+            sides = (node.subject,)
+        elif isinstance(node, ast.Call) and _name(node.func) in ("startswith", "endswith", "removeprefix", "index"):
+            sides = (node.func,)
+        else:
             continue
-        found.extend(_name(side) for side in (node.left, *node.comparators) if SECRETIVE.search(_name(side)))
+        found.extend(dict.fromkeys(word for side in sides for word in _names(side) if SECRETIVE.search(word)))
     return found
 
 
@@ -233,6 +253,15 @@ def unsafe(tree: ast.Module) -> list[str]:
         pytest.param(compares_secrets, "claims['signature'] == b", id="compare-key"),
         pytest.param(compares_secrets, "secrets[0] == b", id="compare-entry"),
         pytest.param(compares_secrets, "1 < 2 == SECRET", id="compare-chain"),
+        pytest.param(compares_secrets, "credentials.password.reveal() == b", id="compare-revealed"),
+        pytest.param(compares_secrets, "a == token.encode()", id="compare-encoded"),
+        pytest.param(compares_secrets, "token[:8] == b", id="compare-slice"),
+        pytest.param(compares_secrets, "f'{token}' == b", id="compare-formatted"),
+        pytest.param(compares_secrets, "hashlib.sha256(token).hexdigest() == b", id="compare-hashed"),
+        pytest.param(compares_secrets, "(a, token) == (b, c)", id="compare-tuple"),
+        pytest.param(compares_secrets, "token in known", id="compare-membership"),
+        pytest.param(compares_secrets, "match token:\n    case 'x': pass", id="compare-match"),
+        pytest.param(compares_secrets, "token.startswith(b)", id="compare-beginning"),
         pytest.param(unsafe, "import random", id="random"),
         pytest.param(unsafe, "from random import SystemRandom", id="random-from"),
         pytest.param(unsafe, "import pickle", id="pickle"),
@@ -313,11 +342,17 @@ def test_one_reader_of_the_environment() -> None:
 
 
 NOT_SECRET = {
+    "authn/__init__.py:password": "looks for a NUL in the client's own text",
+    "authn/passwords.py:secret": "looks for a NUL in the client's own text",
     "authn/passwords.py:_SHA_CRYPT_DIGEST": "how long a well-formed hash is",
+    "doctor/distribution.py:TOKEN_KEYS": "keys of a registry's configuration",
+    "doctor/verifiers.py:token": "the name of its algorithm",
     "live.py:fingerprint": "sizes and times of files",
     "web/basic.py:token": "the client's base64 with its own canonical form; nothing that the server holds",
+    "web/app.py:TOKEN_PATHS": "paths",
+    "web/token.py:credentials": "the header against the form; passwords are Secrets, which compare in constant time",
 }
-"""Comparisons with == that are right: file:name -> why no secret is in it."""
+"""Comparisons that are right: file:name -> why no secret is in it."""
 
 
 def test_secrets_are_not_compared_with_equals() -> None:

@@ -262,6 +262,29 @@ def test_readiness_ends_with_a_certificate(
     assert (found.active, found.ca) == (active.total_seconds(), ca.total_seconds())
 
 
+def test_a_clock_far_behind_is_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threat 111: by a clock of last year the certificate has not begun, and registries would refuse every token."""
+    ring = world.snapshot.issuer.ring
+    tomorrow = datetime.now(UTC) + DAY
+    monkeypatch.setattr(world.snapshot.issuer, "ring", replace(ring, active=replace(ring.active, not_before=tomorrow)))
+    status, parts = world.ready()
+    assert (status, parts["keys"]) == (503, "the signing certificate is not valid yet, by this clock; is it right?")
+
+
+def test_no_key_changes_by_a_clock_that_was_moved(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F21: a step that is due by it may not be due at all; it is told and no reason to send clients elsewhere."""
+    [rotator] = world.parts.rotators
+    later = datetime.now(UTC) + 30 * DAY
+    monkeypatch.setattr(world.parts.clock, "_now", later.timestamp)
+    assert rotator.tick(later) is None
+    answer = world.client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.get_json()["notes"]["clock"].startswith("went ahead by 2592000 s")
+    monkeypatch.undo()
+    assert rotator.tick(later) is not None
+    assert "notes" not in world.client.get("/readyz").get_json()
+
+
 def test_check_warns(world: World) -> None:
     """What keeps keys from rotating is told before the start, and what ends within a week is urgent."""
     (world.settings.keys.folder / "token-ca.key").unlink()

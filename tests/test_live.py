@@ -225,6 +225,18 @@ def test_a_link_to_a_file_elsewhere_is_followed(tmp_path: Path) -> None:
     assert len({first, second, fingerprint([link])}) == 3
 
 
+def test_a_folder_behind_a_link_is_followed(files: Files, live: Live, tmp_path: Path) -> None:
+    """The loader reads what is in it, so a change there counts: in place, and a new file."""
+    elsewhere = tmp_path / "elsewhere"
+    (files.policies / "teams").rename(elsewhere)
+    (files.policies / "teams").symlink_to(elsewhere)
+    assert _looks(live) == [False, True]
+    (elsewhere / "web.yaml").write_text("# in place\n" + (elsewhere / "web.yaml").read_text())
+    assert _looks(live) == [False, True]
+    (elsewhere / "more").mkdir()
+    assert _looks(live) == [False, True]
+
+
 def test_a_change_that_hides_its_time_is_seen(tmp_path: Path) -> None:
     """The same size and the old time of writing, as `cp -p` and `rsync -t` set it: the time of change tells."""
     path = tmp_path / "file"

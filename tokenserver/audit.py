@@ -18,15 +18,8 @@ from typing import Any, Protocol
 
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Password
-from tokenserver.errors import (
-    AuthenticationRequired,
-    InvalidCredentials,
-    InvalidRequest,
-    RequestError,
-    ServiceError,
-    Throttled,
-    TokenserverError,
-)
+from tokenserver.errors import AuditUnavailable, InvalidCredentials, PlainHttp, TokenserverError
+from tokenserver.outcomes import outcome_of, outcome_of_ruling
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.scopes import RejectedScope
 from tokenserver.service import RULINGS, Exchange, Explain, Ruling, TokenRequest, TokenResult
@@ -35,10 +28,6 @@ MAX_TEXT = 256
 
 _quoted = json.encoder.encode_basestring_ascii
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
-
-
-class AuditUnavailable(ServiceError):
-    """The line of an exchange could not be written; no token leaves."""
 
 
 class Sink(Protocol):
@@ -65,12 +54,17 @@ class DescriptorSink:
 
 
 class AuditTrail:
-    """Builds the events and hands them to a sink. `now` gives seconds since the epoch."""
+    """Builds the events and hands them to a sink.
 
-    def __init__(self, sink: Sink, *, now: Callable[[], float]) -> None:
+    `now` gives seconds since the epoch, `policy` the digest of the live policies, for events without a decision.
+    """
+
+    def __init__(self, sink: Sink, *, now: Callable[[], float], policy: Callable[[], str]) -> None:
         self._sink = sink
         self._now = now
+        self._policy = policy
         self._spelled: Bounded[Ruling, _Spelled] = Bounded(RULINGS)
+        self._second = (-1, "")  # the last one that was spelled
 
     def record(self, event: dict[str, Any]) -> None:
         """Write one event with its time in front.
@@ -97,7 +91,7 @@ class AuditTrail:
         client = "null" if request.client is None else _spelled_address(request.client)
         start = f'"event":"exchange","request_id":"{request.request_id}","method":{_quoted(request.method)}'
         end = '"outcome":"explained"' if jti is None else f'"jti":"{jti}","outcome":"{spelled.outcome}"'
-        self._write(f'{start},"client":{client},{spelled.members},{end},"ms":{ms!r}')
+        self._write(f'{start},"client":{client},{spelled.members},{end},"ms":{ms:.3f}')
 
     def refused(self, *, request_id: str, method: str, client: object, error: TokenserverError, ms: float) -> None:
         """Record a request that did not come as far as the service."""
@@ -106,17 +100,26 @@ class AuditTrail:
             "request_id": request_id,
             "method": cut(method),
             "client": None if client is None else str(client),
+            "policy": self._policy(),
             "outcome": outcome_of(error),
             "reason": cut(reason_of(error)),
             "ms": round(ms, 3),
         }
         self.record(event)
 
+    def failed(self, request: TokenRequest, error: Exception, *, ms: float) -> None:
+        """Record an exchange that ended without a decision; raises as `record` does."""
+        self.record(_failure(request, error, self._policy(), ms))
+
     def _write(self, members: str) -> None:
-        moment = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
-        line = f'{{"time":"{moment[:-6]}Z",{members}}}\n'
+        now = self._now()
+        second = int(now)
+        spelled = self._second
+        if spelled[0] != second:
+            spelled = self._second = (second, datetime.fromtimestamp(second, UTC).isoformat()[:-6])
+        line = f'{{"time":"{spelled[1]}.{int((now - second) * 1000):03d}Z",{members}}}\n'
         try:
-            self._sink.write(line.replace("\x7f", "\\u007f").encode("ascii"))
+            self._sink.write(line.encode("ascii"))
         except OSError as error:
             raise AuditUnavailable(f"the audit event could not be written: {error.strerror}") from error
 
@@ -148,9 +151,9 @@ class AuditedExchange:
         try:
             result = self._inner.exchange(request)
         except Exception as error:
-            self._trail.record(_failure(request, error, milliseconds(start, self._monotonic())))
+            self._trail.failed(request, error, ms=milliseconds(start, self._monotonic()))
             raise
-        ms = milliseconds(start, self._monotonic())
+        ms = (self._monotonic() - start) * 1000
         self._trail.ruled(request, result.ruling, ms=ms, jti=result.token.jti)
         return result
 
@@ -169,9 +172,9 @@ class AuditedExplain:
         try:
             ruling = self._inner.explain(request)
         except Exception as error:
-            self._trail.record(_failure(request, error, milliseconds(start, self._monotonic())))
+            self._trail.failed(request, error, ms=milliseconds(start, self._monotonic()))
             raise
-        self._trail.ruled(request, ruling, ms=milliseconds(start, self._monotonic()))
+        self._trail.ruled(request, ruling, ms=(self._monotonic() - start) * 1000)
         return ruling
 
 
@@ -181,8 +184,8 @@ def milliseconds(start: float, end: float) -> float:
 
 
 def _members(event: dict[str, Any]) -> str:
-    """A JSON object without its braces, so that several can stand in one."""
-    return _to_json(event)[1:-1]
+    """A JSON object without its braces, so that several can stand in one; DEL, which JSON lets stand, is escaped."""
+    return _to_json(event)[1:-1].replace("\x7f", "\\u007f")
 
 
 def _facts(ruling: Ruling) -> dict[str, Any]:
@@ -215,7 +218,7 @@ def _rule(decision: Decision, reason: Reason) -> dict[str, str]:
     return rule if reason.message is None else {**rule, "message": reason.message}
 
 
-def _failure(request: TokenRequest, error: Exception, ms: float) -> dict[str, Any]:
+def _failure(request: TokenRequest, error: Exception, policy: str, ms: float) -> dict[str, Any]:
     username = request.credentials.username if isinstance(request.credentials, Password) else None
     return {
         **_asking(request),
@@ -223,32 +226,16 @@ def _failure(request: TokenRequest, error: Exception, ms: float) -> dict[str, An
         **_rejected(request.scopes.rejected),
         "registry": None if request.service is None else cut(request.service),
         "username": None if username is None else cut(username),
+        "policy": policy,
         "outcome": outcome_of(error),
         "reason": cut(reason_of(error)),
         "ms": ms,
     }
 
 
-def outcome_of(error: BaseException) -> str:
-    """The one word for a failed exchange."""
-    match error:
-        case InvalidCredentials():
-            return "invalid_credentials"
-        case AuthenticationRequired():
-            return "authentication_required"
-        case Throttled():
-            return "throttled"
-        case InvalidRequest() | RequestError():
-            return "invalid_request"
-        case ServiceError():
-            return "unavailable"
-        case _:
-            return "error"
-
-
 def reason_of(error: BaseException) -> str:
     """What went wrong, for people who read the log. Of an unexpected error only the kind: its text is unknown."""
-    if isinstance(error, InvalidCredentials):
+    if isinstance(error, (InvalidCredentials, PlainHttp)):
         return error.reason
     return str(error) if isinstance(error, TokenserverError) else type(error).__name__
 
@@ -269,18 +256,3 @@ def _asking(request: TokenRequest) -> dict[str, Any]:
 
 def _rejected(rejected: tuple[RejectedScope, ...]) -> dict[str, Any]:
     return {"rejected": [{"scope": cut(one.text), "reason": one.reason} for one in rejected]} if rejected else {}
-
-
-def outcome_of_ruling(ruling: Ruling) -> str:
-    """`login` (nothing asked), `granted` (all of it), `partial`, or `denied` (nothing of it)."""
-    if not ruling.decisions and not ruling.rejected:
-        return "login"
-    if not ruling.access:
-        return "denied"
-    whole = all(_wholly(decision.scope.actions, decision.granted) for decision in ruling.decisions)
-    return "granted" if whole and not ruling.rejected else "partial"
-
-
-def _wholly(asked: frozenset[str], granted: frozenset[str]) -> bool:
-    """Whether all that was asked is granted; `*` asked on a repository means what the client may."""
-    return asked <= granted or (asked == {"*"} and bool(granted))

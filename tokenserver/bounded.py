@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -13,19 +13,19 @@ _Value = TypeVar("_Value")
 class Bounded(Generic[_Key, _Value]):
     """Remembers at most `size` entries; the oldest goes first. Many threads may use it at once."""
 
-    __slots__ = ("_entries", "_lock", "_size")
+    __slots__ = ("_entries", "_lock", "_size", "get")
+
+    get: Callable[[_Key], _Value | None]
+    """What stands under a key, or None. The dictionary's own method: it is called several times for each request."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._entries: dict[_Key, _Value] = {}
         self._lock = threading.Lock()
+        self.get = self._entries.get
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    def get(self, key: _Key) -> _Value | None:
-        """What stands under `key`, or None."""
-        return self._entries.get(key)
 
     def put(self, key: _Key, value: _Value) -> None:
         """Remember `value`; whatever stood under `key` is gone."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import os
-import resource
 import secrets
 import sys
 import time
@@ -22,24 +19,29 @@ from tokenserver.authn.directory.backend import LdapDirectory
 from tokenserver.authn.htpasswd import Htpasswd, load_htpasswd
 from tokenserver.authn.protection import Plan, Protection
 from tokenserver.authn.throttle import Together
+from tokenserver.clock import Clock, steady_seconds
 from tokenserver.config.directories import Ldap
 from tokenserver.config.plan import plan_for, worker_count
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
-from tokenserver.config.settings import KeySet, Settings, UserSource
+from tokenserver.config.settings import Settings, UserSource
 from tokenserver.counters import shared_counters
 from tokenserver.credentials import Password, Secret
+from tokenserver.door import Door
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
+from tokenserver.ids import Ids
 from tokenserver.keys.expiry import key_warnings
-from tokenserver.keys.ring import KeyRing
-from tokenserver.keys.rotator import Rotator, rotation_warnings
+from tokenserver.keys.rotator import rotation_warnings
 from tokenserver.keys.store import load_keys
 from tokenserver.live import Live
+from tokenserver.machine import Roaming, core_count
+from tokenserver.measuring import Observed, metered
+from tokenserver.metrics.board import Board
 from tokenserver.parts import Parts
 from tokenserver.policy.load import load_policies
 from tokenserver.policy.model import PolicySet
-from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of
-from tokenserver.service import Snapshot, TokenService
+from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of, rotators_for
+from tokenserver.service import Exchange, Snapshot, TokenService
 from tokenserver.shadow import ShadowedExchange
 from tokenserver.tls import check_server_files, client_context
 from tokenserver.tokens.issuer import TokenIssuer
@@ -49,44 +51,44 @@ logger = logging.getLogger("tokenserver.compose")
 
 _Part = TypeVar("_Part")
 
-_PR_SET_DUMPABLE = 4
 
+def build(
+    settings: Settings, *, sink: Sink | None = None, board: Board | None = None, counters: Together | None = None
+) -> Parts:
+    """Load everything and put it together. What is measured goes to a row of `board`; without it, nothing is measured.
 
-def build(settings: Settings, *, sink: Sink | None = None, counters: Together | None = None) -> Parts:
-    """Load everything and put it together. `counters` are those that the server's workers share.
+    `counters` are those of failed logins that the server's workers share.
 
     Raises:
         LoadError: every fault of every file.
     """
     together = shared_counters(settings, workers=worker_count(settings), beside=counters)
     plan = login_plan(settings)
-    protection = Protection(plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together)
-    live = Live(Loader(settings, protection), watched_files(settings))
-    rotators = tuple(
-        Rotator(
-            key_changes(key_set, patience=0),
-            partial(_live_ring, live, key_set),
-            is_blocked=lambda: live.fault is not None,
-        )
-        for key_set in settings.key_sets()
+    door = Door(monotonic=time.monotonic)
+    protection = Protection(
+        plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together, aside=door.aside
     )
-    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time)
+    live = Live(Loader(settings, protection), watched_files(settings))
+    clock = Clock(now=time.time, monotonic=steady_seconds)
+    # A step that is due by a clock that was moved may not be due at all.
+    rotators = rotators_for(
+        settings, live.snapshot, is_blocked=lambda: live.fault is not None or clock.jump() is not None
+    )
+    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=live.policy)
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
-    compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
-    return Parts(
-        settings,
-        live,
+    compared: Exchange = service
+    if settings.shadow_policies is not None:
+        compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
+    observed = Observed(
         AuditedExchange(compared, trail, monotonic=time.perf_counter),
         AuditedExplain(service, trail, monotonic=time.perf_counter),
         trail,
-        protection,
-        rotators,
     )
-
-
-def _live_ring(live: Live, key_set: KeySet) -> KeyRing:
-    return ring_of(live.snapshot(), key_set)
+    if board is not None:
+        observed = metered(observed, settings, board)
+    exchange, explanation, refusals, meter = observed
+    return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, door, rotators, meter)
 
 
 class Loader:
@@ -153,8 +155,9 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
     host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
     if settings.server.url.startswith("http://") and host != "localhost":
+        refused = ", so requests from other machines are refused" if settings.server.require_https else ""
         found.append(
-            f"server.url is {settings.server.url}: passwords travel in clear text; use https:// outside of this machine"
+            f"server.url is {settings.server.url}: passwords would travel in clear text{refused}; use https://"
         )
     if settings.shadow_policies is not None and snapshot.candidate is None:
         found.append(f"shadow_policies: {settings.shadow_policies} was refused (see the log); nothing is compared")
@@ -177,21 +180,13 @@ def watched_files(settings: Settings) -> list[Path]:
     return [*users, *beside, settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
 
 
-def new_id() -> str:
-    """A random id of 128 bits, from the system's cryptographic source."""
-    return secrets.token_hex(16)
-
-
-def harden_process() -> None:
-    """Keep keys and passwords out of core files and away from debuggers of the same user (Linux)."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
+new_id = Ids()
+"""A new random id, from the system's cryptographic source."""
 
 
 def login_plan(settings: Settings) -> Plan:
     """What each worker process keeps for its logins."""
-    return plan_for(settings, workers=worker_count(settings), cores=len(os.sched_getaffinity(0)))
+    return plan_for(settings, workers=worker_count(settings), cores=core_count())
 
 
 def _candidate(settings: Settings, services: frozenset[str], now: datetime) -> PolicySet | None:
@@ -233,7 +228,7 @@ def user_source(source: UserSource, protection: Protection | None = None) -> Htp
         case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
             if protection is None:
                 return load_htpasswd(htpasswd.file, htpasswd.name)
-            return load_htpasswd(htpasswd.file, htpasswd.name, protection.hashing)
+            return load_htpasswd(htpasswd.file, htpasswd.name, Roaming(protection.hashing))
         case UserSource(ldap=Ldap() as ldap):
             return ldap_directory(ldap)
         case _:

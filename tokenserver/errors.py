@@ -75,6 +75,18 @@ class AuthenticationRequired(RequestError):
         super().__init__("authentication required")
 
 
+class PlainHttp(RequestError):
+    """A request came over a network without TLS, where that is not wanted; nothing in it was looked at.
+
+    `reason` is for the audit event: what the operator can do about it.
+    """
+
+    reason = "plain http from another machine; use TLS, name the proxy in trusted_proxies, or require_https: false"
+
+    def __init__(self) -> None:
+        super().__init__("plain http is refused here, use https")
+
+
 class Throttled(RequestError):
     """Too many attempts; `retry_after` is in seconds."""
 
@@ -107,3 +119,7 @@ class SigningFailed(ServiceError):
 
 class TokenMismatch(ServiceError):
     """What was signed is not what was decided: a bug. No token leaves."""
+
+
+class AuditUnavailable(ServiceError):
+    """The audit event of an exchange could not be written; no token leaves."""

@@ -24,15 +24,24 @@ class Identity:
     `source` names the user source that vouched (empty for anonymous). `groups` are those that the identity
     brought from its source. `ceiling`, where it is not None, bounds what any policy can grant: only the listed
     accesses, whatever the rules say. `stale` says that the source could not be asked and had vouched a while before.
+    The hash is computed once, since decisions are looked up by it.
     """
 
     subject: str
     kind: Kind
     source: str = ""
     groups: frozenset[str] = frozenset()
-    attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     ceiling: tuple[Access, ...] | None = None
     stale: bool = False
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        known = (self.subject, self.kind, self.source, self.groups, self.ceiling, self.stale)
+        object.__setattr__(self, "_hash", hash(known))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def is_anonymous(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tokenserver.errors import Fault, LoadError
+from tokenserver.policy.folder import MAX_DEPTH
 from tokenserver.service import Snapshot
 
 logger = logging.getLogger("tokenserver.live")
@@ -36,10 +38,18 @@ class Live:
         self._snapshot = load()
         self._fault: str | None = None
         self._faults: tuple[Fault, ...] = ()
+        self.reloads = 0
+        """How many changes went live since the start."""
+        self.reload_failures = 0
+        """How many were refused."""
 
     def snapshot(self) -> Snapshot:
         """The snapshot to use for one whole exchange."""
         return self._snapshot
+
+    def policy(self) -> str:
+        """The digest of the live policies."""
+        return self._snapshot.policies.digest
 
     @property
     def fault(self) -> str | None:
@@ -74,6 +84,7 @@ class Live:
             self._seen = frozenset()
             return False
         self._snapshot, self._fault, self._faults = snapshot, None, ()
+        self.reloads += 1
         logger.info("files changed: new policies, users and keys are live, policy %s", snapshot.policies.digest[:12])
         return True
 
@@ -85,6 +96,7 @@ class Live:
 
     def _refuse(self, fault: str, faults: tuple[Fault, ...] = ()) -> None:
         self._fault, self._faults = fault, faults
+        self.reload_failures += 1
         logger.error("files changed but were refused; the last good ones stay live: %s", fault)
 
 
@@ -104,32 +116,40 @@ def stepping_aside() -> Iterator[None]:
 
 def fingerprint(watched: Iterable[Path]) -> Fingerprint:
     """What tells a changed file from an unchanged one: target, size, time of change, inode. Reads no content."""
-    return frozenset(_entries(watched))
+    return frozenset(entry for path in watched for entry in _entries(str(path)))
 
 
-def _entries(watched: Iterable[Path]) -> Iterator[tuple[str, int, int, int]]:
-    for path in watched:
-        yield _entry(path)
-        try:
-            inside = sorted(os.scandir(path), key=lambda entry: entry.name) if path.is_dir() else []
-        except OSError:
-            inside = []
-        for entry in inside:
-            if entry.name.startswith(".") and entry.name != "..data":
-                continue
-            try:
-                is_folder = entry.is_dir(follow_symlinks=False)
-            except OSError:
-                is_folder = False
-            if is_folder:
-                yield from _entries([Path(entry.path)])
-            else:
-                yield _entry(Path(entry.path))
+def _entries(path: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, int, int, int]]:
+    """The entry of a path and, if it is a folder, of all in it; links are followed, as they are when it is read.
 
-
-def _entry(path: Path) -> tuple[str, int, int, int]:
+    `above` are the folders that lead here: a link that leads back to one of them would never end.
+    """
+    yield _entry(path)
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - see `_entry`
+        inode = (status.st_dev, status.st_ino)
+        if not stat.S_ISDIR(status.st_mode) or inode in above or len(above) > MAX_DEPTH:
+            return
+        inside = sorted(os.scandir(path), key=lambda entry: entry.name)
     except OSError:
-        return (str(path), -1, -1, -1)
-    return (str(path), status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino)
+        return
+    for entry in inside:
+        is_hidden = entry.name.startswith(".")
+        if is_hidden and entry.name != "..data":
+            continue
+        try:
+            is_folder = not is_hidden and entry.is_dir(follow_symlinks=True)
+        except OSError:
+            is_folder = False
+        if is_folder:
+            yield from _entries(entry.path, (*above, inode))
+        else:
+            yield _entry(entry.path)
+
+
+def _entry(path: str) -> tuple[str, int, int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - for each of thousands of files a `Path` would cost as much again
+    except OSError:
+        return (path, -1, -1, -1)
+    return (path, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail
+from tokenserver.audit import AuditTrail
 from tokenserver.authn.protection import Protection
+from tokenserver.clock import Clock
 from tokenserver.config.settings import Settings
+from tokenserver.door import Door
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.live import Live
+from tokenserver.metrics.meter import Meter, Reading
+from tokenserver.registries import ring_of
+from tokenserver.service import Exchange, Explain, Refusals
+
+SAMPLE_SECONDS = 1.0
+"""How often a worker notes how it is, where metrics are on."""
 
 MAX_PLACES = 5
 """How many faulty places `/readyz` lists."""
@@ -21,15 +30,19 @@ MAX_PLACES = 5
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A whole server without its web."""
+    """A whole server without its web. `door` is what every token request has to pass first."""
 
     settings: Settings
     live: Live
-    exchange: AuditedExchange
-    explanation: AuditedExplain
+    exchange: Exchange
+    explanation: Explain
     trail: AuditTrail
+    refusals: Refusals
     protection: Protection
+    clock: Clock
+    door: Door
     rotators: tuple[Rotator, ...] = ()
+    meter: Meter | None = None
 
     def watch(self) -> threading.Event:
         """Start to follow changes of the files and to rotate keys, in threads; setting the event ends them."""
@@ -37,12 +50,41 @@ class Parts:
         keys = (self.rotators, stop)
         threading.Thread(target=watch_keys, args=keys, name="rotate-keys", daemon=True).start()
         threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
+        if self.meter is not None:
+            self._sample(self.meter)  # so that the first scrape finds everything
+            threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True).start()
         return stop
 
+    def reading(self) -> Reading:
+        """How this process is now, for metrics."""
+        snapshot = self.live.snapshot()
+        rings = ((key_set, ring_of(snapshot, key_set)) for key_set in self.settings.key_sets())
+        return Reading(
+            policy=snapshot.policies.digest,
+            reloads=self.live.reloads,
+            reload_failures=self.live.reload_failures,
+            parts=self.readiness(),
+            breakers=self.protection.breakers,
+            is_throttling_alone=self.protection.note is not None,
+            jump=self.clock.jump() or 0.0,
+            ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
+        )
+
+    def _samples(self, meter: Meter, stop: threading.Event) -> None:
+        while not stop.wait(SAMPLE_SECONDS):
+            self._sample(meter)
+
+    def _sample(self, meter: Meter) -> None:
+        meter.sample(self.reading(), now=time.time(), monotonic=time.monotonic())
+
     def expiry(self, now: datetime) -> Expiry:
-        """How long the live certificates are still valid at `now`: those of all keys that end first; for metrics."""
+        """How long the live certificates are still valid at `now`: those of all keys that end first."""
         found = [expiry(ring, now) for ring in self.live.snapshot().rings]
-        return Expiry(min(one.active for one in found), min(one.ca for one in found))
+        return Expiry(
+            active=min(one.active for one in found),
+            ca=min(one.ca for one in found),
+            begins=max(one.begins for one in found),
+        )
 
     def readiness(self) -> Mapping[str, str | None]:
         """For keys, policies and each user source: None where it is well, else what is wrong."""
@@ -53,8 +95,8 @@ class Parts:
 
     def notes(self) -> Mapping[str, str]:
         """What does not work as configured without making the server unready: it has something to fall back on."""
-        note = self.protection.note
-        return {} if note is None else {"throttle": note}
+        notes = {"throttle": self.protection.note, "clock": self.clock.note}
+        return {name: note for name, note in notes.items() if note is not None}
 
     def _refused(self) -> str:
         """Where the files as they are now are wrong. What is wrong there is in the log, not for everybody to read."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tokenserver.config.settings import KeySet, Settings
 from tokenserver.errors import Fault
 from tokenserver.keys.changes import PATIENCE_SECONDS, Changes
 from tokenserver.keys.ring import Algorithm, KeyRing
+from tokenserver.keys.rotator import Rotator
 from tokenserver.policy.model import Effect
 from tokenserver.service import Snapshot
 from tokenserver.tokens.claims import Compat, Registry
@@ -87,3 +88,14 @@ def ring_of(snapshot: Snapshot, key_set: KeySet) -> KeyRing:
     """The ring that is read from these keys' folder."""
     own = (snapshot.own_issuers.get(registry.service) for registry in key_set.registries)
     return next((issuer for issuer in own if issuer is not None), snapshot.issuer).ring
+
+
+def rotators_for(
+    settings: Settings, snapshot: Callable[[], Snapshot], *, is_blocked: Callable[[], bool]
+) -> tuple[Rotator, ...]:
+    """One rotator for each folder of keys. They change nothing while `is_blocked()`."""
+
+    def rotator(key_set: KeySet) -> Rotator:
+        return Rotator(key_changes(key_set, patience=0), lambda: ring_of(snapshot(), key_set), is_blocked=is_blocked)
+
+    return tuple(rotator(key_set) for key_set in settings.key_sets())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from tokenserver.errors import TokenserverError, TooManyScopes
@@ -85,10 +85,20 @@ class RejectedScope:
 
 @dataclass(frozen=True, slots=True)
 class ScopeRequest:
-    """All that one request asks: one `Scope` per resource, in the order first asked, and what was rejected."""
+    """All that one request asks: one `Scope` per resource, in the order first asked, and what was rejected.
+
+    Its hash is computed once, since what was asked before is looked up by it.
+    """
 
     scopes: tuple[Scope, ...] = ()
     rejected: tuple[RejectedScope, ...] = ()
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.scopes, self.rejected)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def in_order(actions: Iterable[str]) -> list[str]:

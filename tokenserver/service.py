@@ -7,12 +7,12 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tokenserver.authn import Chain
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Password
-from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest
+from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest, TokenserverError
 from tokenserver.identity import Identity
 from tokenserver.keys.ring import KeyRing
 from tokenserver.policy.decide import decide
@@ -31,8 +31,7 @@ REMEMBERED_SCOPES = 4
 """Rulings about more scopes are not remembered, so that what is remembered is bounded in bytes as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(NamedTuple):
     """One request for a token, parsed at the door.
 
     `service` and `account` are as asked (None: not asked, or empty). `client` is the address behind trusted
@@ -73,8 +72,7 @@ class Ruling:
         return not self.rejected and len(self.decisions) <= REMEMBERED_SCOPES
 
 
-@dataclass(frozen=True, slots=True)
-class TokenResult:
+class TokenResult(NamedTuple):
     """A signed token and the ruling that it says."""
 
     token: Token
@@ -150,6 +148,18 @@ class Explain(Protocol):
         ...
 
 
+class Refusals(Protocol):
+    """What the web tells of requests that do not come as far as the exchange."""
+
+    def refused(self, *, request_id: str, method: str, client: object, error: TokenserverError, ms: float) -> None:
+        """Take note of one that is answered with `error` after `ms` milliseconds.
+
+        Raises:
+            AuditUnavailable: it could not be written down.
+        """
+        ...
+
+
 class TokenService:
     """The exchange itself. `snapshot` is asked once per exchange; `now` gives seconds since the epoch.
 
@@ -188,7 +198,7 @@ class TokenService:
         identity = snapshot.chain.authenticate(request.credentials, request.client)
         _check_account(request, identity)
         asked = zot.as_asked(request.scopes) if registry.compat is Compat.ZOT else request.scopes
-        key: Hashable = (registry.service, registry.asked_as, identity, asked.scopes)
+        key: Hashable = (registry.service, registry.asked_as, identity, asked)
         if not asked.rejected:
             ruling = snapshot.rulings.get(key)
             if ruling is not None:

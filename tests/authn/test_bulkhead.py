@@ -126,6 +126,60 @@ def test_overload_is_logged_once_in_a_while(caplog: pytest.LogCaptureFixture) ->
         now = 10.0
         shed(1)
     assert [record.getMessage() for record in caplog.records] == [
-        f"corp: overloaded: 0 at once and 0 waiting are the most; {count} logins were sent away so far"
-        for count in (1, 101)
+        f"corp: overloaded: 0 at once and 0 waiting are the most; {count} were sent away so far" for count in (1, 101)
     ]
+
+
+def test_who_steps_aside_lets_another_in() -> None:
+    """A place is not kept by who waits for something else; who was let in meanwhile is not sent away afterwards."""
+    room = bulkhead(workers=1, queue=1)
+    entered, may_leave = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with room:
+            entered.set()
+            may_leave.wait(SECONDS)
+
+    with ThreadPoolExecutor(1) as pool, room:
+        other = pool.submit(work)
+        until(partial(has_load, room, (1, 1)))
+        with room.aside():
+            assert entered.wait(SECONDS)
+            assert room.load == (1, 0)
+        assert room.load == (2, 0)
+        may_leave.set()
+        other.result(SECONDS)
+    assert room.load == (0, 0)
+
+
+def test_nobody_is_let_in_while_too_many_are_inside() -> None:
+    """Two came back to one place: the first who leaves hands it to nobody, the second to who waits."""
+    room = bulkhead(workers=1, queue=1)
+    aside = [room.aside() for _ in range(2)]
+    for one in aside:
+        room.__enter__()
+        one.__enter__()
+    for one in aside:
+        one.__exit__(None, None, None)
+    assert room.load == (2, 0)
+
+    def work() -> None:
+        with room:
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        last = pool.submit(work)
+        until(partial(has_load, room, (2, 1)))
+        room.__exit__(None, None, None)
+        assert room.load == (1, 1)
+        room.__exit__(None, None, None)
+        last.result(SECONDS)
+    assert room.load == (0, 0)
+
+
+def test_an_error_aside_comes_back_too() -> None:
+    """Whatever happens there, the place is taken again and given back once."""
+    room = bulkhead()
+    with pytest.raises(ValueError, match="aside"), room, room.aside():
+        raise ValueError("aside")
+    assert room.load == (0, 0)

@@ -143,6 +143,51 @@ def test_check_names_directories_and_asks_them_nothing(run: Run, made: Path) -> 
     assert f"directory corp at {told}" in lines
 
 
+def test_faults_of_the_settings_hide_no_others(run: Run, made: Path) -> None:
+    """One look at the list is enough, also where the configuration itself is at fault."""
+    config = made / "tokenserver.yaml"
+    config.write_text(config.read_text().replace("anonymous: true", "anonymus: true"))
+    (made / "users.htpasswd").write_text("ann:plain\n")
+    (made / "policies" / "public.yaml").write_text("version: 1\nalow: []\n")
+    (made / "keys" / "token-ca.pem").chmod(0o666)
+    found = [run(command, "--config", str(config)) for command in ("check", "serve")]
+    assert [result.exit_code for result in found] == [2, 2]
+    assert found[0].stderr == found[1].stderr
+    for file, told in [
+        ("tokenserver.yaml:", "did you mean 'anonymous'"),
+        ("users.htpasswd:1:", "plain text"),
+        ("public.yaml:2:", "did you mean 'allow'"),
+        ("token-ca.pem:", "0666"),
+    ]:
+        assert any(file in line and told in line for line in found[0].stderr.splitlines()), found[0].stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("policies", "5"),
+        ("policies", '""'),
+        ("policies", '"\\0"'),
+        ("policies", "~nobody-of-that-name/x"),
+        ("keys", "[]"),
+        ("keys", "{folder: 5}"),
+        ("keys", "{}"),
+        ("authentication", "x"),
+        ("authentication", "[x, {htpasswd: x}, {htpasswd: {file: [5]}}]"),
+    ],
+)
+def test_paths_that_are_none_are_one_fault_among_others(run: Run, made: Path, key: str, value: str) -> None:
+    """What cannot be looked at is told as what it is, and stops nothing else from being told."""
+    lines = [
+        line for line in (made / "tokenserver.yaml").read_text().splitlines() if not line.startswith("  - htpasswd")
+    ]
+    text = "\n".join(f"{key}: {value}" if line.startswith(f"{key}:") else line for line in lines)
+    (made / "tokenserver.yaml").write_text(text.replace("issuer:", "isuer:"))
+    result = run("check", "--config", str(made / "tokenserver.yaml"))
+    assert result.exit_code == 2
+    assert "did you mean 'issuer'" in result.stderr
+
+
 def test_serve_refuses_what_check_refuses(run: Run, made: Path) -> None:
     """The start runs the same checks and ends with the same code."""
     (made / "policies" / "broken.yaml").write_text("version: 1\nalow: []\n")
@@ -158,12 +203,27 @@ def test_a_missing_configuration_says_what_to_do(run: Run) -> None:
     assert "tokenserver init" in result.stderr
 
 
+@pytest.mark.parametrize("metrics", ["127.0.0.1:9090", "'[::1]:9090'"])
+def test_check_says_where_metrics_are(run: Run, made: Path, metrics: str) -> None:
+    """Only where there are some; `init` leaves them off."""
+    config = made / "tokenserver.yaml"
+    assert "metrics   " not in run("check", "--config", config).stdout
+    text = config.read_text()
+    config.write_text(text.replace("  # metrics: 127.0.0.1:9090", f"  metrics: {metrics}"))
+    address = metrics.strip("'")
+    assert f"metrics   http://{address}/metrics\n" in run("check", "--config", config).stdout
+
+
 def test_check_warns_of_clear_text_beyond_this_machine(run: Run) -> None:
-    """http:// to another host is possible behind a proxy's back, but said."""
+    """http:// for other machines is possible, but said; so is that they get nothing that way unless it is wanted."""
     run("init", "site", "--url", "http://auth.example.com")
-    result = run("check", "--config", "site/tokenserver.yaml")
-    assert result.exit_code == 0
-    assert "clear text" in result.stderr
+    refused = run("check", "--config", "site/tokenserver.yaml")
+    config = Path("site/tokenserver.yaml")
+    config.write_text(config.read_text().replace("server:\n", "server:\n  require_https: false\n"))
+    taken = run("check", "--config", "site/tokenserver.yaml")
+    assert (refused.exit_code, taken.exit_code) == (0, 0)
+    assert "clear text, so requests from other machines are refused" in refused.stderr
+    assert "clear text; use https://" in taken.stderr
 
 
 def test_one_name_in_two_sources_is_refused(run: Run, made: Path) -> None:

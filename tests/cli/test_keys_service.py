@@ -48,6 +48,13 @@ def test_each_has_its_own(config: Path) -> None:
     assert everybody != vault
 
 
+def test_the_list_tells_of_the_others(config: Path, tmp_path: Path) -> None:
+    """Whoever lists the keys of the whole server learns that there are more, and how to see them."""
+    told = f"keys of their own in {tmp_path / 'vault-keys'}: tokenserver keys list --service vault.example.com\n"
+    assert keys(config, "list").output.endswith(told)
+    assert "keys of their own" not in keys(config, "list", "--service", "vault").output
+
+
 def test_rotating_one_leaves_the_other_alone(config: Path) -> None:
     """The new key is made in the registry's folder, and the plan speaks of that registry alone."""
     before = ids(config)

@@ -196,6 +196,13 @@ def test_why_from_a_challenge(run: Run) -> None:
     assert "The registry 'registry.example.com' wanted: repository:web/prod/x:pull,push" in text
 
 
+def test_a_challenge_alone_says_what_was_wanted(run: Run) -> None:
+    """And then asks for whom."""
+    result = run("why", "--challenge", CHALLENGE)
+    assert (result.exit_code, "say who it is" in result.stderr) == (2, True)
+    assert result.stdout == "The registry 'registry.example.com' wanted: repository:web/prod/x:pull,push\n"
+
+
 def test_why_from_a_challenge_for_a_login(run: Run) -> None:
     """A registry that wants any token at all, and what it says about the one it was given."""
     result = run(
@@ -234,6 +241,25 @@ def test_why_from_a_token(run: Run) -> None:
         text = jwt({"sub": "bob", "aud": "registry.example.com", "exp": expires, "access": access})
         result = run("why", "--challenge", CHALLENGE, "--token", "-", stdin=text)
         assert (result.exit_code, "lacks nothing" in result.stdout) == (code, True)
+
+
+def test_why_takes_a_token_from_the_command_line_or_a_file(run: Run, tmp_path: Path) -> None:
+    """Pasted as it is, as a header or as a server's answer, or in a file."""
+    access = [{"type": "repository", "name": "web/prod/x", "actions": ["pull"]}]
+    text = jwt({"sub": "bob", "aud": "registry.example.com", "exp": 4102444800, "access": access})
+    (tmp_path / "refused.txt").write_text(f"{text}\n")
+    given = [text, f"Bearer {text}", json.dumps({"token": text}), str(tmp_path / "refused.txt")]
+    for one in given:
+        result = run("why", "push", "web/prod/x", "--token", one, "--json")
+        found = facts(result)["token"]
+        assert (found["subject"], found["lacks"]) == ("bob", ["repository:web/prod/x:push"])
+
+
+def test_why_repeats_nothing_of_what_is_no_token(run: Run) -> None:
+    """It may be most of one, or a password."""
+    for given in ("eyJhbGciOiJub25lIn0.canary", "canary.yaml", "x" * 5000 + "canary", "eyJ9.canary.c2ln"):
+        result = run("why", "--token", given)
+        assert (result.exit_code, "canary" in result.output + result.stderr) == (2, False)
 
 
 def test_a_challenge_of_an_unknown_registry(site: Path) -> None:
@@ -329,6 +355,39 @@ def test_what_can(run: Run) -> None:
     assert run("what-can", "anonymous", "--group", "x").exit_code == 2
 
 
+TEAM = """\
+version: 1
+groups: {devs: {users: [zoe]}}
+allow:
+  - {id: %s, to: ["group:devs"], repositories: ["%s/**"], role: reader}
+"""
+
+
+def test_a_group_of_a_team_s_own(run: Run, folder: Path) -> None:
+    """It is found by its name where no other could be meant, and by the name that answers give it in any case."""
+    delegate = 'delegate:\n  - {file: t/a.yaml, repositories: ["a/**"], actions: [pull]}\n'
+    write(folder / "web.yaml", POLICY + delegate)
+    (folder / "t").mkdir(mode=0o755)
+    write(folder / "t" / "a.yaml", TEAM % ("a", "a"))
+
+    def rules(who: str) -> tuple[list[str], str]:
+        result = run("what-can", who, "--json")
+        return sorted(one["rule"] for one in facts(result)), result.stderr
+
+    told = "group:devs is taken for group:devs (t/a.yaml)\n"
+    assert rules("group:devs") == (["a", "public"], told)
+    assert rules("group:devs (t/a.yaml)") == (["a", "public"], "")
+    assert rules("group:web-dev")[1] == ""
+    matrix = run("matrix", "--who", "group:devs", "--repositories", "a/**")
+    assert (matrix.stdout.splitlines()[1].split(), matrix.stderr) == (["group:devs", "(t/a.yaml)", "p"], told)
+    write(folder / "web.yaml", POLICY + delegate + '  - {file: t/b.yaml, repositories: ["b/**"], actions: [pull]}\n')
+    write(folder / "t" / "b.yaml", TEAM % ("b", "b"))
+    found, told = rules("group:devs")
+    assert found == ["public"]
+    assert "files have 'group:devs (t/a.yaml)' and 'group:devs (t/b.yaml)' of their own" in told
+    assert rules("group:devs (t/b.yaml)") == (["b", "public"], "")
+
+
 def test_what_can_nothing(run: Run, folder: Path) -> None:
     """Exit code 1."""
     write(
@@ -406,7 +465,7 @@ def test_matrix_too_large(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_tests_pass(run: Run) -> None:
     """A summary, and exit code 0."""
     result = run("test")
-    assert (result.exit_code, result.stdout) == (0, "2 tests in 1 files: 2 passed, 0 failed\n")
+    assert (result.exit_code, result.stdout) == (0, "2 tests in 1 file: 2 passed, 0 failed\n")
 
 
 def test_no_tests_at_all(run: Run, folder: Path) -> None:
@@ -455,7 +514,7 @@ def test_what_failed_is_told(run: Run, folder: Path) -> None:
     text = run("test").stdout
     assert f"{folder / 'web.yaml'}:11\n  expected  user bob cannot pull web/a\n" in text
     assert "rule      allow web-developers (web.yaml:5)" in text
-    assert text.endswith("2 tests in 1 files: 1 passed, 1 failed\n")
+    assert text.endswith("2 tests in 1 file: 1 passed, 1 failed\n")
 
 
 def test_more_tests_from_another_file(run: Run, tmp_path: Path) -> None:

@@ -95,7 +95,29 @@ def test_json(tmp_path: Path) -> None:
             },
         ],
         "losses": [],
+        "lifetimes": [],
     }
+
+
+def test_lifetimes_are_told(tmp_path: Path) -> None:
+    """In every form; they are no new access, whether they grow or not."""
+    team = 'version: 1\nallow:\n  - {id: t, to: ["user:ann"], repositories: [web/x], actions: [push]}\n'
+    delegate = READER + 'delegate:\n  - {file: t/web.yaml, repositories: ["web/**"], actions: [push]%s}\n'
+    for side, limit in (("old", ", max_lifetime: 10m"), ("new", "")):
+        folder(tmp_path / side, delegate % limit)
+        folder(tmp_path / side / "t", team)
+    both = (tmp_path / "old", tmp_path / "new")
+    shown = run(*both)
+    assert shown.exit_code == 0
+    assert [re.split(r"\s{2,}", line) for line in shown.stdout.splitlines()] == [
+        ["lifetimes"],
+        ["tokens by the rules of", "lived at most", "live at most"],
+        ["t/web.yaml", "600 s", "no limit"],
+        [""],
+        ["the same access as before"],
+    ]
+    assert "| `t/web.yaml` | `no limit` | `600 s` |" in run(*reversed(both), "--markdown").stdout
+    assert json.loads(run(*both, "--json").stdout)["lifetimes"] == [{"file": "t/web.yaml", "old": 600, "new": None}]
 
 
 def test_json_of_all_other_registries(tmp_path: Path) -> None:
@@ -226,6 +248,33 @@ def test_team_folders_come_out_of_git(repository: Path) -> None:
     )
     commit(READER + 'delegate:\n  - {file: teams/web.yaml, repositories: ["web/**"], actions: [push]}\n')
     assert run("--git", "HEAD..HEAD").stdout == "the same access as before\n"
+
+
+CONFIG = """\
+issuer: i
+server: {url: http://localhost:5001}
+registries: [{service: one}]
+anonymous: true
+policies: access
+keys: keys
+"""
+
+
+@pytest.mark.parametrize("options", [["--config", "site/server.yaml"], []], ids=["named", "found"])
+def test_the_configuration_says_which_folder(repository: Path, options: list[str]) -> None:
+    """Where the command line does not; it is looked for as every command does."""
+    config = repository / ("site/server.yaml" if options else "tokenserver.yaml")
+    for text in (READER, WRITER):
+        config.parent.mkdir(exist_ok=True)
+        config.write_text(CONFIG)
+        folder(config.parent / "access", text)
+        git("add", "--all")
+        git("commit", "--quiet", "--message", "x")
+    result = run("--git", "HEAD~1..HEAD", *options)
+    assert (result.exit_code, result.stderr) == (4, "")
+    assert run("--git", "HEAD..HEAD", *options).exit_code == 0
+    config.write_text("polices: access\n")
+    assert run("--git", "HEAD..HEAD", *options).exit_code == 2
 
 
 def test_links_in_git_are_refused(repository: Path) -> None:

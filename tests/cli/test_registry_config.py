@@ -106,3 +106,21 @@ def test_what_does_not_fit_is_refused(run: Run, service: str, generation: str, e
     result = run("registry-config", service, "--for", generation)
     assert result.exit_code == 2
     assert expected in result.stderr
+
+
+def test_a_folder_that_is_not_there_is_made(run: Run, tmp_path: Path) -> None:
+    """Whoever writes files for a registry need not make a folder first."""
+    result = run("registry-config", "plain", "--for", "distribution3", "--write", tmp_path / "new" / "folder")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "new" / "folder" / "token-ca.pem").exists()
+
+
+@pytest.mark.parametrize("command", [["registry-config", "plain", "--for", "distribution3"], ["registries", "config"]])
+def test_where_nothing_can_be_written(run: Run, tmp_path: Path, command: list[str]) -> None:
+    """Exit code 2 and the reason, and no traceback."""
+    (tmp_path / "file").write_text("")
+    for place in ("/proc", tmp_path / "file" / "below"):
+        result = run(*command, "--write", place)
+        assert result.exit_code == 2
+        assert ": cannot be made: " in result.stderr or ": cannot be written: " in result.stderr
+        assert "1 fault found" in result.stderr

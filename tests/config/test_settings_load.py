@@ -23,11 +23,13 @@ REFERENCE = """\
 issuer: auth.example.com
 server:
   listen: 127.0.0.1:5001
+  metrics: 127.0.0.1:9090
   url: https://auth.example.com/registry
   tls:
     certificate: tls.pem
     key: tls.key
   trusted_proxies: [10.0.0.0/8, "2001:db8::/32"]
+  require_https: false
   workers: 2
 registries:
   - service: registry.example.com
@@ -115,10 +117,12 @@ keys: keys
 ENVIRONMENT = {
     "TOKENSERVER_ISSUER": "auth.example.com",
     "TOKENSERVER_SERVER_LISTEN": "127.0.0.1:5001",
+    "TOKENSERVER_SERVER_METRICS": "127.0.0.1:9090",
     "TOKENSERVER_SERVER_URL": "https://auth.example.com/registry",
     "TOKENSERVER_SERVER_TLS_CERTIFICATE": "tls.pem",
     "TOKENSERVER_SERVER_TLS_KEY": "tls.key",
     "TOKENSERVER_SERVER_TRUSTED_PROXIES": "[10.0.0.0/8, '2001:db8::/32']",
+    "TOKENSERVER_SERVER_REQUIRE_HTTPS": "false",
     "TOKENSERVER_SERVER_WORKERS": "2",
     "TOKENSERVER_REGISTRIES_0_SERVICE": "registry.example.com",
     "TOKENSERVER_REGISTRIES_0_ALSO": "[old.example.com, older.example.com]",
@@ -253,6 +257,8 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "url": "https://auth.example.com/registry",
             "tls": {"certificate": folder / "tls.pem", "key": folder / "tls.key"},
             "trusted_proxies": (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
+            "metrics": "127.0.0.1:9090",
+            "require_https": False,
             "workers": 2,
         },
         "registries": (
@@ -306,6 +312,7 @@ def test_defaults(folder: Path) -> None:
     found = _load(folder, MINIMAL)
     assert found.server.listen == "127.0.0.1:5001"
     assert (found.server.tls, found.server.trusted_proxies, found.server.workers) == (None, (), None)
+    assert found.server.require_https
     assert (found.registries[0].compat, found.registries[0].token_lifetime.default) == ("universal", 900)
     assert (found.authentication[0].name, found.anonymous) == ("htpasswd", False)
 
@@ -431,6 +438,13 @@ IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an 
         ),
         pytest.param(MINIMAL + "anonymous: no\n", "anonymous: must be true or false, not 'no'", id="no-is-no-boolean"),
         pytest.param(MINIMAL + "anonymous: 1\n", "anonymous: must be true or false, not 1", id="1-is-no-boolean"),
+        pytest.param(_server('metrics: "9090"'), "server.metrics: must be ADDRESS:PORT", id="metrics-without-address"),
+        pytest.param(_server("metrics: true"), "server.metrics: must be text, not a boolean", id="metrics-boolean"),
+        pytest.param(
+            _server("metrics: 0.0.0.0:5001"),
+            "server.metrics: has the port of listen (127.0.0.1:5001)",
+            id="metrics-port",
+        ),
         pytest.param(_server("workers: many"), "server.workers: input should be a valid integer", id="workers-text"),
         pytest.param(_server('workers: "2"'), "server.workers: input should be a valid integer", id="workers-quoted"),
         pytest.param(_server("workers: 2.0"), "server.workers: input should be a valid integer", id="workers-float"),
@@ -635,12 +649,12 @@ def test_wrong_values_are_refused(folder: Path, text: str, expected: str) -> Non
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 9, id="in-a-section"),
-        pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 7, id="two-sections-down"),
-        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 17, id="in-a-list"),
-        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 23, id="second-of-two"),
-        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 27, id="in-a-source"),
-        pytest.param(REFERENCE.replace("https://auth", "http://auth"), 4, id="url-that-does-not-fit-tls"),
+        pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 11, id="in-a-section"),
+        pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 8, id="two-sections-down"),
+        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 19, id="in-a-list"),
+        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 25, id="second-of-two"),
+        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 29, id="in-a-source"),
+        pytest.param(REFERENCE.replace("https://auth", "http://auth"), 5, id="url-that-does-not-fit-tls"),
         pytest.param(REFERENCE.replace("anonymous: true", "anonymous: yes"), _line("anonymous"), id="at-the-top"),
     ],
 )
@@ -663,9 +677,9 @@ def test_all_faults_at_once(folder: Path) -> None:
     assert [fault.partition(" ")[0] for fault in _faults(folder, text, environment)] == [
         "tokenserver.yaml:1:",  # isuer
         "tokenserver.yaml:1:",  # issuer is missing
-        "tokenserver.yaml:8:",
         "tokenserver.yaml:9:",
-        "tokenserver.yaml:17:",
+        "tokenserver.yaml:11:",
+        "tokenserver.yaml:19:",
         f"tokenserver.yaml:{_line('anonymous')}:",
         "environment",
         "environment",
@@ -928,10 +942,12 @@ def test_the_environment_alone_will_do(folder: Path) -> None:
 OTHER_VALUES = {
     "TOKENSERVER_ISSUER": "other",
     "TOKENSERVER_SERVER_LISTEN": "127.0.0.2:5002",
+    "TOKENSERVER_SERVER_METRICS": "[::1]:9191",
     "TOKENSERVER_SERVER_URL": "https://other.example.com",
     "TOKENSERVER_SERVER_TLS_CERTIFICATE": "/other.pem",
     "TOKENSERVER_SERVER_TLS_KEY": "/other.key",
     "TOKENSERVER_SERVER_TRUSTED_PROXIES": "[]",
+    "TOKENSERVER_SERVER_REQUIRE_HTTPS": "true",
     "TOKENSERVER_SERVER_WORKERS": "3",
     "TOKENSERVER_REGISTRIES_0_SERVICE": "other",
     "TOKENSERVER_REGISTRIES_0_ALSO": "[]",

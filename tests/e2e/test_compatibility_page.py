@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 from harness.clients import CLIENTS
 from harness.compatibility import PAGE, VERSIONS, page
@@ -23,3 +25,11 @@ def test_the_versions_are_those_that_are_installed() -> None:
     assert f"helm {pinned['helm']}" in page()
     assert f"zot {pinned['zot']}" in page()
     assert set(VERSIONS) == {client.name for client in CLIENTS}
+
+
+def test_every_client_has_cases_at_both_registries() -> None:
+    """`scripts/e2e-cases` counts them; a client without a case would be one that nobody tries."""
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "e2e-cases"], check=True, capture_output=True, text=True)
+    rows = dict(re.findall(r"^(\w+) +([0-9]+ +[0-9]+) ", done.stdout, re.MULTILINE))
+    assert set(rows) == {client.name for client in CLIENTS} | {"helm", "all"}, done.stdout
+    assert all(int(number) > 0 for numbers in rows.values() for number in numbers.split())

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
-import time
+import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from harness import web
-from harness.proxy import nginx
+from harness.authority import Authority
+from harness.proxy import shipped_nginx
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
+from harness.slow import PROMPT, SLOW_TLS, good_traffic, slow_clients, slow_kinds
 
-SLOW_CLIENTS = 500
 SECONDS = 6.0
-PAUSE = 0.05
-PROMPT = 1.0
+REQUESTS = 100
 TARGET = web.token_target("registry2.test", ["repository:public/x:pull"])
-
-_FORM = (
-    "POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 900\r\n\r\n"
-)
-SLOW = {
-    "headers": b"GET /token HTTP/1.1\r\nHost: x\r\nX-Slow: ",
-    "body": _FORM.encode(),
-    "reading": f"GET {TARGET} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 40,
-    "idle": b"",
-}
+SLOW = slow_kinds(TARGET)
 
 
 @pytest.fixture(scope="module")
@@ -42,80 +29,40 @@ def server(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         yield server
 
 
-@contextmanager
-def slow_clients(port: int, beginning: bytes) -> Iterator[None]:
-    """Clients that send a byte a second and never read; who is thrown out comes again."""
-    stop = threading.Event()
-    with ExitStack() as stack:
-
-        def come() -> socket.socket:
-            client = socket.create_connection(("127.0.0.1", port), timeout=5)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.sendall(beginning)
-            return client
-
-        clients = [come() for _ in range(SLOW_CLIENTS)]
-
-        def leave() -> None:
-            for client in clients:
-                client.close()
-
-        def drip() -> None:
-            while not stop.wait(1.0):
-                for place, client in enumerate(clients):
-                    try:
-                        if beginning and not beginning.endswith(b"\r\n\r\n" * 2):
-                            client.send(b"a", socket.MSG_DONTWAIT)
-                    except BlockingIOError:
-                        continue
-                    except OSError:
-                        client.close()
-                        with contextlib.suppress(OSError):
-                            clients[place] = come()
-
-        thread = threading.Thread(target=drip, daemon=True)
-        thread.start()
-        stack.callback(leave)
-        stack.callback(thread.join)
-        stack.callback(stop.set)
-        yield
-
-
-def good_traffic(port: int) -> list[tuple[int, float]]:
-    """The statuses and times of requests with a connection each, one after the other."""
-    found = []
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        start = time.monotonic()
-        try:
-            status = web.request(port, "GET", TARGET).status
-        except OSError:
-            status = 0
-        found.append((status, time.monotonic() - start))
-        time.sleep(PAUSE)
-    return found
+def good(port: int, context: ssl.SSLContext | None = None) -> list[tuple[int, float]]:
+    """The statuses and times of good clients."""
+    return good_traffic(port, TARGET, context, seconds=SECONDS, requests=REQUESTS)
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in SLOW])
 def test_standalone(server: TokenServer, kind: str) -> None:
     """With nothing in front of the server."""
     with slow_clients(server.port, SLOW[kind]):
-        found = good_traffic(server.port)
+        found = good(server.port)
         assert server.request("GET", "/healthz").status == 200
     assert [(status, taken) for status, taken in found if status != 200 or taken > PROMPT] == []
-    assert len(found) > SECONDS / PAUSE / 4
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in SLOW_TLS])
+def test_standalone_with_tls(setup: Setup, tmp_path: Path, kind: str) -> None:
+    """With nothing in front of the server, which speaks TLS itself."""
+    authority = Authority(tmp_path, "the company")
+    people = {KEEPER: setup.people[KEEPER]}
+    secure = replace(setup, people=people, tls=authority, settings={"server": {"workers": 2}})
+    with serving(tmp_path, secure) as server, slow_clients(server.port, SLOW_TLS[kind]):
+        found = good(server.port, authority.context())
+        assert server.request("GET", "/healthz").status == 200
+    assert [(status, taken) for status, taken in found if status != 200 or taken > PROMPT] == []
 
 
 @pytest.mark.real("nginx")
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind) for kind in SLOW])
 def test_behind_a_proxy(server: TokenServer, tmp_path: Path, kind: str) -> None:
-    """Behind the nginx of docs/run-in-production.md."""
-    locations = f"    location / {{ proxy_pass http://127.0.0.1:{server.port}; }}"
-    with nginx(tmp_path, locations) as proxy, slow_clients(proxy.port, SLOW[kind]):
-        found = good_traffic(proxy.port)
+    """Behind nginx as deploy/nginx.conf has it."""
+    with shipped_nginx(tmp_path, [server.port]) as proxy, slow_clients(proxy.port, SLOW[kind]):
+        found = good(proxy.port)
         assert server.request("GET", "/healthz").status == 200
     assert [(status, taken) for status, taken in found if status != 200 or taken > PROMPT] == []
-    assert len(found) > SECONDS / PAUSE / 4
 
 
 def test_bodies_beyond_the_bound_are_turned_away(server: TokenServer) -> None:

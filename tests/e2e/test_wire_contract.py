@@ -212,6 +212,26 @@ def test_a_body_in_chunks_has_a_limit(tokenserver: TokenServer) -> None:
     assert answer.status == 413
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        pytest.param(f"GET /token?x={'a' * 70_000} HTTP/1.1\r\n", 414, id="a line of 70 kB"),
+        pytest.param(f"GET /token?x={'a' * 300_000} HTTP/1.1\r\n", 414, id="a line of 300 kB"),
+        pytest.param(f"GET /token?{'&scope=repository:a:pull' * 10_000} HTTP/1.1\r\n", 414, id="10,000 scopes"),
+        pytest.param("GET /token HTTP/1.1\r\n" + "X: y\r\n" * 1_000, 431, id="1,000 headers"),
+        pytest.param(f"GET /token HTTP/1.1\r\nX: {'a' * 450_000}\r\n", 431, id="a header of 450 kB"),
+    ],
+)
+def test_a_head_has_a_limit(head: str, status: int, tokenserver: TokenServer) -> None:
+    """Threat 41: refused at once, the connection ends, and no exchange comes of it."""
+    mark = tokenserver.audit.mark()
+    received = web.raw(tokenserver.port, f"{head}Host: localhost\r\n\r\n", seconds=2)
+    assert received.statuses == [status]
+    assert received.closed
+    assert tokenserver.audit.events(mark, seconds=0) == []
+    assert tokenserver.ask(SERVICE, person="ann").status == 200
+
+
 def test_many_equal_wrong_logins(tokenserver: TokenServer) -> None:
     """A flood of them, a form and then a GET each as containerd sends them: refused or shed, and never an error."""
     mark = tokenserver.audit.mark()

@@ -106,6 +106,7 @@ def failures(folder: Path, test: str) -> list[str]:
         pytest.param('who_can: pull both, includes: ["group:a & group:b"]', id="includes-two-at-once"),
         pytest.param('who_can: push web/prod/x, excludes: [everyone, "user:ann", "group:web"]', id="excludes"),
         pytest.param("who_can: pull inside, excludes: [anonymous]", id="excludes-anonymous"),
+        pytest.param('who_can: push web/x, includes: ["user:ann"], excludes: ["user:bot"]', id="includes-and-excludes"),
     ],
 )
 def test_passes(folder: Path, test: str) -> None:
@@ -202,6 +203,15 @@ def test_passes(folder: Path, test: str) -> None:
 def test_fails(folder: Path, test: str, expected: str) -> None:
     """A failing test refuses the load and says what was expected, what is, and which rules decided."""
     assert failures(folder, test) == [expected]
+
+
+def test_includes_and_excludes_of_one_entry_each_fail_for_themselves(folder: Path) -> None:
+    """An entry may have both; neither hides the other."""
+    found = failures(folder, 'who_can: pull inside, includes: [anonymous], excludes: ["user:ann"]')
+    assert [one.partition(": expected ")[2].partition(",")[0] for one in sorted(found)] == [
+        "excludes user:ann",
+        "includes anonymous",
+    ]
 
 
 def test_every_failing_item_is_told(folder: Path) -> None:

@@ -105,7 +105,8 @@ def test_overlap_agrees_with_counting(one: Pattern, other: Pattern) -> None:
         assert is_repository_name(found)
 
 
-@settings(deadline=None)  # a busy machine is no failure
+# One example counts thousands of names, so that thousands of them are a night's work.
+@settings(deadline=None, max_examples=min(settings().max_examples, 5_000))
 @given(plain | with_variables, plain | with_variables)
 def test_the_intersection_agrees_with_counting(one: Pattern, other: Pattern) -> None:
     """It has every name that both have; without globs no other one, and no pattern that the others cover."""

@@ -12,12 +12,17 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tokenserver import files
-from tokenserver.errors import LoadError
+from tokenserver.errors import Fault, LoadError
+from tokenserver.identity import Identity, Kind
 from tokenserver.policy import folder as folder_module
+from tokenserver.policy.decide import decide
 from tokenserver.policy.load import load_policies
-from tokenserver.policy.model import PolicySet
+from tokenserver.policy.model import Context, PolicySet
+from tokenserver.scopes import Resource, Scope
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 CORPUS = Path(__file__).parent.parent / "corpus" / "policy"
@@ -157,11 +162,11 @@ def rule(text: str) -> str:
         pytest.param(
             GOOD + "tests: [{as: anonymous, from: here, can: [pull a]}]\n", "tests[0].from: 'here'", id="from"
         ),
-        pytest.param(GOOD + "tests: [{who_can: pull a}]\n", "tests[0]: needs exactly one of exactly", id="no-relation"),
+        pytest.param(GOOD + "tests: [{who_can: pull a}]\n", "tests[0]: needs exactly: alone", id="no-relation"),
         pytest.param(
-            GOOD + "tests: [{who_can: pull a, includes: [everyone], excludes: [everyone]}]\n",
-            "tests[0]: needs exactly one of exactly",
-            id="two-relations",
+            GOOD + "tests: [{who_can: pull a, exactly: [everyone], excludes: [everyone]}]\n",
+            "tests[0]: needs exactly: alone",
+            id="exactly-and-more",
         ),
         pytest.param(
             GOOD + "tests: [{who_can: pull a, includes: []}]\n", "includes: is an empty list", id="includes-nobody"
@@ -508,6 +513,21 @@ REFERENCE = as_data(CORPUS / "reference.yaml")
 REFERENCE_KEYS = keys_of(REFERENCE)
 
 
+def places_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a document, the whole of it too."""
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for step, item in steps for place in places_of(item, (*path, step)))]
+
+
+def with_value(document: Any, place: tuple[Any, ...], value: Any) -> Any:
+    """The document with another value at that place."""
+    if not place:
+        return value
+    copy = dict(document) if isinstance(document, dict) else list(document)
+    copy[place[0]] = with_value(copy[place[0]], place[1:], value)
+    return copy
+
+
 def dumped(document: Any) -> str:
     """As YAML again, every text quoted but the version."""
     return yaml.safe_dump(document, default_style="'", sort_keys=False).replace("'version': '1'", "version: 1")
@@ -518,6 +538,65 @@ def meaning(policies: PolicySet) -> Any:
     return {(rule.id, rule.effect, rule.to, rule.patterns, rule.actions) for rule in policies.rules}, dict(
         policies.groups.by_name
     )
+
+
+_WORDS = st.sampled_from(
+    [
+        *(
+            "everyone",
+            "user:ann",
+            "group:web",
+            "group:",
+            "**",
+            "web/**",
+            "${user}",
+            "${group}/x",
+            "pull",
+            "*",
+            "writer",
+        ),
+        *("1", "2026-01-01", "10.0.0.0/8", "allow", "deny", "id", "to", "tests", "can", "message", "version", ""),
+    ]
+)
+_SCALARS = _WORDS | st.text(max_size=20) | st.integers() | st.floats() | st.booleans() | st.none() | st.dates()
+_VALUES = st.recursive(
+    _SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_WORDS, inner, max_size=4), max_leaves=8
+)
+
+
+@given(place=st.sampled_from(places_of(REFERENCE)), value=_VALUES)
+def test_any_value_anywhere_is_policies_or_a_load_error(
+    place: tuple[Any, ...], value: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever stands in place of a part of a good file: rules that can be asked, or faults with file and line."""
+    text = yaml.safe_dump(with_value(REFERENCE, place, value), sort_keys=False, allow_unicode=False)
+    assert_policies_or_faults(tmp_path_factory.getbasetemp() / "any-value", text.replace("version: '1'", "version: 1"))
+
+
+@given(text=st.text() | st.lists(_WORDS | st.sampled_from(list(" \n:-[]{},'\"#&*!|>%@"))).map("".join))
+@example(text=GOOD)
+def test_any_text_is_policies_or_a_load_error(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing else ever comes out of the loader."""
+    assert_policies_or_faults(tmp_path_factory.getbasetemp() / "any-text", text)
+
+
+def assert_policies_or_faults(folder: Path, text: str) -> None:
+    folder.mkdir(mode=0o755, exist_ok=True)
+    (folder / "a.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    (folder / "a.yaml").chmod(0o644)
+    refused: tuple[Fault, ...] = ()
+    try:
+        policies = load_policies(folder, now=NOW)
+    except LoadError as error:
+        refused = error.faults
+    if refused:
+        assert {fault.file for fault in refused} <= {str(folder), str(folder / "a.yaml")}
+        return
+    assert policies.rule_count > 0
+    identity = Identity("ann", Kind.PASSWORD, "htpasswd", frozenset({"web"}))
+    scope = Scope(Resource("repository", "web/site"), frozenset({"pull", "push"}))
+    decision = decide(policies, identity, scope, Context("registry.example.com", None, NOW))
+    assert decision.granted <= {"pull", "push"}
 
 
 def test_order_of_files_and_rules_never_matters(folder: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import canaries
 import pytest
 from flask.testing import FlaskClient
 
@@ -45,6 +46,9 @@ keys: keys
 
 PASSWORDS = {"ann": "ann's pässwörd", "zoë": "z", "root-ann": "r:o:o:t"}
 
+for _name, _password in PASSWORDS.items():
+    canaries.know(_password, user=_name)
+
 
 class Lines:
     """A sink that keeps the lines."""
@@ -57,6 +61,7 @@ class Lines:
         """Keep a line, or fail as a full disk does."""
         if self.broken:
             raise OSError(28, "No space left on device")
+        canaries.watch(line, "the audit trail")
         self.raw.append(line)
 
     @property
@@ -89,6 +94,7 @@ def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from datetime import UTC, datetime
 
     init_keys(folder / "keys", issuer="auth.example.com", algorithm=Algorithm.ES256, now=datetime.now(UTC))
+    canaries.know_keys(folder / "keys")
     return folder
 
 

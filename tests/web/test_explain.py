@@ -132,3 +132,15 @@ def test_nothing_is_explained_that_cannot_be_audited(server: Server) -> None:
     """As no token leaves without its line."""
     server.audit.broken = True
     assert get(server, QUERY, as_user("ann")).status_code == 503
+
+
+def test_a_token_s_answer_has_the_messages_as_well(server: Server) -> None:
+    """The protocol lets a member stand beside the token; only who logged in is told, and only what concerns the ask."""
+    query = QUERY.replace("explain=1&", "")
+    body = get(server, query, as_user("ann")).get_json()
+    assert body["messages"] == ["from the pipeline"]
+    form = {"grant_type": "password", "service": "reg", "username": "ann", "password": PASSWORDS["ann"]}
+    posted = server.client.post("/token", data={**form, "scope": "repository:team/prod/x:push"}).get_json()
+    assert (posted["messages"], posted["scope"]) == (["from the pipeline"], "")
+    for asked, headers in ((query.replace("push,", ""), as_user("ann")), (query, {})):
+        assert "messages" not in get(server, asked, headers).get_json()

@@ -48,7 +48,7 @@ class Site:
 
     def ask(self, user: str, password: str, *, address: str = X, post: bool = False) -> TestResponse:
         """One login, as GET or as POST."""
-        client, environ = self.app.test_client(), {"REMOTE_ADDR": address}
+        client, environ = self.app.test_client(), {"REMOTE_ADDR": address, "wsgi.url_scheme": "https"}
         if post:
             form = {"grant_type": "password", "service": "reg", "username": user, "password": password}
             answer: TestResponse = client.post("/token", data=form, environ_overrides=environ)

@@ -472,12 +472,12 @@ def test_the_client_address_is_the_proxys_word_only_if_it_is_trusted(server: Ser
     """Threat 53, bug 26."""
     cases = [("10.1.1.1", "203.0.113.7"), ("192.0.2.1", "192.0.2.1")]
     for peer, expected in cases:
-        server.client.get(
+        response = server.client.get(
             "/token?service=reg",
             headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.7"},
-            environ_overrides={"REMOTE_ADDR": peer},
+            environ_overrides={"REMOTE_ADDR": peer, "wsgi.url_scheme": "https"},
         )
-        assert server.audit.events[-1]["client"] == expected
+        assert (response.status_code, server.audit.events[-1]["client"]) == (200, expected)
 
 
 def test_no_token_leaves_when_its_event_cannot_be_written(server: Server) -> None:
@@ -531,6 +531,24 @@ def test_denied_and_absent_repositories_look_the_same(server: Server) -> None:
     assert bodies == [[], []]
 
 
+def test_an_exchange_changes_nothing(server: Server) -> None:
+    """Bug 18: asking for a repository, a user or a registry that is not there makes none."""
+
+    def state() -> dict[str, bytes]:
+        files = [path for path in server.folder.rglob("*") if path.is_file()]
+        return {str(path): path.read_bytes() for path in files}
+
+    before, snapshot = state(), server.parts.live.snapshot()
+    for scope in ("repository:users/ann/new:pull,push", "repository:new/thing:push", "registry:catalog:*"):
+        get(server, f"service=reg&scope={scope}", as_user("ann"))
+        get(server, f"service=reg&scope={scope}", basic("nobody", "x"))
+        get(server, f"service=new&scope={scope}")
+        post(server, {"grant_type": "password", "service": "reg", "scope": scope, **ANN})
+    assert len(server.audit.raw) == 12
+    assert state() == before
+    assert server.parts.live.snapshot() is snapshot
+
+
 def test_no_secret_in_any_event(server: Server) -> None:
     """Threat 97: neither password nor token nor header is in the audit trail."""
     canary = "canary-pässword"
@@ -541,6 +559,21 @@ def test_no_secret_in_any_event(server: Server) -> None:
     for secret in (canary, PASSWORDS["ann"], token, token.split(".")[2], basic("ann", canary)["Authorization"]):
         for spelling in (secret, json.dumps(secret)[1:-1], quote(secret)):
             assert spelling.encode() not in trail
+
+
+def test_every_event_names_the_live_policy(server: Server, closed_server: Server) -> None:
+    """Also where nothing was decided: no credentials, wrong ones, no request at all, and an unknown registry."""
+    get(server, headers=as_user("ann"))
+    get(server, "service=reg&explain=1", headers=as_user("ann"))
+    get(closed_server)
+    get(server, headers=basic("ann", "wrong"))
+    get(server, headers={"Authorization": "Bearer x"})
+    get(server, "service=reg&password=x")
+    get(server, "service=other")
+    post(server, {"grant_type": "refresh_token"})
+    for one, outcomes in ((server, 7), (closed_server, 1)):
+        digest = one.parts.live.snapshot().policies.digest
+        assert [event["policy"] for event in one.audit.events] == [digest] * outcomes
 
 
 def test_an_event_has_its_fields(server: Server) -> None:

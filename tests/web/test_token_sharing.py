@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests_web_server import Server
 
+from tokenserver.audit import AuditedExchange
 from tokenserver.service import TokenService
 from tokenserver.tokens.reuse import Reuse
 
@@ -15,14 +16,18 @@ from tokenserver.tokens.reuse import Reuse
 @pytest.fixture
 def rushed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
     """Asks a server that is in a rush from the first request on."""
-    service = server.parts.exchange._inner._inner  # type: ignore[attr-defined]
+    audited = server.parts.exchange
+    assert isinstance(audited, AuditedExchange)
+    service = audited._inner
     assert isinstance(service, TokenService)
     monkeypatch.setattr(service, "_reuse", Reuse(10, now=lambda: 1_801_396_800.0, rush=0))
     monkeypatch.setattr(service, "_now", lambda: 1_801_396_800.0)
     monkeypatch.setattr(server.parts.live.snapshot().issuer, "_now", lambda: 1_801_396_800.0)
 
     def ask(query: str) -> dict[str, Any]:
-        answer = server.client.get(f"/token?{query}", environ_base={"REMOTE_ADDR": "192.0.2.1"})
+        answer = server.client.get(
+            f"/token?{query}", environ_overrides={"REMOTE_ADDR": "192.0.2.1", "wsgi.url_scheme": "https"}
+        )
         assert answer.status_code == 200
         return dict(answer.json or {})
 

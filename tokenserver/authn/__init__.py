@@ -85,7 +85,7 @@ class Chain:
     ) -> None:
         self.authenticators = tuple(authenticators)
         self._guard = guard
-        self._stamps = [source.stamp for source in authenticators if isinstance(source, Stamped)]
+        self._stamp = _joined([source.stamp for source in authenticators if isinstance(source, Stamped)])
         self._anonymous = anonymous
         self._decoy = decoy
 
@@ -120,9 +120,8 @@ class Chain:
             raise InvalidCredentials(problem)
         if self._guard is None:
             return self._check(credentials)
-        stamps = [stamp(credentials.username) for stamp in self._stamps]
-        joined = b"".join(len(stamp).to_bytes(4, "big") + stamp for stamp in stamps)
-        return self._guard.login(credentials, client, joined, lambda: self._check(credentials))
+        stamp = self._stamp(credentials.username)
+        return self._guard.login(credentials, client, stamp, lambda: self._check(credentials))
 
     def _check(self, credentials: Password) -> Identity:
         for authenticator in self.authenticators:
@@ -132,6 +131,13 @@ class Chain:
         if self._decoy is not None:
             self._decoy(credentials)
         raise InvalidCredentials("unknown user")
+
+
+def _joined(stamps: Sequence[Callable[[str], bytes]]) -> Callable[[str], bytes]:
+    """One stamp out of those of all sources; with several, each stands behind its length."""
+    if len(stamps) == 1:
+        return stamps[0]
+    return lambda name: b"".join(len(stamp).to_bytes(4, "big") + stamp for stamp in (of(name) for of in stamps))
 
 
 def _problem_with_name(name: str) -> str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from tokenserver.errors import Overloaded
@@ -34,7 +35,8 @@ class Bulkhead:
         self._retry_after = retry_after
         self._lock = threading.Lock()
         self._busy = 0
-        self._waiting: deque[threading.Event] = deque()
+        # Each who waits sleeps on a lock of its own, which costs less than an event.
+        self._waiting: deque[threading.Lock] = deque()
         self._sent_away = 0
         self._logged: float | None = None
 
@@ -56,12 +58,13 @@ class Bulkhead:
                 return
             if len(self._waiting) >= self.queue:
                 raise self._overloaded("no room to wait")
-            turn = threading.Event()
+            turn = threading.Lock()
+            turn.acquire()
             self._waiting.append(turn)
-        if turn.wait(self._wait):
+        if turn.acquire(timeout=self._wait):
             return
         with self._lock:
-            if turn.is_set():  # the place was handed over between the end of the wait and here
+            if turn.acquire(blocking=False):  # the place was handed over between the end of the wait and here
                 return
             self._waiting.remove(turn)
             raise self._overloaded("waited too long")
@@ -71,10 +74,23 @@ class Bulkhead:
     ) -> None:
         """Hand the place to who waits longest; it is never free in between, so nobody can slip in."""
         with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
+            if self._waiting and self._busy <= self.workers:
+                self._waiting.popleft().release()
             else:
                 self._busy -= 1
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Who holds a place gives it up while it waits for something else, so that others can work meanwhile.
+
+        Afterwards it goes on at once, also where all places are taken by then: it has waited already.
+        """
+        self.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy += 1
 
     def _overloaded(self, reason: str) -> Overloaded:
         self._sent_away += 1
@@ -82,7 +98,7 @@ class Bulkhead:
         if self._logged is None or now - self._logged >= LOG_SECONDS:
             self._logged = now
             logger.warning(
-                "%s: overloaded: %d at once and %d waiting are the most; %d logins were sent away so far",
+                "%s: overloaded: %d at once and %d waiting are the most; %d were sent away so far",
                 self.name,
                 self.workers,
                 self.queue,

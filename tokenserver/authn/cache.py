@@ -49,17 +49,18 @@ class LoginKey:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._keyed = hashlib.blake2b(key=secret, digest_size=32)
 
     def __call__(self, credentials: Password, stamp: bytes = b"") -> bytes:
         """The key of these credentials as long as `stamp` (what the user files say of the user) stays the same.
 
-        Each part stands behind its length, so that no two logins have the same text in front of the HMAC.
+        The lengths stand in front, so that no two logins have the same text under the key.
         """
         user = credentials.username.encode("utf-8", "surrogatepass")
         password = credentials.password.reveal().encode("utf-8", "surrogatepass")
-        text = b"".join(len(part).to_bytes(8, "big") + part for part in (user, password, stamp))
-        return hashlib.blake2b(text, key=self._secret, digest_size=32).digest()
+        digest = self._keyed.copy()
+        digest.update(b"%d,%d:%b%b%b" % (len(user), len(password), user, password, stamp))
+        return digest.digest()
 
 
 class VerifiedLogins:

@@ -7,10 +7,11 @@ then the throttle, before any work; then identical logins are made one; then the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tokenserver.authn import Authenticator
-from tokenserver.authn.breaker import Breaker, Sheltered
+from tokenserver.authn.breaker import Breaker, Sheltered, State
 from tokenserver.authn.bulkhead import Bulkhead
 from tokenserver.authn.cache import Lifetime, LoginKey, VerifiedLogins
 from tokenserver.authn.failures import Limits
@@ -85,12 +86,20 @@ class Protection:
     """One for each process. `secret` is random and new; `monotonic` gives seconds.
 
     With `together`, failures are counted with other processes. They know the same login by a tag of 16 bits, which
-    needs no secret between them and tells nobody a password.
+    needs no secret between them and tells nobody a password. `aside` is around whatever may wait: a login that is not
+    remembered keeps no place that other requests could work in.
     """
 
     def __init__(
-        self, plan: Plan, *, secret: bytes, monotonic: Callable[[], float], together: Together | None = None
+        self,
+        plan: Plan,
+        *,
+        secret: bytes,
+        monotonic: Callable[[], float],
+        together: Together | None = None,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._aside = aside
         self._key = LoginKey(secret)
         self._tag = LoginKey(b"throttle")
         self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
@@ -133,6 +142,11 @@ class Protection:
             return decoy
         return lambda credentials: shelter.through(lambda: decoy(credentials))
 
+    @property
+    def breakers(self) -> dict[str, State]:
+        """The state of each directory's circuit breaker, by the directory's name."""
+        return {name: breaker.state for name, breaker in self._breakers.items()}
+
     def problem(self, source: str) -> str | None:
         """What `/readyz` says about a source: None while it is asked as ever."""
         breaker = self._breakers.get(source)
@@ -157,6 +171,12 @@ class Protection:
         identity = self._remembered.get(key)
         if identity is not None:
             return identity
+        with self._aside():
+            return self._unremembered(key, credentials, client, check)
+
+    def _unremembered(
+        self, key: bytes, credentials: Password, client: Address | None, check: Callable[[], Identity]
+    ) -> Identity:
         if self._throttle is not None:
             self._throttle.repeated(key)
         try:

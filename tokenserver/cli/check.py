@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.options import WRONG_USE, config_option, refuse
-from tokenserver.compose import load_snapshot, user_sources, warnings
-from tokenserver.config.load import load_settings
+from tokenserver.cli.start import load_all
+from tokenserver.compose import user_sources, warnings
 from tokenserver.errors import LoadError
 
 
@@ -19,8 +19,7 @@ from tokenserver.errors import LoadError
 def check(config: Path | None, as_json: bool) -> None:
     """Load the configuration, users, policies (with their tests) and keys, and tell every fault."""
     try:
-        settings = load_settings(config)
-        snapshot = load_snapshot(settings)
+        settings, snapshot = load_all(config)
     except LoadError as error:
         if not as_json:
             refuse(error)
@@ -44,6 +43,8 @@ def check(config: Path | None, as_json: bool) -> None:
     for active in (ring.active for ring in snapshot.rings):
         click.echo(f"keys      {active.algorithm} until {active.not_after:%Y-%m-%d}")
     click.echo(f"realm     {settings.server.realm}")
+    if settings.server.metrics is not None:
+        click.echo(f"metrics   {settings.server.metrics_url}")
     for registry in settings.registries:
         names = ", ".join(registry.names)
         click.echo(f"registry  {names} ({registry.compat}, tokens for {registry.token_lifetime})")

@@ -18,7 +18,7 @@ from tokenserver.cli.doctor_live import Visit, visit_registry, visit_server
 from tokenserver.cli.doctor_ours import our_sides
 from tokenserver.cli.doctor_own import examine_installation
 from tokenserver.cli.doctor_token import Bench, examine_token
-from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
+from tokenserver.cli.options import WRONG_USE, TokenFile, config_option, tell_faults
 from tokenserver.cli.password import read_password
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Secret
@@ -67,7 +67,7 @@ KINDS = {
     type=click.Path(path_type=Path, dir_okay=False),
     help="The CA that signed the certificates of registry and server, where it is one of your own.",
 )
-@click.option("--token", type=click.File("r"), help="A file with a token to examine (- is standard input).")
+@click.option("--token", type=TokenFile("r"), help="A token to examine, or a file with it (- is standard input).")
 @click.option("--scope", "scopes", multiple=True, help="What a token should allow: repository:web/site:pull.")
 @click.option("--show-token", is_flag=True, help="Print the whole token. Who reads it can use it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")

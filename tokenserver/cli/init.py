@@ -41,6 +41,8 @@ server:
   # TLS here, or in front of it:
   # tls: {{certificate: tls.pem, key: tls.key}}
   # trusted_proxies: [10.0.0.0/8]
+  # Prometheus metrics, on a listener of their own; without it there are none.
+  # metrics: 127.0.0.1:9090
 
 # Or the folder of their files, one for each: `registries: registries/`.
 registries:

@@ -1,4 +1,4 @@
-"""How the key commands write files that leave the folder of keys."""
+"""How commands write keys and certificates outside of the folder of keys."""
 
 from __future__ import annotations
 
@@ -27,6 +27,19 @@ def write_public(path: Path, content: bytes) -> None:
         LoadError: nothing can be written there.
     """
     _write(path, content, PUBLIC_MODE)
+
+
+def write_into(folder: Path, name: str, content: str) -> None:
+    """Write or replace a public file in a folder, which is made if it is not there.
+
+    Raises:
+        LoadError: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LoadError([Fault(str(folder), 0, "", f"cannot be made: {error.strerror}")]) from error
+    write_public(folder / name, content.encode("ascii"))
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from tokenserver.registries import key_changes
 @tell_faults
 def list_keys(config: Path | None, service: str | None, as_json: bool) -> None:
     """Show every signing key with its state, since when, until when its certificate counts, and what comes next."""
-    keys = chosen_keys(load_settings(config), service)
+    settings = load_settings(config)
+    keys = chosen_keys(settings, service)
     now = datetime.now(UTC)
     ring = load_keys(keys.folder, now=now, dates=False)
     changes = key_changes(keys)
@@ -49,6 +51,10 @@ def list_keys(config: Path | None, service: str | None, as_json: bool) -> None:
         click.echo(f"{key.id:<22}{state:<9}{key.algorithm:<7}{dates:<37}{then}")
     where = "its key is here" if changes.can_issue() else "its key is not here"
     click.echo(f"token CA until {ring.ca_not_after:%Y-%m-%d}; {where}")
+    for other in settings.key_sets():
+        if service is None and other.folder != keys.folder:
+            name = shlex.quote(other.registries[0].service)
+            click.echo(f"keys of their own in {other.folder}: tokenserver keys list --service {name}")
     for warning in warnings:
         click.secho(f"warning: {warning}", fg="yellow", err=True)
 

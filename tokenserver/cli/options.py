@@ -1,11 +1,13 @@
-"""What every command shares: `--config`, and how faults are told."""
+"""What commands share: `--config`, how faults are told, and a token that is pasted or stands in a file."""
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import IO, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -15,6 +17,25 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 WRONG_USE = 2
+
+# A JWT (its header begins with `{`, and so the text with `ey`), or a token server's answer that holds one.
+_PASTED = re.compile(r"""\s*["']?(?:(?:Bearer\s+)?ey[\w-]*\.[\w-]*\.[\w-]*["']?\s*|\{.*)""", re.ASCII | re.DOTALL)
+
+
+class TokenFile(click.File):
+    """A file that holds a token (`-` is standard input), or the token itself. What was given is never repeated."""
+
+    name = "token"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> IO[Any]:
+        """The text to read the token from."""
+        if isinstance(value, str) and _PASTED.fullmatch(value):
+            return io.StringIO(value)
+        try:
+            found: IO[Any] = super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail("is neither a token nor a file that can be read", param, ctx)
+        return found
 
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:

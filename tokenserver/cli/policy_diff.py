@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from tokenserver.cli.options import tell_faults
+from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.policy_source import table
 from tokenserver.cli.revisions import extract, parse_revisions
+from tokenserver.config.load import config_path, load_settings
 from tokenserver.errors import LoadError, TokenserverError
 from tokenserver.policy.conditions import spell_moment
 from tokenserver.policy.diff import Difference, Row, diff, spell_who
@@ -31,11 +32,17 @@ _EVERYONE = {"anonymous", "authenticated"}
 
 @click.command("diff")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--git", "revisions", metavar="OLD..NEW", help="Two git revisions; then FOLDERS is one folder.")
+@click.option(
+    "--git",
+    "revisions",
+    metavar="OLD..NEW",
+    help="Two git revisions; then FOLDERS is one folder, by default that of the configuration, or policies/.",
+)
 @click.option("--fail-on", type=click.Choice(["new-access"]), help="Fail with 4 on new access, and on nothing else.")
 @click.option("--at", metavar="MOMENT", help="What counts from this moment on, instead of from now on.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a comment for a pull request.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@config_option
 @tell_faults
 def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
     folders: Sequence[Path],
@@ -44,8 +51,9 @@ def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
     at: str | None,
     as_markdown: bool,
     as_json: bool,
+    config: Path | None,
 ) -> None:
-    """Show who gains and who loses what between two folders, OLD and NEW, or two revisions of one (policies/).
+    """Show who gains and who loses what between two folders, OLD and NEW, or two revisions of one.
 
     Access is compared, not text; the answer is complete. Tests in the files are not run. Exit code 0: the same
     access; 3: only less; 4: new access; 2: wrong use or faulty policies.
@@ -56,7 +64,7 @@ def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
         now = datetime.now(UTC) if at is None else parse_moment(at)
     except TokenserverError as error:
         raise click.BadParameter(str(error), param_hint="--at") from error
-    old, new = _policies(folders, revisions)
+    old, new = _policies(folders, revisions, config)
     found = diff(old, new, now)
     if as_json:
         click.echo(json.dumps(as_facts(found), indent=2))
@@ -69,14 +77,14 @@ def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
     raise SystemExit(LESS_ACCESS if found.losses and fail_on is None else 0)
 
 
-def _policies(folders: Sequence[Path], revisions: str | None) -> tuple[PolicySet, PolicySet]:
+def _policies(folders: Sequence[Path], revisions: str | None, config: Path | None) -> tuple[PolicySet, PolicySet]:
     if revisions is None:
         if len(folders) != 2:
             raise click.UsageError("name two folders, OLD and NEW, or two revisions with --git OLD..NEW")
         return _both((folder, str(folder)) for folder in folders)
     if len(folders) > 1:
         raise click.UsageError("with --git, name one folder; the revisions say what is compared")
-    of = parse_revisions(revisions, folders[0] if folders else Path("policies"))
+    of = parse_revisions(revisions, folders[0] if folders else _configured(config))
     with tempfile.TemporaryDirectory() as scratch:
         places = []
         for side, commit in (("old", of.old), ("new", of.new)):
@@ -85,6 +93,12 @@ def _policies(folders: Sequence[Path], revisions: str | None) -> tuple[PolicySet
             extract(of, commit, place)
             places.append((place, f"{commit[:12]}:{of.path}"))
         return _both(places)
+
+
+def _configured(config: Path | None) -> Path:
+    """The folder of the configuration; without one, where `init` puts it."""
+    is_there = config is not None or config_path(config).exists()
+    return load_settings(config).policies if is_there else Path("policies")
 
 
 def _both(places: Iterable[tuple[Path, str]]) -> tuple[PolicySet, PolicySet]:
@@ -104,7 +118,11 @@ def _both(places: Iterable[tuple[Path, str]]) -> tuple[PolicySet, PolicySet]:
 
 def as_facts(found: Difference) -> dict[str, list[dict[str, Any]]]:
     """The difference as JSON: one entry for each action, its witness with what it asks and when."""
-    return {"gains": [_facts(row) for row in found.gains], "losses": [_facts(row) for row in found.losses]}
+    return {
+        "gains": [_facts(row) for row in found.gains],
+        "losses": [_facts(row) for row in found.losses],
+        "lifetimes": [{"file": one.file, "old": one.old, "new": one.new} for one in found.lifetimes],
+    }
 
 
 def _facts(row: Row) -> dict[str, Any]:
@@ -186,6 +204,8 @@ def spell_table(found: Difference) -> str:
     for title, colour, rows in (("gains", "green", found.gains), ("losses", "red", found.losses)):
         if rows:
             parts += [click.style(title, fg=colour, bold=True), _table(rows), ""]
+    if found.lifetimes:
+        parts += [click.style("lifetimes", bold=True), table(_LIFETIME_HEADS, _lifetime_cells(found)), ""]
     return "\n".join([*parts, _summary(found)])
 
 
@@ -203,7 +223,18 @@ def spell_markdown(found: Difference) -> str:
             parts += [f"**{title}**", "", f"| {' | '.join(_HEADS)} |", f"|{'---|' * len(_HEADS)}"]
             parts += [f"| {' | '.join(map(_code, line.cells()))} |" for line in _lines(rows)]
             parts.append("")
+    if found.lifetimes:
+        parts += ["**Lifetimes**", "", f"| {' | '.join(_LIFETIME_HEADS)} |", f"|{'---|' * len(_LIFETIME_HEADS)}"]
+        parts += [f"| {' | '.join(map(_code, cells))} |" for cells in _lifetime_cells(found)]
     return "\n".join(parts).rstrip()
+
+
+_LIFETIME_HEADS = ("tokens by the rules of", "lived at most", "live at most")
+
+
+def _lifetime_cells(found: Difference) -> Iterator[list[str]]:
+    for one in found.lifetimes:
+        yield [one.file, *("no limit" if time is None else f"{time} s" for time in (one.old, one.new))]
 
 
 def _code(text: str) -> str:

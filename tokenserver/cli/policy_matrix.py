@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.policy_source import circumstances, policy_command, read_source, table
+from tokenserver.cli.policy_source import asked_principal, circumstances, policy_command, read_source, table
 from tokenserver.policy.conditions import Given
 from tokenserver.policy.languages import overlaps
 from tokenserver.policy.matrix import Matrix, columns_named, matrix, people_named
@@ -81,7 +81,7 @@ def policy_matrix(  # noqa: PLR0917 - click hands every option over by its name
         if not wanted
         or (rule.resource_type == "repository" and any(overlaps(pattern, one) is not None for one in wanted))
     ]
-    rows = chosen or people_named(source.policies)
+    rows = [asked_principal(source.policies, one) for one in chosen] or people_named(source.policies)
     if len(rows) * len(columns) > MAX_CELLS:
         size = f"{len(rows)} people by {len(columns)} patterns"
         raise click.UsageError(f"{size} are too many to look at; choose with --who and --repositories")

@@ -20,7 +20,8 @@ from tokenserver.errors import LoadError, TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.explain import SOMEBODY
 from tokenserver.policy.load import FileTests, compile_policies
-from tokenserver.policy.model import PolicySet
+from tokenserver.policy.model import PolicySet, Principal
+from tokenserver.policy.names import plain_name, shown_name
 from tokenserver.policy.terms import parse_address, parse_moment, parse_name, parse_request
 from tokenserver.scopes import Resource
 
@@ -132,6 +133,30 @@ def asked_resource(action: str, name: str) -> Resource:
     if scope.resource.type == "repository" and action == "*":
         raise click.UsageError("name the action: pull, push or delete")
     return scope.resource
+
+
+def asked_principal(policies: PolicySet, principal: Principal) -> Principal:
+    """Whom a question means by a group: the tree's; a delegated file's own, as answers spell it; else the directory's.
+
+    A name that only one file has for a group of its own means that group, where no rule means a directory's by it.
+    """
+    groups = policies.groups.by_name
+    if principal.sort != "group" or principal.name in groups:
+        return principal
+    spelled = [name for name in groups if shown_name(name) == principal.name]
+    own = spelled or [name for name in groups if plain_name(name) == principal.name]
+    named = {
+        name for rule in policies.rules for one in (rule.to, rule.excluded) if one is not None for name in one.groups
+    }
+    if len(own) == 1 and principal.name not in named:
+        found = Principal("group", own[0])
+        if not spelled:
+            click.echo(f"{principal} is taken for {found}", err=True)
+        return found
+    if own:
+        others = " and ".join(f"'{Principal('group', name)}'" for name in sorted(own))
+        click.echo(f"{principal} is taken for a directory's group; files have {others} of their own", err=True)
+    return principal
 
 
 def asked_identity(

@@ -70,11 +70,16 @@ def policy_test(
         for outcome in failed:
             _show(outcome)
         files = sum(1 for one in documents if one.tests)
-        said = f"{len(outcomes)} tests in {files} files: {len(outcomes) - len(failed)} passed, {len(failed)} failed"
+        counted = f"{_counted(len(outcomes), 'test')} in {_counted(files, 'file')}"
+        said = f"{counted}: {len(outcomes) - len(failed)} passed, {len(failed)} failed"
         click.secho(said, fg="red" if failed else "green")
         if not outcomes:
             click.secho("No file has any tests; write some under tests:", fg="yellow", err=True)
     raise SystemExit(1 if failed else 0)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def as_junit(outcomes: Iterable[Outcome]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tokenserver.cli.policy_source import circumstances, policy_command, read_source, table
+from tokenserver.cli.policy_source import asked_principal, circumstances, policy_command, read_source, table
 from tokenserver.policy.conditions import ALWAYS, Given, as_facts, spell_condition
 from tokenserver.policy.reach import Cut, Reach, somebody, spell_pattern, what_can
 from tokenserver.policy.terms import parse_name, parse_who
@@ -41,6 +41,7 @@ def policy_what_can(  # noqa: PLR0917 - click hands every option over by its nam
     if principal.sort == "anonymous" and groups:
         raise click.UsageError("an anonymous client is in no group")
     source = read_source(config, folder)
+    principal = asked_principal(source.policies, principal)
     asked = somebody(source.policies, principal, list(map(parse_name, groups)))
     found = what_can(source.policies, asked, Given(source.service(service), client, at))
     if as_json:

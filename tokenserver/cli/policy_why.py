@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import click
 
+from tokenserver.cli.options import TokenFile
 from tokenserver.cli.pasted import MAX_PASTED, Challenge, Unverified, parse_challenge, read_unverified
 from tokenserver.cli.policy_source import (
     Source,
@@ -40,7 +41,9 @@ from tokenserver.scopes import Scope, in_order
 @click.option(
     "--challenge", help="The WWW-Authenticate header that the registry answered, instead of ACTION REPOSITORY."
 )
-@click.option("--token", type=click.File("r"), help="A file with the token that was refused (- is standard input).")
+@click.option(
+    "--token", type=TokenFile("r"), help="The token that was refused, or a file with it (- is standard input)."
+)
 @click.option("--all", "every_rule", is_flag=True, help="List every rule, also those about other repositories.")
 @policy_command
 def policy_why(  # noqa: PLR0917 - click hands every option over by its name
@@ -72,6 +75,8 @@ def policy_why(  # noqa: PLR0917 - click hands every option over by its name
     if carried is not None and (identity is None or (user is None and not anonymous and lookup is None)):
         identity = _bearer(carried, identity)
     if identity is None:
+        if pasted is not None and not as_json:
+            _show_challenge(pasted, pasted.scopes.scopes)
         raise click.UsageError("say who it is: --user NAME (with --group), --group, --anonymous or --as NAME")
     wanted = _wanted(action, repository, pasted, carried)
     context = Context(source.service(_service(source, service, pasted, carried)), client, at or now)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import click
 
+from tokenserver.cli.keys_files import write_into
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.cli.registry_section import PUBLIC_MODE, TrustedFile, default_trust, section, trusted
+from tokenserver.cli.registry_section import TrustedFile, default_trust, section, trusted
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Registry, Settings
-from tokenserver.files import write_file
 from tokenserver.keys.ring import KeyRing
 from tokenserver.keys.store import load_keys
 
@@ -56,9 +56,8 @@ def registries_config(write: Path | None, trust: Path | None, config: Path | Non
     for one in prepared:
         if write is not None:
             target = write / one.folder
-            target.mkdir(parents=True, exist_ok=True)
-            write_file(target / one.name, (one.text + "\n").encode("ascii"), mode=PUBLIC_MODE)
-            write_file(target / one.trusted.name, one.trusted.content.encode("ascii"), mode=PUBLIC_MODE)
+            write_into(target, one.name, f"{one.text}\n")
+            write_into(target, one.trusted.name, one.trusted.content)
             if not as_json:
                 click.echo(f"{one.registry.service}: {target / one.name}, {target / one.trusted.name}")
         elif not as_json:

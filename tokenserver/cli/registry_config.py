@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
+from tokenserver.cli.keys_files import write_into
 from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
-from tokenserver.cli.registry_section import FITS, PUBLIC_MODE, default_trust, option_of, section, trusted
+from tokenserver.cli.registry_section import FITS, default_trust, option_of, section, trusted
 from tokenserver.config.load import load_settings
-from tokenserver.files import write_file
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import load_keys
 
@@ -25,7 +26,7 @@ from tokenserver.keys.store import load_keys
 )
 @click.option(
     "--write",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False),
     help="Write the file of trusted keys into this folder, to be copied to the registry.",
 )
 @config_option
@@ -48,14 +49,13 @@ def registry_config(service: str, generation: str, trust: Path | None, write: Pa
         raise _wrong_use("Distribution 2 cannot verify EdDSA; make keys with --algorithm ES256")
     file = trusted(registry, ring)
     if write is not None:
-        path = (write / file.name).absolute()
-        write_file(path, file.content.encode("ascii"), mode=PUBLIC_MODE)
-        trust = trust or path
+        write_into(write, file.name, file.content)
+        trust = trust or (write / file.name).absolute()
     click.echo(section(settings, registry, trust or default_trust(registry, file), service))
     if write is None:
         source = "/.well-known/jwks.json" if registry.compat == "jwks" else "/ca.pem"
         if registry.compat in ("universal", "jwks"):
-            which = f"?service={service}" if folder != settings.keys.folder else ""
+            which = f"?service={quote(service)}" if folder != settings.keys.folder else ""
             how = f"curl -fsS {settings.server.url}{source}{which}"
         else:
             how = "tokenserver registry-config with --write DIR"

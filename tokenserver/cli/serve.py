@@ -9,19 +9,25 @@ import os
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tokenserver import door
 from tokenserver.authn.throttle import Together
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.compose import harden_process, load_snapshot, login_plan, warnings
-from tokenserver.config.load import load_settings
+from tokenserver.cli.process import connections_for, harden_process, take_files
+from tokenserver.cli.start import load_all
+from tokenserver.compose import login_plan, warnings
 from tokenserver.config.plan import worker_count
-from tokenserver.config.settings import Settings
+from tokenserver.config.settings import Settings, address_of
 from tokenserver.counters import workers_counters
+from tokenserver.machine import Seats
+from tokenserver.measuring import metrics_board
+from tokenserver.metrics.board import Board
 from tokenserver.web.token import BODY_READERS
 
 GRACE_SECONDS = 20
@@ -59,8 +65,7 @@ def serve(config: Path | None) -> None:
 
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
-    settings = load_settings(config)
-    snapshot = load_snapshot(settings)
+    settings, snapshot = load_all(config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     services = ", ".join(registry.service for registry in settings.registries)
@@ -94,29 +99,44 @@ def run(settings: Settings, config: Path | None) -> None:
 
         is_stopping = False
 
+        def _stop_workers(self) -> None:
+            """Wait here for the workers to end. A thread of granian's waits for each of them as well, and where that
+            one hears of the end first, granian takes the worker for alive and says that it had to kill it.
+            """
+            workers: list[Any] = self.wrks
+            for worker in workers:
+                worker.terminate()
+            end = time.monotonic() + GRACE_SECONDS
+            while any(worker.is_alive() for worker in workers) and time.monotonic() < end:
+                time.sleep(0.01)
+            super()._stop_workers()  # type: ignore[no-untyped-call]  # granian's own has no annotations
+
         def signal_handler_reload(self, *_: object) -> None:
             """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
             logging.getLogger("tokenserver").info("SIGHUP: changed files are taken within two seconds")
 
+    board = _serve_metrics(settings)
     address, port = settings.server.address
     tls = settings.server.tls
+    workers = worker_count(settings)
     server = Server(
         "tokenserver",
         address=address,
         port=port,
         interface=Interfaces.WSGI,
-        workers=worker_count(settings),
-        blocking_threads=login_plan(settings).threads + BODY_READERS,
+        workers=workers,
+        blocking_threads=login_plan(settings).threads + BODY_READERS + door.THREADS,
         loop=Loops.asyncio,
         websockets=False,
         backlog=2048,
+        backpressure=connections_for(take_files()),
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         log_dictconfig=LOGGING,
         log_level=LogLevels.warning,
         ssl_cert=tls.certificate if tls else None,
         ssl_key=tls.key if tls else None,
         ssl_protocol_min=SSLProtocols.tls12,
-        workers_kill_timeout=GRACE_SECONDS,
+        workers_kill_timeout=1,  # what is left for after `_stop_workers`
         respawn_failed_workers=True,
     )
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
@@ -127,7 +147,7 @@ def run(settings: Settings, config: Path | None) -> None:
     is_forked = multiprocessing.get_start_method() == "fork"
     counters = workers_counters(settings, workers=worker_count(settings)) if is_forked else None
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, counters), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, Seats(workers), counters, board), wrap_loader=False)
 
 
 def _default_signals() -> None:
@@ -135,12 +155,29 @@ def _default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _load(config: Path | None, counters: Together | None) -> Any:
+def _serve_metrics(settings: Settings) -> Board | None:
+    """Answer Prometheus from now on, where that is configured; what workers are to count on."""
+    if settings.server.metrics is None:
+        return None
+    # Here and not in the workers, where nothing of it is needed; and only where it is wanted.
+    from tokenserver.metrics.listener import Listener  # noqa: PLC0415
+    from tokenserver.metrics.page import CONTENT_TYPE, Page  # noqa: PLC0415
+
+    board = metrics_board(settings, workers=worker_count(settings))
+    page = Page(board, now=time.time, monotonic=time.monotonic)
+    Listener(address_of(settings.server.metrics), page.text, CONTENT_TYPE).start()
+    click.echo(f"metrics at {settings.server.metrics_url}", err=True)
+    return board
+
+
+def _load(config: Path | None, seats: Seats, counters: Together | None, board: Board | None) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
-    application = load_application(config, counters)
+    harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
+    application = load_application(config, board=board, counters=counters)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
+    seats.take()  # before the server starts its threads, which stay where this one is
     return application

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from tokenserver.config.named import SettingsRefused, named_in
 from tokenserver.config.registries_folder import WHAT, Entry, differing, read_registries
 from tokenserver.config.settings import Settings
 from tokenserver.config.shape import (
@@ -64,7 +65,8 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     relative paths in the environment to the working folder.
 
     Raises:
-        LoadError: every fault, each with `file:line: path` or the name of its variable.
+        LoadError: every fault, each with `file:line: path` or the name of its variable. Where the file could be read
+            it is a `SettingsRefused`.
     """
     environment = os.environ if environment is None else environment
     file = config_path(path, environment)
@@ -90,10 +92,10 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
             fault for fault in validation_faults(merged, Settings, error) if fault.path != "registries" or not in_folder
         ]
         placed = [_in_variable(_in_file(fault, entries), overrides) for fault in [*in_folder, *found]]
-        raise LoadError([*faults, *placed]) from error
+        raise SettingsRefused([*faults, *placed], named_in(merged.value, base)) from error
     faults += [_in_variable(fault, overrides) for fault in in_folder]
     if faults:
-        raise LoadError(faults)
+        raise SettingsRefused(faults, named_in(merged.value, base))
     return settings
 
 

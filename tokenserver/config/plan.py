@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 from tokenserver.authn.cache import Lifetime
 from tokenserver.authn.failures import Limit, Limits, growing, shared
 from tokenserver.authn.protection import Plan
 from tokenserver.config.settings import Settings, UserSource
 from tokenserver.config.throttle import Throttle
+from tokenserver.machine import core_count
 
 
 def worker_count(settings: Settings) -> int:
-    """As configured, else one worker for each core that this process may use."""
-    return settings.server.workers or len(os.sched_getaffinity(0))
+    """As configured, else one worker for each core that this server may use."""
+    return settings.server.workers or core_count()
 
 
 def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:

@@ -40,12 +40,18 @@ class Tls(Section):
 
 
 class Server(Section):
-    """Where the server listens, what clients call it, and whose X-Forwarded-For it believes."""
+    """Where the server listens, what clients call it, and whose X-Forwarded-For it believes.
+
+    With `require_https`, requests for tokens that come from other machines over plain http are refused.
+    Metrics are served at an address of their own, or not at all.
+    """
 
     listen: Listen = "127.0.0.1:5001"
+    metrics: Listen | None = None
     url: PublicUrl
     tls: Tls | None = None
     trusted_proxies: tuple[NetworkText, ...] = Field(default=(), strict=False)
+    require_https: bool = True
     workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] | None = None
 
     @model_validator(mode="after")
@@ -54,16 +60,32 @@ class Server(Section):
             raise PlacedError(("url",), "begins with http:// although tls is configured; write https://")
         return self
 
+    @model_validator(mode="after")
+    def _metrics_have_an_address_of_their_own(self) -> Self:
+        if self.metrics is not None and address_of(self.metrics)[1] == self.address[1]:
+            raise PlacedError(("metrics",), f"has the port of listen ({self.listen}); metrics need one of their own")
+        return self
+
     @property
     def realm(self) -> str:
         """The token endpoint as registries announce it to clients."""
         return f"{self.url}/token"
 
     @property
+    def metrics_url(self) -> str | None:
+        """Where metrics are, None where there are none."""
+        return None if self.metrics is None else f"http://{self.metrics}/metrics"
+
+    @property
     def address(self) -> tuple[str, int]:
         """The address and the port to listen on."""
-        host, _, port = self.listen.rpartition(":")
-        return host.removeprefix("[").removesuffix("]"), int(port)
+        return address_of(self.listen)
+
+
+def address_of(listen: str) -> tuple[str, int]:
+    """The address and the port that `ADDRESS:PORT` names."""
+    host, _, port = listen.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 class Htpasswd(Section):

@@ -102,7 +102,7 @@ class Changes:
             if now < at and not early and now < ring.active.not_after:
                 raise NotNow(
                     f"the key {ring.next[0].id} may sign from {at:%Y-%m-%d %H:%M:%S} UTC on; until then some registry"
-                    " or replica may not know it"
+                    " or replica may not know it (--now does not wait)"
                 )
             return self._switch(place, ring, now)
 

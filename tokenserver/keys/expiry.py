@@ -15,10 +15,14 @@ CA_WARNING = timedelta(days=180)
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """The seconds until the certificate of the active key and that of the token CA end; below zero: since then."""
+    """The seconds until the certificate of the active key and that of the token CA end; below zero: since then.
+
+    `begins` is how long it is until the certificate of the active key begins, below zero since it has.
+    """
 
     active: float
     ca: float
+    begins: float = -1.0
 
     @property
     def problem(self) -> str | None:
@@ -27,12 +31,18 @@ class Expiry:
             return "the signing certificate has expired, so registries refuse every token"
         if self.ca <= 0:
             return "the token CA has expired, so registries refuse every token"
+        if self.begins > 0:
+            return "the signing certificate is not valid yet, by this clock; is it right?"
         return None
 
 
 def expiry(ring: KeyRing, now: datetime) -> Expiry:
     """How long the certificates of `ring` are still valid."""
-    return Expiry((ring.active.not_after - now).total_seconds(), (ring.ca_not_after - now).total_seconds())
+    return Expiry(
+        active=(ring.active.not_after - now).total_seconds(),
+        ca=(ring.ca_not_after - now).total_seconds(),
+        begins=(ring.active.not_before - now).total_seconds(),
+    )
 
 
 def key_warnings(ring: KeyRing, now: datetime) -> list[str]:

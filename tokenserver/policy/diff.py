@@ -17,7 +17,7 @@ from tokenserver.policy.claims import ANONYMOUS, AUTHENTICATED, Claim, Who, chan
 from tokenserver.policy.decide import decide
 from tokenserver.policy.differences import Cause, Search, Tree
 from tokenserver.policy.languages import contains
-from tokenserver.policy.model import Context, PolicySet, Principal
+from tokenserver.policy.model import Context, Effect, PolicySet, Principal
 from tokenserver.policy.patterns import Pattern
 from tokenserver.scopes import ACTIONS, Resource, Scope
 
@@ -55,11 +55,21 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetime:
+    """How long tokens live at most by a file that is delegated to, in seconds (None: as long as the registry says)."""
+
+    file: str
+    old: int | None
+    new: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
-    """All that two policy trees grant differently."""
+    """All that two policy trees grant differently, and for how long where that is another time in the same file."""
 
     gains: tuple[Row, ...]
     losses: tuple[Row, ...]
+    lifetimes: tuple[Lifetime, ...] = ()
 
 
 def diff(old: PolicySet, new: PolicySet, now: datetime) -> Difference:
@@ -73,6 +83,19 @@ def diff(old: PolicySet, new: PolicySet, now: datetime) -> Difference:
     return Difference(
         _rows(before, after, lost, gained, Search(before, after, stranger, names, now)),
         _rows(after, before, gained, lost, Search(after, before, stranger, names, now)),
+        _lifetimes(old, new),
+    )
+
+
+def _lifetimes(old: PolicySet, new: PolicySet) -> tuple[Lifetime, ...]:
+    """The files in both trees by which tokens live for another time. All rules of a file have one limit."""
+    before, after = (
+        {rule.file: rule.max_lifetime for rule in tree.rules if rule.effect is Effect.ALLOW} for tree in (old, new)
+    )
+    return tuple(
+        Lifetime(file, before[file], after[file])
+        for file in sorted(before.keys() & after.keys())
+        if before[file] != after[file]
     )
 
 

@@ -20,7 +20,7 @@ from tokenserver.policy.patterns import Pattern, parse_pattern
 from tokenserver.policy.patterns import parse_name as parse_plain_name
 from tokenserver.policy.reader import Reader, one_of
 from tokenserver.policy.schema_delegate import Delegation, read_delegation
-from tokenserver.policy.schema_tests import read_test
+from tokenserver.policy.schema_tests import read_tests
 from tokenserver.policy.terms import (
     parse_moment,
     parse_name,
@@ -126,11 +126,11 @@ def _read_deny(reader: Reader, value: Any, file: PolicyFile) -> None:
 
 def _read_tests(reader: Reader, value: Any, file: PolicyFile) -> None:
     for place, item in reader.items(value, ("tests",)):
-        test = read_test(reader, item, place)
-        if test is not None:
-            file.tests.append(test)
-            if test.setting.service is not None:
-                file.services.append(((*place, "service"), test.setting.service))
+        tests = read_tests(reader, item, place)
+        file.tests += tests
+        service = tests[0].setting.service if tests else None
+        if service is not None:
+            file.services.append(((*place, "service"), service))
 
 
 def _read_version(reader: Reader, content: dict[str, Any]) -> None:

@@ -34,25 +34,25 @@ _CREDENTIALS = [kind.value for kind in Kind if kind is not Kind.ANONYMOUS]
 _BOTH_AT_ONCE = re.compile(r" & (?=user:|group:)")
 
 
-def read_test(reader: Reader, value: Any, place: Path) -> Test | None:
-    """Read one test, or None after a fault."""
+def read_tests(reader: Reader, value: Any, place: Path) -> list[Test]:
+    """Read one entry: one test, two of `includes:` beside `excludes:`, none after a fault."""
     faults = len(reader.faults)
+    tests: list[Test | None] = []
     if isinstance(value, dict) and "what_can" in value:
         content = reader.mapping(value, place, _WHAT_KEYS)
-        test: Test | None = _read_what_test(reader, content, place)
+        tests.append(_read_what_test(reader, content, place))
     elif isinstance(value, dict) and "who_can" in value:
         content = reader.mapping(value, place, _WHO_KEYS)
-        test = _read_who_test(reader, content, place)
+        tests += _read_who_tests(reader, content, place)
     elif isinstance(value, dict) and "as" in value:
         content = reader.mapping(value, place, _AS_KEYS)
-        test = _read_as_test(reader, content, place)
+        tests.append(_read_as_test(reader, content, place))
     else:
         content = reader.mapping(value, place, {*_AS_KEYS, *_WHO_KEYS, *_WHAT_KEYS})
         if content:
             forms = "as: (with can:, cannot:), who_can: (with exactly:, includes: or excludes:)"
             reader.fault(place, f"needs {forms} or what_can: (with exactly:)")
-        return None
-    return test if len(reader.faults) == faults else None
+    return [test for test in tests if test is not None] if len(reader.faults) == faults else []
 
 
 def _read_as_test(reader: Reader, content: dict[str, Any], place: Path) -> AsTest | None:
@@ -87,7 +87,7 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
     return None if user is None else Identity(user, kind or Kind.PASSWORD, groups=frozenset(groups))
 
 
-def _read_who_test(reader: Reader, content: dict[str, Any], place: Path) -> WhoTest | None:
+def _read_who_tests(reader: Reader, content: dict[str, Any], place: Path) -> list[WhoTest]:
     setting, kind = _read_setting(reader, content, place)
     at: Path = (*place, "who_can")
     scope = reader.term(content["who_can"], at, parse_request)
@@ -96,15 +96,20 @@ def _read_who_test(reader: Reader, content: dict[str, Any], place: Path) -> WhoT
     if scope is not None and scope.resource.type == "repository" and "*" in scope.actions:
         reader.fault(at, "must name the action: pull, push or delete")
     relations = [key for key in _RELATIONS if key in content]
-    if len(relations) != 1:
-        reader.fault(place, f"needs exactly one of {', '.join(_RELATIONS)}")
-        return None
-    relation = relations[0]
+    if not relations or (len(relations) > 1 and "exactly" in relations):
+        reader.fault(place, "needs exactly: alone, or includes: or excludes: or both")
+        return []
     # `exactly: []` is a real expectation: nobody can.
-    answers = reader.terms(content[relation], (*place, relation), _parse_answer, may_be_empty=relation == "exactly")
+    expected = {
+        relation: reader.terms(content[relation], (*place, relation), _parse_answer, may_be_empty=relation == "exactly")
+        for relation in relations
+    }
     if scope is None:
-        return None
-    return WhoTest(place, scope, relation, frozenset(answers), kind or Kind.PASSWORD, setting)
+        return []
+    return [
+        WhoTest(place, scope, relation, frozenset(answers), kind or Kind.PASSWORD, setting)
+        for relation, answers in expected.items()
+    ]
 
 
 def _read_what_test(reader: Reader, content: dict[str, Any], place: Path) -> WhatTest | None:

@@ -214,8 +214,11 @@ class _Question:
         """What is known of the asking one."""
         if self._identity.kind is Kind.ANONYMOUS:
             return "the client is anonymous"
-        # What was brought counts as well: a group of the tree may hide it, and that is what has to be seen.
-        groups = sorted(map(shown_name, self._groups | self._identity.groups))
+        hidden = self._identity.groups - self._groups
+        groups = [
+            *sorted(map(shown_name, self._groups)),
+            *(f"the directory's {name}, which a group of this tree hides" for name in sorted(hidden)),
+        ]
         return f"{spell_who(self._identity)} is in {', '.join(groups) or 'no group'}"
 
     def _excepted(self, excluded: Principals) -> str:

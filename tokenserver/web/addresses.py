@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -36,28 +36,45 @@ def client_address(
 
     IPv4 inside IPv6 (`::ffff:10.0.0.1`) is IPv4; ports, brackets and zones are dropped.
     """
-    address = _parse(peer)
+    address = parse_address(peer)
     if address is None:
         return None
     # One more piece than hops, so that the uncut rest on the left is never taken for an entry.
     pieces = ",".join(forwarded_for).rsplit(",", MAX_HOPS)
     entries = pieces if len(pieces) <= MAX_HOPS else pieces[1:]
     for entry in reversed(entries):
-        if not _is_trusted(address, trusted):
+        if not is_trusted(address, trusted):
             break
-        further = _parse(entry.strip(" \t")) if len(entry) <= _LONGEST else None
+        further = parse_address(entry.strip(" \t")) if len(entry) <= _LONGEST else None
         if further is None:
             break
         address = further
     return address
 
 
-def _is_trusted(address: Address, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+def finder(trusted: Sequence[IPv4Network | IPv6Network]) -> Callable[[str, str | None], Address | None]:
+    """`client_address` behind these proxies, for one header at most (None: there is none); it remembers its answers."""
+
+    def find(peer: str, forwarded_for: str | None) -> Address | None:
+        return client_address(peer, () if forwarded_for is None else (forwarded_for,), trusted)
+
+    remembered = lru_cache(maxsize=4096)(find)
+
+    def find_again(peer: str, forwarded_for: str | None) -> Address | None:
+        # Longer ones are read each time, so that what is remembered is bounded in bytes as well.
+        is_long = forwarded_for is not None and len(forwarded_for) > _LONGEST
+        return find(peer, forwarded_for) if is_long else remembered(peer, forwarded_for)
+
+    return find_again
+
+
+def is_trusted(address: Address, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether the address is in one of the networks."""
     return any(address in network for network in trusted)
 
 
 @lru_cache(maxsize=4096)
-def _parse(text: str) -> Address | None:
+def parse_address(text: str) -> Address | None:
     """One address, with what proxies put around it taken off; None where it is none."""
     if matched := _BRACKETED.fullmatch(text) or _IPV4_AND_PORT.fullmatch(text):
         text = matched[1]

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from tokenserver.web.parameters import MAX_BODY
 from tokenserver.web.problems import Problem
-from tokenserver.web.token import JSON_HEADERS, Answer, TokenEndpoint
+from tokenserver.web.token import HSTS, JSON_HEADERS, Answer, TokenEndpoint
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -53,7 +53,8 @@ class TokenFront:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """One request (PEP 3333)."""
-        if environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
+        coding = environ.get("HTTP_TRANSFER_ENCODING")
+        if coding is not None and coding.lower() != "chunked":
             # Two codings, or one that a proxy in front may read otherwise: where this request ends is a matter of
             # opinion (RFC 9112, section 6.3), so nothing more is read from this connection.
             answer = self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
@@ -108,6 +109,8 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     def finish(response: Response) -> Response:
         response.headers.setdefault("X-Request-Id", endpoint.new_id())
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        if HSTS in endpoint.headers:
+            response.headers.setdefault(*HSTS)
         return response
 
     @app.errorhandler(HTTPException)
@@ -124,7 +127,7 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
 
 
 def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
-    start_response(_STATUS_LINES[answer.status], [*answer.headers, ("Content-Length", str(len(answer.body)))])
+    start_response(_STATUS_LINES[answer.status], answer.headers)
     return [answer.body]
 
 

@@ -15,6 +15,7 @@ from tokenserver.errors import (
     BackendUnavailable,
     InvalidCredentials,
     InvalidRequest,
+    PlainHttp,
     RequestError,
     ServiceError,
     Throttled,
@@ -56,6 +57,8 @@ def problem_for(error: Exception, *, challenge: str) -> Problem:
             return Problem(401, "UNAUTHORIZED", "invalid_grant", str(error), authenticate)
         case AuthenticationRequired():
             return Problem(401, "UNAUTHORIZED", "invalid_client", str(error), authenticate)
+        case PlainHttp():
+            return Problem(403, "DENIED", "invalid_request", str(error))
         case Throttled():
             after = (("Retry-After", str(error.retry_after)),)
             return Problem(429, "TOOMANYREQUESTS", "temporarily_unavailable", str(error), after)

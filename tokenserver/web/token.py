@@ -8,29 +8,31 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Any, NamedTuple
 
-from tokenserver.audit import AuditTrail, AuditUnavailable, cut, reason_of
+from tokenserver.audit import cut, reason_of
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
+from tokenserver.door import Door
 from tokenserver.errors import (
+    AuditUnavailable,
     InvalidCredentials,
     InvalidRequest,
     Overloaded,
+    PlainHttp,
     RequestError,
     ServiceError,
     TokenserverError,
     UnsupportedGrantType,
 )
 from tokenserver.scopes import in_order, parse_scopes
-from tokenserver.service import Exchange, Explain, Ruling, TokenRequest, TokenResult
+from tokenserver.service import Exchange, Explain, Refusals, Ruling, TokenRequest, TokenResult
 from tokenserver.tokens.reuse import SIZE
-from tokenserver.web.addresses import client_address
+from tokenserver.web.addresses import Address
 from tokenserver.web.basic import normalize_username, parse_authorization
 from tokenserver.web.parameters import Parameters, parse_form, parse_query
 from tokenserver.web.problems import Problem, problem_for
@@ -51,13 +53,15 @@ JSON_HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
 
+HSTS = ("Strict-Transport-Security", "max-age=31536000")
+"""Only where clients come by https; it would bind every port of the host name to it (RFC 6797)."""
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back to the client."""
+
+class Answer(NamedTuple):
+    """What goes back to the client; `headers` are all there are."""
 
     status: int
-    headers: tuple[tuple[str, str], ...]
+    headers: list[tuple[str, str]]
     body: bytes
 
 
@@ -65,26 +69,44 @@ class Answer:
 class TokenEndpoint:
     """Turns requests into exchanges and results into answers.
 
-    `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `bodies`
-    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once.
+    `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `client_of`
+    tells whose request it is from the peer's address and X-Forwarded-For (None: no such header). `bodies`
+    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once. What
+    `is_protected` says no to, where there is such a thing, is refused unread. `headers` stand in every answer. `door`
+    bounds how many requests are worked on at once and how many wait for that.
     """
 
     exchange: Exchange
     explanation: Explain
-    trail: AuditTrail
+    trail: Refusals
     challenge: str
-    trusted_proxies: Sequence[IPv4Network | IPv6Network]
+    client_of: Callable[[str, str | None], Address | None]
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
+    door: Door
+    is_protected: Callable[[Mapping[str, Any], Address | None], bool] | None = None
+    headers: tuple[tuple[str, str], ...] = JSON_HEADERS
     readers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(BODY_READERS), repr=False)
     bodies: Bounded[tuple[str, bool], bytes] = field(default_factory=lambda: Bounded(SIZE), repr=False)
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
-        """Answer one GET or POST; never raises."""
+        """Answer one GET or POST; never raises.
+
+        Whom the door sends away has exchanged nothing, so it leaves no event: an overload must cost little.
+        """
+        try:
+            with self.door:
+                return self._inside(environ)
+        except Overloaded as error:
+            problem = problem_for(error, challenge=self.challenge)
+            oauth = environ["REQUEST_METHOD"] == "POST"
+            return self._answer(problem.status, problem.body(oauth=oauth), self.new_id(), problem)
+
+    def _inside(self, environ: Mapping[str, Any]) -> Answer:
         start = self.monotonic()
         request_id = self.new_id()
         method = str(environ["REQUEST_METHOD"])
-        client = self._client(environ)
+        client = self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
         try:
             try:
                 request = self._parse(environ, request_id, method, client)
@@ -98,18 +120,23 @@ class TokenEndpoint:
                 )
                 raise
             if request.explain:
-                return _answer(200, explanation_body(self.explanation.explain(request)), request_id)
+                return self._answer(200, explanation_body(self.explanation.explain(request)), request_id)
             result = self.exchange.exchange(request)
         except Exception as error:
             _log(error, request_id)
             problem = problem_for(error, challenge=self.challenge)
-            return _answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
-        return _answer(200, self._body(result, with_scope=method == "POST"), request_id)
+            return self._answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
+        return self._answer(200, self._body(result, with_scope=method == "POST"), request_id)
 
     def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...]) -> Answer:
         """The answer to what is no token request at all. Nothing was exchanged, so it leaves no event."""
         problem = Problem(status, "UNSUPPORTED", "invalid_request", message, headers)
-        return _answer(status, problem.body(oauth=False), self.new_id(), problem)
+        return self._answer(status, problem.body(oauth=False), self.new_id(), problem)
+
+    def _answer(self, status: int, body: bytes, request_id: str, problem: Problem | None = None) -> Answer:
+        own = problem.headers if problem is not None else ()
+        length = ("Content-Length", str(len(body)))
+        return Answer(status, [*self.headers, ("X-Request-Id", request_id), *own, length], body)
 
     def _body(self, result: TokenResult, *, with_scope: bool) -> bytes:
         if not result.token.is_shared:
@@ -121,17 +148,13 @@ class TokenEndpoint:
             self.bodies.put(key, body)
         return body
 
-    def _client(self, environ: Mapping[str, Any]) -> IPv4Address | IPv6Address | None:
-        forwarded = environ.get("HTTP_X_FORWARDED_FOR")
-        peer = str(environ.get("REMOTE_ADDR") or "")
-        return client_address(peer, [] if forwarded is None else [forwarded], self.trusted_proxies)
-
     def _form(self, environ: Mapping[str, Any]) -> Parameters:
         # Whoever sends a body slowly holds a thread; without a bound, some hundreds of such clients would hold all.
         if not self.readers.acquire(blocking=False):
             raise Overloaded("requests", "too many bodies are on their way", 1)
         try:
-            return parse_form(environ)
+            with self.door.aside():
+                return parse_form(environ)
         finally:
             self.readers.release()
 
@@ -140,30 +163,38 @@ class TokenEndpoint:
         environ: Mapping[str, Any],
         request_id: str,
         method: str,
-        client: IPv4Address | IPv6Address | None,
+        client: Address | None,
     ) -> TokenRequest:
-        parameters = parse_query(str(environ.get("QUERY_STRING") or ""))
+        # First of all, so that nothing of what was sent is looked at, the password least of all.
+        if self.is_protected is not None and not self.is_protected(environ, client):
+            raise PlainHttp
+        parameters = parse_query(environ.get("QUERY_STRING") or "")
         header = environ.get("HTTP_AUTHORIZATION")
-        credentials = parse_authorization([] if header is None else [header])
+        credentials = parse_authorization(() if header is None else (header,))
         if method == "POST":
             in_query, parameters = parameters, self._form(environ)
             for name in in_query.single.keys() & parameters.single.keys():
                 raise InvalidRequest(f"{name}: stands in the query and in the form")
             credentials = _form_credentials(parameters, credentials)
+        single = parameters.single
         return TokenRequest(
-            request_id=request_id,
-            method=method,
-            service=parameters.get("service"),
-            scopes=parse_scopes(parameters.scopes),
-            credentials=credentials,
-            account=parameters.get("account"),
-            client=client,
-            explain=_wants_explanation(method, parameters),
+            request_id,
+            method,
+            single.get("service") or None,
+            parse_scopes(parameters.scopes),
+            credentials,
+            single.get("account") or None,
+            client,
+            "explain" in single and _wants_explanation(method, parameters),
         )
 
 
 def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
-    """The JSON of a granted token: `token` and `access_token` are the same, times are true and in UTC."""
+    """The JSON of a granted token: `token` and `access_token` are the same, times are true and in UTC.
+
+    What deny rules say to the caller stands beside them; clients pass over members that they do not know (RFC 6749,
+    section 5.1).
+    """
     token = result.token
     text = token.text.reveal()
     content: dict[str, object] = {
@@ -174,7 +205,18 @@ def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
     }
     if with_scope:
         content["scope"] = " ".join(str(access) for access in token.access)
+    messages = messages_of(result.ruling)
+    if messages:
+        content["messages"] = messages
     return _to_json(content).encode("ascii") + b"\n"
+
+
+def messages_of(ruling: Ruling) -> tuple[str, ...]:
+    """What the deny rules say that stopped the caller, each once. Who did not log in is not told, as by `explain`."""
+    if ruling.identity.is_anonymous:
+        return ()
+    said = (reason.message for decision in ruling.decisions for reason in decision.reasons)
+    return tuple(dict.fromkeys(message for message in said if message is not None))
 
 
 def explanation_body(ruling: Ruling) -> bytes:
@@ -232,11 +274,6 @@ def _form_credentials(parameters: Parameters, header: Credentials) -> Credential
     if not isinstance(header, Nothing) and header != credentials:
         return Unusable("the header and the form bring different credentials")
     return credentials
-
-
-def _answer(status: int, body: bytes, request_id: str, problem: Problem | None = None) -> Answer:
-    own = problem.headers if problem is not None else ()
-    return Answer(status, (*JSON_HEADERS, ("X-Request-Id", request_id), *own), body)
 
 
 def _log(error: Exception, request_id: str) -> None:

@@ -13,9 +13,12 @@ from tokenserver.compose import build, new_id
 from tokenserver.config.load import load_settings
 from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
+from tokenserver.metrics.board import Board
 from tokenserver.parts import Parts
+from tokenserver.web.addresses import finder
 from tokenserver.web.app import Pages, create_app
-from tokenserver.web.token import TokenEndpoint
+from tokenserver.web.token import HSTS, JSON_HEADERS, TokenEndpoint
+from tokenserver.web.transport import guard_of
 
 MAX_JWKS_SECONDS = 300
 
@@ -31,11 +34,14 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
     return TokenEndpoint(
         exchange=parts.exchange,
         explanation=parts.explanation,
-        trail=parts.trail,
+        trail=parts.refusals,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
-        trusted_proxies=settings.server.trusted_proxies,
+        client_of=finder(settings.server.trusted_proxies),
+        is_protected=guard_of(settings.server.trusted_proxies) if settings.server.require_https else None,
+        headers=(*JSON_HEADERS, HSTS) if settings.server.url.startswith("https://") else JSON_HEADERS,
         new_id=new_id,
         monotonic=time.perf_counter,
+        door=parts.door,
     )
 
 
@@ -66,12 +72,12 @@ def _bundle(rings: Sequence[KeyRing]) -> str:
     return "".join(dict.fromkeys(ring.ca_certificate_pem for ring in rings))
 
 
-def load_application(config: Path | None, counters: Together | None = None) -> Flask:
-    """Read the configuration and build the application, in the process that serves it. `counters`: see `build`.
+def load_application(config: Path | None, *, board: Board | None = None, counters: Together | None = None) -> Flask:
+    """Read the configuration and build the application, in the process that serves it. For the others see `build`.
 
     Raises:
         LoadError: every fault of the configuration and of what it names.
     """
-    parts = build(load_settings(config), counters=counters)
+    parts = build(load_settings(config), board=board, counters=counters)
     parts.watch()
     return application(parts)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import randrange
 
 START_SECONDS = 20.0
 STOP_SECONDS = 8.0
@@ -23,10 +24,15 @@ class DidNotStart(AssertionError):
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A loopback port that nothing listens on at this moment.
+
+    It is below those that the kernel gives to connections: one of them could take it while a server is restarted.
+    """
+    while True:
+        port = randrange(12_000, 32_000)  # noqa: S311 - so that test runs beside each other do not meet
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def answers(port: int) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import canaries
 import yaml
 
 from harness import web
@@ -144,6 +145,7 @@ class TokenServer:
     def run(self, *arguments: str | Path, stdin: str = "") -> Output:
         """Run one command of the command line and see that it succeeds."""
         output = run(self.command(*arguments), environment=self.environment, folder=self.folder, stdin=stdin)
+        canaries.watch(output.text, f"the output of {arguments[0]}")
         assert output.ok, str(output)
         return output
 
@@ -211,8 +213,10 @@ class TokenServer:
         self.config.write_text(yaml.safe_dump(settings))
         users = self.folder / "users.htpasswd"
         for name, password in self.people.items():
+            canaries.know(password, user=name)
             self.run("users", "set", name, "--file", users, stdin=password)
         self.run("keys", "init", "--config", self.config)
+        canaries.know_keys(self.folder / "keys")
 
 
 @contextmanager
@@ -225,6 +229,9 @@ def serving(folder: Path, setup: Setup, *, prefix: Sequence[str] = ()) -> Iterat
     finally:
         server.daemon.stop()
         server.wire.close()
+        canaries.know_keys(folder / "keys")  # those that were made meanwhile
+        for name, file in (("events", server.daemon.stdout), ("log", server.daemon.stderr)):
+            canaries.watch(file.read_bytes() if file.exists() else b"", f"the server's {name}")
 
 
 def password() -> str:

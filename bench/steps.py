@@ -1,0 +1,134 @@
+"""`python -m bench.steps`: what one answer costs inside a worker, step by step, in microseconds of computing.
+
+The steps are those of docs/fast-path.md. Each is called again and again in this process, alone, with warm caches; in a
+server with connections, threads and a load generator beside it the same step takes about twice as long. `(...)` marks
+steps that are parts of the one above.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import timeit
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.servers import QUERY, basic, write
+from tokenserver.compose import build
+from tokenserver.config.load import load_settings
+from tokenserver.parts import Parts
+from tokenserver.service import TokenService
+from tokenserver.web.basic import parse_authorization
+from tokenserver.web.parameters import parse_query
+from tokenserver.web.token import TokenEndpoint, token_body
+from tokenserver.web.wsgi import application, token_endpoint
+
+CALLS = 5_000
+TIMES = 5
+
+
+def main() -> None:
+    """Print three tables: anonymous in a rush, a known user in a rush, and a token that is signed anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, more, header in (
+            ("anonymous, in a rush", "", None),
+            ("a user who is known, in a rush", "", basic("u0")),
+            ("anonymous, signed anew", "token_reuse: 0s", None),
+        ):
+            with _parts(Path(folder) / name.replace(" ", "-").replace(",", ""), more) as parts:
+                print(f"{name:52} {'µs':>8} {'share':>6}")
+                _print(list(_steps(parts, header)))
+                print()
+
+
+def _steps(parts: Parts, header: str | None) -> Iterator[tuple[str, float]]:
+    endpoint, app = token_endpoint(parts), application(parts)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": "GET", "PATH_INFO": "/token", "QUERY_STRING": QUERY, "REMOTE_ADDR": "127.0.0.1",
+    }  # fmt: skip
+    if header is not None:
+        environ["HTTP_AUTHORIZATION"] = header
+    start_response: Any = lambda *_: None  # noqa: E731 - WSGI's callable, of which only being called counts
+    for _ in range(2_000):  # known, and in a rush
+        endpoint.answer(environ)
+    yield "the whole answer", _microseconds(lambda: app.wsgi_app(environ, start_response))
+    yield from _parsing(endpoint, environ, header)
+    request = endpoint._parse(environ, "0" * 32, "GET", None)  # noqa: SLF001 - a step has no name outside
+    service = _service(parts)
+    snapshot = parts.live.snapshot()
+    result = service.exchange(request)
+    yield "who it is", _microseconds(lambda: snapshot.chain.authenticate(request.credentials, request.client))
+    yield "the ruling (with who it is)", _microseconds(lambda: service._ruling(snapshot, request))  # noqa: SLF001
+    yield "the token (with the ruling)", _microseconds(lambda: service.exchange(request))
+    if not result.token.is_shared:
+        yield from _signing(parts)
+    jti = result.token.jti
+    yield "its audit line", _microseconds(lambda: parts.trail.ruled(request, result.ruling, ms=0.02, jti=jti))
+    yield "the body, spelled anew", _microseconds(lambda: token_body(result, with_scope=False))
+
+
+def _parsing(endpoint: TokenEndpoint, environ: dict[str, Any], header: str | None) -> Iterator[tuple[str, float]]:
+    yield "a random id", _microseconds(endpoint.new_id)
+    yield "the request, parsed", _microseconds(lambda: endpoint._parse(environ, "", "GET", None))  # noqa: SLF001
+    yield "(its query)", _microseconds(lambda: parse_query(QUERY))
+    if header is not None:
+        yield "(its Authorization)", _microseconds(lambda: parse_authorization((header,)))
+
+
+def _signing(parts: Parts) -> Iterator[tuple[str, float]]:
+    """An ECDSA signature and the check of it, by the key itself."""
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - for this table alone
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+
+    key, algorithm, content = parts.live.snapshot().issuer.ring.active, ec.ECDSA(SHA256()), b"x" * 1_000
+    private, public = key.private_key, key.public_key
+    assert isinstance(private, ec.EllipticCurvePrivateKey)  # noqa: S101 - `write` makes such keys
+    assert isinstance(public, ec.EllipticCurvePublicKey)  # noqa: S101 - as above
+    signature = private.sign(content, algorithm)
+    yield "(the signature)", _microseconds(lambda: private.sign(content, algorithm), calls=500)
+    yield "(its check)", _microseconds(lambda: public.verify(signature, content, algorithm), calls=500)
+
+
+def _service(parts: Parts) -> TokenService:
+    """What the observers wrap."""
+    found: Any = parts.exchange
+    while not isinstance(found, TokenService):
+        found = found._inner  # noqa: SLF001 - observers have one inside
+    return found
+
+
+@contextmanager
+def _parts(folder: Path, more: str) -> Iterator[Parts]:
+    config = write(folder, users=1, more=more)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        yield build(load_settings(config), sink=_Nowhere(sink))
+    finally:
+        os.close(sink)
+
+
+class _Nowhere:
+    """A sink that costs what writing costs."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, line: bytes) -> None:
+        """Write the line to a descriptor."""
+        os.write(self._descriptor, line)
+
+
+def _microseconds(step: Callable[[], object], calls: int = CALLS) -> float:
+    return min(timeit.repeat(step, number=calls, repeat=TIMES)) / calls * 1e6
+
+
+def _print(steps: list[tuple[str, float]]) -> None:
+    whole = steps[0][1]
+    for name, microseconds in steps:
+        print(f"  {name:50} {microseconds:8.2f} {microseconds / whole:6.2f}")
+
+
+if __name__ == "__main__":
+    main()

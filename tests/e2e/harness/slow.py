@@ -1,0 +1,92 @@
+"""Clients that are slow on purpose, and the good ones beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from harness import web
+
+SLOW_CLIENTS = 500
+PAUSE = 0.05
+PROMPT = 1.0
+"""Seconds within which a good client wants its answer."""
+
+_FORM = (
+    "POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 900\r\n\r\n"
+)
+
+
+def slow_kinds(target: str) -> dict[str, bytes]:
+    """How each kind of slow client begins. Those that read slowly have asked for much before, and read nothing."""
+    return {
+        "headers": b"GET /token HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+        "body": _FORM.encode(),
+        "reading": f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 40,
+        "idle": b"",
+    }
+
+
+SLOW_TLS = {"silent": b"", "handshake": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"}
+"""Clients that have not yet come as far as HTTP: silent ones, and such as stop in the middle of the handshake."""
+
+
+@contextmanager
+def slow_clients(port: int, beginning: bytes) -> Iterator[None]:
+    """Clients that send a byte a second and never read; who is thrown out comes again."""
+    stop = threading.Event()
+    with ExitStack() as stack:
+
+        def come() -> socket.socket:
+            client = socket.create_connection(("127.0.0.1", port), timeout=5)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(beginning)
+            return client
+
+        clients = [come() for _ in range(SLOW_CLIENTS)]
+
+        def leave() -> None:
+            for client in clients:
+                client.close()
+
+        def drip() -> None:
+            while not stop.wait(1.0):
+                for place, client in enumerate(clients):
+                    try:
+                        if beginning and not beginning.endswith(b"\r\n\r\n" * 2):
+                            client.send(b"a", socket.MSG_DONTWAIT)
+                    except BlockingIOError:
+                        continue
+                    except OSError:
+                        client.close()
+                        with contextlib.suppress(OSError):
+                            clients[place] = come()
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        stack.callback(leave)
+        stack.callback(thread.join)
+        stack.callback(stop.set)
+        yield
+
+
+def good_traffic(
+    port: int, target: str, context: ssl.SSLContext | None = None, *, seconds: float, requests: int = 0
+) -> list[tuple[int, float]]:
+    """The statuses and times of requests with a connection each, one after the other: so many at least."""
+    found: list[tuple[int, float]] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or len(found) < requests:
+        start = time.monotonic()
+        try:
+            status = web.request(port, "GET", target, context=context).status
+        except OSError:
+            status = 0
+        found.append((status, time.monotonic() - start))
+        time.sleep(PAUSE)
+    return found

@@ -1,0 +1,53 @@
+"""What a refused configuration names all the same: its files can be looked at, so that all faults are told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenserver.config.keys import USUAL_FOLDER
+from tokenserver.errors import Fault, LoadError
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The files that refused settings name, as far as they can be told."""
+
+    policies: Path | None
+    keys: Path | None
+    users: tuple[Path, ...]
+
+
+class SettingsRefused(LoadError):
+    """Settings were refused. What they name can be looked at all the same, so that all faults are told at once."""
+
+    def __init__(self, faults: Sequence[Fault], named: Named) -> None:
+        self.named = named
+        super().__init__(faults)
+
+
+def named_in(value: Mapping[str, Any], base: Path) -> Named:
+    """The files that a configuration names, relative to `base`; nothing that it holds is taken for right."""
+    keys = value.get("keys")
+    folder = keys.get("folder", USUAL_FOLDER) if isinstance(keys, dict) else keys
+    users = [_path(file, base) for file in _htpasswd_files(value.get("authentication"))]
+    return Named(_path(value.get("policies"), base), _path(folder, base), tuple(file for file in users if file))
+
+
+def _htpasswd_files(authentication: object) -> Iterator[object]:
+    for source in authentication if isinstance(authentication, list) else ():
+        section = source.get("htpasswd") if isinstance(source, dict) else None
+        if isinstance(section, dict):
+            yield section.get("file")
+
+
+def _path(given: object, base: Path) -> Path | None:
+    """The path, where the settings would take it for one."""
+    if not isinstance(given, str) or not given or "\0" in given:
+        return None
+    try:
+        return base / Path(given).expanduser()
+    except RuntimeError:  # a home that does not exist
+        return None

@@ -1,0 +1,127 @@
+"""Counts in one worker. It writes to a row of shared memory and to nothing that could fail or wait."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from tokenserver.authn.breaker import State
+from tokenserver.bounded import Bounded
+from tokenserver.errors import AuditUnavailable, BackendUnavailable, Overloaded, SigningFailed, TokenMismatch
+from tokenserver.metrics.layout import ANONYMOUS, BUCKETS, NO_SERVICE, Layout
+from tokenserver.outcomes import EXPLAINED, outcome_of, outcome_of_ruling
+from tokenserver.service import RULINGS, Ruling
+
+DIGITS = 12
+"""Of a policy's digest, as the log tells it; so many fit a number exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a worker is at one moment.
+
+    `policy` is the digest of the live policies. `reloads` and `reload_failures` count since the worker started.
+    `parts` is what `/readyz` says. `ends` has, for each folder of keys, when the signing certificate and that of the
+    CA end. `jump` is how far the clock is from where it was, in seconds.
+    """
+
+    policy: str
+    reloads: int
+    reload_failures: int
+    parts: Mapping[str, str | None]
+    breakers: Mapping[str, State]
+    is_throttling_alone: bool
+    ends: Mapping[str, tuple[datetime, datetime]]
+    jump: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where a ruling is counted: by method, by source, and how it came out."""
+
+    exchange: Mapping[str, int]
+    source: int | None
+    outcome: str
+
+
+class Meter:
+    """Writes one row. `services` leads from each service name to the registry's own. Many threads may share it."""
+
+    def __init__(self, layout: Layout, row: memoryview[float], services: Mapping[str, str]) -> None:
+        self._layout = layout
+        self._row = row
+        self._services = services
+        self._unnamed = next(iter(services.values())) if len(set(services.values())) == 1 else NO_SERVICE
+        self._lock = threading.Lock()
+        self._places: Bounded[Ruling, _Places] = Bounded(RULINGS)
+        self._reloads = self._reload_failures = 0
+
+    def ruled(self, method: str, ruling: Ruling, seconds: float) -> None:
+        """Count a request that got its token. The same ruling counts in the same places, found once."""
+        places = self._places.get(ruling)
+        if places is None:
+            places = self._places_of(ruling, outcome_of_ruling(ruling))
+            if ruling.is_memorable:
+                self._places.put(ruling, places)
+        self._count(places.exchange.get(method), places.source, places.outcome, seconds)
+
+    def explained(self, method: str, ruling: Ruling, seconds: float) -> None:
+        """Count a request that was told why."""
+        places = self._places_of(ruling, EXPLAINED)
+        self._count(places.exchange.get(method), places.source, EXPLAINED, seconds)
+
+    def failed(self, method: str, service: str | None, error: Exception, seconds: float) -> None:
+        """Count a request that got an error. `service` is as it was asked for."""
+        layout, outcome = self._layout, outcome_of(error)
+        registry = self._unnamed if service is None else self._services.get(service, NO_SERVICE)
+        special = None
+        match error:
+            case BackendUnavailable():
+                reason = "overloaded" if isinstance(error, Overloaded) else "no_answer"
+                special = layout.unavailable.get((error.backend, reason))
+            case SigningFailed() | TokenMismatch():
+                special = layout.signing_failures.cell
+            case AuditUnavailable():
+                special = layout.audit_failures.cell
+        self._count(layout.exchanges.get((registry, method, outcome)), special, outcome, seconds)
+
+    def sample(self, reading: Reading, *, now: float, monotonic: float) -> None:
+        """Note how the worker is; `now` is in seconds since the epoch. To be called by one thread alone."""
+        layout, row = self._layout, self._row
+        live = float(int(reading.policy[:DIGITS], 16))
+        if row[layout.policy.cell] != live or not row[layout.policy_since.cell]:
+            row[layout.policy.cell], row[layout.policy_since.cell] = live, now
+        row[layout.reloads.cell] += reading.reloads - self._reloads
+        row[layout.reload_failures.cell] += reading.reload_failures - self._reload_failures
+        self._reloads, self._reload_failures = reading.reloads, reading.reload_failures
+        row[layout.throttle_fallback.cell] = reading.is_throttling_alone
+        for (part,), cell in layout.not_ready.items():
+            row[cell] = reading.parts.get(part) is not None
+        for (source, state), cell in layout.breakers.items():
+            row[cell] = reading.breakers.get(source) == state
+        for (keys, certificate), cell in layout.certificates.items():
+            if keys in reading.ends:
+                signing, ca = reading.ends[keys]
+                row[cell] = (ca if certificate == "ca" else signing).timestamp()
+        row[layout.clock_jump.cell] = reading.jump
+        row[layout.heartbeat.cell] = monotonic
+
+    def _places_of(self, ruling: Ruling, outcome: str) -> _Places:
+        source = ANONYMOUS if ruling.identity.is_anonymous else ruling.identity.source
+        exchange = self._layout.of_methods(ruling.registry.service, outcome)
+        return _Places(exchange, self._layout.authenticated.get((source,)), outcome)
+
+    def _count(self, exchange: int | None, special: int | None, outcome: str, seconds: float) -> None:
+        latency = self._layout.latency[outcome]
+        bucket = latency.first_bucket + bisect_left(BUCKETS, seconds)
+        row = self._row
+        with self._lock:
+            row[bucket] += 1
+            row[latency.total] += seconds
+            if exchange is not None:
+                row[exchange] += 1
+            if special is not None:
+                row[special] += 1
