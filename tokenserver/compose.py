@@ -64,7 +64,7 @@ def build(
     """
     together = shared_counters(settings, workers=worker_count(settings), beside=counters)
     plan = login_plan(settings)
-    door = Door(monotonic=time.monotonic)
+    door = Door(logins=plan.threads, monotonic=time.monotonic)
     protection = Protection(
         plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together, aside=door.aside
     )

@@ -22,17 +22,35 @@ WAIT = 1.0
 
 RETRY_AFTER = 1
 
-THREADS = AT_ONCE + QUEUE
-"""Threads that the server needs for those who work and wait here; see `Plan.threads` for those who send others away."""
+BODY_READERS = 320
+"""Bodies that are read at once; each may hold a thread for as long as its client likes, so that this is how many slow
+ones one worker process can bear."""
+
+SPARE = 8
+"""Threads for those who need not wait: to send others away, and for health checks."""
+
+
+def threads_for(logins: int) -> int:
+    """The threads that one worker process needs, where logins that are checked hold so many at most.
+
+    Who waits here, whose body is on its way and whose login is checked share them: not all of them come at once.
+    """
+    return AT_ONCE + BODY_READERS + logins + SPARE
 
 
 class Door(Bulkhead):
     """A bulkhead for whole token requests; a login that has to be checked, and a body that is on its way, step `aside`.
 
-    Their numbers have bounds of their own.
+    Their numbers have bounds of their own; `logins` is that of the threads that logins hold at most.
     """
 
-    def __init__(self, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, *, logins: int, monotonic: Callable[[], float]) -> None:
         super().__init__(
-            "requests", workers=AT_ONCE, queue=QUEUE, wait=WAIT, monotonic=monotonic, retry_after=RETRY_AFTER
+            "requests",
+            workers=AT_ONCE,
+            queue=QUEUE,
+            wait=WAIT,
+            monotonic=monotonic,
+            retry_after=RETRY_AFTER,
+            parked=BODY_READERS + logins,
         )

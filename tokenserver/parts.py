@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +43,7 @@ class Parts:
     door: Door
     rotators: tuple[Rotator, ...] = ()
     meter: Meter | None = None
+    is_stopping: Callable[[], bool] = lambda: False
 
     def watch(self) -> threading.Event:
         """Start to follow changes of the files and to rotate keys, in threads; setting the event ends them."""
@@ -63,8 +64,10 @@ class Parts:
             policy=snapshot.policies.digest,
             reloads=self.live.reloads,
             reload_failures=self.live.reload_failures,
+            sent_away=self.door.sent_away,
             parts=self.readiness(),
             breakers=self.protection.breakers,
+            loads={"requests": self.door.load, **self.protection.loads},
             is_throttling_alone=self.protection.note is not None,
             jump=self.clock.jump() or 0.0,
             ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
@@ -91,6 +94,8 @@ class Parts:
         parts: dict[str, str | None] = {"keys": self.expiry(datetime.now(UTC)).problem, "policies": None}
         parts |= {source.name: self.protection.problem(source.name) for source in self.settings.authentication}
         parts["files"] = self._refused() if self.live.fault is not None else None
+        if self.is_stopping():
+            parts["server"] = "is stopping"
         return parts
 
     def notes(self) -> Mapping[str, str]:

@@ -183,3 +183,19 @@ def test_an_error_aside_comes_back_too() -> None:
     with pytest.raises(ValueError, match="aside"), room, room.aside():
         raise ValueError("aside")
     assert room.load == (0, 0)
+
+
+def test_who_waits_and_who_is_aside_share_their_room() -> None:
+    """Each of them holds a thread: the more are aside, the fewer may wait."""
+    room = Bulkhead("requests", workers=1, queue=5, wait=SECONDS, monotonic=lambda: 0.0, parked=1)
+    room.__enter__()
+    with room.aside(), room, pytest.raises(Overloaded, match="no room to wait"), room:
+        pass
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: room.__enter__() or room.__exit__(None, None, None))  # type: ignore[func-returns-value]
+        until(partial(has_load, room, (1, 1)))
+        with pytest.raises(Overloaded, match="no room to wait"), room:
+            pass
+        room.__exit__(None, None, None)
+        waiting.result(SECONDS)
+    assert room.load == (0, 0)

@@ -22,7 +22,7 @@ from harness.slapd import BASE, READER, Slapd, person, slapd
 
 from tokenserver.compose import login_plan
 from tokenserver.config.load import load_settings
-from tokenserver.web.token import BODY_READERS
+from tokenserver.door import threads_for
 
 pytestmark = pytest.mark.real("slapd")
 
@@ -213,7 +213,7 @@ def test_silent_with_a_crowd(start: Start) -> None:
     site.proxy.mode = Mode.SILENT
     settings = load_settings(site.server.config, {})
     # Those that may wait, those that read forms, and the few of the interpreter and of granian itself.
-    most = login_plan(settings).threads + BODY_READERS + 16
+    most = threads_for(login_plan(settings).threads) + 16
     for _ in range(2):
         local = Load(site.local, 0.02)
         start_time = time.monotonic()

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from harness import web
 from harness.authority import Authority
+from harness.crowd import many_files
 from harness.proxy import shipped_nginx
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
 from harness.slow import PROMPT, SLOW_TLS, good_traffic, slow_clients, slow_kinds
+
+from tokenserver.door import BODY_READERS
 
 SECONDS = 6.0
 REQUESTS = 100
@@ -65,14 +68,32 @@ def test_behind_a_proxy(server: TokenServer, tmp_path: Path, kind: str) -> None:
     assert [(status, taken) for status, taken in found if status != 200 or taken > PROMPT] == []
 
 
-def test_bodies_beyond_the_bound_are_turned_away(server: TokenServer) -> None:
-    """Who sends a form while too many are on their way is told at once to come again, and GET works as ever."""
+FORM = b"grant_type=password&username=x&password=y&service=registry2.test"
+
+
+def post(server: TokenServer) -> web.Answer:
+    """A good client that sends a form; its password is wrong, which is an answer like any other."""
+    return server.request("POST", "/token", headers=web.FORM, body=FORM)
+
+
+def test_forms_are_read_beside_slow_ones(server: TokenServer) -> None:
+    """Five hundred bodies on their way leave room for those who send theirs at once."""
     with slow_clients(server.port, SLOW["body"]):
-        answer = server.request(
-            "POST",
-            "/token",
-            headers={"Content-Type": "application/x-www-form-urlencoded"},
-            body=b"grant_type=password&username=x&password=y&service=registry2.test",
-        )
+        assert [post(server).status for _ in range(20)] == [401] * 20
+
+
+@pytest.fixture
+def single(setup: Setup, tmp_path: Path) -> Iterator[TokenServer]:
+    """A server with one worker, which has to bear all slow clients alone."""
+    small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings={"server": {"workers": 1}})
+    with many_files(), serving(tmp_path, small) as server:
+        yield server
+
+
+def test_bodies_beyond_the_bound_are_turned_away(single: TokenServer) -> None:
+    """Who sends a form while too many are on their way is told at once to come again, and GET works as ever."""
+    with slow_clients(single.port, SLOW["body"], BODY_READERS + 20):
+        # The threads of the slow ones start one after the other.
+        answer = next((one for one in (post(single) for _ in range(200)) if one.status != 401), post(single))
         assert (answer.status, answer.headers["retry-after"]) == (503, ["1"])
-        assert server.request("GET", TARGET).status == 200
+        assert single.request("GET", TARGET).status == 200

@@ -142,6 +142,20 @@ def test_every_token_that_left_has_its_audit_event(server: TokenServer) -> None:
     assert server.daemon.stdout.read_bytes().endswith(b"}\n")
 
 
+def test_it_is_not_ready_while_it_stops(server: TokenServer) -> None:
+    """A load balancer that asks learns that it should send nobody; who comes yet is answered."""
+    server.daemon.signal(signal.SIGTERM)
+    found: list[tuple[int, int]] = []
+    try:
+        while server.daemon.is_running:
+            found.append((server.request("GET", "/readyz").status, server.request("GET", TARGET).status))
+    except (OSError, http.client.HTTPException):
+        pass
+    assert server.daemon.wait(25) == 0
+    assert (503, 200) in found
+    assert {token for _, token in found} == {200}
+
+
 def test_a_server_that_has_only_just_started_stops_too(server: TokenServer) -> None:
     """A worker that is told to stop while it still loads must not miss it; that would cost the whole grace period."""
     server.daemon.stop()

@@ -56,7 +56,7 @@ def test_each_worker_has_a_row_of_its_own() -> None:
     """Two that live at once never write to one row, and a third finds one as well."""
     board, context = small_board(), multiprocessing.get_context("fork")
     events = [context.Event() for _ in range(3)]
-    workers = [context.Process(target=add_and_stay, args=(board, event)) for event in events]
+    workers = [context.Process(target=add_and_stay, args=(board, event), daemon=True) for event in events]
     for worker, event in zip(workers, events, strict=True):
         worker.start()
         assert event.wait(30)
@@ -71,7 +71,7 @@ def test_a_row_outlives_its_worker() -> None:
     board, context = small_board(workers=1), multiprocessing.get_context("fork")
     for _ in range(3 * (1 + SPARE_ROWS)):
         ready = context.Event()
-        worker = context.Process(target=add_and_stay, args=(board, ready))
+        worker = context.Process(target=add_and_stay, args=(board, ready), daemon=True)
         worker.start()
         assert ready.wait(30)
         worker.kill()
@@ -84,7 +84,7 @@ def test_without_a_free_row_there_is_none() -> None:
     """A worker too many is told so, and takes nobody's."""
     board, context = small_board(workers=1), multiprocessing.get_context("fork")
     events = [context.Event() for _ in range(1 + SPARE_ROWS)]
-    workers = [context.Process(target=add_and_stay, args=(board, event)) for event in events]
+    workers = [context.Process(target=add_and_stay, args=(board, event), daemon=True) for event in events]
     for worker, event in zip(workers, events, strict=True):
         worker.start()
         assert event.wait(30)

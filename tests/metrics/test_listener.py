@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 import socket
 import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from typing import Any
 
 import pytest
 
@@ -82,3 +85,25 @@ def test_ipv6() -> None:
         client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         assert client.recv(15).startswith(b"HTTP/1.0 200")
     one.close()
+
+
+def test_workers_do_not_hold_the_address() -> None:
+    """A worker that outlives the process above it must not be in the way of the next start."""
+    one = Listener(("127.0.0.1", 0), bytes, "text/plain")
+    one.start()
+    context = multiprocessing.get_context("fork")
+    is_there = context.Event()
+    worker = context.Process(target=_stay, args=(is_there,))
+    worker.start()
+    try:
+        assert is_there.wait(30)
+        one.close()
+        Listener(("127.0.0.1", one.port), bytes, "text/plain").start()
+    finally:
+        worker.kill()
+        worker.join(30)
+
+
+def _stay(is_there: Any) -> None:
+    is_there.set()
+    signal.pause()

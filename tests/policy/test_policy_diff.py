@@ -14,13 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.policy.claims import changed_claims
 from tokenserver.policy.decide import decide
 from tokenserver.policy.diff import Difference, Row, diff, spell_who
+from tokenserver.policy.differences import Search
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import matches, parse_name, parse_pattern
 from tokenserver.policy.regions import UNKNOWN, Circumstances
 from tokenserver.policy.terms import parse_moment, parse_principal, principals_of
+from tokenserver.policy.trees import Tree
 from tokenserver.scopes import ACTIONS, Resource, Scope
 
 NOW = world.TIMES[0]
@@ -467,6 +470,44 @@ def _home(around: Any, client: Any) -> Any:
         return None
     homes = [network for network in around if network is not None and client in network]
     return around[max(homes, key=lambda network: network.prefixlen)]
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [
+        pytest.param(rule("deny d", "everyone", "**", "push"), rule("deny d", "everyone", "a/**", "push"), id="names"),
+        pytest.param(rule("deny d", "everyone", "a", "push"), rule("deny d", "user:ann", "a", "push"), id="people"),
+        pytest.param(
+            rule("deny d", "everyone", "a", "push"), rule("deny d", "everyone", "a", "push", when=UNTIL), id="time"
+        ),
+        pytest.param(
+            rule("deny d", "everyone", "a", "push", but="user:x"),
+            rule("deny d", "everyone", "a", "push", but="user:x group:y"),
+            id="exceptions",
+        ),
+        pytest.param(rule("allow d", "everyone", "**", "push"), rule("allow d", "group:web", "a", "push"), id="allow"),
+    ],
+)
+def test_what_a_wider_rule_says_as_well_is_no_cause(wide: Rule, narrow: Rule) -> None:
+    """Where a deny grows or an allow shrinks, nobody gains: no rule of a large tree has to be looked at for that."""
+    base = PUBLIC if wide.effect is Effect.ALLOW else rule("allow all", "everyone", "**", "push")
+    more, less = (tree(base, one, groups=(WEB,)) for one in (wide, narrow))
+    old, new = (less, more) if wide.effect is Effect.DENY else (more, less)
+    lost, gained = changed_claims(old, new)
+    assert lost
+    assert gained
+    assert list(Search(Tree(old), Tree(new), "Somebody", frozenset(), NOW).causes(lost, gained)) == []
+    assert list(Search(Tree(new), Tree(old), "Somebody", frozenset(), NOW).causes(gained, lost)) != []
+
+
+def test_a_wider_rule_about_a_group_that_changes_is_one() -> None:
+    """Who is in it is another question in each tree."""
+    old = tree(rule("allow a", "group:web", "a", "pull"), groups=(WEB,))
+    new = tree(rule("allow a", "group:web", "a", "pull"), groups=(replace(WEB, users=frozenset({"zoe"})),))
+    assert told(diff(old, new, NOW).gains) == ["user:zoe pull a a zoe"]
+    (zoe,) = changed_claims(old, new)[1]
+    assert not Tree(old).covers(zoe, frozenset({"web"}))
+    assert Tree(new).covers(zoe, frozenset())
 
 
 def test_kinds_of_credential_are_spelled() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,11 +22,20 @@ class Bulkhead:
     """Room for `workers` at once and for `queue` that wait, first come, first served; a context manager.
 
     Who finds no room is sent away at once, who waits longer than `wait` seconds is sent away then: clients give up
-    after 15 seconds, and work for somebody who has left is work taken from others.
+    after 15 seconds, and work for somebody who has left is work taken from others. Who waits and who has stepped aside
+    are `parked` together at most, where each of them holds a thread.
     """
 
     def __init__(
-        self, name: str, *, workers: int, queue: int, wait: float, monotonic: Callable[[], float], retry_after: int = 2
+        self,
+        name: str,
+        *,
+        workers: int,
+        queue: int,
+        wait: float,
+        monotonic: Callable[[], float],
+        retry_after: int = 2,
+        parked: int = sys.maxsize,
     ) -> None:
         self.name = name
         self.workers = workers
@@ -33,6 +43,8 @@ class Bulkhead:
         self._wait = wait
         self._monotonic = monotonic
         self._retry_after = retry_after
+        self._parked = parked
+        self._aside = 0
         self._lock = threading.Lock()
         self._busy = 0
         # Each who waits sleeps on a lock of its own, which costs less than an event.
@@ -46,6 +58,11 @@ class Bulkhead:
         with self._lock:
             return self._busy, len(self._waiting)
 
+    @property
+    def sent_away(self) -> int:
+        """How many found no room so far."""
+        return self._sent_away
+
     def __enter__(self) -> None:
         """Take a place.
 
@@ -56,7 +73,7 @@ class Bulkhead:
             if self._busy < self.workers:
                 self._busy += 1
                 return
-            if len(self._waiting) >= self.queue:
+            if len(self._waiting) >= min(self.queue, self._parked - self._aside):
                 raise self._overloaded("no room to wait")
             turn = threading.Lock()
             turn.acquire()
@@ -86,10 +103,13 @@ class Bulkhead:
         Afterwards it goes on at once, also where all places are taken by then: it has waited already.
         """
         self.__exit__(None, None, None)
+        with self._lock:
+            self._aside += 1
         try:
             yield
         finally:
             with self._lock:
+                self._aside -= 1
                 self._busy += 1
 
     def _overloaded(self, reason: str) -> Overloaded:

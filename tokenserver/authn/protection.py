@@ -147,6 +147,11 @@ class Protection:
         """The state of each directory's circuit breaker, by the directory's name."""
         return {name: breaker.state for name, breaker in self._breakers.items()}
 
+    @property
+    def loads(self) -> dict[str, tuple[int, int]]:
+        """How many logins are being checked and how many wait for it: by hashing, and by each directory."""
+        return {room.name: room.load for room in (self.hashing, *self._calls.values())}
+
     def problem(self, source: str) -> str | None:
         """What `/readyz` says about a source: None while it is asked as ever."""
         breaker = self._breakers.get(source)

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import gc
-import logging
 import multiprocessing
 import os
 import signal
+import socket
 import sys
-import threading
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenserver import door
 from tokenserver.authn.throttle import Together
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
 from tokenserver.compose import login_plan, warnings
+from tokenserver.config.load import config_path
 from tokenserver.config.plan import worker_count
 from tokenserver.config.settings import Settings, address_of
 from tokenserver.counters import workers_counters
+from tokenserver.door import threads_for
+from tokenserver.errors import Fault, LoadError
 from tokenserver.machine import Seats
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
-from tokenserver.web.token import BODY_READERS
+
+if TYPE_CHECKING:
+    from tokenserver.cli.supervisor import Signs
 
 GRACE_SECONDS = 20
 """How long a request that is under way may take after SIGTERM before its worker is killed."""
-
-DRAIN_SECONDS = 0.5
-"""How long after SIGTERM requests are taken as ever, so that none is lost that was on its way."""
 
 HEADER_SECONDS = 10
 
@@ -66,6 +66,7 @@ def serve(config: Path | None) -> None:
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
     settings, snapshot = load_all(config)
+    _check_address(settings, config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     services = ", ".join(registry.service for registry in settings.registries)
@@ -75,45 +76,31 @@ def serve(config: Path | None) -> None:
     run(settings, config)
 
 
+def _check_address(settings: Settings, config: Path | None) -> None:
+    """Listen for a moment, so that an address that cannot be had is told as any other fault.
+
+    Raises:
+        LoadError: with what the system says.
+    """
+    family = socket.AF_INET6 if ":" in settings.server.address[0] else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(settings.server.address)
+            listener.listen()
+        except OSError as error:
+            message = f"cannot listen on {settings.server.listen}: {os.strerror(error.errno or 0)}"
+            raise LoadError([Fault(str(config_path(config)), 0, "server.listen", message)]) from error
+
+
 def run(settings: Settings, config: Path | None) -> None:
     """Run granian until it is told to stop; returns after the last request under way was answered."""
     # Imported here, because loading a server is not free and the faults above should come first.
     from granian.constants import Interfaces, Loops, SSLProtocols  # noqa: PLC0415
     from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
-    from granian.server.mp import MPServer  # noqa: PLC0415
 
-    class Server(MPServer):
-        def signal_handler_interrupt(self, *arguments: object) -> None:
-            """SIGTERM, SIGINT: answer what was sent until now, and stop then. The second signal stops at once.
-
-            Stopping closes connections that were accepted but not yet read; what waits there came before the signal.
-            """
-            stop = partial(super().signal_handler_interrupt, *arguments)
-            if self.is_stopping:
-                stop()
-            self.is_stopping = True
-            timer = threading.Timer(DRAIN_SECONDS, stop)
-            timer.daemon = True
-            timer.start()
-
-        is_stopping = False
-
-        def _stop_workers(self) -> None:
-            """Wait here for the workers to end. A thread of granian's waits for each of them as well, and where that
-            one hears of the end first, granian takes the worker for alive and says that it had to kill it.
-            """
-            workers: list[Any] = self.wrks
-            for worker in workers:
-                worker.terminate()
-            end = time.monotonic() + GRACE_SECONDS
-            while any(worker.is_alive() for worker in workers) and time.monotonic() < end:
-                time.sleep(0.01)
-            super()._stop_workers()  # type: ignore[no-untyped-call]  # granian's own has no annotations
-
-        def signal_handler_reload(self, *_: object) -> None:
-            """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
-            logging.getLogger("tokenserver").info("SIGHUP: changed files are taken within two seconds")
+    from tokenserver.cli.supervisor import Server  # noqa: PLC0415
 
     board = _serve_metrics(settings)
     address, port = settings.server.address
@@ -125,7 +112,7 @@ def run(settings: Settings, config: Path | None) -> None:
         port=port,
         interface=Interfaces.WSGI,
         workers=workers,
-        blocking_threads=login_plan(settings).threads + BODY_READERS + door.THREADS,
+        blocking_threads=threads_for(login_plan(settings).threads),
         loop=Loops.asyncio,
         websockets=False,
         backlog=2048,
@@ -170,14 +157,17 @@ def _serve_metrics(settings: Settings) -> Board | None:
     return board
 
 
-def _load(config: Path | None, seats: Seats, counters: Together | None, board: Board | None) -> Any:
+def _load(  # noqa: PLR0917 - the last two are the master's
+    config: Path | None, seats: Seats, counters: Together | None, board: Board | None, signs: Signs, worker: int
+) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
-    application = load_application(config, board=board, counters=counters)
+    application = load_application(config, board=board, counters=counters, is_stopping=lambda: signs.is_stopping)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     seats.take()  # before the server starts its threads, which stay where this one is
+    signs.keep_living(worker)
     return application

@@ -98,7 +98,7 @@ def changed_claims(old: PolicySet, new: PolicySet) -> tuple[list[Claim], list[Cl
     wordings = [{_wording(rule) for rule in policies.rules} for policies in (old, new)]
     found: list[dict[Hashable, Claim]] = []
     for policies, others in ((old, wordings[1]), (new, wordings[0])):
-        rules = (rule for rule in policies.rules if _speaks_of(rule, changed) or _wording(rule) not in others)
+        rules = (rule for rule in policies.rules if speaks_of(rule, changed) or _wording(rule) not in others)
         found.append(dict(entry for rule in rules for entry in _claims(rule, policies.groups, changed)))
     before, after = found
     return (
@@ -116,7 +116,7 @@ def _wording(rule: Rule) -> Hashable:
     )
 
 
-def _speaks_of(rule: Rule, groups: frozenset[str]) -> bool:
+def speaks_of(rule: Rule, groups: frozenset[str]) -> bool:
     """Whether the rule means something else if these groups do."""
     if not groups:
         return False

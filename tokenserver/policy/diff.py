@@ -15,10 +15,11 @@ from typing import Any
 from tokenserver.identity import Identity
 from tokenserver.policy.claims import ANONYMOUS, AUTHENTICATED, Claim, Who, changed_claims
 from tokenserver.policy.decide import decide
-from tokenserver.policy.differences import Cause, Search, Tree
+from tokenserver.policy.differences import Cause, Search
 from tokenserver.policy.languages import contains
 from tokenserver.policy.model import Context, Effect, PolicySet, Principal
 from tokenserver.policy.patterns import Pattern
+from tokenserver.policy.trees import Tree
 from tokenserver.scopes import ACTIONS, Resource, Scope
 
 STRANGER = "Somebody"

@@ -7,54 +7,22 @@ search starts with the least that somebody must be, and adds groups or a name on
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from tokenserver.identity import ANONYMOUS as NOBODY
 from tokenserver.identity import Identity, Kind
-from tokenserver.policy.claims import ANONYMOUS, Claim, Person, Who, listed, ways
+from tokenserver.policy.claims import ANONYMOUS, Claim, Person, Who, changed_groups, listed, ways
 from tokenserver.policy.conditions import CREDENTIALS
 from tokenserver.policy.decide import objection
-from tokenserver.policy.index import prefixes
 from tokenserver.policy.intersections import intersection, is_exact
-from tokenserver.policy.languages import Meeting, may_overlap, walk
-from tokenserver.policy.model import Effect, Entry, Groups, PolicySet, Principal, Rule
+from tokenserver.policy.languages import Meeting, walk
+from tokenserver.policy.model import Effect, Groups, Principal, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.regions import Cell, Circumstances
+from tokenserver.policy.trees import Tree
 from tokenserver.policy.walking import segments_of
-
-_BESIDE_SLASH = chr(ord("/") + 1)
-
-
-class Tree:
-    """A policy tree whose rules are found by their patterns alone, whomever they mean."""
-
-    def __init__(self, policies: PolicySet) -> None:
-        self.policies = policies
-        self._entries: dict[tuple[str, str], list[Entry]] = {}
-        for rule in policies.rules:
-            for pattern in rule.patterns:
-                self._entries.setdefault((rule.resource_type, pattern.prefix), []).append((rule, pattern))
-        self._prefixes = sorted(self._entries)
-
-    @property
-    def groups(self) -> Groups:
-        """The groups of the tree."""
-        return self.policies.groups
-
-    def near(self, resource_type: str, required: Collection[Pattern], action: str) -> Iterator[Entry]:
-        """The rules about `action` under each of their patterns that could cover what all `required` cover."""
-        deepest = max(required, key=lambda pattern: pattern.depth)
-        segments = deepest.prefix.split("/") if deepest.depth else []
-        keys = [(resource_type, prefix) for prefix in prefixes(segments)]
-        below = (f"{deepest.prefix}/", deepest.prefix + _BESIDE_SLASH) if segments else ("\0", "\x7f")
-        first, last = (bisect_left(self._prefixes, (resource_type, edge)) for edge in below)
-        for key in [*keys, *self._prefixes[first:last]]:
-            for rule, pattern in self._entries.get(key, ()):
-                if rule.decides(action) and all(may_overlap(pattern, one) for one in required):
-                    yield rule, pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +92,17 @@ class Search:
         self._stranger, self._reserved, self._since = stranger, reserved, since
 
     def causes(self, lost: Iterable[Claim], gained: Iterable[Claim]) -> Iterator[Cause]:
-        """Everything that can make a difference: allows that are new, and allows on which a lost deny lay."""
+        """Everything that can make a difference: allows that are new, and allows on which a lost deny lay.
+
+        What the other tree says as well, in a wider rule, makes none: a new allow that was granted before matters only
+        where a deny lay on it, and then that deny is the cause.
+        """
+        changed = changed_groups(self._before.groups, self._after.groups)
         for claim in gained:
-            if claim.rule.effect is Effect.ALLOW:
+            if claim.rule.effect is Effect.ALLOW and not self._before.covers(claim, changed):
                 yield Cause(claim, None, (claim.pattern,))
         for deny in lost:
-            if deny.rule.effect is Effect.DENY:
+            if deny.rule.effect is Effect.DENY and not self._after.covers(deny, changed):
                 for rule, pattern in self._after.near(deny.rule.resource_type, [deny.pattern], deny.action):
                     if rule.effect is Effect.ALLOW:
                         for one in listed(rule.to):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from tokenserver.audit import cut, reason_of
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
-from tokenserver.door import Door
+from tokenserver.door import BODY_READERS, Door
 from tokenserver.errors import (
     AuditUnavailable,
     InvalidCredentials,
@@ -40,9 +40,6 @@ from tokenserver.web.problems import Problem, problem_for
 logger = logging.getLogger("tokenserver.web")
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
-
-BODY_READERS = 64
-"""Bodies that are read at once; each may hold a thread for as long as its client likes."""
 
 JSON_HEADERS = (
     ("Content-Type", "application/json"),

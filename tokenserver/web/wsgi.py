@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flask import Flask
@@ -72,12 +73,20 @@ def _bundle(rings: Sequence[KeyRing]) -> str:
     return "".join(dict.fromkeys(ring.ca_certificate_pem for ring in rings))
 
 
-def load_application(config: Path | None, *, board: Board | None = None, counters: Together | None = None) -> Flask:
+def load_application(
+    config: Path | None,
+    *,
+    board: Board | None = None,
+    counters: Together | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Flask:
     """Read the configuration and build the application, in the process that serves it. For the others see `build`.
+
+    `is_stopping` tells whether the server was told to stop; it is not ready any more then.
 
     Raises:
         LoadError: every fault of the configuration and of what it names.
     """
-    parts = build(load_settings(config), board=board, counters=counters)
+    parts = replace(build(load_settings(config), board=board, counters=counters), is_stopping=is_stopping)
     parts.watch()
     return application(parts)

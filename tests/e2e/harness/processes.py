@@ -114,6 +114,11 @@ class Daemon:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def log(self) -> str:
         """All that it has said so far."""
         texts = [path.read_text(errors="replace") for path in (self.stdout, self.stderr) if path.exists()]

@@ -37,7 +37,7 @@ SLOW_TLS = {"silent": b"", "handshake": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x
 
 
 @contextmanager
-def slow_clients(port: int, beginning: bytes) -> Iterator[None]:
+def slow_clients(port: int, beginning: bytes, count: int = SLOW_CLIENTS) -> Iterator[None]:
     """Clients that send a byte a second and never read; who is thrown out comes again."""
     stop = threading.Event()
     with ExitStack() as stack:
@@ -48,7 +48,7 @@ def slow_clients(port: int, beginning: bytes) -> Iterator[None]:
             client.sendall(beginning)
             return client
 
-        clients = [come() for _ in range(SLOW_CLIENTS)]
+        clients = [come() for _ in range(count)]
 
         def leave() -> None:
             for client in clients:

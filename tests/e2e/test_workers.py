@@ -1,0 +1,186 @@
+"""Worker processes that are killed, hang, do not start, or have no descriptors and no time left (F23 to F26, F40)."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from harness import web
+from harness.arrivals import Stream, arrive, get, steady
+from harness.registries import KEEPER
+from harness.replica import asking
+from harness.server import Setup, TokenServer, serving
+
+from tokenserver.cli.keeper import HANG_SECONDS
+from tokenserver.cli.process import FILES_KEPT_BACK
+
+TARGET = web.token_target("registry3.test", ["repository:public/x:pull"])
+WORKERS = 2
+KILLS = 6
+SECONDS = 30.0
+
+
+@pytest.fixture
+def small(setup: Setup) -> Setup:
+    """What these servers are made of."""
+    return replace(setup, people={KEEPER: setup.people[KEEPER]}, settings={"server": {"workers": WORKERS}})
+
+
+@pytest.fixture
+def server(small: Setup, tmp_path: Path) -> Iterator[TokenServer]:
+    """A server of its own with two workers."""
+    with serving(tmp_path, small) as server:
+        yield server
+
+
+def workers(server: TokenServer) -> list[int]:
+    """The process ids of the server's workers."""
+    text = Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text()
+    return [int(number) for number in text.split()]
+
+
+def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_killed_worker_is_replaced_every_time(server: TokenServer) -> None:
+    """F23: killed again and again, also one that has just come; a client that tries again never fails."""
+    with asking(server.port, TARGET, tries=6) as found:
+        for _ in range(KILLS):
+            victim = workers(server)[-1]
+            os.kill(victim, signal.SIGKILL)
+            until(lambda: victim not in workers(server) and len(workers(server)) == WORKERS)  # noqa: B023 - called at once
+            time.sleep(1.0)
+    assert [one for one in found if one != 200] == []
+    assert len(found) > 100
+
+
+def test_a_hanging_worker_is_ended_and_the_other_serves(server: TokenServer) -> None:
+    """F24: stopped by a signal, as if it were in a dead lock; what it has in its hands is lost, nothing else."""
+    until(lambda: server.request("GET", "/readyz").status == 200)
+    time.sleep(1.5)  # both have given a sign of life
+    victim = workers(server)[0]
+    os.kill(victim, signal.SIGSTOP)
+    start = time.monotonic()
+    tokens = Stream(get(TARGET, "Connection: close"), steady(50), is_new_each_time=True)
+    arrive(server.port, [tokens], 3.0)
+    # The kernel gives each worker its part of the connections; those of the hanging one wait until it is ended.
+    assert tokens.statuses[200] > 30
+    until(lambda: victim not in workers(server), HANG_SECONDS + 10)
+    assert HANG_SECONDS / 2 < time.monotonic() - start < 30
+    until(lambda: len(workers(server)) == WORKERS)
+    assert "gave no sign of life" in server.daemon.log
+    assert [server.request("GET", TARGET).status for _ in range(20)] == [200] * 20
+
+
+def test_a_worker_that_does_not_start_does_not_end_the_other(server: TokenServer) -> None:
+    """F25: the configuration went bad; who has read it before serves on, and the other is back when it is mended."""
+    good = server.config.read_text()
+    time.sleep(3.5)  # both have served
+    server.config.write_text("nonsense: [")
+    victim, other = workers(server)
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: server.daemon.log.count("Unexpected exit from worker") >= 3)
+    assert other in workers(server)
+    assert server.request("GET", TARGET).status == 200
+    server.config.write_text(good)
+    until(lambda: len(workers(server)) == WORKERS)
+
+
+def test_where_no_worker_starts_the_server_ends(server: TokenServer) -> None:
+    """F25: with exit code 1, after a few tries."""
+    time.sleep(3.5)  # both have served
+    server.config.write_text("nonsense: [")
+    for victim in workers(server):
+        os.kill(victim, signal.SIGKILL)
+    assert server.daemon.wait(SECONDS) == 1
+    assert server.daemon.log.count("Unexpected exit from worker") < 20
+
+
+def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> None:
+    """F26: 120 idle connections and 64 descriptors: a changed policy is still read, and all is well when they leave."""
+    few = ["prlimit", "--nofile=64:64"]
+    with serving(tmp_path, small, prefix=few) as server:
+        with ExitStack() as idle:
+            for _ in range(120):
+                idle.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+            time.sleep(0.5)
+            for worker in workers(server):
+                assert len(list(Path(f"/proc/{worker}/fd").iterdir())) <= 64
+            policy = server.folder / "policies" / "root.yaml"
+            policy.write_text(policy.read_text().replace("actions: [pull]}", "actions: [pull, push]}"))
+            until(lambda: server.daemon.log.count("files changed: new policies") == WORKERS)
+        start = time.monotonic()
+        until(lambda: web.request(server.port, "GET", TARGET).status == 200)
+        assert time.monotonic() - start < 2
+    assert 0 < 64 - FILES_KEPT_BACK < 64
+
+
+def test_all_descriptors_that_may_be_had_are_taken(server: TokenServer) -> None:
+    """The usual limit of 1,024 is raised to the hard one, without asking anybody."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limits = Path(f"/proc/{workers(server)[0]}/limits").read_text()
+    soft = next(int(line.split()[3]) for line in limits.splitlines() if line.startswith("Max open files"))
+    assert soft == min(hard, 65_536)
+
+
+def test_a_busy_machine(server: TokenServer) -> None:
+    """F40: other programs want all cores as well; everybody is answered, health checks too."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
+    try:
+        tokens = Stream(get(TARGET, "Connection: close"), steady(200), is_new_each_time=True)
+        health = Stream(get("/healthz", "Connection: close"), steady(10), is_new_each_time=True)
+        arrive(server.port, [tokens, health], 4.0)
+    finally:
+        for one in busy:
+            one.kill()
+            one.wait()
+    assert set(health.statuses) == {200}
+    assert set(tokens.statuses) <= {200, 503}
+    assert tokens.statuses[200] > 100
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "statuses"),
+    [
+        pytest.param(get("/token", "X: " + "a" * 600_000), {400, 431}, id="a header of 600 kB"),
+        pytest.param(get("/token", *(f"X-{number}: a" for number in range(1000))), {400, 431}, id="1,000 headers"),
+        pytest.param(get("/token?service=" + "a" * 70_000), {400, 414}, id="a long URL"),
+        pytest.param(
+            get(web.token_target("registry3.test", ["repository:a:pull"] * 2_000)), {400, 414}, id="2,000 scopes"
+        ),
+    ],
+)
+def test_too_large(server: TokenServer, request_bytes: bytes, statuses: set[int]) -> None:
+    """F28: refused quickly, a thousand times, and nothing of it stays in memory."""
+
+    def ask(times: float) -> set[int]:
+        stream = Stream(request_bytes, steady(times), is_new_each_time=True)
+        arrive(server.port, [stream], 1.0)
+        # Where the refusal comes before all was sent, the connection may be reset before it is read.
+        return set(stream.statuses) - {0}
+
+    def memory() -> int:
+        return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) * 4 for one in workers(server))
+
+    found = ask(200) | ask(200)
+    before = memory()
+    for _ in range(3):
+        found |= ask(200)
+    assert found <= statuses
+    assert memory() - before < 20_000, "kilobytes"
+    assert server.request("GET", TARGET).status == 200
