@@ -1,11 +1,11 @@
 """`python -m bench.pressure`: what is asked is twice what can be signed, and 500 clients are slow on purpose.
 
 The yardstick of the first table is what the same server signs a second for clients that wait for each other (wrk, 32
-connections), measured just before. Then requests come at their own moments, half as many, twice as many, and half as
-many again, on kept connections and with a new one for each; a health check runs beside them. Every token is signed
-with RSA and none is given twice, so that one worker process is slower than a load generator in Python; `lag` is how
-late that sent its requests, and is part of all times. The second table is good clients beside slow ones, standalone
-and behind nginx as deploy/nginx.conf has it.
+connections), measured just before. Then requests come at their own moments: half as many, twice as many, and half as
+many again; on kept connections, and with a new one for each. A health check runs beside. Every token is signed with
+RSA and none is given twice, so that one worker is slower than a load generator in Python; `lag` is how late that sent
+its requests, and is part of all times. The second table is good clients beside slow ones, standalone and behind nginx
+as deploy/nginx.conf has it.
 """
 
 from __future__ import annotations

@@ -162,7 +162,8 @@ def test_guesses_at_the_same_moment() -> None:
     world = World()
     one, two = world.workers()
     under_way = [
-        (one, two)[number % 2].throttle.attempt("ann", ip_address(X), str(number).encode()) for number in range(5)
+        (one, two)[number % 2].throttle.attempt("ann", ip_address(X), str(number).encode(), bytes([0, number]))
+        for number in range(5)
     ]
     for attempt in under_way:
         attempt.__enter__()
@@ -173,6 +174,19 @@ def test_guesses_at_the_same_moment() -> None:
     assert one.attempt(right=True) == "ok"
     for attempt in under_way[1:]:
         attempt.__exit__(None, None, None)
+
+
+def test_one_login_at_many_workers() -> None:
+    """Bug 30: one client whose requests reach twelve workers at once makes one guess, and nobody is sent away."""
+    world = World()
+    workers = [Worker(world) for _ in range(12)]
+    under_way = [worker.throttle.attempt("ann", ip_address(X), b"key", b"ab") for worker in workers]
+    for attempt in under_way:
+        attempt.__enter__()
+    assert workers[0].attempt(right=True, address=Y) == "ok"
+    for attempt in under_way:
+        attempt.__exit__(None, None, None)
+    assert world.counters.note is None
 
 
 def test_an_outage_is_no_failure() -> None:
@@ -251,7 +265,7 @@ def test_processes_at_once() -> None:
         throttle = Throttle(LIMITS, monotonic=time.monotonic, together=counters)
         start.wait()
         for number in range(50):
-            key = f"{os.getpid()} {number}".encode()
+            key = (os.getpid() * 100 + number).to_bytes(8, "big")
             try:
                 with throttle.attempt("ann", ip_address(X), key, key):
                     with checked.get_lock():

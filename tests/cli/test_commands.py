@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -166,12 +168,49 @@ def test_paths_that_are_none_are_one_fault_among_others(run: Run, made: Path, ke
     assert "did you mean 'issuer'" in result.stderr
 
 
+def test_check_names_directories_and_asks_them_nothing(run: Run, made: Path) -> None:
+    """A server starts while its directory is down, so the check does not need it either; and it says what does ask."""
+    ldap = """\
+  - ldap:
+      name: corp
+      preset: openldap
+      url: [ldaps://localhost:1, ldaps://localhost:2]
+      base: dc=example,dc=com
+      bind_dn: cn=reader,dc=example,dc=com
+      bind_password: x
+"""
+    config = made / "directory.yaml"
+    text = (made / "tokenserver.yaml").read_text()
+    config.write_text(text.replace("  - htpasswd: {file: users.htpasswd}\n", ldap))
+    result = run("check", "--config", str(config))
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert "users     0 in no htpasswd file" in lines
+    told = "ldaps://localhost:1, ldaps://localhost:2; not asked, tokenserver ldap test does that"
+    assert f"directory corp at {told}" in lines
+
+
 def test_serve_refuses_what_check_refuses(run: Run, made: Path) -> None:
     """The start runs the same checks and ends with the same code."""
     (made / "policies" / "broken.yaml").write_text("version: 1\nalow: []\n")
     checked = run("check", "--config", made / "tokenserver.yaml")
     served = run("serve", "--config", made / "tokenserver.yaml")
     assert (served.exit_code, served.stderr) == (checked.exit_code, checked.stderr) == (2, checked.stderr)
+
+
+def test_an_address_that_cannot_be_had_is_a_fault(run: Run, made: Path) -> None:
+    """Somebody else listens there: one line, not a traceback. `check` may run beside the server that does."""
+    config = made / "tokenserver.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        config.write_text(re.sub(r"listen: .*", f"listen: {listen}", config.read_text()))
+        refused = run("serve", "--config", str(config))
+        assert run("check", "--config", str(config)).exit_code == 0
+    assert refused.exit_code == 2
+    assert refused.stderr.splitlines() == [
+        f"{config}: server.listen: cannot listen on {listen}: Address already in use",
+        "1 fault found, nothing was done.",
+    ]
 
 
 def test_a_missing_configuration_says_what_to_do(run: Run) -> None:

@@ -124,3 +124,12 @@ def test_where_nothing_can_be_written(run: Run, tmp_path: Path, command: list[st
         assert result.exit_code == 2
         assert ": cannot be made: " in result.stderr or ": cannot be written: " in result.stderr
         assert "1 fault found" in result.stderr
+
+
+def test_json_holds_what_is_printed_and_what_is_trusted(run: Run, tmp_path: Path) -> None:
+    """The same section as for people, under the name that was asked, and the file that `--write` writes."""
+    arguments = ("registry-config", "bridged", "--for", "distribution3", "--write", tmp_path)
+    printed, told = run(*arguments).stdout, json.loads(run(*arguments, "--json").stdout)
+    trusted = told.pop("trusted")
+    assert told == {"service": "bridged", "compat": "universal", "section": printed.rstrip("\n")}
+    assert (tmp_path / trusted["name"]).read_text() == trusted["content"]

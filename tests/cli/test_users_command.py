@@ -400,6 +400,10 @@ def test_verify(file: Path, name: str, stdin: str, code: int, shown: str) -> Non
     """Yes or no as the server would say it, and why."""
     result = run("verify", name, "--file", file, stdin=stdin)
     assert (result.exit_code, result.stdout, result.stderr) == (code, f"{shown}\n", "")
+    told = run("verify", name, "--json", "--file", file, stdin=stdin)
+    reason = shown.partition(": ")[2] or None
+    assert (told.exit_code, told.stderr) == (code, "")
+    assert json.loads(told.stdout) == {"name": name, "right": code == 0, "reason": reason}
 
 
 def test_verify_takes_utf8(file: Path) -> None:

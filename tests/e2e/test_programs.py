@@ -64,6 +64,7 @@ def test_the_last_line_of_a_run_counts_them(select: str, line: str, tmp_path: Pa
     (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
     (tmp_path / "test_cases.py").write_text(CASES)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", select, str(tmp_path)]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    support = str(ROOT / "tests" / "support")  # what conftest.py imports
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": support}
     output = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
     assert output.stdout.rstrip("\n").splitlines()[-1] == line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +28,9 @@ TURNED_AWAY = "turned away"
 @pytest.fixture
 def server(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
     """A server of its own, since this one ends."""
-    small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings={"server": {"workers": WORKERS}})
+    # Each token is signed anew, or in a rush several answers would share a token and its id.
+    settings = {"server": {"workers": WORKERS}, "token_reuse": 0}
+    small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings=settings)
     with serving(tmp_path_factory.mktemp("stopping"), small) as server:
         yield server
 
@@ -182,3 +185,18 @@ def test_a_slow_login_is_finished(server: TokenServer) -> None:
     assert server.daemon.wait(PROMPT_SECONDS) == 0
     assert [answer.status for answer in answers] == [200]
     assert [event.outcome for event in server.audit.events(mark)] == ["login"]
+
+
+def test_a_request_that_takes_seconds_is_answered(server: TokenServer) -> None:
+    """A form whose second half comes three seconds after SIGTERM; the grace is much longer."""
+    body = web.form(grant_type="password", client_id="t", service=SERVICE, username=KEEPER, password="wrong")
+    kind = "Content-Type: application/x-www-form-urlencoded"
+    head = f"POST /token HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(head.encode() + b"\r\n\r\n" + body[:20])
+        time.sleep(0.3)
+        server.daemon.signal(signal.SIGTERM)
+        time.sleep(3)
+        client.sendall(body[20:])
+        assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
+    assert server.daemon.wait(PROMPT_SECONDS) == 0

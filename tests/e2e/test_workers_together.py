@@ -58,6 +58,12 @@ def test_the_sixth_try(server: TokenServer) -> None:
     assert ask(server, "ben", "b") == 200
 
 
+def test_parallel_pulls(server: TokenServer) -> None:
+    """Bug 30: one client asks eighty times at once, unremembered: every worker has it under way, and nobody waits."""
+    with ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(lambda _: ask(server, "ann", "right"), range(80))) == {200}
+
+
 def test_post_then_get(server: TokenServer) -> None:
     """One wrong login that is tried twice is one failure, whichever worker hears of it."""
     for number in range(4):

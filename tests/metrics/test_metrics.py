@@ -384,12 +384,22 @@ def test_a_breaker_that_opens_is_seen(measured: Measured) -> None:
 
 def test_how_full_the_rooms_are(measured: Measured) -> None:
     """Who waits for a core or for a directory is seen before anybody is sent away."""
-    checks = "tokenserver_checks{{room={},state={}}}".format
+    load = "tokenserver_load{{room={},state={}}}".format
     with measured.parts.protection.hashing:
         full = measured.sampled()
     empty = measured.sampled()
-    assert (full[checks("hashing", "running")], empty[checks("hashing", "running")]) == (1.0, 0.0)
-    assert full[checks("hashing", "waiting")] == full[checks("corp", "running")] == 0.0
+    assert (full[load("hashing", "running")], empty[load("hashing", "running")]) == (1.0, 0.0)
+    assert full[load("hashing", "waiting")] == full[load("corp", "running")] == 0.0
+
+
+def test_whoever_is_sent_away_at_the_door_is_counted(measured: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An overload costs no audit event, so this is where it shows; each is counted once, however often it is read."""
+    monkeypatch.setattr(measured.parts.door, "workers", 0)
+    monkeypatch.setattr(measured.parts.door, "queue", 0)
+    statuses = [measured.client.get("/token?service=reg").status_code for _ in range(3)]
+    assert statuses == [503, 503, 503]
+    assert [measured.sampled()["tokenserver_sent_away_total{}"] for _ in range(2)] == [3.0, 3.0]
+    assert measured.audit.raw == []
 
 
 def test_counting_failed_logins_alone_is_seen(measured: Measured) -> None:

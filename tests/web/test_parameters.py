@@ -114,13 +114,23 @@ def test_no_more_is_read_of_a_chunked_body_than_its_limit(length: int) -> None:
     assert body.taken == min(length, MAX_BODY + 1)
 
 
-def test_a_long_announced_body_is_not_read_at_all() -> None:
+@pytest.mark.parametrize("length", ["65537", "8000000", "9" * 5_000])
+def test_a_long_announced_body_is_not_read_at_all(length: str) -> None:
     """413 at once (threat 41)."""
     body = Trickle(b"x" * (MAX_BODY + 1))
-    environ = {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": str(8_000_000), "wsgi.input": body}
+    environ = {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": length, "wsgi.input": body}
     with pytest.raises(RequestTooLarge):
         parse_form(environ)
     assert body.taken == 0
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20])
+def test_a_body_that_was_cut_off_is_refused(cut: int) -> None:
+    """Half a password must not be tried: it would count as a wrong one, and could lock its user out."""
+    whole = b"grant_type=password&username=ann&password=secret"
+    environ = {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": str(len(whole)), "wsgi.input": Trickle(whole[:-cut])}
+    with pytest.raises(InvalidRequest, match="shorter than Content-Length"):
+        parse_form(environ)
 
 
 def test_without_length_and_end_a_body_is_empty() -> None:

@@ -95,7 +95,7 @@ class Way:
             client_of=finder(()),
             new_id=lambda: f"request-{next(ids)}",
             monotonic=lambda: 0.0,
-            door=Door(logins=97, monotonic=lambda: 0.0),
+            door=Door(logins=8, monotonic=lambda: 0.0),
         )
 
     def ask(self, environ: dict[str, str], moment: float) -> tuple[Any, ...]:

@@ -58,6 +58,11 @@ class Bulkhead:
         with self._lock:
             return self._busy, len(self._waiting)
 
+    @property
+    def sent_away(self) -> int:
+        """How many found no room so far."""
+        return self._sent_away
+
     def __enter__(self) -> None:
         """Take a place.
 

@@ -43,18 +43,44 @@ class Times:
         moments = self._all(bucket)
         self._moments[self._start(bucket) + moments.index(min(moments))] = now
 
-    def remove(self, bucket: int, moment: float) -> None:
-        """Take this one back, if it is still there."""
-        moments = self._all(bucket)
-        if moment in moments:
-            self._moments[self._start(bucket) + moments.index(moment)] = 0.0
-
     def _all(self, bucket: int) -> Sequence[float]:
         start = self._start(bucket)
         return self._moments[start : start + self._kept].tolist()
 
     def _start(self, bucket: int) -> int:
         return bucket % self._buckets * self._kept
+
+
+class Tries:
+    """Tries under way: `kept` of them for each of `buckets` counters, each with the tag of its login."""
+
+    def __init__(self, memory: memoryview, kept: int, buckets: int) -> None:
+        half = len(memory) // 2
+        self._moments = memory[:half].cast("d")
+        self._tags = memory[half:].cast("Q")
+        self._kept = kept
+        self._buckets = buckets
+
+    def tags(self, bucket: int, since: float) -> set[int]:
+        """The logins that were begun after `since`, each once."""
+        return {self._tags[place] for place in self._places(bucket) if self._moments[place] > max(since, 0.0)}
+
+    def add(self, bucket: int, tag: int, now: float) -> None:
+        """One more, in the place of the oldest."""
+        place = min(self._places(bucket), key=self._moments.__getitem__)
+        self._moments[place] = 0.0  # so that no tag ever stands beside another one's moment
+        self._tags[place] = tag
+        self._moments[place] = now
+
+    def remove(self, bucket: int, tag: int) -> None:
+        """It is over."""
+        for place in self._places(bucket):
+            if self._tags[place] == tag:
+                self._moments[place] = 0.0
+
+    def _places(self, bucket: int) -> range:
+        start = bucket % self._buckets * self._kept
+        return range(start, start + self._kept)
 
 
 class Seen:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from tokenserver.authn.failures import BUCKETS, Limit, Limits
-from tokenserver.authn.memory import SEEN_BYTES, Memory, Seen, Times
+from tokenserver.authn.memory import SEEN_BYTES, Memory, Seen, Times, Tries
 from tokenserver.authn.throttle import GOOD_SECONDS, Counted, Standing
 
 MAX_TABLE = 8 * 1024 * 1024
@@ -49,13 +50,15 @@ class WorkersTogether:
         self._monotonic = monotonic
         self._key = secrets.token_bytes(32)
         user, address, total = (_kept(each) for each in (limits.user, limits.address, limits.total))
-        kinds = [(user, BUCKETS), (user, BUCKETS), (user, BUCKETS), (address, BUCKETS), (total, 1)]
-        shapes = [(kept, _buckets(kept, most)) for kept, most in kinds]
-        sizes = [kept * buckets * 8 for kept, buckets in shapes] + [SEEN_BYTES] * 2
+        kinds = [(user, BUCKETS), (user, BUCKETS), (address, BUCKETS), (total, 1)]
+        shapes = [(kept, _buckets(kept * 8, most)) for kept, most in kinds]
+        tries = (user, _buckets(user * 16, BUCKETS))
+        sizes = [kept * buckets * 8 for kept, buckets in shapes] + [tries[0] * tries[1] * 16] + [SEEN_BYTES] * 2
         self.memory = Memory(sizes)
         parts = iter(self.memory.parts)
         tables = [Times(next(parts), kept, buckets) for kept, buckets in shapes]
-        self._users, self._places, self._under_way, self._addresses, self._total = tables
+        self._users, self._places, self._addresses, self._total = tables
+        self._under_way = Tries(next(parts), *tries)
         self._good, self._refused = Seen(next(parts)), Seen(next(parts))
 
     def was_refused(self, counted: Counted) -> bool:
@@ -101,20 +104,21 @@ class WorkersTogether:
         if counted.place:
             others.append(_left(self._addresses, counted.address, self._limits.address, now))
         others_wait = max((seconds for remaining, seconds in others if remaining <= 0), default=0.0)
+        tag = int.from_bytes(counted.tag[:8], "big")
+        under_way = self._under_way.tags(counted.user, now - UNDER_WAY_SECONDS)
         if left > 0:  # tries under way are decided within seconds: whoever waits for them waits no longer
-            left -= len(self._under_way.recent(counted.user, now - UNDER_WAY_SECONDS))
+            left -= len(under_way - {tag})  # the same login at several workers is one guess
             wait = 1.0
         standing = Standing(left, wait, others_wait, is_good=False, weight=0)
-        if standing.wait(0) > 0:
+        if standing.wait(0) > 0 or tag in under_way:
             return standing
-        self._under_way.add(counted.user, now)
-        ended = partial(self._ended, counted.user, now)
-        return Standing(left, wait, others_wait, is_good=False, weight=0, ended=ended)
+        self._under_way.add(counted.user, tag, now)
+        return replace(standing, ended=partial(self._ended, counted.user, tag))
 
-    def _ended(self, user: int, moment: float) -> None:
+    def _ended(self, user: int, tag: int) -> None:
         with self.memory.alone() as is_alone:
             if is_alone:
-                self._under_way.remove(user, moment)
+                self._under_way.remove(user, tag)
 
     def _login(self, counted: Counted) -> int:
         return self._mark(f"{counted.user} ".encode() + counted.tag)
@@ -130,8 +134,9 @@ def _kept(limits: Sequence[Limit]) -> int:
     return max((limit.failures for limit in limits), default=1)
 
 
-def _buckets(kept: int, most: int) -> int:
-    buckets = min(most, MAX_TABLE // (kept * 8))
+def _buckets(size: int, most: int) -> int:
+    """How many counters of so many bytes there are."""
+    buckets = min(most, MAX_TABLE // size)
     if buckets < min(most, MIN_BUCKETS):
         raise TooManyToShare
     return buckets

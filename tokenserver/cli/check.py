@@ -37,7 +37,9 @@ def check(config: Path | None, as_json: bool) -> None:
     for warning in found:
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     click.echo(f"policies  {policies.rule_count} rules in {len(policies.files)} files, all tests pass")
-    click.echo(f"users     {users} in {', '.join(source.name for source in sources) or 'no source'}")
+    click.echo(f"users     {users} in {', '.join(source.name for source in sources) or 'no htpasswd file'}")
+    for ldap in (source.ldap for source in settings.authentication if source.ldap is not None):
+        click.echo(f"directory {ldap.name} at {', '.join(ldap.url)}; not asked, tokenserver ldap test does that")
     for active in (ring.active for ring in snapshot.rings):
         click.echo(f"keys      {active.algorithm} until {active.not_after:%Y-%m-%d}")
     click.echo(f"realm     {settings.server.realm}")

@@ -38,7 +38,7 @@ server:
   listen: {listen}
   # What clients see; registries announce {url}/token. A name, not an IP address: clients refuse those.
   url: {url}
-  # TLS here, or in front of it:
+  # Clients on other machines need TLS, here or in front of it; over plain http they get nothing:
   # tls: {{certificate: tls.pem, key: tls.key}}
   # trusted_proxies: [10.0.0.0/8]
   # Prometheus metrics, on a listener of their own; without it there are none.

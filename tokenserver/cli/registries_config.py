@@ -13,7 +13,7 @@ import click
 
 from tokenserver.cli.keys_files import write_into
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.cli.registry_section import TrustedFile, default_trust, section, trusted
+from tokenserver.cli.registry_section import TrustedFile, default_trust, facts, section, trusted
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Registry, Settings
 from tokenserver.keys.ring import KeyRing
@@ -52,7 +52,9 @@ def registries_config(write: Path | None, trust: Path | None, config: Path | Non
     settings = load_settings(config)
     prepared = list(_prepare(settings, trust))
     if as_json:
-        click.echo(json.dumps([_facts(one) for one in prepared], indent=2))
+        click.echo(
+            json.dumps([facts(one.registry, one.registry.service, one.text, one.trusted) for one in prepared], indent=2)
+        )
     for one in prepared:
         if write is not None:
             target = write / one.folder
@@ -91,12 +93,3 @@ def _folder(service: str, taken: set[str]) -> str:
         name, number = f"{plain}-{number}", number + 1
     taken.add(name.lower())
     return name
-
-
-def _facts(one: _Prepared) -> dict[str, object]:
-    return {
-        "service": one.registry.service,
-        "compat": one.registry.compat,
-        "section": one.text,
-        "trusted": {"name": one.trusted.name, "content": one.trusted.content},
-    }

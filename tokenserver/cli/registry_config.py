@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -10,7 +11,7 @@ import click
 
 from tokenserver.cli.keys_files import write_into
 from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
-from tokenserver.cli.registry_section import FITS, default_trust, option_of, section, trusted
+from tokenserver.cli.registry_section import FITS, default_trust, facts, option_of, section, trusted
 from tokenserver.config.load import load_settings
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import load_keys
@@ -29,9 +30,12 @@ from tokenserver.keys.store import load_keys
     type=click.Path(path_type=Path, file_okay=False),
     help="Write the file of trusted keys into this folder, to be copied to the registry.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the section and the trusted keys as JSON.")
 @config_option
 @tell_faults
-def registry_config(service: str, generation: str, trust: Path | None, write: Path | None, config: Path | None) -> None:
+def registry_config(  # noqa: PLR0917 - click hands the options over by name
+    service: str, generation: str, trust: Path | None, write: Path | None, as_json: bool, config: Path | None
+) -> None:
     """Print the section about authentication for the configuration of the registry SERVICE."""
     settings = load_settings(config)
     registry = settings.registry(service)
@@ -51,7 +55,8 @@ def registry_config(service: str, generation: str, trust: Path | None, write: Pa
     if write is not None:
         write_into(write, file.name, file.content)
         trust = trust or (write / file.name).absolute()
-    click.echo(section(settings, registry, trust or default_trust(registry, file), service))
+    text = section(settings, registry, trust or default_trust(registry, file), service)
+    click.echo(json.dumps(facts(registry, service, text, file)) if as_json else text)
     if write is None:
         source = "/.well-known/jwks.json" if registry.compat == "jwks" else "/ca.pem"
         if registry.compat in ("universal", "jwks"):

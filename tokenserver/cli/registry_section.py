@@ -10,8 +10,6 @@ from tokenserver.config.settings import Registry, Settings
 from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
 
-PUBLIC_MODE = 0o644
-
 FITS = {
     "distribution2": ("universal", "distribution2"),
     "distribution3": ("universal", "distribution3", "jwks"),
@@ -64,3 +62,13 @@ def trusted(registry: Registry, ring: KeyRing) -> TrustedFile:
 def default_trust(registry: Registry, file: TrustedFile) -> Path:
     """Where the registry's documentation would have the file."""
     return Path("/etc/zot" if registry.compat == "zot" else "/etc/distribution") / file.name
+
+
+def facts(registry: Registry, service: str, text: str, file: TrustedFile) -> dict[str, object]:
+    """What `--json` tells: the section as it is pasted, and the trusted file."""
+    return {
+        "service": service,
+        "compat": registry.compat,
+        "section": text,
+        "trusted": {"name": file.name, "content": file.content},
+    }

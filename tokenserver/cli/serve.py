@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
 from functools import partial
@@ -19,10 +20,12 @@ from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
 from tokenserver.compose import login_plan, warnings
+from tokenserver.config.load import config_path
 from tokenserver.config.plan import worker_count
 from tokenserver.config.settings import Settings, address_of
 from tokenserver.counters import workers_counters
 from tokenserver.door import threads_for
+from tokenserver.errors import Fault, LoadError
 from tokenserver.machine import Seats
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
@@ -60,6 +63,7 @@ def serve(config: Path | None) -> None:
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
     settings, snapshot = load_all(config)
+    _check_address(settings, config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
     services = ", ".join(registry.service for registry in settings.registries)
@@ -67,6 +71,23 @@ def serve(config: Path | None) -> None:
     del snapshot
     harden_process()
     run(settings, config)
+
+
+def _check_address(settings: Settings, config: Path | None) -> None:
+    """Listen for a moment, so that an address that cannot be had is told as any other fault.
+
+    Raises:
+        LoadError: with what the system says.
+    """
+    family = socket.AF_INET6 if ":" in settings.server.address[0] else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(settings.server.address)
+            listener.listen()
+        except OSError as error:
+            message = f"cannot listen on {settings.server.listen}: {os.strerror(error.errno or 0)}"
+            raise LoadError([Fault(str(config_path(config)), 0, "server.listen", message)]) from error
 
 
 def run(settings: Settings, config: Path | None) -> None:
@@ -105,12 +126,12 @@ def run(settings: Settings, config: Path | None) -> None:
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
-    # Python 3.14 would start workers anew, without the memory that they are to share.
-    multiprocessing.set_start_method("fork", force=True)
-    counters = workers_counters(settings, workers=worker_count(settings))
+    if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
+        multiprocessing.set_start_method("fork", force=True)
+    is_forked = multiprocessing.get_start_method() == "fork"
+    counters = workers_counters(settings, workers=worker_count(settings)) if is_forked else None
     sys.stdout.flush()
-    load = partial(_load, config=config, seats=Seats(workers), counters=counters, board=board)
-    server.serve(target_loader=load, wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, Seats(workers), counters, board), wrap_loader=False)
 
 
 def _default_signals() -> None:
@@ -133,8 +154,8 @@ def _serve_metrics(settings: Settings) -> Board | None:
     return board
 
 
-def _load(
-    signs: Signs, worker: int, *, config: Path | None, seats: Seats, counters: Together | None, board: Board | None
+def _load(  # noqa: PLR0917 - the last two are the master's
+    config: Path | None, seats: Seats, counters: Together | None, board: Board | None, signs: Signs, worker: int
 ) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 

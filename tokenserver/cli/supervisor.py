@@ -88,15 +88,16 @@ class Server(MPServer):
         timer.start()
 
     def _stop_workers(self) -> None:
-        """Wait here for the workers to end. A thread of granian's waits for each of them as well, and where that
-        one hears of the end first, granian takes the worker for alive and says that it had to kill it.
+        """Wait here for the workers to end. A thread of granian's waits for each of them as well, and where that one
+        hears of the end first, granian takes the worker for alive and says that it had to kill it.
         """
-        for worker in self.wrks:
-            worker.terminate()  # type: ignore[no-untyped-call]  # granian's own has no annotations
+        workers: list[Any] = self.wrks
+        for worker in workers:
+            worker.terminate()
         end = time.monotonic() + GRACE_SECONDS
-        while any(worker.inner.is_alive() for worker in self.wrks) and time.monotonic() < end:
+        while any(worker.is_alive() for worker in workers) and time.monotonic() < end:
             time.sleep(0.01)
-        super()._stop_workers()  # type: ignore[no-untyped-call]  # likewise
+        super()._stop_workers()  # type: ignore[no-untyped-call]  # granian's own has no annotations
 
     def signal_handler_reload(self, *_: object) -> None:
         """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""

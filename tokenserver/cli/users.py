@@ -134,20 +134,26 @@ def list_(as_json: bool, file: Path | None, config: Path | None, source: str | N
 
 @users.command("verify")
 @click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @_file_options
 @tell_faults
-def verify(name: str, file: Path | None, config: Path | None, source: str | None) -> None:
+def verify(name: str, as_json: bool, file: Path | None, config: Path | None, source: str | None) -> None:
     """Tell whether the password of NAME is the one that is typed, or is the first line of standard input."""
     path = _users_file(file, config, source)
     backend = load_htpasswd(path, "htpasswd")
     # As the server does it, with its guards.
     credentials = Password(unicodedata.normalize("NFC", name), Secret(_read_password(is_new=False)))
+    reason = None
     try:
         Chain([backend], anonymous=False, decoy=None).authenticate(credentials)
     except InvalidCredentials as error:
-        click.echo(f"no: {error.reason}")
-        raise SystemExit(NO) from None
-    click.echo("yes")
+        reason = error.reason
+    if as_json:
+        click.echo(json.dumps({"name": credentials.username, "right": reason is None, "reason": reason}))
+    else:
+        click.echo("yes" if reason is None else f"no: {reason}")
+    if reason is not None:
+        raise SystemExit(NO)
 
 
 def _users_file(file: Path | None, config: Path | None, source: str | None) -> Path:

@@ -89,7 +89,11 @@ class Layout:
         self.reload_failures = self._table(
             "policy_reload_failed", "Changes of policies, users or keys that were refused, by worker."
         )
+        self.sent_away = self._table(
+            "sent_away", "Requests that found no room at the door; nothing was exchanged, so they have no audit event."
+        )
         self.counters = (
+            self.sent_away,
             self.exchanges,
             self.authenticated,
             self.unavailable,
@@ -126,10 +130,10 @@ class Layout:
             source=directories,
             state=("closed", "open", "half-open"),
         )
-        self.checks = self._table(
-            "checks",
-            "Logins that are being checked, or wait for it, by hashing or by a directory, once a second.",
-            room=("hashing", *directories),
+        self.load = self._table(
+            "load",
+            "What is worked on or waits, looked at once a second: all requests, and logins that have to be checked.",
+            room=("requests", "hashing", *directories),
             state=("running", "waiting"),
         )
         self.certificates = self._table(

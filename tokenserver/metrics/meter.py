@@ -23,15 +23,16 @@ DIGITS = 12
 class Reading:
     """How a worker is at one moment.
 
-    `policy` is the digest of the live policies. `reloads` and `reload_failures` count since the worker started.
-    `parts` is what `/readyz` says. `loads` has how many logins run and wait in each room. `ends` has, for each folder
-    of keys, when the signing certificate and that of the CA end. `jump` is how far the clock is from where it was, in
-    seconds.
+    `policy` is the digest of the live policies. `reloads`, `reload_failures` and `sent_away` (at the door) count since
+    the worker started. `parts` is what `/readyz` says. `loads` has what runs and what waits in each room. `ends` has,
+    for each folder of keys, when the signing certificate and that of the CA end. `jump` is how far the clock is from
+    where it was, in seconds.
     """
 
     policy: str
     reloads: int
     reload_failures: int
+    sent_away: int
     parts: Mapping[str, str | None]
     breakers: Mapping[str, State]
     loads: Mapping[str, tuple[int, int]]
@@ -59,7 +60,7 @@ class Meter:
         self._unnamed = next(iter(services.values())) if len(set(services.values())) == 1 else NO_SERVICE
         self._lock = threading.Lock()
         self._places: Bounded[Ruling, _Places] = Bounded(RULINGS)
-        self._reloads = self._reload_failures = 0
+        self._counted = {table.cell: 0 for table in (layout.reloads, layout.reload_failures, layout.sent_away)}
 
     def ruled(self, method: str, ruling: Ruling, seconds: float) -> None:
         """Count a request that got its token. The same ruling counts in the same places, found once."""
@@ -96,15 +97,16 @@ class Meter:
         live = float(int(reading.policy[:DIGITS], 16))
         if row[layout.policy.cell] != live or not row[layout.policy_since.cell]:
             row[layout.policy.cell], row[layout.policy_since.cell] = live, now
-        row[layout.reloads.cell] += reading.reloads - self._reloads
-        row[layout.reload_failures.cell] += reading.reload_failures - self._reload_failures
-        self._reloads, self._reload_failures = reading.reloads, reading.reload_failures
+        totals = (reading.reloads, reading.reload_failures, reading.sent_away)
+        for (cell, counted), total in zip(list(self._counted.items()), totals, strict=True):
+            row[cell] += total - counted
+            self._counted[cell] = total
         row[layout.throttle_fallback.cell] = reading.is_throttling_alone
         for (part,), cell in layout.not_ready.items():
             row[cell] = reading.parts.get(part) is not None
         for (source, state), cell in layout.breakers.items():
             row[cell] = reading.breakers.get(source) == state
-        for (room, state), cell in layout.checks.items():
+        for (room, state), cell in layout.load.items():
             running, waiting = reading.loads.get(room, (0, 0))
             row[cell] = waiting if state == "waiting" else running
         for (keys, certificate), cell in layout.certificates.items():

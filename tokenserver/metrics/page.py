@@ -53,7 +53,7 @@ class _Measured(Collector):
         yield _gauge("workers", "Worker processes that are well.", (), {(): len(alive)})
         yield from (_counter(table, rows) for table in layout.counters)
         yield _latency(layout, rows)
-        summed = (layout.not_ready, layout.breakers, layout.checks, layout.throttle_fallback)
+        summed = (layout.not_ready, layout.breakers, layout.load, layout.throttle_fallback)
         yield from (_summed(table, alive) for table in summed)
         jump = layout.clock_jump
         furthest = max((row[jump.cell] for row in alive), key=abs, default=0.0)

@@ -30,7 +30,7 @@ REFUSED_SECONDS = 10.0
 """How long a refused service account is not tried again, so that the directory does not lock it."""
 IDLE_SECONDS = 60.0
 """How long an unused connection is kept: less than firewalls forget one after."""
-MAX_IDLE = 8
+MAX_IDLE = 16
 """Connections of one purpose that are kept for one server."""
 
 logger = logging.getLogger("tokenserver.ldap")
