@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,10 +62,10 @@ def test_a_missing_program_fails_where_all_are_required(monkeypatch: pytest.Monk
 )
 def test_the_last_line_of_a_run_counts_them(select: str, line: str, tmp_path: Path) -> None:
     """Nothing stands below it, so that nobody overlooks it; other skips do not count."""
-    (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    for file in ("conftest.py", "support/canaries.py"):  # the one imports the other
+        shutil.copy(ROOT / "tests" / file, tmp_path)
     (tmp_path / "test_cases.py").write_text(CASES)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", select, str(tmp_path)]
-    support = str(ROOT / "tests" / "support")  # what conftest.py imports
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": support}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tmp_path)}
     output = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
     assert output.stdout.rstrip("\n").splitlines()[-1] == line

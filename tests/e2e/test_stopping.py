@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 import threading
@@ -165,6 +166,14 @@ def test_a_server_that_has_only_just_started_stops_too(server: TokenServer) -> N
     server.daemon.signal(signal.SIGTERM)
     assert server.daemon.wait(30) == 0
     assert time.monotonic() - asked < PROMPT_SECONDS, server.daemon.log[-2000:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_at_a_terminal_is_no_error(number: signal.Signals, server: TokenServer) -> None:
+    """A terminal signals every process; the server ends with 0, promptly, and the log tells of nothing unexpected."""
+    os.killpg(server.daemon.pid, number)
+    assert server.daemon.wait(PROMPT_SECONDS) == 0
+    assert '"level": "error"' not in server.daemon.stderr.read_text()
 
 
 def workers(server: TokenServer) -> list[str]:

@@ -79,6 +79,9 @@ class Server(MPServer):
 
         Stopping closes connections that were accepted but not yet read; what waits there came before the signal.
         """
+        # A terminal signals the workers as well; that they end now is expected, and no error in the log.
+        for worker in self.wrks:
+            worker.interrupt_by_parent = True
         stop = partial(super().signal_handler_interrupt, *arguments)
         if self.signs.is_stopping:
             stop()
