@@ -409,6 +409,17 @@ PUBLIC = rule("allow public", "everyone", "**", "pull")
             id="more-people-on-a-longer-name-from-the-office",
         ),
         pytest.param(
+            tree(PUBLIC, rule("deny d", "everyone", "a/*", "push", but="group:out")),
+            tree(
+                PUBLIC,
+                rule("deny d", "everyone", "a/*", "push", but="group:out"),
+                rule("allow a", "user:ann", "a/**", "push"),
+            ),
+            ["user:ann push a/** a/x/x ann"],
+            [],
+            id="fewer-people-on-the-first-name",
+        ),
+        pytest.param(
             tree(PUBLIC),
             tree(PUBLIC, rule("allow a", "user:ann", "x", "push", when=LATER)),
             ["user:ann push x {'since': '2025-01-01'} x ann"],
