@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-HARNESS = Path(__file__).parents[1] / "tests" / "e2e"
+TESTS = Path(__file__).parents[1] / "tests"
 
 
 def use(*programs: str) -> None:
@@ -14,4 +14,4 @@ def use(*programs: str) -> None:
     missing = [name for name in programs if shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
     if missing:
         sys.exit(f"{', '.join(missing)} is not installed; make real-servers installs it")
-    sys.path.insert(0, str(HARNESS))
+    sys.path[:0] = [str(TESTS / "e2e"), str(TESTS / "support")]
