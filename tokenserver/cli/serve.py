@@ -129,7 +129,7 @@ def run(settings: Settings, config: Path | None) -> None:
     if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
         multiprocessing.set_start_method("fork", force=True)
     is_forked = multiprocessing.get_start_method() == "fork"
-    counters = workers_counters(settings, workers=worker_count(settings)) if is_forked else None
+    counters = workers_counters(settings, workers=workers) if is_forked else None
     sys.stdout.flush()
     server.serve(target_loader=partial(_load, config, Seats(workers), counters, board), wrap_loader=False)
 
