@@ -32,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.reload", description=__doc__)
     parser.add_argument("--rules", type=int, default=10_000)
     parser.add_argument("--reloads", type=int, default=3)
+    parser.add_argument("--changed", type=int, default=1, help="how many of the files change each time")
     parser.add_argument("--connections", type=int, default=2)
     parser.add_argument("--pause", type=float, default=0.002, help="seconds between two requests of a connection")
     arguments = parser.parse_args()
@@ -47,9 +48,12 @@ def main() -> None:
             calm = load.during(lambda: time.sleep(10))
             before = memory(server)
             live: list[float] = []
-            busy = load.during(lambda: live.extend(reload(folder, log, arguments.reloads)))
+            busy = load.during(lambda: live.extend(reload(folder, log, arguments)))
             after = memory(server)
-    print(f"{arguments.rules} rules, {arguments.reloads} reloads, {arguments.connections} connections, one worker")
+    print(
+        f"{arguments.rules} rules, {arguments.reloads} reloads of {arguments.changed} changed files, "
+        f"{arguments.connections} connections, one worker"
+    )
     print(f"{'':14} {'requests':>9} {'p50 ms':>8} {'p99 ms':>8} {'p99.9':>8} {'worst':>8}")
     for title, times in (("calm", calm), ("with reloads", busy)):
         figures = " ".join(f"{1000 * quantile(times, part):8.2f}" for part in (0.5, 0.99, 0.999, 1))
@@ -86,13 +90,14 @@ def team_file(team: int, role: str) -> str:
     return f"version: 1\nallow:\n{rules}...\n"
 
 
-def reload(folder: Path, log: Path, times: int) -> Iterator[float]:
-    """Change one file and wait until the whole is live, some times; gives the seconds that each took."""
-    for turn in range(times):
+def reload(folder: Path, log: Path, arguments: argparse.Namespace) -> Iterator[float]:
+    """Change files and wait until the whole is live, some times; gives the seconds that each took."""
+    for turn in range(arguments.reloads):
         before = log.read_text().count("files changed: new")
         new = folder / "policies" / ".new"
-        new.write_text(team_file(0, "reader" if turn % 2 == 0 else "writer"))
-        os.replace(new, folder / "policies" / "team-0.yaml")
+        for team in range(arguments.changed):
+            new.write_text(team_file(team, "reader" if turn % 2 == 0 else "writer"))
+            os.replace(new, folder / "policies" / f"team-{team}.yaml")
         start = time.monotonic()
         while log.read_text().count("files changed: new") == before and time.monotonic() < start + 120:
             time.sleep(0.05)

@@ -37,8 +37,9 @@ from tokenserver.live import Live
 from tokenserver.machine import Roaming, core_count
 from tokenserver.measuring import Observed, metered
 from tokenserver.metrics.board import Board
+from tokenserver.pace import Pace, unpaced
 from tokenserver.parts import Parts
-from tokenserver.policy.load import load_policies
+from tokenserver.policy.load import PolicyLoader
 from tokenserver.policy.model import PolicySet
 from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of, rotators_for
 from tokenserver.service import Exchange, Snapshot, TokenService
@@ -68,7 +69,9 @@ def build(
     protection = Protection(
         plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together, aside=door.aside
     )
-    live = Live(Loader(settings, protection), watched_files(settings))
+    pace = Pace()
+    loaders = PolicyLoaders(settings, pace)
+    live = Live(partial(load_snapshot, settings, protection, loaders), watched_files(settings), pace)
     clock = Clock(now=time.time, monotonic=steady_seconds)
     # A step that is due by a clock that was moved may not be due at all.
     rotators = rotators_for(
@@ -91,36 +94,31 @@ def build(
     return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, door, rotators, meter)
 
 
-class Loader:
-    """Loads snapshots one after the other, and remembers what a cut file would have lost."""
+class PolicyLoaders:
+    """What loads the policies that decide, and those of `shadow_policies`, where there are such."""
 
-    def __init__(self, settings: Settings, protection: Protection) -> None:
-        self._settings = settings
-        self._protection = protection
-        self._marked = False
-
-    def __call__(self) -> Snapshot:
-        """As `load_snapshot`. Once policy files ended with their mark, files without it are cut short."""
-        snapshot = load_snapshot(self._settings, marked=self._marked, protection=self._protection)
-        self._marked = snapshot.policies.is_marked
-        return snapshot
+    def __init__(self, settings: Settings, pace: Callable[[], None] = unpaced) -> None:
+        services = services_of(settings)
+        shadow = settings.shadow_policies
+        self.live = PolicyLoader(settings.policies, services=services, pace=pace)
+        self.shadow = None if shadow is None else PolicyLoader(shadow, services=services, pace=pace)
 
 
-def load_snapshot(settings: Settings, *, marked: bool = False, protection: Protection | None = None) -> Snapshot:
-    """Users, policies and keys as the files are now. `marked` is for `load_policies`.
+def load_snapshot(
+    settings: Settings, protection: Protection | None = None, loaders: PolicyLoaders | None = None
+) -> Snapshot:
+    """Users, policies and keys as the files are now.
 
-    `protection` is what outlives a reload; without it every login is checked, one by one.
+    `protection` and `loaders` are what outlives a reload; without the former every login is checked, one by one.
 
     Raises:
         LoadError: every fault of every file, not only of the first.
     """
+    loaders = loaders or PolicyLoaders(settings)
     now = datetime.now(UTC)
-    services = frozenset(registry.service for registry in settings.registries)
     faults: list[Fault] = []
     sources = [_attempt(partial(user_source, source, protection), faults) for source in settings.authentication]
-    policies: PolicySet | None = _attempt(
-        lambda: load_policies(settings.policies, services=services, now=now, marked=marked), faults
-    )
+    policies: PolicySet | None = _attempt(partial(loaders.live.load, now), faults)
     rings = {keys.folder: _attempt(partial(load_keys, keys.folder, now=now), faults) for keys in settings.key_sets()}
     known = [source for source in sources if source is not None]
     faults.extend(_overlaps(known))
@@ -138,7 +136,7 @@ def load_snapshot(settings: Settings, *, marked: bool = False, protection: Prote
         chain=_chain(settings, known, protection),
         policies=policies,
         issuer=issuers[settings.keys.folder],
-        candidate=_candidate(settings, services, now),
+        candidate=_candidate(loaders.shadow, now),
         own_issuers={
             entry.service: issuers[keys.folder] for keys in settings.key_sets()[1:] for entry in keys.registries
         },
@@ -189,12 +187,17 @@ def login_plan(settings: Settings) -> Plan:
     return plan_for(settings, workers=worker_count(settings), cores=core_count())
 
 
-def _candidate(settings: Settings, services: frozenset[str], now: datetime) -> PolicySet | None:
+def services_of(settings: Settings) -> frozenset[str]:
+    """The configured registries, as policies name them."""
+    return frozenset(registry.service for registry in settings.registries)
+
+
+def _candidate(loader: PolicyLoader | None, now: datetime) -> PolicySet | None:
     """The policies that are compared with the live ones. Nothing depends on them, so their faults are told only."""
-    if settings.shadow_policies is None:
+    if loader is None:
         return None
     try:
-        return load_policies(settings.shadow_policies, services=services, now=now)
+        return loader.load(now)
     except LoadError as error:
         logger.warning("shadow_policies were refused; nothing is compared until they are mended: %s", error)
         return None

@@ -10,29 +10,30 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tokenserver.errors import Fault, LoadError
+from tokenserver.pace import Pace, unpaced
 from tokenserver.policy.folder import MAX_DEPTH
 from tokenserver.service import Snapshot
 
 logger = logging.getLogger("tokenserver.live")
 
-STEP_SECONDS = 0.0005
-
 Fingerprint = frozenset[tuple[str, int, int, int]]
 
 
 class Live:
-    """Holds the snapshot. `load` makes a new one from the files, `watched` names them (files and folders)."""
+    """Holds the snapshot. `load` makes a new one from the files, `watched` names them (files and folders).
 
-    def __init__(self, load: Callable[[], Snapshot], watched: Iterable[Path]) -> None:
+    The watch works at this `pace`, which should be that of `load` as well.
+    """
+
+    def __init__(self, load: Callable[[], Snapshot], watched: Iterable[Path], pace: Pace | None = None) -> None:
         self._load = load
         self._watched = tuple(watched)
+        self._pace = pace or Pace()
         self._seen = fingerprint(self._watched)
         self._pending: Fingerprint | None = None
         self._snapshot = load()
@@ -63,7 +64,7 @@ class Live:
 
     def look(self) -> bool:
         """Look at the files once; True where a new snapshot was put in place."""
-        current = fingerprint(self._watched)
+        current = fingerprint(self._watched, self._pace)
         if current == self._seen:
             self._pending = None
             return False
@@ -79,7 +80,7 @@ class Live:
         except Exception as error:  # the server must outlive any file; the kind is all that is safe to tell
             self._refuse(f"unexpected {type(error).__name__}")
             return False
-        if fingerprint(self._watched) != current:
+        if fingerprint(self._watched, self._pace) != current:
             # A file changed while it was read: what was loaded may be of two ages. Look again.
             self._seen = frozenset()
             return False
@@ -91,7 +92,7 @@ class Live:
     def watch(self, stop: threading.Event, *, every: float = 0.5) -> None:
         """Look again and again until `stop` is set; runs in a thread of its own."""
         while not stop.wait(every):
-            with stepping_aside():
+            with self._pace.stepping_aside():
                 self.look()
 
     def _refuse(self, fault: str, faults: tuple[Fault, ...] = ()) -> None:
@@ -100,26 +101,14 @@ class Live:
         logger.error("files changed but were refused; the last good ones stay live: %s", fault)
 
 
-@contextmanager
-def stepping_aside() -> Iterator[None]:
-    """Let requests interrupt the work of this thread after half a millisecond instead of Python's usual five.
-
-    A request takes the interpreter back several times, and each time it would wait as long for a thread that loads.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(STEP_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
-
-
-def fingerprint(watched: Iterable[Path]) -> Fingerprint:
+def fingerprint(watched: Iterable[Path], pace: Callable[[], None] = unpaced) -> Fingerprint:
     """What tells a changed file from an unchanged one: target, size, time of change, inode. Reads no content."""
-    return frozenset(entry for path in watched for entry in _entries(str(path)))
+    return frozenset(entry for path in watched for entry in _entries(str(path), pace))
 
 
-def _entries(path: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, int, int, int]]:
+def _entries(
+    path: str, pace: Callable[[], None], above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[tuple[str, int, int, int]]:
     """The entry of a path and, if it is a folder, of all in it; links are followed, as they are when it is read.
 
     `above` are the folders that lead here: a link that leads back to one of them would never end.
@@ -134,6 +123,7 @@ def _entries(path: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tup
     except OSError:
         return
     for entry in inside:
+        pace()
         is_hidden = entry.name.startswith(".")
         if is_hidden and entry.name != "..data":
             continue
@@ -142,7 +132,7 @@ def _entries(path: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tup
         except OSError:
             is_folder = False
         if is_folder:
-            yield from _entries(entry.path, (*above, inode))
+            yield from _entries(entry.path, pace, (*above, inode))
         else:
             yield _entry(entry.path)
 

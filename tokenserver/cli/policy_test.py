@@ -139,7 +139,7 @@ def _extra_tests(source: Source, paths: Iterable[Path]) -> list[FileTests]:
         for place, service in file.services:
             if services is not None and service not in services:
                 faults.append(document.fault(place, f"no registry with the service {service!r} is configured"))
-        found.append(FileTests(document, tuple(file.tests), default_service(file, services)))
+        found.append(FileTests(document, tuple(file.tests), default_service(file.registries, services)))
     if faults:
         raise LoadError(faults)
     return found

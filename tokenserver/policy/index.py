@@ -38,6 +38,33 @@ def build_index(rules: Iterable[Rule], *, few: int = FEW) -> Index:
     }
 
 
+Beginning = tuple[str, str]
+"""A resource type, and the first segment of a pattern's literal beginning (empty: there is none)."""
+
+
+def beginnings(rules: Iterable[Rule]) -> frozenset[Beginning]:
+    """Under which the rules stand in an index."""
+    return frozenset(
+        (rule.resource_type, pattern.prefix.partition("/")[0]) for rule in rules for pattern in rule.patterns
+    )
+
+
+def renewed_index(index: Index, near: Iterable[Rule], touched: Iterable[Beginning]) -> Index:
+    """The index after a change under the beginnings `touched`; `near` are now all rules that stand under any of them.
+
+    What stands under the others is shared with `index`, which stays as it is.
+    """
+    changed = build_index(near)
+    renewed = {resource_type: dict(by_first) for resource_type, by_first in index.items()}
+    for resource_type, first in touched:
+        by_prefix = changed.get(resource_type, {}).get(first)
+        if by_prefix is not None:
+            renewed.setdefault(resource_type, {})[first] = by_prefix
+        else:
+            renewed.get(resource_type, {}).pop(first, None)
+    return {resource_type: by_first for resource_type, by_first in renewed.items() if by_first}
+
+
 def _bucket(entries: list[Entry], few: int) -> Bucket:
     if len(entries) <= few:
         return Bucket(tuple(entries), _NONE, _NONE)
