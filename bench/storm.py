@@ -7,7 +7,6 @@ checks a second with all of its cores, measured just before.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import secrets
 import tempfile
@@ -63,7 +62,7 @@ def run(users: list[str], secret: str, hashed: str, arguments: argparse.Namespac
     lines = "".join(f"{user}:{hashed}\n" for user in dict.fromkeys(users))
     with tempfile.TemporaryDirectory() as folder, serving_users(Path(folder), lines, arguments.workers) as server:
         begin = time.monotonic()
-        done, logins, health = asyncio.run(storm(server.port, users, secret, arguments.seconds))
+        done, logins, health = storm(server.port, users, secret, arguments.seconds)
     return {
         "in": sum(done),
         "shed": logins.statuses[503],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -48,7 +47,7 @@ def test_a_thousand_clients_of_one_user(tmp_path: Path, capsys: pytest.CaptureFi
         answers: list[int] = []
         for _ in range(2):
             before = cpu_seconds(server)
-            done, logins, health = asyncio.run(storm(server.port, ["ann"] * CLIENTS, secret, 30))
+            done, logins, health = storm(server.port, ["ann"] * CLIENTS, secret, 30)
             spent.append(cpu_seconds(server) - before)
             answers.append(logins.statuses.total())
             with capsys.disabled():
@@ -75,7 +74,7 @@ def test_a_thousand_clients_of_a_thousand_users(tmp_path: Path, capsys: pytest.C
     users = [f"user-{number}" for number in range(min(CLIENTS, int(rate * ALL_SECONDS * 0.55)))]
     with serving_users(tmp_path, "".join(f"{user}:{hashed}\n" for user in users), workers=2) as server:
         begin = time.monotonic()
-        done, logins, health = asyncio.run(storm(server.port, users, secret, ALL_SECONDS))
+        done, logins, health = storm(server.port, users, secret, ALL_SECONDS)
         took = time.monotonic() - begin
     with capsys.disabled():
         print(  # noqa: T201 - figures

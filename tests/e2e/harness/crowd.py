@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import heapq
 import os
 import resource
+import selectors
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +79,12 @@ async def ask(port: int, target: str, basic: str | None, tally: Tally) -> tuple[
     writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n{header}Connection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
-    tally.seconds.append(time.monotonic() - start)
+    return read_head(answer, time.monotonic() - start, tally)
+
+
+def read_head(answer: bytes, seconds: float, tally: Tally) -> tuple[int, float]:
+    """Count an answer: the status, and what Retry-After says."""
+    tally.seconds.append(seconds)
     head = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     status = int(head[0].split()[1])
     tally.statuses[status] += 1
@@ -101,21 +109,97 @@ async def log_in(port: int, user: str, secret: str, tally: Tally, deadline: floa
     return False
 
 
-async def storm(port: int, users: list[str], secret: str, seconds: float) -> tuple[list[bool], Tally, Tally]:
-    """All users at once, with a health check ten times a second beside them."""
-    logins, health, over = Tally(), Tally(), asyncio.Event()
+def storm(port: int, users: list[str], secret: str, seconds: float) -> tuple[list[bool], Tally, Tally]:
+    """All users at once, with a health check ten times a second beside them: who is in, and what came back.
 
-    async def watch() -> None:
-        while not over.is_set():
-            await ask(port, "/healthz", None, health)
-            await asyncio.sleep(0.1)
+    Each user tries until it works, as a client that heeds Retry-After, for `seconds` at most.
+    """
+    crowd = _Crowd(port, time.monotonic() + seconds)
+    for user in users:
+        basic = base64.b64encode(f"{user}:{secret}".encode()).decode()
+        crowd.add(f"/token?service={SERVICE}", f"Authorization: Basic {basic}\r\n")
+    return crowd.run()
 
-    watcher = asyncio.create_task(watch())
-    deadline = time.monotonic() + seconds
-    done = await asyncio.gather(*(log_in(port, user, secret, logins, deadline) for user in users))
-    over.set()
-    await watcher
-    return done, logins, health
+
+@dataclass(eq=False)
+class _Client:
+    """Somebody who asks for one thing, on a new connection each time."""
+
+    request: bytes
+    tally: Tally
+    start: float = 0.0
+    answer: bytes = b""
+    done: bool | None = None
+
+
+class _Crowd:
+    """Many clients in one thread, with as little work for each as can be: what is measured is not their own."""
+
+    def __init__(self, port: int, deadline: float) -> None:
+        self._port = port
+        self._deadline = deadline
+        self._open = selectors.DefaultSelector()
+        self._logins, self._checks = Tally(), Tally()
+        self._clients: list[_Client] = []
+        self._health = self._client("/healthz", "", self._checks)
+        self._due: list[tuple[float, int, _Client]] = []
+
+    def add(self, target: str, headers: str) -> None:
+        """One more who logs in."""
+        self._clients.append(self._client(target, headers, self._logins))
+
+    def run(self) -> tuple[list[bool], Tally, Tally]:
+        """All at once. Whoever is on the way at the deadline is not in."""
+        self._due = [(0.0, number, client) for number, client in enumerate([*self._clients, self._health])]
+        waiting = len(self._clients)
+        while waiting and time.monotonic() < self._deadline:
+            while self._due and self._due[0][0] <= time.monotonic():
+                self._ask(heapq.heappop(self._due)[2])
+            next_due = self._due[0][0] if self._due else self._deadline
+            for key, _ in self._open.select(max(0.0, next_due - time.monotonic())):
+                waiting -= self._go_on(key.fileobj, key.data)  # type: ignore[arg-type]  # only sockets are registered
+        for key in list(self._open.get_map().values()):
+            key.fileobj.close()  # type: ignore[union-attr]  # see above
+        self._open.close()
+        return [client.done is True for client in self._clients], self._logins, self._checks
+
+    def _client(self, target: str, headers: str, tally: Tally) -> _Client:
+        head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\n{headers}Connection: close\r\n\r\n"
+        return _Client(head.encode(), tally)
+
+    def _ask(self, client: _Client) -> None:
+        client.start, client.answer = time.monotonic(), b""
+        connection = socket.socket()
+        connection.setblocking(False)
+        connection.connect_ex(("127.0.0.1", self._port))
+        self._open.register(connection, selectors.EVENT_WRITE, client)
+
+    def _go_on(self, connection: socket.socket, client: _Client) -> bool:
+        """Whether this client has its last answer now."""
+        if not client.answer and self._open.get_key(connection).events == selectors.EVENT_WRITE:
+            connection.sendall(client.request)  # it fits into the buffer of a new connection
+            self._open.modify(connection, selectors.EVENT_READ, client)
+            return False
+        part = connection.recv(65536)
+        client.answer += part
+        if part:
+            return False
+        self._open.unregister(connection)
+        connection.close()
+        return self._ended(client)
+
+    def _ended(self, client: _Client) -> bool:
+        now = time.monotonic()
+        status, wait = read_head(client.answer, now - client.start, client.tally)
+        if client is self._health:
+            again = now + 0.1
+        elif status == 503:
+            again = now + wait * uniform(1, 1.5)  # noqa: S311 - clients do not march in step
+        else:
+            client.done = status == 200
+            return True
+        heapq.heappush(self._due, (again, id(client), client))
+        return False
 
 
 def rate_of(work: Callable[[], object], seconds: float = 2.0) -> float:
