@@ -109,6 +109,7 @@ class Protection:
                 plan.limits, monotonic=monotonic, repeats_count=plan.repeats_count, together=together
             )
         self._together = together
+        self._hashes_all = not plan.directories
         self._flights: SingleFlight[Identity] = SingleFlight(followers=FOLLOWERS, seconds=FOLLOWER_SECONDS)
         self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.directories}
         self._calls = {
@@ -185,6 +186,9 @@ class Protection:
         if self._throttle is not None:
             self._throttle.repeated(key)
         try:
+            # Where it could only be sent away later, that should cost as little as possible: no counters are asked.
+            if self._hashes_all and not self._flights.is_under_way(key):
+                self.hashing.turn_away_if_full()
             return self._flights.run(key, lambda: self._attempt(key, credentials, client, check))
         except (BackendUnavailable, Throttled) as error:
             # Perhaps this was only the one request that checks an entry anew before its time is up.
