@@ -234,12 +234,13 @@ def test_a_decoy_is_sheltered_as_its_source() -> None:
 
 
 @pytest.mark.parametrize("hashers", [1, 2, 64])
-def test_threads_are_never_all_waiting(hashers: int) -> None:
-    """However many hash, call and follow, threads are left for those who need none of it."""
-    plan = Plan({}, ("one", "two"), None, hashers)
+@pytest.mark.parametrize("waiters", [0, 5])
+def test_threads_are_never_all_waiting(hashers: int, waiters: int) -> None:
+    """However many hash, call, follow and wait for other workers, threads are left for those who need none of it."""
+    plan = Plan({}, ("one", "two"), None, hashers, waiters)
     protection = Protection(plan, secret=b"s", monotonic=lambda: 0.0)
     held = FOLLOWERS + sum(room.workers + room.queue for room in (protection.hashing, *protection._calls.values()))
-    assert plan.threads - held == SPARE_THREADS
+    assert plan.threads - held - waiters == SPARE_THREADS
 
 
 # --- no room to hash -------------------------------------------------------------------------------------------------
