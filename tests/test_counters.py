@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tokenserver.config.load import load_settings
-from tokenserver.counters import shared_counters
+from tokenserver.counters import Shared, shared_counters, workers_share
 from tokenserver.errors import LoadError
 
 CONFIG = """\
@@ -27,6 +27,55 @@ def counters(folder: Path, throttle: str) -> object:
     path.write_text(CONFIG + throttle)
     settings = load_settings(path, {})
     return shared_counters(settings, workers=2)
+
+
+def shared(folder: Path, more: str, workers: int = 2) -> Shared:
+    """What the workers of a server with these settings share."""
+    path = folder / "tokenserver.yaml"
+    path.write_text(CONFIG + more)
+    return workers_share(load_settings(path, {}), workers=workers)
+
+
+OFF = "throttle: {enabled: false}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "workers", "is_counted", "is_checked"),
+    [
+        pytest.param("authentication: [{htpasswd: {file: u}}]\n", 2, True, True, id="a file"),
+        pytest.param("authentication: [{htpasswd: {file: u}}]\n", 1, False, False, id="a single worker"),
+        pytest.param(f"authentication: [{{htpasswd: {{file: u}}}}]\n{OFF}", 2, False, True, id="no throttle"),
+        pytest.param("authentication: [{htpasswd: {file: u, cache: 0s}}]\n", 2, True, False, id="cache: 0"),
+        pytest.param(
+            "authentication: [{htpasswd: {name: a, file: u, cache: 0s}}, {htpasswd: {name: b, file: v}}]\n",
+            2,
+            True,
+            True,
+            id="one of two remembered",
+        ),
+        pytest.param("", 2, True, False, id="nobody to check"),
+    ],
+)
+def test_what_workers_share(tmp_path: Path, more: str, workers: int, *, is_counted: bool, is_checked: bool) -> None:
+    """Counters where failures count, checks where a login is remembered, nothing where a worker is alone."""
+    found = shared(tmp_path, more, workers)
+    assert (found.counters is not None, found.checks is not None) == (is_counted, is_checked)
+
+
+def test_without_memory_to_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server starts; each worker has its own, and it is said."""
+
+    def refuse(size: int) -> int:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("tokenserver.authn.memory._file_of", refuse)
+    assert shared(tmp_path, "authentication: [{htpasswd: {file: u}}]\n") == (None, None)
+    assert [message.partition(" (")[0] for message in caplog.messages] == [
+        "throttle: workers cannot share memory",
+        "logins: workers cannot share memory",
+    ]
 
 
 @pytest.mark.parametrize(

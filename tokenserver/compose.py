@@ -18,13 +18,12 @@ from tokenserver.authn import Chain
 from tokenserver.authn.directory.backend import LdapDirectory
 from tokenserver.authn.htpasswd import Htpasswd, load_htpasswd
 from tokenserver.authn.protection import Plan, Protection
-from tokenserver.authn.throttle import Together
 from tokenserver.clock import Clock, steady_seconds
 from tokenserver.config.directories import Ldap
 from tokenserver.config.plan import plan_for, worker_count
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
 from tokenserver.config.settings import Settings, UserSource
-from tokenserver.counters import shared_counters
+from tokenserver.counters import ALONE, Shared, shared_counters
 from tokenserver.credentials import Password, Secret
 from tokenserver.door import Door
 from tokenserver.errors import Fault, LoadError
@@ -53,21 +52,24 @@ logger = logging.getLogger("tokenserver.compose")
 _Part = TypeVar("_Part")
 
 
-def build(
-    settings: Settings, *, sink: Sink | None = None, board: Board | None = None, counters: Together | None = None
-) -> Parts:
+def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None, shared: Shared = ALONE) -> Parts:
     """Load everything and put it together. What is measured goes to a row of `board`; without it, nothing is measured.
 
-    `counters` are those of failed logins that the server's workers share.
+    `shared` is what this process has together with the server's other workers.
 
     Raises:
         LoadError: every fault of every file.
     """
-    together = shared_counters(settings, workers=worker_count(settings), beside=counters)
+    together = shared_counters(settings, workers=worker_count(settings), beside=shared.counters)
     plan = login_plan(settings)
     door = Door(logins=plan.threads, monotonic=time.monotonic)
     protection = Protection(
-        plan, secret=secrets.token_bytes(64), monotonic=time.monotonic, together=together, aside=door.aside
+        plan,
+        secret=secrets.token_bytes(64),
+        monotonic=time.monotonic,
+        together=together,
+        checks=shared.checks,
+        aside=door.aside,
     )
     pace = Pace()
     loaders = PolicyLoaders(settings, pace)
@@ -231,7 +233,8 @@ def user_source(source: UserSource, protection: Protection | None = None) -> Htp
         case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
             if protection is None:
                 return load_htpasswd(htpasswd.file, htpasswd.name)
-            return load_htpasswd(htpasswd.file, htpasswd.name, Roaming(protection.hashing))
+            room, once = Roaming(protection.hashing), protection.once(htpasswd.name)
+            return load_htpasswd(htpasswd.file, htpasswd.name, room, once)
         case UserSource(ldap=Ldap() as ldap):
             return ldap_directory(ldap)
         case _:

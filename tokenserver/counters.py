@@ -1,10 +1,12 @@
-"""The counters of failed logins that processes share, as the settings name them."""
+"""What processes share about logins, as the settings name it: the counters of failed ones, and password checks."""
 
 from __future__ import annotations
 
 import logging
 import time
+from typing import NamedTuple
 
+from tokenserver.authn.checks import SharedChecks
 from tokenserver.authn.failures import forgotten_after
 from tokenserver.authn.throttle import REPEAT_SECONDS, Counters, Together
 from tokenserver.authn.workers import TooManyToShare, WorkersTogether
@@ -17,9 +19,24 @@ from tokenserver.files import read_text
 logger = logging.getLogger("tokenserver.counters")
 
 
+class Shared(NamedTuple):
+    """What the workers of one server share about logins; each is None where every worker has its own."""
+
+    counters: Together | None = None
+    checks: SharedChecks | None = None
+
+
+ALONE = Shared()
+
+
+def workers_share(settings: Settings, *, workers: int) -> Shared:
+    """What so many workers of this server share; they must be forked after this."""
+    return Shared(workers_counters(settings, workers=workers), workers_checks(settings, workers=workers))
+
+
 def workers_counters(settings: Settings, *, workers: int) -> WorkersTogether | None:
-    """The counters of all workers of this server, which must be forked after this. None where each counts by itself:
-    a single one does, and where limits are so high that each may as well allow its part of them.
+    """The counters of all workers of this server. None where each counts by itself: a single one does, and where limits
+    are so high that each may as well allow its part of them.
     """
     if workers < 2 or not settings.throttle.enabled:
         return None
@@ -30,6 +47,20 @@ def workers_counters(settings: Settings, *, workers: int) -> WorkersTogether | N
         return None
     except OSError as error:
         logger.warning("throttle: workers cannot share memory (%s); each allows its part of the limits", error)
+        return None
+
+
+def workers_checks(settings: Settings, *, workers: int) -> SharedChecks | None:
+    """The password checks of all workers of this server. None where each hashes by itself: a single one does, and where
+    no login may be remembered.
+    """
+    files = [source.htpasswd for source in settings.authentication if source.htpasswd is not None]
+    if workers < 2 or not any(file.cache for file in files):
+        return None
+    try:
+        return SharedChecks(monotonic=time.monotonic)
+    except OSError as error:
+        logger.warning("logins: workers cannot share memory (%s); each hashes what it is asked for", error)
         return None
 
 

@@ -67,6 +67,23 @@ def test_sent_away_at_once() -> None:
     assert room.load == (0, 0)
 
 
+def test_turned_away_before_other_work() -> None:
+    """Who would come in later is told so now, exactly where there is no room; it takes no place, and it is counted."""
+    room = bulkhead(workers=1, queue=1)
+    room.turn_away_if_full()
+    with ThreadPoolExecutor(1) as pool:
+        with room:
+            room.turn_away_if_full()
+            waiting = pool.submit(lambda: room.__enter__() or room.__exit__(None, None, None))  # type: ignore[func-returns-value]
+            until(partial(has_load, room, (1, 1)))
+            with pytest.raises(Overloaded, match="no room to wait") as raised:
+                room.turn_away_if_full()
+            assert (room.load, room.sent_away, raised.value.retry_after) == ((1, 1), 1, 2)
+        waiting.result(SECONDS)
+    room.turn_away_if_full()
+    assert (room.load, room.sent_away) == ((0, 0), 1)
+
+
 def test_waits_for_a_bounded_time() -> None:
     """Who waits too long is sent away and takes no place with him."""
     room = bulkhead(workers=1, queue=1, wait=0.01)

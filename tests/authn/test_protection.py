@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
@@ -14,6 +18,7 @@ from tokenserver.authn.cache import Lifetime
 from tokenserver.authn.failures import Limit, Limits, growing
 from tokenserver.authn.htpasswd import Htpasswd, parse_users
 from tokenserver.authn.protection import FOLLOWERS, SPARE_THREADS, Plan, Protection
+from tokenserver.authn.throttle import Counted, Standing
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, TokenserverError
 from tokenserver.identity import Identity, Kind
@@ -229,12 +234,120 @@ def test_a_decoy_is_sheltered_as_its_source() -> None:
 
 
 @pytest.mark.parametrize("hashers", [1, 2, 64])
-def test_threads_are_never_all_waiting(hashers: int) -> None:
-    """However many hash, call and follow, threads are left for those who need none of it."""
-    plan = Plan({}, ("one", "two"), None, hashers)
+@pytest.mark.parametrize("waiters", [0, 5])
+def test_threads_are_never_all_waiting(hashers: int, waiters: int) -> None:
+    """However many hash, call, follow and wait for other workers, threads are left for those who need none of it."""
+    plan = Plan({}, ("one", "two"), None, hashers, waiters)
     protection = Protection(plan, secret=b"s", monotonic=lambda: 0.0)
     held = FOLLOWERS + sum(room.workers + room.queue for room in (protection.hashing, *protection._calls.values()))
-    assert plan.threads - held == SPARE_THREADS
+    assert plan.threads - held - waiters == SPARE_THREADS
+
+
+# --- no room to hash -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Asked:
+    """Stands for counters that processes share, and keeps what they are asked."""
+
+    note: str | None = None
+    asked: list[object] = field(default_factory=list)
+
+    def was_refused(self, counted: Counted) -> bool:
+        self.asked.append(counted)
+        return False
+
+    def standing(self, counted: Counted) -> Standing | None:
+        self.asked.append(counted)
+        return None
+
+    def failed(self, counted: Counted, *, is_good: bool) -> None:
+        self.asked.append((counted, is_good))
+
+    def succeeded(self, counted: Counted) -> None:
+        self.asked.append(counted)
+
+
+@dataclass
+class Crowded:
+    """An htpasswd file whose one place to hash is taken or free; nobody may wait for it."""
+
+    directories: tuple[str, ...] = ()
+    now: float = 1000.0
+    checked: int = 0
+    counters: Asked = field(default_factory=Asked)
+
+    def __post_init__(self) -> None:
+        limits = Limits(growing(5, 300), (Limit(50, 300),), (Limit(1000, 300),))
+        plan = Plan({"local": Lifetime(60)}, self.directories, limits, 1)
+        self.protection = Protection(plan, secret=b"s", monotonic=lambda: self.now, together=self.counters)
+        self.protection.hashing.queue = 0
+
+    def login(self, password: str = "right", hold: Callable[[], object] = lambda: None) -> str:  # noqa: S107 - made up
+        """Who ann is, or what went wrong; `hold` is called while it is hashed."""
+
+        def check() -> Identity:
+            with self.protection.hashing:
+                self.checked += 1
+                hold()
+                if password != "right":
+                    raise InvalidCredentials("wrong password")
+                return Identity("ann", Kind.PASSWORD, "local")
+
+        try:
+            return self.protection.login(Password("ann", Secret(password)), HOME, b"", check).subject
+        except TokenserverError as error:
+            return f"{type(error).__name__} {getattr(error, 'retry_after', '')}".strip()
+
+
+def test_no_room_costs_nothing() -> None:
+    """F29: who would find no room is sent away before any counter is asked, to come again; that is no failure."""
+    crowd = Crowded()
+    with crowd.protection.hashing:
+        assert {crowd.login(f"guess-{number}") for number in range(20)} == {"Overloaded 4"}
+    assert (crowd.counters.asked, crowd.checked, crowd.protection.hashing.sent_away) == ([], 0, 20)
+    assert crowd.login() == "ann"
+
+
+def test_who_needs_no_room_is_answered_without_it() -> None:
+    """Known logins, refused ones, and those whose check is under way."""
+    crowd = Crowded()
+    assert [crowd.login(), crowd.login("wrong")] == ["ann", "InvalidCredentials"]
+    with crowd.protection.hashing:
+        assert [crowd.login(), crowd.login("wrong"), crowd.login("other")] == [
+            "ann",
+            "InvalidCredentials",
+            "Overloaded 4",
+        ]
+        crowd.now += 50  # the entry should be checked anew, and is good for as long as it cannot be
+        assert crowd.login() == "ann"
+        crowd.now += 10
+        assert crowd.login() == "Overloaded 4"
+    begun, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        assert may_end.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(crowd.login, hold=hold)
+        assert begun.wait(10)
+        second = pool.submit(crowd.login)
+        deadline = time.monotonic() + 10
+        while crowd.protection._flights._free == FOLLOWERS and not second.done():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        may_end.set()
+        assert [first.result(), second.result(), crowd.checked] == ["ann", "ann", 3]
+
+
+def test_a_directory_needs_no_room_to_hash() -> None:
+    """Where a directory may answer, nobody knows before whether there will be a hash."""
+    crowd = Crowded(directories=("corp",))
+    credentials = Password("ann", Secret("right"))
+    with crowd.protection.hashing:
+        identity = crowd.protection.login(credentials, HOME, b"", lambda: Identity("ann", Kind.PASSWORD, "corp"))
+    assert (identity.source, len(crowd.counters.asked) > 0) == ("corp", True)
 
 
 # --- htpasswd files that change --------------------------------------------------------------------------------------

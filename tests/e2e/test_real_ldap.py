@@ -549,6 +549,17 @@ def test_a_slow_server_works_within_the_deadline(make: Make, server: Slapd) -> N
         assert subject(make(**plain(proxy)), "alice") == "alice"
 
 
+def test_a_warm_login_waits_for_two_answers(make: Make, server: Slapd) -> None:
+    """One search and one bind, and the search for groups beside the bind."""
+    with faulty(server.port) as proxy:
+        source = make(**plain(proxy))
+        assert subject(source, "alice") == "alice"
+        proxy.mode, proxy.seconds = Mode.DELAY, 0.3
+        before = proxy.turns
+        assert subject(source, "bob") == "bob"
+        assert proxy.turns - before == 2
+
+
 def test_failover(make: Make, server: Slapd) -> None:
     """The second server answers where the first does not, and the first is left alone for a while (F7)."""
     with faulty(server.port) as first, faulty(server.port) as second:

@@ -63,6 +63,16 @@ class Bulkhead:
         """How many found no room so far."""
         return self._sent_away
 
+    def turn_away_if_full(self) -> None:
+        """For who would come in only after other work, which can be spared where there is no room now.
+
+        Raises:
+            Overloaded: there is neither a place nor room to wait. It counts as one who was sent away.
+        """
+        with self._lock:
+            if self._busy >= self.workers and self._is_full():
+                raise self._overloaded("no room to wait")
+
     def __enter__(self) -> None:
         """Take a place.
 
@@ -73,7 +83,7 @@ class Bulkhead:
             if self._busy < self.workers:
                 self._busy += 1
                 return
-            if len(self._waiting) >= min(self.queue, self._parked - self._aside):
+            if self._is_full():
                 raise self._overloaded("no room to wait")
             turn = threading.Lock()
             turn.acquire()
@@ -111,6 +121,10 @@ class Bulkhead:
             with self._lock:
                 self._aside -= 1
                 self._busy += 1
+
+    def _is_full(self) -> bool:
+        """Whether nobody else may wait."""
+        return len(self._waiting) >= min(self.queue, self._parked - self._aside)
 
     def _overloaded(self, reason: str) -> Overloaded:
         self._sent_away += 1

@@ -43,10 +43,7 @@ class _Entry:
 
 
 class LoginKey:
-    """Makes the keys by which one login is the same as another, within this process alone.
-
-    `secret` is random and made anew for each process (64 bytes at most).
-    """
+    """Makes the keys by which one login is the same as another, for who has the same `secret` (64 bytes at most)."""
 
     def __init__(self, secret: bytes) -> None:
         self._keyed = hashlib.blake2b(key=secret, digest_size=32)

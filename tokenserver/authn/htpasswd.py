@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokenserver.authn import MAX_USERNAME
+from tokenserver.authn.checks import Once
 from tokenserver.authn.passwords import HashingFailed, decoy_like, problem_with, verify, warning_about
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Fault, InvalidCredentials, LoadError
@@ -45,18 +46,18 @@ class Decoy:
     replicas and restarts choose alike, or the difference between them would tell which users are unknown.
     """
 
-    def __init__(self, source: str, forms: Sequence[str], key: bytes, room: Room = _ANYWHERE) -> None:
+    def __init__(self, source: str, forms: Sequence[tuple[str, Once | None]], key: bytes, room: Room) -> None:
         self._source = source
         self._room = room
         self._forms = tuple(forms)
         self._key = key
 
     @classmethod
-    def like(cls, source: str, hashes: Iterable[str], room: Room = _ANYWHERE) -> Decoy:
+    def like(cls, source: str, hashes: Iterable[str], room: Room = _ANYWHERE, once: Once | None = None) -> Decoy:
         """A decoy for users with these hashes; `source` is who cannot tell when memory is short."""
         hashes = sorted(hashes)
         key = hashlib.blake2b("\n".join(hashes).encode()).digest()
-        return cls(source, [decoy_like(hashed) for hashed in hashes], key, room)
+        return cls(source, [(decoy_like(hashed), once) for hashed in hashes], key, room)
 
     def joined_with(self, *others: Decoy) -> Decoy:
         """One decoy for several sources: an unknown user is like a user of any of them."""
@@ -73,8 +74,9 @@ class Decoy:
         """
         name = credentials.username.encode("utf-8", "surrogatepass")
         number = int.from_bytes(hashlib.blake2b(name, key=self._key).digest(), "big")
-        forms = self._forms or (decoy_like(None),)
-        _verify(self._source, credentials, forms[number % len(forms)], self._room)
+        forms = self._forms or ((decoy_like(None), None),)
+        form, once = forms[number % len(forms)]
+        _verify(self._source, credentials, form, self._room, once)
 
 
 class Htpasswd:
@@ -82,25 +84,28 @@ class Htpasswd:
 
     `users` are their names, `file` is the path as the operator wrote it, `decoy` does the work of a wrong password
     for an unknown user, `warnings` are the lines that work but deserve to be made anew, `lines` are where the users
-    stand. `room` bounds how much is hashed at once.
+    stand. `room` bounds how much is hashed at once; with `once`, other workers are asked for what they know.
     """
 
-    def __init__(self, name: str, file: str, entries: Sequence[Entry], room: Room = _ANYWHERE) -> None:
+    def __init__(
+        self, name: str, file: str, entries: Sequence[Entry], room: Room = _ANYWHERE, once: Once | None = None
+    ) -> None:
         self.name = name
         self.file = file
         self.users = frozenset(entry.name for entry in entries)
         self.lines = {entry.name: entry.line for entry in entries}
         self.warnings = tuple(_warnings(entries, file))
-        self.decoy = Decoy.like(name, [entry.hashed.reveal() for entry in entries], room)
+        self.decoy = Decoy.like(name, [entry.hashed.reveal() for entry in entries], room, once)
         self._hashes = {entry.name: entry.hashed for entry in entries}
         self._room = room
+        self._once = once
 
     def authenticate(self, credentials: Password) -> Identity | None:
         """See `Authenticator.authenticate`. A name is compared exactly, letter by letter."""
         hashed = self._hashes.get(credentials.username)
         if hashed is None:
             return None
-        if not _verify(self.name, credentials, hashed.reveal(), self._room):
+        if not _verify(self.name, credentials, hashed.reveal(), self._room, self._once):
             raise InvalidCredentials("wrong password")
         return Identity(credentials.username, Kind.PASSWORD, self.name)
 
@@ -110,7 +115,7 @@ class Htpasswd:
         return b"" if hashed is None else hashed.reveal().encode("ascii")
 
 
-def load_htpasswd(path: Path, name: str, room: Room = _ANYWHERE) -> Htpasswd:
+def load_htpasswd(path: Path, name: str, room: Room = _ANYWHERE, once: Once | None = None) -> Htpasswd:
     """The users of the file at `path`, which audit events call the source `name`. A file without users is one.
 
     Raises:
@@ -118,7 +123,7 @@ def load_htpasswd(path: Path, name: str, room: Room = _ANYWHERE) -> Htpasswd:
             whole file to be refused, since nobody should find out at a login.
     """
     file = str(path)
-    return Htpasswd(name, file, parse_users(read_text(path), file), room)
+    return Htpasswd(name, file, parse_users(read_text(path), file), room, once)
 
 
 def parse_users(text: str, file: str) -> tuple[Entry, ...]:
@@ -259,10 +264,15 @@ def _name_on(line: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _verify(source: str, credentials: Password, hashed: str, room: Room) -> bool:
+def _verify(source: str, credentials: Password, hashed: str, room: Room, once: Once | None) -> bool:
+    def check() -> bool:
+        return verify(credentials.password.reveal(), hashed)
+
     try:
+        if once is not None:
+            return once(credentials, hashed, room, check)
         with room:
-            return verify(credentials.password.reveal(), hashed)
+            return check()
     except HashingFailed as error:
         raise BackendUnavailable(source, str(error)) from error
 

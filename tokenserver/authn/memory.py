@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hmac
 import logging
 import mmap
 import os
@@ -23,6 +24,8 @@ LOG_SECONDS = 10.0
 SEEN_BYTES = (1 << 15) * 16
 _WAYS = 4
 """Marks are kept in groups of so many; the oldest of its group makes room for a new one."""
+
+DIGEST_BYTES = 32
 
 
 class Times:
@@ -112,16 +115,81 @@ class Seen:
         return range(start, start + _WAYS)
 
 
-class Memory:
-    """So many bytes for each of several tables. Processes that are forked later have the same ones."""
+class Checks:
+    """Checks that are known by a digest: when each was begun, by whom, and when it was found right.
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    The whole digest stands there: whoever finds it takes it for the very same check.
+    """
+
+    ENTRY_BYTES = DIGEST_BYTES + 3 * 8
+
+    def __init__(self, memory: memoryview) -> None:
+        self._entries = len(memory) // self.ENTRY_BYTES // _WAYS * _WAYS
+        eighth = self._entries * 8
+        self._begun = memory[:eighth].cast("d")
+        self._right = memory[eighth : 2 * eighth].cast("d")
+        self._tickets = memory[2 * eighth : 3 * eighth].cast("Q")
+        self._digests = memory[3 * eighth : 3 * eighth + self._entries * DIGEST_BYTES]
+
+    def is_right(self, digest: bytes, since: float) -> bool:
+        """Whether it was found right after `since`."""
+        place = self._find(digest)
+        return place is not None and self._right[place] > max(since, 0.0)
+
+    def under_way(self, digest: bytes, since: float) -> int:
+        """The ticket of who began it after `since` and has not ended it; 0: nobody."""
+        place = self._find(digest)
+        return 0 if place is None or self._begun[place] <= max(since, 0.0) else self._tickets[place]
+
+    def begin(self, digest: bytes, ticket: int, now: float) -> None:
+        """Whoever has this ticket (not 0) is at it, as of now."""
+        place = self._place(digest)
+        self._begun[place] = 0.0  # so that no ticket ever stands beside another one's moment
+        self._tickets[place] = ticket
+        self._begun[place] = now
+
+    def end(self, digest: bytes, ticket: int) -> None:
+        """Whoever has this ticket is not at it any more."""
+        place = self._find(digest)
+        if place is not None and self._tickets[place] == ticket:
+            self._begun[place] = 0.0
+
+    def found_right(self, digest: bytes, now: float) -> None:
+        """It is right, as of now."""
+        self._right[self._place(digest)] = now
+
+    def _find(self, digest: bytes) -> int | None:
+        places = self._places(digest)
+        return next((place for place in places if hmac.compare_digest(self._digests[_span(place)], digest)), None)
+
+    def _place(self, digest: bytes) -> int:
+        """Where it stands from now on: where it did, or in the place of who was heard of the longest time ago."""
+        place = self._find(digest)
+        if place is None:
+            place = min(self._places(digest), key=lambda place: max(self._begun[place], self._right[place]))
+            self._begun[place] = self._right[place] = 0.0  # so that no digest stands beside another one's moment
+            self._digests[_span(place)] = digest
+        return place
+
+    def _places(self, digest: bytes) -> range:
+        start = int.from_bytes(digest[:8], "big") % (self._entries // _WAYS) * _WAYS
+        return range(start, start + _WAYS)
+
+
+class Memory:
+    """So many bytes for each of several tables. Processes that are forked later have the same ones.
+
+    `stuck` is what is logged where they cannot be had in time.
+    """
+
+    def __init__(self, sizes: Sequence[int], *, stuck: str) -> None:
         """Have the system make it.
 
         Raises:
             OSError: it does not.
         """
         self.size = sum(sizes)
+        self._stuck = stuck
         self._file = _file_of(self.size)
         self.parts = list(_cut(memoryview(mmap.mmap(self._file, self.size)), sizes))
         self._lock = threading.Lock()
@@ -160,13 +228,17 @@ class Memory:
         now = time.monotonic()
         if self._logged is None or now - self._logged >= LOG_SECONDS:
             self._logged = now
-            logger.warning("throttle: another worker holds the common counters; this one counts by itself for now")
+            logger.warning("%s", self._stuck)
+
+
+def _span(place: int) -> slice:
+    return slice(place * DIGEST_BYTES, (place + 1) * DIGEST_BYTES)
 
 
 def _file_of(size: int) -> int:
     """Memory with the descriptor of a file, which alone can be locked; nothing of it is ever on a disk on Linux."""
     if hasattr(os, "memfd_create"):
-        file = os.memfd_create("tokenserver-throttle", os.MFD_CLOEXEC)
+        file = os.memfd_create("tokenserver-logins", os.MFD_CLOEXEC)
     else:
         with tempfile.TemporaryFile() as temporary:
             file = os.dup(temporary.fileno())

@@ -14,6 +14,7 @@ from tokenserver.authn import Authenticator
 from tokenserver.authn.breaker import Breaker, Sheltered, State
 from tokenserver.authn.bulkhead import Bulkhead
 from tokenserver.authn.cache import Lifetime, LoginKey, VerifiedLogins
+from tokenserver.authn.checks import Once, SharedChecks
 from tokenserver.authn.failures import Limits
 from tokenserver.authn.singleflight import SingleFlight
 from tokenserver.authn.throttle import Address, Throttle, Together
@@ -57,12 +58,14 @@ class Plan:
     """What one process is to keep. `lifetimes` by source; `limits` None: no throttle; `hashers` at once.
 
     `limits` are what this process allows where it counts by itself: its part of what all of a server's may allow.
+    `waiters` is how many may wait for the check of another process.
     """
 
     lifetimes: Mapping[str, Lifetime]
     directories: tuple[str, ...]
     limits: Limits | None
     hashers: int
+    waiters: int = 0
 
     @property
     def repeats_count(self) -> bool:
@@ -79,15 +82,15 @@ class Plan:
         """Threads that the server needs, so that the waiting ones never hold all of them."""
         hashing = self.hashers + self.hash_queue
         directories = len(self.directories) * (DIRECTORY_CALLS + DIRECTORY_QUEUE)
-        return hashing + directories + FOLLOWERS + SPARE_THREADS
+        return hashing + directories + FOLLOWERS + self.waiters + SPARE_THREADS
 
 
 class Protection:
     """One for each process. `secret` is random and new; `monotonic` gives seconds.
 
     With `together`, failures are counted with other processes. They know the same login by a tag of 16 bits, which
-    needs no secret between them and tells nobody a password. `aside` is around whatever may wait: a login that is not
-    remembered keeps no place that other requests could work in.
+    needs no secret between them and tells nobody a password. With `checks`, they hash a login once. `aside` is around
+    whatever may wait: a login that is not remembered keeps no place that other requests could work in.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Protection:
         secret: bytes,
         monotonic: Callable[[], float],
         together: Together | None = None,
+        checks: SharedChecks | None = None,
         aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._aside = aside
@@ -109,6 +113,9 @@ class Protection:
                 plan.limits, monotonic=monotonic, repeats_count=plan.repeats_count, together=together
             )
         self._together = together
+        self._lifetimes = plan.lifetimes
+        self._checks = checks
+        self._hashes_all = not plan.directories
         self._flights: SingleFlight[Identity] = SingleFlight(followers=FOLLOWERS, seconds=FOLLOWER_SECONDS)
         self._breakers = {name: Breaker(name, monotonic=monotonic) for name in plan.directories}
         self._calls = {
@@ -141,6 +148,11 @@ class Protection:
         if not isinstance(shelter, Sheltered):
             return decoy
         return lambda credentials: shelter.through(lambda: decoy(credentials))
+
+    def once(self, source: str) -> Once | None:
+        """How passwords of this source are checked with the other workers; None where each login is hashed here."""
+        seconds = self._lifetimes[source].fresh
+        return self._checks.within(seconds) if self._checks is not None and seconds > 0 else None
 
     @property
     def breakers(self) -> dict[str, State]:
@@ -185,6 +197,9 @@ class Protection:
         if self._throttle is not None:
             self._throttle.repeated(key)
         try:
+            # Where it could only be sent away later, that should cost as little as possible: no counters are asked.
+            if self._hashes_all and not self._flights.is_under_way(key):
+                self.hashing.turn_away_if_full()
             return self._flights.run(key, lambda: self._attempt(key, credentials, client, check))
         except (BackendUnavailable, Throttled) as error:
             # Perhaps this was only the one request that checks an entry anew before its time is up.

@@ -37,6 +37,10 @@ class SingleFlight(Generic[_Answer]):
         """Whether anybody follows somebody else's check now."""
         return any(not flight.landed.is_set() for flight in self._flights.values())
 
+    def is_under_way(self, key: bytes) -> bool:
+        """Whether somebody's check of it could be followed now."""
+        return key in self._flights
+
     def run(self, key: bytes, check: Callable[[], _Answer]) -> _Answer:
         """The answer of `check`, or that of the same check under way.
 

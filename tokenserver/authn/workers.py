@@ -21,6 +21,8 @@ MAX_TABLE = 8 * 1024 * 1024
 """Bytes for one kind of counter. Where each counter keeps more failures, there are fewer counters."""
 MIN_BUCKETS = 1024
 
+STUCK = "throttle: another worker holds the common counters; this one counts by itself for now"
+
 UNDER_WAY_SECONDS = 15.0
 """After which a try without an end was that of a worker that died."""
 
@@ -54,7 +56,7 @@ class WorkersTogether:
         shapes = [(kept, _buckets(kept * 8, most)) for kept, most in kinds]
         tries = (user, _buckets(user * 16, BUCKETS))
         sizes = [kept * buckets * 8 for kept, buckets in shapes] + [tries[0] * tries[1] * 16] + [SEEN_BYTES] * 2
-        self.memory = Memory(sizes)
+        self.memory = Memory(sizes, stuck=STUCK)
         parts = iter(self.memory.parts)
         tables = [Times(next(parts), kept, buckets) for kept, buckets in shapes]
         self._users, self._places, self._addresses, self._total = tables

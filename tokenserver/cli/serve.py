@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenserver.authn.throttle import Together
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
@@ -23,7 +22,7 @@ from tokenserver.compose import login_plan, warnings
 from tokenserver.config.load import config_path
 from tokenserver.config.plan import worker_count
 from tokenserver.config.settings import Settings, address_of
-from tokenserver.counters import workers_counters
+from tokenserver.counters import ALONE, Shared, workers_share
 from tokenserver.door import threads_for
 from tokenserver.errors import Fault, LoadError
 from tokenserver.machine import Seats
@@ -129,9 +128,9 @@ def run(settings: Settings, config: Path | None) -> None:
     if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
         multiprocessing.set_start_method("fork", force=True)
     is_forked = multiprocessing.get_start_method() == "fork"
-    counters = workers_counters(settings, workers=workers) if is_forked else None
+    shared = workers_share(settings, workers=workers) if is_forked else ALONE
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, Seats(workers), counters, board), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, Seats(workers), shared, board), wrap_loader=False)
 
 
 def _default_signals() -> None:
@@ -155,12 +154,12 @@ def _serve_metrics(settings: Settings) -> Board | None:
 
 
 def _load(  # noqa: PLR0917 - the last two are the master's
-    config: Path | None, seats: Seats, counters: Together | None, board: Board | None, signs: Signs, worker: int
+    config: Path | None, seats: Seats, shared: Shared, board: Board | None, signs: Signs, worker: int
 ) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
-    application = load_application(config, board=board, counters=counters, is_stopping=lambda: signs.is_stopping)
+    application = load_application(config, board=board, shared=shared, is_stopping=lambda: signs.is_stopping)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()

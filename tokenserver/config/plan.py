@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tokenserver.authn.cache import Lifetime
+from tokenserver.authn.checks import WAITERS
 from tokenserver.authn.failures import Limit, Limits, growing, shared
 from tokenserver.authn.protection import Plan
 from tokenserver.config.settings import Settings, UserSource
@@ -25,6 +26,7 @@ def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:
         directories=tuple(source.name for source in settings.authentication if source.ldap is not None),
         limits=limits_for(settings.throttle, workers=workers) if settings.throttle.enabled else None,
         hashers=max(1, cores // workers),
+        waiters=WAITERS if workers > 1 else 0,
     )
 
 

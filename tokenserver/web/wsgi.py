@@ -9,9 +9,9 @@ from pathlib import Path
 
 from flask import Flask
 
-from tokenserver.authn.throttle import Together
 from tokenserver.compose import build, new_id
 from tokenserver.config.load import load_settings
+from tokenserver.counters import ALONE, Shared
 from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
 from tokenserver.metrics.board import Board
@@ -77,7 +77,7 @@ def load_application(
     config: Path | None,
     *,
     board: Board | None = None,
-    counters: Together | None = None,
+    shared: Shared = ALONE,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> Flask:
     """Read the configuration and build the application, in the process that serves it. For the others see `build`.
@@ -87,6 +87,6 @@ def load_application(
     Raises:
         LoadError: every fault of the configuration and of what it names.
     """
-    parts = replace(build(load_settings(config), board=board, counters=counters), is_stopping=is_stopping)
+    parts = replace(build(load_settings(config), board=board, shared=shared), is_stopping=is_stopping)
     parts.watch()
     return application(parts)

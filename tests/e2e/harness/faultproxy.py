@@ -56,14 +56,21 @@ _INSTEAD = {
 
 @dataclass
 class FaultProxy:
-    """Listens on `port` of the loopback, in front of `target`. `seconds` is the length of a delay."""
+    """Listens on `port` of the loopback, in front of `target`. `seconds` is the length of a delay.
+
+    `turns` is how often clients got an answer after they had spoken: for a single client, the number of times that it
+    waited. An answer in several pieces is one, and so are two answers that are on their way at the same time, which is
+    certain only where answers are delayed.
+    """
 
     target: int
     mode: Mode = Mode.PASS
     seconds: float = 0.0
     port: int = 0
     connections: int = 0
+    turns: int = 0
     received: bytearray = field(default_factory=bytearray)
+    _is_asked: bool = False
     _threads: list[threading.Thread] = field(default_factory=list)
     _is_closed: bool = False
 
@@ -100,12 +107,14 @@ class FaultProxy:
     def _serve(self, client: socket.socket) -> None:
         # One thread does all with both sockets: closing one that another thread reads from would not reach the peer.
         with client, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.target)) as server:
+            for end in (client, server):  # else a second small piece waits 40 ms for the first to be acknowledged
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             due: deque[tuple[float, bytes]] = deque()
             while not self._is_closed:
                 patience = min(_LOOK_SECONDS, max(0.0, due[0][0] - time.monotonic())) if due else _LOOK_SECONDS
                 readable, _, _ = select.select([client, server], [], [], patience)
                 while due and due[0][0] <= time.monotonic():
-                    client.sendall(due.popleft()[1])
+                    self._deliver(client, due.popleft()[1])
                     if not due and self.mode is Mode.DRIP_FOR_EVER:
                         due.append((time.monotonic() + 0.02, b"\x00"))
                 if client in readable and not self._asked(client, server, due):
@@ -117,6 +126,7 @@ class FaultProxy:
         """Pass on what the client sends; False where that ends the connection."""
         piece = client.recv(PIECE)
         self.received += piece
+        self._is_asked = self._is_asked or bool(piece)
         if self.mode is Mode.REFUSE:
             _reset(client)
             return False
@@ -145,11 +155,16 @@ class FaultProxy:
             case Mode.CLOSE:
                 return False
             case Mode.TRUNCATE:
-                client.sendall(piece[: len(piece) // 2])
+                self._deliver(client, piece[: len(piece) // 2])
                 return False
             case _:
-                client.sendall(piece)
+                self._deliver(client, piece)
         return True
+
+    def _deliver(self, client: socket.socket, piece: bytes) -> None:
+        self.turns += self._is_asked
+        self._is_asked = False  # before the client gets it and speaks again
+        client.sendall(piece)
 
 
 def _reset(client: socket.socket) -> None:
