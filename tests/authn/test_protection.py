@@ -93,6 +93,16 @@ def test_a_changed_password() -> None:
     assert [world.login(), world.login(password="new")] == ["InvalidCredentials", "ann"]
 
 
+def test_who_comes_as_a_check_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked for just before it was remembered, and nobody to follow just after: it is not checked a second time."""
+    world = World()
+    assert world.login() == "ann"
+    monkeypatch.setattr(world.protection._remembered, "get", lambda _key: None)
+    assert (world.login(), world.directory.asked) == ("ann", 1)
+    world.now += 1
+    assert (world.login(), world.directory.asked) == ("ann", 2)
+
+
 def test_a_change_that_is_found_early_holds_for_all() -> None:
     """The one request that checks anew before the end removes what is not right any more."""
     world = World()

@@ -74,7 +74,7 @@ def test_one_hash_in_all(tmp_path: Path) -> None:
     secret = password()
     with counting(tmp_path, secret, cache=60) as server:
         for _ in range(2):
-            done, logins, _ = asyncio.run(storm(server.port, ["ann"] * CLIENTS, secret, 30))
+            done, logins, _ = storm(server.port, ["ann"] * CLIENTS, secret, 30)
             assert all(done)
             assert set(logins.statuses) <= {200, 503}
             assert len(server.hashed) == 1
@@ -111,6 +111,6 @@ def test_nothing_is_shared_with_cache_0(tmp_path: Path) -> None:
     secret = password()
     with counting(tmp_path, secret, cache=0) as server:
         for _ in range(4):
-            done, _, _ = asyncio.run(storm(server.port, ["ann"], secret, 30))
+            done, _, _ = storm(server.port, ["ann"], secret, 30)
             assert all(done)
         assert len(server.hashed) == 4

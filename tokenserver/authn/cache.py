@@ -94,6 +94,12 @@ class VerifiedLogins:
             self._entries.move_to_end(key)
             return entry.identity
 
+    def verified_since(self, key: bytes, moment: float) -> Identity | None:
+        """Who was verified with this login at that moment or later, on the clock of `monotonic`."""
+        with self._lock:
+            entry = self._entries.get(key)
+            return entry.identity if entry is not None and entry.verified >= moment else None
+
     def without_source(self, key: bytes, source: str) -> Identity | None:
         """Who was verified with this login, where `source` cannot be asked now.
 

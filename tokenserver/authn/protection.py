@@ -103,6 +103,7 @@ class Protection:
         checks: SharedChecks | None = None,
         aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._monotonic = monotonic
         self._aside = aside
         self._key = LoginKey(secret)
         self._tag = LoginKey(b"throttle")
@@ -185,22 +186,25 @@ class Protection:
             Overloaded: no room; nothing was checked.
         """
         key = self._key(credentials, stamp)
+        begun = self._monotonic()
         identity = self._remembered.get(key)
         if identity is not None:
             return identity
         with self._aside():
-            return self._unremembered(key, credentials, client, check)
+            return self._unremembered(key, begun, lambda: self._attempt(key, credentials, client, check))
 
-    def _unremembered(
-        self, key: bytes, credentials: Password, client: Address | None, check: Callable[[], Identity]
-    ) -> Identity:
+    def _unremembered(self, key: bytes, begun: float, attempt: Callable[[], Identity]) -> Identity:
+        def first() -> Identity:
+            # The same login may have been checked by another since this one looked for it.
+            return self._remembered.verified_since(key, begun) or attempt()
+
         if self._throttle is not None:
             self._throttle.repeated(key)
         try:
             # Where it could only be sent away later, that should cost as little as possible: no counters are asked.
             if self._hashes_all and not self._flights.is_under_way(key):
                 self.hashing.turn_away_if_full()
-            return self._flights.run(key, lambda: self._attempt(key, credentials, client, check))
+            return self._flights.run(key, first)
         except (BackendUnavailable, Throttled) as error:
             # Perhaps this was only the one request that checks an entry anew before its time is up.
             backend = error.backend if isinstance(error, BackendUnavailable) else ""
