@@ -1,7 +1,8 @@
 """`python -m bench.storm`: a thousand clients log in at once, as one user and as a thousand, beside a health check.
 
-Every client tries until it is in, as `Retry-After` says. The yardstick is how many passwords of cost 10 this machine
-checks a second with all of its cores, measured just before.
+Every client tries until it is in, as `Retry-After` says. The server has met as many connections once before. The
+yardsticks, measured just before, are how many passwords of cost 10 this machine checks a second with all of its cores,
+and how long the same clients wait where nginx sends every one of them away: they share the cores with the server.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="how long clients go on trying")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
-    e2e.use()
+    e2e.use("nginx")
     from harness.crowd import many_files, rate_of  # noqa: PLC0415 - importable from here on
 
     secret = secrets.token_urlsafe(12)
     hashed = hash_password(secret)
     with many_files():
         rate = rate_of(lambda: verify(secret, hashed))
-        print(f"yardstick: {rate:.1f} passwords of cost 10 a second")
+        away = sent_away_by_nginx(arguments.clients)
+        print(f"yardsticks: {rate:.1f} passwords of cost 10 a second; 503 p99 of nginx {away:.0f} ms")
         found = {
             "one user": run(["ann"] * arguments.clients, secret, hashed, arguments),
             "as many users": run([f"user-{n}" for n in range(arguments.clients)], secret, hashed, arguments),
@@ -52,22 +54,37 @@ def main() -> None:
             f" {figures['longest_s']:13.2f} s {figures['shed_p99_ms']:6.0f} ms {figures['health_p99_ms']:10.0f} ms"
         )
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"hashes_a_second": rate, **found}, indent=2) + "\n")
+        arguments.json.write_text(
+            json.dumps({"hashes_a_second": rate, "nginx_503_p99_ms": away, **found}, indent=2) + "\n"
+        )
+
+
+def sent_away_by_nginx(clients: int) -> float:
+    """Milliseconds that all but one of a hundred clients wait for nginx to say 503, all at once."""
+    from harness.crowd import percentile, rush  # noqa: PLC0415 - importable once `e2e.use` ran
+    from harness.proxy import nginx  # noqa: PLC0415
+
+    away = "location / { add_header Retry-After 60 always; return 503; }"
+    with tempfile.TemporaryDirectory() as folder, nginx(Path(folder), away) as server:
+        return percentile(rush(server.port, "/", clients, 1).shed, 0.99) * 1000
 
 
 def run(users: list[str], secret: str, hashed: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """One storm against a server of its own."""
-    from harness.crowd import percentile, serving_users, storm  # noqa: PLC0415 - importable once `e2e.use` ran
+    from harness.crowd import percentile, rush, serving_users, storm  # noqa: PLC0415 - importable once `e2e.use` ran
 
     lines = "".join(f"{user}:{hashed}\n" for user in dict.fromkeys(users))
     with tempfile.TemporaryDirectory() as folder, serving_users(Path(folder), lines, arguments.workers) as server:
+        rush(server.port, "/healthz", arguments.clients, 10)
+        time.sleep(1)
         begin = time.monotonic()
         done, logins, health = storm(server.port, users, secret, arguments.seconds)
+        seconds = time.monotonic() - begin
     return {
         "in": sum(done),
         "shed": logins.statuses[503],
         "others": logins.statuses.total() - logins.statuses[200] - logins.statuses[503],
-        "seconds": time.monotonic() - begin,
+        "seconds": seconds,
         "longest_s": max(logins.seconds),
         "shed_p99_ms": percentile(logins.shed, 0.99) * 1000,
         "health_p99_ms": health.percentile(0.99) * 1000,

@@ -121,6 +121,14 @@ def storm(port: int, users: list[str], secret: str, seconds: float) -> tuple[lis
     return crowd.run()
 
 
+def rush(port: int, target: str, clients: int, seconds: float) -> Tally:
+    """So many who want the same at once, each on a new connection, and come again after a 503: what came back."""
+    crowd = _Crowd(port, time.monotonic() + seconds)
+    for _ in range(clients):
+        crowd.add(target, "")
+    return crowd.run()[1]
+
+
 @dataclass(eq=False)
 class _Client:
     """Somebody who asks for one thing, on a new connection each time."""
