@@ -16,7 +16,7 @@ from typing import TypeVar
 from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail, DescriptorSink, Sink
 from tokenserver.authn import Chain
 from tokenserver.authn.directory.backend import LdapDirectory
-from tokenserver.authn.htpasswd import Htpasswd, load_htpasswd
+from tokenserver.authn.htpasswd import Htpasswd, HtpasswdFile
 from tokenserver.authn.protection import Plan, Protection
 from tokenserver.clock import Clock, steady_seconds
 from tokenserver.config.directories import Ldap
@@ -72,7 +72,7 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
         aside=door.aside,
     )
     pace = Pace()
-    loaders = PolicyLoaders(settings, pace)
+    loaders = Loaders(settings, protection, pace)
     live = Live(partial(load_snapshot, settings, protection, loaders), watched_files(settings), pace)
     clock = Clock(now=time.time, monotonic=steady_seconds)
     # A step that is due by a clock that was moved may not be due at all.
@@ -96,19 +96,20 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, door, rotators, meter)
 
 
-class PolicyLoaders:
-    """What loads the policies that decide, and those of `shadow_policies`, where there are such."""
+class Loaders:
+    """What remembers from one load to the next what did not change: of policies, and of the users in files."""
 
-    def __init__(self, settings: Settings, pace: Callable[[], None] = unpaced) -> None:
-        services = services_of(settings)
+    def __init__(
+        self, settings: Settings, protection: Protection | None = None, pace: Callable[[], None] = unpaced
+    ) -> None:
+        services = frozenset(registry.service for registry in settings.registries)
         shadow = settings.shadow_policies
         self.live = PolicyLoader(settings.policies, services=services, pace=pace)
         self.shadow = None if shadow is None else PolicyLoader(shadow, services=services, pace=pace)
+        self.sources = [user_source_loader(source, protection) for source in settings.authentication]
 
 
-def load_snapshot(
-    settings: Settings, protection: Protection | None = None, loaders: PolicyLoaders | None = None
-) -> Snapshot:
+def load_snapshot(settings: Settings, protection: Protection | None = None, loaders: Loaders | None = None) -> Snapshot:
     """Users, policies and keys as the files are now.
 
     `protection` and `loaders` are what outlives a reload; without the former every login is checked, one by one.
@@ -116,10 +117,10 @@ def load_snapshot(
     Raises:
         LoadError: every fault of every file, not only of the first.
     """
-    loaders = loaders or PolicyLoaders(settings)
+    loaders = loaders or Loaders(settings, protection)
     now = datetime.now(UTC)
     faults: list[Fault] = []
-    sources = [_attempt(partial(user_source, source, protection), faults) for source in settings.authentication]
+    sources = [_attempt(load, faults) for load in loaders.sources]
     policies: PolicySet | None = _attempt(partial(loaders.live.load, now), faults)
     rings = {keys.folder: _attempt(partial(load_keys, keys.folder, now=now), faults) for keys in settings.key_sets()}
     known = [source for source in sources if source is not None]
@@ -189,11 +190,6 @@ def login_plan(settings: Settings) -> Plan:
     return plan_for(settings, workers=worker_count(settings), cores=core_count())
 
 
-def services_of(settings: Settings) -> frozenset[str]:
-    """The configured registries, as policies name them."""
-    return frozenset(registry.service for registry in settings.registries)
-
-
 def _candidate(loader: PolicyLoader | None, now: datetime) -> PolicySet | None:
     """The policies that are compared with the live ones. Nothing depends on them, so their faults are told only."""
     if loader is None:
@@ -223,20 +219,27 @@ def ldap_directory(ldap: Ldap) -> LdapDirectory:
     return LdapDirectory(ldap.directory(password), context)
 
 
-def user_source(source: UserSource, protection: Protection | None = None) -> Htpasswd | LdapDirectory:
-    """The user source that is configured so; without `protection`, for commands that ask it a few times.
+def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
+    """The user source that is configured so, for commands that ask it a few times.
 
     Raises:
         LoadError: every fault of its files.
     """
+    return user_source_loader(source)()
+
+
+def user_source_loader(
+    source: UserSource, protection: Protection | None = None
+) -> Callable[[], Htpasswd | LdapDirectory]:
+    """What loads the user source that is configured so, as its files are at each call; faults are a `LoadError`."""
     match source:
         case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
             if protection is None:
-                return load_htpasswd(htpasswd.file, htpasswd.name)
+                return HtpasswdFile(htpasswd.file, htpasswd.name).load
             room, once = Roaming(protection.hashing), protection.once(htpasswd.name)
-            return load_htpasswd(htpasswd.file, htpasswd.name, room, once)
+            return HtpasswdFile(htpasswd.file, htpasswd.name, room, once).load
         case UserSource(ldap=Ldap() as ldap):
-            return ldap_directory(ldap)
+            return partial(ldap_directory, ldap)
         case _:
             raise AssertionError("the settings have seen to it that there is exactly one kind")
 

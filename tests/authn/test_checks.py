@@ -538,7 +538,7 @@ def test_short_memory_is_not_shared() -> None:
     world = World()
     source = Htpasswd("one", "users", parse_users(f"ann:{LINE}\n", "users"), once=world.checks.within(60))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tokenserver.authn.htpasswd.verify", lambda *_: world.check(HashingFailed("no memory")))
+        patch.setattr("tokenserver.authn.decoy.verify", lambda *_: world.check(HashingFailed("no memory")))
         with pytest.raises(BackendUnavailable):
             source.authenticate(login())
     with pytest.raises(InvalidCredentials):

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.authn import Chain, htpasswd
+from tokenserver.authn import Chain, decoy
 from tokenserver.authn.htpasswd import (
     Entry,
     Htpasswd,
+    HtpasswdFile,
     fold,
     load_htpasswd,
     name_problem,
@@ -376,7 +377,7 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append(describe(text))
         return verify(password, text)
 
-    monkeypatch.setattr(htpasswd, "verify", count)
+    monkeypatch.setattr(decoy, "verify", count)
     return done
 
 
@@ -459,9 +460,9 @@ def test_the_decoy_of_several_sources(hashes: list[str]) -> None:
         Htpasswd(str(cost), "users", parse_users(f"ann:{hashed(cost=cost)}\n" if cost else "", "users"))
         for cost in (0, 4, 5)
     ]
-    decoy = sources[0].decoy.joined_with(*(source.decoy for source in sources[1:]))
+    joined = sources[0].decoy.joined_with(*(source.decoy for source in sources[1:]))
     for number in range(64):
-        decoy(credentials(f"unknown-{number}"))
+        joined(credentials(f"unknown-{number}"))
     counted = Counter(hashes)
     assert set(counted) == {"bcrypt, cost 4", "bcrypt, cost 5"}
     assert sum(counted.values()) == 64
@@ -474,7 +475,7 @@ def test_short_memory(backend: Htpasswd, name: str, monkeypatch: pytest.MonkeyPa
     def fail(_: str, __: str) -> bool:
         raise HashingFailed("memory is short")
 
-    monkeypatch.setattr(htpasswd, "verify", fail)
+    monkeypatch.setattr(decoy, "verify", fail)
     with pytest.raises(BackendUnavailable) as caught:
         Chain([backend], anonymous=True, decoy=backend.decoy).authenticate(credentials(name))
     assert str(caught.value) == "local: memory is short"
@@ -487,6 +488,24 @@ def test_load(tmp_path: Path) -> None:
     file.chmod(0o600)
     backend = load_htpasswd(file, "local")
     assert (backend.name, backend.file, sorted(backend.users)) == ("local", str(file), ["ann"])
+
+
+def test_load_again(tmp_path: Path) -> None:
+    """As long as the text is the same, nothing is made anew; what is refused changes nothing."""
+    path = tmp_path / "users"
+    path.write_text(f"ann:{GOOD}\n")
+    path.chmod(0o600)
+    file = HtpasswdFile(path, "local")
+    first = file.load()
+    path.write_text(f"ann:{GOOD}\n")
+    assert file.load() is first
+    path.write_text("ann\n")
+    with pytest.raises(LoadError, match=r"users:1: .*is not NAME:HASH"):
+        file.load()
+    path.write_text(f"ann:{GOOD}\n")
+    assert file.load() is first
+    path.write_text(f"ann:{GOOD}\nbob:{GOOD}\n")
+    assert [sorted(one.users) for one in (first, file.load())] == [["ann"], ["ann", "bob"]]
 
 
 @pytest.mark.parametrize(

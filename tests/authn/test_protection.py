@@ -374,7 +374,7 @@ def test_a_changed_line_is_another_login(monkeypatch: pytest.MonkeyPatch) -> Non
         checked.append(hashed)
         return password == "right"
 
-    monkeypatch.setattr("tokenserver.authn.htpasswd.verify", verify)
+    monkeypatch.setattr("tokenserver.authn.decoy.verify", verify)
     protection = Protection(Plan({"local": Lifetime(60)}, (), None, 1), secret=b"s", monotonic=lambda: 0.0)
 
     def work(lines: str) -> list[str]:

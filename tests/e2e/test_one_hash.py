@@ -20,17 +20,17 @@ CLIENTS = 60
 
 COUNTING = """\
 import os
-from tokenserver.authn import htpasswd
+from tokenserver.authn import decoy
 from tokenserver.cli import main
 
-real = htpasswd.verify
+real = decoy.verify
 
 def verify(password, hashed):
     with open({file!r}, "ab", buffering=0) as file:
         file.write(b"%d\\n" % os.getpid())
     return real(password, hashed)
 
-htpasswd.verify = verify
+decoy.verify = verify
 main()
 """
 """The server as it is, which in every worker writes down that it hashes."""

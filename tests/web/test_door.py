@@ -15,7 +15,7 @@ from tests_web_server import PASSWORDS, Server
 from werkzeug.test import TestResponse
 
 from tokenserver import door
-from tokenserver.authn import htpasswd
+from tokenserver.authn import decoy
 
 FORM = {"grant_type": "password", "service": "reg", "username": "ann", "password": PASSWORDS["ann"]}
 SECONDS = 10.0
@@ -92,7 +92,7 @@ def test_a_login_that_is_checked_takes_no_place(server: Server, monkeypatch: pyt
         checking.set()
         return may_end.wait(SECONDS)
 
-    monkeypatch.setattr(htpasswd, "verify", verify)
+    monkeypatch.setattr(decoy, "verify", verify)
     room = server.parts.door
     with ThreadPoolExecutor(1) as pool:
         login = pool.submit(ask, server, "ann")

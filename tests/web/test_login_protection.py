@@ -16,7 +16,7 @@ import pytest
 from tests_web_server import PASSWORDS, Lines
 from werkzeug.test import TestResponse
 
-from tokenserver.authn import htpasswd, passwords
+from tokenserver.authn import decoy, passwords
 from tokenserver.authn.cache import VerifiedLogins
 from tokenserver.compose import build
 from tokenserver.config.load import load_settings
@@ -75,7 +75,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         found.append(password)
         return passwords.verify(password, kept)
 
-    monkeypatch.setattr(htpasswd, "verify", verify)
+    monkeypatch.setattr(decoy, "verify", verify)
     return found
 
 
@@ -195,7 +195,7 @@ def slow_hash(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         may_end.wait(30)
         return True
 
-    monkeypatch.setattr(htpasswd, "verify", verify)
+    monkeypatch.setattr(decoy, "verify", verify)
     yield may_end
     may_end.set()
 

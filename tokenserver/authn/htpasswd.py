@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tokenserver.authn import MAX_USERNAME
 from tokenserver.authn.checks import Once
-from tokenserver.authn.passwords import HashingFailed, decoy_like, problem_with, verify, warning_about
+from tokenserver.authn.decoy import ANYWHERE, Decoy, Room, checked
+from tokenserver.authn.passwords import problem_with, warning_about
 from tokenserver.credentials import Password, Secret
-from tokenserver.errors import BackendUnavailable, Fault, InvalidCredentials, LoadError
+from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.files import read_text
 from tokenserver.identity import Identity, Kind
 
@@ -22,11 +22,6 @@ RESERVED = frozenset({"anonymous", "everyone", "authenticated", "<token>"})
 """Sets of people in policies, and what clients send as the user beside a token."""
 
 _BOM = "\ufeff"
-
-Room = AbstractContextManager[None]
-"""Where hashes are computed: entered for each of them, by many threads at once; it may raise `Overloaded`."""
-
-_ANYWHERE: Room = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +33,6 @@ class Entry:
     hashed: Secret
 
 
-class Decoy:
-    """Does the work of a wrong password for a user who does not exist.
-
-    The work is like that of one of the real users, always the same one for the same name; where there are no users,
-    like that of a new hash. Which one it is follows from a key made of the hashes, which are secret: all workers,
-    replicas and restarts choose alike, or the difference between them would tell which users are unknown.
-    """
-
-    def __init__(self, source: str, forms: Sequence[tuple[str, Once | None]], key: bytes, room: Room) -> None:
-        self._source = source
-        self._room = room
-        self._forms = tuple(forms)
-        self._key = key
-
-    @classmethod
-    def like(cls, source: str, hashes: Iterable[str], room: Room = _ANYWHERE, once: Once | None = None) -> Decoy:
-        """A decoy for users with these hashes; `source` is who cannot tell when memory is short."""
-        hashes = sorted(hashes)
-        key = hashlib.blake2b("\n".join(hashes).encode()).digest()
-        return cls(source, [(decoy_like(hashed), once) for hashed in hashes], key, room)
-
-    def joined_with(self, *others: Decoy) -> Decoy:
-        """One decoy for several sources: an unknown user is like a user of any of them."""
-        decoys = (self, *others)
-        key = hashlib.blake2b(b"".join(decoy._key for decoy in decoys)).digest()  # noqa: SLF001 - of this very class
-        forms = [form for decoy in decoys for form in decoy._forms]  # noqa: SLF001 - of this very class
-        return Decoy(self._source, forms, key, self._room)
-
-    def __call__(self, credentials: Password) -> None:
-        """Hash the password; nothing comes of it.
-
-        Raises:
-            BackendUnavailable: there is no memory for it. A wrong password fails in the same way then.
-        """
-        name = credentials.username.encode("utf-8", "surrogatepass")
-        number = int.from_bytes(hashlib.blake2b(name, key=self._key).digest(), "big")
-        forms = self._forms or ((decoy_like(None), None),)
-        form, once = forms[number % len(forms)]
-        _verify(self._source, credentials, form, self._room, once)
-
-
 class Htpasswd:
     """The users of one file, as an `Authenticator`.
 
@@ -88,7 +42,7 @@ class Htpasswd:
     """
 
     def __init__(
-        self, name: str, file: str, entries: Sequence[Entry], room: Room = _ANYWHERE, once: Once | None = None
+        self, name: str, file: str, entries: Sequence[Entry], room: Room = ANYWHERE, once: Once | None = None
     ) -> None:
         self.name = name
         self.file = file
@@ -105,7 +59,7 @@ class Htpasswd:
         hashed = self._hashes.get(credentials.username)
         if hashed is None:
             return None
-        if not _verify(self.name, credentials, hashed.reveal(), self._room, self._once):
+        if not checked(self.name, credentials, hashed.reveal(), self._room, self._once):
             raise InvalidCredentials("wrong password")
         return Identity(credentials.username, Kind.PASSWORD, self.name)
 
@@ -115,15 +69,34 @@ class Htpasswd:
         return b"" if hashed is None else hashed.reveal().encode("ascii")
 
 
-def load_htpasswd(path: Path, name: str, room: Room = _ANYWHERE, once: Once | None = None) -> Htpasswd:
+class HtpasswdFile:
+    """A file that is loaded again and again; while its text is the same, so are the users. See `Htpasswd`."""
+
+    def __init__(self, path: Path, name: str, room: Room = ANYWHERE, once: Once | None = None) -> None:
+        self._path = path
+        self._make = partial(Htpasswd, name, str(path), room=room, once=once)
+        self._known: tuple[str, Htpasswd] | None = None
+
+    def load(self) -> Htpasswd:
+        """Its users now.
+
+        Raises:
+            LoadError: as `load_htpasswd`; what is known stays as it was.
+        """
+        text = read_text(self._path)
+        if self._known is None or self._known[0] != text:
+            self._known = (text, self._make(parse_users(text, str(self._path))))
+        return self._known[1]
+
+
+def load_htpasswd(path: Path, name: str) -> Htpasswd:
     """The users of the file at `path`, which audit events call the source `name`. A file without users is one.
 
     Raises:
         LoadError: every fault of the file, each with its line and the command that mends it; one is enough for the
             whole file to be refused, since nobody should find out at a login.
     """
-    file = str(path)
-    return Htpasswd(name, file, parse_users(read_text(path), file), room, once)
+    return HtpasswdFile(path, name).load()
 
 
 def parse_users(text: str, file: str) -> tuple[Entry, ...]:
@@ -262,19 +235,6 @@ def _name_on(line: str) -> str:
     content = line.removeprefix(_BOM).strip()
     name = "" if content.startswith("#") else content.partition(":")[0].strip()
     return unicodedata.normalize("NFC", name)
-
-
-def _verify(source: str, credentials: Password, hashed: str, room: Room, once: Once | None) -> bool:
-    def check() -> bool:
-        return verify(credentials.password.reveal(), hashed)
-
-    try:
-        if once is not None:
-            return once(credentials, hashed, room, check)
-        with room:
-            return check()
-    except HashingFailed as error:
-        raise BackendUnavailable(source, str(error)) from error
 
 
 def _warnings(entries: Iterable[Entry], file: str) -> Iterator[Fault]:
