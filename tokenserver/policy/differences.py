@@ -50,6 +50,32 @@ class Witness:
     identity: Identity
 
 
+WALKS = 16
+"""So many are remembered; with many names in each, that is some hundred thousand."""
+
+
+class Retold:
+    """What a walk meets, each time from the beginning; it goes on only where nobody was before."""
+
+    def __init__(self, met: Iterator[Meeting]) -> None:
+        self._met = met
+        self._known: list[Meeting] = []
+
+    def __iter__(self) -> Iterator[Meeting]:
+        place = 0
+        while True:
+            if place == len(self._known):
+                following = next(self._met, None)
+                if following is None:
+                    return
+                self._known.append(following)
+            yield self._known[place]
+            place += 1
+
+
+_Walk = tuple[tuple[Pattern, ...], tuple[str, ...], tuple[str, ...] | None]
+"""Required patterns, the texts of the others, and the names to try, where there is a variable."""
+
 _Key = tuple[bool, str, str]
 """Whether a rule stands in the tree `after`, its id, and one of its patterns (empty: all together)."""
 
@@ -90,6 +116,7 @@ class Search:
     def __init__(self, before: Tree, after: Tree, stranger: str, reserved: frozenset[str], since: datetime) -> None:
         self._before, self._after = before, after
         self._stranger, self._reserved, self._since = stranger, reserved, since
+        self._walks: dict[_Walk, Retold] = {}
 
     def causes(self, lost: Iterable[Claim], gained: Iterable[Claim]) -> Iterator[Cause]:
         """Everything that can make a difference: allows that are new, and allows on which a lost deny lay.
@@ -133,14 +160,29 @@ class Search:
                 patterns.append(pattern)
         pending = {cell: dict[Person, Witness]() for cell in circumstances.cells()}
         names = self._names(rules, patterns)
-        for met in walk(cause.required, patterns, names, self._reserved if names is not _NONE else ()):
+        seeds = self._seeds(cause)
+        for met in self._meetings(cause.required, tuple(patterns), names):
             covering = self._covering(met, entries, places)
             for cell, found in pending.items():
                 if Person() not in found:
-                    self._search(cause, met.name, cell, covering, found)
+                    self._search(cause, met.name, cell, covering, found, seeds=seeds)
             if all(Person() in found for found in pending.values()):
                 break
         return circumstances, self._by_people(cause, pending)
+
+    def _meetings(
+        self, required: tuple[Pattern, ...], others: tuple[Pattern, ...], names: tuple[str, ...] | None
+    ) -> Iterator[Meeting]:
+        """The walk over these patterns. That of one action mostly is that of the next as well."""
+        key = (required, tuple([pattern.text for pattern in others]), names)
+        met = self._walks.get(key)
+        if met is None:
+            if len(self._walks) >= WALKS:
+                del self._walks[next(iter(self._walks))]
+            met = self._walks[key] = Retold(
+                walk(required, others) if names is None else walk(required, others, names, self._reserved)
+            )
+        return iter(met)
 
     def _covering(
         self, met: Meeting, entries: Iterable[tuple[Tree, Rule, Pattern]], places: Mapping[str, int]
@@ -158,10 +200,10 @@ class Search:
                 covering[is_after, rule.id, pattern.text] = _Covering(rule, tree.groups, bindings)
         return covering
 
-    def _names(self, rules: Collection[Rule], patterns: Collection[Pattern]) -> Collection[str]:
-        """The users and groups that the rules can tell from others, if there is a variable that can take them."""
+    def _names(self, rules: Collection[Rule], patterns: Collection[Pattern]) -> tuple[str, ...] | None:
+        """The users and groups that the rules can tell from others; None where no variable can take them."""
         if not any(pattern.uses(SegmentKind.USER) or pattern.uses(SegmentKind.GROUP) for pattern in patterns):
-            return _NONE
+            return None
         groups = {segment.text for pattern in patterns for segment in segments_of(pattern)}
         users: set[str] = set()
         for people in (people for rule in rules for people in (rule.to, rule.excluded) if people is not None):
@@ -171,7 +213,7 @@ class Search:
         for tree in (self._before, self._after):
             for name in groups & tree.groups.by_name.keys():
                 found |= tree.groups.by_name[name].users | tree.groups.by_name[name].groups
-        return sorted(found)
+        return tuple(sorted(found))
 
     def _search(
         self,
@@ -180,6 +222,8 @@ class Search:
         cell: Cell,
         covering: Mapping[_Key, _Covering],
         found: dict[Person, Witness],
+        *,
+        seeds: Iterable[Person],
     ) -> None:
         """Add who gains on this name in this cell to `found`, by what they must be beyond those the cause means."""
         # Only the patterns in question count here: the rule's other ones are other causes.
@@ -193,7 +237,7 @@ class Search:
             if not pattern
             and (one.rule.effect is Effect.DENY if is_after else deny is None and one.rule.effect is Effect.ALLOW)
         ]
-        for seed in self._seeds(cause):
+        for seed in seeds:
             bound = [seed.joined(person) for person in allow.binding_persons()]
             if deny is not None:
                 bound = [one and one.joined(person) for one in bound for person in deny.binding_persons()]
@@ -252,6 +296,3 @@ class Search:
             Principal("brought" if any(name in tree for tree in trees) else "group", name) for name in person.groups
         }
         return frozenset(groups | ({Principal("user", person.user)} if person.user else set()))
-
-
-_NONE: tuple[str, ...] = ()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tokenserver.policy.fronts import fits
 from tokenserver.policy.languages import contains
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
-from tokenserver.policy.walking import fits, segments_of
+from tokenserver.policy.walking import segments_of
 
 _Segments = tuple[Segment, ...]
 

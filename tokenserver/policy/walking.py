@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import count, product
 
+from tokenserver.policy.fronts import NEVER, Cast, Casts, Front, Part, Row, Rows, State
 from tokenserver.policy.index import prefixes
-from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches
+from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches_below
 from tokenserver.policy.words import shortest_hosts, shortest_words
 from tokenserver.scopes import MAX_NAME_LENGTH, is_path_component
 
@@ -38,24 +38,11 @@ class Meeting:
     others: frozenset[Match]
 
 
-_VARIABLES = {SegmentKind.USER, SegmentKind.GROUP}
+_NOBODYS: Part = (False, False)
+_ANY = ("",)
 
-_Part = tuple[bool, bool]
-"""Whether a word is the user's name, and whether it is the name of a group of the user's."""
-
-_NOBODYS: _Part = (False, False)
-
-# Where a pattern stands: which one, before which of its segments, and what variables that it repeats have taken.
-_Position = tuple[int, int, str, str]
-_State = frozenset[_Position]
-
-
-@dataclass(frozen=True, slots=True)
-class _Cast:
-    """Who has been met on the way: the user, and the words whose parts had to be chosen."""
-
-    user: str = ""
-    chosen: frozenset[tuple[str, _Part]] = frozenset()
+_Node = tuple[bool, Cast, Row]
+"""Where a walk can be: whether what it has is a whole name, who was met, and what comes next."""
 
 
 class Walk:
@@ -77,7 +64,8 @@ class Walk:
         self._patterns = [*required, *others]
         self._required = range(len(required))
         self._segments = [segments_of(pattern) for pattern in self._patterns]
-        self._lengths = [_shortest_ends(segments) for segments in self._segments[: len(required)]]
+        self._rows = Rows(self._segments, [*map(_shortest_ends, self._segments[: len(required)])])
+        self._casts = Casts()
         self._are_together = are_together
         every = {segment for segments in self._segments for segment in segments}
         kinds = {segment.kind for segment in every}
@@ -101,47 +89,51 @@ class Walk:
         self._parts = dict(entry for words in classes for entry in _cast(words, known, parts))
         self._nobodys = [word for word, part in self._parts.items() if part in (None, _NOBODYS)]
         self._hosts = shortest_hosts(globs)
-        self._with_variables: dict[str, list[int]] = {}
+        self._with_variables: dict[str, list[tuple[int, bool, bool]]] = {}
+        """By literal beginning: the places of patterns, and whether they use the user's name and a group's."""
         for place, pattern in enumerate(self._patterns):
-            if pattern.uses(SegmentKind.USER) or pattern.uses(SegmentKind.GROUP):
-                self._with_variables.setdefault(pattern.prefix, []).append(place)
+            uses_user, uses_group = pattern.uses(SegmentKind.USER), pattern.uses(SegmentKind.GROUP)
+            if uses_user or uses_group:
+                self._with_variables.setdefault(pattern.prefix, []).append((place, uses_user, uses_group))
 
     def meetings(self) -> Iterator[Meeting]:
-        """Shortest names first; what the required patterns still need is looked ahead for, as in the algorithm A*."""
-        order = count()  # so that the heap never compares states
-        start = tuple(frozenset({(place, 0, "", "")}) for place in self._required)
-        rest = frozenset((place, 0, "", "") for place in range(len(start), len(self._segments)))
-        pending: list[tuple[int, int, str, bool, _Cast, tuple[_State, ...]]] = [
-            (0, next(order), "", False, _Cast(), (*start, rest))
-        ]
-        seen: set[tuple[bool, _Cast, tuple[_State, ...]]] = set()
-        told: set[tuple[_Cast, tuple[frozenset[Match], ...]]] = set()
+        """Each once, shortest names first."""
+        try:
+            yield from self._search()
+        finally:
+            self._rows.forget()
+            self._casts.forget()
+
+    def _search(self) -> Iterator[Meeting]:
+        """What the required patterns still need is looked ahead for, as in the algorithm A*."""
+        order = count()  # so that the heap never compares nodes
+        starts = [(place, 0, "", "") for place in range(len(self._segments))]
+        required, others = starts[: len(self._required)], starts[len(self._required) :]
+        row = self._rows.of([*(frozenset({start}) for start in required), frozenset(others)])
+        first: _Node = (False, self._casts.of(), row)
+        pending = [(0, next(order), "", first)]
+        reached = {first: 0}
+        told: set[tuple[Cast, tuple[frozenset[Match], ...]]] = set()
         while pending:
-            _, _, name, is_whole, cast, states = heappop(pending)
-            if (is_whole, cast, states) in seen:
-                continue
-            seen.add((is_whole, cast, states))
+            reach, _, name, node = heappop(pending)
+            if reach > reached[node]:
+                continue  # a shorter name has led here meanwhile
+            is_whole, cast, row = node
             if is_whole:  # nothing, or a host alone, is no name
-                ends = tuple(self._ends(state) for state in states)
+                ends = tuple(self._ends(front.state) for front in row.fronts)
                 if all(ends[:-1]) and (cast, ends) not in told:
                     told.add((cast, ends))
                     yield self._meeting(name, ends)
-            fronts = [_Front(self._segments, state) for state in states]
-            for word, part, following in self._steps(fronts, cast, is_first=not name):
-                required = [front.after(word, part) for front in fronts[:-1]]
-                if not all(required):
-                    continue
-                longer = f"{name}/{word}" if name else word
-                length = len(longer) + max(map(self._still_needed, required))
-                if length <= MAX_NAME_LENGTH:
-                    after = (*required, fronts[-1].after(word, part))
-                    heappush(pending, (length, next(order), longer, ":" not in word, following, after))
+            begun = len(name) + bool(name)
+            for word, part, following in self._steps(row, cast, is_first=not name):
+                after = self._rows.after(row, word, part)
+                length = begun + len(word) + after.needed
+                reaches = (":" not in word, following, after)
+                if length <= MAX_NAME_LENGTH and length < reached.get(reaches, NEVER):
+                    reached[reaches] = length
+                    heappush(pending, (length, next(order), f"{name}/{word}" if name else word, reaches))
 
-    def _still_needed(self, state: _State) -> int:
-        """How many more characters a name has at least, for one pattern."""
-        return min(self._lengths[place][at] for place, at, _, _ in state)
-
-    def _ends(self, state: _State) -> frozenset[Match]:
+    def _ends(self, state: State) -> frozenset[Match]:
         return frozenset(
             Match(place, user, group) for place, at, user, group in state if at == len(self._segments[place])
         )
@@ -151,39 +143,47 @@ class Walk:
         if self._are_together and self._with_variables:
             segments = name.split("/")
             words = [word for word in dict.fromkeys(segments) if ":" not in word]
-            near = {place for prefix in prefixes(segments) for place in self._with_variables.get(prefix, ())}
-            without = (match for match in matched if match.place not in near)
-            exact = (match for place in near for match in self._matches(place, segments, words))
-            matched = frozenset((*without, *exact))
+            near = [entry for prefix in prefixes(segments) for entry in self._with_variables.get(prefix, ())]
+            places = {place for place, _, _ in near}
+            exact = {match for match in matched if match.place not in places}
+            for place, uses_user, uses_group in near:
+                # Every user and group for whom the pattern covers the name.
+                for user, group in product(words if uses_user else _ANY, words if uses_group else _ANY):
+                    if matches_below(self._patterns[place], segments, user, (group,)):
+                        exact.add(Match(place, user, group))
+            matched = frozenset(exact)
         required = frozenset(match for match in matched if match.place in self._required)
         return Meeting(name, required, matched - required)
 
-    def _matches(self, place: int, segments: Sequence[str], words: Sequence[str]) -> Iterator[Match]:
-        """Every user and group for whom a pattern with variables covers the name."""
-        pattern = self._patterns[place]
-        users = words if pattern.uses(SegmentKind.USER) else ("",)
-        groups = words if pattern.uses(SegmentKind.GROUP) else ("",)
-        for user, group in product(users, groups):
-            if matches(pattern, segments, user, (group,)):
-                yield Match(place, user, group)
-
-    def _steps(self, fronts: Sequence[_Front], cast: _Cast, *, is_first: bool) -> Iterator[tuple[str, _Part, _Cast]]:
+    def _steps(self, row: Row, cast: Cast, *, is_first: bool) -> Iterator[tuple[str, Part, Cast]]:
         """A word for everything that can come next, with the part that it plays."""
-        meets_variable = any(front.meets_variable for front in fronts)
-        words = dict(self._words(fronts, meets_variable, is_first=is_first))
-        if meets_variable:
-            # Whoever is met here may be asked for by name further on, or was met before.
-            words |= dict.fromkeys(self._literals, True)
-            words |= {word: True for word in (cast.user, *(word for word, _ in cast.chosen)) if word}
+        choice = row.choices.get(is_first)
+        if choice is None:
+            choice = row.choices[is_first] = self._choice(self._rows.opened(row), is_first=is_first)
+        meets_variable, words = choice
+        if meets_variable:  # whoever was met before may come again
+            words = words | {word: True for word in (cast.user, *cast.parts) if word}
         for word, is_wanted in words.items():
             if not meets_variable or ":" in word:
                 yield word, _NOBODYS, cast
             elif not self._are_together:
                 yield word, (True, True), cast
             else:
-                yield from ((word, part, following) for part, following in self._played(word, cast, is_wanted))
+                played = cast.played.get((word, is_wanted))
+                if played is None:
+                    played = cast.played[word, is_wanted] = [*self._played(word, cast, is_wanted)]
+                for part, following in played:
+                    yield word, part, following
 
-    def _words(self, fronts: Sequence[_Front], meets_variable: bool, *, is_first: bool) -> Mapping[str, bool]:
+    def _choice(self, fronts: Sequence[Front], *, is_first: bool) -> tuple[bool, dict[str, bool]]:
+        """Whether a variable can take what comes next, and the words to try as `_words` has them."""
+        meets_variable = any(front.meets_variable for front in fronts)
+        words = dict(self._words(fronts, meets_variable, is_first=is_first))
+        if meets_variable:  # whoever is met here may be asked for by name further on
+            words |= dict.fromkeys(self._literals, True)
+        return meets_variable, words
+
+    def _words(self, fronts: Sequence[Front], meets_variable: bool, *, is_first: bool) -> Mapping[str, bool]:
         """The words to try, and whether a pattern wants just this one. What a required one wants leaves no choice."""
         for front in fronts[:-1]:
             if not front.loose:
@@ -198,69 +198,23 @@ class Walk:
             words |= dict.fromkeys(front.remembered, True)
         return words
 
-    def _played(self, word: str, cast: _Cast, is_wanted: bool) -> Iterator[tuple[_Part, _Cast]]:
+    def _played(self, word: str, cast: Cast, is_wanted: bool) -> Iterator[tuple[Part, Cast]]:
         """The parts that a word can play where a variable can take it."""
         fixed = self._parts.get(word)
         if fixed is not None:
             if not fixed[0] or cast.user in ("", word):
-                yield fixed, _Cast(word, cast.chosen) if fixed[0] else cast
+                yield fixed, self._casts.of(word, cast.chosen) if fixed[0] else cast
             return
-        known = dict(cast.chosen).get(word)
+        known = cast.parts.get(word)
         if known is not None:
             yield known, cast
             return
-        groups = sum(part[1] for _, part in cast.chosen)
         as_user = (True, False) if self._has_user and not cast.user else (False,)
-        as_group = (True, False) if groups < self._most_groups else (False,)
+        as_group = (True, False) if cast.groups < self._most_groups else (False,)
         for part in product(as_user, as_group):
             # A word that is nobody's is among the others, unless just this word is wanted or there is no other one.
             if part != _NOBODYS or is_wanted or word in self._parts:
-                yield part, _Cast(word if part[0] else cast.user, cast.chosen | {(word, part)})
-
-
-class _Front:
-    """What comes next in one state: the literal segments by their text, and those that take more than one word."""
-
-    __slots__ = ("literals", "loose", "meets_variable", "remembered")
-
-    def __init__(self, segments: Sequence[Sequence[Segment]], state: _State) -> None:
-        self.literals: dict[str, list[_Position]] = {}
-        self.loose: list[tuple[_Position, Segment, bool]] = []
-        self.meets_variable = False
-        self.remembered: set[str] = set()
-        """Words that variables here have taken and that must come again: no class of words has to offer them."""
-        for position in state:
-            place, at, user, group = position
-            if at == len(segments[place]):
-                continue
-            segment = segments[place][at]
-            if segment.kind is SegmentKind.LITERAL:
-                self.literals.setdefault(segment.text, []).append((place, at + 1, user, group))
-            elif segment.kind in _VARIABLES:
-                self.meets_variable = True
-                self.remembered |= {word for word in (user, group) if word}
-                # Only what must be the same again has to be remembered.
-                is_repeated = sum(one.kind is segment.kind for one in segments[place]) > 1
-                self.loose.append((position, segment, is_repeated))
-            else:
-                self.loose.append((position, segment, False))
-
-    def after(self, word: str, part: _Part) -> _State:
-        """Where the patterns stand after one more segment; those that it does not suit are gone."""
-        after = set(self.literals.get(word, ()))
-        for position, segment, is_repeated in self.loose:
-            place, at, user, group = position
-            if segment.kind is SegmentKind.MANY:
-                after |= {position, (place, at + 1, user, group)}
-            elif segment.kind is SegmentKind.USER:
-                if part[0] and user in ("", word):
-                    after.add((place, at + 1, word if is_repeated else "", group))
-            elif segment.kind is SegmentKind.GROUP:
-                if part[1] and group in ("", word):
-                    after.add((place, at + 1, user, word if is_repeated else ""))
-            elif fits(segment, word):
-                after.add((place, at + 1, user, group))
-        return frozenset(after)
+                yield part, self._casts.of(word if part[0] else cast.user, cast.chosen | {(word, part)})
 
 
 def segments_of(pattern: Pattern) -> tuple[Segment, ...]:
@@ -269,13 +223,7 @@ def segments_of(pattern: Pattern) -> tuple[Segment, ...]:
     return (*(Segment(SegmentKind.LITERAL, text) for text in prefix), *pattern.rest)
 
 
-@lru_cache(maxsize=65536)
-def fits(glob: Segment, word: str) -> bool:
-    """Whether the glob takes this segment."""
-    return matches(Pattern(glob.text, "", 0, (glob,)), [word], None, ())
-
-
-def _cast(words: Sequence[str], known: Collection[str], parts: Sequence[_Part]) -> Iterable[tuple[str, _Part | None]]:
+def _cast(words: Sequence[str], known: Collection[str], parts: Sequence[Part]) -> Iterable[tuple[str, Part | None]]:
     """The words of one class with their parts; None where it has to be chosen on the way.
 
     That is so for all of a class that has too few words, and for known words that are shorter than others.
