@@ -42,6 +42,7 @@ PURE_BY_DESIGN = {
     "policy/conditions.py",
     "policy/matrix.py",
     "policy/words.py",
+    "policy/fronts.py",
     "policy/walking.py",
     "policy/languages.py",
     "policy/intersections.py",
