@@ -1,0 +1,121 @@
+"""What is installed, imported and shipped: only what is declared, pinned and reproducible (rows 106 to 108 and 110)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import Distribution, distribution, packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+CONSTRAINTS = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+PINS: dict[str, str] = {
+    str(canonicalize_name(name)): version
+    for name, _, version in (line.partition("==") for line in CONSTRAINTS if line and not line.startswith("#"))
+}
+RUNTIME = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+EXTRAS = [Requirement(text) for texts in PROJECT["project"]["optional-dependencies"].values() for text in texts]
+DEVELOPMENT = [Requirement(text) for text in PROJECT["dependency-groups"]["dev"]]
+
+
+def closure(requirements: list[Requirement]) -> dict[str, Distribution]:
+    """The distributions that these requirements install here, with all that those need in turn."""
+    found: dict[str, Distribution] = {}
+    waiting = list(requirements)
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        environments = [{"extra": extra} for extra in requirement.extras or {""}]
+        if name not in found:
+            found[name] = distribution(name)
+        elif not requirement.extras:
+            continue
+        needed = [Requirement(text) for text in found[name].requires or ()]
+        waiting += [
+            one
+            for one in needed
+            if (one.marker is None or any(one.marker.evaluate(environment) for environment in environments))
+            and (canonicalize_name(one.name) not in found or one.extras)
+        ]
+    return found
+
+
+def test_every_installed_package_is_pinned() -> None:
+    """Row 106: what runs and what tests is one known version each, whatever was released since."""
+    installed = closure([*RUNTIME, *EXTRAS, *DEVELOPMENT])
+    assert {name: package.version for name, package in installed.items() if PINS.get(name) != package.version} == {}
+
+
+def test_constraints_are_plain_pins() -> None:
+    """Row 106: nothing but `name==version`, so that no address of an index can come in unseen."""
+    lines = [line for line in CONSTRAINTS if line and not line.startswith("#")]
+    assert [line for line in lines if re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+", line) is None] == []
+
+
+@pytest.mark.parametrize("requirement", [*RUNTIME, *EXTRAS, *DEVELOPMENT], ids=str)
+def test_every_dependency_has_a_lower_bound_that_its_pin_keeps(requirement: Requirement) -> None:
+    """Row 106: an installation without the constraints gets nothing older than what was looked at."""
+    assert any(specifier.operator in (">=", "==", "~=") for specifier in requirement.specifier)
+    assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
+
+
+def test_the_server_imports_only_what_it_declares() -> None:
+    """Row 106: the production server loads no package that nobody declared, such as one of the tests'."""
+    program = (
+        "import sys, pkgutil, importlib, tokenserver\n"
+        "for one in pkgutil.walk_packages(tokenserver.__path__, 'tokenserver.'):\n"
+        "    if one.name != 'tokenserver.__main__': importlib.import_module(one.name)\n"
+        "print('\\n'.join(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    owners = packages_distributions()
+    outside = {name for name in loaded if name in owners and name != "tokenserver"}
+    declared = closure([*RUNTIME, *EXTRAS])
+    known = {name for name in outside if any(canonicalize_name(owner) in declared for owner in owners[name])}
+    # What an environment injects into every process (a coverage hook, say) is there without us as well.
+    bare = [sys.executable, "-W", "ignore", "-c", "import sys; print('\\n'.join(sys.modules))"]
+    before = {name.partition(".")[0] for name in subprocess.check_output(bare, text=True, timeout=60).split()}
+    assert outside - known - before == set()
+    assert {"flask", "jwt", "ldap3", "passlib", "granian"} <= known
+
+
+def build_wheel(folder: Path) -> Path:
+    """The wheel, built from this tree."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_the_wheel_is_reproducible_and_holds_the_package_alone(tmp_path: Path) -> None:
+    """Rows 106 and 107: built twice it is the same, byte for byte, and nothing but the package and samples is in it."""
+    first, second = build_wheel(tmp_path / "first"), build_wheel(tmp_path / "second")
+    assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest()
+    names = zipfile.ZipFile(first).namelist()
+    assert [name for name in names if not name.startswith(("tokenserver/", "tokenserver-"))] == []
+    kinds = {Path(name).suffix for name in names if name.startswith("tokenserver/")}
+    assert kinds <= {".py", ".yaml", ".typed", ".md"}
+    tracked = subprocess.check_output(["git", "ls-files", "tokenserver", "policies"], cwd=ROOT, text=True).split()
+    shipped = {name.replace("tokenserver/samples/policies", "policies", 1) for name in names}
+    assert {name for name in shipped if not name.startswith("tokenserver-")} == set(tracked)
+
+
+def test_the_linter_looks_for_unsafe_calls() -> None:
+    """Row 108: ruff's security rules are on for the whole package, with no rule of them switched off."""
+    lint = PROJECT["tool"]["ruff"]["lint"]
+    assert "S" in lint["select"]
+    ignored = {rule for rule in lint["ignore"] if re.fullmatch(r"S[0-9]*", rule)}
+    for pattern, rules in lint["per-file-ignores"].items():
+        if not pattern.startswith(("tests", "bench")):
+            ignored |= {rule for rule in rules if re.fullmatch(r"S[0-9]*", rule)}
+    assert ignored == set()
