@@ -153,7 +153,7 @@ def test_a_fresh_entry_outlives_a_throttled_refresh() -> None:
 
 
 def test_post_then_get() -> None:
-    """Bug 30: one wrong login that containerd tries twice is one failure, and one bind."""
+    """Bug B30: one wrong login that containerd tries twice is one failure, and one bind."""
     world = World()
     for number in range(4):
         assert [world.login(password=f"wrong-{number}") for _ in range(2)] == ["InvalidCredentials"] * 2

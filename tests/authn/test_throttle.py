@@ -199,7 +199,7 @@ def test_a_known_place_is_forgotten() -> None:
 
 
 def test_successes_never_count() -> None:
-    """Parallel layer pulls of one client are no attack (bug 30)."""
+    """Parallel layer pulls of one client are no attack (bug B30)."""
     world = World()
     assert {world.attempt("ann", right=True, address=Y) for _ in range(1000)} == {"ok"}
 
@@ -238,7 +238,7 @@ def test_parallel_guesses() -> None:
 
 
 def test_the_same_wrong_login_twice() -> None:
-    """Bug 30: containerd asks with POST and then with GET; the second one is answered without being counted."""
+    """Bug B30: containerd asks with POST and then with GET; the second one is answered without being counted."""
     world = World()
     for number in range(5):
         key = f"login {number}".encode()

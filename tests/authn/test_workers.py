@@ -138,7 +138,7 @@ def test_a_victim_at_a_known_place() -> None:
 
 
 def test_post_here_and_get_there() -> None:
-    """Bug 30: the second request of one wrong login is refused unchecked, and counts nothing; later it does."""
+    """Bug B30: the second request of one wrong login is refused unchecked, and counts nothing; later it does."""
     world = World()
     one, two = world.workers()
     for number in range(4):
@@ -177,7 +177,7 @@ def test_guesses_at_the_same_moment() -> None:
 
 
 def test_one_login_at_many_workers() -> None:
-    """Bug 30: one client whose requests reach twelve workers at once makes one guess, and nobody is sent away."""
+    """Bug B30: one client whose requests reach twelve workers at once makes one guess, and nobody is sent away."""
     world = World()
     workers = [Worker(world) for _ in range(12)]
     under_way = [worker.throttle.attempt("ann", ip_address(X), b"key", b"ab") for worker in workers]

@@ -130,7 +130,7 @@ def test_every_spelling_is_one_subject(site: Site, spelling: str) -> None:
 
 @pytest.mark.parametrize("spelling", ["BOB", "Bob", "bob ", "\uff42ob"])
 def test_no_spelling_escapes_a_deny(site: Site, spelling: str) -> None:
-    """Row 6 and bug 28: the rule against bob holds however bob is spelled."""
+    """Row 6 and bug B28: the rule against bob holds however bob is spelled."""
     target = web.token_target(SERVICE, ["repository:users/bob/x:push"])
     answer = site.server.request("GET", target, headers=web.basic(spelling, GOOD))
     assert (answer.status, web.claims(answer.json()["token"])["access"]) == (200, [])

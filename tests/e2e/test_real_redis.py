@@ -166,7 +166,7 @@ def test_a_victim_at_a_known_place(redis: RedisServer) -> None:
 
 
 def test_post_here_and_get_there(redis: RedisServer) -> None:
-    """Bug 30 behind a load balancer: the second request of one wrong login is refused unchecked, and counts nothing."""
+    """Bug B30 behind a load balancer: the second request of one wrong login is refused unchecked and uncounted."""
     one, two = replica(redis), replica(redis)
     for number in range(4):
         assert [side.attempt(password=f"mistake {number}") for side in (one, two)] == ["wrong", "wrong"]

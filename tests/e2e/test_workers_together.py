@@ -59,7 +59,7 @@ def test_the_sixth_try(server: TokenServer) -> None:
 
 
 def test_parallel_pulls(server: TokenServer) -> None:
-    """Bug 30: one client asks eighty times at once, unremembered: every worker has it under way, and nobody waits."""
+    """Bug B30: one client asks eighty times at once, unremembered: every worker has it under way, and nobody waits."""
     with ThreadPoolExecutor(20) as pool:
         assert set(pool.map(lambda _: ask(server, "ann", "right"), range(80))) == {200}
 

@@ -166,7 +166,7 @@ def test_a_victim_at_a_known_place(make_site: Callable[[str], Site]) -> None:
 
 
 def test_one_containerd_login_is_one_failure(site: Site) -> None:
-    """Bug 30: POST and then GET with one wrong password are one failure; four mistakes leave the fifth try."""
+    """Bug B30: POST and then GET with one wrong password are one failure; four mistakes leave the fifth try."""
     for number in range(4):
         pair = [site.ask("ann", f"mistake {number}", post=post) for post in (True, False)]
         assert [answer.status_code for answer in pair] == [401, 401]
@@ -174,7 +174,7 @@ def test_one_containerd_login_is_one_failure(site: Site) -> None:
 
 
 def test_parallel_pulls_are_no_attack(site: Site) -> None:
-    """Bug 30: forty requests of one client at once are one hash, and none of them is refused."""
+    """Bug B30: forty requests of one client at once are one hash, and none of them is refused."""
     with ThreadPoolExecutor(20) as pool:
         statuses = list(pool.map(lambda _: site.ask("ann", PASSWORDS["ann"]).status_code, range(40)))
     assert (statuses, len(site.hashed)) == ([200] * 40, 1)

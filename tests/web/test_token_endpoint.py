@@ -110,7 +110,7 @@ UNUSABLE = [
 @pytest.mark.parametrize("header", UNUSABLE)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_header_that_cannot_be_used_is_never_anonymous(server: Server, header: str, method: str) -> None:
-    """Threat 27, bug 12: present and unusable is 401 although anonymous access is on; on POST as well."""
+    """Threat 27, bug B12: present and unusable is 401 although anonymous access is on; on POST as well."""
     if method == "GET":
         response = get(server, headers={"Authorization": header})
     else:
@@ -129,7 +129,7 @@ def test_the_empty_user_with_the_empty_password_is_no_credentials(server: Server
 
 
 def test_wrong_password_and_unknown_user_get_the_same_bytes(server: Server) -> None:
-    """Threat 20, bug 21: only date and request id may differ."""
+    """Threat 20, bug B21: only date and request id may differ."""
     answers = []
     for header in (basic("ann", "wrong"), basic("nobody", "wrong"), basic("nobody", PASSWORDS["ann"])):
         response = get(server, headers=header)
@@ -208,7 +208,7 @@ def test_star_on_a_repository_means_what_the_client_may(server: Server) -> None:
 
 
 def test_the_catalog_is_for_those_that_a_rule_names(server: Server) -> None:
-    """Bug 19: the literal star on the catalog comes from a rule that says so, for its group alone."""
+    """Bug B19: the literal star on the catalog comes from a rule that says so, for its group alone."""
     query = "service=reg&scope=registry:catalog:*"
     allowed = get(server, query, as_user("root-ann")).get_json()
     assert claims(allowed)["access"] == [{"type": "registry", "name": "catalog", "actions": ["*"]}]
@@ -226,7 +226,7 @@ SPLITS = [
 @pytest.mark.parametrize("values", SPLITS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_scopes_repeat_and_list_alike(server: Server, values: list[str], method: str) -> None:
-    """Bugs 7 and 8, threat 40: every spelling of the same scopes gives the same access, on GET and POST."""
+    """Bugs B7 and B8, threat 40: every spelling of the same scopes gives the same access, on GET and POST."""
     pairs = [("service", "reg"), *(("scope", value) for value in values)]
     if method == "GET":
         body = get(server, urlencode(pairs), as_user("ann")).get_json()
@@ -237,7 +237,7 @@ def test_scopes_repeat_and_list_alike(server: Server, values: list[str], method:
 
 
 def test_one_malformed_scope_does_not_touch_the_others(server: Server) -> None:
-    """Bug 10: that one grants nothing and is in the event; the other is served."""
+    """Bug B10: that one grants nothing and is in the event; the other is served."""
     query = urlencode(
         [("service", "reg"), ("scope", "repository:../x:pull"), ("scope", "galaxy:x:pull repository:public/a:pull")]
     )
@@ -314,7 +314,7 @@ def test_a_missing_service_means_the_only_registry(server: Server, query: str) -
 
 
 def test_account_must_be_who_authenticated(server: Server) -> None:
-    """Threats 30, 31, bug 4: another account is 401; without credentials it is no claim at all."""
+    """Threats 30, 31, bug B4: another account is 401; without credentials it is no claim at all."""
     assert get(server, "service=reg&account=admin", as_user("ann")).status_code == 401
     assert get(server, "service=reg&account=ann", as_user("ann")).status_code == 200
     body = get(server, "service=reg&account=ann").get_json()
@@ -354,7 +354,7 @@ def test_an_unknown_parameter_in_the_realm_is_ignored(server: Server) -> None:
 
 
 def test_the_password_grant_answers_as_oauth(server: Server) -> None:
-    """POST: access_token, expires_in, issued_at, and scope as one space-separated text (bug 14)."""
+    """POST: access_token, expires_in, issued_at, and scope as one space-separated text (bug B14)."""
     form = {
         "grant_type": "password",
         "service": "reg",
@@ -430,7 +430,7 @@ def test_nothing_redirects_and_nothing_else_is_there(server: Server, path: str, 
 
 
 def test_a_forged_host_and_prefix_change_nothing(server: Server) -> None:
-    """Threats 92, 93, bug 17: realm and issuer come from the configuration alone."""
+    """Threats 92, 93, bug B17: realm and issuer come from the configuration alone."""
     headers = {
         "Host": "evil.example",
         "X-Forwarded-Host": "evil.example",
@@ -469,7 +469,7 @@ def test_an_event_cannot_be_forged(server: Server) -> None:
 
 
 def test_the_client_address_is_the_proxys_word_only_if_it_is_trusted(server: Server) -> None:
-    """Threat 53, bug 26."""
+    """Threat 53, bug B26."""
     cases = [("10.1.1.1", "203.0.113.7"), ("192.0.2.1", "192.0.2.1")]
     for peer, expected in cases:
         response = server.client.get(
@@ -532,7 +532,7 @@ def test_denied_and_absent_repositories_look_the_same(server: Server) -> None:
 
 
 def test_an_exchange_changes_nothing(server: Server) -> None:
-    """Bug 18: asking for a repository, a user or a registry that is not there makes none."""
+    """Bug B18: asking for a repository, a user or a registry that is not there makes none."""
 
     def state() -> dict[str, bytes]:
         files = [path for path in server.folder.rglob("*") if path.is_file()]
