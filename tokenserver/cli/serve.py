@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
+import io
 import multiprocessing
 import os
 import signal
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokenserver.audit_sink import DescriptorSink, SinkState
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
@@ -62,6 +66,7 @@ def serve(config: Path | None) -> None:
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
     settings, snapshot = load_all(config)
+    _check_output()
     _check_address(settings, config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
@@ -70,6 +75,21 @@ def serve(config: Path | None) -> None:
     del snapshot
     harden_process()
     run(settings, config)
+
+
+def _check_output() -> None:
+    """See that audit events can be written at all.
+
+    Raises:
+        LoadError: standard output is closed, or open for reading alone.
+    """
+    is_open = sys.stdout is not None  # Python gives none where the descriptor is closed
+    if is_open:
+        with contextlib.suppress(io.UnsupportedOperation):  # what stands in for it here is no descriptor
+            is_open = fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+    if not is_open:
+        message = "cannot be written to, but audit events go there; fix: start the server with an open one"
+        raise LoadError([Fault("standard output", 0, "", message)])
 
 
 def _check_address(settings: Settings, config: Path | None) -> None:
@@ -129,8 +149,22 @@ def run(settings: Settings, config: Path | None) -> None:
         multiprocessing.set_start_method("fork", force=True)
     is_forked = multiprocessing.get_start_method() == "fork"
     shared = workers_share(settings, workers=workers) if is_forked else ALONE
+    output = _output_state() if is_forked else None
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, Seats(workers), shared, board), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, Seats(workers), shared, output, board), wrap_loader=False)
+
+
+def _output_state() -> SinkState:
+    """What the workers share about standard output; the one worker of a small server shares it with its successor.
+
+    Raises:
+        LoadError: there is no memory for it, and lines of several workers could mix.
+    """
+    try:
+        return SinkState()
+    except OSError as error:
+        message = f"there is no memory for the state of the audit trail: {error.strerror}"
+        raise LoadError([Fault("server", 0, "", message)]) from error
 
 
 def _default_signals() -> None:
@@ -154,12 +188,19 @@ def _serve_metrics(settings: Settings) -> Board | None:
 
 
 def _load(  # noqa: PLR0917 - the last two are the master's
-    config: Path | None, seats: Seats, shared: Shared, board: Board | None, signs: Signs, worker: int
+    config: Path | None,
+    seats: Seats,
+    shared: Shared,
+    output: SinkState | None,
+    board: Board | None,
+    signs: Signs,
+    worker: int,
 ) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
-    application = load_application(config, board=board, shared=shared, is_stopping=lambda: signs.is_stopping)
+    sink = DescriptorSink(sys.stdout.fileno(), output)
+    application = load_application(config, board=board, shared=shared, sink=sink, is_stopping=lambda: signs.is_stopping)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()
