@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import gc
-import io
 import multiprocessing
 import os
 import signal
@@ -20,6 +17,7 @@ import click
 
 from tokenserver.audit_sink import DescriptorSink, SinkState
 from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.outputs import Outputs, check_output, shared_outputs
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
 from tokenserver.compose import login_plan, warnings
@@ -48,7 +46,7 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "filters": {"advice": {"()": "tokenserver.cli.log.WithoutThreadAdvice"}},
     "formatters": {"line": {"()": "tokenserver.cli.log.JsonFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "tokenserver.cli.outputs.LogHandler", "formatter": "line"}},
     "loggers": {
         "_granian": {"handlers": ["stderr"], "level": "INFO", "propagate": False, "filters": ["advice"]},
         "granian.access": {"handlers": [], "propagate": False},
@@ -66,7 +64,7 @@ def serve(config: Path | None) -> None:
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
     settings, snapshot = load_all(config)
-    _check_output()
+    check_output()
     _check_address(settings, config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
@@ -75,21 +73,6 @@ def serve(config: Path | None) -> None:
     del snapshot
     harden_process()
     run(settings, config)
-
-
-def _check_output() -> None:
-    """See that audit events can be written at all.
-
-    Raises:
-        LoadError: standard output is closed, or open for reading alone.
-    """
-    is_open = sys.stdout is not None  # Python gives none where the descriptor is closed
-    if is_open:
-        with contextlib.suppress(io.UnsupportedOperation):  # what stands in for it here is no descriptor
-            is_open = fcntl.fcntl(sys.stdout.fileno(), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
-    if not is_open:
-        message = "cannot be written to, but audit events go there; fix: start the server with an open one"
-        raise LoadError([Fault("standard output", 0, "", message)])
 
 
 def _check_address(settings: Settings, config: Path | None) -> None:
@@ -122,6 +105,10 @@ def run(settings: Settings, config: Path | None) -> None:
     address, port = settings.server.address
     tls = settings.server.tls
     workers = worker_count(settings)
+    if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
+        multiprocessing.set_start_method("fork", force=True)
+    is_forked = multiprocessing.get_start_method() == "fork"
+    outputs = shared_outputs() if is_forked else Outputs()
     server = Server(
         "tokenserver",
         address=address,
@@ -134,7 +121,7 @@ def run(settings: Settings, config: Path | None) -> None:
         backlog=2048,
         backpressure=connections_for(take_files()),
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
-        log_dictconfig=LOGGING,
+        log_dictconfig=_logging(outputs),
         log_level=LogLevels.warning,
         ssl_cert=tls.certificate if tls else None,
         ssl_key=tls.key if tls else None,
@@ -145,26 +132,14 @@ def run(settings: Settings, config: Path | None) -> None:
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
-    if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
-        multiprocessing.set_start_method("fork", force=True)
-    is_forked = multiprocessing.get_start_method() == "fork"
     shared = workers_share(settings, workers=workers) if is_forked else ALONE
-    output = _output_state() if is_forked else None
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, Seats(workers), shared, output, board), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, Seats(workers), shared, outputs.audit, board), wrap_loader=False)
 
 
-def _output_state() -> SinkState:
-    """What the workers share about standard output; the one worker of a small server shares it with its successor.
-
-    Raises:
-        LoadError: there is no memory for it, and lines of several workers could mix.
-    """
-    try:
-        return SinkState()
-    except OSError as error:
-        message = f"there is no memory for the state of the audit trail: {error.strerror}"
-        raise LoadError([Fault("server", 0, "", message)]) from error
+def _logging(outputs: Outputs) -> dict[str, Any]:
+    handler = {**LOGGING["handlers"]["stderr"], "state": outputs.log}
+    return {**LOGGING, "handlers": {"stderr": handler}}
 
 
 def _default_signals() -> None:
