@@ -34,6 +34,7 @@ PURE_BY_DESIGN = {
     "policy/silences.py",
     "policy/outside.py",
     "policy/replay.py",
+    "policy/event_parts.py",
     "policy/explain.py",
     "policy/why.py",
     "policy/holders.py",

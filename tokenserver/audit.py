@@ -6,9 +6,9 @@ ASCII, with every control character escaped, so that nothing a client sends can 
 
 from __future__ import annotations
 
+import errno
 import json
-import os
-import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,9 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol
 
+from tokenserver.audit_events import MAX_EVENT, cited, members, split
+from tokenserver.audit_outage import Outage, reason_of_errno
+from tokenserver.audit_sink import DescriptorSink
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Password
 from tokenserver.errors import AuditUnavailable, InvalidCredentials, PlainHttp, TokenserverError
@@ -26,8 +29,10 @@ from tokenserver.service import RULINGS, Exchange, Explain, Ruling, TokenRequest
 
 MAX_TEXT = 256
 
+MAX_REMEMBERED = 8 * 1024
+"""Characters of a ruling's part of an event that is remembered; a longer one is spelled each time."""
+
 _quoted = json.encoder.encode_basestring_ascii
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Sink(Protocol):
@@ -38,29 +43,24 @@ class Sink(Protocol):
         ...
 
 
-class DescriptorSink:
-    """Writes to an open descriptor, a line per call, never two lines mixed."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._lock = threading.Lock()
-
-    def write(self, line: bytes) -> None:
-        """Write all of `line`; a short write goes on where it stopped."""
-        with self._lock:
-            view = memoryview(line)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-
-
 class AuditTrail:
     """Builds the events and hands them to a sink.
 
-    `now` gives seconds since the epoch, `policy` the digest of the live policies, for events without a decision.
+    `now` gives seconds since the epoch, `policy` the digest of the live policies, for events without a decision. An
+    event that is too large for one line becomes several; see `audit_events`.
     """
 
-    def __init__(self, sink: Sink, *, now: Callable[[], float], policy: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        now: Callable[[], float],
+        policy: Callable[[], str],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._sink = sink
+        self._shared = sink if isinstance(sink, DescriptorSink) else None
+        self._outage = Outage(now=now, monotonic=monotonic)
         self._now = now
         self._policy = policy
         self._spelled: Bounded[Ruling, _Spelled] = Bounded(RULINGS)
@@ -72,7 +72,7 @@ class AuditTrail:
         Raises:
             AuditUnavailable: the sink did not take it.
         """
-        self._write(_members(event))
+        self._write(members(event))
 
     def ruled(self, request: TokenRequest, ruling: Ruling, *, ms: float, jti: str | None = None) -> None:
         """Record what came of a request that was decided; without a token (`jti`) it was explained.
@@ -84,8 +84,8 @@ class AuditTrail:
         """
         spelled = self._spelled.get(ruling)
         if spelled is None:
-            spelled = _Spelled(_members(_facts(ruling)), outcome_of_ruling(ruling))
-            if ruling.is_memorable:
+            spelled = _Spelled(members(_facts(ruling)), outcome_of_ruling(ruling))
+            if ruling.is_memorable and len(spelled.members) <= MAX_REMEMBERED:
                 self._spelled.put(ruling, spelled)
         # Spelled by hand, because these few stand in every event: both ids are the server's own.
         client = "null" if request.client is None else _spelled_address(request.client)
@@ -111,17 +111,60 @@ class AuditTrail:
         """Record an exchange that ended without a decision; raises as `record` does."""
         self.record(_failure(request, error, self._policy(), ms))
 
-    def _write(self, members: str) -> None:
+    @property
+    def problem(self) -> str | None:
+        """Why no events are written, as far as is known; None where they are."""
+        error = self._outage.error or (0 if self._shared is None else self._shared.error)
+        return f"standard output takes no events: {reason_of_errno(error)}" if error else None
+
+    def look(self) -> None:
+        """Whether an outage is over, and whether one has begun that no request has met yet; to be called once a second.
+
+        Writes the event about an outage that is over, which finds out that it is.
+        """
+        try:
+            if self._shared is not None:
+                self._shared.check()
+            gap = self._outage.gap()
+            if gap is None and self._shared is not None and self._shared.error:
+                self._outage.failed(self._shared.error, events=0)  # another process was hit, and may be gone
+                gap = self._outage.gap()
+            if gap is not None:
+                self._sink.write(self._line(members(gap)))
+                self._outage.told(gap)
+        except OSError as error:
+            self._outage.failed(error.errno or errno.EIO, events=0)
+
+    def _write(self, spelled: str) -> None:
+        line = self._line(spelled)
+        try:
+            if len(line) <= MAX_EVENT:
+                self._sink.write(line)
+            else:
+                self._write_split(line)
+        except OSError as error:
+            self._outage.failed(error.errno or errno.EIO)
+            raise AuditUnavailable(f"the audit event could not be written: {error.strerror}") from error
+        if self._outage.error:
+            self._outage.is_over()
+
+    def _write_split(self, line: bytes) -> None:
+        event = json.loads(line)
+        moment = event.pop("time")
+        lines = [f'{{"time":"{moment}",{members(part)}}}\n'.encode("ascii") for part in split(event)]
+        if self._shared is not None:
+            self._shared.write_all(lines)
+        else:
+            for one in lines:
+                self._sink.write(one)
+
+    def _line(self, members_of_event: str) -> bytes:
         now = self._now()
         second = int(now)
         spelled = self._second
         if spelled[0] != second:
             spelled = self._second = (second, datetime.fromtimestamp(second, UTC).isoformat()[:-6])
-        line = f'{{"time":"{spelled[1]}.{int((now - second) * 1000):03d}Z",{members}}}\n'
-        try:
-            self._sink.write(line.encode("ascii"))
-        except OSError as error:
-            raise AuditUnavailable(f"the audit event could not be written: {error.strerror}") from error
+        return f'{{"time":"{spelled[1]}.{int((now - second) * 1000):03d}Z",{members_of_event}}}\n'.encode("ascii")
 
 
 @lru_cache(maxsize=4096)
@@ -177,12 +220,9 @@ class AuditedExplain:
         return ruling
 
 
-def _members(event: dict[str, Any]) -> str:
-    """A JSON object without its braces, so that several can stand in one; DEL, which JSON lets stand, is escaped."""
-    return _to_json(event)[1:-1].replace("\x7f", "\\u007f")
-
-
 def _facts(ruling: Ruling) -> dict[str, Any]:
+    reasons = [(decision, *cited(decision.reasons)) for decision in ruling.decisions]
+    omitted = sum(count for _, _, count in reasons)
     return {
         "asked": [str(decision.scope) for decision in ruling.decisions],
         **_rejected(ruling.rejected),
@@ -194,7 +234,8 @@ def _facts(ruling: Ruling) -> dict[str, Any]:
         "kind": ruling.identity.kind.value,
         "groups": sorted(ruling.identity.groups),
         "granted": [str(access) for access in ruling.access],
-        "rules": [_rule(decision, reason) for decision in ruling.decisions for reason in decision.reasons],
+        "rules": [_rule(decision, reason) for decision, named, _ in reasons for reason in named],
+        **({"rules_omitted": omitted} if omitted else {}),
         "policy": ruling.policy,
         # Only where it is so: the source could not be asked, and what it said a while ago was used.
         **({"stale": True} if ruling.identity.stale else {}),

@@ -13,7 +13,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
-from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail, DescriptorSink, Sink
+from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail, Sink
+from tokenserver.audit_sink import DescriptorSink
 from tokenserver.authn import Chain
 from tokenserver.authn.directory.backend import LdapDirectory
 from tokenserver.authn.htpasswd import Htpasswd, HtpasswdFile

@@ -21,6 +21,9 @@ from tokenserver.metrics.meter import Meter, Reading
 from tokenserver.registries import ring_of
 from tokenserver.service import Exchange, Explain, Refusals
 
+LOOK_SECONDS = 1.0
+"""How often a worker looks whether the audit trail takes events, where it did not."""
+
 SAMPLE_SECONDS = 1.0
 """How often a worker notes how it is, where metrics are on."""
 
@@ -46,11 +49,12 @@ class Parts:
     is_stopping: Callable[[], bool] = lambda: False
 
     def watch(self) -> threading.Event:
-        """Start to follow changes of the files and to rotate keys, in threads; setting the event ends them."""
+        """Follow changes of files, rotate keys and check the audit trail, in threads; setting the event ends them."""
         stop = threading.Event()
         keys = (self.rotators, stop)
         threading.Thread(target=watch_keys, args=keys, name="rotate-keys", daemon=True).start()
         threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
+        threading.Thread(target=self._look, args=(stop,), name="audit-trail", daemon=True).start()
         if self.meter is not None:
             self._sample(self.meter)  # so that the first scrape finds everything
             threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True).start()
@@ -73,6 +77,10 @@ class Parts:
             ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
         )
 
+    def _look(self, stop: threading.Event) -> None:
+        while not stop.wait(LOOK_SECONDS):
+            self.trail.look()
+
     def _samples(self, meter: Meter, stop: threading.Event) -> None:
         while not stop.wait(SAMPLE_SECONDS):
             self._sample(meter)
@@ -90,10 +98,11 @@ class Parts:
         )
 
     def readiness(self) -> Mapping[str, str | None]:
-        """For keys, policies and each user source: None where it is well, else what is wrong."""
+        """For keys, policies, each user source and the audit trail: None where it is well, else what is wrong."""
         parts: dict[str, str | None] = {"keys": self.expiry(datetime.now(UTC)).problem, "policies": None}
         parts |= {source.name: self.protection.problem(source.name) for source in self.settings.authentication}
         parts["files"] = self._refused() if self.live.fault is not None else None
+        parts["audit"] = self.trail.problem
         if self.is_stopping():
             parts["server"] = "is stopping"
         return parts

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from tokenserver.audit_events import cited
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.model import Context
@@ -73,7 +74,7 @@ class ShadowedExchange:
 
 
 def _rules(live: Decision, candidate: Decision) -> dict[str, list[dict[str, str]]]:
-    """The rules of both sides that decide about what differs."""
+    """The rules of both sides that decide about what differs, as many as an event names."""
     differing = live.granted ^ candidate.granted
     return {
         side: [
@@ -83,8 +84,7 @@ def _rules(live: Decision, candidate: Decision) -> dict[str, list[dict[str, str]
                 "rule": reason.rule,
                 "at": f"{reason.file}:{reason.line}",
             }
-            for reason in decision.reasons
-            if reason.action in differing
+            for reason in cited(one for one in decision.reasons if one.action in differing)[0]
         ]
         for side, decision in (("live", live), ("shadow", candidate))
     }

@@ -25,12 +25,12 @@ def test_healthz_is_cheap_and_well(server: Server) -> None:
 
 
 def test_readyz_names_each_part(server: Server) -> None:
-    """Keys, policies, each user source, and the files as they are now."""
+    """Keys, policies, each user source, the files as they are now, and the audit trail."""
     response = server.client.get("/readyz")
     assert response.status_code == 200
     assert response.get_json() == {
         "ready": True,
-        "parts": {"keys": "ok", "policies": "ok", "htpasswd": "ok", "files": "ok"},
+        "parts": {"keys": "ok", "policies": "ok", "htpasswd": "ok", "files": "ok", "audit": "ok"},
     }
 
 

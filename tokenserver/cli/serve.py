@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tokenserver.audit_sink import DescriptorSink, SinkState
 from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.outputs import Outputs, check_output, shared_outputs
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
 from tokenserver.compose import login_plan, warnings
@@ -44,7 +46,7 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "filters": {"advice": {"()": "tokenserver.cli.log.WithoutThreadAdvice"}},
     "formatters": {"line": {"()": "tokenserver.cli.log.JsonFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "line"}},
+    "handlers": {"stderr": {"class": "tokenserver.cli.outputs.LogHandler", "formatter": "line"}},
     "loggers": {
         "_granian": {"handlers": ["stderr"], "level": "INFO", "propagate": False, "filters": ["advice"]},
         "granian.access": {"handlers": [], "propagate": False},
@@ -62,6 +64,7 @@ def serve(config: Path | None) -> None:
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
     settings, snapshot = load_all(config)
+    check_output()
     _check_address(settings, config)
     for warning in warnings(settings, snapshot):
         click.secho(f"warning: {warning}", fg="yellow", err=True)
@@ -102,6 +105,10 @@ def run(settings: Settings, config: Path | None) -> None:
     address, port = settings.server.address
     tls = settings.server.tls
     workers = worker_count(settings)
+    if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
+        multiprocessing.set_start_method("fork", force=True)
+    is_forked = multiprocessing.get_start_method() == "fork"
+    outputs = shared_outputs() if is_forked else Outputs()
     server = Server(
         "tokenserver",
         address=address,
@@ -114,7 +121,7 @@ def run(settings: Settings, config: Path | None) -> None:
         backlog=2048,
         backpressure=connections_for(take_files()),
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
-        log_dictconfig=LOGGING,
+        log_dictconfig=_logging(outputs),
         log_level=LogLevels.warning,
         ssl_cert=tls.certificate if tls else None,
         ssl_key=tls.key if tls else None,
@@ -125,12 +132,14 @@ def run(settings: Settings, config: Path | None) -> None:
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
-    if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
-        multiprocessing.set_start_method("fork", force=True)
-    is_forked = multiprocessing.get_start_method() == "fork"
     shared = workers_share(settings, workers=workers) if is_forked else ALONE
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, Seats(workers), shared, board), wrap_loader=False)
+    server.serve(target_loader=partial(_load, config, Seats(workers), shared, outputs.audit, board), wrap_loader=False)
+
+
+def _logging(outputs: Outputs) -> dict[str, Any]:
+    handler = {**LOGGING["handlers"]["stderr"], "state": outputs.log}
+    return {**LOGGING, "handlers": {"stderr": handler}}
 
 
 def _default_signals() -> None:
@@ -154,12 +163,19 @@ def _serve_metrics(settings: Settings) -> Board | None:
 
 
 def _load(  # noqa: PLR0917 - the last two are the master's
-    config: Path | None, seats: Seats, shared: Shared, board: Board | None, signs: Signs, worker: int
+    config: Path | None,
+    seats: Seats,
+    shared: Shared,
+    output: SinkState | None,
+    board: Board | None,
+    signs: Signs,
+    worker: int,
 ) -> Any:
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
-    application = load_application(config, board=board, shared=shared, is_stopping=lambda: signs.is_stopping)
+    sink = DescriptorSink(sys.stdout.fileno(), output)
+    application = load_application(config, board=board, shared=shared, sink=sink, is_stopping=lambda: signs.is_stopping)
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()

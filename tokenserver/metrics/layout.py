@@ -83,7 +83,7 @@ class Layout:
             "signing_failures", "Tokens that were not given because they could not be signed as they were decided."
         )
         self.audit_failures = self._table(
-            "audit_failures", "Tokens that were not given because their audit event could not be written."
+            "audit_failures", "Requests that got 503 because their audit event could not be written."
         )
         self.reloads = self._table("policy_reloads", "Changes of policies, users or keys that went live, by worker.")
         self.reload_failures = self._table(
@@ -122,7 +122,7 @@ class Layout:
         self.not_ready = self._table(
             "not_ready",
             "Workers in which this part is not ready; /readyz says why.",
-            part=("keys", "policies", "files", *sources),
+            part=("keys", "policies", "files", "audit", *sources),
         )
         self.breakers = self._table(
             "breaker",

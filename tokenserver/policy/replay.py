@@ -17,6 +17,7 @@ from typing import Any
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision
+from tokenserver.policy.event_parts import EventParts, UnreadablePart
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.terms import TermError, parse_moment
 from tokenserver.scopes import Resource, Scope, ScopeSyntaxError, in_order, parse_scope
@@ -68,21 +69,26 @@ class _Skipped(Exception):
 def replay(policies: PolicySet, lines: Iterable[bytes | str], *, now: datetime | None = None) -> Report:
     """Decide every exchange in `lines` again, by `policies`, at the time it happened (with `now`: all at that time).
 
-    A line that cannot be read is counted and left out; none raises.
+    A line that cannot be read is counted and left out; none raises. An exchange that was written in parts is decided
+    where its last part stands.
     """
     report = Report()
+    parts = EventParts()
     for line in lines:
         if not line.strip():
             continue
         try:
-            _replay_line(policies, line, now, report)
+            event = _whole(_event(line), parts)
+            if event is not None:
+                _replay_event(policies, event, now, report)
         except _Skipped as reason:
             report.skipped[str(reason)] += 1
+    if parts.lost:
+        report.skipped["a part of an event whose other parts are missing"] += parts.lost
     return report
 
 
-def _replay_line(policies: PolicySet, line: bytes | str, now: datetime | None, report: Report) -> None:
-    event = _event(line)
+def _replay_event(policies: PolicySet, event: dict[str, Any], now: datetime | None, report: Report) -> None:
     identity = _identity(event)
     moment = _moment(event)
     context = Context(_text(event, "registry"), _client(event), now or moment)
@@ -134,6 +140,13 @@ def _event(line: bytes | str) -> dict[str, Any]:
     if _text(event, "outcome") not in DECIDED:
         raise _Skipped("an exchange that ended without a decision")
     return event
+
+
+def _whole(event: dict[str, Any], parts: EventParts) -> dict[str, Any] | None:
+    try:
+        return parts.whole(event)
+    except UnreadablePart as field:
+        raise _Skipped(f"an event with a field that cannot be read: {field}") from None
 
 
 def _identity(event: dict[str, Any]) -> Identity:

@@ -275,11 +275,11 @@ def _form_credentials(parameters: Parameters, header: Credentials) -> Credential
 
 def _log(error: Exception, request_id: str) -> None:
     """Tell the operator what the client is not told. An unexpected error's text may hold anything: not logged."""
-    if isinstance(error, (RequestError, Overloaded)):
-        return  # the bulkhead tells of an overload, once in a while: a line for each client would be load as well
+    if isinstance(error, (RequestError, Overloaded, AuditUnavailable)):
+        # The bulkhead and the audit trail tell of it, once in a while: a line for each client would be load as well.
+        return
     if isinstance(error, ServiceError):
-        level = logging.CRITICAL if isinstance(error, AuditUnavailable) else logging.ERROR
-        logger.log(level, "request %s: %s", request_id, reason_of(error))
+        logger.error("request %s: %s", request_id, reason_of(error))
         return
     frames = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in _frames(error))
     logger.error("request %s: unexpected %s in %s", request_id, type(error).__name__, frames)

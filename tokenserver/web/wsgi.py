@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from tokenserver.audit import Sink
 from tokenserver.compose import build, new_id
 from tokenserver.config.load import load_settings
 from tokenserver.counters import ALONE, Shared
@@ -78,6 +79,7 @@ def load_application(
     *,
     board: Board | None = None,
     shared: Shared = ALONE,
+    sink: Sink | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> Flask:
     """Read the configuration and build the application, in the process that serves it. For the others see `build`.
@@ -87,6 +89,7 @@ def load_application(
     Raises:
         LoadError: every fault of the configuration and of what it names.
     """
-    parts = replace(build(load_settings(config), board=board, shared=shared), is_stopping=is_stopping)
+    parts = build(load_settings(config), sink=sink, board=board, shared=shared)
+    parts = replace(parts, is_stopping=is_stopping)
     parts.watch()
     return application(parts)

@@ -1,0 +1,157 @@
+"""The size of audit events: one event is at most 64 KiB, and a larger one becomes several that share a request id.
+
+A line that is longer is cut apart by whatever collects it (journald at 48 KiB unless it is told otherwise, container
+runtimes at 16 KiB), and memory for it is anybody's guess. So nothing in an event grows without a bound: the rules that
+decided are cited up to `MAX_RULES` for each action, and a long event is split by resource.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from tokenserver.policy.decision import Reason
+
+MAX_EVENT = 64 * 1024
+"""Bytes of one line, its newline included."""
+
+MAX_RULES = 16
+"""Rules that an event cites for one action on one resource; `rules_omitted` counts the others."""
+
+MAX_STRING = 3136
+"""Bytes of one text in a split event. A name of 255 characters fits, and a client's text that was cut before, however
+they have to be escaped.
+"""
+
+_FRAME = len('{"time":"2026-01-31T00:00:00.000Z",}\n') + len('"part":10000,"parts":10000,')
+_BYTES_PER_CHARACTER = 12  # a character beyond the first plane is two escapes of six bytes
+
+_Path = tuple[str, ...]
+_Unit = list[tuple[_Path, Any]]
+
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def spell_time(moment: float) -> str:
+    """Seconds since the epoch as events spell them: UTC, with milliseconds."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def members(event: dict[str, Any]) -> str:
+    """An event as JSON without its braces; DEL, which JSON lets stand, is escaped."""
+    return _to_json(event)[1:-1].replace("\x7f", "\\u007f")
+
+
+def cited(reasons: Iterable[Reason]) -> tuple[list[Reason], int]:
+    """The reasons of one decision that an event names, the first `MAX_RULES` of each action, and how many are left."""
+    kept: list[Reason] = []
+    counts: dict[str, int] = {}
+    for reason in reasons:
+        counts[reason.action] = counts.get(reason.action, 0) + 1
+        if counts[reason.action] <= MAX_RULES:
+            kept.append(reason)
+    return kept, sum(counts.values()) - len(kept)
+
+
+def split(event: dict[str, Any], *, size: int = MAX_EVENT) -> list[dict[str, Any]]:
+    """Events of at most `size` bytes that together say what `event` says.
+
+    Each has every scalar of `event` (who, where, what came of it), and `part` of `parts`. The lists are divided: what
+    is said of one resource stays together while it fits, and the lists of all parts, put together, are those of
+    `event`. `groups` stand in each part where they are few, so that most parts explain themselves. A text that is
+    longer than any name may be is cut.
+    """
+    base: dict[str, Any] = {}
+    items: list[tuple[_Path, Any]] = []
+    for path, value in _flat(event):
+        if path[-1] == "groups" or not isinstance(value, list):
+            _at(base, path[:-1])[path[-1]] = _cut(value)
+        else:
+            _at(base, path[:-1])[path[-1]] = []
+            items += [(path, _cut(one)) for one in value]
+    units: list[_Unit] = _units(items)
+    groups = base.get("groups")
+    widest = max((_size([item]) for item in items), default=0)
+    if groups and (len(_to_json(groups)) > size // 4 or _room(base, size) < widest):
+        base["groups"] = []
+        units = [*_units([(("groups",), group) for group in groups]), *units]
+    packed = list(_packed(units, _room(base, size)))
+    head = {key: value for key, value in base.items() if key in {"event", "request_id"}}
+    return [_part(head, base, unit, number, len(packed)) for number, unit in enumerate(packed, 1)]
+
+
+def _room(base: dict[str, Any], size: int) -> int:
+    """How many bytes the items of one part may take, beside what stands in each."""
+    return size - _FRAME - len(members(base))
+
+
+def _flat(event: dict[str, Any]) -> Iterator[tuple[_Path, Any]]:
+    """Each value with its place; of an object in the event (`rules` of a shadow policy's difference) each member."""
+    for key, value in event.items():
+        if isinstance(value, dict):
+            yield from (((key, name), one) for name, one in value.items())
+        else:
+            yield (key,), value
+
+
+def _at(event: dict[str, Any], path: _Path) -> dict[str, Any]:
+    for key in path:
+        event = event.setdefault(key, {})
+    return event
+
+
+def _units(items: list[tuple[_Path, Any]]) -> list[_Unit]:
+    """What should stay together, in the order of its first appearance."""
+    found: dict[object, _Unit] = {}
+    for number, (path, item) in enumerate(items):
+        found.setdefault(_resource(path, item) or number, []).append((path, item))
+    return list(found.values())
+
+
+def _resource(path: _Path, item: Any) -> str | None:
+    """What an item is about; None where it stands for itself."""
+    if path[-1] in {"asked", "granted"}:
+        return str(item).rpartition(":")[0]
+    return item.get("resource") if path == ("rules",) else None
+
+
+def _packed(units: list[_Unit], room: int) -> Iterator[_Unit]:
+    """The items of each part; there is at least one part."""
+    part: _Unit = []
+    used = 0
+    for unit in units:
+        fits_alone = _size(unit) <= room
+        for piece in [unit] if fits_alone else [[item] for item in unit]:
+            size = _size(piece)
+            if part and used + size > room:
+                yield part
+                part, used = [], 0
+            part = part + piece
+            used += size
+    yield part
+
+
+def _size(unit: _Unit) -> int:
+    return sum(len(members({"": item})) - 2 for _, item in unit)  # without `"":`, and with a comma
+
+
+def _part(head: dict[str, Any], base: dict[str, Any], unit: _Unit, number: int, count: int) -> dict[str, Any]:
+    part: dict[str, Any] = {**head, "part": number, "parts": count}
+    for path, value in _flat({key: value for key, value in base.items() if key not in head}):
+        _at(part, path[:-1])[path[-1]] = [*value] if isinstance(value, list) else value
+    for path, item in unit:
+        _at(part, path[:-1])[path[-1]].append(item)
+    return part
+
+
+def _cut(value: Any) -> Any:
+    """The value with each of its texts at a length that fits."""
+    if isinstance(value, str):
+        return value if len(_to_json(value)) <= MAX_STRING else value[: MAX_STRING // _BYTES_PER_CHARACTER] + "…"
+    if isinstance(value, list):
+        return [_cut(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _cut(one) for key, one in value.items()}
+    return value
