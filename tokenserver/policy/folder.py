@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -68,13 +69,10 @@ def picture_of(folder: Path, pace: Callable[[], None] = unpaced) -> Picture:
     Raises:
         LoadError: the folder itself cannot be read, or holds more than `MAX_ENTRIES`.
     """
-    walk = _Walk(pace)
     try:
-        status = folder.stat()
-        found = dict(walk.entries(str(folder), "", ((status.st_dev, status.st_ino),)))
+        return _Walk(folder, pace).picture()
     except OSError as error:
         raise LoadError([Fault(str(folder), 0, "", f"cannot be read as a folder: {error.strerror}")]) from error
-    return {"": (_FOLDER, *folder_stamp_of(str(folder))), **dict(sorted(found.items()))}
 
 
 def files_in(picture: Picture) -> list[str]:
@@ -97,25 +95,68 @@ def picture_faults(folder: Path, picture: Picture) -> Iterator[Fault]:
         yield Fault(str(folder), 0, "", message)
 
 
-class _Walk:
-    """One walk over a policy folder."""
+_Inode = tuple[int, int]
 
-    def __init__(self, pace: Callable[[], None]) -> None:
+
+class _Walk:
+    """One walk over a policy folder, the folders nearest to its top first: so each has the shortest of its names."""
+
+    def __init__(self, folder: Path, pace: Callable[[], None]) -> None:
+        self._folder = folder
         self._pace = pace
         self._left = MAX_ENTRIES
-        self._walked: dict[tuple[int, int], str | None] = {}  # its name, where a folder holds policies
+        self._found: Picture = {}
+        self._names: dict[_Inode, str] = {}
+        self._again: list[tuple[str, str]] = []
 
-    def entries(
-        self, folder: str, below: str, above: tuple[tuple[int, int], ...]
-    ) -> Iterator[tuple[str, tuple[object, ...]]]:
-        """The policy files and folders in `folder`, whose name is `below`; `above` are the folders that lead here."""
-        for step, is_plain in self._listed(folder):
+    def picture(self) -> Picture:
+        """See `picture_of`.
+
+        Raises:
+            OSError: the folder itself cannot be listed.
+            LoadError: it holds too much.
+        """
+        status = self._folder.stat()
+        queue: deque[tuple[str, tuple[_Inode, ...]]] = deque([("", ((status.st_dev, status.st_ino),))])
+        while queue:
+            name, above = queue.popleft()
+            try:
+                queue.extend(self._folders_in(name, above))
+            except OSError as error:
+                if not name:
+                    raise
+                self._found[name] = (_UNREADABLE, str(error.strerror))
+        holding = self._holding()
+        for name, first in self._again:
+            if first in self._found or first in holding:
+                self._found[name] = (_TWICE, first)
+        folders = {name: (_FOLDER, *folder_stamp_of(self._path(name))) for name in self._holding() | {""}}
+        return {**dict(sorted(folders.items())), **dict(sorted(self._found.items()))}
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name}" if name else str(self._folder)
+
+    def _holding(self) -> set[str]:
+        """The folders below which something is that counts."""
+        holding: set[str] = set()
+        for name in self._found:
+            above = name.rpartition("/")[0]
+            while above and above not in holding:
+                holding.add(above)
+                above = above.rpartition("/")[0]
+        return holding
+
+    def _folders_in(self, below: str, above: tuple[_Inode, ...]) -> Iterator[tuple[str, tuple[_Inode, ...]]]:
+        """The folders in the folder of this name that are met for the first time; `above` are those that lead here."""
+        for step, is_plain in self._listed(self._path(below)):
             self._pace()
-            name, path = f"{below}{step}", f"{folder}/{step}"
+            name = f"{below}/{step}" if below else step
             if _is_policy(step):
-                yield name, stamp_of(path)
+                self._found[name] = stamp_of(self._path(name))
             elif not is_plain:
-                yield from self._folder(path, name, above)
+                inode = _folder_at(self._path(name))
+                if inode is not None and self._is_new(name, inode, above):
+                    yield name, (*above, inode)
 
     def _listed(self, folder: str) -> list[tuple[str, bool]]:
         """The names that are not hidden, in order, and whether each is a plain file, which is neither link nor folder.
@@ -130,42 +171,33 @@ class _Walk:
                 self._left -= 1
                 if self._left < 0:
                     message = f"has more than {MAX_ENTRIES} files and folders in it; keep other things elsewhere"
-                    raise LoadError([Fault(folder, 0, "", message)])
+                    raise LoadError([Fault(str(self._folder), 0, "", message)])
                 if not entry.name.startswith("."):
                     found.append((entry.name, entry.is_file(follow_symlinks=False)))
         return sorted(found)
 
-    def _folder(
-        self, path: str, name: str, above: tuple[tuple[int, int], ...]
-    ) -> Iterator[tuple[str, tuple[object, ...]]]:
+    def _is_new(self, name: str, inode: _Inode, above: tuple[_Inode, ...]) -> bool:
+        """Whether this folder is to be walked, under this name."""
         # Kubernetes mounts a sub-folder as a link, so links are followed; one that leads back would never end.
-        try:
-            status = os.stat(path)  # noqa: PTH116 - for each of thousands of files a `Path` would cost as much again
-        except OSError:
-            return
-        inode = (status.st_dev, status.st_ino)
-        if not stat.S_ISDIR(status.st_mode):
-            return
-        if inode in above or len(above) > MAX_DEPTH:
-            reason = "leads back to a folder above" if inode in above else f"is deeper than {MAX_DEPTH} folders"
-            yield name, (_UNREADABLE, reason)
-            return
-        if inode in self._walked:
-            first = self._walked[inode]
-            if first is not None:
-                yield name, (_TWICE, first)
-            return
-        self._walked[inode] = None
-        try:
-            inside = list(self.entries(path, f"{name}/", (*above, inode)))
-        except OSError as error:
-            self._walked[inode] = name
-            yield name, (_UNREADABLE, str(error.strerror))
-            return
-        if inside:
-            self._walked[inode] = name
-            yield name, (_FOLDER, *folder_stamp_of(path))
-            yield from inside
+        if inode in above:
+            self._found[name] = (_UNREADABLE, "leads back to a folder above")
+        elif inode in self._names:
+            self._again.append((name, self._names[inode]))
+        elif len(above) > MAX_DEPTH:
+            self._found[name] = (_UNREADABLE, f"is deeper than {MAX_DEPTH} folders")
+        else:
+            self._names[inode] = name
+            return True
+        return False
+
+
+def _folder_at(path: str) -> _Inode | None:
+    """Which folder is there, links followed; None where there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - for each of thousands of files a `Path` would cost as much again
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
 
 def _is_policy(name: str) -> bool:

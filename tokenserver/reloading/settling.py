@@ -6,6 +6,7 @@ it held a moment ago is the beginning of what it holds now. Only the former is t
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice, pairwise
@@ -43,7 +44,8 @@ def settle(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Settled]:
-    """Observe files for `WINDOW_SECONDS`. A file that is absent, unsafe or no file in the end is not in the result."""
+    """Observe files for `WINDOW_SECONDS`. A file that is unsafe or no file in the end, or was never there, is not
+    in the result."""
     paths = sorted(paths)
     observed = [_Observed(path) for path in islice(paths, MAX_FILES)]
     end = monotonic() + WINDOW_SECONDS
@@ -82,7 +84,9 @@ class _Observed:
         try:
             content = read_file(Path(self.path))
         except LoadError:
-            self._is_read = self.is_unreadable = True
+            # One that comes and goes, as some editors write it, is taken as it last was.
+            is_away = self._states and stamp == (errno.ENOENT,)
+            self._is_read, self.is_unreadable = True, not is_away
             return
         if stamp_of(self.path) == stamp:
             self._is_read, self.is_unreadable = True, False
