@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -14,12 +14,16 @@ from typing import cast
 import pytest
 
 from tokenserver.errors import Fault, LoadError
-from tokenserver.live import Live, fingerprint
+from tokenserver.files import stamp_of
+from tokenserver.live import Live, Values, describe
+from tokenserver.policy.reread import RereadFolder
+from tokenserver.reloading.parts import FilesPart
+from tokenserver.reloading.watch import Delay, Looks
 from tokenserver.service import Snapshot
 
 
 class Files:
-    """A users file and a policy folder, and a `load` that makes a snapshot whose digest is all of their content."""
+    """A users file and a policy folder, and a `load` of both as one part, whose value is all of their content."""
 
     def __init__(self, folder: Path) -> None:
         self.users = folder / "users"
@@ -31,16 +35,13 @@ class Files:
         (self.policies / "teams" / "web.yaml").write_text("web")
         self.loads = 0
         self.during_load: Callable[[], None] = lambda: None
-
-    @property
-    def watched(self) -> list[Path]:
-        return [self.users, self.policies]
+        self.also: tuple[Path, ...] = ()
 
     def content(self) -> str:
         paths = [self.users, *sorted(self.policies.rglob("*.yaml"))]
         return "+".join(path.read_text() for path in paths)
 
-    def load(self) -> Snapshot:
+    def load(self, _: bytes | None = None) -> str:
         self.loads += 1
         try:
             content = self.content()
@@ -51,7 +52,40 @@ class Files:
             raise LoadError([Fault("root.yaml", 3, "allow", "is bad"), Fault("root.yaml", 4, "deny", "is bad too")])
         if "canary" in content:
             raise RuntimeError("canary-5f1c")
-        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=content)))
+        return content
+
+
+class Everything(FilesPart):
+    """The users file and the policy folder as one part."""
+
+    def __init__(self, files: Files) -> None:
+        super().__init__("policies", "", files.load, lambda: (files.users, *files.also))
+        self._folder = RereadFolder(files.policies)
+
+    def look(self) -> Looks:
+        """Both."""
+        return {**super().look(), **self._folder.look()}
+
+
+class OneText:
+    """Composes a snapshot whose digest is the content of its parts. Two parts of one content do not go together."""
+
+    def faults(self, values: Values) -> list[Fault]:
+        """Whether two are the same."""
+        twice = len(set(values.values())) < len(values)
+        return [Fault("users", 0, "", "the same twice")] if twice else []
+
+    def together(self, newest: Values, live: Values) -> tuple[Values, list[Fault]]:
+        """All or nothing."""
+        faults = self.faults(newest)
+        return (live if faults else newest), faults
+
+    def snapshot(self, values: Values) -> Snapshot:
+        """The contents, in order."""
+        digest = "|".join(str(value) for _, value in sorted(values.items()))
+        if "unforeseen" in digest:
+            raise RuntimeError("canary-5f1c")
+        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=digest)))
 
 
 @pytest.fixture
@@ -61,7 +95,12 @@ def files(tmp_path: Path) -> Files:
 
 @pytest.fixture
 def live(files: Files) -> Live:
-    return Live(files.load, files.watched)
+    return Live([Everything(files)], OneText())
+
+
+def fingerprint(paths: Iterable[Path]) -> Looks:
+    """A look at single files."""
+    return {str(path): stamp_of(str(path)) for path in paths}
 
 
 def _digest(live: Live) -> str:
@@ -197,12 +236,8 @@ def test_a_mounted_volume_is_followed(tmp_path: Path, text: str) -> None:
     _volume(folder, "..2026_01", "one")
     (folder / "..data").symlink_to("..2026_01")
     (folder / "root.yaml").symlink_to("..data/root.yaml")
-
-    def load() -> Snapshot:
-        text = (folder / "root.yaml").read_text()
-        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=text)))
-
-    live = Live(load, [folder])
+    part = FilesPart("policies", "", lambda _: (folder / "root.yaml").read_text(), lambda: [folder / "root.yaml"])
+    live = Live([part], OneText())
     _volume(folder, "..2026_02", text)
     (folder / "..data_tmp").symlink_to("..2026_02")
     os.replace(folder / "..data_tmp", folder / "..data")
@@ -222,7 +257,7 @@ def test_a_link_to_a_file_elsewhere_is_followed(tmp_path: Path) -> None:
     second = fingerprint([link])
     link.unlink()
     link.symlink_to(two)
-    assert len({first, second, fingerprint([link])}) == 3
+    assert len({tuple(look.items()) for look in (first, second, fingerprint([link]))}) == 3
 
 
 def test_a_folder_behind_a_link_is_followed(files: Files, live: Live, tmp_path: Path) -> None:
@@ -230,10 +265,10 @@ def test_a_folder_behind_a_link_is_followed(files: Files, live: Live, tmp_path: 
     elsewhere = tmp_path / "elsewhere"
     (files.policies / "teams").rename(elsewhere)
     (files.policies / "teams").symlink_to(elsewhere)
-    assert _looks(live) == [False, True]
+    assert _looks(live) == [False, False]  # the very same files
     (elsewhere / "web.yaml").write_text("# in place\n" + (elsewhere / "web.yaml").read_text())
     assert _looks(live) == [False, True]
-    (elsewhere / "more").mkdir()
+    (elsewhere / "more.yaml").write_text("more")
     assert _looks(live) == [False, True]
 
 
@@ -261,19 +296,16 @@ def test_another_file_of_the_same_size_and_time_is_seen(tmp_path: Path) -> None:
     assert fingerprint([path]) != before
 
 
-def test_the_link_of_a_mounted_volume_is_looked_at(tmp_path: Path) -> None:
-    """`..data` is hidden and is looked at all the same; what it leads to is not walked a second time."""
-    (tmp_path / "..2026_01").mkdir()
-    (tmp_path / "..data").symlink_to("..2026_01")
-    assert {entry[0] for entry in fingerprint([tmp_path])} == {str(tmp_path), str(tmp_path / "..data")}
-
-
-def test_hidden_files_are_not_looked_at(files: Files) -> None:
-    """An editor's swap file, and the temporary file of a write, are no content; the folder's own time may change."""
+def test_only_what_is_read_is_looked_at(files: Files, live: Live) -> None:
+    """Neither notes, nor an editor's swap file, nor a pipe, nor an empty folder, nor the time of a folder counts."""
     (files.policies / ".root.yaml.swp").write_text("x")
-    entries = {entry[0] for entry in fingerprint(files.watched)}
-    assert entries == {
-        str(files.users),
+    (files.policies / "NOTES.txt").write_text("x")
+    (files.policies / ".git").mkdir()
+    (files.policies / ".git" / "x.yaml").write_text("x")
+    (files.policies / "empty").mkdir()
+    os.mkfifo(files.policies / "pipe")
+    assert _looks(live) == [False, False]
+    assert set(RereadFolder(files.policies).look()) == {
         str(files.policies),
         str(files.policies / "root.yaml"),
         str(files.policies / "teams"),
@@ -281,12 +313,10 @@ def test_hidden_files_are_not_looked_at(files: Files) -> None:
     }
 
 
-def test_a_loop_of_links_ends(tmp_path: Path) -> None:
-    """A link to itself, and a link to the folder it stands in, are looked at and not walked."""
-    (tmp_path / "self").symlink_to("self")
-    (tmp_path / "up").symlink_to(tmp_path)
-    paths = {entry[0] for entry in fingerprint([tmp_path])}
-    assert paths == {str(tmp_path), str(tmp_path / "self"), str(tmp_path / "up")}
+def test_who_may_change_a_folder_is_looked_at(files: Files, live: Live) -> None:
+    """The loader refuses folders that others can change, so a change of the mode is a change."""
+    (files.policies / "teams").chmod(0o700)
+    assert _looks(live) == [False, True]
 
 
 def test_a_missing_file_has_a_fingerprint(tmp_path: Path) -> None:
@@ -294,36 +324,20 @@ def test_a_missing_file_has_a_fingerprint(tmp_path: Path) -> None:
     path = tmp_path / "file"
     missing = fingerprint([path])
     path.write_text("")
-    assert missing == frozenset({(str(path), -1, -1, -1)})
+    assert missing == {str(path): (2,)}
     assert fingerprint([path]) != missing
 
 
-def test_what_cannot_be_listed_has_a_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that cannot be opened now, as when descriptors ran out, is looked at as if it were empty."""
+def test_a_folder_that_cannot_be_listed_has_a_fingerprint(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when descriptors ran out: it differs from what it was, and is the same at the next look."""
 
     def fails(path: object) -> None:
         raise OSError(24, "Too many open files")
 
-    (tmp_path / "file").write_text("x")
-    monkeypatch.setattr("tokenserver.live.os.scandir", fails)
-    assert {entry[0] for entry in fingerprint([tmp_path])} == {str(tmp_path)}
-
-
-def test_an_entry_that_cannot_be_told_is_taken_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between listing and looking anything may vanish or fail."""
-
-    class Entry:
-        name = "file"
-        path = str(tmp_path / "file")
-
-        def is_dir(self, *, follow_symlinks: bool) -> bool:  # noqa: ARG002 - as os.DirEntry has it
-            raise PermissionError
-
-    def entries(path: object) -> list[Entry]:
-        return [Entry()]
-
-    monkeypatch.setattr("tokenserver.live.os.scandir", entries)
-    assert (str(tmp_path / "file"), -1, -1, -1) in fingerprint([tmp_path])
+    folder = RereadFolder(files.policies)
+    before = folder.look()
+    monkeypatch.setattr("tokenserver.policy.folder.os.scandir", fails)
+    assert folder.look() == folder.look() != before
 
 
 # --- when it is loaded -----------------------------------------------------------------------------------------------
@@ -343,7 +357,8 @@ def test_a_file_that_is_being_written_waits(files: Files, live: Live) -> None:
 def test_a_change_that_was_taken_back_is_forgotten(files: Files, tmp_path: Path) -> None:
     """What comes and goes between two looks is nothing, and when it comes again it needs two looks again."""
     optional = tmp_path / "optional"  # a link, because it looks the very same each time it comes
-    live = Live(files.load, [*files.watched, optional])
+    files.also = (optional,)
+    live = Live([Everything(files)], OneText())
     optional.symlink_to(files.users)
     assert live.look() is False
     optional.unlink()
@@ -370,9 +385,11 @@ def test_a_file_that_changes_while_it_is_loaded_is_loaded_again(files: Files, li
 
 
 def test_files_that_look_as_before_after_a_disturbed_load_are_loaded_again(files: Files, tmp_path: Path) -> None:
-    """What came during the load and went before the next look must not make the change pass for a loaded one."""
+    """What came during the load and went before the next look must not make the change pass for a loaded one; that
+    look agrees with the one before the load."""
     optional = tmp_path / "optional"
-    live = Live(files.load, [*files.watched, optional])
+    files.also = (optional,)
+    live = Live([Everything(files)], OneText())
 
     def disturb_once() -> None:
         files.during_load = lambda: None
@@ -382,7 +399,7 @@ def test_files_that_look_as_before_after_a_disturbed_load_are_loaded_again(files
     files.during_load = disturb_once
     assert _looks(live) == [False, False]
     optional.unlink()
-    assert _looks(live) == [False, True]
+    assert _looks(live) == [True, False]
     assert _digest(live) == "ann and bob+root+web"
 
 
@@ -390,7 +407,7 @@ def test_the_first_load_must_succeed(files: Files) -> None:
     """At the start there is no last good one: the error goes to whoever starts."""
     files.users.write_text("bad")
     with pytest.raises(LoadError, match="is bad too"):
-        Live(files.load, files.watched)
+        Live([Everything(files)], OneText())
 
 
 def test_a_change_between_the_first_look_and_the_first_load_is_seen(files: Files) -> None:
@@ -401,7 +418,7 @@ def test_a_change_between_the_first_look_and_the_first_load_is_seen(files: Files
         files.users.write_text("ann and bob")
 
     files.during_load = change_once
-    live = Live(files.load, files.watched)
+    live = Live([Everything(files)], OneText())
     assert _digest(live) == "ann+root+web"
     assert _looks(live) == [False, True]
     assert _digest(live) == "ann and bob+root+web"
@@ -479,7 +496,7 @@ def test_a_change_is_logged_with_the_digest(files: Files, live: Live, caplog: py
     files.users.write_text("0123456789abcdef")
     with caplog.at_level(logging.INFO, "tokenserver.live"):
         _looks(live, 4)
-    expected = "files changed: new policies, users and keys are live, policy 0123456789ab"
+    expected = "files changed: new policies are live, policy 0123456789ab"
     assert caplog.record_tuples == [("tokenserver.live", logging.INFO, expected)]
 
 
@@ -490,7 +507,8 @@ def test_a_refusal_is_logged_once_with_its_faults(files: Files, live: Live, capl
         _looks(live, 4)
     ((name, level, message),) = caplog.record_tuples
     assert (name, level) == ("tokenserver.live", logging.ERROR)
-    assert message.startswith("files changed but were refused; the last good ones stay live: root.yaml:3: allow")
+    told = "policies: files changed but were refused; the last good ones stay live: root.yaml:3: allow"
+    assert message.startswith(told)
     assert "root.yaml:4" in message
 
 
@@ -505,36 +523,148 @@ def test_an_unexpected_error_is_logged_without_its_text(
     assert "canary" not in caplog.text
 
 
+# --- the parts, side by side -----------------------------------------------------------------------------------------
+
+
+class Two:
+    """Two files, each a part of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.users, self.keys = folder / "users", folder / "keys"
+        self.users.write_text("ann")
+        self.keys.write_text("key")
+        self.parts = [
+            FilesPart(kind, "", lambda _, path=path: self.load(path), lambda path=path: [path])  # type: ignore[misc]  # a default binds the loop's value
+            for kind, path in (("users", self.users), ("keys", self.keys))
+        ]
+        self.live = Live(self.parts, OneText())
+
+    def load(self, path: Path) -> str:
+        text = path.read_text()
+        if "bad" in text:
+            raise LoadError([Fault(str(path), 1, "", "is bad")])
+        return text
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Two:
+    return Two(tmp_path)
+
+
+def test_a_bad_part_does_not_keep_a_good_one_from_going_live(two: Two) -> None:
+    """The bad one's last good one stays; what is refused is told until it is good again."""
+    two.keys.write_text("bad key")
+    two.users.write_text("bob")
+    assert _looks(two.live) == [False, True]
+    assert _digest(two.live) == "key|bob"
+    assert (two.live.fault, two.live.is_refused("keys"), two.live.is_refused("users")) == (
+        f"{two.keys}:1: is bad",
+        True,
+        False,
+    )
+    two.users.write_text("cleo")
+    assert _looks(two.live) == [False, True]
+    assert _digest(two.live) == "key|cleo"
+    two.keys.write_text("new key")
+    assert _looks(two.live) == [False, True]
+    assert (_digest(two.live), _fault(two.live)) == ("new key|cleo", None)
+    assert (two.live.reloads, two.live.reload_failures) == (3, 1)
+
+
+def test_parts_that_change_together_go_live_as_one(two: Two) -> None:
+    """One look that finds both makes one snapshot."""
+    two.keys.write_text("new key")
+    two.users.write_text("bob")
+    assert _looks(two.live) == [False, True]
+    assert (_digest(two.live), two.live.reloads) == ("new key|bob", 1)
+
+
+def test_parts_that_cannot_go_together_are_refused(two: Two, caplog: pytest.LogCaptureFixture) -> None:
+    """Each is good by itself. The reason is told once, and is gone with its cause."""
+    two.users.write_text("key")
+    assert _looks(two.live, 4) == [False] * 4
+    assert (_digest(two.live), two.live.fault) == ("key|ann", "users: the same twice")
+    assert two.live.faults == (Fault("users", 0, "", "the same twice"),)
+    assert (two.live.reloads, two.live.reload_failures) == (0, 1)
+    assert caplog.text.count("files changed but were refused; the last good ones stay live: users: the same") == 1
+    two.keys.write_text("new key")
+    assert _looks(two.live) == [False, True]
+    assert (_digest(two.live), _fault(two.live)) == ("new key|key", None)
+
+
+def test_parts_that_cannot_go_together_are_no_start(two: Two) -> None:
+    """With every fault of every part."""
+    two.users.write_text("key")
+    with pytest.raises(LoadError, match="the same twice"):
+        Live(two.parts, OneText())
+    two.keys.write_text("bad")
+    two.users.write_text("bad too")
+    with pytest.raises(LoadError, match=r"is bad\n.*is bad"):
+        Live(two.parts, OneText())
+
+
+def test_a_bug_in_composing_changes_nothing(two: Two) -> None:
+    """The last snapshot stays, and the text of the error, which may hold anything, is not told."""
+    two.users.write_text("unforeseen")
+    assert _looks(two.live) == [False, False]
+    assert (_digest(two.live), two.live.fault) == ("key|ann", "unexpected RuntimeError")
+    two.users.write_text("bob")
+    assert _looks(two.live) == [False, True]
+    assert (_digest(two.live), _fault(two.live)) == ("key|bob", None)
+
+
 # --- the watch -------------------------------------------------------------------------------------------------------
 
 
-class Turns(threading.Event):
-    """An event that is set after some waits, which it answers at once; it keeps what it was asked to wait."""
+class Stop(threading.Event):
+    """An event that keeps what it was asked to wait."""
 
-    def __init__(self, turns: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.turns = turns
         self.waits: list[float | None] = []
 
     def wait(self, timeout: float | None = None) -> bool:
         self.waits.append(timeout)
-        return len(self.waits) > self.turns
+        return super().wait(timeout)
+
+
+def _watching(live: Live, stop: threading.Event, every: float | None = None) -> threading.Thread:
+    kwargs = {} if every is None else {"every": every}
+    thread = threading.Thread(target=live.watch, args=(stop,), kwargs=kwargs)
+    thread.start()
+    return thread
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    for _ in range(2000):
+        if holds():
+            return
+        waiting.wait(0.005)
+    raise AssertionError("not within ten seconds")
 
 
 def test_the_watch_looks_until_it_is_stopped(files: Files, live: Live) -> None:
-    """It waits before each look, as long as it was told, and ends when the event is set."""
+    """It waits before each look, as long as it was told, and ends with its threads when the event is set."""
     files.users.write_text("ann and bob")
-    stop = Turns(2)
-    live.watch(stop, every=0.25)
-    assert stop.waits == [0.25, 0.25, 0.25]
-    assert _digest(live) == "ann and bob+root+web"
+    stop = Stop()
+    thread = _watching(live, stop, every=0.01)
+    _until(lambda: _digest(live) == "ann and bob+root+web")
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert not [one for one in threading.enumerate() if one.name.startswith("watch-")]
+    assert set(stop.waits) == {0.01}
 
 
 def test_the_watch_looks_twice_a_second(live: Live) -> None:
     """Where nothing is said; two looks must agree, so that a change is live within about a second."""
-    stop = Turns(1)
-    live.watch(stop)
-    assert stop.waits == [0.5, 0.5]
+    stop = Stop()
+    thread = _watching(live, stop)
+    _until(lambda: len(stop.waits) >= 2)
+    stop.set()
+    thread.join(10)
+    assert set(stop.waits) == {0.5}
 
 
 def test_a_stopped_watch_does_not_look(files: Files, live: Live) -> None:
@@ -543,7 +673,7 @@ def test_a_stopped_watch_does_not_look(files: Files, live: Live) -> None:
     stop = threading.Event()
     stop.set()
     live.watch(stop)
-    assert (_digest(live), live._pending) == ("ann+root+web", None)
+    assert (_digest(live), files.loads, live.delays) == ("ann+root+web", 1, {})
 
 
 def test_the_watch_outlives_bad_files_in_a_thread(files: Files, live: Live) -> None:
@@ -551,8 +681,7 @@ def test_the_watch_outlives_bad_files_in_a_thread(files: Files, live: Live) -> N
     reached = threading.Event()
     files.during_load = reached.set
     stop = threading.Event()
-    thread = threading.Thread(target=live.watch, args=(stop,), kwargs={"every": 0.001})
-    thread.start()
+    thread = _watching(live, stop, every=0.001)
     try:
         for text in ("bad users", "canary in the users", "ann and bob"):
             reached.clear()
@@ -560,8 +689,105 @@ def test_the_watch_outlives_bad_files_in_a_thread(files: Files, live: Live) -> N
             whole.write_text(text)
             os.replace(whole, files.users)
             assert reached.wait(10)
+        _until(lambda: _digest(live) == "ann and bob+root+web")
     finally:
         stop.set()
         thread.join(10)
     assert not thread.is_alive()
-    assert (_digest(live), live.fault) == ("ann and bob+root+web", None)
+    assert live.fault is None
+
+
+def test_no_kind_waits_for_another(two: Two) -> None:
+    """D: while keys are being loaded, for as long as it takes, users come and go."""
+    loading, go_on = threading.Event(), threading.Event()
+    load = two.load
+
+    def slowly(path: Path) -> str:
+        if path == two.keys:
+            loading.set()
+            assert go_on.wait(20)
+        return load(path)
+
+    two.load = slowly  # type: ignore[method-assign]  # gives what load gives
+    stop = threading.Event()
+    thread = _watching(two.live, stop, every=0.005)
+    try:
+        two.keys.write_text("new key")
+        assert loading.wait(10)
+        for user in ("bob", "cleo"):
+            two.users.write_text(user)
+            _until(lambda user=user: _digest(two.live) == f"key|{user}")  # type: ignore[misc]  # as above
+        go_on.set()
+        _until(lambda: _digest(two.live) == "new key|cleo")
+    finally:
+        go_on.set()
+        stop.set()
+        thread.join(10)
+
+
+# --- what takes long -------------------------------------------------------------------------------------------------
+
+
+class Seconds:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_change_that_never_rests_is_told_once_and_so_is_its_end(
+    files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not before five seconds; with the files, and with how long it took in the end."""
+    clock = Seconds()
+    live = Live([Everything(files)], OneText(), monotonic=clock)
+    with caplog.at_level(logging.INFO, "tokenserver.live"):
+        for turn in range(9):
+            files.users.write_text("ann" + "." * turn)
+            live.look()
+            live.tell_delays()
+            clock.now += 1
+        assert live.delays["policies", "changing"].seconds == 9
+        live.look()
+        live.tell_delays()
+        live.tell_delays()
+    after = "what keeps still goes live, and the rest whenever it is seen whole"
+    lines = [message for _, _, message in caplog.record_tuples if "files changed" not in message]
+    assert lines == [
+        f"policies: changing for 5 s ({files.users}); {after}",
+        "policies: no longer changing, after 8 s",
+    ]
+    assert live.delays == {}
+
+
+def test_a_load_that_takes_long_is_told_while_it_lasts(files: Files, caplog: pytest.LogCaptureFixture) -> None:
+    """By the thread that does not load."""
+    clock = Seconds()
+    live = Live([Everything(files)], OneText(), monotonic=clock)
+    seen = []
+
+    def slow() -> None:
+        for _ in range(3):
+            clock.now += 3
+            live.tell_delays()
+            seen.append(live.delays["policies", "loading"].seconds)
+
+    files.during_load = slow
+    files.users.write_text("ann and bob")
+    assert _looks(live) == [False, True]
+    live.tell_delays()
+    assert seen == [3.0, 6.0, 9.0]
+    told = "policies: loading for 6 s; the last good ones stay live until it is done"
+    assert caplog.text.count(told) == caplog.text.count("policies: loading for") == 1
+    assert caplog.text.count("policies: no longer loading, after 9 s") == 1
+
+
+def test_a_delay_names_three_files(tmp_path: Path) -> None:
+    """And says that there are more; as they are told to whoever asks."""
+    delay = Delay("changing", 7.6, ("a", "b", "c", "d"))
+    assert describe(delay).startswith("changing for 8 s (a, b, c, …); what keeps still")
+    assert describe(delay, ["x"]).startswith("changing for 8 s (x); what keeps still")
+    assert describe(Delay("changing", 7.6, ())).startswith("changing for 8 s; what keeps still")

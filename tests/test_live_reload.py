@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tests_web_server import POLICY, make_server, server_folder
 
-from tokenserver.compose import build
+from tokenserver.compose import build, watched_parts
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
 from tokenserver.pace import STEP_SECONDS
+from tokenserver.parts import Parts
 from tokenserver.policy.load import load_policies
+from tokenserver.policy.model import PolicySet
+from tokenserver.reloading.watch import Part
 
 __all__ = ["server_folder"]
 
@@ -31,6 +36,12 @@ def settings(server_folder: Path, tmp_path: Path) -> Settings:
     (tmp_path / "policies" / "p.yaml").write_text(MARKED)
     loaded = load_settings(server_folder / "tokenserver-True-1.yaml", {})
     return loaded.model_copy(update={"policies": tmp_path / "policies"})
+
+
+def policies_of(settings: Settings) -> Callable[[], PolicySet]:
+    """Loads the policies again and again, as a running server does, whatever the looks of the files."""
+    (part,) = [part for part in watched_parts(settings) if part.kind == "policies"]
+    return lambda: cast(PolicySet, part.load(None))
 
 
 def test_a_cut_at_every_offset_is_refused(tmp_path: Path) -> None:
@@ -51,13 +62,13 @@ def test_a_cut_at_every_offset_is_refused(tmp_path: Path) -> None:
 def test_a_cut_at_a_line_is_refused_by_the_next_load_only(settings: Settings) -> None:
     """At the start nobody can know that there was more; after a marked file everybody can."""
     path = settings.policies / "p.yaml"
-    load = build(settings).live._load
-    assert load().policies.is_marked
+    load = policies_of(settings)
+    assert load().is_marked
     path.write_text(POLICY)
     with pytest.raises(LoadError, match=r"p\.yaml:\d+: does not end with the line \.\.\."):
         load()
     path.write_text(MARKED)
-    assert load().policies.is_marked
+    assert load().is_marked
     path.write_text(POLICY)
     assert not build(settings).live.snapshot().policies.is_marked
 
@@ -66,12 +77,12 @@ def test_the_mark_may_come_later(settings: Settings) -> None:
     """Files without it are taken after files without it; with the first that has it, it stays."""
     path = settings.policies / "p.yaml"
     path.write_text(POLICY)
-    load = build(settings).live._load
+    load = policies_of(settings)
     load()
     path.write_text(POLICY + "# a comment\n")
-    assert not load().policies.is_marked
+    assert not load().is_marked
     path.write_text(MARKED)
-    assert load().policies.is_marked
+    assert load().is_marked
     path.write_text(POLICY)
     with pytest.raises(LoadError, match="complete"):
         load()
@@ -90,32 +101,38 @@ def test_readiness_names_files_and_lines_and_no_more(settings: Settings) -> None
     assert told == f"the files as they are now were refused ({places}, …); see the log"
 
 
+def part_of(parts: Parts, kind: str) -> Part:
+    (watch,) = [watch for watch in parts.live._watches if watch.part.kind == kind]
+    return watch.part
+
+
 def test_readiness_survives_an_unexpected_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no place."""
     parts = build(settings)
 
-    def fails() -> None:
+    def fails(*_: object) -> None:
         raise RuntimeError("canary")
 
-    monkeypatch.setattr(parts.live, "_load", fails)
+    monkeypatch.setattr(part_of(parts, "policies"), "load", fails)
     (settings.policies / "p.yaml").write_text(MARKED + "\n")
     assert [parts.live.look(), parts.live.look()] == [False, False]
     assert parts.readiness()["files"] == "the files as they are now were refused (an unexpected error); see the log"
 
 
-def test_readers_never_wait_for_a_load(settings: Settings) -> None:
+def test_readers_never_wait_for_a_load(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader has the last good snapshot while the next one is loaded."""
     parts = build(settings)
     before = parts.live.snapshot()
     loading, go_on = threading.Event(), threading.Event()
-    load = parts.live._load
+    part = part_of(parts, "policies")
+    load = part.load
 
-    def slowly() -> object:
+    def slowly(*arguments: Any) -> object:
         loading.set()
         assert go_on.wait(10)
-        return load()
+        return load(*arguments)
 
-    parts.live._load = slowly  # type: ignore[assignment]  # gives what load gives
+    monkeypatch.setattr(part, "load", slowly)
     (settings.policies / "p.yaml").write_text(MARKED.replace("public", "open"))
     looking = threading.Thread(target=lambda: [parts.live.look(), parts.live.look()])
     looking.start()
@@ -126,18 +143,19 @@ def test_readers_never_wait_for_a_load(settings: Settings) -> None:
     assert parts.live.snapshot() is not before
 
 
-def test_a_load_steps_aside_for_requests(settings: Settings) -> None:
+def test_a_load_steps_aside_for_requests(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """While files are looked at and loaded, other threads are let in soon; afterwards as usual."""
     usual = sys.getswitchinterval()
     parts = build(settings)
-    load = parts.live._load
+    part = part_of(parts, "policies")
+    load = part.load
     seen: list[float] = []
 
-    def watched() -> object:
+    def watched(*arguments: Any) -> object:
         seen.append(sys.getswitchinterval())
-        return load()
+        return load(*arguments)
 
-    parts.live._load = watched  # type: ignore[assignment]  # gives what load gives
+    monkeypatch.setattr(part, "load", watched)
     (settings.policies / "p.yaml").write_text(MARKED.replace("public", "open"))
     stop = threading.Event()
     watching = threading.Thread(target=parts.live.watch, args=(stop,), kwargs={"every": 0.01})

@@ -60,3 +60,15 @@ def test_the_switch_interval_is_short_meanwhile() -> None:
         raise RuntimeError
     assert sys.getswitchinterval() == usual
     assert pace._due is None
+
+
+def test_threads_step_aside_at_the_same_time() -> None:
+    """The switch interval is short until the last of them is done, whichever that is."""
+    usual = sys.getswitchinterval()
+    first, second = Pace().stepping_aside(), Pace().stepping_aside()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert sys.getswitchinterval() == pytest.approx(STEP_SECONDS)
+    second.__exit__(None, None, None)
+    assert sys.getswitchinterval() == usual

@@ -11,9 +11,47 @@ import stat
 import tempfile
 from pathlib import Path
 
-from tokenserver.errors import Fault, LoadError
+from tokenserver.errors import Fault, LoadError, TokenserverError
 
 DEFAULT_LIMIT = 8 * 1024 * 1024
+
+Stamp = tuple[int, ...]
+"""What tells a changed file from an unchanged one; only good for comparing. See `stamp_of` and `folder_stamp_of`."""
+
+
+class FilesMoved(TokenserverError):
+    """Files changed between the look at them and the reading; nothing is wrong with them, they have to be looked at
+    again."""
+
+
+def stamp_of(path: str) -> Stamp:
+    """The stamp of what is at `path`, links followed; its content is not read, and nothing is opened.
+
+    Device, inode and mode, and of a regular file also size, time of writing and time of change (which nobody can set
+    back). What cannot be looked at has its error number alone.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116 - for each of thousands of files a `Path` would cost as much again
+    except OSError as error:
+        return (error.errno or -1,)
+    return stamp_of_status(status)
+
+
+def stamp_of_status(status: os.stat_result) -> Stamp:
+    """As `stamp_of`, of what has been looked at."""
+    if not stat.S_ISREG(status.st_mode):
+        return (status.st_dev, status.st_ino, status.st_mode)
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    return (status.st_dev, status.st_ino, status.st_mode, status.st_size, *times)
+
+
+def folder_stamp_of(path: str) -> Stamp:
+    """The stamp of a folder: which one it is and who may change it, but not when something in it changed."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - as above
+    except OSError as error:
+        return (error.errno or -1,)
+    return (status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_gid)
 
 
 def read_file(path: Path, *, private: bool = False, limit: int = DEFAULT_LIMIT) -> bytes:
@@ -56,7 +94,15 @@ def read_text(path: Path, *, private: bool = False, limit: int = DEFAULT_LIMIT) 
     Raises:
         LoadError: also for bytes that are not UTF-8, with their line.
     """
-    content = read_file(path, private=private, limit=limit)
+    return text_of(read_file(path, private=private, limit=limit), path)
+
+
+def text_of(content: bytes, path: Path) -> str:
+    """The content of the file at `path`, decoded as UTF-8.
+
+    Raises:
+        LoadError: bytes that are not UTF-8, with their line.
+    """
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,48 +1,71 @@
-"""The live snapshot: what requests read now, and the watch that replaces it as a whole when a file changes.
+"""Hot reload: the live snapshot, and the watch that replaces it as a whole when a part of it has changed.
 
-A watch looks at the files' metadata, not at events, because that also sees a rename over, a rename away and
-back, and the symlink swap of a mounted volume. A change is loaded when two looks in a row agree, so that a file
-that is still being written waits. What does not load changes nothing: the last good snapshot stays.
+Users, keys and policies are watched and loaded apart, each kind in a thread of its own, so that none waits for another.
+A snapshot is put together from the newest good ones of all. What does not load changes nothing: the last good one of
+that part stays, and the others go live beside it.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from tokenserver.errors import Fault, LoadError
-from tokenserver.pace import Pace, unpaced
-from tokenserver.policy.folder import MAX_DEPTH
+from tokenserver.reloading.watch import UNREST_SECONDS, Delay, Part, Watch
 from tokenserver.service import Snapshot
 
 logger = logging.getLogger("tokenserver.live")
 
-Fingerprint = frozenset[tuple[str, int, int, int]]
+Key = tuple[str, str]
+Values = Mapping[Key, object]
+"""What was loaded of each part, by its kind and name."""
+
+
+class Composer(Protocol):
+    """What puts a snapshot together; see `snapshots.Composer`."""
+
+    def faults(self, values: Values) -> list[Fault]:
+        """What is wrong with parts side by side; some may be missing."""
+        ...
+
+    def together(self, newest: Values, live: Values) -> tuple[Values, list[Fault]]:
+        """As much of the newest as can go live together, the live ones in place of the rest, and why."""
+        ...
+
+    def snapshot(self, values: Values) -> Snapshot:
+        """The whole."""
+        ...
 
 
 class Live:
-    """Holds the snapshot. `load` makes a new one from the files, `watched` names them (files and folders).
+    """Holds the snapshot, made by `composer` of these parts. `monotonic` gives seconds.
 
-    The watch works at this `pace`, which should be that of `load` as well.
+    Raises:
+        LoadError: every fault of every part; at the start there is no last good one.
     """
 
-    def __init__(self, load: Callable[[], Snapshot], watched: Iterable[Path], pace: Pace | None = None) -> None:
-        self._load = load
-        self._watched = tuple(watched)
-        self._pace = pace or Pace()
-        self._seen = fingerprint(self._watched)
-        self._pending: Fingerprint | None = None
-        self._snapshot = load()
-        self._fault: str | None = None
-        self._faults: tuple[Fault, ...] = ()
+    def __init__(
+        self, parts: Iterable[Part], composer: Composer, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._watches = tuple(Watch(part, monotonic=monotonic) for part in parts)
+        self._composer = composer
+        self._lock = threading.Lock()
+        self._told: dict[tuple[Key, str], float] = {}
+        self._refusal: str | None = None
+        self._refused: tuple[Fault, ...] = ()
+        self._refusals = 0
+        values, faults = _first(self._watches)
+        faults += composer.faults(values)
+        if faults:
+            raise LoadError(faults)
+        self._newest: Values = values
+        self._values: Values = values
+        self._snapshot = composer.snapshot(values)
         self.reloads = 0
         """How many changes went live since the start."""
-        self.reload_failures = 0
-        """How many were refused."""
 
     def snapshot(self) -> Snapshot:
         """The snapshot to use for one whole exchange."""
@@ -53,93 +76,129 @@ class Live:
         return self._snapshot.policies.digest
 
     @property
+    def reload_failures(self) -> int:
+        """How many changes were refused since the start."""
+        return self._refusals + sum(watch.failures for watch in self._watches)
+
+    @property
     def fault(self) -> str | None:
-        """Why the files as they are now were refused, or None where the snapshot is what the files say."""
-        return self._fault
+        """Why files as they are now were refused, or None where the snapshot is what the files say."""
+        found = [*(watch.fault for watch in self._watches), self._refusal]
+        return "\n".join(fault for fault in found if fault is not None) or None
 
     @property
     def faults(self) -> tuple[Fault, ...]:
         """The faults behind `fault`, as far as it has places."""
-        return self._faults
+        return (*(fault for watch in self._watches for fault in watch.faults), *self._refused)
+
+    def is_refused(self, kind: str) -> bool:
+        """Whether files of this kind as they are now were refused."""
+        return any(watch.fault is not None for watch in self._watches if watch.part.kind == kind)
 
     def look(self) -> bool:
-        """Look at the files once; True where a new snapshot was put in place."""
-        current = fingerprint(self._watched, self._pace)
-        if current == self._seen:
-            self._pending = None
-            return False
-        if current != self._pending:
-            self._pending = current
-            return False
-        self._seen, self._pending = current, None
-        try:
-            snapshot = self._load()
-        except LoadError as error:
-            self._refuse(str(error), error.faults)
-            return False
-        except Exception as error:  # the server must outlive any file; the kind is all that is safe to tell
-            self._refuse(f"unexpected {type(error).__name__}")
-            return False
-        if fingerprint(self._watched, self._pace) != current:
-            # A file changed while it was read: what was loaded may be of two ages. Look again.
-            self._seen = frozenset()
-            return False
-        self._snapshot, self._fault, self._faults = snapshot, None, ()
-        self.reloads += 1
-        logger.info("files changed: new policies, users and keys are live, policy %s", snapshot.policies.digest[:12])
-        return True
+        """Look at all files once; True where a new snapshot was put in place."""
+        return self._look_at(self._watches)
 
     def watch(self, stop: threading.Event, *, every: float = 0.5) -> None:
-        """Look again and again until `stop` is set; runs in a thread of its own."""
+        """Look again and again until `stop` is set; runs in a thread of its own, and starts one for each kind."""
+        kinds = dict.fromkeys(watch.part.kind for watch in self._watches)
+        threads = [
+            threading.Thread(target=self._follow, args=(kind, stop, every), name=f"watch-{kind}", daemon=True)
+            for kind in kinds
+        ]
+        for thread in threads:
+            thread.start()
         while not stop.wait(every):
-            with self._pace.stepping_aside():
-                self.look()
+            self.tell_delays()
+        for thread in threads:
+            thread.join()
 
-    def _refuse(self, fault: str, faults: tuple[Fault, ...] = ()) -> None:
-        self._fault, self._faults = fault, faults
-        self.reload_failures += 1
-        logger.error("files changed but were refused; the last good ones stay live: %s", fault)
+    @property
+    def delays(self) -> dict[tuple[str, str], Delay]:
+        """What takes long at this moment, by kind and state: the longest of each, however short it is."""
+        found: dict[tuple[str, str], Delay] = {}
+        for watch in self._watches:
+            for delay in watch.delays:
+                at = (watch.part.kind, delay.state)
+                found[at] = max(found.get(at, delay), delay, key=lambda one: one.seconds)
+        return found
+
+    def tell_delays(self) -> None:
+        """Log what has begun to take longer than `UNREST_SECONDS`, and what has ended; each once."""
+        for watch in self._watches:
+            running = {delay.state: delay for delay in watch.delays if delay.seconds >= UNREST_SECONDS}
+            for state in ("changing", "loading"):
+                key = ((watch.part.kind, watch.part.name), state)
+                delay, told = running.get(state), self._told.pop(key, None)
+                if delay is not None:
+                    self._told[key] = delay.seconds
+                    if told is None:
+                        logger.warning("%s: %s", watch.part.kind, describe(delay))
+                elif told is not None:
+                    logger.info("%s: no longer %s, after %d s", watch.part.kind, state, told)
+
+    def _follow(self, kind: str, stop: threading.Event, every: float) -> None:
+        watches = tuple(watch for watch in self._watches if watch.part.kind == kind)
+        while not stop.wait(every):
+            self._look_at(watches)
+
+    def _look_at(self, watches: Iterable[Watch]) -> bool:
+        found: dict[Key, object] = {}
+        for watch in watches:
+            with watch.part.pace.stepping_aside():
+                loaded = watch.look()
+            if loaded is not None:
+                found[watch.part.kind, watch.part.name] = loaded.value
+        return bool(found) and self._put(found)
+
+    def _put(self, found: Values) -> bool:
+        """Make a snapshot with what was found new, unless it cannot go live beside the rest."""
+        with self._lock:
+            newest = {**self._newest, **found}
+            try:
+                values, refused = self._composer.together(newest, self._values)
+                snapshot = self._composer.snapshot(values)
+            except Exception as error:  # the server must outlive any file; the kind is all that is safe to tell
+                self._refuse(f"unexpected {type(error).__name__}")
+                return False
+            self._newest = newest
+            if refused:
+                self._refuse(str(LoadError(refused)), tuple(refused))
+            else:
+                self._refused, self._refusal = (), None
+            if refused and all(values[key] is self._values[key] for key in values):
+                return False
+            self._snapshot, self._values = snapshot, values
+            self.reloads += 1
+            kinds = " and ".join(dict.fromkeys(kind for kind, _ in found))
+            logger.info("files changed: new %s are live, policy %s", kinds, self.policy()[:12])
+            return True
+
+    def _refuse(self, refusal: str, faults: tuple[Fault, ...] = ()) -> None:
+        """Take note that the newest parts cannot all go live together; the same reason counts once."""
+        if refusal != self._refusal:
+            self._refusals += 1
+            logger.error("files changed but were refused; the last good ones stay live: %s", refusal)
+        self._refusal, self._refused = refusal, faults
 
 
-def fingerprint(watched: Iterable[Path], pace: Callable[[], None] = unpaced) -> Fingerprint:
-    """What tells a changed file from an unchanged one: target, size, time of change, inode. Reads no content."""
-    return frozenset(entry for path in watched for entry in _entries(str(path), pace))
+def describe(delay: Delay, files: Iterable[str] | None = None) -> str:
+    """A delay as a sentence; `files` are its files as they may be told here (None: as they are)."""
+    names = [*(delay.files if files is None else files)]
+    listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    place = f" ({listed})" if listed else ""
+    if delay.state == "loading":
+        return f"loading for {delay.seconds:.0f} s; the last good ones stay live until it is done"
+    after = "what keeps still goes live, and the rest whenever it is seen whole"
+    return f"changing for {delay.seconds:.0f} s{place}; {after}"
 
 
-def _entries(
-    path: str, pace: Callable[[], None], above: tuple[tuple[int, int], ...] = ()
-) -> Iterator[tuple[str, int, int, int]]:
-    """The entry of a path and, if it is a folder, of all in it; links are followed, as they are when it is read.
-
-    `above` are the folders that lead here: a link that leads back to one of them would never end.
-    """
-    yield _entry(path)
-    try:
-        status = os.stat(path)  # noqa: PTH116 - see `_entry`
-        inode = (status.st_dev, status.st_ino)
-        if not stat.S_ISDIR(status.st_mode) or inode in above or len(above) > MAX_DEPTH:
-            return
-        inside = sorted(os.scandir(path), key=lambda entry: entry.name)
-    except OSError:
-        return
-    for entry in inside:
-        pace()
-        is_hidden = entry.name.startswith(".")
-        if is_hidden and entry.name != "..data":
-            continue
+def _first(watches: Iterable[Watch]) -> tuple[dict[Key, object], list[Fault]]:
+    values: dict[Key, object] = {}
+    faults: list[Fault] = []
+    for watch in watches:
         try:
-            is_folder = not is_hidden and entry.is_dir(follow_symlinks=True)
-        except OSError:
-            is_folder = False
-        if is_folder:
-            yield from _entries(entry.path, pace, (*above, inode))
-        else:
-            yield _entry(entry.path)
-
-
-def _entry(path: str) -> tuple[str, int, int, int]:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - for each of thousands of files a `Path` would cost as much again
-    except OSError:
-        return (path, -1, -1, -1)
-    return (path, status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino)
+            values[watch.part.kind, watch.part.name] = watch.first()
+        except LoadError as error:
+            faults.extend(error.faults)
+    return values, faults

@@ -8,6 +8,7 @@ takes it back before the waiting thread is awake. A thread that sleeps is out of
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ the interpreter back several times, and each time it would wait as long."""
 class Pace:
     """Called between two small pieces of work, it rests where that is due; only within `stepping_aside`.
 
-    One thread alone steps aside; the others go on as they are. Clock and sleep are in seconds.
+    Each thread that steps aside has a pace of its own; the others go on as they are. Clock and sleep are in seconds.
     """
 
     def __init__(
@@ -45,14 +46,38 @@ class Pace:
     @contextmanager
     def stepping_aside(self) -> Iterator[None]:
         """Rest again and again from now on, and be interrupted soon where that is not possible."""
-        usual = sys.getswitchinterval()
-        sys.setswitchinterval(STEP_SECONDS)
+        _interval.shorten()
         self._due = self._monotonic() + WORK_SECONDS
         try:
             yield
         finally:
             self._due = None
-            sys.setswitchinterval(usual)
+            _interval.restore()
+
+
+class _Interval:
+    """The interpreter's switch interval, which all threads share: short until the last thread that asked is done."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._usual = 0.0
+
+    def shorten(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(STEP_SECONDS)
+            self._users += 1
+
+    def restore(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                sys.setswitchinterval(self._usual)
+
+
+_interval = _Interval()
 
 
 def unpaced() -> None:

@@ -16,9 +16,10 @@ from tokenserver.config.settings import Settings
 from tokenserver.door import Door
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
-from tokenserver.live import Live
+from tokenserver.live import Live, describe
 from tokenserver.metrics.meter import Meter, Reading
 from tokenserver.registries import ring_of
+from tokenserver.reloading.watch import UNREST_SECONDS
 from tokenserver.service import Exchange, Explain, Refusals
 
 LOOK_SECONDS = 1.0
@@ -68,6 +69,7 @@ class Parts:
             policy=snapshot.policies.digest,
             reloads=self.live.reloads,
             reload_failures=self.live.reload_failures,
+            reload_delays={at: delay.seconds for at, delay in self.live.delays.items()},
             sent_away=self.door.sent_away,
             parts=self.readiness(),
             breakers=self.protection.breakers,
@@ -109,8 +111,17 @@ class Parts:
 
     def notes(self) -> Mapping[str, str]:
         """What does not work as configured without making the server unready: it has something to fall back on."""
-        notes = {"throttle": self.protection.note, "clock": self.clock.note}
+        notes = {"throttle": self.protection.note, "clock": self.clock.note} | self._slow_reloads()
         return {name: note for name, note in notes.items() if note is not None}
+
+    def _slow_reloads(self) -> dict[str, str | None]:
+        """What has been changing or loading for more than five seconds, by kind; where it does both, the latter."""
+        above = self.settings.policies.parent
+        return {
+            kind: describe(delay, [_below(above, file) for file in delay.files])
+            for (kind, _), delay in sorted(self.live.delays.items())
+            if delay.seconds >= UNREST_SECONDS
+        }
 
     def _refused(self) -> str:
         """Where the files as they are now are wrong. What is wrong there is in the log, not for everybody to read."""

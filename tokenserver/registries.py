@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from tokenserver.config.settings import KeySet, Settings
 from tokenserver.errors import Fault
@@ -27,23 +26,19 @@ def registries_of(settings: Settings) -> dict[str, Registry]:
     return found
 
 
-def key_faults(settings: Settings, rings: Mapping[Path, KeyRing | None]) -> list[Fault]:
-    """Which registries could not verify what their keys sign. `rings` has the keys by folder, None where at fault."""
+def key_faults(keys: KeySet, ring: KeyRing) -> list[Fault]:
+    """Which registries could not verify what these keys of theirs sign."""
     faults = []
-    for keys in settings.key_sets():
-        ring = rings[keys.folder]
-        if ring is None:
-            continue
-        algorithm = ring.active.algorithm
-        for entry in keys.registries:
-            problem = compat_problem(algorithm, Compat(entry.compat))
-            if entry.algorithm not in (None, algorithm):
-                problem = (
-                    f"the keys here sign with {algorithm}, not with its algorithm: {entry.algorithm};"
-                    " give it a folder of its own with keys: and run: tokenserver keys init"
-                )
-            if problem is not None:
-                faults.append(Fault(str(keys.folder), 0, f"registry {entry.service}", problem))
+    algorithm = ring.active.algorithm
+    for entry in keys.registries:
+        problem = compat_problem(algorithm, Compat(entry.compat))
+        if entry.algorithm not in (None, algorithm):
+            problem = (
+                f"the keys here sign with {algorithm}, not with its algorithm: {entry.algorithm};"
+                " give it a folder of its own with keys: and run: tokenserver keys init"
+            )
+        if problem is not None:
+            faults.append(Fault(str(keys.folder), 0, f"registry {entry.service}", problem))
     return faults
 
 

@@ -15,7 +15,7 @@ from tokenserver.authn.decoy import ANYWHERE, Decoy, Room, checked
 from tokenserver.authn.passwords import problem_with, warning_about
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
-from tokenserver.files import read_text
+from tokenserver.files import read_text, text_of
 from tokenserver.identity import Identity, Kind
 
 RESERVED = frozenset({"anonymous", "everyone", "authenticated", "<token>"})
@@ -77,13 +77,13 @@ class HtpasswdFile:
         self._make = partial(Htpasswd, name, str(path), room=room, once=once)
         self._known: tuple[str, Htpasswd] | None = None
 
-    def load(self) -> Htpasswd:
-        """Its users now.
+    def load(self, content: bytes | None = None) -> Htpasswd:
+        """Its users now, or those in `content`, which has been read from it already.
 
         Raises:
             LoadError: as `load_htpasswd`; what is known stays as it was.
         """
-        text = read_text(self._path)
+        text = read_text(self._path) if content is None else text_of(content, self._path)
         if self._known is None or self._known[0] != text:
             self._known = (text, self._make(parse_users(text, str(self._path))))
         return self._known[1]

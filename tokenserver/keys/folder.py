@@ -15,6 +15,7 @@ import shlex
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from tokenserver.errors import Fault, LoadError
@@ -24,6 +25,9 @@ MAKE = "tokenserver keys init"
 BRING = "tokenserver keys import FILE"
 
 _RETRY_SECONDS = 0.02
+
+MAX_KEY_FILES = 10_000
+"""So many are looked at. A ring has three or four keys, two files each."""
 
 
 class KeysBusy(LoadError):
@@ -106,6 +110,14 @@ class KeyFolder:
         parts = [path for path in (self.ca_key, self.ca_certificate, self.signing) if not is_absent(path)]
         unfinished = [path for part in (self.ca_key, self.ring) for path in self.path.glob(f".{part.stem}.*")]
         return [*parts, *sorted(unfinished)]
+
+    def read_at_load(self) -> list[Path]:
+        """The files that loading the keys reads, and those beside them that the next ring may name.
+
+        Not the lock, and not what is being written under a hidden name.
+        """
+        named = (path for kind in ("pem", "key") for path in self.signing.glob(f"[!.]*.{kind}"))
+        return [self.ring, self.ca_certificate, self.ca_key, *islice(named, MAX_KEY_FILES)]
 
     def mend(self) -> str:
         """What to do about leftovers. Never done by itself: they may be all that is left of keys in use."""

@@ -6,6 +6,7 @@ from itertools import product
 from typing import NamedTuple
 
 from tokenserver.outcomes import OUTCOMES
+from tokenserver.reloading import KINDS
 
 METHODS = ("GET", "POST")
 
@@ -123,6 +124,12 @@ class Layout:
             "not_ready",
             "Workers in which this part is not ready; /readyz says why.",
             part=("keys", "policies", "files", "audit", *sources),
+        )
+        self.reload_delay = self._table(
+            "reload_delay_seconds",
+            "For how long files have been changing, or loading, without going live; that of the slowest worker.",
+            files=KINDS,
+            state=("changing", "loading"),
         )
         self.breakers = self._table(
             "breaker",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from tokenserver.authn.breaker import State
@@ -26,7 +26,7 @@ class Reading:
     `policy` is the digest of the live policies. `reloads`, `reload_failures` and `sent_away` (at the door) count since
     the worker started. `parts` is what `/readyz` says. `loads` has what runs and what waits in each room. `ends` has,
     for each folder of keys, when the signing certificate and that of the CA end. `jump` is how far the clock is from
-    where it was, in seconds.
+    where it was, in seconds. `reload_delays` has for how many seconds files are changing or loading, by kind and state.
     """
 
     policy: str
@@ -39,6 +39,7 @@ class Reading:
     is_throttling_alone: bool
     ends: Mapping[str, tuple[datetime, datetime]]
     jump: float = 0.0
+    reload_delays: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ class Meter:
         row[layout.throttle_fallback.cell] = reading.is_throttling_alone
         for (part,), cell in layout.not_ready.items():
             row[cell] = reading.parts.get(part) is not None
+        for at, cell in layout.reload_delay.items():
+            row[cell] = reading.reload_delays.get((at[0], at[1]), 0.0)
         for (source, state), cell in layout.breakers.items():
             row[cell] = reading.breakers.get(source) == state
         for (room, state), cell in layout.load.items():

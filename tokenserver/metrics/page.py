@@ -55,6 +55,7 @@ class _Measured(Collector):
         yield _latency(layout, rows)
         summed = (layout.not_ready, layout.breakers, layout.load, layout.throttle_fallback)
         yield from (_summed(table, alive) for table in summed)
+        yield _slowest(layout.reload_delay, alive)
         jump = layout.clock_jump
         furthest = max((row[jump.cell] for row in alive), key=abs, default=0.0)
         yield _gauge(jump.name, jump.text, (), {(): furthest})
@@ -81,6 +82,11 @@ def _latency(layout: Layout, rows: Sequence[Row]) -> Metric:
 
 def _summed(table: Table, rows: Sequence[Row]) -> Metric:
     values = {labels: sum(row[cell] for row in rows) for labels, cell in table.items()}
+    return _gauge(table.name, table.text, table.labels, values)
+
+
+def _slowest(table: Table, rows: Sequence[Row]) -> Metric:
+    values = {labels: max((row[cell] for row in rows), default=0.0) for labels, cell in table.items()}
     return _gauge(table.name, table.text, table.labels, values)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tokenserver.errors import Fault, LoadError
-from tokenserver.files import read_text
+from tokenserver.files import folder_stamp_of, read_text, stamp_of
 from tokenserver.pace import unpaced
 
 SUFFIXES = (".yaml", ".yml")
@@ -21,7 +22,14 @@ _PAUSE = 0.05
 MAX_DEPTH = 8
 """How many folders deep a policy file may stand; deeper is a loop of links, or a mistake."""
 
-_Picture = tuple[tuple[str, ...], ...]
+MAX_ENTRIES = 200_000
+"""How many files and folders of any kind a policy folder may hold, all of which have to be looked at."""
+
+Picture = dict[str, tuple[object, ...]]
+"""What must stay the same while the folder is read: names, and what they lead to, links followed. `""` is the folder.
+
+Only what is read is in it: policy files with their stamps, and folders that hold some, with who may change them.
+"""
 
 
 def read_folder(folder: Path, pace: Callable[[], None] = unpaced) -> tuple[dict[str, str], list[Fault]]:
@@ -32,84 +40,164 @@ def read_folder(folder: Path, pace: Callable[[], None] = unpaced) -> tuple[dict[
     anything changes while the files are read, all are read again. `pace` is called between two files.
 
     Raises:
-        LoadError: the folder itself cannot be read, or does not keep still.
+        LoadError: the folder itself cannot be read, holds too much, or does not keep still.
     """
     for _ in range(_ATTEMPTS):
-        before = _picture(folder, pace)
-        names = [name for name, kind, *_ in before if kind == _FILE]
+        before = picture_of(folder, pace)
         texts: dict[str, str] = {}
         faults: list[Fault] = []
-        for name in names:
+        for name in files_in(before):
             pace()
             try:
                 texts[name] = read_text(folder / name)
             except LoadError as error:
                 faults += error.faults
-        if _picture(folder, pace) == before:
+        if picture_of(folder, pace) == before:
             break
         time.sleep(_PAUSE)
     else:
         raise LoadError([Fault(str(folder), 0, "", "keeps changing while it is read")])
-    for name, kind, *rest in before:
-        if kind == _UNREADABLE:
-            faults.append(Fault(str(folder / name), 0, "", f"cannot be read as a folder: {rest[0]}"))
-        elif kind == _FOLDER:
-            faults += _folder_faults(folder / name)
-    if not names:
-        faults.append(
-            Fault(str(folder), 0, "", "holds no policy file (*.yaml), so nothing would ever be granted; add one")
-        )
-    return texts, faults
+    return texts, [*faults, *picture_faults(folder, before)]
 
 
-_FILE, _FOLDER, _UNREADABLE = "file", "folder", "unreadable"
+_FOLDER, _UNREADABLE, _TWICE = "folder", "unreadable", "twice"
 
 
-def _picture(folder: Path, pace: Callable[[], None]) -> _Picture:
-    """What must stay the same while the folder is read: the names and what they lead to, links followed.
+def picture_of(folder: Path, pace: Callable[[], None] = unpaced) -> Picture:
+    """The folder as it is now. Each folder in it is walked once, however many links lead there; nothing is opened.
 
-    An entry is a name, what it is, and what tells it from another one (of an unreadable folder: the reason).
+    Raises:
+        LoadError: the folder itself cannot be read, or holds more than `MAX_ENTRIES`.
     """
     try:
-        status = folder.stat()
-        found = list(_entries(str(folder), "", ((status.st_dev, status.st_ino),), pace))
+        return _Walk(folder, pace).picture()
     except OSError as error:
         raise LoadError([Fault(str(folder), 0, "", f"cannot be read as a folder: {error.strerror}")]) from error
-    return (("", _FOLDER), *sorted(found))
 
 
-def _entries(
-    folder: str, below: str, above: tuple[tuple[int, int], ...], pace: Callable[[], None]
-) -> Iterator[tuple[str, ...]]:
-    """The policy files and folders in `folder`, whose name is `below`; `above` are the folders that lead here."""
-    with os.scandir(folder) as listed:
-        found = sorted(entry.name for entry in listed if not entry.name.startswith("."))
-    for step in found:
-        pace()
-        name, path = f"{below}{step}", f"{folder}/{step}"
-        try:
-            status = os.stat(path)  # noqa: PTH116 - for each of thousands of files a `Path` would cost as much again
-        except OSError as error:
-            if _is_policy(step):
-                yield (name, _FILE, str(error.errno))
-            continue
-        inode = (status.st_dev, status.st_ino)
-        if _is_policy(step):
-            marks = (*inode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            yield (name, _FILE, *map(str, marks))
-        elif stat.S_ISDIR(status.st_mode):
-            # Kubernetes mounts a sub-folder as a link, so links are followed; one that leads back would never end.
-            if inode in above or len(above) > MAX_DEPTH:
-                reason = "leads back to a folder above" if inode in above else f"is deeper than {MAX_DEPTH} folders"
-                yield (name, _UNREADABLE, reason)
-                continue
+def files_in(picture: Picture) -> list[str]:
+    """The names of the policy files, in order."""
+    return [name for name, entry in picture.items() if entry[0] not in (_FOLDER, _UNREADABLE, _TWICE)]
+
+
+def picture_faults(folder: Path, picture: Picture) -> Iterator[Fault]:
+    """What is wrong with the folders, and with there being no file."""
+    for name, (kind, *rest) in picture.items():
+        if kind == _UNREADABLE:
+            yield Fault(str(folder / name), 0, "", f"cannot be read as a folder: {rest[0]}")
+        elif kind == _TWICE:
+            message = f"is the same folder as {rest[0]}, so its policies would count twice; keep one of the two"
+            yield Fault(str(folder / name), 0, "", message)
+        elif kind == _FOLDER:
+            yield from _folder_faults(folder / name)
+    if not files_in(picture):
+        message = "holds no policy file (*.yaml), so nothing would ever be granted; add one"
+        yield Fault(str(folder), 0, "", message)
+
+
+_Inode = tuple[int, int]
+
+
+class _Walk:
+    """One walk over a policy folder, the folders nearest to its top first: so each has the shortest of its names."""
+
+    def __init__(self, folder: Path, pace: Callable[[], None]) -> None:
+        self._folder = folder
+        self._pace = pace
+        self._left = MAX_ENTRIES
+        self._found: Picture = {}
+        self._names: dict[_Inode, str] = {}
+        self._again: list[tuple[str, str]] = []
+
+    def picture(self) -> Picture:
+        """See `picture_of`.
+
+        Raises:
+            OSError: the folder itself cannot be listed.
+            LoadError: it holds too much.
+        """
+        status = self._folder.stat()
+        queue: deque[tuple[str, tuple[_Inode, ...]]] = deque([("", ((status.st_dev, status.st_ino),))])
+        while queue:
+            name, above = queue.popleft()
             try:
-                inside = list(_entries(path, f"{name}/", (*above, inode), pace))
+                queue.extend(self._folders_in(name, above))
             except OSError as error:
-                yield (name, _UNREADABLE, str(error.strerror))
-                continue
-            yield (name, _FOLDER)
-            yield from inside
+                if not name:
+                    raise
+                self._found[name] = (_UNREADABLE, str(error.strerror))
+        holding = self._holding()
+        for name, first in self._again:
+            if first in self._found or first in holding:
+                self._found[name] = (_TWICE, first)
+        folders = {name: (_FOLDER, *folder_stamp_of(self._path(name))) for name in self._holding() | {""}}
+        return {**dict(sorted(folders.items())), **dict(sorted(self._found.items()))}
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name}" if name else str(self._folder)
+
+    def _holding(self) -> set[str]:
+        """The folders below which something is that counts."""
+        holding: set[str] = set()
+        for name in self._found:
+            above = name.rpartition("/")[0]
+            while above and above not in holding:
+                holding.add(above)
+                above = above.rpartition("/")[0]
+        return holding
+
+    def _folders_in(self, below: str, above: tuple[_Inode, ...]) -> Iterator[tuple[str, tuple[_Inode, ...]]]:
+        """The folders in the folder of this name that are met for the first time; `above` are those that lead here."""
+        for step, is_plain in self._listed(self._path(below)):
+            self._pace()
+            name = f"{below}/{step}" if below else step
+            if _is_policy(step):
+                self._found[name] = stamp_of(self._path(name))
+            elif not is_plain:
+                inode = _folder_at(self._path(name))
+                if inode is not None and self._is_new(name, inode, above):
+                    yield name, (*above, inode)
+
+    def _listed(self, folder: str) -> list[tuple[str, bool]]:
+        """The names that are not hidden, in order, and whether each is a plain file, which is neither link nor folder.
+
+        Raises:
+            LoadError: there are too many.
+        """
+        found = []
+        with os.scandir(folder) as listed:
+            for entry in listed:
+                self._pace()
+                self._left -= 1
+                if self._left < 0:
+                    message = f"has more than {MAX_ENTRIES} files and folders in it; keep other things elsewhere"
+                    raise LoadError([Fault(str(self._folder), 0, "", message)])
+                if not entry.name.startswith("."):
+                    found.append((entry.name, entry.is_file(follow_symlinks=False)))
+        return sorted(found)
+
+    def _is_new(self, name: str, inode: _Inode, above: tuple[_Inode, ...]) -> bool:
+        """Whether this folder is to be walked, under this name."""
+        # Kubernetes mounts a sub-folder as a link, so links are followed; one that leads back would never end.
+        if inode in above:
+            self._found[name] = (_UNREADABLE, "leads back to a folder above")
+        elif inode in self._names:
+            self._again.append((name, self._names[inode]))
+        elif len(above) > MAX_DEPTH:
+            self._found[name] = (_UNREADABLE, f"is deeper than {MAX_DEPTH} folders")
+        else:
+            self._names[inode] = name
+            return True
+        return False
+
+
+def _folder_at(path: str) -> _Inode | None:
+    """Which folder is there, links followed; None where there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - for each of thousands of files a `Path` would cost as much again
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
 
 def _is_policy(name: str) -> bool:

@@ -22,6 +22,9 @@ from tokenserver.policy.schema import PolicyFile, read_policy_file
 
 __all__ = ["FileTests", "PolicyLoader", "compile_policies", "default_service", "load_policies"]
 
+Texts = tuple[dict[str, str], list[Fault]]
+"""What is read of a folder: the text of each file, and the faults met. See `read_folder`."""
+
 MANY_OBJECTS = 100_000
 """So many new ones, which all stay, are put where the collector does not go; it would stop all threads for as long."""
 
@@ -62,23 +65,28 @@ class PolicyLoader:
         self._pace = pace
         self._memory = EMPTY
 
-    def load(self, now: datetime) -> PolicySet:
+    def load(self, now: datetime, texts: Texts | None = None) -> PolicySet:
         """The policies as the files are now, once their tests have passed. See `load_policies`.
+
+        `texts` is what `read_folder` gives; None: the folder is read now.
 
         Raises:
             LoadError: as `load_policies`. What is remembered stays as it was.
         """
+        texts = texts or read_folder(self._folder, self._pace)
         try:
-            return self._load(now, self._memory)
+            return self._load(now, texts, self._memory)
         except LoadError:
             if self._memory is EMPTY:
                 raise
         # What was remembered does not know its lines.
-        return self._load(now, EMPTY)
+        return self._load(now, texts, EMPTY)
 
-    def _load(self, now: datetime, memory: Memory) -> PolicySet:
+    def _load(self, now: datetime, read: Texts, memory: Memory) -> PolicySet:
         with _collector_paused():
-            policies, tests, found = _compiled(self._folder, self._services, self._marked, memory, self._pace)
+            policies, tests, found = _compiled(
+                self._folder, read, self._services, marked=self._marked, memory=memory, pace=self._pace
+            )
         faults: list[Fault] = []
         for one in tests:
             self._pace()
@@ -98,7 +106,7 @@ def compile_policies(
         LoadError: with every fault of every file.
     """
     with _collector_paused():
-        policies, tests, _ = _compiled(folder, services, marked, EMPTY, unpaced)
+        policies, tests, _ = _compiled(folder, read_folder(folder), services, marked=marked)
         return policies, tests
 
 
@@ -117,11 +125,17 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _compiled(
-    folder: Path, services: frozenset[str] | None, marked: bool, memory: Memory, pace: Callable[[], None]
+    folder: Path,
+    read: Texts,
+    services: frozenset[str] | None,
+    *,
+    marked: bool,
+    memory: Memory = EMPTY,
+    pace: Callable[[], None] = unpaced,
 ) -> tuple[PolicySet, tuple[FileTests, ...], Memory]:
-    texts, faults = read_folder(folder, pace)
-    is_whole = not faults
-    faults += completeness_faults(folder, texts, marked=marked)
+    texts, met = read
+    is_whole = not met
+    faults = [*met, *completeness_faults(folder, texts, marked=marked)]
     files: dict[str, PolicyFile] = {}
     for name, text in texts.items():
         pace()
