@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from tokenserver.policy.budget import Budget
 from tokenserver.policy.claims import Claim, speaks_of
 from tokenserver.policy.cover import candidates, covers
 from tokenserver.policy.index import prefixes
@@ -44,14 +45,18 @@ class Tree:
                 if rule.decides(action) and all(may_overlap(pattern, one) for one in required):
                     yield rule, pattern
 
-    def covers(self, claim: Claim, changed: frozenset[str]) -> bool:
-        """Whether a rule here does what the claim of another tree does, or more; `changed` are groups that differ."""
+    def covers(self, claim: Claim, changed: frozenset[str], budget: Budget | None = None) -> bool:
+        """Whether a rule here does what the claim of another tree does, or more; `changed` are groups that differ.
+
+        Raises:
+            TooComplex: not decided within the budget.
+        """
         if speaks_of(claim.rule, changed):
             return False
         narrow = replace(claim.rule, patterns=(claim.pattern,))
         return any(
             other.effect is narrow.effect
             and not speaks_of(other, changed)
-            and covers(other, narrow, self.groups, frozenset({claim.action}))
+            and covers(other, narrow, self.groups, frozenset({claim.action}), budget)
             for other in candidates(self.policies, narrow)
         )
