@@ -57,7 +57,7 @@ def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
     """Show who gains and who loses what between two folders, OLD and NEW, or two revisions of one.
 
     Access is compared, not text; the answer is complete. Tests in the files are not run. Exit code 0: the same
-    access; 3: only less; 4: new access; 2: wrong use, faulty policies, or not decided within the limits.
+    access; 3: only less; 4: new access; 2: wrong use, faulty policies, or not decided.
     """
     if as_markdown and as_json:
         raise click.UsageError("--markdown and --json exclude each other")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
@@ -162,10 +163,17 @@ def canonical(policies: PolicySet, answers: Iterable[Answer]) -> frozenset[Answe
 
 
 def examples(policies: PolicySet, answer: Answer, kind: Kind) -> list[Identity]:
-    """Identities that stand for an answer: those whom it names, and somebody for those whom it does not name."""
+    """Identities that stand for an answer: those whom it names, and somebody for those whom it does not name.
+
+    Raises:
+        TooManyCombinations: there are more than `MAX_WITNESSES`.
+    """
     witnesses = [_Witness(), _Witness(anonymous=True)]
     for principal in sorted(answer):
-        witnesses = [more for witness in witnesses for more in _extended(policies, witness, principal)]
+        extended = (more for witness in witnesses for more in _extended(policies, witness, principal))
+        witnesses = list(islice(extended, MAX_WITNESSES + 1))
+        if len(witnesses) > MAX_WITNESSES:
+            raise _too_many()
     return [witness.identity(kind) for witness in witnesses]
 
 
