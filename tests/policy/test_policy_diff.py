@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.policy.budget import Budget
 from tokenserver.policy.claims import changed_claims
 from tokenserver.policy.decide import decide
 from tokenserver.policy.diff import Difference, Row, diff, spell_who
@@ -507,8 +508,8 @@ def test_what_a_wider_rule_says_as_well_is_no_cause(wide: Rule, narrow: Rule) ->
     lost, gained = changed_claims(old, new)
     assert lost
     assert gained
-    assert list(Search(Tree(old), Tree(new), "Somebody", frozenset(), NOW).causes(lost, gained)) == []
-    assert list(Search(Tree(new), Tree(old), "Somebody", frozenset(), NOW).causes(gained, lost)) != []
+    assert list(Search(Tree(old), Tree(new), "Somebody", frozenset(), NOW, Budget()).causes(lost, gained)) == []
+    assert list(Search(Tree(new), Tree(old), "Somebody", frozenset(), NOW, Budget()).causes(gained, lost)) != []
 
 
 def test_a_wider_rule_about_a_group_that_changes_is_one() -> None:

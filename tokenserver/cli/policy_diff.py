@@ -17,6 +17,7 @@ from tokenserver.cli.policy_source import table
 from tokenserver.cli.revisions import extract, parse_revisions
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.errors import LoadError, TokenserverError
+from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.conditions import spell_moment
 from tokenserver.policy.diff import Difference, Row, diff, spell_who
 from tokenserver.policy.load import compile_policies
@@ -56,7 +57,7 @@ def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
     """Show who gains and who loses what between two folders, OLD and NEW, or two revisions of one.
 
     Access is compared, not text; the answer is complete. Tests in the files are not run. Exit code 0: the same
-    access; 3: only less; 4: new access; 2: wrong use or faulty policies.
+    access; 3: only less; 4: new access; 2: wrong use, faulty policies, or not decided.
     """
     if as_markdown and as_json:
         raise click.UsageError("--markdown and --json exclude each other")
@@ -65,7 +66,10 @@ def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
     except TokenserverError as error:
         raise click.BadParameter(str(error), param_hint="--at") from error
     old, new = _policies(folders, revisions, config)
-    found = diff(old, new, now)
+    try:
+        found = diff(old, new, now)
+    except TooComplex as error:
+        raise click.UsageError(str(error)) from error
     if as_json:
         click.echo(json.dumps(as_facts(found), indent=2))
     elif as_markdown:

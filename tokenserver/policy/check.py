@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from tokenserver.documents import Document, Path
 from tokenserver.errors import Fault
 from tokenserver.identity import Identity, Kind
+from tokenserver.policy.budget import Budget, TooComplex, file_budget
 from tokenserver.policy.conditions import Given
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision, Reason
@@ -18,6 +19,7 @@ from tokenserver.policy.explain import (
     Answer,
     TooManyCombinations,
     canonical,
+    cost,
     examples,
     spell_answers,
     who_can,
@@ -105,21 +107,35 @@ def run_tests(
 
     `service` and `now` are for tests that do not say which registry and when.
     """
+    tests = list(tests)
+    budget = file_budget(len(tests))
     for test in tests:
-        for failure in run_test(policies, test, service, now):
+        for failure in run_test(policies, test, service, now, budget):
             yield document.fault(failure.place, f"test failed: {failure.message}")
+        if budget.is_spent:
+            return
 
 
-def run_test(policies: PolicySet, test: Test, service: str, now: datetime) -> Iterator[Failure]:
-    """Run one test and tell everything that is not as it expects."""
+def run_test(
+    policies: PolicySet, test: Test, service: str, now: datetime, budget: Budget | None = None
+) -> Iterator[Failure]:
+    """Run one test and tell everything that is not as it expects.
+
+    A test that is not decided within the budget (None: one of its own) has failed.
+    """
     context = test.setting.context(service, now)
-    match test:
-        case AsTest():
-            yield from _run_as(policies, test, context)
-        case WhoTest():
-            yield from _run_who(policies, test, context)
-        case WhatTest():  # pragma: no branch - the type checker proves that none is left
-            yield from _run_what(policies, test, context)
+    budget = budget or file_budget()
+    try:
+        match test:
+            case AsTest():
+                yield from _run_as(policies, test, context, budget)
+            case WhoTest():
+                yield from _run_who(policies, test, context, budget)
+            case WhatTest():  # pragma: no branch - the type checker proves that none is left
+                yield from _run_what(policies, test, context, budget)
+    except TooComplex as error:
+        place = test.expectations[0].place if isinstance(test, AsTest) else test.place
+        yield Failure(place, spell_test(test), str(error), f"{spell_test(test)}: {error}")
 
 
 def spell_test(test: Test) -> str:
@@ -133,8 +149,9 @@ def spell_test(test: Test) -> str:
             return f"what can {test.who}"
 
 
-def _run_as(policies: PolicySet, test: AsTest, context: Context) -> Iterator[Failure]:
+def _run_as(policies: PolicySet, test: AsTest, context: Context, budget: Budget) -> Iterator[Failure]:
     for expectation in test.expectations:
+        budget.spend(cost(policies, expectation.scope.resource, test.identity))
         decision = decide(policies, test.identity, expectation.scope, context)
         for action in actions_of(expectation.scope):
             if (action in decision.granted) is not expectation.granted:
@@ -147,12 +164,12 @@ def _run_as(policies: PolicySet, test: AsTest, context: Context) -> Iterator[Fai
                 yield Failure(expectation.place, expected, actual, message, rules)
 
 
-def _run_who(policies: PolicySet, test: WhoTest, context: Context) -> Iterator[Failure]:
+def _run_who(policies: PolicySet, test: WhoTest, context: Context, budget: Budget) -> Iterator[Failure]:
     (action,) = test.scope.actions
     subject = f"who can {_asked(test)}"
     expected = f"{test.relation} {spell_answers(test.answers)}"
     try:
-        found = who_can(policies, action, test.scope.resource, context, test.kind)
+        found = who_can(policies, action, test.scope.resource, context, test.kind, budget)
     except TooManyCombinations as error:
         yield Failure(test.place, f"{subject}: {expected}", str(error), f"{subject} cannot be told: {error}")
         return
@@ -191,16 +208,16 @@ def _run_who(policies: PolicySet, test: WhoTest, context: Context) -> Iterator[F
         yield Failure(test.place, f"{subject}: {expected}", actual, message, cited)
 
 
-def _run_what(policies: PolicySet, test: WhatTest, context: Context) -> Iterator[Failure]:
+def _run_what(policies: PolicySet, test: WhatTest, context: Context, budget: Budget) -> Iterator[Failure]:
     who = somebody(policies, test.who, test.brought)
     given = Given(context.service, context.client, context.now, is_closed=True)
-    found = [_plain(reach.span) for reach in what_can(policies, who, given)]
+    found = [_plain(reach.span) for reach in what_can(policies, who, given, budget)]
     differences: list[str] = []
     rules: dict[Reason, None] = {}
     for type_ in TYPES:
         # Of a repository's literal `*` nobody has to speak: it is for clients that ask for it by this name.
         for action in REPOSITORY_ACTIONS if type_ == "repository" else ACTIONS:
-            difference = differing_name(found, test.spans, action, type_)
+            difference = differing_name(found, test.spans, action, type_, budget)
             if difference is None:
                 continue
             name, can = difference

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from tokenserver.identity import Kind
 from tokenserver.policy.model import Condition, Context, Effect, Rule
+from tokenserver.policy.networks import have_network
 
 ALWAYS = Condition()
 """No condition: it holds whatever the context is."""
 
 CREDENTIALS = frozenset(Kind) - {Kind.ANONYMOUS}
 """The kinds of credential that whoever logs in can have."""
-
-Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +72,7 @@ def implies(narrow: Condition, wide: Condition) -> bool:
         and (not wide.kinds or (bool(narrow.kinds) and narrow.kinds <= wide.kinds))
         and (
             not wide.networks
-            or (
-                bool(narrow.networks)
-                and all(any(_within(one, other) for other in wide.networks) for one in narrow.networks)
-            )
+            or (bool(narrow.networks) and all(have_network(wide.prefixes, network) for network in narrow.networks))
         )
     )
 
@@ -90,9 +86,8 @@ def are_apart(one: Condition, other: Condition) -> bool:
         or bool(
             one.networks
             and other.networks
-            and not any(
-                _within(left, right) or _within(right, left) for left in one.networks for right in other.networks
-            )
+            and not any(have_network(other.prefixes, network) for network in one.networks)
+            and not any(have_network(one.prefixes, network) for network in other.networks)
         )
     )
 
@@ -124,12 +119,6 @@ def spell_moment(moment: datetime) -> str:
 
 def _spell_value(value: str | Iterable[str]) -> str:
     return value if isinstance(value, str) else " or ".join(value)
-
-
-def _within(one: Network, other: Network) -> bool:
-    if isinstance(one, IPv4Network):
-        return isinstance(other, IPv4Network) and one.subnet_of(other)
-    return isinstance(other, IPv6Network) and one.subnet_of(other)
 
 
 def _ends_before(one: Condition, other: Condition) -> bool:

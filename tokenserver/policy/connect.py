@@ -12,6 +12,7 @@ from typing import TypeVar
 from tokenserver.documents import Document, nearest
 from tokenserver.documents import Path as Place
 from tokenserver.errors import Fault
+from tokenserver.policy.budget import file_budget
 from tokenserver.policy.check import Test
 from tokenserver.policy.delegation import Home, Mandate, is_root, mandates, name_faults, scope_faults, service_faults
 from tokenserver.policy.memory import Known, Memory, Terms
@@ -117,13 +118,14 @@ class _Compiler:
         if self.mandate is not None:
             faults += service_faults(self.mandate, self.file)
         made = []
+        budget = file_budget(sum(len(draft.patterns) for draft in self.file.rules))
         for draft in self.file.rules:
             if draft.role is not None and draft.role not in self.roles:
                 continue  # told by `_unknown_roles`
             rule = self._rule(draft)
             made.append(rule)
             if self.mandate is not None:
-                faults += scope_faults(self.mandate, self.file, draft, rule, groups.by_name)
+                faults += scope_faults(self.mandate, self.file, draft, rule, groups.by_name, budget)
         return made
 
     def _rule(self, draft: RuleDraft) -> Rule:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tokenserver.identity import Kind
+from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.conditions import implies
 from tokenserver.policy.index import buckets_for
 from tokenserver.policy.languages import contains
@@ -20,8 +21,14 @@ NOBODY = Principals()
 _LOGGED_IN = frozenset(kind for kind in Kind if kind is not Kind.ANONYMOUS)
 
 
-def covers(outer: Rule, inner: Rule, groups: Groups, actions: frozenset[str]) -> bool:
-    """Whether `outer` applies wherever `inner` does, as far as `inner` speaks about `actions`."""
+def covers(outer: Rule, inner: Rule, groups: Groups, actions: frozenset[str], budget: Budget | None = None) -> bool:
+    """Whether `outer` applies wherever `inner` does, as far as `inner` speaks about `actions`.
+
+    Raises:
+        TooComplex: not decided within the budget (None: that of one command).
+    """
+    budget = budget or command_budget()
+    budget.spend(1 + len(outer.patterns) * len(inner.patterns) // 16)
     return (
         outer.resource_type == inner.resource_type
         and actions <= outer.actions
@@ -29,7 +36,7 @@ def covers(outer: Rule, inner: Rule, groups: Groups, actions: frozenset[str]) ->
         and covers_people(outer.to, inner.to, groups)
         and excludes_no_more(outer.excluded or NOBODY, inner, groups)
         and covers_condition(outer.condition, inner)
-        and all(contains(outer.patterns, pattern) for pattern in inner.patterns)
+        and all(contains(outer.patterns, pattern, budget.question()) for pattern in inner.patterns)
     )
 
 

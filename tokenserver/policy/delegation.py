@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from tokenserver.documents import Path, nearest
 from tokenserver.errors import Fault
+from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.check import Test, WhatTest, WhoTest
 from tokenserver.policy.languages import escape
 from tokenserver.policy.model import Group, Principal, Principals, Rule
@@ -136,12 +137,13 @@ class Home:
         return Principal("group", self.own[principal.name]) if is_own else principal
 
 
-def scope_faults(
-    mandate: Mandate, file: PolicyFile, draft: RuleDraft, rule: Rule, groups: Mapping[str, Group]
+def scope_faults(  # noqa: PLR0917 - one rule of one file, and what it is held against
+    mandate: Mandate, file: PolicyFile, draft: RuleDraft, rule: Rule, groups: Mapping[str, Group], budget: Budget
 ) -> Iterator[Fault]:
     """Everything in which one rule of a delegated file goes beyond its mandate.
 
-    `rule` is `draft` compiled; `groups` are all groups by the name under which the tree knows them.
+    `rule` is `draft` compiled; `groups` are all groups by the name under which the tree knows them. `budget` is that
+    of the file; a pattern for which it does not suffice is a fault, and once it is spent no other one is looked at.
     """
     document, delegation = file.document, mandate.delegation
     if rule.resource_type != "repository":
@@ -149,9 +151,17 @@ def scope_faults(
         yield document.fault((*draft.place, "registry"), message)
         return
     for number, pattern in enumerate(rule.patterns):
-        witness = escape(delegation.patterns, pattern)
+        if budget.is_spent:
+            break
+        delegated = ", ".join(one.text for one in delegation.patterns)
+        try:
+            budget.spend(1 + len(delegation.patterns) // 16)
+            witness = escape(delegation.patterns, pattern, budget.question())
+        except TooComplex as error:
+            message = f"{pattern.text!r}: whether it lies within {delegated}, delegated in {mandate.at}, is {error}"
+            yield document.fault((*draft.place, "repositories", number), message)
+            continue
         if witness is not None:
-            delegated = ", ".join(one.text for one in delegation.patterns)
             message = (
                 f"{pattern.text!r} reaches {witness}, which is not delegated to this file: "
                 f"{mandate.at} delegates {delegated}"

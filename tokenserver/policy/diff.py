@@ -13,6 +13,7 @@ from itertools import chain, combinations
 from typing import Any
 
 from tokenserver.identity import Identity
+from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.claims import ANONYMOUS, AUTHENTICATED, Claim, Who, changed_claims
 from tokenserver.policy.decide import decide
 from tokenserver.policy.differences import Cause, Search
@@ -73,8 +74,13 @@ class Difference:
     lifetimes: tuple[Lifetime, ...] = ()
 
 
-def diff(old: PolicySet, new: PolicySet, now: datetime) -> Difference:
-    """What `new` grants and `old` does not, and the other way round, from the aware moment `now` on."""
+def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = None) -> Difference:
+    """What `new` grants and `old` does not, and the other way round, from the aware moment `now` on.
+
+    Raises:
+        TooComplex: not decided within the budget (None: that of one command). Part of an answer would be none.
+    """
+    budget = budget or command_budget(old.rule_count + new.rule_count)
     lost, gained = changed_claims(old, new)
     names = frozenset(chain(_names(old), _names(new)))
     stranger = STRANGER
@@ -82,8 +88,8 @@ def diff(old: PolicySet, new: PolicySet, now: datetime) -> Difference:
         stranger += "'"
     before, after = Tree(old), Tree(new)
     return Difference(
-        _rows(before, after, lost, gained, Search(before, after, stranger, names, now)),
-        _rows(after, before, gained, lost, Search(after, before, stranger, names, now)),
+        _rows(before, after, lost, gained, Search(before, after, stranger, names, now, budget), budget),
+        _rows(after, before, gained, lost, Search(after, before, stranger, names, now, budget), budget),
         _lifetimes(old, new),
     )
 
@@ -100,12 +106,17 @@ def _lifetimes(old: PolicySet, new: PolicySet) -> tuple[Lifetime, ...]:
     )
 
 
-def _rows(before: Tree, after: Tree, lost: list[Claim], gained: list[Claim], search: Search) -> tuple[Row, ...]:
+def _rows(  # noqa: PLR0917 - one direction of a comparison
+    before: Tree, after: Tree, lost: list[Claim], gained: list[Claim], search: Search, budget: Budget
+) -> tuple[Row, ...]:
     """What `after` grants and `before` does not."""
     found: list[Row] = []
     for cause in search.causes(lost, gained):
-        circumstances, by_people = search.differences(cause)
         rules = _rules(cause)
+        try:
+            circumstances, by_people = search.differences(cause)
+        except TooComplex as error:
+            raise TooComplex(f"{error} ({cause.required[-1].text} by {', '.join(rules)})") from error
         allow = cause.allow
         for who, by_cell in by_people.items():
             for when, cell, witness in circumstances.regions(by_cell):
@@ -129,7 +140,7 @@ def _rows(before: Tree, after: Tree, lost: list[Claim], gained: list[Claim], sea
                         rules,
                     )
                 )
-    return tuple(sorted(_without_covered(found), key=_order))
+    return tuple(sorted(_without_covered(found, budget), key=_order))
 
 
 def _rules(cause: Cause) -> tuple[str, ...]:
@@ -142,7 +153,7 @@ def _spelled(who: Who) -> Who:
     return who - {AUTHENTICATED} or who
 
 
-def _without_covered(rows: Iterable[Row]) -> list[Row]:
+def _without_covered(rows: Iterable[Row], budget: Budget) -> list[Row]:
     """The rows without those that another one covers: for the same or more people, on the same names or more."""
     by_kind: dict[tuple[str, str, str, Who], list[Row]] = {}
     ordered = sorted(rows, key=lambda row: (len(row.people), len(row.pattern.text), _order(row)))
@@ -157,7 +168,7 @@ def _without_covered(rows: Iterable[Row]) -> list[Row]:
             for fewer in _subsets(row.people)
             for other in by_kind.get((row.action, row.resource_type, row.circumstances, fewer), ())
         ]
-        if not contains(others, row.pattern):
+        if not contains(others, row.pattern, budget.question()):
             mine.append(row)
             kept.append(row)
     return kept

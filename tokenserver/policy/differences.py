@@ -13,14 +13,16 @@ from datetime import datetime
 
 from tokenserver.identity import ANONYMOUS as NOBODY
 from tokenserver.identity import Identity, Kind
+from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.claims import ANONYMOUS, Claim, Person, Who, changed_groups, listed, ways
 from tokenserver.policy.conditions import CREDENTIALS
 from tokenserver.policy.decide import objection
 from tokenserver.policy.intersections import intersection, is_exact
-from tokenserver.policy.languages import Meeting, walk
+from tokenserver.policy.languages import Meeting, escape_from, meeting_at
 from tokenserver.policy.model import Effect, Groups, Principal, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.regions import Cell, Circumstances
+from tokenserver.policy.remembered_walks import RememberedWalks
 from tokenserver.policy.trees import Tree
 from tokenserver.policy.walking import segments_of
 
@@ -49,32 +51,6 @@ class Witness:
     name: str
     identity: Identity
 
-
-WALKS = 16
-"""So many are remembered; with many names in each, that is some hundred thousand."""
-
-
-class Retold:
-    """What a walk meets, each time from the beginning; it goes on only where nobody was before."""
-
-    def __init__(self, met: Iterator[Meeting]) -> None:
-        self._met = met
-        self._known: list[Meeting] = []
-
-    def __iter__(self) -> Iterator[Meeting]:
-        place = 0
-        while True:
-            if place == len(self._known):
-                following = next(self._met, None)
-                if following is None:
-                    return
-                self._known.append(following)
-            yield self._known[place]
-            place += 1
-
-
-_Walk = tuple[tuple[Pattern, ...], tuple[str, ...], tuple[str, ...] | None]
-"""Required patterns, the texts of the others, and the names to try, where there is a variable."""
 
 _Key = tuple[bool, str, str]
 """Whether a rule stands in the tree `after`, its id, and one of its patterns (empty: all together)."""
@@ -110,13 +86,22 @@ class Search:
     """The search between two trees, in the direction of more: what `after` grants and `before` does not.
 
     `stranger` is the name of a user whom no rule and no pattern can mean; `reserved` are all names of users and groups
-    of both trees; nothing before the moment `since` counts.
+    of both trees; nothing before the moment `since` counts. Whatever does not suffice of `budget` is a `TooComplex`.
     """
 
-    def __init__(self, before: Tree, after: Tree, stranger: str, reserved: frozenset[str], since: datetime) -> None:
+    def __init__(  # noqa: PLR0917 - two trees, and what is asked about them
+        self,
+        before: Tree,
+        after: Tree,
+        stranger: str,
+        reserved: frozenset[str],
+        since: datetime,
+        budget: Budget,
+    ) -> None:
+        self._budget = budget
         self._before, self._after = before, after
-        self._stranger, self._reserved, self._since = stranger, reserved, since
-        self._walks: dict[_Walk, Retold] = {}
+        self._stranger, self._since = stranger, since
+        self._walks = RememberedWalks(reserved, budget)
 
     def causes(self, lost: Iterable[Claim], gained: Iterable[Claim]) -> Iterator[Cause]:
         """Everything that can make a difference: allows that are new, and allows on which a lost deny lay.
@@ -126,17 +111,17 @@ class Search:
         """
         changed = changed_groups(self._before.groups, self._after.groups)
         for claim in gained:
-            if claim.rule.effect is Effect.ALLOW and not self._before.covers(claim, changed):
+            if claim.rule.effect is Effect.ALLOW and not self._before.covers(claim, changed, self._budget):
                 yield Cause(claim, None, (claim.pattern,))
         for deny in lost:
-            if deny.rule.effect is Effect.DENY and not self._after.covers(deny, changed):
+            if deny.rule.effect is Effect.DENY and not self._after.covers(deny, changed, self._budget):
                 for rule, pattern in self._after.near(deny.rule.resource_type, [deny.pattern], deny.action):
                     if rule.effect is Effect.ALLOW:
                         for one in listed(rule.to):
                             if (one == ANONYMOUS) == (ANONYMOUS in deny.who):
                                 allow = Claim(rule, pattern, deny.action, frozenset({one}), pattern)
                                 both = () if is_exact(pattern, deny.pattern) else (pattern, deny.pattern)
-                                for common in intersection(pattern, deny.pattern):
+                                for common in intersection(pattern, deny.pattern, self._budget):
                                     yield Cause(allow, deny, (*both, common))
 
     def differences(self, cause: Cause) -> tuple[Circumstances, dict[Who, dict[Cell, Witness]]]:
@@ -151,7 +136,7 @@ class Search:
         ]
         rules = {id(rule): rule for _, rule, _ in entries}.values()
         kinds = (Kind.ANONYMOUS,) if ANONYMOUS in cause.who else tuple(sorted(CREDENTIALS))
-        circumstances = Circumstances.of(rules, kinds, self._since)
+        circumstances = Circumstances.of(rules, kinds, self._since, self._budget)
         places: dict[str, int] = {}
         patterns: list[Pattern] = []
         for _, _, pattern in entries:
@@ -161,28 +146,30 @@ class Search:
         pending = {cell: dict[Person, Witness]() for cell in circumstances.cells()}
         names = self._names(rules, patterns)
         seeds = self._seeds(cause)
-        for met in self._meetings(cause.required, tuple(patterns), names):
+
+        def is_settled(met: Meeting) -> bool:
+            """Whether it needs no more than this name: all whom the cause means gain on it."""
             covering = self._covering(met, entries, places)
             for cell, found in pending.items():
                 if Person() not in found:
                     self._search(cause, met.name, cell, covering, found, seeds=seeds)
-            if all(Person() in found for found in pending.values()):
-                break
+            return all(Person() in found for found in pending.values())
+
+        try:
+            any(map(is_settled, self._walks.meetings(cause.required, tuple(patterns), names)))
+        except TooComplex:
+            # A name that none of the rules in the way covers often does, and takes no walk.
+            rivals = [pattern for tree, rule, pattern in entries if self._is_rival(cause, tree, rule)]
+            name = escape_from(rivals, cause.required, self._budget.question())
+            if name is None or not is_settled(meeting_at(name, patterns, len(cause.required))):
+                raise
         return circumstances, self._by_people(cause, pending)
 
-    def _meetings(
-        self, required: tuple[Pattern, ...], others: tuple[Pattern, ...], names: tuple[str, ...] | None
-    ) -> Iterator[Meeting]:
-        """The walk over these patterns. That of one action mostly is that of the next as well."""
-        key = (required, tuple([pattern.text for pattern in others]), names)
-        met = self._walks.get(key)
-        if met is None:
-            if len(self._walks) >= WALKS:
-                del self._walks[next(iter(self._walks))]
-            met = self._walks[key] = Retold(
-                walk(required, others) if names is None else walk(required, others, names, self._reserved)
-            )
-        return iter(met)
+    def _is_rival(self, cause: Cause, tree: Tree, rule: Rule) -> bool:
+        """Whether the rule can be in the way of the cause."""
+        if tree is self._after:
+            return rule.effect is Effect.DENY
+        return cause.deny is None and rule.effect is Effect.ALLOW
 
     def _covering(
         self, met: Meeting, entries: Iterable[tuple[Tree, Rule, Pattern]], places: Mapping[str, int]
@@ -234,8 +221,7 @@ class Search:
         rivals = [
             one
             for (is_after, _, pattern), one in covering.items()
-            if not pattern
-            and (one.rule.effect is Effect.DENY if is_after else deny is None and one.rule.effect is Effect.ALLOW)
+            if not pattern and self._is_rival(cause, self._after if is_after else self._before, one.rule)
         ]
         for seed in seeds:
             bound = [seed.joined(person) for person in allow.binding_persons()]
@@ -244,6 +230,7 @@ class Search:
             pending = [(person, Person()) for person in bound if person is not None]
             seen: set[Person] = set()
             while pending:
+                self._budget.spend(1 + (len(pending) + len(found) + len(rivals)) // 16)
                 pending.sort(key=lambda entry: entry[0].size, reverse=True)
                 person, added = pending.pop()
                 if person in seen or any(known <= added for known in found):

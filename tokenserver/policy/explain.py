@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
-from tokenserver.errors import TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.index import buckets_for
@@ -30,7 +31,7 @@ Answer = frozenset[Principal]
 """One principal who can; several together mean somebody who is all of them at once."""
 
 
-class TooManyCombinations(TokenserverError):
+class TooManyCombinations(TooComplex):
     """The rules about one resource combine in too many ways to be answered for."""
 
 
@@ -60,8 +61,13 @@ class _Witness:
         return self.why or frozenset({_AUTHENTICATED})
 
 
-def who_can(
-    policies: PolicySet, action: str, resource: Resource, context: Context, kind: Kind = Kind.PASSWORD
+def who_can(  # noqa: PLR0917 - a question in full
+    policies: PolicySet,
+    action: str,
+    resource: Resource,
+    context: Context,
+    kind: Kind = Kind.PASSWORD,
+    budget: Budget | None = None,
 ) -> Mapping[Answer, Decision]:
     """Everybody who can do `action` on `resource`, each with the decision that says so, in `canonical` form.
 
@@ -71,7 +77,9 @@ def who_can(
 
     Raises:
         TooManyCombinations: more than `MAX_WITNESSES` would have to be tried.
+        TooComplex: to try them takes more than the budget (None: that of one command).
     """
+    budget = budget or command_budget()
     scope = Scope(resource, frozenset({action}))
     entries = list(entries_about(policies, resource))
     excluded = {rule.id: rule.excluded for rule, _ in entries if rule.effect is Effect.DENY and rule.excluded}
@@ -89,12 +97,14 @@ def who_can(
     while pending:
         seen |= pending
         if len(seen) > MAX_WITNESSES:
-            raise TooManyCombinations(f"more than {MAX_WITNESSES} combinations of principals to try")
+            raise _too_many()
         following: set[_Witness] = set()
         for witness in sorted(pending, key=lambda witness: witness.order):
             if not witness.anonymous and any(why <= witness.why for why in enough):
                 continue
-            decision = decide(policies, witness.identity(kind), scope, context)
+            identity = witness.identity(kind)
+            budget.spend(cost(policies, resource, identity) + len(enough) // 16)
+            decision = decide(policies, identity, scope, context)
             if decision.granted:
                 found.setdefault(witness.answer(), decision)
                 if not witness.anonymous:
@@ -103,10 +113,26 @@ def who_can(
             # Every deny that stands in the way has to be got round, so starting with any one of them will do.
             stopped_by = next((excluded.get(reason.rule) for reason in decision.reasons), None)
             for principal in listed(stopped_by or Principals()):
-                following.update(_extended(policies, witness, principal))
-        pending = following - seen
+                following.update(more for more in _extended(policies, witness, principal) if more not in seen)
+                if len(seen) + len(following) > MAX_WITNESSES:
+                    raise _too_many()
+        pending = following
     kept = canonical(policies, found)
     return {answer: decision for answer, decision in found.items() if answer in kept}
+
+
+def _too_many() -> TooManyCombinations:
+    return TooManyCombinations(f"more than {MAX_WITNESSES} combinations of principals to try")
+
+
+def cost(policies: PolicySet, resource: Resource, identity: Identity) -> int:
+    """How many steps a decision about the resource takes."""
+    entries = 0
+    held = policies.groups.holding(identity)
+    for bucket in buckets_for(policies.index, resource.type, resource.name.split("/")):
+        entries += len(bucket.broad) + len(bucket.by_user.get(identity.subject, ()))
+        entries += sum(len(bucket.by_group[group]) for group in held if group in bucket.by_group)
+    return 1 + entries // 16
 
 
 def canonical(policies: PolicySet, answers: Iterable[Answer]) -> frozenset[Answer]:
@@ -137,10 +163,17 @@ def canonical(policies: PolicySet, answers: Iterable[Answer]) -> frozenset[Answe
 
 
 def examples(policies: PolicySet, answer: Answer, kind: Kind) -> list[Identity]:
-    """Identities that stand for an answer: those whom it names, and somebody for those whom it does not name."""
+    """Identities that stand for an answer: those whom it names, and somebody for those whom it does not name.
+
+    Raises:
+        TooManyCombinations: there are more than `MAX_WITNESSES`.
+    """
     witnesses = [_Witness(), _Witness(anonymous=True)]
     for principal in sorted(answer):
-        witnesses = [more for witness in witnesses for more in _extended(policies, witness, principal)]
+        extended = (more for witness in witnesses for more in _extended(policies, witness, principal))
+        witnesses = list(islice(extended, MAX_WITNESSES + 1))
+        if len(witnesses) > MAX_WITNESSES:
+            raise _too_many()
     return [witness.identity(kind) for witness in witnesses]
 
 

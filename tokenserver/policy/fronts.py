@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from tokenserver.policy.budget import Budget
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches
 
 Part = tuple[bool, bool]
@@ -138,9 +139,11 @@ class Rows:
     """All rows of a walk over patterns with these segments.
 
     `lengths` are, for each required pattern, how many characters a name has at least from each of its segments on.
+    What is found out counts against `budget`.
     """
 
-    def __init__(self, segments: Sequence[Sequence[Segment]], lengths: Sequence[Sequence[int]]) -> None:
+    def __init__(self, segments: Sequence[Sequence[Segment]], lengths: Sequence[Sequence[int]], budget: Budget) -> None:
+        self._budget = budget
         self._segments = segments
         self._lengths = lengths
         self._fronts: dict[State, Front] = {}
@@ -165,6 +168,7 @@ class Rows:
         """The row after one more segment, where `row` is opened; nowhere, where a required pattern cannot go on."""
         found = row.moves.get((word, part))
         if found is None:
+            self._budget.spend(sum(len(front.loose) for front in row.fronts) // 8)
             required = [front.state_after(word, part) for front in row.fronts[:-1]]
             found = self.of([*required, row.fronts[-1].state_after(word, part)]) if all(required) else _NOWHERE
             row.moves[word, part] = found

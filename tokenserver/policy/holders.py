@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from tokenserver.identity import Identity, Kind
+from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.conditions import ALWAYS, Given, are_apart, implies, left_open
 from tokenserver.policy.explain import Answer, TooManyCombinations, entries_about, examples, listed
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
@@ -18,6 +19,8 @@ from tokenserver.policy.patterns import Pattern, SegmentKind, matches_below
 from tokenserver.scopes import Resource
 
 MAX_LINES = 2_000
+LINE_STEPS = 4
+"""What it takes to hold one line against another."""
 
 AUTHENTICATED, ANONYMOUS = Principal("authenticated"), Principal("anonymous")
 
@@ -45,13 +48,17 @@ class Line:
     unless: frozenset[Unless] = frozenset()
 
 
-def holders(policies: PolicySet, action: str, resource: Resource, given: Given) -> tuple[Line, ...]:
+def holders(
+    policies: PolicySet, action: str, resource: Resource, given: Given, budget: Budget | None = None
+) -> tuple[Line, ...]:
     """Everybody who can do `action` on `resource`, as lines of which none is covered by another, in a fixed order.
 
     Raises:
         TooManyCombinations: the rules combine in more than `MAX_LINES` ways.
+        TooComplex: to tell them apart takes more than the budget (None: that of one command).
     """
-    people = People(policies)
+    budget = budget or command_budget(policies.rule_count)
+    people = People(policies, budget)
     lines: list[Line] = []
     cuts: list[Unless] = []
     for rule, pattern in dict.fromkeys(entries_about(policies, resource)):
@@ -63,6 +70,7 @@ def holders(policies: PolicySet, action: str, resource: Resource, given: Given) 
                 else:
                     cuts.append(Unless(who, excepted, when, rule.id))
     for cut in sorted(set(cuts), key=_order):
+        budget.spend(LINE_STEPS * len(lines))
         lines = [left for line in lines for left in people.cut(line, cut)]
         if len(lines) > MAX_LINES:
             raise TooManyCombinations(f"more than {MAX_LINES} combinations of principals to tell apart")
@@ -70,6 +78,7 @@ def holders(policies: PolicySet, action: str, resource: Resource, given: Given) 
     lines = sorted({line for line in lines if people.has_somebody(line)}, key=_order)
     kept: list[Line] = []
     for line in lines:
+        budget.spend(LINE_STEPS * len(kept))
         if not any(people.covers(other, line) for other in kept):
             kept = [*(other for other in kept if not people.covers(line, other)), line]
     return tuple(kept)
@@ -126,8 +135,9 @@ def _meant(
 class People:
     """What follows from being somebody in this tree: the reasoning over sets of principals."""
 
-    def __init__(self, policies: PolicySet) -> None:
+    def __init__(self, policies: PolicySet, budget: Budget | None = None) -> None:
         self._policies = policies
+        self._budget = budget or command_budget(policies.rule_count)
         self.ways: Callable[[Answer], list[Identity]] = cache(lambda who: examples(policies, who, Kind.PASSWORD))
         """The plainest identities that are all of `who`; whoever is so is like one of them, and perhaps more."""
         self._includes: Callable[[Principal, Identity], bool] = cache(
@@ -165,9 +175,14 @@ class People:
         return replace(line, who=who, excepted=excepted)
 
     def has_somebody(self, line: Line) -> bool:
-        """Whether anybody at all can by this line, at a time when no condition is in the way."""
+        """Whether anybody at all can by this line, at a time when no condition is in the way.
+
+        Raises:
+            TooComplex: that takes more than the budget.
+        """
         pending, seen = {line.who}, set[Answer]()
         while pending:
+            self._budget.spend(LINE_STEPS * len(pending))
             seen |= pending
             following: set[Answer] = set()
             for who in pending:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.fronts import fits
 from tokenserver.policy.languages import contains
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
@@ -12,19 +13,26 @@ from tokenserver.policy.walking import segments_of
 
 _Segments = tuple[Segment, ...]
 
+MAX_PATTERNS = 1_000
+"""What two patterns have in common is spelled in no more than so many."""
+
 _VARIABLES = (SegmentKind.USER, SegmentKind.GROUP)
 
 
-def intersection(one: Pattern, other: Pattern) -> tuple[Pattern, ...]:
+def intersection(one: Pattern, other: Pattern, budget: Budget | None = None) -> tuple[Pattern, ...]:
     """Patterns that together cover all names that both cover, none within another.
 
     They are exact but for two globs, of which neither lies within the other, in one segment: then one of them stands
     for both. A variable beside a name becomes the name.
+
+    Raises:
+        TooComplex: it has more than `MAX_PATTERNS`, or not decided within the budget (None: that of one command).
     """
+    budget = budget or command_budget()
     found = [pattern_of(segments) for segments in sorted(_common(segments_of(one), segments_of(other)), key=_order)]
     kept: list[Pattern] = []
     for place, pattern in enumerate(found):
-        if not contains([*kept, *found[place + 1 :]], pattern):
+        if not contains([*kept, *found[place + 1 :]], pattern, budget.question()):
             kept.append(pattern)
     return tuple(kept)
 
@@ -57,6 +65,16 @@ def _order(segments: _Segments) -> tuple[int, list[str]]:
 
 @lru_cache(maxsize=4096)
 def _common(one: _Segments, other: _Segments) -> frozenset[_Segments]:
+    found = _spelled(one, other)
+    if len(found) > MAX_PATTERNS:
+        raise TooComplex(
+            f"not decided: what two patterns have in common takes more than {MAX_PATTERNS} patterns to say; "
+            "fix: use fewer ** in one pattern"
+        )
+    return found
+
+
+def _spelled(one: _Segments, other: _Segments) -> frozenset[_Segments]:
     if not one or not other:
         return frozenset({()}) if one == other else frozenset()
     first, second = one[0], other[0]

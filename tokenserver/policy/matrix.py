@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from itertools import product
 
+from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.conditions import ALWAYS, Given
 from tokenserver.policy.explain import listed
-from tokenserver.policy.languages import Match, contains, overlaps, walk
+from tokenserver.policy.languages import contains, escape_from, overlaps
 from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern
-from tokenserver.policy.reach import Reach, agree, bound, somebody, spell_pattern, what_can
+from tokenserver.policy.reach import Reach, bound, somebody, spell_pattern, what_can
 from tokenserver.scopes import ACTIONS, in_order
 
 LETTERS = {"pull": "p", "push": "P", "delete": "d", "*": "a"}
@@ -64,49 +64,59 @@ def columns_named(policies: PolicySet, given: Given) -> list[tuple[Rule, Pattern
 
 
 def matrix(
-    policies: PolicySet, people: Iterable[Principal], columns: Collection[tuple[Rule, Pattern]], given: Given
+    policies: PolicySet,
+    people: Iterable[Principal],
+    columns: Collection[tuple[Rule, Pattern]],
+    given: Given,
+    budget: Budget | None = None,
 ) -> Matrix:
-    """The matrix of these people and patterns. A pattern with a variable is looked at as each person has it."""
+    """The matrix of these people and patterns. A pattern with a variable is looked at as each person has it.
+
+    Raises:
+        TooComplex: not decided within the budget (None: that of one command).
+    """
+    budget = budget or command_budget(policies.rule_count)
     people = tuple(people)
     cells = []
     for principal in people:
         who = somebody(policies, principal)
-        reaches = what_can(policies, who, given)
-        cells.append(tuple(_cell(rule.resource_type, list(bound(pattern, who)), reaches) for rule, pattern in columns))
+        reaches = what_can(policies, who, given, budget)
+        cells.append(
+            tuple(_cell(rule.resource_type, list(bound(pattern, who)), reaches, budget) for rule, pattern in columns)
+        )
     names = tuple(spell_pattern(rule.resource_type, pattern) for rule, pattern in columns)
     return Matrix(people, names, tuple(cells))
 
 
-def _cell(type_: str, patterns: list[Pattern], reaches: Iterable[Reach]) -> Cell:
+def _cell(type_: str, patterns: list[Pattern], reaches: Collection[Reach], budget: Budget) -> Cell:
+    budget.spend(1 + len(patterns) * len(reaches) // 4)
     meeting = [
         reach
         for reach in reaches
-        if reach.rule.resource_type == type_ and any(overlaps(one, reach.pattern) is not None for one in patterns)
+        if reach.rule.resource_type == type_
+        and any(overlaps(one, reach.pattern, budget.question()) is not None for one in patterns)
     ]
     always, some = set(), set()
     for action in ACTIONS:
         if action == "*" and type_ == "repository":
             continue
         giving = [reach for reach in meeting if action in reach.actions]
-        if any(_leaves_some(one, reach) for one in patterns for reach in giving):
+        if any(_leaves_some(one, reach, budget) for one in patterns for reach in giving):
             some.add(action)
-            if all(contains([reach.pattern for reach in giving if _is_whole(reach, one)], one) for one in patterns):
+            if all(
+                contains([reach.pattern for reach in giving if _is_whole(reach, one, budget)], one, budget.question())
+                for one in patterns
+            ):
                 always.add(action)
     return Cell(frozenset(always), frozenset(some - always))
 
 
-def _leaves_some(pattern: Pattern, reach: Reach) -> bool:
-    """Whether the cuts leave anything of what the reach gives on the pattern."""
+def _leaves_some(pattern: Pattern, reach: Reach, budget: Budget) -> bool:
+    """Whether the cuts leave anything of what the reach gives on the pattern, for one and the same client."""
     cuts = [cut.pattern for cut in reach.cuts if cut.when == ALWAYS]
-    for met in walk([pattern, reach.pattern], cuts):
-        for one, other in product(*([own for own in met.required if own.place == place] for place in (0, 1))):
-            # A variable is the same in all of them: whoever has the name is who asks.
-            own = Match(0, one.user or other.user, one.group or other.group)
-            if not any(agree(own, cut) for cut in met.others):
-                return True
-    return False
+    return escape_from(cuts, [pattern, reach.pattern], budget.question()) is not None
 
 
-def _is_whole(reach: Reach, pattern: Pattern) -> bool:
+def _is_whole(reach: Reach, pattern: Pattern, budget: Budget) -> bool:
     """Whether nothing is cut from what the reach gives on the pattern, and no condition is open."""
-    return reach.when == ALWAYS and all(overlaps(cut.pattern, pattern) is None for cut in reach.cuts)
+    return reach.when == ALWAYS and all(overlaps(cut.pattern, pattern, budget.question()) is None for cut in reach.cuts)

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.names import shown_name
+from tokenserver.policy.networks import Network, Prefixes, have_address, prefixes_of
 from tokenserver.policy.patterns import Pattern
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
 
@@ -75,10 +76,15 @@ class Principals:
 class Condition:
     """A rule's `when`. What is left empty is not asked."""
 
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    networks: tuple[Network, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     kinds: frozenset[Kind] = frozenset()
+    prefixes: Prefixes = field(init=False, repr=False, compare=False)
+    """`networks` in the form in which they can be asked."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefixes", prefixes_of(self.networks))
 
     def holds(self, kind: Kind, context: Context) -> bool | None:
         """Whether every part holds; None where that cannot be known, because the client's address is not."""
@@ -95,7 +101,7 @@ class Condition:
             return None
         if isinstance(client, IPv6Address) and client.ipv4_mapped is not None:
             client = client.ipv4_mapped  # a dual-stack socket shows IPv4 clients like this
-        return any(client in network for network in self.networks)
+        return have_address(self.prefixes, client)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,19 @@ The rules are those that a decision would look at, and whether one applies is as
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.conditions import ALWAYS, Given, are_apart, implies, left_open
 from tokenserver.policy.decide import objection
 from tokenserver.policy.explain import SOMEBODY
-from tokenserver.policy.languages import Match, overlaps, walk
+from tokenserver.policy.languages import Match, escape, overlaps, readings, walk
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principal, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind, parse_pattern
+from tokenserver.policy.patterns import Pattern, SegmentKind, matches, parse_pattern
 from tokenserver.scopes import in_order, is_path_component
 
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
@@ -78,6 +79,11 @@ class Span:
         """Whether a name is in it that the patterns with the texts `covered` cover."""
         return self.pattern.text in covered and not any(one.text in covered for one in self.but)
 
+    def has_name(self, segments: Sequence[str], user: str, groups: Collection[str]) -> bool:
+        """Whether a name is in it, for this user in these groups."""
+        covered = matches(self.pattern, segments, user, groups)
+        return covered and not any(matches(one, segments, user, groups) for one in self.but)
+
     def __str__(self) -> str:
         name = spell_pattern(self.type, self.pattern)
         but = " ".join(sorted(one.text for one in self.but))
@@ -105,12 +111,17 @@ def spell_pattern(type_: str, pattern: Pattern) -> str:
     return pattern.text if type_ == "repository" else f"{type_}:{pattern.text}"
 
 
-def what_can(policies: PolicySet, who: Somebody, given: Given) -> tuple[Reach, ...]:
+def what_can(policies: PolicySet, who: Somebody, given: Given, budget: Budget | None = None) -> tuple[Reach, ...]:
     """Everything that `who` can do on the registry `given.service`; none of it left out, and nothing beside it.
 
     Actions of one rule that different denies cut are apart. For a named user, variables are filled in; for an unnamed
     one `${user}` stays, and so does `${group}` where no group is known.
+
+    Raises:
+        TooComplex: not decided within the budget (None: that of one command).
     """
+    budget = budget or command_budget(policies.rule_count)
+    budget.spend(len(policies.rules) // 16)
     applying = [(rule, when) for rule in policies.rules if (when := _applies(rule, who, given)) is not None]
     denies = [
         Cut(pattern, when, rule)
@@ -125,25 +136,62 @@ def what_can(policies: PolicySet, who: Somebody, given: Given) -> tuple[Reach, .
         if rule.effect is Effect.ALLOW
         for one in rule.patterns
         for pattern in bound(one, who)
-        for reach in _cut(Reach(pattern, rule.actions, when, rule), denies)
+        for reach in _cut(Reach(pattern, rule.actions, when, rule), denies, budget)
     )
 
 
-def difference(found: Iterable[Span], expected: Iterable[Span], action: str, type_: str) -> tuple[str, bool] | None:
+def difference(
+    found: Iterable[Span], expected: Iterable[Span], action: str, type_: str, budget: Budget | None = None
+) -> tuple[str, bool] | None:
     """A name where the two differ about `action`, and whether `found` has it; None where they say the same.
 
     The answer is exact: spans that are written differently and cover the same names do not differ.
+
+    Raises:
+        TooComplex: not decided within the budget.
     """
+    budget = budget or Budget()
     sides = [[span for span in side if action in span.actions and span.type == type_] for side in (found, expected)]
-    spans = [*sides[0], *sides[1]]
-    patterns = list({one.text: one for span in spans for one in (span.pattern, *span.but)}.values())
-    for start in dict.fromkeys(span.pattern for span in spans):
-        for met in walk([start], patterns):  # which counts places from `start` on
-            for own in met.required:
-                covered = {patterns[one.place - 1].text for one in met.others if agree(own, one)}
-                has = [any(span.has(covered) for span in side) for side in sides]
-                if has[0] != has[1]:
-                    return met.name, has[0]
+    walked: set[Pattern] = set()
+    for own, others in (sides, sides[::-1]):
+        for span in own:
+            # What an exception touches is looked at closely only where the rest does not cover the span already.
+            wholes = [one.pattern for one in others if not _touches(one.but, span.pattern, budget)]
+            name = escape([*span.but, *wholes], span.pattern, budget)
+            if name is None or span.pattern in walked:
+                continue
+            has = next(_differing(span.pattern, name, sides), None)
+            if has is not None:
+                return name, has
+            walked.add(span.pattern)
+            differing = _walked_difference(span.pattern, sides, budget)
+            if differing is not None:
+                return differing
+    return None
+
+
+def _touches(but: Iterable[Pattern], pattern: Pattern, budget: Budget) -> bool:
+    return any(overlaps(one, pattern, budget) is not None for one in but)
+
+
+def _differing(pattern: Pattern, name: str, sides: Sequence[Sequence[Span]]) -> Iterator[bool]:
+    """Whether the first side has the name, for every client for whom the pattern covers it and the sides differ."""
+    segments = name.split("/")
+    for user, group in readings(pattern, segments):
+        has = [any(span.has_name(segments, user, (group,)) for span in side) for side in sides]
+        if has[0] != has[1]:
+            yield has[0]
+
+
+def _walked_difference(start: Pattern, sides: Sequence[Sequence[Span]], budget: Budget) -> tuple[str, bool] | None:
+    """As `difference`, for names that `start` covers."""
+    patterns = list({one.text: one for side in sides for span in side for one in (span.pattern, *span.but)}.values())
+    for met in walk([start], patterns, budget=budget):  # which counts places from `start` on
+        for own in met.required:
+            covered = {patterns[one.place - 1].text for one in met.others if agree(own, one)}
+            has = [any(span.has(covered) for span in side) for side in sides]
+            if has[0] != has[1]:
+                return met.name, has[0]
     return None
 
 
@@ -177,14 +225,15 @@ def _fillings(pattern: Pattern, kind: SegmentKind, names: Collection[str], *, st
     return sorted(name for name in names if is_path_component(name))
 
 
-def _cut(reach: Reach, denies: Iterable[Cut]) -> Iterator[Reach]:
+def _cut(reach: Reach, denies: Collection[Cut], budget: Budget) -> Iterator[Reach]:
     """The reach by what is left of each action."""
+    budget.spend(1 + len(denies) // 4)
     meeting = [
         deny
         for deny in denies
         if deny.rule.resource_type == reach.rule.resource_type
         and not are_apart(reach.when, deny.when)
-        and overlaps(reach.pattern, deny.pattern) is not None
+        and overlaps(reach.pattern, deny.pattern, budget.question()) is not None
     ]
     by_cuts: dict[tuple[Cut, ...], set[str]] = {}
     for action in in_order(reach.actions):

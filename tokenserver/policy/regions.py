@@ -6,7 +6,8 @@ all contexts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -14,14 +15,19 @@ from itertools import groupby, product
 from typing import Any, TypeVar
 
 from tokenserver.identity import Kind
-from tokenserver.policy.conditions import Network, spell_moment
+from tokenserver.policy.budget import Budget
+from tokenserver.policy.conditions import spell_moment
 from tokenserver.policy.model import Context, Rule
+from tokenserver.policy.networks import Network
 
 OTHER_SERVICE = "\0"
 """A registry that no rule names."""
 
 UNKNOWN = "unknown"
 """How a client address that is not known is spelled among networks."""
+
+CELLS_PER_STEP = 4
+"""So many cells count as one step."""
 
 _ROOTS: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 _MAPPED = IPv6Network("::ffff:0:0/96")
@@ -46,10 +52,18 @@ class Circumstances:
     services: tuple[str, ...]
     moments: tuple[datetime, ...]
     clients: Mapping[Network | None, _Client]
+    parents: Mapping[Network, Network]
+    """The narrowest other network around each; none around the whole of the internet."""
 
     @classmethod
-    def of(cls, rules: Iterable[Rule], kinds: Iterable[Kind], since: datetime) -> Circumstances:
-        """The cells that `rules` distinguish from the moment `since` on, for credentials of these kinds."""
+    def of(
+        cls, rules: Iterable[Rule], kinds: Iterable[Kind], since: datetime, budget: Budget | None = None
+    ) -> Circumstances:
+        """The cells that `rules` distinguish from the moment `since` on, for credentials of these kinds.
+
+        Raises:
+            TooComplex: there are more cells than the budget has steps.
+        """
         services: set[str] = set()
         moments = {since}
         networks: set[Network] = set()
@@ -59,12 +73,11 @@ class Circumstances:
                 edges = (rule.condition.since, rule.condition.until)
                 moments |= {edge for edge in edges if edge is not None and edge > since}
                 networks |= set(rule.condition.networks)
-        return cls(
-            tuple(kinds),
-            (*sorted(services), OTHER_SERVICE),
-            tuple(sorted(moments)),
-            _clients(networks) if networks else {None: None},
-        )
+        clients, parents = _clients(networks) if networks else ({None: None}, {})
+        found = cls(tuple(kinds), (*sorted(services), OTHER_SERVICE), tuple(sorted(moments)), clients, parents)
+        parts = (found.kinds, found.services, found.moments, found.clients)
+        (budget or Budget()).spend(math.prod(map(len, parts)) // CELLS_PER_STEP)
+        return found
 
     def cells(self) -> list[Cell]:
         """Every cell."""
@@ -120,17 +133,18 @@ class Circumstances:
                 facts["until"] = spell_moment(self.moments[run[-1] + 1])
             yield facts, Cell(kind, Context(service, self.clients[networks[0]], self.moments[run[0]]))
 
-    def _addresses(self, chosen: Sequence[Network | None]) -> dict[str, Any]:
+    def _addresses(self, chosen: Collection[Network | None]) -> dict[str, Any]:
         """`from` and `not_from`, of which for every address the narrowest network that holds it counts."""
         if len(chosen) == len(self.clients):
             return {}
+        chosen = frozenset(chosen)
         within: list[str] = []
         outside: list[str] = []
         from_anywhere = all(root in chosen for root in _ROOTS)
         for network in self.clients:
             if network is None:
                 continue
-            parent = _parent(network, self.clients)
+            parent = self.parents.get(network)
             is_parent_chosen = from_anywhere if parent is None else parent in chosen
             if network in chosen and not is_parent_chosen:
                 within.append(str(network))
@@ -143,29 +157,33 @@ class Circumstances:
         return {name: listed for name, listed in (("from", within), ("not_from", outside)) if listed}
 
 
-def _clients(networks: Iterable[Network]) -> dict[Network | None, _Client]:
-    """For each network an address that lies in it and in none within it, and the client whose address is not known."""
-    every = sorted({*networks, *_ROOTS}, key=lambda one: (one.version, one.network_address.packed, one.prefixlen))
-    clients: dict[Network | None, _Client] = {}
+def _clients(networks: Iterable[Network]) -> tuple[dict[Network | None, _Client], dict[Network, Network]]:
+    """For each network an address that lies in it and in none within it, and the client whose address is not known.
+
+    The second result is the narrowest other network around each.
+    """
+    asked = {*networks, *_ROOTS}
+    # IPv4 written as IPv6 is no IPv6 client.
+    every = sorted({*asked, _MAPPED}, key=lambda one: (one.version, one.network_address.packed, one.prefixlen))
+    free = {network: int(network.network_address) for network in every}
+    parents: dict[Network, Network] = {}
+    around: list[Network] = []
     for network in every:
-        inner = [other for other in (*every, _MAPPED) if _is_within(other, network) and other != network]
-        candidates = [int(network.network_address), *(int(other.broadcast_address) + 1 for other in inner)]
-        kind = type(network.network_address)
-        for number in sorted(candidates):
-            if number <= int(network.broadcast_address):
-                address = kind(number)
-                if not any(address in other for other in inner):
-                    clients[network] = address
-                    break
+        while around and not _is_within(network, around[-1]):
+            around.pop()
+        for parent in around[-1:]:
+            parents[network] = next(one for one in reversed(around) if one in asked)
+            if free[parent] == int(network.network_address):
+                free[parent] = int(network.broadcast_address) + 1
+        around.append(network)
+    clients: dict[Network | None, _Client] = {
+        network: type(network.network_address)(free[network])
+        for network in every
+        if network in asked and free[network] <= int(network.broadcast_address)
+    }
     clients[None] = None
-    return clients
+    return clients, parents
 
 
 def _is_within(one: Network, other: Network) -> bool:
     return one.version == other.version and one.network_address in other and one.prefixlen >= other.prefixlen
-
-
-def _parent(network: Network, others: Iterable[Network | None]) -> Network | None:
-    """The narrowest of `others` around the network; None around the whole of the internet."""
-    around = [other for other in others if other is not None and other != network and _is_within(network, other)]
-    return max(around, key=lambda one: one.prefixlen, default=None)

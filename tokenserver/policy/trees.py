@@ -6,11 +6,12 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.claims import Claim, speaks_of
 from tokenserver.policy.cover import candidates, covers
 from tokenserver.policy.index import prefixes
 from tokenserver.policy.languages import may_overlap
-from tokenserver.policy.model import Entry, Groups, PolicySet
+from tokenserver.policy.model import Entry, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern
 
 _BESIDE_SLASH = chr(ord("/") + 1)
@@ -44,14 +45,31 @@ class Tree:
                 if rule.decides(action) and all(may_overlap(pattern, one) for one in required):
                     yield rule, pattern
 
-    def covers(self, claim: Claim, changed: frozenset[str]) -> bool:
-        """Whether a rule here does what the claim of another tree does, or more; `changed` are groups that differ."""
+    def covers(self, claim: Claim, changed: frozenset[str], budget: Budget | None = None) -> bool:
+        """Whether a rule here does what the claim of another tree does, or more; `changed` are groups that differ.
+
+        Where one question about that is not decided, the answer is no: the search then has to find out.
+
+        Raises:
+            TooComplex: the whole budget (None: that of one command) is spent.
+        """
+        budget = budget or command_budget()
         if speaks_of(claim.rule, changed):
             return False
         narrow = replace(claim.rule, patterns=(claim.pattern,))
         return any(
             other.effect is narrow.effect
             and not speaks_of(other, changed)
-            and covers(other, narrow, self.groups, frozenset({claim.action}))
+            and _is_certain(other, narrow, self.groups, claim.action, budget)
             for other in candidates(self.policies, narrow)
         )
+
+
+def _is_certain(outer: Rule, inner: Rule, groups: Groups, action: str, budget: Budget) -> bool:
+    """Whether `outer` covers `inner` for certain."""
+    try:
+        return covers(outer, inner, groups, frozenset({action}), budget)
+    except TooComplex:
+        if budget.is_spent:
+            raise
+        return False

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count, product
 
+from tokenserver.policy.budget import Budget
 from tokenserver.policy.fronts import NEVER, Cast, Casts, Front, Part, Row, Rows, State
 from tokenserver.policy.index import prefixes
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches_below
@@ -60,11 +61,13 @@ class Walk:
         taken: Collection[str] = (),
         *,
         are_together: bool,
+        budget: Budget | None = None,
     ) -> None:
+        self._budget = budget or Budget()
         self._patterns = [*required, *others]
         self._required = range(len(required))
         self._segments = [segments_of(pattern) for pattern in self._patterns]
-        self._rows = Rows(self._segments, [*map(_shortest_ends, self._segments[: len(required)])])
+        self._rows = Rows(self._segments, [*map(shortest_ends, self._segments[: len(required)])], self._budget)
         self._casts = Casts()
         self._are_together = are_together
         every = {segment for segments in self._segments for segment in segments}
@@ -85,10 +88,10 @@ class Walk:
             parts += [(True, True)] * (self._has_user and self._most_groups > 0)
         known = texts.get(SegmentKind.LITERAL, set()).union(named, taken)
         # Nothing but a first segment has a colon.
-        classes = shortest_words({glob for glob in globs if ":" not in glob}, known, len(parts))
+        classes = shortest_words({glob for glob in globs if ":" not in glob}, known, len(parts), self._budget)
         self._parts = dict(entry for words in classes for entry in _cast(words, known, parts))
         self._nobodys = [word for word, part in self._parts.items() if part in (None, _NOBODYS)]
-        self._hosts = shortest_hosts(globs)
+        self._hosts = shortest_hosts(globs, self._budget)
         self._with_variables: dict[str, list[tuple[int, bool, bool]]] = {}
         """By literal beginning: the places of patterns, and whether they use the user's name and a group's."""
         for place, pattern in enumerate(self._patterns):
@@ -97,7 +100,11 @@ class Walk:
                 self._with_variables.setdefault(pattern.prefix, []).append((place, uses_user, uses_group))
 
     def meetings(self) -> Iterator[Meeting]:
-        """Each once, shortest names first."""
+        """Each once, shortest names first.
+
+        Raises:
+            TooComplex: the budget does not suffice for all of them.
+        """
         try:
             yield from self._search()
         finally:
@@ -126,6 +133,7 @@ class Walk:
                     yield self._meeting(name, ends)
             begun = len(name) + bool(name)
             for word, part, following in self._steps(row, cast, is_first=not name):
+                self._budget.spend()
                 after = self._rows.after(row, word, part)
                 length = begun + len(word) + after.needed
                 reaches = (":" not in word, following, after)
@@ -148,6 +156,7 @@ class Walk:
             exact = {match for match in matched if match.place not in places}
             for place, uses_user, uses_group in near:
                 # Every user and group for whom the pattern covers the name.
+                self._budget.spend((len(words) if uses_user else 1) * (len(words) if uses_group else 1))
                 for user, group in product(words if uses_user else _ANY, words if uses_group else _ANY):
                     if matches_below(self._patterns[place], segments, user, (group,)):
                         exact.add(Match(place, user, group))
@@ -235,7 +244,7 @@ def _cast(words: Sequence[str], known: Collection[str], parts: Sequence[Part]) -
     return [*zip(free, parts, strict=False), *((word, None) for word in shorter)]
 
 
-def _shortest_ends(segments: Sequence[Segment]) -> list[int]:
+def shortest_ends(segments: Sequence[Segment]) -> list[int]:
     """How many characters a name has at least from each segment on, with the slashes; nothing after the last one."""
     lengths = [0]
     for segment in reversed(segments):

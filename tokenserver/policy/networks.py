@@ -1,0 +1,40 @@
+"""Sets of networks that are asked often: whether an address, or a whole network, lies within one of them.
+
+The work grows with how many lengths of prefixes there are, 33 and 129 at most, and not with how many networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+Network = IPv4Network | IPv6Network
+
+Prefixes = tuple[tuple[int, int, frozenset[int]], ...]
+"""By IP version and length of the prefix, all prefixes as numbers."""
+
+
+def prefixes_of(networks: Iterable[Network]) -> Prefixes:
+    """The networks in the form in which they can be asked."""
+    found: dict[tuple[int, int], set[int]] = {}
+    for network in networks:
+        prefix = int(network.network_address) >> network.max_prefixlen - network.prefixlen
+        found.setdefault((network.version, network.prefixlen), set()).add(prefix)
+    return tuple((version, length, frozenset(numbers)) for (version, length), numbers in sorted(found.items()))
+
+
+def have_address(prefixes: Prefixes, address: IPv4Address | IPv6Address) -> bool:
+    """Whether the address lies within one of the networks. IPv4 and IPv6 have nothing in common here."""
+    number, size = int(address), address.max_prefixlen
+    return any(
+        version == address.version and number >> size - length in numbers for version, length, numbers in prefixes
+    )
+
+
+def have_network(prefixes: Prefixes, network: Network) -> bool:
+    """Whether all of the network lies within one of the networks; within several of them together does not count."""
+    number, size = int(network.network_address), network.max_prefixlen
+    return any(
+        version == network.version and length <= network.prefixlen and number >> size - length in numbers
+        for version, length, numbers in prefixes
+    )
