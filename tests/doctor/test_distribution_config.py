@@ -82,6 +82,40 @@ def test_variables_win() -> None:
     assert setup.place("service") == "REGISTRY_AUTH_TOKEN_SERVICE"
 
 
+@pytest.mark.parametrize(
+    ("text", "variables", "auth"),
+    [
+        pytest.param("auth: {}", {}, "none", id="empty section"),
+        pytest.param('auth: ""', {}, "none", id="empty word"),
+        pytest.param("auth: none", {}, "none", id="none"),
+        pytest.param("auth: {NONE: {realm: x}}", {}, "none", id="none in capitals"),
+        pytest.param("auth: {~: {realm: x}}", {}, "none", id="a section without a name"),
+        pytest.param("auth: {none: , token: {realm: x}}", {}, "none", id="none beside token"),
+        pytest.param("auth: {silly: {realm: x, service: y}}", {}, "silly", id="silly"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH": ""}, "none", id="an empty variable"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH": "{}"}, "none", id="an empty mapping"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH": "none"}, "none", id="a variable that says none"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH": "{none: {}}"}, "none", id="a mapping that says none"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH": "{htpasswd: {path: x}}"}, "htpasswd", id="another way"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH_NONE": ""}, "none", id="one more section"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH_HTPASSWD_PATH": "x"}, "htpasswd and token", id="two ways"),
+        pytest.param("auth: {none: }", {"REGISTRY_AUTH": "token"}, "token", id="a variable that protects"),
+    ],
+)
+def test_whether_anybody_is_kept_out(text: str, variables: dict[str, str], auth: str) -> None:
+    """As the registry reads it: `REGISTRY_AUTH` replaces all of `auth`, and `none` counts in any case."""
+    assert read_distribution(text, "config.yml", variables).auth == auth
+
+
+def test_a_variable_takes_the_files_options_with_it() -> None:
+    """The registry would not start: it has no realm any more."""
+    setup = read_distribution(RIGHT, "config.yml", {"REGISTRY_AUTH": "token", "REGISTRY_AUTH_TOKEN_ISSUER": "x"})
+    assert (setup.auth, setup.realm, setup.issuer) == ("token", None, "x")
+    setup = read_distribution(RIGHT, "config.yml", {"REGISTRY_AUTH_TOKEN": "{realm: r}"})
+    assert (setup.auth, setup.realm, setup.issuer) == ("token", "r", None)
+    assert faults(RIGHT, {"REGISTRY_AUTH": "["})[0].startswith("variable REGISTRY_AUTH:")
+
+
 def test_variables_alone() -> None:
     """A container may have no file at all."""
     variables = {

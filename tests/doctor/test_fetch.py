@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 from harness.authority import Authority
@@ -12,8 +14,10 @@ from harness.misfits import Reply, impostor, trickler
 from harness.processes import free_port
 
 from tokenserver.credentials import Secret
+from tokenserver.doctor import fetch as fetch_module
 from tokenserver.doctor.answers import Answer, Failure, Trouble
 from tokenserver.doctor.fetch import MAX_BODY, fetch
+from tokenserver.doctor.live_checks import transport_trouble
 
 PLAIN = ssl.create_default_context()
 
@@ -124,3 +128,51 @@ def test_secrets_do_not_print() -> None:
     """Neither headers nor body stand in the answer's text."""
     found = got(Reply(200, (("Set-Cookie", "secret"),), b"secret"))
     assert "secret" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("peer", "is_here"),
+    [
+        pytest.param("127.0.0.1", True, id="loopback"),
+        pytest.param("127.8.9.1", True, id="all of its network"),
+        pytest.param("::1", True, id="IPv6"),
+        pytest.param("::ffff:127.0.0.1", True, id="IPv4 in IPv6"),
+        pytest.param("::ffff:10.0.0.1", False, id="another machine in IPv6"),
+        pytest.param("10.0.0.1", False, id="a private network"),
+        pytest.param("fe80::1%eth0", False, id="a neighbour"),
+    ],
+)
+def test_what_this_machine_is(peer: str, is_here: bool) -> None:
+    """By the address of the open connection."""
+
+    class Connected:
+        def getpeername(self) -> tuple[str, int]:
+            return peer, 80
+
+    assert fetch_module._is_here(cast("socket.socket", Connected())) is is_here
+
+
+def test_no_credential_leaves_this_machine_in_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over http to another machine nothing is sent, not even a request; without a credential all is as ever."""
+    monkeypatch.setattr(fetch_module, "_is_here", lambda _: False)
+    with impostor(Reply()) as server:
+        url = f"http://localhost:{server.port}/"
+        outcome = fetch(url, context=PLAIN, authorization=Secret("Bearer x"))
+        assert outcome == Failure(Trouble.EXPOSED, "plain http to another machine")
+        assert server.authorizations == []
+        assert isinstance(fetch(url, context=PLAIN), Answer)
+        found = transport_trouble("registry", url, outcome)
+        assert found is not None
+        assert (found.check, found.ok, found.counts) == ("transport", None, True)
+
+
+def test_credentials_go_over_tls_wherever_that_leads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whose certificate is verified."""
+    monkeypatch.setattr(fetch_module, "_is_here", lambda _: False)
+    authority = Authority(tmp_path, "A company's CA")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue(tmp_path))
+    with impostor(Reply(), context=context) as server:
+        url = f"https://localhost:{server.port}/"
+        fetch(url, context=authority.context(), authorization=Secret("Bearer x"))
+        assert server.authorizations == ["Bearer x"]

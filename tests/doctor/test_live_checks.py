@@ -18,6 +18,8 @@ from tokenserver.doctor.live_checks import (
     check_realm_address,
     check_registry,
     check_token_answer,
+    check_verifies,
+    place_of,
     transport_trouble,
 )
 from tokenserver.doctor.refusals import (
@@ -69,6 +71,39 @@ def test_a_registrys_first_answer(outcome: Outcome, check: str, ok: bool) -> Non
 
 
 @pytest.mark.parametrize(
+    ("compat", "generations"),
+    [
+        ("universal", "distribution2|distribution3"),
+        ("distribution2", "distribution2"),
+        ("distribution3", "distribution3"),
+        ("jwks", "distribution3"),
+        ("zot", "zot"),
+    ],
+)
+def test_the_command_fits_the_registry(compat: str, generations: str) -> None:
+    """What it prints is for a registry of that kind."""
+    found = check_registry(URL, answer(200), SERVICE, compat)
+    assert f"registry-config {SERVICE} --for {generations}`" in str(found.mend)
+    assert place_of(compat) == ("zot's http.auth.bearer" if compat == "zot" else "the registry's auth.token")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_open"),
+    [
+        pytest.param(answer(200), True, id="taken"),
+        pytest.param(answer(401), False, id="refused"),
+        pytest.param(answer(307, location="/x"), False, id="redirected"),
+        pytest.param(answer(500), False, id="broken"),
+        pytest.param(Failure(Trouble.CLOSED, ""), False, id="no answer"),
+    ],
+)
+def test_a_registry_that_looks_at_no_signature(outcome: Outcome, is_open: bool) -> None:
+    """It lets in everybody."""
+    found = check_verifies(outcome, SERVICE, "universal")
+    assert (found is not None and found.is_open) is is_open
+
+
+@pytest.mark.parametrize(
     ("url", "outcome", "mend"),
     [
         pytest.param(URL, Failure(Trouble.PLAIN, ""), "write http://registry.example.com", id="https at http"),
@@ -77,6 +112,7 @@ def test_a_registrys_first_answer(outcome: Outcome, check: str, ok: bool) -> Non
         pytest.param(URL, Failure(Trouble.CERTIFICATE, "Hostname mismatch, x"), "use the name that", id="name"),
         pytest.param(URL, Failure(Trouble.CERTIFICATE, "IP address mismatch, x"), "use the name that", id="address"),
         pytest.param(URL, Failure(Trouble.CERTIFICATE, "self-signed"), "by --ca-file", id="authority"),
+        pytest.param("http://a/v2/", Failure(Trouble.EXPOSED, ""), "use https there", id="plain text"),
         pytest.param(f"{URL}/a", answer(301, location="https://b/c"), "everywhere: https://b/c", id="redirect"),
         pytest.param(f"{URL}/a", answer(301), f"everywhere: {URL}/a", id="a redirect to nowhere"),
     ],

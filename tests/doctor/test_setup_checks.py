@@ -75,6 +75,32 @@ def test_a_mend_names_value_and_place() -> None:
     assert (finding.ours, finding.theirs) == (REALM, "http://x/token")
 
 
+@pytest.mark.parametrize("registry", [True, False], ids=["known", "unknown"])
+def test_an_open_registry_is_the_first_finding(registry: bool) -> None:
+    """Its empty keys are named with their values, and whatever else is wrong comes after."""
+    ours = ours_of()
+    setup = setup_of(
+        is_zot=True, auth="none", realm="http://elsewhere/token", service=None, empty=("service",), remark="why"
+    )
+    found = check_setup(setup, ours, (Kind.ZOT,), ours.registries[0] if registry else None)
+    assert [(one.check, one.ok, one.is_open) for one in found if one.counts] == [
+        ("auth", False, True),
+        ("realm", False, False),
+    ]
+    assert "(why)" in found[0].says
+    value = SERVICE if registry else "its service name"
+    assert str(found[0].mend).startswith(f"set service to {value} in config.yml")
+
+
+def test_the_service_of_another_registry_of_ours() -> None:
+    """It is ours, and not that one's."""
+    ours = ours_of()
+    ours = replace(ours, registries=(*ours.registries, replace(ours.registries[0], service="other")))
+    found = check_service("other", ours, ours.registries[0], "there")
+    assert (found.ok, "another registry of ours" in found.says) == (False, True)
+    assert found.mend == f"set service to {SERVICE} in there and restart the registry"
+
+
 @pytest.mark.parametrize(
     ("realm", "reason"),
     [

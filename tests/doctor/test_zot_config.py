@@ -42,6 +42,63 @@ def test_other_ways_in(auth: Any, expected: str) -> None:
     assert read_zot(json.dumps({"http": {"auth": auth}}), "zot.json").auth == expected
 
 
+WHOLE = {"realm": "https://a/token", "service": "s", "cert": "/c.pem"}
+
+
+@pytest.mark.parametrize(
+    ("http", "auth", "empty"),
+    [
+        pytest.param({"auth": {"bearer": WHOLE}}, "token", (), id="all three"),
+        pytest.param({"auth": {"bearer": {**WHOLE, "service": ""}}}, "none", ("service",), id="service empty"),
+        pytest.param({"auth": {"bearer": {**WHOLE, "realm": None}}}, "none", ("realm",), id="realm null"),
+        pytest.param({"auth": {"bearer": {"realm": "r", "service": "s"}}}, "none", ("cert",), id="cert absent"),
+        pytest.param({"auth": {"bearer": {}}}, "none", ("realm", "service", "cert"), id="an empty section"),
+        pytest.param({"auth": {"bearer": None}}, "none", (), id="no section"),
+        pytest.param(
+            {"auth": {"bearer": {"realm": "r", "service": "s", "awsSecretsManager": {}}}}, "token", (), id="AWS keys"
+        ),
+        pytest.param(
+            {"auth": {"bearer": {"oidc": [{"issuer": "i", "audiences": ["z"]}]}}},
+            "bearer.oidc",
+            ("realm", "service", "cert"),
+            id="tokens of another issuer",
+        ),
+        pytest.param(
+            {"auth": {"bearer": {"oidc": [{"issuer": "i", "audiences": []}, 1]}}},
+            "none",
+            ("realm", "service", "cert"),
+            id="an issuer without audiences",
+        ),
+        pytest.param(
+            {"auth": {"bearer": {**WHOLE, "cert": ""}, "htpasswd": {"path": "x"}}},
+            "htpasswd",
+            ("cert",),
+            id="htpasswd takes over",
+        ),
+        pytest.param({"auth": {"htpasswd": {"path": ""}}}, "none", (), id="htpasswd without a file"),
+        pytest.param({"auth": {"htpasswd": None}}, "none", (), id="htpasswd null"),
+        pytest.param({"auth": {"ldap": {}}}, "ldap", (), id="ldap"),
+        pytest.param({"auth": {"ldap": None}}, "none", (), id="ldap null"),
+        pytest.param({"auth": {"openid": {"providers": {"github": {}}}}}, "openid", (), id="openid"),
+        pytest.param({"auth": {"openid": {"providers": {"other": {}}}}}, "none", (), id="an unknown provider"),
+        pytest.param({"auth": {"apikey": True}}, "apikey", (), id="API keys"),
+        pytest.param({"auth": {"apikey": False}}, "none", (), id="no API keys"),
+        pytest.param({"tls": {"cacert": "/ca.pem"}}, "client certificates", (), id="client certificates"),
+        pytest.param({"tls": {"cacert": ""}}, "none", (), id="no authority for them"),
+    ],
+)
+def test_whether_anybody_is_kept_out(http: dict[str, Any], auth: str, empty: tuple[str, ...]) -> None:
+    """As zot's own configuration decides it: what is incomplete is off."""
+    setup = read_zot(json.dumps({"http": http}), "zot.json")
+    assert (setup.auth, setup.empty) == (auth, empty)
+
+
+def test_access_control_is_mentioned() -> None:
+    """Without authentication it is all that is left."""
+    text = json.dumps({"http": {"auth": {"bearer": {}}, "accessControl": {"repositories": {}}}})
+    assert read_zot(text, "z").remark.endswith("; its accessControl alone says what they may do")
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner
 from harness import processes, web
 from harness.authority import Authority
-from harness.misfits import Change, Reply, impostor, misfit
+from harness.misfits import Change, Misfit, Reply, impostor, misfit
 from harness.processes import free_port
 from harness.programs import need
 from harness.server import ANONYMOUS, Setup, TokenServer, serving
@@ -67,6 +67,11 @@ def doctor(server: TokenServer | Path, *arguments: str | Path, stdin: str = "") 
     return told
 
 
+def at(registry: Misfit, service: str = "universal.test") -> list[str]:
+    """A live registry, and which one it is: what it says about itself is not taken for that."""
+    return ["--registry", registry.url, "--service", service]
+
+
 def token_section(**changes: Any) -> Change:
     """Changes `auth.token`; None takes a key away."""
 
@@ -103,12 +108,12 @@ def test_well_configured_registries(service: str, generation: str, server: Token
     """Exit code 0, from the configuration, as a visitor without a name, and as a user who wants to pull."""
     with misfit(tmp_path, server, service, generation, token_section()) as registry:
         assert doctor(server, "--registry-config", registry.config).wrong == {}
-        assert doctor(server, "--registry", registry.url).wrong == {}
-        login = ["--registry", registry.url, "--user", "ann", "--scope", "repository:web/site:pull,push"]
+        assert doctor(server, *at(registry, service)).wrong == {}
+        login = [*at(registry, service), "--user", "ann", "--scope", "repository:web/site:pull,push"]
         told = doctor(server, *login, stdin=server.people["ann"] + "\n")
         assert told.wrong == {}
         assert {"verdict", "pull", "access"} <= {one["check"] for one in told.findings if one["ok"]}
-        both = doctor(server, "--registry", registry.url, "--registry-config", registry.config)
+        both = doctor(server, *at(registry, service), "--registry-config", registry.config)
         assert both.wrong == {}
 
 
@@ -131,7 +136,7 @@ def test_what_the_challenge_shows(case: str, generation: str, server: TokenServe
     change = SEEN[case] or token_section(realm=f"{server.url}/nowhere")
     check = case.partition(" ")[0]
     with misfit(tmp_path, server, "universal.test", generation, change) as registry:
-        for arguments in (["--registry-config", registry.config], ["--registry", registry.url]):
+        for arguments in (["--registry-config", registry.config], at(registry)):
             told = doctor(server, "--service", "universal.test", *arguments)
             assert told.wrong == {check: False}
             right = server.realm if check == "realm" else "universal.test"
@@ -143,10 +148,10 @@ def test_another_issuer(generation: str, server: TokenServer, tmp_path: Path) ->
     """From outside, 2.8 does not give away whether it is the issuer or the key; with its configuration it is named."""
     with misfit(tmp_path, server, "universal.test", generation, token_section(issuer="other")) as registry:
         assert doctor(server, "--registry-config", registry.config).wrong == {"issuer": False}
-        live = doctor(server, "--registry", registry.url)
+        live = doctor(server, *at(registry))
         assert live.wrong == ({"issuer": False} if generation == "distribution3" else {"trust or issuer": False})
         assert "set issuer to tokenserver-under-test" in live.mend(next(iter(live.wrong)))
-        both = doctor(server, "--registry", registry.url, "--registry-config", registry.config)
+        both = doctor(server, *at(registry), "--registry-config", registry.config)
         assert both.wrong.pop("issuer") is False
 
 
@@ -154,7 +159,7 @@ def test_the_algorithm_is_left_out(server: TokenServer, tmp_path: Path) -> None:
     """Only 3.x has the option; from outside it gives away that it knows the key under others."""
     change = token_section(signingalgorithms=["RS256", "EdDSA"])
     with misfit(tmp_path, server, "universal.test", "distribution3", change) as registry:
-        for arguments in (["--registry-config", registry.config], ["--registry", registry.url]):
+        for arguments in (["--registry-config", registry.config], at(registry)):
             told = doctor(server, *arguments)
             assert told.wrong == {"algorithm": False}
             assert told.mend("algorithm").startswith("add ES256 to signingalgorithms in ")
@@ -178,8 +183,7 @@ def test_bundles_under_universal(
     change = token_section(rootcertbundle=str(bundle))
     with misfit(tmp_path / "r", server, "universal.test", generation, change) as registry:
         config, live = (
-            doctor(server, *arguments).wrong
-            for arguments in (["--registry-config", registry.config], ["--registry", registry.url])
+            doctor(server, *arguments).wrong for arguments in (["--registry-config", registry.config], at(registry))
         )
         is_taken = server_takes(server, registry.url)
     assert is_taken is (case != "foreign")
@@ -209,7 +213,7 @@ def test_the_ca_where_kid_wants_the_leaf(service: str, generation: str, server: 
         told = doctor(server, "--registry-config", registry.config)
         assert told.wrong == {"kid": False}
         assert f"registry-config {service}" in told.mend("kid")
-        live = doctor(server, "--registry", registry.url)
+        live = doctor(server, *at(registry, service))
         check = "rootcertbundle" if generation == "distribution3" else "trust or issuer"
         assert live.wrong == {check: False}
 
@@ -234,7 +238,7 @@ def test_the_kid_of_another_generation(
         told = doctor(server, "--registry-config", registry.config, "--for", other)
         assert told.wrong == {"kid": False}
         assert "compat: universal" in told.mend("kid")
-        assert doctor(server, "--registry", registry.url).code == 1
+        assert doctor(server, *at(registry, service)).code == 1
 
 
 def test_a_jwks_of_other_keys(server: TokenServer, tmp_path: Path) -> None:
@@ -245,7 +249,7 @@ def test_a_jwks_of_other_keys(server: TokenServer, tmp_path: Path) -> None:
     jwks.write_text(json.dumps(published))
     with misfit(tmp_path / "r", server, "jwks.test", "distribution3", token_section(jwks=str(jwks))) as registry:
         assert doctor(server, "--registry-config", registry.config).wrong == {"kid": False}
-        assert doctor(server, "--registry", registry.url).wrong == {"jwks": False}
+        assert doctor(server, *at(registry, "jwks.test")).wrong == {"jwks": False}
 
 
 def test_universal_tokens_at_a_registry_with_only_a_jwks(server: TokenServer, tmp_path: Path) -> None:
@@ -259,7 +263,7 @@ def test_universal_tokens_at_a_registry_with_only_a_jwks(server: TokenServer, tm
         told = doctor(server, "--registry-config", registry.config)
         assert told.wrong == {"rootcertbundle": False}
         assert "compat: jwks" in told.mend("rootcertbundle")
-        assert doctor(server, "--registry", registry.url).wrong == {"rootcertbundle": False}
+        assert doctor(server, *at(registry)).wrong == {"rootcertbundle": False}
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -267,7 +271,7 @@ def test_autoredirect(generation: str, server: TokenServer, tmp_path: Path) -> N
     """The registry announces itself."""
     with misfit(tmp_path, server, "universal.test", generation, token_section(autoredirect=True)) as registry:
         assert doctor(server, "--registry-config", registry.config).wrong == {"autoredirect": None}
-        told = doctor(server, "--registry", registry.url)
+        told = doctor(server, *at(registry))
         assert told.wrong == {"autoredirect": False}
         assert told.mend("autoredirect").startswith("remove autoredirect")
 
@@ -285,7 +289,7 @@ def test_registries_without_token_auth(case: str, generation: str, server: Token
             whole["auth"] = {"htpasswd": {"realm": "here", "path": str(users)}}
 
     with misfit(tmp_path / "r", server, "universal.test", generation, change) as registry:
-        for arguments in (["--registry-config", registry.config], ["--registry", registry.url]):
+        for arguments in (["--registry-config", registry.config], at(registry)):
             told = doctor(server, *arguments)
             assert told.wrong == {"auth": False}
             assert "registry-config" in told.mend("auth")
@@ -318,7 +322,7 @@ def test_a_registry_that_was_not_restarted(generation: str, server: TokenServer,
         whole = yaml.safe_load(registry.config.read_text())
         whole["auth"]["token"]["issuer"] = "tokenserver-under-test"
         registry.config.write_text(yaml.safe_dump(whole))
-        told = doctor(server, "--registry", registry.url, "--registry-config", registry.config)
+        told = doctor(server, *at(registry), "--registry-config", registry.config)
         assert told.wrong == {"restart": False}
         assert told.mend("restart").startswith("restart the registry")
 
@@ -347,7 +351,7 @@ def test_a_token_server_with_a_wrong_clock(
         serving(tmp_path / "s", small, prefix=prefix) as server,
         misfit(tmp_path / "r", server, "universal.test", generation, token_section()) as registry,
     ):
-        told = doctor(server, "--registry", registry.url)
+        told = doctor(server, *at(registry))
         assert told.wrong == expected
         assert "NTP" in told.mend("clock")
         assert server_takes(server, registry.url) is ("time" not in expected)
@@ -361,11 +365,11 @@ def test_tls(generation: str, server: TokenServer, tmp_path: Path) -> None:
     """A CA of one's own is trusted by --ca-file; without it, and with the wrong scheme, that is the finding."""
     authority = Authority(tmp_path, "A company's CA")
     with misfit(tmp_path / "r", server, "universal.test", generation, token_section(), tls=authority) as registry:
-        told = doctor(server, "--registry", registry.url)
+        told = doctor(server, *at(registry))
         assert told.wrong == {"tls": False}
         assert "--ca-file" in told.mend("tls")
         # An http realm of an https registry is right for docker, and refused by crane and oras.
-        assert doctor(server, "--registry", registry.url, "--ca-file", authority.file).wrong == {"transport": None}
+        assert doctor(server, *at(registry), "--ca-file", authority.file).wrong == {"transport": None}
         plain = registry.url.replace("https", "http")
         assert doctor(server, "--registry", plain).wrong == {"scheme": False}
         named = registry.url.replace("localhost", "127.0.0.1")
@@ -423,7 +427,7 @@ def test_a_password_never_goes_to_another_realm(server: TokenServer) -> None:
 def test_a_wrong_password(server: TokenServer, tmp_path: Path) -> None:
     """The login is the finding; what was typed stands nowhere."""
     with misfit(tmp_path, server, "universal.test", "distribution2", token_section()) as registry:
-        told = doctor(server, "--registry", registry.url, "--user", "ann", stdin="a-wrong-password\n")
+        told = doctor(server, *at(registry), "--user", "ann", stdin="a-wrong-password\n")
         assert told.wrong == {"login": False}
         assert "a-wrong-password" not in told.text
 
@@ -431,7 +435,7 @@ def test_a_wrong_password(server: TokenServer, tmp_path: Path) -> None:
 def test_less_than_was_asked(server: TokenServer, tmp_path: Path) -> None:
     """The token is right and lacks something: the policies say why."""
     with misfit(tmp_path, server, "universal.test", "distribution3", token_section()) as registry:
-        told = doctor(server, "--registry", registry.url, "--scope", "repository:web/site:pull")
+        told = doctor(server, *at(registry), "--scope", "repository:web/site:pull")
         assert told.wrong == {"access": False, "pull": False}
         assert "policy why pull web/site --anonymous" in told.mend("access")
 
@@ -440,7 +444,7 @@ def test_the_token_is_shown_only_when_asked_for(server: TokenServer, tmp_path: P
     """Not in what people read and not in the JSON; with --show-token, once."""
     with misfit(tmp_path, server, "universal.test", "distribution2", token_section()) as registry:
         text = server.token("universal.test", person=ANONYMOUS)
-        command: Sequence[str] = ["--registry", registry.url, "--token", "-"]
+        command: Sequence[str] = [*at(registry), "--token", "-"]
         told = doctor(server, *command, stdin=text)
         assert told.wrong == {}
         assert text.rpartition(".")[2] not in told.text

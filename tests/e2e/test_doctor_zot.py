@@ -53,9 +53,10 @@ def section(**changes: Any) -> Change:
     return lambda whole: whole["auth"]["token"].update(changes)
 
 
-def as_olga(server: TokenServer, url: str) -> dict[str, bool | None]:
+def as_olga(server: TokenServer, url: str, service: str) -> dict[str, bool | None]:
     """As somebody who may see the catalog, which zot 1.4 wants for a login."""
-    return wrong(server, "--registry", url, "--user", "olga", stdin=server.people["olga"] + "\n")
+    command = ["--registry", url, "--service", service, "--user", "olga"]
+    return wrong(server, *command, stdin=server.people["olga"] + "\n")
 
 
 @pytest.mark.parametrize("kind", ZOTS)
@@ -63,13 +64,13 @@ def test_a_well_configured_zot(kind: str, server: TokenServer, tmp_path: Path) -
     """Every algorithm, keys of its own, from its configuration and from outside."""
     with misfit(tmp_path, server, f"{kind}.test", kind, bearer()) as zot:
         assert wrong(server, "--registry-config", zot.config) == {}
-        assert as_olga(server, zot.url) == {}
+        assert as_olga(server, zot.url, f"{kind}.test") == {}
 
 
 def test_an_old_zot_wants_its_catalog_for_a_login(server: TokenServer, tmp_path: Path) -> None:
     """It trusts the key; who may not see the catalog cannot log in there, and that is what is said."""
     with misfit(tmp_path, server, "zot.test", "zot", bearer()) as zot:
-        assert wrong(server, "--registry", zot.url) == {"access": False}
+        assert wrong(server, "--registry", zot.url, "--service", "zot.test") == {"access": False}
 
 
 @pytest.mark.parametrize("kind", ZOTS)
@@ -84,7 +85,7 @@ def test_the_ca_instead_of_the_signing_certificate(kind: str, server: TokenServe
         return
     with misfit(tmp_path, server, f"{kind}.test", kind, change) as zot:
         assert wrong(server, "--registry-config", zot.config) == {"cert": False}
-        assert as_olga(server, zot.url) == {"cert": False}
+        assert as_olga(server, zot.url, f"{kind}.test") == {"cert": False}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,8 @@ def test_3_0_computes_one_kid_for_all_keys_of_a_curve(server: TokenServer, tmp_p
         with misfit(tmp_path / service, server, service, "distribution3.0", section()) as registry:
             assert wrong(server, "--registry-config", registry.config, "--for", "distribution3.0") == expected
             assert wrong(server, "--registry-config", registry.config) == {}
-            assert (wrong(server, "--registry", registry.url) == {}) == (expected == {})
+            live = wrong(server, "--registry", registry.url, "--service", service)
+            assert (live == {}) == (expected == {})
 
 
 @pytest.mark.parametrize("generation", ["distribution2", "distribution3"])
@@ -117,7 +119,7 @@ def test_names_issuer_and_keys_of_its_own(generation: str, server: TokenServer, 
     """A registry is compared with what is configured for it, by each of its names; another one's CA is not its CA."""
     with misfit(tmp_path / "a", server, "alias.test", generation, section()) as registry:
         assert wrong(server, "--registry-config", registry.config) == {}
-        assert wrong(server, "--registry", registry.url) == {}
+        assert wrong(server, "--registry", registry.url, "--service", "alias.test") == {}
     general = section(rootcertbundle=str(server.folder / "keys" / "token-ca.pem"))
     with misfit(tmp_path / "b", server, "alias.test", generation, general) as registry:
         found = wrong(server, "--registry-config", registry.config)

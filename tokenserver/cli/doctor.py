@@ -23,7 +23,7 @@ from tokenserver.cli.password import read_password
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Secret
 from tokenserver.doctor.facts import Kind, OurRegistry, Ours
-from tokenserver.doctor.findings import Finding, exit_code
+from tokenserver.doctor.findings import Finding, by_urgency, exit_code
 from tokenserver.doctor.opened import MAX_TOKEN, UnreadableToken, open_unverified, token_text
 from tokenserver.doctor.setup_checks import check_setup, find_registry, kinds_for
 from tokenserver.doctor.trust_checks import RegistryTrust
@@ -57,7 +57,7 @@ KINDS = {
     help="A copy of the registry's file of trusted keys, where its path is not one of this machine.",
 )
 @click.option("--for", "generation", type=click.Choice(sorted(KINDS)), help="What the registry runs, if you know.")
-@click.option("--service", help="Which of our registries it is; else found by its service or its URL.")
+@click.option("--service", help="Which of our registries it is; a live one is else known by its configured url alone.")
 @click.option(
     "--registry", "url", metavar="URL", help="A live registry to visit, such as https://registry.example.com."
 )
@@ -127,7 +127,7 @@ def doctor(  # noqa: PLR0917 - click hands every option over by its name
         found += examine_token(opened, replace(bench, registry=registry), wanted)
     elif bench.files is None:
         found += examine_installation(settings, bench, context)
-    tell(found, as_json=as_json, token=shown if show_token else None)
+    tell(by_urgency(found), as_json=as_json, token=shown if show_token else None)
 
 
 def _see_that_they_fit(
@@ -223,7 +223,7 @@ def _examine_files(bench: Bench) -> list[Finding]:
     ours = replace(bench, registry=registry).ours
     kinds = kinds_for(setup, registry, kind)
     found = check_setup(setup, ours, kinds, registry)
-    if setup.auth == "token":
+    if setup.auth == "token" or (setup.empty and "cert" not in setup.empty):
         trust = RegistryTrust(
             setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=bench.at
         )

@@ -1,6 +1,7 @@
-"""The doctor's visit to a live registry: follow the challenge as a client does, and ask why, where it refuses.
+"""The doctor's visit to a live registry: take a client's steps, and ask why, where it refuses.
 
-Credentials go to our own token endpoint and nowhere else, whatever realm a registry announces.
+Its challenge is compared and never followed: credentials go to our own token endpoint and nowhere else, and what the
+registry itself is sent is as little as will do (`doctor_probe`).
 """
 
 from __future__ import annotations
@@ -8,14 +9,13 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
+from tokenserver.cli.doctor_probe import Probes, is_meant_for
 from tokenserver.cli.doctor_token import Bench, examine_token
 from tokenserver.cli.pasted import PastedError, parse_challenge
-from tokenserver.compose import new_id
 from tokenserver.credentials import Secret
 from tokenserver.doctor.answers import Answer, Outcome
 from tokenserver.doctor.facts import OurRegistry
@@ -27,6 +27,8 @@ from tokenserver.doctor.live_checks import (
     check_realm_address,
     check_registry,
     check_token_answer,
+    check_verifies,
+    place_of,
     transport_trouble,
 )
 from tokenserver.doctor.opened import UnreadableToken, open_unverified
@@ -39,16 +41,14 @@ from tokenserver.doctor.refusals import (
 )
 from tokenserver.doctor.replay import check_clock
 from tokenserver.doctor.setup_checks import check_realm, check_service, find_registry
-from tokenserver.identity import ANONYMOUS
+from tokenserver.doctor.visited import check_asked_scopes, identify
 from tokenserver.scopes import Scope, in_order
-from tokenserver.tokens.claims import Compat, Registry
+from tokenserver.tokens.claims import Compat
 from tokenserver.tokens.headers import token_header
-from tokenserver.tokens.issuer import TokenIssuer
-
-PLACE = "the registry's auth.token"
 
 _ALGORITHMS = ("ES256", "RS256", "EdDSA", "ES384", "PS256")
-_PROBE_LIFETIME = 60
+_JUNK_HEADER: dict[str, object] = {"typ": "JWT", "alg": "ES256"}
+_NO_CLAIMS = "e30"
 
 CATALOG = ("registry:catalog:*",)
 """zot up to 2.1.2 wants its catalog even from those who only say hello."""
@@ -82,63 +82,94 @@ def visit_server(bench: Bench, context: ssl.SSLContext) -> tuple[list[Finding], 
 
 
 def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Finding], Secret | None]:
-    """Every step of a client, and of the registry's verifier; and the token that was tried.
+    """Every step of a client, and of the registry's verifier; and the token that the server gave or that was tried.
+
+    Where the registry at this address is none of ours for sure, or says anything that it should not, nobody is logged
+    in, and it gets no token.
 
     `server_ahead` is how far the token server's clock is ahead of this machine's, None where it did not answer.
     """
     ours, url = visit.bench.ours, visit.url
     first = fetch(f"{url}/v2/", context=visit.context)
     guess = visit.bench.registry or find_registry(ours, None, url) or ours.registries[0]
-    found = [check_registry(url, first, guess.service)]
+    found = [check_registry(url, first, guess.service, guess.compat)]
     challenge_text = first.bearer() if isinstance(first, Answer) else None
     if found[0].ok is False or challenge_text is None or not isinstance(first, Answer):
         return found, None
+    place = place_of(guess.compat)
     try:
         challenge = parse_challenge(challenge_text)
     except PastedError as error:
-        mend = f"set realm and service in {PLACE}"
+        mend = f"set realm and service in {place}"
         return [*found, failed("challenge", f"the registry's challenge {error}", mend, theirs=challenge_text)], None
-    found += _check_challenge(visit, challenge.realm)
-    registry = visit.bench.registry or find_registry(ours, challenge.service, url)
-    found.append(check_service(challenge.service or None, ours, registry, PLACE))
-    if registry is None:
-        return found, None
-    ahead = _difference(first, server_ahead)
-    wanted = tuple(dict.fromkeys((*challenge.scopes.scopes, *visit.wanted)))
-    visit = replace(visit, bench=replace(visit.bench, registry=registry, at=_time_at(first)), wanted=wanted)
-    clock = check_clock(ahead, registry.lifetime, whose="the token server's" if server_ahead is not None else "ours")
-    found += clock
-    # Tried for the service that the registry has, so that a wrong one does not hide what else is wrong.
-    service = challenge.service or registry.service
-    token = visit.token
-    if token is None:
-        asked = service if ours.registry(service) else None
-        finding, token = _get_token(visit, asked, server_ahead, more=CATALOG if registry.compat == "zot" else ())
+    identified = identify(ours, visit.bench.registry, url, challenge.service)
+    registry = identified.registry
+    found += _check_challenge(visit, challenge.realm, place)
+    meant = registry or visit.bench.registry or find_registry(ours, challenge.service, url)
+    found.append(check_service(challenge.service or None, ours, meant, place))
+    found += check_asked_scopes(challenge.scopes.scopes, visit.wanted)
+    if identified.why is not None and not any(one.ok is False for one in found):
+        found.append(identified.why)
+    if registry is None or any(one.ok is False for one in found):
+        return [*found, known("verdict", "so nobody was logged in, and the registry was sent no token")], None
+    registry = registry.called(challenge.service)
+    bench = replace(visit.bench, registry=registry, at=_time_at(first))
+    tried, token = _visit_ours(replace(visit, bench=bench), registry, first, server_ahead)
+    return found + tried, token
+
+
+def _visit_ours(
+    visit: Visit, registry: OurRegistry, first: Answer, server_ahead: float | None
+) -> tuple[list[Finding], Secret | None]:
+    """The visit's second half, at a registry that is `registry` beyond doubt: clocks, a login, a token."""
+    unsigned = Secret(f"Bearer {_wrongly_signed(_JUNK_HEADER, _NO_CLAIMS).reveal()}")
+    taken = check_verifies(
+        fetch(f"{visit.url}/v2/", context=visit.context, authorization=unsigned), registry.service, registry.compat
+    )
+    if taken is not None:
+        return [taken], None
+    whose = "the token server's" if server_ahead is not None else "ours"
+    found = list(clock := check_clock(_difference(first, server_ahead), registry.lifetime, whose=whose))
+    given, judged = visit.token, []
+    if given is None:
+        more = CATALOG if registry.compat == "zot" else ()
+        finding, given = _get_token(visit, registry.service, server_ahead, more=more)
         found.append(finding)
-    own = token is None
-    token = token or _own_token(visit.bench, replace(registry, service=service), server_ahead)
-    tried, refused = _try(visit, service, token, has_access=not own)
-    if refused is not None and not any(one.ok is False for one in (*tried, *clock)):
-        tried += _ask_why(visit, registry, token, refused)
-    return [*found, *tried], token
+    if given is not None:
+        judged = _judge(visit, registry.service, given)
+        found += judged
+    if visit.token is not None and not is_meant_for(visit.token, registry):
+        return [*found, known("verdict", "the token is for another audience, so it was not sent")], given
+    if any(one.ok is False for one in clock):
+        return [*found, known("verdict", "with such clocks no token was tried")], given
+    ahead = (server_ahead or 0) if first.ahead is None else first.ahead
+    probes = Probes(visit.bench.ring, registry, ahead, given, visit.wanted)
+    token = probes.least() if visit.token is None else visit.token
+    tried, refused = _try(visit, token, has_access=given is not None)
+    if visit.token is None and refused is not None and explain_zots_login(refused, registry) is not None:
+        token = probes.least(with_catalog=True)
+        tried, refused = _try(visit, token, has_access=given is not None)
+    found += tried
+    if refused is not None and not any(one.ok is False for one in (*judged, *tried, *clock)):
+        found += _ask_why(visit, registry, token, refused)
+    return found, given or token
 
 
-def _check_challenge(visit: Visit, realm: str) -> list[Finding]:
-    redirected = check_realm_address(realm, visit.url, visit.bench.ours, PLACE)
+def _check_challenge(visit: Visit, realm: str, place: str) -> list[Finding]:
+    redirected = check_realm_address(realm, visit.url, visit.bench.ours, place)
     if redirected is not None:
         return [redirected]
     parts = urlsplit(visit.url)
-    return check_realm(realm, visit.bench.ours, PLACE, registry_host=parts.hostname, is_https=parts.scheme == "https")
+    return check_realm(realm, visit.bench.ours, place, registry_host=parts.hostname, is_https=parts.scheme == "https")
 
 
 def _get_token(
-    visit: Visit, service: str | None, server_ahead: float | None, *, more: tuple[str, ...]
+    visit: Visit, service: str, server_ahead: float | None, *, more: tuple[str, ...]
 ) -> tuple[Finding, Secret | None]:
     """A token of our server, as the client would get it; `more` are scopes that are asked for and may be refused."""
     ours = visit.bench.ours
-    if server_ahead is None or service is None:
-        why = "the token server did not answer" if service is not None else "the service is none of ours"
-        return known("login", f"{why}, so a token of our own key is tried"), None
+    if server_ahead is None:
+        return known("login", "the token server did not answer, so a token of our own key is tried"), None
     query = urlencode([("service", service), *(("scope", str(scope)) for scope in (*visit.wanted, *more))])
     sent = None
     if visit.login is not None:
@@ -150,25 +181,17 @@ def _get_token(
     return finding, None if text is None else Secret(text)
 
 
-def _own_token(bench: Bench, registry: OurRegistry, server_ahead: float | None) -> Secret:
-    """A token for nobody, which allows nothing, for a minute, by the clock of the token server."""
-    made_for = Registry(registry.service, registry.issuer, Compat(registry.compat), _PROBE_LIFETIME)
-    issuer = TokenIssuer(bench.ring, now=lambda: time.time() + (server_ahead or 0), new_id=new_id)
-    return issuer.issue(ANONYMOUS, made_for, ()).text
-
-
-def _try(visit: Visit, service: str, token: Secret, *, has_access: bool) -> tuple[list[Finding], Answer | None]:
-    """Bring the token to the registry, and replay its verifier's checks; what it answered, where it refused."""
+def _try(visit: Visit, token: Secret, *, has_access: bool) -> tuple[list[Finding], Answer | None]:
+    """Bring the token to the registry; what it answered, where it refused."""
     outcome = _bring(visit, "/v2/", token)
     trouble = transport_trouble("registry", visit.url, outcome)
     if trouble is not None or not isinstance(outcome, Answer):
         return ([] if trouble is None else [trouble]), None
-    found = _judge(visit, service, token) if has_access else []
     if outcome.status >= 400:  # zot 1.4 answers 500 to a token that it cannot read
         said = outcome.bearer() or str(outcome.status)
-        return [*found, known("verdict", f"the registry refuses the token ({outcome.status})", theirs=said)], outcome
+        return [known("verdict", f"the registry refuses the token ({outcome.status})", theirs=said)], outcome
     opened = _try_access(visit, token) if has_access else []
-    return [*found, *opened, passed("verdict", "the registry takes the token", theirs=str(outcome.status))], None
+    return [*opened, passed("verdict", "the registry takes the token", theirs=str(outcome.status))], None
 
 
 def _judge(visit: Visit, service: str, token: Secret) -> list[Finding]:

@@ -10,6 +10,7 @@ from tokenserver.cli.doctor_files import RegistryFiles
 from tokenserver.cli.doctor_ours import Sides
 from tokenserver.doctor.facts import Kind, OurRegistry, Ours
 from tokenserver.doctor.findings import Finding, known
+from tokenserver.doctor.live_checks import place_of
 from tokenserver.doctor.opened import Opened
 from tokenserver.doctor.replay import (
     Expected,
@@ -87,7 +88,8 @@ def _mends(bench: Bench) -> Mapping[str, str]:
     """What to do about each refusal, on the side where it is to be done."""
     ours, registry, files = bench.ours, bench.registry, bench.files
     services = " or ".join(ours.services)
-    where = "the registry's auth.token" if files is None else files.setup.place("")
+    compat = "universal" if registry is None else registry.compat
+    where = place_of(compat) if files is None else files.setup.place("")
     issuer = ours.registries[0].issuer if registry is None else registry.issuer
     audience = services if registry is None else registry.service
     return {

@@ -17,6 +17,7 @@ class Trouble(StrEnum):
     PLAIN = "plain"
     TLS = "tls"
     CLOSED = "closed"
+    EXPOSED = "exposed"
     OTHER = "other"
 
 

@@ -22,6 +22,11 @@ TOKEN_KEYS = {
     *("jwks", "signingalgorithms", "autoredirect", "autoredirectpath"),
 }
 _ONLY_IN_3 = ("jwks", "signingalgorithms", "autoredirectpath")
+_NOBODY = {"", "~", "null", "none"}
+"""Names of an `auth` section that mean: let in everybody (registry/handlers/app.go, `NewApp`)."""
+
+_SEVERAL = "with several ways of authentication Distribution takes any of them, or does not start"
+_SILLY = "silly takes every Authorization header, whatever it says"
 _VARIABLE = re.compile(r"REGISTRY_(AUTH(?:_[A-Z0-9]+)*|HTTP_TLS(?:_[A-Z0-9]+)*)", re.ASCII)
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII)
 
@@ -104,9 +109,14 @@ class _Reading:
         """Lay `REGISTRY_AUTH…` and `REGISTRY_HTTP_TLS…` over it. The registry reads a value as YAML."""
         for name, text in sorted(environment.items()):
             matched = _VARIABLE.fullmatch(name)
-            if matched is None or not text:
+            if matched is None:
                 continue
             path = matched[1].lower().split("_")
+            if path[0] == "auth" and len(path) < 3:
+                self._replace(name, path[1:], text)
+                continue
+            if not text:
+                continue
             if path[:2] == ["http", "tls"]:
                 self.https = self.https or path[2:] == ["certificate"]
                 continue
@@ -115,24 +125,38 @@ class _Reading:
             except LoadError as error:
                 self.faults.extend(error.faults)
                 continue
-            if len(path) == 1 and isinstance(value, str) and value:
-                self.auth = {value: self.auth.get(value, {})}
-            elif len(path) == 3:
+            if len(path) == 3:
                 self.auth.setdefault(path[1], {})[path[2]] = value
                 self.places[path[2]] = name
                 self.places[""] = self.places[""] or name
 
+    def _replace(self, name: str, path: list[str], text: str) -> None:
+        """`REGISTRY_AUTH` replaces all that the file says, also where it is empty; `REGISTRY_AUTH_WAY` one section."""
+        try:
+            value = parse(text, f"variable {name}").value
+        except LoadError as error:
+            self.faults.extend(error.faults)
+            return
+        if path:
+            self.auth[path[0]] = dict(value) if isinstance(value, dict) else {}
+        elif isinstance(value, dict):
+            self.auth = {way: dict(one) if isinstance(one, dict) else {} for way, one in value.items()}
+        elif value is None:
+            self.auth = {}
+        else:
+            self.auth = {str(value): {}}
+        self.places[""] = name
+
     def setup(self) -> Setup:
         """All of it as facts."""
-        if not self.auth:
-            return Setup(is_zot=False, auth="none", https=self.https, places=self.places)
-        if "token" not in self.auth or len(self.auth) > 1:
-            return Setup(
-                is_zot=False,
-                auth=" and ".join(sorted(self.auth)) or "an unnamed way",
-                https=self.https,
-                places=self.places,
-            )
+        ways = sorted(self.auth)
+        if any(way.lower() in _NOBODY for way in ways) or not ways:
+            remark = _SEVERAL if len(ways) > 1 else ""
+            return Setup(is_zot=False, auth="none", https=self.https, remark=remark, places=self.places)
+        if ways != ["token"]:
+            remark = _SEVERAL if len(ways) > 1 else _SILLY if ways == ["silly"] else ""
+            auth = " and ".join(ways)
+            return Setup(is_zot=False, auth=auth, https=self.https, remark=remark, places=self.places)
         options = self.auth["token"]
         strange = [(key, nearest(key, TOKEN_KEYS)) for key in options if key not in TOKEN_KEYS]
         return Setup(

@@ -97,7 +97,8 @@ class Setup:
 
     `auth` is how it lets clients in (`token`, `htpasswd`, `none` …), `places` is where each key stands, for mends.
     `strange` are keys that the registry ignores, each with a hint at the right one. `only_in_3` are keys that only
-    Distribution 3 knows. `https` is whether the registry itself speaks TLS.
+    Distribution 3 knows. `https` is whether the registry itself speaks TLS. `empty` are the keys whose absence or
+    emptiness switches the token section off as a whole, and `remark` is what else explains `auth`.
     """
 
     is_zot: bool
@@ -113,7 +114,14 @@ class Setup:
     strange: tuple[tuple[str, str], ...] = ()
     only_in_3: tuple[str, ...] = ()
     https: bool = False
+    empty: tuple[str, ...] = ()
+    remark: str = ""
     places: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kind_of_registry(self) -> str:
+        """What the commands for this configuration say after `--for`."""
+        return "zot" if self.is_zot else "distribution2|distribution3"
 
     def place(self, key: str) -> str:
         """Where the key stands, or should stand."""

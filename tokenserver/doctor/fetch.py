@@ -1,6 +1,6 @@
 """One HTTP request: a deadline for all of it, bounded, no redirect followed, no proxy, nothing remembered.
 
-Whoever calls decides where credentials go; nothing here ever sends them on.
+The caller decides where credentials go; nothing here forwards them, and none leaves this machine unencrypted.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from tokenserver.credentials import Secret
@@ -29,10 +30,18 @@ _TRANSPORT = {
 }
 
 
+class _Exposed(Exception):
+    """A credential would have left this machine in plain text."""
+
+
 def fetch(
     url: str, *, context: ssl.SSLContext, authorization: Secret | None = None, deadline: float = DEADLINE
 ) -> Outcome:
-    """GET `url`, an http or https URL. `authorization` is the whole value of that header; `deadline` is in seconds."""
+    """GET `url`, an http or https URL. `authorization` is the whole value of that header; `deadline` is in seconds.
+
+    Over plain http, `authorization` is sent to a peer on this machine alone, as the open connection has it; otherwise
+    nothing is sent and the trouble is `EXPOSED`.
+    """
     parts = urlsplit(url)
     host, target = parts.hostname or "", (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection: http.client.HTTPConnection
@@ -41,8 +50,6 @@ def fetch(
     else:
         connection = http.client.HTTPConnection(host, parts.port, timeout=deadline)
     headers = {"User-Agent": "tokenserver-doctor", "Accept": "application/json", "Connection": "close"}
-    if authorization is not None:
-        headers["Authorization"] = authorization.reveal()
     over = threading.Event()
     # A timeout of the socket is for each read; who sends a byte now and then would hold us for ever.
     watchdog = threading.Timer(deadline, _cut, (connection, over))
@@ -50,7 +57,9 @@ def fetch(
     watchdog.start()
     outcome: Outcome
     try:
-        outcome = _exchange(connection, target, headers)
+        outcome = _exchange(connection, target, headers, authorization)
+    except _Exposed:
+        outcome = Failure(Trouble.EXPOSED, "plain http to another machine")
     except (OSError, http.client.HTTPException, ValueError) as error:
         outcome = _failure(error)
     finally:
@@ -60,8 +69,14 @@ def fetch(
     return Failure(Trouble.TIMEOUT, f"no answer in {deadline:g} s") if over.is_set() else outcome
 
 
-def _exchange(connection: http.client.HTTPConnection, target: str, headers: dict[str, str]) -> Answer:
+def _exchange(
+    connection: http.client.HTTPConnection, target: str, headers: dict[str, str], authorization: Secret | None
+) -> Answer:
     connection.connect()
+    if authorization is not None:
+        if not isinstance(connection.sock, ssl.SSLSocket) and not _is_here(connection.sock):
+            raise _Exposed
+        headers = {**headers, "Authorization": authorization.reveal()}
     before = time.time()
     connection.request("GET", target, headers=headers)
     response = connection.getresponse()
@@ -71,6 +86,13 @@ def _exchange(connection: http.client.HTTPConnection, target: str, headers: dict
         found[name.lower()] = (*found.get(name.lower(), ()), value)
     body = response.read(MAX_BODY)
     return Answer(response.status, found, body, _ahead(found.get("date", ()), middle))
+
+
+def _is_here(connected: socket.socket) -> bool:
+    """Whether the peer is this machine. Its name does not tell: another answer of DNS leads elsewhere."""
+    peer = ip_address(connected.getpeername()[0].partition("%")[0])
+    mapped = getattr(peer, "ipv4_mapped", None)
+    return (mapped or peer).is_loopback
 
 
 def _ahead(dates: tuple[str, ...], ours: float) -> float | None:

@@ -6,7 +6,7 @@ Everything here may come from a stranger's file or server, so it is bounded and 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MAX_SHOWN = 400
 
@@ -17,7 +17,7 @@ class Finding:
 
     `ok` is True: passed; False: tokens are refused or clients led astray; None: a warning where there is a `mend`,
     else something to know that asks for nothing. `ours` and `theirs` are the values on both sides, where there are
-    any.
+    any. `is_open` marks a registry that lets in everybody.
     """
 
     check: str
@@ -26,6 +26,7 @@ class Finding:
     ours: str | None = None
     theirs: str | None = None
     mend: str | None = None
+    is_open: bool = False
 
     @property
     def counts(self) -> bool:
@@ -45,6 +46,16 @@ def passed(check: str, says: str, *, ours: str | None = None, theirs: str | None
 def failed(check: str, says: str, mend: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
     """A fault, with what mends it."""
     return Finding(check, False, shown(says), _value(ours), _value(theirs), shown(mend))
+
+
+def unprotected(says: str, mend: str, *, theirs: str) -> Finding:
+    """A registry that lets in everybody."""
+    return replace(failed("auth", says, mend, ours="token", theirs=theirs), is_open=True)
+
+
+def by_urgency(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings in their order, but first those about registries that let in everybody."""
+    return sorted(findings, key=lambda finding: not finding.is_open)
 
 
 def doubtful(check: str, says: str, mend: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:

@@ -8,25 +8,32 @@ from urllib.parse import urljoin, urlsplit
 
 from tokenserver.doctor.answers import Answer, Failure, Outcome, Trouble
 from tokenserver.doctor.facts import Ours
-from tokenserver.doctor.findings import Finding, failed, known, passed
+from tokenserver.doctor.findings import Finding, doubtful, failed, known, passed, unprotected
 from tokenserver.doctor.setup_checks import RESTART
 
 _HTTPS_WANTED = (b"Client sent an HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")
 
 
-def check_registry(url: str, outcome: Outcome, service: str) -> Finding:
+_GENERATIONS = {"universal": "distribution2|distribution3", "jwks": "distribution3"}
+
+
+def place_of(compat: str) -> str:
+    """Where a registry of this `compat` keeps what it says about tokens."""
+    return "zot's http.auth.bearer" if compat == "zot" else "the registry's auth.token"
+
+
+def check_registry(url: str, outcome: Outcome, service: str, compat: str = "universal") -> Finding:
     """What `GET /v2/` without a token says: a registry that wants tokens answers 401 with a challenge for one.
 
-    `service` is the one of ours that it most likely is, for the command that configures it.
+    `service` and `compat` are those of the one of ours that it most likely is, for the command that configures it.
     """
     trouble = transport_trouble("registry", url, outcome)
     if trouble is not None:
         return trouble
     assert isinstance(outcome, Answer)  # noqa: S101 - a failure always is a trouble
-    prints = f"`tokenserver registry-config {service} --for distribution2|distribution3`"
-    mend = f"put into its configuration what {prints} prints {RESTART}"
+    mend = _configure(service, compat)
     if outcome.status == 200:
-        return failed("auth", "the registry asks for no token: everybody may do everything there", mend, theirs="none")
+        return unprotected("the registry asks for no token: everybody may do everything there", mend, theirs="none")
     if outcome.status != 401:
         says = f"the address answers {outcome.status} to /v2/, so that no registry seems to be there"
         return failed("registry", says, "correct the URL, or start the registry", theirs=str(outcome.status))
@@ -40,6 +47,19 @@ def check_registry(url: str, outcome: Outcome, service: str) -> Finding:
     way = other.partition(" ")[0]
     says = f"the registry asks for {way} credentials and not for a token"
     return failed("auth", says, mend, ours="Bearer", theirs=way)
+
+
+def check_verifies(outcome: Outcome, service: str, compat: str) -> Finding | None:
+    """What the registry answers to a token that nobody signed: one that takes it looks at none."""
+    if not isinstance(outcome, Answer) or outcome.status >= 400 or outcome.is_redirect:
+        return None
+    says = "the registry takes a token that nobody signed: everybody may do everything there"
+    return unprotected(says, _configure(service, compat), theirs=str(outcome.status))
+
+
+def _configure(service: str, compat: str) -> str:
+    prints = f"`tokenserver registry-config {service} --for {_GENERATIONS.get(compat, compat)}`"
+    return f"put into its configuration what {prints} prints {RESTART}"
 
 
 def transport_trouble(check: str, url: str, outcome: Outcome) -> Finding | None:
@@ -155,6 +175,10 @@ def _no_answer(check: str, url: str, failure: Failure) -> Finding:
         case Trouble.CLOSED:
             mend = f"if it speaks TLS, write https://{host}" if parts.scheme == "http" else "see its log"
             says = f"{host} closes the connection: {detail}"
+        case Trouble.EXPOSED:
+            says = f"nothing secret was sent to {host}: over plain http, anybody on the way could use it"
+            mend = "use https there, or run the doctor on the machine where it listens, with a localhost URL"
+            return doubtful("transport", says, mend, ours=url, theirs=detail)
         case Trouble.OTHER:  # pragma: no branch - the type checker proves that no other is left
             says, mend = f"{host} cannot be reached: {detail}", "correct the URL, or the network of this machine"
     return failed(check, says, mend, ours=url, theirs=detail)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tokenserver.doctor.answers import Answer, Outcome
 from tokenserver.doctor.facts import Kind, OurRegistry, Ours
 from tokenserver.doctor.findings import Finding, failed
+from tokenserver.doctor.live_checks import place_of
 from tokenserver.doctor.setup_checks import RESTART
 
 
@@ -41,7 +42,7 @@ def explain_refusal(
 
     `known_by` are the algorithms under which it found our key.
     """
-    place = "the registry's auth.token"
+    place = place_of(registry.compat)
     files = "`tokenserver doctor --registry-config FILE` with its configuration"
     algorithm = ours.active.algorithm
     if kind is Kind.ZOT or registry.compat == "zot":

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from tokenserver.doctor.facts import KINDS_OF_COMPAT, Kind, OurRegistry, Ours, Setup
-from tokenserver.doctor.findings import Finding, doubtful, failed, known, passed
+from tokenserver.doctor.findings import Finding, doubtful, failed, known, passed, unprotected
 
 RESTART = "and restart the registry"
 PATHS = ("/token", "/auth/token", "/auth")
@@ -28,18 +28,23 @@ def kinds_for(setup: Setup | None, registry: OurRegistry, asked: Kind | None) ->
     return KINDS_OF_COMPAT.get(registry.compat, (Kind.DISTRIBUTION2, Kind.DISTRIBUTION3))
 
 
-def check_way_in(setup: Setup, ours: Ours) -> list[Finding]:
-    """Whether the registry asks for tokens at all, and which keys of its section it passes over."""
-    which = "zot" if setup.is_zot else "distribution2|distribution3"
-    service = ours.registries[0].service
-    command = f"tokenserver registry-config {service} --for {which}"
+def check_way_in(setup: Setup, ours: Ours, registry: OurRegistry | None = None) -> list[Finding]:
+    """Whether the registry asks for tokens at all, and which keys of its section it passes over.
+
+    A registry that lets in everybody is the first finding, whatever else is wrong with it.
+    """
     section = "http.auth.bearer" if setup.is_zot else "auth.token"
-    if setup.auth == "none":
-        says = "the registry asks for no token: everybody may do everything there"
+    service = (registry or ours.registries[0]).service
+    command = f"tokenserver registry-config {service} --for {setup.kind_of_registry}"
+    why = f" ({setup.remark})" if setup.remark else ""
+    if setup.auth in ("none", "silly"):
+        says = f"the registry asks for no token: everybody may do everything there{why}"
         mend = f"put {section} into {setup.place('')} as `{command}` prints it {RESTART}"
-        return [failed("auth", says, mend, ours="token", theirs="none")]
+        if setup.empty:
+            mend = f"set {_with_values(setup, ours, registry)} {RESTART}; `{command}` prints all of it"
+        return [unprotected(says, mend, theirs=setup.auth)]
     if setup.auth != "token":
-        says = f"the registry lets clients in by {setup.auth} and asks for no token"
+        says = f"the registry lets clients in by {setup.auth} and asks for no token{why}"
         mend = f"replace that in {setup.place('')} by what `{command}` prints {RESTART}"
         return [failed("auth", says, mend, ours="token", theirs=setup.auth)]
     found = [passed("auth", "the registry asks for tokens", ours="token", theirs="token")]
@@ -47,6 +52,15 @@ def check_way_in(setup: Setup, ours: Ours) -> list[Finding]:
         mend = f"correct or remove it ({setup.place(key)}): {hint}"
         found.append(doubtful("keys", f"the registry passes over the key {key!r} of its section", mend, theirs=key))
     return found
+
+
+def _with_values(setup: Setup, ours: Ours, registry: OurRegistry | None) -> str:
+    """The keys that are empty, each with its place and with what it should say, as far as that is known."""
+    values = {"realm": ours.realm, "service": registry.service if registry is not None else "its service name"}
+    return ", ".join(
+        f"{key} to {values.get(key, 'the file with the certificate of the signing key')} in {setup.place(key)}"
+        for key in setup.empty
+    )
 
 
 def find_registry(ours: Ours, service: str | None, url: str | None = None) -> OurRegistry | None:
@@ -62,17 +76,19 @@ def find_registry(ours: Ours, service: str | None, url: str | None = None) -> Ou
 def check_service(theirs: str | None, ours: Ours, meant: OurRegistry | None, place: str) -> Finding:
     """The service must be one of ours, letter by letter: it becomes the token's audience."""
     services = ours.services
-    if theirs in services:
+    if theirs in (services if meant is None else meant.names):
         return passed("service", "the registry's service is one of ours", ours=theirs, theirs=theirs)
     close = get_close_matches((theirs or "").lower(), services, n=1, cutoff=0.6)
     wanted = meant.service if meant is not None else close[0] if close else None
     says = "the registry names no service" if theirs is None else "the registry calls itself by a service not of ours"
+    if theirs in services:
+        says = "the registry calls itself by the service of another registry of ours"
     listed = ", ".join(services)
     if wanted is None:
         mend = f"list it under registries in {ours.config}, or set service in {place} to one of: {listed}"
     else:
         mend = f"set service to {wanted} in {place} {RESTART}" + (
-            f"; or list {theirs} under registries in {ours.config}" if theirs else ""
+            f"; or list {theirs} under registries in {ours.config}" if theirs and theirs not in services else ""
         )
     return failed("service", says, mend, ours=wanted or listed, theirs=theirs)
 
@@ -171,15 +187,16 @@ def check_setup(setup: Setup, ours: Ours, kinds: Sequence[Kind], registry: OurRe
 
     What is wrong with the keys is `trust_checks`' to say.
     """
-    if setup.auth != "token":
-        return check_way_in(setup, ours)
+    found = check_way_in(setup, ours, registry)
+    if setup.auth != "token" and not setup.empty:
+        return found
     host = None if registry is None or registry.url is None else urlsplit(registry.url).hostname
     is_https = setup.https or (registry is not None and (registry.url or "").startswith("https:"))
-    found = check_way_in(setup, ours)
     found += check_autoredirect(setup, ours, registry)
-    if not setup.autoredirect or setup.realm is None:
+    if "realm" not in setup.empty and (not setup.autoredirect or setup.realm is None):
         found += check_realm(setup.realm, ours, setup.place("realm"), registry_host=host, is_https=is_https)
-    found.append(check_service(setup.service, ours, registry, setup.place("service")))
+    if "service" not in setup.empty:
+        found.append(check_service(setup.service, ours, registry, setup.place("service")))
     if registry is None:
         return found
     if setup.is_zot:

@@ -49,9 +49,10 @@ class RegistryTrust:
         """Faults of the files themselves; with one of these the registry does not even start."""
         place = self.setup.place("rootcertbundle")
         if self.bundle is None and self.jwks is None:
-            mend = f"add rootcertbundle in {place} as `{self.command}` prints it {RESTART}"
-            yield failed("rootcertbundle", "the registry names no file of trusted keys", mend)
-        if self.bundle is None and self.jwks is not None and Kind.DISTRIBUTION2 in self.kinds:
+            key = "cert" if self.setup.is_zot else "rootcertbundle"
+            mend = f"add {key} in {place} as `{self.command}` prints it {RESTART}"
+            yield failed(key, "the registry names no file of trusted keys", mend)
+        if self.bundle is None and self.jwks is not None and not self.setup.is_zot and Kind.DISTRIBUTION2 in self.kinds:
             mend = f"add rootcertbundle in {place} as `{self.command}` prints it {RESTART}"
             yield failed("rootcertbundle", f"{Kind.DISTRIBUTION2} knows no jwks and wants a bundle", mend)
         if self.bundle is not None:

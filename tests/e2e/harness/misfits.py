@@ -7,7 +7,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,9 +64,16 @@ def written(folder: Path, server: TokenServer, service: str, generation: str, ch
 
 @contextmanager
 def misfit(
-    folder: Path, server: TokenServer, service: str, generation: str, change: Change, *, tls: Authority | None = None
+    folder: Path,
+    server: TokenServer,
+    service: str,
+    generation: str,
+    change: Change,
+    *,
+    tls: Authority | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Misfit]:
-    """Such a registry, running."""
+    """Such a registry, running; with these variables more."""
     program = need(PROGRAMS[generation])
     port = free_port()
 
@@ -78,11 +85,11 @@ def misfit(
 
     config = written(folder, server, service, generation, changed, port)
     (folder / "tmp").mkdir(exist_ok=True)
-    environment = {**plain_environment(folder), "OTEL_TRACES_EXPORTER": "none"}
+    variables = {**plain_environment(folder), "OTEL_TRACES_EXPORTER": "none", **(environment or {})}
     daemon = Daemon(
         f"registry-{generation}",
         [program, *ARGUMENTS.get(generation, ["serve"]), config],
-        environment=environment,
+        environment=variables,
         folder=folder,
     )
     with running(daemon, lambda: answers(port)):
