@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tokenserver.authn.replicas import SharedFailures
 from tokenserver.config.load import load_settings
-from tokenserver.counters import Shared, shared_counters, workers_share
+from tokenserver.counters import Shared, shared_counters, sharing_warnings, workers_share
 from tokenserver.errors import LoadError
 
 CONFIG = """\
@@ -124,3 +125,84 @@ def test_the_password_file(tmp_path: Path, mode: int | None, content: str, told:
         counters(tmp_path, "throttle: {redis: 'redis://localhost:1', redis_password_file: secret}\n")
     assert told in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "content", "told"),
+    [
+        pytest.param(0o600, "canary" * 5, "must hold a secret of at least 32 characters", id="short"),
+        pytest.param(0o644, "canary" * 6, "can be read by others", id="open to others"),
+        pytest.param(None, "", "cannot be read: No such file", id="missing"),
+    ],
+)
+def test_the_secret_file(tmp_path: Path, mode: int | None, content: str, told: str) -> None:
+    """The secret of all replicas is long, and private as well; each fault is told, also beside one of the password."""
+    if mode is not None:
+        (tmp_path / "secret").write_text(content)
+        (tmp_path / "secret").chmod(mode)
+    with pytest.raises(LoadError) as caught:
+        counters(tmp_path, "throttle: {redis: 'redis://localhost:1', redis_password_file: none, secret_file: secret}\n")
+    assert told in str(caught.value)
+    assert "none: cannot be read" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        pytest.param("redis://localhost:1/0?colour=blue", "colour", id="an unknown option"),
+        pytest.param("redis://localhost:1/0?socket_timeout=soon", "socket_timeout", id="no number"),
+        pytest.param("rediss://localhost:1/0?ssl_cert_reqs=maybe", "maybe", id="no way to verify"),
+        pytest.param("rediss://localhost:1/0?ssl_ca_certs=/none/ca.pem", "/none/ca.pem", id="no authority"),
+    ],
+)
+def test_what_the_client_does_not_take(tmp_path: Path, url: str, told: str) -> None:
+    """It would refuse each connection, and so each login would find out for itself: the start finds out."""
+    pytest.importorskip("limits", reason="the extra redis is not installed")
+    with pytest.raises(LoadError) as caught:
+        counters(tmp_path, f"throttle: {{redis: '{url}'}}\n")
+    (fault,) = caught.value.faults
+    assert (fault.file, fault.path) == ("throttle", "redis")
+    assert told in fault.message
+
+
+def test_whose_key_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret file goes before the password; the line end is no part of either; without both, a server has its own."""
+    pytest.importorskip("limits", reason="the extra redis is not installed")
+    for name, text in {"a": "a" * 40 + "\n", "b": "a" * 40, "c": "c" * 40}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+
+    def key(more: str) -> bytes:
+        found = counters(tmp_path, f"throttle: {{redis: 'redis://localhost:1'{more}}}\n")
+        assert isinstance(found, SharedFailures)
+        assert len(found._key) >= 16
+        return found._key
+
+    assert key(", secret_file: a") == key(", redis_password_file: b") == key(", secret_file: b, redis_password_file: c")
+    assert key(", secret_file: a") != key(", secret_file: c")
+    assert b"a" * 8 not in key(", secret_file: a")
+    own = key("")
+    assert own == key("")
+    monkeypatch.setattr("tokenserver.counters._OWN_SECRET", b"o" * 32)  # as in another server
+    assert key("") != own
+
+
+@pytest.mark.parametrize(
+    ("throttle", "is_told"),
+    [
+        pytest.param("redis: 'redis://localhost:1'", True, id="neither"),
+        pytest.param("redis: 'redis://localhost:1', secret_file: s", False, id="a secret"),
+        pytest.param("redis: 'redis://localhost:1', redis_password_file: s", False, id="a password"),
+        pytest.param("redis: 'redis://localhost:1', enabled: false", False, id="switched off"),
+        pytest.param("", False, id="no redis"),
+    ],
+)
+def test_replicas_without_a_secret(tmp_path: Path, throttle: str, is_told: bool) -> None:
+    """It works, and counts more than it need: that is worth a warning."""
+    path = tmp_path / "tokenserver.yaml"
+    path.write_text(f"{CONFIG}throttle: {{{throttle}}}\n")
+    found = sharing_warnings(load_settings(path, {}))
+    assert [warning.partition(":")[0] for warning in found] == (
+        ["throttle.redis has no password, and there is no throttle.secret_file"] if is_told else []
+    )

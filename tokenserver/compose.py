@@ -21,7 +21,7 @@ from tokenserver.config.directories import Ldap
 from tokenserver.config.plan import plan_for, worker_count
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
 from tokenserver.config.settings import KeySet, Settings, UserSource
-from tokenserver.counters import ALONE, Shared, shared_counters
+from tokenserver.counters import ALONE, Shared, shared_counters, sharing_warnings
 from tokenserver.credentials import Secret
 from tokenserver.door import Door
 from tokenserver.errors import Fault, LoadError
@@ -164,6 +164,7 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
         )
     if settings.shadow_policies is not None and snapshot.candidate is None:
         found.append(f"shadow_policies: {settings.shadow_policies} was refused (see the log); nothing is compared")
+    found.extend(sharing_warnings(settings))
     if not settings.authentication:
         found.append("authentication is empty: every client is anonymous")
     return found

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
+from pathlib import Path
 from typing import NamedTuple
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tokenserver.authn.checks import SharedChecks
 from tokenserver.authn.failures import forgotten_after
-from tokenserver.authn.throttle import REPEAT_SECONDS, Counters, Together
+from tokenserver.authn.several_counters import Counters
+from tokenserver.authn.throttle import REPEAT_SECONDS, Together
 from tokenserver.authn.workers import TooManyToShare, WorkersTogether
 from tokenserver.config.plan import limits_for
 from tokenserver.config.settings import Settings
@@ -17,6 +23,17 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
 
 logger = logging.getLogger("tokenserver.counters")
+
+MIN_SECRET = 32
+"""Characters of a secret that all replicas have: as many as `openssl rand -hex 16` prints."""
+
+UNSHARED = (
+    "throttle.redis has no password, and there is no throttle.secret_file: a wrong login that reaches two servers"
+    " counts twice, because they share no secret to recognise it by; give all of them the same secret_file"
+)
+
+_OWN_SECRET = secrets.token_bytes(32)
+"""Of this server, where there is no other. It is made in the server's first process, and workers inherit it."""
 
 
 class Shared(NamedTuple):
@@ -70,27 +87,73 @@ def shared_counters(settings: Settings, *, workers: int, beside: Together | None
     None where neither is there. Redis need not answer yet.
 
     Raises:
-        LoadError: the file of its password is missing, unsafe or empty, or the libraries for it are not installed.
+        LoadError: a file of its secrets is missing, unsafe or too short, the libraries for it are not installed, or
+            they do not take the URL.
     """
     throttle = settings.throttle
     if not throttle.enabled:
         return None
     if throttle.redis is None:
         return beside
-    file = throttle.redis_password_file
-    password = None if file is None else Secret(read_text(file, private=True).rstrip("\r\n"))
-    if password is not None and not password.reveal():
-        raise LoadError([Fault(str(file), 0, "", "must hold the password of redis; it is empty")])
+    faults: list[Fault] = []
+    password = _secret_in(throttle.redis_password_file, "must hold the password of redis; it is empty", faults)
+    needed = f"must hold a secret of at least {MIN_SECRET} characters; make one with: openssl rand -base64 32"
+    secret = _secret_in(throttle.secret_file, needed, faults, least=MIN_SECRET)
+    redis: Together | None = None
     try:
         from tokenserver.authn.replicas import SharedFailures  # noqa: PLC0415 - an extra that most do without
-    except ImportError as error:
+
+        redis = SharedFailures(
+            throttle.redis,
+            password,
+            limits_for(throttle, workers=1),
+            key=_key(secret or password),
+            repeat=_repeat(settings),
+            workers=workers,
+            monotonic=time.monotonic,
+        )
+    except ImportError:
         problem = "needs libraries that are not installed: pip install 'tokenserver[redis]'"
-        raise LoadError([Fault("throttle", 0, "redis", problem)]) from error
-    limits = limits_for(throttle, workers=1)
-    redis = SharedFailures(
-        throttle.redis, password, limits, repeat=_repeat(settings), workers=workers, monotonic=time.monotonic
-    )
+        faults.append(Fault("throttle", 0, "redis", problem))
+    except ValueError as error:
+        faults.append(Fault("throttle", 0, "redis", f"has options that the Redis client cannot use: {error}"))
+    if faults or redis is None:
+        raise LoadError(faults)
     return redis if beside is None else Counters(redis, beside)
+
+
+def sharing_warnings(settings: Settings) -> list[str]:
+    """What to think about where replicas count together without a secret that all of them know."""
+    throttle = settings.throttle
+    has_secret = throttle.secret_file is not None or throttle.redis_password_file is not None
+    return [UNSHARED] if throttle.enabled and throttle.redis is not None and not has_secret else []
+
+
+def _secret_in(file: Path | None, problem: str, faults: list[Fault], *, least: int = 1) -> Secret | None:
+    """What stands in a private file, without its line end; None where no file is named, or with a fault."""
+    if file is None:
+        return None
+    try:
+        text = read_text(file, private=True).rstrip("\r\n")
+    except LoadError as error:
+        faults.extend(error.faults)
+        return None
+    if len(text) < least:
+        faults.append(Fault(str(file), 0, "", problem))
+        return None
+    return Secret(text)
+
+
+def _key(secret: Secret | None) -> bytes:
+    """The key by which processes recognise a login that another one has refused (HKDF, RFC 5869).
+
+    From a secret that all replicas have and that does not rotate by itself; else one that this server alone has. The
+    latter, and two replicas of which one was restarted with a new secret, count a login once more than others would.
+    """
+    if secret is None:
+        return _OWN_SECRET
+    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"tokenserver throttle: the same login again")
+    return derive.derive(secret.reveal().encode("utf-8"))
 
 
 def _repeat(settings: Settings) -> float:

@@ -261,6 +261,7 @@ class Asked:
     """Stands for counters that processes share, and keeps what they are asked."""
 
     note: str | None = None
+    limits: Limits = field(default_factory=lambda: Limits((), (), ()))
     asked: list[object] = field(default_factory=list)
 
     def was_refused(self, counted: Counted) -> bool:

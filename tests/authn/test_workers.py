@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tokenserver.authn.cache import LoginKey
 from tokenserver.authn.failures import Limit, Limits, growing, shared
-from tokenserver.authn.throttle import GOOD_SECONDS, REPEAT_SECONDS, Counted, Counters, Throttle
+from tokenserver.authn.several_counters import Counters
+from tokenserver.authn.throttle import GOOD_SECONDS, REPEAT_SECONDS, Counted, Throttle
 from tokenserver.authn.workers import UNDER_WAY_SECONDS, TooManyToShare, WorkersTogether
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import InvalidCredentials, Throttled
@@ -47,7 +48,7 @@ class Worker:
     def attempt(self, user: str = "ann", password: str | None = None, *, right: bool = False, address: str = X) -> str:
         """One login as the server does it; what comes of it."""
         login = Password(user, Secret(password or f"p-{next(NUMBERS)}"))
-        key, tag = LoginKey(id(self).to_bytes(8, "big"))(login), LoginKey(b"throttle")(login)[:2]
+        key, tag = LoginKey(id(self).to_bytes(8, "big"))(login), LoginKey(b"throttle")(login)
         try:
             self.throttle.repeated(key)
             with self.throttle.attempt(user, ip_address(address), key, tag):

@@ -98,6 +98,11 @@ def test_off(tmp_path: Path) -> None:
             for url in ("redis://:canary@a", "redis://u:canary@a", "redis://a?password=canary")
         ),
         pytest.param(
+            "throttle: {secret_file: x}",
+            "throttle.secret_file: needs redis; the workers of one server have a secret of their own",
+            id="secret without a redis",
+        ),
+        pytest.param(
             "throttle: {redis_password_file: x}",
             "throttle.redis_password_file: needs redis, the URL of the Redis whose password it holds",
             id="password without a redis",

@@ -101,6 +101,7 @@ throttle:
   window: 10m
   redis: rediss://counter@redis.example.com:6380/1
   redis_password_file: redis-password
+  secret_file: throttle-secret
 token_reuse: 5s
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
@@ -185,6 +186,7 @@ ENVIRONMENT = {
     "TOKENSERVER_TOKEN_REUSE": "5s",
     "TOKENSERVER_THROTTLE_REDIS": "rediss://counter@redis.example.com:6380/1",
     "TOKENSERVER_THROTTLE_REDIS_PASSWORD_FILE": "redis-password",
+    "TOKENSERVER_THROTTLE_SECRET_FILE": "throttle-secret",
 }
 """REFERENCE, all of it, as variables."""
 
@@ -299,6 +301,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "window": 600,
             "redis": "rediss://counter@redis.example.com:6380/1",
             "redis_password_file": folder / "redis-password",
+            "secret_file": folder / "throttle-secret",
         },
         "token_reuse": 5,
     }
@@ -1010,6 +1013,7 @@ OTHER_VALUES = {
     "TOKENSERVER_TOKEN_REUSE": "0s",
     "TOKENSERVER_THROTTLE_REDIS": "redis+unix:///run/redis.sock",
     "TOKENSERVER_THROTTLE_REDIS_PASSWORD_FILE": "/other-password",
+    "TOKENSERVER_THROTTLE_SECRET_FILE": "/other-secret",
 }
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from harness import web
@@ -17,6 +21,7 @@ from harness.authority import Authority
 from harness.faultproxy import Mode, faulty
 from harness.redis_server import RedisServer, redis_server
 from harness.server import Setup, TokenServer, serving
+from sorted_words import words_of_one_tag
 
 from tokenserver.authn.cache import LoginKey
 from tokenserver.authn.failures import Limit, Limits, forgotten_after, growing, shared
@@ -30,6 +35,7 @@ pytestmark = pytest.mark.real("redis-server")
 X, Y, Z = "192.0.2.1", "198.51.100.7", "203.0.113.9"
 LIMITS = Limits(growing(5, 300), (Limit(20, 300),), (Limit(100, 300),))
 NUMBERS = itertools.count()
+KEY = b"one key of all replicas"
 RECOVERY = 6.0
 """Seconds within which a Redis that is back is used again, on a busy machine."""
 
@@ -46,7 +52,7 @@ class Replica:
     def attempt(self, user: str = "ann", password: str | None = None, *, right: bool = False, address: str = X) -> str:
         """One login as the server does it; what comes of it."""
         login = Password(user, Secret(password or f"p-{next(NUMBERS)}"))
-        key, tag = LoginKey(id(self).to_bytes(8, "big"))(login), LoginKey(b"throttle")(login)[:2]
+        key, tag = LoginKey(id(self).to_bytes(8, "big"))(login), LoginKey(b"throttle")(login)
         start = time.monotonic()
         try:
             self.throttle.repeated(key)
@@ -86,6 +92,7 @@ def replica(
     limits: Limits = LIMITS,
     repeats_count: bool = True,
     workers: int = 1,
+    key: bytes = KEY,
 ) -> Replica:
     """A process with its own part of the limits, as with eight workers, so that it shows who decides."""
     part = Limits(*(shared(limit, 8) for limit in (limits.user, limits.address, limits.total)))
@@ -94,6 +101,7 @@ def replica(
         url or f"redis://localhost:{port or redis.port}",
         Secret(redis.password),
         limits,
+        key=key,
         repeat=repeat,
         workers=workers,
         monotonic=time.monotonic,
@@ -181,6 +189,34 @@ def test_an_old_password_in_a_loop(redis: RedisServer) -> None:
     assert one.attempt(right=True, address=Y) == "ok"
 
 
+@pytest.mark.parametrize("repeats_count", [pytest.param(True, id="a directory"), pytest.param(False, id="files")])
+def test_a_sorted_word_list(redis: RedisServer, repeats_count: bool) -> None:
+    """Row 21: passwords that a short digest under a known key takes for one are as many guesses as there are words."""
+    sides = itertools.cycle([replica(redis, repeats_count=repeats_count) for _ in range(2)])
+    found = [next(sides).attempt(password=word) for word in words_of_one_tag("ann", 12)]
+    assert found == ["wrong"] * 5 + ["wait 300"] * 7
+
+
+def test_replicas_with_other_keys_count_more_and_never_less(redis: RedisServer) -> None:
+    """A replica that was not restarted yet with the new secret takes the same login for another one, and counts it."""
+    one, two = replica(redis), replica(redis, key=b"another key than the first")
+    for number in range(2):
+        assert [side.attempt(password=f"mistake {number}") for side in (one, two)] == ["wrong", "wrong"]
+    assert (one.checked, two.checked) == (2, 2)
+    assert [one.attempt(), two.attempt()] == ["wrong", "wait 300"]
+
+
+def test_an_emptied_redis_gives_no_new_tries(redis: RedisServer) -> None:
+    """What this process has seen by itself still counts when somebody empties Redis after each failure."""
+    one = replica(redis)
+    found = []
+    for _ in range(7):
+        found.append(one.attempt())
+        redis.client.flushall()
+    assert found == ["wrong"] * 5 + ["wait 300"] * 2
+    assert one.is_well()
+
+
 def test_guesses_at_the_same_moment(redis: RedisServer) -> None:
     """Tries under way weigh as much as there are processes that may have as many."""
     one = replica(redis, workers=4)
@@ -209,6 +245,9 @@ def test_what_stands_in_redis(redis: RedisServer) -> None:
     again = [key for key in keys if "/again/" in key]
     assert len(again) == 1
     assert int(str(client.ttl(again[0]))) <= REPEAT_SECONDS
+    # What is kept of a refused login is long, and not what anybody without the key could compute from a password.
+    (tag,) = re.findall(r"/([0-9a-f]{32,})/", again[0])
+    assert not LoginKey(b"throttle")(Password("canary-user", Secret("canary-password"))).hex().startswith(tag[:4])
 
 
 def test_names_are_bounded(redis: RedisServer) -> None:
@@ -268,6 +307,67 @@ def test_nobody_waits_for_a_broken_redis(redis: RedisServer, mode: Mode) -> None
         assert one.slowest < 0.1
         proxy.mode = Mode.PASS
         until(one.is_well)
+
+
+@pytest.mark.parametrize(
+    ("mode", "seconds"),
+    [
+        pytest.param(Mode.DRIP, 0.05, id="each answer byte by byte"),
+        pytest.param(Mode.DRIP_FOR_EVER, 0.0, id="an answer that never ends"),
+    ],
+)
+@pytest.mark.parametrize("is_new", [pytest.param(False, id="a known connection"), pytest.param(True, id="a new one")])
+def test_a_dripping_redis(redis: RedisServer, mode: Mode, seconds: float, is_new: bool) -> None:
+    """F32: each byte comes in time, and all of them never would: one deadline is over the whole question."""
+    with faulty(redis.port, seconds=seconds) as proxy:
+        one = replica(redis, port=proxy.port)
+        if not is_new:
+            assert one.attempt(right=True) == "ok"
+        proxy.mode = mode
+        one.slowest = 0.0
+        assert one.attempt("ben", right=True) == "ok"
+        assert one.slowest < SLOW_SECONDS + 0.5
+        assert not one.is_well()
+        one.slowest = 0.0
+        assert [one.attempt(f"user-{number}", right=True, address=Y) for number in range(50)] == ["ok"] * 50
+        assert one.slowest < 0.1
+        proxy.mode = Mode.PASS
+        until(one.is_well)
+
+
+def test_a_dripping_tls_handshake(tmp_path: Path) -> None:
+    """F32: the same before there is a connection at all."""
+    authority = Authority(tmp_path, "the company")
+    with redis_server(tmp_path, authority) as redis, faulty(redis.tls_port, Mode.DRIP, seconds=0.01) as proxy:
+        one = replica(redis, url=f"rediss://localhost:{proxy.port}/0?ssl_ca_certs={authority.file}")
+        assert one.attempt(right=True) == "ok"
+        assert (one.slowest < SLOW_SECONDS + 0.5, one.is_well()) == (True, False)
+        proxy.mode = Mode.PASS
+        until(one.is_well)
+
+
+def test_a_name_that_is_not_resolved(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A silent name server is waited for no longer than a silent Redis."""
+    real = socket.getaddrinfo
+
+    def slow(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host == "redis.test":
+            time.sleep(1)
+            return real("127.0.0.1", *arguments, **options)
+        return real(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    one = replica(redis, url=f"redis://redis.test:{redis.port}")
+    assert one.attempt(right=True) == "ok"
+    assert (one.slowest < SLOW_SECONDS + 0.5, one.is_well()) == (True, False)
+    until(one.is_well)
+
+
+def test_a_unix_socket(redis: RedisServer) -> None:
+    """`redis+unix://` counts as the others do."""
+    one, two = replica(redis, url=f"redis+unix://{redis.socket}"), replica(redis)
+    assert [(one, two)[number % 2].attempt() for number in range(6)] == ["wrong"] * 5 + ["wait 300"]
+    assert one.is_well()
 
 
 def test_a_slow_redis(redis: RedisServer) -> None:
@@ -378,10 +478,14 @@ def replicas(redis: RedisServer, tmp_path: Path) -> Iterator[tuple[TokenServer, 
         yield servers[0], servers[1]
 
 
-def ask(server: TokenServer, password: str | None = None) -> web.Answer:
+def ask(server: TokenServer, password: str | None = None, *, post: bool = False) -> web.Answer:
     """One login of ann."""
-    headers = web.basic("ann", password or f"wrong-{next(NUMBERS)}")
-    return server.request("GET", web.token_target("reg.test"), headers=headers)
+    password = password or f"wrong-{next(NUMBERS)}"
+    if not post:
+        return server.request("GET", web.token_target("reg.test"), headers=web.basic("ann", password))
+    fields = {"grant_type": "password", "service": "reg.test", "username": "ann", "password": password}
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return server.request("POST", "/token", headers=headers, body=urlencode(fields).encode())
 
 
 def _noted(server: TokenServer) -> web.Answer | None:
@@ -414,3 +518,18 @@ def test_two_servers(replicas: tuple[TokenServer, TokenServer], redis: RedisServ
     redis.start()
     until(lambda: all(_noted(one) is None for _ in range(10)), 15)
     assert ask(two, "right").status == 200
+
+
+def test_a_sorted_word_list_at_two_servers(replicas: tuple[TokenServer, TokenServer]) -> None:
+    """Row 21: five guesses in all, whatever words they are; the sixth waits, and so does the right one."""
+    found = [ask(replicas[number % 2], word).status for number, word in enumerate(words_of_one_tag("ann", 12))]
+    assert found == [401] * 5 + [429] * 7
+    assert [ask(server, "right").status for server in replicas] == [429, 429]
+
+
+def test_post_here_and_get_at_the_other_server(replicas: tuple[TokenServer, TokenServer]) -> None:
+    """Bug 30: one wrong login that reaches both servers is one failure; they know it by the password of Redis."""
+    one, two = replicas
+    for number in range(4):
+        assert [ask(one, f"mistake {number}", post=True).status, ask(two, f"mistake {number}").status] == [401, 401]
+    assert [ask(server, "right").status for server in replicas] == [200, 200]

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import pytest
 from harness import web
 from harness.server import Setup, TokenServer, serving
+from sorted_words import words_of_one_tag
 
 SERVICE = "reg.test"
 TARGET = web.token_target(SERVICE)
@@ -69,6 +70,12 @@ def test_post_then_get(server: TokenServer) -> None:
     for number in range(4):
         assert [ask(server, "ann", f"mistake {number}", post=post) for post in (True, False)] == [401, 401]
     assert ask(server, "ann", "right") == 200
+
+
+def test_a_sorted_word_list(server: TokenServer) -> None:
+    """Row 21: passwords that a short digest under a known key takes for one are as many guesses as there are words."""
+    found = [ask(server, "ann", word) for word in words_of_one_tag("ann", 12)]
+    assert (found, ask(server, "ann", "right")) == ([401] * 5 + [429] * 7, 429)
 
 
 def test_a_victim_at_a_known_place(server: TokenServer) -> None:

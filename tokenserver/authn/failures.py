@@ -44,12 +44,16 @@ def shared(limits: Sequence[Limit], workers: int) -> tuple[Limit, ...]:
 
 
 class Failures:
-    """When failures happened, in a bounded number of counters, each of which keeps what `limits` need."""
+    """When failures happened, in a bounded number of counters, each of which keeps what `limits` need.
 
-    def __init__(self, limits: Sequence[Limit], *, buckets: int = BUCKETS) -> None:
+    With `common`, the limits of all processes together, it keeps what these need as well. See `wait`.
+    """
+
+    def __init__(self, limits: Sequence[Limit], *, common: Sequence[Limit] = (), buckets: int = BUCKETS) -> None:
         self._limits = tuple(limits)
-        self._kept = max((limit.failures for limit in limits), default=0)
-        self._longest = max((limit.seconds for limit in limits), default=0.0)
+        self._common = tuple(common)
+        self._kept = max((limit.failures for limit in (*limits, *common)), default=0)
+        self._longest = max((limit.seconds for limit in (*limits, *common)), default=0.0)
         self._buckets = buckets
         self._times: dict[int, array[float]] = {}
 
@@ -61,10 +65,13 @@ class Failures:
         digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self._buckets
 
-    def wait(self, bucket: int, now: float, under_way: int = 0) -> float:
-        """For how many seconds no further failure is possible; 0: one is. `under_way` are tries without an answer."""
+    def wait(self, bucket: int, now: float, under_way: int = 0, *, common: bool = False) -> float:
+        """For how many seconds no further failure is possible; 0: one is. `under_way` are tries without an answer.
+
+        With `common`, what this process has seen is measured against the limits of all processes together.
+        """
         times = self._times.get(bucket)
-        waits = [self._wait(times, limit, now, under_way) for limit in self._limits]
+        waits = [self._wait(times, limit, now, under_way) for limit in (self._common if common else self._limits)]
         return max(waits, default=0.0)
 
     def add(self, bucket: int, now: float) -> None:

@@ -21,7 +21,10 @@ LOCK_SECONDS = 0.05
 
 LOG_SECONDS = 10.0
 
-SEEN_BYTES = (1 << 15) * 16
+TAG_BYTES = 16
+"""Of what tells one login, or one known place, from another. It is made under a key that no client knows."""
+
+SEEN_BYTES = (1 << 15) * (8 + TAG_BYTES)
 _WAYS = 4
 """Marks are kept in groups of so many; the oldest of its group makes room for a new one."""
 
@@ -57,28 +60,34 @@ class Times:
 class Tries:
     """Tries under way: `kept` of them for each of `buckets` counters, each with the tag of its login."""
 
+    ENTRY_BYTES = 8 + TAG_BYTES
+
     def __init__(self, memory: memoryview, kept: int, buckets: int) -> None:
-        half = len(memory) // 2
-        self._moments = memory[:half].cast("d")
-        self._tags = memory[half:].cast("Q")
+        moments = kept * buckets * 8
+        self._moments = memory[:moments].cast("d")
+        self._tags = memory[moments:]
         self._kept = kept
         self._buckets = buckets
 
-    def tags(self, bucket: int, since: float) -> set[int]:
+    def tags(self, bucket: int, since: float) -> set[bytes]:
         """The logins that were begun after `since`, each once."""
-        return {self._tags[place] for place in self._places(bucket) if self._moments[place] > max(since, 0.0)}
+        return {
+            bytes(self._tags[_tag_span(place)])
+            for place in self._places(bucket)
+            if self._moments[place] > max(since, 0.0)
+        }
 
-    def add(self, bucket: int, tag: int, now: float) -> None:
+    def add(self, bucket: int, tag: bytes, now: float) -> None:
         """One more, in the place of the oldest."""
         place = min(self._places(bucket), key=self._moments.__getitem__)
         self._moments[place] = 0.0  # so that no tag ever stands beside another one's moment
-        self._tags[place] = tag
+        self._tags[_tag_span(place)] = tag
         self._moments[place] = now
 
-    def remove(self, bucket: int, tag: int) -> None:
+    def remove(self, bucket: int, tag: bytes) -> None:
         """It is over."""
         for place in self._places(bucket):
-            if self._tags[place] == tag:
+            if self._tags[_tag_span(place)] == tag:
                 self._moments[place] = 0.0
 
     def _places(self, bucket: int) -> range:
@@ -87,31 +96,32 @@ class Tries:
 
 
 class Seen:
-    """When marks were last seen; the oldest are forgotten first."""
+    """When tags were last seen; the oldest are forgotten first."""
 
     def __init__(self, memory: memoryview) -> None:
-        half = len(memory) // 2
-        self._marks = memory[:half].cast("Q")
-        self._moments = memory[half:].cast("d")
+        self._groups = len(memory) // ((8 + TAG_BYTES) * _WAYS)
+        moments = self._groups * _WAYS * 8
+        self._moments = memory[:moments].cast("d")
+        self._tags = memory[moments:]
 
-    def is_within(self, mark: int, now: float, seconds: float) -> bool:
+    def is_within(self, tag: bytes, now: float, seconds: float) -> bool:
         """Whether it was seen in the last `seconds`."""
         return any(
-            self._marks[place] == mark and self._moments[place] > 0.0 and now - self._moments[place] < seconds
-            for place in self._places(mark)
+            self._moments[place] > 0.0 and now - self._moments[place] < seconds and self._tags[_tag_span(place)] == tag
+            for place in self._places(tag)
         )
 
-    def put(self, mark: int, now: float) -> None:
+    def put(self, tag: bytes, now: float) -> None:
         """It is seen now."""
-        places = self._places(mark)
-        known = (place for place in places if self._marks[place] == mark)
+        places = self._places(tag)
+        known = (place for place in places if self._tags[_tag_span(place)] == tag)
         place = next(known, min(places, key=self._moments.__getitem__))
-        self._moments[place] = 0.0  # so that no mark ever stands beside another one's moment
-        self._marks[place] = mark
+        self._moments[place] = 0.0  # so that no tag ever stands beside another one's moment
+        self._tags[_tag_span(place)] = tag
         self._moments[place] = now
 
-    def _places(self, mark: int) -> range:
-        start = mark % (len(self._moments) // _WAYS) * _WAYS
+    def _places(self, tag: bytes) -> range:
+        start = int.from_bytes(tag[:8], "big") % self._groups * _WAYS
         return range(start, start + _WAYS)
 
 
@@ -229,6 +239,10 @@ class Memory:
         if self._logged is None or now - self._logged >= LOG_SECONDS:
             self._logged = now
             logger.warning("%s", self._stuck)
+
+
+def _tag_span(place: int) -> slice:
+    return slice(place * TAG_BYTES, (place + 1) * TAG_BYTES)
 
 
 def _span(place: int) -> slice:

@@ -46,10 +46,6 @@ DIRECTORY_WAIT = 3.0
 SPARE_THREADS = 8
 """For requests that need no check: anonymous and remembered ones, health checks, and sending others away."""
 
-TAG_BYTES = 2
-"""Of two wrong passwords for one user, one in 65,536 pairs has the same tag: that costs a guess, or ten seconds."""
-
-
 Decoy = Callable[[Password], None]
 
 
@@ -88,9 +84,10 @@ class Plan:
 class Protection:
     """One for each process. `secret` is random and new; `monotonic` gives seconds.
 
-    With `together`, failures are counted with other processes. They know the same login by a tag of 16 bits, which
-    needs no secret between them and tells nobody a password. With `checks`, they hash a login once. `aside` is around
-    whatever may wait: a login that is not remembered keeps no place that other requests could work in.
+    With `together`, failures are counted with other processes. They know the same login by its whole digest, which no
+    two logins have in common; what is kept of it is made under keys that no client knows. With `checks`, they hash a
+    login once. `aside` is around whatever may wait: a login that is not remembered keeps no place that other requests
+    could work in.
     """
 
     def __init__(
@@ -106,7 +103,7 @@ class Protection:
         self._monotonic = monotonic
         self._aside = aside
         self._key = LoginKey(secret)
-        self._tag = LoginKey(b"throttle")
+        self._digest = LoginKey(b"throttle")
         self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
         self._throttle = None
         if plan.limits is not None:
@@ -218,8 +215,7 @@ class Protection:
     ) -> Identity:
         if self._throttle is None:
             return self._checked(key, check)
-        tag = self._tag(credentials)[:TAG_BYTES]
-        with self._throttle.attempt(credentials.username, client, key, tag):
+        with self._throttle.attempt(credentials.username, client, key, self._digest(credentials)):
             return self._checked(key, check)
 
     def _checked(self, key: bytes, check: Callable[[], Identity]) -> Identity:

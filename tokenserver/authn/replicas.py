@@ -1,8 +1,8 @@
 """Failed logins that all replicas count together, in Redis, by the library `limits`; the only importer of it.
 
-What is sent there tells little: names and addresses are numbers of counters, and of a refused login 16 bits are kept
-for ten seconds. When Redis does not answer, nobody waits for it: it is said so, and each server counts by itself until
-a thread that tries it once a second finds it well again.
+What is sent there tells little: names and addresses are numbers of counters, and a refused login is a tag under a key
+that the replicas have in common and clients do not know. When Redis does not answer, nobody waits for it: it is said
+so, and each server counts by itself until a thread that tries it once a second finds it well again.
 """
 
 from __future__ import annotations
@@ -14,26 +14,24 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from tokenserver.authn.failures import Limit, Limits
+from tokenserver.authn.memory import TAG_BYTES
+from tokenserver.authn.redis_connections import ANSWER_SECONDS, Budget, bounded_pool
 from tokenserver.authn.throttle import GOOD_SECONDS, Counted, Standing
 from tokenserver.credentials import Secret
 
 logger = logging.getLogger("tokenserver.authn")
 
-SOCKET_SECONDS = 0.1
-"""For each answer of Redis, and for the connection to it."""
+SOCKET_SECONDS = ANSWER_SECONDS
 
 SLOW_SECONDS = 0.25
-"""For all that one login asks. A Redis that is slower than this is as good as down."""
+"""For one whole question, with all its answers and the connection. A Redis that is slower is as good as down."""
 
 PROBE_SECONDS = 1.0
 """How often a Redis that is down is tried, by a thread and never by a login."""
@@ -57,7 +55,8 @@ class _Windows:
 class SharedFailures:
     """The counters of all replicas. `url` is redis://, rediss:// or redis+unix://; its password is never part of it.
 
-    `limits` are for all of them together. A login that was refused is known as the same one for `repeat` seconds.
+    `limits` are for all of them together. A login that was refused is known as the same one for `repeat` seconds, by
+    replicas that have the same `key` (16 to 64 bytes). With another key it counts once more.
     `workers` processes share a machine: each takes it that the others have as many tries under way as it has itself.
     `monotonic` gives seconds. Methods may be called by many threads at once, and never raise.
     """
@@ -68,18 +67,21 @@ class SharedFailures:
         password: Secret | None,
         limits: Limits,
         *,
+        key: bytes,
         repeat: float,
         workers: int,
         monotonic: Callable[[], float],
     ) -> None:
-        options: dict[str, Any] = {
-            "socket_timeout": SOCKET_SECONDS,
-            "socket_connect_timeout": SOCKET_SECONDS,
-            "retry": Retry(NoBackoff(), 0),  # the client's own default waits for seconds
-        }
-        if password is not None:
-            options["password"] = password.reveal()
-        storage = RedisStorage(url, key_prefix=_PREFIX, **options)
+        """Connect to nothing yet.
+
+        Raises:
+            ValueError: the URL has options that the client cannot use.
+        """
+        self._budget = Budget()
+        pool = bounded_pool(url, None if password is None else password.reveal(), self._budget)
+        storage = RedisStorage(url, connection_pool=pool, key_prefix=_PREFIX)
+        self.limits = limits
+        self._key = key
         self._moving = MovingWindowRateLimiter(storage)
         self._fixed = FixedWindowRateLimiter(storage)
         self._windows = _Windows(_items(limits.user), _items(limits.address), _items(limits.total))
@@ -97,7 +99,7 @@ class SharedFailures:
 
     def was_refused(self, counted: Counted) -> bool:
         """Whether some replica has refused this very login a moment ago."""
-        return self._ask(lambda: not self._fixed.test(self._again, *_again(counted))) or False
+        return self._ask(lambda: not self._fixed.test(self._again, *self._login(counted))) or False
 
     def standing(self, counted: Counted) -> Standing | None:
         """How this user, address and all together stand; None where nobody can tell."""
@@ -136,7 +138,7 @@ class SharedFailures:
         return least, max((wait for remaining, wait in found if remaining <= max(least, 0)), default=0.0)
 
     def _count(self, counted: Counted, *, is_good: bool) -> None:
-        if not self._fixed.hit(self._again, *_again(counted)):
+        if not self._fixed.hit(self._again, *self._login(counted)):
             return
         counters = [(self._windows.user, "user", counted.user), (self._windows.total, "total", 0)]
         if is_good:
@@ -147,13 +149,19 @@ class SharedFailures:
             for item in items:
                 self._moving.hit(item, kind, str(bucket))
 
+    def _login(self, counted: Counted) -> tuple[str, str, str]:
+        """Where a refused login stands, so that nobody who reads it could try passwords without the key."""
+        tag = hashlib.blake2b(counted.tag, key=self._key, digest_size=TAG_BYTES)
+        return "again", str(counted.user), tag.hexdigest()
+
     def _ask(self, question: Callable[[], _Answer]) -> _Answer | None:
         if self._is_down:
             return None
         start = self._monotonic()
         try:
-            answer = question()
-        except (RedisError, OSError) as error:
+            with self._budget.within(SLOW_SECONDS):
+                answer = question()
+        except Exception as error:  # an answer of another shape than Redis gives breaks `limits` in ways of its own
             self._gave_up(f"{type(error).__name__}: {error}")
             return None
         if self._monotonic() - start > SLOW_SECONDS:
@@ -176,8 +184,9 @@ class SharedFailures:
             time.sleep(PROBE_SECONDS)
             start = self._monotonic()
             try:
-                self._fixed.hit(probe, "probe")
-            except (RedisError, OSError):
+                with self._budget.within(SLOW_SECONDS):
+                    self._fixed.hit(probe, "probe")
+            except Exception:  # noqa: S112 - as in `_ask`; that it does not answer is in the log already
                 continue
             if self._monotonic() - start <= SOCKET_SECONDS:
                 logger.warning("throttle: redis answers again; all replicas count failed logins together")
@@ -186,10 +195,6 @@ class SharedFailures:
 
 def _items(limits: Sequence[Limit]) -> tuple[RateLimitItem, ...]:
     return tuple(RateLimitItemPerSecond(limit.failures, max(1, ceil(limit.seconds))) for limit in limits)
-
-
-def _again(counted: Counted) -> tuple[str, str, str]:
-    return "again", str(counted.user), counted.tag.hex()
 
 
 def _digest(counted: Counted) -> str:

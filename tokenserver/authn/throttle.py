@@ -35,7 +35,11 @@ REPEAT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one try is counted under: numbers of counters, and `tag`, by which replicas know the same login again."""
+    """What one try is counted under: numbers of counters, and `tag`, by which other processes recognise the same login.
+
+    No two logins have one tag. Where it is kept, it is shortened, but under a key that no client knows: an attacker
+    who could foretell what is kept would sort a word list by it, and all passwords of one kind would count as one.
+    """
 
     name: str
     place: str
@@ -49,7 +53,7 @@ class Counted:
 class Standing:
     """What all replicas together know: failures that are `left` to the user, seconds until there are more, and the
     seconds that address and total make wait. `weight`: how many tries are under way for each one that is known here.
-    `ended` is called when this try is over.
+    `ended` is called when this try is over. `beside` is what other counters say: the longest wait counts.
     """
 
     left: int
@@ -58,10 +62,12 @@ class Standing:
     is_good: bool
     weight: int
     ended: Callable[[], None] = field(default=lambda: None, compare=False)
+    beside: tuple[Standing, ...] = ()
 
     def wait(self, under_way: int) -> float:
         """For how many seconds no further failure is possible; 0: one is."""
-        wait = self.others_wait
+        wait = max((one.wait(under_way) for one in self.beside), default=0.0)
+        wait = max(wait, self.others_wait)
         if self.left <= 0:
             wait = max(wait, self.user_wait, 1.0)
         elif self.left - under_way * self.weight <= 0:
@@ -74,6 +80,11 @@ class Together(Protocol):
 
     See `workers` for those of one server, and `replicas` for those of several.
     """
+
+    @property
+    def limits(self) -> Limits:
+        """What all processes together allow."""
+        ...
 
     @property
     def note(self) -> str | None:
@@ -97,38 +108,12 @@ class Together(Protocol):
         ...
 
 
-class Counters:
-    """Several of them as one: the first that can tell is believed, and all are told, so that any can stand in."""
-
-    def __init__(self, *counters: Together) -> None:
-        self._counters = counters
-
-    @property
-    def note(self) -> str | None:
-        """See `Together`; so all of its methods."""
-        return next((one.note for one in self._counters if one.note is not None), None)
-
-    def was_refused(self, counted: Counted) -> bool:
-        return any(one.was_refused(counted) for one in self._counters)
-
-    def standing(self, counted: Counted) -> Standing | None:
-        standings = (one.standing(counted) for one in self._counters)
-        return next((standing for standing in standings if standing is not None), None)
-
-    def failed(self, counted: Counted, *, is_good: bool) -> None:
-        for one in self._counters:
-            one.failed(counted, is_good=is_good)
-
-    def succeeded(self, counted: Counted) -> None:
-        for one in self._counters:
-            one.succeeded(counted)
-
-
 class Throttle:
     """Lets tries through or not, and learns how they ended. `monotonic` gives seconds.
 
-    `repeats_count`: whether the same wrong password counts again after `REPEAT_SECONDS`. With `together`, its counters
-    decide, and those of this process only while it cannot tell.
+    `repeats_count`: whether the same wrong password counts again after `REPEAT_SECONDS`. With `together`, a login waits
+    if its counters say so, or if this process alone has seen as many failures as all may have. While it cannot tell,
+    this process allows `limits`, its own part.
     """
 
     def __init__(
@@ -144,10 +129,12 @@ class Throttle:
         self._repeats_count = repeats_count
         self._together = together
         self._forgotten_after = forgotten_after(limits)
-        self._users = Failures(limits.user, buckets=buckets)
-        self._places = Failures(limits.user, buckets=buckets)  # a user at a known good address
-        self._addresses = Failures(limits.address, buckets=buckets)
-        self._total = Failures(limits.total, buckets=1)
+        common = Limits((), (), ()) if together is None else together.limits
+        self._users = Failures(limits.user, common=common.user, buckets=buckets)
+        # A user at a known good address.
+        self._places = Failures(limits.user, common=common.user, buckets=buckets)
+        self._addresses = Failures(limits.address, common=common.address, buckets=buckets)
+        self._total = Failures(limits.total, common=common.total, buckets=1)
         self._under_way: Counter[int] = Counter()
         self._good: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._refused: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
@@ -166,16 +153,17 @@ class Throttle:
             raise InvalidCredentials(found[1])
 
     @contextmanager
-    def attempt(self, username: str, address: Address | None, key: bytes, tag: bytes = b"") -> Iterator[None]:
+    def attempt(self, username: str, address: Address | None, key: bytes, tag: bytes | None = None) -> Iterator[None]:
         """One try of one login, which is checked inside; `InvalidCredentials` is a failure, nothing else is one.
 
-        `key` tells one login from another in this process, `tag` in all of them.
+        `key` tells one login from another in this process, `tag` in all of them; without one, `key` stands for it, so
+        that no two logins are ever taken for the same.
 
         Raises:
             Throttled: there were too many failures.
             InvalidCredentials: another process has just refused the same login.
         """
-        counted = self._counted(canonical(username), place_of(address), tag)
+        counted = self._counted(canonical(username), place_of(address), key if tag is None else tag)
         # Asked before the lock is taken: it is on the network.
         standing = None
         if self._together is not None:
@@ -183,42 +171,54 @@ class Throttle:
             if self._repeats_count and self._together.was_refused(counted):
                 raise InvalidCredentials("refused by another process a moment ago")
             standing = self._together.standing(counted)
-        with self._lock:
-            now = self._monotonic()
-            is_good = self._is_good(counted, now)
-            if standing is None:
-                wait = self._wait(counted, now, is_good=is_good)
-            else:
-                is_good = standing.is_good
-                wait = standing.wait(0 if is_good else self._under_way[counted.user])
-            if wait > 0:
-                raise Throttled(max(1, ceil(wait)))
-            self._under_way[counted.user] += 1
         try:
-            yield
-        except InvalidCredentials as error:
-            self._failed(key, error.reason, counted, is_good=is_good)
-            raise
-        else:
-            self._succeeded(counted)
+            is_good = self._admit(counted, standing)
+            try:
+                yield
+            except InvalidCredentials as error:
+                self._failed(key, error.reason, counted, is_good=is_good)
+                raise
+            else:
+                self._succeeded(counted)
+            finally:
+                self._left(counted)
         finally:
             if standing is not None:
                 standing.ended()
-            with self._lock:
-                self._under_way[counted.user] -= 1
-                if not self._under_way[counted.user]:
-                    del self._under_way[counted.user]
+
+    def _admit(self, counted: Counted, standing: Standing | None) -> bool:
+        """Let this try through, which is under way from now on; whether the user is known at this place.
+
+        Raises:
+            Throttled: there were too many failures.
+        """
+        with self._lock:
+            now = self._monotonic()
+            is_good = self._is_good(counted, now) if standing is None else standing.is_good
+            wait = self._wait(counted, now, is_good=is_good, common=standing is not None)
+            if standing is not None:
+                wait = max(wait, standing.wait(0 if is_good else self._under_way[counted.user]))
+            if wait > 0:
+                raise Throttled(max(1, ceil(wait)))
+            self._under_way[counted.user] += 1
+        return is_good
+
+    def _left(self, counted: Counted) -> None:
+        with self._lock:
+            self._under_way[counted.user] -= 1
+            if not self._under_way[counted.user]:
+                del self._under_way[counted.user]
 
     def _counted(self, name: str, place: str, tag: bytes) -> Counted:
         pair = self._places.bucket(f"{place} {name}")
         return Counted(name, place, self._users.bucket(name), pair, self._addresses.bucket(place), tag)
 
-    def _wait(self, counted: Counted, now: float, *, is_good: bool) -> float:
+    def _wait(self, counted: Counted, now: float, *, is_good: bool, common: bool) -> float:
         if is_good:
-            return self._places.wait(counted.pair, now)
-        address = self._addresses.wait(counted.address, now) if counted.place else 0.0
-        user = self._users.wait(counted.user, now, self._under_way[counted.user])
-        return max(user, address, self._total.wait(0, now))
+            return self._places.wait(counted.pair, now, common=common)
+        address = self._addresses.wait(counted.address, now, common=common) if counted.place else 0.0
+        user = self._users.wait(counted.user, now, self._under_way[counted.user], common=common)
+        return max(user, address, self._total.wait(0, now, common=common))
 
     def _is_good(self, counted: Counted, now: float) -> bool:
         since = self._good.get((counted.name, counted.place))

@@ -2,7 +2,7 @@
 
 The memory is made before the workers are forked from the server's first process, so every worker has it, also one that
 takes the place of another. Its size is fixed. Nobody can be told from what stands there: names and addresses are
-numbers of counters, and logins are marks under a key that ends with the server.
+numbers of counters, and logins are tags under a key that ends with the server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 from tokenserver.authn.failures import BUCKETS, Limit, Limits
-from tokenserver.authn.memory import SEEN_BYTES, Memory, Seen, Times, Tries
+from tokenserver.authn.memory import SEEN_BYTES, TAG_BYTES, Memory, Seen, Times, Tries
 from tokenserver.authn.throttle import GOOD_SECONDS, Counted, Standing
 
 MAX_TABLE = 8 * 1024 * 1024
@@ -47,15 +47,18 @@ class WorkersTogether:
             TooManyToShare: it would be too large.
             OSError: the system gives none.
         """
-        self._limits = limits
+        self.limits = limits
         self._repeat = repeat
         self._monotonic = monotonic
         self._key = secrets.token_bytes(32)
         user, address, total = (_kept(each) for each in (limits.user, limits.address, limits.total))
         kinds = [(user, BUCKETS), (user, BUCKETS), (address, BUCKETS), (total, 1)]
         shapes = [(kept, _buckets(kept * 8, most)) for kept, most in kinds]
-        tries = (user, _buckets(user * 16, BUCKETS))
-        sizes = [kept * buckets * 8 for kept, buckets in shapes] + [tries[0] * tries[1] * 16] + [SEEN_BYTES] * 2
+        # With as many tries under way as the tightest window allows failures, no further one is let through.
+        at_once = min((limit.failures for limit in limits.user), default=1)
+        tries = (at_once, _buckets(at_once * Tries.ENTRY_BYTES, BUCKETS))
+        sizes = [kept * buckets * 8 for kept, buckets in shapes]
+        sizes += [tries[0] * tries[1] * Tries.ENTRY_BYTES] + [SEEN_BYTES] * 2
         self.memory = Memory(sizes, stuck=STUCK)
         parts = iter(self.memory.parts)
         tables = [Times(next(parts), kept, buckets) for kept, buckets in shapes]
@@ -99,14 +102,14 @@ class WorkersTogether:
 
     def _standing(self, counted: Counted, now: float) -> Standing:
         if counted.place and self._good.is_within(self._home(counted), now, GOOD_SECONDS):
-            left, wait = _left(self._places, counted.pair, self._limits.user, now)
+            left, wait = _left(self._places, counted.pair, self.limits.user, now)
             return Standing(left, wait, 0.0, is_good=True, weight=0)
-        left, wait = _left(self._users, counted.user, self._limits.user, now)
-        others = [_left(self._total, 0, self._limits.total, now)]
+        left, wait = _left(self._users, counted.user, self.limits.user, now)
+        others = [_left(self._total, 0, self.limits.total, now)]
         if counted.place:
-            others.append(_left(self._addresses, counted.address, self._limits.address, now))
+            others.append(_left(self._addresses, counted.address, self.limits.address, now))
         others_wait = max((seconds for remaining, seconds in others if remaining <= 0), default=0.0)
-        tag = int.from_bytes(counted.tag[:8], "big")
+        tag = self._login(counted)
         under_way = self._under_way.tags(counted.user, now - UNDER_WAY_SECONDS)
         if left > 0:  # tries under way are decided within seconds: whoever waits for them waits no longer
             left -= len(under_way - {tag})  # the same login at several workers is one guess
@@ -117,19 +120,19 @@ class WorkersTogether:
         self._under_way.add(counted.user, tag, now)
         return replace(standing, ended=partial(self._ended, counted.user, tag))
 
-    def _ended(self, user: int, tag: int) -> None:
+    def _ended(self, user: int, tag: bytes) -> None:
         with self.memory.alone() as is_alone:
             if is_alone:
                 self._under_way.remove(user, tag)
 
-    def _login(self, counted: Counted) -> int:
-        return self._mark(f"{counted.user} ".encode() + counted.tag)
+    def _login(self, counted: Counted) -> bytes:
+        return self._tag(f"{counted.user} ".encode() + counted.tag)
 
-    def _home(self, counted: Counted) -> int:
-        return self._mark(f"{counted.place} {counted.name}".encode("utf-8", "surrogatepass"))
+    def _home(self, counted: Counted) -> bytes:
+        return self._tag(f"{counted.place} {counted.name}".encode("utf-8", "surrogatepass"))
 
-    def _mark(self, text: bytes) -> int:
-        return int.from_bytes(hashlib.blake2b(text, key=self._key, digest_size=8).digest(), "big")
+    def _tag(self, text: bytes) -> bytes:
+        return hashlib.blake2b(text, key=self._key, digest_size=TAG_BYTES).digest()
 
 
 def _kept(limits: Sequence[Limit]) -> int:

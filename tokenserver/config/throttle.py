@@ -67,7 +67,8 @@ Failures = Annotated[int, Field(ge=2, le=MAX_FAILURES)]
 class Throttle(Section):
     """How many failed logins within `window` make the next one wait. Successful ones never count.
 
-    With `redis` all replicas count together, in the Redis at that URL.
+    With `redis` all replicas count together, in the Redis at that URL. `secret_file` holds what they recognise a wrong
+    login by that was refused elsewhere; without it, that is derived from the password of redis.
     """
 
     enabled: bool = True
@@ -77,9 +78,16 @@ class Throttle(Section):
     window: Annotated[Seconds, AfterValidator(_window)] = 300
     redis: Annotated[str, AfterValidator(_redis)] | None = None
     redis_password_file: FilePath | None = None
+    secret_file: FilePath | None = None
 
     @model_validator(mode="after")
     def _password_has_a_redis(self) -> Self:
         if self.redis_password_file is not None and self.redis is None:
             raise PlacedError(("redis_password_file",), "needs redis, the URL of the Redis whose password it holds")
+        return self
+
+    @model_validator(mode="after")
+    def _secret_has_a_redis(self) -> Self:
+        if self.secret_file is not None and self.redis is None:
+            raise PlacedError(("secret_file",), "needs redis; the workers of one server have a secret of their own")
         return self

@@ -25,8 +25,10 @@ class RedisServer:
         # Not on the command line: that stands in the list of processes.
         self.config = folder / "redis.conf"
         self.config.touch(mode=0o600)
+        self.socket = folder / "redis.sock"
         self.config.write_text(
             f'bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\nsave ""\nappendonly no\ndir {folder}\n'
+            f"unixsocket {self.socket}\n"
         )
         self.tls_port = 0
         if authority is not None:
