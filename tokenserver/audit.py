@@ -239,6 +239,8 @@ def _facts(ruling: Ruling) -> dict[str, Any]:
         "policy": ruling.policy,
         # Only where it is so: the source could not be asked, and what it said a while ago was used.
         **({"stale": True} if ruling.identity.stale else {}),
+        # Likewise: groups of which the source could not tell the name.
+        **({"lost": list(ruling.identity.lost)} if ruling.identity.lost else {}),
     }
 
 

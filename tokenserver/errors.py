@@ -113,6 +113,13 @@ class Overloaded(BackendUnavailable):
     """There is no room for one more login now; it says nothing about the backend. Shed at once, so that others work."""
 
 
+class Incomplete(BackendUnavailable):
+    """The source works, but cannot tell all about this user: what is missing might have been denied something.
+
+    It says nothing about other users, so that nobody else has to wait for it.
+    """
+
+
 class SigningFailed(ServiceError):
     """A token could not be signed, or its signature does not verify. No token leaves."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,6 +25,8 @@ class Identity:
     `source` names the user source that vouched (empty for anonymous). `groups` are those that the identity
     brought from its source. `ceiling`, where it is not None, bounds what any policy can grant: only the listed
     accesses, whatever the rules say. `stale` says that the source could not be asked and had vouched a while before.
+    `lost` names, as the source does, groups of which the source could not tell the name, the first few of them: the
+    identity may be in any group then.
     The hash is computed once, since decisions are looked up by it.
     """
 
@@ -34,10 +37,11 @@ class Identity:
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     ceiling: tuple[Access, ...] | None = None
     stale: bool = False
+    lost: tuple[str, ...] = ()
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        known = (self.subject, self.kind, self.source, self.groups, self.ceiling, self.stale)
+        known = (self.subject, self.kind, self.source, self.groups, self.ceiling, self.stale, self.lost)
         object.__setattr__(self, "_hash", hash(known))
 
     def __hash__(self) -> int:
@@ -47,6 +51,24 @@ class Identity:
     def is_anonymous(self) -> bool:
         """Whether nobody vouched for this client."""
         return self.kind is Kind.ANONYMOUS
+
+
+def spell_group(name: str) -> str:
+    """The name of a group as policies write it, and as people can read it whatever it holds.
+
+    That is the name itself, or a JSON string where the name holds what has a meaning in policies, what cannot be seen,
+    or what is easily lost.
+    """
+    is_plain = (
+        name.isprintable()
+        and name == name.strip()
+        and not name.startswith(('"', "user:", "group:"))
+        and not any(mark in name for mark in ("*", "${", " & "))
+    )
+    if is_plain and name:
+        return name
+    quoted = json.dumps(name, ensure_ascii=False)
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in quoted)
 
 
 ANONYMOUS = Identity(subject="", kind=Kind.ANONYMOUS)

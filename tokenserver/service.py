@@ -12,12 +12,13 @@ from typing import NamedTuple, Protocol
 from tokenserver.authn import Chain
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Password
-from tokenserver.errors import AuthenticationRequired, InvalidCredentials, InvalidRequest, TokenserverError
+from tokenserver.errors import AuthenticationRequired, Incomplete, InvalidCredentials, InvalidRequest, TokenserverError
 from tokenserver.identity import Identity
 from tokenserver.keys.ring import KeyRing
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision
-from tokenserver.policy.model import Context, PolicySet
+from tokenserver.policy.losses import restricting_rule
+from tokenserver.policy.model import Context, PolicySet, Rule
 from tokenserver.scopes import Access, RejectedScope, ScopeRequest
 from tokenserver.tokens import zot
 from tokenserver.tokens.claims import Compat, Registry
@@ -85,8 +86,8 @@ class Snapshot:
 
     `registries` has each registry under all of its service names. `candidate` are the policies that are only compared
     with the live ones (`shadow_policies`), where there are any. `own_issuers` sign for the registries that have keys of
-    their own, by their `service`; `issuer` signs for all others. `rulings` are those made by this snapshot a while
-    ago: deciding again would come to the same.
+    their own, by their `service`; `issuer` signs for all others. `restricting` holds what `restricting_rule` has found,
+    by `service`. `rulings` are those made by this snapshot a while ago: deciding again would come to the same.
     """
 
     registries: Mapping[str, Registry]
@@ -95,6 +96,7 @@ class Snapshot:
     issuer: TokenIssuer
     candidate: PolicySet | None = None
     own_issuers: Mapping[str, TokenIssuer] = field(default_factory=dict)
+    restricting: dict[str, Rule | None] = field(default_factory=dict, compare=False, repr=False)
     rulings: Bounded[Hashable, Ruling] = field(default_factory=lambda: Bounded(RULINGS), compare=False, repr=False)
 
     def issuer_for(self, registry: Registry) -> TokenIssuer:
@@ -106,6 +108,12 @@ class Snapshot:
         """Every key ring in use, that of the whole server first."""
         rings = [self.issuer.ring, *(issuer.ring for issuer in self.own_issuers.values())]
         return tuple(ring for index, ring in enumerate(rings) if all(ring is not other for other in rings[:index]))
+
+    def restricting_rule(self, service: str) -> Rule | None:
+        """A rule at this registry for which the groups of an identity must be known; see `policy.losses`."""
+        if service not in self.restricting:
+            self.restricting[service] = restricting_rule(self.policies, service)
+        return self.restricting[service]
 
     def registry(self, service: str | None) -> Registry:
         """The registry that is meant; with exactly one configured, no service means that one.
@@ -197,6 +205,8 @@ class TokenService:
         registry = snapshot.registry(request.service)
         identity = snapshot.chain.authenticate(request.credentials, request.client)
         _check_account(request, identity)
+        if identity.lost:
+            _check_groups(identity, snapshot.restricting_rule(registry.service))
         asked = zot.as_asked(request.scopes) if registry.compat is Compat.ZOT else request.scopes
         key: Hashable = (registry.service, registry.asked_as, identity, asked)
         if not asked.rejected:
@@ -236,6 +246,14 @@ def _ruled(
         access=tuple(zot.as_read(access) if registry.compat is Compat.ZOT else access),
         lifetime=min((limit for limit in limits if limit is not None), default=None),
     )
+
+
+def _check_groups(identity: Identity, rule: Rule | None) -> None:
+    """Refuse who may be in a group for which `rule` takes something away, and nobody can tell."""
+    if rule is not None:
+        lost = ", ".join(map(ascii, identity.lost))
+        problem = f"cannot tell the names of all groups of the user, and {rule.id} ({rule.file}:{rule.line}) needs them"
+        raise Incomplete(identity.source, f"{problem}; see tokenserver ldap test: {lost}")
 
 
 def _check_account(request: TokenRequest, identity: Identity) -> None:

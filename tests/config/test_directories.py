@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tokenserver.authn.directory.model import Directory, Groups, GroupsBy
+from tokenserver.authn.directory.model import Directory, Groups, GroupsBy, Primary
 from tokenserver.compose import ldap_directory, watched_files
 from tokenserver.config.directories import Ldap
 from tokenserver.config.load import load_settings
@@ -21,6 +22,15 @@ FIVE_LINES = {
     "bind_dn": "cn=reader,dc=example,dc=com",
     "bind_password": "canary",
 }
+
+
+class Flow(dict[str, Any]):
+    """A mapping that prints as YAML."""
+
+    def __str__(self) -> str:
+        return json.dumps(self)
+
+
 TEMPLATE = "uid={user},ou=people,dc=example,dc=com"
 DIRECT = {"preset": "openldap", "url": "ldaps://a", "base": "dc=example,dc=com", "user_dn_template": TEMPLATE}
 
@@ -76,7 +86,9 @@ def test_what_is_said_wins_over_the_preset() -> None:
         preset="active_directory", subject="mail", lowercase=False, groups={"name": "ou", "allow": ["a*"]}
     )
     assert (found.subject, found.lowercase) == ("mail", False)
-    assert found.groups == Groups(GroupsBy.NESTED, "dc=example,dc=com", "ou", ("a*",), by_rule=True)
+    assert found.groups == Groups(
+        GroupsBy.NESTED, "dc=example,dc=com", "ou", ("a*",), by_rule=True, primary=Primary.SID
+    )
 
 
 def test_a_direct_bind_needs_no_account() -> None:
@@ -121,6 +133,18 @@ def test_a_direct_bind_needs_no_account() -> None:
         pytest.param({"deadline": "11s"}, "deadline: must be from 1s to 10s", id="deadline"),
         pytest.param({"cache": "2m"}, "cache: must be from 0s (never) to 60s", id="cache"),
         pytest.param({"groups": "{allow: []}"}, "groups: must be a mapping", id="groups"),
+        pytest.param(
+            {"user_filter": "(&(uid={user})(memberOf=cn=Web Team (x),ou=groups))"},
+            "user_filter: must be one filter with {user} in it, such as (&(objectClass=person)(uid={user})); it is no "
+            r"filter at character 37, near '(x),ou=groups))': a parenthesis inside a value is written \28 and \29",
+            id="parenthesis in a filter",
+        ),
+        pytest.param(
+            {"user_filter": "(&(uid={user})(memberOf))"},
+            "user_filter: must be one filter with {user} in it, such as (&(objectClass=person)(uid={user})); it is no "
+            "filter at character 16",
+            id="no comparison in a filter",
+        ),
     ],
 )
 def test_what_does_not_go_together(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
@@ -128,6 +152,50 @@ def test_what_does_not_go_together(tmp_path: Path, changes: dict[str, Any], expe
     found = faults(tmp_path, **(FIVE_LINES | changes))
     assert [fault for fault in found if fault.startswith(expected)] != []
     assert "canary" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("preset", "groups", "expected"),
+    [
+        pytest.param(
+            "active_directory",
+            {"by": "memberof", "name": "sAMAccountName"},
+            "groups.name: goes only with cn where by is memberof",
+            id="Active Directory",
+        ),
+        pytest.param(
+            "freeipa", {"name": "description"}, "groups.name: goes only with cn where by is memberof", id="FreeIPA"
+        ),
+        pytest.param("openldap", {"prefix": "a*"}, "groups.prefix: must be 1 to 32 letters", id="a star"),
+        pytest.param("openldap", {"prefix": ""}, "groups.prefix: must be 1 to 32 letters", id="empty"),
+        pytest.param(
+            "openldap",
+            {"prefix": "partner/", "allow": ["web", "Partner/web"]},
+            "groups.allow[1]: is compared with the names in the directory, which have no prefix: leave partner/ out",
+            id="the prefix in the allow-list",
+        ),
+    ],
+)
+def test_groups_that_could_only_be_lost(tmp_path: Path, preset: str, groups: dict[str, Any], expected: str) -> None:
+    """Refused at load, at its key."""
+    (fault,) = faults(tmp_path, **(FIVE_LINES | {"preset": preset, "groups": Flow(groups)}))
+    assert fault.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("preset", "groups"),
+    [
+        pytest.param("active_directory", {"by": "memberof", "name": "commonName"}, id="another name of cn"),
+        pytest.param("active_directory", {"by": "nested", "name": "sAMAccountName"}, id="by a search"),
+        pytest.param("openldap", {"by": "memberof", "name": "ou"}, id="DNs of whatever kind"),
+        pytest.param("openldap", {"prefix": "partner/", "allow": ["web*"]}, id="a prefix"),
+    ],
+)
+def test_groups_that_can_be_found(preset: str, groups: dict[str, Any]) -> None:
+    """The same keys where they make sense."""
+    found = described(preset=preset, groups=groups).groups
+    assert found is not None
+    assert found.prefix == groups.get("prefix", "")
 
 
 def test_a_direct_bind_must_be_the_last_source(tmp_path: Path) -> None:

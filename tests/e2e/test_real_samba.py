@@ -29,7 +29,11 @@ pytestmark = pytest.mark.real("samba")
 GOOD = "Wonder-land-1"
 LOCKS_AT = 6
 """Wrong passwords after which the domain locks an account: one more than the throttle lets through in its window."""
-NESTED = frozenset({"reg-web", "reg-all", "top"})
+PRIMARY = frozenset({"domain users", "users"})
+"""The primary group that everybody has at first, and the one that it is in."""
+NESTED = frozenset({"reg-web", "reg-all", "top"}) | PRIMARY
+ODD = ("Apps: Prod", "Cost $5", "#ops", "all*stars", "authenticated", "Web Developers")
+"""Names of groups with characters that mean something elsewhere."""
 EXPIRED = 116_444_736_000_000_000
 """1970-01-01 in 100 ns since 1601."""
 
@@ -52,6 +56,13 @@ def domain(short_folder: Callable[[], Path], tmp_path_factory: pytest.TempPathFa
         running.add_group("Top", every)
         running.add_group("others", bob)
         running.add_group("empty")
+        odd = running.add_user("odd", GOOD)
+        for number, name in enumerate(ODD):
+            running.add_group(name.replace("#", "\\#"), odd, account=f"odd{number}")
+        prim = running.add_user("prim", GOOD)
+        running.add_group("reg-above", running.add_group("reg-primary", prim))
+        token = running.primary_group_token("reg-primary")
+        running.modify(prim, f"replace: primaryGroupID\nprimaryGroupID: {token}")
         yield running
 
 
@@ -134,17 +145,39 @@ def test_every_spelling_of_the_service_account(make: Make, account: str) -> None
 @pytest.mark.parametrize(
     ("groups", "expected"),
     [
-        pytest.param({"by": "nested"}, {"reg-web", "reg-all", "top"}, id="the matching rule"),
+        pytest.param({"by": "nested"}, NESTED, id="the matching rule"),
         pytest.param({"by": "nested", "allow": ["REG-*"]}, {"reg-web", "reg-all"}, id="allow"),
         pytest.param({"by": "nested", "base": f"OU=Domain Controllers,{BASE}"}, set(), id="another base"),
-        pytest.param({"by": "nested", "name": "sAMAccountName"}, {"reg-web", "reg-all", "top"}, id="another name"),
-        pytest.param({"by": "member"}, {"reg-web"}, id="direct members"),
-        pytest.param({"by": "memberof"}, {"reg-web"}, id="memberOf"),
+        pytest.param({"by": "nested", "base": f"CN=Builtin,{BASE}"}, {"users"}, id="what the primary group is in"),
+        pytest.param({"by": "nested", "name": "sAMAccountName"}, NESTED, id="another name"),
+        pytest.param({"by": "member"}, {"reg-web", "domain users"}, id="direct members"),
+        pytest.param({"by": "memberof"}, {"reg-web", "domain users"}, id="memberOf"),
     ],
 )
 def test_groups(make: Make, groups: dict[str, Any], expected: set[str]) -> None:
-    """Each way to find the groups finds those and no others; the primary group, Domain Users, is not among them."""
-    assert identity(make(groups=groups), "alice").groups == expected
+    """Each way to find the groups finds those and no others; the primary group, Domain Users, is among them."""
+    found = identity(make(groups=groups), "alice")
+    assert (found.groups, found.lost) == (expected, ())
+
+
+@pytest.mark.parametrize("by", ["nested", "member", "memberof"])
+def test_another_primary_group(make: Make, by: str) -> None:
+    """A domain takes the members out of the group that is made their primary one; they are in it all the same, and in
+    what that group is in; and who is in Domain Users otherwise is told like that.
+    """
+    found = identity(make(groups={"by": by}), "prim")
+    above = {"reg-above", "users"} if by == "nested" else set()
+    assert found.groups == {"reg-primary", "domain users", *above}
+
+
+@pytest.mark.parametrize("by", ["nested", "member", "memberof"])
+def test_odd_names_of_groups(make: Make, by: str) -> None:
+    """Whatever is in the name of a group, it is brought, and lint finds it under that name."""
+    source = make(groups={"by": by})
+    found = identity(source, "odd")
+    assert found.groups - PRIMARY == set(map(str.lower, ODD))
+    assert [source.group_problem(name.lower()) for name in ODD] == [None] * len(ODD)
+    assert source.unspeakable_groups() == ((), True)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +291,7 @@ def test_referrals_are_not_followed(make: Make) -> None:
     source = make(deadline=2)
     with source.servers.asked(source._user_question("(sAMAccountName=nobody)"), Deadline(2)) as (_, connection, _found):
         connection.ask(BASE, "(sAMAccountName=nobody)", ["cn"], Deadline(2), limit=2)
-        tags = [connection._receive(connection._number, Deadline(2))[0].tag for _ in range(2)]
+        tags = [connection._receive(connection._number, Deadline(2)).tag for _ in range(2)]
     assert tags[0] == ber.REFERENCE
     assert identity(source, "alice").subject == "alice"
 
@@ -284,9 +317,12 @@ def test_ldap_test(site: TokenServer, domain: Samba) -> None:
     assert output.code == 0, str(output)
     assert f"server    {domain.tls_url}" in output.stdout
     assert f"bind      as {READER}" in output.stdout
-    assert "reg-all, reg-web, top; found by a search below" in output.stdout
+    assert "domain users, reg-all, reg-web, top, users; found by a search below" in output.stdout
     assert "(the directory's matching rule)" in output.stdout
-    assert "authenticated, user:alice, group:reg-all, group:reg-web, group:top" in output.stdout
+    assert (
+        "authenticated, user:alice, group:domain users, group:reg-all, group:reg-web, group:top, group:users"
+        in output.stdout
+    )
     assert GOOD not in output.text
     assert domain.reader_password not in output.text
 

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from tokenserver.authn import Authenticator
 from tokenserver.authn.bulkhead import Bulkhead
 from tokenserver.credentials import Password
-from tokenserver.errors import BackendUnavailable, InvalidCredentials, Overloaded
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Overloaded
 from tokenserver.identity import Identity
 
 logger = logging.getLogger("tokenserver.authn")
@@ -188,7 +188,7 @@ class Sheltered:
                 number = self._breaker.admit()
             try:
                 answer = question()
-            except InvalidCredentials:
+            except (InvalidCredentials, Incomplete):
                 self._breaker.answered(number)
                 raise
             except Overloaded:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ldap3 import BASE, DEREF_NEVER, SIMPLE, SUBTREE
-from ldap3.core.exceptions import LDAPException
 from ldap3.operation.bind import bind_operation
 from ldap3.operation.extended import extended_operation
 from ldap3.operation.search import search_operation
@@ -23,11 +22,10 @@ from ldap3.protocol.convert import build_controls_list
 from ldap3.protocol.rfc2696 import paged_search_control
 from ldap3.protocol.rfc4511 import LDAPMessage, MessageID, ProtocolOp
 from ldap3.utils.asn1 import encode
-from pyasn1.error import PyAsn1Error
 
 from tokenserver.authn.directory import ber
-from tokenserver.authn.directory.ber import Entry, Malformed, Message, Result
-from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.directory.ber import Entry, Malformed, Message, Result, TooMany
+from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline, Unanswerable, reason_of
 from tokenserver.authn.directory.model import Address
 from tokenserver.credentials import Secret
 
@@ -35,9 +33,6 @@ SUCCESS, SIZE_LIMIT_EXCEEDED, NO_SUCH_OBJECT = 0, 4, 32
 
 _START_TLS = "1.3.6.1.4.1.1466.20037"
 _PIECE = 65536
-
-Resolve = Callable[[str, int, float], Sequence[tuple[Any, ...]]]
-"""Host, port and seconds -> what `socket.getaddrinfo` gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +59,7 @@ class Connection:
         self._socket = connected
         self._data = bytearray()
         self._number = 0
+        self._limit = 0
 
     def secure(self, context: ssl.SSLContext, deadline: Deadline) -> None:
         """Speak TLS from here on, with the server's certificate and host name verified by `context`."""
@@ -75,14 +71,14 @@ class Connection:
         except TimeoutError as error:
             raise ConnectionFailed("tls", "no answer to the TLS handshake in time") from error
         except (OSError, ValueError) as error:
-            raise ConnectionFailed("tls", f"no TLS: {_reason(error)}") from error
+            raise ConnectionFailed("tls", f"no TLS: {reason_of(error)}") from error
         self._socket = secured
         self.tls = secured.version()
         self.certificate = dict(secured.getpeercert() or {})
 
     def start_tls(self, context: ssl.SSLContext, deadline: Deadline) -> None:
         """StartTLS (RFC 4511, section 4.14). What the server says before TLS is not believed afterwards."""
-        number = self._send("extendedReq", extended_operation(_START_TLS), deadline)
+        number = self._send("extendedReq", lambda: extended_operation(_START_TLS), deadline)
         result = self._result(number, ber.EXTENDED_RESPONSE, deadline)
         if result.code != SUCCESS:
             raise ConnectionFailed("tls", f"StartTLS is refused: {_told(result)}")
@@ -99,14 +95,15 @@ class Connection:
         Raises:
             ValueError: an empty or blank DN or password, or a NUL in one.
             ConnectionFailed: no answer. It must not be tried again, since it may have counted as a failed login.
+            Unanswerable: the request cannot be written.
         """
         text = password.reveal()
         if not dn.strip() or not text or "\0" in dn + text:
             raise ValueError("an empty DN or password would be an anonymous bind")
         # Bytes are sent as they are; text would go through SASLprep, and then be another password.
         secret = text.encode("utf-8", "surrogatepass")
-        request = bind_operation(3, SIMPLE, name=dn, password=secret)
-        return self._result(self._send("bindRequest", request, deadline), ber.BIND_RESPONSE, deadline)
+        number = self._send("bindRequest", lambda: bind_operation(3, SIMPLE, name=dn, password=secret), deadline)
+        return self._result(number, ber.BIND_RESPONSE, deadline)
 
     def search(
         self,
@@ -122,6 +119,10 @@ class Connection:
 
         At most `limit` entries; if there are more, the result's code is `SIZE_LIMIT_EXCEEDED`. Referrals are left
         alone: neither they nor continuation references are followed, and aliases are not resolved.
+
+        Raises:
+            ConnectionFailed: no answer.
+            Unanswerable: the filter cannot be written, or the answer is larger than a login may read.
         """
         return self.found(self.ask(base, search_filter, attributes, deadline, limit=limit, is_read=is_read), deadline)
 
@@ -129,9 +130,32 @@ class Connection:
         self, base: str, search_filter: str, attributes: Sequence[str], deadline: Deadline, *, size: int, cookie: bytes
     ) -> Found:
         """One page of what matches in the subtree of `base` (RFC 2696); the first with an empty cookie."""
-        control = paged_search_control(criticality=True, size=size, cookie=cookie)
-        request = _search(base, search_filter, SUBTREE, attributes, deadline, limit=0)
-        return self.found(self._send("searchRequest", request, deadline, [control]), deadline)
+        return self.found(self.ask_page(base, search_filter, attributes, deadline, size=size, cookie=cookie), deadline)
+
+    def ask_page(
+        self,
+        base: str,
+        search_filter: str,
+        attributes: Sequence[str],
+        deadline: Deadline,
+        *,
+        size: int,
+        cookie: bytes = b"",
+        limit: int = 0,
+    ) -> int:
+        """Send a search for one page, and give its number for `found`. At most `limit` entries are taken; 0: all.
+
+        A server that has no pages gives all at once (the control is not critical for the first page).
+        """
+        control = paged_search_control(criticality=bool(cookie) or not limit, size=size, cookie=cookie)
+        number = self._send(
+            "searchRequest",
+            lambda: _search(base, search_filter, SUBTREE, attributes, deadline, limit=limit),
+            deadline,
+            [control],
+        )
+        self._limit = limit
+        return number
 
     def ask(
         self,
@@ -144,20 +168,21 @@ class Connection:
         is_read: bool = False,
     ) -> int:
         """Send a search, and give its number for `found`. Until that was called, nothing else may be sent."""
-        request = _search(base, search_filter, BASE if is_read else SUBTREE, attributes, deadline, limit=limit)
-        return self._send("searchRequest", request, deadline)
+        scope = BASE if is_read else SUBTREE
+        number = self._send(
+            "searchRequest", lambda: _search(base, search_filter, scope, attributes, deadline, limit=limit), deadline
+        )
+        self._limit = limit
+        return number
 
     def found(self, number: int, deadline: Deadline) -> Found:
-        """The answer to the search with that number."""
+        """The answer to the search with that number. Of entries beyond what was asked for, none is kept."""
         entries: list[Entry] = []
-        size = 0
         while True:
-            message, length = self._receive(number, deadline)
-            size += length
-            if size > ber.MAX_MESSAGE:
-                raise ConnectionFailed("answer", f"the answer is larger than {ber.MAX_MESSAGE} bytes")
+            message = self._receive(number, deadline)
             if message.tag == ber.ENTRY and isinstance(message.body, Entry):
-                entries.append(message.body)
+                if not self._limit or len(entries) < self._limit:
+                    entries.append(message.body)
             elif message.tag == ber.DONE and isinstance(message.body, Result):
                 self.is_waiting = False
                 return Found(tuple(entries), message.body, message.cookie)
@@ -179,17 +204,14 @@ class Connection:
 
     def close(self) -> None:
         """Unbind and close; never waits and never fails."""
-        with contextlib.suppress(OSError, ConnectionFailed, PyAsn1Error):
+        with contextlib.suppress(OSError, Unanswerable):
             self._socket.settimeout(0)
-            self._socket.send(self._encoded("unbindRequest", unbind_operation()))
+            self._socket.send(self._encoded("unbindRequest", unbind_operation))
         with contextlib.suppress(OSError):
             self._socket.close()
 
-    def _send(self, kind: str, request: Any, deadline: Deadline, controls: Sequence[Any] = ()) -> int:
-        try:
-            data = self._encoded(kind, request, controls)
-        except (LDAPException, PyAsn1Error) as error:
-            raise ConnectionFailed("send", f"the request cannot be written: {type(error).__name__}") from error
+    def _send(self, kind: str, build: Callable[[], Any], deadline: Deadline, controls: Sequence[Any] = ()) -> int:
+        data = self._encoded(kind, build, controls)
         self.is_waiting = True
         try:
             self._socket.settimeout(deadline.left())
@@ -197,80 +219,67 @@ class Connection:
         except TimeoutError as error:
             raise ConnectionFailed("send", "the server took nothing in time") from error
         except (OSError, ValueError) as error:
-            raise ConnectionFailed("send", _reason(error)) from error
+            raise ConnectionFailed("send", reason_of(error)) from error
         return self._number
 
-    def _encoded(self, kind: str, request: Any, controls: Sequence[Any] = ()) -> bytes:
+    def _encoded(self, kind: str, build: Callable[[], Any], controls: Sequence[Any] = ()) -> bytes:
+        """The message with what `build` makes of a request.
+
+        Raises:
+            Unanswerable: it cannot be made. What the library raises then is not documented, so that it may be anything.
+        """
         self._number += 1
-        message = LDAPMessage()
-        message["messageID"] = MessageID(self._number)
-        message["protocolOp"] = ProtocolOp().setComponentByName(kind, request)
-        if controls:
-            message["controls"] = build_controls_list(list(controls))
-        return bytes(encode(message))
+        try:
+            message = LDAPMessage()
+            message["messageID"] = MessageID(self._number)
+            message["protocolOp"] = ProtocolOp().setComponentByName(kind, build())
+            if controls:
+                message["controls"] = build_controls_list(list(controls))
+            return bytes(encode(message))
+        except ConnectionFailed:
+            raise
+        except Exception as error:
+            reason = f"the request cannot be written: {type(error).__name__}"
+            raise Unanswerable(reason, "correct user_filter and the names of attributes") from error
 
     def _result(self, number: int, tag: int, deadline: Deadline) -> Result:
-        message, _ = self._receive(number, deadline)
+        message = self._receive(number, deadline)
         if message.tag != tag or not isinstance(message.body, Result):
             raise ConnectionFailed("answer", "the answer is none to what was asked")
         self.is_waiting = False
         return message.body
 
-    def _receive(self, number: int, deadline: Deadline) -> tuple[Message, int]:
-        """The next message and its size; it must answer the request with that number."""
+    def _receive(self, number: int, deadline: Deadline) -> Message:
+        """The next message, which must answer the request with that number. Nothing is read beyond what a login may."""
         try:
-            while (size := ber.message_size(self._data)) is None or len(self._data) < size:
-                self._socket.settimeout(deadline.left())
-                piece = self._socket.recv(_PIECE)
-                if not piece:
-                    raise ConnectionFailed("answer", "the server closed the connection without an answer")
-                self._data += piece
+            while (size := ber.message_size(self._data)) is None:
+                self._read_more(deadline)
+            deadline.read(size)
+            while len(self._data) < size:
+                self._read_more(deadline)
             message = ber.parse_message(bytes(self._data[:size]))
+        except TooMany as error:
+            raise Unanswerable(f"an entry {error}", "make the entry smaller") from error
         except Malformed as error:
             raise ConnectionFailed("answer", f"the answer is not LDAP: it {error}") from error
         except TimeoutError as error:
             raise ConnectionFailed("answer", "no answer in time") from error
         except (OSError, ValueError) as error:
-            raise ConnectionFailed("answer", _reason(error)) from error
+            raise ConnectionFailed("answer", reason_of(error)) from error
         del self._data[:size]
         if message.number != number:
             ended = message.number == 0
             raise ConnectionFailed(
                 "answer", "the server ends the session" if ended else "the answer is to another request"
             )
-        return message, size
+        return message
 
-
-def connect(address: Address, deadline: Deadline, resolve: Resolve) -> Connection:
-    """A new connection, without TLS so far. All addresses of the host are tried in order.
-
-    Raises:
-        ConnectionFailed: none of them answers in time.
-    """
-    try:
-        found = resolve(address.host, address.port, deadline.left())
-    except TimeoutError as error:
-        raise ConnectionFailed("resolve", "the name was not resolved in time") from error
-    except OSError as error:
-        raise ConnectionFailed("resolve", f"the name cannot be resolved: {_reason(error)}") from error
-    failure: ConnectionFailed | None = None
-    for number, (family, kind, protocol, _, target) in enumerate(found):
-        share = deadline.part(1 / (len(found) - number))
-        candidate = socket.socket(family, kind, protocol)
-        try:
-            candidate.settimeout(share.left())
-            candidate.connect(target)
-            candidate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            candidate.close()
-            timed_out = isinstance(error, TimeoutError)
-            failure = ConnectionFailed("connect", "no answer in time" if timed_out else _reason(error))
-            continue
-        return Connection(address, candidate)
-    try:
-        raise failure or ConnectionFailed("resolve", "the name has no address")
-    finally:
-        del failure  # or the frame and the error would keep each other
+    def _read_more(self, deadline: Deadline) -> None:
+        self._socket.settimeout(deadline.left())
+        piece = self._socket.recv(_PIECE)
+        if not piece:
+            raise ConnectionFailed("answer", "the server closed the connection without an answer")
+        self._data += piece
 
 
 def _search(
@@ -288,12 +297,3 @@ def _search(
 
 def _told(result: Result) -> str:
     return f"result {result.code}" + (f", {result.diagnostic}" if result.diagnostic else "")
-
-
-def _reason(error: Exception) -> str:
-    """What an error says, without its number and without what it repeats of the data."""
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "the handshake failed").replace("_", " ").lower()
-    if isinstance(error, OSError):
-        return (error.strerror or type(error).__name__).lower()
-    return type(error).__name__

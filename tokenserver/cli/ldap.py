@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from tokenserver.authn import MAX_USERNAME
-from tokenserver.authn.directory.examine import Step, brought, examine
+from tokenserver.authn.directory.examine import Judged, Step, examine, unjudged
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.compose import ldap_directory
 from tokenserver.config.directories import Ldap
@@ -22,7 +22,8 @@ from tokenserver.credentials import Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Identity
 from tokenserver.policy.load import load_policies
-from tokenserver.policy.names import shown_name
+from tokenserver.policy.losses import restricting_rule
+from tokenserver.policy.model import Principal
 
 NO = 1
 
@@ -59,7 +60,7 @@ def test(user: str | None, source: str | None, as_json: bool, config: Path | Non
         if not user.strip() or not user.isprintable() or len(user) > MAX_USERNAME:
             raise click.UsageError(f"a user name is 1 to {MAX_USERNAME} printable characters")
     steps = []
-    for step in examine(directory, user, password, _groups_of(settings)):
+    for step in examine(directory, user, password, _judge(settings)):
         steps.append(step)
         if not as_json:
             _tell(step)
@@ -73,15 +74,25 @@ def test(user: str | None, source: str | None, as_json: bool, config: Path | Non
         raise SystemExit(NO)
 
 
-def _groups_of(settings: Settings) -> Callable[[Identity], Iterable[str]]:
-    """Which groups the policies take somebody to be in, each as people read it; without policies, those brought."""
+def _judge(settings: Settings) -> Callable[[Identity], Judged]:
+    """Which groups the policies take somebody to be in, and whether they refuse the login; without, those brought."""
     services = frozenset(registry.service for registry in settings.registries)
     try:
         policies = load_policies(settings.policies, services=services, now=datetime.now(UTC))
     except LoadError:
         click.secho("warning: the policies are refused, so their groups are unknown: tokenserver check", err=True)
-        return brought
-    return lambda identity: map(shown_name, policies.groups.holding(identity))
+        return unjudged
+
+    def judge(identity: Identity) -> Judged:
+        names = sorted(str(Principal("group", name)) for name in policies.groups.holding(identity))
+        if not identity.lost:
+            return Judged(names)
+        rules = (restricting_rule(policies, service) for service in sorted(services))
+        rule = next((rule for rule in rules if rule is not None), None)
+        problem = None if rule is None else f"the login is refused: {rule.id} ({rule.file}:{rule.line}) is about groups"
+        return Judged(names, problem)
+
+    return judge
 
 
 def _chosen(directories: dict[str, Ldap], source: str | None, config: Path | None) -> Ldap:

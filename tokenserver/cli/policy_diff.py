@@ -17,6 +17,7 @@ from tokenserver.cli.policy_source import table
 from tokenserver.cli.revisions import extract, parse_revisions
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.errors import LoadError, TokenserverError
+from tokenserver.identity import spell_group
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.conditions import spell_moment
 from tokenserver.policy.diff import Difference, Row, diff, spell_who
@@ -185,7 +186,7 @@ def _example(row: Row) -> str:
     identity = row.identity
     if identity.is_anonymous:
         return f"{_spelled(row, row.name)}, not logged in"
-    groups = f" in {', '.join(sorted(identity.groups))}" if identity.groups else ""
+    groups = f" in {', '.join(map(spell_group, sorted(identity.groups)))}" if identity.groups else ""
     return f"{_spelled(row, row.name)} as {identity.subject}{groups}"
 
 

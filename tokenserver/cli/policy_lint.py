@@ -70,9 +70,10 @@ def _asked(source: Source, config: Path | None) -> tuple[Outside, list[Finding]]
     path = config_path(config)
     lines = parse(read_text(path), str(path)).lines
     places = {entry.name: number for number, entry in enumerate(source.settings.authentication)}
+    told = [("TS303", *one) for one in sources.namesakes()] + [("TS302", *one) for one in sources.unspeakable()]
     overlaps += [
-        Finding(str(path.absolute()), lines.get(("authentication", places[name]), 1), "TS303", text)
-        for name, text in sources.namesakes()
+        Finding(str(path.absolute()), lines.get(("authentication", places[name]), 1), code, text)
+        for code, name, text in told
     ]
     return sources.outside(source.policies), overlaps
 

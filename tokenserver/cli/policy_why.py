@@ -22,8 +22,10 @@ from tokenserver.cli.policy_source import (
     read_source,
     table,
 )
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.errors import Fault, LoadError
+from tokenserver.identity import ANONYMOUS, Identity, Kind, spell_group
 from tokenserver.policy.conditions import spell_moment
+from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import Context, Effect
 from tokenserver.policy.terms import actions_of, parse_name, spell_request
 from tokenserver.policy.why import Explanation, Verdict, spell_who, why
@@ -80,6 +82,7 @@ def policy_why(  # noqa: PLR0917 - click hands every option over by its name
         raise click.UsageError("say who it is: --user NAME (with --group), --group, --anonymous or --as NAME")
     wanted = _wanted(action, repository, pasted, carried)
     context = Context(source.service(_service(source, service, pasted, carried)), client, at or now)
+    _refuse_unless_complete(source, identity, context.service)
     answers = [
         why(source.policies, identity, one, scope.resource, context, every_rule=every_rule)
         for scope in wanted
@@ -102,6 +105,22 @@ def policy_why(  # noqa: PLR0917 - click hands every option over by its name
     is_good = all(answer.verdict is Verdict.ALLOWED for answer in answers) and not any(lacking.values())
     is_late = carried is not None and carried.expires is not None and carried.expires <= now
     raise SystemExit(0 if is_good and not is_late else 1)
+
+
+def _refuse_unless_complete(source: Source, identity: Identity, service: str) -> None:
+    """Refuse to answer for somebody whose login is refused, because not all names of groups are known.
+
+    Raises:
+        LoadError: it is so.
+    """
+    rule = restricting_rule(source.policies, service) if identity.lost else None
+    if rule is not None:
+        lost = ", ".join(map(ascii, identity.lost))
+        problem = (
+            f"{identity.source} cannot tell the names of all groups of {identity.subject!r} ({lost}), and {rule.id} "
+        )
+        problem += f"({rule.file}:{rule.line}) needs them: the login is refused"
+        raise LoadError([Fault("--as", 0, "", problem)])
 
 
 def _wanted(
@@ -227,7 +246,7 @@ def _show(source: Source, answer: Explanation, context: Context) -> None:
         if reason.message is not None and reason.effect is Effect.DENY:
             click.echo(f"  {reason.message}")
     where = f"from {context.client}" if context.client is not None else "from an unknown address"
-    groups = ", ".join(sorted(answer.identity.groups))
+    groups = ", ".join(map(spell_group, sorted(answer.identity.groups)))
     who = spell_who(answer.identity) + (f" (bringing {groups})" if groups else "")
     at = f"at {spell_moment(context.now.replace(microsecond=0))}"
     click.echo(f"  for {who}, " + (f"on {context.service}, " if context.service else "") + f"{where}, {at}")

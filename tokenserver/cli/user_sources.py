@@ -80,7 +80,16 @@ class UserSources:
 
     def outside(self, policies: PolicySet) -> Outside:
         """What is wrong with the names in these policies, each of which is asked about once."""
-        groups = {name: problem for name in _shown(named_groups(policies), "groups") if (problem := self._group(name))}
+        groups: dict[str, str] = {}
+        shared_groups: dict[str, str] = {}
+        for name in _shown(named_groups(policies), "groups"):
+            problems = {directory.name: directory.group_problem(name) for directory in self.directories}
+            bringing = [source for source, problem in problems.items() if problem is None]
+            if not bringing:
+                groups[name] = "; ".join(f"{problem} ({source})" for source, problem in problems.items())
+            elif len(bringing) > 1:
+                advice = f"groups: {{prefix: {bringing[1]}/}} in {bringing[1]} tells them apart"
+                shared_groups[name] = f"is brought by {' and '.join(bringing)}; {advice}"
         users: dict[str, str] = {}
         shared: dict[str, str] = {}
         for name in _shown(named_users(policies), "users"):
@@ -93,7 +102,7 @@ class UserSources:
             if len(known) > 1:
                 names = ", ".join(source.name for source, _ in known)
                 shared[name] = f"is in {names}; a login is that of the first, {known[0][0].name}"
-        return Outside(users, groups, shared)
+        return Outside(users, groups, shared, shared_groups)
 
     def overlaps(self) -> Iterator[tuple[str, int, str]]:
         """Users of htpasswd files whom a directory has as well: the file, the line, and what that means."""
@@ -124,6 +133,17 @@ class UserSources:
             if cut:
                 yield second, f"not all users of {' and '.join(cut)} could be listed; there may be (more) in both"
 
+    def unspeakable(self) -> Iterator[tuple[str, str]]:
+        """Groups of which no name can be brought: the name of the directory, and which they are."""
+        for directory in self.directories:
+            if directory.directory.bind is None:
+                continue
+            left_out, is_all = directory.unspeakable_groups()
+            for one in left_out:
+                yield directory.name, f"left out of the groups of users: {one}"
+            if not is_all:
+                yield directory.name, "not all groups could be looked at; there may be more of which no name is brought"
+
     def _user(self, source: Source, name: str) -> str | None:
         """None: not known there. Else what is wrong with the user; empty: nothing. Each is asked about once."""
         key = source.name, name
@@ -139,16 +159,6 @@ class UserSources:
         if found is None:
             return None
         return "" if found.subject == name else f"is called {found.subject!r} here"
-
-    def _group(self, name: str) -> str | None:
-        """Why no directory brings the group; None where one does."""
-        problems = []
-        for directory in self.directories:
-            problem = directory.group_problem(name)
-            if problem is None:
-                return None
-            problems.append(f"{problem} ({directory.name})")
-        return "; ".join(problems)
 
 
 def _told_of(names: Sequence[str], first: str, second: str) -> str:

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from tokenserver.authn.directory.filters import USER, NotAFilter, check_filter
 from tokenserver.authn.directory.model import PRESETS, Address, Directory, Groups, GroupsBy
-from tokenserver.authn.directory.names import NotADn, fill, parse_dn
+from tokenserver.authn.directory.names import NotADn, fill, parse_dn, same_attribute
 from tokenserver.config.fields import FilePath, Seconds, Section, SourceName
 from tokenserver.config.throttle import Cache, Grace
 from tokenserver.credentials import Secret
@@ -18,7 +19,11 @@ from tokenserver.documents import PlacedError
 MAX_DEADLINE = 10
 """Seconds; clients give up after 15."""
 
+_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,31}", re.ASCII)
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
+_NAMED_BY_CN = frozenset({"active_directory", "freeipa"})
+"""The presets of directories in which the DN of every group begins with its cn."""
+
 _EXAMPLE = "ldaps://ldap.example.com"
 
 
@@ -74,16 +79,14 @@ def _attribute(value: str) -> str:
 
 
 def _filter(value: str) -> str:
-    example = "(&(objectClass=person)(uid={user}))"
-    depth = 0
-    for place, character in enumerate(value):
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if depth < 1 and place < len(value) - 1:
-            break
-    else:
-        if depth == 0 and value.startswith("(") and "{user}" in value and value.isprintable():
-            return value
-    raise ValueError(f"must be one filter with {{user}} in it, such as {example}")
+    form = "must be one filter with {user} in it, such as (&(objectClass=person)(uid={user}))"
+    try:
+        check_filter(value)
+    except NotAFilter as error:
+        raise ValueError(f"{form}; it {error}") from None
+    if USER not in value:
+        raise ValueError(form)
+    return value
 
 
 def _template(value: str) -> str:
@@ -109,6 +112,12 @@ def _globs(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _prefix(value: str) -> str:
+    if _PREFIX.fullmatch(value) is None:
+        raise ValueError("must be 1 to 32 letters, digits and . _ : @ / -, such as partner/")
+    return value
+
+
 LdapUrl = Annotated[str, AfterValidator(_address)]
 Dn = Annotated[str, AfterValidator(_dn)]
 AttributeName = Annotated[str, AfterValidator(_attribute)]
@@ -121,6 +130,15 @@ class LdapGroups(Section):
     base: Dn | None = None
     name: AttributeName = "cn"
     allow: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_globs)] | None = None
+    prefix: Annotated[str, AfterValidator(_prefix)] | None = None
+
+    @model_validator(mode="after")
+    def _allows_names_without_their_prefix(self) -> Self:
+        for number, glob in enumerate(self.allow or ()):
+            if self.prefix is not None and glob.casefold().startswith(self.prefix.casefold()):
+                message = f"is compared with the names in the directory, which have no prefix: leave {self.prefix} out"
+                raise PlacedError(("allow", number), message)
+        return self
 
 
 class Ldap(Section):
@@ -200,6 +218,18 @@ class Ldap(Section):
                 raise PlacedError(("groups", "by"), hint)
         return self
 
+    @model_validator(mode="after")
+    def _finds_the_names_of_groups(self) -> Self:
+        groups = self.groups or LdapGroups()
+        by = groups.by or PRESETS.get(self.preset or "", {}).get("groups_by")
+        if by == GroupsBy.MEMBEROF and self.preset in _NAMED_BY_CN and not same_attribute(groups.name, "cn"):
+            message = (
+                "goes only with cn where by is memberof: memberOf names a group by its DN, which has the cn in it in "
+                "this kind of directory; write by: nested"
+            )
+            raise PlacedError(("groups", "name"), message)
+        return self
+
     def directory(self, bind_password: Secret | None) -> Directory:
         """The directory that these settings describe, with the password of the service account."""
         preset = PRESETS.get(self.preset or "", {})
@@ -227,7 +257,15 @@ class Ldap(Section):
         by = GroupsBy(groups.by) if groups.by is not None else preset.get("groups_by")
         if by is None:
             return None
-        return Groups(by, groups.base or self.base, groups.name, groups.allow, bool(preset.get("by_rule", False)))
+        return Groups(
+            by,
+            groups.base or self.base,
+            groups.name,
+            groups.allow,
+            bool(preset.get("by_rule", False)),
+            groups.prefix or "",
+            preset.get("primary"),
+        )
 
 
 def _server(url: str) -> Address:

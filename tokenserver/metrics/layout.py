@@ -76,9 +76,9 @@ class Layout:
         )
         self.unavailable = self._table(
             "unavailable",
-            "Requests that were answered with 503 because a user source gave no answer, or because there was no room.",
+            "Requests that were answered with 503 because a user source gave no (whole) answer, or for lack of room.",
             backend=(*sources, *ROOMS),
-            reason=("no_answer", "overloaded"),
+            reason=("no_answer", "incomplete", "overloaded"),
         )
         self.signing_failures = self._table(
             "signing_failures", "Tokens that were not given because they could not be signed as they were decided."

@@ -10,7 +10,14 @@ from datetime import datetime
 
 from tokenserver.authn.breaker import State
 from tokenserver.bounded import Bounded
-from tokenserver.errors import AuditUnavailable, BackendUnavailable, Overloaded, SigningFailed, TokenMismatch
+from tokenserver.errors import (
+    AuditUnavailable,
+    BackendUnavailable,
+    Incomplete,
+    Overloaded,
+    SigningFailed,
+    TokenMismatch,
+)
 from tokenserver.metrics.layout import ANONYMOUS, BUCKETS, NO_SERVICE, Layout
 from tokenserver.outcomes import EXPLAINED, outcome_of, outcome_of_ruling
 from tokenserver.service import RULINGS, Ruling
@@ -51,6 +58,10 @@ class _Places:
     outcome: str
 
 
+_REASONS = {Overloaded: "overloaded", Incomplete: "incomplete"}
+"""Why a request got a 503, where the user source did answer."""
+
+
 class Meter:
     """Writes one row. `services` leads from each service name to the registry's own. Many threads may share it."""
 
@@ -84,7 +95,7 @@ class Meter:
         special = None
         match error:
             case BackendUnavailable():
-                reason = "overloaded" if isinstance(error, Overloaded) else "no_answer"
+                reason = _REASONS.get(type(error), "no_answer")
                 special = layout.unavailable.get((error.backend, reason))
             case SigningFailed() | TokenMismatch():
                 special = layout.signing_failures.cell

@@ -45,7 +45,8 @@ class Principal:
     name: str = ""
 
     def __str__(self) -> str:
-        return f"{self.sort}:{shown_name(self.name)}" if self.name else self.sort
+        name = shown_name(self.name) if self.sort == "group" else self.name
+        return f"{self.sort}:{name}" if self.name else self.sort
 
 
 @dataclass(frozen=True, slots=True)

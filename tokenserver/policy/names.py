@@ -8,6 +8,8 @@ brought one of the same name.
 
 from __future__ import annotations
 
+from tokenserver.identity import spell_group
+
 _BETWEEN = "\n"
 
 
@@ -19,6 +21,7 @@ def owned_name(name: str, file: str) -> str:
 def shown_name(name: str) -> str:
     """The name of a group as people read it: where it is a file's own, the file stands behind it."""
     plain, _, file = name.partition(_BETWEEN)
+    plain = spell_group(plain)
     return f"{plain} ({file})" if file else plain
 
 

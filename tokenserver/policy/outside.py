@@ -6,7 +6,7 @@ The sources are asked elsewhere; here stands which names to ask about, and which
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokenserver.documents import Document
 from tokenserver.policy.model import Group, PolicySet, Principals
@@ -25,12 +25,14 @@ _NOBODY = Principals()
 class Outside:
     """What is wrong with names, by name, as the user sources tell it; a name that is well is in none of these.
 
-    `users` and `groups` are not there, or not under that name; `shared` are users that more than one source knows.
+    `users` and `groups` are not there, or not under that name; `shared` are users that more than one source knows, and
+    `shared_groups` are groups that more than one source brings.
     """
 
     users: Mapping[str, str]
     groups: Mapping[str, str]
     shared: Mapping[str, str]
+    shared_groups: Mapping[str, str] = field(default_factory=dict)
 
 
 def named_users(policies: PolicySet) -> frozenset[str]:
@@ -76,3 +78,5 @@ def _told(
         yield file, line, "TS302", f"{what}: the group {group!r} {outside.groups[group]}"
     for user in sorted(users & outside.shared.keys()):
         yield file, line, "TS303", f"{what}: the user {user!r} {outside.shared[user]}"
+    for group in sorted(groups & outside.shared_groups.keys()):
+        yield file, line, "TS303", f"{what}: the group {group!r} {outside.shared_groups[group]}"

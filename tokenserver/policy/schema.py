@@ -22,6 +22,7 @@ from tokenserver.policy.reader import Reader, one_of
 from tokenserver.policy.schema_delegate import Delegation, read_delegation
 from tokenserver.policy.schema_tests import read_tests
 from tokenserver.policy.terms import (
+    parse_group,
     parse_moment,
     parse_name,
     parse_network,
@@ -146,8 +147,8 @@ def _read_groups(reader: Reader, value: Any, file: PolicyFile) -> None:
         name = reader.term(key, place, parse_name)
         content = reader.mapping(item, place, ("users", "groups"))
         members = {
-            kind: frozenset(reader.terms(content[kind], (*place, kind), parse_name))
-            for kind in ("users", "groups")
+            kind: frozenset(reader.terms(content[kind], (*place, kind), parse))
+            for kind, parse in (("users", parse_name), ("groups", parse_group))
             if kind in content
         }
         if name is not None:

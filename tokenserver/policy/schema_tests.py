@@ -17,6 +17,7 @@ from tokenserver.policy.reader import Reader, kind_of, one_of
 from tokenserver.policy.terms import (
     TermError,
     parse_address,
+    parse_group,
     parse_moment,
     parse_name,
     parse_principal,
@@ -31,7 +32,8 @@ _RELATIONS = ("exactly", "includes", "excludes")
 _WHO_KEYS = ("who_can", *_RELATIONS, *_SETTING_KEYS)
 _WHAT_KEYS = ("what_can", "exactly", *_SETTING_KEYS)
 _CREDENTIALS = [kind.value for kind in Kind if kind is not Kind.ANONYMOUS]
-_BOTH_AT_ONCE = re.compile(r" & (?=user:|group:)")
+_PRINCIPAL = re.compile(r'(group:"(?:[^"\\]|\\.)*"|.+?)(?: & (?=user:|group:)|$)', re.DOTALL)
+"""One of several principals that are meant together; in quotes anything may stand."""
 
 
 def read_tests(reader: Reader, value: Any, place: Path) -> list[Test]:
@@ -83,7 +85,7 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
         return None
     content = reader.mapping(value, place, ("user", "groups"))
     user = reader.term(content["user"], (*place, "user"), parse_name) if "user" in content else SOMEBODY
-    groups = reader.terms(content["groups"], (*place, "groups"), parse_name) if "groups" in content else []
+    groups = reader.terms(content["groups"], (*place, "groups"), parse_group) if "groups" in content else []
     return None if user is None else Identity(user, kind or Kind.PASSWORD, groups=frozenset(groups))
 
 
@@ -155,7 +157,7 @@ def _parse_span(text: str) -> Span:
 
 
 def _parse_answer(text: str) -> Answer:
-    return frozenset(parse_principal(part) for part in _BOTH_AT_ONCE.split(text))
+    return frozenset(map(parse_principal, _PRINCIPAL.findall(text) or [text]))
 
 
 def _read_setting(reader: Reader, content: dict[str, Any], place: Path) -> tuple[Setting, Kind | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from tokenserver.documents import nearest
 from tokenserver.errors import TokenserverError
+from tokenserver.identity import spell_group
 from tokenserver.policy.model import Principal, Principals
 from tokenserver.scopes import ACTIONS, Resource, Scope, in_order, is_repository_name
 
@@ -59,6 +61,45 @@ def parse_name(text: str) -> str:
     return text
 
 
+def parse_group(text: str) -> str:
+    """The name of a group, as it is or as a JSON string: a directory's groups may have any characters in their names.
+
+    Raises:
+        TermError: as `parse_name`, with the JSON string where that would be right; or a string that no group is called.
+    """
+    if text.startswith('"'):
+        return _quoted_name(text)
+    try:
+        return parse_name(text)
+    except TermError as error:
+        try:
+            _checked_name(text)
+        except TermError:
+            raise error from None
+        raise TermError(f"{error}; a directory's group that is called so is written {spell_group(text)}") from None
+
+
+def _quoted_name(text: str) -> str:
+    try:
+        name = json.loads(text)
+    except ValueError:
+        raise TermError(f'{text!r}: a name in quotes is a JSON string, such as "all*stars"') from None
+    return _checked_name(str(name))
+
+
+def _checked_name(name: str) -> str:
+    """A name that a directory can bring.
+
+    Raises:
+        TermError: none can.
+    """
+    if not name or len(name) > MAX_NAME or any(unicodedata.category(one) in ("Cc", "Cs") for one in name):
+        raise TermError(f"{name!r}: the name of a group is 1 to {MAX_NAME} characters, none of which is for control")
+    if not unicodedata.is_normalized("NFC", name):
+        raise TermError(f"{name!r}: is not in Unicode normal form C, in which names are compared")
+    return name
+
+
 @lru_cache(maxsize=1024)
 def parse_principal(text: str) -> Principal:
     """One principal.
@@ -70,7 +111,7 @@ def parse_principal(text: str) -> Principal:
         return Principal(text)
     sort, colon, name = text.partition(":")
     if colon and sort in ("user", "group"):
-        return Principal(sort, parse_name(name))
+        return Principal(sort, parse_group(name) if sort == "group" else parse_name(name))
     if colon and sort in _LATER:
         raise TermError(f"{text!r}: {sort}: principals are not available yet")
     forms = "everyone, authenticated, anonymous, user:NAME or group:NAME"

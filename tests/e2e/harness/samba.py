@@ -104,9 +104,14 @@ class Samba:
         }
         return self._add(f"CN={name},{PEOPLE}", "user", attributes)
 
-    def add_group(self, name: str, *members: str) -> str:
-        """Add a group with these DNs for members, and give its DN."""
-        return self._add(f"CN={name},{PEOPLE}", "group", {"sAMAccountName": name, "member": members})
+    def add_group(self, name: str, *members: str, account: str | None = None) -> str:
+        """Add a group with these DNs for members, and give its DN. `name` is as it stands in a DN."""
+        return self._add(f"CN={name},{PEOPLE}", "group", {"sAMAccountName": account or name, "member": members})
+
+    def primary_group_token(self, name: str) -> str:
+        """What primaryGroupID is in an account whose primary group this is."""
+        found = self._client("ldapsearch", "", "-LLL", "-b", f"CN={name},{PEOPLE}", "-s", "base", "primaryGroupToken")
+        return found.rpartition("primaryGroupToken: ")[2].strip()
 
     def modify(self, dn: str, change: str) -> None:
         """Change an entry: `replace: accountExpires\\naccountExpires: 1`."""
@@ -120,11 +125,12 @@ class Samba:
         self._client("ldapadd", "\n".join(lines) + "\n")
         return dn
 
-    def _client(self, program: str, ldif: str) -> None:
+    def _client(self, program: str, ldif: str, *arguments: str) -> str:
         administrator = f"Administrator@{REALM}"
         command: list[str | Path] = [need(program), "-x", "-H", self.tls_url, "-D", administrator, "-w", self.password]
-        output = run(command, environment=self._environment, folder=self.folder, stdin=ldif)
+        output = run([*command, *arguments], environment=self._environment, folder=self.folder, stdin=ldif)
         assert output.ok, str(output)
+        return output.stdout
 
     def _provision(self) -> None:
         command: list[str | Path] = [

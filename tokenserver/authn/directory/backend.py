@@ -1,7 +1,8 @@
 """The users of an LDAP directory, as an `Authenticator`.
 
-With a service account: one search finds the entry (and by memberOf its groups too), one bind tries the password on
-another connection, and a search for groups travels at the same time as the bind. A warm login waits for two answers.
+With a service account: one search finds the entry, one bind tries the password on another connection, and a search for
+groups travels at the same time as the bind. A warm login mostly waits for two answers; for a third one where the groups
+are those of memberOf, whose names are looked up, or where a primary group is in other groups.
 Without one: a bind as the DN that a template gives, and then the entry is read by the user's own right.
 """
 
@@ -10,44 +11,45 @@ from __future__ import annotations
 import logging
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeVar
 
 from tokenserver.authn.directory import walk
 from tokenserver.authn.directory.ber import Entry
-from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.directory.brought import LeftOut, Reports
+from tokenserver.authn.directory.connect import Resolve
+from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.directory.everybody import checked, everybody
-from tokenserver.authn.directory.model import Directory, GroupsBy
-from tokenserver.authn.directory.names import escape_filter, fill
+from tokenserver.authn.directory.group_lookup import group_problem, unspeakable_groups
+from tokenserver.authn.directory.model import Directory
+from tokenserver.authn.directory.names import fill
 from tokenserver.authn.directory.people import (
     Refused,
     account_problem,
-    groups_in_entry,
     identity_of,
-    is_allowed,
     raw_subject,
     refusal,
-    told,
     wanted_attributes,
 )
 from tokenserver.authn.directory.resolver import Resolver
 from tokenserver.authn.directory.results import describe
 from tokenserver.authn.directory.servers import Server, Servers
-from tokenserver.authn.ldap import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found, Resolve
+from tokenserver.authn.ldap import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
 from tokenserver.credentials import Password, Secret
-from tokenserver.errors import BackendUnavailable, InvalidCredentials
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
 from tokenserver.identity import Identity
 
 ANY_ENTRY = "(objectClass=*)"
 
-ANY_GROUP = (
-    "(|(objectClass=group)(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup)"
-    "(member=*)(uniqueMember=*)(memberUid=*))"
-)
-"""People have names as well; a group is what calls itself one, or what has members."""
+_Answer = TypeVar("_Answer")
 
 logger = logging.getLogger("tokenserver.ldap")
+
+report = Reports()
+"""One for the process: a reload makes the directories anew, and what was told is not told again."""
 
 
 class LdapDirectory:
@@ -70,17 +72,15 @@ class LdapDirectory:
         if not user.strip() or not text or "\0" in user + text:
             raise InvalidCredentials("the user name or the password is empty, or holds a NUL character")
         deadline = Deadline(self.directory.deadline)
+        template = self.directory.user_dn_template
         try:
-            if self.directory.user_dn_template is not None:
-                dn = fill(self.directory.user_dn_template, user, dn=True)
-                return self._bind_then_read(dn, password, deadline)
-            return self._search_then_bind(fill(self.directory.user_filter, user), password, deadline)
-        except ConnectionFailed as error:
-            raise BackendUnavailable(self.name, error.reason) from error
-        except Refused as refused:
-            raise InvalidCredentials(str(refused)) from refused
-        except ValueError as error:  # from fill
+            filled = fill(self.directory.user_filter if template is None else template, user, dn=template is not None)
+        except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
+        with self._documented_errors():
+            if template is not None:
+                return self._bind_then_read(filled, password, deadline)
+            return self._search_then_bind(filled, password, deadline)
 
     def decoy(self, credentials: Password) -> None:  # noqa: ARG002 - nothing that was typed may leave
         """Wait as long as for a wrong password: bind as an entry that cannot exist, with a password made here.
@@ -93,13 +93,12 @@ class LdapDirectory:
         """
         deadline = Deadline(self.directory.deadline)
         dn = f"cn={secrets.token_hex(16)},{self.directory.base}"
-        try:
-            with self.servers.for_bind(deadline) as (server, connection):
-                self._bound(server, connection, dn, Secret(secrets.token_hex(16)), deadline)
-        except ConnectionFailed as error:
-            raise BackendUnavailable(self.name, error.reason) from error
-        except InvalidCredentials:
-            return
+        with (
+            suppress(InvalidCredentials),
+            self._documented_errors(),
+            self.servers.for_bind(deadline) as (server, connection),
+        ):
+            self._bound(server, connection, dn, Secret(secrets.token_hex(16)), deadline)
 
     def probe(self) -> None:
         """See that the directory answers, without anybody's password.
@@ -115,7 +114,7 @@ class LdapDirectory:
             base = self.directory.base
             return checked(connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True))
 
-        with self.servers.asked(question, Deadline(self.directory.deadline)):
+        with self._documented_errors(), self.servers.asked(question, Deadline(self.directory.deadline)):
             pass
 
     def look_up(self, user: str) -> Identity | None:
@@ -130,19 +129,15 @@ class LdapDirectory:
         deadline = Deadline(self.directory.deadline)
         try:
             search_filter = fill(self.directory.user_filter, user)
-            with self.servers.asked(self._user_question(search_filter), deadline) as (_, connection, found):
-                entry = self._the_one(found)
-                if entry is None:
-                    return None
-                return self._identity(
-                    entry, connection, walk.ask(connection, entry, self.directory, deadline), deadline
-                )
-        except ConnectionFailed as error:
-            raise BackendUnavailable(self.name, error.reason) from error
-        except Refused as refused:
-            raise InvalidCredentials(str(refused)) from refused
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
+        question = self._user_question(search_filter)
+        with self._documented_errors(), self.servers.asked(question, deadline) as (_, connection, found):
+            entry = self._the_one(found)
+            if entry is None:
+                return None
+            asked = walk.ask(connection, entry, self.directory, deadline)
+            return self._identity(entry, connection, asked, deadline)
 
     def subjects(self) -> tuple[frozenset[str], bool]:
         """The subjects of all whom `user_filter` can find, and whether these are all of them.
@@ -150,14 +145,19 @@ class LdapDirectory:
         Raises:
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
-        if self.directory.bind is None:
-            raise BackendUnavailable(self.name, "without bind_dn nobody can be looked up")
-        question = partial(everybody, self.directory)
-        with self.servers.asked(question, Deadline(self.directory.deadline)) as (_, _, answer):
-            return answer
+        return self._asked(partial(everybody, self.directory))
+
+    def unspeakable_groups(self) -> tuple[tuple[LeftOut, ...], bool]:
+        """All groups that users can be in and of which no name can be brought, and whether all groups were looked at.
+
+        Raises:
+            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
+        """
+        groups = self.directory.groups
+        return ((), True) if groups is None else self._asked(partial(unspeakable_groups, self.directory, groups))
 
     def group_problem(self, name: str) -> str | None:
-        """Why nobody ever brings a group of this short name; None where somebody may.
+        """Why nobody ever brings a group of this name; None where somebody may.
 
         Raises:
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
@@ -165,31 +165,30 @@ class LdapDirectory:
         groups = self.directory.groups
         if groups is None:
             return "is brought by nobody: groups are not configured"
-        if not self.has_group(name):
-            return "is not in the directory"
-        spelled = told(name, self.directory)
-        if spelled != name:
-            return f"is brought as {spelled!r}: the directory compares names without case"
-        return None if is_allowed(name, groups) else "is left out by groups.allow"
+        if not name.startswith(groups.prefix):
+            return f"does not begin with {groups.prefix!r}, as all groups of this directory do"
+        return self._asked(partial(group_problem, self.directory, groups, name))
 
-    def has_group(self, name: str) -> bool:
-        """Whether the directory has a group of this short name where the groups of users are looked for.
-
-        Raises:
-            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
-        """
-        groups = self.directory.groups
-        if groups is None:
-            return False
+    def _asked(self, question: Callable[[Connection, Deadline], _Answer]) -> _Answer:
         if self.directory.bind is None:
             raise BackendUnavailable(self.name, "without bind_dn nothing can be looked up")
-        search_filter = f"(&({groups.name}={escape_filter(name)}){ANY_GROUP})"
-
-        def question(connection: Connection, deadline: Deadline) -> bool:
-            return bool(checked(connection.search(groups.base, search_filter, ["1.1"], deadline, limit=1)).entries)
-
-        with self.servers.asked(question, Deadline(self.directory.deadline)) as (_, _, answer):
+        with (
+            self._documented_errors(),
+            self.servers.asked(question, Deadline(self.directory.deadline)) as (_, _, answer),
+        ):
             return answer
+
+    @contextmanager
+    def _documented_errors(self) -> Iterator[None]:
+        """Whatever keeps an answer away, as the two errors of an `Authenticator`."""
+        try:
+            yield
+        except ConnectionFailed as error:
+            raise BackendUnavailable(self.name, error.reason) from error
+        except Unanswerable as error:
+            raise Incomplete(self.name, f"{error.reason}; {error.advice}") from error
+        except Refused as refused:
+            raise InvalidCredentials(str(refused)) from refused
 
     def _search_then_bind(self, search_filter: str, password: Secret, deadline: Deadline) -> Identity | None:
         with self.servers.asked(self._user_question(search_filter), deadline) as (server, searcher, found):
@@ -203,7 +202,9 @@ class LdapDirectory:
                     self._bound(binder_server, binder, entry.dn, password, deadline)
                 except InvalidCredentials as error:
                     if asked is not None:
-                        searcher.found(asked, deadline)  # so that the connection can be used again
+                        # So that the connection can be used again; if not, it will be closed.
+                        with suppress(ConnectionFailed, Unanswerable):
+                            searcher.found(asked, deadline)
                     raise Refused(refusal(entry, error.reason, datetime.now(UTC))) from error
             return self._identity(entry, searcher, asked, deadline)
 
@@ -245,13 +246,9 @@ class LdapDirectory:
         raise InvalidCredentials(meaning.text)
 
     def _identity(self, entry: Entry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
-        names: frozenset[str] = frozenset()
-        groups = self.directory.groups
-        if groups is not None and groups.by is GroupsBy.MEMBEROF:
-            names = groups_in_entry(entry, self.directory, groups)
-        elif groups is not None and asked is not None:
-            names = walk.finish(connection, asked, self.directory, groups, deadline)
+        brought = walk.brought(connection, asked, entry, self.directory, deadline)
+        report(self.name, brought.left_out)
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:
             raise Refused(problem)
-        return identity_of(entry, self.directory, names)
+        return identity_of(entry, self.directory, brought.names, brought.lost)

@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from tokenserver.authn.directory import walk
 from tokenserver.authn.directory.backend import ANY_ENTRY, LdapDirectory
 from tokenserver.authn.directory.ber import Entry
-from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.directory.brought import Brought
+from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.directory.model import Address, GroupsBy
 from tokenserver.authn.directory.names import fill
 from tokenserver.authn.directory.people import (
     Refused,
     account_problem,
-    groups_in_entry,
     identity_of,
     raw_subject,
     refusal,
@@ -27,7 +28,7 @@ from tokenserver.authn.directory.people import (
 from tokenserver.authn.directory.results import describe, describe_search
 from tokenserver.authn.ldap import NO_SUCH_OBJECT, SUCCESS, Connection
 from tokenserver.credentials import Secret
-from tokenserver.identity import Identity
+from tokenserver.identity import Identity, spell_group
 
 _ADVICE = {
     "resolve": "correct the host name in url",
@@ -47,6 +48,13 @@ class Step:
     advice: str | None = None
 
 
+class Judged(NamedTuple):
+    """What policies make of an identity: the principals that it is, as they write them, and why it is refused."""
+
+    principals: Iterable[str]
+    problem: str | None = None
+
+
 class _Failed(Exception):
     """A step failed, and nothing after it can be tried."""
 
@@ -55,20 +63,20 @@ class _Failed(Exception):
         super().__init__(step.told)
 
 
-def brought(identity: Identity) -> frozenset[str]:
-    """The groups that the identity is in where no policies are known: those that it brings."""
-    return identity.groups
+def unjudged(identity: Identity) -> Judged:
+    """What is known where no policies are: the groups that the identity brings."""
+    return Judged(f"group:{spell_group(name)}" for name in sorted(identity.groups))
 
 
 def examine(
     source: LdapDirectory,
     user: str | None,
     password: Secret | None,
-    groups_of: Callable[[Identity], Iterable[str]] = brought,
+    judge: Callable[[Identity], Judged] = unjudged,
 ) -> Iterator[Step]:
     """Every step with every server; for `user` the search as well, and with the password the bind.
 
-    `groups_of` tells which groups policies take the identity to be in. The last step of a server that fails has an
+    `judge` tells which groups policies take the identity to be in. The last step of a server that fails has an
     advice; the other servers are tried all the same. The user's password is tried with the first server that answers,
     once.
     """
@@ -86,10 +94,14 @@ def examine(
             if user is not None and not is_tried:
                 is_tried = True
                 identity = yield from _person(source, connection, user, password, deadline)
-                groups = [f"group:{name}" for name in sorted(groups_of(identity))]
-                yield Step("policies", ", ".join(["authenticated", f"user:{identity.subject}", *groups]))
+                judged = judge(identity)
+                yield Step("policies", ", ".join(["authenticated", f"user:{identity.subject}", *judged.principals]))
+                if judged.problem is not None:
+                    yield Step("policies", judged.problem, "see what was left out: correct groups.name, or the entries")
         except _Failed as failed:
             yield failed.step
+        except Unanswerable as error:
+            yield Step("answer", error.reason, error.advice)
         except ConnectionFailed as error:
             yield Step("answer", error.reason, _ADVICE[error.step])
         finally:
@@ -177,15 +189,14 @@ def _meaning(
     try:
         subject = raw_subject(entry, directory)
         yield Step("entry", f"{entry.dn}, {directory.subject} is {subject!r}")
-        groups, told = _groups(source, connection, entry, deadline)
-        yield Step("groups", told)
+        groups = yield from _groups(source, connection, entry, deadline)
         # Before the bind: OpenLDAP calls a right password of a locked account a wrong one.
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:
             raise _Failed(Step("account", problem, "nothing here: the directory says that nobody may log in with it"))
         if directory.user_dn_template is None:
             yield _user_bind(source, connection, entry, password, deadline)
-        identity = identity_of(entry, directory, groups)
+        identity = identity_of(entry, directory, groups.names, groups.lost)
     except Refused as refused:
         advice = "correct subject or groups, or the entry in the directory"
         raise _Failed(Step("identity", str(refused), advice)) from refused
@@ -221,21 +232,26 @@ def _login(connection: Connection, dn: str, password: Secret, deadline: Deadline
 
 def _groups(
     source: LdapDirectory, connection: Connection, entry: Entry, deadline: Deadline
-) -> tuple[frozenset[str], str]:
+) -> Generator[Step, None, Brought]:
     directory, groups = source.directory, source.directory.groups
     if groups is None:
-        return frozenset(), "none are looked for (no groups in the configuration)"
+        yield Step("groups", "none are looked for (no groups in the configuration)")
+        return Brought()
+    try:
+        found = walk.brought(connection, walk.ask(connection, entry, directory, deadline), entry, directory, deadline)
+    except Unanswerable as error:
+        raise _Failed(Step("groups", error.reason, error.advice)) from error
     if groups.by is GroupsBy.MEMBEROF:
-        names = groups_in_entry(entry, directory, groups)
-        how = f"{len(entry.texts('memberOf'))} values of memberOf in the entry"
+        how = f"{len(entry.attributes.get('memberof', ()))} values of memberOf in the entry"
     else:
-        asked = walk.ask(connection, entry, directory, deadline)
-        assert asked is not None  # noqa: S101 - only memberOf needs no search
-        names = walk.finish(connection, asked, directory, groups, deadline)
         way = "the directory's matching rule" if groups.by_rule and groups.by is GroupsBy.NESTED else groups.by.value
         how = f"a search below {groups.base} ({way})"
     kept = "" if groups.allow is None else f", taken over where they are like {', '.join(groups.allow)}"
-    return names, f"{', '.join(sorted(names)) or 'none'}; found by {how}{kept}"
+    names = ", ".join(map(spell_group, sorted(found.names)))
+    yield Step("groups", f"{names or 'none'}; found by {how}{kept}")
+    for one in found.left_out:
+        yield Step("left out", str(one))
+    return found
 
 
 def _told(identity: Identity) -> str:

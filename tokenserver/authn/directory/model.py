@@ -13,6 +13,9 @@ from tokenserver.credentials import Secret
 MAX_GROUPS = 1000
 """Of one user. Active Directory itself lets nobody in who is in more than 1,015."""
 
+MAX_GROUP_NAME = 255
+"""Characters of the name of a group, with its prefix, as in policies."""
+
 MAX_NESTING = 10
 """Levels of groups in groups that are walked up, where the directory does not do it."""
 
@@ -30,13 +33,23 @@ class GroupsBy(StrEnum):
     """Like `MEMBER`, and the groups of those groups as well."""
 
 
+class Primary(StrEnum):
+    """By what the entry of a user names a primary group, which does not list its members."""
+
+    SID = "primaryGroupID"
+    """The last part of the group's SID; all else of it is as in the user's own ([MS-ADTS] 3.1.1.4.5.19)."""
+    NUMBER = "gidNumber"
+    """The number of a posixGroup (RFC 2307, section 2.2)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Groups:
     """Which groups of a user are told, and under which names.
 
-    Only groups below `base` count. A group's short name is its attribute `name`. `allow` are the globs of the short
-    names that are taken over; None: all. `by_rule` has the directory walk up nested groups by the matching rule
-    1.2.840.113556.1.4.1941 ([MS-ADTS] 3.1.1.3.4.4.3), which only Active Directory and Samba have.
+    Only groups below `base` count. A group's short names are the values of its attribute `name`. `allow` are the globs
+    of the short names that are taken over; None: all. What is taken over has `prefix` before it. `by_rule` has the
+    directory walk up nested groups by the matching rule 1.2.840.113556.1.4.1941 ([MS-ADTS] 3.1.1.3.4.4.3), which only
+    Active Directory and Samba have. `primary` tells how users name their primary group, None: they have none.
     """
 
     by: GroupsBy
@@ -44,6 +57,8 @@ class Groups:
     name: str = "cn"
     allow: tuple[str, ...] | None = None
     by_rule: bool = False
+    prefix: str = ""
+    primary: Primary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +116,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "lowercase": True,
             "groups_by": GroupsBy.NESTED,
             "by_rule": True,
+            "primary": Primary.SID,
         },
         "freeipa": {
             "user_filter": "(&(objectClass=posixAccount)(uid={user}))",
@@ -110,6 +126,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "lowercase": True,
             "groups_by": GroupsBy.MEMBEROF,  # which tells nested groups as well
             "by_rule": False,
+            "primary": Primary.NUMBER,
         },
     }
 )

@@ -7,11 +7,27 @@ import string
 import unicodedata
 from functools import lru_cache
 
+from tokenserver.authn.directory import ber
+
 Rdn = tuple[tuple[str, str], ...]
 """The attributes of one component of a DN: (type in lower case, value)."""
 
+_ATTRIBUTES = {
+    **dict.fromkeys(("commonname", "2.5.4.3"), "cn"),
+    **dict.fromkeys(("organizationalunitname", "2.5.4.11"), "ou"),
+    **dict.fromkeys(("organizationname", "2.5.4.10"), "o"),
+    **dict.fromkeys(("userid", "0.9.2342.19200300.100.1.1"), "uid"),
+    **dict.fromkeys(("domaincomponent", "0.9.2342.19200300.100.1.25"), "dc"),
+}
+"""Further names of attributes that stand in DNs, and the one that is used here (RFC 4519, sections 2 and 4.2)."""
+
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)*")
 _SPECIAL = ',+"\\<>;=#'
+_TEXT_TAGS = frozenset({ber.OCTETS, 0x0C, 0x13, 0x16})
+"""OCTET STRING, and of X.690's strings those that are also UTF-8: UTF8String, PrintableString, IA5String."""
+_MAX_REMEMBERED = 1024
+"""Characters of a DN whose parts are remembered; a longer one is taken apart whenever it is met."""
+
 _HARMLESS = frozenset(string.ascii_letters + string.digits + "-_.@")
 
 
@@ -36,10 +52,16 @@ def escape_rdn(text: str) -> str:
     Raises:
         ValueError: as with `escape_filter`.
     """
-    found = "".join("\\" + character if character in _SPECIAL else character for character in _plain(text))
-    if found.startswith(" "):
-        found = "\\" + found
-    return found[:-1] + "\\ " if found.endswith(" ") and not found.endswith("\\ ") else found
+    last = len(text) - 1
+    return "".join(
+        "\\" + character if character in _SPECIAL or (character == " " and place in (0, last)) else character
+        for place, character in enumerate(_plain(text))
+    )
+
+
+def escape_value(value: bytes) -> str:
+    """Any value at all in a filter, with each byte that is no ASCII letter or digit as `\\xx`; nothing is refused."""
+    return "".join(chr(byte) if byte < 128 and chr(byte).isalnum() else f"\\{byte:02x}" for byte in value)
 
 
 def fill(template: str, user: str, *, dn: bool = False) -> str:
@@ -84,16 +106,32 @@ def is_below(dn: str, base: str) -> bool:
         NotADn: one of them is no DN.
     """
     above = _folded(base)
-    return not above or _folded(dn)[-len(above) :] == above
+    return not above or same_dn(dn)[-len(above) :] == above
 
 
-def short_name(dn: str, kind: str) -> str | None:
-    """The value of the attribute `kind` in the leftmost component of `dn`; None where there is none, or no DN."""
-    try:
-        rdns = parse_dn(dn)
-    except NotADn:
-        return None
-    return next((value for name, value in rdns[0] if name == kind.lower()), None) if rdns else None
+def same_dn(dn: str) -> tuple[Rdn, ...]:
+    """What equal DNs have in common, however they are written.
+
+    Raises:
+        NotADn: it is no DN.
+    """
+    return _folded(dn) if len(dn) <= _MAX_REMEMBERED else _folded.__wrapped__(dn)
+
+
+def same_attribute(name: str, other: str) -> bool:
+    """Whether two names are those of one attribute, compared without case (RFC 4519 gives some of them several)."""
+    name, other = name.lower(), other.lower()
+    return _ATTRIBUTES.get(name, name) == _ATTRIBUTES.get(other, other)
+
+
+def rdn_values(dn: str, kind: str) -> tuple[str, ...]:
+    """The values of the attribute `kind` in the leftmost component of `dn`; mostly there is one, or none.
+
+    Raises:
+        NotADn: it is no DN.
+    """
+    rdns = parse_dn(dn)
+    return tuple(value for name, value in rdns[0] if same_attribute(name, kind)) if rdns else ()
 
 
 def matches(glob: str, name: str) -> bool:
@@ -121,6 +159,8 @@ def _value(text: str, place: int) -> tuple[str, int]:
         place += 1
     if place < len(text) and text[place] == '"':
         return _quoted(text, place + 1)
+    if place < len(text) and text[place] == "#":
+        return _encoded(text, place + 1)
     found = bytearray()
     kept = 0  # blanks at the end count only where they are escaped
     while place < len(text) and text[place] not in ",;+":
@@ -156,6 +196,21 @@ def _quoted(text: str, place: int) -> tuple[str, int]:
     return _decoded(bytes(found)), place
 
 
+def _encoded(text: str, place: int) -> tuple[str, int]:
+    """A value as the hexadecimal digits of its BER encoding (RFC 4514, section 2.4); of the types that are text."""
+    end = min((found for found in (text.find(mark, place) for mark in ",;+") if found >= 0), default=len(text))
+    digits = text[place:end].rstrip(" ")
+    if not digits or len(digits) % 2 or not set(digits) <= set(string.hexdigits):
+        raise NotADn("a # is followed by no hexadecimal digits")
+    try:
+        tag, value = ber.only_value(bytes.fromhex(digits))
+    except ber.Malformed as error:
+        raise NotADn("a # is followed by no BER value") from error
+    if tag not in _TEXT_TAGS:
+        raise NotADn("a # is followed by a value that is no text")
+    return _decoded(value), end
+
+
 def _unescaped(text: str, place: int) -> tuple[bytes, int]:
     pair = text[place + 1 : place + 3]
     if len(pair) == 2 and set(pair) <= set(string.hexdigits):
@@ -173,8 +228,13 @@ def _decoded(value: bytes) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _folded(dn: str) -> tuple[tuple[tuple[str, str], ...], ...]:
+def _folded(dn: str) -> tuple[Rdn, ...]:
     return tuple(
-        tuple(sorted((kind, " ".join(unicodedata.normalize("NFKC", value).casefold().split())) for kind, value in rdn))
+        tuple(
+            sorted(
+                (_ATTRIBUTES.get(kind, kind), " ".join(unicodedata.normalize("NFKC", value).casefold().split()))
+                for kind, value in rdn
+            )
+        )
         for rdn in parse_dn(dn)
     )

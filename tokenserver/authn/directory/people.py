@@ -1,4 +1,4 @@
-"""What the entry of a user means: who it is, whether the account is in force, and which groups it brings."""
+"""What the entry of a user means: who it is, and whether the account is in force."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from tokenserver.authn.directory.ber import Entry
-from tokenserver.authn.directory.model import MAX_GROUPS, Directory, Groups, GroupsBy
-from tokenserver.authn.directory.names import NotADn, is_below, matches, parse_dn, short_name
+from tokenserver.authn.directory.model import Directory, GroupsBy, Primary
+from tokenserver.authn.directory.names import NotADn, parse_dn
 from tokenserver.authn.directory.results import WRONG
 from tokenserver.authn.htpasswd import name_problem
 from tokenserver.identity import Identity, Kind
@@ -30,6 +30,10 @@ ACCOUNT_STATE = (
 )
 """The attributes that `account_problem` reads; directories leave out those that they do not have."""
 
+_BY = {GroupsBy.MEMBEROF: ("memberOf",), GroupsBy.POSIX: ("uid", "gidNumber")}
+_BY_PRIMARY = {Primary.SID: ("objectSid", "primaryGroupID"), Primary.NUMBER: ("gidNumber",)}
+"""What of a user's entry leads to the groups; a group in turn names a posix user by uid, whatever the subject is."""
+
 _DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE, [MS-ADTS] 2.2.16
 _LOCKED, _PASSWORD_EXPIRED = 0x10, 0x800000  # told by the computed attribute alone, [MS-ADTS] 3.1.1.4.5.17
 _NEVER = frozenset({0, 0x7FFFFFFFFFFFFFFF})
@@ -46,15 +50,15 @@ class Refused(Exception):
 def wanted_attributes(directory: Directory) -> tuple[str, ...]:
     """The attributes to ask for, with one search for everything that the entry itself can tell."""
     wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
-    if directory.groups is not None and directory.groups.by is GroupsBy.MEMBEROF:
-        wanted.append("memberOf")
-    if directory.groups is not None and directory.groups.by is GroupsBy.POSIX:
-        wanted.append("gidNumber")
+    if directory.groups is not None:
+        wanted += _BY.get(directory.groups.by, ())
+    if directory.groups is not None and directory.groups.primary is not None:
+        wanted += _BY_PRIMARY[directory.groups.primary]
     return tuple(dict.fromkeys(wanted))
 
 
-def identity_of(entry: Entry, directory: Directory, groups: Iterable[str]) -> Identity:
-    """The identity of the user with this entry.
+def identity_of(entry: Entry, directory: Directory, groups: Iterable[str], lost: tuple[str, ...] = ()) -> Identity:
+    """The identity of the user with this entry, in these groups and in those that were `lost`.
 
     Raises:
         Refused: the entry has no subject, several, or one that nobody may be called.
@@ -63,7 +67,8 @@ def identity_of(entry: Entry, directory: Directory, groups: Iterable[str]) -> Id
     problem = name_problem(subject)
     if problem is not None:
         raise Refused(f"the value of {directory.subject} cannot be a subject: {problem}")
-    return Identity(subject, Kind.PASSWORD, directory.name, frozenset(groups), _attributes(entry, directory))
+    attributes = _attributes(entry, directory)
+    return Identity(subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost)
 
 
 def raw_subject(entry: Entry, directory: Directory) -> str:
@@ -109,46 +114,6 @@ def refusal(entry: Entry, told: str, now: datetime) -> str:
         return told
     lock = ", or the account is locked for a while" if entry.texts("pwdAccountLockedTime") else ""
     return account_problem(entry, now) or f"{told}{lock}"
-
-
-def groups_in_entry(entry: Entry, directory: Directory, groups: Groups) -> frozenset[str]:
-    """The short names of the groups that the entry's memberOf names.
-
-    Raises:
-        Refused: there are more than `MAX_GROUPS`, or the directory tells only a part (`memberOf;range=…`).
-    """
-    if any(name.startswith("memberof;range=") for name in entry.attributes):
-        raise Refused(f"the user is in more than {MAX_GROUPS} groups")
-    return short_names(((dn, ()) for dn in entry.texts("memberOf")), directory, groups)
-
-
-def short_names(found: Iterable[tuple[str, tuple[str, ...]]], directory: Directory, groups: Groups) -> frozenset[str]:
-    """The short names of groups, each given as its DN and its values of the attribute `groups.name`.
-
-    Groups outside of `groups.base`, without a usable name, or that `groups.allow` leaves out are not among them.
-
-    Raises:
-        Refused: there are more than `MAX_GROUPS`.
-    """
-    names = set()
-    for count, (dn, values) in enumerate(found, 1):
-        if count > MAX_GROUPS:
-            raise Refused(f"the user is in more than {MAX_GROUPS} groups")
-        try:
-            if not is_below(dn, groups.base):
-                continue
-        except NotADn:
-            continue
-        raw = values[0] if len(values) == 1 else short_name(dn, groups.name)
-        name = told(raw, directory) if raw else ""
-        if name and name_problem(name) is None and is_allowed(name, groups):
-            names.add(name)
-    return frozenset(names)
-
-
-def is_allowed(name: str, groups: Groups) -> bool:
-    """Whether the allow-list takes this short name over."""
-    return groups.allow is None or any(matches(glob, name) for glob in groups.allow)
 
 
 def _attributes(entry: Entry, directory: Directory) -> Mapping[str, str]:

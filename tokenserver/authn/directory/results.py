@@ -12,6 +12,12 @@ WRONG = "wrong password"
 LIMITS = frozenset({3, 4, 11})
 """The codes of a search that found more than the directory tells."""
 
+CUT_OFF = frozenset({4, 11})
+"""Those of a search whose answer is cut off at a number of entries, however often it is asked."""
+
+HIDDEN = frozenset({32, 50})
+"""Those of a search where the account may see nothing."""
+
 _USER = {
     19: "the directory takes no password of this account now (too many failures?)",
     32: "there is no entry of that DN",

@@ -18,10 +18,11 @@ from enum import Enum
 from typing import TypeVar
 
 from tokenserver.authn.directory.ber import Result
+from tokenserver.authn.directory.connect import Resolve, connect
 from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.directory.model import Address, Directory
 from tokenserver.authn.directory.results import describe
-from tokenserver.authn.ldap import SUCCESS, Connection, Resolve, connect
+from tokenserver.authn.ldap import SUCCESS, Connection
 from tokenserver.errors import BackendUnavailable
 
 DOWN_SECONDS = 30.0
@@ -109,6 +110,7 @@ class Servers:
 
         Raises:
             BackendUnavailable: no server answers in time, or the service account is refused.
+            Unanswerable: no server can answer this question.
         """
         server, connection, answer = self._ask(question, deadline)
         try:
@@ -141,7 +143,7 @@ class Servers:
                 connection.secure(self._context, deadline)
             elif self._context is not None:
                 connection.start_tls(self._context, deadline)
-        except ConnectionFailed:
+        except BaseException:
             connection.close()
             raise
         # The settings have seen to it; but a password that leaves in clear text never comes back.
@@ -177,6 +179,9 @@ class Servers:
                     # It may only have been an old connection: a server that was restarted, a firewall. Once more.
                     kept.close()
                     server.close_idle()
+                except BaseException:
+                    kept.close()
+                    raise
             try:
                 connection = self.open(server.address, share)
                 try:

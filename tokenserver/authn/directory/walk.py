@@ -1,16 +1,20 @@
-"""Finds the groups of a user by searches, where the user's own entry does not tell them."""
+"""Finds the groups of a user: by searches, or by what the user's own entry tells, and from group to group."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
 
+from tokenserver.authn.directory import primary
 from tokenserver.authn.directory.ber import Entry
-from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.directory.brought import TOO_MANY, Brought, names_of, values_of
+from tokenserver.authn.directory.deadline import Deadline
+from tokenserver.authn.directory.group_search import GroupSearch, keyed
+from tokenserver.authn.directory.member_of import groups_in_entry
 from tokenserver.authn.directory.model import MAX_GROUPS, MAX_NESTING, Directory, Groups, GroupsBy
-from tokenserver.authn.directory.names import escape_filter
-from tokenserver.authn.directory.people import Refused, raw_subject, short_names
-from tokenserver.authn.directory.results import describe_search
-from tokenserver.authn.ldap import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
+from tokenserver.authn.directory.names import escape_value
+from tokenserver.authn.directory.people import Refused, raw_subject
+from tokenserver.authn.ldap import Connection
 
 IN_CHAIN = "1.2.840.113556.1.4.1941"
 
@@ -19,30 +23,57 @@ _AT_ONCE = 50
 
 
 def ask(connection: Connection, entry: Entry, directory: Directory, deadline: Deadline) -> int | None:
-    """Send the search for the user's groups, if one is needed. Its answer is for `finish`, or must be taken up."""
+    """Send the first search for the user's groups, if it can be sent before the password is known to be right.
+
+    Its answer is for `brought`, or must be taken up.
+
+    Raises:
+        Refused: the entry has no usable subject.
+        ConnectionFailed, Unanswerable: it could not be sent.
+    """
     groups = directory.groups
     if groups is None or groups.by is GroupsBy.MEMBEROF:
         return None
-    return connection.ask(
-        groups.base, first_filter(entry, directory, groups), [groups.name], deadline, limit=MAX_GROUPS + 1
-    )
+    return GroupSearch(connection, entry, directory, groups, deadline).ask(first_filter(entry, directory, groups))
+
+
+def brought(
+    connection: Connection, asked: int | None, entry: Entry, directory: Directory, deadline: Deadline
+) -> Brought:
+    """What the user with this entry brings, beginning with the answer to what `ask` has sent.
+
+    Raises:
+        Refused: there are more than `MAX_GROUPS`, or they are nested too deep.
+        ConnectionFailed: the directory cannot tell. Never fewer groups than there are: a deny rule may be for one.
+        Unanswerable: it tells a part of them, and no other try would get more.
+    """
+    groups = directory.groups
+    if groups is None:
+        return Brought()
+    search = GroupSearch(connection, entry, directory, groups, deadline)
+    found = groups_in_entry(search) if asked is None else _found(search, asked)
+    told = names_of(found.values(), directory, groups)
+    return replace(told, left_out=(*search.left_out, *told.left_out))
 
 
 def first_filter(entry: Entry, directory: Directory, groups: Groups) -> str:
-    """What the groups of the user are found by. The DN and the name in it are escaped: they may hold anything.
+    """What the groups of the user are found by. All that comes from the entry is escaped: it may hold anything.
 
     Raises:
         Refused: the entry has no usable subject.
     """
     if groups.by is GroupsBy.POSIX:
-        members = f"(memberUid={escape_filter(raw_subject(entry, directory))})"
-        numbers = [
-            f"(gidNumber={number})" for number in entry.texts("gidNumber") if number.isascii() and number.isdigit()
-        ]
-        return f"(&(objectClass=posixGroup)(|{members}{''.join(numbers)}))"
-    if groups.by is GroupsBy.NESTED and groups.by_rule:
-        return f"(member:{IN_CHAIN}:={_dn(entry.dn)})"
-    return holding([entry.dn])
+        # RFC 2307, section 2.2: memberUid holds the uid of the user, which need not be the subject here.
+        users = entry.attributes.get("uid", ()) or (raw_subject(entry, directory).encode(),)
+        members = "".join(f"(memberUid={escape_value(user)})" for user in users)
+        numbers = "".join(f"(gidNumber={number})" for number in primary.gid_numbers(entry))
+        return f"(&(objectClass=posixGroup)(|{members}{numbers}))"
+    found = in_chain(entry.dn) if groups.by is GroupsBy.NESTED and groups.by_rule else holding([entry.dn])
+    try:
+        more = primary.filter_for(entry, groups.primary)
+    except primary.Unreadable:
+        more = None
+    return found if more is None else f"(|{found}{more})"
 
 
 def holding(dns: Iterable[str]) -> str:
@@ -50,44 +81,44 @@ def holding(dns: Iterable[str]) -> str:
     return f"(|{''.join(f'(member={dn})(uniqueMember={dn})' for dn in map(_dn, dns))})"
 
 
-def finish(
-    connection: Connection, asked: int, directory: Directory, groups: Groups, deadline: Deadline
-) -> frozenset[str]:
-    """The short names of the user's groups, beginning with the answer to what `ask` has sent.
+def in_chain(dn: str) -> str:
+    """A filter for the groups that hold this DN, directly or by another group ([MS-ADTS] 3.1.1.3.4.4.3)."""
+    return f"(member:{IN_CHAIN}:={_dn(dn)})"
 
-    Raises:
-        Refused: there are more than `MAX_GROUPS`.
-        ConnectionFailed: the directory cannot tell. Never fewer groups than there are: a deny rule may be for one.
-    """
-    level = _whole(connection.found(asked, deadline))
-    found = {entry.dn: entry for entry in level}
-    is_walk = groups.by is GroupsBy.NESTED and not groups.by_rule
-    for _ in range(MAX_NESTING if is_walk else 0):
+
+def _found(search: GroupSearch, asked: int) -> dict[Hashable, tuple[str, tuple[bytes, ...]]]:
+    """The groups that list the user, and the primary group, each with its DN and its names."""
+    groups = search.groups
+    first = search.entries(first_filter(search.entry, search.directory, groups), asked=asked)
+    found = {key: entry for key, entry in map(keyed, first) if not search.is_private(entry)}
+    own = None if groups.by is GroupsBy.POSIX else search.primary(first)
+    if groups.by is GroupsBy.NESTED and not groups.by_rule:
+        _climb(search, found)
+    elif groups.by is GroupsBy.NESTED and own is not None:
+        found |= map(keyed, search.entries(in_chain(own.dn)))
+    if len(found) > MAX_GROUPS:
+        raise Refused(TOO_MANY)
+    return {key: (entry.dn, values_of(entry, groups.name)) for key, entry in found.items()}
+
+
+def _climb(search: GroupSearch, found: dict[Hashable, Entry]) -> None:
+    """Add the groups that these are in, and so on."""
+    level = [*found.values()]
+    for _ in range(MAX_NESTING):
         if not level:
-            break
-        fresh: dict[str, Entry] = {}
+            return
+        fresh: dict[Hashable, Entry] = {}
         for start in range(0, len(level), _AT_ONCE):
-            search_filter = holding(entry.dn for entry in level[start : start + _AT_ONCE])
-            above = connection.search(groups.base, search_filter, [groups.name], deadline, limit=MAX_GROUPS + 1)
-            fresh |= {entry.dn: entry for entry in _whole(above) if entry.dn not in found}
+            above = search.entries(holding(entry.dn for entry in level[start : start + _AT_ONCE]))
+            fresh |= {key: entry for key, entry in map(keyed, above) if key not in found}
         found |= fresh
         if len(found) > MAX_GROUPS:
-            raise Refused(f"the user is in more than {MAX_GROUPS} groups")
+            raise Refused(TOO_MANY)
         level = list(fresh.values())
-    else:
-        if is_walk and level:
-            raise Refused(f"the groups are nested more than {MAX_NESTING} deep")
-    return short_names(((dn, entry.texts(groups.name)) for dn, entry in found.items()), directory, groups)
-
-
-def _whole(found: Found) -> list[Entry]:
-    if found.result.code == SIZE_LIMIT_EXCEEDED or len(found.entries) > MAX_GROUPS:
-        raise Refused(f"the user is in more than {MAX_GROUPS} groups")
-    if found.result.code != SUCCESS:
-        raise ConnectionFailed("answer", f"the search for groups failed: {describe_search(found.result)}")
-    return list(found.entries)
+    if level:
+        raise Refused(f"the groups are nested more than {MAX_NESTING} deep")
 
 
 def _dn(dn: str) -> str:
     """A DN as a value in a filter; a control character in it, which a DN may hold, is escaped like all else."""
-    return "".join(chr(byte) if chr(byte).isalnum() and byte < 128 else f"\\{byte:02x}" for byte in dn.encode())
+    return escape_value(dn.encode())

@@ -1,0 +1,111 @@
+"""Checks search filters (RFC 4515) as they stand in the configuration, before they are ever sent."""
+
+from __future__ import annotations
+
+import re
+
+USER = "{user}"
+
+MAX_DEPTH = 20
+"""Filters inside filters; a directory refuses more, or the library that writes them does."""
+
+_ATTRIBUTE = r"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)*)(?:;[A-Za-z0-9-]+)*"
+_RULE = r"[A-Za-z0-9][A-Za-z0-9.-]*"
+_BEFORE_VALUE = re.compile(
+    rf" *(?:{_ATTRIBUTE} *(?:[~<>]?=|(?::dn)?(?::{_RULE})? *:=)|(?::dn)?:{_RULE} *:=)", re.ASCII | re.IGNORECASE
+)
+_HEX = frozenset("0123456789abcdefABCDEF")
+_NEAR = 24
+
+
+class NotAFilter(ValueError):
+    """The text is no filter; the message says where it ceases to be one, and what would be right."""
+
+
+def check_filter(text: str) -> None:
+    """See that `text` is exactly one filter, in which every `{user}` is a value or a part of one.
+
+    Blanks between the parts are let through, as the library that writes filters takes them.
+
+    Raises:
+        NotAFilter: anything else.
+    """
+    place = _Reader(text).filter(_blanks(text, 0), 1)
+    if place < len(text):
+        raise _fault(text, place, "something stands behind the filter; several are joined as (&(…)(…)) or (|(…)(…))")
+
+
+class _Reader:
+    """Walks over one text; every method takes the place of something and gives the place behind it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def filter(self, place: int, depth: int) -> int:
+        """One filter with its parentheses, and the blanks behind it."""
+        text = self._text
+        if not text.startswith("(", place):
+            raise _fault(text, place, "a filter begins with (")
+        if depth > MAX_DEPTH:
+            raise _fault(text, place, f"filters stand inside of each other more than {MAX_DEPTH} deep")
+        inner = _blanks(text, place + 1)
+        mark = text[inner : inner + 1]
+        is_joint = mark in ("&", "|", "!")
+        end = self._filters(_blanks(text, inner + 1), mark, depth) if is_joint else self._item(inner)
+        if not text.startswith(")", end):
+            raise _fault(text, end, "a ) is missing")
+        return _blanks(text, end + 1)
+
+    def _filters(self, place: int, mark: str, depth: int) -> int:
+        if not self._text.startswith("(", place):
+            raise _fault(self._text, place, f"{mark} is followed by a filter in parentheses")
+        place = self.filter(place, depth + 1)
+        if mark == "!":
+            return place
+        while self._text.startswith("(", place):
+            place = self.filter(place, depth + 1)
+        return place
+
+    def _item(self, place: int) -> int:
+        text = self._text
+        begin = _BEFORE_VALUE.match(text, place)
+        if begin is None:
+            raise _fault(text, place, "an attribute and = are missing, such as uid=")
+        takes_stars = begin[0][-2] not in "~<>:"
+        place = begin.end()
+        while place < len(text) and text[place] != ")":
+            place = self._character(place, takes_stars=takes_stars)
+        return place
+
+    def _character(self, place: int, *, takes_stars: bool) -> int:
+        text = self._text
+        character = text[place]
+        if text.startswith(USER, place):
+            return place + len(USER)
+        if character == "(":
+            raise _fault(text, place, r"a parenthesis inside a value is written \28 and \29")
+        if character == "\\":
+            if len(pair := text[place + 1 : place + 3]) != 2 or not set(pair) <= _HEX:
+                raise _fault(
+                    text, place, r"a backslash is followed by two hexadecimal digits; itself it is written \5c"
+                )
+            return place + 3
+        if character == "*" and not takes_stars:
+            raise _fault(text, place, r"a * stands for anything behind = alone; the character is written \2a")
+        if character == "*" and text.startswith("*", place + 1):
+            raise _fault(text, place, "one * is enough")
+        if not character.isprintable():
+            raise _fault(text, place, "a character that cannot be printed is written as its bytes, such as \\c2\\a0")
+        return place + 1
+
+
+def _blanks(text: str, place: int) -> int:
+    while text.startswith(" ", place):
+        place += 1
+    return place
+
+
+def _fault(text: str, place: int, problem: str) -> NotAFilter:
+    near = text[place : place + _NEAR] or text[-_NEAR:]
+    where = f"at character {place + 1}" if place < len(text) else "at its end"
+    return NotAFilter(f"is no filter {where}, near {near!r}: {problem}")

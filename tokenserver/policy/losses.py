@@ -1,0 +1,30 @@
+"""What policies take away from members of groups, so that it matters if some groups of an identity are unknown."""
+
+from __future__ import annotations
+
+from tokenserver.policy.model import Effect, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.patterns import SegmentKind
+
+
+def restricting_rule(policies: PolicySet, service: str) -> Rule | None:
+    """A rule that may grant less at this registry to somebody who is in one group more; None where there is none.
+
+    That is a deny rule for a group that a user source can bring, or about `${group}`, and an allow rule that excepts
+    such a group. When a rule applies (`when`) is not looked at: another moment would be another answer.
+    """
+    return next((rule for rule in policies.rules if _restricts(rule, service, policies.groups)), None)
+
+
+def _restricts(rule: Rule, service: str, groups: Groups) -> bool:
+    if rule.services is not None and service not in rule.services:
+        return False
+    if rule.effect is Effect.ALLOW:
+        return rule.excluded is not None and _asks_for_brought(rule.excluded, groups)
+    return _asks_for_brought(rule.to, groups) or any(pattern.uses(SegmentKind.GROUP) for pattern in rule.patterns)
+
+
+def _asks_for_brought(people: Principals, groups: Groups) -> bool:
+    """Whether somebody may belong to these people by a group that a user source brings, and not else."""
+    if people.everyone or people.authenticated:
+        return False
+    return any(name not in groups.by_name or groups.by_name[name].groups for name in people.groups)
