@@ -100,4 +100,7 @@ class Outage:
                 self._gap.events -= gap["events"]
                 if not self._gap.events:
                     self._gap = self._logged = None
-        logger.warning("the audit trail takes events again; %d were not written, whose requests got 503", gap["events"])
+        logger.warning(
+            "the audit trail takes events again; %d of them got lost, with 503 for their requests",
+            gap["events"],
+        )

@@ -187,6 +187,8 @@ class DescriptorSink:
         end = now = self._monotonic()
         if not self._state.is_blocked:
             end = now + self._wait
+        elif not self._port.has_room():
+            raise _does_not_read()
         while True:
             with self._alone(max(end, now + BLOCKED_WAIT_SECONDS)):
                 while lines and self._ended() and self._put(lines[0], end):
@@ -275,8 +277,12 @@ class DescriptorSink:
     def _room(self, end: float) -> None:
         """Wait for room, or for an error that the next attempt finds."""
         if not self._port.wait(end - self._monotonic()):
-            raise TimeoutError(errno.ETIMEDOUT, "its reader does not read")
+            raise _does_not_read()
         time.sleep(PAUSE_SECONDS)  # where less room is told than a line needs, this must not spin
+
+
+def _does_not_read() -> TimeoutError:
+    return TimeoutError(errno.ETIMEDOUT, "its reader does not read")
 
 
 def _busy() -> OSError:

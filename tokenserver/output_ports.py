@@ -48,6 +48,13 @@ class Port(Protocol):
         """Wait for room, or for an error that `send` then raises; false where neither comes in that time."""
         ...
 
+    def has_room(self) -> bool:
+        """Whether a line would find room, or an error, as far as that can be known without writing.
+
+        A pipe that is full may have room for a very short line, which would say nothing about the next one.
+        """
+        ...
+
     def is_gone(self) -> bool:
         """Whether its reader has gone, as far as that can be known without writing."""
         ...
@@ -80,6 +87,10 @@ class _Polled:
     def wait(self, seconds: float) -> bool:
         """See `Port`."""
         return bool(_poll(self.descriptor, seconds))
+
+    def has_room(self) -> bool:
+        """See `Port`."""
+        return bool(_poll(self.descriptor, 0))
 
     def is_gone(self) -> bool:
         """See `Port`."""
@@ -159,8 +170,12 @@ class FilePort:
 
     def wait(self, seconds: float) -> bool:
         """See `Port`."""
-        time.sleep(seconds)
+        time.sleep(max(0.0, seconds))
         return False
+
+    def has_room(self) -> bool:
+        """See `Port`."""
+        return True
 
     def is_gone(self) -> bool:
         """See `Port`."""

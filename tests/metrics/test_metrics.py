@@ -6,30 +6,38 @@ import base64
 import random
 import shutil
 import string
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from tests_web_server import PASSWORDS, Lines
 
+from tokenserver.audit import AuditedExchange
+from tokenserver.authn import Chain
 from tokenserver.authn.breaker import FAILURES
 from tokenserver.compose import build
 from tokenserver.config.load import load_settings
+from tokenserver.credentials import Password
 from tokenserver.errors import BackendUnavailable, Overloaded
+from tokenserver.identity import Identity, Kind
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
 from tokenserver.metrics.layout import METHODS
+from tokenserver.metrics.observers import MeteredExchange
 from tokenserver.metrics.page import SILENT_SECONDS, Page
 from tokenserver.outcomes import OUTCOMES
 from tokenserver.parts import Parts
 from tokenserver.service import TokenService
 from tokenserver.tokens.issuer import TokenIssuer
-from tokenserver.web.wsgi import application
+from tokenserver.web.wsgi import application, token_endpoint
 
 CONFIG = """\
 issuer: auth.example.com
@@ -260,30 +268,63 @@ def test_a_lost_audit_event_sounds_the_alarm(measured: Measured, query: str) -> 
     assert moved == {exchange("unavailable", service=service): 1.0, "tokenserver_audit_failures_total{}": 1.0}
 
 
+class Anybody:
+    """A user source that vouches for every second name that it is asked about, and hashes nothing."""
+
+    name = "local"
+
+    def authenticate(self, credentials: Password) -> Identity | None:
+        """See `Authenticator.authenticate`."""
+        known = len(credentials.username) % 2 == 0
+        return Identity(credentials.username, Kind.PASSWORD, self.name) if known else None
+
+
 def test_random_names_make_no_series(measured: Measured) -> None:
-    """Threat 104: 10,000 requests with random users, repositories and services leave the series as they were."""
+    """Threat 104: 10,000 requests with random users, repositories and services leave the series as they were.
+
+    The audit trail is the witness that all of them came as far as names go: users who are known and users who are not,
+    registries and repositories that nobody has heard of.
+    """
+    snapshot = replace(measured.parts.live.snapshot(), chain=Chain([Anybody()], anonymous=True, decoy=None))
+    service = TokenService(lambda: snapshot, now=lambda: measured.now)
+    trail = AuditedExchange(service, measured.parts.trail, monotonic=lambda: 0.0)
+    assert measured.parts.meter is not None
+    exchange_ = MeteredExchange(trail, measured.parts.meter, monotonic=lambda: 0.0)
+    # Plain http from other machines is refused unread, and no name would come any further.
+    endpoint = replace(token_endpoint(replace(measured.parts, exchange=exchange_)), is_protected=None)
     before = measured.sampled()
     dice = random.Random(1)  # noqa: S311 - the same every time
 
-    def word() -> str:
-        return "".join(dice.choices(string.ascii_lowercase + 'é"\n{}', k=8))
+    def word(letters: str = string.ascii_lowercase + 'é"\n{}') -> str:
+        return "".join(dice.choices(letters, k=dice.choice((7, 8))))
 
-    endpoint = measured.client.application.wsgi_app._endpoint  # type: ignore[attr-defined]  # past Flask: 10,000 are many
     for index in range(10_000):
-        # A wrong form of credentials is refused without hashing, so that this takes seconds and not minutes.
-        environ = {
+        repository = f"{word(string.ascii_lowercase)}/{index}"
+        asked = {"service": word() if index % 2 else "reg", "scope": f"repository:{repository}:pull"}
+        environ: dict[str, Any] = {
             "REQUEST_METHOD": dice.choice(METHODS),
-            "QUERY_STRING": f"service={word()}&scope=repository:{word()}/{index}:pull&account={word()}",
+            "QUERY_STRING": urlencode(asked),
             "REMOTE_ADDR": f"2001:db8::{index:x}",
         }
-        if index % 2:
-            environ["HTTP_AUTHORIZATION"] = basic(word(), "")["Authorization"]
-        if index % 3 == 0:
-            environ["QUERY_STRING"] = f"service=reg&scope=repository:public/{index}:pull"
+        user = word(string.ascii_letters + "é")
+        if environ["REQUEST_METHOD"] == "POST":
+            body = urlencode({"grant_type": "password", "client_id": "x", "username": user, "password": "p", **asked})
+            environ["QUERY_STRING"] = ""
+            environ["CONTENT_TYPE"] = "application/x-www-form-urlencoded"
+            environ["CONTENT_LENGTH"] = str(len(body))
+            environ["wsgi.input"] = BytesIO(body.encode())
+        elif index % 3:
+            environ["HTTP_AUTHORIZATION"] = basic(user, "p")["Authorization"]
         endpoint.answer(environ)
     after = measured.sampled()
     assert after.keys() == before.keys()
     assert sum(after[name] - before[name] for name in after if "exchanges_total" in name) == 10_000
+    seen = Counter(event["outcome"] for event in measured.audit.events)
+    assert min(seen[outcome] for outcome in ("denied", "invalid_credentials", "invalid_request")) > 1000, seen
+    for field, least in (("subject", 1000), ("username", 1000), ("registry", 4000)):
+        assert len({event.get(field) for event in measured.audit.events}) > least, field
+    assert len({scope for event in measured.audit.events for scope in event["asked"]}) == 10_000
+    assert after[vouched("local")] - before[vouched("local")] > 1000
 
 
 def test_every_series_is_there_from_the_start(measured: Measured) -> None:

@@ -14,9 +14,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.audit_events import split
 from tokenserver.cli import main
 from tokenserver.identity import Kind
 from tokenserver.policy import replay as replay_module
+from tokenserver.policy.event_parts import MAX_WAITING, EventParts
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Effect, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
@@ -313,3 +315,76 @@ def test_a_line_without_end_is_read_in_parts(tmp_path: Path) -> None:
     code, _, told = run(tmp_path, b"x" * 3_000_000 + b"\n" + lines(event("web/a:pull"))[0])
     assert code == 1
     assert "left out: 3 x no JSON" in told
+
+
+def parts(count: int, request: str = "r1", **fields: Any) -> list[dict[str, Any]]:
+    """An exchange in so many parts: each asks for one repository and names one group."""
+    return [
+        event(
+            f"web/{number}:push", f"web/{number}:push", groups=[f"g{number}"], request_id=request, part=number,
+            parts=count, **fields,
+        )
+        for number in range(1, count + 1)
+    ]  # fmt: skip
+
+
+def test_an_exchange_in_parts_is_decided_as_one() -> None:
+    """A group that stands in the last part counts for what the first one asked; in any order, with others between."""
+    whole = parts(3)
+    whole[2]["groups"] = ["web"]
+    others = [event("web/a:pull", "web/a:pull"), *parts(1, "r2"), event("nowhere:pull")]
+    for order in (whole, whole[::-1], [whole[1], others[0], whole[2], others[1], whole[0], others[2]]):
+        report = replay(POLICIES, lines(*order))
+        assert (report.changed, dict(report.skipped)) == (len([one for one in order if one == others[1]]), {})
+        assert report.exchanges == len(order) - 2
+    without = parts(3)
+    assert replay(POLICIES, lines(*without)).changed == 3
+    assert len(replay(POLICIES, lines(*without)).changes) == 3
+
+
+def test_a_part_that_comes_twice_counts_once() -> None:
+    """As where a log was put together from two copies."""
+    first, second = parts(2)
+    report = replay(POLICIES, lines(first, first, second))
+    assert (report.exchanges, report.decisions, dict(report.skipped)) == (1, 2, {})
+
+
+def test_parts_that_are_missing() -> None:
+    """What is there is counted and left out; how many exchanges are waited for is bounded."""
+    many = [one for number in range(MAX_WAITING + 10) for one in parts(3, f"r{number}")[:2]]
+    report = replay(POLICIES, lines(*parts(4, "x")[1:], *many))
+    assert (report.exchanges, report.decisions) == (0, 0)
+    assert report.skipped == {"a part of an event whose other parts are missing": 3 + len(many)}
+    waiting = EventParts()
+    for one in many:
+        waiting.whole(one)
+    assert len(waiting._waiting) == MAX_WAITING
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        pytest.param({"part": 0}, "part", id="zero"),
+        pytest.param({"part": 3}, "part", id="beyond"),
+        pytest.param({"part": True}, "part", id="true"),
+        pytest.param({"part": "1"}, "part", id="text"),
+        pytest.param({"parts": None}, "part", id="of nothing"),
+        pytest.param({"request_id": None}, "request_id", id="of nobody"),
+        pytest.param({"asked": "web/a"}, "asked", id="asked is no list"),
+        pytest.param({"groups": {}}, "groups", id="groups are no list"),
+    ],
+)
+def test_a_part_that_cannot_be_read(fields: dict[str, Any], field: str) -> None:
+    """It is left out as any other event is."""
+    report = replay(POLICIES, lines({**parts(2)[0], **fields}))
+    assert report.skipped == {f"an event with a field that cannot be read: {field}": 1}
+
+
+def test_what_the_trail_splits_is_what_replay_puts_together() -> None:
+    """The two halves agree: nothing that a decision needs is lost on the way."""
+    asked = " ".join(f"web/{number}/{'x' * 200}:pull,push" for number in range(300))
+    large = event(asked, asked, request_id="r1", groups=["web", *(f"{number}-{'x' * 250}" for number in range(500))])
+    divided = split(large)
+    assert len(divided) > 2
+    report = replay(POLICIES, lines(*divided))
+    assert (report.exchanges, report.decisions, report.changed, dict(report.skipped)) == (1, 300, 0, {})

@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import jwt
 import pytest
+from flask.testing import FlaskClient
 from tests_web_server import PASSWORDS, Server
 
+from tokenserver.audit import Sink
+from tokenserver.audit_sink import DescriptorSink
 from tokenserver.tokens.claims import build_claims
 
 CHALLENGE = 'Basic realm="auth.example.com", charset="UTF-8"'
@@ -480,15 +484,51 @@ def test_the_client_address_is_the_proxys_word_only_if_it_is_trusted(server: Ser
         assert (response.status_code, server.audit.events[-1]["client"]) == (200, expected)
 
 
-def test_no_token_leaves_when_its_event_cannot_be_written(server: Server) -> None:
-    """Threat 98: a full disk is 503, and the next request is well again."""
-    server.audit.broken = True
-    response = get(server)
-    assert response.status_code == 503
-    assert "token" not in response.get_json()
-    assert response.headers["Retry-After"].isdigit()
+ASKED: dict[str, dict[str, Any]] = {
+    "anonymous": {"path": "/token?service=reg&scope=repository:public/a:pull"},
+    "login": {"path": "/token?service=reg", "headers": as_user("ann")},
+    "granted": {"path": "/token?service=reg&scope=repository:team/a:push", "headers": as_user("ann")},
+    "form": {"path": "/token", "data": {"grant_type": "password", "client_id": "x", "service": "reg", **ANN}},
+    "explained": {"path": "/token?service=reg&explain=1", "headers": as_user("ann")},
+    "wrong password": {"path": "/token?service=reg", "headers": basic("ann", "wrong")},
+    "no request": {"path": "/token?service=reg&scope=" + "x" * 65_536},
+}
+
+
+def ask(client: FlaskClient, asked: str) -> Any:
+    """One request of `ASKED`."""
+    request = dict(ASKED[asked])
+    return client.open(request.pop("path"), method="POST" if "data" in request else "GET", **request)
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_no_token_leaves_when_its_event_cannot_be_written(server: Server, asked: str) -> None:
+    """Threat 98: on a full device, and with a reader that is gone, every answer is 503 and holds nothing that was asked
+    for; the same request is well again when there is room, and has its event.
+    """
+    expected = ask(server.client, asked).status_code
+    reading, writing = os.pipe()
+    os.close(reading)
+    full = os.open("/dev/full", os.O_WRONLY)
+    sinks: list[Sink] = [DescriptorSink(full), DescriptorSink(writing), server.audit]
+    for sink in sinks:
+        server.audit.broken = sink is server.audit
+        server.parts.trail._sink = sink
+        response = ask(server.client, asked)
+        assert response.status_code == 503
+        assert set(response.get_json()) <= {"errors", "details", "error", "error_description"}
+        assert b"eyJ" not in response.data
+        assert response.headers["Retry-After"].isdigit()
     server.audit.broken = False
-    assert get(server).status_code == 200
+    before = len(server.audit.raw)
+    response = ask(server.client, asked)
+    assert response.status_code == expected
+    (event,) = server.audit.events[before:]
+    assert event["request_id"] == response.headers["X-Request-Id"]
+    if b"eyJ" in response.data:
+        assert event["jti"] == claims(response.get_json())["jti"]
+    os.close(writing)
+    os.close(full)
 
 
 def test_a_bug_gives_500_and_no_token(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -522,13 +562,45 @@ def test_what_was_decided_is_what_is_signed(server: Server, monkeypatch: pytest.
     assert "token" not in response.get_json()
 
 
-def test_denied_and_absent_repositories_look_the_same(server: Server) -> None:
-    """Threat 51: nothing tells whether a repository exists."""
-    bodies = []
-    for name in ("team/prod/app", "no/such"):
-        body = claims(get(server, f"service=reg&scope=repository:{name}:push", as_user("zoë")).get_json())
-        bodies.append(body["access"])
-    assert bodies == [[], []]
+def looks(response: Any) -> tuple[Any, ...]:
+    """All of an answer but what differs from one request to the next in any case: ids, and times of the second."""
+    body = response.get_json()
+    token = body.get("token")
+    shown = {key: value for key, value in body.items() if key not in {"token", "access_token", "issued_at"}}
+    told = claims(body) if token else {}
+    lasting = {key: value for key, value in told.items() if key not in {"jti", "iat", "nbf", "exp"}}
+    times = [told["exp"] - told["iat"], told["iat"] - told["nbf"]] if token else []
+    headers = sorted((name, value) for name, value in response.headers if name != "X-Request-Id")
+    return response.status_code, headers, shown, jwt.get_unverified_header(token) if token else None, lasting, times
+
+
+@pytest.mark.parametrize(
+    ("present", "absent"),
+    [
+        pytest.param("users/ann/app", "users/ann/non", id="somebody else's namespace"),
+        pytest.param("users/ann/app", "no/such/thing", id="nobody's namespace"),
+        pytest.param("team/prod/app", "team/prod/non", id="a deny rule with a message"),
+    ],
+)
+@pytest.mark.parametrize("actions", ["push", "delete", "push,delete"])
+def test_denied_and_absent_repositories_look_the_same(server: Server, present: str, absent: str, actions: str) -> None:
+    """Threat 51: nothing in any answer tells whether a repository exists, though others were given access to it."""
+    for owner in ("ann", "zoë"):
+        given = get(server, f"service=reg&scope=repository:{present}:pull,push", as_user(owner)).get_json()
+        is_theirs = owner == "ann" or present.startswith("team/")
+        assert bool(claims(given)["access"]) is is_theirs
+    for headers in (as_user("zoë"), {}):
+        found = []
+        for name in (present, absent):
+            scope = f"repository:{name}:{actions}"
+            query = get(server, f"service=reg&scope={scope}", headers)
+            assert claims(query.get_json())["access"] == []
+            form = {"grant_type": "password", "service": "reg", "client_id": "x", "username": "zoë", "scope": scope}
+            posted = post(server, {**form, "password": PASSWORDS["zoë"]})
+            explained = get(server, f"service=reg&explain=1&scope={scope}", headers)
+            told = json.loads(explained.data.replace(name.encode(), b"NAME"))
+            found.append((looks(query), looks(posted), explained.status_code, told))
+        assert found[0] == found[1]
 
 
 def test_an_exchange_changes_nothing(server: Server) -> None:
