@@ -20,7 +20,7 @@ from tests_web_server import PASSWORDS, Lines
 from tokenserver.authn.breaker import FAILURES
 from tokenserver.compose import build
 from tokenserver.config.load import load_settings
-from tokenserver.errors import BackendUnavailable, Overloaded
+from tokenserver.errors import BackendUnavailable, Incomplete, Overloaded
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
 from tokenserver.metrics.layout import METHODS
@@ -225,6 +225,7 @@ def failing(error: Exception) -> Callable[..., Any]:
     ("error", "series"),
     [
         pytest.param(BackendUnavailable("corp", "is gone"), "{backend=corp,reason=no_answer}", id="directory"),
+        pytest.param(Incomplete("corp", "a part"), "{backend=corp,reason=incomplete}", id="incomplete"),
         pytest.param(Overloaded("hashing", "full", 4), "{backend=hashing,reason=overloaded}", id="overloaded"),
     ],
 )
