@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.identity import ANONYMOUS, Identity, Kind, spell_group
 from tokenserver.scopes import Access, Resource
 
 ANN = Identity("ann", Kind.PASSWORD, "htpasswd", frozenset({"web"}))
@@ -31,6 +31,12 @@ def test_anonymous_has_no_name() -> None:
 def test_only_the_kind_makes_anonymous(identity: Identity, expected: bool) -> None:
     """Neither the subject nor its absence says who is anonymous: the kind does."""
     assert identity.is_anonymous is expected
+
+
+def test_an_identity_that_lost_groups_is_another() -> None:
+    """What was decided for the one is not remembered for the other."""
+    other = dataclasses.replace(ANN, lost=("cn=a",))
+    assert (other == ANN, hash(other) == hash(ANN)) == (False, False)
 
 
 def test_an_identity_is_frozen() -> None:
@@ -70,3 +76,21 @@ def test_no_ceiling_is_not_an_empty_one() -> None:
 def test_kinds_spell_as_policies_spell_them() -> None:
     """`when: {kind: password}` names these values."""
     assert [str(kind) for kind in Kind] == ["anonymous", "password"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("Apps: Prod $5 #x", "Apps: Prod $5 #x", id="harmless"),
+        pytest.param("all*stars", '"all*stars"', id="a star"),
+        pytest.param(" a", '" a"', id="a blank that is easily lost"),
+        pytest.param("a\u00a0\u00e4", '"a\\u00a0\u00e4"', id="what cannot be seen"),
+        pytest.param('"a"', '"\\"a\\""', id="quotes"),
+        pytest.param("\x1b[2J\n", '"\\u001b[2J\\n"', id="control characters"),
+        pytest.param("group:a", '"group:a"', id="like a principal"),
+        pytest.param("", '""', id="nothing"),
+    ],
+)
+def test_how_a_group_is_spelled(name: str, expected: str) -> None:
+    """As policies write it; what is printed moves no cursor."""
+    assert spell_group(name) == expected

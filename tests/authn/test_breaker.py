@@ -15,7 +15,7 @@ import pytest
 from tokenserver.authn.breaker import PATIENCE_SECONDS, Breaker, Sheltered, State
 from tokenserver.authn.bulkhead import Bulkhead
 from tokenserver.credentials import Password, Secret
-from tokenserver.errors import BackendUnavailable, InvalidCredentials, Overloaded
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Overloaded
 from tokenserver.identity import Identity, Kind
 
 SECONDS = 10.0
@@ -115,10 +115,13 @@ def test_any_answer_ends_the_row(answer: Any) -> None:
     [
         pytest.param(Overloaded("corp", "no room"), id="overload"),
         pytest.param(InvalidCredentials("wrong password"), id="wrong"),
+        pytest.param(Incomplete("corp", "tells a part of the groups"), id="incomplete"),
     ],
 )
 def test_what_does_not_count(answer: Any) -> None:
-    """Neither wrong passwords nor our own overload say that the source is down."""
+    """Neither wrong passwords nor our own overload say that the source is down, nor an answer about one user that is
+    not whole.
+    """
     setup = Setup(Source(answer))
     setup.ask(10)
     assert (setup.source.asked, setup.breaker.state) == (10, State.CLOSED)

@@ -39,6 +39,9 @@ GOOD = "wonderland"
 ODD = ("alice (x), b", "#hash", 'quo"te', "back\\slash", "plus+sign", "müller", "a*b")
 """Names with everything in them that filters and DNs use for themselves."""
 
+PRIVATE = "objectclass ( 1.3.6.1.4.1.5923.99.1 NAME 'mepManagedEntry' SUP top AUXILIARY )"
+"""The class by which FreeIPA marks the group that it makes for one user alone."""
+
 Make = Callable[..., LdapDirectory]
 
 
@@ -48,10 +51,16 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"), "the company")
 
 
+def _posix(uid: str, number: str, **more: str) -> Entry:
+    attributes = {"uid": uid, "sn": "p", "userPassword": GOOD, "uidNumber": "1", "homeDirectory": "/", **more}
+    return Entry(f"cn={uid},ou=people", ["inetOrgPerson", "posixAccount"], {**attributes, "gidNumber": number})
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Slapd]:
     """One directory for all tests; it allows what OpenLDAP allows at worst."""
-    with slapd(tmp_path_factory.mktemp("slapd"), authority, extra="allow bind_anon_cred bind_anon_dn") as running:
+    extra = "allow bind_anon_cred bind_anon_dn\n" + PRIVATE
+    with slapd(tmp_path_factory.mktemp("slapd"), authority, extra=extra) as running:
         running.add(
             person("alice", GOOD, cn=["alice"]),
             person("Bob", GOOD),
@@ -68,18 +77,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
                 {"uid": "gone", "sn": "g", "userPassword": GOOD, "shadowExpire": "1"},
             ),
             person("barred", GOOD),
-            Entry(
-                "cn=posix,ou=people",
-                ["inetOrgPerson", "posixAccount"],
-                {
-                    "uid": "posix",
-                    "sn": "p",
-                    "userPassword": GOOD,
-                    "uidNumber": "1",
-                    "gidNumber": "77",
-                    "homeDirectory": "/",
-                },
-            ),
+            _posix("posix", "77"),
             Entry("cn=primary,ou=groups", ["posixGroup"], {"gidNumber": "77"}),
             Entry("cn=second,ou=groups", ["posixGroup"], {"gidNumber": "78", "memberUid": ["posix", "other"]}),
             group("Reg-Web", "cn=alice,ou=people"),
@@ -88,6 +86,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
             group("others", "cn=zoe,ou=people"),
             group("ipa-users", "cn=posix,ou=people"),
             Entry("cn=unique,ou=groups", ["groupOfUniqueNames"], {"uniqueMember": f"cn=alice,ou=people,{BASE}"}),
+            group("above-primary", "cn=primary,ou=groups"),
+            _posix("private", "500"),
+            Entry("cn=private,ou=groups", ["posixGroup", "mepManagedEntry"], {"gidNumber": "500"}),
+            _posix("other.name", "78", mail="posix@example.com"),
+            Entry("cn=third,ou=groups", ["posixGroup"], {"gidNumber": "79", "memberUid": "other.name"}),
             group("odd", f"cn={chr(92)}#hash,ou=people"),
         )
         running.modify(
@@ -190,6 +193,31 @@ def test_posix_groups(make: Make) -> None:
     assert found.groups == {"primary", "second"}
 
 
+@pytest.mark.parametrize("subject_", ["mail", "cn"])
+def test_posix_groups_whatever_the_subject_is(make: Make, subject_: str) -> None:
+    """memberUid holds the uid (RFC 2307), so that another subject loses no group."""
+    found = login(make(groups={"by": "posix"}, subject=subject_, user_filter="(uid={user})"), "other.name")
+    assert isinstance(found, Identity), found
+    assert found.groups == {"second", "third"}
+
+
+@pytest.mark.parametrize(
+    ("user", "by", "expected"),
+    [
+        pytest.param("posix", "memberof", {"ipa-users", "primary", "above-primary"}, id="memberOf, as by default"),
+        pytest.param("posix", "nested", {"ipa-users", "primary", "above-primary"}, id="nested"),
+        pytest.param("posix", "member", {"ipa-users", "primary"}, id="direct members"),
+        pytest.param("private", "memberof", set(), id="a private group is none"),
+        pytest.param("private", "nested", set(), id="nor by a search"),
+    ],
+)
+def test_the_primary_group_of_freeipa(make: Make, user: str, by: str, expected: set[str]) -> None:
+    """The posixGroup that gidNumber names, with what it is in; and not the one that is for one user alone."""
+    found = login(make(preset="freeipa", groups={"by": by}), user)
+    assert isinstance(found, Identity), found
+    assert (set(found.groups), found.lost) == (expected, ())
+
+
 @pytest.mark.parametrize("name", ODD)
 def test_odd_names(make: Make, name: str) -> None:
     """Names that mean something to filters and DNs are found, bound and looked for in groups as what they are."""
@@ -285,7 +313,10 @@ def test_a_password_that_expired(make: Make, tmp_path: Path, authority: Authorit
     [
         pytest.param("openldap", "alice", {"reg-web", "unique"}, id="openldap"),
         pytest.param(
-            "freeipa", "posix", {"ipa-users", "primary"}, id="freeipa, whose users are posixAccounts with memberOf"
+            "freeipa",
+            "posix",
+            {"ipa-users", "primary", "above-primary"},
+            id="freeipa, whose users are posixAccounts with memberOf",
         ),
     ],
 )
@@ -320,7 +351,7 @@ def test_any_name_is_somebody_or_nobody(make: Make, shared: dict[str, LdapDirect
     source = shared.setdefault("source", make())
     found = login(source, user)
     if isinstance(found, Identity):
-        assert found.subject in {"alice", "bob", "zoe", "posix", *ODD}
+        assert found.subject in {"alice", "bob", "zoe", "posix", "private", "other.name", *ODD}
     else:
         assert not found.startswith("503")
 

@@ -26,7 +26,7 @@ from tokenserver.authn.breaker import FAILURES
 from tokenserver.compose import build
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Password
-from tokenserver.errors import BackendUnavailable, Overloaded
+from tokenserver.errors import BackendUnavailable, Incomplete, Overloaded
 from tokenserver.identity import Identity, Kind
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
@@ -233,6 +233,7 @@ def failing(error: Exception) -> Callable[..., Any]:
     ("error", "series"),
     [
         pytest.param(BackendUnavailable("corp", "is gone"), "{backend=corp,reason=no_answer}", id="directory"),
+        pytest.param(Incomplete("corp", "a part"), "{backend=corp,reason=incomplete}", id="incomplete"),
         pytest.param(Overloaded("hashing", "full", 4), "{backend=hashing,reason=overloaded}", id="overloaded"),
     ],
 )

@@ -83,6 +83,15 @@ def test_where_it_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_groups_that_two_sources_bring(tmp_path: Path) -> None:
+    """At each rule and group that names them."""
+    outside = Outside({}, {}, {}, {"auditors": "is brought by two", "web": "x", "web-inner": "is brought by two"})
+    assert findings(tmp_path, outside) == [
+        "root.yaml:8 TS303 web: the group 'auditors' is brought by two",
+        "teams/web.yaml:3 TS303 inner: the group 'web-inner' is brought by two",
+    ]
+
+
 @pytest.mark.parametrize(
     ("outside", "expected"),
     [

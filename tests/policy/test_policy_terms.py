@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.policy.model import Principal
+from tokenserver.policy.schema_tests import _parse_answer
 from tokenserver.policy.terms import (
     TermError,
     actions_of,
@@ -38,6 +40,14 @@ from tokenserver.scopes import Resource
         pytest.param("user:Ann.Lee@Example.com", Principal("user", "Ann.Lee@Example.com"), id="user-with-capitals"),
         pytest.param("user:a:b", Principal("user", "a:b"), id="user-with-a-colon"),
         pytest.param("group:Domain Users", Principal("group", "Domain Users"), id="group-with-a-space"),
+        pytest.param("group:apps: prod", Principal("group", "apps: prod"), id="group-with-a-colon"),
+        pytest.param("group:#a $5", Principal("group", "#a $5"), id="group-with-other-signs"),
+        pytest.param('group:"all*stars"', Principal("group", "all*stars"), id="group-with-a-star"),
+        pytest.param('group:"a "', Principal("group", "a "), id="group-with-a-blank-at-its-end"),
+        pytest.param('group:"\\"a\\" \\\\"', Principal("group", '"a" \\'), id="group-in-quotes"),
+        pytest.param('group:"a\\u00a0b"', Principal("group", "a\u00a0b"), id="group-with-what-is-not-seen"),
+        pytest.param('group:"${user}"', Principal("group", "${user}"), id="group-like-a-variable"),
+        pytest.param('group:"group:a"', Principal("group", "group:a"), id="group-like-a-principal"),
     ],
 )
 def test_principal(text: str, expected: Principal) -> None:
@@ -59,6 +69,19 @@ def test_principal(text: str, expected: Principal) -> None:
         pytest.param(parse_principal, "user:*", "names are literal", id="wildcard"),
         pytest.param(parse_principal, "group:${user}", "names are literal", id="variable"),
         pytest.param(parse_principal, "user:a\nb", "printable", id="control-character"),
+        pytest.param(parse_principal, "group:reg-*", 'is written "reg-*"', id="star-in-a-group"),
+        pytest.param(parse_principal, "group:a ", 'is written "a "', id="blank-behind-a-group"),
+        pytest.param(parse_principal, "group:a\u200b", 'is written "a\\u200b"', id="what-is-not-seen"),
+        pytest.param(parse_principal, "group:", "1 to 255 printable", id="no-group"),
+        pytest.param(parse_principal, "group:a\nb", "1 to 255 printable", id="control-character-in-a-group"),
+        pytest.param(parse_principal, 'group:"a', "is a JSON string", id="open-quotes"),
+        pytest.param(parse_principal, 'group:"a"b', "is a JSON string", id="text-behind-quotes"),
+        pytest.param(parse_principal, 'group:""', "1 to 255 characters", id="nothing-in-quotes"),
+        pytest.param(parse_principal, 'group:"a\\nb"', "none of which is for control", id="control-in-quotes"),
+        pytest.param(parse_principal, 'group:"\\ud800"', "none of which is for control", id="half-a-character"),
+        pytest.param(parse_principal, f'group:"{"x" * 256}"', "1 to 255 characters", id="long-in-quotes"),
+        pytest.param(parse_principal, 'group:"e\\u0301"', "normal form C", id="decomposed-in-quotes"),
+        pytest.param(parse_principal, 'user:"a*b"', "names are literal", id="a-user-has-no-quotes"),
         pytest.param(parse_name, "e\u0301", "normal form C", id="decomposed"),
         pytest.param(parse_name, "x" * 256, "1 to 255", id="long-name"),
         pytest.param(parse_rule_id, "", "an id is made of", id="empty-id"),
@@ -154,3 +177,17 @@ def test_no_text_ends_in_another_error(parse: Callable[[str], Any], text: str) -
     """Whatever stands in a file, it is understood or refused."""
     with contextlib.suppress(TermError):
         parse(text)
+
+
+GROUP_NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30) | st.text(
+    st.sampled_from('"*\\$&{} :ag\u00a0\u200b'), min_size=1, max_size=12
+)
+
+
+@given(GROUP_NAMES.map(lambda name: unicodedata.normalize("NFC", name)))
+def test_every_name_of_a_group_can_be_written(name: str) -> None:
+    """As it is spelled to people, it is read again, alone and together with another principal; and can be printed."""
+    principal = Principal("group", name)
+    assert parse_principal(str(principal)) == principal
+    assert str(principal).isprintable()
+    assert _parse_answer(f"{principal} & user:a & {principal}") == {principal, Principal("user", "a")}
