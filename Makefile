@@ -41,6 +41,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.policies
 	$(BIN)/python -m bench.policy_diff
+	$(BIN)/python -m bench.patterns_cost
 	$(BIN)/python -m bench.reload
 	$(BIN)/python -m bench.reload --rules 100000 --reloads 1
 	$(BIN)/python -m bench.storm

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from tokenserver.identity import ANONYMOUS as NOBODY
 from tokenserver.identity import Identity, Kind
-from tokenserver.policy.budget import Budget, TooComplex
+from tokenserver.policy.budget import QUESTION_STEPS, WALK_STEPS, Budget, TooComplex
 from tokenserver.policy.claims import ANONYMOUS, Claim, Person, Who, changed_groups, listed, ways
 from tokenserver.policy.conditions import CREDENTIALS
 from tokenserver.policy.decide import objection
@@ -155,14 +156,15 @@ class Search:
                     self._search(cause, met.name, cell, covering, found, seeds=seeds)
             return all(Person() in found for found in pending.values())
 
+        walk = partial(self._walks.meetings, cause.required, tuple(patterns), names)
         try:
-            any(map(is_settled, self._walks.meetings(cause.required, tuple(patterns), names)))
+            any(map(is_settled, walk(QUESTION_STEPS)))
         except TooComplex:
             # A name that none of the rules in the way covers often does, and takes no walk.
             rivals = [pattern for tree, rule, pattern in entries if self._is_rival(cause, tree, rule)]
             name = escape_from(rivals, cause.required, self._budget.question())
             if name is None or not is_settled(meeting_at(name, patterns, len(cause.required))):
-                raise
+                any(map(is_settled, walk(WALK_STEPS)))
         return circumstances, self._by_people(cause, pending)
 
     def _is_rival(self, cause: Cause, tree: Tree, rule: Rule) -> bool:

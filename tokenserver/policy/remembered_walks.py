@@ -43,28 +43,30 @@ class Retold:
         raise self._error
 
 
-_Walk = tuple[tuple[Pattern, ...], tuple[str, ...], tuple[str, ...] | None]
-"""Required patterns, the texts of the others, and the names to try, where there is a variable."""
+_Walk = tuple[tuple[Pattern, ...], tuple[str, ...], tuple[str, ...] | None, int]
+"""Required patterns, the texts of the others, the names to try, where there is a variable, and the steps for it."""
 
 
 class RememberedWalks:
-    """The last walks. `reserved` are names of users and groups that nobody unnamed has; each walk has a question's
-    share of `budget`.
-    """
+    """The last walks, within `budget`. `reserved` are names of users and groups that nobody unnamed has."""
 
     def __init__(self, reserved: frozenset[str], budget: Budget) -> None:
         self._reserved, self._budget = reserved, budget
         self._walks: dict[_Walk, Retold] = {}
 
     def meetings(
-        self, required: tuple[Pattern, ...], others: tuple[Pattern, ...], names: tuple[str, ...] | None
+        self, required: tuple[Pattern, ...], others: tuple[Pattern, ...], names: tuple[str, ...] | None, steps: int
     ) -> Iterator[Meeting]:
-        """The walk over these patterns, as `languages.walk` has it. That of one action mostly is that of the next."""
-        key = (required, tuple([pattern.text for pattern in others]), names)
+        """The walk over these patterns, as `languages.walk` has it. That of one action mostly is that of the next.
+
+        Raises:
+            TooComplex: not all of it was met in so many steps.
+        """
+        key = (required, tuple([pattern.text for pattern in others]), names, steps)
         met = self._walks.get(key)
         if met is None:
             if len(self._walks) >= WALKS:
                 del self._walks[next(iter(self._walks))]
             named, taken = ((), frozenset[str]()) if names is None else (names, self._reserved)
-            met = self._walks[key] = Retold(walk(required, others, named, taken, self._budget.question()))
+            met = self._walks[key] = Retold(walk(required, others, named, taken, self._budget.question(steps)))
         return iter(met)
