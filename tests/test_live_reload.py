@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from tests_web_server import POLICY, make_server, server_folder
 
-from tokenserver.compose import build, watched_parts
+from tokenserver.compose import build, user_sources, watched_parts
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
@@ -166,3 +166,51 @@ def test_a_load_steps_aside_for_requests(settings: Settings, monkeypatch: pytest
     watching.join()
     assert seen == [pytest.approx(STEP_SECONDS)]
     assert sys.getswitchinterval() == usual
+
+
+def test_a_slow_reload_is_a_note(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D: with the files as `/readyz` may name them, while it lasts, and it does not make the server unready."""
+    parts = build(settings)
+    (watch,) = [watch for watch in parts.live._watches if watch.part.kind == "policies"]
+    path = settings.policies / "p.yaml"
+    path.write_text(MARKED.replace("public", "open"))
+    assert parts.live.look() is False
+    assert parts.notes() == {}
+    now = watch._monotonic()
+    monkeypatch.setattr(watch, "_monotonic", lambda: now + 7)
+    after = "what keeps still goes live, and the rest whenever it is seen whole"
+    assert parts.notes() == {"policies": f"changing for 7 s (policies/p.yaml); {after}"}
+    assert parts.reading().reload_delays["policies", "changing"] == pytest.approx(7, abs=1)
+    assert set(parts.readiness().values()) == {None}
+    load = watch.part.load
+    seen = []
+
+    def slowly(*arguments: Any) -> object:
+        monkeypatch.setattr(watch, "_monotonic", lambda: now + 19)
+        seen.append(parts.notes())
+        return load(*arguments)
+
+    monkeypatch.setattr(watch.part, "load", slowly)
+    assert parts.live.look() is True
+    assert seen == [{"policies": "loading for 12 s; the last good ones stay live until it is done"}]
+    assert (parts.notes(), parts.reading().reload_delays) == ({}, {})
+
+
+def test_a_broken_policy_keeps_no_user_and_no_key(settings: Settings) -> None:
+    """D: users and keys reload without waiting for policies, and a rotation is not stopped by them."""
+    users = settings.authentication[0].htpasswd
+    assert users is not None
+    text = users.file.read_text("utf-8")
+    parts = build(settings)
+    (settings.policies / "p.yaml").write_text("version: 1\nalow: []\n...\n")
+    try:
+        users.file.write_text("".join(line for line in text.splitlines(True) if not line.startswith("ann:")), "utf-8")
+        assert [parts.live.look(), parts.live.look()] == [False, True]
+        assert sorted(user for source in user_sources(parts.live.snapshot()) for user in source.users) == [
+            "root-ann",
+            "zoë",
+        ]
+        assert parts.readiness()["files"] is not None
+        assert [rotator._is_blocked() for rotator in parts.rotators] == [False]
+    finally:
+        users.file.write_text(text, "utf-8")
