@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tokenserver.errors import Fault, LoadError
-from tokenserver.files import read_text
+from tokenserver.errors import Fault, Foreign, LoadError
+from tokenserver.files import is_mounted, read_text
 from tokenserver.pace import unpaced
+from tokenserver.printable import shell_word
 
 SUFFIXES = (".yaml", ".yml")
 END_MARKER = "..."
@@ -38,11 +39,12 @@ def read_folder(folder: Path, pace: Callable[[], None] = unpaced) -> tuple[dict[
         before = _picture(folder, pace)
         names = [name for name, kind, *_ in before if kind == _FILE]
         texts: dict[str, str] = {}
+        within = _Within(folder)
         faults: list[Fault] = []
         for name in names:
             pace()
             try:
-                texts[name] = read_text(folder / name)
+                texts[name] = within.marked(name, read_text(folder / name))
             except LoadError as error:
                 faults += error.faults
         if _picture(folder, pace) == before:
@@ -60,6 +62,26 @@ def read_folder(folder: Path, pace: Callable[[], None] = unpaced) -> tuple[dict[
             Fault(str(folder), 0, "", "holds no policy file (*.yaml), so nothing would ever be granted; add one")
         )
     return texts, faults
+
+
+class _Within:
+    """Knows which folders below the folder of policies are links."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._root = os.path.realpath(folder)
+        self._places: dict[str, str] = {}
+
+    def marked(self, name: str, text: str) -> str:
+        """The text, as `Foreign` where it was read out of such a folder."""
+        below, _, file = name.rpartition("/")
+        if not below:
+            return text
+        place = self._places.get(below)
+        if place is None:
+            place = self._places[below] = os.path.realpath(f"{self._folder}/{below}")
+        is_own = place == f"{self._root}/{below}" or is_mounted(place, self._root)
+        return text if is_own or isinstance(text, Foreign) else Foreign(text, f"{place}/{file}")
 
 
 _FILE, _FOLDER, _UNREADABLE = "file", "folder", "unreadable"
@@ -128,7 +150,7 @@ def _folder_faults(folder: Path) -> Iterator[Fault]:
     # Kubernetes mounts its volumes with mode 0777, but read-only.
     if is_shared and not os.statvfs(folder).f_flag & os.ST_RDONLY:
         mode = f"mode {status.st_mode & 0o7777:04o}"
-        message = f"can be changed by others ({mode}); mend it with: chmod go-w {folder}"
+        message = f"can be changed by others ({mode}); mend it with: chmod go-w {shell_word(folder)}"
         yield Fault(str(folder), 0, "", message)
 
 
