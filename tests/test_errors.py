@@ -11,6 +11,7 @@ from tokenserver.errors import (
     AuthenticationRequired,
     BackendUnavailable,
     Fault,
+    Foreign,
     InvalidCredentials,
     InvalidRequest,
     LoadError,
@@ -22,6 +23,11 @@ from tokenserver.errors import (
     TokenserverError,
     TooManyScopes,
     UnsupportedGrantType,
+    is_full,
+    more_faults,
+    note,
+    told_faults,
+    veiled,
 )
 
 
@@ -104,3 +110,76 @@ def test_an_unavailable_backend_says_which_and_when() -> None:
     error = BackendUnavailable("corp", "timeout")
     assert (error.backend, error.reason, error.retry_after, str(error)) == ("corp", "timeout", 5, "corp: timeout")
     assert BackendUnavailable("corp", "timeout", 60).retry_after == 60
+
+
+# --- many faults, long ones, and hostile names --------------------------------------------------------------------
+
+
+def many(count: int, file: str = "a.yaml") -> list[Fault]:
+    return [Fault(file, number, "x", "is wrong") for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize(
+    ("count", "lines", "last"),
+    [
+        pytest.param(1, 1, "a.yaml:1: x: is wrong", id="one"),
+        pytest.param(20, 20, "a.yaml:20: x: is wrong", id="as many as are told"),
+        pytest.param(21, 21, "and 1 more", id="one more"),
+        pytest.param(1254, 21, "and 1,234 more", id="more than are kept"),
+    ],
+)
+def test_at_most_twenty_are_told(count: int, lines: int, last: str) -> None:
+    """And of the others the number, whatever is kept of them."""
+    error = LoadError(many(count))
+    told = str(error).split("\n")
+    assert (len(told), told[-1], error.count) == (lines, last, count)
+
+
+def test_a_load_keeps_a_thousand() -> None:
+    """The first ones by file and line; those that stand for many count as many."""
+    error = LoadError([*many(3000), more_faults("b.yaml", 500), *many(2000, "c.yaml")])
+    assert (len(error.faults), error.count) == (1001, 5500)
+    assert error.faults[999] == Fault("a.yaml", 1000, "x", "is wrong")
+    assert str(error.faults[1000]) == "all files: has 4,500 more faults"
+    assert LoadError(error.faults).count == 5500
+    assert told_faults(error.faults)[1] == 5480
+
+
+def test_of_one_file_two_hundred_are_spelled() -> None:
+    """What follows is counted in one fault, so that neither memory nor time grow with it."""
+    found: list[Fault] = []
+    for fault in many(5000):
+        assert is_full(found) is (fault.line > 201)
+        note(found, fault)
+    assert (len(found), found[199].line, found[200].count) == (201, 200, 4800)
+    assert str(found[200]) == "a.yaml: has 4,800 more faults"
+    assert str(more_faults("a", 1)) == "a: has 1 more fault"
+    assert LoadError(found).count == 5000
+
+
+def test_a_fault_is_cut() -> None:
+    """A line of a log is not as long as a file."""
+    fault = Fault("a.yaml", 1, "p" * 10_000, "m" * 1_000_000)
+    assert len(str(fault)) < 1300
+    assert str(fault).endswith("m…")
+    assert fault.path == "p" * 199 + "…"
+
+
+@pytest.mark.parametrize("place", ["file", "path", "message"])
+def test_a_fault_is_one_line_without_control_characters(place: str) -> None:
+    """Whatever file, key or text it is about."""
+    hostile = "a\x1b[2Jb\nAll is well.\r\x07\x9b\u202e\u2028\udcff"
+    values = {"file": "a.yaml", "path": "x", "message": "is wrong"} | {place: hostile}
+    text = str(Fault(values["file"], 1, values["path"], values["message"]))
+    assert "a\\x1b[2Jb\\nAll is well.\\r\\x07\\x9b\\u202e\\u2028\\xff" in text
+    assert text.isprintable()
+
+
+def test_a_veiled_fault_says_nothing_of_the_file() -> None:
+    """Only where it is, and which file the link leads to."""
+    text = Foreign("root:x:0", "/etc/shadow")
+    fault = veiled(Fault("a.yaml", 3, "root", "unknown key 'hunter2'", 7), text.target)
+    assert (text, fault.line, fault.path, fault.count) == ("root:x:0", 3, "", 7)
+    assert "/etc/shadow" in fault.message
+    assert "hunter2" not in str(fault)
+    assert "root" not in str(fault)

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokenserver.errors import LoadError
-from tokenserver.files import folder_problem, read_file, read_text, write_file
+from tokenserver.errors import Foreign, LoadError
+from tokenserver.files import create_file, folder_problem, read_file, read_text, write_file
 
 OTHER_USER = 54321
 OTHER_GROUP = 54321
@@ -373,16 +373,118 @@ def test_the_owner_is_as_asked(tmp_path: Path) -> None:
     assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (OTHER_USER, OTHER_GROUP, 0o640)
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    """The target is replaced, in its own folder, and the link still leads to it."""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    target = _file(folder)
-    link = tmp_path / "link"
-    link.symlink_to(target)
-    write_file(link, b"new")
-    assert (link.is_symlink(), target.read_bytes()) == (True, b"new")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "link"]
+def _planted(path: Path, kind: str) -> None:
+    """Something at `path` that is no regular file."""
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to({"link": "victim", "dangling": "nowhere", "device": "/dev/null"}[kind])
+
+
+PLANTED = ["link", "dangling", "device", "folder", "fifo"]
+
+
+@pytest.mark.parametrize("write", [write_file, create_file])
+@pytest.mark.parametrize("kind", PLANTED)
+def test_nothing_is_written_where_something_else_stands(
+    tmp_path: Path, kind: str, write: Callable[[Path, bytes], None]
+) -> None:
+    """A link, a folder, a FIFO: refused at once, and nothing has changed there or behind it."""
+    _file(tmp_path, content=b"old").rename(tmp_path / "victim")
+    _planted(tmp_path / "path", kind)
+    before = os.lstat(tmp_path / "path")
+    with pytest.raises(OSError, match=r"symbolic link|not a regular file|File exists"):
+        write(tmp_path / "path", b"secret")
+    after = os.lstat(tmp_path / "path")
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert (tmp_path / "victim").read_bytes() == b"old"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["path", "victim"]
+
+
+def test_a_link_that_appears_meanwhile_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the look and before the rename: the file takes the link's place, and what it led to stays as it is."""
+    victim, path = _file(tmp_path, content=b"old"), tmp_path / "path"
+    replace = os.replace
+
+    def plants(temporary: str, target: Path) -> None:
+        path.symlink_to(victim)
+        replace(temporary, target)
+
+    monkeypatch.setattr("tokenserver.files.os.replace", plants)
+    write_file(path, b"secret")
+    assert (path.is_symlink(), path.read_bytes(), victim.read_bytes()) == (False, b"secret", b"old")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_new_file_has_its_mode_from_the_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    """Nobody can open it before the mode is right, since it never had another one."""
+    seen: list[int] = []
+    fsync = os.fsync
+
+    def looks(descriptor: int) -> None:
+        seen.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    def never(*arguments: object) -> None:
+        raise AssertionError(arguments)
+
+    monkeypatch.setattr("tokenserver.files.os.fsync", looks)
+    monkeypatch.setattr("tokenserver.files.os.fchmod", never)
+    before = os.umask(umask)
+    try:
+        create_file(tmp_path / "key", b"secret")
+    finally:
+        os.umask(before)
+    assert (seen[0], (tmp_path / "key").read_bytes()) == (0o600, b"secret")
+
+
+def test_a_new_file_that_cannot_be_written_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a key is not left behind."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tokenserver.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        create_file(tmp_path / "key", b"secret")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("has_proc", [True, False])
+def test_text_behind_a_link_is_foreign(tmp_path: Path, has_proc: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the links that Kubernetes makes, and for those of a folder further up."""
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside, inside / "..2027_01", outside):
+        folder.mkdir()
+    for folder in (inside / "..2027_01", inside, outside):
+        (folder / "a.yaml").write_text("a: 1\n")
+    (inside / "..data").symlink_to("..2027_01")
+    (inside / "mounted").symlink_to("..data/a.yaml")
+    (inside / "beside").symlink_to("a.yaml")
+    (inside / "away").symlink_to(outside / "a.yaml")
+    (tmp_path / "alias").symlink_to(inside)
+    if not has_proc:
+        readlink = os.readlink
+
+        def no_proc(path: str) -> str:
+            if str(path).startswith("/proc/self/fd/"):
+                raise FileNotFoundError(path)
+            return readlink(path)
+
+        monkeypatch.setattr("tokenserver.files.os.readlink", no_proc)
+    assert not isinstance(read_text(inside / "mounted"), Foreign)
+    assert not isinstance(read_text(tmp_path / "alias" / "mounted"), Foreign)
+    assert not isinstance(read_text(tmp_path / "alias" / "a.yaml"), Foreign)
+    assert isinstance(read_text(inside / "beside"), Foreign)
+    text = read_text(inside / "away")
+    assert isinstance(text, Foreign)
+    assert (text, text.target) == ("a: 1\n", str(outside / "a.yaml"))
+    with pytest.raises(LoadError, match="symbolic links"):
+        read_text(inside / "away", follow=False)
 
 
 def test_nothing_is_left_beside_it(tmp_path: Path) -> None:

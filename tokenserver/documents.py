@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from tokenserver.errors import Fault, LoadError
+from tokenserver.errors import Fault, Foreign, LoadError, is_full, note, veiled
 from tokenserver.strict_yaml import Path, Step, read_yaml, spell
 
 __all__ = ["Document", "Path", "PlacedError", "Step", "nearest", "parse", "spell", "validate", "validation_faults"]
@@ -19,11 +19,15 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One parsed file: its plain value, and the line on which each place of it stands."""
+    """One parsed file: its plain value, and the line on which each place of it stands.
+
+    `origin` is the file that a link led to (`errors.Foreign`); faults do not say what it holds.
+    """
 
     file: str
     value: Any
     lines: Mapping[Path, int]
+    origin: str | None = None
 
     def line(self, path: Iterable[Step]) -> int:
         """The line of `path`, else of the nearest place above it that stands in the file."""
@@ -35,7 +39,8 @@ class Document:
     def fault(self, path: Iterable[Step], message: str) -> Fault:
         """A fault at `path` of this document."""
         place = tuple(path)
-        return Fault(self.file, self.line(place), spell(place), message)
+        fault = Fault(self.file, self.line(place), spell(place), message)
+        return fault if self.origin is None else veiled(fault, self.origin)
 
 
 class PlacedError(ValueError):
@@ -52,8 +57,14 @@ def parse(text: str, file: str) -> Document:
     Raises:
         LoadError: all faults that could be found; after a syntax error that one alone.
     """
-    value, lines = read_yaml(text, file)
-    return Document(file, value, lines)
+    origin = text.target if isinstance(text, Foreign) else None
+    try:
+        value, lines = read_yaml(str(text), file)  # the parser takes no text but a plain one
+    except LoadError as error:
+        if origin is None:
+            raise
+        raise LoadError(veiled(fault, origin) for fault in error.faults) from None
+    return Document(file, value, lines, origin)
 
 
 def validate(document: Document, model: type[_Model]) -> _Model:
@@ -70,11 +81,14 @@ def validate(document: Document, model: type[_Model]) -> _Model:
 
 def validation_faults(document: Document, model: type[BaseModel], error: ValidationError) -> list[Fault]:
     """Pydantic's errors as faults with lines, in the words of whoever wrote the file."""
-    faults = []
+    faults: list[Fault] = []
     for item in error.errors(include_url=False):
+        if is_full(faults):  # what is only counted need not be spelled
+            note(faults, Fault(document.file, 0, "", ""))
+            continue
         below = getattr(item.get("ctx", {}).get("error"), "path", ())
         place = (*_place_in(document, item["loc"]), *below)
-        faults.append(document.fault(place, _message(model, item)))
+        note(faults, document.fault(place, _message(model, item)))
     return faults
 
 

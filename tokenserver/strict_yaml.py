@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tokenserver.errors import Fault, LoadError
+from tokenserver.errors import Fault, LoadError, note
 
 MAX_DEPTH = 24
 
@@ -139,7 +139,7 @@ class _Reading:
         self.value = self._node(event, ())
 
     def _refuse(self, event: Any, message: str) -> None:
-        self.refused.append(Fault(self._file, event.start_mark.line + 1, "", message))
+        note(self.refused, Fault(self._file, event.start_mark.line + 1, "", message))
 
     def _check(self, event: Any) -> None:
         if isinstance(event, yaml.AliasEvent):
@@ -199,10 +199,10 @@ class _Reading:
 
     def _repeat(self, line: int, path: Path, message: str) -> None:
         """Note what is wrong with a key, and pass over its value."""
-        self.repeated.append(Fault(self._file, line, spell(path), message))
-        told = len(self.repeated)
+        note(self.repeated, Fault(self._file, line, spell(path), message))
+        told, last = len(self.repeated), self.repeated[-1]
         self._node(self._loader.get_event(), path)
-        del self.repeated[told:]
+        self.repeated[told - 1 :] = [last]
 
 
 def _plain_scalar(text: str) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_file, read_text
+from tokenserver.printable import shell_word
 
 
 def check_server_files(certificate: Path, key: Path) -> None:
@@ -29,7 +30,7 @@ def check_server_files(certificate: Path, key: Path) -> None:
     if faults:
         raise LoadError(faults)
     if b"-----BEGIN PRIVATE KEY-----" not in pem:
-        mend = f"openssl pkcs8 -topk8 -nocrypt -in {key} -out NEW"
+        mend = f"openssl pkcs8 -topk8 -nocrypt -in {shell_word(key)} -out NEW"
         raise LoadError([Fault(str(key), 0, "", f"must be an unencrypted PKCS#8 PEM key; convert it with: {mend}")])
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)

@@ -242,12 +242,23 @@ def test_an_owner_that_cannot_be_kept(file: Path, monkeypatch: pytest.MonkeyPatc
     assert (file.read_bytes(), os.listdir(file.parent)) == (before, [file.name])  # noqa: PTH208 - names, not paths
 
 
-def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
-    """The file behind a link is edited, not the link replaced."""
-    link = tmp_path / "link"
+@pytest.mark.parametrize("command", ["set", "delete"])
+def test_a_link_is_not_followed(command: str, file: Path, tmp_path: Path) -> None:
+    """Neither the file behind it nor the link changes, and the file's own name is said."""
+    link, before = tmp_path / "link", file.read_bytes()
     link.symlink_to(file)
-    assert run("set", "carol", "--file", link).exit_code == 0
-    assert link.is_symlink()
+    result = run(command, "ann", "--file", link)
+    assert result.exit_code == 2
+    assert f"{link}: is a symbolic link" in result.stderr
+    assert f"name the file itself ({file})" in result.stderr
+    assert (link.is_symlink(), file.read_bytes()) == (True, before)
+
+
+def test_a_folder_that_is_a_link_is_followed(file: Path, tmp_path: Path) -> None:
+    """Only the last step of a path is meant: a mounted volume may well be reached by a link."""
+    folder = tmp_path / "volume"
+    folder.symlink_to(file.parent)
+    assert run("set", "carol", "--file", folder / file.name).exit_code == 0
     assert load_htpasswd(file, "x").users == {"ann", "bob", "carol"}
 
 

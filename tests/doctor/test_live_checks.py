@@ -115,6 +115,7 @@ def test_a_registry_that_looks_at_no_signature(outcome: Outcome, is_open: bool) 
         pytest.param("http://a/v2/", Failure(Trouble.EXPOSED, ""), "use https there", id="plain text"),
         pytest.param(f"{URL}/a", answer(301, location="https://b/c"), "everywhere: https://b/c", id="redirect"),
         pytest.param(f"{URL}/a", answer(301), f"everywhere: {URL}/a", id="a redirect to nowhere"),
+        pytest.param(f"{URL}/a", answer(301, location="http://[x"), "everywhere: http://[x", id="a redirect to no URL"),
     ],
 )
 def test_mends_of_the_transport(url: str, outcome: Outcome, mend: str) -> None:
@@ -137,6 +138,7 @@ def test_a_well_transport_is_no_trouble() -> None:
         pytest.param("https://registry.example.com/token", False, id="another path"),
         pytest.param(REALM, False, id="ours"),
         pytest.param("https://auth.example.com/auth/token", False, id="ours by another path"),
+        pytest.param("http://[x/auth/token", False, id="no URL"),
     ],
 )
 def test_autoredirect_from_outside(realm: str, is_own: bool) -> None:

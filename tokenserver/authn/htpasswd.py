@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from tokenserver.authn.checks import Once
 from tokenserver.authn.decoy import ANYWHERE, Decoy, Room, checked
 from tokenserver.authn.passwords import problem_with, warning_about
 from tokenserver.credentials import Password, Secret
-from tokenserver.errors import Fault, InvalidCredentials, LoadError
+from tokenserver.errors import Fault, Foreign, InvalidCredentials, LoadError, note, veiled
 from tokenserver.files import read_text, text_of
 from tokenserver.identity import Identity, Kind
+from tokenserver.printable import shell_word
 
 RESERVED = frozenset({"anonymous", "everyone", "authenticated", "<token>"})
 """Sets of people in policies, and what clients send as the user beside a token."""
@@ -112,7 +112,8 @@ def parse_users(text: str, file: str) -> tuple[Entry, ...]:
         faults.append(_fault(file, 1, "begins with a byte order mark", _sed(file, r"1s/^\xEF\xBB\xBF//")))
     for number, line in _lines(text.removeprefix(_BOM)):
         entry, found = _parse_line(line, number, file)
-        faults.extend(found)
+        for fault in found:
+            note(faults, fault)
         if entry is None:
             continue
         name = entry.name
@@ -120,10 +121,12 @@ def parse_users(text: str, file: str) -> tuple[Entry, ...]:
         twin = twins.setdefault(fold(name), entry)
         if first is not entry:
             problem = f"stands on line {first.line} as well"
-            faults.append(_fault(file, number, problem, users_command("set", name, file), name))
+            note(faults, _fault(file, number, problem, users_command("set", name, file), name))
         elif twin is not entry:
             problem = f"differs only in case or width from {twin.name!r} on line {twin.line}; keep one of the two"
-            faults.append(_fault(file, number, problem, users_command("delete", name, file), name))
+            note(faults, _fault(file, number, problem, users_command("delete", name, file), name))
+    if faults and isinstance(text, Foreign):
+        raise LoadError(veiled(fault, text.target) for fault in faults)
     if faults:
         raise LoadError(faults)
     return tuple(entries.values())
@@ -191,8 +194,8 @@ def without_user(text: str, name: str) -> str:
 
 def users_command(verb: str, name: str, file: str) -> str:
     """The command that does `verb` to a user, ready for a shell."""
-    place = f"--file {shlex.quote(file)}"
-    target = f"{place} -- {shlex.quote(name)}" if name.startswith("-") else f"{shlex.quote(name)} {place}"
+    place = f"--file {shell_word(file)}"
+    target = f"{place} -- {shell_word(name)}" if name.startswith("-") else f"{shell_word(name)} {place}"
     return f"tokenserver users {verb} {target}"
 
 
@@ -245,7 +248,7 @@ def _warnings(entries: Iterable[Entry], file: str) -> Iterator[Fault]:
 
 
 def _sed(file: str, script: str) -> str:
-    return f"sed -i {shlex.quote(script)} {shlex.quote(file)}"
+    return f"sed -i {shell_word(script)} {shell_word(file)}"
 
 
 def _fault(file: str, line: int, problem: str, command: str, name: str = "") -> Fault:

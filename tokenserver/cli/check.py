@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.options import WRONG_USE, config_option, refuse
+from tokenserver.cli.options import WRONG_USE, config_option, fault_facts, refuse
 from tokenserver.cli.start import load_all
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.compose import user_sources, warnings
 from tokenserver.errors import LoadError
+from tokenserver.printable import shell_word
 
 
 @click.command()
@@ -23,8 +25,7 @@ def check(config: Path | None, as_json: bool) -> None:
     except LoadError as error:
         if not as_json:
             refuse(error)
-        faults = [{"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in error.faults]
-        click.echo(json.dumps({"ok": False, "faults": faults}))
+        echo_text(json.dumps({"ok": False, **fault_facts(error)}))
         raise SystemExit(WRONG_USE) from error
     found = warnings(settings, snapshot)
     policies = snapshot.policies
@@ -32,21 +33,21 @@ def check(config: Path | None, as_json: bool) -> None:
     users = sum(len(source.users) for source in sources)
     if as_json:
         facts = {"ok": True, "warnings": found, "rules": policies.rule_count, "users": users, "policy": policies.digest}
-        click.echo(json.dumps(facts))
+        echo_text(json.dumps(facts))
         return
     for warning in found:
-        click.secho(f"warning: {warning}", fg="yellow", err=True)
-    click.echo(f"policies  {policies.rule_count} rules in {len(policies.files)} files, all tests pass")
-    click.echo(f"users     {users} in {', '.join(source.name for source in sources) or 'no htpasswd file'}")
+        echo(f"warning: {warning}", fg="yellow", err=True)
+    echo(f"policies  {policies.rule_count} rules in {len(policies.files)} files, all tests pass")
+    echo(f"users     {users} in {', '.join(source.name for source in sources) or 'no htpasswd file'}")
     for ldap in (source.ldap for source in settings.authentication if source.ldap is not None):
-        click.echo(f"directory {ldap.name} at {', '.join(ldap.url)}; not asked, tokenserver ldap test does that")
+        echo(f"directory {ldap.name} at {', '.join(ldap.url)}; not asked, tokenserver ldap test does that")
     for active in (ring.active for ring in snapshot.rings):
-        click.echo(f"keys      {active.algorithm} until {active.not_after:%Y-%m-%d}")
-    click.echo(f"realm     {settings.server.realm}")
+        echo(f"keys      {active.algorithm} until {active.not_after:%Y-%m-%d}")
+    echo(f"realm     {settings.server.realm}")
     if settings.server.metrics is not None:
-        click.echo(f"metrics   {settings.server.metrics_url}")
+        echo(f"metrics   {settings.server.metrics_url}")
     for registry in settings.registries:
         names = ", ".join(registry.names)
-        click.echo(f"registry  {names} ({registry.compat}, tokens for {registry.token_lifetime})")
-    start = "tokenserver serve" if config is None else f"tokenserver serve --config {config}"
-    click.secho(f"All is well. Start with: {start}", fg="green")
+        echo(f"registry  {names} ({registry.compat}, tokens for {registry.token_lifetime})")
+    start = "tokenserver serve" if config is None else f"tokenserver serve --config {shell_word(config)}"
+    echo(f"All is well. Start with: {start}", fg="green")

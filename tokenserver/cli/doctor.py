@@ -20,6 +20,7 @@ from tokenserver.cli.doctor_own import examine_installation
 from tokenserver.cli.doctor_token import Bench, examine_token
 from tokenserver.cli.options import WRONG_USE, TokenFile, config_option, tell_faults
 from tokenserver.cli.password import read_password
+from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Secret
 from tokenserver.doctor.facts import Kind, OurRegistry, Ours
@@ -184,33 +185,33 @@ def _address(url: str) -> str:
 def tell(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> None:
     """Print the findings and end with their exit code."""
     if as_json:
-        click.echo(json.dumps([finding.as_json() for finding in found], indent=2))
+        echo_text(json.dumps([finding.as_json() for finding in found], indent=2))
     else:
         for finding in found:
             _print(finding)
         count = sum(finding.counts for finding in found)
-        click.echo()
+        echo()
         if count:
-            click.secho(f"{count} finding{'s' if count != 1 else ''}. Mend the first one, and ask again.", fg="red")
+            echo(f"{count} finding{'s' if count != 1 else ''}. Mend the first one, and ask again.", fg="red")
         else:
-            click.secho("All is well.", fg="green")
+            echo("All is well.", fg="green")
     if token is not None:
-        click.echo(token.reveal(), err=as_json)
+        echo(token.reveal(), err=as_json)
     raise SystemExit(exit_code(found))
 
 
 def _print(finding: Finding) -> None:
     marks = {True: ("ok     ", "green"), False: ("FAULT  ", "red"), None: ("info   ", None)}
     mark, colour = ("warning", "yellow") if finding.ok is None and finding.counts else marks[finding.ok]
-    click.echo(f"{click.style(mark, fg=colour)}  {finding.check}: {finding.says}")
+    echo(f"{style(mark, fg=colour)}  {finding.check}: {finding.says}")
     if finding.ok is True:
         return
     if finding.theirs is not None and finding.counts:
-        click.echo(f"           there: {finding.theirs}")
+        echo(f"           there: {finding.theirs}")
     if finding.ours is not None and finding.counts:
-        click.echo(f"           here:  {finding.ours}")
+        echo(f"           here:  {finding.ours}")
     if finding.mend is not None:
-        click.echo(f"           mend:  {finding.mend}")
+        echo(f"           mend:  {finding.mend}")
 
 
 def _examine_files(bench: Bench) -> list[Finding]:
@@ -244,6 +245,6 @@ def _chosen(ours: Ours, service: str | None) -> OurRegistry | None:
     registry = ours.registry(service)
     if registry is None:
         listed = ", ".join(ours.services)
-        click.secho(f"no registry is called {service!r}; configured: {listed}", fg="red", err=True)
+        echo(f"no registry is called {service!r}; configured: {listed}", fg="red", err=True)
         raise SystemExit(WRONG_USE)
     return registry

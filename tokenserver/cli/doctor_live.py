@@ -42,6 +42,7 @@ from tokenserver.doctor.refusals import (
 from tokenserver.doctor.replay import check_clock
 from tokenserver.doctor.setup_checks import check_realm, check_service, find_registry
 from tokenserver.doctor.visited import check_asked_scopes, identify
+from tokenserver.printable import shell_word
 from tokenserver.scopes import Scope, in_order
 from tokenserver.tokens.claims import Compat
 from tokenserver.tokens.headers import token_header
@@ -241,9 +242,8 @@ def _try_access(visit: Visit, token: Secret) -> list[Finding]:
         name = f"{scope.resource}:{','.join(in_order(scope.actions))}"
         if outcome.status in (401, 403, 500):
             says = f"the registry does not let the token pull {scope.resource.name}"
-            mend = (
-                f"see the finding about access; the rule is told by: tokenserver policy why pull {scope.resource.name}"
-            )
+            command = f"tokenserver policy why pull {shell_word(scope.resource.name)}"
+            mend = f"see the finding about access; the rule is told by: {command}"
             found.append(failed("pull", says, mend, ours=name, theirs=outcome.bearer() or str(outcome.status)))
         else:
             found.append(passed("pull", f"the token opens {scope.resource.name}", theirs=str(outcome.status)))

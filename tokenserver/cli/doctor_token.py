@@ -22,6 +22,7 @@ from tokenserver.doctor.replay import (
 from tokenserver.doctor.setup_checks import RESTART, kinds_for
 from tokenserver.doctor.verifiers import refusal, trusted_by_right
 from tokenserver.keys.ring import KeyRing
+from tokenserver.printable import shell_word
 from tokenserver.scopes import Scope
 
 
@@ -74,7 +75,7 @@ def examine_token(
     subject = token.claims.get("sub")
     who = f"for {subject}" if isinstance(subject, str) and subject else "for nobody (anonymous)"
     found = [known("token", f"a token {who}, signed by {token.algorithm or 'nothing'}, its key named by {how}")]
-    user = f"--user {subject}" if isinstance(subject, str) and subject else "--anonymous"
+    user = f"--user {shell_word(subject)}" if isinstance(subject, str) and subject else "--anonymous"
     return [
         *found,
         *check_shape(token.claims),

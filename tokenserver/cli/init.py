@@ -6,7 +6,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -16,11 +15,14 @@ import click
 from tokenserver.authn.htpasswd import name_problem
 from tokenserver.authn.passwords import hash_password
 from tokenserver.cli.options import WRONG_USE, tell_faults
+from tokenserver.cli.terminal import echo
 from tokenserver.compose import load_snapshot
 from tokenserver.config.load import load_settings
-from tokenserver.files import write_file
+from tokenserver.errors import Fault, LoadError
+from tokenserver.files import NotReplaced, create_file, require_replaceable
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
+from tokenserver.printable import shell_word
 
 CONFIG_NAME = "tokenserver.yaml"
 USERS_NAME = "users.htpasswd"
@@ -93,17 +95,17 @@ def init(  # noqa: PLR0917 - click hands the options over by name
     The user's random password is printed once and stored nowhere.
     """
     config = folder / CONFIG_NAME
-    if config.exists() or (folder / USERS_NAME).exists():
-        click.secho(f"{folder} is set up already; nothing was changed.", fg="red", err=True)
-        click.echo(f"Next: tokenserver check --config {config}", err=True)
+    if os.path.lexists(config) or os.path.lexists(folder / USERS_NAME):
+        echo(f"{folder} is set up already; nothing was changed.", fg="red", err=True)
+        echo(f"Next: tokenserver check --config {shell_word(config)}", err=True)
         raise SystemExit(WRONG_USE)
     problem = name_problem(user)
     if problem is not None:
-        click.secho(f"--user: {problem}; nothing was made.", fg="red", err=True)
+        echo(f"--user: {problem}; nothing was made.", fg="red", err=True)
         raise SystemExit(WRONG_USE)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if policies is None:
-        shutil.copytree(_samples(), folder / "policies", dirs_exist_ok=True)
+        _copy_samples(_samples(), folder / "policies")
     text = _TEMPLATE.format(
         issuer=_quoted(issuer),
         service=_quoted(service),
@@ -113,9 +115,13 @@ def init(  # noqa: PLR0917 - click hands the options over by name
         policies=_quoted(_relative(policies, folder) if policies else "policies"),
         keys=_quoted(_relative(keys, folder) if keys else "keys"),
     )
-    write_file(config, text.encode(), mode=0o644)
     password = secrets.token_urlsafe(18)
-    write_file(folder / USERS_NAME, f"{user}:{hash_password(password)}\n".encode())
+    _create(config, text.encode(), 0o644)
+    try:
+        _create(folder / USERS_NAME, f"{user}:{hash_password(password)}\n".encode(), 0o600)
+    except BaseException:
+        config.unlink()
+        raise
     try:
         settings = load_settings(config, {})
         init_keys(
@@ -131,12 +137,44 @@ def init(  # noqa: PLR0917 - click hands the options over by name
         config.unlink()
         (folder / USERS_NAME).unlink()
         raise
-    click.echo(f"Made {config}, with sample policies, keys and a user.")
-    click.echo("")
-    click.echo(f"  user      {user}")
-    click.echo(f"  password  {password}    (shown only now)")
-    click.echo("")
-    click.echo(f"Next: tokenserver serve --config {config}")
+    echo(f"Made {config}, with sample policies, keys and a user.")
+    echo("")
+    echo(f"  user      {user}")
+    echo(f"  password  {password}    (shown only now)")
+    echo("")
+    echo(f"Next: tokenserver serve --config {shell_word(config)}")
+
+
+def _create(path: Path, content: bytes, mode: int) -> None:
+    """A new file. What appears there meanwhile is no file of ours, and a link is not followed."""
+    try:
+        create_file(path, content, mode=mode)
+    except OSError as error:
+        raise LoadError([Fault(str(path), 0, "", f"cannot be written: {error.strerror}")]) from error
+
+
+def _copy_samples(source: Path, target: Path) -> None:
+    """Copy the policies into a folder that may be there from an earlier try; nothing in it is overwritten.
+
+    Raises:
+        LoadError: the folder or a file in it is a link, or something else that no earlier try made.
+    """
+    try:
+        target.mkdir(mode=0o755, exist_ok=True)
+        if target.is_symlink():
+            raise LoadError([Fault(str(target), 0, "", f"is a symbolic link; fix: rm {shell_word(target)}")])
+        for entry in sorted(source.iterdir()):
+            if entry.is_dir():
+                _copy_samples(entry, target / entry.name)
+                continue
+            place = target / entry.name
+            require_replaceable(place)
+            if not place.exists():
+                _create(place, entry.read_bytes(), 0o644)
+    except NotReplaced as error:
+        raise LoadError([Fault(str(error.filename), 0, "", error.problem)]) from error
+    except OSError as error:
+        raise LoadError([Fault(str(target), 0, "", f"cannot be made: {error.strerror}")]) from error
 
 
 def _samples() -> Path:

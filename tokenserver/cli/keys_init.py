@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
@@ -39,9 +40,9 @@ def init(config: Path | None, algorithm: str | None) -> None:
             lifetime=key_set.schedule.certificate_lifetime,
         )
         if not is_new:
-            click.echo(f"{key_set.folder} has keys already, nothing was changed.")
+            echo(f"{key_set.folder} has keys already, nothing was changed.")
             continue
         made = True
-        click.echo(f"Made the token CA and a signing key ({chosen}) in {key_set.folder}.")
+        echo(f"Made the token CA and a signing key ({chosen}) in {key_set.folder}.")
     if made:
-        click.echo("Next: tokenserver registry-config SERVICE --for distribution2|distribution3|zot")
+        echo("Next: tokenserver registry-config SERVICE --for distribution2|distribution3|zot")

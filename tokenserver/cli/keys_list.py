@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import click
 from tokenserver.cli.keys_choice import chosen_keys, service_option
 from tokenserver.cli.keys_plan import moment
 from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.folder import KeyFolder
@@ -20,6 +20,7 @@ from tokenserver.keys.ring import KeyRing, SigningKey
 from tokenserver.keys.rotator import rotation_warnings
 from tokenserver.keys.schedule import Schedule
 from tokenserver.keys.store import load_keys
+from tokenserver.printable import shell_word
 from tokenserver.registries import key_changes
 
 
@@ -37,26 +38,28 @@ def list_keys(config: Path | None, service: str | None, as_json: bool) -> None:
     changes = key_changes(keys)
     warnings = [*key_warnings(ring, now), *rotation_warnings(ring, changes, now)]
     unnamed = KeyFolder(keys.folder).unnamed([key.id for key in ring.published()])
-    warnings.extend(f"{path} belongs to no key of the ring; if nobody needs it: rm {path}" for path in unnamed)
+    warnings.extend(
+        f"{path} belongs to no key of the ring; if nobody needs it: rm {shell_word(path)}" for path in unnamed
+    )
     if as_json:
         rows = [_facts(ring, key, keys.schedule) for key in ring.published()]
         ca = {"not_after": ring.ca_not_after.isoformat(), "key_here": changes.can_issue()}
-        click.echo(json.dumps({"keys": rows, "ca": ca, "warnings": warnings}))
+        echo_text(json.dumps({"keys": rows, "ca": ca, "warnings": warnings}))
         return
-    click.echo(f"{'KEY':<22}{'STATE':<9}{'ALG':<7}{'SINCE':<18}{'CERTIFICATE UNTIL':<19}THEN")
+    echo(f"{'KEY':<22}{'STATE':<9}{'ALG':<7}{'SINCE':<18}{'CERTIFICATE UNTIL':<19}THEN")
     for key in ring.published():
         state = str(ring.state_of(key.id))
         then = _then(ring, key, keys.schedule)
         dates = f"{key.since:%Y-%m-%d %H:%M}  {key.not_after:%Y-%m-%d}"
-        click.echo(f"{key.id:<22}{state:<9}{key.algorithm:<7}{dates:<37}{then}")
+        echo(f"{key.id:<22}{state:<9}{key.algorithm:<7}{dates:<37}{then}")
     where = "its key is here" if changes.can_issue() else "its key is not here"
-    click.echo(f"token CA until {ring.ca_not_after:%Y-%m-%d}; {where}")
+    echo(f"token CA until {ring.ca_not_after:%Y-%m-%d}; {where}")
     for other in settings.key_sets():
         if service is None and other.folder != keys.folder:
-            name = shlex.quote(other.registries[0].service)
-            click.echo(f"keys of their own in {other.folder}: tokenserver keys list --service {name}")
+            name = shell_word(other.registries[0].service)
+            echo(f"keys of their own in {other.folder}: tokenserver keys list --service {name}")
     for warning in warnings:
-        click.secho(f"warning: {warning}", fg="yellow", err=True)
+        echo(f"warning: {warning}", fg="yellow", err=True)
 
 
 def _then(ring: KeyRing, key: SigningKey, schedule: Schedule) -> str:

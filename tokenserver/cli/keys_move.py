@@ -11,6 +11,7 @@ from tokenserver.cli.keys_choice import chosen_keys, service_option
 from tokenserver.cli.keys_files import write_public, write_secret
 from tokenserver.cli.keys_plan import moment
 from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.keys.certificates import private_pem
 from tokenserver.keys.changes import NotNow
@@ -51,10 +52,10 @@ def export(what: str, key_id: str | None, target: Path | None, config: Path | No
         "jwks": lambda: jwk_set(ring),
     }[what]()
     if target is None:
-        click.echo(content, nl=False)
+        echo_text(content, nl=False)
         return
     write_public(target, content.encode("ascii"))
-    click.echo(f"Wrote {target}; it holds nothing secret.", err=True)
+    echo(f"Wrote {target}; it holds nothing secret.", err=True)
 
 
 def _export_key(ring: KeyRing, key_id: str | None, target: Path | None) -> None:
@@ -66,7 +67,7 @@ def _export_key(ring: KeyRing, key_id: str | None, target: Path | None) -> None:
         raise _refused("a private key is not printed; name a file with --to FILE")
     content = private_pem(key.private_key) + key.certificate_pem.encode("ascii")
     write_secret(target, content)
-    click.echo(f"Wrote the key {key.id} to {target}. It is secret: carry it over a safe way, and remove the file then.")
+    echo(f"Wrote the key {key.id} to {target}. It is secret: carry it over a safe way, and remove the file then.")
 
 
 @click.command("import")
@@ -85,16 +86,16 @@ def bring(file: Path, config: Path | None, service: str | None) -> None:
     try:
         change = changes.bring(read_pair(file, KeyFolder(keys.folder), now), now)
     except NotNow as error:
-        click.secho(str(error), fg="red", err=True)
+        echo(str(error), fg="red", err=True)
         raise SystemExit(EXIT_NO) from error
     if change.step is Step.SWITCH:
-        click.echo(f"The key {change.key_id} signs. Remove {file}.")
+        echo(f"The key {change.key_id} signs. Remove {file}.")
         return
     switch_at = moment(keys.schedule.switch_at(change.ring.next[0]))
-    click.echo(f"The key {change.key_id} is published as next. Remove {file}.")
-    click.echo(f"It may sign from {switch_at} on; what is left to do: tokenserver keys rotate --plan")
+    echo(f"The key {change.key_id} is published as next. Remove {file}.")
+    echo(f"It may sign from {switch_at} on; what is left to do: tokenserver keys rotate --plan")
 
 
 def _refused(message: str) -> SystemExit:
-    click.secho(message, fg="red", err=True)
+    echo(message, fg="red", err=True)
     return SystemExit(WRONG_USE)

@@ -8,6 +8,7 @@ from datetime import datetime
 from tokenserver.config.settings import Registry
 from tokenserver.keys.ring import KeyRing
 from tokenserver.keys.schedule import LEEWAY, Schedule
+from tokenserver.printable import shell_word
 
 _GENERATIONS = {"distribution2": "distribution2", "distribution3": "distribution3", "jwks": "distribution3"}
 
@@ -32,8 +33,9 @@ def rotation_plan(ring: KeyRing, schedule: Schedule, registries: Iterable[Regist
     else:
         for registry in pinned:
             generation = _GENERATIONS.get(registry.compat, registry.compat)
+            command = f"tokenserver registry-config {shell_word(registry.service)}"
             steps.append(
-                f"Distribute to {registry.service} ({registry.compat}): tokenserver registry-config {registry.service}"
+                f"Distribute to {registry.service} ({registry.compat}): {command}"
                 f" --for {generation} --write DIR; the file holds the old and the new key"
             )
         names = ", ".join(registry.service for registry in pinned)

@@ -13,6 +13,7 @@ from tokenserver.cli.keys_choice import chosen_keys, service_option
 from tokenserver.cli.keys_files import write_secret
 from tokenserver.cli.keys_plan import moment, rotation_plan
 from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import KeySet
 from tokenserver.keys.changes import Change, Changes, NotNow
@@ -21,6 +22,7 @@ from tokenserver.keys.pair import issue_pair
 from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.keys.schedule import Step
 from tokenserver.keys.store import load_keys
+from tokenserver.printable import shell_word
 from tokenserver.registries import key_changes
 from tokenserver.tokens.claims import Compat
 from tokenserver.tokens.headers import compat_problem
@@ -107,7 +109,7 @@ def retire(key_id: str, config: Path | None, service: str | None, at_once: bool)
         change = key_changes(keys).retire(key_id, datetime.now(UTC), early=at_once)
     except NotNow as error:
         _refuse(str(error), EXIT_NO)
-    click.echo(_DONE[change.step].format(change.key_id))
+    echo(_DONE[change.step].format(change.key_id))
 
 
 def _rotate(changes: Changes, algorithm: Algorithm | None, now: datetime, *, at_once: bool) -> Change:
@@ -124,8 +126,8 @@ def _make_for_elsewhere(keys: KeySet, target: Path, algorithm: Algorithm, now: d
     place = KeyFolder(keys.folder)
     pair = issue_pair(place, issuer=keys.issuer, algorithm=algorithm, lifetime=lifetime, now=now)
     write_secret(target, pair.key_pem + pair.certificate_pem)
-    click.echo(f"Made the key {pair.id} ({algorithm}) in {target}. It is secret: carry it over a safe way.")
-    click.echo(f"Next, at the server: tokenserver keys import {target.name}, and remove the file everywhere")
+    echo(f"Made the key {pair.id} ({algorithm}) in {target}. It is secret: carry it over a safe way.")
+    echo(f"Next, at the server: tokenserver keys import {shell_word(target.name)}, and remove the file everywhere")
 
 
 def _tell_plan(keys: KeySet, ring: KeyRing, now: datetime, *, as_json: bool, change: Change | None) -> None:
@@ -135,15 +137,15 @@ def _tell_plan(keys: KeySet, ring: KeyRing, now: datetime, *, as_json: bool, cha
     if as_json:
         switch_at = schedule.switch_at(ring.next[0]).isoformat() if ring.next else None
         done = None if change is None else {"step": change.step.value, "key": change.key_id}
-        click.echo(json.dumps({"done": done, "active": ring.active.id, "switch_at": switch_at, "plan": steps}))
+        echo_text(json.dumps({"done": done, "active": ring.active.id, "switch_at": switch_at, "plan": steps}))
         return
     if change is not None:
-        click.secho(_DONE[change.step].format(change.key_id), fg="green")
+        echo(_DONE[change.step].format(change.key_id), fg="green")
     if is_over:
         for key in ring.retired:
-            click.echo(f"The key {key.id} stays published until {moment(schedule.gone_at(key))}.")
+            echo(f"The key {key.id} stays published until {moment(schedule.gone_at(key))}.")
     for number, step in enumerate(steps, start=1):
-        click.echo(f"{number}. {step}")
+        echo(f"{number}. {step}")
 
 
 def _tell_emergency(keys: KeySet, change: Change, *, as_json: bool) -> None:
@@ -163,11 +165,11 @@ def _tell_emergency(keys: KeySet, change: Change, *, as_json: bool) -> None:
         )
     if as_json:
         facts = {"done": {"step": "emergency", "key": change.key_id}, "active": change.ring.active.id, "plan": steps}
-        click.echo(json.dumps(facts))
+        echo_text(json.dumps(facts))
         return
-    click.secho(f"Dropped the key {change.key_id}; the key {change.ring.active.id} signs from now on.", fg="green")
+    echo(f"Dropped the key {change.key_id}; the key {change.ring.active.id} signs from now on.", fg="green")
     for number, step in enumerate(steps, start=1):
-        click.echo(f"{number}. {step}")
+        echo(f"{number}. {step}")
 
 
 def _check_algorithm(keys: KeySet, algorithm: Algorithm) -> None:
@@ -180,5 +182,5 @@ def _check_algorithm(keys: KeySet, algorithm: Algorithm) -> None:
 
 
 def _refuse(message: str, code: int) -> NoReturn:
-    click.secho(message, fg="red", err=True)
+    echo(message, fg="red", err=True)
     raise SystemExit(code)

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from tokenserver.cli.terminal import clean
+
 
 class LazyGroup(click.Group):
     """`commands_at` names the module and the attribute of each command."""
@@ -15,6 +17,20 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, commands_at: Mapping[str, tuple[str, str]], **options: Any) -> None:
         super().__init__(*args, **options)
         self._commands_at = commands_at
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it; what it says against the arguments is fit for a terminal."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.ClickException as error:
+            raise clean(error) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does it, with every command below; their errors are fit for a terminal."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            raise clean(error) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names of all commands, sorted."""

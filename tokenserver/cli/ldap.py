@@ -14,6 +14,7 @@ import click
 from tokenserver.authn import MAX_USERNAME
 from tokenserver.authn.directory.examine import Judged, Step, examine, unjudged
 from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.compose import ldap_directory
 from tokenserver.config.directories import Ldap
 from tokenserver.config.load import config_path, load_settings
@@ -67,9 +68,9 @@ def test(user: str | None, source: str | None, as_json: bool, config: Path | Non
     failures = [step for step in steps if step.advice is not None]
     if as_json:
         facts = [{"step": step.name, "told": step.told, "advice": step.advice} for step in steps]
-        click.echo(json.dumps({"ok": not failures, "steps": facts}))
+        echo_text(json.dumps({"ok": not failures, "steps": facts}))
     elif not failures:
-        click.secho("All is well.", fg="green")
+        echo("All is well.", fg="green")
     if failures:
         raise SystemExit(NO)
 
@@ -80,7 +81,7 @@ def _judge(settings: Settings) -> Callable[[Identity], Judged]:
     try:
         policies = load_policies(settings.policies, services=services, now=datetime.now(UTC))
     except LoadError:
-        click.secho("warning: the policies are refused, so their groups are unknown: tokenserver check", err=True)
+        echo("warning: the policies are refused, so their groups are unknown: tokenserver check", err=True)
         return unjudged
 
     def judge(identity: Identity) -> Judged:
@@ -113,9 +114,9 @@ def _chosen(directories: dict[str, Ldap], source: str | None, config: Path | Non
 def _tell(step: Step) -> None:
     told = "".join(character if character.isprintable() else "?" for character in step.told)
     failed = step.advice is not None
-    click.secho(f"{step.name:<9} {told}", fg="red" if failed else None, bold=step.name == "server")
+    echo(f"{step.name:<9} {told}", fg="red" if failed else None, bold=step.name == "server")
     if failed:
-        click.echo(f"{'':<9} to do: {step.advice}")
+        echo(f"{'':<9} to do: {step.advice}")
 
 
 def _read_password() -> str:

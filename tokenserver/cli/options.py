@@ -11,7 +11,8 @@ from typing import IO, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from tokenserver.errors import LoadError
+from tokenserver.cli.terminal import echo
+from tokenserver.errors import LoadError, spell_more, told_faults
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -61,10 +62,20 @@ def tell_faults(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, 
     return wrapped
 
 
+def fault_facts(error: LoadError) -> dict[str, Any]:
+    """What `--json` tells of the faults: the first ones, and with `more` how many others there are."""
+    told, more = told_faults(error.faults)
+    faults = [{"file": one.file, "line": one.line, "path": one.path, "message": one.message} for one in told]
+    return {"faults": faults, "more": more} if more else {"faults": faults}
+
+
 def refuse(error: LoadError) -> NoReturn:
-    """Print every fault to standard error and exit with 2."""
-    for fault in error.faults:
-        click.echo(str(fault), err=True)
-    count = len(error.faults)
-    click.secho(f"{count} fault{'s' if count != 1 else ''} found, nothing was done.", fg="red", err=True)
+    """Print the first faults, and how many more there are, to standard error, and exit with 2."""
+    told, more = told_faults(error.faults)
+    for fault in told:
+        echo(str(fault), err=True)
+    if more:
+        echo(spell_more(more), err=True)
+    count = error.count
+    echo(f"{count:,} fault{'s' if count != 1 else ''} found, nothing was done.", fg="red", err=True)
     raise SystemExit(WRONG_USE)

@@ -15,6 +15,7 @@ import click
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.policy_source import table
 from tokenserver.cli.revisions import extract, parse_revisions
+from tokenserver.cli.terminal import echo_text, style
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.errors import LoadError, TokenserverError
 from tokenserver.identity import spell_group
@@ -72,11 +73,11 @@ def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
     except TooComplex as error:
         raise click.UsageError(str(error)) from error
     if as_json:
-        click.echo(json.dumps(as_facts(found), indent=2))
+        echo_text(json.dumps(as_facts(found), indent=2))
     elif as_markdown:
-        click.echo(spell_markdown(found))
+        echo_text(spell_markdown(found))
     else:
-        click.echo(spell_table(found))
+        echo_text(spell_table(found))
     if found.gains:
         raise SystemExit(NEW_ACCESS)
     raise SystemExit(LESS_ACCESS if found.losses and fail_on is None else 0)
@@ -208,9 +209,9 @@ def spell_table(found: Difference) -> str:
     parts = []
     for title, colour, rows in (("gains", "green", found.gains), ("losses", "red", found.losses)):
         if rows:
-            parts += [click.style(title, fg=colour, bold=True), _table(rows), ""]
+            parts += [style(title, fg=colour, bold=True), _table(rows), ""]
     if found.lifetimes:
-        parts += [click.style("lifetimes", bold=True), table(_LIFETIME_HEADS, _lifetime_cells(found)), ""]
+        parts += [style("lifetimes", bold=True), table(_LIFETIME_HEADS, _lifetime_cells(found)), ""]
     return "\n".join([*parts, _summary(found)])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.policy_source import Source, policy_command, read_source
+from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import config_path
 from tokenserver.documents import parse
 from tokenserver.errors import Fault, LoadError
@@ -44,15 +45,15 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
             {"file": str(root / found.file), "line": found.line, "code": found.code, "text": found.text}
             for found in findings
         ]
-        click.echo(json.dumps(facts))
+        echo_text(json.dumps(facts))
     else:
         for found in findings:
-            click.echo(f"{root / found.file}:{found.line}: {click.style(found.code, fg='yellow')} {found.text}")
+            echo(f"{root / found.file}:{found.line}: {style(found.code, fg='yellow')} {found.text}")
         count = len(findings)
         if count:
-            click.echo(f"{count} finding{'s' if count != 1 else ''}; {EXPLAINED_IN} explains each code", err=True)
+            echo(f"{count} finding{'s' if count != 1 else ''}; {EXPLAINED_IN} explains each code", err=True)
         else:
-            click.secho(f"{source.policies.rule_count} rules, nothing found", fg="green", err=True)
+            echo(f"{source.policies.rule_count} rules, nothing found", fg="green", err=True)
     raise SystemExit(FOUND if findings else 0)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.policy_source import asked_principal, circumstances, policy_command, read_source, table
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.conditions import Given
 from tokenserver.policy.languages import overlaps
 from tokenserver.policy.matrix import Matrix, columns_named, matrix, people_named
@@ -87,14 +88,15 @@ def policy_matrix(  # noqa: PLR0917 - click hands every option over by its name
         raise click.UsageError(f"{size} are too many to look at; choose with --who and --repositories")
     found = matrix(source.policies, rows, columns, given)
     if as_json:
-        click.echo(json.dumps(_facts(found), indent=2))
+        echo_text(json.dumps(_facts(found), indent=2))
     elif form == "csv":
-        click.echo(as_csv(found), nl=False)
+        echo_text(as_csv(found), nl=False)
     elif form == "html":
-        click.echo(as_html(found))
+        echo_text(as_html(found))
     else:
-        click.echo(table(("who", *found.repositories), _rows(found)))
-        click.echo(f"\n{LEGEND}")
+        echo_text(table(("who", *found.repositories), _rows(found)))
+        echo()
+        echo(f"{LEGEND}")
 
 
 def as_csv(found: Matrix) -> str:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import click
 
 from tokenserver.cli.policy_source import policy_command, read_source, table
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.errors import TokenserverError
 from tokenserver.policy.conditions import spell_moment
 from tokenserver.policy.replay import Change, Report, Seen, replay, spell_actions
@@ -43,7 +44,7 @@ def policy_replay(
     report = replay(source.policies, _lines(audit), now=now)
     found = sorted(report.changes.items(), key=_order)
     if as_json:
-        click.echo(json.dumps(_facts(report, found)))
+        echo_text(json.dumps(_facts(report, found)))
     else:
         _tell(report, found)
     raise SystemExit(CHANGED if report.changed else 0)
@@ -63,14 +64,12 @@ def _order(item: tuple[Change, Seen]) -> tuple[Any, ...]:
 def _tell(report: Report, found: list[tuple[Change, Seen]]) -> None:
     if found:
         heads = ("TIMES", "WHO", "GAINS", "LOSES", "WHERE", "LAST", "RULES NOW")
-        click.echo(table(heads, (_row(change, seen) for change, seen in found)))
+        echo_text(table(heads, (_row(change, seen) for change, seen in found)))
     if report.not_kept:
-        click.echo(f"{report.not_kept} more decisions would change; these are too many to list")
-    click.echo(
-        f"{report.changed} of {report.decisions} decisions in {report.exchanges} exchanges would change", err=True
-    )
+        echo(f"{report.not_kept} more decisions would change; these are too many to list")
+    echo(f"{report.changed} of {report.decisions} decisions in {report.exchanges} exchanges would change", err=True)
     for reason, count in sorted(report.skipped.items()):
-        click.echo(f"left out: {count} x {reason}", err=True)
+        echo(f"left out: {count} x {reason}", err=True)
 
 
 def _row(change: Change, seen: Seen) -> tuple[str, ...]:

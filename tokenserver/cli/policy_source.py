@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from tokenserver.cli.options import config_option, refuse
+from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.documents import nearest
@@ -23,6 +24,7 @@ from tokenserver.policy.load import FileTests, compile_policies
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.names import plain_name, shown_name
 from tokenserver.policy.terms import parse_address, parse_group, parse_moment, parse_name, parse_request
+from tokenserver.printable import one_line
 from tokenserver.scopes import Resource
 
 _Arguments = ParamSpec("_Arguments")
@@ -151,11 +153,11 @@ def asked_principal(policies: PolicySet, principal: Principal) -> Principal:
     if len(own) == 1 and principal.name not in named:
         found = Principal("group", own[0])
         if not spelled:
-            click.echo(f"{principal} is taken for {found}", err=True)
+            echo(f"{principal} is taken for {found}", err=True)
         return found
     if own:
         others = " and ".join(f"'{Principal('group', name)}'" for name in sorted(own))
-        click.echo(f"{principal} is taken for a directory's group; files have {others} of their own", err=True)
+        echo(f"{principal} is taken for a directory's group; files have {others} of their own", err=True)
     return principal
 
 
@@ -183,7 +185,7 @@ def asked_identity(
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Rows under heads, aligned with spaces."""
-    lines = [list(heads), *map(list, rows)]
+    lines = [list(heads), *([one_line(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

@@ -15,9 +15,10 @@ from typing import Any
 import click
 
 from tokenserver.cli.policy_source import Source, policy_command, read_source
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.documents import parse
 from tokenserver.errors import Fault, LoadError
-from tokenserver.files import read_text
+from tokenserver.files import read_text, write_file
 from tokenserver.policy.check import Failure, run_test, spell_test
 from tokenserver.policy.load import FileTests, default_service
 from tokenserver.policy.schema import read_policy_file
@@ -60,21 +61,21 @@ def policy_test(
     failed = [outcome for outcome in outcomes if outcome.failures]
     if junit is not None:
         try:
-            junit.write_text(as_junit(outcomes), encoding="utf-8")
+            write_file(junit, as_junit(outcomes).encode(), mode=0o644)
         except OSError as error:
             raise click.UsageError(f"--junit: {junit} cannot be written: {error.strerror}") from error
     if as_json:
         facts = {"tests": len(outcomes), "failed": len(failed), "failures": [*_facts(failed)]}
-        click.echo(json.dumps(facts, indent=2))
+        echo_text(json.dumps(facts, indent=2))
     else:
         for outcome in failed:
             _show(outcome)
         files = sum(1 for one in documents if one.tests)
         counted = f"{_counted(len(outcomes), 'test')} in {_counted(files, 'file')}"
         said = f"{counted}: {len(outcomes) - len(failed)} passed, {len(failed)} failed"
-        click.secho(said, fg="red" if failed else "green")
+        echo(said, fg="red" if failed else "green")
         if not outcomes:
-            click.secho("No file has any tests; write some under tests:", fg="yellow", err=True)
+            echo("No file has any tests; write some under tests:", fg="yellow", err=True)
     raise SystemExit(1 if failed else 0)
 
 
@@ -156,11 +157,11 @@ def _run(source: Source, file: FileTests, now: datetime) -> Iterable[Outcome]:
 
 def _show(outcome: Outcome) -> None:
     for line, failure in outcome.failures:
-        click.secho(f"{outcome.file}:{line}", bold=True)
-        click.echo(f"  expected  {failure.expected}")
-        click.echo(f"  actual    {failure.actual}")
+        echo(f"{outcome.file}:{line}", bold=True)
+        echo(f"  expected  {failure.expected}")
+        echo(f"  actual    {failure.actual}")
         for rule in dict.fromkeys((reason.effect, reason.rule, reason.file, reason.line) for reason in failure.rules):
-            click.echo(f"  rule      {rule[0]} {rule[1]} ({rule[2]}:{rule[3]})")
+            echo(f"  rule      {rule[0]} {rule[1]} ({rule[2]}:{rule[3]})")
 
 
 def _facts(failed: Iterable[Outcome]) -> Iterable[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tokenserver.cli.policy_source import asked_principal, circumstances, policy_command, read_source, table
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.conditions import ALWAYS, Given, as_facts, spell_condition
 from tokenserver.policy.reach import Cut, Reach, somebody, spell_pattern, what_can
 from tokenserver.policy.terms import parse_group, parse_who
@@ -45,9 +46,9 @@ def policy_what_can(  # noqa: PLR0917 - click hands every option over by its nam
     asked = somebody(source.policies, principal, list(map(parse_group, groups)))
     found = what_can(source.policies, asked, Given(source.service(service), client, at))
     if as_json:
-        click.echo(json.dumps([_facts(reach) for reach in found], indent=2))
+        echo_text(json.dumps([_facts(reach) for reach in found], indent=2))
     elif not found:
-        click.echo(f"{principal} can do nothing")
+        echo(f"{principal} can do nothing")
     else:
         rows = [
             (
@@ -59,9 +60,10 @@ def policy_what_can(  # noqa: PLR0917 - click hands every option over by its nam
             )
             for reach in found
         ]
-        click.echo(table(("actions", "repositories", "when", "rule", "except"), rows))
+        echo_text(table(("actions", "repositories", "when", "rule", "except"), rows))
         if principal.sort == "user" and not groups:
-            click.echo("\n(without groups from a directory; name them with --group)")
+            echo()
+            echo("(without groups from a directory; name them with --group)")
     raise SystemExit(0 if found else 1)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tokenserver.cli.policy_source import asked_resource, circumstances, policy_command, read_source, table
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.conditions import Given
 from tokenserver.policy.holders import holders
 from tokenserver.policy.model import PolicySet, Principal
@@ -46,19 +47,21 @@ def policy_who_can(  # noqa: PLR0917 - click hands every option over by its name
         groups = [one.name for one in found.answers if one.sort == "group"]
         facts = {"action": action, "repository": repository, **found.facts()}
         facts["members"] = {shown_name(name): _members(source.policies, name) for name in groups}
-        click.echo(json.dumps(facts, indent=2))
+        echo_text(json.dumps(facts, indent=2))
     elif not found.answers:
-        click.echo(f"nobody can {action} {repository}")
+        echo(f"nobody can {action} {repository}")
     else:
         rows = []
         for principal, answer in found.answers.items():
             conditions = [""] if answer is True else [spell_facts(one) for one in answer or ()]
             rows += [(str(principal), one, _who_that_is(source.policies, principal)) for one in conditions]
-        click.echo(table(("who", "when", "members"), rows))
+        echo_text(table(("who", "when", "members"), rows))
         if found.excepted:
-            click.echo(f"\nexcept whoever is {' or '.join(map(str, found.excepted))}")
+            echo()
+            echo(f"except whoever is {' or '.join(map(str, found.excepted))}")
         if any(one.sort == "anonymous" for one in found.answers) and source.settings and not source.settings.anonymous:
-            click.echo("\n(the configuration says anonymous: false, so clients that do not log in get nothing)")
+            echo()
+            echo("(the configuration says anonymous: false, so clients that do not log in get nothing)")
     raise SystemExit(0 if found.answers else 1)
 
 

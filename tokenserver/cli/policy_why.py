@@ -22,6 +22,7 @@ from tokenserver.cli.policy_source import (
     read_source,
     table,
 )
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind, spell_group
 from tokenserver.policy.conditions import spell_moment
@@ -92,7 +93,7 @@ def policy_why(  # noqa: PLR0917 - click hands every option over by its name
     if as_json:
         facts = [_facts(answer) for answer in answers]
         whole: Any = facts[0] if pasted is None and carried is None else _pasted_facts(wanted, pasted, carried, facts)
-        click.echo(json.dumps(whole, indent=2))
+        echo_text(json.dumps(whole, indent=2))
     else:
         if pasted is not None:
             _show_challenge(pasted, wanted)
@@ -100,7 +101,7 @@ def policy_why(  # noqa: PLR0917 - click hands every option over by its name
             _show_token(carried, lacking, now)
         for number, answer in enumerate(answers):
             if number or pasted is not None or carried is not None:
-                click.echo()
+                echo()
             _show(source, answer, context)
     is_good = all(answer.verdict is Verdict.ALLOWED for answer in answers) and not any(lacking.values())
     is_late = carried is not None and carried.expires is not None and carried.expires <= now
@@ -208,26 +209,26 @@ def _pasted_facts(
 
 def _show_challenge(pasted: Challenge, wanted: Sequence[Scope]) -> None:
     said = ", ".join(map(str, wanted)) or "any token at all, as for a login"
-    click.echo(f"The registry {pasted.service!r} wanted: {said}")
+    echo(f"The registry {pasted.service!r} wanted: {said}")
     if pasted.error:
-        click.echo(f"It says: {pasted.error!r}")
+        echo(f"It says: {pasted.error!r}")
     for one in pasted.scopes.rejected:
-        click.echo(f"It also asked {one.text!r}, which grants nothing: {one.reason}")
+        echo(f"It also asked {one.text!r}, which grants nothing: {one.reason}")
 
 
 def _show_token(carried: Unverified, lacking: dict[Scope, frozenset[str]], now: datetime) -> None:
-    click.echo("The token (its signature was NOT verified; anybody can write such a token):")
-    click.echo(f"  is for {carried.subject!r} at {carried.service!r}")
+    echo("The token (its signature was NOT verified; anybody can write such a token):")
+    echo(f"  is for {carried.subject!r} at {carried.service!r}")
     if carried.expires is not None:
         tense = "expired" if carried.expires <= now else "expires"
-        click.echo(f"  {tense} at {spell_moment(carried.expires)}")
+        echo(f"  {tense} at {spell_moment(carried.expires)}")
     said = ", ".join(f"{resource}:{','.join(sorted(actions))}" for resource, actions in carried.access.items())
-    click.echo(f"  carries {said!r}" if said else "  carries no access")
+    echo(f"  carries {said!r}" if said else "  carries no access")
     for scope, actions in lacking.items():
         if actions:
-            click.echo(f"  lacks {','.join(in_order(actions))} on {scope.resource}")
+            echo(f"  lacks {','.join(in_order(actions))} on {scope.resource}")
     if lacking and not any(lacking.values()):
-        click.echo("  lacks nothing of that")
+        echo("  lacks nothing of that")
 
 
 def _show(source: Source, answer: Explanation, context: Context) -> None:
@@ -241,24 +242,26 @@ def _show(source: Source, answer: Explanation, context: Context) -> None:
     colour, text = said[answer.verdict]
     if answer.is_bounded:
         text = "not granted: rules allow it, but the credential was made for less"
-    click.secho(f"{request}: {text}", fg=colour)
+    echo(f"{request}: {text}", fg=colour)
     for reason in answer.decision.reasons:
         if reason.message is not None and reason.effect is Effect.DENY:
-            click.echo(f"  {reason.message}")
+            echo(f"  {reason.message}")
     where = f"from {context.client}" if context.client is not None else "from an unknown address"
     groups = ", ".join(map(spell_group, sorted(answer.identity.groups)))
     who = spell_who(answer.identity) + (f" (bringing {groups})" if groups else "")
     at = f"at {spell_moment(context.now.replace(microsecond=0))}"
-    click.echo(f"  for {who}, " + (f"on {context.service}, " if context.service else "") + f"{where}, {at}")
+    echo(f"  for {who}, " + (f"on {context.service}, " if context.service else "") + f"{where}, {at}")
     if answer.identity.is_anonymous and source.settings is not None and not source.settings.anonymous:
-        click.secho("  but the configuration says anonymous: false, so such a client gets no token at all", fg="yellow")
+        echo("  but the configuration says anonymous: false, so such a client gets no token at all", fg="yellow")
     if answer.rules:
         rows = [
             (one.rule.id, one.rule.effect.value, f"{one.rule.file}:{one.rule.line}", one.because)
             for one in answer.rules
         ]
-        click.echo(f"\n{table(('rule', 'effect', 'place', 'because'), rows)}")
+        echo()
+        echo_text(table(("rule", "effect", "place", "because"), rows))
     if answer.nearest:
-        click.echo("\nnearest:")
+        echo()
+        echo("nearest:")
         for near in answer.nearest:
-            click.echo(f"  {near.sentence} ({near.rule.file}:{near.rule.line})")
+            echo(f"  {near.sentence} ({near.rule.file}:{near.rule.line})")

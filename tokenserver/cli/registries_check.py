@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.options import WRONG_USE, config_option, refuse
+from tokenserver.cli.options import WRONG_USE, config_option, fault_facts, refuse
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.compose import load_snapshot
 from tokenserver.config.load import load_settings
 from tokenserver.errors import LoadError
@@ -32,20 +33,19 @@ def registries_check(config: Path | None, as_json: bool) -> None:
     except LoadError as error:
         if not as_json:
             refuse(error)
-        faults = [{"file": f.file, "line": f.line, "path": f.path, "message": f.message} for f in error.faults]
-        click.echo(json.dumps({"ok": False, "faults": faults, "registries": []}))
+        echo_text(json.dumps({"ok": False, **fault_facts(error), "registries": []}))
         raise SystemExit(WRONG_USE) from error
     found: defaultdict[str, list[str]] = defaultdict(list)
     for service, sentence in (*unspoken_for(settings, snapshot), *registry_warnings(settings, snapshot)):
         found[service].append(sentence)
     if as_json:
         facts = [{"service": entry.service, "findings": found[entry.service]} for entry in settings.registries]
-        click.echo(json.dumps({"ok": not any(found.values()), "faults": [], "registries": facts}, indent=2))
+        echo_text(json.dumps({"ok": not any(found.values()), "faults": [], "registries": facts}, indent=2))
     else:
         for entry in settings.registries:
             findings = found[entry.service]
-            click.secho(f"{entry.service}: {'ok' if not findings else ''}".rstrip(), fg="yellow" if findings else None)
+            echo(f"{entry.service}: {'ok' if not findings else ''}".rstrip(), fg="yellow" if findings else None)
             for sentence in findings:
-                click.echo(f"  {sentence}")
+                echo(f"  {sentence}")
     if any(found.values()):
         raise SystemExit(FINDINGS)

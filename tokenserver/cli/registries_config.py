@@ -14,6 +14,7 @@ import click
 from tokenserver.cli.keys_files import write_into
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.registry_section import TrustedFile, default_trust, facts, section, trusted
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Registry, Settings
 from tokenserver.keys.ring import KeyRing
@@ -52,21 +53,21 @@ def registries_config(write: Path | None, trust: Path | None, config: Path | Non
     settings = load_settings(config)
     prepared = list(_prepare(settings, trust))
     if as_json:
-        click.echo(
+        echo_text(
             json.dumps([facts(one.registry, one.registry.service, one.text, one.trusted) for one in prepared], indent=2)
         )
     for one in prepared:
         if write is not None:
             target = write / one.folder
-            write_into(target, one.name, f"{one.text}\n")
-            write_into(target, one.trusted.name, one.trusted.content)
+            write_into(write, one.name, f"{one.text}\n", below=one.folder)
+            write_into(write, one.trusted.name, one.trusted.content, below=one.folder)
             if not as_json:
-                click.echo(f"{one.registry.service}: {target / one.name}, {target / one.trusted.name}")
+                echo(f"{one.registry.service}: {target / one.name}, {target / one.trusted.name}")
         elif not as_json:
-            click.echo(f"# {one.registry.service} (compat: {one.registry.compat})")
-            click.echo(f"{one.text}\n")
+            echo(f"# {one.registry.service} (compat: {one.registry.compat})")
+            echo_text(f"{one.text}\n")
     what = "the files" if write is not None else "the sections, and the trusted keys (--write DIR),"
-    click.echo(f"Bring {what} to the registries and restart them: they read both only at their start.", err=True)
+    echo(f"Bring {what} to the registries and restart them: they read both only at their start.", err=True)
 
 
 def _prepare(settings: Settings, trust: Path | None) -> Iterator[_Prepared]:

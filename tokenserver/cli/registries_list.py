@@ -11,6 +11,7 @@ import click
 
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.policy_source import table
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Registry, Settings
 from tokenserver.errors import LoadError
@@ -35,13 +36,14 @@ def registries_list(config: Path | None, as_json: bool) -> None:
         for folder in [key_sets[registry.service].folder]
     ]
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        echo_text(json.dumps(facts, indent=2))
         return
     heads = ("SERVICE", "ALSO", "COMPAT", "SIGNED WITH", "TOKENS LIVE", "ISSUER", "KEYS")
     rows = [_row(settings, registry, fact) for registry, fact in zip(settings.registries, facts, strict=True)]
-    click.echo(table(heads, rows))
+    echo_text(table(heads, rows))
     if None in algorithms.values():
-        click.echo("\nSome keys cannot be loaded. Next: tokenserver registries check", err=True)
+        echo(err=True)
+        echo("Some keys cannot be loaded. Next: tokenserver registries check", err=True)
 
 
 def _algorithm(folder: Path) -> str | None:

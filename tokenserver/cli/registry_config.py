@@ -12,9 +12,11 @@ import click
 from tokenserver.cli.keys_files import write_into
 from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
 from tokenserver.cli.registry_section import FITS, default_trust, facts, option_of, section, trusted
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import load_keys
+from tokenserver.printable import shell_word
 
 
 @click.command("registry-config")
@@ -56,18 +58,20 @@ def registry_config(  # noqa: PLR0917 - click hands the options over by name
         write_into(write, file.name, file.content)
         trust = trust or (write / file.name).absolute()
     text = section(settings, registry, trust or default_trust(registry, file), service)
-    click.echo(json.dumps(facts(registry, service, text, file)) if as_json else text)
+    echo_text(json.dumps(facts(registry, service, text, file)) if as_json else text)
     if write is None:
         source = "/.well-known/jwks.json" if registry.compat == "jwks" else "/ca.pem"
         if registry.compat in ("universal", "jwks"):
             which = f"?service={quote(service)}" if folder != settings.keys.folder else ""
-            how = f"curl -fsS {settings.server.url}{source}{which}"
+            origin = f"{settings.server.url}{source}{which}"
+            how = f"Fetch it: curl -fsS {shell_word(origin)}"
         else:
-            how = "tokenserver registry-config with --write DIR"
-        click.echo(f"Put the trusted key where `{option_of(registry)}` points. It comes from: {how}", err=True)
-    click.echo("Restart the registry afterwards: it reads both only at its start.", err=True)
+            origin, how = "this command", "Write it: add --write DIR"
+        echo(f"Put the trusted key where `{option_of(registry)}` points. It comes from: {origin}", err=True)
+        echo(how, err=True)
+    echo("Restart the registry afterwards: it reads both only at its start.", err=True)
 
 
 def _wrong_use(message: str) -> SystemExit:
-    click.secho(message, fg="red", err=True)
+    echo(message, fg="red", err=True)
     return SystemExit(WRONG_USE)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tokenserver.errors import Fault, LoadError
+from tokenserver.files import create_file
 from tokenserver.policy.folder import SUFFIXES
 
 _LINK = "120000"
@@ -76,8 +77,7 @@ def extract(revisions: Revisions, commit: str, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         for parent in target.relative_to(folder).parents:
             (folder / parent).chmod(0o700)  # the loader wants folders and files that nobody else can change
-        target.write_bytes(content)
-        target.chmod(0o600)
+        create_file(target, content)
 
 
 def _commit(top: Path, name: str) -> str:

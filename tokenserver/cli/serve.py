@@ -20,6 +20,7 @@ from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.outputs import Outputs, check_output, shared_outputs
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
+from tokenserver.cli.terminal import echo
 from tokenserver.compose import login_plan, warnings
 from tokenserver.config.load import config_path
 from tokenserver.config.plan import worker_count
@@ -67,9 +68,9 @@ def serve(config: Path | None) -> None:
     check_output()
     _check_address(settings, config)
     for warning in warnings(settings, snapshot):
-        click.secho(f"warning: {warning}", fg="yellow", err=True)
+        echo(f"warning: {warning}", fg="yellow", err=True)
     services = ", ".join(registry.service for registry in settings.registries)
-    click.echo(f"realm {settings.server.realm} for {services}; {snapshot.policies.rule_count} rules", err=True)
+    echo(f"realm {settings.server.realm} for {services}; {snapshot.policies.rule_count} rules", err=True)
     del snapshot
     harden_process()
     run(settings, config)
@@ -158,7 +159,7 @@ def _serve_metrics(settings: Settings) -> Board | None:
     board = metrics_board(settings, workers=worker_count(settings))
     page = Page(board, now=time.time, monotonic=time.monotonic)
     Listener(address_of(settings.server.metrics), page.text, CONTENT_TYPE).start()
-    click.echo(f"metrics at {settings.server.metrics_url}", err=True)
+    echo(f"metrics at {settings.server.metrics_url}", err=True)
     return board
 
 

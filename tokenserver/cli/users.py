@@ -28,9 +28,10 @@ from tokenserver.authn.htpasswd import (
 )
 from tokenserver.authn.passwords import describe, hash_password, warning_about
 from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
-from tokenserver.files import read_text, write_file
+from tokenserver.files import NotReplaced, read_text, require_replaceable, write_file
 
 NO = 1
 
@@ -86,10 +87,10 @@ def set_(name: str, file: Path | None, config: Path | None, source: str | None) 
         return with_user(text, name, hashed)
 
     before, faults = _edit(path, change, may_be_new=True)
-    click.echo(f"{name} was {'changed' if name in names_in(before) else 'added'} in {path}.")
+    echo(f"{name} was {'changed' if name in names_in(before) else 'added'} in {path}.")
     _tell_what_is_left(path, faults)
     if not faults:
-        click.echo(f"A running server takes it over by itself. Try it: {users_command('verify', name, str(path))}")
+        echo(f"A running server takes it over by itself. Try it: {users_command('verify', name, str(path))}")
 
 
 @users.command("delete")
@@ -102,9 +103,9 @@ def delete(name: str, file: Path | None, config: Path | None, source: str | None
     name = unicodedata.normalize("NFC", name)
     before, faults = _edit(path, lambda text: without_user(text, name))
     if name not in names_in(before):
-        click.echo(f"{path} has no user {name!r}.", err=True)
+        echo(f"{path} has no user {name!r}.", err=True)
         raise SystemExit(NO)
-    click.echo(f"{name} was removed from {path}. Tokens given before stay valid until they expire.")
+    echo(f"{name} was removed from {path}. Tokens given before stay valid until they expire.")
     _tell_what_is_left(path, faults)
 
 
@@ -122,14 +123,14 @@ def list_(as_json: bool, file: Path | None, config: Path | None, source: str | N
             {"name": name, "line": line, "hash": describe(hashed), "warning": warning_about(hashed)}
             for name, line, hashed in rows
         ]
-        click.echo(json.dumps({"file": str(path), "users": facts}))
+        echo_text(json.dumps({"file": str(path), "users": facts}))
         return
     width = max((len(name) for name, _, _ in rows), default=0)
     for name, _, hashed in rows:
         warning = warning_about(hashed)
-        click.echo(f"{name:<{width}}  {describe(hashed)}" + (f"  ({warning})" if warning else ""))
+        echo(f"{name:<{width}}  {describe(hashed)}" + (f"  ({warning})" if warning else ""))
     if not rows:
-        click.echo(f"{path} has no users. Add one: {users_command('set', 'NAME', str(path))}", err=True)
+        echo(f"{path} has no users. Add one: {users_command('set', 'NAME', str(path))}", err=True)
 
 
 @users.command("verify")
@@ -149,9 +150,9 @@ def verify(name: str, as_json: bool, file: Path | None, config: Path | None, sou
     except InvalidCredentials as error:
         reason = error.reason
     if as_json:
-        click.echo(json.dumps({"name": credentials.username, "right": reason is None, "reason": reason}))
+        echo_text(json.dumps({"name": credentials.username, "right": reason is None, "reason": reason}))
     else:
-        click.echo("yes" if reason is None else f"no: {reason}")
+        echo("yes" if reason is None else f"no: {reason}")
     if reason is not None:
         raise SystemExit(NO)
 
@@ -213,14 +214,17 @@ def _edit(path: Path, change: Callable[[str], str], *, may_be_new: bool = False)
         LoadError: the file cannot be read or written, or `change` refuses; nothing has changed then.
     """
     try:
-        with _locked(path.resolve().parent):
-            status = _status(path) if may_be_new else path.stat()
-            before = "" if status is None else read_text(path)
+        with _locked(path.absolute().parent):
+            require_replaceable(path)
+            status = _status(path) if may_be_new else path.stat(follow_symlinks=False)
+            before = "" if status is None else read_text(path, follow=False)
             after = change(before)
             if after != before or status is None:
                 mode = 0o600 if status is None else stat.S_IMODE(status.st_mode)
                 owner = None if status is None else (status.st_uid, status.st_gid)
                 write_file(path, after.encode("utf-8"), mode=mode, owner=owner)
+    except NotReplaced as error:
+        _refuse(path, "", error.problem)
     except OSError as error:
         _refuse(path, "", f"cannot be changed: {error.strerror}")
     try:
@@ -246,16 +250,16 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _status(path: Path) -> os.stat_result | None:
     try:
-        return path.stat()
+        return path.stat(follow_symlinks=False)
     except FileNotFoundError:
         return None
 
 
 def _tell_what_is_left(path: Path, faults: tuple[Fault, ...]) -> None:
     for fault in faults:
-        click.secho(f"warning: {fault}", fg="yellow", err=True)
+        echo(f"warning: {fault}", fg="yellow", err=True)
     if faults:
-        click.echo(f"The server refuses {path} as a whole until this is mended.", err=True)
+        echo(f"The server refuses {path} as a whole until this is mended.", err=True)
 
 
 def _refuse(path: Path, name: str, problem: str) -> NoReturn:

@@ -81,7 +81,7 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     value = document.value if document.value is not None else {}
     if not isinstance(value, dict):
         raise LoadError([*faults, Fault(document.file, 1, "", "must be a mapping (key: value)")])
-    merged = Document(document.file, _merge(value, overrides, faults), document.lines)
+    merged = Document(document.file, _merge(value, overrides, faults), document.lines, document.origin)
     base = file.parent.absolute()
     entries, in_folder = _from_folder(merged, Path.cwd() if ("registries",) in overrides else base)
     try:
@@ -140,6 +140,11 @@ def _read(file: Path) -> Document:
     return parse(read_text(file), str(file))
 
 
+_IN_A_FILE = (
+    "the file that it names does not hold what this setting takes; such a file may be secret, so it is not shown"
+)
+
+
 def _overrides(variables: Mapping[str, str]) -> tuple[dict[Path_, tuple[str, Any]], list[Fault]]:
     """What the environment sets: path -> (variable, value), and the variables that set nothing."""
     found: dict[Path_, tuple[str, Any]] = {}
@@ -169,6 +174,8 @@ def _overrides(variables: Mapping[str, str]) -> tuple[dict[Path_, tuple[str, Any
         except LoadError as error:
             for fault in error.faults:
                 message = fault.message if fault.file == name else str(fault)
+                if fault.file == name and _target(Settings, name.removeprefix(PREFIX).lower()) is None:
+                    message = _IN_A_FILE
                 faults.append(Fault(f"environment variable {name}", 0, "", message))
     return found, faults
 
@@ -260,5 +267,7 @@ def _in_variable(fault: Fault, overrides: Mapping[Path_, tuple[str, Any]]) -> Fa
     for path, (name, _) in sorted(overrides.items(), key=lambda item: len(item[0]), reverse=True):
         rest = fault.path.removeprefix(spell(path))
         if fault.path == spell(path) + rest and rest[:1] in ("", ".", "["):
+            if name.endswith("_FILE") and not str(path[-1]).endswith("_file"):
+                return Fault(f"environment variable {name}", 0, "", _IN_A_FILE)
             return Fault(f"environment variable {name}", 0, rest.removeprefix("."), fault.message)
     return fault

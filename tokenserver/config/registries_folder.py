@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tokenserver.config.registries import Registry
 from tokenserver.documents import Document, parse, spell, validation_faults
-from tokenserver.errors import Fault, LoadError
+from tokenserver.errors import Fault, LoadError, veiled
 from tokenserver.files import folder_problem, read_text
 
 SUFFIXES = (".yaml", ".yml")
@@ -29,7 +29,8 @@ class Entry:
     def fault(self, path: str, message: str) -> Fault:
         """A fault at a place of this file, spelt as `also[0]`; the first line where it does not stand there."""
         line = next((line for place, line in self.document.lines.items() if spell(place) == path), 1)
-        return Fault(self.document.file, line, path, message)
+        fault = Fault(self.document.file, line, path, message)
+        return fault if self.document.origin is None else veiled(fault, self.document.origin)
 
 
 def read_registries(folder: Path) -> tuple[list[Entry], list[Fault]]:

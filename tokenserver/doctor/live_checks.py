@@ -9,7 +9,8 @@ from urllib.parse import urljoin, urlsplit
 from tokenserver.doctor.answers import Answer, Failure, Outcome, Trouble
 from tokenserver.doctor.facts import Ours
 from tokenserver.doctor.findings import Finding, doubtful, failed, known, passed, unprotected
-from tokenserver.doctor.setup_checks import RESTART
+from tokenserver.doctor.setup_checks import RESTART, split_url
+from tokenserver.printable import shell_word
 
 _HTTPS_WANTED = (b"Client sent an HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")
 
@@ -58,7 +59,7 @@ def check_verifies(outcome: Outcome, service: str, compat: str) -> Finding | Non
 
 
 def _configure(service: str, compat: str) -> str:
-    prints = f"`tokenserver registry-config {service} --for {_GENERATIONS.get(compat, compat)}`"
+    prints = f"`tokenserver registry-config {shell_word(service)} --for {_GENERATIONS.get(compat, compat)}`"
     return f"put into its configuration what {prints} prints {RESTART}"
 
 
@@ -72,7 +73,7 @@ def transport_trouble(check: str, url: str, outcome: Outcome) -> Finding | None:
         right = f"https://{host}{parts.path}"
         return failed("scheme", f"{host} speaks TLS, and was asked without", f"write {right}", ours=url, theirs="https")
     if outcome.is_redirect:
-        target = urljoin(url, outcome.header("location") or "")
+        target = _joined(url, outcome.header("location") or "")
         says = f"{url} redirects, which clients follow badly: a POST becomes a GET, and credentials are dropped"
         mend = f"use the address that it leads to, everywhere: {target}"
         return failed("redirect", says, mend, ours=url, theirs=target)
@@ -81,8 +82,8 @@ def transport_trouble(check: str, url: str, outcome: Outcome) -> Finding | None:
 
 def check_realm_address(realm: str, url: str, ours: Ours, place: str) -> Finding | None:
     """Whether the registry, at `url`, announces its own host: that is `autoredirect`."""
-    parts, host = urlsplit(realm), urlsplit(url).netloc
-    if parts.netloc != host or parts.path != "/auth/token" or realm.startswith(f"{ours.url}/"):
+    parts, host = split_url(realm), urlsplit(url).netloc
+    if parts is None or parts.netloc != host or parts.path != "/auth/token" or realm.startswith(f"{ours.url}/"):
         return None
     says = "the registry sends clients to its own host (autoredirect), which is not our server.url"
     mend = f"remove autoredirect from {place} {RESTART}"
@@ -145,6 +146,14 @@ def check_ready(outcome: Outcome) -> list[Finding]:
     wrong = {name: said for name, said in parts.items() if said != "ok"} if isinstance(parts, dict) else {}
     mend = "see the server's log; `tokenserver check` tells faults of the files"
     return [failed("ready", f"the server is not ready: {name}: {said}", mend) for name, said in wrong.items()]
+
+
+def _joined(url: str, location: str) -> str:
+    """Where a redirect leads; as it is where that is no URL."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
 
 
 def _no_answer(check: str, url: str, failure: Failure) -> Finding:

@@ -7,6 +7,7 @@ from tokenserver.doctor.facts import Kind, OurRegistry, Ours
 from tokenserver.doctor.findings import Finding, failed
 from tokenserver.doctor.live_checks import place_of
 from tokenserver.doctor.setup_checks import RESTART
+from tokenserver.printable import shell_word
 
 
 def is_key_known(outcome: Outcome) -> bool:
@@ -43,11 +44,12 @@ def explain_refusal(
     `known_by` are the algorithms under which it found our key.
     """
     place = place_of(registry.compat)
+    command = f"tokenserver registry-config {shell_word(registry.service)}"
     files = "`tokenserver doctor --registry-config FILE` with its configuration"
     algorithm = ours.active.algorithm
     if kind is Kind.ZOT or registry.compat == "zot":
         says = "zot does not trust the token's key: its cert is not the certificate of the key that signs"
-        mend = f"write its cert with `tokenserver registry-config {registry.service} --for zot --write DIR` {RESTART}"
+        mend = f"write its cert with `{command} --for zot --write DIR` {RESTART}"
         return failed("cert", says, mend)
     if algorithm in known_by:
         says = "the registry trusts the token's key, audience and time fit, so it wants another issuer"
@@ -59,9 +61,9 @@ def explain_refusal(
         return failed("algorithm", says, mend, ours=algorithm, theirs=", ".join(sorted(known_by)))
     option, source = ("jwks", ours.jwks_url) if registry.compat == "jwks" else ("rootcertbundle", ours.ca_url)
     if registry.compat in ("universal", "jwks"):
-        fetched = f"put `curl -fsS {source}` where its {option} points"
+        fetched = f"put `curl -fsS {shell_word(source)}` where its {option} points"
     else:
-        fetched = f"write its {option} with `tokenserver registry-config {registry.service} --for … --write DIR`"
+        fetched = f"write its {option} with `{command} --for … --write DIR`"
     if kind is Kind.DISTRIBUTION3:
         says = f"the registry does not trust the token's key: its {option} does not hold what compat:"
         return failed(option, f"{says} {registry.compat} needs", f"{fetched} {RESTART}; {files} says what is there")

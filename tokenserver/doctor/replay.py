@@ -12,6 +12,7 @@ from typing import Any
 
 from tokenserver.doctor.facts import Kind
 from tokenserver.doctor.findings import Finding, doubtful, failed, known, passed
+from tokenserver.printable import shell_word
 from tokenserver.scopes import Resource, Scope, in_order
 
 LEEWAY = 60
@@ -95,7 +96,7 @@ def check_access(
         return [passed("access", f"the token allows: {listed}", ours=listed, theirs=_spell_scopes(wanted))]
     first = lacking[0]
     action = in_order(first.actions)[0]
-    mend = f"ask for the reason: {hint} policy why {action} {first.resource.name} {who}"
+    mend = f"ask for the reason: {hint} policy why {action} {shell_word(first.resource.name)} {who}"
     says = f"the token lacks {_spell_scopes(lacking)}"
     return [failed("access", says, mend, ours=listed, theirs=_spell_scopes(wanted))]
 

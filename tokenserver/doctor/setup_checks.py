@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from tokenserver.doctor.facts import KINDS_OF_COMPAT, Kind, OurRegistry, Ours, Setup
 from tokenserver.doctor.findings import Finding, doubtful, failed, known, passed, unprotected
+from tokenserver.printable import shell_word
 
 RESTART = "and restart the registry"
 PATHS = ("/token", "/auth/token", "/auth")
@@ -35,7 +36,7 @@ def check_way_in(setup: Setup, ours: Ours, registry: OurRegistry | None = None) 
     """
     section = "http.auth.bearer" if setup.is_zot else "auth.token"
     service = (registry or ours.registries[0]).service
-    command = f"tokenserver registry-config {service} --for {setup.kind_of_registry}"
+    command = f"tokenserver registry-config {shell_word(service)} --for {setup.kind_of_registry}"
     why = f" ({setup.remark})" if setup.remark else ""
     if setup.auth in ("none", "silly"):
         says = f"the registry asks for no token: everybody may do everything there{why}"
@@ -132,7 +133,7 @@ def check_realm(
 
     if theirs is None:
         return wrong("the registry names no realm, so clients do not know where to ask")
-    parts, right = _split(theirs), _split(ours.realm)
+    parts, right = split_url(theirs), split_url(ours.realm)
     if parts is None or right is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return wrong("the registry's realm is no http or https URL")
     if is_address(parts.hostname) and parts.hostname != right.hostname:
@@ -220,7 +221,8 @@ def _is_local(host: str) -> bool:
     return host == "localhost" or host.endswith(".localhost") or (is_address(host) and ip_address(host).is_loopback)
 
 
-def _split(url: str) -> SplitResult | None:
+def split_url(url: str) -> SplitResult | None:
+    """The parts of a URL, whoever wrote it, or None where it is none."""
     try:
         parts = urlsplit(url)
         _ = parts.port

@@ -9,6 +9,7 @@ from datetime import datetime
 from tokenserver.doctor.facts import Certificate, JwksFile, KeyNames, Kind, OurKey, OurRegistry, Ours, Setup, TrustFile
 from tokenserver.doctor.findings import Finding, doubtful, failed, passed
 from tokenserver.doctor.setup_checks import RESTART
+from tokenserver.printable import shell_word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,12 @@ class RegistryTrust:
         """What writes the registry's side anew."""
         generation = "distribution2" if tuple(self.kinds) == (Kind.DISTRIBUTION2,) else "distribution3"
         generation = "zot" if self.setup.is_zot else generation
-        return f"tokenserver registry-config {self.registry.service} --for {generation} --write DIR"
+        return f"tokenserver registry-config {shell_word(self.registry.service)} --for {generation} --write DIR"
 
     @property
     def ca_source(self) -> str:
         """What gives the token CA."""
-        return f"`curl -fsS {self.ours.ca_url}`"
+        return f"`curl -fsS {shell_word(self.ours.ca_url)}`"
 
     # --- the files -------------------------------------------------------------------------------------------------
 
@@ -74,7 +75,7 @@ class RegistryTrust:
             yield failed("rootcertbundle", says, "take it out, and sign with ES256 for that registry")
 
     def _jwks_file(self, jwks: JwksFile) -> Iterator[Finding]:
-        mend = f"fetch it anew with `curl -fsS {self.ours.jwks_url}` {RESTART}"
+        mend = f"fetch it anew with `curl -fsS {shell_word(self.ours.jwks_url)}` {RESTART}"
         if jwks.problem is not None:
             says = f"the registry's jwks file {jwks.problem}"
             yield failed("jwks", says, mend, theirs=jwks.path)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tokenserver.doctor.facts import OurRegistry, Ours
 from tokenserver.doctor.findings import Finding, doubtful, failed, known
+from tokenserver.printable import shell_word
 from tokenserver.scopes import Access, Resource, Scope
 
 READ = frozenset({"pull"})
@@ -39,7 +40,8 @@ def identify(ours: Ours, chosen: OurRegistry | None, url: str, announced: str) -
     if chosen is None:
         guess = announced if announced in ours.services else "NAME"
         says = "which registry this is, only its own challenge says, so it was sent no token and you were not logged in"
-        mend = f"say --service {guess} if you trust this address with tokens for it, or add its url in {ours.config}"
+        option = f"--service {shell_word(guess)}"
+        mend = f"say {option} if you trust this address with tokens for it, or add its url in {ours.config}"
         return Identified(None, doubtful("service", says, mend, ours=", ".join(ours.services), theirs=announced))
     if at_url and not any(one.service in chosen.names for one in at_url):
         says = f"--service is {chosen.service}, and {ours.config} gives this address to another registry"

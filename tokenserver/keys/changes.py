@@ -24,6 +24,7 @@ from tokenserver.keys.ring import Algorithm, KeyRing, SigningKey
 from tokenserver.keys.schedule import Schedule, Step, due
 from tokenserver.keys.states import Entry, State, write_entries
 from tokenserver.keys.store import PRIVATE_MODE, PUBLIC_MODE, load_keys
+from tokenserver.printable import shell_word
 
 PATIENCE_SECONDS = 10.0
 
@@ -171,7 +172,8 @@ class Changes:
                 raise NotNow(f"the key {pair.id} is in the ring already")
             if ring.next:
                 first = ring.next[0].id
-                raise NotNow(f"the key {first} is next already; drop it with: tokenserver keys retire {first}")
+                command = f"tokenserver keys retire {shell_word(first)}"
+                raise NotNow(f"the key {first} is next already; drop it with: {command}")
             entries = [*_entries(ring), Entry(id=pair.id, state="next", since=now)]
             self._add(place, pair, entries)
             return Change(Step.PREPARE, pair.id, self._load(now))

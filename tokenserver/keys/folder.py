@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shlex
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import folder_problem
+from tokenserver.printable import shell_word
 
 MAKE = "tokenserver keys init"
 BRING = "tokenserver keys import FILE"
@@ -121,7 +121,7 @@ class KeyFolder:
 
     def mend(self) -> str:
         """What to do about leftovers. Never done by itself: they may be all that is left of keys in use."""
-        remains = " ".join(shlex.quote(str(path)) for path in self.leftovers())
+        remains = " ".join(shell_word(path) for path in self.leftovers())
         return (
             f"if these keys were in use, bring {self.ring.name} back from a backup; if making them was interrupted,"
             f" remove what is left and make them anew: rm -r {remains} && {MAKE}"
@@ -151,7 +151,8 @@ class KeyFolder:
             LoadError: this file system has no locks, so that two replicas could undo each other's change.
             OSError: the folder cannot be written.
         """
-        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self.lock, flags, 0o600)
         try:
             self._take(descriptor, patience)
             yield
@@ -176,9 +177,9 @@ class KeyFolder:
 
 
 def is_absent(path: Path) -> bool:
-    """Whether nothing stands at `path`; what cannot be looked at is not absent."""
+    """Whether nothing stands at `path`, not even a link; what cannot be looked at is not absent."""
     try:
-        path.stat()
+        path.stat(follow_symlinks=False)
     except FileNotFoundError:
         return True
     except OSError:

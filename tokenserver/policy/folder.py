@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tokenserver.errors import Fault, LoadError
-from tokenserver.files import folder_stamp_of, read_text, stamp_of
+from tokenserver.errors import Fault, Foreign, LoadError
+from tokenserver.files import folder_stamp_of, is_mounted, read_text, stamp_of
 from tokenserver.pace import unpaced
+from tokenserver.printable import shell_word
 
 SUFFIXES = (".yaml", ".yml")
 END_MARKER = "..."
@@ -45,11 +46,12 @@ def read_folder(folder: Path, pace: Callable[[], None] = unpaced) -> tuple[dict[
     for _ in range(_ATTEMPTS):
         before = picture_of(folder, pace)
         texts: dict[str, str] = {}
+        within = Within(folder)
         faults: list[Fault] = []
         for name in files_in(before):
             pace()
             try:
-                texts[name] = read_text(folder / name)
+                texts[name] = within.marked(name, read_text(folder / name))
             except LoadError as error:
                 faults += error.faults
         if picture_of(folder, pace) == before:
@@ -58,6 +60,26 @@ def read_folder(folder: Path, pace: Callable[[], None] = unpaced) -> tuple[dict[
     else:
         raise LoadError([Fault(str(folder), 0, "", "keeps changing while it is read")])
     return texts, [*faults, *picture_faults(folder, before)]
+
+
+class Within:
+    """Knows which folders below the folder of policies are links."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._root = os.path.realpath(folder)
+        self._places: dict[str, str] = {}
+
+    def marked(self, name: str, text: str) -> str:
+        """The text, as `Foreign` where it was read out of such a folder."""
+        below, _, file = name.rpartition("/")
+        if not below:
+            return text
+        place = self._places.get(below)
+        if place is None:
+            place = self._places[below] = os.path.realpath(f"{self._folder}/{below}")
+        is_own = place == f"{self._root}/{below}" or is_mounted(place, self._root)
+        return text if is_own or isinstance(text, Foreign) else Foreign(text, f"{place}/{file}")
 
 
 _FOLDER, _UNREADABLE, _TWICE = "folder", "unreadable", "twice"
@@ -216,7 +238,7 @@ def _folder_faults(folder: Path) -> Iterator[Fault]:
     # Kubernetes mounts its volumes with mode 0777, but read-only.
     if is_shared and not os.statvfs(folder).f_flag & os.ST_RDONLY:
         mode = f"mode {status.st_mode & 0o7777:04o}"
-        message = f"can be changed by others ({mode}); mend it with: chmod go-w {folder}"
+        message = f"can be changed by others ({mode}); mend it with: chmod go-w {shell_word(folder)}"
         yield Fault(str(folder), 0, "", message)
 
 

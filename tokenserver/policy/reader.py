@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tokenserver.documents import Document, Path, nearest
-from tokenserver.errors import Fault, TokenserverError
+from tokenserver.errors import Fault, TokenserverError, is_full, note
 
 _Term = TypeVar("_Term")
 
@@ -22,8 +22,9 @@ class Reader:
     faults: list[Fault] = field(default_factory=list)
 
     def fault(self, path: Path, message: str) -> None:
-        """Note a fault at `path`."""
-        self.faults.append(self.document.fault(path, message))
+        """Note a fault at `path`; of a file with very many, the rest is only counted."""
+        fault = Fault(self.document.file, 0, "", "") if is_full(self.faults) else self.document.fault(path, message)
+        note(self.faults, fault)
 
     def mapping(self, value: Any, path: Path, known: Collection[str] | None = None) -> dict[str, Any]:
         """The known entries of a mapping that is not empty; with `known` None every key is free."""
@@ -36,7 +37,8 @@ class Reader:
             return value
         for key in value:
             if key not in known:
-                self.fault((*path, key), f"unknown key; {nearest(key, known)}")
+                hint = "" if is_full(self.faults) else nearest(key, known)  # which takes a while
+                self.fault((*path, key), f"unknown key; {hint}")
         return {key: entry for key, entry in value.items() if key in known}
 
     def items(self, value: Any, path: Path, *, may_be_empty: bool = False) -> list[tuple[Path, Any]]:

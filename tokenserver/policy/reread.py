@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import FilesMoved, Stamp, read_text, stamp_of, text_of
 from tokenserver.pace import unpaced
-from tokenserver.policy.folder import Picture, files_in, picture_faults, picture_of, read_folder
+from tokenserver.policy.folder import Picture, Within, files_in, picture_faults, picture_of, read_folder
 
 RACY_NANOSECONDS = 2_000_000_000
 """A file that changed so short a time ago may change again and look the same, where a file system's clock is coarse."""
@@ -74,6 +74,7 @@ class RereadFolder:
             FilesMoved: a file is not as it was seen, and nothing was given.
         """
         picture = self._picture(looks)
+        within = Within(self._folder)
         texts: dict[str, str] = {}
         faults: list[Fault] = []
         stamps: dict[str, Stamp] = {}
@@ -82,11 +83,11 @@ class RereadFolder:
             self._pace()
             try:
                 if name in given_here:
-                    self._take_given(name, given_here[name], texts)
-                elif not self._read_one(name, picture[name], texts, stamps):
+                    self._take_given(name, given_here[name], texts, within)
+                elif not self._read_one(name, picture[name], texts, stamps, within):
                     if given is None:
                         raise FilesMoved(name)
-                    self._take_given(name, None, texts)
+                    self._take_given(name, None, texts, within)
             except LoadError as error:
                 faults += error.faults
         return Reading(texts, [*faults, *picture_faults(self._folder, picture)], stamps)
@@ -105,13 +106,20 @@ class RereadFolder:
             raise FilesMoved(own)
         return {path[len(own) + 1 :]: entry for path, entry in looks.items()}
 
-    def _take_given(self, name: str, content: bytes | None, texts: dict[str, str]) -> None:
+    def _take_given(self, name: str, content: bytes | None, texts: dict[str, str], within: Within) -> None:
         if content is not None:
-            texts[name] = text_of(content, self._folder / name)
+            texts[name] = within.marked(name, text_of(content, self._folder / name))
         elif name in self._texts:
             texts[name] = self._texts[name]
 
-    def _read_one(self, name: str, entry: tuple[object, ...], texts: dict[str, str], stamps: dict[str, Stamp]) -> bool:
+    def _read_one(
+        self,
+        name: str,
+        entry: tuple[object, ...],
+        texts: dict[str, str],
+        stamps: dict[str, Stamp],
+        within: Within,
+    ) -> bool:
         """Whether the file still is as it was seen, before and after it was read.
 
         Raises:
@@ -125,7 +133,7 @@ class RereadFolder:
         if stamp != entry:
             return False
         try:
-            text = read_text(self._folder / name)
+            text = within.marked(name, read_text(self._folder / name))
         except LoadError:
             if stamp_of(path) != entry:
                 return False
