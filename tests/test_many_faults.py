@@ -123,10 +123,10 @@ def test_a_large_bad_file_is_told_in_a_few_lines(name: str, tmp_path: Path) -> N
 class OnlyPolicies:
     """Composes a snapshot of policies alone; the rest of it is not looked at."""
 
-    def faults(self, values: Values) -> list[Fault]:
+    def faults(self, values: Values) -> list[Fault]:  # noqa: ARG002 - one part is always in order
         return []
 
-    def together(self, newest: Values, live: Values) -> tuple[Values, list[Fault]]:
+    def together(self, newest: Values, live: Values) -> tuple[Values, list[Fault]]:  # noqa: ARG002 - as above
         return newest, []
 
     def snapshot(self, values: Values) -> Snapshot:
