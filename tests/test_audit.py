@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -147,6 +148,20 @@ def test_an_outage_is_said_once_and_counted(clock: Clock, caplog: pytest.LogCapt
     assert caplog.messages[-1] == "the audit trail takes events again; 50 of them got lost, with 503 for their requests"
     trail.look()
     assert len(lines.raw) == 1
+
+
+def test_the_page_shows_the_event_as_it_is(clock: Clock) -> None:
+    """docs/run-in-production.md has an `audit_gap`, with its fields in their order."""
+    page = (Path(__file__).parents[1] / "docs" / "run-in-production.md").read_text("utf-8")
+    (shown,) = [
+        json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if "audit_gap" in block
+    ]
+    lines = Lines()
+    trail = trail_to(lines, clock)
+    trail._outage.failed(28, events=12)
+    trail.look()
+    assert list(shown) == list(lines.events[0])
+    assert (shown["event"], shown["events"], shown["reason"]) == ("audit_gap", 12, lines.events[0]["reason"])
 
 
 def test_an_outage_that_a_request_ends(clock: Clock) -> None:

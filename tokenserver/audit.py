@@ -145,7 +145,7 @@ class AuditTrail:
         except OSError as error:
             self._outage.failed(error.errno or errno.EIO)
             raise AuditUnavailable(f"the audit event could not be written: {error.strerror}") from error
-        if self._outage.error:
+        if self._outage.is_on:
             self._outage.is_over()
 
     def _write_split(self, line: bytes) -> None:

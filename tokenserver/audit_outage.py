@@ -37,7 +37,6 @@ class _Gap:
     since: float
     error: int
     events: int = 0
-    is_over: bool = False
 
 
 class Outage:
@@ -48,13 +47,14 @@ class Outage:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._gap: _Gap | None = None
+        self.is_on = False  # looked at for every event
         self._logged: float | None = None
 
     @property
     def error(self) -> int:
         """Why no events are written, as an errno; 0 where they are."""
         gap = self._gap
-        return 0 if gap is None or gap.is_over else gap.error
+        return gap.error if self.is_on and gap is not None else 0
 
     def failed(self, error: int, *, events: int = 1) -> None:
         """So many events could not be written, because of `error` (an errno). Logged, but not each time."""
@@ -62,7 +62,7 @@ class Outage:
             if self._gap is None:
                 self._gap = _Gap(self._now(), error)
             self._gap.error = error
-            self._gap.is_over = False
+            self.is_on = True
             self._gap.events += events
             now = self._monotonic()
             if self._logged is not None and now - self._logged < LOG_SECONDS:
@@ -76,9 +76,7 @@ class Outage:
 
     def is_over(self) -> None:
         """An event was written."""
-        gap = self._gap
-        if gap is not None:
-            gap.is_over = True
+        self.is_on = False
 
     def gap(self) -> dict[str, Any] | None:
         """The event about what is missing; None where nothing is."""
@@ -100,6 +98,7 @@ class Outage:
                 self._gap.events -= gap["events"]
                 if not self._gap.events:
                     self._gap = self._logged = None
+                    self.is_on = False
         logger.warning(
             "the audit trail takes events again; %d of them got lost, with 503 for their requests",
             gap["events"],

@@ -153,9 +153,10 @@ class DescriptorSink:
             try:
                 if numbers[_ENDING] == WHOLE and not numbers[_BLOCKED]:
                     numbers[_ENDING] = BROKEN  # what the next writer finds if this process dies now
-                    sent = self._at_once(line)
+                    size = len(line)
+                    sent = self._at_once(line, size)
                     if sent > 0:
-                        if sent < len(line):
+                        if sent < size:
                             self._finish_new(line[sent:])
                         numbers[_ENDING] = WHOLE
                         return

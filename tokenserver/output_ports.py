@@ -20,7 +20,9 @@ import stat
 import sys
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 SLOW_SECONDS = 0.1
@@ -28,11 +30,21 @@ PATIENT_SECONDS = 5.0
 """For how long a file is written to with patience after a write that took `SLOW_SECONDS`."""
 
 
+# Not CDLL, which would let other threads run meanwhile. Without types for arguments, each of which would be converted:
+# bytes are a pointer, integers are C ints, which libffi extends to the width of a register, and a failed call gives -1.
+_libc = ctypes.PyDLL(None)
+_write, _send = _libc.write, _libc.send
+
+
 class Port(Protocol):
     """A way to write to a descriptor."""
 
-    def at_once(self, data: bytes) -> int:
-        """Write what there is room for, and tell how many bytes that were; below one where `send` has to be asked."""
+    @property
+    def at_once(self) -> Callable[[bytes, int], int]:
+        """Writes what there is room for of the bytes, so many, and tells how many that were; never waits for a reader.
+
+        Below one where `send` has to be asked.
+        """
         ...
 
     def send(self, data: bytes) -> int:
@@ -103,11 +115,7 @@ class StreamPort(_Polled):
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
         weakref.finalize(self, os.close, descriptor)
-
-    def at_once(self, data: bytes) -> int:
-        """See `Port`."""
-        count: int = _write(self.descriptor, data, _Size(len(data)))
-        return count
+        self.at_once: Callable[[bytes, int], int] = partial(_write, descriptor)
 
     def send(self, data: bytes) -> int:
         """See `Port`."""
@@ -122,9 +130,9 @@ class SocketPort(_Polled):
         weakref.finalize(self, self._socket.close)
         super().__init__(self._socket.fileno())
 
-    def at_once(self, data: bytes) -> int:
+    def at_once(self, data: bytes, size: int) -> int:
         """See `Port`."""
-        count: int = _send(self.descriptor, data, _Size(len(data)), socket.MSG_DONTWAIT)
+        count: int = _send(self.descriptor, data, size, socket.MSG_DONTWAIT)
         return count
 
     def send(self, data: bytes) -> int:
@@ -135,7 +143,7 @@ class SocketPort(_Polled):
 class PolledPort(_Polled):
     """A pipe or a terminal that blocks. One that is writable has room for `PIPE_BUF` bytes, if nobody else writes."""
 
-    def at_once(self, data: bytes) -> int:  # noqa: ARG002 - see `Port`
+    def at_once(self, data: bytes, size: int) -> int:  # noqa: ARG002 - see `Port`
         """See `Port`. It might block after all, so other threads must run meanwhile."""
         return 0
 
@@ -153,12 +161,12 @@ class FilePort:
         self.descriptor = descriptor
         self._patient_until = 0.0
 
-    def at_once(self, data: bytes) -> int:
+    def at_once(self, data: bytes, size: int) -> int:
         """See `Port`. While the disk is slow, there is no room at once."""
         start = time.monotonic()
         if start < self._patient_until:
             return 0
-        count: int = _write(self.descriptor, data, _Size(len(data)))
+        count: int = _write(self.descriptor, data, size)
         end = time.monotonic()
         if end - start > SLOW_SECONDS:
             self._patient_until = end + PATIENT_SECONDS
@@ -186,10 +194,3 @@ def _poll(descriptor: int, seconds: float) -> int:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return next((event for _, event in poll.poll(max(0.0, seconds) * 1000)), 0)
-
-
-# Not CDLL, which would let other threads run meanwhile. Without types for arguments, each of which would be converted:
-# a descriptor is a C int, bytes are a pointer, and a failed call gives -1 as a C int.
-_libc = ctypes.PyDLL(None)
-_write, _send = _libc.write, _libc.send
-_Size = ctypes.c_size_t

@@ -15,7 +15,9 @@ import mmap
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 MUTEX_BYTES = 64
@@ -38,8 +40,9 @@ class SharedLock(Protocol):
         """Take it, if it is free or whoever had it is dead."""
         ...
 
-    def release(self) -> None:
-        """Give it back."""
+    @property
+    def release(self) -> Callable[[], object]:
+        """Gives it back; what it returns means nothing."""
         ...
 
 
@@ -81,8 +84,8 @@ class RobustMutex:
         libc = ctypes.PyDLL(None)
         self._memory = ctypes.c_char.from_buffer(memory, offset)
         self._mutex = ctypes.c_void_p(ctypes.addressof(self._memory))
-        self._try_lock = libc.pthread_mutex_trylock
-        self._unlock = libc.pthread_mutex_unlock
+        self._try_lock = partial(libc.pthread_mutex_trylock, self._mutex)
+        self.release: Callable[[], object] = partial(libc.pthread_mutex_unlock, self._mutex)
         self._make_consistent = libc.pthread_mutex_consistent
         attributes = ctypes.create_string_buffer(MUTEX_BYTES)
         for code in (
@@ -96,14 +99,10 @@ class RobustMutex:
 
     def try_acquire(self) -> bool:
         """See `SharedLock`."""
-        code: int = self._try_lock(self._mutex)
+        code: int = self._try_lock()
         if code == errno.EOWNERDEAD:
             code = self._make_consistent(self._mutex)
         return code == 0
-
-    def release(self) -> None:
-        """See `SharedLock`."""
-        self._unlock(self._mutex)
 
 
 class RecordLock:
