@@ -88,11 +88,19 @@ class Site:
         command = self.server.command(*arguments, "--config", config or self.server.config)
         return run(command, environment=self.server.environment, folder=self.server.folder, stdin=stdin)
 
-    def changed(self, name: str, **groups: Any) -> Path:
-        """The configuration with other settings for the groups of one source; None takes a key out."""
+    def changed(self, name: str, denied: str | None = None, **groups: Any) -> Path:
+        """The configuration with other settings for the groups of one source, where None takes a key out, and with
+        another text in place of the rules that deny.
+        """
         content = yaml.safe_load(self.server.config.read_text())
         (ldap,) = [one["ldap"] for one in content["authentication"] if one["ldap"]["name"] == name]
         ldap["groups"] = {key: value for key, value in (ldap["groups"] | groups).items() if value is not None}
+        if denied is not None:
+            folder = self.server.folder / "changed"
+            folder.mkdir(exist_ok=True)
+            for file, text in (POLICIES | {"denied.yaml": denied}).items():
+                (folder / file).write_text(text)
+            content["policies"] = str(folder)
         path = self.server.folder / "changed.yaml"
         path.write_text(yaml.safe_dump(content))
         return path
@@ -207,6 +215,7 @@ def test_how_a_name_is_spelled(site: Site) -> None:
     """`ldap test` tells it as policies write it, also to a terminal; and lint is content with what it told."""
     output = site.command("ldap", "test", "nbsp", "--source", "corp", stdin="pw\n")
     assert output.code == 0, str(output)
+    assert output.stdout.endswith("All is well.\n")
     assert r'groups    "non\u00a0breaking"; found by a search' in output.stdout
     assert r'authenticated, user:nbsp, group:"non\u00a0breaking"' in output.stdout
     found = json.loads(site.command("policy", "lint", "--directory", "--json").stdout)
@@ -244,14 +253,9 @@ def test_a_prefix_tells_two_groups_apart(site: Site) -> None:
 
 def test_lint_tells_groups_that_two_sources_bring(site: Site) -> None:
     """TS303 at the rule that names it, where no prefix is; and what to do."""
-    text = (site.server.folder / "policies" / "denied.yaml").read_text()
-    (site.server.folder / "policies" / "denied.yaml").write_text(text.replace("partner/web team", "web team"))
-    try:
-        found = json.loads(
-            site.command("policy", "lint", "--directory", "--json", config=site.changed("partner", prefix=None)).stdout
-        )
-    finally:
-        (site.server.folder / "policies" / "denied.yaml").write_text(text)
+    denied = POLICIES["denied.yaml"].replace("partner/web team", "web team")
+    config = site.changed("partner", denied, prefix=None)
+    found = json.loads(site.command("policy", "lint", "--directory", "--json", config=config).stdout)
     told = [(one["code"], one["text"]) for one in found if one["file"].endswith("denied.yaml")]
     advice = "groups: {prefix: partner/} in partner tells them apart"
     assert told == [("TS303", f"no-partner: the group 'web team' is brought by corp and partner; {advice}")]
@@ -289,6 +293,11 @@ def test_the_commands_tell_what_is_lost(site: Site) -> None:
     told = f"left out  a group (cn=p2,ou=pgroups,{BASE}): it has no description that can be read"
     assert told in output.stdout
     assert "policies  the login is refused: no-" in output.stdout
+    assert "All is well." not in output.stdout
+    config = site.changed("partner", POLICIES["denied.yaml"].replace("deny:", "allow:"))
+    output = site.command("ldap", "test", "lost", "--source", "partner", config=config, stdin="pw\n")
+    assert output.code == 0, str(output)
+    assert output.stdout.endswith("The login works; not all groups are brought (left out).\n")
     output = site.command("policy", "why", "push", "prod/x", "--as", "lost", "--service", SERVICE)
     assert (output.code, "the login is refused" in output.stderr) == (2, True), str(output)
     assert site.command("policy", "why", "push", "prod/x", "--as", "lost", "--service", FREE).code == 0
