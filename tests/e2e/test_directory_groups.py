@@ -43,6 +43,7 @@ ODD = {
 """By the user who is in it: a group that a deny rule names."""
 LIMITED = f"cn=limited,{BASE}"
 LIMIT = 5
+UNPAGED = f"cn=unpaged,{BASE}"
 
 
 def _deny(name: str, principal: str) -> str:
@@ -112,13 +113,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     authority = Authority(tmp_path_factory.mktemp("authority"), "the company")
     with slapd(tmp_path_factory.mktemp("slapd"), authority) as running:
         running.stop()
-        limits = f'limits dn.exact="{LIMITED}" size={LIMIT}\n'
+        limits = f'limits dn.exact="{LIMITED}" size={LIMIT}\nlimits dn.exact="{UNPAGED}" size.prtotal=disabled\n'
         running.config.write_text(running.config.read_text() + limits)
         running.start()
         for unit in ("partners", "third", "pgroups", "tgroups"):
             running.add(Entry(f"ou={unit}", ["organizationalUnit"], {}))
         account = {"userPassword": running.reader_password}
-        running.add(Entry("cn=limited", ["organizationalRole", "simpleSecurityObject"], account))
+        for name in ("limited", "unpaged"):
+            running.add(Entry(f"cn={name}", ["organizationalRole", "simpleSecurityObject"], account))
         running.add(*(person(user, "pw") for user in ODD), *(_group_of(user, name) for user, name in ODD.items()))
         running.add(person("nobody", "pw"), person("clash", "pw"), group("web team", "cn=clash,ou=people"))
         below = {"partners": ["partner", "lost", "both"], "third": ["many", "few"]}
@@ -338,3 +340,17 @@ def test_groups_come_page_by_page(site: Site, monkeypatch: pytest.MonkeyPatch) -
     assert found is not None
     assert len(found.groups) == 10
     assert site.directory.log()[before:].count(f'SRCH base="ou=tgroups,{BASE}"') == 4
+
+
+@pytest.mark.parametrize("by", ["member", "memberof", "nested"])
+def test_a_directory_without_pages(site: Site, by: str) -> None:
+    """It gives all at once, and so is asked for all."""
+    content = yaml.safe_load(site.server.config.read_text())["authentication"][2]["ldap"] | {"bind_dn": UNPAGED}
+    content["groups"]["by"] = by
+    source = ldap_directory(Ldap.model_validate(content))
+    before = len(site.directory.log())
+    found = source.look_up("many")
+    assert found is not None
+    assert len(found.groups) == 10
+    assert "SEARCH RESULT tag=101 err=11" in site.directory.log()[before:]
+    assert source.unspeakable_groups() == ((), True)
