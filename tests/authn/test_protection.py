@@ -20,7 +20,7 @@ from tokenserver.authn.htpasswd import Htpasswd, parse_users
 from tokenserver.authn.protection import FOLLOWERS, SPARE_THREADS, Plan, Protection
 from tokenserver.authn.throttle import Counted, Standing
 from tokenserver.credentials import Password, Secret
-from tokenserver.errors import BackendUnavailable, InvalidCredentials, TokenserverError
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, TokenserverError
 from tokenserver.identity import Identity, Kind
 
 HOME = ip_address("192.0.2.1")
@@ -35,6 +35,7 @@ class Directory:
     people: dict[str, str]
     name: str = "corp"
     down: bool = False
+    is_incomplete: bool = False
     asked: int = 0
 
     def authenticate(self, credentials: Password) -> Identity | None:
@@ -42,6 +43,8 @@ class Directory:
         self.asked += 1
         if self.down:
             raise DOWN
+        if self.is_incomplete:
+            raise Incomplete(self.name, "tells a part of the groups")
         subject = credentials.username.lower()
         if subject not in self.people:
             return None
@@ -214,6 +217,19 @@ def test_grace_does_not_outlive_a_refusal() -> None:
     world.directory.down = True
     world.now += 20
     assert world.login() == "BackendUnavailable"
+
+
+@pytest.mark.parametrize("seconds", [pytest.param(50, id="checked early"), pytest.param(60, id="past the lifetime")])
+def test_no_grace_for_who_may_be_in_another_group(seconds: int) -> None:
+    """A directory that tells a part of the groups does answer: no grace, no open breaker, and no word of before."""
+    world = World(lifetime=Lifetime(60, 300))
+    world.login()
+    world.directory.is_incomplete = True
+    world.now += seconds
+    assert [world.login() for _ in range(5)] == ["Incomplete"] * 5
+    assert world.protection.problem("corp") is None
+    world.directory.is_incomplete = False
+    assert world.login() == "ann"
 
 
 def test_only_directories_are_sheltered() -> None:

@@ -43,6 +43,7 @@ ODD = {
 """By the user who is in it: a group that a deny rule names."""
 LIMITED = f"cn=limited,{BASE}"
 LIMIT = 5
+UNPAGED = f"cn=unpaged,{BASE}"
 
 
 def _deny(name: str, principal: str) -> str:
@@ -88,11 +89,19 @@ class Site:
         command = self.server.command(*arguments, "--config", config or self.server.config)
         return run(command, environment=self.server.environment, folder=self.server.folder, stdin=stdin)
 
-    def changed(self, name: str, **groups: Any) -> Path:
-        """The configuration with other settings for the groups of one source; None takes a key out."""
+    def changed(self, name: str, denied: str | None = None, **groups: Any) -> Path:
+        """The configuration with other settings for the groups of one source, where None takes a key out, and with
+        another text in place of the rules that deny.
+        """
         content = yaml.safe_load(self.server.config.read_text())
         (ldap,) = [one["ldap"] for one in content["authentication"] if one["ldap"]["name"] == name]
         ldap["groups"] = {key: value for key, value in (ldap["groups"] | groups).items() if value is not None}
+        if denied is not None:
+            folder = self.server.folder / "changed"
+            folder.mkdir(exist_ok=True)
+            for file, text in (POLICIES | {"denied.yaml": denied}).items():
+                (folder / file).write_text(text)
+            content["policies"] = str(folder)
         path = self.server.folder / "changed.yaml"
         path.write_text(yaml.safe_dump(content))
         return path
@@ -104,13 +113,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     authority = Authority(tmp_path_factory.mktemp("authority"), "the company")
     with slapd(tmp_path_factory.mktemp("slapd"), authority) as running:
         running.stop()
-        limits = f'limits dn.exact="{LIMITED}" size={LIMIT}\n'
+        limits = f'limits dn.exact="{LIMITED}" size={LIMIT}\nlimits dn.exact="{UNPAGED}" size.prtotal=disabled\n'
         running.config.write_text(running.config.read_text() + limits)
         running.start()
         for unit in ("partners", "third", "pgroups", "tgroups"):
             running.add(Entry(f"ou={unit}", ["organizationalUnit"], {}))
         account = {"userPassword": running.reader_password}
-        running.add(Entry("cn=limited", ["organizationalRole", "simpleSecurityObject"], account))
+        for name in ("limited", "unpaged"):
+            running.add(Entry(f"cn={name}", ["organizationalRole", "simpleSecurityObject"], account))
         running.add(*(person(user, "pw") for user in ODD), *(_group_of(user, name) for user, name in ODD.items()))
         running.add(person("nobody", "pw"), person("clash", "pw"), group("web team", "cn=clash,ou=people"))
         below = {"partners": ["partner", "lost", "both"], "third": ["many", "few"]}
@@ -207,6 +217,7 @@ def test_how_a_name_is_spelled(site: Site) -> None:
     """`ldap test` tells it as policies write it, also to a terminal; and lint is content with what it told."""
     output = site.command("ldap", "test", "nbsp", "--source", "corp", stdin="pw\n")
     assert output.code == 0, str(output)
+    assert output.stdout.endswith("All is well.\n")
     assert r'groups    "non\u00a0breaking"; found by a search' in output.stdout
     assert r'authenticated, user:nbsp, group:"non\u00a0breaking"' in output.stdout
     found = json.loads(site.command("policy", "lint", "--directory", "--json").stdout)
@@ -244,14 +255,9 @@ def test_a_prefix_tells_two_groups_apart(site: Site) -> None:
 
 def test_lint_tells_groups_that_two_sources_bring(site: Site) -> None:
     """TS303 at the rule that names it, where no prefix is; and what to do."""
-    text = (site.server.folder / "policies" / "denied.yaml").read_text()
-    (site.server.folder / "policies" / "denied.yaml").write_text(text.replace("partner/web team", "web team"))
-    try:
-        found = json.loads(
-            site.command("policy", "lint", "--directory", "--json", config=site.changed("partner", prefix=None)).stdout
-        )
-    finally:
-        (site.server.folder / "policies" / "denied.yaml").write_text(text)
+    denied = POLICIES["denied.yaml"].replace("partner/web team", "web team")
+    config = site.changed("partner", denied, prefix=None)
+    found = json.loads(site.command("policy", "lint", "--directory", "--json", config=config).stdout)
     told = [(one["code"], one["text"]) for one in found if one["file"].endswith("denied.yaml")]
     advice = "groups: {prefix: partner/} in partner tells them apart"
     assert told == [("TS303", f"no-partner: the group 'web team' is brought by corp and partner; {advice}")]
@@ -289,6 +295,11 @@ def test_the_commands_tell_what_is_lost(site: Site) -> None:
     told = f"left out  a group (cn=p2,ou=pgroups,{BASE}): it has no description that can be read"
     assert told in output.stdout
     assert "policies  the login is refused: no-" in output.stdout
+    assert "All is well." not in output.stdout
+    config = site.changed("partner", POLICIES["denied.yaml"].replace("deny:", "allow:"))
+    output = site.command("ldap", "test", "lost", "--source", "partner", config=config, stdin="pw\n")
+    assert output.code == 0, str(output)
+    assert output.stdout.endswith("The login works; not all groups are brought (left out).\n")
     output = site.command("policy", "why", "push", "prod/x", "--as", "lost", "--service", SERVICE)
     assert (output.code, "the login is refused" in output.stderr) == (2, True), str(output)
     assert site.command("policy", "why", "push", "prod/x", "--as", "lost", "--service", FREE).code == 0
@@ -329,3 +340,17 @@ def test_groups_come_page_by_page(site: Site, monkeypatch: pytest.MonkeyPatch) -
     assert found is not None
     assert len(found.groups) == 10
     assert site.directory.log()[before:].count(f'SRCH base="ou=tgroups,{BASE}"') == 4
+
+
+@pytest.mark.parametrize("by", ["member", "memberof", "nested"])
+def test_a_directory_without_pages(site: Site, by: str) -> None:
+    """It gives all at once, and so is asked for all."""
+    content = yaml.safe_load(site.server.config.read_text())["authentication"][2]["ldap"] | {"bind_dn": UNPAGED}
+    content["groups"]["by"] = by
+    source = ldap_directory(Ldap.model_validate(content))
+    before = len(site.directory.log())
+    found = source.look_up("many")
+    assert found is not None
+    assert len(found.groups) == 10
+    assert "SEARCH RESULT tag=101 err=11" in site.directory.log()[before:]
+    assert source.unspeakable_groups() == ((), True)

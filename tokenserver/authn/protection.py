@@ -19,7 +19,7 @@ from tokenserver.authn.failures import Limits
 from tokenserver.authn.singleflight import SingleFlight
 from tokenserver.authn.throttle import Address, Throttle, Together
 from tokenserver.credentials import Password
-from tokenserver.errors import BackendUnavailable, InvalidCredentials, Throttled
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled
 from tokenserver.identity import Identity
 
 FOLLOWERS = 24
@@ -221,7 +221,8 @@ class Protection:
     def _checked(self, key: bytes, check: Callable[[], Identity]) -> Identity:
         try:
             identity = check()
-        except InvalidCredentials:
+        except (InvalidCredentials, Incomplete):
+            # Nor does a grace help who may be in a group by now that is denied something.
             self._remembered.forget(key)
             raise
         self._remembered.remember(key, identity)

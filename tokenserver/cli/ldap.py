@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from tokenserver.authn import MAX_USERNAME
-from tokenserver.authn.directory.examine import Judged, Step, examine, unjudged
+from tokenserver.authn.directory.examine import LEFT_OUT, Judged, Step, examine, unjudged
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.compose import ldap_directory
@@ -69,6 +69,8 @@ def test(user: str | None, source: str | None, as_json: bool, config: Path | Non
     if as_json:
         facts = [{"step": step.name, "told": step.told, "advice": step.advice} for step in steps]
         echo_text(json.dumps({"ok": not failures, "steps": facts}))
+    elif not failures and any(step.name == LEFT_OUT for step in steps):
+        echo("The login works; not all groups are brought (left out).", fg="yellow")
     elif not failures:
         echo("All is well.", fg="green")
     if failures:

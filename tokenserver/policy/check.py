@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from tokenserver.documents import Document, Path
 from tokenserver.errors import Fault
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, Kind, spell_group
 from tokenserver.policy.budget import Budget, TooComplex, file_budget
 from tokenserver.policy.conditions import Given
 from tokenserver.policy.decide import decide
@@ -269,7 +269,7 @@ def _spell_identity(identity: Identity) -> str:
     if identity.is_anonymous:
         return "an anonymous client"
     name = "an unnamed user" if identity.subject == SOMEBODY else f"user {identity.subject}"
-    groups = ", ".join(sorted(identity.groups))
+    groups = ", ".join(map(spell_group, sorted(identity.groups)))
     return f"{name} ({groups})" if groups else name
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-MAX_MESSAGE = 16 * 1024 * 1024
+MAX_MESSAGE = 8 * 1024 * 1024
 """Bytes of one message; what says that it is longer is no LDAP. How much is read at all, `deadline.py` bounds."""
 
 MAX_VALUES = 100_000

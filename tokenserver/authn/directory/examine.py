@@ -39,6 +39,10 @@ _ADVICE = {
 }
 
 
+LEFT_OUT = "left out"
+"""The name of a step that tells a group which is not brought."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step. `advice` is what to change where it failed, None where it did not."""
@@ -250,7 +254,7 @@ def _groups(
     names = ", ".join(map(spell_group, sorted(found.names)))
     yield Step("groups", f"{names or 'none'}; found by {how}{kept}")
     for one in found.left_out:
-        yield Step("left out", str(one))
+        yield Step(LEFT_OUT, str(one))
     return found
 
 

@@ -13,7 +13,7 @@ from tokenserver.authn.directory.deadline import Deadline
 from tokenserver.authn.directory.everybody import MAX_PAGES, PAGE, checked
 from tokenserver.authn.directory.model import MAX_GROUPS, Directory, Groups, GroupsBy, Primary
 from tokenserver.authn.directory.names import escape_value
-from tokenserver.authn.directory.results import LIMITS
+from tokenserver.authn.directory.results import LIMITS, NO_PAGES
 from tokenserver.authn.ldap import Connection
 
 MAX_TOLD = 100
@@ -67,6 +67,8 @@ def unspeakable_groups(
     cookie = b""
     for _ in range(MAX_PAGES):
         found = connection.page(groups.base, any_group(groups), [groups.name], deadline, size=PAGE, cookie=cookie)
+        if found.result.code in NO_PAGES and not cookie:
+            found = connection.search(groups.base, any_group(groups), [groups.name], deadline, limit=PAGE)
         for entry in found.entries:
             left_out += names_of([(entry.dn, values_of(entry, groups.name))], directory, groups).left_out
         if found.result.code in LIMITS or len(left_out) > MAX_TOLD:

@@ -12,8 +12,8 @@ from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline, Una
 from tokenserver.authn.directory.model import MAX_GROUPS, Directory, Groups, Primary
 from tokenserver.authn.directory.names import NotADn, same_dn
 from tokenserver.authn.directory.people import Refused
-from tokenserver.authn.directory.results import CUT_OFF, HIDDEN, describe_search
-from tokenserver.authn.ldap import SUCCESS, Connection
+from tokenserver.authn.directory.results import CUT_OFF, HIDDEN, NO_PAGES, describe_search
+from tokenserver.authn.ldap import SUCCESS, Connection, Found
 
 PAGE = 500
 """Groups that are told at once (RFC 2696), where the server knows pages: many servers tell no more at a time."""
@@ -44,12 +44,10 @@ class GroupSearch:
 
     def ask(self, search_filter: str, *, base: str | None = None, cookie: bytes = b"") -> int:
         """Send a search, and give its number for `entries`."""
-        kind = self.groups.primary
-        wanted = [self.groups.name, *(primary.ATTRIBUTES[kind] if kind is not None else ())]
         base = self.groups.base if base is None else base
         limit = MAX_GROUPS + 1
         return self.connection.ask_page(
-            base, search_filter, wanted, self.deadline, size=PAGE, cookie=cookie, limit=limit
+            base, search_filter, self._wanted(), self.deadline, size=PAGE, cookie=cookie, limit=limit
         )
 
     def entries(
@@ -69,6 +67,8 @@ class GroupSearch:
         asked = self.ask(search_filter, base=base) if asked is None else asked
         while True:
             found = self.connection.found(asked, self.deadline)
+            if found.result.code in NO_PAGES and not found_so_far:
+                found = self._whole(search_filter, base)
             found_so_far += found.entries
             if len(found_so_far) > MAX_GROUPS:
                 raise Refused(TOO_MANY)
@@ -82,6 +82,15 @@ class GroupSearch:
             if not found.cookie:
                 return found_so_far
             asked = self.ask(search_filter, base=base, cookie=found.cookie)
+
+    def _whole(self, search_filter: str, base: str | None) -> Found:
+        """What the search finds where the server gives no pages."""
+        base = self.groups.base if base is None else base
+        return self.connection.search(base, search_filter, self._wanted(), self.deadline, limit=MAX_GROUPS + 1)
+
+    def _wanted(self) -> list[str]:
+        kind = self.groups.primary
+        return [self.groups.name, *(primary.ATTRIBUTES[kind] if kind is not None else ())]
 
     def primary_filter(self) -> str | None:
         """What finds the primary group; None where there is none, or nobody can tell, which `primary` notes."""

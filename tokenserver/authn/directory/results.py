@@ -15,6 +15,9 @@ LIMITS = frozenset({3, 4, 11})
 CUT_OFF = frozenset({4, 11})
 """Those of a search whose answer is cut off at a number of entries, however often it is asked."""
 
+NO_PAGES = frozenset({11, 12, 53})
+"""Those of a server that is asked for pages and gives none (OpenLDAP: size.prtotal=disabled)."""
+
 HIDDEN = frozenset({32, 50})
 """Those of a search where the account may see nothing."""
 

@@ -1,0 +1,52 @@
+"""Entries of a directory, and what is configured of it, without any directory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tokenserver.authn.directory.ber import Entry, Result
+from tokenserver.authn.directory.deadline import Deadline
+from tokenserver.authn.directory.model import Directory, Groups
+from tokenserver.authn.directory.walk import brought
+from tokenserver.authn.ldap import NO_SUCH_OBJECT, Found
+
+BASE = "dc=example,dc=com"
+
+
+def directory(**more: Any) -> Directory:
+    """A directory with the least that it needs."""
+    values: dict[str, Any] = {
+        "name": "corp",
+        "servers": (),
+        "base": BASE,
+        "subject": "uid",
+        "display_name": "cn",
+        "email": "mail",
+        "lowercase": True,
+        "deadline": 5.0,
+    }
+    return Directory(**(values | more))
+
+
+def entry(dn: str = f"uid=ann,{BASE}", **attributes: Any) -> Entry:
+    """An entry with these attributes; ann's, unless it says otherwise."""
+    found: dict[str, Any] = {"uid": "ann"} | attributes
+    lists = {name: [value] if isinstance(value, str) else value for name, value in found.items()}
+    return Entry(dn, {name.lower(): tuple(one.encode() for one in values) for name, values in lists.items()})
+
+
+def in_entry(found: Entry, groups: Groups) -> frozenset[str]:
+    """What the entry's memberOf brings where the groups themselves cannot be read."""
+    return brought(Nothing(), None, found, directory(groups=groups), Deadline(5)).names  # type: ignore[arg-type]
+
+
+class Nothing:
+    """A connection to a directory that lets nobody see a group."""
+
+    def ask_page(self, *_arguments: Any, **_more: Any) -> int:
+        """A number."""
+        return 1
+
+    def found(self, _number: int, _deadline: Deadline) -> Any:
+        """Nothing: the base does not exist, for who asks."""
+        return Found((), Result(NO_SUCH_OBJECT, ""))
