@@ -1,11 +1,11 @@
-# The developer's interface: run, test, lint, nightly, real-servers, bench. Needs Python 3.11 or newer and nothing else.
+# The developer's interface: run, test, lint, nightly, mutants, real-servers, bench. Needs Python 3.11 or newer and nothing else.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := run
 
-.PHONY: run test nightly coverage lint real-servers bench clean
+.PHONY: run test nightly mutants coverage lint real-servers bench clean
 
 # Serve the sample policies on http://localhost:5001; the first time with new keys and a user of its own.
 run: $(VENV)/.installed
@@ -21,6 +21,10 @@ test: $(VENV)/.installed-dev
 # Every property with 100,000 new examples, or with 5,000 where one example is thousands of questions: hours.
 nightly: $(VENV)/.installed-dev
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $$(grep -rlE --include='*.py' '^@given' tests)
+
+# Change the code that decides, one small thing at a time, and print what no test notices; about half an hour.
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python scripts/mutants
 
 # How much the tests reach; fails where a line or a branch of the pure core is missed.
 coverage: test

@@ -346,3 +346,52 @@ def test_effort_does_not_grow_with_other_teams_rules(monkeypatch: pytest.MonkeyP
         assert granted(policies, identity, "pull,push team3/a") == {"pull", "push"}
         efforts.append(compared)
     assert efforts[0] == efforts[1] <= 4
+
+
+UNTIL = Condition(until=datetime(2027, 1, 1, tzinfo=UTC))
+ONLY_PASSWORDS = Condition(kinds=frozenset({Kind.PASSWORD}))
+
+
+@pytest.mark.parametrize(
+    ("rules", "asked", "is_lasting"),
+    [
+        pytest.param([READ], "pull web/x", True, id="no-condition"),
+        pytest.param([READ], "pull other/x", True, id="no-rule"),
+        pytest.param([rule("a", "user:ann", "web/**", "pull", condition=UNTIL)], "pull web/x", False, id="granted"),
+        pytest.param(
+            [rule("a", "user:bob", "web/**", "pull", condition=UNTIL), READ], "pull web/x", False, id="somebody-elses"
+        ),
+        pytest.param([rule("a", "everyone", "web/**", "push", condition=UNTIL), READ], "pull web/x", False, id="other"),
+        pytest.param(
+            [rule("a", "everyone", "x/**", "pull", condition=UNTIL), READ], "pull web/x", True, id="elsewhere"
+        ),
+        pytest.param(
+            [rule("a", "everyone", "web/**", "pull", condition=Condition(since=UNTIL.until))],
+            "pull web/x",
+            False,
+            id="nothing-yet",
+        ),
+    ],
+)
+def test_a_decision_lasts_where_no_rule_about_it_has_a_condition(
+    rules: list[Rule], asked: str, is_lasting: bool
+) -> None:
+    """Else it must be made again at another time, even where nothing was granted."""
+    found = decide(policy_set(*rules), ANN, scope(asked), CONTEXT)
+    assert found.is_lasting is is_lasting
+    assert found.scope == scope(asked)
+
+
+def test_a_name_that_is_none_is_asked_for_in_vain() -> None:
+    """The decision is about what was asked all the same."""
+    asked = Scope(Resource("repository", "Web/x"), frozenset({"pull"}))
+    found = decide(policy_set(rule("all", "everyone", "**", "*")), ANN, asked, CONTEXT)
+    assert (found.scope, found.granted, found.reasons) == (asked, frozenset(), ())
+
+
+def test_a_condition_on_the_kind_of_credential_is_about_this_one() -> None:
+    """A rule for passwords does not hold for another kind."""
+    policies = policy_set(rule("a", "user:ann", "web/**", "pull", condition=ONLY_PASSWORDS))
+    assert granted(policies, ANN, "pull web/x") == {"pull"}
+    others = [kind for kind in Kind if kind not in (Kind.PASSWORD, Kind.ANONYMOUS)]
+    assert [granted(policies, Identity("ann", kind), "pull web/x") for kind in others] == [set() for _ in others]

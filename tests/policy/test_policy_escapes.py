@@ -46,7 +46,7 @@ def escapes(name: str, user: str, outer: Sequence[Pattern]) -> bool:
     return not any(matches(one, name.split("/"), user or None, ()) for one in outer)
 
 
-@settings(deadline=None, max_examples=max(300, settings().max_examples))
+@settings(deadline=None, max_examples=3 * settings().max_examples)
 @given(st.lists(nasty, max_size=6), nasty)
 def test_containment_of_the_worst_globs_agrees_with_counting(outer: list[Pattern], inner: Pattern) -> None:
     """A name that escapes does so indeed, and none among all short ones is shorter; where none is found, none is."""

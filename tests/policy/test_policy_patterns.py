@@ -39,6 +39,18 @@ def covers(pattern: str, name: str, user: str | None = None, *groups: str) -> bo
         pytest.param("a*b*c", "a1b2c", True, id="several-stars"),
         pytest.param("a*b*c", "a1c2c", False, id="several-stars-in-order"),
         pytest.param("*ab*ab", "xab", False, id="pieces-do-not-overlap"),
+        pytest.param("*a*a*", "xay", False, id="one-character-is-not-found-twice"),
+        pytest.param("*a*a*", "xaay", True, id="twice-side-by-side"),
+        pytest.param("*a*a*", "a-a", True, id="twice-apart"),
+        pytest.param("a*a*a", "aa", False, id="ends-leave-nothing-between"),
+        pytest.param("a*a*a", "aaa", True, id="three-times"),
+        pytest.param("*aa*aa*", "aaa", False, id="long-pieces-do-not-overlap"),
+        pytest.param("*aa*aa*", "xaaaay", True, id="long-pieces-side-by-side"),
+        pytest.param("*ab*ba*", "aba", False, id="pieces-do-not-share-a-character"),
+        pytest.param("*ab*ba*", "abba", True, id="pieces-touch"),
+        pytest.param("a*bc*c", "abc", False, id="the-last-piece-is-its-own"),
+        pytest.param("a*bc*c", "abcc", True, id="the-last-piece-touches"),
+        pytest.param("a*b*b", "ab", False, id="the-end-is-not-found-before"),
         pytest.param("web/**", "web", False, id="many-is-not-none"),
         pytest.param("web/**", "web/a", True, id="many-is-one"),
         pytest.param("web/**", "web/a/b/c", True, id="many-is-more"),
@@ -173,3 +185,13 @@ def test_matching_has_no_bad_case() -> None:
     assert not matches(pattern, name, None, ())
     assert not matches(glob, ["a" * 250], None, ())
     assert time.perf_counter() - start < 0.25
+
+
+globs = st.text(alphabet="ab*", min_size=1, max_size=6).filter(lambda text: "**" not in text and "*" in text)
+
+
+@given(globs, st.text(alphabet="ab", min_size=1, max_size=7))
+def test_a_glob_is_what_a_regular_expression_of_it_is(glob: str, text: str) -> None:
+    """Any run of characters for each star, and every piece in its order, none of them twice."""
+    expression = ".*".join(map(re.escape, glob.split("*")))
+    assert covers(glob, text) is (re.fullmatch(expression, text) is not None)

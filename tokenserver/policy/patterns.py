@@ -43,8 +43,8 @@ class Segment:
     pieces: tuple[str, ...] = ()
 
 
-MAX_WILDCARDS = 32
-"""So many segments of one pattern can have a wildcard or be a variable; what a match can cost grows with them."""
+MAX_GLOBS = 32
+"""So many segments of one pattern can have a `*` within; with them grows what it costs at most to match a name."""
 
 _WHOLE_TREE = (Segment(SegmentKind.MANY, "**"),)
 
@@ -80,8 +80,8 @@ def parse_pattern(text: str) -> Pattern:
         raise PatternError(f"is longer than {MAX_NAME_LENGTH} characters, as no repository name is")
     parts = text.split("/")
     segments = [_parse_segment(part, is_host=index == 0 and len(parts) > 1) for index, part in enumerate(parts)]
-    if sum(segment.kind is not SegmentKind.LITERAL for segment in segments) > MAX_WILDCARDS:
-        raise PatternError(f"has wildcards or variables in more than {MAX_WILDCARDS} segments; one ** covers several")
+    if sum(segment.kind is SegmentKind.GLOB for segment in segments) > MAX_GLOBS:
+        raise PatternError(f"has a * in more than {MAX_GLOBS} segments; one ** covers several")
     depth = 0
     while depth < len(segments) and segments[depth].kind is SegmentKind.LITERAL:
         depth += 1
