@@ -748,12 +748,12 @@ def test_a_change_that_never_rests_is_told_once_and_so_is_its_end(
         for turn in range(9):
             files.users.write_text("ann" + "." * turn)
             live.look()
-            live.tell_delays()
+            live.report_delays()
             clock.now += 1
         assert live.delays["policies", "changing"].seconds == 9
         live.look()
-        live.tell_delays()
-        live.tell_delays()
+        live.report_delays()
+        live.report_delays()
     after = "what keeps still goes live, and the rest whenever it is seen whole"
     lines = [message for _, _, message in caplog.record_tuples if "files changed" not in message]
     assert lines == [
@@ -772,17 +772,18 @@ def test_a_load_that_takes_long_is_told_while_it_lasts(files: Files, caplog: pyt
     def slow() -> None:
         for _ in range(3):
             clock.now += 3
-            live.tell_delays()
+            live.report_delays()
             seen.append(live.delays["policies", "loading"].seconds)
 
     files.during_load = slow
     files.users.write_text("ann and bob")
     assert _looks(live) == [False, True]
-    live.tell_delays()
+    live.report_delays()
     assert seen == [3.0, 6.0, 9.0]
     told = "policies: loading for 6 s; the last good ones stay live until it is done"
     assert caplog.text.count(told) == caplog.text.count("policies: loading for") == 1
     assert caplog.text.count("policies: no longer loading, after 9 s") == 1
+    assert "changing for" not in caplog.text
 
 
 def test_a_delay_names_three_files(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Hot reload: the live snapshot, and the watch that replaces it as a whole when a part of it has changed.
 
 Users, keys and policies are watched and loaded apart, each kind in a thread of its own, so that none waits for another.
-A snapshot is put together from the newest good ones of all. What does not load changes nothing: the last good one of
-that part stays, and the others go live beside it.
+Each snapshot is composed of the newest good version of every part. A part that does not load keeps its last good
+version, and the others go live beside it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Live:
         self._watches = tuple(Watch(part, monotonic=monotonic) for part in parts)
         self._composer = composer
         self._lock = threading.Lock()
-        self._told: dict[tuple[Key, str], float] = {}
+        self._reported: dict[tuple[Key, str], float] = {}
         self._refusal: str | None = None
         self._refused: tuple[Fault, ...] = ()
         self._refusals = 0
@@ -109,13 +109,13 @@ class Live:
         for thread in threads:
             thread.start()
         while not stop.wait(every):
-            self.tell_delays()
+            self.report_delays()
         for thread in threads:
             thread.join()
 
     @property
     def delays(self) -> dict[tuple[str, str], Delay]:
-        """What takes long at this moment, by kind and state: the longest of each, however short it is."""
+        """What is changing or loading now, by kind and state: the longest delay of each, however short."""
         found: dict[tuple[str, str], Delay] = {}
         for watch in self._watches:
             for delay in watch.delays:
@@ -123,19 +123,19 @@ class Live:
                 found[at] = max(found.get(at, delay), delay, key=lambda one: one.seconds)
         return found
 
-    def tell_delays(self) -> None:
-        """Log what has begun to take longer than `UNREST_SECONDS`, and what has ended; each once."""
+    def report_delays(self) -> None:
+        """Log each delay once when it exceeds `UNREST_SECONDS`, and once when it ends."""
         for watch in self._watches:
             running = {delay.state: delay for delay in watch.delays if delay.seconds >= UNREST_SECONDS}
             for state in ("changing", "loading"):
                 key = ((watch.part.kind, watch.part.name), state)
-                delay, told = running.get(state), self._told.pop(key, None)
+                delay, before = running.get(state), self._reported.pop(key, None)
                 if delay is not None:
-                    self._told[key] = delay.seconds
-                    if told is None:
+                    self._reported[key] = delay.seconds
+                    if before is None:
                         logger.warning("%s: %s", watch.part.kind, describe(delay))
-                elif told is not None:
-                    logger.info("%s: no longer %s, after %d s", watch.part.kind, state, told)
+                elif before is not None:
+                    logger.info("%s: no longer %s, after %d s", watch.part.kind, state, before)
 
     def _follow(self, kind: str, stop: threading.Event, every: float) -> None:
         watches = tuple(watch for watch in self._watches if watch.part.kind == kind)
@@ -152,13 +152,13 @@ class Live:
         return bool(found) and self._put(found)
 
     def _put(self, found: Values) -> bool:
-        """Make a snapshot with what was found new, unless it cannot go live beside the rest."""
+        """Compose a snapshot with the parts that were loaded, as far as they can go live beside the rest."""
         with self._lock:
             newest = {**self._newest, **found}
             try:
                 values, refused = self._composer.together(newest, self._values)
                 snapshot = self._composer.snapshot(values)
-            except Exception as error:  # the server must outlive any file; the kind is all that is safe to tell
+            except Exception as error:  # the server must outlive any file; only the kind is safe to log
                 self._refuse(f"unexpected {type(error).__name__}")
                 return False
             self._newest = newest
@@ -175,7 +175,7 @@ class Live:
             return True
 
     def _refuse(self, refusal: str, faults: tuple[Fault, ...] = ()) -> None:
-        """Take note that the newest parts cannot all go live together; the same reason counts once."""
+        """Record that the newest parts cannot all go live together; the same reason counts once."""
         if refusal != self._refusal:
             self._refusals += 1
             logger.error("files changed but were refused; the last good ones stay live: %s", refusal)
@@ -183,7 +183,7 @@ class Live:
 
 
 def describe(delay: Delay, files: Iterable[str] | None = None) -> str:
-    """A delay as a sentence; `files` are its files as they may be told here (None: as they are)."""
+    """A delay as a sentence; `files` are the names to show for its files (None: as they are)."""
     names = [*(delay.files if files is None else files)]
     listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     place = f" ({listed})" if listed else ""

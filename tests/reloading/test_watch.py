@@ -222,9 +222,23 @@ def test_what_nobody_foresaw_is_told_once() -> None:
     assert looks(watch, tree, 3) == []
     assert (watch.fault, watch.failures) == ("unexpected RuntimeError", 1)
     tree.broken = None
-    tree.texts["a"] = "new"
     assert len(looks(watch, tree, 2)) == 1
     assert watch.fault is None
+
+
+def test_what_takes_long_is_not_done_all_the_time() -> None:
+    """A load of twelve seconds is followed by as many in which the machine is left alone."""
+    tree = Tree({"a": "old"})
+    watch = tree.watch()
+    load = tree.load
+
+    def slowly(seen: Looks | None, given: Given | None = None) -> object:
+        tree.now += 12
+        return load(seen, given)
+
+    tree.load = slowly  # type: ignore[method-assign]  # gives what load gives
+    found = looks(watch, tree, 42, "a")
+    assert [after for after, _ in found] == [17.0, 41.0]
 
 
 def test_the_delay_names_what_moves() -> None:

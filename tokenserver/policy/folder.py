@@ -99,7 +99,7 @@ def picture_of(folder: Path, pace: Callable[[], None] = unpaced) -> Picture:
 
 def files_in(picture: Picture) -> list[str]:
     """The names of the policy files, in order."""
-    return [name for name, entry in picture.items() if entry[0] not in (_FOLDER, _UNREADABLE, _TWICE)]
+    return sorted(name for name, entry in picture.items() if entry[0] not in (_FOLDER, _UNREADABLE, _TWICE))
 
 
 def picture_faults(folder: Path, picture: Picture) -> Iterator[Fault]:
@@ -153,7 +153,7 @@ class _Walk:
             if first in self._found or first in holding:
                 self._found[name] = (_TWICE, first)
         folders = {name: (_FOLDER, *folder_stamp_of(self._path(name))) for name in self._holding() | {""}}
-        return {**dict(sorted(folders.items())), **dict(sorted(self._found.items()))}
+        return {**folders, **self._found}
 
     def _path(self, name: str) -> str:
         return f"{self._folder}/{name}" if name else str(self._folder)
@@ -161,8 +161,8 @@ class _Walk:
     def _holding(self) -> set[str]:
         """The folders below which something is that counts."""
         holding: set[str] = set()
-        for name in self._found:
-            above = name.rpartition("/")[0]
+        for name in {name.rpartition("/")[0] for name in self._found}:
+            above = name
             while above and above not in holding:
                 holding.add(above)
                 above = above.rpartition("/")[0]
@@ -170,33 +170,33 @@ class _Walk:
 
     def _folders_in(self, below: str, above: tuple[_Inode, ...]) -> Iterator[tuple[str, tuple[_Inode, ...]]]:
         """The folders in the folder of this name that are met for the first time; `above` are those that lead here."""
-        for step, is_plain in self._listed(self._path(below)):
+        before = f"{below}/" if below else ""
+        for entry in self._listed(self._path(below)):
             self._pace()
-            name = f"{below}/{step}" if below else step
-            if _is_policy(step):
-                self._found[name] = stamp_of(self._path(name))
-            elif not is_plain:
-                inode = _folder_at(self._path(name))
+            name = before + entry.name
+            if _is_policy(entry.name):
+                self._found[name] = stamp_of(entry.path)
+            elif not entry.is_file(follow_symlinks=False):
+                inode = _folder_at(entry.path)
                 if inode is not None and self._is_new(name, inode, above):
                     yield name, (*above, inode)
 
-    def _listed(self, folder: str) -> list[tuple[str, bool]]:
-        """The names that are not hidden, in order, and whether each is a plain file, which is neither link nor folder.
+    def _listed(self, folder: str) -> list[os.DirEntry[str]]:
+        """What is not hidden, in the order of the names.
 
         Raises:
-            LoadError: there are too many.
+            LoadError: there is too much.
         """
         found = []
         with os.scandir(folder) as listed:
             for entry in listed:
-                self._pace()
                 self._left -= 1
                 if self._left < 0:
                     message = f"has more than {MAX_ENTRIES} files and folders in it; keep other things elsewhere"
                     raise LoadError([Fault(str(self._folder), 0, "", message)])
                 if not entry.name.startswith("."):
-                    found.append((entry.name, entry.is_file(follow_symlinks=False)))
-        return sorted(found)
+                    found.append(entry)
+        return sorted(found, key=lambda entry: entry.name)
 
     def _is_new(self, name: str, inode: _Inode, above: tuple[_Inode, ...]) -> bool:
         """Whether this folder is to be walked, under this name."""

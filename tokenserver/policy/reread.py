@@ -42,7 +42,8 @@ class RereadFolder:
             picture = picture_of(self._folder, self._pace)
         except LoadError as error:
             return {str(self._folder): (str(error),)}
-        return {self._path(name): entry for name, entry in picture.items()}
+        own = f"{self._folder}/"
+        return {own + name if name else str(self._folder): entry for name, entry in picture.items()}
 
     def read(self) -> Reading:
         """The folder as it is now, in one consistent picture.

@@ -21,8 +21,8 @@ logger = logging.getLogger("tokenserver.live")
 class FilesPart:
     """A part that is read from single files.
 
-    `files` names them, `folders` those in which it matters who may change something. `load` gets the content of the
-    one file where that is given, which `settles` says that it may be; else None, and reads what it needs.
+    `files` lists them; of `folders` it matters who may change them. `load` reads what it needs, or gets the content of
+    the one file of a part that `settles`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class FilesPart:
             return self._load(contents[0] if contents else None)
         finally:
             if seen is not None and not contents and self.look() != seen:
-                # Whatever came of it, it came of files that are others by now.
+                # Result and fault alike belong to files that are no longer there.
                 raise FilesMoved(self.name)
 
 
@@ -86,7 +86,7 @@ class PoliciesPart:
 
 
 class ShadowPart(PoliciesPart):
-    """Policies that are only compared with the live ones. Nothing depends on them, so their faults are told only."""
+    """Policies that are only compared with the live ones. Nothing depends on them, so their faults are only logged."""
 
     def load(self, seen: Looks | None, given: Given | None = None) -> object:
         """See `watch.Part`; None where they are at fault."""

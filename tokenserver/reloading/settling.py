@@ -1,7 +1,7 @@
-"""What a file holds that never keeps still: its latest content that stood whole on disk, if that can be told.
+"""Settling: the latest whole content of a file that never keeps still, if there is one.
 
-A file that is rewritten again and again is whole between two writes. A file that somebody is still writing grows: what
-it held a moment ago is the beginning of what it holds now. Only the former is taken.
+A file that is rewritten again and again is whole between two writes. A file that is still being written grows: its
+earlier content is a prefix of the current one. Only the former is used.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from tokenserver.errors import LoadError
 from tokenserver.files import Stamp, read_file, stamp_of
 
 WINDOW_SECONDS = 0.6
-"""For so long files are observed. Whoever writes a file line by line and rests no longer than the watch does (half a
-second) is seen to go on within it."""
+"""How long files are observed: longer than the half second of rest after which a file counts as complete, so that a
+slow writer is caught writing."""
 
 STEP_SECONDS = 0.02
-"""So often; what was the same twice in a row had rested for as long."""
+"""How often a file is looked at. A file that is unchanged at two looks in a row was at rest in between."""
 
 MAX_FILES = 1_000
-"""More files are not observed at once; the others are taken to be still written."""
+"""How many files are observed at once; any beyond count as still being written."""
 
 
 class Settled(NamedTuple):
-    """What was found of a file: its content, and the stamp that it had then; None where it is still being written."""
+    """The content of a file and the stamp that it had then; None for a file that is still being written."""
 
     content: bytes | None
     stamp: Stamp
 
 
 Given = Mapping[str, bytes | None]
-"""By path, what a restless file is to be taken to hold; None: what it held at the last good load."""
+"""By path, the content to load in place of what a restless file holds now; None: that of the last good load."""
 
 
 def settle(

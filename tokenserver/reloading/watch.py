@@ -22,7 +22,7 @@ from tokenserver.reloading.settling import Given, Settled, settle
 logger = logging.getLogger("tokenserver.live")
 
 UNREST_SECONDS = 5.0
-"""Files that change for longer are not waited for any more; and what takes longer is told."""
+"""After so long without rest, files are loaded as they are; and whatever takes longer is reported."""
 
 Looks = Mapping[str, tuple[object, ...]]
 """What a look sees: by path, what tells each file and folder that is read from a changed one. Equal looks, equal
@@ -111,12 +111,12 @@ class Watch:
         return self.part.load(None)
 
     def look(self) -> Loaded | None:
-        """Look once; the part anew where it has changed and could be loaded."""
+        """Look once; the new version of the part if it has changed and could be loaded."""
         try:
             return self._look()
         except FilesMoved:
             return None
-        except Exception as error:  # the server must outlive any file; the kind is all that is safe to tell
+        except Exception as error:  # the server must outlive any file; only the kind is safe to log
             fault = f"unexpected {type(error).__name__}"
             if fault != self.fault:
                 self._refuse(fault)
@@ -131,8 +131,12 @@ class Watch:
         return [Delay(state, now - begun, files) for state, begun in since if begun is not None]
 
     def _look(self) -> Loaded | None:
-        before, current = self._before, self.part.look()
-        self._before = current
+        before = self._before
+        try:
+            current = self._before = self.part.look()
+        except Exception:
+            self._seen = {}  # loaded again as soon as there is something to see
+            raise
         if current == self._seen:
             self._rest()
             return None
@@ -147,10 +151,12 @@ class Watch:
         return self._load_restless(current) if others_wait or now >= self._due else None
 
     def _load_calm(self, current: Looks) -> Loaded | None:
+        since, self._changing_since = self._changing_since, None
         try:
             value = self._load(current)
         except FilesMoved:
-            raise  # and nothing is settled: the next looks decide
+            self._changing_since = since
+            raise
         except LoadError as error:
             self._refuse(str(error), error.faults)
             loaded = None
@@ -169,12 +175,13 @@ class Watch:
         found = self._settle(self._moving) if self.part.settles else {}
         self._restless |= self._moving
         self._seen = {**current, **{path: one.stamp for path, one in found.items()}}
+        given = {path: one.content for path, one in found.items()}
+        begun = self._monotonic()
         try:
-            return self._load_given(
-                current if self.part.settles else None, {p: one.content for p, one in found.items()}
-            )
+            return self._load_given(current if self.part.settles else None, given)
         finally:
-            self._due = self._monotonic() + UNREST_SECONDS
+            end = self._monotonic()
+            self._due = end + max(UNREST_SECONDS, end - begun)  # what takes long is not done all the time
 
     def _load_given(self, seen: Looks | None, given: Given) -> Loaded | None:
         try:
