@@ -78,6 +78,7 @@ def test_a_registrys_first_answer(outcome: Outcome, check: str, ok: bool) -> Non
         ("distribution3", "distribution3"),
         ("jwks", "distribution3"),
         ("zot", "zot"),
+        ("", "distribution2|distribution3|zot"),
     ],
 )
 def test_the_command_fits_the_registry(compat: str, generations: str) -> None:

@@ -92,6 +92,15 @@ def test_an_open_registry_is_the_first_finding(registry: bool) -> None:
     assert str(found[0].mend).startswith(f"set service to {value} in config.yml")
 
 
+def test_a_registry_that_may_be_any_of_ours() -> None:
+    """The command does not name one of them at random."""
+    ours = ours_of()
+    several = replace(ours, registries=(*ours.registries, replace(ours.registries[0], service="other")))
+    for side, name in ((ours, SERVICE), (several, "SERVICE")):
+        (found,) = check_setup(setup_of(auth="none"), side, (), None)
+        assert f"`tokenserver registry-config {name} --for distribution2|distribution3`" in str(found.mend)
+
+
 def test_the_service_of_another_registry_of_ours() -> None:
     """It is ours, and not that one's."""
     ours = ours_of()

@@ -28,6 +28,7 @@ from tokenserver.doctor.findings import Finding, by_urgency, exit_code
 from tokenserver.doctor.opened import MAX_TOKEN, UnreadableToken, open_unverified, token_text
 from tokenserver.doctor.setup_checks import check_setup, find_registry, kinds_for
 from tokenserver.doctor.trust_checks import RegistryTrust
+from tokenserver.doctor.visited import identify
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
 from tokenserver.scopes import Scope, ScopeSyntaxError, parse_scope
@@ -112,13 +113,14 @@ def doctor(  # noqa: PLR0917 - click hands every option over by its name
         found += _examine_files(bench)
     brought = None if token is None else _read_token(token)
     if url is not None:
-        login = None if user is None else (user, read_password())
+        address = _address(url)
+        # Where nobody could be logged in anyway, no password is asked for.
+        is_known = identify(ours, bench.registry, address, "").registry is not None
+        login = (user, read_password()) if user is not None and is_known else None
         # With several registries a visit says best which one it is.
         told, ahead = visit_server(bench, context)
         faulty = any(finding.counts for finding in found)
-        told += (
-            visited := visit_registry(Visit(_address(url), bench, context, login, wanted, brought, faulty), ahead)
-        )[0]
+        told += (visited := visit_registry(Visit(address, bench, context, login, wanted, brought, faulty), ahead))[0]
         found, shown = found + told, visited[1]
     elif brought is not None:
         shown = brought

@@ -92,12 +92,13 @@ def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Findi
     """
     ours, url = visit.bench.ours, visit.url
     first = fetch(f"{url}/v2/", context=visit.context)
-    guess = visit.bench.registry or find_registry(ours, None, url) or ours.registries[0]
-    found = [check_registry(url, first, guess.service, guess.compat)]
+    guess = visit.bench.registry or identify(ours, None, url, "").registry or find_registry(ours, None, url)
+    service, compat = ("SERVICE", "") if guess is None else (guess.service, guess.compat)
+    found = [check_registry(url, first, service, compat)]
     challenge_text = first.bearer() if isinstance(first, Answer) else None
     if found[0].ok is False or challenge_text is None or not isinstance(first, Answer):
         return found, None
-    place = place_of(guess.compat)
+    place = place_of(compat)
     try:
         challenge = parse_challenge(challenge_text)
     except PastedError as error:

@@ -15,7 +15,11 @@ from tokenserver.printable import shell_word
 _HTTPS_WANTED = (b"Client sent an HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")
 
 
-_GENERATIONS = {"universal": "distribution2|distribution3", "jwks": "distribution3"}
+_GENERATIONS = {
+    "universal": "distribution2|distribution3",
+    "jwks": "distribution3",
+    "": "distribution2|distribution3|zot",
+}
 
 
 def place_of(compat: str) -> str:
@@ -26,7 +30,8 @@ def place_of(compat: str) -> str:
 def check_registry(url: str, outcome: Outcome, service: str, compat: str = "universal") -> Finding:
     """What `GET /v2/` without a token says: a registry that wants tokens answers 401 with a challenge for one.
 
-    `service` and `compat` are those of the one of ours that it most likely is, for the command that configures it.
+    `service` and `compat` are those of the one of ours that it most likely is, for the command that configures it; the
+    `compat` of one that is not known is empty.
     """
     trouble = transport_trouble("registry", url, outcome)
     if trouble is not None:

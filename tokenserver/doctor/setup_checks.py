@@ -35,7 +35,8 @@ def check_way_in(setup: Setup, ours: Ours, registry: OurRegistry | None = None) 
     A registry that lets in everybody is the first finding, whatever else is wrong with it.
     """
     section = "http.auth.bearer" if setup.is_zot else "auth.token"
-    service = (registry or ours.registries[0]).service
+    known = registry or (ours.registries[0] if len(ours.registries) == 1 else None)
+    service = "SERVICE" if known is None else known.service
     command = f"tokenserver registry-config {shell_word(service)} --for {setup.kind_of_registry}"
     why = f" ({setup.remark})" if setup.remark else ""
     if setup.auth in ("none", "silly"):
