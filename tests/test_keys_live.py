@@ -143,6 +143,21 @@ def test_the_watch_runs_the_rotation(world: World) -> None:
             thread.join(timeout=10)
 
 
+def test_what_is_not_read_is_no_change(world: World) -> None:
+    """L: notes, the lock, and what is being written under a hidden name, in both folders."""
+    folder = world.settings.keys.folder
+    before = world.snapshot
+    for path in (folder / "NOTES.txt", folder / ".lock", folder / "signing" / ".x.key", folder / "signing" / "README"):
+        path.write_text("x")
+    assert world.follow() is False
+    assert world.snapshot is before
+    (folder / "signing").chmod(0o777)
+    assert world.follow() is False
+    assert "can be changed by others" in (world.parts.live.fault or "")
+    (folder / "signing").chmod(0o700)
+    assert world.follow() is True
+
+
 def test_an_emergency_as_the_world_sees_it(world: World) -> None:
     """Threat 69: the dropped key is published no more, and this server takes no token of it."""
     old, before = world.snapshot.issuer.ring.active.thumbprint, world.token()

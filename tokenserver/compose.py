@@ -131,7 +131,7 @@ def _watched_source(source: UserSource, protection: Protection | None) -> FilesP
     files = tuple(_files_of(source))
     if source.htpasswd is not None:
         file = _htpasswd_file(source.htpasswd, protection)
-        return FilesPart("users", source.name, file.load, lambda: files, settles=True)
+        return FilesPart("users", source.name, file.load, lambda: files, settles=True, has_lines=True)
     return FilesPart("users", source.name, lambda _: user_source(source), lambda: files)
 
 

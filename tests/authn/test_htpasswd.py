@@ -508,6 +508,17 @@ def test_load_again(tmp_path: Path) -> None:
     assert [sorted(one.users) for one in (first, file.load())] == [["ann"], ["ann", "bob"]]
 
 
+def test_load_what_was_read_already(tmp_path: Path) -> None:
+    """In place of what the file holds by now, which may be half of it; the path in a fault is the file's."""
+    path = tmp_path / "users"
+    path.write_text("half of")
+    file = HtpasswdFile(path, "local")
+    assert sorted(file.load(f"bob:{GOOD}\n".encode()).users) == ["bob"]
+    for content, fault in ((b"ann\n", r"users:1: .*is not NAME:HASH"), (b"ann:\xff", r"users:1: is not UTF-8 text")):
+        with pytest.raises(LoadError, match=fault):
+            file.load(content)
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "fault"),
     [

@@ -206,18 +206,30 @@ def test_a_removed_user_is_out_while_policies_are_written(
         assert until(lambda: status(server) == 401, seconds=LIVE_SECONDS + SLACK) < LIVE_SECONDS + SLACK
 
 
-def test_a_removed_user_is_out_though_the_file_of_users_is_written_all_the_time(server: TokenServer) -> None:
-    """In place, and each time with something else in it: nobody else is out for a moment."""
+def rewritten(users: Path, turn: int) -> None:
+    text = "".join(line for line in users.read_text().splitlines(True) if not line.startswith("#"))
+    users.write_text(f"# {turn}\n{text}")
+
+
+def added_to(users: Path, turn: int) -> None:
+    with users.open("a") as file:
+        file.write(f"# {turn}\n")
+
+
+@pytest.mark.parametrize("write", [rewritten, added_to])
+def test_a_removed_user_is_out_though_the_file_of_users_is_written_all_the_time(
+    server: TokenServer, write: Callable[[Path, int], None]
+) -> None:
+    """In place, each tenth of a second, and each time with something else in it: nobody else is out for a moment."""
     users = server.folder / "users.htpasswd"
     without_ann(server)
-    text = users.read_text()
     seen: set[int] = set()
 
     def ann_is_out() -> bool:
         seen.add(server.ask(SERVICE, person=BOB).status)
         return status(server) == 401
 
-    with writing(lambda turn: users.write_text(f"# {turn}\n{text}"), 0.1):
+    with writing(lambda turn: write(users, turn), 0.1):
         until(ann_is_out, seconds=UNREST_SECONDS + SLACK)
     assert seen == {200}
 

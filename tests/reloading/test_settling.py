@@ -91,7 +91,23 @@ def test_a_file_that_is_written_line_by_line_is_not_taken(tmp_path: Path, every:
             lines.append(f"line {len(lines)}\n")
             stamped(path, "".join(lines), turn)
 
-    assert Steps(write).settled(path) == {str(path): KEPT}
+    (found,) = Steps(write).settled(path).values()
+    assert found.content is None
+    if found.so_far is not None:  # it is for the watch to know whether that is whole
+        assert "".join(lines).startswith(found.so_far.decode())
+
+
+def test_a_file_that_is_added_to_is_given_as_it_is_so_far(tmp_path: Path) -> None:
+    """For the watch to know whether it is whole."""
+    path = tmp_path / "file"
+    path.write_text("ann\n")
+
+    def write(turn: int) -> None:
+        if turn % 8 == 0:
+            stamped(path, path.read_text() + "#\n", turn)
+
+    (found,) = Steps(write).settled(path).values()
+    assert found == Settled(None, (), b"ann\n#\n#\n#\n#\n")
 
 
 def test_a_file_that_was_just_opened_for_writing_is_not_taken(tmp_path: Path) -> None:

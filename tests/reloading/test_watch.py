@@ -22,6 +22,7 @@ class Tree:
     kind: str = "policies"
     name: str = ""
     settles: bool = True
+    has_lines: bool = False
     pace: Pace = field(default_factory=Pace)
     version: int = 0
     now: float = 100.0
@@ -224,6 +225,50 @@ def test_what_nobody_foresaw_is_told_once() -> None:
     tree.broken = None
     assert len(looks(watch, tree, 2)) == 1
     assert watch.fault is None
+
+
+class Lines(Tree):
+    """One file of lines, as files of users are, with the size that its stamp has."""
+
+    def look(self) -> Looks:
+        """As a regular file looks."""
+        return {name: (1, 2, 3, len(text), hash(text), 0) for name, text in self.texts.items()}
+
+    def settle(self, paths: Iterable[str]) -> dict[str, Settled]:
+        """It grows."""
+        return {path: Settled(None, (), self.texts[path].encode()) for path in paths}
+
+
+WHOLE = "ann\nbob\ncleo\n"
+
+
+@pytest.mark.parametrize(
+    ("steps", "has_lines", "expected"),
+    [
+        pytest.param(["bob\ncleo\n"], True, True, id="a user removed, and lines added"),
+        pytest.param([WHOLE + "#\n"], True, True, id="lines added"),
+        pytest.param(["", "bob\ncleo\n"], True, False, id="written from the first line on"),
+        pytest.param(["bob\n", "bob\ncleo\n"], True, False, id="seen after its first line"),
+        pytest.param([WHOLE + "#\n"], False, False, id="lines that go together"),
+    ],
+)
+@pytest.mark.parametrize("end", ["#\n", "#"])
+def test_a_file_of_lines_that_others_add_to_is_whole(
+    steps: list[str], has_lines: bool, expected: bool, end: str
+) -> None:
+    """At the end of each line, unless it was written from its beginning, which shows in its size."""
+    tree = Lines({"users": WHOLE}, has_lines=has_lines)
+    watch = tree.watch()
+    found = []
+    for turn in range(12):
+        text = steps[turn] if turn < len(steps) else tree.texts["users"] + end
+        tree.texts["users"] = text
+        loaded = watch.look()
+        if loaded is not None:
+            found.append(loaded.value)
+        tree.now += 0.5
+    is_taken = expected and end.endswith("\n")
+    assert found == [{"users": steps[-1] + end * (11 - len(steps)) if is_taken else WHOLE}]
 
 
 def test_what_takes_long_is_not_done_all_the_time() -> None:

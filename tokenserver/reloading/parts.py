@@ -22,7 +22,7 @@ class FilesPart:
     """A part that is read from single files.
 
     `files` lists them; of `folders` it matters who may change them. `load` reads what it needs, or gets the content of
-    the one file of a part that `settles`.
+    the one file of a part that `settles`; `has_lines` is as in `watch.Part`.
     """
 
     def __init__(
@@ -34,10 +34,12 @@ class FilesPart:
         *,
         folders: Iterable[Path] = (),
         settles: bool = False,
+        has_lines: bool = False,
     ) -> None:
         self.kind = kind
         self.name = name
         self.settles = settles
+        self.has_lines = has_lines
         self.pace = Pace()
         self._load = load
         self._files = files
@@ -65,6 +67,7 @@ class PoliciesPart:
     """A folder of policies. `services` are the configured registries."""
 
     settles = True
+    has_lines = False
     name = ""
 
     def __init__(self, kind: str, folder: Path, *, services: frozenset[str]) -> None:

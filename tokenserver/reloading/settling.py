@@ -28,10 +28,14 @@ MAX_FILES = 1_000
 
 
 class Settled(NamedTuple):
-    """The content of a file and the stamp that it had then; None for a file that is still being written."""
+    """The content of a file and the stamp that it had then; None for a file that is still being written.
+
+    `so_far` is what a file holds that grows, and nothing else.
+    """
 
     content: bytes | None
     stamp: Stamp
+    so_far: bytes | None = None
 
 
 Given = Mapping[str, bytes | None]
@@ -62,6 +66,10 @@ def settle(
 def is_growing(states: Sequence[bytes]) -> bool:
     """Whether any of the contents, in the order in which they were seen, is the beginning of the next one."""
     return any(len(before) < len(after) and after.startswith(before) for before, after in pairwise(states))
+
+
+def _only_grows(states: Sequence[bytes]) -> bool:
+    return all(after.startswith(before) for before, after in pairwise(states))
 
 
 class _Observed:
@@ -95,6 +103,8 @@ class _Observed:
     def settled(self) -> Settled:
         contents = [state.content or b"" for state in self._states]
         # An empty file is a file that was just opened for writing; an empty one on purpose keeps still.
-        if not contents or not contents[-1] or is_growing(contents):
+        if not contents or not contents[-1]:
             return Settled(None, ())
+        if is_growing(contents):
+            return Settled(None, (), contents[-1] if _only_grows(contents) else None)
         return self._states[-1]

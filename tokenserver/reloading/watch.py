@@ -32,7 +32,8 @@ content."""
 class Part(Protocol):
     """What is watched and loaded by itself. `kind` is one of `KINDS`; kind and `name` together are unique.
 
-    `settles` says that single files can be given. `pace` is that of `look` and `load`.
+    `settles` says that single files can be given, `has_lines` that each line of a file stands by itself, as each user
+    does. `pace` is that of `look` and `load`.
     """
 
     @property
@@ -41,6 +42,8 @@ class Part(Protocol):
     def name(self) -> str: ...
     @property
     def settles(self) -> bool: ...
+    @property
+    def has_lines(self) -> bool: ...
     @property
     def pace(self) -> Pace: ...
 
@@ -99,6 +102,8 @@ class Watch:
         self._changing_since: float | None = None
         self._loading_since: float | None = None
         self._due = 0.0
+        self._half: dict[str, int] = {}
+        self._was_small: frozenset[str] = frozenset()
 
     def first(self) -> object:
         """The part at the start.
@@ -144,6 +149,9 @@ class Watch:
         now = self._monotonic()
         if self._changing_since is None:
             self._changing_since, self._due = now, now + UNREST_SECONDS
+            self._half = {path: _size(self._seen.get(path)) // 2 for path in self._moving}
+            self._was_small = frozenset()
+        self._was_small |= {path for path, size in self._half.items() if _size(current.get(path)) < size}
         if not self._moving:
             return self._load_calm(current)
         # Once it is known which files never rest, nothing else has to wait for them.
@@ -175,13 +183,24 @@ class Watch:
         found = self._settle(self._moving) if self.part.settles else {}
         self._restless |= self._moving
         self._seen = {**current, **{path: one.stamp for path, one in found.items()}}
-        given = {path: one.content for path, one in found.items()}
+        given = {path: self._content(path, one) for path, one in found.items()}
         begun = self._monotonic()
         try:
             return self._load_given(current if self.part.settles else None, given)
         finally:
             end = self._monotonic()
             self._due = end + max(UNREST_SECONDS, end - begun)  # what takes long is not done all the time
+
+    def _content(self, path: str, found: Settled) -> bytes | None:
+        """The content to load of a restless file; None: that of the last good load.
+
+        A file to which lines are added is whole at the end of each. A file that is written from its first line on is
+        not, and is small in the beginning: less than half of what it was before.
+        """
+        so_far = found.so_far
+        if so_far is None or not self.part.has_lines or not so_far.endswith(b"\n"):
+            return found.content
+        return so_far if self._half.get(path, 0) > 0 and path not in self._was_small else None
 
     def _load_given(self, seen: Looks | None, given: Given) -> Loaded | None:
         try:
@@ -213,6 +232,12 @@ class Watch:
         self.fault, self.faults = fault, faults
         self.failures += 1
         logger.error("%s: files changed but were refused; the last good ones stay live: %s", self.part.kind, self.fault)
+
+
+def _size(stamp: tuple[object, ...] | None) -> int:
+    """The size of a regular file in bytes; 0 for anything else."""
+    size = stamp[3] if stamp is not None and len(stamp) == 6 else 0
+    return size if isinstance(size, int) else 0
 
 
 def _differing(one: Looks, other: Looks) -> frozenset[str]:
