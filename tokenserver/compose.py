@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
 from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail, DescriptorSink, Sink
 from tokenserver.authn import Chain
 from tokenserver.authn.directory.backend import LdapDirectory
+from tokenserver.authn.equal_work import EqualWork
 from tokenserver.authn.htpasswd import Htpasswd, HtpasswdFile
 from tokenserver.authn.protection import Plan, Protection
 from tokenserver.clock import Clock, steady_seconds
@@ -24,7 +24,7 @@ from tokenserver.config.plan import plan_for, worker_count
 from tokenserver.config.settings import Htpasswd as HtpasswdSettings
 from tokenserver.config.settings import Settings, UserSource
 from tokenserver.counters import ALONE, Shared, shared_counters, sharing_warnings
-from tokenserver.credentials import Password, Secret
+from tokenserver.credentials import Secret
 from tokenserver.door import Door
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
@@ -50,6 +50,9 @@ from tokenserver.tokens.reuse import Reuse
 logger = logging.getLogger("tokenserver.compose")
 
 _Part = TypeVar("_Part")
+
+MANY_KINDS = 3
+"""Kinds and costs of hashes in all files. A wrong login costs one hash of each, see `equal_work`."""
 
 
 def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None, shared: Shared = ALONE) -> Parts:
@@ -154,6 +157,12 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
         found.extend(rotation_warnings(ring_of(snapshot, key_set), key_changes(key_set), now))
     found.extend(str(warning) for source in user_sources(snapshot) for warning in source.warnings)
     found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
+    kinds = {kind for source in user_sources(snapshot) for kind in source.decoy.kinds}
+    if len(kinds) > MANY_KINDS:
+        found.append(
+            f"the users' passwords are kept in {len(kinds)} ways ({', '.join(sorted(kinds))}): each wrong login costs"
+            " one hash of each; make them alike with tokenserver users set"
+        )
     host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
     if settings.server.url.startswith("http://") and host != "localhost":
         refused = ", so requests from other machines are refused" if settings.server.require_https else ""
@@ -254,27 +263,12 @@ def _password_in(file: Path) -> Secret:
 
 
 def _chain(settings: Settings, sources: Sequence[Htpasswd | LdapDirectory], protection: Protection | None) -> Chain:
-    decoy = _decoy(sources)
     if protection is None:
-        return Chain(sources, anonymous=settings.anonymous, decoy=decoy)
-    if sources and decoy is not None:
-        decoy = protection.sheltered_decoy(sources[-1], decoy)
+        equal = EqualWork(sources, lambda _, question: question())
+        return Chain(sources, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal)
+    equal = EqualWork(sources, protection.through)
     sheltered = [protection.sheltered(source) for source in sources]
-    return Chain(sheltered, anonymous=settings.anonymous, decoy=decoy, guard=protection)
-
-
-def _decoy(sources: Sequence[Htpasswd | LdapDirectory]) -> Callable[[Password], None] | None:
-    """The work of a wrong password for a user whom none of the sources knows.
-
-    An unknown name has been looked for in every directory already. So what is left to do is what a wrong password of
-    the last source costs; htpasswd files in a row count as one, since nothing is done to find out that they do not
-    know a name.
-    """
-    last = list(takewhile(lambda source: isinstance(source, Htpasswd), reversed(sources)))
-    files = [source for source in reversed(last) if isinstance(source, Htpasswd)]
-    if files:
-        return files[0].decoy.joined_with(*(source.decoy for source in files[1:]))
-    return sources[-1].decoy if sources else None
+    return Chain(sheltered, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal, guard=protection)
 
 
 def _overlaps(sources: Sequence[Htpasswd | LdapDirectory]) -> list[Fault]:
