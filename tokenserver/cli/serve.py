@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
+from tokenserver.cli.start_checks import is_forking
 from tokenserver.compose import login_plan, warnings
 from tokenserver.config.load import config_path
 from tokenserver.config.plan import worker_count
@@ -31,6 +33,8 @@ from tokenserver.metrics.board import Board
 
 if TYPE_CHECKING:
     from tokenserver.cli.supervisor import Signs
+
+logger = logging.getLogger("tokenserver")
 
 HEADER_SECONDS = 10
 
@@ -61,6 +65,7 @@ def serve(config: Path | None) -> None:
 
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
+    _check_output()
     settings, snapshot = load_all(config)
     _check_address(settings, config)
     for warning in warnings(settings, snapshot):
@@ -70,6 +75,16 @@ def serve(config: Path | None) -> None:
     del snapshot
     harden_process()
     run(settings, config)
+
+
+def _check_output() -> None:
+    """See that there is a standard output.
+
+    Raises:
+        LoadError: it was closed; no token could ever leave, because its audit event could not.
+    """
+    if sys.stdout is None:
+        raise LoadError([Fault("standard output", 0, "", "is closed; audit events go there")])
 
 
 def _check_address(settings: Settings, config: Path | None) -> None:
@@ -127,8 +142,7 @@ def run(settings: Settings, config: Path | None) -> None:
     os.register_at_fork(after_in_child=_default_signals)
     if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
         multiprocessing.set_start_method("fork", force=True)
-    is_forked = multiprocessing.get_start_method() == "fork"
-    shared = workers_share(settings, workers=workers) if is_forked else ALONE
+    shared = workers_share(settings, workers=workers) if is_forking() else ALONE
     sys.stdout.flush()
     server.serve(target_loader=partial(_load, config, Seats(workers), shared, board), wrap_loader=False)
 
@@ -159,7 +173,12 @@ def _load(  # noqa: PLR0917 - the last two are the master's
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
-    application = load_application(config, board=board, shared=shared, is_stopping=lambda: signs.is_stopping)
+    try:
+        application = load_application(config, board=board, shared=shared, is_stopping=lambda: signs.is_stopping)
+    except LoadError as error:  # the files are not any more what the start has checked
+        for fault in error.faults:
+            logger.error("a worker cannot start: %s", fault)  # noqa: TRY400 - the fault says it all
+        raise SystemExit(WRONG_USE) from error
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()
