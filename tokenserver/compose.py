@@ -48,6 +48,9 @@ from tokenserver.tokens.reuse import Reuse
 
 _Part = TypeVar("_Part")
 
+MANY_KINDS = 3
+"""Kinds and costs of hashes in all files. A wrong login costs one hash of each, see `equal_work`."""
+
 
 def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None, shared: Shared = ALONE) -> Parts:
     """Load everything and put it together. What is measured goes to a row of `board`; without it, nothing is measured.
@@ -156,6 +159,12 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
         found.extend(rotation_warnings(ring_of(snapshot, key_set), key_changes(key_set), now))
     found.extend(str(warning) for source in user_sources(snapshot) for warning in source.warnings)
     found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
+    kinds = {kind for source in user_sources(snapshot) for kind in source.decoy.kinds}
+    if len(kinds) > MANY_KINDS:
+        found.append(
+            f"the users' passwords are kept in {len(kinds)} ways ({', '.join(sorted(kinds))}): each wrong login costs"
+            " one hash of each; make them alike with tokenserver users set"
+        )
     host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
     if settings.server.url.startswith("http://") and host != "localhost":
         refused = ", so requests from other machines are refused" if settings.server.require_https else ""

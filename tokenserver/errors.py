@@ -196,7 +196,12 @@ class ServiceError(TokenserverError):
 
 
 class BackendUnavailable(ServiceError):
-    """A user source cannot tell whether the credentials are right. `retry_after` is in seconds."""
+    """A user source cannot tell whether the credentials are right. `retry_after` is in seconds.
+
+    `is_even`: all has been done that any failed login does, so that the time of the answer tells nothing.
+    """
+
+    is_even = False
 
     def __init__(self, backend: str, reason: str, retry_after: int = 5) -> None:
         self.backend = backend

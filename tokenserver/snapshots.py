@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from tokenserver.authn import Chain
 from tokenserver.authn.directory.backend import LdapDirectory
+from tokenserver.authn.equal_work import EqualWork
 from tokenserver.authn.htpasswd import Htpasswd
 from tokenserver.authn.protection import Protection
 from tokenserver.config.settings import Settings
-from tokenserver.credentials import Password
 from tokenserver.errors import Fault
 from tokenserver.policy.model import PolicySet
 from tokenserver.registries import registries_of
@@ -97,25 +96,10 @@ def _overlaps(sources: Mapping[Key, Source]) -> Iterable[tuple[tuple[Key, Key], 
                 yield (other, key), Fault(source.file, 0, "", message)
 
 
-def _chain(settings: Settings, sources: Sequence[Htpasswd | LdapDirectory], protection: Protection | None) -> Chain:
-    decoy = _decoy(sources)
+def _chain(settings: Settings, sources: Sequence[Source], protection: Protection | None) -> Chain:
     if protection is None:
-        return Chain(sources, anonymous=settings.anonymous, decoy=decoy)
-    if sources and decoy is not None:
-        decoy = protection.sheltered_decoy(sources[-1], decoy)
+        equal = EqualWork(sources, lambda _, question: question())
+        return Chain(sources, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal)
+    equal = EqualWork(sources, protection.through)
     sheltered = [protection.sheltered(source) for source in sources]
-    return Chain(sheltered, anonymous=settings.anonymous, decoy=decoy, guard=protection)
-
-
-def _decoy(sources: Sequence[Htpasswd | LdapDirectory]) -> Callable[[Password], None] | None:
-    """The work of a wrong password for a user whom none of the sources knows.
-
-    An unknown name has been looked for in every directory already. So what is left to do is what a wrong password of
-    the last source costs; htpasswd files in a row count as one, since nothing is done to find out that they do not
-    know a name.
-    """
-    last = list(takewhile(lambda source: isinstance(source, Htpasswd), reversed(sources)))
-    files = [source for source in reversed(last) if isinstance(source, Htpasswd)]
-    if files:
-        return files[0].decoy.joined_with(*(source.decoy for source in files[1:]))
-    return sources[-1].decoy if sources else None
+    return Chain(sheltered, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal, guard=protection)

@@ -7,7 +7,6 @@ import shlex
 import statistics
 import subprocess
 import time
-from collections import Counter
 from pathlib import Path
 
 import argon2
@@ -17,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn import Chain, decoy
+from tokenserver.authn.equal_work import EqualWork
 from tokenserver.authn.htpasswd import (
     Entry,
     Htpasswd,
@@ -393,39 +393,39 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_an_unknown_user_costs_a_wrong_password(text: str, kinds: set[str], hashes: list[str]) -> None:
-    """One hash for an unknown user, of the kind and cost that some known user has, and always the same one."""
+    """Row 19: one hash of each kind and cost that some user has, whoever has which of them, and if nobody has."""
     backend = Htpasswd("local", "users", parse_users(text, "users"))
-    chain = Chain([backend], anonymous=True, decoy=backend.decoy)
-    for name in sorted(backend.users):
-        with pytest.raises(InvalidCredentials):
-            chain.authenticate(credentials(name, "wrong"))
-    assert (len(hashes), set(hashes)) == (len(backend.users), kinds if backend.users else set())
-    names = ["unknown"] if not backend.users else [f"unknown-{number}" for number in range(16)]
-    seen = []
-    for _ in range(2):
+    equal = EqualWork([backend], lambda _, question: question())
+    chain = Chain([backend], anonymous=True, decoy=equal.unknown, rest=equal)
+    for name in (*sorted(backend.users), *(f"unknown-{number}" for number in range(16))):
         hashes.clear()
-        for name in names:
-            with pytest.raises(InvalidCredentials) as caught:
-                chain.authenticate(credentials(name, "wrong"))
-            assert caught.value.reason == "unknown user"
-        assert len(hashes) == len(names)
-        assert set(hashes) == kinds
-        seen.append(list(hashes))
-    assert seen[0] == seen[1]
+        with pytest.raises(InvalidCredentials) as caught:
+            chain.authenticate(credentials(name, "wrong"))
+        assert caught.value.reason == ("wrong password" if name in backend.users else "unknown user")
+        assert sorted(hashes) == sorted(kinds)
+
+
+SAMPLES = 200
 
 
 def test_the_time_is_the_same_too() -> None:
-    """The clock agrees with the count. Generous, because the machine is shared: the count above is the exact test."""
-    backend = Htpasswd("local", "users", parse_users(f"ann:{hashed(cost=8)}\n", "users"))
-    chain = Chain([backend], anonymous=True, decoy=backend.decoy)
-    times: dict[str, list[float]] = {"ann": [], "unknown": []}
-    for _ in range(15):
-        for name, taken in times.items():
-            start = time.perf_counter()
-            with pytest.raises(InvalidCredentials):
-                chain.authenticate(credentials(name, "wrong"))
-            taken.append(time.perf_counter() - start)
-    assert 0.5 < statistics.median(times["unknown"]) / statistics.median(times["ann"]) < 2
+    """Row 19: of 200 samples each, in the processor's time, the medians differ by less than 5 %, and by less than half
+    a millisecond. The clock on the wall would measure what else the machine does; a rank test finds any microsecond.
+    """
+    backend = Htpasswd("local", "users", parse_users(f"ann:{hashed(cost=6)}\nben:{hashed(cost=4)}\n", "users"))
+    equal = EqualWork([backend], lambda _, question: question())
+    chain = Chain([backend], anonymous=True, decoy=equal.unknown, rest=equal)
+    times: dict[str, list[float]] = {"ann": [], "ben": [], "unknown": []}
+    for number in range(SAMPLES * len(times)):
+        name = [*times][(number + number // len(times)) % len(times)]  # each comes as often behind each other one
+        start = time.thread_time()
+        with pytest.raises(InvalidCredentials):
+            chain.authenticate(credentials(name, "wrong"))
+        times[name].append(time.thread_time() - start)
+    assert {len(taken) for taken in times.values()} == {SAMPLES}
+    medians = [statistics.median(taken) for taken in times.values()]
+    assert max(medians) < 1.05 * min(medians)
+    assert max(medians) - min(medians) < 0.0005
 
 
 def test_a_password_that_cannot_be_costs_the_same(hashes: list[str]) -> None:
@@ -438,34 +438,20 @@ def test_a_password_that_cannot_be_costs_the_same(hashes: list[str]) -> None:
     assert hashes == ["bcrypt, cost 4", "bcrypt, cost 4"]
 
 
-def test_all_processes_choose_the_same_decoy(hashes: list[str]) -> None:
-    """Two loads of one file, as two workers do it, treat an unknown name alike, in whatever order the lines stand."""
-    lines = [f"user{number}:{hashed(cost=4 + number % 3)}\n" for number in range(6)]
-    for text in ("".join(lines), "".join(reversed(lines))):
-        decoy = Htpasswd("local", "users", parse_users(text, "users")).decoy
-        for number in range(12):
-            decoy(credentials(f"unknown-{number}"))
-    assert hashes[:12] == hashes[12:]
-
-
-def test_another_file_chooses_other_decoys() -> None:
-    """The choice cannot be foretold without the hashes."""
-    keys = [Htpasswd("x", "users", parse_users(f"ann:{hashed()}\n", "users")).decoy._key for _ in range(2)]
-    assert keys[0] != keys[1]
-
-
 def test_the_decoy_of_several_sources(hashes: list[str]) -> None:
-    """An unknown user is like a user of any source; a source without users adds nothing."""
+    """Each kind of hash that any source has is computed once, but for the one that was; no users add none."""
     sources = [
         Htpasswd(str(cost), "users", parse_users(f"ann:{hashed(cost=cost)}\n" if cost else "", "users"))
-        for cost in (0, 4, 5)
+        for cost in (0, 4, 5, 4)
     ]
     joined = sources[0].decoy.joined_with(*(source.decoy for source in sources[1:]))
-    for number in range(64):
-        joined(credentials(f"unknown-{number}"))
-    counted = Counter(hashes)
-    assert set(counted) == {"bcrypt, cost 4", "bcrypt, cost 5"}
-    assert sum(counted.values()) == 64
+    assert joined.kinds == ("bcrypt, cost 4", "bcrypt, cost 5")
+    joined(credentials("unknown"))
+    assert hashes == ["bcrypt, cost 4", "bcrypt, cost 5"]
+    hashes.clear()
+    joined(credentials("ann"), but=sources[1].kind_of("ann"))
+    assert hashes == ["bcrypt, cost 5"]
+    assert sources[1].kind_of("unknown") is None
 
 
 @pytest.mark.parametrize("name", ["ann", "unknown"])

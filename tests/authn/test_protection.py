@@ -15,6 +15,7 @@ import pytest
 from tokenserver.authn import Chain
 from tokenserver.authn.breaker import Sheltered
 from tokenserver.authn.cache import Lifetime
+from tokenserver.authn.equal_work import SLEEPERS
 from tokenserver.authn.failures import Limit, Limits, growing
 from tokenserver.authn.htpasswd import Htpasswd, parse_users
 from tokenserver.authn.protection import FOLLOWERS, SPARE_THREADS, Plan, Protection
@@ -241,22 +242,47 @@ def test_only_directories_are_sheltered() -> None:
     assert isinstance(world.protection.sheltered(world.directory), Sheltered)
 
 
-def test_a_decoy_is_sheltered_as_its_source() -> None:
+def test_whatever_is_asked_is_sheltered() -> None:
     """The work of a wrong password for an unknown user is refused where that of a known one would be."""
     world = World()
     done: list[str] = []
-
-    def decoy(credentials: Password) -> None:
-        done.append(credentials.username)
-
-    sheltered = world.protection.sheltered_decoy(world.directory, decoy)
-    sheltered(Password("ann", Secret("x")))
+    world.protection.through(world.directory, lambda: done.append("while it is up"))
     world.directory.down = True
     for _ in range(3):
         world.login("ben")
     with pytest.raises(BackendUnavailable):
-        sheltered(Password("ann", Secret("x")))
-    assert done == ["ann"]
+        world.protection.through(world.directory, lambda: done.append("while it is down"))
+    world.protection.through(Directory({}, name="a file"), lambda: done.append("of a file"))
+    assert done == ["while it is up", "of a file"]
+
+
+def test_what_is_done_for_an_outage_is_not_done_for_the_remembered() -> None:
+    """A login that memory answers while the directory is down is a success, and as fast as one."""
+    world = World(lifetime=Lifetime(60, 600))
+    noted: list[str] = []
+
+    @dataclass
+    class Rest:
+        def wrong(self, credentials: Password, number: int) -> None:
+            noted.append(f"wrong {credentials.username} {number}")
+
+        def unavailable(self, credentials: Password, name: str) -> None:
+            noted.append(f"{name} for {credentials.username}")
+
+    def login(user: str, password: str) -> str:
+        sheltered = [world.protection.sheltered(world.directory)]
+        chain = Chain(sheltered, anonymous=False, decoy=None, rest=Rest(), guard=world.protection)
+        try:
+            return chain.authenticate(Password(user, Secret(password)), HOME).subject
+        except TokenserverError as error:
+            return type(error).__name__
+
+    assert login("ann", "right") == "ann"
+    assert login("ann", "wrong") == "InvalidCredentials"
+    world.now += 100
+    world.directory.down = True
+    assert (login("ann", "right"), login("ben", "x")) == ("ann", "BackendUnavailable")
+    assert noted == ["wrong ann 0", "corp for ben"]
 
 
 @pytest.mark.parametrize("hashers", [1, 2, 64])
@@ -266,6 +292,7 @@ def test_threads_are_never_all_waiting(hashers: int, waiters: int) -> None:
     plan = Plan({}, ("one", "two"), None, hashers, waiters)
     protection = Protection(plan, secret=b"s", monotonic=lambda: 0.0)
     held = FOLLOWERS + sum(room.workers + room.queue for room in (protection.hashing, *protection._calls.values()))
+    held += SLEEPERS
     assert plan.threads - held - waiters == SPARE_THREADS
 
 

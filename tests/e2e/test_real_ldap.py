@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -515,20 +516,30 @@ def test_two_round_trips(make: Make, server: Slapd) -> None:
         assert proxy.connections == 2
 
 
-def test_unknown_and_wrong_cost_the_same(make: Make, server: Slapd) -> None:
-    """One search and one bind for both; nobody's failures are counted for an unknown name (rows 19 and 21)."""
-    source = make(groups={"by": "memberof"})
+@pytest.mark.parametrize(
+    ("by", "searches"), [pytest.param("memberof", 1), pytest.param("member", 2), pytest.param("nested", 2)]
+)
+def test_unknown_and_wrong_cost_the_same(make: Make, server: Slapd, by: str, searches: int) -> None:
+    """As many searches and one bind for both; nobody's failures are counted for an unknown name (rows 19 and 21)."""
+    source = make(groups={"by": by})
 
-    def operations(user: str) -> Counter[str]:
+    def operations(attempt: Callable[[], object]) -> Counter[str]:
         before = len(server.log())
-        assert subject(source, user, "wrong") is None
+        assert attempt() is None
         lines = server.log()[before:].splitlines()
         found = Counter("search" for line in lines if "SRCH base=" in line)
         return found + Counter("bind" for line in lines if "BIND dn=" in line and "method=" in line)
 
-    operations("alice")  # warms the connections
-    assert operations("nobody") == {"search": 1, "bind": 1}
-    assert operations("alice") == {"search": 1, "bind": 1}
+    def login(user: str) -> Callable[[], object]:
+        return lambda: subject(source, user, "wrong")
+
+    operations(login("alice"))  # warms the connections
+    assert operations(login("nobody")) == {"search": searches, "bind": 1}
+    assert operations(login("alice")) == {"search": searches, "bind": 1}
+    # And for a user of another source, whose name was not looked for here.
+    decoy = partial(source.decoy, Password("elsewhere", Secret("secret of elsewhere")), is_looked_up=False)
+    assert operations(decoy) == {"search": searches, "bind": 1}
+    assert "elsewhere" not in server.log()
 
 
 # --- bad days --------------------------------------------------------------------------------------------------------

@@ -109,6 +109,8 @@ def test_where_no_worker_starts_the_server_ends(server: TokenServer) -> None:
         os.kill(victim, signal.SIGKILL)
     assert server.daemon.wait(SECONDS) == 1
     assert server.daemon.log.count("Unexpected exit from worker") < 20
+    assert "a worker cannot start: " in server.daemon.log
+    assert "Traceback" not in server.daemon.log
 
 
 def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> None:

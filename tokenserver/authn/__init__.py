@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol, assert_never, runtime_checkable
 
 from tokenserver.credentials import Credentials, Nothing, Password, Unusable
-from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials
+from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials, Overloaded
 from tokenserver.identity import ANONYMOUS, Identity
 
 MAX_USERNAME = 255
@@ -59,11 +59,29 @@ class Guard(Protocol):
         client: IPv4Address | IPv6Address | None,
         stamp: bytes,
         check: Callable[[], Identity],
+        unavailable: Callable[[BackendUnavailable], None],
     ) -> Identity:
         """Who it is, by memory or by `check`, which is called once at most. `stamp` changes with the user's lines.
 
+        `unavailable` is called before it is raised that a source cannot tell.
+
         Raises whatever `check` raises, and `Throttled` or `Overloaded` where nothing was checked.
         """
+        ...
+
+
+class Rest(Protocol):
+    """Does what a failed login has not done, so that the time of its end does not tell who has the name.
+
+    See `equal_work`.
+    """
+
+    def wrong(self, credentials: Password, number: int) -> None:
+        """The source of this number knows the name, and the password is wrong. Raises nothing that is expected."""
+        ...
+
+    def unavailable(self, credentials: Password, name: str) -> None:
+        """The source of this name cannot tell. Raises nothing that is expected."""
         ...
 
 
@@ -71,8 +89,8 @@ class Chain:
     """Asks the user sources in the order of the configuration.
 
     `decoy` does the work of a wrong password; it is called for a user whom no source knows, so that the time of an
-    answer does not tell which users exist. None where no source does such work. With a `guard`, it decides when the
-    sources are asked at all.
+    answer does not tell which users exist. None where no source does such work. `rest` does the same for the other
+    failures. With a `guard`, it decides when the sources are asked at all.
     """
 
     def __init__(
@@ -81,6 +99,7 @@ class Chain:
         *,
         anonymous: bool,
         decoy: Callable[[Password], None] | None,
+        rest: Rest | None = None,
         guard: Guard | None = None,
     ) -> None:
         self.authenticators = tuple(authenticators)
@@ -88,6 +107,7 @@ class Chain:
         self._stamp = _joined([source.stamp for source in authenticators if isinstance(source, Stamped)])
         self._anonymous = anonymous
         self._decoy = decoy
+        self._rest = rest
 
     def authenticate(self, credentials: Credentials, client: IPv4Address | IPv6Address | None = None) -> Identity:
         """Tell who brought these credentials; `ANONYMOUS` only where nothing at all was brought.
@@ -118,18 +138,37 @@ class Chain:
         problem = _problem_with_name(credentials.username) or _problem_with_password(credentials.password.reveal())
         if problem is not None:
             raise InvalidCredentials(problem)
+        rest = self._rest
+
+        def unavailable(error: BackendUnavailable) -> None:
+            if rest is not None and not error.is_even and not isinstance(error, Overloaded):
+                rest.unavailable(credentials, error.backend)
+
         if self._guard is None:
-            return self._check(credentials)
+            try:
+                return self._check(credentials)
+            except BackendUnavailable as error:
+                unavailable(error)
+                raise
         stamp = self._stamp(credentials.username)
-        return self._guard.login(credentials, client, stamp, lambda: self._check(credentials))
+        return self._guard.login(credentials, client, stamp, lambda: self._check(credentials), unavailable)
 
     def _check(self, credentials: Password) -> Identity:
-        for authenticator in self.authenticators:
-            identity = authenticator.authenticate(credentials)
+        for number, authenticator in enumerate(self.authenticators):
+            try:
+                identity = authenticator.authenticate(credentials)
+            except InvalidCredentials:
+                if self._rest is not None:
+                    self._rest.wrong(credentials, number)
+                raise
             if identity is not None:
                 return _checked(identity, authenticator.name)
         if self._decoy is not None:
-            self._decoy(credentials)
+            try:
+                self._decoy(credentials)
+            except BackendUnavailable as error:
+                error.is_even = True
+                raise
         raise InvalidCredentials("unknown user")
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from tokenserver.authn.checks import Once
-from tokenserver.authn.passwords import HashingFailed, decoy_like, verify
+from tokenserver.authn.passwords import HashingFailed, decoy_like, describe, verify
 from tokenserver.credentials import Password
 from tokenserver.errors import BackendUnavailable
 
@@ -37,41 +36,41 @@ def checked(source: str, credentials: Password, hashed: str, room: Room, once: O
 
 
 class Decoy:
-    """Does the work of a wrong password for a user who does not exist.
+    """Does the work of a wrong password where a name is in no file, or in another one.
 
-    The work is like that of one of the real users, always the same one for the same name; where there are no users,
-    like that of a new hash. Which one it is follows from a key made of the hashes, which are secret: all workers,
-    replicas and restarts choose alike, or the difference between them would tell which users are unknown.
+    That is one hash of each kind and cost that any user has, so that it does not tell whose a name is like: whoever has
+    one of them does the others as well. Where there are no users, it is a hash like a new one.
     """
 
-    def __init__(self, source: str, forms: Sequence[tuple[str, Once | None]], key: bytes, room: Room) -> None:
+    def __init__(self, source: str, forms: Mapping[str, tuple[str, Once | None]], room: Room) -> None:
         self._source = source
         self._room = room
-        self._forms = tuple(forms)
-        self._key = key
+        self._forms = forms
 
     @classmethod
     def like(cls, source: str, hashes: Iterable[str], room: Room = ANYWHERE, once: Once | None = None) -> Decoy:
         """A decoy for users with these hashes; `source` is who cannot tell when memory is short."""
-        hashes = sorted(hashes)
-        key = hashlib.blake2b("\n".join(hashes).encode()).digest()
-        return cls(source, [(decoy_like(hashed), once) for hashed in hashes], key, room)
+        return cls(source, {describe(hashed): (decoy_like(hashed), once) for hashed in sorted(hashes)}, room)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What is hashed, in words."""
+        return tuple(self._forms)
 
     def joined_with(self, *others: Decoy) -> Decoy:
-        """One decoy for several sources: an unknown user is like a user of any of them."""
-        decoys = (self, *others)
-        key = hashlib.blake2b(b"".join(decoy._key for decoy in decoys)).digest()  # noqa: SLF001 - of this very class
-        forms = [form for decoy in decoys for form in decoy._forms]  # noqa: SLF001 - of this very class
-        return Decoy(self._source, forms, key, self._room)
+        """One decoy for several sources; each kind that several of them have is hashed once."""
+        forms: dict[str, tuple[str, Once | None]] = {}
+        for decoy in (self, *others):
+            forms |= {kind: form for kind, form in decoy._forms.items() if kind not in forms}  # noqa: SLF001 - of this very class
+        return Decoy(self._source, forms, self._room)
 
-    def __call__(self, credentials: Password) -> None:
-        """Hash the password; nothing comes of it.
+    def __call__(self, credentials: Password, *, but: str | None = None) -> None:
+        """Hash the password once for each kind, `but` the one that was hashed already; nothing comes of it.
 
         Raises:
             BackendUnavailable: there is no memory for it. A wrong password fails in the same way then.
         """
-        name = credentials.username.encode("utf-8", "surrogatepass")
-        number = int.from_bytes(hashlib.blake2b(name, key=self._key).digest(), "big")
-        forms = self._forms or ((decoy_like(None), None),)
-        form, once = forms[number % len(forms)]
-        checked(self._source, credentials, form, self._room, once)
+        forms = self._forms or {"": (decoy_like(None), None)}
+        for kind, (form, once) in forms.items():
+            if kind != but:
+                checked(self._source, credentials, form, self._room, once)

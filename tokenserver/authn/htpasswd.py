@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenserver.authn import MAX_USERNAME
 from tokenserver.authn.checks import Once
 from tokenserver.authn.decoy import ANYWHERE, Decoy, Room, checked
-from tokenserver.authn.passwords import problem_with, warning_about
+from tokenserver.authn.passwords import describe, problem_with, warning_about
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import Fault, Foreign, InvalidCredentials, LoadError, note, veiled
 from tokenserver.files import read_text, text_of
@@ -62,6 +62,11 @@ class Htpasswd:
         if not checked(self.name, credentials, hashed.reveal(), self._room, self._once):
             raise InvalidCredentials("wrong password")
         return Identity(credentials.username, Kind.PASSWORD, self.name)
+
+    def kind_of(self, username: str) -> str | None:
+        """The kind and the cost of the user's hash; None for a user who is not mine."""
+        hashed = self._hashes.get(username)
+        return None if hashed is None else describe(hashed.reveal())
 
     def stamp(self, username: str) -> bytes:
         """The user's hash; empty for a user who is not mine. It is as secret as the line it comes from."""

@@ -15,6 +15,7 @@ from tokenserver.authn.breaker import Breaker, Sheltered, State
 from tokenserver.authn.bulkhead import Bulkhead
 from tokenserver.authn.cache import Lifetime, LoginKey, VerifiedLogins
 from tokenserver.authn.checks import Once, SharedChecks
+from tokenserver.authn.equal_work import SLEEPERS
 from tokenserver.authn.failures import Limits
 from tokenserver.authn.singleflight import SingleFlight
 from tokenserver.authn.throttle import Address, Throttle, Together
@@ -46,8 +47,6 @@ DIRECTORY_WAIT = 3.0
 SPARE_THREADS = 8
 """For requests that need no check: anonymous and remembered ones, health checks, and sending others away."""
 
-Decoy = Callable[[Password], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -78,7 +77,8 @@ class Plan:
         """Threads that the server needs, so that the waiting ones never hold all of them."""
         hashing = self.hashers + self.hash_queue
         directories = len(self.directories) * (DIRECTORY_CALLS + DIRECTORY_QUEUE)
-        return hashing + directories + FOLLOWERS + self.waiters + SPARE_THREADS
+        sleeping = SLEEPERS if self.directories else 0
+        return hashing + directories + sleeping + FOLLOWERS + self.waiters + SPARE_THREADS
 
 
 class Protection:
@@ -140,12 +140,17 @@ class Protection:
         breaker = self._breakers.get(source.name)
         return source if breaker is None else Sheltered(source, breaker, self._calls[source.name])
 
-    def sheltered_decoy(self, source: Authenticator, decoy: Decoy) -> Decoy:
-        """The decoy of such a source, under the same bounds as its logins."""
+    def through(self, source: Authenticator, question: Callable[[], None]) -> None:
+        """Ask a source something under the same bounds as its logins.
+
+        Raises:
+            BackendUnavailable: it is not asked now, or whatever the question raises.
+        """
         shelter = self.sheltered(source)
-        if not isinstance(shelter, Sheltered):
-            return decoy
-        return lambda credentials: shelter.through(lambda: decoy(credentials))
+        if isinstance(shelter, Sheltered):
+            shelter.through(question)
+        else:
+            question()
 
     def once(self, source: str) -> Once | None:
         """How passwords of this source are checked with the other workers; None where each login is hashed here."""
@@ -173,9 +178,16 @@ class Protection:
         return None if self._together is None else self._together.note
 
     def login(
-        self, credentials: Password, client: Address | None, stamp: bytes, check: Callable[[], Identity]
+        self,
+        credentials: Password,
+        client: Address | None,
+        stamp: bytes,
+        check: Callable[[], Identity],
+        unavailable: Callable[[BackendUnavailable], None] = lambda _: None,
     ) -> Identity:
         """Who it is, by memory or by `check`, which is called once at most. `stamp` changes with the user's line.
+
+        `unavailable` is called before it is raised that a source cannot tell: memory cannot help either.
 
         Raises:
             InvalidCredentials, BackendUnavailable: as `check`.
@@ -188,7 +200,11 @@ class Protection:
         if identity is not None:
             return identity
         with self._aside():
-            return self._unremembered(key, begun, lambda: self._attempt(key, credentials, client, check))
+            try:
+                return self._unremembered(key, begun, lambda: self._attempt(key, credentials, client, check))
+            except BackendUnavailable as error:
+                unavailable(error)
+                raise
 
     def _unremembered(self, key: bytes, begun: float, attempt: Callable[[], Identity]) -> Identity:
         def first() -> Identity:

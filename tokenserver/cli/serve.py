@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenserver.audit_sink import DescriptorSink, SinkState
-from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
 from tokenserver.cli.outputs import Outputs, check_output, shared_outputs
 from tokenserver.cli.process import connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
+from tokenserver.cli.start_checks import is_forking
 from tokenserver.cli.terminal import echo
 from tokenserver.compose import login_plan, warnings
 from tokenserver.config.load import config_path
@@ -34,6 +36,8 @@ from tokenserver.metrics.board import Board
 
 if TYPE_CHECKING:
     from tokenserver.cli.supervisor import Signs
+
+logger = logging.getLogger("tokenserver")
 
 HEADER_SECONDS = 10
 
@@ -64,6 +68,7 @@ def serve(config: Path | None) -> None:
 
     Audit events go to standard output, one JSON line each; the log goes to standard error.
     """
+    _check_output()
     settings, snapshot = load_all(config)
     check_output()
     _check_address(settings, config)
@@ -74,6 +79,16 @@ def serve(config: Path | None) -> None:
     del snapshot
     harden_process()
     run(settings, config)
+
+
+def _check_output() -> None:
+    """See that there is a standard output.
+
+    Raises:
+        LoadError: it was closed; no token could ever leave, because its audit event could not.
+    """
+    if sys.stdout is None:
+        raise LoadError([Fault("standard output", 0, "", "is closed; audit events go there")])
 
 
 def _check_address(settings: Settings, config: Path | None) -> None:
@@ -108,8 +123,7 @@ def run(settings: Settings, config: Path | None) -> None:
     workers = worker_count(settings)
     if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
         multiprocessing.set_start_method("fork", force=True)
-    is_forked = multiprocessing.get_start_method() == "fork"
-    outputs = shared_outputs() if is_forked else Outputs()
+    outputs = shared_outputs() if is_forking() else Outputs()
     server = Server(
         "tokenserver",
         address=address,
@@ -133,7 +147,7 @@ def run(settings: Settings, config: Path | None) -> None:
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
-    shared = workers_share(settings, workers=workers) if is_forked else ALONE
+    shared = workers_share(settings, workers=workers) if is_forking() else ALONE
     sys.stdout.flush()
     server.serve(target_loader=partial(_load, config, Seats(workers), shared, outputs.audit, board), wrap_loader=False)
 
@@ -176,7 +190,14 @@ def _load(  # noqa: PLR0917 - the last two are the master's
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
     sink = DescriptorSink(sys.stdout.fileno(), output)
-    application = load_application(config, board=board, shared=shared, sink=sink, is_stopping=lambda: signs.is_stopping)
+    try:
+        application = load_application(
+            config, board=board, shared=shared, sink=sink, is_stopping=lambda: signs.is_stopping
+        )
+    except LoadError as error:  # the files are not any more what the start has checked
+        for fault in error.faults:
+            logger.error("a worker cannot start: %s", fault)  # noqa: TRY400 - the fault says it all
+        raise SystemExit(WRONG_USE) from error
     # What is loaded stays: the garbage collector need not look at it again and again, and requests leave little behind.
     gc.collect()
     gc.freeze()

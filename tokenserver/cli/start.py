@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenserver.authn.htpasswd import load_htpasswd
+from tokenserver.cli.start_checks import start_faults
 from tokenserver.compose import load_snapshot
-from tokenserver.config.load import load_settings
+from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.named import Named, SettingsRefused
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
@@ -17,16 +18,24 @@ from tokenserver.service import Snapshot
 
 
 def load_all(config: Path | None) -> tuple[Settings, Snapshot]:
-    """The settings and what they name.
+    """The settings and what they name; whatever a worker process would refuse is refused here.
 
     Raises:
-        LoadError: every fault of every file. Faults in the settings do not hide those of the files that they name.
+        LoadError: every fault of every file, and of what the process needs beside them. Faults in the settings do not
+            hide those of the files that they name.
     """
     try:
         settings = load_settings(config)
     except SettingsRefused as error:
         raise LoadError([*error.faults, *_faults_in(error.named)]) from error
-    return settings, load_snapshot(settings)
+    faults = start_faults(settings, str(config_path(config)))
+    try:
+        snapshot = load_snapshot(settings)
+    except LoadError as error:
+        raise LoadError([*error.faults, *faults]) from error
+    if faults:
+        raise LoadError(faults)
+    return settings, snapshot
 
 
 def _faults_in(named: Named) -> list[Fault]:

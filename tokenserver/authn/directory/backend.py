@@ -24,7 +24,7 @@ from tokenserver.authn.directory.connect import Resolve
 from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.directory.everybody import checked, everybody
 from tokenserver.authn.directory.group_lookup import group_problem, unspeakable_groups
-from tokenserver.authn.directory.model import Directory
+from tokenserver.authn.directory.model import Directory, GroupsBy
 from tokenserver.authn.directory.names import fill
 from tokenserver.authn.directory.people import (
     Refused,
@@ -82,23 +82,47 @@ class LdapDirectory:
                 return self._bind_then_read(filled, password, deadline)
             return self._search_then_bind(filled, password, deadline)
 
-    def decoy(self, credentials: Password) -> None:  # noqa: ARG002 - nothing that was typed may leave
-        """Wait as long as for a wrong password: bind as an entry that cannot exist, with a password made here.
+    def decoy(self, credentials: Password, *, is_looked_up: bool = True) -> None:  # noqa: ARG002 - see below
+        """Take as long as a wrong password: bind as an entry that cannot exist, with a password made here, while the
+        groups of that entry are searched for. Unless the name `is_looked_up` already, look for one first.
 
-        Never the typed one: it may be right for another user source. And never a real entry: the directory would
+        Never what was typed: it may be right for another user source. And never a real entry: the directory would
         count the failure against somebody.
 
         Raises:
             BackendUnavailable: as with a wrong password.
         """
         deadline = Deadline(self.directory.deadline)
-        dn = f"cn={secrets.token_hex(16)},{self.directory.base}"
-        with (
-            suppress(InvalidCredentials),
-            self._documented_errors(),
-            self.servers.for_bind(deadline) as (server, connection),
-        ):
-            self._bound(server, connection, dn, Secret(secrets.token_hex(16)), deadline)
+        nobody = self._nobody()
+
+        def question(connection: Connection, deadline: Deadline) -> int | None:
+            if not is_looked_up:
+                search_filter = fill(self.directory.user_filter, secrets.token_hex(16))
+                self._user_question(search_filter)(connection, deadline)
+            try:
+                return walk.ask(connection, nobody, self.directory, deadline)
+            except Refused:  # the groups are found by what this entry does not have
+                return None
+
+        groups = self.directory.groups
+        is_searching = groups is not None and groups.by is not GroupsBy.MEMBEROF
+        with self._documented_errors():
+            if self.directory.bind is None or (is_looked_up and not is_searching):
+                self._bound_as_nobody(nobody, deadline)
+                return
+            with self.servers.asked(question, deadline) as (server, searcher, asked):
+                self._bound_as_nobody(nobody, deadline, server)
+                if asked is not None:
+                    with suppress(ConnectionFailed, Unanswerable):  # as after a wrong password
+                        searcher.found(asked, deadline)
+
+    def _nobody(self) -> Entry:
+        name = secrets.token_hex(16)
+        return Entry(f"cn={name},{self.directory.base}", {self.directory.subject.lower(): (name.encode(),)})
+
+    def _bound_as_nobody(self, nobody: Entry, deadline: Deadline, preferred: Server | None = None) -> None:
+        with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(InvalidCredentials):
+            self._bound(server, connection, nobody.dn, Secret(secrets.token_hex(16)), deadline)
 
     def probe(self) -> None:
         """See that the directory answers, without anybody's password.
@@ -192,10 +216,14 @@ class LdapDirectory:
 
     def _search_then_bind(self, search_filter: str, password: Secret, deadline: Deadline) -> Identity | None:
         with self.servers.asked(self._user_question(search_filter), deadline) as (server, searcher, found):
-            entry = self._the_one(found)
-            if entry is None:
-                return None
-            raw_subject(entry, self.directory)  # an entry without a DN must not be bound as
+            try:
+                entry = self._the_one(found)
+                if entry is None:
+                    return None
+                raw_subject(entry, self.directory)  # an entry without a DN must not be bound as
+            except Refused:
+                self._bound_as_nobody(self._nobody(), deadline, server)  # so that it takes as long as a wrong password
+                raise
             asked = walk.ask(searcher, entry, self.directory, deadline)
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:

@@ -1,0 +1,286 @@
+"""`check` is what the start does: what would end a worker is refused by both, with exit code 2 and one line each."""
+
+from __future__ import annotations
+
+import re
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from tokenserver.cli import main
+from tokenserver.cli import serve as serve_command
+from tokenserver.metrics.listener import Listener
+
+EC = ec.SECP256R1()
+
+
+@dataclass
+class Site:
+    """A folder that `init` made, and its configuration as a mapping that can be changed."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "tokenserver.yaml"
+
+    def change(self, section: str, **values: Any) -> None:
+        """Set keys of a section."""
+        settings = yaml.safe_load(self.config.read_text())
+        settings[section] = {**settings.get(section, {}), **values}
+        self.config.write_text(yaml.safe_dump(settings))
+
+    def secret(self, name: str, text: str, mode: int = 0o600) -> str:
+        """A file of the folder with this mode; its name."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        path.chmod(mode)
+        return name
+
+    def tls(self, key: Any, **formats: Any) -> None:
+        """A certificate for this key, which both are configured."""
+        form = formats.get("format", PrivateFormat.PKCS8)
+        self.secret("tls.key", key.private_bytes(Encoding.PEM, form, NoEncryption()).decode())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+        now = datetime.now(UTC)
+        made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        made = made.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=1))
+        made = made.not_valid_after(now + timedelta(days=1))
+        is_edwards = isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
+        signed = made.sign(key, None if is_edwards else SHA256())
+        text = signed.public_bytes(Encoding.PEM).decode()
+        (self.folder / "tls.pem").write_text(text.replace("BEGIN CERT", formats.get("begin", "BEGIN CERT")))
+        self.change("server", url="https://localhost", tls={"certificate": "tls.pem", "key": "tls.key"})
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """One on a free port; a server that would really be started is a failure of the test."""
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["init", "site"]).exit_code == 0
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    made = Site(tmp_path / "site")
+    made.change("server", listen=f"127.0.0.1:{port}")
+
+    def started(*_: object) -> None:
+        raise AssertionError("the server was started")
+
+    monkeypatch.setattr(serve_command, "run", started)
+    return made
+
+
+def run(command: str, site: Site) -> Result:
+    """A command, in this process."""
+    return CliRunner().invoke(main, [command, "--config", str(site.config)])
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[str]:
+    """An address where something listens that is no tokenserver."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield f"127.0.0.1:{other.getsockname()[1]}"
+
+
+Broken = Callable[[Site], object]
+
+BROKEN: list[tuple[str, Broken, str]] = [
+    (
+        "no password of redis",
+        lambda s: s.change("throttle", redis="redis://h", redis_password_file="x"),
+        "x: cannot be",
+    ),
+    (
+        "an empty password of redis",
+        lambda s: s.change("throttle", redis="redis://h", redis_password_file=s.secret("p", "\n")),
+        "p: must hold the password of redis",
+    ),
+    (
+        "a short secret",
+        lambda s: s.change("throttle", redis="redis://h", secret_file=s.secret("p", "short\n")),
+        "p: must hold a secret of at least 32 characters",
+    ),
+    (
+        "a secret that others read",
+        lambda s: s.change("throttle", redis="redis://h", secret_file=s.secret("p", "s" * 40, 0o644)),
+        "p: can be read by others",
+    ),
+    (
+        "an option of redis",
+        lambda s: s.change("throttle", redis="redis://h/0?colour=blue"),
+        "tokenserver.yaml: throttle.redis: has options that the Redis client cannot use",
+    ),
+    (
+        "no authority of redis",
+        lambda s: s.change("throttle", redis="rediss://h/0?ssl_ca_certs=/none/ca.pem"),
+        "tokenserver.yaml: throttle.redis: has options that the Redis client cannot use",
+    ),
+    (
+        "an address of another machine",
+        lambda s: s.change("server", listen="192.0.2.1:5001"),
+        "tokenserver.yaml: server.listen: cannot listen on 192.0.2.1:5001: Cannot assign requested address",
+    ),
+    (
+        "metrics on another machine",
+        lambda s: s.change("server", metrics="192.0.2.1:9090"),
+        "tokenserver.yaml: server.metrics: cannot listen on 192.0.2.1:9090: Cannot assign requested address",
+    ),
+    (
+        "a key that is not PKCS#8",
+        lambda s: s.tls(ec.generate_private_key(EC), format=PrivateFormat.TraditionalOpenSSL),
+        "tls.key: must be an unencrypted PKCS#8 PEM key",
+    ),
+    (
+        "a key on P-521",
+        lambda s: s.tls(ec.generate_private_key(ec.SECP521R1())),
+        "tls.key: is a key on the curve secp521r1",
+    ),
+    (
+        "a key on secp256k1",
+        lambda s: s.tls(ec.generate_private_key(ec.SECP256K1())),
+        "tls.key: is a key on the curve secp256k1",
+    ),
+    ("a key of Ed448", lambda s: s.tls(ed448.Ed448PrivateKey.generate()), "tls.key: is a key of an unknown kind"),
+    ("a large RSA key", lambda s: s.tls(rsa.generate_private_key(65537, 5120)), "tls.key: is an RSA key of 5120 bits"),
+    (
+        "a small exponent",
+        lambda s: s.tls(rsa.generate_private_key(3, 2048)),
+        "tls.key: is an RSA key with the exponent 3",
+    ),
+    (
+        "a trusted certificate",
+        lambda s: s.tls(ec.generate_private_key(EC), begin="BEGIN TRUSTED CERT"),
+        "tls.pem: ",
+    ),
+    ("unreadable users", lambda s: s.secret("users.htpasswd", "x", 0o666), "users.htpasswd: can be changed by others"),
+]
+
+
+@pytest.mark.parametrize(("breaks", "told"), [pytest.param(breaks, told, id=name) for name, breaks, told in BROKEN])
+def test_refused_by_both(site: Site, breaks: Broken, told: str) -> None:
+    """One fault, the same line of both, exit code 2, and nothing is started."""
+    breaks(site)
+    checked, served = run("check", site), run("serve", site)
+    assert (checked.exit_code, served.exit_code) == (2, 2), checked.output + served.output
+    line, summary = checked.stderr.splitlines()
+    assert told in line
+    assert summary == "1 fault found, nothing was done."
+    assert served.stderr == checked.stderr
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: ec.generate_private_key(EC), id="P-256"),
+        pytest.param(lambda: ec.generate_private_key(ec.SECP384R1()), id="P-384"),
+        pytest.param(ed25519.Ed25519PrivateKey.generate, id="Ed25519"),
+        pytest.param(lambda: rsa.generate_private_key(65537, 2048), id="RSA 2048"),
+        pytest.param(lambda: rsa.generate_private_key(65537, 4096), id="RSA 4096"),
+    ],
+)
+def test_keys_that_do(site: Site, make: Callable[[], Any]) -> None:
+    """What the server's TLS library takes is taken."""
+    site.tls(make())
+    result = run("check", site)
+    assert result.exit_code == 0, result.stderr
+
+
+def test_all_faults_at_once(site: Site, busy: str) -> None:
+    """Those of files and those of the start stand together, each on its own line."""
+    site.change("server", metrics=busy, listen="192.0.2.1:5001")
+    site.change("throttle", redis="redis://h", redis_password_file="x", secret_file="y")
+    (site.folder / "policies" / "broken.yaml").write_text("version: 1\nalow: []\n")
+    for command in ("check", "serve"):
+        result = run(command, site)
+        assert result.exit_code == 2
+        lines = result.stderr.splitlines()
+        assert lines[-1] == "6 faults found, nothing was done."
+        assert len(lines) == 7
+        for told in ("server.listen", f"cannot listen on {busy}: Address already in use", "broken.yaml", "x: ", "y: "):
+            assert any(told in line for line in lines), told
+
+
+def test_metrics_of_a_server_that_runs(site: Site) -> None:
+    """`check` may run beside the server: its own metrics at the address are no fault; a second server is one."""
+    listener = Listener(("127.0.0.1", 0), lambda: b"", "text/plain")
+    listener.start()
+    try:
+        site.change("server", metrics=f"127.0.0.1:{listener.port}")
+        assert run("check", site).exit_code == 0
+    finally:
+        listener.close()
+
+
+def test_metrics_without_fork(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where workers are new programs, they have no memory in common to count in."""
+    site.change("server", metrics="127.0.0.1:9")
+    monkeypatch.setattr("tokenserver.cli.start_checks.is_forking", lambda: False)
+    for command in ("check", "serve"):
+        result = run(command, site)
+        assert (result.exit_code, "server.metrics: needs worker processes that are forked" in result.stderr) == (
+            2,
+            True,
+        )
+
+
+# --- as programs -----------------------------------------------------------------------------------------------------
+
+
+def _program(site: Site, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-m", "tokenserver", command, "--config", str(site.config)]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_without_the_extra(site: Site, command: str, tmp_path: Path) -> None:
+    """`throttle.redis` without its libraries: one line, and not worker after worker with a traceback each."""
+    (tmp_path / "without").mkdir()
+    for name in ("limits", "redis"):
+        (tmp_path / "without" / f"{name}.py").write_text("raise ImportError('not installed')\n")
+    site.change("throttle", redis="redis://localhost:1")
+    found = _program(site, command, env={"PYTHONPATH": str(tmp_path / "without"), "PATH": "/usr/bin:/bin"})
+    assert found.returncode == 2
+    assert found.stderr.splitlines() == [
+        f"{site.config}: throttle.redis: needs libraries that are not installed: pip install 'tokenserver[redis]'",
+        "1 fault found, nothing was done.",
+    ]
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_too_few_descriptors(site: Site, command: str) -> None:
+    """With so few, a worker would end when it starts, or could not open its files later."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
+
+    found = _program(site, command, preexec_fn=limit)
+    assert found.returncode == 2
+    line, _ = found.stderr.splitlines()
+    assert re.search(r"tokenserver\.yaml: a process may have 48 open files here, and needs 64; raise the limit", line)
+
+
+def test_without_an_output(site: Site) -> None:
+    """Audit events go to standard output; without one no token could leave."""
+    arguments = [sys.executable, "-m", "tokenserver", "serve", "--config", str(site.config)]
+    command = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *arguments]
+    found = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (found.returncode, found.stderr.splitlines()) == (
+        2,
+        ["standard output: is closed; audit events go there", "1 fault found, nothing was done."],
+    )
