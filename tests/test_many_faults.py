@@ -28,7 +28,8 @@ from tokenserver.service import Snapshot
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
 RIGHT = 'version: 1\nallow:\n  - {id: a, to: [everyone], repositories: ["a/**"], role: reader}\n'
-SIZE = 1_200_000
+LARGE = 1_200_000
+SIZE = 300_000
 LINE = 20_000  # far more than twenty faults take, and far less than the files hold
 
 
@@ -55,10 +56,10 @@ def load(path: Path) -> None:
         load_settings(path, {})
 
 
-def repeated(line: Callable[[int], str], head: str = "") -> str:
+def repeated(line: Callable[[int], str], head: str = "", wanted: int = SIZE) -> str:
     """So many lines that the file has its size."""
     lines, size, number = [head], 0, 0
-    while size < SIZE:
+    while size < wanted:
         lines.append(line(number))
         size += len(lines[-1])
         number += 1
@@ -66,7 +67,7 @@ def repeated(line: Callable[[int], str], head: str = "") -> str:
 
 
 BAD = {
-    "unknown keys of a policy": ("policies/bad.yaml", repeated(lambda n: f"k{n}: 1\n", "version: 1\n")),
+    "unknown keys of a policy": ("policies/bad.yaml", repeated(lambda n: f"k{n}: 1\n", "version: 1\n", LARGE)),
     "unknown keys of rules": (
         "policies/bad.yaml",
         repeated(lambda n: f'  - {{id: r{n}, to: [everyone], repositories: ["a"], rol: reader}}\n', RIGHT),
@@ -77,13 +78,13 @@ BAD = {
     ),
     "a key again and again": ("policies/bad.yaml", repeated(lambda _: "version: 1\n")),
     "tags": ("policies/bad.yaml", repeated(lambda n: f"k{n}: !x 1\n")),
-    "one long key": ("policies/bad.yaml", f"version: 1\n? {'k' * SIZE}\n: 1\n"),
+    "one long key": ("policies/bad.yaml", f"version: 1\n? {'k' * LARGE}\n: 1\n"),
     "users without a hash": ("users.htpasswd", repeated(lambda n: f"user{n}\n")),
     "weak hashes": ("users.htpasswd", repeated(lambda n: f"user{n}:plain\n")),
     "unknown settings": ("tokenserver.yaml", repeated(lambda n: f"k{n}: 1\n", "issuer: x\n")),
     "registries": ("tokenserver.yaml", repeated(lambda n: f"  - {{servic: s{n}}}\n", "issuer: x\nregistries:\n")),
-    "one long value": ("tokenserver.yaml", f"issuer: x\nanonymous: {'v' * SIZE}\n"),
-    "keys of the ring": ("ring.json", json.dumps({"version": 1, "keys": [{"ids": n} for n in range(90_000)]})),
+    "one long value": ("tokenserver.yaml", f"issuer: x\nanonymous: {'v' * LARGE}\n"),
+    "keys of the ring": ("ring.json", json.dumps({"version": 1, "keys": [{"ids": n} for n in range(20_000)]})),
 }
 
 
@@ -108,7 +109,7 @@ def test_a_large_bad_file_is_told_in_a_few_lines(name: str, tmp_path: Path) -> N
     if error.count > MAX_TOLD:
         assert lines[-1] == f"and {error.count - MAX_TOLD:,} more"
     if "long" not in name:
-        assert error.count > 10_000
+        assert error.count > 2_000
     if name == "unknown keys of a policy":
         told = CliRunner().invoke(main, ["policy", "test", str(tmp_path / "policies")])
         assert (told.exit_code, len(told.stderr.splitlines()) <= MAX_TOLD + 2) == (2, True)
