@@ -22,7 +22,7 @@ from tokenserver.policy.explain import SOMEBODY
 from tokenserver.policy.load import FileTests, compile_policies
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.names import plain_name, shown_name
-from tokenserver.policy.terms import parse_address, parse_moment, parse_name, parse_request
+from tokenserver.policy.terms import parse_address, parse_group, parse_moment, parse_request, parse_user
 from tokenserver.scopes import Resource
 
 _Arguments = ParamSpec("_Arguments")
@@ -172,13 +172,13 @@ def asked_identity(
         raise click.UsageError("say who it is in one way: --user (with --group), --anonymous or --as")
     if anonymous:
         return ANONYMOUS
-    brought = frozenset(map(parse_name, groups))
+    brought = frozenset(map(parse_group, groups))
     if lookup is not None:
         found = _look_up(source, lookup)
         return Identity(found.subject, found.kind, found.source, found.groups | brought)
     if user is None and not groups:
         return None
-    return Identity(SOMEBODY if user is None else parse_name(user), Kind.PASSWORD, groups=brought)
+    return Identity(SOMEBODY if user is None else parse_user(user), Kind.PASSWORD, groups=brought)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -14,7 +14,7 @@ import click
 from tokenserver.cli.policy_source import asked_principal, circumstances, policy_command, read_source, table
 from tokenserver.policy.conditions import ALWAYS, Given, as_facts, spell_condition
 from tokenserver.policy.reach import Cut, Reach, somebody, spell_pattern, what_can
-from tokenserver.policy.terms import parse_name, parse_who
+from tokenserver.policy.terms import parse_group, parse_who
 from tokenserver.scopes import in_order
 
 
@@ -42,7 +42,7 @@ def policy_what_can(  # noqa: PLR0917 - click hands every option over by its nam
         raise click.UsageError("an anonymous client is in no group")
     source = read_source(config, folder)
     principal = asked_principal(source.policies, principal)
-    asked = somebody(source.policies, principal, list(map(parse_name, groups)))
+    asked = somebody(source.policies, principal, list(map(parse_group, groups)))
     found = what_can(source.policies, asked, Given(source.service(service), client, at))
     if as_json:
         click.echo(json.dumps([_facts(reach) for reach in found], indent=2))

@@ -14,6 +14,7 @@ from tokenserver.documents import Path as Place
 from tokenserver.errors import Fault
 from tokenserver.policy.check import Test
 from tokenserver.policy.delegation import Home, Mandate, is_root, mandates, name_faults, scope_faults, service_faults
+from tokenserver.policy.hosts import host_faults
 from tokenserver.policy.memory import Known, Memory, Terms
 from tokenserver.policy.model import BUILT_IN_ROLES, Groups, Principals, Rule
 from tokenserver.policy.schema import PolicyFile, RuleDraft
@@ -84,6 +85,7 @@ class Connector:
                 whole = file if known is None else self._read(name)
                 compiler = _Compiler(name, whole, roles[name], homes[name], mandate, self._interned)
                 known = Known.of(texts[name], whole, terms, compiler.rules(groups, faults))
+                faults += host_faults(whole, self._services or ())
                 whole.rules.clear()  # a large tree need not be in memory twice
             kept[name] = known
             service = default_service(_registries(file, mandate), self._services)

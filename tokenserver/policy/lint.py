@@ -14,6 +14,7 @@ from types import MappingProxyType
 from tokenserver.documents import Document
 from tokenserver.policy.check import AsTest, Test
 from tokenserver.policy.cover import NOBODY, candidates, covers, covers_people, kinds_of
+from tokenserver.policy.hosts import host_in, tested_names, without_host
 from tokenserver.policy.languages import is_empty
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
 from tokenserver.policy.names import owned_name, shown_name
@@ -38,6 +39,7 @@ CODES = MappingProxyType(
         "TS110": "a test that repeats another one",
         "TS111": "a user name with capital letters",
         "TS112": "a registry resource without the action `*`",
+        "TS113": "a name that begins with a registry's host",
         "TS201": "a silence that says too little",
         "TS202": "a silence that silences nothing",
         "TS301": "a user whom no user source lets in under that name",
@@ -168,6 +170,7 @@ def _about_itself(rule: Rule) -> Iterator[tuple[str, str]]:
     empty = [pattern.text for pattern in rule.patterns if is_empty(pattern)]
     if empty and len(empty) < len(rule.patterns):
         yield "TS105", f"{rule.id}: no repository name can match {', '.join(empty)}"
+    yield from (("TS113", f"{rule.id}: {told}") for told in _hosts(pattern.text for pattern in rule.patterns))
     named = {*rule.to.users, *(rule.excluded or NOBODY).users}
     yield from _capitals(rule.id, named)
     if rule.effect is Effect.DENY:
@@ -204,6 +207,13 @@ def _grants_all(policies: PolicySet, other: Rule, rule: Rule) -> bool:
     limits = [math.inf if one.max_lifetime is None else one.max_lifetime for one in (other, rule)]
     is_allow = other.effect is Effect.ALLOW
     return is_allow and limits[0] >= limits[1] and covers(other, rule, policies.groups, rule.actions)
+
+
+def _hosts(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        host = host_in(name)
+        if host is not None:
+            yield f"{name!r} begins with a host, {host}, which no client asks for; write {without_host(name)}"
 
 
 def _capitals(what: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -255,6 +265,9 @@ def _test_findings(policies: PolicySet, files: Sequence[LintedFile]) -> Iterator
         for test in file.tests:
             if isinstance(test, AsTest):
                 yield from _hidden(policies, file, test)
+            for place, name in tested_names(test):
+                for told in _hosts([name]):
+                    yield Finding(file.name, file.document.line(place), "TS113", told)
             for line, key, text in _expected(file, test):
                 at = f"{file.name}:{line}"
                 if first.setdefault(key, at) != at:

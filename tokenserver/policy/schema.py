@@ -17,16 +17,18 @@ from tokenserver.identity import Kind
 from tokenserver.policy.check import Test
 from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principals
 from tokenserver.policy.patterns import Pattern, parse_pattern
-from tokenserver.policy.patterns import parse_name as parse_plain_name
 from tokenserver.policy.reader import Reader, one_of
 from tokenserver.policy.schema_delegate import Delegation, read_delegation
 from tokenserver.policy.schema_tests import read_tests
 from tokenserver.policy.terms import (
+    parse_group,
     parse_moment,
     parse_name,
     parse_network,
     parse_principal,
+    parse_registry_resource,
     parse_rule_id,
+    parse_user,
     principals_of,
 )
 from tokenserver.scopes import ACTIONS
@@ -143,11 +145,11 @@ def _read_version(reader: Reader, content: dict[str, Any]) -> None:
 def _read_groups(reader: Reader, value: Any, file: PolicyFile) -> None:
     for key, item in reader.mapping(value, ("groups",)).items():
         place: Path = ("groups", key)
-        name = reader.term(key, place, parse_name)
+        name = reader.term(key, place, parse_group)
         content = reader.mapping(item, place, ("users", "groups"))
         members = {
-            kind: frozenset(reader.terms(content[kind], (*place, kind), parse_name))
-            for kind in ("users", "groups")
+            kind: frozenset(reader.terms(content[kind], (*place, kind), parse))
+            for kind, parse in (("users", parse_user), ("groups", parse_group))
             if kind in content
         }
         if name is not None:
@@ -207,7 +209,7 @@ def _read_patterns(reader: Reader, content: dict[str, Any], place: Path) -> tupl
     if ("repositories" in content) == ("registry" in content):
         reader.fault(place, "needs exactly one of repositories (patterns) and registry (such as [catalog])")
     if "registry" in content:
-        return "registry", tuple(reader.terms(content["registry"], (*place, "registry"), parse_plain_name))
+        return "registry", tuple(reader.terms(content["registry"], (*place, "registry"), parse_registry_resource))
     if "repositories" in content:
         return "repository", tuple(reader.terms(content["repositories"], (*place, "repositories"), parse_pattern))
     return "", ()

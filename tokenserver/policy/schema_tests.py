@@ -11,16 +11,17 @@ from tokenserver.policy.check import AsTest, Expectation, Setting, Test, WhatTes
 from tokenserver.policy.explain import SOMEBODY, Answer
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import PatternError, parse_pattern
-from tokenserver.policy.patterns import parse_name as parse_plain_name
 from tokenserver.policy.reach import Span
 from tokenserver.policy.reader import Reader, kind_of, one_of
 from tokenserver.policy.terms import (
     TermError,
     parse_address,
+    parse_group,
     parse_moment,
-    parse_name,
     parse_principal,
+    parse_registry_resource,
     parse_request,
+    parse_user,
     parse_who,
 )
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
@@ -79,11 +80,14 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
         return Identity(SOMEBODY, kind or Kind.PASSWORD)
     if not isinstance(value, dict):
         said = f"{value!r}" if isinstance(value, str) else kind_of(value)
-        reader.fault(place, f"must be {{user: NAME, groups: […]}}, anonymous or authenticated, not {said}")
+        hint = ""
+        if isinstance(value, str) and value.startswith("user:"):
+            hint = f"; did you mean {{user: {value.removeprefix('user:').strip()}}}?"
+        reader.fault(place, f"must be {{user: NAME, groups: […]}}, anonymous or authenticated, not {said}{hint}")
         return None
     content = reader.mapping(value, place, ("user", "groups"))
-    user = reader.term(content["user"], (*place, "user"), parse_name) if "user" in content else SOMEBODY
-    groups = reader.terms(content["groups"], (*place, "groups"), parse_name) if "groups" in content else []
+    user = reader.term(content["user"], (*place, "user"), parse_user) if "user" in content else SOMEBODY
+    groups = reader.terms(content["groups"], (*place, "groups"), parse_group) if "groups" in content else []
     return None if user is None else Identity(user, kind or Kind.PASSWORD, groups=frozenset(groups))
 
 
@@ -147,7 +151,7 @@ def _parse_span(text: str) -> Span:
     kind, colon, plain = name.partition(":")
     try:
         if colon and kind == "registry" and "/" not in plain:
-            return Span(frozenset(actions), "registry", parse_plain_name(plain))
+            return Span(frozenset(actions), "registry", parse_registry_resource(plain))
         meant = REPOSITORY_ACTIONS if "*" in actions else actions
         return Span(frozenset(meant), "repository", parse_pattern(name), tuple(map(parse_pattern, but.split())))
     except PatternError as error:
