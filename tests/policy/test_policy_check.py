@@ -82,7 +82,7 @@ def failures(folder: Path, test: str) -> list[str]:
         pytest.param("as: anonymous, from: 192.0.2.1, cannot: [pull office]", id="from-elsewhere"),
         pytest.param("as: anonymous, cannot: [pull office]", id="from-nowhere-fails-closed"),
         pytest.param("as: anonymous, at: 2026-07-01, can: [pull season]", id="at"),
-        pytest.param("as: anonymous, cannot: [pull season]", id="now"),
+        pytest.param("as: anonymous, at: 2026-06-01, cannot: [pull season]", id="at-another-time"),
         pytest.param("as: {user: ann}, kind: password, can: [pull typed]", id="kind"),
         pytest.param("as: anonymous, cannot: [pull typed]", id="kind-anonymous"),
         pytest.param('who_can: push web/x, exactly: ["group:web"]', id="who-group"),

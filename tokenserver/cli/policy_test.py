@@ -18,7 +18,8 @@ from tokenserver.cli.policy_source import Source, policy_command, read_source
 from tokenserver.documents import parse
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text
-from tokenserver.policy.check import Failure, run_test, spell_test
+from tokenserver.policy.check import run_test
+from tokenserver.policy.expected import Failure, spell_test
 from tokenserver.policy.load import FileTests, default_service
 from tokenserver.policy.schema import read_policy_file
 

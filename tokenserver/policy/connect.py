@@ -12,8 +12,8 @@ from typing import TypeVar
 from tokenserver.documents import Document, nearest
 from tokenserver.documents import Path as Place
 from tokenserver.errors import Fault
-from tokenserver.policy.check import Test
 from tokenserver.policy.delegation import Home, Mandate, is_root, mandates, name_faults, scope_faults, service_faults
+from tokenserver.policy.expected import Test
 from tokenserver.policy.hosts import host_faults
 from tokenserver.policy.memory import Known, Memory, Terms
 from tokenserver.policy.model import BUILT_IN_ROLES, Groups, Principals, Rule

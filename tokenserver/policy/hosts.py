@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 
 from tokenserver.documents import Path
 from tokenserver.errors import Fault
-from tokenserver.policy.check import AsTest, Test, WhatTest
+from tokenserver.policy.expected import AsTest, Test, WhatTest
 from tokenserver.policy.schema import PolicyFile
 
 

@@ -12,8 +12,8 @@ from datetime import datetime
 from types import MappingProxyType
 
 from tokenserver.documents import Document
-from tokenserver.policy.check import AsTest, Test
 from tokenserver.policy.cover import NOBODY, candidates, covers, covers_people, kinds_of
+from tokenserver.policy.expected import AsTest, Test
 from tokenserver.policy.hosts import host_in, tested_names, without_host
 from tokenserver.policy.languages import is_empty
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import product
 
 from tokenserver.policy.conditions import ALWAYS, Given
-from tokenserver.policy.explain import listed
 from tokenserver.policy.languages import Match, contains, overlaps, walk
 from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.reach import Reach, agree, bound, somebody, spell_pattern, what_can
+from tokenserver.policy.witnesses import listed
 from tokenserver.scopes import ACTIONS, in_order
 
 LETTERS = {"pull": "p", "push": "P", "delete": "d", "*": "a"}

@@ -13,10 +13,10 @@ from itertools import product
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.conditions import ALWAYS, Given, are_apart, implies, left_open
 from tokenserver.policy.decide import objection
-from tokenserver.policy.explain import SOMEBODY
 from tokenserver.policy.languages import Match, overlaps, walk
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principal, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, parse_pattern
+from tokenserver.policy.witnesses import SOMEBODY
 from tokenserver.scopes import in_order, is_path_component
 
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)

@@ -1,0 +1,135 @@
+"""Whether two answers to "who can?" say the same: for every client, at any time, from any address.
+
+An answer is lines as `holders` finds them and as tests write them. They are compared by whom they let, not by how they
+are written: a group of three users is these three, and `everyone` is `authenticated` and `anonymous`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.holders import Line, People, Unless
+from tokenserver.policy.model import Context, Effect, Principals, Rule
+from tokenserver.policy.moments import EARLIEST
+from tokenserver.policy.regions import Circumstances
+from tokenserver.policy.witnesses import Answer, TooManyCombinations
+
+MAX_STEPS = 10_000
+"""How many hypothetical clients are tried for one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A client whom one answer lets and the other does not: all of `who`, in this context."""
+
+    who: Answer
+    identity: Identity
+    context: Context
+
+
+class Agreement:
+    """Compares answers about one policy set. `given` is what is fixed: a registry, and a moment and address, or not.
+
+    `kind` is the kind of credential of clients that log in.
+    """
+
+    def __init__(self, people: People, kind: Kind, context: Context, *, any_time: bool, any_address: bool) -> None:
+        self._people = people
+        self._kind = kind
+        self._context = context
+        self._any_time = any_time
+        self._any_address = any_address
+
+    def strays(self, one: Sequence[Line], other: Sequence[Line]) -> Iterator[Stray]:
+        """For each line of `one` that lets somebody whom no line of `other` lets, the plainest such client.
+
+        Raises:
+            TooManyCombinations: more than `MAX_STEPS` clients would have to be tried for one line.
+        """
+        known = {nameless(line) for line in other}
+        contexts = self._contexts([*one, *other])
+        for line in one:
+            if nameless(line) in known:
+                continue
+            found = (stray for context in contexts for stray in self._strays(line, other, context))
+            stray = next(found, None)
+            if stray is not None:
+                yield stray
+
+    def _contexts(self, lines: Sequence[Line]) -> list[Context]:
+        """One context out of each cell that the lines' conditions tell apart."""
+        conditions = {condition for line in lines for condition in line.conditions}
+        rules = [Rule.of("", Effect.ALLOW, Principals(), (), (), condition=condition) for condition in conditions]
+        cells = Circumstances.of(rules, (self._kind,), EARLIEST)
+        moments = cells.moments if self._any_time else (self._context.now,)
+        clients = list(cells.clients.values()) if self._any_address else [self._context.client]
+        # The unknown address and the time before all borders come first: these are the plainest.
+        clients.sort(key=lambda client: client is not None)
+        return [Context(self._context.service, client, now) for now in moments for client in clients]
+
+    def _strays(self, line: Line, other: Sequence[Line], context: Context) -> Iterator[Stray]:
+        """Goes from the plainest clients of the line on by what could keep them out of the lines that let them."""
+        pending, seen = {line.who}, set[Answer]()
+        while pending:
+            seen |= pending
+            if len(seen) > MAX_STEPS:
+                raise TooManyCombinations(f"more than {MAX_STEPS} combinations of principals to try")
+            following: set[Answer] = set()
+            for who in sorted(pending, key=lambda who: (len(who), sorted(who))):
+                for identity in self._people.ways(who):
+                    client = identity if identity.is_anonymous else replace(identity, kind=self._kind)
+                    if not self._is_meant(line, client) or not line.when.holds(client.kind, context):
+                        continue
+                    stopping = next((one for one in line.unless if self._stops(one, client, context)), None)
+                    if stopping is not None:
+                        following |= {who | {one} for one in stopping.excepted}
+                        continue
+                    letting = next((one for one in other if self.lets(one, client, context)), None)
+                    if letting is None:
+                        yield Stray(who, client, context)
+                        return
+                    following |= {who | {one} for one in letting.excepted}
+                    following |= {who | one.who for one in letting.unless}
+            pending = following - seen
+
+    def lets(self, line: Line, client: Identity, context: Context) -> bool:
+        """Whether the line lets the client do what it is about."""
+        return (
+            self._is_meant(line, client)
+            and line.when.holds(client.kind, context) is True
+            and not any(self._stops(one, client, context) for one in line.unless)
+        )
+
+    def _is_meant(self, line: Line | Unless, client: Identity) -> bool:
+        is_all = all(self._people.is_one(client, one) for one in line.who)
+        return is_all and not any(self._people.is_one(client, one) for one in line.excepted)
+
+    def _stops(self, unless: Unless, client: Identity, context: Context) -> bool:
+        # As of a deny rule: what cannot be decided stops.
+        return self._is_meant(unless, client) and unless.when.holds(client.kind, context) is not False
+
+
+def nameless(line: Line) -> Line:
+    """The line without the rules that it comes from."""
+    return replace(line, rule="", unless=frozenset(replace(one, rule="") for one in line.unless))
+
+
+def filled_in(people: People, expected: Sequence[Line], found: Sequence[Line]) -> list[Line]:
+    """The expected lines, a user who can only as a member of some group being that member.
+
+    So a test may name the user alone, as an answer in few words does.
+    """
+    lines: list[Line] = []
+    for line in expected:
+        (only,) = line.who if len(line.who) == 1 else (None,)
+        if only is not None and only.sort == "user":
+            whole = {one.who for one in found if only in one.who}
+            plain = people.ways(line.who)
+            is_plain = any(all(people.is_one(one, who) for one in plain for who in other.who) for other in found)
+            if whole and not is_plain:
+                lines += (replace(line, who=who) for who in sorted(whole, key=sorted))
+                continue
+        lines.append(line)
+    return lines
