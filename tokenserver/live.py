@@ -11,7 +11,7 @@ import logging
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tokenserver.errors import Fault, LoadError
@@ -20,6 +20,9 @@ from tokenserver.policy.folder import MAX_DEPTH
 from tokenserver.service import Snapshot
 
 logger = logging.getLogger("tokenserver.live")
+
+MAX_NOTES = 20
+"""How many notes about policies are logged for one load."""
 
 Fingerprint = frozenset[tuple[str, int, int, int]]
 
@@ -87,6 +90,8 @@ class Live:
         self._snapshot, self._fault, self._faults = snapshot, None, ()
         self.reloads += 1
         logger.info("files changed: new policies, users and keys are live, policy %s", snapshot.policies.digest[:12])
+        for sentence in sentences(snapshot.policies.notes):
+            logger.warning("policies: %s", sentence)
         return True
 
     def watch(self, stop: threading.Event, *, every: float = 0.5) -> None:
@@ -99,6 +104,12 @@ class Live:
         self._fault, self._faults = fault, faults
         self.reload_failures += 1
         logger.error("files changed but were refused; the last good ones stay live: %s", fault)
+
+
+def sentences(notes: Sequence[Fault]) -> list[str]:
+    """What is noted about policies that are live, for the log: so many notes at most, then how many more there are."""
+    told = [str(note) for note in notes[:MAX_NOTES]]
+    return told if len(notes) <= MAX_NOTES else [*told, f"and {len(notes) - MAX_NOTES} more; run: policy test"]
 
 
 def fingerprint(watched: Iterable[Path], pace: Callable[[], None] = unpaced) -> Fingerprint:

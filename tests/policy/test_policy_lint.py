@@ -182,18 +182,18 @@ FINDINGS = [
     ),
     pytest.param(
         policy(A, deny=("id: d, to: [everyone], repositories: [b, registry.example.com/b], actions: [push]",)),
-        "5 TS113",
+        "5 TS114",
         id="host",
     ),
     pytest.param(
-        policy(A, 'id: b, to: [everyone], repositories: ["localhost/b"], role: reader'), "4 TS113", id="localhost"
+        policy(A, 'id: b, to: [everyone], repositories: ["localhost/b"], role: reader'), "4 TS114", id="localhost"
     ),
     pytest.param(
-        policy(A, 'id: b, to: [everyone], repositories: ["*.example.com/b"], role: reader'), "4 TS113", id="host-glob"
+        policy(A, 'id: b, to: [everyone], repositories: ["*.example.com/b"], role: reader'), "4 TS114", id="host-glob"
     ),
     pytest.param(
         policy(A, rest='tests:\n  - {as: anonymous, cannot: [pull a/b, "pull host:5000/a"]}\n'),
-        "5 TS113",
+        "5 TS114",
         id="host-in-a-test",
     ),
 ]

@@ -198,7 +198,7 @@ def test_no_name_begins_with_a_principal_s_prefix(sort: str, name: str) -> None:
     ],
 )
 def test_a_configured_registry_s_host_is_refused(folder: Path, text: str, expected: str) -> None:
-    """Where the host is a service of the configuration there is no doubt; without one, lint tells (TS113)."""
+    """Where the host is a service of the configuration there is no doubt; without one, lint tells (TS114)."""
     assert faults(folder, f"{text}\n", SERVICES) == [expected]
     assert faults(folder, f"{text}\n") == []
 

@@ -36,7 +36,8 @@ def check(config: Path | None, as_json: bool) -> None:
         return
     for warning in found:
         click.secho(f"warning: {warning}", fg="yellow", err=True)
-    click.echo(f"policies  {policies.rule_count} rules in {len(policies.files)} files, all tests pass")
+    passed = "tests of delegated files fail, see the warnings" if policies.notes else "all tests pass"
+    click.echo(f"policies  {policies.rule_count} rules in {len(policies.files)} files, {passed}")
     click.echo(f"users     {users} in {', '.join(source.name for source in sources) or 'no htpasswd file'}")
     for ldap in (source.ldap for source in settings.authentication if source.ldap is not None):
         click.echo(f"directory {ldap.name} at {', '.join(ldap.url)}; not asked, tokenserver ldap test does that")

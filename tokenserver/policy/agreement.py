@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.holders import Line, People, Unless
@@ -53,10 +54,8 @@ class Agreement:
         for line in one:
             if nameless(line) in known:
                 continue
-            found = (stray for context in contexts for stray in self._strays(line, other, context))
-            stray = next(found, None)
-            if stray is not None:
-                yield stray
+            found = (self._stray(line, other, context) for context in contexts)
+            yield from islice((stray for stray in found if stray is not None), 1)
 
     def _contexts(self, lines: Sequence[Line]) -> list[Context]:
         """One context out of each cell that the lines' conditions tell apart."""
@@ -69,7 +68,7 @@ class Agreement:
         clients.sort(key=lambda client: client is not None)
         return [Context(self._context.service, client, now) for now in moments for client in clients]
 
-    def _strays(self, line: Line, other: Sequence[Line], context: Context) -> Iterator[Stray]:
+    def _stray(self, line: Line, other: Sequence[Line], context: Context) -> Stray | None:
         """Goes from the plainest clients of the line on by what could keep them out of the lines that let them."""
         pending, seen = {line.who}, set[Answer]()
         while pending:
@@ -88,11 +87,11 @@ class Agreement:
                         continue
                     letting = next((one for one in other if self.lets(one, client, context)), None)
                     if letting is None:
-                        yield Stray(who, client, context)
-                        return
+                        return Stray(who, client, context)
                     following |= {who | {one} for one in letting.excepted}
                     following |= {who | one.who for one in letting.unless}
             pending = following - seen
+        return None
 
     def lets(self, line: Line, client: Identity, context: Context) -> bool:
         """Whether the line lets the client do what it is about."""

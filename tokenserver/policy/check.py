@@ -7,8 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from tokenserver.documents import Document, Path
-from tokenserver.errors import Fault
+from tokenserver.documents import Path
 from tokenserver.identity import Identity
 from tokenserver.policy.conditions import Given
 from tokenserver.policy.decide import decide, objection
@@ -20,10 +19,12 @@ from tokenserver.policy.expected import (
     Test,
     WhatTest,
     WhoTest,
+    Within,
     spell_identity,
     spell_test,
 )
 from tokenserver.policy.index import matching_rules
+from tokenserver.policy.languages import overlaps
 from tokenserver.policy.model import Context, PolicySet, Rule
 from tokenserver.policy.moments import example, moments_of, spell_times, timed, turning
 from tokenserver.policy.reach import Somebody, Span, somebody, what_can
@@ -32,18 +33,6 @@ from tokenserver.policy.terms import actions_of, spell_request
 from tokenserver.policy.who_tests import run_exactly, run_some
 from tokenserver.policy.witnesses import entries_about
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, TYPES, Resource, Scope
-
-
-def run_tests(
-    policies: PolicySet, document: Document, tests: Iterable[Test], service: str, now: datetime
-) -> Iterator[Fault]:
-    """Run the tests of one document; every one that fails is a fault at its line. No fault: all passed.
-
-    `service` and `now` are for tests that do not say which registry and when.
-    """
-    for test in tests:
-        for failure in run_test(policies, test, service, now):
-            yield document.fault(failure.place, f"test failed: {failure.message}")
 
 
 def run_test(policies: PolicySet, test: Test, service: str, now: datetime) -> Iterator[Failure]:
@@ -123,12 +112,15 @@ def _run_as(policies: PolicySet, test: AsTest, expectation: Expectation, context
 def _run_what(policies: PolicySet, test: WhatTest, who: Somebody, context: Context) -> Iterator[Failure]:
     given = Given(context.service, context.client, context.now, is_closed=True)
     found = [_plain(reach.span) for reach in what_can(policies, who, given)]
+    limits = None
+    if test.within is not None:
+        found, limits = [*_limited(found, test.within)], test.within.patterns
     differences: list[str] = []
     rules: dict[Reason, None] = {}
     for type_ in TYPES:
         # Of a repository's literal `*` nobody has to speak: it is for clients that ask for it by this name.
         for action in REPOSITORY_ACTIONS if type_ == "repository" else ACTIONS:
-            difference = differing_name(found, test.spans, action, type_)
+            difference = differing_name(found, test.spans, action, type_, limits)
             if difference is None:
                 continue
             name, can = difference
@@ -145,6 +137,15 @@ def _run_what(policies: PolicySet, test: WhatTest, who: Somebody, context: Conte
         actual = "; ".join([_spell_spans(found), *differences])
         message = f"{subject}: expected {expected}, but it is {actual}"
         yield Failure(test.place, f"{subject}: {expected}", actual, message, tuple(rules))
+
+
+def _limited(found: Iterable[Span], within: Within) -> Iterator[Span]:
+    """What of the spans may matter to a test of a delegated file."""
+    for span in found:
+        actions = span.actions & within.actions
+        is_near = span.type == "repository" and any(overlaps(one, span.pattern) for one in within.patterns)
+        if actions and is_near:
+            yield replace(span, actions=actions)
 
 
 def _plain(span: Span) -> Span:

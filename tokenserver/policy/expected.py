@@ -11,6 +11,7 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decision import Reason
 from tokenserver.policy.holders import Line
 from tokenserver.policy.model import Context, Principal
+from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.reach import Span
 from tokenserver.policy.terms import spell_request
 from tokenserver.policy.witnesses import SOMEBODY, Answer
@@ -66,14 +67,26 @@ class WhoTest:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """What a test is about: these actions on repositories that one of these patterns covers, which have no variable."""
+
+    patterns: tuple[Pattern, ...]
+    actions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class WhatTest:
-    """`what_can …`: everything that somebody may do. `brought` are the groups from a directory."""
+    """`what_can …`: everything that somebody may do. `brought` are the groups from a directory.
+
+    What is not `within` is left out; None: everything counts.
+    """
 
     place: Path
     who: Principal
     brought: frozenset[str]
     spans: tuple[Span, ...]
     setting: Setting
+    within: Within | None = None
 
 
 Test = AsTest | WhoTest | WhatTest

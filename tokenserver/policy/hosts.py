@@ -7,7 +7,7 @@ in distribution/reference): the first segment of several, with a dot or a colon 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from tokenserver.documents import Path
 from tokenserver.errors import Fault
@@ -24,6 +24,14 @@ def host_in(text: str) -> str | None:
 def without_host(text: str) -> str:
     """The pattern or name without its host."""
     return text.partition("/")[2]
+
+
+def host_remarks(names: Iterable[str]) -> Iterator[str]:
+    """For each pattern or name that begins with a host, what is odd about it."""
+    for name in names:
+        host = host_in(name)
+        if host is not None:
+            yield f"{name!r} begins with a host, {host}, which no client asks for; write {without_host(name)}"
 
 
 def host_faults(file: PolicyFile, services: Collection[str]) -> Iterator[Fault]:

@@ -13,14 +13,17 @@ from pathlib import Path
 from tokenserver.documents import parse
 from tokenserver.errors import Fault, LoadError
 from tokenserver.pace import unpaced
-from tokenserver.policy.check import run_tests
 from tokenserver.policy.connect import Connector, FileTests, default_service
 from tokenserver.policy.folder import are_marked, completeness_faults, read_folder
+from tokenserver.policy.gating import Compiled, Gate
 from tokenserver.policy.memory import EMPTY, Memory
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.schema import PolicyFile, read_policy_file
 
 __all__ = ["FileTests", "PolicyLoader", "compile_policies", "default_service", "load_policies"]
+
+Texts = tuple[dict[str, str], list[Fault]]
+"""What is read of a folder: the text of each file, and the faults met. See `read_folder`."""
 
 MANY_OBJECTS = 100_000
 """So many new ones, which all stay, are put where the collector does not go; it would stop all threads for as long."""
@@ -61,32 +64,48 @@ class PolicyLoader:
         self._marked = marked
         self._pace = pace
         self._memory = EMPTY
+        self._seen: str | None = None
 
-    def load(self, now: datetime) -> PolicySet:
+    def load(self, now: datetime, texts: Texts | None = None) -> PolicySet:
         """The policies as the files are now, once their tests have passed. See `load_policies`.
+
+        `texts` is what `read_folder` gives; None: the folder is read now. Tests of a delegated file hold up the
+        change of that file alone, as `gating` has it.
 
         Raises:
             LoadError: as `load_policies`. What is remembered stays as it was.
         """
+        texts = texts or read_folder(self._folder, self._pace)
         try:
-            return self._load(now, self._memory)
+            return self._load(now, texts, self._memory)
         except LoadError:
             if self._memory is EMPTY:
                 raise
         # What was remembered does not know its lines.
-        return self._load(now, EMPTY)
+        return self._load(now, texts, EMPTY)
 
-    def _load(self, now: datetime, memory: Memory) -> PolicySet:
+    def _load(self, now: datetime, read: Texts, memory: Memory) -> PolicySet:
+        before = {name: known.text for name, known in self._memory.files.items()}
+
+        def compile_again(texts: dict[str, str]) -> Compiled:
+            with _collector_paused():
+                # That the rest of the folder is whole was seen with what was offered.
+                return _compiled(self._folder, (texts, []), self._services, marked=None, memory=memory, pace=self._pace)
+
         with _collector_paused():
-            policies, tests, found = _compiled(self._folder, self._services, self._marked, memory, self._pace)
-        faults: list[Fault] = []
-        for one in tests:
-            self._pace()
-            faults += run_tests(policies, one.document, one.tests, one.service, now)
-        if faults:
-            raise LoadError(faults)
-        self._memory, self._marked = found, policies.is_marked
-        return policies
+            offered = _compiled(self._folder, read, self._services, marked=self._marked, memory=memory, pace=self._pace)
+        gate = Gate(before, self._seen, compile_again=compile_again, placed=self._placed, now=now, pace=self._pace)
+        passed = gate.passing(offered)
+        self._memory, self._seen = passed.memory, offered.policies.digest
+        self._marked = offered.policies.is_marked
+        return passed.policies
+
+    def _placed(self, name: str, compiled: Compiled) -> FileTests:
+        """The tests of a file with their lines, which those of a file that is known have forgotten."""
+        tests = compiled.tests[name]
+        if tests.document.lines:
+            return tests
+        return replace(tests, document=parse(compiled.texts[name], str(self._folder / name)))
 
 
 def compile_policies(
@@ -98,8 +117,8 @@ def compile_policies(
         LoadError: with every fault of every file.
     """
     with _collector_paused():
-        policies, tests, _ = _compiled(folder, services, marked, EMPTY, unpaced)
-        return policies, tests
+        compiled = _compiled(folder, read_folder(folder), services, marked=marked)
+    return compiled.policies, tuple(compiled.tests.values())
 
 
 @contextmanager
@@ -117,11 +136,22 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _compiled(
-    folder: Path, services: frozenset[str] | None, marked: bool, memory: Memory, pace: Callable[[], None]
-) -> tuple[PolicySet, tuple[FileTests, ...], Memory]:
-    texts, faults = read_folder(folder, pace)
-    is_whole = not faults
-    faults += completeness_faults(folder, texts, marked=marked)
+    folder: Path,
+    read: Texts,
+    services: frozenset[str] | None,
+    *,
+    marked: bool | None,
+    memory: Memory = EMPTY,
+    pace: Callable[[], None] = unpaced,
+) -> Compiled:
+    """The policies that these files make. `marked` None: nobody asks whether each of them is whole.
+
+    Raises:
+        LoadError: every fault of every file.
+    """
+    texts, met = read
+    is_whole = not met
+    faults = [*met, *(() if marked is None else completeness_faults(folder, texts, marked=marked))]
     files: dict[str, PolicyFile] = {}
     for name, text in texts.items():
         pace()
@@ -147,7 +177,7 @@ def _compiled(
     found = Memory.of(connected.files, connected.groups, memory)
     digest = _digest(texts, pace)
     policies = PolicySet(digest, tuple(texts), rules, connected.groups, found.index, are_marked(texts))
-    return policies, connected.tests, found
+    return Compiled(texts, policies, dict(zip(texts, connected.tests, strict=True)), found)
 
 
 def _read(folder: Path, name: str, text: str) -> PolicyFile:

@@ -129,20 +129,29 @@ def what_can(policies: PolicySet, who: Somebody, given: Given) -> tuple[Reach, .
     )
 
 
-def difference(found: Iterable[Span], expected: Iterable[Span], action: str, type_: str) -> tuple[str, bool] | None:
+def difference(
+    found: Iterable[Span],
+    expected: Iterable[Span],
+    action: str,
+    type_: str,
+    within: Collection[Pattern] | None = None,
+) -> tuple[str, bool] | None:
     """A name where the two differ about `action`, and whether `found` has it; None where they say the same.
 
-    The answer is exact: spans that are written differently and cover the same names do not differ.
+    The answer is exact: spans that are written differently and cover the same names do not differ. Only names count
+    that one of the patterns `within` covers, which have no variables (None: all names count).
     """
     sides = [[span for span in side if action in span.actions and span.type == type_] for side in (found, expected)]
     spans = [*sides[0], *sides[1]]
     patterns = list({one.text: one for span in spans for one in (span.pattern, *span.but)}.values())
+    limits = {one.text: one for one in within or ()}
+    patterns += (one for text, one in limits.items() if text not in {pattern.text for pattern in patterns})
     for start in dict.fromkeys(span.pattern for span in spans):
         for met in walk([start], patterns):  # which counts places from `start` on
             for own in met.required:
                 covered = {patterns[one.place - 1].text for one in met.others if agree(own, one)}
                 has = [any(span.has(covered) for span in side) for side in sides]
-                if has[0] != has[1]:
+                if has[0] != has[1] and (within is None or not covered.isdisjoint(limits)):
                     return met.name, has[0]
     return None
 
