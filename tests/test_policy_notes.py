@@ -80,9 +80,7 @@ def test_the_deny_goes_live_and_says_so(config: Path, caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING, "tokenserver"):
         assert [parts.live.look(), parts.live.look()] == [False, True]
     assert any(SENTENCE in record.getMessage() for record in caplog.records)
-    note = (
-        "tests fail that hold up no other file's change (policies/teams/web.yaml:5); see the log, or run: policy test"
-    )
+    note = "tests of delegated files fail (policies/teams/web.yaml:5); see the log, or run: policy test"
     assert ready(parts) == (200, {"policies": note})
     write(config.parent / "policies" / "teams" / "web.yaml", WEB.replace("can:", "cannot:"))
     assert [parts.live.look(), parts.live.look()] == [False, True]

@@ -107,7 +107,7 @@ class Live:
 
 
 def sentences(notes: Sequence[Fault]) -> list[str]:
-    """What is noted about policies that are live, for the log: so many notes at most, then how many more there are."""
+    """Notes about live policies as log lines: the first `MAX_NOTES`, then the number of the others."""
     told = [str(note) for note in notes[:MAX_NOTES]]
     return told if len(notes) <= MAX_NOTES else [*told, f"and {len(notes) - MAX_NOTES} more; run: policy test"]
 

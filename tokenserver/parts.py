@@ -110,13 +110,11 @@ class Parts:
         return f"the files as they are now were refused ({listed or 'an unexpected error'}); see the log"
 
     def _noted(self) -> str | None:
-        """Where delegated files have tests that fail; else None. What fails there is in the log."""
+        """The places of failing tests in delegated files, or None; the log has the details."""
         notes = self.live.snapshot().policies.notes
         if not notes:
             return None
-        return (
-            f"tests fail that hold up no other file's change ({self._places(notes)}); see the log, or run: policy test"
-        )
+        return f"tests of delegated files fail ({self._places(notes)}); see the log, or run: policy test"
 
     def _places(self, faults: Iterable[Fault]) -> str:
         """The first few places of faults, from the policy folder on."""

@@ -218,7 +218,7 @@ def test_an_exception_by_user_is_compared(folder: Path) -> None:
     assert failures(folder, "who_can: push web/x, exactly: [authenticated]") == [
         (
             "who can push web/x: expected exactly authenticated, but user:eve is not among them: it is forbidden "
-            'by no-eve (a.yaml:12); as it is now, write exactly: [authenticated], except: ["user:eve"]'
+            'by no-eve (a.yaml:12); the answer now is exactly: [authenticated], except: ["user:eve"]'
         )
     ]
     right = 'who_can: push web/x, exactly: [authenticated], except: ["user:eve"]'
@@ -227,7 +227,7 @@ def test_an_exception_by_user_is_compared(folder: Path) -> None:
     assert failures(folder, right, without_deny) == [
         (
             'who can push web/x: expected exactly: [authenticated], except: ["user:eve"], but user:eve can: '
-            "it is allowed by all (a.yaml:5); as it is now, write exactly: [authenticated]"
+            "it is allowed by all (a.yaml:5); the answer now is exactly: [authenticated]"
         )
     ]
 
@@ -275,34 +275,34 @@ def test_what_is_so_passes(folder: Path, test: str) -> None:
         pytest.param(
             'who_can: push web/x, exactly: [authenticated], except: ["user:eve", "user:ann"]',
             'expected exactly: [authenticated], except: ["user:ann", "user:eve"], but user:ann can: it is allowed by '
-            'all (a.yaml:5); as it is now, write exactly: [authenticated], except: ["user:eve"]',
+            'all (a.yaml:5); the answer now is exactly: [authenticated], except: ["user:eve"]',
             id="one-exception-too-many",
         ),
         pytest.param(
             "who_can: pull office, exactly: []",
             "expected exactly nobody, but anonymous can (from 10.0.0.0): it is allowed by office (a.yaml:6); "
-            "authenticated can (from 10.0.0.0): it is allowed by office (a.yaml:6); as it is now, write "
-            'exactly: [{to: everyone, when: {from: ["10.0.0.0/8"]}}], or say from:',
+            "authenticated can (from 10.0.0.0): it is allowed by office (a.yaml:6); the answer now is "
+            'exactly: [{to: everyone, when: {from: ["10.0.0.0/8"]}}] (or add from:)',
             id="a-condition-is-not-nobody",
         ),
         pytest.param(
             'who_can: pull season, exactly: ["group:web"]',
             "expected exactly group:web, but group:web is not among them (at 2027-01-01): no allow rule applies; "
-            'as it is now, write exactly: [{to: "group:web", when: {until: "2027-01-01"}}], or say at:',
+            'the answer now is exactly: [{to: "group:web", when: {until: "2027-01-01"}}] (or add at:)',
             id="a-time-bomb",
         ),
         pytest.param(
             'who_can: pull season, exactly: [{to: "group:web", when: {until: 2028-01-01}}]',
             'expected exactly: [{to: "group:web", when: {until: "2028-01-01"}}], but group:web is not among them '
             "(at 2027-01-01): no allow rule applies; "
-            'as it is now, write exactly: [{to: "group:web", when: {until: "2027-01-01"}}], or say at:',
+            'the answer now is exactly: [{to: "group:web", when: {until: "2027-01-01"}}] (or add at:)',
             id="another-time",
         ),
         pytest.param(
             "who_can: pull night, exactly: ['group:web']",
             "expected exactly group:web, but group:b & group:web is not among them: it is forbidden by no-night "
-            '(a.yaml:14); as it is now, write exactly: [{to: "group:web", unless: [{to: "group:b", when: {from: '
-            '["192.0.2.0/24"]}}, {to: "user:bob", except: ["group:ops"]}]}], or say from:',
+            '(a.yaml:14); the answer now is exactly: [{to: "group:web", unless: [{to: "group:b", when: {from: '
+            '["192.0.2.0/24"]}}, {to: "user:bob", except: ["group:ops"]}]}] (or add from:)',
             id="unless",
         ),
     ],
@@ -350,7 +350,7 @@ def test_who_is_meant_by_everyone_and_somebody(folder: Path) -> None:
     assert failures(folder, "who_can: delete web/x, exactly: [{to: everyone, unless: [{except: ['group:zz']}]}]") == [
         (
             'who can delete web/x: expected exactly: [{to: everyone, unless: [{except: ["group:zz"]}]}], but '
-            "group:zz is not among them: no allow rule applies; as it is now, write exactly: []"
+            "group:zz is not among them: no allow rule applies; the answer now is exactly: []"
         )
     ]
 

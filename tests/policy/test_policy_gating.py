@@ -99,7 +99,7 @@ FAILS_BY_ITSELF = (
     "but no allow rule applies"
 )
 WAITS = FAILS_BY_ITSELF.replace(
-    "test failed", "the change of teams/web.yaml is not live, its last good version is, since a test failed"
+    "test failed", "the change of teams/web.yaml is not live, its last good version stays: test failed"
 )
 
 
@@ -112,18 +112,18 @@ WAITS = FAILS_BY_ITSELF.replace(
         pytest.param(
             "as: {user: ann}, can: [push web/x], cannot: [push data/x]",
             "tests[0].cannot[0]",
-            "'data/x' is not delegated to this file: tests of a delegated file speak about what is, "
-            "and company.yaml:3 delegates web/**",
+            "'data/x' is not delegated to this file; its tests may only name what company.yaml:3 delegates: web/**",
             id="repository",
         ),
         pytest.param(
             "as: {user: ann}, cannot: [delete web/x]",
             "tests[0].cannot[0]",
-            "asks about delete, which is not delegated to this file: tests of a delegated file speak about what is, "
-            "and company.yaml:3 delegates pull, push",
+            "delete is not delegated to this file; its tests may only name what company.yaml:3 delegates: pull, push",
             id="action",
         ),
-        pytest.param('as: {user: ann}, cannot: ["* web/x"]', "tests[0].cannot[0]", "asks about delete", id="star"),
+        pytest.param(
+            'as: {user: ann}, cannot: ["* web/x"]', "tests[0].cannot[0]", "delete is not delegated", id="star"
+        ),
         pytest.param(
             'as: {user: ann}, cannot: ["* registry:catalog"]',
             "tests[0].cannot[0]",
@@ -131,7 +131,9 @@ WAITS = FAILS_BY_ITSELF.replace(
             id="catalog",
         ),
         pytest.param("who_can: push web, excludes: [everyone]", "tests[0].who_can", "'web' is not delegated", id="who"),
-        pytest.param("who_can: delete web/x, exactly: []", "tests[0].who_can", "asks about delete", id="who-action"),
+        pytest.param(
+            "who_can: delete web/x, exactly: []", "tests[0].who_can", "delete is not delegated", id="who-action"
+        ),
         pytest.param(
             'what_can: "user:ann", exactly: ["pull,push web/**", pull **/x]',
             "tests[0].exactly[1]",
@@ -141,7 +143,7 @@ WAITS = FAILS_BY_ITSELF.replace(
         pytest.param(
             'what_can: "user:ann", exactly: ["pull,push,delete web/**"]',
             "tests[0].exactly[0]",
-            "asks about delete",
+            "delete is not delegated",
             id="what-action",
         ),
         pytest.param(
@@ -153,7 +155,10 @@ WAITS = FAILS_BY_ITSELF.replace(
         pytest.param(
             "as: {user: ann}, service: other, can: [push web/x]",
             "tests[0].service",
-            "asks about the registry 'other', but company.yaml:3 delegates for one",
+            (
+                "the registry 'other' is not delegated to this file; "
+                "its tests may only name what company.yaml:3 delegates: one"
+            ),
             id="registry",
         ),
     ],

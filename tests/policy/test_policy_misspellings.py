@@ -43,8 +43,18 @@ def folder(tmp_path: Path) -> Path:
         pytest.param('groups: {bad: {users: ["user:mallory"]}}', "groups.bad.users[0]", "'mallory'?", id="user"),
         pytest.param('groups: {bad: {users: ["Users: mallory"]}}', "groups.bad.users[0]", "'mallory'?", id="users"),
         pytest.param('groups: {bad: {groups: ["group:x"]}}', "groups.bad.groups[0]", "'x'?", id="group"),
-        pytest.param('groups: {bad: {users: ["group:x"]}}', "groups.bad.users[0]", "no name of a user", id="mixed"),
-        pytest.param('groups: {bad: {groups: ["user:x"]}}', "groups.bad.groups[0]", "no name of a group", id="reverse"),
+        pytest.param(
+            'groups: {bad: {users: ["group:x"]}}',
+            "groups.bad.users[0]",
+            "is a group, but the name of a user",
+            id="mixed",
+        ),
+        pytest.param(
+            'groups: {bad: {groups: ["user:x"]}}',
+            "groups.bad.groups[0]",
+            "is a user, but the name of a group",
+            id="reverse",
+        ),
         pytest.param("groups: {bad: {users: [everyone]}}", "groups.bad.users[0]", "a set of people", id="set-as-user"),
         pytest.param("groups: {bad: {groups: [anonymous]}}", "groups.bad.groups[0]", "a set of people", id="set-group"),
         pytest.param('groups: {"group:bad": {users: [ann]}}', "groups.group:bad", "'bad'?", id="name-of-a-group"),
@@ -106,9 +116,9 @@ def test_it_is_refused_where_it_stands(folder: Path, text: str, place: str, hint
         pytest.param("User:ann", "did you mean 'user:ann'?", id="capital"),
         pytest.param("GROUPS: web", "did you mean 'group:web'?", id="capitals-and-blank"),
         pytest.param("user:user:ann", "did you mean 'ann'?", id="twice"),
-        pytest.param("user:group:web", "no name of a user", id="user-and-group"),
-        pytest.param("user:everyone", "is written 'everyone' alone", id="user-set"),
-        pytest.param("group:anonymous", "is written 'anonymous' alone", id="group-set"),
+        pytest.param("user:group:web", "is a group, but the name of a user", id="user-and-group"),
+        pytest.param("user:everyone", "write 'everyone' without", id="user-set"),
+        pytest.param("group:anonymous", "write 'anonymous' without", id="group-set"),
         pytest.param("user:ann, user:bob", "more than one principal", id="two-with-a-comma"),
         pytest.param("user:ann user:bob", "more than one principal", id="two-with-a-blank"),
         pytest.param("group:a & group:b", "more than one principal", id="two-at-once"),
@@ -155,44 +165,44 @@ def test_no_name_begins_with_a_principal_s_prefix(sort: str, name: str) -> None:
     [
         pytest.param(
             'deny: [{id: d, to: [everyone], repositories: ["registry.example.com/web/**"], actions: [push]}]',
-            "4: deny[0].repositories[0]: 'registry.example.com/web/**': begins with the host of a registry, "
-            "which no client asks for; did you mean 'web/**'?",
+            "4: deny[0].repositories[0]: 'registry.example.com/web/**': begins with a registry's host, "
+            "which token requests never contain; did you mean 'web/**'?",
             id="deny",
         ),
         pytest.param(
             'deny: [{id: d, to: [everyone], repositories: [a, "localhost:5000/x"], actions: [push]}]',
-            "4: deny[0].repositories[1]: 'localhost:5000/x': begins with the host of a registry, "
-            "which no client asks for; did you mean 'x'?",
+            "4: deny[0].repositories[1]: 'localhost:5000/x': begins with a registry's host, "
+            "which token requests never contain; did you mean 'x'?",
             id="localhost",
         ),
         pytest.param(
             'deny: [{id: d, to: [everyone], repositories: ["registry.example.com:443/x"], actions: [push]}]',
-            "4: deny[0].repositories[0]: 'registry.example.com:443/x': begins with the host of a registry, "
-            "which no client asks for; did you mean 'x'?",
+            "4: deny[0].repositories[0]: 'registry.example.com:443/x': begins with a registry's host, "
+            "which token requests never contain; did you mean 'x'?",
             id="another-port",
         ),
         pytest.param(
             'deny: [{id: d, to: [everyone], repositories: ["registry.example.com"], actions: [push]}]',
-            "4: deny[0].repositories[0]: 'registry.example.com': begins with the host of a registry, "
-            "which no client asks for; did you mean '**'?",
+            "4: deny[0].repositories[0]: 'registry.example.com': begins with a registry's host, "
+            "which token requests never contain; did you mean '**'?",
             id="the-host-alone",
         ),
         pytest.param(
             "tests: [{as: anonymous, cannot: [pull registry.example.com/web/x]}]",
-            "4: tests[0].cannot[0]: 'registry.example.com/web/x': begins with the host of a registry, "
-            "which no client asks for; did you mean 'web/x'?",
+            "4: tests[0].cannot[0]: 'registry.example.com/web/x': begins with a registry's host, "
+            "which token requests never contain; did you mean 'web/x'?",
             id="test",
         ),
         pytest.param(
             "tests: [{who_can: pull registry.example.com/web/x, exactly: []}]",
-            "4: tests[0].who_can: 'registry.example.com/web/x': begins with the host of a registry, "
-            "which no client asks for; did you mean 'web/x'?",
+            "4: tests[0].who_can: 'registry.example.com/web/x': begins with a registry's host, "
+            "which token requests never contain; did you mean 'web/x'?",
             id="who-test",
         ),
         pytest.param(
             'tests: [{what_can: anonymous, exactly: ["pull web/** except registry.example.com/web/x"]}]',
-            "4: tests[0].exactly[0]: 'registry.example.com/web/x': begins with the host of a registry, "
-            "which no client asks for; did you mean 'web/x'?",
+            "4: tests[0].exactly[0]: 'registry.example.com/web/x': begins with a registry's host, "
+            "which token requests never contain; did you mean 'web/x'?",
             id="what-test",
         ),
     ],

@@ -62,55 +62,55 @@ def failures(folder: Path, test: str, now: datetime = NOW) -> list[str]:
     [
         pytest.param(
             "as: {user: kim}, can: [pull web/app, push web/app]",
-            "can[0]: test failed: expected that user kim can pull web/app, which depends on the moment (so until "
-            "2027-01-01, not so from 2027-01-01 on, by agency (a.yaml:5)): say when it is meant, "
-            "such as at: 2026-12-31",
+            "can[0]: test failed: expected that user kim can pull web/app, which depends on the moment (true until "
+            "2027-01-01, false from 2027-01-01 on, by agency (a.yaml:5)); fix: add at:, "
+            "for example at: 2026-12-31",
             id="can-until",
         ),
         pytest.param(
             "as: {user: ann}, can: [push web/prod/x]",
-            "can[0]: test failed: expected that user ann can push web/prod/x, which depends on the moment (so until "
-            "2026-12-20, not so from 2026-12-20 until 2027-01-07, so from 2027-01-07 on, by freeze (a.yaml:9)): "
-            "say when it is meant, such as at: 2026-12-19",
+            "can[0]: test failed: expected that user ann can push web/prod/x, which depends on the moment (true until "
+            "2026-12-20, false from 2026-12-20 until 2027-01-07, true from 2027-01-07 on, by freeze (a.yaml:9)); "
+            "fix: add at:, for example at: 2026-12-19",
             id="can-but-for-a-freeze",
         ),
         pytest.param(
             "as: {user: ann}, cannot: [push web/prod/x]",
             "cannot[0]: test failed: expected that user ann cannot push web/prod/x, which depends on the moment "
-            "(not so until 2026-12-20, so from 2026-12-20 until 2027-01-07, not so from 2027-01-07 on, by freeze "
-            "(a.yaml:9)): say when it is meant, such as at: 2027-01-06",
+            "(false until 2026-12-20, true from 2026-12-20 until 2027-01-07, false from 2027-01-07 on, by freeze "
+            "(a.yaml:9)); fix: add at:, for example at: 2027-01-06",
             id="cannot-while-frozen",
         ),
         pytest.param(
             "as: {user: old}, cannot: [pull web/app]",
             "cannot[0]: test failed: expected that user old cannot pull web/app, which depends on the moment "
-            "(not so until 2025-01-01, so from 2025-01-01 on, by past (a.yaml:6)): say when it is meant, "
-            "such as at: 2025-01-01",
+            "(false until 2025-01-01, true from 2025-01-01 on, by past (a.yaml:6)); fix: add at:, "
+            "for example at: 2025-01-01",
             id="what-is-past-turns-with-a-clock-that-is-wrong",
         ),
         pytest.param(
             'who_can: pull web/app, includes: ["user:kim"]',
             ": test failed: expected that who can pull web/app: includes user:kim, which depends on the moment "
-            "(so until 2027-01-01, not so from 2027-01-01 on, by agency (a.yaml:5)): "
-            "say when it is meant, such as at: 2026-12-31",
+            "(true until 2027-01-01, false from 2027-01-01 on, by agency (a.yaml:5)); "
+            "fix: add at:, for example at: 2026-12-31",
             id="includes",
         ),
         pytest.param(
             'who_can: pull web/app, excludes: ["user:kim"]',
-            "(not so until 2027-01-01, so from 2027-01-01 on, by agency (a.yaml:5)): "
-            "say when it is meant, such as at: 2027-01-01",
+            "(false until 2027-01-01, true from 2027-01-01 on, by agency (a.yaml:5)); "
+            "fix: add at:, for example at: 2027-01-01",
             id="excludes",
         ),
         pytest.param(
             'who_can: pull web/app, exactly: ["group:web", "user:kim"]',
             "but user:kim is not among them (at 2027-01-01): no allow rule applies; user:old can: it is allowed by "
-            'past (a.yaml:6); as it is now, write exactly: ["group:web", {to: "user:kim", when: {until: '
-            '"2027-01-01"}}, {to: "user:old", when: {until: "2025-01-01"}}], or say at:',
+            'past (a.yaml:6); the answer now is exactly: ["group:web", {to: "user:kim", when: {until: '
+            '"2027-01-01"}}, {to: "user:old", when: {until: "2025-01-01"}}] (or add at:)',
             id="exactly",
         ),
         pytest.param(
             'what_can: "user:kim", exactly: [pull stage, "pull,push web/app"]',
-            "which depends on the moment (so until 2027-01-01, not so from 2027-01-01 on, by agency (a.yaml:5)): ",
+            "which depends on the moment (true until 2027-01-01, false from 2027-01-01 on, by agency (a.yaml:5)); ",
             id="what-can",
         ),
     ],
@@ -227,6 +227,6 @@ def test_a_border_at_the_beginning_of_time() -> None:
     assert example([EARLIEST, near], [True, False]) == "0001-01-01"
     assert (
         spell_times([EARLIEST, near], [False, True])
-        == "not so until 0001-01-01T01:00:00Z, so from 0001-01-01T01:00:00Z on"
+        == "false until 0001-01-01T01:00:00Z, true from 0001-01-01T01:00:00Z on"
     )
     assert Context("r", None, EARLIEST).now.tzinfo is UTC

@@ -1,7 +1,8 @@
-"""Whether two answers to "who can?" say the same: for every client, at any time, from any address.
+"""Equivalence of two answers to "who can?": for every client, at any time and from any address.
 
-An answer is lines as `holders` finds them and as tests write them. They are compared by whom they let, not by how they
-are written: a group of three users is these three, and `everyone` is `authenticated` and `anonymous`.
+An answer is a list of lines, as found by `holders` or as written in a test. Answers are compared by the clients they
+admit, not by spelling: a group of three users equals these three users, and `everyone` equals `authenticated` plus
+`anonymous`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ MAX_STEPS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Stray:
-    """A client whom one answer lets and the other does not: all of `who`, in this context."""
+    """A counterexample: one answer admits this client in this context and the other does not.
+
+    `who` lists the principals that the client must be at once.
+    """
 
     who: Answer
     identity: Identity
@@ -31,9 +35,10 @@ class Stray:
 
 
 class Agreement:
-    """Compares answers about one policy set. `given` is what is fixed: a registry, and a moment and address, or not.
+    """Compares answers about one policy set and the registry `context.service`.
 
-    `kind` is the kind of credential of clients that log in.
+    `kind` is the kind of credential of clients that log in. With `any_time` the answers must agree at every moment,
+    otherwise at `context.now`; likewise `any_address` and `context.client`.
     """
 
     def __init__(self, people: People, kind: Kind, context: Context, *, any_time: bool, any_address: bool) -> None:
@@ -44,7 +49,7 @@ class Agreement:
         self._any_address = any_address
 
     def strays(self, one: Sequence[Line], other: Sequence[Line]) -> Iterator[Stray]:
-        """For each line of `one` that lets somebody whom no line of `other` lets, the plainest such client.
+        """Counterexamples: for each line of `one` that admits a client which no line of `other` admits, the simplest.
 
         Raises:
             TooManyCombinations: more than `MAX_STEPS` clients would have to be tried for one line.
@@ -58,18 +63,22 @@ class Agreement:
             yield from islice((stray for stray in found if stray is not None), 1)
 
     def _contexts(self, lines: Sequence[Line]) -> list[Context]:
-        """One context out of each cell that the lines' conditions tell apart."""
+        """One context per combination of time span and network that the lines' conditions distinguish."""
         conditions = {condition for line in lines for condition in line.conditions}
         rules = [Rule.of("", Effect.ALLOW, Principals(), (), (), condition=condition) for condition in conditions]
         cells = Circumstances.of(rules, (self._kind,), EARLIEST)
         moments = cells.moments if self._any_time else (self._context.now,)
         clients = list(cells.clients.values()) if self._any_address else [self._context.client]
-        # The unknown address and the time before all borders come first: these are the plainest.
+        # An unknown address makes the simplest counterexample, so it is tried first.
         clients.sort(key=lambda client: client is not None)
         return [Context(self._context.service, client, now) for now in moments for client in clients]
 
     def _stray(self, line: Line, other: Sequence[Line], context: Context) -> Stray | None:
-        """Goes from the plainest clients of the line on by what could keep them out of the lines that let them."""
+        """Search for a counterexample in one context.
+
+        It starts with the fewest groups that satisfy the line. Where a line of `other` admits such a client, the
+        search adds each principal that could exclude the client from that line.
+        """
         pending, seen = {line.who}, set[Answer]()
         while pending:
             seen |= pending
@@ -94,7 +103,7 @@ class Agreement:
         return None
 
     def lets(self, line: Line, client: Identity, context: Context) -> bool:
-        """Whether the line lets the client do what it is about."""
+        """Whether the line admits the client in this context."""
         return (
             self._is_meant(line, client)
             and line.when.holds(client.kind, context) is True
@@ -106,19 +115,19 @@ class Agreement:
         return is_all and not any(self._people.is_one(client, one) for one in line.excepted)
 
     def _stops(self, unless: Unless, client: Identity, context: Context) -> bool:
-        # As of a deny rule: what cannot be decided stops.
+        # Like a deny rule, it applies where its condition cannot be decided.
         return self._is_meant(unless, client) and unless.when.holds(client.kind, context) is not False
 
 
 def nameless(line: Line) -> Line:
-    """The line without the rules that it comes from."""
+    """The line without the ids of the rules it was derived from."""
     return replace(line, rule="", unless=frozenset(replace(one, rule="") for one in line.unless))
 
 
 def filled_in(people: People, expected: Sequence[Line], found: Sequence[Line]) -> list[Line]:
-    """The expected lines, a user who can only as a member of some group being that member.
+    """The expected lines, with the required groups added to users who have access only as members of a group.
 
-    So a test may name the user alone, as an answer in few words does.
+    A test may name such a user alone.
     """
     lines: list[Line] = []
     for line in expected:

@@ -84,8 +84,8 @@ def _at_any_time(
         by_rules = ", ".join(f"{rule.id} ({rule.file}:{rule.line})" for rule in turning(deciding, moments, holds))
         times = f"{spell_times(moments, holds)}, by {by_rules}"
         message = (
-            f"expected that {subject}, which depends on the moment ({times}): say when it is meant, "
-            f"such as at: {example(moments, holds)}"
+            f"expected that {subject}, which depends on the moment ({times}); "
+            f"fix: add at:, for example at: {example(moments, holds)}"
         )
         reasons = next(found[subject].rules for found in expected if subject in found)
         yield Failure(place, subject, f"it depends on the moment: {times}", message, reasons)

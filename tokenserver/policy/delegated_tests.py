@@ -1,7 +1,7 @@
-"""Tests of a delegated file: they speak about what was delegated to it, and about nothing else.
+"""Scope of the tests in a delegated file: the repositories, actions and registries delegated to it, nothing else.
 
-Else a team's test could hold up a change that is none of the team's business: a company's deny in another repository,
-or what another team gives to its own people.
+Otherwise a team's test could depend on rules that do not concern the team: a company-wide deny in another repository,
+or access that another team grants.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from tokenserver.errors import Fault
 from tokenserver.policy.delegation import Mandate
 from tokenserver.policy.expected import AsTest, Test, WhatTest, Within
 from tokenserver.policy.languages import escape
-from tokenserver.policy.patterns import Pattern, matches, parse_pattern
+from tokenserver.policy.patterns import matches, parse_pattern
 from tokenserver.policy.schema import PolicyFile
 from tokenserver.policy.terms import actions_of
 from tokenserver.scopes import Scope, in_order
 
 
 def within(mandate: Mandate) -> Within:
-    """What a test of the file may be about. A variable of the mandate stands for any name, whoever is asked about."""
+    """The scope of the file's tests. A variable in the mandate's patterns matches any name."""
     texts = (one.text.replace("${user}", "*").replace("${group}", "*") for one in mandate.delegation.patterns)
     return Within(tuple(map(parse_pattern, texts)), mandate.delegation.actions)
 
 
 def narrowed(test: Test, mandate: Mandate) -> Test:
-    """The test of a delegated file: what somebody can do is asked within the mandate alone."""
+    """The test, with a `what_can` restricted to the mandate."""
     return replace(test, within=within(mandate)) if isinstance(test, WhatTest) else test
 
 
 def test_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
-    """Everything in the tests of a delegated file that goes beyond its mandate: registries, names and actions."""
+    """Registries, names and actions in the tests of a delegated file that its mandate does not cover."""
     limits = within(mandate)
     for test in file.tests:
         service = test.setting.service
         if service is not None and mandate.services and service not in mandate.services:
-            message = f"asks about the registry {service!r}, but {mandate.at} delegates for {_listed(mandate.services)}"
+            message = _beyond_mandate(f"the registry {service!r}", mandate, mandate.services)
             yield file.document.fault((*test.place, "service"), message)
         for place, message in _beyond(test, mandate, limits):
             yield file.document.fault(place, message)
@@ -76,19 +76,17 @@ def _beyond_scope(scope: Scope, mandate: Mandate, limits: Within) -> Iterator[st
 def _beyond_actions(actions: Collection[str], mandate: Mandate) -> Iterator[str]:
     beyond = frozenset(actions) - mandate.delegation.actions
     if beyond:
-        delegated = in_order(mandate.delegation.actions)
-        yield (
-            f"asks about {_listed(in_order(beyond))}, which is not delegated to this file: tests of a delegated file "
-            f"speak about what is, and {mandate.at} delegates {_listed(delegated)}"
-        )
+        yield _beyond_mandate(_listed(in_order(beyond)), mandate, in_order(mandate.delegation.actions))
 
 
 def _not_delegated(what: str, mandate: Mandate) -> str:
-    patterns: Collection[Pattern] = mandate.delegation.patterns
-    delegated = _listed([one.text for one in patterns])
+    return _beyond_mandate(what, mandate, [one.text for one in mandate.delegation.patterns])
+
+
+def _beyond_mandate(what: str, mandate: Mandate, delegated: Collection[str]) -> str:
     return (
-        f"{what} is not delegated to this file: tests of a delegated file speak about what is, "
-        f"and {mandate.at} delegates {delegated}"
+        f"{what} is not delegated to this file; its tests may only name what {mandate.at} delegates: "
+        f"{_listed(delegated)}"
     )
 
 

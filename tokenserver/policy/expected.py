@@ -1,4 +1,4 @@
-"""What the tests of policy files expect, and what is told of one that fails."""
+"""The tests of policy files as values: settings, expectations, and the report of a failure."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class WhoTest:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """What a test is about: these actions on repositories that one of these patterns covers, which have no variable."""
+    """The scope of a test: these actions on the repositories covered by one of these patterns without variables."""
 
     patterns: tuple[Pattern, ...]
     actions: frozenset[str]
@@ -78,7 +78,7 @@ class Within:
 class WhatTest:
     """`what_can …`: everything that somebody may do. `brought` are the groups from a directory.
 
-    What is not `within` is left out; None: everything counts.
+    Access outside of `within` is ignored; None: all access counts.
     """
 
     place: Path
@@ -115,13 +115,13 @@ def spell_test(test: Test) -> str:
 
 
 def spell_asked(test: WhoTest) -> str:
-    """What a test of `who_can` asks for."""
+    """The request of a `who_can` test, as the file spells it."""
     (action,) = test.scope.actions
     return spell_request(action, test.scope)
 
 
 def spell_identity(identity: Identity) -> str:
-    """Whom a test asks for."""
+    """The identity of an `as` test in words."""
     if identity.is_anonymous:
         return "an anonymous client"
     name = "an unnamed user" if identity.subject == SOMEBODY else f"user {identity.subject}"

@@ -1,6 +1,6 @@
-"""Who can do this, in few words: the answer of `holders` as tests write it, in one form that can be compared.
+"""The short answer to "who can?": principals in a canonical form, derived from the full answer of `holders`.
 
-Whoever a broader answer covers is not named, so that exceptions and conditions do not show here; `agreement` has them.
+Principals covered by a broader one are left out, and so are exceptions and conditions; `agreement` compares those.
 """
 
 from __future__ import annotations

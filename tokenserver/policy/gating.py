@@ -1,9 +1,9 @@
-"""Which files' tests hold up which change: a root file's tests all of it, a delegated file's that file alone.
+"""Change gating: tests of root files gate every change, tests of a delegated file gate changes of that file only.
 
-A delegated file whose new version fails a test, its own or one of a root file, waits: its last good version stays, and
-everything else goes live. Where a test of a delegated file fails because of something else, the policies go live and
-say so in their notes. At the start there is no last good version, and nobody can tell whose change it was; so the tests
-of delegated files hold up no start, which would take all teams down for what concerns one.
+If the new version of a delegated file fails a test (its own, or one of a root file), its last good version stays live
+and all other changes go live. If a change elsewhere breaks a test of a delegated file, the policies go live with a
+note. At the start there is no last good version to compare with, so a failing test of a delegated file is a note too:
+refusing the start would stop the service for every team.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Texts = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Policies whose tests have not been run, by file, and what they were made of."""
+    """A compiled policy set, its tests by file (not yet run), and the texts it was compiled from."""
 
     texts: Texts
     policies: PolicySet
@@ -36,22 +36,22 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """One thing that a test expects and that is not so. `key` is the same wherever the test stands in its file."""
+    """One failed expectation. `key` identifies it independently of its line."""
 
     key: object
     fault: Fault
 
 
 Failures = Mapping[str, list[Failed]]
-"""What fails, by file; a file without any is not there."""
+"""Failed expectations by file; files without any are absent."""
 
 
 class Gate:
-    """Decides what of the files as they are now goes live.
+    """Decides which file versions go live.
 
-    `before` are the files of the last good load, none at the start, and `seen` the digest of those that were offered
-    then. `compile_again` compiles the files with other texts; `placed` gives a file's tests with their lines; `pace`
-    is called between two small pieces of work.
+    `before` holds the texts of the last good load (empty at the start), `seen` the digest of the files on disk at that
+    load. `compile_again` compiles other texts; `placed` returns a file's tests with line numbers; `pace` is called
+    between small pieces of work.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class Gate:
         self._pace = pace
 
     def passing(self, offered: Compiled) -> Compiled:
-        """What goes live of `offered`, with the notes in its policies.
+        """The policies to put live, with their notes: `offered`, or `offered` with older versions of some files.
 
         Raises:
-            LoadError: tests of root files fail, or nothing would change but delegated files that have to wait.
+            LoadError: tests of root files fail, or the only changes are of delegated files that fail a test.
         """
         waiting: dict[str, list[Fault]] = {}
         first = self._failed(offered)
@@ -89,17 +89,16 @@ class Gate:
             raise LoadError(fault for faults in waiting.values() for fault in faults)
         notes = {_waiting(name, fault) for name, faults in waiting.items() for fault in faults}
         for name, failures in failed.items():
-            # Of a file that waits, lines are told as they are now, not as they are in the version that is live.
+            # For a file whose change is not live, report the lines of the file on disk.
             pending = {one.key for one in failures}
             notes |= {one.fault for one in (first.get(name, ()) if name in waiting else failures) if one.key in pending}
         return replace(current, policies=replace(current.policies, notes=tuple(sorted(notes))))
 
     def _at_fault(self, current: Compiled, failed: Failures) -> dict[str, list[Fault]]:
-        """The changed files that make a test fail, each with the faults; empty: the rest goes live.
+        """The changed delegated files that break a test, with the faults; empty: `current` can go live.
 
         Raises:
-            LoadError: a test of a root file fails, or of a delegated file that is new, and no change of a delegated
-                file is the reason.
+            LoadError: a test of a root file or of a new delegated file fails for another reason.
         """
         every = [one.fault for failures in failed.values() for one in failures]
         changed = [name for name, text in current.texts.items() if not is_root(name) and self._is_changed(name, text)]
@@ -117,7 +116,7 @@ class Gate:
             return {}
         if not changed or _of_roots(self._failed(self._with_last_good(current, changed, every))):
             raise LoadError(every)
-        # By themselves the changes may be harmless, and break a test together; then all of them wait.
+        # Changes that are harmless one by one can break a test together; then none of them goes live.
         alone = {name: self._broken_by(name, current, changed, every) for name in changed}
         return {name: faults for name, faults in alone.items() if faults} or dict.fromkeys(changed, at_root)
 
@@ -125,14 +124,14 @@ class Gate:
         return name in self._before and self._before[name] != text
 
     def _broken_by(self, name: str, current: Compiled, changed: Iterable[str], told: list[Fault]) -> list[Fault]:
-        """The faults of root files' tests with the change of this file and of no other delegated one."""
+        """Failures in root files if this is the only changed delegated file."""
         return _of_roots(self._failed(self._with_last_good(current, [one for one in changed if one != name], told)))
 
     def _with_last_good(self, current: Compiled, names: Iterable[str], told: Iterable[Fault]) -> Compiled:
         """`current` with the last good versions of these files.
 
         Raises:
-            LoadError: these do not go with the rest; then `told` is.
+            LoadError: those versions do not compile with the rest; its faults are `told`.
         """
         try:
             return self._compile_again({**current.texts, **{name: self._before[name] for name in names}})
@@ -161,13 +160,13 @@ class Gate:
 
 
 def _key(test: Test) -> object:
-    """What makes it the same test, wherever it stands."""
+    """The test without its place in the file."""
     test = replace(test, place=())
     return replace(test, expectations=()) if isinstance(test, AsTest) else test
 
 
 def _not_among(failures: Iterable[Failed], old: Iterable[Failed]) -> list[Fault]:
-    """What fails, but for what failed already before."""
+    """The faults of expectations that did not fail before."""
     pending = {one.key for one in old}
     return [one.fault for one in failures if one.key not in pending]
 
@@ -177,5 +176,5 @@ def _of_roots(failed: Failures) -> list[Fault]:
 
 
 def _waiting(name: str, fault: Fault) -> Fault:
-    message = f"the change of {name} is not live, its last good version is, since a {fault.message}"
+    message = f"the change of {name} is not live, its last good version stays: {fault.message}"
     return replace(fault, message=message)

@@ -46,7 +46,7 @@ class Line:
 
     @property
     def conditions(self) -> list[Condition]:
-        """Its own condition, and those of the deny rules that stop somebody."""
+        """Its own condition, and those of the deny rules that cut it."""
         return [self.when, *(one.when for one in self.unless)]
 
 
@@ -174,9 +174,9 @@ class People:
         return next(self.able(line), None) is not None
 
     def able(self, line: Line) -> Iterator[tuple[Answer, Identity]]:
-        """The plainest identities that can by this line where no condition is in the way, with all that they must be.
+        """The simplest identities with access by this line where no condition is in the way, and their principals.
 
-        Whoever can by it is like one of them, and perhaps more.
+        Every client with access by this line is like one of them, possibly with more groups.
         """
         pending, seen = {line.who}, set[Answer]()
         while pending:

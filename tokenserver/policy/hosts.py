@@ -1,8 +1,8 @@
-"""Patterns and names that begin with a registry's host, which no name has in a token request.
+"""Registry hosts in patterns and names, where they never match.
 
-Clients cut the host off an image's name before they ask for a scope, so `registry.example.com/web/**` covers nothing
-that is ever asked for. What clients take for a host is what Distribution's reference grammar does (`splitDockerDomain`
-in distribution/reference): the first segment of several, with a dot or a colon in it, or `localhost`.
+Clients strip the host from an image name before they request a scope, so `registry.example.com/web/**` matches no
+request. A host is recognised as in Distribution's reference grammar (`splitDockerDomain` in distribution/reference):
+the first of several segments, if it contains a dot or a colon or is `localhost`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tokenserver.policy.schema import PolicyFile
 
 
 def host_in(text: str) -> str | None:
-    """The first segment of a pattern or a repository name, where clients take it for a host; else None."""
+    """The host that a pattern or repository name begins with, or None."""
     first, slash, _ = text.partition("/")
     return first if slash and _looks_like_host(first) else None
 
@@ -27,15 +27,16 @@ def without_host(text: str) -> str:
 
 
 def host_remarks(names: Iterable[str]) -> Iterator[str]:
-    """For each pattern or name that begins with a host, what is odd about it."""
+    """A remark for each pattern or name that begins with a host."""
     for name in names:
         host = host_in(name)
         if host is not None:
-            yield f"{name!r} begins with a host, {host}, which no client asks for; write {without_host(name)}"
+            rest = without_host(name)
+            yield f"{name!r} begins with the host {host}, which token requests never contain; write {rest!r}"
 
 
 def host_faults(file: PolicyFile, services: Collection[str]) -> Iterator[Fault]:
-    """Each pattern and each name of a file that begins with the host of one of the registries `services`."""
+    """Faults for patterns and names of a file that begin with the host of one of the registries `services`."""
     hosts = {_host_of(service) for service in services if _looks_like_host(service)}
     if not hosts:
         return
@@ -43,7 +44,9 @@ def host_faults(file: PolicyFile, services: Collection[str]) -> Iterator[Fault]:
         first = text.partition("/")[0]
         if _looks_like_host(first) and _host_of(first) in hosts:
             rest = without_host(text) or "**"
-            message = f"{text!r}: begins with the host of a registry, which no client asks for; did you mean {rest!r}?"
+            message = (
+                f"{text!r}: begins with a registry's host, which token requests never contain; did you mean {rest!r}?"
+            )
             yield file.document.fault(place, message)
 
 

@@ -1,4 +1,4 @@
-"""Lint about the tests of policy files: what repeats another, what means nothing, what fails and refuses no load."""
+"""Lint rules for tests in policy files: repetitions, hidden groups, hosts in names, failures in delegated files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LintedFile:
 
 
 def test_findings(policies: PolicySet, files: Sequence[LintedFile], now: datetime) -> Iterator[Told]:
-    """Every finding about the tests of these files. Tests of root files that fail are none: they refuse the load."""
+    """Findings about the tests of these files. A failing test of a root file is none, since it refuses the load."""
     first: dict[object, str] = {}
     for file in files:
         for test in file.tests:

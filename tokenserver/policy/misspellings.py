@@ -1,8 +1,8 @@
-"""Names that would mean nobody because of how they are written, and the spelling that was probably meant.
+"""Misspelt names of users and groups, with the spelling that was probably meant.
 
-A rule about a name that nobody can have grants nothing, which shows; but a deny about it forbids nothing, and that
-does not show. So a name that is a principal (`user:ann` where `ann` belongs), a set of people (`everyone`) or several
-names in one text is refused wherever names are written.
+An allow rule for a name that nobody has grants nothing, which users notice. A deny rule for it forbids nothing, which
+nobody notices. So names that are principals (`user:ann` instead of `ann`), sets of people (`everyone`) or several
+principals in one text are faults wherever a name is expected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from tokenserver.documents import nearest
 
 SETS = ("everyone", "authenticated", "anonymous")
-"""The sets of people; no user and no group can have one of these names."""
+"""The sets of people. No user or group can have one of these names."""
 
 _SORTS = ("user", "group", "robot", "workload")
 _PREFIX = re.compile(rf"\s*({'|'.join(_SORTS)})s?\s*:\s*(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
@@ -27,27 +27,27 @@ _SET_BY_WORD = {word: name for name, words in _ALSO_CALLED.items() for word in (
 
 
 def mistake_in_name(text: str, sort: str = "") -> str | None:
-    """What is wrong with `text` as the name of a `sort` (`user`, `group`, else anything), with the right spelling.
+    """The fault of `text` as the name of a `sort` (`user`, `group`, or empty for any), with a hint; None if it is fine.
 
-    None where it can be a name. A colon inside is none of a prefix's: directories have such names.
+    A colon alone is no fault, since directories have such names.
     """
     matched = _PREFIX.fullmatch(text)
     if matched is not None:
         found, name = matched[1].lower(), matched[2]
         if sort in ("user", "group") and found != sort:
-            return f"is no name of a {sort}: {found}s are not named here"
-        return f"is a principal, where a name alone is meant; did you mean {name!r}?"
+            return f"is a {found}, but the name of a {sort} is expected"
+        return f"is a principal, but a name is expected; did you mean {name!r}?"
     if _SEVERAL.search(text) is not None:
-        return "is more than one principal in one text; write each as an entry of its own"
+        return "is more than one principal; write one entry for each"
     if sort in ("user", "group") and text in SETS:
-        return f"is a set of people and no {sort}; as a principal it is written {text!r} alone"
+        return f"is a set of people, not a {sort}; as a principal, write {text!r} without a prefix"
     if _CAPTURE.search(text) is not None:
         return "names are literal, without variables; make a group instead"
     return None
 
 
 def right_principal(text: str) -> str:
-    """A hint at the principal that was probably meant by `text`, which is none."""
+    """A hint at the principal that was probably meant by the invalid `text`."""
     matched = _PREFIX.fullmatch(text)
     if matched is not None:
         return f"did you mean '{matched[1].lower()}:{matched[2].strip()}'?"

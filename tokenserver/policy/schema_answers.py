@@ -1,7 +1,7 @@
-"""The shape of what a test of `who_can` expects: `exactly: [authenticated], except: ["user:eve"]`.
+"""The shape of the answer expected by a `who_can` test: `exactly: [authenticated], except: ["user:eve"]`.
 
-An entry is whom it means (`group:a & group:b`: somebody who is both), or a mapping that says besides who of them
-cannot, under which condition they can, and whom a deny rule stops under a condition of its own:
+An entry is a principal (`group:a & group:b`: members of both), or a mapping with exceptions, the condition of the
+access, and deny rules that apply under conditions of their own:
 
     {to: "group:web", except: ["user:eve"], when: {from: [10.0.0.0/8]}, unless: [{to: "group:b", when: {until: …}}]}
 """
@@ -28,16 +28,16 @@ _EVERYONE = Principal("everyone")
 
 
 def parse_answer(text: str) -> Answer:
-    """Whom an entry means, all of it at once.
+    """The principals of an entry, joined by ` & `.
 
     Raises:
-        TermError: something in it is no principal.
+        TermError: one of them is no principal.
     """
     return frozenset(parse_principal(part) for part in _BOTH_AT_ONCE.split(text))
 
 
 def read_lines(reader: Reader, content: dict[str, Any], place: Path) -> list[Line]:
-    """The entries of `exactly:`, with what `except:` beside it takes from each; `exactly: []` is nobody."""
+    """The entries of `exactly:`, with the exceptions of `except:` beside it; `exactly: []` means nobody."""
     everywhere = _read_excepted(reader, content, place)
     lines: list[Line] = []
     for at, item in reader.items(content["exactly"], (*place, "exactly"), may_be_empty=True):
@@ -85,7 +85,7 @@ def _read_condition(reader: Reader, content: dict[str, Any], place: Path) -> Con
 
 
 def _spread(answer: Iterable[Principal]) -> Iterator[Answer]:
-    """The answer, in its two halves if it is everyone: nobody is both."""
+    """The answer, with `everyone` split into its disjoint halves."""
     named = frozenset(answer) - {_EVERYONE}
     if named or not answer:
         return iter([named] if named else [])

@@ -1,4 +1,4 @@
-"""The shape of `when:`, in a rule and in what a test expects."""
+"""The shape of `when:`, in rules and in expected answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KINDS = [kind.value for kind in Kind]
 
 
 def read_when(reader: Reader, value: Any, place: Path) -> Condition:
-    """Read one condition; what is wrong with it is told by the reader."""
+    """Read one condition; its faults go to the reader."""
     content = reader.mapping(value, place, _WHEN_KEYS)
     networks: list[IPv4Network | IPv6Network] = []
     kinds: list[str] = []

@@ -1,4 +1,4 @@
-"""Answers to "who can?" as a test writes them: `exactly: [authenticated], except: ["user:eve"]`."""
+"""Spelling of answers to "who can?" as in a test: `exactly: [authenticated], except: ["user:eve"]`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EVERYONE = frozenset({Principal("everyone")})
 
 
 def spell_lines(people: People, lines: Sequence[Line]) -> str:
-    """The lines as the keys `exactly:` and `except:` of a test that holds for them."""
+    """The lines as the keys `exactly:` and `except:` of a test that passes for them."""
     common = excepted_from_all(people, lines)
     rest = [replace(line, excepted=line.excepted - common) for line in lines]
     entries = [_entry(line) for line in _joined(rest)]
@@ -26,12 +26,12 @@ def spell_lines(people: People, lines: Sequence[Line]) -> str:
 
 
 def are_plain(lines: Iterable[Line]) -> bool:
-    """Whether the lines say no more than who can: no exception and no condition."""
+    """Whether no line has an exception or a condition."""
     return not any(line.excepted or line.unless or line.when != ALWAYS for line in lines)
 
 
 def _joined(lines: Iterable[Line]) -> list[Line]:
-    """Both halves of everyone as one line, where they do not differ."""
+    """The lines, with `authenticated` and `anonymous` joined into `everyone` where nothing else differs."""
     found = [replace(line, rule="", unless=frozenset(replace(one, rule="") for one in line.unless)) for line in lines]
     halves = [replace(line, who=_EVERYONE) for line in found if line.who == frozenset({AUTHENTICATED})]
     whole = [line for line in halves if replace(line, who=frozenset({ANONYMOUS})) in found]
@@ -79,7 +79,7 @@ def _principal(principal: Principal) -> str:
 
 
 def _plain(principal: Principal) -> str:
-    """As a file writes it: its own groups by their names alone."""
+    """The principal as a file writes it: a file's own group by its plain name."""
     return str(replace(principal, name=plain_name(principal.name)))
 
 

@@ -1,4 +1,4 @@
-"""Running `who_can`: what a test expects of everybody, held against the answer of the command of that name."""
+"""Evaluation of `who_can` tests against the answer of `policy who-can`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tokenserver.policy.witnesses import Answer, TooManyCombinations, examples
 
 
 def run_exactly(policies: PolicySet, test: WhoTest, context: Context) -> Iterator[Failure]:
-    """Compares the answer of `policy who-can`, exceptions, conditions and all, with the expected one."""
+    """Compare the whole answer, with its exceptions and conditions, to the expected one."""
     (action,) = test.scope.actions
     subject = f"who can {spell_asked(test)}"
     setting = test.setting
@@ -31,14 +31,14 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context) -> Iterato
         expected = spell_lines(people, test.lines)
     try:
         found = holders(policies, action, test.scope.resource, Given(context.service, setting.client, setting.at))
-        short = who_can(policies, action, test.scope.resource, context, test.kind)
         wanted = filled_in(people, test.lines, found)
         unexpected = list(agreement.strays(found, wanted))
         missing = list(agreement.strays(wanted, found))
+        if not unexpected and not missing:
+            return
+        short = who_can(policies, action, test.scope.resource, context, test.kind)
     except TooManyCombinations as error:
         yield _untold(test.place, subject, expected, error)
-        return
-    if not unexpected and not missing:
         return
     rules: dict[Reason, None] = {}
     differences: list[str] = []
@@ -60,13 +60,13 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context) -> Iterato
         message = f"{subject}: expected {expected}, but it is {actual}"
     else:
         told_apart = "; ".join(sorted(differences))
-        hint = f"as it is now, write {right}{_or_settle(test, found)}"
+        hint = f"the answer now is {right}{_or_settle(test, found)}"
         message = f"{subject}: expected {expected}, but {told_apart}; {hint}"
     yield Failure(test.place, f"{subject}: {expected}", actual, message, _by_id(rules))
 
 
 def run_some(policies: PolicySet, test: WhoTest, context: Context) -> Iterator[Failure]:
-    """Looks for those whom `includes:` or `excludes:` names, in this very context."""
+    """Check the principals of `includes:` or `excludes:` in one context."""
     (action,) = test.scope.actions
     subject = f"who can {spell_asked(test)}"
     expected = f"{test.relation} {spell_answers(test.answers)}"
@@ -112,12 +112,12 @@ def _by_id(rules: Iterable[Reason]) -> tuple[Reason, ...]:
 
 
 def _plainly(who: Answer) -> Answer:
-    """Without what every user is anyhow."""
+    """Named principals only, if there are any: every user is authenticated."""
     return frozenset(one for one in who if one.name) or who
 
 
 def _circumstances(test: WhoTest, stray: Stray) -> str:
-    """The moment and the address, as far as the test leaves them open and they make a difference."""
+    """The moment and the address of the counterexample, where the test leaves them open."""
     parts = []
     if test.setting.at is None and stray.context.now > EARLIEST:
         parts.append(f"at {spell_moment(stray.context.now)}")
@@ -127,14 +127,14 @@ def _circumstances(test: WhoTest, stray: Stray) -> str:
 
 
 def _or_settle(test: WhoTest, found: Iterable[Line]) -> str:
-    """What else can be said instead of conditions."""
+    """The settings that would settle the conditions."""
     conditions = [condition for line in found for condition in line.conditions]
     keys = []
     if test.setting.at is None and any(one.since is not None or one.until is not None for one in conditions):
         keys.append("at:")
     if test.setting.client is None and any(one.networks for one in conditions):
         keys.append("from:")
-    return f", or say {' and '.join(keys)}" if keys else ""
+    return f" (or add {' and '.join(keys)})" if keys else ""
 
 
 def _decisions(policies: PolicySet, answer: Answer, test: WhoTest, context: Context) -> list[Decision]:

@@ -1,6 +1,6 @@
-"""Clients made up to stand for all of a kind: what questions about everybody are answered with.
+"""Hypothetical clients that represent all clients of a kind in questions about everybody.
 
-A witness is as plain as it can be: an unnamed user, in no group but those that brought it here.
+A witness has no more than it needs: no name and no groups beyond those that the question requires.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TooManyCombinations(TokenserverError):
 
 @dataclass(frozen=True, slots=True)
 class _Witness:
-    """A client made up for the search."""
+    """A hypothetical client."""
 
     anonymous: bool = False
     user: str | None = None
