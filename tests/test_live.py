@@ -51,7 +51,7 @@ class Files:
             raise LoadError([Fault("root.yaml", 3, "allow", "is bad"), Fault("root.yaml", 4, "deny", "is bad too")])
         if "canary" in content:
             raise RuntimeError("canary-5f1c")
-        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=content)))
+        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=content, notes=())))
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_a_mounted_volume_is_followed(tmp_path: Path, text: str) -> None:
 
     def load() -> Snapshot:
         text = (folder / "root.yaml").read_text()
-        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=text)))
+        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=text, notes=())))
 
     live = Live(load, [folder])
     _volume(folder, "..2026_02", text)

@@ -14,8 +14,8 @@ from tests_web_server import make_server, server_folder
 from tokenserver.cli import main
 from tokenserver.compose import build
 from tokenserver.config.load import load_settings
-from tokenserver.live import MAX_NOTES
 from tokenserver.parts import Parts
+from tokenserver.policy.gating import MAX_NOTES
 from tokenserver.web.wsgi import application
 
 __all__ = ["server_folder"]

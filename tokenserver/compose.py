@@ -32,12 +32,13 @@ from tokenserver.ids import Ids
 from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.rotator import rotation_warnings
 from tokenserver.keys.store import load_keys
-from tokenserver.live import Live, sentences
+from tokenserver.live import Live
 from tokenserver.machine import Roaming, core_count
 from tokenserver.measuring import Observed, metered
 from tokenserver.metrics.board import Board
 from tokenserver.pace import Pace, unpaced
 from tokenserver.parts import Parts
+from tokenserver.policy.gating import note_lines
 from tokenserver.policy.load import PolicyLoader
 from tokenserver.policy.model import PolicySet
 from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of, rotators_for
@@ -154,7 +155,7 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
         found.extend(rotation_warnings(ring_of(snapshot, key_set), key_changes(key_set), now))
     found.extend(str(warning) for source in user_sources(snapshot) for warning in source.warnings)
     found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
-    found.extend(f"policies: {sentence}" for sentence in sentences(snapshot.policies.notes))
+    found.extend(f"policies: {line}" for line in note_lines(snapshot.policies.notes))
     host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
     if settings.server.url.startswith("http://") and host != "localhost":
         refused = ", so requests from other machines are refused" if settings.server.require_https else ""

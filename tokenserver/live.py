@@ -11,18 +11,16 @@ import logging
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tokenserver.errors import Fault, LoadError
 from tokenserver.pace import Pace, unpaced
 from tokenserver.policy.folder import MAX_DEPTH
+from tokenserver.policy.gating import note_lines
 from tokenserver.service import Snapshot
 
 logger = logging.getLogger("tokenserver.live")
-
-MAX_NOTES = 20
-"""How many notes about policies are logged for one load."""
 
 Fingerprint = frozenset[tuple[str, int, int, int]]
 
@@ -90,8 +88,8 @@ class Live:
         self._snapshot, self._fault, self._faults = snapshot, None, ()
         self.reloads += 1
         logger.info("files changed: new policies, users and keys are live, policy %s", snapshot.policies.digest[:12])
-        for sentence in sentences(snapshot.policies.notes):
-            logger.warning("policies: %s", sentence)
+        for line in note_lines(snapshot.policies.notes):
+            logger.warning("policies: %s", line)
         return True
 
     def watch(self, stop: threading.Event, *, every: float = 0.5) -> None:
@@ -104,12 +102,6 @@ class Live:
         self._fault, self._faults = fault, faults
         self.reload_failures += 1
         logger.error("files changed but were refused; the last good ones stay live: %s", fault)
-
-
-def sentences(notes: Sequence[Fault]) -> list[str]:
-    """Notes about live policies as log lines: the first `MAX_NOTES`, then the number of the others."""
-    told = [str(note) for note in notes[:MAX_NOTES]]
-    return told if len(notes) <= MAX_NOTES else [*told, f"and {len(notes) - MAX_NOTES} more; run: policy test"]
 
 
 def fingerprint(watched: Iterable[Path], pace: Callable[[], None] = unpaced) -> Fingerprint:

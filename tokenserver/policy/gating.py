@@ -8,7 +8,7 @@ refusing the start would stop the service for every team.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,6 +19,9 @@ from tokenserver.policy.delegation import is_root
 from tokenserver.policy.expected import AsTest, Test
 from tokenserver.policy.memory import Memory
 from tokenserver.policy.model import PolicySet
+
+MAX_NOTES = 20
+"""How many notes are logged for one load."""
 
 Texts = Mapping[str, str]
 """The text of each policy file, by name."""
@@ -157,6 +160,12 @@ class Gate:
             yield Failed(
                 (_key(test), failure.expected), document.fault(failure.place, f"test failed: {failure.message}")
             )
+
+
+def note_lines(notes: Sequence[Fault]) -> list[str]:
+    """The notes of live policies as log lines: the first `MAX_NOTES`, then the number of the others."""
+    lines = [str(note) for note in notes[:MAX_NOTES]]
+    return lines if len(notes) <= MAX_NOTES else [*lines, f"and {len(notes) - MAX_NOTES} more; run: policy test"]
 
 
 def _key(test: Test) -> object:
