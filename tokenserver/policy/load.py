@@ -76,29 +76,31 @@ class PolicyLoader:
             LoadError: as `load_policies`. What is remembered stays as it was.
         """
         texts = texts or read_folder(self._folder, self._pace)
+        memory = self._memory
         try:
-            return self._load(now, texts, self._memory)
+            offered = self._compile(texts, memory, marked=self._marked)
         except LoadError:
-            if self._memory is EMPTY:
+            if memory is EMPTY:
                 raise
-        # What was remembered does not know its lines.
-        return self._load(now, texts, EMPTY)
-
-    def _load(self, now: datetime, read: Texts, memory: Memory) -> PolicySet:
-        before = {name: known.text for name, known in self._memory.files.items()}
-
-        def compile_again(texts: dict[str, str]) -> Compiled:
-            with _collector_paused():
-                # That the rest of the folder is whole was seen with what was offered.
-                return _compiled(self._folder, (texts, []), self._services, marked=None, memory=memory, pace=self._pace)
-
-        with _collector_paused():
-            offered = _compiled(self._folder, read, self._services, marked=self._marked, memory=memory, pace=self._pace)
-        gate = Gate(before, self._seen, compile_again=compile_again, placed=self._placed, now=now, pace=self._pace)
+            memory = EMPTY  # what was remembered does not know its lines
+            offered = self._compile(texts, memory, marked=self._marked)
+        gate = Gate(
+            {name: known.text for name, known in self._memory.files.items()},
+            self._seen,
+            # That the folder as a whole is complete was checked with what is on offer.
+            compile_again=lambda changed: self._compile((changed, []), memory, marked=None),
+            placed=self._placed,
+            now=now,
+            pace=self._pace,
+        )
         passed = gate.passing(offered)
         self._memory, self._seen = passed.memory, offered.policies.digest
         self._marked = offered.policies.is_marked
         return passed.policies
+
+    def _compile(self, read: Texts, memory: Memory, *, marked: bool | None) -> Compiled:
+        with _collector_paused():
+            return _compiled(self._folder, read, self._services, marked=marked, memory=memory, pace=self._pace)
 
     def _placed(self, name: str, compiled: Compiled) -> FileTests:
         """The tests of a file with their lines, which those of a file that is known have forgotten."""
