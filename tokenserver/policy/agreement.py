@@ -18,8 +18,8 @@ from tokenserver.policy.moments import EARLIEST
 from tokenserver.policy.regions import Circumstances
 from tokenserver.policy.witnesses import Answer, TooManyCombinations
 
-MAX_STEPS = 10_000
-"""How many hypothetical clients are tried for one line."""
+MAX_STEPS = 1_000_000
+"""How many lines may be evaluated for hypothetical clients in one comparison: a few seconds of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,13 @@ class Agreement:
         self._context = context
         self._any_time = any_time
         self._any_address = any_address
+        self._steps = 0
 
     def strays(self, one: Sequence[Line], other: Sequence[Line]) -> Iterator[Stray]:
         """Counterexamples: for each line of `one` that admits a client which no line of `other` admits, the simplest.
 
         Raises:
-            TooManyCombinations: more than `MAX_STEPS` clients would have to be tried for one line.
+            TooManyCombinations: the comparison takes more than `MAX_STEPS`.
         """
         known = {nameless(line) for line in other}
         contexts = self._contexts([*one, *other])
@@ -82,11 +83,10 @@ class Agreement:
         pending, seen = {line.who}, set[Answer]()
         while pending:
             seen |= pending
-            if len(seen) > MAX_STEPS:
-                raise TooManyCombinations(f"more than {MAX_STEPS} combinations of principals to try")
             following: set[Answer] = set()
             for who in sorted(pending, key=lambda who: (len(who), sorted(who))):
                 for identity in self._people.ways(who):
+                    self._spend(1 + len(other))
                     client = identity if identity.is_anonymous else replace(identity, kind=self._kind)
                     if not self._is_meant(line, client) or not line.when.holds(client.kind, context):
                         continue
@@ -101,6 +101,11 @@ class Agreement:
                     following |= {who | one.who for one in letting.unless}
             pending = following - seen
         return None
+
+    def _spend(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > MAX_STEPS:
+            raise TooManyCombinations(f"more than {MAX_STEPS} combinations of principals to try")
 
     def lets(self, line: Line, client: Identity, context: Context) -> bool:
         """Whether the line admits the client in this context."""
