@@ -85,7 +85,7 @@ class OneText:
         digest = "|".join(str(value) for _, value in sorted(values.items()))
         if "unforeseen" in digest:
             raise RuntimeError("canary-5f1c")
-        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=digest)))
+        return cast(Snapshot, SimpleNamespace(policies=SimpleNamespace(digest=digest, notes=())))
 
 
 @pytest.fixture

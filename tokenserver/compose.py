@@ -36,6 +36,7 @@ from tokenserver.machine import Roaming, core_count
 from tokenserver.measuring import Observed, metered
 from tokenserver.metrics.board import Board
 from tokenserver.parts import Parts
+from tokenserver.policy.gating import note_lines
 from tokenserver.registries import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.reloading.parts import FilesPart, PoliciesPart, ShadowPart
 from tokenserver.reloading.watch import Part
@@ -165,6 +166,7 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
             f"the users' passwords are kept in {len(kinds)} ways ({', '.join(sorted(kinds))}): each wrong login costs"
             " one hash of each; make them alike with tokenserver users set"
         )
+    found.extend(f"policies: {line}" for line in note_lines(snapshot.policies.notes))
     host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
     if settings.server.url.startswith("http://") and host != "localhost":
         refused = ", so requests from other machines are refused" if settings.server.require_https else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -53,18 +54,20 @@ class Identity:
         return self.kind is Kind.ANONYMOUS
 
 
+_MEANINGFUL = re.compile(
+    r'^"|[*{}]| & |^(?:everyone|authenticated|anonymous)$|(?:^|[,;&|\s])\s*(?:user|group|robot|workload)s?\s*:',
+    re.IGNORECASE | re.ASCII,
+)
+"""What has a meaning in policies, or looks so much like it that policies take it for a mistake."""
+
+
 def spell_group(name: str) -> str:
     """The name of a group as policies write it, and as people can read it whatever it holds.
 
     That is the name itself, or a JSON string where the name holds what has a meaning in policies, what cannot be seen,
     or what is easily lost.
     """
-    is_plain = (
-        name.isprintable()
-        and name == name.strip()
-        and not name.startswith(('"', "user:", "group:"))
-        and not any(mark in name for mark in ("*", "${", " & "))
-    )
+    is_plain = name.isprintable() and name == name.strip() and _MEANINGFUL.search(name) is None
     if is_plain and name:
         return name
     quoted = json.dumps(name, ensure_ascii=False)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from tokenserver.errors import Fault, LoadError
+from tokenserver.policy.gating import note_lines
 from tokenserver.reloading.watch import UNREST_SECONDS, Delay, Part, Watch
 from tokenserver.service import Snapshot
 
@@ -172,6 +173,8 @@ class Live:
             self.reloads += 1
             kinds = " and ".join(dict.fromkeys(kind for kind, _ in found))
             logger.info("files changed: new %s are live, policy %s", kinds, self.policy()[:12])
+            for line in note_lines(snapshot.policies.notes) if ("policies", "") in found else ():
+                logger.warning("policies: %s", line)
             return True
 
     def _refuse(self, refusal: str, faults: tuple[Fault, ...] = ()) -> None:

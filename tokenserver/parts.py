@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from tokenserver.authn.protection import Protection
 from tokenserver.clock import Clock
 from tokenserver.config.settings import Settings
 from tokenserver.door import Door
+from tokenserver.errors import Fault
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.live import Live, describe
@@ -112,6 +113,8 @@ class Parts:
     def notes(self) -> Mapping[str, str]:
         """What does not work as configured without making the server unready: it has something to fall back on."""
         notes = {"throttle": self.protection.note, "clock": self.clock.note} | self._slow_reloads()
+        told = [note for note in (self._noted(), notes.get("policies")) if note is not None]
+        notes["policies"] = "; ".join(told) or None
         return {name: note for name, note in notes.items() if note is not None}
 
     def _slow_reloads(self) -> dict[str, str | None]:
@@ -125,13 +128,23 @@ class Parts:
 
     def _refused(self) -> str:
         """Where the files as they are now are wrong. What is wrong there is in the log, not for everybody to read."""
+        listed = self._places(self.live.faults)
+        return f"the files as they are now were refused ({listed or 'an unexpected error'}); see the log"
+
+    def _noted(self) -> str | None:
+        """The places of failing tests in delegated files, or None; the log has the details."""
+        notes = self.live.snapshot().policies.notes
+        if not notes:
+            return None
+        return f"tests of delegated files fail ({self._places(notes)}); see the log, or run: policy test"
+
+    def _places(self, faults: Iterable[Fault]) -> str:
+        """The first few places of faults, from the policy folder on."""
         above = self.settings.policies.parent
         places = dict.fromkeys(
-            f"{_below(above, fault.file)}:{fault.line}" if fault.line else _below(above, fault.file)
-            for fault in self.live.faults
+            f"{_below(above, fault.file)}:{fault.line}" if fault.line else _below(above, fault.file) for fault in faults
         )
-        listed = ", ".join([*places][:MAX_PLACES]) + (", …" if len(places) > MAX_PLACES else "")
-        return f"the files as they are now were refused ({listed or 'an unexpected error'}); see the log"
+        return ", ".join([*places][:MAX_PLACES]) + (", …" if len(places) > MAX_PLACES else "")
 
 
 def _below(folder: Path, file: str) -> str:

@@ -14,7 +14,7 @@ from tokenserver.policy import explain
 from tokenserver.policy.explain import Answer, canonical, examples, spell_answers, who_can
 from tokenserver.policy.index import build_index
 from tokenserver.policy.load import load_policies
-from tokenserver.policy.model import Context, Effect, Group, Groups, PolicySet, Rule
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_name, parse_pattern
 from tokenserver.policy.terms import parse_principal, principals_of
 from tokenserver.scopes import Resource
@@ -82,7 +82,7 @@ def failures(folder: Path, test: str) -> list[str]:
         pytest.param("as: anonymous, from: 192.0.2.1, cannot: [pull office]", id="from-elsewhere"),
         pytest.param("as: anonymous, cannot: [pull office]", id="from-nowhere-fails-closed"),
         pytest.param("as: anonymous, at: 2026-07-01, can: [pull season]", id="at"),
-        pytest.param("as: anonymous, cannot: [pull season]", id="now"),
+        pytest.param("as: anonymous, at: 2026-06-01, cannot: [pull season]", id="at-another-time"),
         pytest.param("as: {user: ann}, kind: password, can: [pull typed]", id="kind"),
         pytest.param("as: anonymous, cannot: [pull typed]", id="kind-anonymous"),
         pytest.param('who_can: push web/x, exactly: ["group:web"]', id="who-group"),
@@ -318,9 +318,27 @@ def test_who_can(rules: list[tuple[str, str, str, str]], expected: str) -> None:
 def test_too_many_combinations_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that would take too long is no answer; the test fails."""
     monkeypatch.setattr(explain, "MAX_WITNESSES", 1)
-    assert failures(folder, "who_can: push web/x, exactly: []") == [
-        "who can push web/x cannot be told: more than 1 combinations of principals to try"
-    ]
+    for expected in ("exactly: []", "includes: ['user:ann']"):
+        assert failures(folder, f"who_can: push web/x, {expected}") == [
+            "who can push web/x cannot be told: more than 1 combinations of principals to try"
+        ]
+
+
+def test_a_kind_that_the_rules_do_not_want() -> None:
+    """Nobody is told who can with another kind of credential than the one that is asked about."""
+    condition = Condition(kinds=frozenset({Kind.PASSWORD}))
+    rule = Rule.of(
+        "r",
+        Effect.ALLOW,
+        principals_of([parse_principal("user:ann")]),
+        [parse_pattern("x")],
+        ["pull"],
+        condition=condition,
+    )
+    policies = PolicySet("", (), (rule,), Groups.of_all(()), build_index([rule]))
+    context = Context("r", None, NOW)
+    assert list(who_can(policies, "pull", Resource("repository", "x"), context)) == [answer("user:ann")]
+    assert who_can(policies, "pull", Resource("repository", "x"), context, Kind.ANONYMOUS) == {}
 
 
 def answer(text: str) -> Answer:
@@ -332,6 +350,10 @@ def test_canonical_form() -> None:
     policies = policy_set(groups=TREE)
     given = map(answer, ["group:pair", "group:web", "group:a", "group:a & group:b", "user:eve"])
     assert canonical(policies, given) == {answer("group:web"), answer("group:a"), answer("user:eve")}
+    assert canonical(policies, [answer("everyone"), answer("user:eve")]) == {
+        answer("authenticated"),
+        answer("anonymous"),
+    }
 
 
 def test_examples_stand_for_their_principal() -> None:

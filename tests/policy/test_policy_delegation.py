@@ -347,7 +347,7 @@ tests:
   - {who_can: push web/ops/x, exactly: ["group:ops"]}
   - {who_can: push web/test/x, excludes: [authenticated]}
   - {as: {user: eve, groups: [web-devs]}, can: [push web/x]}
-  - {what_can: "group:developers", exactly: ["pull data/**", "pull,push web/*"]}
+  - {what_can: "group:developers", exactly: ["pull,push web/*"]}
   - {as: {user: eve, groups: [developers]}, cannot: [push web/x]}
 """,
     "teams/data.yaml": """\

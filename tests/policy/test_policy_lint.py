@@ -180,6 +180,22 @@ FINDINGS = [
         "7 TS107",
         id="hidden-group-in-a-test",
     ),
+    pytest.param(
+        policy(A, deny=("id: d, to: [everyone], repositories: [b, registry.example.com/b], actions: [push]",)),
+        "5 TS114",
+        id="host",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: [everyone], repositories: ["localhost/b"], role: reader'), "4 TS114", id="localhost"
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: [everyone], repositories: ["*.example.com/b"], role: reader'), "4 TS114", id="host-glob"
+    ),
+    pytest.param(
+        policy(A, rest='tests:\n  - {as: anonymous, cannot: [pull a/b, "pull host:5000/a"]}\n'),
+        "5 TS114",
+        id="host-in-a-test",
+    ),
 ]
 
 
@@ -231,6 +247,9 @@ FINE = [
         id="kind-that-fits",
     ),
     pytest.param(policy(A, "id: b, to: [everyone], registry: [catalog], actions: ['*']"), id="open-catalog"),
+    pytest.param(
+        policy(A, 'id: b, to: [everyone], repositories: [b.c, "b/c.d", "local/**"], role: reader'), id="dots-elsewhere"
+    ),
     pytest.param(
         policy(A, rest="groups:\n  g: {users: [x], groups: [g]}\ntests:\n  - {as: {groups: [g]}, can: [pull a/b]}\n"),
         id="group-of-its-own-name",

@@ -58,8 +58,9 @@ deny:
     when: {until: 2027-01-31}
     message: production images come from the release pipeline
 tests:
-  - {as: {user: ann, groups: [web-devs]}, can: [push web/site], cannot: [push web/prod/site, delete web/site]}
-  - {who_can: push web/prod/site, exactly: ["user:release-bot"]}
+  - {as: {user: ann, groups: [web-devs]}, can: [push web/site], cannot: [delete web/site]}
+  - {as: {user: ann, groups: [web-devs]}, at: 2027-01-30, cannot: [push web/prod/site]}
+  - {who_can: push web/prod/site, at: 2027-01-30, exactly: ["user:release-bot"]}
 """
 
 

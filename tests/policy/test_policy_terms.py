@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.policy.model import Principal
-from tokenserver.policy.schema_tests import _parse_answer
+from tokenserver.policy.schema_answers import parse_answer
 from tokenserver.policy.terms import (
     TermError,
     actions_of,
@@ -190,4 +190,4 @@ def test_every_name_of_a_group_can_be_written(name: str) -> None:
     principal = Principal("group", name)
     assert parse_principal(str(principal)) == principal
     assert str(principal).isprintable()
-    assert _parse_answer(f"{principal} & user:a & {principal}") == {principal, Principal("user", "a")}
+    assert parse_answer(f"{principal} & user:a & {principal}") == {principal, Principal("user", "a")}

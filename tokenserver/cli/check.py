@@ -37,7 +37,8 @@ def check(config: Path | None, as_json: bool) -> None:
         return
     for warning in found:
         echo(f"warning: {warning}", fg="yellow", err=True)
-    echo(f"policies  {policies.rule_count} rules in {len(policies.files)} files, all tests pass")
+    passed = "tests of delegated files fail, see the warnings" if policies.notes else "all tests pass"
+    echo(f"policies  {policies.rule_count} rules in {len(policies.files)} files, {passed}")
     echo(f"users     {users} in {', '.join(source.name for source in sources) or 'no htpasswd file'}")
     for ldap in (source.ldap for source in settings.authentication if source.ldap is not None):
         echo(f"directory {ldap.name} at {', '.join(ldap.url)}; not asked, tokenserver ldap test does that")

@@ -19,7 +19,8 @@ from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.documents import parse
 from tokenserver.errors import Fault, LoadError
 from tokenserver.files import read_text, write_file
-from tokenserver.policy.check import Failure, run_test, spell_test
+from tokenserver.policy.check import run_test
+from tokenserver.policy.expected import Failure, spell_test
 from tokenserver.policy.load import FileTests, default_service
 from tokenserver.policy.schema import read_policy_file
 

@@ -1,119 +1,39 @@
-"""The tests that stand in policy files: what they are, and running them against the policy set they came with."""
+"""Running the tests that stand in policy files against the policy set they came with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address
+from functools import partial
 
-from tokenserver.documents import Document, Path
-from tokenserver.errors import Fault
-from tokenserver.identity import Identity, Kind, spell_group
+from tokenserver.documents import Path
+from tokenserver.identity import Identity
 from tokenserver.policy.budget import Budget, TooComplex, file_budget
 from tokenserver.policy.conditions import Given
-from tokenserver.policy.decide import decide
-from tokenserver.policy.decision import Decision, Reason
-from tokenserver.policy.explain import (
-    SOMEBODY,
-    Answer,
-    TooManyCombinations,
-    canonical,
-    cost,
-    examples,
-    spell_answers,
-    who_can,
+from tokenserver.policy.decide import decide, objection
+from tokenserver.policy.decision import Reason, spell_reasons
+from tokenserver.policy.expected import (
+    AsTest,
+    Expectation,
+    Failure,
+    Test,
+    WhatTest,
+    WhoTest,
+    Within,
+    spell_identity,
+    spell_test,
 )
-from tokenserver.policy.model import Context, PolicySet, Principal
-from tokenserver.policy.reach import Span, somebody, what_can
+from tokenserver.policy.index import matching_rules
+from tokenserver.policy.languages import overlaps
+from tokenserver.policy.model import Context, PolicySet, Rule
+from tokenserver.policy.moments import example, moments_of, spell_times, timed, turning
+from tokenserver.policy.reach import Somebody, Span, somebody, what_can
 from tokenserver.policy.reach import difference as differing_name
 from tokenserver.policy.terms import actions_of, spell_request
+from tokenserver.policy.who_tests import run_exactly, run_some
+from tokenserver.policy.witnesses import cost, entries_about
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, TYPES, Resource, Scope
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """When, from where and for which registry a test asks; what is None is filled in when it runs."""
-
-    service: str | None = None
-    at: datetime | None = None
-    client: IPv4Address | IPv6Address | None = None
-
-    def context(self, service: str, now: datetime) -> Context:
-        """The context to decide in, with what the test leaves open."""
-        return Context(self.service if self.service is not None else service, self.client, self.at or now)
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """One item of `can` or `cannot`: every action of the scope must be granted, or none of them."""
-
-    place: Path
-    scope: Scope
-    granted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AsTest:
-    """`as … can … cannot …`: what one identity may do."""
-
-    identity: Identity
-    expectations: tuple[Expectation, ...]
-    setting: Setting
-    place: Path = field(default=(), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class WhoTest:
-    """`who_can …`: who may do one action. `relation` is one of `exactly includes excludes`."""
-
-    place: Path
-    scope: Scope
-    relation: str
-    answers: frozenset[Answer]
-    kind: Kind
-    setting: Setting
-
-
-@dataclass(frozen=True, slots=True)
-class WhatTest:
-    """`what_can …`: everything that somebody may do. `brought` are the groups from a directory."""
-
-    place: Path
-    who: Principal
-    brought: frozenset[str]
-    spans: tuple[Span, ...]
-    setting: Setting
-
-
-Test = AsTest | WhoTest | WhatTest
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What one test expected and what is so instead, with the rules that decided; `message` is all of it at once."""
-
-    place: Path
-    expected: str
-    actual: str
-    message: str
-    rules: tuple[Reason, ...] = ()
-
-
-def run_tests(
-    policies: PolicySet, document: Document, tests: Iterable[Test], service: str, now: datetime
-) -> Iterator[Fault]:
-    """Run the tests of one document; every one that fails is a fault at its line. No fault: all passed.
-
-    `service` and `now` are for tests that do not say which registry and when.
-    """
-    tests = list(tests)
-    budget = file_budget(len(tests))
-    for test in tests:
-        for failure in run_test(policies, test, service, now, budget):
-            yield document.fault(failure.place, f"test failed: {failure.message}")
-        if budget.is_spent:
-            return
 
 
 def run_test(
@@ -121,103 +41,103 @@ def run_test(
 ) -> Iterator[Failure]:
     """Run one test and tell everything that is not as it expects.
 
-    A test that is not decided within the budget (None: one of its own) has failed.
+    What a test expects without `at:` must be so at any moment, not only `now`. A test that is not decided within the
+    budget (None: one of its own) has failed.
     """
     context = test.setting.context(service, now)
-    budget = budget or file_budget()
     try:
-        match test:
-            case AsTest():
-                yield from _run_as(policies, test, context, budget)
-            case WhoTest():
-                yield from _run_who(policies, test, context, budget)
-            case WhatTest():  # pragma: no branch - the type checker proves that none is left
-                yield from _run_what(policies, test, context, budget)
+        yield from _run(policies, test, context, budget or file_budget())
     except TooComplex as error:
         place = test.expectations[0].place if isinstance(test, AsTest) else test.place
         yield Failure(place, spell_test(test), str(error), f"{spell_test(test)}: {error}")
 
 
-def spell_test(test: Test) -> str:
-    """What a test is about, in a few words."""
+def _run(policies: PolicySet, test: Test, context: Context, budget: Budget) -> Iterator[Failure]:
     match test:
         case AsTest():
-            return f"as {_spell_identity(test.identity)}"
+            groups = policies.groups.holding(test.identity)
+            for expectation in test.expectations:
+                run_one = partial(_run_as, policies, test, expectation, budget)
+                resource = expectation.scope.resource
+                rules = matching_rules(policies.index, resource, test.identity, groups)
+                yield from _at_any_time(test, expectation.place, run_one, context, rules)
+        case WhoTest(relation="exactly"):
+            yield from run_exactly(policies, test, context, budget)
         case WhoTest():
-            return f"who can {_asked(test)}"
+            about = entries_about(policies, test.scope.resource)
+            run_one = partial(run_some, policies, test, budget)
+            yield from _at_any_time(test, test.place, run_one, context, (rule for rule, _ in about))
         case WhatTest():  # pragma: no branch - the type checker proves that none is left
-            return f"what can {test.who}"
+            who = somebody(policies, test.who, test.brought)
+            about_one = (rule for rule in policies.rules if rule.condition is not None and _means(rule, who, context))
+            run_one = partial(_run_what, policies, test, who, budget)
+            yield from _at_any_time(test, test.place, run_one, context, about_one)
 
 
-def _run_as(policies: PolicySet, test: AsTest, context: Context, budget: Budget) -> Iterator[Failure]:
-    for expectation in test.expectations:
-        budget.spend(cost(policies, expectation.scope.resource, test.identity))
-        decision = decide(policies, test.identity, expectation.scope, context)
-        for action in actions_of(expectation.scope):
-            if (action in decision.granted) is not expectation.granted:
-                expected = "can" if expectation.granted else "cannot"
-                request = spell_request(action, expectation.scope)
-                expected = f"{_spell_identity(test.identity)} {expected} {request}"
-                actual = _because(decision, action) + _hidden_groups(policies, test.identity)
-                rules = tuple(reason for reason in decision.reasons if reason.action == action)
-                message = f"expected that {expected}, but {actual}"
-                yield Failure(expectation.place, expected, actual, message, rules)
+def _at_any_time(
+    test: Test, place: Path, run: Callable[[Context], Iterator[Failure]], context: Context, rules: Iterable[Rule]
+) -> Iterator[Failure]:
+    """The failures of `run`; a failure of its own where these differ from one moment to another and none is said.
 
-
-def _run_who(policies: PolicySet, test: WhoTest, context: Context, budget: Budget) -> Iterator[Failure]:
-    (action,) = test.scope.actions
-    subject = f"who can {_asked(test)}"
-    expected = f"{test.relation} {spell_answers(test.answers)}"
-    try:
-        found = who_can(policies, action, test.scope.resource, context, test.kind, budget)
-    except TooManyCombinations as error:
-        yield Failure(test.place, f"{subject}: {expected}", str(error), f"{subject} cannot be told: {error}")
+    `rules` are those that may decide.
+    """
+    failures = list(run(context))
+    deciding = timed(rules, context.service) if test.setting.at is None else []
+    if not deciding:
+        yield from failures
         return
-    differences: list[str] = []
-    rules: dict[Reason, None] = {}
-
-    def missing(answer: Answer) -> None:
-        refused = next((one for one in _decisions(policies, answer, test, context) if not one.granted), None)
-        because = "somebody broader can" if refused is None else _because(refused, action)
-        rules.update(dict.fromkeys(() if refused is None else refused.reasons))
-        differences.append(f"{spell_answers([answer])} is not among them: {because}")
-
-    def unexpected(answer: Answer, decision: Decision) -> None:
-        rules.update(dict.fromkeys(decision.reasons))
-        differences.append(f"{spell_answers([answer])} can: {_because(decision, action)}")
-
-    if test.relation == "exactly":
-        wanted = canonical(policies, test.answers)
-        for answer in wanted - found.keys():
-            missing(answer)
-        for answer in found.keys() - wanted:
-            unexpected(answer, found[answer])
-    for answer in test.answers if test.relation != "exactly" else ():
-        decisions = _decisions(policies, answer, test, context)
-        granted = [decision for decision in decisions if decision.granted]
-        if answer in found:
-            granted.insert(0, found[answer])
-        if test.relation == "includes" and answer not in found and not (decisions and granted == decisions):
-            missing(answer)
-        if test.relation == "excludes" and granted:
-            unexpected(answer, granted[0])
-    if differences:
-        actual = "; ".join([spell_answers(found), *sorted(differences)])
-        message = f"{subject}: expected {expected}, but it is {actual}"
-        cited = tuple(sorted(rules, key=lambda reason: reason.rule))
-        yield Failure(test.place, f"{subject}: {expected}", actual, message, cited)
+    moments = moments_of(deciding)
+    expected = [{one.expected: one for one in run(replace(context, now=moment))} for moment in moments]
+    for subject in dict.fromkeys(one for found in expected for one in found):
+        holds = [subject not in found for found in expected]
+        if not any(holds):
+            yield from (one for one in failures if one.expected == subject)
+            continue
+        by_rules = ", ".join(f"{rule.id} ({rule.file}:{rule.line})" for rule in turning(deciding, moments, holds))
+        times = f"{spell_times(moments, holds)}, by {by_rules}"
+        message = (
+            f"expected that {subject}, which depends on the moment ({times}); "
+            f"fix: add at:, for example at: {example(moments, holds)}"
+        )
+        reasons = next(found[subject].rules for found in expected if subject in found)
+        yield Failure(place, subject, f"it depends on the moment: {times}", message, reasons)
 
 
-def _run_what(policies: PolicySet, test: WhatTest, context: Context, budget: Budget) -> Iterator[Failure]:
-    who = somebody(policies, test.who, test.brought)
+def _means(rule: Rule, who: Somebody, context: Context) -> bool:
+    """Whether the rule is about this one, at some time and from some address."""
+    return objection(replace(rule, condition=None), who.identity, who.groups, context) is None
+
+
+def _run_as(
+    policies: PolicySet, test: AsTest, expectation: Expectation, budget: Budget, context: Context
+) -> Iterator[Failure]:
+    budget.spend(cost(policies, expectation.scope.resource, test.identity))
+    decision = decide(policies, test.identity, expectation.scope, context)
+    for action in actions_of(expectation.scope):
+        if (action in decision.granted) is not expectation.granted:
+            expected = "can" if expectation.granted else "cannot"
+            request = spell_request(action, expectation.scope)
+            expected = f"{spell_identity(test.identity)} {expected} {request}"
+            actual = spell_reasons(decision, action) + _hidden_groups(policies, test.identity)
+            rules = tuple(reason for reason in decision.reasons if reason.action == action)
+            message = f"expected that {expected}, but {actual}"
+            yield Failure(expectation.place, expected, actual, message, rules)
+
+
+def _run_what(
+    policies: PolicySet, test: WhatTest, who: Somebody, budget: Budget, context: Context
+) -> Iterator[Failure]:
     given = Given(context.service, context.client, context.now, is_closed=True)
     found = [_plain(reach.span) for reach in what_can(policies, who, given, budget)]
+    limits = None
+    if test.within is not None:
+        found, limits = [*_limited(found, test.within, budget)], test.within.patterns
     differences: list[str] = []
     rules: dict[Reason, None] = {}
     for type_ in TYPES:
         # Of a repository's literal `*` nobody has to speak: it is for clients that ask for it by this name.
         for action in REPOSITORY_ACTIONS if type_ == "repository" else ACTIONS:
-            difference = differing_name(found, test.spans, action, type_, budget)
+            difference = differing_name(found, test.spans, action, type_, limits, budget)
             if difference is None:
                 continue
             name, can = difference
@@ -236,41 +156,23 @@ def _run_what(policies: PolicySet, test: WhatTest, context: Context, budget: Bud
         yield Failure(test.place, f"{subject}: {expected}", actual, message, tuple(rules))
 
 
+def _limited(found: Iterable[Span], within: Within, budget: Budget) -> Iterator[Span]:
+    """What of the spans may matter to a test of a delegated file."""
+    for span in found:
+        actions = span.actions & within.actions
+        is_near = span.type == "repository" and any(
+            overlaps(one, span.pattern, budget.question()) for one in within.patterns
+        )
+        if actions and is_near:
+            yield replace(span, actions=actions)
+
+
 def _plain(span: Span) -> Span:
     return replace(span, actions=span.actions - {"*"}) if span.type == "repository" else span
 
 
 def _spell_spans(spans: Iterable[Span]) -> str:
     return ", ".join(sorted(set(map(str, spans)))) or "nothing"
-
-
-def _asked(test: WhoTest) -> str:
-    (action,) = test.scope.actions
-    return spell_request(action, test.scope)
-
-
-def _decisions(policies: PolicySet, answer: Answer, test: WhoTest, context: Context) -> list[Decision]:
-    return [decide(policies, one, test.scope, context) for one in examples(policies, answer, test.kind)]
-
-
-def _because(decision: Decision, action: str) -> str:
-    """The rules that decided about `action`, with their places."""
-    reasons = [reason for reason in decision.reasons if reason.action == action]
-    if not reasons:
-        return "no allow rule applies"
-    rules = ", ".join(
-        f"{reason.rule} ({reason.file}:{reason.line}" + (f": {reason.message})" if reason.message else ")")
-        for reason in reasons
-    )
-    return f"it is {'allowed' if action in decision.granted else 'forbidden'} by {rules}"
-
-
-def _spell_identity(identity: Identity) -> str:
-    if identity.is_anonymous:
-        return "an anonymous client"
-    name = "an unnamed user" if identity.subject == SOMEBODY else f"user {identity.subject}"
-    groups = ", ".join(map(spell_group, sorted(identity.groups)))
-    return f"{name} ({groups})" if groups else name
 
 
 def _hidden_groups(policies: PolicySet, identity: Identity) -> str:

@@ -113,7 +113,7 @@ def spell_condition(condition: Condition) -> str:
 
 def spell_moment(moment: datetime) -> str:
     """A moment in UTC as short as a policy file writes it."""
-    text = moment.strftime("%Y-%m-%dT%H:%M:%SZ") if not moment.microsecond else f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
+    text = f"{moment.replace(tzinfo=None).isoformat()}Z"  # `strftime` writes early years with fewer than four digits
     return text.removesuffix("T00:00:00Z")
 
 

@@ -13,8 +13,10 @@ from tokenserver.documents import Document, nearest
 from tokenserver.documents import Path as Place
 from tokenserver.errors import Fault
 from tokenserver.policy.budget import file_budget
-from tokenserver.policy.check import Test
+from tokenserver.policy.delegated_tests import narrowed, test_faults
 from tokenserver.policy.delegation import Home, Mandate, is_root, mandates, name_faults, scope_faults, service_faults
+from tokenserver.policy.expected import Test
+from tokenserver.policy.hosts import host_faults
 from tokenserver.policy.memory import Known, Memory, Terms
 from tokenserver.policy.model import BUILT_IN_ROLES, Groups, Principals, Rule
 from tokenserver.policy.schema import PolicyFile, RuleDraft
@@ -85,10 +87,14 @@ class Connector:
                 whole = file if known is None else self._read(name)
                 compiler = _Compiler(name, whole, roles[name], homes[name], mandate, self._interned)
                 known = Known.of(texts[name], whole, terms, compiler.rules(groups, faults))
+                faults += host_faults(whole, self._services or ())
+                faults += test_faults(mandate, whole) if mandate is not None else ()
                 whole.rules.clear()  # a large tree need not be in memory twice
             kept[name] = known
             service = default_service(_registries(file, mandate), self._services)
-            tests.append(FileTests(file.document, tuple(map(homes[name].test, file.tests)), service))
+            own = map(homes[name].test, file.tests)
+            of_file = own if mandate is None else (narrowed(test, mandate) for test in own)
+            tests.append(FileTests(file.document, tuple(of_file), service))
         return Connected(kept, groups, tuple(tests), faults)
 
 

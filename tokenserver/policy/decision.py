@@ -82,3 +82,15 @@ class Decision:
                 longest[reason.action] = max(limit, longest.get(reason.action, 0))
         shortest = min(longest.values(), default=math.inf)
         return None if shortest == math.inf else int(shortest)
+
+
+def spell_reasons(decision: Decision, action: str) -> str:
+    """The rules that decided about `action`, with their places."""
+    reasons = [reason for reason in decision.reasons if reason.action == action]
+    if not reasons:
+        return "no allow rule applies"
+    rules = ", ".join(
+        f"{reason.rule} ({reason.file}:{reason.line}" + (f": {reason.message})" if reason.message else ")")
+        for reason in reasons
+    )
+    return f"it is {'allowed' if action in decision.granted else 'forbidden'} by {rules}"

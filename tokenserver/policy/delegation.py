@@ -13,7 +13,8 @@ from typing import TypeVar
 from tokenserver.documents import Path, nearest
 from tokenserver.errors import Fault
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.check import Test, WhatTest, WhoTest
+from tokenserver.policy.expected import Test, WhatTest, WhoTest
+from tokenserver.policy.holders import Line, Unless
 from tokenserver.policy.languages import escape
 from tokenserver.policy.model import Group, Principal, Principals, Rule
 from tokenserver.policy.names import owned_name, plain_name
@@ -22,6 +23,7 @@ from tokenserver.policy.schema_delegate import Delegation
 from tokenserver.scopes import in_order
 
 _Named = TypeVar("_Named")
+_Limits = TypeVar("_Limits", Line, Unless)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,16 @@ class Home:
             return replace(test, who=self._principal(test.who))
         if not self.own or not isinstance(test, WhoTest):
             return test
-        return replace(test, answers=frozenset(frozenset(map(self._principal, answer)) for answer in test.answers))
+        lines = tuple(
+            replace(self._limits(line), unless=frozenset(map(self._limits, line.unless))) for line in test.lines
+        )
+        return replace(test, answers=frozenset(map(self._answer, test.answers)), lines=lines)
+
+    def _answer(self, answer: frozenset[Principal]) -> frozenset[Principal]:
+        return frozenset(map(self._principal, answer))
+
+    def _limits(self, one: _Limits) -> _Limits:
+        return replace(one, who=self._answer(one.who), excepted=self._answer(one.excepted))
 
     def _principal(self, principal: Principal) -> Principal:
         is_own = principal.sort == "group" and principal.name in self.own

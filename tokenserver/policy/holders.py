@@ -13,9 +13,9 @@ from functools import cache
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.conditions import ALWAYS, Given, are_apart, implies, left_open
-from tokenserver.policy.explain import Answer, TooManyCombinations, entries_about, examples, listed
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches_below
+from tokenserver.policy.witnesses import Answer, TooManyCombinations, entries_about, examples, listed
 from tokenserver.scopes import Resource
 
 MAX_LINES = 2_000
@@ -46,6 +46,11 @@ class Line:
     when: Condition
     rule: str
     unless: frozenset[Unless] = frozenset()
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """Its own condition, and those of the deny rules that cut it."""
+        return [self.when, *(one.when for one in self.unless)]
 
 
 def holders(
@@ -175,7 +180,13 @@ class People:
         return replace(line, who=who, excepted=excepted)
 
     def has_somebody(self, line: Line) -> bool:
-        """Whether anybody at all can by this line, at a time when no condition is in the way.
+        """Whether anybody at all can by this line, at a time when no condition is in the way; raises as `able`."""
+        return next(self.able(line), None) is not None
+
+    def able(self, line: Line) -> Iterator[tuple[Answer, Identity]]:
+        """The simplest identities with access by this line where no condition is in the way, and their principals.
+
+        Every client with access by this line is like one of them, possibly with more groups.
 
         Raises:
             TooComplex: that takes more than the budget.
@@ -185,16 +196,20 @@ class People:
             self._budget.spend(LINE_STEPS * len(pending))
             seen |= pending
             following: set[Answer] = set()
-            for who in pending:
+            for who in sorted(pending, key=sorted):
                 for identity in self.ways(who):
-                    if any(self._includes(one, identity) for one in line.excepted):
+                    if any(self.is_one(identity, one) for one in line.excepted):
                         continue
                     stopping = next((one for one in line.unless if self._stops(one, identity)), None)
                     if stopping is None:
-                        return True
-                    following |= {who | {one} for one in stopping.excepted}
+                        yield who, identity
+                    else:
+                        following |= {who | {one} for one in stopping.excepted}
             pending = following - seen
-        return False
+
+    def is_one(self, identity: Identity, principal: Principal) -> bool:
+        """Whether the identity is the principal."""
+        return self._includes(principal, identity)
 
     def covers(self, wide: Line, narrow: Line) -> bool:
         """Whether whoever can by `narrow` can by `wide`."""

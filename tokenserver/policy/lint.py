@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from tokenserver.documents import Document
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
-from tokenserver.policy.check import AsTest, Test
 from tokenserver.policy.cover import NOBODY, candidates, covers, covers_people, kinds_of
+from tokenserver.policy.hosts import host_remarks
 from tokenserver.policy.languages import is_empty
+from tokenserver.policy.lint_tests import LintedFile, test_findings
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
-from tokenserver.policy.names import owned_name, shown_name
+from tokenserver.policy.names import owned_name
 from tokenserver.policy.outside import CODES as OUTSIDE_CODES
 from tokenserver.policy.outside import Outside, outside_findings
 from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.silences import Silence, find_silences
-from tokenserver.policy.terms import spell_request
 from tokenserver.scopes import in_order, is_path_component
+
+__all__ = ["CODES", "Finding", "LintedFile", "lint"]
 
 CODES = MappingProxyType(
     {
@@ -40,6 +41,8 @@ CODES = MappingProxyType(
         "TS111": "a user name with capital letters",
         "TS112": "a registry resource without the action `*`",
         "TS113": "a rule of which not all was decided",
+        "TS114": "a name that begins with a registry's host",
+        "TS115": "a test of a delegated file that fails",
         "TS201": "a silence that says too little",
         "TS202": "a silence that silences nothing",
         "TS301": "a user whom no user source lets in under that name",
@@ -59,17 +62,6 @@ class Finding:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class LintedFile:
-    """One policy file: its name in the folder, its text, and what was read from it. `service` as tests default to."""
-
-    name: str
-    text: str
-    document: Document
-    tests: tuple[Test, ...] = ()
-    service: str = ""
-
-
 def lint(
     policies: PolicySet,
     files: Sequence[LintedFile],
@@ -84,10 +76,11 @@ def lint(
     do not define. `outside` is what they say about the names in the policies; None: nobody has asked them. `now` is
     an aware time.
     """
+    budget = command_budget(policies.rule_count)
     found = {
-        *_rule_findings(policies, now, command_budget(policies.rule_count)),
+        *_rule_findings(policies, now, budget),
         *_group_findings(policies, files, brings_groups=brings_groups),
-        *_test_findings(policies, files),
+        *(Finding(*told) for told in test_findings(policies, files, now, budget)),
     }
     if outside is not None:
         documents = [(file.name, file.document) for file in files]
@@ -182,6 +175,7 @@ def _about_itself(rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:
     empty = [pattern.text for pattern in rule.patterns if is_empty(pattern, budget.question())]
     if empty and len(empty) < len(rule.patterns):
         yield "TS105", f"{rule.id}: no repository name can match {', '.join(empty)}"
+    yield from (("TS114", f"{rule.id}: {told}") for told in host_remarks(pattern.text for pattern in rule.patterns))
     named = {*rule.to.users, *(rule.excluded or NOBODY).users}
     yield from _capitals(rule.id, named)
     if rule.effect is Effect.DENY:
@@ -231,7 +225,7 @@ def _at(rule: Rule, code: str, text: str) -> Finding:
     return Finding(rule.file, rule.line, code, text)
 
 
-# --- groups and tests ------------------------------------------------------------------------------------------------
+# --- groups ----------------------------------------------------------------------------------------------------------
 
 
 def _group_findings(policies: PolicySet, files: Sequence[LintedFile], *, brings_groups: bool) -> Iterator[Finding]:
@@ -263,36 +257,3 @@ def _where(files: Sequence[LintedFile], group: str) -> str:
     place = ("groups", group)
     found = next((file for file in files if place in file.document.lines), None)
     return "is defined here" if found is None else f"{found.name}:{found.document.line(place)} defines"
-
-
-def _test_findings(policies: PolicySet, files: Sequence[LintedFile]) -> Iterator[Finding]:
-    first: dict[object, str] = {}
-    for file in files:
-        for test in file.tests:
-            if isinstance(test, AsTest):
-                yield from _hidden(policies, file, test)
-            for line, key, text in _expected(file, test):
-                at = f"{file.name}:{line}"
-                if first.setdefault(key, at) != at:
-                    yield Finding(file.name, line, "TS110", f"{text} is expected at {first[key]} already")
-
-
-def _hidden(policies: PolicySet, file: LintedFile, test: AsTest) -> Iterator[Finding]:
-    """A test whose identity brings a group that a group of the tree hides."""
-    for name in sorted(test.identity.groups & policies.groups.by_name.keys()):
-        if name not in policies.groups.by_brought:
-            line = file.document.line(test.expectations[0].place)
-            text = f"the group {shown_name(name)} of the tree hides the directory's, which this test brings"
-            yield Finding(file.name, line, "TS107", text)
-
-
-def _expected(file: LintedFile, test: Test) -> Iterator[tuple[int, object, str]]:
-    """By line, each single thing that a test expects, in a form that equals that of any repetition."""
-    setting = replace(test.setting, service=test.setting.service or file.service)
-    if isinstance(test, AsTest):
-        for expectation in test.expectations:
-            asked = spell_request(",".join(in_order(expectation.scope.actions)), expectation.scope)
-            key = (test.identity, setting, expectation.scope, expectation.granted)
-            yield file.document.line(expectation.place), key, f"{asked!r}"
-        return
-    yield file.document.line(test.place), replace(test, place=(), setting=setting), "the same answer"

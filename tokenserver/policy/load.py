@@ -13,9 +13,9 @@ from pathlib import Path
 from tokenserver.documents import parse
 from tokenserver.errors import Fault, LoadError
 from tokenserver.pace import unpaced
-from tokenserver.policy.check import run_tests
 from tokenserver.policy.connect import Connector, FileTests, default_service
 from tokenserver.policy.folder import are_marked, completeness_faults, read_folder
+from tokenserver.policy.gating import Compiled, Gate
 from tokenserver.policy.memory import EMPTY, Memory
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.schema import PolicyFile, read_policy_file
@@ -64,37 +64,50 @@ class PolicyLoader:
         self._marked = marked
         self._pace = pace
         self._memory = EMPTY
+        self._seen: str | None = None
 
     def load(self, now: datetime, texts: Texts | None = None) -> PolicySet:
         """The policies as the files are now, once their tests have passed. See `load_policies`.
 
-        `texts` is what `read_folder` gives; None: the folder is read now.
+        `texts` is what `read_folder` gives; None: the folder is read now. Tests of a delegated file hold up the
+        change of that file alone, as `gating` has it.
 
         Raises:
             LoadError: as `load_policies`. What is remembered stays as it was.
         """
         texts = texts or read_folder(self._folder, self._pace)
+        memory = self._memory
         try:
-            return self._load(now, texts, self._memory)
+            offered = self._compile(texts, memory, marked=self._marked)
         except LoadError:
-            if self._memory is EMPTY:
+            if memory is EMPTY:
                 raise
-        # What was remembered does not know its lines.
-        return self._load(now, texts, EMPTY)
+            memory = EMPTY  # what was remembered does not know its lines
+            offered = self._compile(texts, memory, marked=self._marked)
+        gate = Gate(
+            {name: known.text for name, known in self._memory.files.items()},
+            self._seen,
+            # That the folder as a whole is complete was checked with what is on offer.
+            compile_again=lambda changed: self._compile((changed, []), memory, marked=None),
+            placed=self._placed,
+            now=now,
+            pace=self._pace,
+        )
+        passed = gate.passing(offered)
+        self._memory, self._seen = passed.memory, offered.policies.digest
+        self._marked = offered.policies.is_marked
+        return passed.policies
 
-    def _load(self, now: datetime, read: Texts, memory: Memory) -> PolicySet:
+    def _compile(self, read: Texts, memory: Memory, *, marked: bool | None) -> Compiled:
         with _collector_paused():
-            policies, tests, found = _compiled(
-                self._folder, read, self._services, marked=self._marked, memory=memory, pace=self._pace
-            )
-        faults: list[Fault] = []
-        for one in tests:
-            self._pace()
-            faults += run_tests(policies, one.document, one.tests, one.service, now)
-        if faults:
-            raise LoadError(faults)
-        self._memory, self._marked = found, policies.is_marked
-        return policies
+            return _compiled(self._folder, read, self._services, marked=marked, memory=memory, pace=self._pace)
+
+    def _placed(self, name: str, compiled: Compiled) -> FileTests:
+        """The tests of a file with their lines, which those of a file that is known have forgotten."""
+        tests = compiled.tests[name]
+        if tests.document.lines:
+            return tests
+        return replace(tests, document=parse(compiled.texts[name], str(self._folder / name)))
 
 
 def compile_policies(
@@ -106,8 +119,8 @@ def compile_policies(
         LoadError: with every fault of every file.
     """
     with _collector_paused():
-        policies, tests, _ = _compiled(folder, read_folder(folder), services, marked=marked)
-        return policies, tests
+        compiled = _compiled(folder, read_folder(folder), services, marked=marked)
+    return compiled.policies, tuple(compiled.tests.values())
 
 
 @contextmanager
@@ -129,13 +142,18 @@ def _compiled(
     read: Texts,
     services: frozenset[str] | None,
     *,
-    marked: bool,
+    marked: bool | None,
     memory: Memory = EMPTY,
     pace: Callable[[], None] = unpaced,
-) -> tuple[PolicySet, tuple[FileTests, ...], Memory]:
+) -> Compiled:
+    """The policies that these files make. `marked` None: nobody asks whether each of them is whole.
+
+    Raises:
+        LoadError: every fault of every file.
+    """
     texts, met = read
     is_whole = not met
-    faults = [*met, *completeness_faults(folder, texts, marked=marked)]
+    faults = [*met, *(() if marked is None else completeness_faults(folder, texts, marked=marked))]
     files: dict[str, PolicyFile] = {}
     for name, text in texts.items():
         pace()
@@ -161,7 +179,7 @@ def _compiled(
     found = Memory.of(connected.files, connected.groups, memory)
     digest = _digest(texts, pace)
     policies = PolicySet(digest, tuple(texts), rules, connected.groups, found.index, are_marked(texts))
-    return policies, connected.tests, found
+    return Compiled(texts, policies, dict(zip(texts, connected.tests, strict=True)), found)
 
 
 def _read(folder: Path, name: str, text: str) -> PolicyFile:

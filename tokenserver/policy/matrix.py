@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.conditions import ALWAYS, Given
-from tokenserver.policy.explain import listed
 from tokenserver.policy.languages import contains, escape_from, overlaps
 from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.reach import Reach, bound, somebody, spell_pattern, what_can
+from tokenserver.policy.witnesses import listed
 from tokenserver.scopes import ACTIONS, in_order
 
 LETTERS = {"pull": "p", "push": "P", "delete": "d", "*": "a"}

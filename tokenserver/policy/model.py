@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
+from tokenserver.errors import Fault
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.names import shown_name
 from tokenserver.policy.networks import Network, Prefixes, have_address, prefixes_of
@@ -247,7 +248,8 @@ With a table for each first segment, what one team's decisions touch lies togeth
 class PolicySet:
     """All policy files as one frozen value. `digest` tells two apart: SHA-256 over file names and contents.
 
-    `is_marked` tells whether the files end with the line that says that they are whole.
+    `is_marked` tells whether the files end with the line that says that they are whole. `notes` are what is not as a
+    delegated file wants it, though these policies are live: tests of its own that fail, and changes of it that wait.
     """
 
     digest: str
@@ -256,6 +258,7 @@ class PolicySet:
     groups: Groups = field(repr=False)
     index: Index = field(repr=False)
     is_marked: bool = False
+    notes: tuple[Fault, ...] = field(default=(), repr=False)
 
     @property
     def rule_count(self) -> int:

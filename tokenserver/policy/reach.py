@@ -14,10 +14,10 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.conditions import ALWAYS, Given, are_apart, implies, left_open
 from tokenserver.policy.decide import objection
-from tokenserver.policy.explain import SOMEBODY
-from tokenserver.policy.languages import Match, escape, overlaps, readings, walk
+from tokenserver.policy.languages import Match, escape, escape_from, overlaps, readings, walk
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principal, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches, parse_pattern
+from tokenserver.policy.witnesses import SOMEBODY
 from tokenserver.scopes import in_order, is_path_component
 
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
@@ -140,12 +140,18 @@ def what_can(policies: PolicySet, who: Somebody, given: Given, budget: Budget | 
     )
 
 
-def difference(
-    found: Iterable[Span], expected: Iterable[Span], action: str, type_: str, budget: Budget | None = None
+def difference(  # noqa: PLR0917 - a question in full
+    found: Iterable[Span],
+    expected: Iterable[Span],
+    action: str,
+    type_: str,
+    within: Collection[Pattern] | None = None,
+    budget: Budget | None = None,
 ) -> tuple[str, bool] | None:
     """A name where the two differ about `action`, and whether `found` has it; None where they say the same.
 
-    The answer is exact: spans that are written differently and cover the same names do not differ.
+    The answer is exact: spans that are written differently and cover the same names do not differ. Only names count
+    that one of the patterns `within` covers, which have no variables (None: all names count).
 
     Raises:
         TooComplex: not decided within the budget.
@@ -157,17 +163,29 @@ def difference(
         for span in own:
             # What an exception touches is looked at closely only where the rest does not cover the span already.
             wholes = [one.pattern for one in others if not _touches(one.but, span.pattern, budget)]
-            name = escape([*span.but, *wholes], span.pattern, budget)
-            if name is None or span.pattern in walked:
+            names = [*_escaping([*span.but, *wholes], span.pattern, within, budget)]
+            if not names or span.pattern in walked:
                 continue
-            has = next(_differing(span.pattern, name, sides), None)
-            if has is not None:
-                return name, has
+            for name in names:
+                has = next(_differing(span.pattern, name, sides), None)
+                if has is not None:
+                    return name, has
             walked.add(span.pattern)
-            differing = _walked_difference(span.pattern, sides, budget)
+            differing = _walked_difference(span.pattern, sides, within, budget)
             if differing is not None:
                 return differing
     return None
+
+
+def _escaping(
+    outer: Sequence[Pattern], inner: Pattern, within: Collection[Pattern] | None, budget: Budget
+) -> Iterator[str]:
+    """Names that `inner` covers and `outer` does not: a shortest one, or one for each of the patterns `within`."""
+    if within is None:
+        found = [escape(outer, inner, budget)]
+    else:
+        found = [escape_from(outer, [inner, one], budget) for one in within]
+    return (name for name in found if name is not None)
 
 
 def _touches(but: Iterable[Pattern], pattern: Pattern, budget: Budget) -> bool:
@@ -183,14 +201,18 @@ def _differing(pattern: Pattern, name: str, sides: Sequence[Sequence[Span]]) -> 
             yield has[0]
 
 
-def _walked_difference(start: Pattern, sides: Sequence[Sequence[Span]], budget: Budget) -> tuple[str, bool] | None:
+def _walked_difference(
+    start: Pattern, sides: Sequence[Sequence[Span]], within: Collection[Pattern] | None, budget: Budget
+) -> tuple[str, bool] | None:
     """As `difference`, for names that `start` covers."""
-    patterns = list({one.text: one for side in sides for span in side for one in (span.pattern, *span.but)}.values())
+    limits = {one.text: one for one in within or ()}
+    by_text = {one.text: one for side in sides for span in side for one in (span.pattern, *span.but)} | limits
+    patterns = list(by_text.values())
     for met in walk([start], patterns, budget=budget):  # which counts places from `start` on
         for own in met.required:
             covered = {patterns[one.place - 1].text for one in met.others if agree(own, one)}
             has = [any(span.has(covered) for span in side) for side in sides]
-            if has[0] != has[1]:
+            if has[0] != has[1] and (within is None or not covered.isdisjoint(limits)):
                 return met.name, has[0]
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +41,7 @@ def roster(policies: PolicySet, lines: Iterable[Line]) -> Roster:
     """The roster of the lines that `holders` found."""
     people = People(policies)
     lines = list(lines)
-    excepted = {
-        one
-        for line in lines
-        for one in line.excepted
-        if all(one in other.excepted or not people.ways(other.who | {one}) for other in lines)
-    }
+    excepted = excepted_from_all(people, lines)
     conditions: dict[Principal, list[dict[str, Any]]] = {}
     for line in lines:
         # A user before a group: that is who it is, the groups are what he or she must be in.
@@ -55,6 +50,16 @@ def roster(policies: PolicySet, lines: Iterable[Line]) -> Roster:
         conditions.setdefault(key, []).append({**condition, "rule": line.rule} if condition else {})
     answers: dict[Principal, Answer] = {key: found if all(found) else True for key, found in sorted(conditions.items())}
     return Roster(answers, tuple(sorted(excepted)))
+
+
+def excepted_from_all(people: People, lines: Collection[Line]) -> set[Principal]:
+    """Whoever is one of these cannot by any of the lines."""
+    return {
+        one
+        for line in lines
+        for one in line.excepted
+        if all(one in other.excepted or not people.ways(other.who | {one}) for other in lines)
+    }
 
 
 def _condition(line: Line, key: Principal, excepted: set[Principal]) -> dict[str, Any]:

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from tokenserver.documents import Document, Path
 from tokenserver.errors import Fault
-from tokenserver.identity import Kind
-from tokenserver.policy.check import Test
+from tokenserver.policy.expected import Test
 from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principals
 from tokenserver.policy.patterns import Pattern, parse_pattern
-from tokenserver.policy.patterns import parse_name as parse_plain_name
 from tokenserver.policy.reader import Reader, one_of
 from tokenserver.policy.schema_delegate import Delegation, read_delegation
 from tokenserver.policy.schema_tests import read_tests
+from tokenserver.policy.schema_when import read_when
 from tokenserver.policy.terms import (
     parse_group,
-    parse_moment,
     parse_name,
-    parse_network,
     parse_principal,
+    parse_registry_resource,
     parse_rule_id,
+    parse_user,
     principals_of,
 )
 from tokenserver.scopes import ACTIONS
@@ -35,8 +33,6 @@ from tokenserver.scopes import ACTIONS
 VERSION = 1
 
 _RULE_KEYS = ("id", "to", "except", "repositories", "registry", "role", "actions", "when", "message")
-_WHEN_KEYS = ("from", "since", "until", "kind")
-_KINDS = [kind.value for kind in Kind]
 _MAX_MESSAGE = 300
 
 
@@ -144,11 +140,11 @@ def _read_version(reader: Reader, content: dict[str, Any]) -> None:
 def _read_groups(reader: Reader, value: Any, file: PolicyFile) -> None:
     for key, item in reader.mapping(value, ("groups",)).items():
         place: Path = ("groups", key)
-        name = reader.term(key, place, parse_name)
+        name = reader.term(key, place, parse_group)
         content = reader.mapping(item, place, ("users", "groups"))
         members = {
             kind: frozenset(reader.terms(content[kind], (*place, kind), parse))
-            for kind, parse in (("users", parse_name), ("groups", parse_group))
+            for kind, parse in (("users", parse_user), ("groups", parse_group))
             if kind in content
         }
         if name is not None:
@@ -186,7 +182,7 @@ def _read_rule(reader: Reader, value: Any, place: Path, effect: Effect, file: Po
     actions, role = _read_what(reader, content, place)
     if role is not None and role not in BUILT_IN_ROLES:
         file.roles_used.append((place, role))
-    condition = _read_when(reader, content["when"], (*place, "when")) if "when" in content else None
+    condition = read_when(reader, content["when"], (*place, "when")) if "when" in content else None
     message = reader.text(content["message"], (*place, "message")) if "message" in content else None
     if "message" in content and effect is Effect.ALLOW:
         reader.fault((*place, "message"), "only a deny rule has a message")
@@ -208,7 +204,7 @@ def _read_patterns(reader: Reader, content: dict[str, Any], place: Path) -> tupl
     if ("repositories" in content) == ("registry" in content):
         reader.fault(place, "needs exactly one of repositories (patterns) and registry (such as [catalog])")
     if "registry" in content:
-        return "registry", tuple(reader.terms(content["registry"], (*place, "registry"), parse_plain_name))
+        return "registry", tuple(reader.terms(content["registry"], (*place, "registry"), parse_registry_resource))
     if "repositories" in content:
         return "repository", tuple(reader.terms(content["repositories"], (*place, "repositories"), parse_pattern))
     return "", ()
@@ -220,24 +216,6 @@ def _read_what(reader: Reader, content: dict[str, Any], place: Path) -> tuple[fr
     actions = _read_actions(reader, content["actions"], (*place, "actions")) if "actions" in content else None
     role = reader.text(content["role"], (*place, "role")) if "role" in content else None
     return actions, role
-
-
-def _read_when(reader: Reader, value: Any, place: Path) -> Condition | None:
-    content = reader.mapping(value, place, _WHEN_KEYS)
-    networks: list[IPv4Network | IPv6Network] = []
-    kinds: list[str] = []
-    since = until = None
-    if "from" in content:
-        networks = reader.terms(content["from"], (*place, "from"), parse_network, or_one=True)
-    if "since" in content:
-        since = reader.term(content["since"], (*place, "since"), parse_moment)
-    if "until" in content:
-        until = reader.term(content["until"], (*place, "until"), parse_moment)
-    if since is not None and until is not None and since >= until:
-        reader.fault((*place, "until"), "is not after since, so the rule would never apply")
-    if "kind" in content:
-        kinds = reader.terms(content["kind"], (*place, "kind"), one_of(_KINDS, "kind of credential"), or_one=True)
-    return Condition(tuple(networks), since, until, frozenset(map(Kind, kinds)))
 
 
 _SECTIONS: Mapping[str, Callable[[Reader, Any, PolicyFile], None]] = {

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from tokenserver.documents import Path, nearest
 from tokenserver.identity import ANONYMOUS, Identity, Kind
-from tokenserver.policy.check import AsTest, Expectation, Setting, Test, WhatTest, WhoTest
-from tokenserver.policy.explain import SOMEBODY, Answer
+from tokenserver.policy.expected import AsTest, Expectation, Setting, Test, WhatTest, WhoTest
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import PatternError, parse_pattern
-from tokenserver.policy.patterns import parse_name as parse_plain_name
 from tokenserver.policy.reach import Span
 from tokenserver.policy.reader import Reader, kind_of, one_of
+from tokenserver.policy.schema_answers import parse_answer, read_lines
 from tokenserver.policy.terms import (
     TermError,
     parse_address,
     parse_group,
     parse_moment,
-    parse_name,
-    parse_principal,
+    parse_registry_resource,
     parse_request,
+    parse_user,
     parse_who,
 )
+from tokenserver.policy.witnesses import SOMEBODY
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
 
 _SETTING_KEYS = ("service", "at", "from", "kind")
 _AS_KEYS = ("as", "can", "cannot", *_SETTING_KEYS)
 _RELATIONS = ("exactly", "includes", "excludes")
-_WHO_KEYS = ("who_can", *_RELATIONS, *_SETTING_KEYS)
+_WHO_KEYS = ("who_can", *_RELATIONS, "except", *_SETTING_KEYS)
 _WHAT_KEYS = ("what_can", "exactly", *_SETTING_KEYS)
 _CREDENTIALS = [kind.value for kind in Kind if kind is not Kind.ANONYMOUS]
-_PRINCIPAL = re.compile(r'(group:"(?:[^"\\]|\\.)*"|.+?)(?: & (?=user:|group:)|$)', re.DOTALL)
-"""One of several principals that are meant together; in quotes anything may stand."""
 
 
 def read_tests(reader: Reader, value: Any, place: Path) -> list[Test]:
@@ -81,10 +78,13 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
         return Identity(SOMEBODY, kind or Kind.PASSWORD)
     if not isinstance(value, dict):
         said = f"{value!r}" if isinstance(value, str) else kind_of(value)
-        reader.fault(place, f"must be {{user: NAME, groups: […]}}, anonymous or authenticated, not {said}")
+        hint = ""
+        if isinstance(value, str) and value.startswith("user:"):
+            hint = f"; did you mean {{user: {value.removeprefix('user:').strip()}}}?"
+        reader.fault(place, f"must be {{user: NAME, groups: […]}}, anonymous or authenticated, not {said}{hint}")
         return None
     content = reader.mapping(value, place, ("user", "groups"))
-    user = reader.term(content["user"], (*place, "user"), parse_name) if "user" in content else SOMEBODY
+    user = reader.term(content["user"], (*place, "user"), parse_user) if "user" in content else SOMEBODY
     groups = reader.terms(content["groups"], (*place, "groups"), parse_group) if "groups" in content else []
     return None if user is None else Identity(user, kind or Kind.PASSWORD, groups=frozenset(groups))
 
@@ -101,16 +101,18 @@ def _read_who_tests(reader: Reader, content: dict[str, Any], place: Path) -> lis
     if not relations or (len(relations) > 1 and "exactly" in relations):
         reader.fault(place, "needs exactly: alone, or includes: or excludes: or both")
         return []
-    # `exactly: []` is a real expectation: nobody can.
-    expected = {
-        relation: reader.terms(content[relation], (*place, relation), _parse_answer, may_be_empty=relation == "exactly")
-        for relation in relations
-    }
+    if "except" in content and "exactly" not in content:
+        reader.fault((*place, "except"), "goes with exactly: alone")
+    kind = kind or Kind.PASSWORD
+    if "exactly" in content:
+        lines = read_lines(reader, content, place)
+        answers = frozenset(line.who for line in lines)
+        return [] if scope is None else [WhoTest(place, scope, "exactly", answers, kind, setting, tuple(lines))]
+    expected = {relation: reader.terms(content[relation], (*place, relation), parse_answer) for relation in relations}
     if scope is None:
         return []
     return [
-        WhoTest(place, scope, relation, frozenset(answers), kind or Kind.PASSWORD, setting)
-        for relation, answers in expected.items()
+        WhoTest(place, scope, relation, frozenset(answers), kind, setting) for relation, answers in expected.items()
     ]
 
 
@@ -149,15 +151,11 @@ def _parse_span(text: str) -> Span:
     kind, colon, plain = name.partition(":")
     try:
         if colon and kind == "registry" and "/" not in plain:
-            return Span(frozenset(actions), "registry", parse_plain_name(plain))
+            return Span(frozenset(actions), "registry", parse_registry_resource(plain))
         meant = REPOSITORY_ACTIONS if "*" in actions else actions
         return Span(frozenset(meant), "repository", parse_pattern(name), tuple(map(parse_pattern, but.split())))
     except PatternError as error:
         raise TermError(f"{text!r}: {error}") from None
-
-
-def _parse_answer(text: str) -> Answer:
-    return frozenset(map(parse_principal, _PRINCIPAL.findall(text) or [text]))
 
 
 def _read_setting(reader: Reader, content: dict[str, Any], place: Path) -> tuple[Setting, Kind | None]:

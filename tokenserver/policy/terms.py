@@ -13,7 +13,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from tokenserver.documents import nearest
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import spell_group
+from tokenserver.policy.misspellings import SETS, mistake_in_name, right_principal
 from tokenserver.policy.model import Principal, Principals
+from tokenserver.policy.patterns import Pattern
+from tokenserver.policy.patterns import parse_name as parse_plain_name
 from tokenserver.scopes import ACTIONS, Resource, Scope, in_order, is_repository_name
 
 MAX_NAME = 255
@@ -27,8 +30,9 @@ _DURATION = re.compile(r"([0-9]{1,6})([smh])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
 _NOBODY: frozenset[str] = frozenset()
-_SETS = ("everyone", "authenticated", "anonymous")
 _LATER = ("robot", "workload")
+REGISTRY_RESOURCES = ("catalog",)
+"""What registries ask for that is no repository (Distribution, the token scope grammar: `registry:catalog:*`)."""
 
 
 class TermError(TokenserverError):
@@ -46,8 +50,8 @@ def parse_rule_id(text: str) -> str:
     return text
 
 
-def parse_name(text: str) -> str:
-    """The name of a user, a group or a role as it is.
+def parse_name(text: str, sort: str = "") -> str:
+    """The name of a user, a group or a role as it is. `sort` says whose it is, if that is `user` or `group`.
 
     Raises:
         TermError: a name that no backend can bring, so that a rule naming it would silently match nobody.
@@ -58,7 +62,15 @@ def parse_name(text: str) -> str:
         raise TermError(f"{text!r}: names are literal, without wildcards or variables; make a group instead")
     if not unicodedata.is_normalized("NFC", text):
         raise TermError(f"{text!r}: is not in Unicode normal form C, in which names are compared")
+    mistake = mistake_in_name(text, sort)
+    if mistake is not None:
+        raise TermError(f"{text!r}: {mistake}")
     return text
+
+
+def parse_user(text: str) -> str:
+    """The name of a user. Raises a `TermError` as `parse_name` does."""
+    return parse_name(text, "user")
 
 
 def parse_group(text: str) -> str:
@@ -70,7 +82,7 @@ def parse_group(text: str) -> str:
     if text.startswith('"'):
         return _quoted_name(text)
     try:
-        return parse_name(text)
+        return parse_name(text, "group")
     except TermError as error:
         try:
             _checked_name(text)
@@ -100,6 +112,19 @@ def _checked_name(name: str) -> str:
     return name
 
 
+def parse_registry_resource(text: str) -> Pattern:
+    """A resource of the registry itself, as a pattern that covers it alone.
+
+    Raises:
+        PatternError: no plain name.
+        TermError: a resource that no registry asks for, so that a rule about it would silently do nothing.
+    """
+    pattern = parse_plain_name(text)
+    if text not in REGISTRY_RESOURCES:
+        raise TermError(f"{text!r}: no registry has this resource; {nearest(text, REGISTRY_RESOURCES)}")
+    return pattern
+
+
 @lru_cache(maxsize=1024)
 def parse_principal(text: str) -> Principal:
     """One principal.
@@ -107,18 +132,15 @@ def parse_principal(text: str) -> Principal:
     Raises:
         TermError: neither one of the three sets of people nor `user:NAME` or `group:NAME`.
     """
-    if text in _SETS:
+    if text in SETS:
         return Principal(text)
     sort, colon, name = text.partition(":")
     if colon and sort in ("user", "group"):
-        return Principal(sort, parse_group(name) if sort == "group" else parse_name(name))
+        return Principal(sort, parse_group(name) if sort == "group" else parse_user(name))
     if colon and sort in _LATER:
         raise TermError(f"{text!r}: {sort}: principals are not available yet")
     forms = "everyone, authenticated, anonymous, user:NAME or group:NAME"
-    hint = nearest(sort, (*_SETS, "user:", "group:")) if not colon else ""
-    if not hint.startswith("did you mean"):
-        hint = f"did you mean 'user:{name or text}' or 'group:{name or text}'?"
-    raise TermError(f"{text!r}: must be {forms}; {hint}")
+    raise TermError(f"{text!r}: must be {forms}; {right_principal(text)}")
 
 
 def parse_who(text: str) -> Principal:
@@ -256,6 +278,8 @@ def parse_request(text: str) -> Scope:
         resource = Resource("repository", name)
     if not is_repository_name(resource.name):
         raise TermError(f"{text!r}: {resource.name!r} is no legal name (a name, not a pattern)")
+    if resource.type == "registry":
+        parse_registry_resource(resource.name)
     return Scope(resource, frozenset(actions))
 
 

@@ -14,11 +14,11 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.policy.conditions import spell_condition
 from tokenserver.policy.decide import Objection, decide, objection
 from tokenserver.policy.decision import Decision
-from tokenserver.policy.explain import SOMEBODY, entries_about, listed
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principals, Rule
 from tokenserver.policy.names import shown_name
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches
+from tokenserver.policy.witnesses import SOMEBODY, entries_about, listed
 from tokenserver.scopes import Resource, Scope
 
 MAX_NEAREST = 5
