@@ -30,6 +30,9 @@ for a whole request."""
 BLOCKED_WAIT_SECONDS = 0.05
 """How long a call waits for other writers while the sink takes nothing: each of them only tries, too."""
 
+LOOK_SECONDS = 0.01
+"""How often a waiting call looks for itself: a pseudo-terminal may forget to say that it has room again."""
+
 PAUSE_SECONDS = 0.0005
 
 MAX_REST = 64 * 1024
@@ -276,9 +279,15 @@ class DescriptorSink:
             return 0
 
     def _room(self, end: float) -> None:
-        """Wait for room, or for an error that the next attempt finds."""
-        if not self._port.wait(end - self._monotonic()):
+        """Wait a little for room, or for an error that the next attempt finds.
+
+        Raises:
+            TimeoutError: it is too late.
+        """
+        left = end - self._monotonic()
+        if left <= 0:
             raise _does_not_read()
+        self._port.wait(min(left, LOOK_SECONDS))
         time.sleep(PAUSE_SECONDS)  # where less room is told than a line needs, this must not spin
 
 

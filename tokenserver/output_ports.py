@@ -56,8 +56,8 @@ class Port(Protocol):
         """
         ...
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for room, or for an error that `send` then raises; false where neither comes in that time."""
+    def wait(self, seconds: float) -> None:
+        """Wait for room, or for an error that `send` then raises, but no longer than this."""
         ...
 
     def has_room(self) -> bool:
@@ -96,9 +96,9 @@ class _Polled:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float) -> None:
         """See `Port`."""
-        return bool(_poll(self.descriptor, seconds))
+        _poll(self.descriptor, seconds)
 
     def has_room(self) -> bool:
         """See `Port`."""
@@ -176,10 +176,9 @@ class FilePort:
         """See `Port`."""
         return os.write(self.descriptor, data)
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float) -> None:
         """See `Port`."""
-        time.sleep(max(0.0, seconds))
-        return False
+        time.sleep(seconds)
 
     def has_room(self) -> bool:
         """See `Port`."""
@@ -193,4 +192,4 @@ class FilePort:
 def _poll(descriptor: int, seconds: float) -> int:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
-    return next((event for _, event in poll.poll(max(0.0, seconds) * 1000)), 0)
+    return next((event for _, event in poll.poll(seconds * 1000)), 0)
