@@ -241,6 +241,7 @@ class Work:
     """Stands for hashes: each takes so many seconds of a clock that sleeping moves as well."""
 
     seconds: float = 0.25
+    processor: float = 1.0
     now: float = 0.0
     done: int = 0
     slept: list[float] = field(default_factory=list)
@@ -261,7 +262,7 @@ class Work:
 
     def pause(self) -> Pause:
         """One by this clock."""
-        return Pause(monotonic=lambda: self.now, sleep=self.sleep)
+        return Pause(monotonic=lambda: self.now, processor=lambda: self.now * self.processor, sleep=self.sleep)
 
 
 NOBODY = Password("nobody", Secret("x"))
@@ -280,6 +281,24 @@ def test_a_pause_takes_as_long_as_the_work() -> None:
     for _ in range(200):
         pause(work, NOBODY)  # type: ignore[arg-type]  # as above
     assert work.slept[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "processor", "expected"),
+    [
+        pytest.param(0.25, 0.9, 0.25, id="not busy"),
+        pytest.param(1.0, 0.4, 0.5, id="the machine is busy"),
+        pytest.param(1.0, 0.01, 0.1, id="very busy, or it computes in other threads"),
+        pytest.param(0.08, 0.01, 0.08, id="busy, and still quick"),
+    ],
+)
+def test_a_busy_machine_makes_nobody_wait(seconds: float, processor: float, expected: float) -> None:
+    """How long the work takes is one thing, how long somebody waits for a directory that is down another."""
+    work = Work(seconds, processor)
+    pause = work.pause()
+    for _ in range(2):
+        pause(work, NOBODY)  # type: ignore[arg-type]  # as above
+    assert work.slept == [pytest.approx(expected)]
 
 
 def test_without_room_there_is_no_pause() -> None:

@@ -30,6 +30,11 @@ ROUNDS = 3
 COST = 5
 """bcrypt's: 2 ms. A directory here takes 1 or 2, so that what is left out of either is more than a tenth."""
 
+DOWN_COST = 7
+DOWN_SLACK = 0.004
+"""While a directory is down, hashes are slept and not computed by some; on a busy machine that is not quite the same.
+Half of such a hash (8 ms) is still told apart from none."""
+
 
 @dataclass
 class Site:
@@ -102,13 +107,15 @@ def medians(server: TokenServer, names: list[str], expected: Mapping[str, int]) 
     return {name: statistics.median(times[2:]) for name, times in taken.items()}
 
 
-def assert_alike(server: TokenServer, names: list[str], expected: Mapping[str, int] | None = None) -> None:
-    """The medians of all names are within a tenth."""
+def assert_alike(
+    server: TokenServer, names: list[str], expected: Mapping[str, int] | None = None, slack: float = 0.0
+) -> None:
+    """The medians of all names are within a tenth, or within so many seconds."""
     found = []
     for _ in range(ROUNDS):
         round_ = medians(server, names, expected or {})
         found.append({name: f"{seconds * 1000:.2f} ms" for name, seconds in round_.items()})
-        if max(round_.values()) < NEAR * min(round_.values()):
+        if max(round_.values()) < max(NEAR * min(round_.values()), min(round_.values()) + slack):
             return
     pytest.fail(f"the time tells who has the name: {found}")
 
@@ -145,10 +152,10 @@ def test_a_directory_that_is_down(site: Site, tmp_path: Path) -> None:
     status of the others is that of the outage. The file's user gets in as ever.
     """
     down = site.ldap("corp", url=f"ldaps://localhost:{free_port()}")
-    with running(tmp_path, [file(tmp_path, "local", "olga"), down]) as server:
+    with running(tmp_path, [file(tmp_path, "local", "olga", DOWN_COST), down]) as server:
         for _ in range(4):
             assert server.request("GET", web.token_target(SERVICE), headers=web.basic("nobody", "x")).status == 503
-        assert_alike(server, ["olga", "nobody", "ann"], {"nobody": 503, "ann": 503})
+        assert_alike(server, ["olga", "nobody", "ann"], {"nobody": 503, "ann": 503}, DOWN_SLACK)
         right = server.request("GET", web.token_target(SERVICE), headers=web.basic("olga", "password of olga"))
         assert right.status == 200
 
@@ -156,7 +163,7 @@ def test_a_directory_that_is_down(site: Site, tmp_path: Path) -> None:
 def test_one_of_two_directories_is_down(site: Site, tmp_path: Path) -> None:
     """The first still tells its users their failures, and takes as long for them as for those of the other."""
     down = site.ldap("partner", url=f"ldaps://localhost:{free_port()}")
-    with running(tmp_path, [site.ldap("corp"), down, file(tmp_path, "local", "olga")]) as server:
+    with running(tmp_path, [site.ldap("corp"), down, file(tmp_path, "local", "olga", DOWN_COST)]) as server:
         for _ in range(4):
             assert server.request("GET", web.token_target(SERVICE), headers=web.basic("nobody", "x")).status == 503
-        assert_alike(server, ["ann", "olga", "nobody"], {"olga": 503, "nobody": 503})
+        assert_alike(server, ["ann", "olga", "nobody"], {"olga": 503, "nobody": 503}, DOWN_SLACK)

@@ -536,6 +536,10 @@ def test_unknown_and_wrong_cost_the_same(make: Make, server: Slapd, by: str, sea
     operations(login("alice"))  # warms the connections
     assert operations(login("nobody")) == {"search": searches, "bind": 1}
     assert operations(login("alice")) == {"search": searches, "bind": 1}
+    # Also where the password is not tried for anybody: two entries have the name, or one has it twice.
+    for user in ("twin", "two"):
+        found = operations(login(user))
+        assert (found["search"], found["bind"]) == (1, 1)
     # And for a user of another source, whose name was not looked for here.
     decoy = partial(source.decoy, Password("elsewhere", Secret("secret of elsewhere")), is_looked_up=False)
     assert operations(decoy) == {"search": searches, "bind": 1}

@@ -32,6 +32,11 @@ MEASURES = 9
 MEASURE_SECONDS = 5.0
 """How often one of them does the work instead, so that the others know how long it takes now."""
 
+BUSY_SECONDS = 0.1
+BUSY = 1.25
+"""On a busy machine, where work takes longer than the processor needs for it, nobody sleeps longer than so many
+seconds, or so many times what the processor needs: nobody should wait for a directory that is down."""
+
 
 @runtime_checkable
 class LookedUp(Protocol):
@@ -89,9 +94,12 @@ class EqualWork:
 
     def unavailable(self, credentials: Password, name: str) -> None:
         """The source of this name cannot tell, or not whether the password is right."""
-        if self._hashes is not None:
+        number = next((number for number, source in enumerate(self._sources) if source.name == name), None)
+        if number is None:
+            return
+        if self._hashes is not None and not isinstance(self._sources[number], Htpasswd):
             self._pause(self._hashes, credentials)
-        self._ask_others(credentials, [source.name for source in self._sources].index(name))
+        self._ask_others(credentials, number)
 
     def _ask_others(self, credentials: Password, number: int) -> None:
         for other, source in enumerate(self._sources):
@@ -110,9 +118,14 @@ class Pause:
     """Takes as long as some work, mostly without doing it. Methods may be called by many threads at once."""
 
     def __init__(
-        self, *, monotonic: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+        self,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        processor: Callable[[], float] = time.thread_time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._monotonic = monotonic
+        self._processor = processor
         self._sleep = sleep
         self._free = threading.BoundedSemaphore(SLEEPERS)
         self._lock = threading.Lock()
@@ -124,23 +137,27 @@ class Pause:
         if not self._free.acquire(blocking=False):
             return
         try:
-            if self._is_to_measure():
+            seconds = self._usual()
+            if seconds is None:
                 self._measure(work, credentials)
             else:
-                self._sleep(median(self._taken))
+                self._sleep(seconds)
         finally:
             self._free.release()
 
-    def _is_to_measure(self) -> bool:
+    def _usual(self) -> float | None:
+        """How long the work takes; None where this one is to find out."""
         with self._lock:
             now = self._monotonic()
             is_due = self._measured is None or now - self._measured >= MEASURE_SECONDS
             if is_due:
                 self._measured = now
-            return is_due or not self._taken
+            return None if is_due or not self._taken else median(self._taken)
 
     def _measure(self, work: Decoy, credentials: Password) -> None:
-        start = self._monotonic()
+        start, computed = self._monotonic(), self._processor()
         with suppress(BackendUnavailable):  # without room for it, it takes no time
             work(credentials)
-            self._taken.append(self._monotonic() - start)
+            most = max(BUSY_SECONDS, BUSY * (self._processor() - computed))
+            with self._lock:
+                self._taken.append(min(self._monotonic() - start, most))
