@@ -147,6 +147,20 @@ PUBLIC = rule("allow everyone web/** pull")
                 ("networks", Condition((ip_network("10.0.0.0/8"),))),
             )
         ),
+        *(
+            pytest.param(
+                [rule("allow user:ann a pull", condition=one)],
+                [rule("allow user:ann a pull", condition=other)],
+                ["allow user:ann a pull"],
+                ["allow user:ann a pull"],
+                id=name,
+            )
+            for name, one, other in (
+                ("since-or-until", Condition(since=JUNE), Condition(until=JUNE)),
+                ("another-network", Condition((ip_network("10.0.0.0/8"),)), Condition((ip_network("11.0.0.0/8"),))),
+                ("another-moment", Condition(until=JUNE), Condition(until=JUNE.replace(month=7))),
+            )
+        ),
         pytest.param(
             [rule("allow user:ann a pull", condition=Condition((ip_network("10.0.0.0/8"), ip_network("11.0.0.0/8"))))],
             [rule("allow user:ann a pull", condition=Condition((ip_network("11.0.0.0/8"), ip_network("10.0.0.0/8"))))],

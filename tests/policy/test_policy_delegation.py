@@ -546,3 +546,46 @@ def test_folders_below_must_be_safe_as_well(folder: Path) -> None:
     write(folder, {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN)})
     (folder / "teams").chmod(0o777)
     assert [fault.split(";")[0] for fault in faults(folder, {})] == ["teams: can be changed by others (mode 0777)"]
+
+
+def test_every_entry_of_a_file_is_looked_at(folder: Path) -> None:
+    """Also behind one that repeats another, and in root files behind a delegated one that delegates."""
+    again = f"  - {{{WEB}}}\n  - {{{WEB.replace('web.yaml', 'none.yaml')}}}\n"
+    files = {
+        "a/web.yaml": delegating(WEB),
+        "root.yaml": delegating(WEB, again),
+        "teams/web.yaml": team(WITHIN),
+    }
+    told = faults(folder, files)
+    assert [fault for fault in told if "cannot stand in a file that is itself delegated to" in fault]
+    assert [fault for fault in told if "teams/web.yaml is already delegated to in root.yaml:3" in fault]
+    assert [fault for fault in told if "there is no file 'teams/none.yaml'" in fault]
+
+
+def test_a_files_own_groups_stand_beside_others(folder: Path) -> None:
+    """One rule can name both: the file's own becomes its own, the directory's stays what it is."""
+    more = "groups: {mine: {users: [ann]}}\n"
+    rule = 'to: ["group:mine", "group:developers"], repositories: ["web/**"], role: reader'
+    policies = load(folder, {"root.yaml": delegating(WEB), "teams/web.yaml": team(rule, more)})
+    (one,) = policies.rules
+    assert one.to.groups == {owned_name("mine", "teams/web.yaml"), "developers"}
+    assert granted(policies, user("bob", "developers"), "pull web/x") == {"pull"}
+    assert granted(policies, user("ann"), "pull web/x") == {"pull"}
+    assert granted(policies, user("bob", "mine"), "pull web/x") == set()
+
+
+def test_every_registry_that_was_delegated_is_told(folder: Path) -> None:
+    """With commas between."""
+    root = delegating(WEB).replace("version: 1", "version: 1\nregistries: [one, two]")
+    web = team(WITHIN).replace("version: 1", "version: 1\nregistries: [three]")
+    (told,) = faults(folder, {"root.yaml": root, "teams/web.yaml": web})
+    assert told.endswith("'three' is not delegated to this file: root.yaml:4 delegates for one, two")
+
+
+def test_everybody_who_was_not_delegated_is_told(folder: Path) -> None:
+    """A group of the directory, and behind it a file's own."""
+    entry = WEB + ', principals: ["user:ann"]'
+    more = "groups: {zz: {users: [bob]}}\n"
+    rule = 'to: ["group:aa", "group:zz"], repositories: ["web/**"], role: reader'
+    told = faults(folder, {"root.yaml": delegating(entry), "teams/web.yaml": team(rule, more)})
+    assert [fault.partition("names ")[2].partition(",")[0] for fault in told] == ["group:aa", "group:zz with user:bob"]

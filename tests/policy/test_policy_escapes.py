@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from policy_globs import WORDS, covered_in_many_ways
 
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.languages import contains, escape, escape_from, is_empty, overlaps
+from tokenserver.policy.languages import contains, escape, escape_from, is_empty, overlaps, walk
 from tokenserver.policy.least_words import least_words
 from tokenserver.policy.patterns import Pattern, matches, parse_pattern
 from tokenserver.policy.words import Grammar
@@ -252,3 +252,21 @@ def test_a_required_pattern_of_each_client() -> None:
     first, second = found.split("/")
     assert first == second
     assert escape_from([parse_pattern("${user}/${user}")], patterns) is None
+
+
+def test_one_name_for_all_places_of_a_user() -> None:
+    """Where the shortest word for one place is none for the other, a longer one is looked for."""
+    user, ends = parse_pattern("${user}/${user}"), parse_pattern("a*/*b")
+    found = escape_from([], [user, ends])
+    assert found is not None
+    assert matches(ends, found.split("/"), None, ())
+    assert len(set(found.split("/"))) == 1
+    assert escape_from([], [parse_pattern("${user}/a*"), parse_pattern("b*/${user}")]) is None
+
+
+def test_a_walk_tries_all_words_of_a_small_class() -> None:
+    """Of a class with one word alone, that word is the user's and nobody's in turn."""
+    others = [parse_pattern(f"{text}/**") for text in NO_WORD_BUT_A]
+    met = [one for one in walk([parse_pattern("*/${user}")], others) if not one.others]
+    assert {one.name.partition("/")[0] for one in met} == {"a"}
+    assert {match.user == "a" for one in met for match in one.required} == {True, False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import pairwise
@@ -17,20 +18,21 @@ from policy_globs import WORDS, covered_in_many_ways
 from tokenserver.cli import main
 from tokenserver.errors import LoadError
 from tokenserver.identity import Kind
-from tokenserver.policy import budget
+from tokenserver.policy import budget, explain
 from tokenserver.policy.budget import Budget, TooComplex, command_budget, file_budget
 from tokenserver.policy.diff import diff
-from tokenserver.policy.explain import TooManyCombinations, examples
+from tokenserver.policy.explain import TooManyCombinations, examples, who_can
 from tokenserver.policy.index import build_index
 from tokenserver.policy.intersections import intersection
 from tokenserver.policy.languages import Meeting
 from tokenserver.policy.load import load_policies
-from tokenserver.policy.model import Condition, Effect, Group, Groups, PolicySet, Principal, Rule
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Rule
 from tokenserver.policy.networks import Network, have_address, have_network, prefixes_of
 from tokenserver.policy.patterns import MAX_GLOBS, PatternError, parse_pattern
 from tokenserver.policy.regions import Circumstances
 from tokenserver.policy.remembered_walks import Retold
 from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.scopes import Resource
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OUTER, INNER = covered_in_many_ways(16)
@@ -92,6 +94,32 @@ def test_a_file_has_one_budget_for_all_of_its_patterns(tmp_path: Path) -> None:
     told = faults(folder)
     assert 1 < len(told) < 10
     assert "the limit for one policy file" in told[-1]
+
+
+def test_what_is_not_decided_hides_no_other_fault(tmp_path: Path) -> None:
+    """Neither the next pattern, nor actions that were not delegated, even where the budget is spent."""
+    outside = f'allow:\n  - {{id: a, to: [everyone], actions: [pull], repositories: ["{INNER.text}", "Q/**"]}}\n'
+    folder = written(tmp_path, root=delegating(WIDE), team=outside.replace("Q", "q"))
+    assert ["not decided within" in fault for fault in faults(folder)] == [True, False]
+    many = ", ".join(f'"{INNER.text}"' for _ in range(10))
+    written(folder, team=f"allow:\n  - {{id: a, to: [everyone], actions: [pull, push], repositories: [{many}]}}\n")
+    (actions,) = (fault for fault in faults(folder) if "not decided within" not in fault)
+    assert "allow[0].actions: says push, which is not delegated to this file" in actions
+
+
+@pytest.mark.parametrize(("steps", "is_enough"), [pytest.param(3, True, id="enough"), pytest.param(2, False, id="few")])
+def test_many_delegated_patterns_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, is_enough: bool
+) -> None:
+    """To look at them costs a step for each sixteen, and one for the pattern."""
+    monkeypatch.setattr(budget, "FILE_STEPS", steps)
+    monkeypatch.setattr(budget, "ITEM_STEPS", 0)
+    delegated = ", ".join(f"web/a{number}" for number in range(33))
+    folder = written(tmp_path, root=delegating(delegated), team=f"allow:\n  - {{id: a, {PULL.format('web/a1')}}}\n")
+    if is_enough:
+        assert load_policies(folder, now=NOW).rule_count == 1
+    else:
+        assert f"not decided within {steps} steps" in faults(folder)[0]
 
 
 @pytest.mark.parametrize(
@@ -174,8 +202,8 @@ def rules(*patterns: str, number: int = 0) -> list[Rule]:
     ]
 
 
-def policies(*texts: str) -> PolicySet:
-    found = tuple(rules(*texts))
+def policies(*texts: str, more: Sequence[Rule] = ()) -> PolicySet:
+    found = (*rules(*texts), *more)
     return PolicySet("", (), found, Groups.of_all([]), build_index(found))
 
 
@@ -185,6 +213,22 @@ def test_diff_finds_a_name_where_there_are_too_many_ways_to_go_over_all() -> Non
     found = diff(policies(*before), policies(*before, "*zulu*/**"), NOW)
     assert [(row.pattern.text, row.name) for row in found.gains] == [("*zulu*/**", "zulu/x")]
     assert found.losses == ()
+
+
+def test_diff_looks_past_rules_for_others() -> None:
+    """What an auditor may read anyway is new to everybody else."""
+    before = [f"*{word}*/**" for word in WORDS]
+    audit = replace(rules("**")[0], id="audit", to=principals_of([parse_principal("group:audit")]))
+    found = diff(policies(*before, more=[audit]), policies(*before, "*zulu*/**", more=[audit]), NOW)
+    assert [(row.pattern.text, row.name) for row in found.gains] == [("*zulu*/**", "zulu/x")]
+
+
+def test_diff_with_many_globs_under_conditions_is_not_decided() -> None:
+    """Where one name does not settle it, and there are too many to go over."""
+    before = [f"*{word}*/**" for word in WORDS]
+    night = replace(rules("**")[0], id="night", condition=Condition(until=NOW + timedelta(days=1)))
+    with pytest.raises(TooComplex):
+        diff(policies(*before, more=[night]), policies(*before, "*zulu*/**", more=[night]), NOW)
 
 
 def test_diff_never_guesses(tmp_path: Path) -> None:
@@ -300,6 +344,16 @@ def test_each_network_has_a_client_of_its_own(found: list[Network]) -> None:
                 reach = max(reach, end)
             assert reach == int(network.broadcast_address)
     assert clients[None] is None
+
+
+def test_who_can_is_bounded_while_it_collects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it tries them: exceptions of one deny can be as many as there are users."""
+    monkeypatch.setattr(explain, "MAX_WITNESSES", 10)
+    many = principals_of([parse_principal(f"user:u{number}") for number in range(20)])
+    (allow,) = rules("a")
+    tree = policies(more=[allow, replace(allow, id="d", effect=Effect.DENY, excluded=many)])
+    with pytest.raises(TooManyCombinations, match="more than 10 combinations"):
+        who_can(tree, "pull", Resource("repository", "a"), Context("", None, NOW))
 
 
 def test_examples_of_many_groups_are_bounded() -> None:

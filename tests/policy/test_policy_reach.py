@@ -360,3 +360,16 @@ def test_a_rule_for_another_registry_is_left_out() -> None:
     assert left_open(made, anonymous=True, given=OPEN) == OFFICE
     other = Rule.of("r", Effect.ALLOW, made.to, made.patterns, ["pull"], services=frozenset({"other"}))
     assert left_open(other, anonymous=True, given=OPEN) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "answer"),
+    [
+        pytest.param(["a/** except a/x"], ["a/** except a/x a/y"], ("a/y", True), id="one-exception-more"),
+        pytest.param(["a/** except a/x a/y"], ["a/** except a/x"], ("a/y", False), id="one-exception-less"),
+        pytest.param(["a/** except a/x"], ["a/** except a/x"], None, id="the-same-exception"),
+    ],
+)
+def test_difference_within_exceptions(found: list[str], expected: list[str], answer: tuple[str, bool] | None) -> None:
+    """Which shows only where names are looked at that neither side has as a whole."""
+    assert difference(spans(*found), spans(*expected), "pull", "repository") == answer

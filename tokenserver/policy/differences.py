@@ -160,12 +160,22 @@ class Search:
         try:
             any(map(is_settled, walk(QUESTION_STEPS)))
         except TooComplex:
-            # A name that none of the rules in the way covers often does, and takes no walk.
-            rivals = [pattern for tree, rule, pattern in entries if self._is_rival(cause, tree, rule)]
+            # A name that none of the rules in the way of the plainest one covers often does, and takes no walk.
+            rivals = [
+                pattern
+                for tree, rule, pattern in entries
+                if self._is_rival(cause, tree, rule) and self._concerns(tree, rule, seeds[:1], pending)
+            ]
             name = escape_from(rivals, cause.required, self._budget.question())
             if name is None or not is_settled(meeting_at(name, patterns, len(cause.required))):
                 any(map(is_settled, walk(WALK_STEPS)))
         return circumstances, self._by_people(cause, pending)
+
+    def _concerns(self, tree: Tree, rule: Rule, seeds: Iterable[Person], cells: Collection[Cell]) -> bool:
+        """Whether the rule applies to one of these, in one of these cells, on names that it covers."""
+        self._budget.spend(1 + len(cells) // 4)
+        identities = [(self.identity(seed, cell.kind), cell.context) for seed in seeds for cell in cells]
+        return any(objection(rule, one, tree.groups.holding(one), context) is None for one, context in identities)
 
     def _is_rival(self, cause: Cause, tree: Tree, rule: Rule) -> bool:
         """Whether the rule can be in the way of the cause."""
