@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 import sys
 
 MAX_FILES = 65_536
+MAX_FILES_TLS = 1_048_576
+"""With TLS, a client holds a descriptor but none of the places before its handshake, for up to ten seconds."""
+
 FILES_KEPT_BACK = 32
 """Descriptors that connections never take: for policies, users, keys, directories and the log."""
 
@@ -22,15 +26,15 @@ def harden_process() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
-def take_files() -> int:
+def take_files(most: int = MAX_FILES) -> int:
     """Take as many descriptors as may be had without asking anybody, and tell how many one process now has.
 
     The usual limit is 1,024, which a few hundred slow clients use up; the limit that matters is the hard one.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return MAX_FILES if soft == resource.RLIM_INFINITY else soft
+        return most if soft == resource.RLIM_INFINITY else soft
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return wanted
 
@@ -38,3 +42,12 @@ def take_files() -> int:
 def connections_for(files: int) -> int:
     """How many connections one worker process may hold, so that it never runs out of descriptors."""
     return max(1, min(MAX_CONNECTIONS, files - FILES_KEPT_BACK))
+
+
+def has_descriptor() -> bool:
+    """Whether this process can open one more file, socket or connection."""
+    try:
+        os.close(os.dup(2))
+    except OSError:
+        return False
+    return True

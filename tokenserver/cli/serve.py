@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.cli.process import connections_for, harden_process, take_files
+from tokenserver.cli.process import MAX_FILES, MAX_FILES_TLS, connections_for, harden_process, take_files
 from tokenserver.cli.start import load_all
 from tokenserver.compose import login_plan, warnings
 from tokenserver.config.load import config_path
@@ -32,7 +32,11 @@ from tokenserver.metrics.board import Board
 if TYPE_CHECKING:
     from tokenserver.cli.supervisor import Signs
 
-HEADER_SECONDS = 10
+HEADER_SECONDS = 5
+"""How long a client may take for its request line and headers, and how long an idle connection is kept. Those that wait
+to be accepted while all places are taken are at most as many again, so each is closed within twice this time."""
+
+BACKLOG = 2048
 
 GC_ALLOCATIONS = 20_000
 """How many objects may come into being before the young ones are looked through; Python's own 700 costs a sixth
@@ -92,27 +96,30 @@ def _check_address(settings: Settings, config: Path | None) -> None:
 def run(settings: Settings, config: Path | None) -> None:
     """Run granian until it is told to stop; returns after the last request under way was answered."""
     # Imported here, because loading a server is not free and the faults above should come first.
-    from granian.constants import Interfaces, Loops, SSLProtocols  # noqa: PLC0415
+    from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols  # noqa: PLC0415
     from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
 
+    from tokenserver.cli.gateway import run_worker  # noqa: PLC0415
     from tokenserver.cli.supervisor import Server  # noqa: PLC0415
 
     board = _serve_metrics(settings)
     address, port = settings.server.address
     tls = settings.server.tls
     workers = worker_count(settings)
+    connections = connections_for(take_files(MAX_FILES_TLS if tls else MAX_FILES))
     server = Server(
         "tokenserver",
         address=address,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.WSGI,  # as far as granian's own checks go; see cli/gateway.py
         workers=workers,
         blocking_threads=threads_for(login_plan(settings).threads),
         loop=Loops.asyncio,
+        http=HTTPModes.http1,  # HTTP/2 has none of the limits below
         websockets=False,
-        backlog=2048,
-        backpressure=connections_for(take_files()),
+        backlog=min(BACKLOG, connections),
+        backpressure=connections,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         log_dictconfig=LOGGING,
         log_level=LogLevels.warning,
@@ -130,7 +137,11 @@ def run(settings: Settings, config: Path | None) -> None:
     is_forked = multiprocessing.get_start_method() == "fork"
     shared = workers_share(settings, workers=workers) if is_forked else ALONE
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, Seats(workers), shared, board), wrap_loader=False)
+    server.serve(
+        spawn_target=run_worker,
+        target_loader=partial(_load, config, Seats(workers), shared, board),
+        wrap_loader=False,
+    )
 
 
 def _default_signals() -> None:

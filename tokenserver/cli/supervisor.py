@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 from granian.server.mp import MPServer, WorkerProcess
 
 from tokenserver.cli.keeper import HANG_SECONDS, Keeper, hanging
+from tokenserver.cli.process import has_descriptor
 
 logger = logging.getLogger("tokenserver")
 
@@ -23,6 +25,9 @@ GRACE_SECONDS = 20
 """How long a request that is under way may take after SIGTERM before its worker is killed."""
 
 LOOK_SECONDS = 1.0
+
+DESCRIPTOR_LOOKS = 5
+"""A worker that has no descriptor left at so many looks in a row ends, and is replaced."""
 
 Load = Callable[["Signs", int], Any]
 
@@ -57,11 +62,20 @@ class Signs:
         self._moments[self._workers] = 1.0
 
     def keep_living(self, worker: int) -> None:
-        """Start the thread of a worker that gives its signs."""
+        """Start the thread of a worker that gives its signs, and that ends the worker when it can accept nobody more.
+
+        granian's TLS listener does not come back once it was without descriptors: it asks for connections in a loop,
+        and no longer ends those whose handshake takes too long.
+        """
 
         def beat() -> None:
+            missed = 0
             while True:
                 self.live(worker)
+                missed = 0 if has_descriptor() else missed + 1
+                if missed >= DESCRIPTOR_LOOKS:
+                    logger.critical("worker-%d has had no descriptors for seconds and is replaced", worker + 1)
+                    os._exit(1)
                 time.sleep(LOOK_SECONDS)
 
         threading.Thread(target=beat, name="sign-of-life", daemon=True).start()
