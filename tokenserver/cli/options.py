@@ -61,10 +61,10 @@ def tell_faults(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, 
     return wrapped
 
 
-def refuse(error: LoadError) -> NoReturn:
-    """Print every fault to standard error and exit with 2."""
+def refuse(error: LoadError, *, code: int = WRONG_USE) -> NoReturn:
+    """Print every fault to standard error and exit with this code."""
     for fault in error.faults:
         click.echo(str(fault), err=True)
     count = len(error.faults)
     click.secho(f"{count} fault{'s' if count != 1 else ''} found, nothing was done.", fg="red", err=True)
-    raise SystemExit(WRONG_USE)
+    raise SystemExit(code)

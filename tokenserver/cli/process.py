@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import sys
 
 MAX_FILES = 65_536
@@ -16,6 +17,7 @@ FILES_KEPT_BACK = 32
 
 MAX_CONNECTIONS = 4096
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 
 
@@ -24,6 +26,16 @@ def harden_process() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
+
+
+def end_with(master: int) -> None:
+    """Get SIGTERM when the process `master`, whose child this is, ends: a worker alone serves an old configuration, and
+    holds the address that the next server wants (Linux; elsewhere the sign of life sees to it).
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != master:  # it ended before the kernel was asked
+        os._exit(1)
 
 
 def take_files(most: int = MAX_FILES) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import multiprocessing
 import os
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.cli.process import MAX_FILES, MAX_FILES_TLS, connections_for, harden_process, take_files
+from tokenserver.cli.options import config_option, refuse, tell_faults
+from tokenserver.cli.process import MAX_FILES, MAX_FILES_TLS, connections_for, end_with, harden_process, take_files
 from tokenserver.cli.start import load_all
 from tokenserver.compose import login_plan, warnings
 from tokenserver.config.load import config_path
@@ -37,6 +38,9 @@ HEADER_SECONDS = 5
 to be accepted while all places are taken are at most as many again, so each is closed within twice this time."""
 
 BACKLOG = 2048
+
+ADDRESS_IN_USE = 1
+"""The exit code where another process listens on the address. Supervisors try again; 2 says that files are at fault."""
 
 GC_ALLOCATIONS = 20_000
 """How many objects may come into being before the young ones are looked through; Python's own 700 costs a sixth
@@ -79,6 +83,8 @@ def serve(config: Path | None) -> None:
 def _check_address(settings: Settings, config: Path | None) -> None:
     """Listen for a moment, so that an address that cannot be had is told as any other fault.
 
+    One that is in use ends the process with `ADDRESS_IN_USE`: it may be free when a supervisor tries again.
+
     Raises:
         LoadError: with what the system says.
     """
@@ -90,7 +96,10 @@ def _check_address(settings: Settings, config: Path | None) -> None:
             listener.listen()
         except OSError as error:
             message = f"cannot listen on {settings.server.listen}: {os.strerror(error.errno or 0)}"
-            raise LoadError([Fault(str(config_path(config)), 0, "server.listen", message)]) from error
+            refused = LoadError([Fault(str(config_path(config)), 0, "server.listen", message)])
+            if error.errno == errno.EADDRINUSE:
+                refuse(refused, code=ADDRESS_IN_USE)
+            raise refused from error
 
 
 def run(settings: Settings, config: Path | None) -> None:
@@ -167,6 +176,7 @@ def _serve_metrics(settings: Settings) -> Board | None:
 def _load(  # noqa: PLR0917 - the last two are the master's
     config: Path | None, seats: Seats, shared: Shared, board: Board | None, signs: Signs, worker: int
 ) -> Any:
+    end_with(signs.master)
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
