@@ -22,7 +22,8 @@ from tokenserver.parts import Parts
 from tokenserver.service import TokenService
 from tokenserver.web.basic import parse_authorization
 from tokenserver.web.parameters import parse_query
-from tokenserver.web.token import TokenEndpoint, token_body
+from tokenserver.web.payloads import token_body
+from tokenserver.web.token import TokenEndpoint
 from tokenserver.web.wsgi import application, token_endpoint
 
 CALLS = 5_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -110,6 +111,46 @@ def _child_takes(seats: Seats) -> tuple[int, int]:
     os.close(writing)
     with os.fdopen(reading) as lines:
         return int(lines.readline()), child
+
+
+@SEVERAL
+def test_a_worker_that_dies_while_it_takes_its_seat(own_affinity: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at any point of it, it stops none of those that come after it."""
+    seats = Seats(len(CORES))
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+
+        def stop(core: int) -> None:
+            os.write(writing, f"{core}\n".encode())
+            signal.pause()
+
+        monkeypatch.setattr(machine, "_stay_on", stop)
+        seats.take()
+        os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        core = int(lines.readline())
+    _end(child)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    waiting = os.fork()
+    if waiting == 0:
+        signal.alarm(5)
+        os._exit(0 if seats.take() == core else 1)
+    assert os.waitpid(waiting, 0)[1] == 0
+
+
+def test_no_lock_outlives_the_process_that_holds_it() -> None:
+    """What processes share is locked by the kernel's record locks alone, which end with their process. A semaphore of
+    `multiprocessing` stays taken, and an flock stays with every process that was forked meanwhile."""
+    package = Path(machine.__file__).parent
+    made = r"\b(?:multiprocessing|context)\.(?:Array|Value|R?Lock|Bounded|Semaphore|Condition|Barrier|Event|Queue)"
+    found = {
+        f"{path.relative_to(package)}: {match[0]}"
+        for path in package.rglob("*.py")
+        for match in re.finditer(made, path.read_text("utf-8"))
+    }
+    assert found == set()
 
 
 def _fail_in(room: Roaming) -> None:

@@ -22,9 +22,11 @@ WAIT = 1.0
 
 RETRY_AFTER = 1
 
+BODIES = 1024
+"""Bodies that one worker process reads at the same time; each holds its connection and up to 64 KiB, and no thread."""
+
 BODY_READERS = 320
-"""Bodies that are read at once; each may hold a thread for as long as its client likes, so that this is how many slow
-ones one worker process can bear."""
+"""Bodies of one client address that are read at the same time, so that a single address never holds all places."""
 
 SPARE = 8
 """Threads for those who need not wait: to send others away, and for health checks."""

@@ -152,6 +152,25 @@ def test_without_an_address() -> None:
     assert world.attempt("user-1", right=True, address=None) == "ok"
 
 
+def test_unknown_addresses_share_a_counter() -> None:
+    """Clients without an address are no way around the limit: together they fail half as often as all may in total, and
+    whoever has an address goes on as if there were none of them."""
+    world = World()
+    outcomes = [world.attempt(f"user-{number}", address=None) for number in range(60)]
+    assert outcomes == ["wrong"] * 50 + ["wait 300"] * 10
+    assert world.attempt("ann", right=True, address=None) == "wait 300"
+    assert world.attempt("ann", right=True, address=X) == "ok"
+    world.now += 301
+    assert world.attempt("ann", right=True, address=None) == "ok"
+
+
+def test_nobody_is_known_at_an_unknown_address() -> None:
+    """A success without an address does not vouch for the next client that has none."""
+    world = World()
+    assert world.attempt("ann", right=True, address=None) == "ok"
+    assert [world.attempt("ann", address=None) for _ in range(6)] == ["wrong"] * 5 + ["wait 300"]
+
+
 def test_a_victim_at_a_known_place() -> None:
     """Row 23: ann logged in from Y lately, so an attacker at X does not lock her out there, whatever the spelling."""
     world = World()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tokenserver.cli.keeper import FIRST_PAUSE, HANG_SECONDS, HOPELESS, LONGEST_PAUSE, YOUNG_SECONDS, Keeper, hanging
@@ -47,6 +49,27 @@ def test_while_another_one_serves_there_is_hope(ages: dict[int, float], hopeless
     for _ in range(HOPELESS):
         keeper.ended(0, 0.2, 0.0)
     assert keeper.is_hopeless(ages) is hopeless
+
+
+def test_a_worker_that_serves_is_hope_at_any_age() -> None:
+    """One that has given a sign is handed in with an infinite age: it serves, whatever becomes of the others."""
+    keeper = Keeper()
+    for _ in range(HOPELESS):
+        keeper.ended(0, 0.2, 0.0)
+    assert not keeper.is_hopeless({1: math.inf})
+
+
+def test_a_worker_may_start_until_it_has_failed_too_often() -> None:
+    """One that loads is waited for, unless its own starts have come to nothing; once it has served, all is forgiven."""
+    keeper = Keeper()
+    found = []
+    for _ in range(HOPELESS):
+        found.append(keeper.may_start(1))
+        keeper.ended(1, 0.2, 0.0)
+    assert found == [True] * HOPELESS
+    assert not keeper.may_start(1)
+    keeper.ended(1, YOUNG_SECONDS, 0.0)
+    assert keeper.may_start(1)
 
 
 def test_who_is_silent_for_too_long_hangs() -> None:

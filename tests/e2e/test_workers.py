@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import socket
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from harness import web
 from harness.arrivals import Stream, arrive, get, steady
+from harness.processes import run
 from harness.registries import KEEPER
 from harness.replica import asking
 from harness.server import Setup, TokenServer, serving
@@ -111,6 +113,64 @@ def test_where_no_worker_starts_the_server_ends(server: TokenServer) -> None:
     assert server.daemon.log.count("Unexpected exit from worker") < 20
     assert "a worker cannot start: " in server.daemon.log
     assert "Traceback" not in server.daemon.log
+
+
+def test_a_young_worker_that_serves_keeps_the_server(server: TokenServer) -> None:
+    """F25: one worker fails again and again, and the other has only just come, but serves: nothing is given up."""
+    time.sleep(3.5)  # both have served
+    failing, other = workers(server)
+
+    def replaced(victim: int) -> int:
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: victim not in workers(server) and len(workers(server)) == WORKERS)
+        return workers(server)[-1]
+
+    failing = replaced(failing)
+    failing = replaced(failing)
+    failing = replaced(failing)
+    mark = server.daemon.log.count("Unexpected exit from worker")
+    other = replaced(other)
+    until(server.is_ready)
+    os.kill(failing, signal.SIGKILL)
+    until(lambda: server.daemon.log.count("Unexpected exit from worker") > mark + 1)
+    until(lambda: len(workers(server)) == WORKERS)
+    assert server.daemon.is_running
+    assert other in workers(server)
+    assert server.request("GET", TARGET).status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_workers_end_with_their_master(server: TokenServer, number: signal.Signals) -> None:
+    """However it ended: no worker serves an old configuration, and the address is free for the next server."""
+    until(lambda: server.request("GET", "/readyz").status == 200)
+    orphans = workers(server)
+    assert len(orphans) == WORKERS
+    server.daemon.signal(number)
+    until(lambda: not any(is_alive(worker) for worker in orphans), 10)
+    server.daemon.stop()
+    server.daemon.start(server.is_ready)
+    assert server.request("GET", TARGET).status == 200
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_an_address_in_use_is_tried_again(server: TokenServer) -> None:
+    """The exit code is one after which the shipped unit restarts; that of faulty files is not."""
+    command = server.command("serve", "--config", server.config)
+    second = run(command, environment=server.environment, folder=server.folder)
+    assert "Address already in use" in second.text
+    server.config.write_text("nonsense: [")
+    faulty = run(command, environment=server.environment, folder=server.folder)
+    unit = (Path(__file__).parents[2] / "deploy" / "tokenserver.service").read_text()
+    assert "\nRestart=on-failure\n" in unit
+    prevented = {int(code) for line in re.findall(r"RestartPreventExitStatus=(.*)", unit) for code in line.split()}
+    assert (second.code in prevented, second.code, faulty.code in prevented) == (False, 1, True)
 
 
 def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> None:

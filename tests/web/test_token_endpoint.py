@@ -14,6 +14,7 @@ import jwt
 import pytest
 from flask.testing import FlaskClient
 from tests_web_server import PASSWORDS, Server
+from werkzeug.test import TestResponse
 
 from tokenserver.audit import Sink
 from tokenserver.audit_sink import DescriptorSink
@@ -433,20 +434,59 @@ def test_nothing_redirects_and_nothing_else_is_there(server: Server, path: str, 
     assert "X-Request-Id" in response.headers
 
 
-def test_a_forged_host_and_prefix_change_nothing(server: Server) -> None:
-    """Threats 92, 93, bug B17: realm and issuer come from the configuration alone."""
-    headers = {
-        "Host": "evil.example",
-        "X-Forwarded-Host": "evil.example",
-        "X-Forwarded-Prefix": "/evil",
-        "X-Forwarded-Proto": "evil",
-        "Forwarded": "host=evil.example",
-        "Authorization": "Basic x",
-    }
-    response = get(server, headers=headers)
-    assert response.status_code == 401
-    assert "evil" not in str(response.headers)
-    assert b"evil" not in response.data
+FORGED = {
+    "Host": "evil.example",
+    "X-Forwarded-Host": "evil.example",
+    "X_Forwarded_Host": "evil.example",
+    "X-Forwarded-Prefix": "/evil",
+    "X_Forwarded_Prefix": "/evil",
+    "X-Forwarded-Port": "666",
+    "X-Forwarded-Proto": "evil",
+    "X_Forwarded_Proto": "evil",
+    "X-Forwarded-For": "6.6.6.6",
+    "X_Forwarded_For": "6.6.6.6",
+    "Forwarded": "host=evil.example;for=6.6.6.6",
+    "Script-Name": "/evil",
+    "SCRIPT_NAME": "/evil",
+    "X-Original-URL": "/evil",
+}
+PAGES = [
+    "/token?service=reg",
+    "/token?service=nobody",
+    "/healthz",
+    "/readyz",
+    "/ca.pem",
+    "/.well-known/jwks.json",
+    "/no",
+]
+
+
+@pytest.mark.parametrize("name", [*FORGED, "all"])
+def test_a_forged_host_and_prefix_change_nothing(server: Server, name: str) -> None:
+    """Threats 92, 93, bug B17: realm, issuer, audience, links and the client of the audit event come from the
+    configuration and the connection. Every page is the same as without the header, refusals too."""
+    forged = FORGED if name == "all" else {name: FORGED[name]}
+    environ = {"SCRIPT_NAME": "/evil"} if name == "all" else {}  # as a front would set it that believes a prefix
+    wrong = {"Authorization": "Basic x"}
+    for page in PAGES:
+        for own in ({}, wrong, as_user("ann")):
+            plain = server.client.get(page, headers=own)
+            answer = server.client.get(page, headers={**own, **forged}, environ_overrides=environ)
+            assert answer.status_code == plain.status_code
+            assert without_ids(answer) == without_ids(plain)
+            assert b"evil" not in answer.data
+    assert plain.status_code == 404
+    clients = {event["client"] for event in server.audit.events}
+    assert clients == {"127.0.0.1"}
+
+
+def without_ids(answer: TestResponse) -> tuple[object, object]:
+    """All that two equal answers have in common: headers but the request's id, and the body, of a token its claims."""
+    headers = sorted(item for item in answer.headers.items() if item[0] not in {"X-Request-Id", "Content-Length"})
+    if answer.is_json and "token" in (answer.get_json() or {}):
+        found = claims(answer.get_json())
+        return headers, {name: value for name, value in found.items() if name not in {"jti", "iat", "nbf", "exp"}}
+    return headers, answer.data
 
 
 @pytest.mark.parametrize("text", ["x\r\nSet-Cookie: a=b", '"quoted"', "<script>alert(1)</script>", "😀", "\x1b[31m"])

@@ -43,6 +43,11 @@ def shared(limits: Sequence[Limit], workers: int) -> tuple[Limit, ...]:
     return tuple(Limit(max(2, -(-limit.failures // workers)), limit.seconds) for limit in limits)
 
 
+def halved(limits: Sequence[Limit]) -> tuple[Limit, ...]:
+    """Half of each limit; one failure at least."""
+    return tuple(Limit(max(1, limit.failures // 2), limit.seconds) for limit in limits)
+
+
 class Failures:
     """When failures happened, in a bounded number of counters, each of which keeps what `limits` need.
 

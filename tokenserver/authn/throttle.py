@@ -3,8 +3,9 @@
 Where `repeats_count` is off, the same wrong password again is no further guess and counts once: a script with an old
 password does not lock its user out. It must be on where a directory counts failures by itself.
 
-Failures are counted by user, by address and in total. A place that a user has lately logged in from is counted by
-itself, so that nobody's failures elsewhere lock the user out there.
+Failures are counted by user, by address and in total. Clients whose address is unknown share one counter with half of
+what is allowed in total, so that they never use up the part of all others. A place that a user has lately logged in
+from is counted by itself, so that nobody's failures elsewhere lock the user out there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from math import ceil
 from typing import Protocol
 
-from tokenserver.authn.failures import BUCKETS, Failures, Limits, forgotten_after
+from tokenserver.authn.failures import BUCKETS, Failures, Limits, forgotten_after, halved
 from tokenserver.authn.htpasswd import fold
 from tokenserver.errors import InvalidCredentials, Throttled
 
@@ -135,6 +136,8 @@ class Throttle:
         self._places = Failures(limits.user, common=common.user, buckets=buckets)
         self._addresses = Failures(limits.address, common=common.address, buckets=buckets)
         self._total = Failures(limits.total, common=common.total, buckets=1)
+        # Clients whose address nobody vouches for, all together.
+        self._unknown = Failures(halved(limits.total), common=halved(common.total), buckets=1)
         self._under_way: Counter[int] = Counter()
         self._good: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._refused: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
@@ -216,7 +219,10 @@ class Throttle:
     def _wait(self, counted: Counted, now: float, *, is_good: bool, common: bool) -> float:
         if is_good:
             return self._places.wait(counted.pair, now, common=common)
-        address = self._addresses.wait(counted.address, now, common=common) if counted.place else 0.0
+        if counted.place:
+            address = self._addresses.wait(counted.address, now, common=common)
+        else:
+            address = self._unknown.wait(0, now, common=common)
         user = self._users.wait(counted.user, now, self._under_way[counted.user], common=common)
         return max(user, address, self._total.wait(0, now, common=common))
 
@@ -237,6 +243,8 @@ class Throttle:
                 self._places.add(counted.pair, now)
             if counted.place:
                 self._addresses.add(counted.address, now)
+            else:
+                self._unknown.add(0, now)
             self._refused[key] = (now, reason)
             self._refused.move_to_end(key)
             if len(self._refused) > REMEMBERED:
@@ -262,7 +270,7 @@ def canonical(username: str) -> str:
 
 
 def place_of(address: Address | None) -> str:
-    """The address that failures are counted for: the /64 of IPv6, which one customer has whole; none: empty."""
+    """The address that failures are counted for: the /64 of IPv6, which one customer has whole; unknown: empty."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)

@@ -40,8 +40,14 @@ class Keeper:
             del self._due[worker]
         return found
 
+    def may_start(self, worker: int) -> bool:
+        """Whether this worker has not yet failed so often that its next start is expected to fail as well."""
+        return self._failures.get(worker, 0) < HOPELESS
+
     def is_hopeless(self, ages: Mapping[int, float]) -> bool:
-        """Whether no start comes to anything. `ages` are those of the workers that live."""
+        """Whether no start comes to anything. `ages` are those of the workers that live; infinite for one that serves
+        already, however young it is.
+        """
         if any(age >= YOUNG_SECONDS for age in ages.values()):
             return False
         return bool(self._due) and all(self._failures[worker] >= HOPELESS for worker in self._due)

@@ -69,8 +69,8 @@ def fault_facts(error: LoadError) -> dict[str, Any]:
     return {"faults": faults, "more": more} if more else {"faults": faults}
 
 
-def refuse(error: LoadError) -> NoReturn:
-    """Print the first faults, and how many more there are, to standard error, and exit with 2."""
+def refuse(error: LoadError, *, code: int = WRONG_USE) -> NoReturn:
+    """Print the first faults, and how many more there are, to standard error, and exit with `code`."""
     told, more = told_faults(error.faults)
     for fault in told:
         echo(str(fault), err=True)
@@ -78,4 +78,4 @@ def refuse(error: LoadError) -> NoReturn:
         echo(spell_more(more), err=True)
     count = error.count
     echo(f"{count:,} fault{'s' if count != 1 else ''} found, nothing was done.", fg="red", err=True)
-    raise SystemExit(WRONG_USE)
+    raise SystemExit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import multiprocessing
@@ -17,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tokenserver.audit_sink import DescriptorSink, SinkState
-from tokenserver.cli.options import WRONG_USE, config_option, tell_faults
+from tokenserver.cli.options import WRONG_USE, config_option, refuse, tell_faults
 from tokenserver.cli.outputs import Outputs, check_output, shared_outputs
-from tokenserver.cli.process import connections_for, harden_process, take_files
+from tokenserver.cli.process import MAX_FILES, MAX_FILES_TLS, connections_for, end_with, harden_process, take_files
 from tokenserver.cli.start import load_all
 from tokenserver.cli.start_checks import is_forking
 from tokenserver.cli.terminal import echo
@@ -39,7 +40,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tokenserver")
 
-HEADER_SECONDS = 10
+HEADER_SECONDS = 5
+"""How long a client may take for its request line and headers, and how long an idle connection is kept. Those that wait
+to be accepted while all places are taken are at most as many again, so each is closed within twice this time."""
+
+BACKLOG = 2048
+
+ADDRESS_IN_USE = 1
+"""The exit code where another process listens on the address. Supervisors try again; 2 says that files are at fault."""
 
 GC_ALLOCATIONS = 20_000
 """How many objects may come into being before the young ones are looked through; Python's own 700 costs a sixth
@@ -94,6 +102,8 @@ def _check_output() -> None:
 def _check_address(settings: Settings, config: Path | None) -> None:
     """Listen for a moment, so that an address that cannot be had is told as any other fault.
 
+    One that is in use ends the process with `ADDRESS_IN_USE`: it may be free when a supervisor tries again.
+
     Raises:
         LoadError: with what the system says.
     """
@@ -105,16 +115,20 @@ def _check_address(settings: Settings, config: Path | None) -> None:
             listener.listen()
         except OSError as error:
             message = f"cannot listen on {settings.server.listen}: {os.strerror(error.errno or 0)}"
-            raise LoadError([Fault(str(config_path(config)), 0, "server.listen", message)]) from error
+            refused = LoadError([Fault(str(config_path(config)), 0, "server.listen", message)])
+            if error.errno == errno.EADDRINUSE:
+                refuse(refused, code=ADDRESS_IN_USE)
+            raise refused from error
 
 
 def run(settings: Settings, config: Path | None) -> None:
     """Run granian until it is told to stop; returns after the last request under way was answered."""
     # Imported here, because loading a server is not free and the faults above should come first.
-    from granian.constants import Interfaces, Loops, SSLProtocols  # noqa: PLC0415
+    from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols  # noqa: PLC0415
     from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
 
+    from tokenserver.cli.gateway import run_worker  # noqa: PLC0415
     from tokenserver.cli.supervisor import Server  # noqa: PLC0415
 
     board = _serve_metrics(settings)
@@ -124,17 +138,19 @@ def run(settings: Settings, config: Path | None) -> None:
     if sys.platform == "linux":  # where Python 3.14 would start workers anew, without the memory that they are to share
         multiprocessing.set_start_method("fork", force=True)
     outputs = shared_outputs() if is_forking() else Outputs()
+    connections = connections_for(take_files(MAX_FILES_TLS if tls else MAX_FILES))
     server = Server(
         "tokenserver",
         address=address,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.WSGI,  # as far as granian's own checks go; see cli/gateway.py
         workers=workers,
         blocking_threads=threads_for(login_plan(settings).threads),
         loop=Loops.asyncio,
+        http=HTTPModes.http1,  # HTTP/2 has none of the limits below
         websockets=False,
-        backlog=2048,
-        backpressure=connections_for(take_files()),
+        backlog=min(BACKLOG, connections),
+        backpressure=connections,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         log_dictconfig=_logging(outputs),
         log_level=LogLevels.warning,
@@ -149,7 +165,11 @@ def run(settings: Settings, config: Path | None) -> None:
     os.register_at_fork(after_in_child=_default_signals)
     shared = workers_share(settings, workers=workers) if is_forking() else ALONE
     sys.stdout.flush()
-    server.serve(target_loader=partial(_load, config, Seats(workers), shared, outputs.audit, board), wrap_loader=False)
+    server.serve(
+        spawn_target=run_worker,
+        target_loader=partial(_load, config, Seats(workers), shared, outputs.audit, board),
+        wrap_loader=False,
+    )
 
 
 def _logging(outputs: Outputs) -> dict[str, Any]:
@@ -186,6 +206,7 @@ def _load(  # noqa: PLR0917 - the last two are the master's
     signs: Signs,
     worker: int,
 ) -> Any:
+    end_with(signs.master)
     from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it

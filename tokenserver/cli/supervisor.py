@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +16,7 @@ from typing import Any
 from granian.server.mp import MPServer, WorkerProcess
 
 from tokenserver.cli.keeper import HANG_SECONDS, Keeper, hanging
+from tokenserver.cli.process import has_descriptor
 
 logger = logging.getLogger("tokenserver")
 
@@ -24,6 +28,9 @@ GRACE_SECONDS = 20
 
 LOOK_SECONDS = 1.0
 
+DESCRIPTOR_LOOKS = 5
+"""A worker that has no descriptor left at so many looks in a row ends, and is replaced."""
+
 Load = Callable[["Signs", int], Any]
 
 
@@ -31,6 +38,7 @@ class Signs:
     """What the processes of one server tell each other: when each worker last lived, and that the server stops."""
 
     def __init__(self, workers: int) -> None:
+        self.master = os.getpid()
         self._workers = workers
         self._moments = multiprocessing.RawArray("d", workers + 1)
 
@@ -57,11 +65,27 @@ class Signs:
         self._moments[self._workers] = 1.0
 
     def keep_living(self, worker: int) -> None:
-        """Start the thread of a worker that gives its signs."""
+        """Start the thread of a worker that gives its signs. It also ends the worker when there is no master any more,
+        and when it can accept nobody more.
+
+        granian's TLS listener does not come back once it was without descriptors: it asks for connections in a loop,
+        and no longer ends those whose handshake takes too long.
+        """
 
         def beat() -> None:
+            missed, orphaned = 0, 0.0
             while True:
                 self.live(worker)
+                missed = 0 if has_descriptor() else missed + 1
+                if missed >= DESCRIPTOR_LOOKS:
+                    logger.critical("worker-%d has had no descriptors for seconds and is replaced", worker + 1)
+                    os._exit(1)
+                if os.getppid() != self.master:
+                    if not orphaned:
+                        os.kill(os.getpid(), signal.SIGTERM)  # where the kernel has not done so
+                        orphaned = time.monotonic()
+                    elif time.monotonic() - orphaned > GRACE_SECONDS:
+                        os._exit(1)
                 time.sleep(LOOK_SECONDS)
 
         threading.Thread(target=beat, name="sign-of-life", daemon=True).start()
@@ -123,8 +147,7 @@ class Server(MPServer):
             ended, self.interrupt_children = self.interrupt_children, []
             for number in ended:
                 keeper.ended(number, now - self.wrks[number].birth, now)
-            ages = {worker.idx: now - worker.birth for worker in self.wrks if worker.inner.is_alive()}
-            if keeper.is_hopeless(ages):
+            if keeper.is_hopeless(self._ages(keeper, now)):
                 logger.error("no worker starts; giving up")
                 self.interrupt_children = ended or [0]
                 return
@@ -133,6 +156,17 @@ class Server(MPServer):
             if now - looked < HANG_SECONDS / 2:  # else this process itself was not given its time, and knows nothing
                 self._end_hanging(now)
             looked = now
+
+    def _ages(self, keeper: Keeper, now: float) -> dict[int, float]:
+        """The ages of the workers that live. One that has given a sign serves, and one that may come to it is given
+        the time to; neither is too young to count.
+        """
+        last = self.signs.last
+        return {
+            worker.idx: math.inf if last[worker.idx] or keeper.may_start(worker.idx) else now - worker.birth
+            for worker in self.wrks
+            if worker.inner.is_alive()
+        }
 
     def _end_hanging(self, now: float) -> None:
         for number in hanging(self.signs.last, now):

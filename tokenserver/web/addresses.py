@@ -29,10 +29,11 @@ def client_address(
     headers in their order. Each proxy adds on the right the address that it saw, so the walk goes from the right and
     ends at the first address that is not trusted: whatever stands left of it came from there and proves nothing.
 
-    The walk also ends before an entry that is no address, after `MAX_HOPS` entries, and where there are no more. The
-    answer is then the last trusted address it passed, the farthest that somebody trusted vouches for; going on to
-    the left would let a client choose its own. A peer without an address (a Unix socket, an empty text) is in no
-    network, so its header is not believed either: None, and conditions on addresses cannot hold.
+    The walk also ends after `MAX_HOPS` entries, and where there are no more; the answer is then the last trusted
+    address it passed. Where it meets an entry that is no address (`unknown`, an obfuscated name as in RFC 7239,
+    section 6.3, an empty text), a trusted proxy says that it does not know the client: None, so that every condition
+    on addresses fails closed. Neither the proxy's own address nor one farther left would be the client's. A peer
+    without an address (a Unix socket, an empty text) is in no network, so its header is not believed: None as well.
 
     IPv4 inside IPv6 (`::ffff:10.0.0.1`) is IPv4; ports, brackets and zones are dropped.
     """
@@ -40,14 +41,14 @@ def client_address(
     if address is None:
         return None
     # One more piece than hops, so that the uncut rest on the left is never taken for an entry.
-    pieces = ",".join(forwarded_for).rsplit(",", MAX_HOPS)
+    pieces = ",".join(forwarded_for).rsplit(",", MAX_HOPS) if forwarded_for else []
     entries = pieces if len(pieces) <= MAX_HOPS else pieces[1:]
     for entry in reversed(entries):
         if not is_trusted(address, trusted):
             break
         further = parse_address(entry.strip(" \t")) if len(entry) <= _LONGEST else None
         if further is None:
-            break
+            return None
         address = further
     return address
 

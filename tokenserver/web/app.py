@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
@@ -51,20 +51,45 @@ class TokenFront:
         self._endpoint = endpoint
         self._others = others
 
+    @property
+    def endpoint(self) -> TokenEndpoint:
+        """What answers the token paths."""
+        return self._endpoint
+
+    @staticmethod
+    def owns(path: str) -> bool:
+        """Whether this endpoint answers there."""
+        return path in TOKEN_PATHS
+
+    def answer(self, environ: Mapping[str, Any]) -> Answer | None:
+        """The answer to a request that is this endpoint's or nobody's; None for one that is for the others."""
+        if _has_bad_coding(environ):
+            return self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
+        if environ["PATH_INFO"] not in TOKEN_PATHS:
+            return None
+        if environ["REQUEST_METHOD"] not in {"GET", "POST"}:
+            return self._endpoint.refuse(405, "method not allowed", (("Allow", "GET, POST"),))
+        return self._endpoint.answer(environ)
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """One request (PEP 3333)."""
-        coding = environ.get("HTTP_TRANSFER_ENCODING")
-        if coding is not None and coding.lower() != "chunked":
-            # Two codings, or one that a proxy in front may read otherwise: where this request ends is a matter of
-            # opinion (RFC 9112, section 6.3), so nothing more is read from this connection.
-            answer = self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
-            return _send(answer, start_response)
-        if environ["PATH_INFO"] not in TOKEN_PATHS:
+        answer = self.answer(environ)
+        if answer is None:
             return self._others(environ, start_response)
-        is_token_request = environ["REQUEST_METHOD"] in ("GET", "POST")
-        if not is_token_request:
-            return _send(self._endpoint.refuse(405, "method not allowed", (("Allow", "GET, POST"),)), start_response)
-        return _send(self._endpoint.answer(environ), start_response)
+        start_response(_STATUS_LINES[answer.status], answer.headers)
+        return [answer.body]
+
+
+def wants_body(environ: Mapping[str, Any]) -> bool:
+    """Whether the body of this request is worth reading: it is a POST for a token. No other request has one."""
+    return environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] in TOKEN_PATHS and not _has_bad_coding(environ)
+
+
+def _has_bad_coding(environ: Mapping[str, Any]) -> bool:
+    """Whether there are two transfer codings, or one that a proxy in front may read otherwise. Where such a request
+    ends is a matter of opinion (RFC 9112, section 6.3), so nothing more is read from its connection."""
+    coding = environ.get("HTTP_TRANSFER_ENCODING")
+    return coding is not None and coding.lower() != "chunked"
 
 
 def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
@@ -124,11 +149,6 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
         return response
 
     return app
-
-
-def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
-    start_response(_STATUS_LINES[answer.status], answer.headers)
-    return [answer.body]
 
 
 def _published(page: Callable[[str | None], str | None], content_type: str) -> Response:

@@ -31,6 +31,10 @@ class RequestTooLarge(RequestError):
     """The body is larger than `MAX_BODY`."""
 
 
+class BodyTooSlow(RequestError):
+    """The body did not arrive in time."""
+
+
 class UnsupportedMediaType(RequestError):
     """The body is not a form."""
 
@@ -93,6 +97,31 @@ def _parse_query(query: str) -> Parameters:
 _remembered_query = lru_cache(maxsize=2048)(_parse_query)
 
 
+def announced_form(environ: Mapping[str, Any]) -> int | None:
+    """The length of a POST's form as its headers announce it; None where it is sent in chunks, without a length.
+
+    Raises:
+        UnsupportedMediaType, RequestTooLarge, InvalidRequest: what makes reading it needless.
+    """
+    media_type = str(environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType("the body must be application/x-www-form-urlencoded")
+    length_text = str(environ.get("CONTENT_LENGTH") or "")
+    if not length_text:
+        return None if environ.get("wsgi.input_terminated") else 0
+    if not (length_text.isascii() and length_text.isdigit()):
+        raise InvalidRequest("Content-Length is no number")
+    # By its digits first: Python itself refuses to read a number of thousands of them.
+    if len(length_text) > len(str(MAX_BODY)) or int(length_text) > MAX_BODY:
+        raise too_large()
+    return int(length_text)
+
+
+def too_large() -> RequestTooLarge:
+    """The error for a body of more than `MAX_BODY` bytes."""
+    return RequestTooLarge(f"the body is larger than {MAX_BODY} bytes")
+
+
 def parse_form(environ: Mapping[str, Any]) -> Parameters:
     """The parameters of a POST's form.
 
@@ -100,10 +129,7 @@ def parse_form(environ: Mapping[str, Any]) -> Parameters:
         UnsupportedMediaType, RequestTooLarge: before anything is parsed.
         InvalidRequest: as `parse_parameters`.
     """
-    media_type = str(environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
-    if media_type != "application/x-www-form-urlencoded":
-        raise UnsupportedMediaType("the body must be application/x-www-form-urlencoded")
-    body = _read_body(environ)
+    body = _read_body(environ, announced_form(environ))
     try:
         text = body.decode("ascii") if body.isascii() else body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -111,23 +137,11 @@ def parse_form(environ: Mapping[str, Any]) -> Parameters:
     return parse_parameters(text)
 
 
-def _read_body(environ: Mapping[str, Any]) -> bytes:
+def _read_body(environ: Mapping[str, Any], announced: int | None) -> bytes:
     """The whole body. One that ends before its announced length was cut off on its way (RFC 9112, section 8), and
-    half a password must not be tried. A cut among chunks cannot be told here: the server gives no sign of it.
+    half a password must not be tried. A cut among chunks cannot be told here: WSGI has no sign for it.
     """
-    announced = None
-    length_text = str(environ.get("CONTENT_LENGTH") or "")
-    if length_text:
-        if not (length_text.isascii() and length_text.isdigit()):
-            raise InvalidRequest("Content-Length is no number")
-        # By its digits first: Python itself refuses to read a number of thousands of them.
-        if len(length_text) > len(str(MAX_BODY)) or int(length_text) > MAX_BODY:
-            raise RequestTooLarge(f"the body is larger than {MAX_BODY} bytes")
-        length = announced = int(length_text)
-    elif environ.get("wsgi.input_terminated"):
-        length = MAX_BODY + 1
-    else:
-        return b""
+    length = MAX_BODY + 1 if announced is None else announced
     chunks: list[bytes] = []
     while length > 0:
         chunk = environ["wsgi.input"].read(length)
@@ -139,5 +153,5 @@ def _read_body(environ: Mapping[str, Any]) -> bytes:
     if announced is not None and len(body) < announced:
         raise InvalidRequest("the body is shorter than Content-Length says")
     if len(body) > MAX_BODY:
-        raise RequestTooLarge(f"the body is larger than {MAX_BODY} bytes")
+        raise too_large()
     return body

@@ -22,7 +22,7 @@ from tokenserver.errors import (
     TokenMismatch,
     UnsupportedGrantType,
 )
-from tokenserver.web.parameters import RequestTooLarge, UnsupportedMediaType
+from tokenserver.web.parameters import BodyTooSlow, RequestTooLarge, UnsupportedMediaType
 
 RETRY_AFTER = 5
 """Seconds that a client is asked to wait where nothing better is known."""
@@ -64,6 +64,8 @@ def problem_for(error: Exception, *, challenge: str) -> Problem:
             return Problem(429, "TOOMANYREQUESTS", "temporarily_unavailable", str(error), after)
         case UnsupportedGrantType():
             return Problem(400, "UNSUPPORTED", "unsupported_grant_type", str(error))
+        case BodyTooSlow():
+            return Problem(408, "UNSUPPORTED", "invalid_request", str(error))
         case RequestTooLarge():
             return Problem(413, "UNSUPPORTED", "invalid_request", str(error))
         case UnsupportedMediaType():

@@ -5,19 +5,16 @@ It knows WSGI's environ and no web framework: `answer` takes the environ and giv
 
 from __future__ import annotations
 
-import json
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from threading import BoundedSemaphore
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from tokenserver.audit import cut, reason_of
+from tokenserver.audit import reason_of
 from tokenserver.bounded import Bounded
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
-from tokenserver.door import BODY_READERS, Door
+from tokenserver.door import Door
 from tokenserver.errors import (
     AuditUnavailable,
     InvalidCredentials,
@@ -29,17 +26,17 @@ from tokenserver.errors import (
     TokenserverError,
     UnsupportedGrantType,
 )
-from tokenserver.scopes import in_order, parse_scopes
-from tokenserver.service import Exchange, Explain, Refusals, Ruling, TokenRequest, TokenResult
+from tokenserver.scopes import parse_scopes
+from tokenserver.service import Exchange, Explain, Refusals, TokenRequest, TokenResult
 from tokenserver.tokens.reuse import SIZE
 from tokenserver.web.addresses import Address
 from tokenserver.web.basic import normalize_username, parse_authorization
-from tokenserver.web.parameters import Parameters, parse_form, parse_query
+from tokenserver.web.bodies import BodyPlaces, Place
+from tokenserver.web.parameters import Parameters, announced_form, parse_form, parse_query
+from tokenserver.web.payloads import explanation_body, token_body
 from tokenserver.web.problems import Problem, problem_for
 
 logger = logging.getLogger("tokenserver.web")
-
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 JSON_HEADERS = (
     ("Content-Type", "application/json"),
@@ -49,6 +46,9 @@ JSON_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
+
+BODY_IS_READ = "tokenserver.body_is_read"
+"""Set in the environ by a server that has read the whole body into memory before it calls; see `admit_body`."""
 
 HSTS = ("Strict-Transport-Security", "max-age=31536000")
 """Only where clients come by https; it would bind every port of the host name to it (RFC 6797)."""
@@ -68,7 +68,7 @@ class TokenEndpoint:
 
     `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `client_of`
     tells whose request it is from the peer's address and X-Forwarded-For (None: no such header). `bodies`
-    are those of tokens that are given more than once. `readers` bounds how many bodies are read at once. What
+    are those of tokens that are given more than once. `places` bounds how many forms are read at once. What
     `is_protected` says no to, where there is such a thing, is refused unread. `headers` stand in every answer. `door`
     bounds how many requests are worked on at once and how many wait for that.
     """
@@ -83,7 +83,7 @@ class TokenEndpoint:
     door: Door
     is_protected: Callable[[Mapping[str, Any], Address | None], bool] | None = None
     headers: tuple[tuple[str, str], ...] = JSON_HEADERS
-    readers: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(BODY_READERS), repr=False)
+    places: BodyPlaces = field(default_factory=BodyPlaces, repr=False)
     bodies: Bounded[tuple[str, bool], bytes] = field(default_factory=lambda: Bounded(SIZE), repr=False)
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
@@ -99,11 +99,49 @@ class TokenEndpoint:
             oauth = environ["REQUEST_METHOD"] == "POST"
             return self._answer(problem.status, problem.body(oauth=oauth), self.new_id(), problem)
 
+    def admit_body(self, environ: Mapping[str, Any]) -> Place | Answer:
+        """A place for a POST's form, for a server that reads bodies by itself; or the answer that needs no body.
+
+        Such a server reads the body within `BODY_SECONDS` of its headers, calls `Place.leave`, and then `answer` with
+        `BODY_IS_READ` in the environ and the body in `wsgi.input`; or it answers with `give_up`.
+        """
+        client = self._client(environ)
+        try:
+            self._see_to_https(environ, client)
+            announced_form(environ)
+            return self.places.take(client)
+        except TokenserverError as error:
+            return self.give_up(environ, error)
+
+    def give_up(self, environ: Mapping[str, Any], error: TokenserverError) -> Answer:
+        """The answer to a POST whose body was not read to its end, with its audit event; never raises.
+
+        Nothing more is read from its connection (RFC 9112, section 9.3).
+        """
+        request_id = self.new_id()
+        failure: Exception = error
+        try:
+            client = self._client(environ)
+            self.trail.refused(request_id=request_id, method="POST", client=client, error=error, ms=0.0)
+        except Exception as unwritten:
+            failure = unwritten
+        _log(failure, request_id)
+        problem = problem_for(failure, challenge=self.challenge)
+        problem = replace(problem, headers=(*problem.headers, ("Connection", "close")))
+        return self._answer(problem.status, problem.body(oauth=True), request_id, problem)
+
+    def _client(self, environ: Mapping[str, Any]) -> Address | None:
+        return self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
+
+    def _see_to_https(self, environ: Mapping[str, Any], client: Address | None) -> None:
+        if self.is_protected is not None and not self.is_protected(environ, client):
+            raise PlainHttp
+
     def _inside(self, environ: Mapping[str, Any]) -> Answer:
         start = self.monotonic()
         request_id = self.new_id()
         method = str(environ["REQUEST_METHOD"])
-        client = self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
+        client = self._client(environ)
         try:
             try:
                 request = self._parse(environ, request_id, method, client)
@@ -145,15 +183,11 @@ class TokenEndpoint:
             self.bodies.put(key, body)
         return body
 
-    def _form(self, environ: Mapping[str, Any]) -> Parameters:
-        # Whoever sends a body slowly holds a thread; without a bound, some hundreds of such clients would hold all.
-        if not self.readers.acquire(blocking=False):
-            raise Overloaded("requests", "too many bodies are on their way", 1)
-        try:
-            with self.door.aside():
-                return parse_form(environ)
-        finally:
-            self.readers.release()
+    def _form(self, environ: Mapping[str, Any], client: Address | None) -> Parameters:
+        if BODY_IS_READ in environ:
+            return parse_form(environ)
+        with self.places.take(client), self.door.aside():
+            return parse_form(environ)
 
     def _parse(
         self,
@@ -163,13 +197,12 @@ class TokenEndpoint:
         client: Address | None,
     ) -> TokenRequest:
         # First of all, so that nothing of what was sent is looked at, the password least of all.
-        if self.is_protected is not None and not self.is_protected(environ, client):
-            raise PlainHttp
+        self._see_to_https(environ, client)
         parameters = parse_query(environ.get("QUERY_STRING") or "")
         header = environ.get("HTTP_AUTHORIZATION")
         credentials = parse_authorization(() if header is None else (header,))
         if method == "POST":
-            in_query, parameters = parameters, self._form(environ)
+            in_query, parameters = parameters, self._form(environ, client)
             for name in in_query.single.keys() & parameters.single.keys():
                 raise InvalidRequest(f"{name}: stands in the query and in the form")
             credentials = _form_credentials(parameters, credentials)
@@ -184,64 +217,6 @@ class TokenEndpoint:
             client,
             "explain" in single and _wants_explanation(method, parameters),
         )
-
-
-def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
-    """The JSON of a granted token: `token` and `access_token` are the same, times are true and in UTC.
-
-    What deny rules say to the caller stands beside them; clients pass over members that they do not know (RFC 6749,
-    section 5.1).
-    """
-    token = result.token
-    text = token.text.reveal()
-    content: dict[str, object] = {
-        "token": text,
-        "access_token": text,
-        "expires_in": token.expires_in,
-        "issued_at": datetime.fromtimestamp(token.issued_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
-    if with_scope:
-        content["scope"] = " ".join(str(access) for access in token.access)
-    messages = messages_of(result.ruling)
-    if messages:
-        content["messages"] = messages
-    return _to_json(content).encode("ascii") + b"\n"
-
-
-def messages_of(ruling: Ruling) -> tuple[str, ...]:
-    """What the deny rules say that stopped the caller, each once. Who did not log in is not told, as by `explain`."""
-    if ruling.identity.is_anonymous:
-        return ()
-    said = (reason.message for decision in ruling.decisions for reason in decision.reasons)
-    return tuple(dict.fromkeys(message for message in said if message is not None))
-
-
-def explanation_body(ruling: Ruling) -> bytes:
-    """The JSON of an explanation: about the caller alone, with rule ids and messages but no place in any file."""
-    content: dict[str, object] = {
-        "service": ruling.registry.service,
-        "subject": ruling.identity.subject,
-        "groups": sorted(ruling.identity.groups),
-        "scopes": [
-            {
-                "resource": str(decision.scope.resource),
-                "asked": in_order(decision.scope.actions),
-                "granted": in_order(decision.granted),
-                "rules": [
-                    {
-                        "action": reason.action,
-                        "effect": reason.effect.value,
-                        "rule": reason.rule,
-                        "message": reason.message,
-                    }
-                    for reason in decision.reasons
-                ],
-            }
-            for decision in ruling.decisions
-        ],
-        "rejected": [{"scope": cut(one.text), "reason": one.reason} for one in ruling.rejected],
-    }
-    return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def _wants_explanation(method: str, parameters: Parameters) -> bool:

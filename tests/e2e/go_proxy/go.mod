@@ -1,0 +1,3 @@
+module tokenserver.test/go-proxy
+
+go 1.21

@@ -1,0 +1,86 @@
+"""Request bodies on their way: how many a worker reads at once, in all and for one client, and for how long.
+
+A body that arrives slowly costs its client nothing, so it must not cost others their place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+
+from tokenserver.authn.throttle import place_of
+from tokenserver.door import BODIES, BODY_READERS
+from tokenserver.errors import Overloaded
+from tokenserver.web.addresses import Address
+
+BODY_SECONDS = 10.0
+"""How long after its headers a body may take to arrive."""
+
+RETRY_AFTER = 1
+
+
+class Place:
+    """The right to read one body, until `leave`; a context manager as well."""
+
+    __slots__ = ("_leave",)
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave: Callable[[], None] | None = leave
+
+    def leave(self) -> None:
+        """Give the place back; further calls do nothing."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.leave()
+
+
+class BodyPlaces:
+    """`total` places for bodies that are being read, of which one client address gets `each` at most.
+
+    An address is what the throttle counts by: an IPv4 address, or the /64 of an IPv6 one. Clients whose address is
+    unknown share the places of one address.
+    """
+
+    def __init__(self, *, total: int = BODIES, each: int = BODY_READERS) -> None:
+        self._total = total
+        self._each = each
+        self._taken: Counter[str] = Counter()
+        self._all = 0
+        self._lock = threading.Lock()
+
+    def take(self, address: Address | None) -> Place:
+        """A place for one body of this client.
+
+        Raises:
+            Overloaded: the client has all that one address gets, or all places are taken.
+        """
+        client = place_of(address)
+        with self._lock:
+            if self._taken[client] >= self._each or self._all >= self._total:
+                raise Overloaded("requests", "too many bodies are on their way", RETRY_AFTER)
+            self._taken[client] += 1
+            self._all += 1
+        return Place(lambda: self._leave(client))
+
+    @property
+    def taken(self) -> int:
+        """How many bodies are being read now."""
+        with self._lock:
+            return self._all
+
+    def _leave(self, client: str) -> None:
+        with self._lock:
+            self._all -= 1
+            self._taken[client] -= 1
+            if not self._taken[client]:
+                del self._taken[client]

@@ -1,0 +1,139 @@
+"""The WSGI environ of a request, made from the header names that the client sent.
+
+CGI spells `-` and `_` alike (RFC 3875, section 4.1.18), so `X-Forwarded-For` and `X_Forwarded_For` would share one
+variable, and a client would write over what a proxy said. Here a header whose name has an underscore is dropped, as
+nginx does, before there is an environ. No framework, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+CONTENT_HEADERS = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+
+
+class Headers(Protocol):
+    """The header fields of one request, with names in lower case and one entry for each line that was sent.
+
+    `items` leaves out a line whose value holds a byte beyond ASCII, while `keys` names each name once, also that of
+    such a line. `get` is the value of a name's first line; None where that line was left out, or there is none.
+    """
+
+    def items(self) -> Sequence[tuple[str, str]]: ...
+
+    def keys(self) -> Sequence[str]: ...
+
+    def get(self, name: str) -> str | None: ...
+
+    def __len__(self) -> int: ...
+
+
+class Scope(Protocol):
+    """One request as RSGI describes it; `client` and `server` are `host:port`, with IPv6 in brackets."""
+
+    @property
+    def headers(self) -> Headers: ...
+
+    @property
+    def client(self) -> str: ...
+
+    @property
+    def server(self) -> str: ...
+
+    @property
+    def scheme(self) -> str: ...
+
+    @property
+    def http_version(self) -> str: ...
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def query_string(self) -> str: ...
+
+    @property
+    def authority(self) -> str | None: ...
+
+
+def sent_by(headers: Headers) -> Mapping[str, str]:
+    """The value of each header by its name, in lower case and as it was sent.
+
+    Lines of one name are joined with a comma (RFC 9110, section 5.3). A value with bytes beyond ASCII becomes empty, so
+    that what is there and unreadable is never taken for absent.
+    """
+    items = headers.items()
+    found = dict(items)
+    if len(found) == len(items) == len(headers) and "transfer-encoding" not in found:
+        return found
+    found = dict.fromkeys(headers.keys(), "")
+    seen: set[str] = set()
+    for name, value in items:
+        found[name] = f"{found[name]},{value}" if name in seen else value
+        seen.add(name)
+    if "transfer-encoding" in found and headers.get("transfer-encoding") is None:
+        found["transfer-encoding"] = ""  # a line that cannot be read stood in front of the one that can
+    return found
+
+
+def decisive_environ(scope: Scope, method: str, path: str) -> dict[str, Any]:
+    """The part of the environ that requests for tokens are decided by. It holds no other header than those of
+    `DECISIVE`, by their exact names, and costs half of the whole one.
+    """
+    sent = sent_by(scope.headers)
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "QUERY_STRING": scope.query_string,
+        "REMOTE_ADDR": _bare(scope.client.rpartition(":")[0]),
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.input_terminated": True,
+    }
+    for name, variable in DECISIVE:
+        value = sent.get(name)
+        if value is not None:
+            environ[variable] = value
+    return environ
+
+
+def environ_of(scope: Scope, base: Mapping[str, Any]) -> dict[str, Any]:
+    """The environ (PEP 3333) of one request over what `base` holds for all of them; the caller adds `wsgi.input`."""
+    host, _, port = scope.server.rpartition(":")
+    environ = {
+        **base,
+        "REQUEST_METHOD": scope.method,
+        "PATH_INFO": scope.path.encode().decode("latin-1"),
+        "QUERY_STRING": scope.query_string,
+        "REMOTE_ADDR": _bare(scope.client.rpartition(":")[0]),
+        "SERVER_NAME": _bare(host),
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "wsgi.url_scheme": scope.scheme,
+    }
+    for name, value in sent_by(scope.headers).items():
+        if "_" not in name:  # it would share the variable of another one
+            environ[_variable(name)] = value
+    if "HTTP_HOST" not in environ:
+        environ["HTTP_HOST"] = scope.authority or ""
+    return environ
+
+
+def _variable(name: str) -> str:
+    return CONTENT_HEADERS.get(name) or "HTTP_" + name.replace("-", "_").upper()
+
+
+def _bare(host: str) -> str:
+    return host[1:-1] if host.startswith("[") else host
+
+
+DECISIVE = tuple(
+    (name, _variable(name))
+    for name in (
+        *("authorization", "x-forwarded-for", "x-forwarded-proto"),
+        *("content-type", "content-length", "transfer-encoding"),
+    )
+)

@@ -1,0 +1,70 @@
+"""The JSON that the token endpoint answers with where all is well: tokens and explanations. No framework, no I/O."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from tokenserver.audit import cut
+from tokenserver.scopes import in_order
+from tokenserver.service import Ruling, TokenResult
+
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
+    """The JSON of a granted token: `token` and `access_token` are the same, times are true and in UTC.
+
+    What deny rules say to the caller stands beside them; clients pass over members that they do not know (RFC 6749,
+    section 5.1).
+    """
+    token = result.token
+    text = token.text.reveal()
+    content: dict[str, object] = {
+        "token": text,
+        "access_token": text,
+        "expires_in": token.expires_in,
+        "issued_at": datetime.fromtimestamp(token.issued_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    if with_scope:
+        content["scope"] = " ".join(str(access) for access in token.access)
+    messages = messages_of(result.ruling)
+    if messages:
+        content["messages"] = messages
+    return _to_json(content).encode("ascii") + b"\n"
+
+
+def messages_of(ruling: Ruling) -> tuple[str, ...]:
+    """What the deny rules say that stopped the caller, each once. Who did not log in is not told, as by `explain`."""
+    if ruling.identity.is_anonymous:
+        return ()
+    said = (reason.message for decision in ruling.decisions for reason in decision.reasons)
+    return tuple(dict.fromkeys(message for message in said if message is not None))
+
+
+def explanation_body(ruling: Ruling) -> bytes:
+    """The JSON of an explanation: about the caller alone, with rule ids and messages but no place in any file."""
+    content: dict[str, object] = {
+        "service": ruling.registry.service,
+        "subject": ruling.identity.subject,
+        "groups": sorted(ruling.identity.groups),
+        "scopes": [
+            {
+                "resource": str(decision.scope.resource),
+                "asked": in_order(decision.scope.actions),
+                "granted": in_order(decision.granted),
+                "rules": [
+                    {
+                        "action": reason.action,
+                        "effect": reason.effect.value,
+                        "rule": reason.rule,
+                        "message": reason.message,
+                    }
+                    for reason in decision.reasons
+                ],
+            }
+            for decision in ruling.decisions
+        ],
+        "rejected": [{"scope": cut(one.text), "reason": one.reason} for one in ruling.rejected],
+    }
+    return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
