@@ -38,8 +38,7 @@ from tokenserver.measuring import Observed, metered
 from tokenserver.metrics.board import Board
 from tokenserver.pace import Pace, unpaced
 from tokenserver.parts import Parts
-from tokenserver.policy.gating import note_lines
-from tokenserver.policy.load import PolicyLoader
+from tokenserver.policy.load import PolicyLoader, note_lines
 from tokenserver.policy.model import PolicySet
 from tokenserver.registries import key_changes, key_faults, registries_of, registry_warnings, ring_of, rotators_for
 from tokenserver.service import Exchange, Snapshot, TokenService
