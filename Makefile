@@ -1,4 +1,4 @@
-# The developer's interface: run, test, lint, nightly, mutants, real-servers, bench. Needs Python 3.11 or newer and nothing else.
+# The developer's interface: run, test, lint, nightly, mutants, real-servers, bench. Needs Python 3.11 or newer.
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,6 +24,7 @@ nightly: $(VENV)/.installed-dev
 
 # Change the code that decides, one small thing at a time, and print what no test notices; about half an hour.
 mutants: $(VENV)/.installed-dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'mutmut>=3.8'
 	$(BIN)/python scripts/mutants
 
 # How much the tests reach; fails where a line or a branch of the pure core is missed.

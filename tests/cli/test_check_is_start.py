@@ -282,5 +282,8 @@ def test_without_an_output(site: Site) -> None:
     found = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert (found.returncode, found.stderr.splitlines()) == (
         2,
-        ["standard output: is closed; audit events go there", "1 fault found, nothing was done."],
+        [
+            "standard output: cannot be written to, but audit events go there; fix: start the server with an open one",
+            "1 fault found, nothing was done.",
+        ],
     )
