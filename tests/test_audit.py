@@ -17,7 +17,7 @@ from tests_web_server import Lines, Server, make_server, server, server_folder
 
 from tokenserver.audit import MAX_REMEMBERED, AuditTrail
 from tokenserver.audit_events import MAX_EVENT, MAX_RULES
-from tokenserver.audit_sink import DescriptorSink, SinkState
+from tokenserver.audit_sink import DescriptorSink
 from tokenserver.credentials import Nothing
 from tokenserver.errors import AuditUnavailable
 from tokenserver.identity import Identity, Kind
@@ -26,6 +26,7 @@ from tokenserver.policy.model import Effect, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.scopes import Resource, Scope, parse_scopes
 from tokenserver.service import Ruling, TokenRequest
+from tokenserver.sink_state import SinkState
 from tokenserver.tokens.claims import Compat, Registry
 
 __all__ = ["server", "server_folder"]

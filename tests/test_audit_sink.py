@@ -20,9 +20,10 @@ from typing import Any
 
 import pytest
 
-from tokenserver.audit_sink import BROKEN, KEPT, WAIT_SECONDS, WHOLE, DescriptorSink, SinkState
+from tokenserver.audit_sink import WAIT_SECONDS, DescriptorSink
 from tokenserver.output_ports import FilePort, PolledPort, SocketPort, StreamPort, open_port
 from tokenserver.shared_lock import RecordLock, RobustMutex
+from tokenserver.sink_state import BROKEN, KEPT, WHOLE, SinkState
 
 FORK = multiprocessing.get_context("fork")
 WRITERS = 4

@@ -365,7 +365,6 @@ NOT_SECRET = {
     "authn/passwords.py:_SHA_CRYPT_DIGEST": "how long a well-formed hash is",
     "doctor/distribution.py:TOKEN_KEYS": "keys of a registry's configuration",
     "doctor/verifiers.py:token": "the name of its algorithm",
-    "live.py:fingerprint": "sizes and times of files",
     "policy/gating.py:digest": "of the policy files, and public",
     "web/basic.py:token": "the client's base64 with its own canonical form; nothing that the server holds",
     "web/app.py:TOKEN_PATHS": "paths",

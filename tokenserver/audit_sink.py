@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import mmap
 import os
-import tempfile
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 
 from tokenserver.output_ports import Port, open_port
-from tokenserver.shared_lock import MUTEX_BYTES, acquire, shared_lock
+from tokenserver.shared_lock import acquire
+from tokenserver.sink_state import BLOCKED, BROKEN, ENDING, KEPT, WHOLE, SinkState
 
 WAIT_SECONDS = 1.5
 """How long one call waits for other writers and for the reader, all in all: less than the two seconds that are promised
@@ -34,80 +32,6 @@ LOOK_SECONDS = 0.01
 """How often a waiting call looks for itself: a pseudo-terminal may forget to say that it has room again."""
 
 PAUSE_SECONDS = 0.0005
-
-MAX_REST = 64 * 1024
-"""Bytes of a line that are kept until its reader goes on; a longer rest leaves a fragment."""
-
-WHOLE, BROKEN, KEPT = range(3)
-"""How the last line ended: with its newline; anywhere; where `SinkState.rest` goes on."""
-
-_MUTEX = 64
-_REST = _MUTEX + MUTEX_BYTES
-_SIZE = _REST + MAX_REST
-_ENDING, _BLOCKED, _ERROR, _LENGTH = range(4)
-
-
-class SinkState:
-    """What the writers of one sink share. Processes that are forked after it was made have the same one.
-
-    `lock` excludes all other writers; whoever has it may read and set what the last line came to. `numbers` are what
-    the properties show.
-    """
-
-    def __init__(self) -> None:
-        """Have the system make the memory.
-
-        Raises:
-            OSError: it does not.
-        """
-        file = _anonymous_file()
-        weakref.finalize(self, os.close, file)
-        with open(file, "wb", closefd=False) as stream:
-            stream.write(bytes(_SIZE))  # all of it now: what is missing shows here, and not as a killed worker later
-        memory = mmap.mmap(file, _SIZE)
-        self.lock = shared_lock(file, memory, _MUTEX)
-        self.numbers = memoryview(memory)[:_MUTEX].cast("Q")
-        self._rest = memoryview(memory)[_REST:]
-
-    @property
-    def ending(self) -> int:
-        """`WHOLE`, `BROKEN` or `KEPT`."""
-        return self.numbers[_ENDING]
-
-    @ending.setter
-    def ending(self, ending: int) -> None:
-        self.numbers[_ENDING] = ending
-
-    @property
-    def rest(self) -> bytes:
-        """What the last line lacks, where it is `KEPT`."""
-        return bytes(self._rest[: self.numbers[_LENGTH]])
-
-    def keep(self, rest: bytes) -> None:
-        """The last line lacks `rest`, which whoever writes next is to write first."""
-        if len(rest) <= MAX_REST:
-            self._rest[: len(rest)] = rest
-            self.numbers[_LENGTH] = len(rest)
-            self.ending = KEPT
-
-    @property
-    def is_blocked(self) -> bool:
-        """Whether the last call to write failed. It needs no lock."""
-        return self.numbers[_BLOCKED] != 0
-
-    @property
-    def error(self) -> int:
-        """Why, as an errno, where it is blocked; else 0."""
-        return self.numbers[_ERROR] if self.is_blocked else 0
-
-    def block(self, error: int) -> None:
-        """The last call to write failed."""
-        self.numbers[_ERROR] = error
-        self.numbers[_BLOCKED] = 1
-
-    def unblock(self) -> None:
-        """The last call to write went well."""
-        self.numbers[_BLOCKED] = 0
 
 
 class DescriptorSink:
@@ -154,16 +78,16 @@ class DescriptorSink:
         numbers = self._numbers
         if self._try_acquire():
             try:
-                if numbers[_ENDING] == WHOLE and not numbers[_BLOCKED]:
-                    numbers[_ENDING] = BROKEN  # what the next writer finds if this process dies now
+                if numbers[ENDING] == WHOLE and not numbers[BLOCKED]:
+                    numbers[ENDING] = BROKEN  # what the next writer finds if this process dies now
                     size = len(line)
                     sent = self._at_once(line, size)
                     if sent > 0:
                         if sent < size:
                             self._finish_new(line[sent:])
-                        numbers[_ENDING] = WHOLE
+                        numbers[ENDING] = WHOLE
                         return
-                    numbers[_ENDING] = WHOLE
+                    numbers[ENDING] = WHOLE
             finally:
                 self._release()
         self.write_all((line,))
@@ -297,12 +221,3 @@ def _does_not_read() -> TimeoutError:
 
 def _busy() -> OSError:
     return OSError(errno.EBUSY, "another writer holds it")
-
-
-def _anonymous_file() -> int:
-    """A file without a name, in memory where the system can."""
-    if hasattr(os, "memfd_create"):
-        with contextlib.suppress(OSError):  # a sandbox may forbid it
-            return os.memfd_create("tokenserver-audit", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

@@ -60,7 +60,7 @@ def test_without_memory_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> int:
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr("tokenserver.audit_sink._anonymous_file", refuse)
+    monkeypatch.setattr("tokenserver.sink_state._anonymous_file", refuse)
     with pytest.raises(LoadError, match=r"standard output: there is no memory .*: Cannot allocate memory"):
         shared_outputs()
 

@@ -14,8 +14,9 @@ import os
 import sys
 from typing import NamedTuple
 
-from tokenserver.audit_sink import DescriptorSink, SinkState
+from tokenserver.audit_sink import DescriptorSink
 from tokenserver.errors import Fault, LoadError
+from tokenserver.sink_state import SinkState
 
 LOG_WAIT_SECONDS = 0.4
 """How long a log line may hold up what logs it; one that finds no room in that time is left out. A request that waited

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenserver.audit_sink import DescriptorSink, SinkState
+from tokenserver.audit_sink import DescriptorSink
 from tokenserver.cli.options import WRONG_USE, config_option, refuse, tell_faults
 from tokenserver.cli.outputs import Outputs, check_output, shared_outputs
 from tokenserver.cli.process import MAX_FILES, MAX_FILES_TLS, connections_for, end_with, harden_process, take_files
@@ -34,6 +34,7 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.machine import Seats
 from tokenserver.measuring import metrics_board
 from tokenserver.metrics.board import Board
+from tokenserver.sink_state import SinkState
 
 if TYPE_CHECKING:
     from tokenserver.cli.supervisor import Signs
