@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.policy.patterns import PatternError, SegmentKind, matches, parse_name, parse_pattern
+from tokenserver.policy.patterns import (
+    MAX_GLOBS,
+    Pattern,
+    PatternError,
+    SegmentKind,
+    matches,
+    parse_name,
+    parse_pattern,
+)
 from tokenserver.scopes import is_path_component
 
 
@@ -195,3 +203,33 @@ def test_a_glob_is_what_a_regular_expression_of_it_is(glob: str, text: str) -> N
     """Any run of characters for each star, and every piece in its order, none of them twice."""
     expression = ".*".join(map(re.escape, glob.split("*")))
     assert covers(glob, text) is (re.fullmatch(expression, text) is not None)
+
+
+def test_a_pattern_is_as_long_as_a_name_can_be() -> None:
+    """And no longer; with as many globs as there may be."""
+    assert parse_pattern("a" * 255).text == "a" * 255
+    assert len(parse_pattern("/".join(["*"] * MAX_GLOBS)).rest) == MAX_GLOBS
+    with pytest.raises(PatternError, match=r"^has a \* in more than 32 segments; one \*\* covers several$"):
+        parse_pattern("/".join(["*"] * (MAX_GLOBS + 1)))
+
+
+def test_a_plain_name_is_a_pattern_for_itself() -> None:
+    """All of it is the literal beginning."""
+    assert parse_name("a/b-c") == Pattern("a/b-c", "a/b-c", 2, ())
+    assert parse_name("catalog") == parse_pattern("catalog")
+    with pytest.raises(PatternError, match=r"^must be a plain name such as catalog, without wildcards$"):
+        parse_name("a/*")
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "expected"),
+    [
+        pytest.param("ann/web/web", "ann", True, id="both"),
+        pytest.param("bob/web/web", "ann", False, id="another-user"),
+        pytest.param("ann/web/ops", "ann", False, id="two-groups"),
+        pytest.param("ann/web/web", None, False, id="nobody"),
+    ],
+)
+def test_a_user_beside_a_group_that_is_repeated(name: str, user: str | None, expected: bool) -> None:
+    """The same group twice, and the user's own name."""
+    assert covers("${user}/${group}/${group}", name, user, "web", "ops") is expected
