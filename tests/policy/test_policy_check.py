@@ -10,7 +10,7 @@ import pytest
 
 from tokenserver.errors import LoadError
 from tokenserver.identity import Kind
-from tokenserver.policy import explain
+from tokenserver.policy import witnesses
 from tokenserver.policy.explain import Answer, canonical, examples, spell_answers, who_can
 from tokenserver.policy.index import build_index
 from tokenserver.policy.load import load_policies
@@ -317,7 +317,7 @@ def test_who_can(rules: list[tuple[str, str, str, str]], expected: str) -> None:
 
 def test_too_many_combinations_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that would take too long is no answer; the test fails."""
-    monkeypatch.setattr(explain, "MAX_WITNESSES", 1)
+    monkeypatch.setattr(witnesses, "MAX_WITNESSES", 1)
     for expected in ("exactly: []", "includes: ['user:ann']"):
         assert failures(folder, f"who_can: push web/x, {expected}") == [
             "who can push web/x cannot be told: more than 1 combinations of principals to try"

@@ -137,7 +137,7 @@ WAITS = FAILS_BY_ITSELF.replace(
         pytest.param(
             'what_can: "user:ann", exactly: ["pull,push web/**", pull **/x]',
             "tests[0].exactly[1]",
-            "'**/x' reaches y/x, which is not delegated",
+            "'**/x' reaches x/x, which is not delegated",
             id="what",
         ),
         pytest.param(

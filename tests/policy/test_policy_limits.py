@@ -18,7 +18,7 @@ from policy_globs import WORDS, covered_in_many_ways
 from tokenserver.cli import main
 from tokenserver.errors import LoadError
 from tokenserver.identity import Kind
-from tokenserver.policy import budget, explain
+from tokenserver.policy import budget, witnesses
 from tokenserver.policy.budget import Budget, TooComplex, command_budget, file_budget
 from tokenserver.policy.diff import diff
 from tokenserver.policy.explain import TooManyCombinations, examples, who_can
@@ -348,7 +348,7 @@ def test_each_network_has_a_client_of_its_own(found: list[Network]) -> None:
 
 def test_who_can_is_bounded_while_it_collects(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it tries them: exceptions of one deny can be as many as there are users."""
-    monkeypatch.setattr(explain, "MAX_WITNESSES", 10)
+    monkeypatch.setattr(witnesses, "MAX_WITNESSES", 10)
     many = principals_of([parse_principal(f"user:u{number}") for number in range(20)])
     (allow,) = rules("a")
     tree = policies(more=[allow, replace(allow, id="d", effect=Effect.DENY, excluded=many)])

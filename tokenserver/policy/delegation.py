@@ -6,7 +6,7 @@ Files at the top of the policy folder are root files and speak about everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -21,6 +21,9 @@ from tokenserver.policy.names import owned_name, plain_name
 from tokenserver.policy.schema import PolicyFile, RuleDraft
 from tokenserver.policy.schema_delegate import Delegation
 from tokenserver.scopes import in_order
+
+MAX_LISTED = 5
+"""How many delegated patterns a fault names."""
 
 _Named = TypeVar("_Named")
 _Limits = TypeVar("_Limits", Line, Unless)
@@ -148,6 +151,12 @@ class Home:
         return Principal("group", self.own[principal.name]) if is_own else principal
 
 
+def _first_few(texts: Iterable[str]) -> str:
+    """The first patterns of a list that may be long."""
+    found = [*texts]
+    return ", ".join(found[:MAX_LISTED]) + (f" and {len(found) - MAX_LISTED} more" if len(found) > MAX_LISTED else "")
+
+
 def scope_faults(  # noqa: PLR0917 - one rule of one file, and what it is held against
     mandate: Mandate, file: PolicyFile, draft: RuleDraft, rule: Rule, groups: Mapping[str, Group], budget: Budget
 ) -> Iterator[Fault]:
@@ -164,7 +173,7 @@ def scope_faults(  # noqa: PLR0917 - one rule of one file, and what it is held a
     for number, pattern in enumerate(rule.patterns):
         if budget.is_spent:
             break
-        delegated = ", ".join(one.text for one in delegation.patterns)
+        delegated = _first_few(one.text for one in delegation.patterns)
         try:
             budget.spend(1 + len(delegation.patterns) // 16)
             witness = escape(delegation.patterns, pattern, budget.question())

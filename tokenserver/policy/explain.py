@@ -15,7 +15,7 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.holders import People, holders
 from tokenserver.policy.model import Context, PolicySet, Principal
-from tokenserver.policy.witnesses import MAX_WITNESSES, SOMEBODY, Answer, TooManyCombinations, cost, examples, too_many
+from tokenserver.policy.witnesses import SOMEBODY, Answer, TooManyCombinations, bound, cost, examples
 from tokenserver.scopes import Resource, Scope
 
 __all__ = ["SOMEBODY", "Answer", "TooManyCombinations", "canonical", "examples", "spell_answers", "who_can"]
@@ -50,8 +50,7 @@ def who_can(  # noqa: PLR0917 - a question in full
     for line in holders(policies, action, resource, given, budget):
         for who, identity in people.able(line):
             tried += 1
-            if tried > MAX_WITNESSES:
-                raise too_many()
+            bound(tried)
             client = identity if identity.is_anonymous else replace(identity, kind=kind)
             budget.spend(cost(policies, resource, client))
             decision = decide(policies, client, scope, context)

@@ -54,14 +54,18 @@ def examples(policies: PolicySet, answer: Answer, kind: Kind) -> list[Identity]:
     for principal in sorted(answer):
         extended = (more for witness in witnesses for more in _extended(policies, witness, principal))
         witnesses = list(islice(extended, MAX_WITNESSES + 1))
-        if len(witnesses) > MAX_WITNESSES:
-            raise too_many()
+        bound(len(witnesses))
     return [witness.identity(kind) for witness in witnesses]
 
 
-def too_many() -> TooManyCombinations:
-    """The error about more than `MAX_WITNESSES`."""
-    return TooManyCombinations(f"more than {MAX_WITNESSES} combinations of principals to try")
+def bound(count: int) -> None:
+    """See that no more than `MAX_WITNESSES` are tried.
+
+    Raises:
+        TooManyCombinations: there are more.
+    """
+    if count > MAX_WITNESSES:
+        raise TooManyCombinations(f"more than {MAX_WITNESSES} combinations of principals to try")
 
 
 def cost(policies: PolicySet, resource: Resource, identity: Identity) -> int:
