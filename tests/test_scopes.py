@@ -420,3 +420,51 @@ def test_types_are_frozen(value: object) -> None:
 def test_syntax_error_is_ours() -> None:
     """The error stands in the one error tree."""
     assert issubclass(ScopeSyntaxError, TokenserverError)
+
+
+@pytest.mark.parametrize(
+    ("piece", "reason"),
+    [
+        pytest.param("repository", "not type:name:actions", id="no-colon"),
+        pytest.param("repository:web", "not type:name:actions", id="one-colon"),
+        pytest.param("Repository:web:pull", "malformed type", id="type"),
+        pytest.param("volume:web:pull", "unknown type", id="unknown-type"),
+        pytest.param("repository:Web:pull", "malformed name", id="name"),
+        pytest.param("repository:" + "a" * 256 + ":pull", "malformed name", id="long-name"),
+        pytest.param("repository:web:Pull", "malformed action", id="action"),
+        pytest.param("repository:web:fetch", "unknown action", id="unknown-action"),
+        pytest.param("repository:web:pull\trepository:x:pull", "malformed name", id="a-tab-is-no-blank"),
+    ],
+)
+def test_what_is_rejected_says_why_and_hides_nothing(piece: str, reason: str) -> None:
+    """The text as it came, with its reason; what stands before and behind it is served."""
+    found = parse_scopes([f"repository:before:pull {piece} repository:behind:push"])
+    assert found.rejected == (RejectedScope(piece, reason),)
+    served = [str(scope) for scope in found.scopes if scope.actions]
+    assert served == ["repository:before:pull", "repository:behind:push"]
+
+
+def test_the_longest_name() -> None:
+    """As long as Distribution's, and no longer."""
+    assert is_repository_name("a" * 255)
+    assert not is_repository_name("a" * 256)
+
+
+def test_what_was_asked_is_looked_up_by_its_hash() -> None:
+    """Equal requests are found again, others are told apart; it is there once for each."""
+    one, same, other = (parse_scopes([f"repository:{name}:pull bad"]) for name in ("a", "a", "b"))
+    assert hash(one) == hash(same) == hash(ScopeRequest(one.scopes, one.rejected))
+    assert len({one, same, other}) == 2
+    assert len({hash(parse_scopes([f"repository:a{number}:pull"])) for number in range(20)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("length", "is_kept"), [pytest.param(512, True, id="short"), pytest.param(513, False, id="long")]
+)
+def test_long_requests_are_not_remembered(length: int, is_kept: bool) -> None:
+    """So that what is remembered is bounded in bytes as well."""
+    blanks = length - len("repository:a:pull")
+    values = ["repository:a:pull", " " * blanks]
+    assert (parse_scopes(values) is parse_scopes(values)) is is_kept
+    scope = f"repository:a:{'pull,' * 110}"[:length]
+    assert (parse_scope(scope) is parse_scope(scope)) is is_kept
