@@ -179,8 +179,27 @@ def test_no_text_ends_in_another_error(parse: Callable[[str], Any], text: str) -
         parse(text)
 
 
-GROUP_NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30) | st.text(
-    st.sampled_from('"*\\$&{} :ag\u00a0\u200b'), min_size=1, max_size=12
+PIECES = [
+    "user",
+    "group",
+    "Groups",
+    "robot",
+    "s",
+    ":",
+    " ",
+    ", ",
+    " & ",
+    "|",
+    "{team}",
+    "*",
+    '"',
+    "everyone",
+    "anonymous",
+]
+GROUP_NAMES = (
+    st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30)
+    | st.text(st.sampled_from('"*\\$&{} :ag\u00a0\u200b'), min_size=1, max_size=12)
+    | st.lists(st.sampled_from(PIECES), min_size=1, max_size=5).map("".join)
 )
 
 
