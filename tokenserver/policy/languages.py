@@ -79,11 +79,17 @@ def _checked(path: Path, inner: Sequence[Pattern], avoided: Sequence[Pattern]) -
     by_label = [[word for word, label in path if label[part]] for part in (0, 1)]
     for user, group in product(*map(_of_one_length, by_label)):
         segments = [user if label[0] else group if label[1] else word for word, label in path]
-        groups = {group} - {""}
-        if all(matches(pattern, segments, user, groups) for pattern in inner) and not any(
-            matches(pattern, segments, user, groups) for pattern in avoided
-        ):
+        if _escapes(segments, user, group, inner, avoided):
             yield "/".join(segments)
+
+
+def _escapes(
+    segments: Sequence[str], user: str, group: str, inner: Sequence[Pattern], avoided: Sequence[Pattern]
+) -> bool:
+    """Whether all of `inner` cover the name for this user in this group, and none of `avoided` does."""
+    return all(matches(pattern, segments, user, (group,)) for pattern in inner) and not any(
+        matches(pattern, segments, user, (group,)) for pattern in avoided
+    )
 
 
 def _of_one_length(words: Sequence[str]) -> Iterable[str]:
@@ -97,13 +103,11 @@ def _of_one_length(words: Sequence[str]) -> Iterable[str]:
 def _walked_escape(inner: Sequence[Pattern], avoided: Sequence[Pattern], budget: Budget) -> str | None:
     """An escape with every client told apart, as it takes where few words are left for a user or a group."""
     for met in Walk(inner, avoided, are_together=True, budget=budget).meetings():
-        by_place = ([own for own in met.required if own.place == place] for place in range(len(inner)))
-        for owns in product(*by_place):
-            users, groups = {own.user for own in owns} - {""}, {own.group for own in owns} - {""}
-            if len(users) <= 1 and len(groups) <= 1:
-                user, group = min(users, default=""), min(groups, default="")
-                if not any(one.user in ("", user) and one.group in ("", group) for one in met.others):
-                    return met.name
+        segments = met.name.split("/")
+        users = {own.user for own in met.required}
+        groups = {own.group for own in met.required}
+        if any(_escapes(segments, user, group, inner, avoided) for user in users for group in groups):
+            return met.name
     return None
 
 
