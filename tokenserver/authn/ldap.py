@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from ldap3 import BASE, DEREF_NEVER, SIMPLE, SUBTREE
@@ -285,9 +286,9 @@ class Connection:
 def _search(
     base: str, search_filter: str, scope: str, attributes: Sequence[str], deadline: Deadline, *, limit: int
 ) -> Any:
-    """A search request that asks for at most `limit` entries, 0: all; the server need not go on after the deadline."""
+    """A search request for at most `limit` entries (0: all), on which the server may give up after the deadline."""
     try:
-        seconds = max(int(deadline.left()), 1)
+        seconds = ceil(deadline.left())  # the server counts in whole ones, and must not give up first
     except TimeoutError as error:
         raise ConnectionFailed("send", "no time is left") from error
     return search_operation(
