@@ -14,8 +14,8 @@ AT_ONCE = 8
 """Python computes for one request at a time, and a crowd that wants the interpreter at the same moment costs more than
 it brings; a few more keep it busy while some wait for a signature or the disk."""
 
-QUEUE = 256
-"""Each who waits holds a thread of the server."""
+QUEUE = 320
+"""Each waiting request holds a thread of the server."""
 
 WAIT = 1.0
 """Seconds until who waits is sent away: a burst is worked off, an overload is not hoarded."""
@@ -35,9 +35,9 @@ SPARE = 8
 def threads_for(logins: int) -> int:
     """The threads that one worker process needs, where logins that are checked hold so many at most.
 
-    Who waits here, whose body is on its way and whose login is checked share them: not all of them come at once.
+    Bodies on their way need none.
     """
-    return AT_ONCE + BODY_READERS + logins + SPARE
+    return AT_ONCE + QUEUE + logins + SPARE
 
 
 class Door(Bulkhead):

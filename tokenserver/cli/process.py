@@ -12,8 +12,9 @@ MAX_FILES = 65_536
 MAX_FILES_TLS = 1_048_576
 """With TLS, a client holds a descriptor but none of the places before its handshake, for up to ten seconds."""
 
-FILES_KEPT_BACK = 32
-"""Descriptors that connections never take: for policies, users, keys, directories and the log."""
+FILES_KEPT_BACK = 56
+"""Descriptors that connections never take: about forty that a worker always has, and some for policies, users, keys,
+directories and the log."""
 
 MAX_CONNECTIONS = 4096
 

@@ -24,6 +24,10 @@ logger = logging.getLogger("tokenserver.live")
 UNREST_SECONDS = 5.0
 """After so long without rest, files are loaded as they are; and whatever takes longer is reported."""
 
+RETRY_SECONDS = 10.0
+"""Refused files are loaded again after so long, though they look the same: the reason may have passed, as a lack of
+descriptors. A load that took long is retried less often, so that it takes a twentieth of the time at most."""
+
 Looks = Mapping[str, tuple[object, ...]]
 """What a look sees: by path, what tells each file and folder that is read from a changed one. Equal looks, equal
 content."""
@@ -102,6 +106,7 @@ class Watch:
         self._changing_since: float | None = None
         self._loading_since: float | None = None
         self._due = 0.0
+        self._retry_at = 0.0
         self._half: dict[str, int] = {}
         self._was_small: frozenset[str] = frozenset()
 
@@ -144,7 +149,8 @@ class Watch:
             raise
         if current == self._seen:
             self._rest()
-            return None
+            is_due = self.fault is not None and self._monotonic() >= self._retry_at
+            return self._load_calm(current) if is_due else None
         self._moving = _differing(before, current)
         now = self._monotonic()
         if self._changing_since is None:
@@ -159,6 +165,7 @@ class Watch:
         return self._load_restless(current) if others_wait or now >= self._due else None
 
     def _load_calm(self, current: Looks) -> Loaded | None:
+        is_again = current == self._seen
         since, self._changing_since = self._changing_since, None
         try:
             value = self._load(current)
@@ -166,7 +173,8 @@ class Watch:
             self._changing_since = since
             raise
         except LoadError as error:
-            self._refuse(str(error), error.faults)
+            if not is_again or str(error) != self.fault:
+                self._refuse(str(error), error.faults)
             loaded = None
         except Exception:
             self._seen = current  # not tried again before something changes
@@ -218,11 +226,13 @@ class Watch:
         return loaded
 
     def _load(self, seen: Looks | None, given: Given | None = None) -> object:
-        self._loading_since = self._monotonic()
+        self._loading_since = begun = self._monotonic()
         try:
             return self.part.load(seen, given)
         finally:
             self._loading_since = None
+            end = self._monotonic()
+            self._retry_at = end + max(RETRY_SECONDS, 20 * (end - begun))
 
     def _rest(self) -> None:
         self._changing_since = None
