@@ -8,7 +8,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 from functools import partial
@@ -22,7 +21,7 @@ from tokenserver.cli.options import WRONG_USE, config_option, refuse, tell_fault
 from tokenserver.cli.outputs import Outputs, check_output, shared_outputs
 from tokenserver.cli.process import MAX_FILES, MAX_FILES_TLS, connections_for, end_with, harden_process, take_files
 from tokenserver.cli.start import load_all
-from tokenserver.cli.start_checks import is_forking
+from tokenserver.cli.start_checks import is_forking, listening_refused, reason
 from tokenserver.cli.terminal import echo
 from tokenserver.compose import login_plan, warnings
 from tokenserver.config.load import config_path
@@ -97,18 +96,14 @@ def _check_address(settings: Settings, config: Path | None) -> None:
     Raises:
         LoadError: with what the system says.
     """
-    family = socket.AF_INET6 if ":" in settings.server.address[0] else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(settings.server.address)
-            listener.listen()
-        except OSError as error:
-            message = f"cannot listen on {settings.server.listen}: {os.strerror(error.errno or 0)}"
-            refused = LoadError([Fault(str(config_path(config)), 0, "server.listen", message)])
-            if error.errno == errno.EADDRINUSE:
-                refuse(refused, code=ADDRESS_IN_USE)
-            raise refused from error
+    error = listening_refused(settings.server.address)
+    if error is None:
+        return
+    message = f"cannot listen on {settings.server.listen}: {reason(error)}"
+    refused = LoadError([Fault(str(config_path(config)), 0, "server.listen", message)])
+    if error.errno == errno.EADDRINUSE:
+        refuse(refused, code=ADDRESS_IN_USE)
+    raise refused from error
 
 
 def run(settings: Settings, config: Path | None) -> None:

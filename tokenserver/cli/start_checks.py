@@ -66,18 +66,18 @@ def _file_limit(file: str) -> Iterator[Fault]:
 def _address_faults(settings: Settings, file: str) -> Iterator[Fault]:
     """Addresses that cannot be had. Where a server runs already, its own are in use, and `check` may run beside it."""
     listen, metrics = settings.server.listen, settings.server.metrics
-    error = _refused(address_of(listen))
+    error = listening_refused(address_of(listen))
     if error is not None and error.errno != errno.EADDRINUSE:
-        yield Fault(file, 0, "server.listen", f"cannot listen on {listen}: {_told(error)}")
+        yield Fault(file, 0, "server.listen", f"cannot listen on {listen}: {reason(error)}")
     if metrics is None:
         return
-    error = _refused(address_of(metrics))
+    error = listening_refused(address_of(metrics))
     if error is not None and not (error.errno == errno.EADDRINUSE and _is_ours(address_of(metrics))):
-        yield Fault(file, 0, "server.metrics", f"cannot listen on {metrics}: {_told(error)}")
+        yield Fault(file, 0, "server.metrics", f"cannot listen on {metrics}: {reason(error)}")
 
 
-def _refused(address: tuple[str, int]) -> OSError | None:
-    """Why it cannot be listened on; listens for a moment."""
+def listening_refused(address: tuple[str, int]) -> OSError | None:
+    """Why the address cannot be listened on, or None. Listens for a moment to find out."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
         with socket.socket(family) as listener:
@@ -97,5 +97,6 @@ def _is_ours(address: tuple[str, int]) -> bool:
     return False
 
 
-def _told(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """What the system says of it."""
     return os.strerror(error.errno) if error.errno else str(error)

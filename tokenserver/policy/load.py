@@ -15,12 +15,12 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.pace import unpaced
 from tokenserver.policy.connect import Connector, FileTests, default_service
 from tokenserver.policy.folder import are_marked, completeness_faults, read_folder
-from tokenserver.policy.gating import Compiled, Gate, note_lines
+from tokenserver.policy.gating import Compiled, Gate
 from tokenserver.policy.memory import EMPTY, Memory
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.schema import PolicyFile, read_policy_file
 
-__all__ = ["FileTests", "PolicyLoader", "compile_policies", "default_service", "load_policies", "note_lines"]
+__all__ = ["FileTests", "PolicyLoader", "compile_policies", "default_service", "load_policies"]
 
 Texts = tuple[dict[str, str], list[Fault]]
 """What is read of a folder: the text of each file, and the faults met. See `read_folder`."""
