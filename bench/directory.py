@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench import e2e
 from bench.load import Work, drive
-from tokenserver.compose import ldap_directory
-from tokenserver.config.directories import Ldap
+from tokenserver.config.ldap import Ldap
 from tokenserver.credentials import Password, Secret
+from tokenserver.server.compose import ldap_directory
 
 if TYPE_CHECKING:
     from harness.crowd import Tally

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decide import decide
-from tokenserver.policy.load import load_policies
+from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.scopes import Resource, Scope
 

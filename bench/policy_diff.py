@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from bench.policies import NOW, tree
-from tokenserver.policy.diff import diff
-from tokenserver.policy.load import compile_policies
+from tokenserver.policy.diff.diff import diff
+from tokenserver.policy.loading.loader import compile_policies
 
 _RULE = '  - {{id: t{0}-{1}, to: ["group:team"], repositories: ["t{0}/app{1}/**"], role: writer}}\n'
 

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.servers import QUERY, basic, write
-from tokenserver.compose import build
 from tokenserver.config.load import load_settings
-from tokenserver.parts import Parts
-from tokenserver.service import TokenService
-from tokenserver.web.basic import parse_authorization
+from tokenserver.exchange.service import TokenService
+from tokenserver.server.compose import build
+from tokenserver.server.running import Parts
+from tokenserver.web.application import application, token_endpoint
+from tokenserver.web.authorization_header import parse_authorization
 from tokenserver.web.parameters import parse_query
 from tokenserver.web.payloads import token_body
-from tokenserver.web.token import TokenEndpoint
-from tokenserver.web.wsgi import application, token_endpoint
+from tokenserver.web.token_endpoint import TokenEndpoint
 
 CALLS = 5_000
 TIMES = 5

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.authn import Authenticator, Chain
+from tokenserver.authn.authenticator import Authenticator
+from tokenserver.authn.chain import Chain
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
 from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials, TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Kind

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenserver.authn import Authenticator, Chain, decoy
-from tokenserver.authn.cache import Lifetime
+from tokenserver.authn.authenticator import Authenticator
+from tokenserver.authn.chain import Chain
 from tokenserver.authn.equal_work import MEASURE_SECONDS, SLEEPERS, EqualWork, Pause
-from tokenserver.authn.htpasswd import Htpasswd, parse_users
+from tokenserver.authn.htpasswd import verify as decoy
+from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
 from tokenserver.authn.passwords import describe, hash_password
-from tokenserver.authn.protection import Plan, Protection
+from tokenserver.authn.protection.guard import Plan, Protection
+from tokenserver.authn.protection.login_cache import Lifetime
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Overloaded, TokenserverError
 from tokenserver.identity import Identity, Kind

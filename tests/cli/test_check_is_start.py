@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from tokenserver.cli import main
 from tokenserver.cli import serve as serve_command
-from tokenserver.metrics.listener import Listener
+from tokenserver.metrics.http import Listener
 
 EC = ec.SECP256R1()
 
@@ -230,7 +230,7 @@ def test_metrics_of_a_server_that_runs(site: Site) -> None:
 def test_metrics_without_fork(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where workers are new programs, they have no memory in common to count in."""
     site.change("server", metrics="127.0.0.1:9")
-    monkeypatch.setattr("tokenserver.cli.start_checks.is_forking", lambda: False)
+    monkeypatch.setattr("tokenserver.server.start_checks.is_forking", lambda: False)
     for command in ("check", "serve"):
         result = run(command, site)
         assert (result.exit_code, "server.metrics: needs worker processes that are forked" in result.stderr) == (

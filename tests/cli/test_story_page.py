@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from tokenserver.cli import main
 from tokenserver.config.load import load_settings
-from tokenserver.policy.load import load_policies
+from tokenserver.policy.loading.loader import load_policies
 
 PAGE = (Path(__file__).parents[2] / "docs" / "from-one-team-to-fifty.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(yaml|console)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -12,15 +12,15 @@ from harness.slapd import BASE, READER, Slapd, person, slapd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokenserver.authn import Authenticator
-from tokenserver.authn.htpasswd import Htpasswd, parse_users
+from tokenserver.authn.authenticator import Authenticator
+from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
 from tokenserver.authn.passwords import hash_password
-from tokenserver.compose import ldap_directory
-from tokenserver.config.directories import Ldap
+from tokenserver.config.ldap import Ldap
 from tokenserver.config.settings import UserSource
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity, Kind
+from tokenserver.server.compose import ldap_directory
 
 pytestmark = pytest.mark.real("slapd")
 

@@ -20,9 +20,9 @@ from harness.faultproxy import FaultProxy, Mode, faulty
 from harness.server import Setup, TokenServer, serving
 from harness.slapd import BASE, READER, Slapd, person, slapd
 
-from tokenserver.compose import login_plan
 from tokenserver.config.load import load_settings
-from tokenserver.door import threads_for
+from tokenserver.exchange.admission import threads_for
+from tokenserver.server.compose import login_plan
 
 pytestmark = pytest.mark.real("slapd")
 

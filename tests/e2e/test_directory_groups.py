@@ -17,9 +17,9 @@ from harness.processes import Output, run
 from harness.server import Event, Setup, TokenServer, serving
 from harness.slapd import BASE, READER, Entry, Slapd, group, person, slapd
 
-from tokenserver.compose import ldap_directory
-from tokenserver.config.directories import Ldap
+from tokenserver.config.ldap import Ldap
 from tokenserver.identity import spell_group
+from tokenserver.server.compose import ldap_directory
 
 pytestmark = pytest.mark.real("slapd")
 
@@ -333,7 +333,7 @@ def test_a_limit_of_the_directory_is_told_as_such(site: Site) -> None:
 
 def test_groups_come_page_by_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 2696: pages of three, and all ten groups in the end."""
-    monkeypatch.setattr("tokenserver.authn.directory.group_search.PAGE", 3)
+    monkeypatch.setattr("tokenserver.authn.ldap.groups.search.PAGE", 3)
     content = yaml.safe_load(site.server.config.read_text())["authentication"][2]["ldap"] | {"bind_dn": READER}
     before = len(site.directory.log())
     found = ldap_directory(Ldap.model_validate(content)).look_up("many")

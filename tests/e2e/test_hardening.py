@@ -11,7 +11,7 @@ from harness.server import TokenServer
 
 DUMPABLE = """
 import ctypes, resource
-from tokenserver.cli.process import harden_process
+from tokenserver.process.process_limits import harden_process
 before = ctypes.CDLL(None).prctl(3)
 harden_process()
 print(before, ctypes.CDLL(None).prctl(3), *resource.getrlimit(resource.RLIMIT_CORE))

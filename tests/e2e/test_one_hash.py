@@ -20,7 +20,7 @@ CLIENTS = 60
 
 COUNTING = """\
 import os
-from tokenserver.authn import decoy
+from tokenserver.authn.htpasswd import verify as decoy
 from tokenserver.cli import main
 
 real = decoy.verify

@@ -14,7 +14,7 @@ from harness.arrivals import NO_ANSWER, Stream, arrive, get, steady, within
 from harness.crowd import many_files
 from harness.server import Setup, TokenServer, password, serving
 
-from tokenserver import door
+from tokenserver.exchange import admission as door
 
 SERVICE = "registry3.test"
 TARGET = web.token_target(SERVICE, ["repository:public/x:pull"])

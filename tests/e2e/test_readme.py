@@ -25,7 +25,7 @@ from harness.machine import Machine
 from harness.processes import Daemon, Output, answers, free_port, running
 from harness.programs import ROOT, need
 
-from tokenserver.policy.load import load_policies
+from tokenserver.policy.loading.loader import load_policies
 
 README = (ROOT / "README.md").read_text()
 INSTALL_SECONDS = 180

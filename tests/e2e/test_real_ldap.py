@@ -22,17 +22,17 @@ from harness.slapd import BASE, READER, Entry, Slapd, group, person, slapd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tokenserver.authn import Chain
-from tokenserver.authn.directory.backend import LdapDirectory
-from tokenserver.authn.directory.deadline import ConnectionFailed, Deadline
-from tokenserver.authn.directory.model import MAX_GROUPS
-from tokenserver.authn.directory.servers import Purpose
-from tokenserver.compose import ldap_directory
-from tokenserver.config.directories import Ldap
+from tokenserver.authn.chain import Chain
+from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.ldap.directory import MAX_GROUPS
+from tokenserver.authn.ldap.pool import Purpose
+from tokenserver.config.ldap import Ldap
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity
+from tokenserver.server.compose import ldap_directory
 
 pytestmark = pytest.mark.real("slapd")
 
@@ -678,7 +678,7 @@ def test_a_user_in_too_many_groups(make: Make, server: Slapd) -> None:
 
 def test_the_directory_is_down_and_the_name_is_in_a_file(make: Make) -> None:
     """A directory that cannot tell never hands its users over to the next source (row 10)."""
-    from tokenserver.authn.htpasswd import Htpasswd, parse_users
+    from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
     from tokenserver.authn.passwords import hash_password
 
     file = Htpasswd("local", "users", parse_users(f"alice:{hash_password('file')}\n", "users"))

@@ -23,10 +23,10 @@ from harness.redis_server import RedisServer, redis_server
 from harness.server import Setup, TokenServer, serving
 from sorted_words import words_of_one_tag
 
-from tokenserver.authn.cache import LoginKey
-from tokenserver.authn.failures import Limit, Limits, forgotten_after, growing, shared
-from tokenserver.authn.replicas import SLOW_SECONDS, SOCKET_SECONDS, SharedFailures
-from tokenserver.authn.throttle import REPEAT_SECONDS, Throttle
+from tokenserver.authn.protection.failure_counters import Limit, Limits, forgotten_after, growing, shared
+from tokenserver.authn.protection.login_cache import LoginKey
+from tokenserver.authn.protection.redis_counters import SLOW_SECONDS, SOCKET_SECONDS, SharedFailures
+from tokenserver.authn.protection.throttle import REPEAT_SECONDS, Throttle
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import InvalidCredentials, Throttled
 

@@ -14,15 +14,15 @@ from harness.processes import plain_environment, run
 from harness.samba import BASE, DISABLED, PEOPLE, READER, REALM, Samba, samba
 from harness.server import Setup, TokenServer
 
-from tokenserver.authn import Chain
-from tokenserver.authn.directory import ber
-from tokenserver.authn.directory.backend import LdapDirectory
-from tokenserver.authn.directory.deadline import Deadline
-from tokenserver.compose import ldap_directory
-from tokenserver.config.directories import Ldap
+from tokenserver.authn.chain import Chain
+from tokenserver.authn.ldap import ber
+from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.ldap.deadline import Deadline
+from tokenserver.config.ldap import Ldap
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity
+from tokenserver.server.compose import ldap_directory
 
 pytestmark = pytest.mark.real("samba")
 
@@ -241,7 +241,7 @@ def test_everybody(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_all
     assert {"alice", "bob", "off", "robot$ci", "administrator"} <= everyone
     assert not {"reg-web", "dc1$"} & everyone
-    monkeypatch.setattr("tokenserver.authn.directory.everybody.PAGE", 3)
+    monkeypatch.setattr("tokenserver.authn.ldap.listing.PAGE", 3)
     assert make().subjects() == (everyone, True)
 
 

@@ -23,7 +23,7 @@ from harness.crowd import many_files
 from harness.registries import KEEPER
 from harness.server import Setup, serving
 
-from tokenserver.cli.process import FILES_KEPT_BACK
+from tokenserver.process.process_limits import FILES_KEPT_BACK
 
 TARGET = web.token_target("registry2.test", ["repository:public/x:pull"])
 CLOSED_WITHIN = 12.0

@@ -16,7 +16,7 @@ from harness.crowd import many_files
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
 
-from tokenserver.door import BODY_READERS
+from tokenserver.exchange.admission import BODY_READERS
 from tokenserver.web.bodies import BODY_SECONDS
 
 FORM = b"grant_type=password&username=x&password=y&service=registry2.test"

@@ -16,7 +16,7 @@ from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
 from harness.slow import PROMPT, SLOW_TLS, good_traffic, slow_clients, slow_kinds
 
-from tokenserver.door import BODY_READERS
+from tokenserver.exchange.admission import BODY_READERS
 
 SECONDS = 6.0
 REQUESTS = 100

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tokenserver.metrics.board import Board
-from tokenserver.metrics.layout import Layout
-from tokenserver.metrics.meter import Meter, Reading
-from tokenserver.metrics.page import Page
+from tokenserver.metrics.definitions import Layout
+from tokenserver.metrics.exposition import Page
+from tokenserver.metrics.recorder import Meter, Reading
+from tokenserver.metrics.shared_rows import Board
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tokenserver.authn.directory.ber import Entry, Result
-from tokenserver.authn.directory.deadline import Deadline
-from tokenserver.authn.directory.model import Directory, Groups
-from tokenserver.authn.directory.walk import brought
-from tokenserver.authn.ldap import NO_SUCH_OBJECT, Found
+from tokenserver.authn.ldap.ber import Entry, Result
+from tokenserver.authn.ldap.connection import NO_SUCH_OBJECT, Found
+from tokenserver.authn.ldap.deadline import Deadline
+from tokenserver.authn.ldap.directory import Directory, Groups
+from tokenserver.authn.ldap.groups.resolution import brought
 
 BASE = "dc=example,dc=com"
 

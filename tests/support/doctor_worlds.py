@@ -10,6 +10,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tokenserver.doctor.checks.trust import RegistryTrust
 from tokenserver.doctor.facts import (
     Certificate,
     JwksEntry,
@@ -22,8 +23,7 @@ from tokenserver.doctor.facts import (
     Setup,
     TrustFile,
 )
-from tokenserver.doctor.trust import ring_certificates
-from tokenserver.doctor.trust_checks import RegistryTrust
+from tokenserver.doctor.registry.trust_files import ring_certificates
 from tokenserver.keys.certificates import (
     generate_p256,
     generate_private_key,

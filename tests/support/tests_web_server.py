@@ -12,12 +12,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from tokenserver.authn.passwords import hash_password
-from tokenserver.compose import build
 from tokenserver.config.load import load_settings
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
-from tokenserver.parts import Parts
-from tokenserver.web.wsgi import application
+from tokenserver.server.compose import build
+from tokenserver.server.running import Parts
+from tokenserver.web.application import application
 
 POLICY = """\
 version: 1

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests_web_server import PASSWORDS, Server, make_server
 
-from tokenserver.web.token import TokenEndpoint
-from tokenserver.web.wsgi import token_endpoint
+from tokenserver.web.application import token_endpoint
+from tokenserver.web.token_endpoint import TokenEndpoint
 
 FORM = "application/x-www-form-urlencoded"
 STATUSES = {200, 400, 401, 403, 413, 415, 429}

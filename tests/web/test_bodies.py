@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from tokenserver.door import BODIES, BODY_READERS
 from tokenserver.errors import Overloaded
+from tokenserver.exchange.admission import BODIES, BODY_READERS
 from tokenserver.web.bodies import BodyPlaces, Place
 
 ANN, BEN, EVE = map(ip_address, ("192.0.2.1", "192.0.2.2", "192.0.2.3"))

@@ -16,13 +16,14 @@ import pytest
 from tests_web_server import PASSWORDS, Lines
 from werkzeug.test import TestResponse
 
-from tokenserver.authn import decoy, passwords
-from tokenserver.authn.cache import VerifiedLogins
-from tokenserver.compose import build
+from tokenserver.authn import passwords
+from tokenserver.authn.htpasswd import verify as decoy
+from tokenserver.authn.protection.login_cache import VerifiedLogins
 from tokenserver.config.load import load_settings
 from tokenserver.identity import Identity, Kind
-from tokenserver.parts import Parts
-from tokenserver.web.wsgi import application
+from tokenserver.server.compose import build
+from tokenserver.server.running import Parts
+from tokenserver.web.application import application
 
 CONFIG = """\
 issuer: auth.example.com

@@ -14,10 +14,10 @@ from cryptography import x509
 from tests_web_server import PASSWORDS, Lines, Server
 
 from tokenserver.cli import main
-from tokenserver.compose import build, load_snapshot, warnings
 from tokenserver.config.load import load_settings
 from tokenserver.errors import LoadError
-from tokenserver.web.wsgi import application
+from tokenserver.server.compose import build, load_snapshot, warnings
+from tokenserver.web.application import application
 
 CONFIG = """\
 issuer: auth.example.com

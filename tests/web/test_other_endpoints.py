@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests_web_server import Server
 
-from tokenserver.web.app import TOKEN_PATHS, create_app
-from tokenserver.web.wsgi import other_pages, token_endpoint
+from tokenserver.web.application import other_pages, token_endpoint
+from tokenserver.web.routes import TOKEN_PATHS, create_app
 
 
 def test_healthz_is_cheap_and_well(server: Server) -> None:
@@ -56,7 +56,7 @@ def test_readyz_is_503_while_changed_files_are_refused(server: Server) -> None:
 
 def test_readyz_is_503_when_the_signing_certificate_is_past(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threat 70: registries refuse its tokens, so this server is not ready."""
-    from tokenserver import parts
+    from tokenserver.server import running as parts
 
     class Later(datetime):
         @classmethod

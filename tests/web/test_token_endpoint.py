@@ -16,8 +16,8 @@ from flask.testing import FlaskClient
 from tests_web_server import PASSWORDS, Server
 from werkzeug.test import TestResponse
 
-from tokenserver.audit import Sink
-from tokenserver.audit_sink import DescriptorSink
+from tokenserver.exchange.audit import Sink
+from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.tokens.claims import build_claims
 
 CHALLENGE = 'Basic realm="auth.example.com", charset="UTF-8"'
@@ -573,13 +573,13 @@ def test_no_token_leaves_when_its_event_cannot_be_written(server: Server, asked:
 
 def test_a_bug_gives_500_and_no_token(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """F39, threat 52: any exception is 500 without a token, audited as an error, and the next request is fine."""
-    import tokenserver.service
+    import tokenserver.exchange.service
 
     def broken(*_: object) -> None:
         raise RuntimeError("canary-4711")
 
     with monkeypatch.context() as patched:
-        patched.setattr(tokenserver.service, "decide", broken)
+        patched.setattr(tokenserver.exchange.service, "decide", broken)
         response = get(server, "service=reg&scope=repository:public/a:pull")
     assert response.status_code == 500
     assert "token" not in response.get_json()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests_web_server import Server
 
-from tokenserver.audit import AuditedExchange
-from tokenserver.service import TokenService
+from tokenserver.exchange.audit import AuditedExchange
+from tokenserver.exchange.service import TokenService
 from tokenserver.tokens.reuse import Reuse
 
 

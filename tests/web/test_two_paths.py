@@ -20,24 +20,24 @@ import pytest
 import yaml
 
 from tokenserver import scopes
-from tokenserver.audit import AuditedExchange, AuditedExplain, AuditTrail
-from tokenserver.authn import Chain
+from tokenserver.authn.chain import Chain
 from tokenserver.credentials import Password
-from tokenserver.door import Door
 from tokenserver.errors import InvalidCredentials
+from tokenserver.exchange.admission import Door
+from tokenserver.exchange.audit import AuditedExchange, AuditedExplain, AuditTrail
+from tokenserver.exchange.service import Snapshot, TokenService
 from tokenserver.identity import Identity, Kind
 from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.keys.store import init_keys, load_keys
-from tokenserver.policy.load import load_policies
+from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.terms import parse_moment, parse_request
-from tokenserver.service import Snapshot, TokenService
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.reuse import Reuse
 from tokenserver.web import parameters
-from tokenserver.web.addresses import finder
-from tokenserver.web.token import Answer, TokenEndpoint
+from tokenserver.web.client_address import finder
+from tokenserver.web.token_endpoint import Answer, TokenEndpoint
 
 CASES: dict[str, Any] = {
     path.stem: yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - it makes text alone

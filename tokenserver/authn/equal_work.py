@@ -19,9 +19,9 @@ from contextlib import suppress
 from statistics import median
 from typing import Protocol, runtime_checkable
 
-from tokenserver.authn import Authenticator
-from tokenserver.authn.decoy import Decoy
-from tokenserver.authn.htpasswd import Htpasswd
+from tokenserver.authn.authenticator import Authenticator
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.htpasswd.verify import Decoy
 from tokenserver.credentials import Password
 from tokenserver.errors import BackendUnavailable
 

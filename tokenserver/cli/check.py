@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.options import WRONG_USE, config_option, fault_facts, refuse
-from tokenserver.cli.start import load_all
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.compose import user_sources, warnings
 from tokenserver.errors import LoadError
 from tokenserver.printable import shell_word
+from tokenserver.server.compose import user_sources, warnings
+from tokenserver.server.startup import load_all
 
 
 @click.command()

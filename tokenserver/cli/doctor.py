@@ -13,24 +13,24 @@ from urllib.parse import urlsplit
 
 import click
 
-from tokenserver.cli.doctor_files import read_registry_files
-from tokenserver.cli.doctor_live import Visit, visit_registry, visit_server
-from tokenserver.cli.doctor_ours import our_sides
-from tokenserver.cli.doctor_own import examine_installation
-from tokenserver.cli.doctor_token import Bench, examine_token
 from tokenserver.cli.options import WRONG_USE, TokenFile, config_option, tell_faults
-from tokenserver.cli.password import read_password
+from tokenserver.cli.prompts import read_password
 from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Secret
+from tokenserver.doctor.checks.setup import check_setup, find_registry, kinds_for
+from tokenserver.doctor.checks.trust import RegistryTrust
+from tokenserver.doctor.examination.installation import examine_installation
+from tokenserver.doctor.examination.our_side import our_sides
+from tokenserver.doctor.examination.registry_files import read_registry_files
+from tokenserver.doctor.examination.token import Bench, examine_token
+from tokenserver.doctor.examination.visit import Visit, visit_registry, visit_server
 from tokenserver.doctor.facts import Kind, OurRegistry, Ours
 from tokenserver.doctor.findings import Finding, by_urgency, exit_code
-from tokenserver.doctor.opened import MAX_TOKEN, UnreadableToken, open_unverified, token_text
-from tokenserver.doctor.setup_checks import check_setup, find_registry, kinds_for
-from tokenserver.doctor.trust_checks import RegistryTrust
+from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, token_text
 from tokenserver.doctor.visited import identify
+from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
-from tokenserver.files import read_text
 from tokenserver.scopes import Scope, ScopeSyntaxError, parse_scope
 
 KINDS = {

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import click
 
-from tokenserver.authn.htpasswd import name_problem
+from tokenserver.authn.htpasswd.backend import name_problem
 from tokenserver.authn.passwords import hash_password
 from tokenserver.cli.options import WRONG_USE, tell_faults
 from tokenserver.cli.terminal import echo
-from tokenserver.compose import load_snapshot
 from tokenserver.config.load import load_settings
+from tokenserver.documents.files import NotReplaced, create_file, require_replaceable
 from tokenserver.errors import Fault, LoadError
-from tokenserver.files import NotReplaced, create_file, require_replaceable
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
 from tokenserver.printable import shell_word
+from tokenserver.server.compose import load_snapshot
 
 CONFIG_NAME = "tokenserver.yaml"
 USERS_NAME = "users.htpasswd"

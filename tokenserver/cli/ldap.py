@@ -11,20 +11,20 @@ from pathlib import Path
 
 import click
 
-from tokenserver.authn import MAX_USERNAME
-from tokenserver.authn.directory.examine import LEFT_OUT, Judged, Step, examine, unjudged
+from tokenserver.authn.ldap.diagnose import LEFT_OUT, Judged, Step, examine, unjudged
+from tokenserver.authn.usernames import MAX_USERNAME
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.compose import ldap_directory
-from tokenserver.config.directories import Ldap
+from tokenserver.config.ldap import Ldap
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import Identity
-from tokenserver.policy.load import load_policies
+from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import Principal
+from tokenserver.server.compose import ldap_directory
 
 NO = 1
 

@@ -15,7 +15,7 @@ _COMMANDS = {
     "ldap": ("tokenserver.cli.ldap", "ldap"),
     "policy": ("tokenserver.cli.policy", "policy"),
     "registries": ("tokenserver.cli.registries", "registries"),
-    "registry-config": ("tokenserver.cli.registry_config", "registry_config"),
+    "registry-config": ("tokenserver.cli.registries.registry_config", "registry_config"),
     "serve": ("tokenserver.cli.serve", "serve"),
     "users": ("tokenserver.cli.users", "users"),
 }

@@ -16,27 +16,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tokenserver.audit_sink import DescriptorSink
 from tokenserver.cli.options import WRONG_USE, config_option, refuse, tell_faults
-from tokenserver.cli.outputs import Outputs, check_output, shared_outputs
-from tokenserver.cli.process import MAX_FILES, MAX_FILES_TLS, connections_for, end_with, harden_process, take_files
-from tokenserver.cli.start import load_all
-from tokenserver.cli.start_checks import is_forking, listening_refused, reason
 from tokenserver.cli.terminal import echo
-from tokenserver.compose import login_plan, warnings
 from tokenserver.config.load import config_path
-from tokenserver.config.plan import worker_count
 from tokenserver.config.settings import Settings, address_of
-from tokenserver.counters import ALONE, Shared, workers_share
-from tokenserver.door import threads_for
 from tokenserver.errors import Fault, LoadError
-from tokenserver.machine import Seats
-from tokenserver.measuring import metrics_board
-from tokenserver.metrics.board import Board
-from tokenserver.sink_state import SinkState
+from tokenserver.exchange.admission import threads_for
+from tokenserver.exchange.audit_sink import DescriptorSink
+from tokenserver.exchange.sink_state import SinkState
+from tokenserver.metrics.setup import metrics_board
+from tokenserver.metrics.shared_rows import Board
+from tokenserver.process.outputs import Outputs, check_output, shared_outputs
+from tokenserver.process.process_limits import (
+    MAX_FILES,
+    MAX_FILES_TLS,
+    connections_for,
+    end_with,
+    harden_process,
+    take_files,
+)
+from tokenserver.runtime.cpu_affinity import Seats
+from tokenserver.server.compose import login_plan, warnings
+from tokenserver.server.login_plan import worker_count
+from tokenserver.server.shared_state import ALONE, Shared, workers_share
+from tokenserver.server.start_checks import is_forking, listening_refused, reason
+from tokenserver.server.startup import load_all
 
 if TYPE_CHECKING:
-    from tokenserver.cli.supervisor import Signs
+    from tokenserver.process.supervisor import Signs
 
 logger = logging.getLogger("tokenserver")
 
@@ -57,9 +64,9 @@ of the time of a request."""
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"advice": {"()": "tokenserver.cli.log.WithoutThreadAdvice"}},
-    "formatters": {"line": {"()": "tokenserver.cli.log.JsonFormatter"}},
-    "handlers": {"stderr": {"class": "tokenserver.cli.outputs.LogHandler", "formatter": "line"}},
+    "filters": {"advice": {"()": "tokenserver.process.json_log.WithoutThreadAdvice"}},
+    "formatters": {"line": {"()": "tokenserver.process.json_log.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "tokenserver.process.outputs.LogHandler", "formatter": "line"}},
     "loggers": {
         "_granian": {"handlers": ["stderr"], "level": "INFO", "propagate": False, "filters": ["advice"]},
         "granian.access": {"handlers": [], "propagate": False},
@@ -113,8 +120,8 @@ def run(settings: Settings, config: Path | None) -> None:
     from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
 
-    from tokenserver.cli.gateway import run_worker  # noqa: PLC0415
-    from tokenserver.cli.supervisor import Server  # noqa: PLC0415
+    from tokenserver.process.gateway import run_worker  # noqa: PLC0415
+    from tokenserver.process.supervisor import Server  # noqa: PLC0415
 
     board = _serve_metrics(settings)
     address, port = settings.server.address
@@ -128,7 +135,7 @@ def run(settings: Settings, config: Path | None) -> None:
         "tokenserver",
         address=address,
         port=port,
-        interface=Interfaces.WSGI,  # as far as granian's own checks go; see cli/gateway.py
+        interface=Interfaces.WSGI,  # as far as granian's own checks go; see process/gateway.py
         workers=workers,
         blocking_threads=threads_for(login_plan(settings).threads),
         loop=Loops.asyncio,
@@ -172,8 +179,8 @@ def _serve_metrics(settings: Settings) -> Board | None:
     if settings.server.metrics is None:
         return None
     # Here and not in the workers, where nothing of it is needed; and only where it is wanted.
-    from tokenserver.metrics.listener import Listener  # noqa: PLC0415
-    from tokenserver.metrics.page import CONTENT_TYPE, Page  # noqa: PLC0415
+    from tokenserver.metrics.exposition import CONTENT_TYPE, Page  # noqa: PLC0415
+    from tokenserver.metrics.http import Listener  # noqa: PLC0415
 
     board = metrics_board(settings, workers=worker_count(settings))
     page = Page(board, now=time.time, monotonic=time.monotonic)
@@ -192,7 +199,7 @@ def _load(  # noqa: PLR0917 - the last two are the master's
     worker: int,
 ) -> Any:
     end_with(signs.master)
-    from tokenserver.web.wsgi import load_application  # noqa: PLC0415 - in the worker, after the fork
+    from tokenserver.web.application import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # a worker that is a new program (Python 3.14 starts them so) does not inherit all of it
     sink = DescriptorSink(sys.stdout.fileno(), output)

@@ -9,14 +9,14 @@ from itertools import combinations
 
 import click
 
-from tokenserver.authn.directory.backend import LdapDirectory
-from tokenserver.authn.htpasswd import Htpasswd
-from tokenserver.compose import user_source
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity, Kind
+from tokenserver.policy.lint.unknown_names import Outside, named_groups, named_users
 from tokenserver.policy.model import PolicySet
-from tokenserver.policy.outside import Outside, named_groups, named_users
+from tokenserver.server.compose import user_source
 
 Source = Htpasswd | LdapDirectory
 

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 
 import click
 
-from tokenserver.authn import Chain
-from tokenserver.authn.htpasswd import (
+from tokenserver.authn.chain import Chain
+from tokenserver.authn.htpasswd.backend import (
     fold,
     load_htpasswd,
     name_problem,
@@ -30,8 +30,8 @@ from tokenserver.authn.passwords import describe, hash_password, warning_about
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.credentials import Password, Secret
+from tokenserver.documents.files import NotReplaced, read_text, require_replaceable, write_file
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
-from tokenserver.files import NotReplaced, read_text, require_replaceable, write_file
 
 NO = 1
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, model_validator
 
 from tokenserver.config.fields import MAX_LIFETIME, FilePath, Seconds, Section
-from tokenserver.documents import PlacedError
+from tokenserver.documents.document import PlacedError
 from tokenserver.keys.schedule import Schedule
 
 USUAL_FOLDER = "keys"

@@ -16,10 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tokenserver.config.named import SettingsRefused, named_in
-from tokenserver.config.registries_folder import WHAT, Entry, differing, read_registries
-from tokenserver.config.settings import Settings
-from tokenserver.config.shape import (
+from tokenserver.config.introspection import (
     Path_,
     from_working_folder,
     is_list,
@@ -30,10 +27,13 @@ from tokenserver.config.shape import (
     spell_variable,
     spelt_out,
 )
+from tokenserver.config.referenced_files import SettingsRefused, named_in
+from tokenserver.config.registries_folder import WHAT, Entry, differing, read_registries
+from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
-from tokenserver.documents import Document, nearest, parse, spell, validation_faults
+from tokenserver.documents.document import Document, nearest, parse, spell, validation_faults
+from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
-from tokenserver.files import read_text
 
 PREFIX = "TOKENSERVER_"
 DEFAULT_FILE = "tokenserver.yaml"

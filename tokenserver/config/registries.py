@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from tokenserver.config.fields import FilePath, Lifetime, NameText, Section, Url
-from tokenserver.documents import PlacedError
+from tokenserver.documents.document import PlacedError
 from tokenserver.keys.ring import Algorithm
 from tokenserver.tokens.claims import Compat
-from tokenserver.tokens.headers import compat_problem
+from tokenserver.tokens.jose_header import compat_problem
 
 
 class Lifetimes(Section):

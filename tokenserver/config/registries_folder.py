@@ -10,9 +10,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tokenserver.config.registries import Registry
-from tokenserver.documents import Document, parse, spell, validation_faults
+from tokenserver.documents.document import Document, parse, spell, validation_faults
+from tokenserver.documents.files import folder_problem, read_text
 from tokenserver.errors import Fault, LoadError, veiled
-from tokenserver.files import folder_problem, read_text
 
 SUFFIXES = (".yaml", ".yml")
 

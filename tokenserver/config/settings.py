@@ -9,7 +9,6 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tokenserver.config.directories import Ldap
 from tokenserver.config.fields import (
     MAX_TOKEN_REUSE,
     FilePath,
@@ -22,9 +21,10 @@ from tokenserver.config.fields import (
     TokenReuse,
 )
 from tokenserver.config.keys import Keys
+from tokenserver.config.ldap import Ldap
+from tokenserver.config.protection import Cache, Throttle
 from tokenserver.config.registries import Registry
-from tokenserver.config.throttle import Cache, Throttle
-from tokenserver.documents import PlacedError
+from tokenserver.documents.document import PlacedError
 from tokenserver.keys.schedule import Schedule
 
 __all__ = ["KeySet", "Registry", "Server", "Settings", "Tls", "UserSource"]

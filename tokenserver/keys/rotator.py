@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from tokenserver.errors import LoadError
-from tokenserver.keys.changes import Changes
 from tokenserver.keys.expiry import SIGNING_URGENT, key_warnings
-from tokenserver.keys.folder import KeysBusy
+from tokenserver.keys.layout import KeysBusy
 from tokenserver.keys.ring import KeyRing
+from tokenserver.keys.ring_operations import Changes
 from tokenserver.keys.schedule import Schedule, Step, due
 
 logger = logging.getLogger("tokenserver.keys")

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tokenserver.documents.files import read_text, write_file
 from tokenserver.errors import Fault, LoadError
-from tokenserver.files import read_text, write_file
 from tokenserver.keys.certificates import (
     SIGNING_LIFETIME,
     generate_p256,
@@ -23,10 +23,10 @@ from tokenserver.keys.certificates import (
     new_key_id,
     private_pem,
 )
-from tokenserver.keys.folder import KeyFolder
-from tokenserver.keys.reading import LIMIT, Reading
+from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing
-from tokenserver.keys.states import Entry, write_entries
+from tokenserver.keys.ring_file import Entry, write_entries
+from tokenserver.keys.ring_reader import LIMIT, Reading
 
 PUBLIC_MODE = 0o644
 PRIVATE_MODE = 0o600

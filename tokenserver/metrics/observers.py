@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tokenserver.errors import AuditUnavailable, TokenserverError
-from tokenserver.metrics.layout import NO_SERVICE
-from tokenserver.metrics.meter import Meter
-from tokenserver.service import Exchange, Explain, Refusals, Ruling, TokenRequest, TokenResult
+from tokenserver.exchange.service import Exchange, Explain, Refusals, Ruling, TokenRequest, TokenResult
+from tokenserver.metrics.definitions import NO_SERVICE
+from tokenserver.metrics.recorder import Meter
 
 
 class MeteredExchange:

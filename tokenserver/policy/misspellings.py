@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from tokenserver.documents import nearest
+from tokenserver.documents.document import nearest
 
 SETS = ("everyone", "authenticated", "anonymous")
 """The sets of people. No user or group can have one of these names."""

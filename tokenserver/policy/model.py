@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from tokenserver.errors import Fault
 from tokenserver.identity import Identity, Kind
-from tokenserver.policy.names import shown_name
+from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.networks import Network, Prefixes, have_address, prefixes_of
 from tokenserver.policy.patterns import Pattern
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
 
-from tokenserver.documents import nearest
+from tokenserver.documents.document import nearest
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import spell_group
 from tokenserver.policy.misspellings import SETS, mistake_in_name, right_principal

@@ -16,8 +16,8 @@ from tokenserver.identity import Identity
 from tokenserver.keys.ring import KeyRing
 from tokenserver.scopes import Access
 from tokenserver.tokens.claims import Compat, Grant, Registry, build_claims, difference, granted_access
-from tokenserver.tokens.headers import compat_problem, compat_warning, encoded_header
-from tokenserver.tokens.verify import InvalidToken, open_token
+from tokenserver.tokens.jose_header import compat_problem, compat_warning, encoded_header
+from tokenserver.tokens.verification import InvalidToken, open_token
 
 __all__ = ["Token", "TokenIssuer", "compat_problem", "compat_warning"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 
-from tokenserver.bounded import Bounded
+from tokenserver.runtime.bounded_cache import Bounded
 from tokenserver.tokens.issuer import Token
 
 RUSH = 500

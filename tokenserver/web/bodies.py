@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 
-from tokenserver.authn.throttle import place_of
-from tokenserver.door import BODIES, BODY_READERS
+from tokenserver.authn.protection.throttle import place_of
 from tokenserver.errors import Overloaded
-from tokenserver.web.addresses import Address
+from tokenserver.exchange.admission import BODIES, BODY_READERS
+from tokenserver.web.client_address import Address
 
 BODY_SECONDS = 10.0
 """How long after its headers a body may take to arrive."""

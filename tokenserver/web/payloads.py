@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from tokenserver.audit import cut
+from tokenserver.exchange.audit import cut
+from tokenserver.exchange.service import Ruling, TokenResult
 from tokenserver.scopes import in_order
-from tokenserver.service import Ruling, TokenResult
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 

@@ -1,0 +1,453 @@
+"""What stands in front of the sources, put together: in which order it decides, and what outlives a reload."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from tokenserver.authn.chain import Chain
+from tokenserver.authn.equal_work import SLEEPERS
+from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
+from tokenserver.authn.protection.circuit_breaker import Sheltered
+from tokenserver.authn.protection.failure_counters import Limit, Limits, growing
+from tokenserver.authn.protection.guard import FOLLOWERS, SPARE_THREADS, Plan, Protection
+from tokenserver.authn.protection.login_cache import Lifetime
+from tokenserver.authn.protection.throttle import Counted, Standing
+from tokenserver.credentials import Password, Secret
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, TokenserverError
+from tokenserver.identity import Identity, Kind
+
+HOME = ip_address("192.0.2.1")
+AWAY = ip_address("198.51.100.7")
+DOWN = BackendUnavailable("corp", "connection refused")
+
+
+@dataclass
+class Directory:
+    """A directory of people with passwords, which can be down."""
+
+    people: dict[str, str]
+    name: str = "corp"
+    down: bool = False
+    is_incomplete: bool = False
+    asked: int = 0
+
+    def authenticate(self, credentials: Password) -> Identity | None:
+        """As a directory does; the subject is folded."""
+        self.asked += 1
+        if self.down:
+            raise DOWN
+        if self.is_incomplete:
+            raise Incomplete(self.name, "tells a part of the groups")
+        subject = credentials.username.lower()
+        if subject not in self.people:
+            return None
+        if credentials.password != Secret(self.people[subject]):
+            raise InvalidCredentials("wrong password")
+        return Identity(subject, Kind.PASSWORD, self.name)
+
+
+@dataclass
+class World:
+    """A directory behind a protection."""
+
+    directory: Directory = field(default_factory=lambda: Directory({"ann": "right"}))
+    lifetime: Lifetime = field(default_factory=lambda: Lifetime(60))
+    now: float = 1000.0
+    is_throttled: bool = True
+
+    def __post_init__(self) -> None:
+        limits = Limits(growing(5, 300), (Limit(50, 300),), (Limit(1000, 300),))
+        plan = Plan({"corp": self.lifetime}, ("corp",), limits if self.is_throttled else None, 1)
+        self.protection = Protection(plan, secret=b"s" * 64, monotonic=lambda: self.now)
+
+    def chain(self) -> Chain:
+        """A new chain, as after a reload."""
+        return Chain([self.protection.sheltered(self.directory)], anonymous=False, decoy=None, guard=self.protection)
+
+    def login(self, user: str = "ann", password: str = "right", client: Any = HOME) -> str:  # noqa: S107 - made up here
+        """Who it is, or what went wrong."""
+        try:
+            identity = self.chain().authenticate(Password(user, Secret(password)), client)
+        except TokenserverError as error:
+            return type(error).__name__
+        return f"{identity.subject}{' (stale)' if identity.stale else ''}"
+
+
+def test_remembered_across_reloads() -> None:
+    """A hundred logins within a minute ask the directory once, however often the files were loaded meanwhile."""
+    world = World()
+    assert ({world.login() for _ in range(100)}, world.directory.asked) == ({"ann"}, 1)
+
+
+def test_a_changed_password() -> None:
+    """Row 26: after a change the old password works for the lifetime at most, and the new one at once."""
+    world = World()
+    world.login()
+    world.directory.people["ann"] = "new"
+    assert [world.login(), world.login(password="new")] == ["ann", "ann"]
+    world.now += 60
+    assert [world.login(), world.login(password="new")] == ["InvalidCredentials", "ann"]
+
+
+def test_who_comes_as_a_check_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked for just before it was remembered, and nobody to follow just after: it is not checked a second time."""
+    world = World()
+    assert world.login() == "ann"
+    monkeypatch.setattr(world.protection._remembered, "get", lambda _key: None)
+    assert (world.login(), world.directory.asked) == ("ann", 1)
+    world.now += 1
+    assert (world.login(), world.directory.asked) == ("ann", 2)
+
+
+def test_a_change_that_is_found_early_holds_for_all() -> None:
+    """The one request that checks anew before the end removes what is not right any more."""
+    world = World()
+    world.login()
+    world.directory.people["ann"] = "new"
+    world.now += 50
+    assert [world.login(), world.login()] == ["InvalidCredentials", "InvalidCredentials"]
+
+
+def test_another_password_never_hits() -> None:
+    """Row 26: the right user with another password is checked, whatever is remembered."""
+    world = World()
+    world.login()
+    assert (world.login(password="wrong"), world.login("anne", "right"), world.directory.asked) == (
+        "InvalidCredentials",
+        "InvalidCredentials",
+        3,
+    )
+
+
+def test_throttled_before_anything_is_asked() -> None:
+    """Row 21: after five failures the directory hears of no sixth one, and is below what it locks accounts at."""
+    world = World()
+    outcomes = [world.login(password=f"wrong-{number}") for number in range(20)]
+    assert (outcomes, world.directory.asked) == (["InvalidCredentials"] * 5 + ["Throttled"] * 15, 5)
+    assert (world.login(client=AWAY), world.directory.asked) == ("Throttled", 5)
+    world.now += 300
+    assert world.login(client=AWAY) == "ann"
+
+
+def test_who_is_remembered_passes_the_throttle() -> None:
+    """Row 23: a verified login needs no check, so there is nothing to throttle, from wherever."""
+    world = World()
+    world.login()
+    for number in range(20):
+        world.login(password=f"wrong-{number}", client=AWAY)
+    assert [world.login(), world.login(client=AWAY)] == ["ann", "ann"]
+
+
+def test_a_fresh_entry_outlives_a_throttled_refresh() -> None:
+    """The request that should check anew meets the throttle; the entry is still good and is used."""
+    world = World()
+    world.login(client=AWAY)
+    for number in range(20):
+        world.login(password=f"wrong-{number}", client=HOME)
+    world.now += 50
+    assert (world.login(client=HOME), world.directory.asked) == ("ann", 6)
+
+
+def test_post_then_get() -> None:
+    """Bug B30: one wrong login that containerd tries twice is one failure, and one bind."""
+    world = World()
+    for number in range(4):
+        assert [world.login(password=f"wrong-{number}") for _ in range(2)] == ["InvalidCredentials"] * 2
+    assert (world.login(), world.directory.asked) == ("ann", 5)
+
+
+def test_switched_off() -> None:
+    """Without a throttle every wrong password is checked."""
+    world = World(is_throttled=False)
+    outcomes = {world.login(password=f"wrong-{number}") for number in range(20)}
+    assert (outcomes, world.directory.asked) == ({"InvalidCredentials"}, 20)
+
+
+def test_an_outage_without_grace() -> None:
+    """The lifetime over, a directory that is down is 503, and after three failures it is left alone."""
+    world = World()
+    world.login()
+    world.directory.down = True
+    world.now += 60
+    assert [world.login() for _ in range(10)] == ["BackendUnavailable"] * 10
+    assert world.directory.asked == 1 + 3
+    assert world.protection.problem("corp") is not None
+    world.directory.down = False
+    world.now += 5
+    assert (world.login(), world.protection.problem("corp")) == ("ann", None)
+
+
+def test_an_outage_with_grace() -> None:
+    """With a grace, who was verified lately stays in for so long; nobody else comes in, with no other password."""
+    world = World(lifetime=Lifetime(60, 300))
+    world.login()
+    world.directory.down = True
+    world.now += 60
+    assert [world.login() for _ in range(10)] == ["ann (stale)"] * 10
+    assert [world.login(password="wrong"), world.login("ben")] == ["BackendUnavailable"] * 2
+    world.now += 300
+    assert world.login() == "BackendUnavailable"
+
+
+def test_an_outage_is_no_failure_of_a_user() -> None:
+    """Whoever tries during an outage is not throttled after it."""
+    world = World()
+    world.directory.down = True
+    for number in range(20):
+        world.login(password=f"wrong-{number}")
+    world.directory.down = False
+    world.now += 5
+    assert world.login() == "ann"
+
+
+def test_grace_does_not_outlive_a_refusal() -> None:
+    """Who was refused by the directory is not let in by its outage a moment later."""
+    world = World(lifetime=Lifetime(60, 300))
+    world.login()
+    world.now += 60
+    world.directory.people["ann"] = "new"
+    assert world.login() == "InvalidCredentials"
+    world.directory.down = True
+    world.now += 20
+    assert world.login() == "BackendUnavailable"
+
+
+@pytest.mark.parametrize("seconds", [pytest.param(50, id="checked early"), pytest.param(60, id="past the lifetime")])
+def test_no_grace_for_who_may_be_in_another_group(seconds: int) -> None:
+    """A directory that tells a part of the groups does answer: no grace, no open breaker, and no word of before."""
+    world = World(lifetime=Lifetime(60, 300))
+    world.login()
+    world.directory.is_incomplete = True
+    world.now += seconds
+    assert [world.login() for _ in range(5)] == ["Incomplete"] * 5
+    assert world.protection.problem("corp") is None
+    world.directory.is_incomplete = False
+    assert world.login() == "ann"
+
+
+def test_only_directories_are_sheltered() -> None:
+    """An htpasswd file has no breaker: it cannot be down."""
+    world = World()
+    other = Directory({}, name="other")
+    assert world.protection.sheltered(other) is other
+    assert world.protection.problem("other") is None
+    assert isinstance(world.protection.sheltered(world.directory), Sheltered)
+
+
+def test_whatever_is_asked_is_sheltered() -> None:
+    """The work of a wrong password for an unknown user is refused where that of a known one would be."""
+    world = World()
+    done: list[str] = []
+    world.protection.through(world.directory, lambda: done.append("while it is up"))
+    world.directory.down = True
+    for _ in range(3):
+        world.login("ben")
+    with pytest.raises(BackendUnavailable):
+        world.protection.through(world.directory, lambda: done.append("while it is down"))
+    world.protection.through(Directory({}, name="a file"), lambda: done.append("of a file"))
+    assert done == ["while it is up", "of a file"]
+
+
+def test_what_is_done_for_an_outage_is_not_done_for_the_remembered() -> None:
+    """A login that memory answers while the directory is down is a success, and as fast as one."""
+    world = World(lifetime=Lifetime(60, 600))
+    noted: list[str] = []
+
+    @dataclass
+    class Rest:
+        def wrong(self, credentials: Password, number: int) -> None:
+            noted.append(f"wrong {credentials.username} {number}")
+
+        def unavailable(self, credentials: Password, name: str) -> None:
+            noted.append(f"{name} for {credentials.username}")
+
+    def login(user: str, password: str) -> str:
+        sheltered = [world.protection.sheltered(world.directory)]
+        chain = Chain(sheltered, anonymous=False, decoy=None, rest=Rest(), guard=world.protection)
+        try:
+            return chain.authenticate(Password(user, Secret(password)), HOME).subject
+        except TokenserverError as error:
+            return type(error).__name__
+
+    assert login("ann", "right") == "ann"
+    assert login("ann", "wrong") == "InvalidCredentials"
+    world.now += 100
+    world.directory.down = True
+    assert (login("ann", "right"), login("ben", "x")) == ("ann", "BackendUnavailable")
+    assert noted == ["wrong ann 0", "corp for ben"]
+
+
+@pytest.mark.parametrize("hashers", [1, 2, 64])
+@pytest.mark.parametrize("waiters", [0, 5])
+def test_threads_are_never_all_waiting(hashers: int, waiters: int) -> None:
+    """However many hash, call, follow and wait for other workers, threads are left for those who need none of it."""
+    plan = Plan({}, ("one", "two"), None, hashers, waiters)
+    protection = Protection(plan, secret=b"s", monotonic=lambda: 0.0)
+    held = FOLLOWERS + sum(room.workers + room.queue for room in (protection.hashing, *protection._calls.values()))
+    held += SLEEPERS
+    assert plan.threads - held - waiters == SPARE_THREADS
+
+
+# --- no room to hash -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Asked:
+    """Stands for counters that processes share, and keeps what they are asked."""
+
+    note: str | None = None
+    limits: Limits = field(default_factory=lambda: Limits((), (), ()))
+    asked: list[object] = field(default_factory=list)
+
+    def was_refused(self, counted: Counted) -> bool:
+        self.asked.append(counted)
+        return False
+
+    def standing(self, counted: Counted) -> Standing | None:
+        self.asked.append(counted)
+        return None
+
+    def failed(self, counted: Counted, *, is_good: bool) -> None:
+        self.asked.append((counted, is_good))
+
+    def succeeded(self, counted: Counted) -> None:
+        self.asked.append(counted)
+
+
+@dataclass
+class Crowded:
+    """An htpasswd file whose one place to hash is taken or free; nobody may wait for it."""
+
+    directories: tuple[str, ...] = ()
+    now: float = 1000.0
+    checked: int = 0
+    counters: Asked = field(default_factory=Asked)
+
+    def __post_init__(self) -> None:
+        limits = Limits(growing(5, 300), (Limit(50, 300),), (Limit(1000, 300),))
+        plan = Plan({"local": Lifetime(60)}, self.directories, limits, 1)
+        self.protection = Protection(plan, secret=b"s", monotonic=lambda: self.now, together=self.counters)
+        self.protection.hashing.queue = 0
+
+    def login(self, password: str = "right", hold: Callable[[], object] = lambda: None) -> str:  # noqa: S107 - made up
+        """Who ann is, or what went wrong; `hold` is called while it is hashed."""
+
+        def check() -> Identity:
+            with self.protection.hashing:
+                self.checked += 1
+                hold()
+                if password != "right":
+                    raise InvalidCredentials("wrong password")
+                return Identity("ann", Kind.PASSWORD, "local")
+
+        try:
+            return self.protection.login(Password("ann", Secret(password)), HOME, b"", check).subject
+        except TokenserverError as error:
+            return f"{type(error).__name__} {getattr(error, 'retry_after', '')}".strip()
+
+
+def test_no_room_costs_nothing() -> None:
+    """F29: who would find no room is sent away before any counter is asked, to come again; that is no failure."""
+    crowd = Crowded()
+    with crowd.protection.hashing:
+        assert {crowd.login(f"guess-{number}") for number in range(20)} == {"Overloaded 4"}
+    assert (crowd.counters.asked, crowd.checked, crowd.protection.hashing.sent_away) == ([], 0, 20)
+    assert crowd.login() == "ann"
+
+
+def test_who_needs_no_room_is_answered_without_it() -> None:
+    """Known logins, refused ones, and those whose check is under way."""
+    crowd = Crowded()
+    assert [crowd.login(), crowd.login("wrong")] == ["ann", "InvalidCredentials"]
+    with crowd.protection.hashing:
+        assert [crowd.login(), crowd.login("wrong"), crowd.login("other")] == [
+            "ann",
+            "InvalidCredentials",
+            "Overloaded 4",
+        ]
+        crowd.now += 50  # the entry should be checked anew, and is good for as long as it cannot be
+        assert crowd.login() == "ann"
+        crowd.now += 10
+        assert crowd.login() == "Overloaded 4"
+    begun, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        assert may_end.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(crowd.login, hold=hold)
+        assert begun.wait(10)
+        second = pool.submit(crowd.login)
+        deadline = time.monotonic() + 10
+        while crowd.protection._flights._free == FOLLOWERS and not second.done():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        may_end.set()
+        assert [first.result(), second.result(), crowd.checked] == ["ann", "ann", 3]
+
+
+def test_a_directory_needs_no_room_to_hash() -> None:
+    """Where a directory may answer, nobody knows before whether there will be a hash."""
+    crowd = Crowded(directories=("corp",))
+    credentials = Password("ann", Secret("right"))
+    with crowd.protection.hashing:
+        identity = crowd.protection.login(credentials, HOME, b"", lambda: Identity("ann", Kind.PASSWORD, "corp"))
+    assert (identity.source, len(crowd.counters.asked) > 0) == ("corp", True)
+
+
+# --- htpasswd files that change --------------------------------------------------------------------------------------
+
+FIRST = "$2b$04$" + "a" * 21 + "e" + "." * 31
+SECOND = "$2b$04$" + "c" * 21 + "e" + "." * 31
+
+
+def test_a_changed_line_is_another_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 26: a reload forgets the users whose line changed or went, at once, and nobody else."""
+    checked: list[str] = []
+
+    def verify(password: str, hashed: str) -> bool:
+        checked.append(hashed)
+        return password == "right"
+
+    monkeypatch.setattr("tokenserver.authn.htpasswd.verify.verify", verify)
+    protection = Protection(Plan({"local": Lifetime(60)}, (), None, 1), secret=b"s", monotonic=lambda: 0.0)
+
+    def work(lines: str) -> list[str]:
+        """How much is hashed for ann and for ben, or what went wrong, with the file as it is now."""
+        source = Htpasswd("local", "users", parse_users(lines, "users"), protection.hashing)
+        chain = Chain([source], anonymous=False, decoy=None, guard=protection)
+        found = []
+        for user in ("ann", "ben"):
+            before = len(checked)
+            try:
+                chain.authenticate(Password(user, Secret("right")))
+                found.append(f"{len(checked) - before} hashed")
+            except InvalidCredentials as error:
+                found.append(error.reason)
+        return found
+
+    assert work(f"ann:{FIRST}\nben:{FIRST}\n") == ["1 hashed", "1 hashed"]
+    assert work(f"# moved\nben:{FIRST}\nann:{FIRST}\n") == ["0 hashed", "0 hashed"]
+    assert work(f"ann:{SECOND}\nben:{FIRST}\n") == ["1 hashed", "0 hashed"]
+    assert work(f"ann:{SECOND}\n") == ["0 hashed", "unknown user"]
+
+
+def test_a_new_line_comes_before_what_a_later_source_said() -> None:
+    """A user who is added to the first source is that one's at once, although the second one's answer is remembered."""
+    world = World()
+    chain = Chain([world.directory], anonymous=False, decoy=None, guard=world.protection)
+    login = Password("ann", Secret("right"))
+    assert chain.authenticate(login).source == "corp"
+    source = Htpasswd("local", "users", parse_users(f"ann:{FIRST}\n", "users"))
+    both = Chain([source, world.directory], anonymous=False, decoy=None, guard=world.protection)
+    with pytest.raises(InvalidCredentials):
+        both.authenticate(login)

@@ -1,0 +1,359 @@
+"""Failed logins that workers count together in shared memory: by several throttles, and by real processes."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.authn.protection.combined_counters import Counters
+from tokenserver.authn.protection.failure_counters import Limit, Limits, growing, shared
+from tokenserver.authn.protection.login_cache import LoginKey
+from tokenserver.authn.protection.throttle import GOOD_SECONDS, REPEAT_SECONDS, Counted, Throttle
+from tokenserver.authn.protection.worker_counters import UNDER_WAY_SECONDS, TooManyToShare, WorkersTogether
+from tokenserver.credentials import Password, Secret
+from tokenserver.errors import InvalidCredentials, Throttled
+
+X, Y, Z = "192.0.2.1", "198.51.100.7", "203.0.113.9"
+LIMITS = Limits(growing(5, 300), (Limit(20, 300),), (Limit(100, 300),))
+NUMBERS = itertools.count()
+FORK = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded")  # as the server forks its workers
+
+
+@dataclass
+class Worker:
+    """One worker's throttle; alone it would allow its part, as one of eight."""
+
+    world: World
+    checked: int = 0
+
+    def __post_init__(self) -> None:
+        part = Limits(*(shared(limit, 8) for limit in (LIMITS.user, LIMITS.address, LIMITS.total)))
+        self.throttle = Throttle(
+            part,
+            monotonic=lambda: self.world.now,
+            repeats_count=self.world.repeats_count,
+            together=self.world.counters,
+        )
+
+    def attempt(self, user: str = "ann", password: str | None = None, *, right: bool = False, address: str = X) -> str:
+        """One login as the server does it; what comes of it."""
+        login = Password(user, Secret(password or f"p-{next(NUMBERS)}"))
+        key, tag = LoginKey(id(self).to_bytes(8, "big"))(login), LoginKey(b"throttle")(login)
+        try:
+            self.throttle.repeated(key)
+            with self.throttle.attempt(user, ip_address(address), key, tag):
+                self.checked += 1
+                if not right:
+                    raise InvalidCredentials("wrong password")  # noqa: TRY301 - as a source does
+        except Throttled as error:
+            return f"wait {error.retry_after}"
+        except InvalidCredentials:
+            return "wrong"
+        return "ok"
+
+
+@dataclass
+class World:
+    """The common counters and a clock."""
+
+    repeats_count: bool = True
+    now: float = 1000.0
+    counters: WorkersTogether = field(init=False)
+
+    def __post_init__(self) -> None:
+        repeat = REPEAT_SECONDS if self.repeats_count else 7200.0
+        self.counters = WorkersTogether(LIMITS, repeat=repeat, monotonic=lambda: self.now)
+
+    def workers(self) -> tuple[Worker, Worker]:
+        """Two of them."""
+        return Worker(self), Worker(self)
+
+
+def test_five_in_all() -> None:
+    """Row 21: five failures wherever they happen, then everybody waits, and later they do not."""
+    world = World()
+    one, two = world.workers()
+    assert [(one, two)[number % 2].attempt() for number in range(5)] == ["wrong"] * 5
+    assert [side.attempt(right=True, address=Y) for side in (one, two)] == ["wait 300"] * 2
+    assert (one.checked, two.checked) == (3, 2)
+    assert two.attempt("ben", right=True) == "ok"
+    world.now += 299.5
+    assert one.attempt(right=True) == "wait 1"
+    world.now += 0.5
+    assert one.attempt(right=True) == "ok"
+
+
+def test_one_worker_may_use_all_of_it() -> None:
+    """All tries at one worker: five, not the part of one worker."""
+    one, _ = World().workers()
+    assert [one.attempt() for _ in range(6)] == ["wrong"] * 5 + ["wait 300"]
+
+
+def test_whoever_goes_on_waits_longer() -> None:
+    """Row 21: five in five minutes, seven in half an hour, ten in two hours, whatever the rhythm of the tries."""
+    world = World()
+    sides = itertools.cycle(world.workers())
+    tries = []
+    for second in range(0, 4 * 3600, 10):
+        world.now = 1000.0 + second
+        if next(sides).attempt() == "wrong":
+            tries.append(second)
+    most = [max(sum(start <= one < start + span for one in tries) for start in tries) for span in (300, 1800, 7200)]
+    assert most == [5, 7, 10]
+
+
+def test_addresses_and_total() -> None:
+    """Row 22: spraying from one /64 and stuffing from everywhere, spread over workers."""
+    one, two = World().workers()
+    sides = itertools.cycle((one, two))
+    sprayed = [next(sides).attempt(f"user-{number}", address=f"2001:db8::{number:x}") for number in range(22)]
+    assert sprayed == ["wrong"] * 20 + ["wait 300"] * 2
+    assert two.attempt("olga", right=True, address="2001:db8:0:1::1") == "ok"
+    stuffed = [next(sides).attempt(f"name-{number}", address=f"10.0.{number}.1") for number in range(81)]
+    assert stuffed == ["wrong"] * 80 + ["wait 300"]
+
+
+def test_a_victim_at_a_known_place() -> None:
+    """Row 23: where ann is known to one worker she is known to all, so nobody's failures lock her out there."""
+    world = World()
+    one, two = world.workers()
+    assert one.attempt(right=True, address=Y) == "ok"
+    assert [two.attempt(address=X) for _ in range(7)] == ["wrong"] * 5 + ["wait 300"] * 2
+    assert [side.attempt(right=True, address=Y) for side in (two, one)] == ["ok", "ok"]
+    assert two.attempt(right=True, address=Z) == "wait 300"
+    # And there she has a count of her own, which is common as well.
+    assert [(one, two)[number % 2].attempt(address=Y) for number in range(6)] == ["wrong"] * 5 + ["wait 300"]
+    world.now += GOOD_SECONDS
+    assert [one.attempt(address=X) for _ in range(5)] == ["wrong"] * 5
+    assert two.attempt(right=True, address=Y) == "wait 300"
+
+
+def test_post_here_and_get_there() -> None:
+    """Bug B30: the second request of one wrong login is refused unchecked, and counts nothing; later it does."""
+    world = World()
+    one, two = world.workers()
+    for number in range(4):
+        assert [side.attempt(password=f"mistake {number}") for side in (one, two)] == ["wrong", "wrong"]
+    assert (one.checked, two.checked) == (4, 0)
+    assert two.attempt(right=True, address=Y) == "ok"
+    world.now += REPEAT_SECONDS
+    assert two.attempt(password="mistake 3") == "wrong"
+    assert one.attempt(right=True) == "wait 290"
+
+
+def test_an_old_password_in_a_loop() -> None:
+    """Without a directory the same wrong password counts once, at however many workers."""
+    one, two = World(repeats_count=False).workers()
+    assert {side.attempt(password="old") for side in (one, two) * 10} == {"wrong"}
+    assert one.attempt(right=True, address=Y) == "ok"
+
+
+def test_guesses_at_the_same_moment() -> None:
+    """Tries under way count wherever they are, until they end, or until their worker must have died."""
+    world = World()
+    one, two = world.workers()
+    under_way = [
+        (one, two)[number % 2].throttle.attempt("ann", ip_address(X), str(number).encode(), bytes([0, number]))
+        for number in range(5)
+    ]
+    for attempt in under_way:
+        attempt.__enter__()
+    assert [side.attempt(right=True) for side in (one, two)] == ["wait 1"] * 2
+    under_way[0].__exit__(None, None, None)
+    assert two.attempt(right=True) == "ok"
+    world.now += UNDER_WAY_SECONDS
+    assert one.attempt(right=True) == "ok"
+    for attempt in under_way[1:]:
+        attempt.__exit__(None, None, None)
+
+
+def test_one_login_at_many_workers() -> None:
+    """Bug B30: one client whose requests reach twelve workers at once makes one guess, and nobody is sent away."""
+    world = World()
+    workers = [Worker(world) for _ in range(12)]
+    under_way = [worker.throttle.attempt("ann", ip_address(X), b"key", b"ab") for worker in workers]
+    for attempt in under_way:
+        attempt.__enter__()
+    assert workers[0].attempt(right=True, address=Y) == "ok"
+    for attempt in under_way:
+        attempt.__exit__(None, None, None)
+    assert world.counters.note is None
+
+
+def test_an_outage_is_no_failure() -> None:
+    """What ends otherwise than with a wrong password is not under way any more, and nothing is counted."""
+    world = World()
+    one, two = world.workers()
+    for number in range(20):
+        with pytest.raises(OSError), one.throttle.attempt("ann", None, str(number).encode()):  # noqa: PT011
+            raise OSError
+    assert two.attempt(right=True) == "ok"
+
+
+def test_limits_that_are_too_high() -> None:
+    """The memory is never large: such limits are not shared."""
+    with pytest.raises(TooManyToShare):
+        WorkersTogether(Limits(growing(100_000, 300), (), ()), repeat=10.0, monotonic=time.monotonic)
+    high = Limits(growing(50, 300), (Limit(1000, 300),), (Limit(100_000, 300),))
+    assert WorkersTogether(high, repeat=10.0, monotonic=time.monotonic).note is None
+
+
+def _counted(name: str, user: int = 1) -> Counted:
+    return Counted(name, X, user, 1, 1, b"ab")
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(min_value=0.5, max_value=400)), max_size=40))
+def test_as_one_process_counts(tries: list[tuple[int, float]]) -> None:
+    """In any rhythm, and whoever is asked: the same answers as one throttle with the same limits gives."""
+    world = World()
+    sides = itertools.cycle(world.workers())
+    alone = Worker(world)
+    alone.throttle = Throttle(LIMITS, monotonic=lambda: world.now)
+    for user, pause in tries:
+        world.now += pause
+        assert next(sides).attempt(f"user-{user}") == alone.attempt(f"user-{user}")
+
+
+def test_a_million_random_names_and_addresses() -> None:
+    """Row 24: less than 20 MB, for all workers together, and no counter of a real user is pushed out."""
+    world = World()
+    counters = world.counters
+    one, _ = world.workers()
+    assert one.attempt(right=True, address=Y) == "ok"
+    for _ in range(5):
+        one.attempt(address=X)
+    size = counters.memory.size
+    usual = Limits(growing(5, 300), (Limit(50, 300),), (Limit(1000, 300),))  # what is configured by default
+    for limits in (LIMITS, usual):
+        made = WorkersTogether(limits, repeat=10.0, monotonic=time.monotonic)
+        assert made.memory.size < 20_000_000
+    users = one.throttle._users
+    others = [number for number in range(200_000) if users.bucket(f"name-{number}") != users.bucket("ann")]
+    for number in others[:20_000]:
+        counters.failed(_counted(f"name-{number}", users.bucket(f"name-{number}")), is_good=False)
+    assert counters.memory.size == size
+    assert one.attempt(right=True, address=Z) == "wait 300"
+
+
+# --- real processes --------------------------------------------------------------------------------------------------
+
+
+def _forked(target: Callable[[], None]) -> multiprocessing.process.BaseProcess:
+    process = multiprocessing.get_context("fork").Process(target=target, daemon=True)
+    process.start()
+    return process
+
+
+@FORK
+def test_processes_at_once() -> None:
+    """Four processes try fifty passwords each at the same moment: five are checked, no more."""
+    counters = WorkersTogether(LIMITS, repeat=10.0, monotonic=time.monotonic)
+    context = multiprocessing.get_context("fork")
+    start = context.Event()
+    checked = context.Value("i", 0)
+
+    def work() -> None:
+        throttle = Throttle(LIMITS, monotonic=time.monotonic, together=counters)
+        start.wait()
+        for number in range(50):
+            key = (os.getpid() * 100 + number).to_bytes(8, "big")
+            try:
+                with throttle.attempt("ann", ip_address(X), key, key):
+                    with checked.get_lock():
+                        checked.value += 1
+                    time.sleep(0.002)
+                    raise InvalidCredentials("wrong password")  # noqa: TRY301 - as a source does
+            except (InvalidCredentials, Throttled):
+                continue
+
+    processes = [_forked(work) for _ in range(4)]
+    start.set()
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert checked.value == 5
+
+
+def _hold(counters: WorkersTogether, is_held: multiprocessing.synchronize.Event) -> None:
+    with counters.memory.alone():
+        is_held.set()
+        time.sleep(60)
+
+
+@FORK
+def test_a_worker_that_dies_with_the_lock() -> None:
+    """The system takes it back; what was counted stays."""
+    world = World()
+    one, _ = world.workers()
+    one.attempt()
+    is_held = multiprocessing.get_context("fork").Event()
+    process = _forked(lambda: _hold(world.counters, is_held))
+    assert is_held.wait(10)
+    process.kill()
+    process.join(10)
+    assert [one.attempt() for _ in range(5)] == ["wrong"] * 4 + ["wait 300"]
+
+
+@FORK
+def test_a_worker_that_is_stopped_with_the_lock(caplog: pytest.LogCaptureFixture) -> None:
+    """F24: nobody waits for it longer than a moment; each counts its part by itself, and it is said."""
+    world = World()
+    one, two = world.workers()
+    is_held = multiprocessing.get_context("fork").Event()
+    process = _forked(lambda: _hold(world.counters, is_held))
+    assert is_held.wait(10)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        assert one.attempt("ben", right=True) == "ok"
+        assert time.monotonic() - begin < 1
+        assert [one.attempt().partition(" ")[0] for _ in range(3)] == ["wrong", "wrong", "wait"]
+        assert two.attempt() == "wrong"
+    finally:
+        process.kill()
+        process.join(10)
+    told = "throttle: another worker holds the common counters; this one counts by itself for now"
+    assert caplog.messages == [told]
+    assert one.attempt() == "wrong"
+
+
+# --- beside a Redis --------------------------------------------------------------------------------------------------
+
+
+def test_the_first_that_can_tell() -> None:
+    """A Redis decides while it answers; the workers' own counters, which are told everything, stand in for it."""
+    first, second = World(), World()
+
+    class Redis:
+        note: str | None = None
+
+        def __getattr__(self, name: str) -> Callable[..., object]:
+            return getattr(first.counters, name)  # type: ignore[no-any-return]  # it stands for all of them
+
+    redis = Redis()
+    both = Counters(redis, second.counters)  # type: ignore[arg-type]  # its methods are found by name
+    counted = _counted("ann")
+    for number in range(5):
+        assert both.standing(counted) is not None
+        both.failed(Counted("ann", X, 1, 1, 1, str(number).encode()), is_good=False)
+    assert both.was_refused(Counted("ann", X, 1, 1, 1, b"4"))
+    both.succeeded(counted)
+    found = both.standing(counted)
+    assert found is not None
+    assert found.is_good
+    redis.standing = lambda _counted: None  # type: ignore[attr-defined]
+    redis.note = "redis does not answer"
+    stood_in = both.standing(Counted("ann", Y, 1, 2, 2, b"5"))
+    assert stood_in is not None
+    assert (stood_in.left, stood_in.wait(0) > 0, both.note) == (0, True, "redis does not answer")

@@ -1,0 +1,234 @@
+"""The settings of a directory: five lines with a preset, and what does not go together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tokenserver.authn.ldap.directory import Directory, Groups, GroupsBy, Primary
+from tokenserver.config.ldap import Ldap
+from tokenserver.config.load import load_settings
+from tokenserver.credentials import Secret
+from tokenserver.errors import LoadError
+from tokenserver.server.compose import ldap_directory, watched_files
+
+FIVE_LINES = {
+    "preset": "openldap",
+    "url": "ldaps://ldap.example.com",
+    "base": "dc=example,dc=com",
+    "bind_dn": "cn=reader,dc=example,dc=com",
+    "bind_password": "canary",
+}
+
+
+class Flow(dict[str, Any]):
+    """A mapping that prints as YAML."""
+
+    def __str__(self) -> str:
+        return json.dumps(self)
+
+
+TEMPLATE = "uid={user},ou=people,dc=example,dc=com"
+DIRECT = {"preset": "openldap", "url": "ldaps://a", "base": "dc=example,dc=com", "user_dn_template": TEMPLATE}
+
+CONFIG = """\
+issuer: auth
+server: {url: "https://auth.example.com"}
+registries: [{service: reg}]
+authentication:
+  - ldap: {%s}
+  - htpasswd: {file: users}
+policies: policies
+keys: keys
+"""
+
+
+def described(**more: Any) -> Directory:
+    """The directory of the shortest settings with these changes; None takes a key out."""
+    values = {key: value for key, value in (FIVE_LINES | more).items() if value is not None}
+    return Ldap.model_validate(values).directory(Secret("canary"))
+
+
+def faults(folder: Path, **values: Any) -> list[str]:
+    """The faults of a configuration with this directory."""
+    file = folder / "tokenserver.yaml"
+    given = {key: value for key, value in values.items() if value is not None}
+    file.write_text(
+        CONFIG
+        % ", ".join(
+            f'{key}: "{value}"' if isinstance(value, str) else f"{key}: {value}" for key, value in given.items()
+        )
+    )
+    with pytest.raises(LoadError) as caught:
+        load_settings(file, {})
+    return [
+        f"{fault.path.removeprefix('authentication[0].ldap').removeprefix('.')}: {fault.message}"
+        for fault in caught.value.faults
+    ]
+
+
+def test_five_lines_are_enough() -> None:
+    """The preset says the rest."""
+    found = described()
+    (server,) = found.servers
+    assert (server.host, server.port, server.is_ldaps) == ("ldap.example.com", 636, True)
+    assert (found.subject, found.lowercase, found.deadline) == ("uid", True, 5.0)
+    assert found.user_filter == "(&(objectClass=inetOrgPerson)(uid={user}))"
+    assert found.groups == Groups(GroupsBy.MEMBER, "dc=example,dc=com")
+
+
+def test_what_is_said_wins_over_the_preset() -> None:
+    """Key by key; nested groups of Active Directory are its own work."""
+    found = described(
+        preset="active_directory", subject="mail", lowercase=False, groups={"name": "ou", "allow": ["a*"]}
+    )
+    assert (found.subject, found.lowercase) == ("mail", False)
+    assert found.groups == Groups(
+        GroupsBy.NESTED, "dc=example,dc=com", "ou", ("a*",), by_rule=True, primary=Primary.SID
+    )
+
+
+def test_a_direct_bind_needs_no_account() -> None:
+    """Users bind by the template alone."""
+    found = Ldap.model_validate(DIRECT).directory(None)
+    assert (found.bind, found.user_dn_template) == (None, TEMPLATE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"url": "ldap://a"}, "url: sends passwords in clear text", id="clear text"),
+        pytest.param({"url": "http://a"}, "url: must be a URL such as ldaps://", id="http"),
+        pytest.param({"url": "ldaps://a/dc=x"}, "url: must be no more than a scheme", id="path"),
+        pytest.param({"url": "ldaps://u@a"}, "url: must be no more than a scheme", id="user"),
+        pytest.param({"start_tls": True}, "start_tls: does not go with ldaps://", id="both kinds of TLS"),
+        pytest.param({"insecure_plaintext": True}, "insecure_plaintext: does not go with ldaps://", id="plain TLS"),
+        pytest.param(
+            {"url": "ldap://a", "start_tls": True, "insecure_plaintext": True},
+            "insecure_plaintext: contradicts start_tls",
+            id="TLS or not",
+        ),
+        pytest.param(
+            {"url": "ldap://a", "insecure_plaintext": True, "ca_file": "ca.pem"},
+            "ca_file: verifies nothing",
+            id="no TLS",
+        ),
+        pytest.param({"base": "example.com"}, "base: must be a DN", id="base"),
+        pytest.param({"bind_dn": None}, "bind_dn: is missing", id="no account"),
+        pytest.param({"bind_password": None}, "bind_password: is missing", id="no password"),
+        pytest.param({"bind_password_file": "x"}, "bind_password: contradicts bind_password_file", id="two passwords"),
+        pytest.param({"bind_password": ""}, "bind_password: must not be empty", id="empty password"),
+        pytest.param({"bind_password": 12}, "bind_password: must be text; quote it", id="password that is a number"),
+        pytest.param({"user_dn_template": TEMPLATE}, "bind_dn: does not go with user_dn_template", id="both binds"),
+        pytest.param({"preset": None}, "subject: is missing; a preset gives it a value", id="no preset"),
+        pytest.param(
+            {"user_filter": "(uid=x)"}, "user_filter: must be one filter with {user}", id="filter without user"
+        ),
+        pytest.param({"user_filter": "(uid={user})(a=b)"}, "user_filter: must be one filter", id="two filters"),
+        pytest.param({"user_filter": "(uid={user}"}, "user_filter: must be one filter", id="open filter"),
+        pytest.param({"subject": "u id"}, "subject: must be the name of an attribute", id="attribute"),
+        pytest.param({"deadline": "11s"}, "deadline: must be from 1s to 10s", id="deadline"),
+        pytest.param({"cache": "2m"}, "cache: must be from 0s (never) to 60s", id="cache"),
+        pytest.param({"groups": "{allow: []}"}, "groups: must be a mapping", id="groups"),
+        pytest.param(
+            {"user_filter": "(&(uid={user})(memberOf=cn=Web Team (x),ou=groups))"},
+            "user_filter: must be one filter with {user} in it, such as (&(objectClass=person)(uid={user})); it is no "
+            r"filter at character 37, near '(x),ou=groups))': a parenthesis inside a value is written \28 and \29",
+            id="parenthesis in a filter",
+        ),
+        pytest.param(
+            {"user_filter": "(&(uid={user})(memberOf))"},
+            "user_filter: must be one filter with {user} in it, such as (&(objectClass=person)(uid={user})); it is no "
+            "filter at character 16",
+            id="no comparison in a filter",
+        ),
+    ],
+)
+def test_what_does_not_go_together(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+    """Refused at load, at its key, without the password."""
+    found = faults(tmp_path, **(FIVE_LINES | changes))
+    assert [fault for fault in found if fault.startswith(expected)] != []
+    assert "canary" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("preset", "groups", "expected"),
+    [
+        pytest.param(
+            "active_directory",
+            {"by": "memberof", "name": "sAMAccountName"},
+            "groups.name: goes only with cn where by is memberof",
+            id="Active Directory",
+        ),
+        pytest.param(
+            "freeipa", {"name": "description"}, "groups.name: goes only with cn where by is memberof", id="FreeIPA"
+        ),
+        pytest.param("openldap", {"prefix": "a*"}, "groups.prefix: must be 1 to 32 letters", id="a star"),
+        pytest.param("openldap", {"prefix": ""}, "groups.prefix: must be 1 to 32 letters", id="empty"),
+        pytest.param(
+            "openldap",
+            {"prefix": "partner/", "allow": ["web", "Partner/web"]},
+            "groups.allow[1]: is compared with the names in the directory, which have no prefix: leave partner/ out",
+            id="the prefix in the allow-list",
+        ),
+    ],
+)
+def test_groups_that_could_only_be_lost(tmp_path: Path, preset: str, groups: dict[str, Any], expected: str) -> None:
+    """Refused at load, at its key."""
+    (fault,) = faults(tmp_path, **(FIVE_LINES | {"preset": preset, "groups": Flow(groups)}))
+    assert fault.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("preset", "groups"),
+    [
+        pytest.param("active_directory", {"by": "memberof", "name": "commonName"}, id="another name of cn"),
+        pytest.param("active_directory", {"by": "nested", "name": "sAMAccountName"}, id="by a search"),
+        pytest.param("openldap", {"by": "memberof", "name": "ou"}, id="DNs of whatever kind"),
+        pytest.param("openldap", {"prefix": "partner/", "allow": ["web*"]}, id="a prefix"),
+    ],
+)
+def test_groups_that_can_be_found(preset: str, groups: dict[str, Any]) -> None:
+    """The same keys where they make sense."""
+    found = described(preset=preset, groups=groups).groups
+    assert found is not None
+    assert found.prefix == groups.get("prefix", "")
+
+
+def test_a_direct_bind_must_be_the_last_source(tmp_path: Path) -> None:
+    """It cannot tell who is unknown, so nobody behind it would ever be asked."""
+    (fault,) = faults(tmp_path, **DIRECT)
+    assert fault.startswith("user_dn_template: without bind_dn nobody can tell")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mode", "expected"),
+    [
+        pytest.param("bind_password_file", "", 0o600, "must hold the password of bind_dn", id="empty"),
+        pytest.param("bind_password_file", "canary", 0o644, "can be read by others", id="open to all"),
+        pytest.param("ca_file", "canary", 0o644, "holds no certificates in PEM form", id="no certificate"),
+    ],
+)
+def test_the_files_are_checked_at_load(tmp_path: Path, name: str, content: str, mode: int, expected: str) -> None:
+    """Before anybody logs in, and without their content."""
+    file = tmp_path / "file"
+    file.write_text(content)
+    file.chmod(mode)
+    values = FIVE_LINES | {name: file}
+    if name == "bind_password_file":
+        del values["bind_password"]
+    with pytest.raises(LoadError) as caught:
+        ldap_directory(Ldap.model_validate(values))
+    assert expected in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_the_files_are_watched(tmp_path: Path) -> None:
+    """A new password or authority is taken over without a restart (F8)."""
+    file = tmp_path / "tokenserver.yaml"
+    values = 'preset: openldap, url: "ldaps://a", base: "dc=a", bind_dn: "cn=a", bind_password_file: pw, ca_file: ca'
+    file.write_text(CONFIG % values)
+    assert {tmp_path / "pw", tmp_path / "ca"} <= set(watched_files(load_settings(file, {})))

@@ -1,0 +1,178 @@
+"""One request: bounded in time and size, nothing followed, and each failure by its name."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from pathlib import Path
+from typing import cast
+
+import pytest
+from harness.authority import Authority
+from harness.misfits import Reply, impostor, trickler
+from harness.processes import free_port
+
+from tokenserver.credentials import Secret
+from tokenserver.doctor.checks.live import transport_trouble
+from tokenserver.doctor.examination import fetch as fetch_module
+from tokenserver.doctor.examination.fetch import MAX_BODY, fetch
+from tokenserver.doctor.http import Answer, Failure, Trouble
+
+PLAIN = ssl.create_default_context()
+
+
+def trouble(url: str, context: ssl.SSLContext = PLAIN) -> Trouble:
+    outcome = fetch(url, context=context, deadline=2)
+    assert isinstance(outcome, Failure), outcome
+    return outcome.trouble
+
+
+def got(reply: Reply) -> Answer:
+    with impostor(reply) as server:
+        outcome = fetch(f"http://localhost:{server.port}/x?y=z", context=PLAIN)
+    assert isinstance(outcome, Answer), outcome
+    return outcome
+
+
+def test_an_answer() -> None:
+    """Status, headers by their lower-case names with all their values, body."""
+    headers = (("WWW-Authenticate", "Basic x"), ("WWW-Authenticate", "Bearer y"))
+    found = got(Reply(401, headers, b"body"))
+    assert (found.status, found.body, found.ahead) == (401, b"body", None)
+    assert found.headers["www-authenticate"] == ("Basic x", "Bearer y")
+    assert (found.header("www-authenticate"), found.bearer(), found.header("none")) == ("Basic x", "Bearer y", None)
+
+
+def test_redirects_are_not_followed_and_credentials_go_to_one_place() -> None:
+    """The other server is never asked."""
+    with impostor(Reply()) as other:
+        reply = Reply(307, (("Location", f"http://localhost:{other.port}/"),))
+        with impostor(reply) as server:
+            outcome = fetch(f"http://localhost:{server.port}/", context=PLAIN, authorization=Secret("Basic eDp5"))
+            assert isinstance(outcome, Answer)
+            assert outcome.is_redirect
+            assert server.authorizations == ["Basic eDp5"]
+        assert other.authorizations == []
+
+
+def test_a_large_body_is_cut() -> None:
+    """No more than the limit is kept."""
+    assert len(got(Reply(200, (), b"x" * (MAX_BODY + 100))).body) == MAX_BODY
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        pytest.param("Fri, 01 Jan 2100 00:00:00 GMT", True, id="ahead"),
+        pytest.param("Thu, 01 Jan 1970 00:00:00 GMT", False, id="behind"),
+        pytest.param("Fri, 01 Jan 2100 00:00:00", True, id="no zone"),
+        pytest.param("nonsense", None, id="nonsense"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_clocks_are_compared_by_the_date(date: str, ahead: bool | None) -> None:
+    """How many seconds theirs is ahead; None where it cannot be read."""
+    found = got(Reply(200, (("Date", date),))).ahead
+    assert (None if found is None else found > 0) is ahead
+
+
+def test_who_trickles_does_not_hold_us() -> None:
+    """A byte now and then is within every single timeout, and not within the deadline."""
+    with trickler(10) as port:
+        before = time.monotonic()
+        outcome = fetch(f"http://localhost:{port}/", context=PLAIN, deadline=0.5)
+        assert time.monotonic() - before < 3
+    assert outcome == Failure(Trouble.TIMEOUT, "no answer in 0.5 s")
+
+
+def test_nothing_there() -> None:
+    """Neither a listener nor a name."""
+    assert trouble(f"http://localhost:{free_port()}/") is Trouble.REFUSED
+    assert trouble("http://registry.invalid/") is Trouble.NAME
+
+
+def test_tls(tmp_path: Path) -> None:
+    """A right certificate, an unknown authority, another name, and TLS on one side alone."""
+    authority = Authority(tmp_path, "A company's CA")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue(tmp_path))
+    with impostor(Reply(), context=context) as server:
+        assert isinstance(fetch(f"https://localhost:{server.port}/", context=authority.context()), Answer)
+        assert trouble(f"https://localhost:{server.port}/") is Trouble.CERTIFICATE
+        assert trouble(f"https://127.0.0.1:{server.port}/", authority.context()) is Trouble.CERTIFICATE
+        assert trouble(f"http://localhost:{server.port}/") is Trouble.CLOSED
+    with impostor(Reply()) as server:
+        assert trouble(f"https://localhost:{server.port}/") is Trouble.PLAIN
+
+
+def test_old_tls_is_a_trouble_of_its_own(tmp_path: Path) -> None:
+    """Both speak TLS, and find no common version."""
+    authority = Authority(tmp_path, "A company's CA")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue(tmp_path))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    client = authority.context()
+    client.minimum_version = ssl.TLSVersion.TLSv1_3
+    with impostor(Reply(), context=context) as server:
+        assert trouble(f"https://localhost:{server.port}/", client) is Trouble.TLS
+
+
+def test_what_is_no_http() -> None:
+    """Something else listens there."""
+    with impostor(Reply(200, (("X", "y" * 70_000),))) as server:
+        assert trouble(f"http://localhost:{server.port}/") is Trouble.CLOSED
+
+
+def test_secrets_do_not_print() -> None:
+    """Neither headers nor body stand in the answer's text."""
+    found = got(Reply(200, (("Set-Cookie", "secret"),), b"secret"))
+    assert "secret" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("peer", "is_here"),
+    [
+        pytest.param("127.0.0.1", True, id="loopback"),
+        pytest.param("127.8.9.1", True, id="all of its network"),
+        pytest.param("::1", True, id="IPv6"),
+        pytest.param("::ffff:127.0.0.1", True, id="IPv4 in IPv6"),
+        pytest.param("::ffff:10.0.0.1", False, id="another machine in IPv6"),
+        pytest.param("10.0.0.1", False, id="a private network"),
+        pytest.param("fe80::1%eth0", False, id="a neighbour"),
+    ],
+)
+def test_what_this_machine_is(peer: str, is_here: bool) -> None:
+    """By the address of the open connection."""
+
+    class Connected:
+        def getpeername(self) -> tuple[str, int]:
+            return peer, 80
+
+    assert fetch_module._is_here(cast("socket.socket", Connected())) is is_here
+
+
+def test_no_credential_leaves_this_machine_in_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over http to another machine nothing is sent, not even a request; without a credential all is as ever."""
+    monkeypatch.setattr(fetch_module, "_is_here", lambda _: False)
+    with impostor(Reply()) as server:
+        url = f"http://localhost:{server.port}/"
+        outcome = fetch(url, context=PLAIN, authorization=Secret("Bearer x"))
+        assert outcome == Failure(Trouble.EXPOSED, "plain http to another machine")
+        assert server.authorizations == []
+        assert isinstance(fetch(url, context=PLAIN), Answer)
+        found = transport_trouble("registry", url, outcome)
+        assert found is not None
+        assert (found.check, found.ok, found.counts) == ("transport", None, True)
+
+
+def test_credentials_go_over_tls_wherever_that_leads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whose certificate is verified."""
+    monkeypatch.setattr(fetch_module, "_is_here", lambda _: False)
+    authority = Authority(tmp_path, "A company's CA")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue(tmp_path))
+    with impostor(Reply(), context=context) as server:
+        url = f"https://localhost:{server.port}/"
+        fetch(url, context=authority.context(), authorization=Secret("Bearer x"))
+        assert server.authorizations == ["Bearer x"]

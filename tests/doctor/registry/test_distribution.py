@@ -1,0 +1,195 @@
+"""Distribution's configuration: what is read of it, what is refused, and the variables that win over it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.doctor.facts import Setup
+from tokenserver.doctor.registry.distribution import MAX_TEXT, parse_environment, read_distribution
+from tokenserver.errors import LoadError
+
+RIGHT = """\
+version: 0.1
+http:
+  addr: :5000
+  tls: {certificate: a.pem, key: b.pem}
+auth:
+  token:
+    realm: https://auth.example.com/token
+    service: registry.example.com
+    issuer: auth.example.com
+    rootcertbundle: /etc/ca.pem
+    jwks: /etc/jwks.json
+    signingalgorithms: [ES256, RS256]
+    autoredirect: true
+    autoredirectpath: /auth
+    rootCertBundle: /etc/x.pem
+"""
+
+
+def faults(text: str | None, environment: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(LoadError) as refused:
+        read_distribution(text, "config.yml", environment)
+    return [str(fault) for fault in refused.value.faults]
+
+
+def test_all_of_it_is_read() -> None:
+    """Every key that decides about tokens, with its line; a misspelt one with the right one."""
+    setup = read_distribution(RIGHT, "config.yml")
+    assert (setup.auth, setup.is_zot, setup.https) == ("token", False, True)
+    assert (setup.realm, setup.service) == ("https://auth.example.com/token", "registry.example.com")
+    assert (setup.issuer, setup.bundle, setup.jwks) == ("auth.example.com", "/etc/ca.pem", "/etc/jwks.json")
+    assert (setup.algorithms, setup.autoredirect, setup.autoredirect_path) == (("ES256", "RS256"), True, "/auth")
+    assert setup.only_in_3 == ("jwks", "signingalgorithms", "autoredirectpath")
+    assert setup.strange == (("rootCertBundle", "did you mean 'rootcertbundle'?"),)
+    assert setup.place("realm") == "config.yml:7"
+
+
+@pytest.mark.parametrize(
+    ("text", "auth"),
+    [
+        pytest.param("version: 0.1", "none", id="no auth"),
+        pytest.param("auth:", "none", id="empty auth"),
+        pytest.param("auth: silly", "silly", id="a word"),
+        pytest.param("auth: {htpasswd: {realm: x}}", "htpasswd", id="htpasswd"),
+        pytest.param("auth: {htpasswd: {realm: x}, token: {realm: x}}", "htpasswd and token", id="two"),
+        pytest.param("auth: {token: }", "token", id="an empty section"),
+    ],
+)
+def test_ways_to_let_clients_in(text: str, auth: str) -> None:
+    """What stands under auth is what it is."""
+    assert read_distribution(text, "config.yml").auth == auth
+
+
+def test_variables_win() -> None:
+    """As in the registry: they are read as YAML, and others are passed over."""
+    variables = {
+        "REGISTRY_AUTH_TOKEN_SERVICE": "other",
+        "REGISTRY_AUTH_TOKEN_AUTOREDIRECT": "false",
+        "REGISTRY_AUTH_TOKEN_SIGNINGALGORITHMS": "[RS256]",
+        "REGISTRY_AUTH_TOKEN_JWKS": "",
+        "REGISTRY_STORAGE_X": "[",
+        "PATH": "/bin",
+    }
+    setup = read_distribution(RIGHT, "config.yml", variables)
+    assert (setup.service, setup.autoredirect, setup.algorithms) == ("other", False, ("RS256",))
+    assert setup.jwks == "/etc/jwks.json"
+    assert setup.place("service") == "REGISTRY_AUTH_TOKEN_SERVICE"
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "auth"),
+    [
+        pytest.param("auth: {}", {}, "none", id="empty section"),
+        pytest.param('auth: ""', {}, "none", id="empty word"),
+        pytest.param("auth: none", {}, "none", id="none"),
+        pytest.param("auth: {NONE: {realm: x}}", {}, "none", id="none in capitals"),
+        pytest.param("auth: {~: {realm: x}}", {}, "none", id="a section without a name"),
+        pytest.param("auth: {none: , token: {realm: x}}", {}, "none", id="none beside token"),
+        pytest.param("auth: {silly: {realm: x, service: y}}", {}, "silly", id="silly"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH": ""}, "none", id="an empty variable"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH": "{}"}, "none", id="an empty mapping"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH": "none"}, "none", id="a variable that says none"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH": "{none: {}}"}, "none", id="a mapping that says none"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH": "{htpasswd: {path: x}}"}, "htpasswd", id="another way"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH_NONE": ""}, "none", id="one more section"),
+        pytest.param(RIGHT, {"REGISTRY_AUTH_HTPASSWD_PATH": "x"}, "htpasswd and token", id="two ways"),
+        pytest.param("auth: {none: }", {"REGISTRY_AUTH": "token"}, "token", id="a variable that protects"),
+    ],
+)
+def test_whether_anybody_is_kept_out(text: str, variables: dict[str, str], auth: str) -> None:
+    """As the registry reads it: `REGISTRY_AUTH` replaces all of `auth`, and `none` counts in any case."""
+    assert read_distribution(text, "config.yml", variables).auth == auth
+
+
+def test_a_variable_takes_the_files_options_with_it() -> None:
+    """The registry would not start: it has no realm any more."""
+    setup = read_distribution(RIGHT, "config.yml", {"REGISTRY_AUTH": "token", "REGISTRY_AUTH_TOKEN_ISSUER": "x"})
+    assert (setup.auth, setup.realm, setup.issuer) == ("token", None, "x")
+    setup = read_distribution(RIGHT, "config.yml", {"REGISTRY_AUTH_TOKEN": "{realm: r}"})
+    assert (setup.auth, setup.realm, setup.issuer) == ("token", "r", None)
+    assert faults(RIGHT, {"REGISTRY_AUTH": "["})[0].startswith("variable REGISTRY_AUTH:")
+
+
+def test_variables_alone() -> None:
+    """A container may have no file at all."""
+    variables = {
+        "REGISTRY_AUTH": "token",
+        "REGISTRY_AUTH_TOKEN_REALM": "https://a/token",
+        "REGISTRY_HTTP_TLS_CERTIFICATE": "/x.pem",
+    }
+    setup = read_distribution(None, "registry.env", variables)
+    assert (setup.auth, setup.realm, setup.https) == ("token", "https://a/token", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        pytest.param("- a", "config.yml:1: must be a mapping", id="a list"),
+        pytest.param("auth: [token]", "config.yml:1: auth: must be a mapping", id="auth a list"),
+        pytest.param("auth: {token: x}", "config.yml:1: auth.token: must be a mapping", id="token a word"),
+        pytest.param("auth: {token: {realm: 1}}", "config.yml:1: auth.token.realm: must be text", id="a number"),
+        pytest.param(
+            "auth:\n  token:\n    autoredirect: maybe", "config.yml:3: auth.token.autoredirect: must be true", id="flag"
+        ),
+        pytest.param(
+            "auth: {token: {signingalgorithms: ES256}}",
+            "config.yml:1: auth.token.signingalgorithms: must be",
+            id="list",
+        ),
+        pytest.param("a: 1\na: 2", "config.yml:2: a: the key is already set", id="a key twice"),
+        pytest.param("a: &x 1\nb: *x", "config.yml:1: anchors", id="alias"),
+        pytest.param("a: [", "config.yml:2: is not valid YAML", id="no YAML"),
+        pytest.param("a" * (MAX_TEXT + 1), "config.yml: is larger", id="large"),
+    ],
+)
+def test_what_is_refused(text: str, fault: str) -> None:
+    """With file, line and place."""
+    assert faults(text)[0].startswith(fault)
+
+
+def test_every_fault_is_told_at_once() -> None:
+    """Two wrong types and a broken variable."""
+    text = "auth: {token: {realm: 1, service: [x]}}"
+    assert len(faults(text, {"REGISTRY_AUTH_TOKEN_ISSUER": "["})) == 3
+
+
+def test_an_env_file() -> None:
+    """As containers are given it; quotes and `export` do no harm."""
+    text = "# a comment\n\nexport A=1\nB='x y'\nC=\"z\"\nD='\n"
+    assert parse_environment(text, "e") == {"A": "1", "B": "x y", "C": "z", "D": "'"}
+    with pytest.raises(LoadError) as refused:
+        parse_environment("A=1\nnonsense\n=x", "e")
+    assert [fault.line for fault in refused.value.faults] == [2, 3]
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("abc:/*&!{}[]\n'\"", max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["token", "realm", "x"]), inner),
+    max_leaves=9,
+)
+
+
+def read_or_none(text: str, environment: dict[str, str]) -> Setup | None:
+    with suppress(LoadError):
+        return read_distribution(text, "c", environment)
+    return None
+
+
+@given(value=_VALUES, junk=st.text(max_size=40))
+def test_any_text_is_read_or_refused(value: Any, junk: str) -> None:
+    """Nothing but a LoadError ever leaves, and whatever is read has text where text belongs."""
+    for text in (
+        junk,
+        f"auth: {value!r}",
+        f"auth: {{token: {value!r}}}\nhttp: {value!r}",
+        f"auth:\n  token:\n    realm: {junk}",
+    ):
+        setup = read_or_none(text, {"REGISTRY_AUTH_TOKEN_ISSUER": junk})
+        assert setup is None or setup.auth
+        assert setup is None or setup.realm is None or isinstance(setup.realm, str)

@@ -1,0 +1,162 @@
+"""Which key a registry takes a token's signature by: our real tokens, against what registries were given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from doctor_worlds import ISSUER, NOW, SERVICE, ca_of, public_pem, ring_of, signing_pem
+
+from tokenserver.doctor.facts import Kind
+from tokenserver.doctor.registry.verifiers import Trusted, refusal, signature_problem, trusted_by_right, trusted_files
+from tokenserver.doctor.token import Opened, open_unverified
+from tokenserver.identity import Identity
+from tokenserver.identity import Kind as Who
+from tokenserver.keys.jwk import jwk_set
+from tokenserver.keys.ring import Algorithm, KeyRing
+from tokenserver.tokens.claims import Compat, Registry
+from tokenserver.tokens.issuer import TokenIssuer
+
+COMPATS = ["universal", "distribution2", "distribution3", "jwks"]
+
+
+def token(ring: KeyRing, compat: str) -> Opened:
+    issuer = TokenIssuer(ring, now=NOW.timestamp, new_id=lambda: "id")
+    made = issuer.issue(Identity("ann", Who.PASSWORD), Registry(SERVICE, ISSUER, Compat(compat), 900), ())
+    return open_unverified(made.text.reveal())
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+@pytest.mark.parametrize(
+    ("compat", "takers"),
+    [
+        pytest.param("universal", {Kind.DISTRIBUTION2, Kind.DISTRIBUTION30, Kind.DISTRIBUTION3}, id="universal"),
+        pytest.param("distribution2", {Kind.DISTRIBUTION2}, id="distribution2"),
+        pytest.param("distribution3", {Kind.DISTRIBUTION30, Kind.DISTRIBUTION3}, id="distribution3"),
+        pytest.param("jwks", {Kind.DISTRIBUTION30, Kind.DISTRIBUTION3}, id="jwks"),
+    ],
+)
+def test_the_matrix_of_wire_behaviour(algorithm: Algorithm, compat: str, takers: set[Kind]) -> None:
+    """As measured with the real registries: 2.8 knows no EdDSA, and 3.0 only RSA keys by their thumbprint."""
+    ring = ring_of(algorithm)
+    opened, trusted = token(ring, compat), trusted_by_right(ring, compat)
+    kinds = [Kind.DISTRIBUTION2, Kind.DISTRIBUTION30, Kind.DISTRIBUTION3]
+    expected = set(takers)
+    if algorithm is Algorithm.EdDSA:
+        expected -= {Kind.DISTRIBUTION2}
+    if compat == "distribution3" and algorithm is not Algorithm.RS256:
+        expected -= {Kind.DISTRIBUTION30}
+    assert {kind for kind in kinds if refusal(opened, trusted, kind, NOW) is None} == expected
+
+
+@pytest.mark.parametrize("compat", COMPATS)
+def test_zot_takes_the_one_key(compat: str) -> None:
+    """Whatever the header says."""
+    ring = ring_of()
+    opened = token(ring, compat)
+    assert refusal(opened, trusted_by_right(ring, "zot"), Kind.ZOT, NOW) is None
+    assert refusal(opened, Trusted(bare=(ring.active.public_key,)), Kind.ZOT, NOW) is None
+    assert refusal(opened, Trusted((ca_of(ring),)), Kind.ZOT, NOW) is not None
+    assert refusal(opened, Trusted(), Kind.ZOT, NOW) == "it has no single key to verify with"
+
+
+@pytest.mark.parametrize(
+    ("bundle", "jwks", "reason"),
+    [
+        pytest.param(ring_of(number=7).ca_certificate_pem, None, "was not issued", id="another CA"),
+        pytest.param("", jwk_set(ring_of()), "trusts no certificate", id="only a jwks"),
+        pytest.param(public_pem(ring_of()).decode(), None, "trusts no certificate", id="a bare key"),
+    ],
+)
+def test_chains_that_lead_nowhere(bundle: str, jwks: str | None, reason: str) -> None:
+    """`x5c` decides alone, whatever else is known."""
+    trusted = trusted_files(bundle.encode(), None if jwks is None else json.loads(jwks))
+    assert reason in str(refusal(token(ring_of(), "universal"), trusted, Kind.DISTRIBUTION3, NOW))
+
+
+@pytest.mark.parametrize("at", [NOW - timedelta(days=1), NOW + timedelta(days=900)])
+def test_chains_have_dates(at: datetime) -> None:
+    """A certificate that is over is none; by kid nobody looks at dates."""
+    ring = ring_of()
+    problem = refusal(token(ring, "universal"), trusted_by_right(ring, "universal"), Kind.DISTRIBUTION2, at)
+    assert "is not valid now" in str(problem)
+    assert (
+        refusal(token(ring, "distribution2"), trusted_by_right(ring, "distribution2"), Kind.DISTRIBUTION2, at) is None
+    )
+
+
+def test_a_leaf_in_the_bundle_needs_no_ca() -> None:
+    """As both generations take it."""
+    ring = ring_of()
+    for kind in (Kind.DISTRIBUTION2, Kind.DISTRIBUTION3):
+        assert refusal(token(ring, "universal"), trusted_files(signing_pem(ring), None), kind, NOW) is None
+
+
+def test_a_chain_with_something_between() -> None:
+    """The CA may also come with the token, and a leaf that is no CA vouches for nobody."""
+    ring = ring_of()
+    opened = token(ring, "universal")
+    header = {**opened.header, "x5c": [*opened.header["x5c"], "AAAA"]}
+    assert "cannot be read" in str(refusal(replace(opened, header=header), Trusted(), Kind.DISTRIBUTION2, NOW))
+    leaf = x509.load_der_x509_certificate(ring.next[0].chain[0])
+    assert "was not issued" in str(refusal(opened, Trusted((leaf,)), Kind.DISTRIBUTION2, NOW))
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        pytest.param({"alg": "ES256"}, "does not say which key", id="no key"),
+        pytest.param({"alg": "ES256", "kid": "x"}, "does not know the key", id="unknown kid"),
+        pytest.param({"alg": "none", "kid": ""}, "does not say which key", id="none"),
+        pytest.param({"alg": "ES256", "x5c": []}, "cannot be read", id="empty chain"),
+        pytest.param({"alg": "PS256", "kid": "x"}, "cannot verify PS256", id="an algorithm that 2.8 lacks"),
+    ],
+)
+def test_headers_that_name_no_key(header: dict[str, Any], reason: str) -> None:
+    """Each says what is missing."""
+    opened = replace(token(ring_of(), "distribution2"), header=header)
+    trusted = trusted_by_right(ring_of(), "distribution2")
+    assert reason in str(refusal(opened, trusted, Kind.DISTRIBUTION2, NOW))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key"),
+    [
+        ("ES256", ec.generate_private_key(ec.SECP256R1())),
+        ("ES384", ec.generate_private_key(ec.SECP384R1())),
+        ("ES512", ec.generate_private_key(ec.SECP521R1())),
+        ("RS256", rsa.generate_private_key(public_exponent=65537, key_size=2048)),
+        ("RS512", rsa.generate_private_key(public_exponent=65537, key_size=2048)),
+        ("PS384", rsa.generate_private_key(public_exponent=65537, key_size=2048)),
+        ("EdDSA", ed25519.Ed25519PrivateKey.generate()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_signatures_of_every_algorithm(algorithm: str, key: Any) -> None:
+    """Right, with a bit changed, and under another algorithm's name."""
+    opened = open_unverified(jwt.encode({"sub": "x"}, key, algorithm))
+    assert signature_problem(opened, key.public_key()) is None
+    flipped = bytes([opened.signature[0] ^ 1]) + opened.signature[1:]
+    assert "its signature is wrong" in str(signature_problem(replace(opened, signature=flipped), key.public_key()))
+    for other in ("HS256", "none", "", "ES999"):
+        changed = replace(opened, header={"alg": other})
+        assert signature_problem(changed, key.public_key()) == "its algorithm does not fit the key"
+
+
+def test_a_signature_of_the_wrong_length() -> None:
+    """Two numbers of the field's width, and nothing else."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    opened = replace(open_unverified(jwt.encode({}, key, "ES256")), signature=b"x")
+    assert signature_problem(opened, key.public_key()) == "its signature has the wrong length"
+
+
+def test_files_that_cannot_be_read_trust_nothing() -> None:
+    """Garbage, and a JWKS of strange keys."""
+    assert trusted_files(b"garbage", None) == Trusted()
+    assert trusted_files(b"", {"keys": [1, {"kty": "oct"}]}) == Trusted()

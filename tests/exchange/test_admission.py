@@ -1,0 +1,123 @@
+"""The door: what a client meets while more is asked than can be answered, and who takes no place from others."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from tests_web_server import PASSWORDS, Server
+from werkzeug.test import TestResponse
+
+from tokenserver.authn.htpasswd import verify as decoy
+from tokenserver.exchange import admission as door
+
+FORM = {"grant_type": "password", "service": "reg", "username": "ann", "password": PASSWORDS["ann"]}
+SECONDS = 10.0
+
+
+@contextmanager
+def crowded(server: Server) -> Iterator[None]:
+    """All places are taken, and nobody may wait."""
+    room = server.parts.door
+    room.queue = 0
+    with ExitStack() as stack:
+        for _ in range(room.workers):
+            stack.enter_context(room)
+        yield
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for another thread to come so far."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def ask(server: Server, user: str = "") -> TestResponse:
+    """One GET by a client of its own, anonymous or with this user's password."""
+    basic = base64.b64encode(f"{user}:{PASSWORDS[user]}".encode()).decode() if user else ""
+    answer: TestResponse = server.client.application.test_client().get(
+        "/token", headers={"Authorization": f"Basic {basic}"} if user else {}
+    )
+    return answer
+
+
+def test_the_last_one_is_sent_away_at_once(server: Server) -> None:
+    """503 with Retry-After and a body for every kind of client, and no event: nothing was exchanged."""
+    with crowded(server):
+        start = time.monotonic()
+        answers = [server.client.get("/token"), server.client.post("/token", data=FORM)]
+        took = time.monotonic() - start
+    assert [(one.status_code, one.headers["Retry-After"]) for one in answers] == [(503, "1")] * 2
+    assert [one.get_json()["errors"][0]["code"] for one in answers] == ["UNAVAILABLE"] * 2
+    assert [one.get_json().get("error") for one in answers] == [None, "temporarily_unavailable"]
+    assert all(one.headers["Cache-Control"] == "no-store" and one.headers["X-Request-Id"] for one in answers)
+    assert server.audit.events == []
+    assert took < 0.5
+    assert server.client.get("/token").status_code == 200
+
+
+@pytest.mark.parametrize("page", ["/healthz", "/readyz", "/ca.pem", "/.well-known/jwks.json"])
+def test_other_pages_do_not_pass_the_door(server: Server, page: str) -> None:
+    """A health check is answered whatever waits there."""
+    with crowded(server):
+        assert server.client.get(page).status_code == 200
+
+
+def test_who_finds_the_queue_empty_waits(server: Server) -> None:
+    """A burst is worked off: who comes while all places are taken gets a token as soon as one is free."""
+    room = server.parts.door
+    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        for _ in range(room.workers):
+            stack.enter_context(room)
+        waiting = pool.submit(ask, server)
+        until(lambda: room.load == (door.AT_ONCE, 1))
+        stack.close()
+        assert waiting.result(SECONDS).status_code == 200
+    assert room.load == (0, 0)
+
+
+def test_a_login_that_is_checked_takes_no_place(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes and directories have bounds of their own; who waits for them is in nobody's way."""
+    checking, may_end = threading.Event(), threading.Event()
+
+    def verify(password: str, kept: str) -> bool:
+        checking.set()
+        return may_end.wait(SECONDS)
+
+    monkeypatch.setattr(decoy, "verify", verify)
+    room = server.parts.door
+    with ThreadPoolExecutor(1) as pool:
+        login = pool.submit(ask, server, "ann")
+        assert checking.wait(SECONDS)
+        assert room.load == (0, 0)
+        may_end.set()
+        assert login.result(SECONDS).status_code == 200
+    assert room.load == (0, 0)
+
+
+def test_a_body_that_is_on_its_way_takes_no_place(server: Server) -> None:
+    """Whoever sends a form slowly has one of the places of bodies, and none of those in which tokens are made."""
+    room = server.parts.door
+    loads = []
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            loads.append(room.load)
+            return super().read(size)
+
+    body = b"grant_type=password&service=reg&username=ann&password=" + PASSWORDS["ann"].encode()
+    answer = server.client.post(
+        "/token",
+        input_stream=Slow(body),
+        content_type="application/x-www-form-urlencoded",
+        headers={"Content-Length": str(len(body))},
+    )
+    assert (answer.status_code, set(loads), room.load) == (200, {(0, 0)}, (0, 0))

@@ -1,0 +1,93 @@
+"""What the service remembers changes no answer: the same questions, asked fresh and asked again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import policy_worlds as world
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.authn.chain import Chain
+from tokenserver.credentials import Nothing, Password, Secret
+from tokenserver.exchange.service import REMEMBERED_SCOPES, Snapshot, TokenRequest, TokenService
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.decide import decide
+from tokenserver.policy.model import Context, PolicySet
+from tokenserver.scopes import Resource, Scope, ScopeRequest
+from tokenserver.tokens.claims import Compat, Registry
+
+REGISTRIES = {name: Registry(name, "issuer", Compat.UNIVERSAL, 900) for name in ("registry", "other")}
+
+_questions = st.tuples(
+    world.identities,
+    st.lists(
+        st.builds(
+            lambda name, actions: Scope(Resource("repository", name), frozenset(actions)),
+            world.names,
+            st.sets(st.sampled_from(["pull", "push", "*"])),
+        ),
+        max_size=REMEMBERED_SCOPES + 1,
+        unique_by=lambda scope: scope.resource,
+    ),
+    world.contexts,
+    st.sampled_from(["registry", "other"]),
+)
+
+
+class _Whoever:
+    """A user source that vouches for whoever is put into it."""
+
+    name = "test"
+
+    def __init__(self) -> None:
+        self.identity: Identity | None = None
+
+    def authenticate(self, credentials: Password) -> Identity | None:  # noqa: ARG002 - the protocol
+        return self.identity
+
+
+@given(world.worlds, st.lists(_questions, min_size=1, max_size=6), st.data())
+def test_remembered_rulings_are_those_that_would_be_made(
+    policies: PolicySet, questions: list[Any], data: st.DataObject
+) -> None:
+    """Over any policies, in any order and any number of times: exactly what `decide` says now."""
+    source = _Whoever()
+    chain = Chain([source], anonymous=True, decoy=None)
+    clock = [datetime(2026, 1, 1, tzinfo=UTC)]
+    snapshot = Snapshot(REGISTRIES, chain, policies, issuer=None)  # type: ignore[arg-type]  # nothing is signed here
+
+    def now() -> float:
+        return clock[0].timestamp()
+
+    service = TokenService(lambda: snapshot, now=now)
+    for question in [*questions, *data.draw(st.lists(st.sampled_from(questions), max_size=6))]:
+        identity, scopes, context, asked_at = question
+        clock[0] = context.now
+        source.identity = identity
+        nobody = identity.kind is Kind.ANONYMOUS
+        request = TokenRequest(
+            request_id="",
+            method="GET",
+            service=asked_at,
+            scopes=ScopeRequest(tuple(scopes)),
+            credentials=Nothing() if nobody else Password("x", Secret("y")),
+            account=None,
+            client=context.client,
+        )
+        ruling = service._ruling(snapshot, request)
+        at = Context(asked_at, context.client, context.now)
+        expected = tuple(decide(policies, identity, scope, at) for scope in scopes)
+        assert (ruling.identity, ruling.registry.service, ruling.decisions) == (identity, asked_at, expected)
+        assert ruling.access == tuple(one.access for one in expected if one.access is not None)
+
+
+@given(world.worlds, world.identities, world.names, st.data())
+def test_a_lasting_decision_lasts(policies: PolicySet, identity: Identity, name: str, data: st.DataObject) -> None:
+    """What says so is the same at every time and from every address."""
+    scope = Scope(Resource("repository", name), frozenset({"pull", "push"}))
+    one, other = (decide(policies, identity, scope, data.draw(world.contexts)) for _ in range(2))
+    assert one.is_lasting == other.is_lasting
+    if one.is_lasting:
+        assert one == other

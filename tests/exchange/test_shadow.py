@@ -1,0 +1,204 @@
+"""The shadow policy: differences are recorded, answers stay as they are, and nothing about it can fail a request."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests_web_server import PASSWORDS, Lines, make_server, server_folder
+
+from tokenserver.config.load import load_settings
+from tokenserver.credentials import Nothing, Password, Secret
+from tokenserver.errors import AuthenticationRequired
+from tokenserver.exchange.service import Exchange, Snapshot, TokenRequest, TokenResult
+from tokenserver.exchange.shadow import ShadowedExchange
+from tokenserver.policy.loading.loader import load_policies
+from tokenserver.scopes import parse_scopes
+from tokenserver.server.compose import build, warnings
+
+__all__ = ["server_folder"]
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+CANDIDATE = """\
+version: 1
+allow:
+  - {id: public, to: [everyone], repositories: ["public/**"], actions: [pull]}
+  - {id: team-new, to: ["user:ann"], repositories: ["team/**"], role: maintainer}
+deny:
+  - {id: no-push, to: [everyone], repositories: ["team/old/**"], actions: [push], message: old}
+"""
+
+
+def asked(*scopes: str, user: str | None = "ann") -> TokenRequest:
+    """A request for these scopes."""
+    credentials = Nothing() if user is None else Password(user, Secret(PASSWORDS[user]))
+    return TokenRequest("id-1", "GET", "reg", parse_scopes(scopes), credentials, None, None)
+
+
+@pytest.fixture
+def candidate(tmp_path: Path) -> Path:
+    """The folder of the candidate."""
+    folder = tmp_path / "candidate"
+    folder.mkdir()
+    (folder / "policy.yaml").write_text(CANDIDATE)
+    return folder
+
+
+@pytest.fixture
+def shadowed(server_folder: Path, candidate: Path) -> tuple[ShadowedExchange, list[dict[str, Any]], Snapshot]:
+    """A real exchange beside a candidate, the events it recorded, and its snapshot."""
+    live = make_server(server_folder).parts
+    snapshot = replace(live.live.snapshot(), candidate=load_policies(candidate, now=NOW))
+    events: list[dict[str, Any]] = []
+    return ShadowedExchange(live.exchange, lambda: snapshot, events.append, now=NOW.timestamp), events, snapshot
+
+
+Shadowed = tuple[ShadowedExchange, list[dict[str, Any]], Snapshot]
+
+
+def test_a_difference_is_recorded_with_the_rules_of_both_sides(shadowed: Shadowed) -> None:
+    """Who, what, gained, lost; what is the same is not told."""
+    exchange, events, snapshot = shadowed
+    result = exchange.exchange(asked("repository:team/old/a:pull,push,delete", "repository:public/a:pull"))
+    assert [str(access) for access in result.token.access] == [
+        "repository:team/old/a:pull,push",
+        "repository:public/a:pull",
+    ]
+    assert snapshot.candidate is not None
+    (event,) = events
+    assert event == {
+        "event": "shadow_difference",
+        "request_id": "id-1",
+        "registry": "reg",
+        "subject": "ann",
+        "resource": "repository:team/old/a",
+        "gained": ["delete"],
+        "lost": ["push"],
+        "rules": {
+            "live": [{"action": "push", "effect": "allow", "rule": "team", "at": "policy.yaml:6"}],
+            "shadow": [
+                {"action": "push", "effect": "deny", "rule": "no-push", "at": "policy.yaml:6"},
+                {"action": "delete", "effect": "allow", "rule": "team-new", "at": "policy.yaml:4"},
+            ],
+        },
+        "policy": snapshot.policies.digest,
+        "shadow": snapshot.candidate.digest,
+    }
+    json.dumps(event)
+
+
+def test_an_anonymous_client_is_compared_too(shadowed: Shadowed) -> None:
+    """Where both grant the same, nothing is recorded."""
+    exchange, events, _ = shadowed
+    exchange.exchange(asked("repository:public/a:pull", user=None))
+    assert events == []
+
+
+def test_without_a_candidate_nothing_is_compared(shadowed: Shadowed) -> None:
+    """The usual case costs nothing."""
+    exchange, events, snapshot = shadowed
+    exchange._snapshot = lambda: replace(snapshot, candidate=None)
+    exchange.exchange(asked("repository:team/old/a:push"))
+    assert events == []
+
+
+def test_after_a_reload_in_between_nothing_is_compared(shadowed: Shadowed) -> None:
+    """Decisions of two ages differ for reasons of their own."""
+    exchange, events, snapshot = shadowed
+    exchange._snapshot = lambda: replace(snapshot, policies=replace(snapshot.policies, digest="another"))
+    exchange.exchange(asked("repository:team/old/a:push"))
+    assert events == []
+
+
+def fails(*_: object) -> Any:
+    raise RuntimeError("canary-77")
+
+
+@pytest.mark.parametrize("part", ["_snapshot", "_record", "_now"])
+def test_no_fault_of_the_comparison_costs_a_token(
+    shadowed: Shadowed, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer comes, and the log names the kind of the error and not its text."""
+    exchange, _, _ = shadowed
+    setattr(exchange, part, fails)
+    with caplog.at_level(logging.ERROR, "tokenserver.shadow"):
+        result = exchange.exchange(asked("repository:team/old/a:push"))
+    assert [str(access) for access in result.token.access] == ["repository:team/old/a:push"]
+    assert "id-1: not compared: RuntimeError" in caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_an_error_of_the_exchange_passes(shadowed: Shadowed) -> None:
+    """As it is, and nothing is compared."""
+    exchange, events, _ = shadowed
+
+    class Refuses:
+        def exchange(self, request: TokenRequest) -> TokenResult:
+            assert request.request_id == "id-1"
+            raise AuthenticationRequired
+
+    refusing: Exchange = Refuses()
+    exchange._inner = refusing
+    with pytest.raises(AuthenticationRequired):
+        exchange.exchange(asked("repository:a:pull"))
+    assert events == []
+
+
+# --- the whole server ------------------------------------------------------------------------------------------------
+
+Configured = Callable[[str], tuple[Any, Lines]]
+
+
+@pytest.fixture
+def configured(server_folder: Path, candidate: Path) -> Configured:
+    """A server with this candidate, and its audit events."""
+
+    def configured(text: str) -> tuple[Any, Lines]:
+        (candidate / "policy.yaml").write_text(text)
+        make_server(server_folder)
+        config = server_folder / "tokenserver-shadow.yaml"
+        config.write_text((server_folder / "tokenserver-True-1.yaml").read_text() + f"shadow_policies: {candidate}\n")
+        audit = Lines()
+        return build(load_settings(config, {}), sink=audit), audit
+
+    return configured
+
+
+def test_the_server_records_differences_before_the_exchange(configured: Configured, candidate: Path) -> None:
+    """In the audit trail, with a time; a changed candidate is taken without a restart."""
+    parts, audit = configured(CANDIDATE)
+    parts.exchange.exchange(asked("repository:team/a:delete"))
+    assert [(one["event"], one["request_id"]) for one in audit.events] == [
+        ("shadow_difference", "id-1"),
+        ("exchange", "id-1"),
+    ]
+    assert audit.events[0]["time"] <= audit.events[1]["time"]
+    (candidate / "policy.yaml").write_text(CANDIDATE.replace("maintainer", "writer"))
+    assert [parts.live.look(), parts.live.look()] == [False, True]
+    parts.exchange.exchange(asked("repository:team/a:delete"))
+    assert [one["event"] for one in audit.events] == ["shadow_difference", "exchange", "exchange"]
+
+
+def test_a_faulty_candidate_stops_nothing(configured: Configured, caplog: pytest.LogCaptureFixture) -> None:
+    """It is a warning in the log with file and line, and one of `check`; tokens are served."""
+    with caplog.at_level(logging.WARNING, "tokenserver.compose"):
+        parts, audit = configured("version: 1\nalow: []\n")
+    assert "policy.yaml:2: alow: unknown key" in caplog.text
+    parts.exchange.exchange(asked("repository:team/a:pull"))
+    assert [one["outcome"] for one in audit.events] == ["granted"]
+    (warning,) = [one for one in warnings(parts.settings, parts.live.snapshot()) if "shadow" in one]
+    assert "was refused" in warning
+    assert parts.readiness()["files"] is None
+
+
+def test_a_good_candidate_is_no_warning(configured: Configured) -> None:
+    """Nothing to tell."""
+    parts, _ = configured(CANDIDATE)
+    assert [one for one in warnings(parts.settings, parts.live.snapshot()) if "shadow" in one] == []

@@ -1,0 +1,115 @@
+"""The memory that workers share: rows of their own, sums over all of them, and nothing lost with a worker."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tokenserver.metrics.definitions import Layout
+from tokenserver.metrics.shared_rows import SPARE_ROWS, Board
+
+CELL = 3
+
+
+def small_board(workers: int = 2) -> Board:
+    return Board(Layout(services=("reg",), sources=(), directories=(), keys=()), workers=workers)
+
+
+def total(board: Board) -> float:
+    return sum(row[CELL] for row in board.rows())
+
+
+def add(board: Board, amount: float) -> None:
+    """What a worker does: take a row, and count."""
+    row = board.claim()
+    assert row is not None
+    row[CELL] += amount
+
+
+def add_and_stay(board: Board, ready: Any) -> None:
+    add(board, 1)
+    ready.set()
+    signal.pause()
+
+
+def ended(process: Any) -> int:
+    process.start()
+    process.join(30)
+    assert process.exitcode is not None
+    return int(process.exitcode)
+
+
+@pytest.mark.parametrize("context", [multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")])
+def test_workers_of_both_kinds_share_it(context: Any) -> None:
+    """Forked workers inherit it; spawned ones, which newer Pythons prefer, are handed it."""
+    board = small_board()
+    assert [ended(context.Process(target=add, args=(board, amount))) for amount in (2.5, 4.0)] == [0, 0]
+    assert total(board) == 6.5
+
+
+def test_each_worker_has_a_row_of_its_own() -> None:
+    """Two that live at once never write to one row, and a third finds one as well."""
+    board, context = small_board(), multiprocessing.get_context("fork")
+    events = [context.Event() for _ in range(3)]
+    workers = [context.Process(target=add_and_stay, args=(board, event), daemon=True) for event in events]
+    for worker, event in zip(workers, events, strict=True):
+        worker.start()
+        assert event.wait(30)
+    assert sorted(row[CELL] for row in board.rows()) == [0.0, 1.0, 1.0, 1.0]
+    for worker in workers:
+        worker.kill()
+        worker.join(30)
+
+
+def test_a_row_outlives_its_worker() -> None:
+    """What a killed worker counted stays, and its row is free for the next: however many die, there is room."""
+    board, context = small_board(workers=1), multiprocessing.get_context("fork")
+    for _ in range(3 * (1 + SPARE_ROWS)):
+        ready = context.Event()
+        worker = context.Process(target=add_and_stay, args=(board, ready), daemon=True)
+        worker.start()
+        assert ready.wait(30)
+        worker.kill()
+        worker.join(30)
+    assert total(board) == 3 * (1 + SPARE_ROWS)
+    assert [row[CELL] > 0 for row in board.rows()] == [True, False, False]
+
+
+def test_without_a_free_row_there_is_none() -> None:
+    """A worker too many is told so, and takes nobody's."""
+    board, context = small_board(workers=1), multiprocessing.get_context("fork")
+    events = [context.Event() for _ in range(1 + SPARE_ROWS)]
+    workers = [context.Process(target=add_and_stay, args=(board, event), daemon=True) for event in events]
+    for worker, event in zip(workers, events, strict=True):
+        worker.start()
+        assert event.wait(30)
+    assert board.claim() is None
+    for worker in workers:
+        worker.kill()
+        worker.join(30)
+
+
+def test_it_leaves_nothing_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threat F37: there is no folder that could be full, read-only or stale."""
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o500)
+    add(small_board(), 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sandbox_without_memory_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it is a file without a name, of which nothing is left behind either."""
+
+    def forbidden(_: str) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
+    board = small_board()
+    add(board, 1)
+    assert total(board) == 1

@@ -1,0 +1,322 @@
+"""Claims: the smallest things that rules say, and which of them only one of two trees makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from ipaddress import ip_network
+
+import pytest
+
+from tokenserver.policy.diff.claims import Claim, Person, changed_claims, changed_groups, listed, speaks_of, ways
+from tokenserver.policy.index import build_index
+from tokenserver.policy.model import Condition, Effect, Group, Groups, PolicySet, Principal, Principals, Rule
+from tokenserver.policy.patterns import parse_name, parse_pattern
+from tokenserver.policy.terms import parse_principal, principals_of
+
+WEB = Group("web", frozenset({"ann", "bob"}), frozenset({"web-devs", "a-team"}))
+GROUPS = Groups.of_all([WEB, Group("ops", frozenset({"olga"}))])
+JUNE = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def people(text: str) -> Principals:
+    return principals_of(map(parse_principal, text.split()))
+
+
+def rule(
+    text: str,
+    *,
+    but: str = "",
+    condition: Condition | None = None,
+    services: Iterable[str] = (),
+    kind: str = "repository",
+) -> Rule:
+    """`allow|deny TO PATTERNS ACTIONS`, each of them with commas between."""
+    effect, to, patterns, actions = text.split()
+    parse = parse_pattern if kind == "repository" else parse_name
+    return Rule.of(
+        "r",
+        Effect(effect),
+        people(to.replace(",", " ")),
+        [parse(one) for one in patterns.split(",")],
+        actions.split(","),
+        resource_type=kind,
+        excluded=people(but) if but else None,
+        condition=condition,
+        services=frozenset(services) or None,
+    )
+
+
+def tree(*rules: Rule, groups: Groups = GROUPS) -> PolicySet:
+    named = tuple(replace(one, id=f"r{number}") for number, one in enumerate(rules))
+    return PolicySet("", (), named, groups, build_index(named))
+
+
+def told(claims: Iterable[Claim]) -> list[str]:
+    return sorted(
+        f"{claim.rule.effect} {'&'.join(sorted(map(_spelled, claim.who)))} {claim.pattern.text} {claim.action}"
+        + (f" as {claim.written.text}" if claim.written != claim.pattern else "")
+        for claim in claims
+    )
+
+
+def _spelled(one: Principal) -> str:
+    return f"{one.sort}:{one.name}" if one.name else one.sort
+
+
+PUBLIC = rule("allow everyone web/** pull")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lost", "gained"),
+    [
+        pytest.param([PUBLIC], [PUBLIC], [], [], id="the-same"),
+        pytest.param([PUBLIC], [PUBLIC, PUBLIC], [], [], id="said-twice"),
+        pytest.param(
+            [],
+            [PUBLIC],
+            [],
+            ["allow anonymous web/** pull", "allow authenticated web/** pull"],
+            id="everyone-in-two-halves",
+        ),
+        pytest.param(
+            [rule("allow user:ann a,b pull")], [rule("allow user:ann b,a pull")], [], [], id="the-order-of-patterns"
+        ),
+        pytest.param(
+            [rule("allow user:ann a,b pull,push")],
+            [rule("allow user:ann a pull"), rule("allow user:ann b pull,push")],
+            ["allow user:ann a push"],
+            [],
+            id="one-action-less",
+        ),
+        pytest.param(
+            [rule("allow user:ann,user:bob a pull")],
+            [rule("allow user:bob,group:ops a pull")],
+            ["allow user:ann a pull"],
+            ["allow group:ops a pull"],
+            id="other-people",
+        ),
+        pytest.param(
+            [rule("allow user:ann a pull")],
+            [rule("deny user:ann a pull")],
+            ["allow user:ann a pull"],
+            ["deny user:ann a *", "deny user:ann a pull"],
+            id="a-deny-forbids-the-star-as-well",
+        ),
+        pytest.param(
+            [rule("allow user:ann a pull")],
+            [rule("allow user:ann a pull", but="user:ann")],
+            ["allow user:ann a pull"],
+            ["allow user:ann a pull"],
+            id="an-exception",
+        ),
+        pytest.param(
+            [rule("allow user:ann a pull", services=["one"])],
+            [rule("allow user:ann a pull", services=["two"])],
+            ["allow user:ann a pull"],
+            ["allow user:ann a pull"],
+            id="another-registry",
+        ),
+        pytest.param(
+            [rule("allow user:ann catalog pull")],
+            [rule("allow user:ann catalog pull", kind="registry")],
+            ["allow user:ann catalog pull"],
+            ["allow user:ann catalog pull"],
+            id="another-type",
+        ),
+        *(
+            pytest.param(
+                [rule("allow user:ann a pull")],
+                [rule("allow user:ann a pull", condition=condition)],
+                ["allow user:ann a pull"],
+                ["allow user:ann a pull"],
+                id=name,
+            )
+            for name, condition in (
+                ("since", Condition(since=JUNE)),
+                ("until", Condition(until=JUNE)),
+                ("networks", Condition((ip_network("10.0.0.0/8"),))),
+            )
+        ),
+        *(
+            pytest.param(
+                [rule("allow user:ann a pull", condition=one)],
+                [rule("allow user:ann a pull", condition=other)],
+                ["allow user:ann a pull"],
+                ["allow user:ann a pull"],
+                id=name,
+            )
+            for name, one, other in (
+                ("since-or-until", Condition(since=JUNE), Condition(until=JUNE)),
+                ("another-network", Condition((ip_network("10.0.0.0/8"),)), Condition((ip_network("11.0.0.0/8"),))),
+                ("another-moment", Condition(until=JUNE), Condition(until=JUNE.replace(month=7))),
+            )
+        ),
+        pytest.param(
+            [rule("allow user:ann a pull", condition=Condition((ip_network("10.0.0.0/8"), ip_network("11.0.0.0/8"))))],
+            [rule("allow user:ann a pull", condition=Condition((ip_network("11.0.0.0/8"), ip_network("10.0.0.0/8"))))],
+            [],
+            [],
+            id="the-order-of-networks",
+        ),
+    ],
+)
+def test_claims_that_one_tree_alone_makes(
+    old: Sequence[Rule], new: Sequence[Rule], lost: list[str], gained: list[str]
+) -> None:
+    """By what they say, and not by which rule says it."""
+    found = changed_claims(tree(*old), tree(*new))
+    assert [told(found[0]), told(found[1])] == [lost, gained]
+    back = changed_claims(tree(*new), tree(*old))
+    assert [told(back[0]), told(back[1])] == [gained, lost]
+
+
+def test_a_group_that_changes_is_the_ways_into_it() -> None:
+    """So that only the way that comes or goes is a difference, also in exceptions and for `${group}`."""
+    after = Groups.of_all([replace(WEB, users=frozenset({"ann", "zoe"})), Group("ops", frozenset({"olga"}))])
+    rules = [
+        rule("allow group:web a pull"),
+        rule("allow group:ops a pull"),
+        rule("allow authenticated,anonymous t/${group}/** pull"),
+        rule("deny authenticated b push", but="group:web"),
+    ]
+    lost, gained = changed_claims(tree(*rules), tree(*rules, groups=after))
+    deny = ["deny authenticated b *", "deny authenticated b push"]
+    assert told(lost) == [
+        "allow authenticated&user:bob t/web/** pull as t/${group}/**",
+        "allow user:bob a pull",
+        *deny,
+    ]
+    assert told(gained) == [
+        "allow authenticated&user:zoe t/web/** pull as t/${group}/**",
+        "allow user:zoe a pull",
+        *deny,
+    ]
+
+
+def test_a_group_that_only_one_tree_defines_is_the_directorys_in_the_other() -> None:
+    """Which is told apart from a group of the tree of that name."""
+    rules = [rule("allow group:web a pull")]
+    lost, gained = changed_claims(tree(*rules, groups=Groups.of_all([])), tree(*rules))
+    assert told(lost) == ["allow brought:web a pull"]
+    assert told(gained) == [
+        f"allow {one} a pull" for one in ("brought:a-team", "brought:web-devs", "user:ann", "user:bob")
+    ]
+
+
+def test_a_group_whose_name_is_no_segment_is_nobodys_namespace() -> None:
+    """No name of a repository has it."""
+    rules = [rule("allow authenticated t/${group}/** pull")]
+    groups = Groups.of_all([Group("Web Devs", frozenset({"ann"}))])
+    assert changed_claims(tree(*rules, groups=Groups.of_all([])), tree(*rules, groups=groups)) == ([], [])
+
+
+def test_changed_groups() -> None:
+    """Those that come, go, or have other members."""
+    assert changed_groups(GROUPS, GROUPS) == frozenset()
+    others = Groups.of_all([replace(WEB, users=frozenset()), Group("new")])
+    assert changed_groups(GROUPS, others) == {"web", "ops", "new"} == changed_groups(others, GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("one", "groups", "expected"),
+    [
+        pytest.param(rule("allow group:web a pull"), {"web"}, True, id="named"),
+        pytest.param(rule("allow group:web a pull"), {"ops"}, False, id="another"),
+        pytest.param(rule("allow group:web a pull"), (), False, id="none"),
+        pytest.param(rule("allow group:web a pull", but="group:ops"), {"ops"}, True, id="excepted"),
+        pytest.param(rule("allow everyone a pull", but="user:ops"), {"ops"}, False, id="a-user-of-that-name"),
+        pytest.param(rule("allow everyone t/${group}/a pull"), {"ops"}, True, id="variable"),
+        pytest.param(rule("allow everyone t/${group}/a pull"), (), False, id="variable-and-none"),
+        pytest.param(rule("allow everyone a,t/${group} pull"), {"ops"}, True, id="variable-in-another-pattern"),
+        pytest.param(rule("allow everyone t/${user} pull"), {"ops"}, False, id="another-variable"),
+    ],
+)
+def test_which_rules_speak_of_groups(one: Rule, groups: Iterable[str], expected: bool) -> None:
+    """Whether they mean something else if the groups do."""
+    assert speaks_of(one, frozenset(groups)) is expected
+
+
+def person(user: str = "", *groups: str) -> Person:
+    return Person(user, frozenset(groups))
+
+
+NOBODY = Person(anonymous=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        pytest.param(person("ann"), person(), person("ann"), id="with-anybody"),
+        pytest.param(person(), person("ann"), person("ann"), id="anybody-with"),
+        pytest.param(person("ann", "a"), person("", "b"), person("ann", "a", "b"), id="groups-add-up"),
+        pytest.param(person("", "a"), person("ann", "b"), person("ann", "a", "b"), id="the-other-has-the-name"),
+        pytest.param(person("ann"), person("ann", "b"), person("ann", "b"), id="the-same-one"),
+        pytest.param(person("ann"), person("bob"), None, id="two-people"),
+        pytest.param(NOBODY, person(), NOBODY, id="nobody-with-anybody"),
+        pytest.param(NOBODY, person("ann"), None, id="nobody-has-no-name"),
+        pytest.param(NOBODY, person("", "a"), None, id="nobody-has-no-group"),
+    ],
+)
+def test_somebody_who_is_both(one: Person, other: Person, both: Person | None) -> None:
+    """None where nobody can be."""
+    assert one.joined(other) == both
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        pytest.param(person(), person(), True, id="the-same"),
+        pytest.param(person(), person("ann", "a"), True, id="anybody"),
+        pytest.param(person("ann"), person(), False, id="a-name-more"),
+        pytest.param(person("ann"), person("bob"), False, id="another-name"),
+        pytest.param(person("", "a"), person("ann", "a", "b"), True, id="a-group-less"),
+        pytest.param(person("", "a", "b"), person("ann", "a"), False, id="a-group-more"),
+    ],
+)
+def test_who_is_all_that_another_one_is(one: Person, other: Person, expected: bool) -> None:
+    """As far as name and groups go."""
+    assert (one <= other) is expected
+
+
+def test_how_much_is_known_of_somebody() -> None:
+    """A name counts like a group."""
+    assert [one.size for one in (person(), person("ann"), person("", "a", "b"), person("ann", "a"))] == [0, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("principal", "expected"),
+    [
+        pytest.param("user:ann", [person("ann")], id="user"),
+        pytest.param(
+            "group:web", [person("", "a-team"), person("", "web-devs"), person("ann"), person("bob")], id="group"
+        ),
+        pytest.param("group:elsewhere", [person("", "elsewhere")], id="directory"),
+        pytest.param("authenticated", [person()], id="authenticated"),
+        pytest.param("anonymous", [NOBODY], id="anonymous"),
+    ],
+)
+def test_ways_to_be_a_principal(principal: str, expected: list[Person]) -> None:
+    """The least of each, in a fixed order."""
+    assert list(ways(GROUPS, parse_principal(principal))) == expected
+
+
+def test_a_brought_group_is_one_even_where_the_tree_has_its_name() -> None:
+    """It is the directory's."""
+    assert list(ways(GROUPS, Principal("brought", "web"))) == [person("", "web")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("everyone", ["authenticated", "anonymous"], id="everyone"),
+        pytest.param("everyone user:ann group:web", ["authenticated", "anonymous"], id="everyone-and-more"),
+        pytest.param("authenticated user:ann", ["authenticated"], id="authenticated-and-more"),
+        pytest.param("anonymous user:b user:a group:z", ["anonymous", "user:a", "user:b", "group:z"], id="anonymous"),
+        pytest.param("group:b group:a", ["group:a", "group:b"], id="groups"),
+    ],
+)
+def test_people_one_by_one(text: str, expected: list[str]) -> None:
+    """Whoever is in them anyway is left out."""
+    assert [_spelled(one) for one in listed(people(text))] == expected

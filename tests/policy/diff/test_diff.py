@@ -1,0 +1,530 @@
+"""The difference of two policies against asking everybody everything, and single changes worth a name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
+from itertools import product
+from typing import Any
+
+import policy_worlds as world
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.analysis.circumstances import UNKNOWN, Circumstances
+from tokenserver.policy.budget import Budget
+from tokenserver.policy.decide import decide
+from tokenserver.policy.diff.claims import changed_claims
+from tokenserver.policy.diff.diff import Difference, Row, diff, spell_who
+from tokenserver.policy.diff.search import Search
+from tokenserver.policy.diff.tree import Tree
+from tokenserver.policy.index import build_index
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
+from tokenserver.policy.patterns import matches, parse_name, parse_pattern
+from tokenserver.policy.terms import parse_moment, parse_principal, principals_of
+from tokenserver.scopes import ACTIONS, Resource, Scope
+
+NOW = world.TIMES[0]
+CONTEXTS = [*world.CONTEXTS, *(replace(one, service="other") for one in world.CONTEXTS)]
+
+SCOPES = {name: Scope(Resource("repository", name), frozenset(ACTIONS)) for name in world.NAMES}
+
+
+def granted(policies: PolicySet, identity: Identity, name: str, context: Context, kind: str = "repository") -> set[str]:
+    return set(decide(policies, identity, Scope(Resource(kind, name), frozenset(ACTIONS)), context).granted)
+
+
+def is_covered(row: Row, old: PolicySet, new: PolicySet, identity: Identity, name: str, context: Context) -> bool:
+    """Whether the row speaks of this name for this identity in this context."""
+    held = old.groups.holding(identity) | new.groups.holding(identity)
+    for one in row.who:
+        if one.sort in ("anonymous", "authenticated"):
+            fits = identity.is_anonymous == (one.sort == "anonymous")
+        elif one.sort == "user":
+            fits = identity.subject == one.name
+        else:
+            fits = one.name in (identity.groups if one.sort == "brought" else held)
+        if not fits:
+            return False
+    user = None if identity.is_anonymous else identity.subject
+    return matches(row.pattern, name.split("/"), user, held | identity.groups) and holds(row.when, identity, context)
+
+
+def holds(when: Any, identity: Identity, context: Context) -> bool:
+    """Whether the circumstances that a row names are those of the context."""
+    if "service" in when and context.service not in when["service"]:
+        return False
+    if context.service in when.get("not_service", ()):
+        return False
+    if "since" in when and context.now < parse_moment(when["since"]):
+        return False
+    if "until" in when and context.now >= parse_moment(when["until"]):
+        return False
+    if "kind" in when and identity.kind not in when["kind"]:
+        return False
+    if context.client is None:
+        return UNKNOWN not in when.get("not_from", ()) and ("from" not in when or UNKNOWN in when["from"])
+    named = dict.fromkeys(when.get("from", ()), True) | dict.fromkeys(when.get("not_from", ()), False)
+    around = [text for text in named if text != UNKNOWN and context.client in ip_network(text)]
+    return named[max(around, key=lambda text: ip_network(text).prefixlen)] if around else "from" not in when
+
+
+def assert_rows_show_differences(found: Difference, old: PolicySet, new: PolicySet) -> None:
+    """Each row's witness, asked of both trees, shows what the row says, and the row speaks of it."""
+    for rows, before, after in ((found.gains, old, new), (found.losses, new, old)):
+        for row in rows:
+            asked = (row.identity, row.name, row.context, row.resource_type)
+            assert row.action in granted(after, *asked) - granted(before, *asked)
+            assert is_covered(row, old, new, row.identity, row.name, row.context)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[PolicySet, PolicySet]:
+    """Two trees with some rules in common; now and then all of them, with other groups."""
+    shared = draw(st.lists(world.rules, max_size=3))
+    trees = st.lists(world.groups, max_size=2, unique_by=lambda one: one.name)
+    one, other = (world.policy_set([*shared, *draw(st.lists(world.rules, max_size=2))], draw(trees)) for _ in range(2))
+    return one, other
+
+
+# One example is tens of thousands of questions, so that thousands of them are a night's work.
+@settings(deadline=None, max_examples=min(settings().max_examples, 5_000))
+@given(pairs(), st.sampled_from(CONTEXTS))
+def test_everything_that_differs_lies_in_a_row(both: tuple[PolicySet, PolicySet], context: Context) -> None:
+    """Everybody asks for everything with up to three segments; every difference is in a row, and every row differs."""
+    old, new = both
+    found = diff(old, new, NOW)
+    assert_rows_show_differences(found, old, new)
+    for identity, (name, scope) in product(world.EVERYBODY, SCOPES.items()):
+        before, after = (decide(tree, identity, scope, context).granted for tree in both)
+        for rows, actions in ((found.gains, after - before), (found.losses, before - after)):
+            for action in actions:
+                assert any(
+                    row.action == action and is_covered(row, old, new, identity, name, context) for row in rows
+                ), (identity, name, context, action)
+
+
+@given(world.worlds)
+def test_a_tree_does_not_differ_from_itself(policies: PolicySet) -> None:
+    """Nor from one with its rules the other way round."""
+    turned = world.policy_set(list(reversed(policies.rules)), list(policies.groups.by_name.values()))
+    assert diff(policies, turned, NOW) == Difference((), ())
+
+
+def rule(
+    text: str,
+    to: str,
+    patterns: str,
+    actions: str,
+    *,
+    but: str = "",
+    when: Condition | None = None,
+    services: frozenset[str] | None = None,
+    registry: bool = False,
+) -> Rule:
+    """A rule as briefly as it can be said; `text` is `allow ID` or `deny ID`."""
+    effect, name = text.split()
+    return Rule.of(
+        name,
+        Effect(effect),
+        principals_of(map(parse_principal, to.split())),
+        map(parse_name if registry else parse_pattern, patterns.split()),
+        actions.split(),
+        resource_type="registry" if registry else "repository",
+        excluded=principals_of(map(parse_principal, but.split())) if but else None,
+        condition=when,
+        services=services,
+        file="web.yaml",
+        line=7,
+    )
+
+
+def tree(*rules: Rule, groups: tuple[Group, ...] = ()) -> PolicySet:
+    return PolicySet("", ("web.yaml",), rules, Groups.of_all(groups), build_index(rules))
+
+
+def told(rows: tuple[Row, ...]) -> list[str]:
+    """Rows as `WHO ACTION PATTERN [WHEN] NAME USER(GROUPS)`."""
+    return [
+        " ".join(
+            [
+                spell_who(row.who),
+                row.action,
+                row.pattern.text,
+                *([str(dict(row.when))] if row.when else []),
+                row.name,
+                "-" if row.identity.is_anonymous else row.identity.subject,
+                *sorted(row.identity.groups),
+            ]
+        )
+        for row in rows
+    ]
+
+
+WEB = Group("web", frozenset({"ann", "bob"}))
+UNTIL = Condition(until=datetime(2030, 1, 1, tzinfo=UTC))
+LATER = Condition(since=datetime(2025, 1, 1, tzinfo=UTC))
+OFFICE = Condition(networks=(ip_network("10.0.0.0/8"),))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(
+            tree(rule("allow a", "user:ann", "x", "pull push")),
+            tree(rule("allow b", "user:ann", "x", "pull"), rule("allow c", "user:ann", "x", "push")),
+            id="two-rules-for-one",
+        ),
+        pytest.param(
+            tree(rule("allow a", "group:web", "x", "pull"), groups=(WEB,)),
+            tree(rule("allow a", "user:ann user:bob", "x", "pull")),
+            id="a-group-by-its-users",
+        ),
+        pytest.param(
+            tree(rule("allow a", "user:ann", "web/**", "pull")),
+            tree(rule("allow a", "user:ann", "web/* web/*/**", "pull")),
+            id="two-patterns-for-one",
+        ),
+        pytest.param(
+            tree(rule("allow a", "everyone", "x", "pull")),
+            tree(rule("allow a", "anonymous", "x", "pull"), rule("allow b", "authenticated", "x", "pull")),
+            id="everyone-in-two-halves",
+        ),
+        pytest.param(
+            tree(rule("allow a", "everyone", "x", "pull", when=Condition(until=datetime(2019, 1, 1, tzinfo=UTC)))),
+            tree(rule("allow b", "user:eve", "y", "pull"), rule("deny d", "user:eve", "**", "*")),
+            id="what-has-expired-and-what-is-denied",
+        ),
+        pytest.param(
+            tree(rule("allow a", "everyone", "x", "pull")),
+            tree(
+                rule("allow a", "everyone", "x", "pull", when=UNTIL),
+                rule("allow b", "everyone", "x", "pull", when=Condition(since=datetime(2025, 1, 1, tzinfo=UTC))),
+            ),
+            id="two-times-that-overlap",
+        ),
+        pytest.param(
+            tree(rule("allow a", "group:web", "x", "pull"), groups=(WEB,)),
+            tree(rule("allow a", "group:www", "x", "pull"), groups=(replace(WEB, name="www"),)),
+            id="a-group-with-another-name",
+        ),
+    ],
+)  # fmt: skip
+def test_the_same_access_said_otherwise(old: PolicySet, new: PolicySet) -> None:
+    """Access is compared, not text."""
+    assert diff(old, new, NOW) == Difference((), ())
+
+
+PUBLIC = rule("allow public", "everyone", "**", "pull")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "gains", "losses"),
+    [
+        pytest.param(
+            tree(PUBLIC),
+            tree(PUBLIC, rule("allow infra", "group:web", "infra/**", "pull push")),
+            ["group:web push infra/** infra/x Somebody web"],
+            [],
+            id="a-directory-group-gains",
+        ),
+        pytest.param(
+            tree(rule("allow a", "group:web", "x", "pull"), groups=(WEB,)),
+            tree(rule("allow a", "group:web", "x", "pull"), groups=(Group("web", frozenset({"bob", "zoe"})),)),
+            ["user:zoe pull x x zoe"],
+            ["user:ann pull x x ann"],
+            id="a-group-changes-its-members",
+        ),
+        pytest.param(
+            tree(rule("allow a", "authenticated", "teams/${group}/**", "pull")),
+            tree(rule("allow a", "authenticated", "teams/${group}/**", "pull"), groups=(WEB,)),
+            ["user:ann pull teams/web/** teams/web/x ann", "user:bob pull teams/web/** teams/web/x bob"],
+            ["directory group web pull teams/web/** teams/web/x Somebody web"],
+            id="a-new-group-hides-that-of-the-directory",
+        ),
+        pytest.param(
+            tree(rule("allow a", "everyone", "x", "pull")),
+            tree(rule("allow a", "authenticated", "x", "pull")),
+            [],
+            ["anonymous pull x x -"],
+            id="only-after-login",
+        ),
+        pytest.param(
+            tree(PUBLIC),
+            tree(PUBLIC, rule("allow own", "authenticated", "users/${user}/**", "push")),
+            ["authenticated push users/${user}/** users/y/x y"],
+            [],
+            id="everybody-in-a-place-of-their-own",
+        ),
+        pytest.param(
+            tree(rule("allow a", "group:web", "web/**", "push"), rule("deny f", "everyone", "**/prod", "push")),
+            tree(rule("allow a", "group:web", "web/**", "push")),
+            [
+                "group:web push web/**/prod web/x/prod Somebody web",
+                "group:web push web/prod web/prod Somebody web",
+            ],
+            [],
+            id="a-deny-goes",
+        ),
+        pytest.param(
+            tree(rule("allow a", "group:web", "web", "push")),
+            tree(
+                rule("allow a", "group:web", "web", "push"),
+                rule("deny d", "everyone", "web", "push", but="group:ops"),
+            ),
+            [],
+            ["group:web push web web Somebody web"],
+            id="a-deny-comes-with-an-exception",
+        ),
+        pytest.param(
+            tree(rule("allow a", "user:ann", "x", "pull", but="group:out")),
+            tree(rule("allow a", "user:ann", "x", "pull")),
+            ["group:out & user:ann pull x x ann out"],
+            [],
+            id="only-who-is-both",
+        ),
+        pytest.param(
+            tree(rule("allow a", "user:ann", "x", "pull")),
+            tree(rule("allow a", "user:ann", "x", "pull", when=UNTIL)),
+            [],
+            ["user:ann pull x {'since': '2030-01-01'} x ann"],
+            id="an-end",
+        ),
+        pytest.param(
+            tree(rule("allow a", "user:ann", "x", "pull", when=OFFICE)),
+            tree(rule("allow a", "user:ann", "x", "pull")),
+            ["user:ann pull x {'not_from': ['10.0.0.0/8']} x ann"],
+            [],
+            id="from-anywhere",
+        ),
+        pytest.param(
+            tree(PUBLIC),
+            tree(PUBLIC, rule("deny d", "everyone", "**", "*", when=OFFICE)),
+            [],
+            [
+                "anonymous pull ** {'from': ['10.0.0.0/8', 'unknown']} x -",
+                "authenticated pull ** {'from': ['10.0.0.0/8', 'unknown']} x Somebody",
+            ],
+            id="a-deny-holds-where-the-address-is-not-known",
+        ),
+        pytest.param(
+            tree(PUBLIC),
+            tree(PUBLIC, rule("allow a", "user:ann", "x", "push", services=frozenset({"one"}))),
+            ["user:ann push x {'service': ['one']} x ann"],
+            [],
+            id="at-one-registry",
+        ),
+        pytest.param(
+            tree(PUBLIC, rule("deny d", "user:ann", "x", "pull", services=frozenset({"one"}))),
+            tree(PUBLIC, rule("deny d", "user:ann", "x", "pull")),
+            [],
+            ["user:ann pull x {'not_service': ['one']} x ann"],
+            id="at-all-others",
+        ),
+        pytest.param(
+            tree(PUBLIC),
+            tree(PUBLIC, rule("allow c", "group:ops", "catalog", "*", registry=True)),
+            ["group:ops * catalog catalog Somebody ops"],
+            [],
+            id="the-catalog",
+        ),
+        pytest.param(
+            tree(PUBLIC, rule("allow a", "user:ann", "x", "pull push delete")),
+            tree(PUBLIC, rule("allow a", "user:ann", "x", "*")),
+            ["user:ann * x x ann"],
+            [],
+            id="the-literal-star",
+        ),
+        pytest.param(
+            tree(rule("allow a", "user:Somebody", "x", "pull")),
+            tree(rule("allow a", "authenticated", "x", "pull")),
+            ["authenticated pull x x Somebody'"],
+            [],
+            id="somebody-has-that-name",
+        ),
+        pytest.param(
+            tree(PUBLIC),
+            tree(PUBLIC, rule("allow a", "user:ann group:web", "web/* web/**", "push")),
+            ["group:web push web/** web/x Somebody web", "user:ann push web/** web/x ann"],
+            [],
+            id="what-another-row-says-is-left-out",
+        ),
+        pytest.param(
+            tree(rule("allow a", "user:ann", "a*/x", "push"), rule("deny d", "user:ann", "*b/x", "push")),
+            tree(rule("allow a", "user:ann", "a*/x", "push")),
+            ["user:ann push a*/x ab/x ann"],
+            [],
+            id="two-globs",
+        ),
+        pytest.param(
+            tree(rule("allow a", "user:ann", "x", "push"), rule("deny d", "user:bob", "x", "push")),
+            tree(rule("allow a", "user:ann", "x", "push")),
+            [],
+            [],
+            id="a-deny-for-somebody-else",
+        ),
+        pytest.param(
+            tree(rule("allow a", "everyone", "${user}/x", "push"), rule("deny d", "anonymous", "**", "push")),
+            tree(rule("allow a", "everyone", "${user}/x", "push")),
+            [],
+            [],
+            id="nobody-has-no-place",
+        ),
+        pytest.param(
+            tree(rule("allow a", "user:ann", "${user}/x", "push"), rule("deny d", "user:ann", "host:5/x", "push")),
+            tree(rule("allow a", "user:ann", "${user}/x", "push")),
+            [],
+            [],
+            id="a-host-is-no-user",
+        ),
+        pytest.param(
+            tree(PUBLIC, groups=(WEB,)),
+            tree(PUBLIC, rule("allow a", "group:web", "${user}/${group}", "push"), groups=(WEB,)),
+            ["group:web push ${user}/${group} ann/z ann z"],
+            [],
+            id="two-variables",
+        ),
+        pytest.param(
+            tree(PUBLIC, rule("deny d", "everyone", "a/x", "push", but="group:out")),
+            tree(
+                PUBLIC,
+                rule("deny d", "everyone", "a/x", "push", but="group:out"),
+                rule("allow a", "user:ann", "a/**", "push"),
+            ),
+            ["user:ann push a/** a/y ann"],
+            [],
+            id="more-people-on-a-longer-name",
+        ),
+        pytest.param(
+            tree(PUBLIC, rule("deny d", "everyone", "a/x", "push", but="group:out")),
+            tree(
+                PUBLIC,
+                rule("deny d", "everyone", "a/x", "push", but="group:out"),
+                rule("allow a", "user:ann", "a/*", "push", when=OFFICE),
+            ),
+            ["user:ann push a/* {'from': ['10.0.0.0/8']} a/y ann"],
+            [],
+            id="more-people-on-a-longer-name-from-the-office",
+        ),
+        pytest.param(
+            tree(PUBLIC, rule("deny d", "everyone", "a/*", "push", but="group:out")),
+            tree(
+                PUBLIC,
+                rule("deny d", "everyone", "a/*", "push", but="group:out"),
+                rule("allow a", "user:ann", "a/**", "push"),
+            ),
+            ["user:ann push a/** a/x/x ann"],
+            [],
+            id="fewer-people-on-the-first-name",
+        ),
+        pytest.param(
+            tree(PUBLIC),
+            tree(PUBLIC, rule("allow a", "user:ann", "x", "push", when=LATER)),
+            ["user:ann push x {'since': '2025-01-01'} x ann"],
+            [],
+            id="a-beginning",
+        ),
+    ],
+)  # fmt: skip
+def test_a_change(old: PolicySet, new: PolicySet, gains: list[str], losses: list[str]) -> None:
+    """Who gains and loses what, and by whom it shows."""
+    found = diff(old, new, NOW)
+    assert (told(found.gains), told(found.losses)) == (gains, losses)
+    assert_rows_show_differences(found, old, new)
+
+
+def test_a_row_names_the_rules_that_make_it() -> None:
+    """The allow, and the deny that went."""
+    allow = rule("allow a", "user:ann", "x", "push")
+    (row,) = diff(tree(allow, rule("deny d", "user:ann", "x", "push")), tree(allow), NOW).gains
+    assert row.rules == ("a (web.yaml:7)", "d (web.yaml:7)")
+
+
+@pytest.mark.parametrize(
+    ("networks", "chosen", "spelled"),
+    [
+        pytest.param(["10.0.0.0/8"], ["10.0.0.1"], {"from": ["10.0.0.0/8"]}, id="one"),
+        pytest.param(["10.0.0.0/8"], ["9.0.0.0", "::", None], {"not_from": ["10.0.0.0/8"]}, id="all-others"),
+        pytest.param(["10.0.0.0/8"], ["9.0.0.0", "10.0.0.0"], {"from": ["0.0.0.0/0"]}, id="half-of-the-internet"),
+        pytest.param(["10.0.0.0/8"], [None], {"from": ["unknown"]}, id="unknown"),
+        pytest.param(
+            ["10.0.0.0/8"], ["9.0.0.0", "10.0.0.1", "::"], {"not_from": ["unknown"]}, id="known"
+        ),
+        pytest.param(
+            ["10.0.0.0/8", "10.0.0.0/16"],
+            ["10.1.0.0"],
+            {"from": ["10.0.0.0/8"], "not_from": ["10.0.0.0/16"]},
+            id="hole",
+        ),
+        pytest.param(["0.0.0.0/1", "128.0.0.0/1"], ["9.0.0.0"], {"from": ["0.0.0.0/1"]}, id="no-room-outside"),
+        pytest.param(["10.0.0.0/8", "10.1.0.0/16"], ["10.0.0.1", "10.1.0.0"], {"from": ["10.0.0.0/8"]}, id="nested"),
+        pytest.param(["::/1"], ["::", "8000::", "9.0.0.0", None], {}, id="everywhere"),
+    ],
+)  # fmt: skip
+def test_addresses_are_spelled(networks: list[str], chosen: list[str | None], spelled: Any) -> None:
+    """In as few networks as there are; of those around an address, the narrowest counts."""
+    when = Condition(networks=tuple(map(ip_network, networks)))
+    circumstances = Circumstances.of([rule("allow a", "everyone", "x", "pull", when=when)], [Kind.PASSWORD], NOW)
+    wanted = [None if text is None else ip_address(text) for text in chosen]
+    picked = {_home(circumstances.clients, one) for one in wanted}
+    cells = {cell: "" for cell in circumstances.cells() if cell.context.client in picked}
+    ((facts, cell, _),) = circumstances.regions(cells)
+    assert facts == spelled
+    assert cell in cells
+
+
+def _home(around: Any, client: Any) -> Any:
+    """The address that stands for the cell of `client`."""
+    if client is None:
+        return None
+    homes = [network for network in around if network is not None and client in network]
+    return around[max(homes, key=lambda network: network.prefixlen)]
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [
+        pytest.param(rule("deny d", "everyone", "**", "push"), rule("deny d", "everyone", "a/**", "push"), id="names"),
+        pytest.param(rule("deny d", "everyone", "a", "push"), rule("deny d", "user:ann", "a", "push"), id="people"),
+        pytest.param(
+            rule("deny d", "everyone", "a", "push"), rule("deny d", "everyone", "a", "push", when=UNTIL), id="time"
+        ),
+        pytest.param(
+            rule("deny d", "everyone", "a", "push", but="user:x"),
+            rule("deny d", "everyone", "a", "push", but="user:x group:y"),
+            id="exceptions",
+        ),
+        pytest.param(rule("allow d", "everyone", "**", "push"), rule("allow d", "group:web", "a", "push"), id="allow"),
+    ],
+)
+def test_what_a_wider_rule_says_as_well_is_no_cause(wide: Rule, narrow: Rule) -> None:
+    """Where a deny grows or an allow shrinks, nobody gains: no rule of a large tree has to be looked at for that."""
+    base = PUBLIC if wide.effect is Effect.ALLOW else rule("allow all", "everyone", "**", "push")
+    more, less = (tree(base, one, groups=(WEB,)) for one in (wide, narrow))
+    old, new = (less, more) if wide.effect is Effect.DENY else (more, less)
+    lost, gained = changed_claims(old, new)
+    assert lost
+    assert gained
+    assert list(Search(Tree(old), Tree(new), "Somebody", frozenset(), NOW, Budget()).causes(lost, gained)) == []
+    assert list(Search(Tree(new), Tree(old), "Somebody", frozenset(), NOW, Budget()).causes(gained, lost)) != []
+
+
+def test_a_wider_rule_about_a_group_that_changes_is_one() -> None:
+    """Who is in it is another question in each tree."""
+    old = tree(rule("allow a", "group:web", "a", "pull"), groups=(WEB,))
+    new = tree(rule("allow a", "group:web", "a", "pull"), groups=(replace(WEB, users=frozenset({"zoe"})),))
+    assert told(diff(old, new, NOW).gains) == ["user:zoe pull a a zoe"]
+    (zoe,) = changed_claims(old, new)[1]
+    assert not Tree(old).covers(zoe, frozenset({"web"}))
+    assert Tree(new).covers(zoe, frozenset())
+
+
+def test_kinds_of_credential_are_spelled() -> None:
+    """Where they make a difference."""
+    circumstances = Circumstances.of([], [Kind.ANONYMOUS, Kind.PASSWORD], NOW)
+    cells = {cell: "" for cell in circumstances.cells() if cell.kind is Kind.PASSWORD}
+    ((facts, _, _),) = circumstances.regions(cells)
+    assert facts == {"kind": ["password"]}

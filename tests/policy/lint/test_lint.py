@@ -1,0 +1,499 @@
+"""Lint: every code at its line, what is no finding, and the comments that silence one."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenserver.cli import main
+from tokenserver.errors import LoadError
+from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.analysis.subsumption import covers, excludes_no_more
+from tokenserver.policy.decide import decide
+from tokenserver.policy.index import build_index
+from tokenserver.policy.lint.lint import CODES, LintedFile, lint
+from tokenserver.policy.lint.suppressions import Silence, find_silences
+from tokenserver.policy.loading.loader import compile_policies
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.terms import parse_network
+from tokenserver.scopes import Resource, Scope
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DOCS = Path(__file__).parents[3] / "docs" / "policy-lint.md"
+
+
+def findings(folder: Path, files: dict[str, str], *, brings_groups: bool = True) -> list[str]:
+    """What lint says about these files: `file:line CODE text`."""
+    root = folder / "policies"
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    policies, tests = compile_policies(root)
+    linted = [
+        LintedFile(name, (root / name).read_text(), one.document, one.tests, one.service)
+        for name, one in zip(policies.files, tests, strict=True)
+    ]
+    found = lint(policies, linted, NOW, brings_groups=brings_groups)
+    return [f"{one.file}:{one.line} {one.code} {one.text}" for one in found]
+
+
+def policy(*rules: str, deny: tuple[str, ...] = (), rest: str = "") -> str:
+    """A policy file: allow rules from line 3 on, deny rules after them."""
+    lines = ["version: 1", "allow:", *(f"  - {{{rule}}}" for rule in rules)]
+    if deny:
+        lines += ["deny:", *(f"  - {{{rule}}}" for rule in deny)]
+    return "\n".join(lines) + "\n" + rest
+
+
+A = 'id: a, to: [authenticated], repositories: ["a/**"], role: writer'
+
+FINDINGS = [
+    pytest.param(
+        policy(A, 'id: b, to: ["user:x"], except: [everyone], repositories: [b], role: reader'),
+        "4 TS101",
+        id="except-everybody",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: ["user:x"], except: ["user:x"], repositories: [b], role: reader'),
+        "4 TS101",
+        id="except-the-same",
+    ),
+    pytest.param(
+        policy(A, "id: b, to: [anonymous], repositories: [b], role: reader, when: {kind: password}"),
+        "4 TS101",
+        id="kind",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: [anonymous], repositories: ["${user}/b"], role: reader'),
+        "4 TS101",
+        id="anonymous-in-a-user-s-place",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: [anonymous], repositories: ["${group}/b"], role: reader'),
+        "4 TS101",
+        id="anonymous-in-a-group-s-place",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: ["user:a b"], repositories: ["${user}/b"], role: reader'), "4 TS101", id="unfit-user"
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: ["user:x"], repositories: ["a._*"], role: reader'), "4 TS101", id="impossible-name"
+    ),
+    pytest.param(
+        policy(A, deny=('id: d, to: [everyone], repositories: ["a/**"], actions: ["*"]',)),
+        "3 TS102",
+        id="wholly-denied",
+    ),
+    pytest.param(
+        policy(
+            A,
+            deny=(
+                'id: d, to: [everyone], except: [anonymous], repositories: ["a/*", "a/*/**"], actions: [pull, push]',
+            ),
+        ),
+        "3 TS102",
+        id="denied-by-two-patterns",
+    ),
+    pytest.param(policy(A, 'id: b, to: ["user:x"], repositories: ["a/b/*"], role: reader'), "4 TS103", id="covered"),
+    pytest.param(
+        policy(
+            'id: a, to: ["group:u"], repositories: [a], role: reader',
+            'id: b, to: ["group:v"], repositories: [a], role: reader',
+            rest="groups:\n  u: {users: [x], groups: [g]}\n  v: {groups: [g]}\n",
+        ),
+        "4 TS103",
+        id="a-group-within-another",
+    ),
+    pytest.param(
+        policy(
+            'id: a, to: ["user:x"], repositories: [a], role: reader',
+            'id: b, to: ["group:v"], repositories: [a], role: reader',
+            rest="groups:\n  v: {users: [x]}\n",
+        ),
+        "4 TS103",
+        id="a-group-of-one",
+    ),
+    pytest.param(
+        policy(
+            'id: a, to: [everyone], except: ["user:x"], repositories: [a], role: reader',
+            "id: b, to: [anonymous], repositories: [a], role: reader",
+        ),
+        "4 TS103",
+        id="anonymous-is-no-excepted-user",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: [authenticated], repositories: ["a/**"], role: writer'),
+        "4 TS103",
+        id="twins-tell-the-later",
+    ),
+    pytest.param(policy(A, 'id: b, to: ["group:g"], repositories: [b], actions: [push]'), "4 TS104", id="push-alone"),
+    pytest.param(
+        policy(A, 'id: b, to: ["group:g"], repositories: [b, "a._*"], role: reader'),
+        "4 TS105",
+        id="one-impossible-name",
+    ),
+    pytest.param(
+        policy(A, "id: b, to: [everyone], repositories: [b], role: maintainer"), "4 TS108", id="everyone-pushes"
+    ),
+    pytest.param(
+        policy(A, "id: b, to: [anonymous], repositories: [b], actions: [delete]"), "4 TS108", id="anonymous-deletes"
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: ["user:x"], repositories: [b], role: reader, when: {until: 2026-06-01}'),
+        "4 TS109",
+        id="until-now",
+    ),
+    pytest.param(
+        policy(A, deny=("id: d, to: [everyone], repositories: [b], actions: [pull], when: {until: 2026-01-01}",)),
+        "5 TS109",
+        id="deny-has-ended",
+    ),
+    pytest.param(
+        policy(A, rest="tests:\n  - {as: anonymous, cannot: [pull a/b]}\n  - {as: anonymous, cannot: [pull a/b]}\n"),
+        "6 TS110",
+        id="test-twice",
+    ),
+    pytest.param(
+        policy(
+            A,
+            rest="tests:\n" + 2 * '  - {who_can: pull a/b, includes: ["user:x"]}\n',
+        ),
+        "6 TS110",
+        id="who-can-twice",
+    ),
+    pytest.param(policy(A, 'id: b, to: ["user:Ann"], repositories: [b], role: reader'), "4 TS111", id="capital-user"),
+    pytest.param(policy(A, rest="groups:\n  g: {users: [Bob]}\n"), "5 TS111", id="capital-member"),
+    pytest.param(policy(A, 'id: b, to: ["user:x"], registry: [catalog], actions: [pull]'), "4 TS112", id="catalog"),
+    pytest.param(policy(A, rest="groups:\n  g: {users: [x]}\n  h: {groups: [g]}\n"), "6 TS107", id="group-in-group"),
+    pytest.param(
+        policy(A, rest="groups:\n  g: {users: [x]}\ntests:\n  - {as: {groups: [g]}, can: [pull a/b]}\n"),
+        "7 TS107",
+        id="hidden-group-in-a-test",
+    ),
+    pytest.param(
+        policy(A, deny=("id: d, to: [everyone], repositories: [b, registry.example.com/b], actions: [push]",)),
+        "5 TS114",
+        id="host",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: [everyone], repositories: ["localhost/b"], role: reader'), "4 TS114", id="localhost"
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: [everyone], repositories: ["*.example.com/b"], role: reader'), "4 TS114", id="host-glob"
+    ),
+    pytest.param(
+        policy(A, rest='tests:\n  - {as: anonymous, cannot: [pull a/b, "pull host:5000/a"]}\n'),
+        "5 TS114",
+        id="host-in-a-test",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), FINDINGS)
+def test_a_finding_is_told_at_its_line(tmp_path: Path, text: str, expected: str) -> None:
+    """That one and no other; the code's meaning stands in `CODES`."""
+    (found,) = findings(tmp_path, {"p.yaml": text})
+    assert found.startswith(f"p.yaml:{expected} ")
+
+
+FINE = [
+    pytest.param(policy(A), id="one-rule"),
+    pytest.param(
+        policy(
+            'id: a, to: [everyone], except: ["user:x"], repositories: [a], role: reader',
+            "id: b, to: [authenticated], repositories: [a], role: reader",
+        ),
+        id="for-the-excepted-as-well",
+    ),
+    pytest.param(policy(A, 'id: b, to: ["user:x"], repositories: ["a/*"], role: maintainer'), id="more-actions"),
+    pytest.param(policy(A, "id: b, to: [everyone], repositories: [a/b], role: reader"), id="more-people"),
+    pytest.param(policy(A, 'id: b, to: [authenticated], repositories: ["a/b", "*/c"], role: reader'), id="more-names"),
+    pytest.param(
+        policy(
+            A,
+            'id: b, to: ["user:x"], repositories: [x/b], role: reader',
+            deny=('id: d, to: [everyone], except: ["user:x"], repositories: ["x/**"], actions: ["*"]',),
+        ),
+        id="excepted-from-the-deny",
+    ),
+    pytest.param(
+        policy(A, deny=('id: d, to: [everyone], repositories: ["a/**"], actions: ["*"], when: {until: 2027-01-01}',)),
+        id="denied-for-a-while",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: ["user:x"], repositories: [a/b], actions: [push, delete]'), id="pull-from-another-rule"
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: ["user:x"], repositories: [b], role: reader, when: {until: 2026-06-02}'),
+        id="until-tomorrow",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: ["user:a b", "user:x"], repositories: ["${user}/b"], role: reader'),
+        id="one-fit-user",
+    ),
+    pytest.param(policy(A, 'id: b, to: ["user:x"], repositories: ["${group}/b"], role: reader'), id="user-in-a-group"),
+    pytest.param(
+        policy(A, 'id: b, to: [anonymous], repositories: ["b/**"], role: reader, when: {kind: anonymous}'),
+        id="kind-that-fits",
+    ),
+    pytest.param(policy(A, "id: b, to: [everyone], registry: [catalog], actions: ['*']"), id="open-catalog"),
+    pytest.param(
+        policy(A, 'id: b, to: [everyone], repositories: [b.c, "b/c.d", "local/**"], role: reader'), id="dots-elsewhere"
+    ),
+    pytest.param(
+        policy(A, rest="groups:\n  g: {users: [x], groups: [g]}\ntests:\n  - {as: {groups: [g]}, can: [pull a/b]}\n"),
+        id="group-of-its-own-name",
+    ),
+    pytest.param(
+        policy(
+            A,
+            rest="tests:\n  - {as: anonymous, cannot: [pull a/b, pull a/c]}\n"
+            "  - {as: anonymous, from: 10.0.0.1, cannot: [pull a/b]}\n",
+        ),
+        id="other-tests",
+    ),
+]
+
+
+@pytest.mark.parametrize("text", FINE)
+def test_what_makes_sense_is_no_finding(tmp_path: Path, text: str) -> None:
+    """Each is one step away from a finding."""
+    assert findings(tmp_path, {"p.yaml": text}) == []
+
+
+def test_unknown_groups_are_told_where_nothing_brings_groups(tmp_path: Path) -> None:
+    """In `to`, in `except` and inside groups; not where a directory may know them."""
+    text = policy('id: a, to: ["group:g"], repositories: [a], role: reader')
+    text += 'deny:\n  - {id: d, to: [everyone], except: ["group:h"], repositories: [b], actions: [pull]}\n'
+    text += "groups:\n  k: {users: [x], groups: [l]}\n"
+    assert findings(tmp_path, {"p.yaml": text}) == []
+    found = findings(tmp_path, {"p.yaml": text}, brings_groups=False)
+    assert [one.split(" ")[0:2] for one in found] == [
+        ["p.yaml:3", "TS106"],
+        ["p.yaml:5", "TS106"],
+        ["p.yaml:7", "TS106"],
+    ]
+
+
+def test_a_delegated_file_s_own_group_is_known(tmp_path: Path) -> None:
+    """It is nobody else's, and its members are looked at at its own line."""
+    root = policy(A) + 'delegate:\n  - {file: t/b.yaml, repositories: ["b/**"], actions: [pull]}\n'
+    team = "version: 1\ngroups:\n  own: {users: [Bob]}\nallow:\n"
+    team += '  - {id: b, to: ["group:own"], repositories: ["b/*"], role: reader}\n'
+    found = findings(tmp_path, {"root.yaml": root, "t/b.yaml": team}, brings_groups=False)
+    assert [one[:18] for one in found] == ["t/b.yaml:3 TS111 o"]
+
+
+# --- silences --------------------------------------------------------------------------------------------------------
+
+PUSH = '  - {id: b, to: ["user:x"], repositories: [b], actions: [push]}'
+SILENCES = [
+    pytest.param(f"{PUSH} # lint: ignore TS104 because it mounts", [], id="on-the-line"),
+    pytest.param(f"  # lint: ignore TS104 because it mounts\n{PUSH}", [], id="above"),
+    pytest.param(f"  # lint: ignore TS104 because it mounts\n\n  # another comment\n{PUSH}", [], id="above-with-more"),
+    pytest.param(f"{PUSH} # lint: ignore TS104", ["TS104", "TS201"], id="no-reason"),
+    pytest.param(f"{PUSH} # lint: ignore TS104 because ", ["TS104", "TS201"], id="empty-reason"),
+    pytest.param(f"{PUSH} # lint: off", ["TS104", "TS201"], id="another-form"),
+    pytest.param(f"{PUSH} # lint: ignore TS999 because I like to", ["TS104", "TS201"], id="no-such-code"),
+    pytest.param(f"{PUSH} # lint: ignore TS104, TS201 because I like to", ["TS201"], id="silences-a-silence"),
+    pytest.param(f"{PUSH} # lint: ignore TS101 because I like to", ["TS104", "TS202"], id="another-code"),
+    pytest.param(f"{PUSH}\n# lint: ignore TS104 because it is below", ["TS104", "TS202"], id="below-at-the-end"),
+    pytest.param(f"{PUSH} # lint: ignore TS104,TS111 because it mounts", ["TS202"], id="one-of-two"),
+]
+
+
+@pytest.mark.parametrize(("rules", "expected"), SILENCES)
+def test_a_comment_silences_one_line_with_a_reason(tmp_path: Path, rules: str, expected: list[str]) -> None:
+    """And is a finding itself where it has no reason or silences nothing."""
+    found = findings(tmp_path, {"p.yaml": f"version: 1\nallow:\n{rules}\n"})
+    assert [one.split(" ")[1] for one in found] == expected
+
+
+def test_a_silence_reaches_no_other_file(tmp_path: Path) -> None:
+    """The line counts in its own file alone."""
+    loud = policy('id: b, to: ["user:x"], repositories: [b], actions: [push]')
+    quiet = policy("id: a, to: [authenticated], repositories: [a], role: reader").replace(
+        "reader}", "reader} # lint: ignore TS104 because of the other file"
+    )
+    found = findings(tmp_path, {"loud.yaml": loud, "quiet.yaml": quiet})
+    assert [one.split(" ")[:2] for one in found] == [["loud.yaml:3", "TS104"], ["quiet.yaml:3", "TS202"]]
+
+
+NO_COMMENTS = [
+    pytest.param('a: "x # lint: ignore TS104 because y"\n', id="in-quotes"),
+    pytest.param("a: |\n  x # lint: ignore TS104 because y\n", id="in-a-block"),
+    pytest.param("a: x# lint: ignore TS104 because y\n", id="inside-a-word"),
+    pytest.param("a: 'x\n  # lint: ignore TS104 because y'\n", id="closing-quote-on-its-line"),
+    pytest.param("# lint is fine\n", id="other-comment"),
+]
+
+
+@pytest.mark.parametrize("text", NO_COMMENTS)
+def test_what_only_looks_like_a_comment_is_none(text: str) -> None:
+    """Whatever is part of a value says something else there."""
+    assert list(find_silences(text)) == []
+
+
+def test_a_comment_beside_something_that_looks_like_one_is_found() -> None:
+    """Each is looked at for itself where not all are comments."""
+    text = 'a: "# lint: ignore TS101 because x"\nb: 1 # lint: ignore TS104, TS105 because of this  \n'
+    assert list(find_silences(text)) == [Silence(2, 2, ("TS104", "TS105"), "of this")]
+
+
+# --- documentation and the command -----------------------------------------------------------------------------------
+
+
+def test_every_code_has_its_section() -> None:
+    """With the same words, in the same order."""
+    sections = re.findall(r"^## (TS\d+): (.*)$", DOCS.read_text(), re.MULTILINE)
+    assert sections == list(CODES.items())
+
+
+def run(*arguments: str | Path) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["policy", "lint", *map(str, arguments)])
+    return result.exit_code, result.stdout
+
+
+def test_the_command_tells_and_counts(tmp_path: Path) -> None:
+    """0 nothing, 1 findings with file and line, 2 faulty files; the same as JSON."""
+    (tmp_path / "p.yaml").write_text(policy(A))
+    assert run("--policies", tmp_path) == (0, "")
+    (tmp_path / "p.yaml").write_text(policy('id: b, to: ["user:x"], repositories: [b], actions: [push]'))
+    code, output = run("--policies", tmp_path)
+    assert (code, output.split(" ")[:2]) == (1, [f"{tmp_path / 'p.yaml'}:3:", "TS104"])
+    code, output = run("--policies", tmp_path, "--json")
+    (found,) = json.loads(output)
+    assert (code, found["file"], found["line"], found["code"]) == (1, str(tmp_path / "p.yaml"), 3, "TS104")
+    (tmp_path / "p.yaml").write_text("version: 2\n")
+    assert run("--policies", tmp_path) == (2, "")
+
+
+def test_the_command_knows_that_htpasswd_brings_no_groups(tmp_path: Path) -> None:
+    """With the configuration an unknown group is told; with the bare folder it is not."""
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "p.yaml").write_text(policy('id: b, to: ["group:g"], repositories: [b], role: reader'))
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "issuer: i\nserver: {url: http://localhost}\nregistries: [{service: r}]\n"
+        "authentication: [{htpasswd: {file: u}}]\npolicies: p\nkeys: k\n"
+    )
+    assert run("--policies", tmp_path / "p")[0] == 0
+    code, output = run("--config", config)
+    assert (code, "TS106" in output) == (1, True)
+
+
+def test_the_command_refuses_files_that_change_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of one age are never told for text of another."""
+    (tmp_path / "p.yaml").write_text(policy(A))
+    monkeypatch.setattr("tokenserver.cli.policy.lint.read_text", lambda _: "# moved\n" + policy(A))
+    assert run("--policies", tmp_path)[0] == 2
+
+
+# --- covers is never wrong -------------------------------------------------------------------------------------------
+
+USERS, BROUGHT = ("x", "y"), ("g", "h")
+TREE = [
+    Group("t", frozenset({"x"})),
+    Group("u", frozenset(), frozenset({"g"})),
+    Group("h", frozenset({"y"}), frozenset({"h"})),
+]
+NAMES = ["a", "b", "a/a", "a/b", "x/a", "g/a"]
+PATTERNS = ["a", "*", "**", "a/*", "a/**", "${user}/a", "${group}/a", "*/a"]
+NETWORKS = [None, "10.0.0.0/8", "10.1.0.0/16"]
+SUBSETS_OF_USERS = st.frozensets(st.sampled_from(USERS))
+PEOPLE = st.builds(
+    Principals,
+    everyone=st.integers(0, 5).map(lambda n: n == 0),
+    authenticated=st.integers(0, 4).map(lambda n: n == 0),
+    anonymous=st.integers(0, 4).map(lambda n: n == 0),
+    users=SUBSETS_OF_USERS,
+    groups=st.frozensets(st.sampled_from(["t", "u", "g", "h"]), max_size=2),
+)
+CONDITIONS = st.none() | st.builds(
+    Condition,
+    networks=st.sampled_from(NETWORKS).map(lambda text: () if text is None else (parse_network(text),)),
+    since=st.none() | st.just(NOW),
+    until=st.none() | st.just(datetime(2027, 1, 1, tzinfo=UTC)),
+    kinds=st.frozensets(st.sampled_from([Kind.PASSWORD, Kind.ANONYMOUS]), max_size=1),
+)
+
+
+@st.composite
+def rules(draw: st.DrawFn, name: str, effect: Effect) -> Rule:
+    return Rule.of(
+        name,
+        effect,
+        draw(PEOPLE),
+        [parse_pattern(text) for text in draw(st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2))],
+        draw(st.frozensets(st.sampled_from(["pull", "push"]), min_size=1)),
+        excluded=draw(st.none() | PEOPLE),
+        condition=draw(CONDITIONS),
+        services=draw(st.none() | st.just(frozenset({"r"}))),
+    )
+
+
+CLIENTS = [
+    ANONYMOUS,
+    *(
+        Identity(user, Kind.PASSWORD, groups=frozenset(groups))
+        for user in (*USERS, "z")
+        for groups in itertools.chain.from_iterable(itertools.combinations(BROUGHT, n) for n in range(3))
+    ),
+]
+CONTEXTS = [
+    Context(service, None if client is None else parse_network(client).network_address, now)
+    for service in ("r", "s")
+    for client in (None, "10.1.0.0/32", "10.2.0.0/32", "192.0.2.0/32")
+    for now in (datetime(2026, 1, 1, tzinfo=UTC), NOW, datetime(2028, 1, 1, tzinfo=UTC))
+]
+
+
+@settings(deadline=None, max_examples=60)
+@given(rules("outer", Effect.ALLOW), rules("inner", Effect.ALLOW))
+def test_a_covered_rule_grants_nothing_more(outer: Rule, inner: Rule) -> None:
+    """Whoever gets something by the inner rule gets it by the outer one, and a deny like the outer takes it away."""
+    groups = Groups.of_all(TREE)
+    if not covers(outer, inner, groups, inner.actions):
+        return
+    deny = Rule.of(
+        "deny",
+        Effect.DENY,
+        outer.to,
+        outer.patterns,
+        outer.actions,
+        excluded=outer.excluded,
+        condition=outer.condition,
+        services=outer.services,
+    )
+    alone, wide, denied = (
+        PolicySet("", (), found, groups, build_index(found)) for found in ((inner,), (outer,), (inner, deny))
+    )
+    scopes = [Scope(Resource("repository", name), frozenset({"pull", "push"})) for name in NAMES]
+    for client, context, scope in itertools.product(CLIENTS, CONTEXTS, scopes):
+        granted = decide(alone, client, scope, context).granted
+        if granted:
+            assert granted <= decide(wide, client, scope, context).granted
+            assert not decide(denied, client, scope, context).granted
+
+
+def test_a_folder_that_does_not_load_is_not_linted(tmp_path: Path) -> None:
+    """Lint is about what is legal; faults stay faults."""
+    with pytest.raises(LoadError, match="says nothing"):
+        findings(tmp_path, {"p.yaml": "version: 1\n"})
+
+
+def test_who_excludes_everyone_excludes_more() -> None:
+    """A rule that leaves everybody out never covers one that means somebody."""
+    inner = Rule.of("inner", Effect.ALLOW, Principals(users=frozenset({"ann"})), [], ["pull"])
+    assert not excludes_no_more(Principals(everyone=True), inner, Groups.of_all([]))
+    assert excludes_no_more(Principals(), inner, Groups.of_all([]))

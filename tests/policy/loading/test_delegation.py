@@ -1,0 +1,591 @@
+"""Delegation: what a team's file may speak about, what is refused, and whose groups are whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tokenserver.errors import LoadError
+from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.decide import decide
+from tokenserver.policy.group_names import owned_name, plain_name, shown_name
+from tokenserver.policy.loading.loader import load_policies
+from tokenserver.policy.model import Context, PolicySet, Principal
+from tokenserver.policy.terms import parse_request
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+ROOT = """\
+version: 1
+groups: {ops: {users: [olga]}}
+roles: {cleaner: [delete]}
+delegate:
+  - {file: teams/web.yaml, repositories: ["web/**", web], actions: [pull, push]}
+allow:
+  - {id: root, to: ["group:developers"], repositories: ["infra/**"], role: writer}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty policy folder."""
+    path = tmp_path / "policies"
+    path.mkdir(mode=0o755)
+    return path
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o644)
+    return folder
+
+
+def load(folder: Path, files: Mapping[str, str]) -> PolicySet:
+    return load_policies(write(folder, files), now=NOW)
+
+
+def faults(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """What loading says against the files, without the folder's own path."""
+    with pytest.raises(LoadError) as caught:
+        load(folder, files)
+    return [str(fault).replace(f"{folder}/", "") for fault in caught.value.faults]
+
+
+def team(rule: str, more: str = "") -> str:
+    """A team's file with one rule, on line 3."""
+    return f"version: 1\nallow:\n  - {{id: team, {rule}}}\n{more}"
+
+
+def delegating(entry: str, more: str = "") -> str:
+    """A root file with one entry under `delegate:`, on line 3."""
+    return f"version: 1\ndelegate:\n  - {{{entry}}}\n{more}"
+
+
+def granted(policies: PolicySet, identity: Identity, asked: str, service: str = "registry") -> set[str]:
+    return set(decide(policies, identity, parse_request(asked), Context(service, None, NOW)).granted)
+
+
+def user(name: str, *groups: str) -> Identity:
+    return Identity(name, Kind.PASSWORD, groups=frozenset(groups))
+
+
+WITHIN = 'to: [authenticated], repositories: ["web/**"], role: writer'
+WEB = 'file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push, delete]'
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(WITHIN, id="all-of-it"),
+        pytest.param("to: [everyone], repositories: [web], role: reader", id="the-other-pattern"),
+        pytest.param('to: [everyone], repositories: ["web/a*/**", web/x, "web/**/y"], role: reader', id="narrower"),
+        pytest.param('to: [everyone], repositories: ["web/${user}", "web/${group}/*"], role: reader', id="variables"),
+        pytest.param('to: ["group:ops"], repositories: ["web/**"], actions: [push]', id="fewer-actions"),
+    ],
+)
+@pytest.mark.parametrize("effect", ["allow", "deny"])
+def test_what_was_delegated_may_be_said(folder: Path, rule: str, effect: str) -> None:
+    """A rule within the delegation, allow or deny, is a rule like any other."""
+    policies = load(folder, {"root.yaml": ROOT, "teams/web.yaml": team(rule).replace("allow", effect)})
+    assert {(one.id, one.file, one.line) for one in policies.rules} == {
+        ("root", "root.yaml", 7),
+        ("team", "teams/web.yaml", 3),
+    }
+    assert policies.files == ("root.yaml", "teams/web.yaml")
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        pytest.param(
+            'to: [everyone], repositories: ["infra/**"], role: reader',
+            "allow[0].repositories[0]: 'infra/**' reaches infra/x, which is not delegated to this file: "
+            "root.yaml:5 delegates web/**, web",
+            id="other-tree",
+        ),
+        pytest.param(
+            'to: [everyone], repositories: ["web/**", "**"], role: reader',
+            "allow[0].repositories[1]: '**' reaches x, which is not delegated to this file: "
+            "root.yaml:5 delegates web/**, web",
+            id="more-than-the-tree",
+        ),
+        pytest.param(
+            'to: [everyone], repositories: ["*/shop"], role: reader',
+            "allow[0].repositories[0]: '*/shop' reaches x/shop, which is not delegated to this file: "
+            "root.yaml:5 delegates web/**, web",
+            id="across",
+        ),
+        pytest.param(
+            "to: [everyone], repositories: [web/a], role: maintainer",
+            "allow[0].role: the role maintainer has delete, which is not delegated to this file: "
+            "root.yaml:5 delegates pull, push",
+            id="role",
+        ),
+        pytest.param(
+            "to: [everyone], repositories: [web/a], role: cleaner",
+            "allow[0].role: the role cleaner has delete, which is not delegated to this file: "
+            "root.yaml:5 delegates pull, push",
+            id="own-role",
+        ),
+        pytest.param(
+            'to: [everyone], repositories: [web/a], actions: ["*"]',
+            "allow[0].actions: says delete, *, which is not delegated to this file: root.yaml:5 delegates pull, push",
+            id="star",
+        ),
+        pytest.param(
+            "to: [everyone], registry: [catalog], actions: [pull]",
+            "allow[0].registry: cannot be delegated, and root.yaml:5 delegates repositories; "
+            "say it in a file at the top",
+            id="registry",
+        ),
+    ],
+)
+@pytest.mark.parametrize("effect", ["allow", "deny"])
+def test_what_was_not_delegated_is_refused(folder: Path, rule: str, expected: str, effect: str) -> None:
+    """The fault stands at the team's rule, says what was delegated and where, and nothing is clipped."""
+    found = faults(folder, {"root.yaml": ROOT, "teams/web.yaml": team(rule).replace("allow", effect)})
+    assert found == [f"teams/web.yaml:3: {expected}".replace("allow", effect)]
+
+
+def test_every_fault_of_a_team_is_told_at_once(folder: Path) -> None:
+    """Pattern, actions and a second rule, together with what is wrong elsewhere."""
+    text = (
+        'version: 1\nallow:\n  - {id: a, to: [everyone], repositories: ["x", "y"], role: maintainer}\n'
+        "deny:\n  - {id: b, to: [everyone], repositories: [z], role: raeder}\n"
+        "  - {id: c, to: [everyone], repositories: [z], role: reader}\n"
+    )
+    found = faults(folder, {"root.yaml": ROOT, "teams/web.yaml": text})
+    assert [fault.split(": ")[0:2] for fault in found] == [
+        ["teams/web.yaml:3", "allow[0].repositories[0]"],
+        ["teams/web.yaml:3", "allow[0].repositories[1]"],
+        ["teams/web.yaml:3", "allow[0].role"],
+        ["teams/web.yaml:5", "deny[0].role"],
+        ["teams/web.yaml:6", "deny[1].repositories[0]"],
+    ]
+
+
+# --- the entries themselves ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        pytest.param(
+            'repositories: ["web/**"], actions: [pull]', "delegate[0]: file is missing; for example", id="no-file"
+        ),
+        pytest.param(
+            "file: teams/web.yaml, actions: [pull]", "delegate[0]: repositories is missing", id="no-repositories"
+        ),
+        pytest.param(
+            'file: teams/web.yaml, repositories: ["web/**"]', "delegate[0]: actions is missing", id="no-actions"
+        ),
+        pytest.param(f"{WEB}, role: writer", "delegate[0].role: unknown key", id="unknown-key"),
+        pytest.param(WEB.replace('["web/**"]', "[]"), "repositories: is an empty list", id="no-pattern"),
+        pytest.param(WEB.replace("web/**", "Web/**"), "repositories[0]: 'Web': repository names are", id="pattern"),
+        pytest.param(WEB.replace("[pull, push, delete]", "[]"), "actions: is an empty list", id="no-action"),
+        pytest.param(WEB.replace("[pull,", "[pul,"), "actions[0]: unknown action 'pul'", id="action"),
+        pytest.param(f"{WEB}, principals: []", "principals: is an empty list", id="no-principals"),
+        pytest.param(f"{WEB}, principals: [ann]", "principals[0]: 'ann': must be", id="principal"),
+        pytest.param(f"{WEB}, max_lifetime: soon", "max_lifetime: 'soon': must be a duration", id="lifetime"),
+        pytest.param(f"{WEB}, max_lifetime: 59s", "max_lifetime: '59s': must be from 60s to 1h", id="too-short"),
+        pytest.param(f"{WEB}, max_lifetime: 2h", "max_lifetime: '2h': must be from 60s to 1h", id="too-long"),
+        pytest.param(f"{WEB}, max_lifetime: true", "max_lifetime: must be text, not a boolean", id="boolean"),
+        pytest.param(WEB.replace("teams/web.yaml", "web.yaml"), "speak about everything; only a file in", id="root"),
+        pytest.param(WEB.replace("teams/", "../"), "file: '../web.yaml': must be a policy file below", id="outside"),
+        pytest.param(WEB.replace("teams/", "/teams/"), "must be a policy file below the policy folder", id="absolute"),
+        pytest.param(WEB.replace("teams/", "teams//"), "must be a policy file below the policy folder", id="doubled"),
+        pytest.param(WEB.replace("teams/", ".teams/"), "must be a policy file below the policy folder", id="hidden"),
+        pytest.param(WEB.replace(".yaml", ".txt"), "must be a policy file below the policy folder", id="suffix"),
+        pytest.param(
+            WEB.replace("teams/web", "teams/wbe"),
+            "delegate[0].file: there is no file 'teams/wbe.yaml' in the policy folder; did you mean 'teams/web.yaml'?",
+            id="no-such-file",
+        ),
+    ],
+)
+def test_refused_entry(folder: Path, entry: str, expected: str) -> None:
+    """An entry that is not one is refused at its line."""
+    found = faults(folder, {"root.yaml": delegating(entry), "teams/web.yaml": team(WITHIN)})
+    assert [fault for fault in found if fault.startswith("root.yaml:3: ") and expected in fault] != [], found
+
+
+def test_entries_are_mappings(folder: Path) -> None:
+    """A bare file name says nothing about what may be said."""
+    (found, *_) = faults(folder, {"root.yaml": "version: 1\ndelegate: [teams/web.yaml]\n", "teams/web.yaml": "x\n"})
+    assert found == "root.yaml:2: delegate[0]: must be a mapping (key: value), not text"
+
+
+def test_entry_without_any_file_below(folder: Path) -> None:
+    """The message does not send anybody to look for a file that cannot be there."""
+    rule = "allow:\n  - {id: r, to: [everyone], repositories: [a], role: reader}\n"
+    (found,) = faults(folder, {"root.yaml": delegating(WEB, rule)})
+    assert found == (
+        "root.yaml:3: delegate[0].file: there is no file 'teams/web.yaml' in the policy folder; "
+        "no sub-folder holds a policy file"
+    )
+
+
+def test_two_entries_for_one_file(folder: Path) -> None:
+    """Nobody has to guess whether two entries add up: the second one is refused and names the first."""
+    files = {"a.yaml": delegating(WEB), "b.yaml": delegating(WEB), "teams/web.yaml": team(WITHIN)}
+    assert faults(folder, files) == [
+        "b.yaml:3: delegate[0].file: teams/web.yaml is already delegated to in a.yaml:3; make one of them"
+    ]
+
+
+def test_a_delegated_file_delegates_nothing(folder: Path) -> None:
+    """Neither to others nor to itself, not even with an entry that could not be read."""
+    for entry in (WEB.replace("web.yaml", "more.yaml"), "file: 7"):
+        text = team(WITHIN, f"delegate:\n  - {{{entry}}}\n")
+        found = faults(folder, {"root.yaml": delegating(WEB), "teams/web.yaml": text})
+        message = "delegate: cannot stand in a file that is itself delegated to; only files at the top delegate"
+        assert f"teams/web.yaml:4: {message}" in found
+
+
+def test_a_file_that_nobody_delegates_to(folder: Path) -> None:
+    """Every file in a sub-folder must be named, at any depth."""
+    files = {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN), "teams/a/b.yaml": team(WITHIN.replace("team", "b"))}
+    (found,) = [fault for fault in faults(folder, files) if "nothing is delegated" in fault]
+    assert found == (
+        "teams/a/b.yaml:1: nothing is delegated to this file; name it in a file at the top of the policy folder, "
+        "such as delegate: [{file: teams/a/b.yaml, repositories: [...], actions: [...]}], or move it there"
+    )
+
+
+def test_what_cannot_be_read_is_not_missed(folder: Path) -> None:
+    """Where a file is broken, nobody is told that its delegations are missing as well."""
+    files = {"root.yaml": "version: 1\ndelegate: [\n", "teams/web.yaml": team(WITHIN)}
+    (found,) = faults(folder, files)
+    assert found.startswith("root.yaml:3: is not valid YAML")
+
+
+# --- principals ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("principals", "rule", "expected"),
+    [
+        pytest.param('["group:ops", "user:bot"]', 'to: ["group:ops", "user:bot"]', [], id="named"),
+        pytest.param('["group:ops"]', 'to: ["group:ops"], except: ["user:ann"]', ["except: names user:ann"], id="but"),
+        pytest.param('["group:ops"]', 'to: ["group:x"]', ["to: names group:x"], id="another-group"),
+        pytest.param('["group:ops"]', "to: [everyone]", ["to: names everyone"], id="everyone"),
+        pytest.param('["group:ops"]', "to: [authenticated]", ["to: names authenticated"], id="authenticated"),
+        pytest.param("[authenticated]", "to: [everyone]", ["to: names everyone"], id="more-than-authenticated"),
+        pytest.param("[authenticated]", 'to: ["user:ann", "group:x"]', [], id="anybody-who-logs-in"),
+        pytest.param("[authenticated]", "to: [anonymous]", ["to: names anonymous"], id="anonymous"),
+        pytest.param("[everyone]", 'to: [anonymous, authenticated, "user:ann"]', [], id="anybody"),
+        pytest.param('["group:ops"]', 'to: ["user:olga"]', ["to: names user:olga"], id="a-member-by-name"),
+        pytest.param(
+            '["user:ann", "user:bob"]', 'to: ["user:ann", "user:eve"]', ["to: names user:eve"], id="one-of-two"
+        ),
+        pytest.param('["user:ann", "group:devs"]', 'to: ["group:own"]', [], id="own-group-of-named-people"),
+        pytest.param(
+            '["user:ann"]', 'to: ["group:own"]', ["to: names group:own with the directory group devs"], id="own-brought"
+        ),
+        pytest.param('["group:devs"]', 'to: ["group:own"]', ["to: names group:own with user:ann"], id="own-user"),
+        pytest.param(
+            '["group:own"]',
+            'to: ["group:own"]',
+            ["to: names group:own with user:ann", "to: names group:own with the directory group devs"],
+            id="own-group-is-not-the-delegated-one",
+        ),
+    ],
+)
+def test_whom_a_team_may_name(folder: Path, principals: str, rule: str, expected: list[str]) -> None:
+    """Whoever is not delegated is named by the fault; a file's own group is worth its members."""
+    root = delegating(f"{WEB}, principals: {principals}", "groups: {ops: {users: [olga]}}\n")
+    own = "groups: {own: {users: [ann], groups: [devs]}}\n"
+    files = {"root.yaml": root, "teams/web.yaml": team(f'{rule}, repositories: ["web/**"], role: reader', own)}
+    if not expected:
+        assert load(folder, files).rule_count == 1
+        return
+    found = faults(folder, files)
+    assert sorted(fault.split(", who is")[0] for fault in found) == sorted(
+        f"teams/web.yaml:3: allow[0].{one}" for one in expected
+    )
+    spelled = principals.strip("[]").replace('"', "")
+    assert all(fault.endswith(f"root.yaml:3 delegates {spelled}") for fault in found)
+
+
+def test_a_root_group_is_not_the_directorys_group_of_that_name(folder: Path) -> None:
+    """Who may name a root file's group `ops` may not let the directory's `ops` in through a group of his own."""
+    root = delegating(f'{WEB}, principals: ["group:ops"]', "groups: {ops: {users: [olga]}}\n")
+    text = team('to: ["group:own"], repositories: ["web/**"], role: reader', "groups: {own: {groups: [ops]}}\n")
+    (found,) = faults(folder, {"root.yaml": root, "teams/web.yaml": text})
+    assert "names group:own with the directory group ops, who is not delegated" in found
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+TWO = {
+    "root.yaml": """\
+version: 1
+groups: {ops: {users: [olga]}}
+delegate:
+  - {file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push]}
+  - {file: teams/data.yaml, repositories: ["data/**"], actions: [pull, push]}
+allow:
+  - {id: root, to: ["group:developers"], repositories: ["infra/**"], role: writer}
+  - {id: by-group, to: [authenticated], repositories: ["teams/${group}/**"], role: writer}
+""",
+    "teams/web.yaml": """\
+version: 1
+groups: {developers: {users: [ann], groups: [web-devs]}}
+roles: {worker: [pull, push]}
+allow:
+  - {id: web, to: ["group:developers"], repositories: ["web/*"], role: worker}
+  - {id: web-ops, to: ["group:ops"], repositories: ["web/ops/**"], role: worker}
+  - {id: web-brought, to: ["group:testers"], repositories: ["web/test/**"], role: worker}
+  - {id: web-by-group, to: [authenticated], repositories: ["web/by/${group}/**"], role: worker}
+tests:
+  - {who_can: push web/x, exactly: ["group:developers"]}
+  - {who_can: push web/ops/x, exactly: ["group:ops"]}
+  - {who_can: push web/test/x, excludes: [authenticated]}
+  - {as: {user: eve, groups: [web-devs]}, can: [push web/x]}
+  - {what_can: "group:developers", exactly: ["pull,push web/*"]}
+  - {as: {user: eve, groups: [developers]}, cannot: [push web/x]}
+""",
+    "teams/data.yaml": """\
+version: 1
+groups: {developers: {users: [dora]}}
+roles: {worker: [pull]}
+allow:
+  - {id: data, to: [authenticated], except: ["group:developers"], repositories: ["data/**"], role: worker}
+deny:
+  - {id: no-data, to: ["group:developers"], repositories: ["data/x/**"], role: worker, message: not for developers}
+tests:
+  - {as: {user: dora}, cannot: [pull data/a]}
+  - {as: {user: ann}, can: [pull data/x/a], cannot: [push data/a]}
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("identity", "asked", "expected"),
+    [
+        pytest.param(user("ann"), "push web/x", {"push"}, id="own-group"),
+        pytest.param(user("dora"), "push web/x", set(), id="group-of-another-file"),
+        pytest.param(user("eve", "web-devs"), "push web/x", {"push"}, id="brought-into-own-group"),
+        pytest.param(user("eve", "developers"), "push web/x", set(), id="brought-name-is-hidden-in-the-file"),
+        pytest.param(user("eve", "developers"), "push infra/x", {"push"}, id="brought-name-elsewhere"),
+        pytest.param(user("ann"), "push infra/x", set(), id="own-group-is-nothing-to-a-root-file"),
+        pytest.param(user("eve", "web-devs"), "push infra/x", set(), id="own-group-by-brought-one"),
+        pytest.param(user("olga"), "push web/ops/x", {"push"}, id="root-group-in-a-team-file"),
+        pytest.param(user("tom", "testers"), "push web/test/x", {"push"}, id="brought-group-in-a-team-file"),
+        pytest.param(user("ann"), "push teams/developers/x", set(), id="root-variable-and-own-group"),
+        pytest.param(user("ann"), "push web/by/developers/x", set(), id="own-variable-and-own-group"),
+        pytest.param(user("olga"), "push web/by/ops/x", {"push"}, id="variable-and-root-group"),
+        pytest.param(user("eve", "qa"), "push web/by/qa/x", {"push"}, id="variable-and-brought-group"),
+        pytest.param(user("ann", "developers"), "pull data/x/a", {"pull"}, id="deny-of-another-files-group"),
+        pytest.param(user("dora"), "pull data/a", set(), id="except-own-group"),
+        pytest.param(ANONYMOUS, "pull data/a", set(), id="anonymous"),
+        pytest.param(
+            user("eve", owned_name("developers", "teams/web.yaml")), "push web/x", set(), id="internal-name-brought"
+        ),
+    ],
+)
+def test_groups_are_known_where_they_should_be(
+    folder: Path, identity: Identity, asked: str, expected: set[str]
+) -> None:
+    """Root groups everywhere, a team's own in its file alone, brought ones unless the file has one of that name."""
+    assert granted(load(folder, TWO), identity, asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        pytest.param(
+            "groups: {ops: {users: [eve]}}\n",
+            "groups.ops: the group 'ops' is known in all files, from root.yaml:2; give this file's own another name",
+            id="group",
+        ),
+        pytest.param(
+            "roles: {cleaner: [pull]}\n",
+            "roles.cleaner: the role 'cleaner' is known in all files, from root.yaml:3; "
+            "give this file's own another name",
+            id="role",
+        ),
+        pytest.param("roles: {writer: [pull]}\n", "roles.writer: writer is a built-in role", id="built-in-role"),
+    ],
+)
+def test_names_of_root_files_are_taken(folder: Path, more: str, expected: str) -> None:
+    """No team can put itself into somebody else's group, or change what a role means."""
+    found = faults(folder, {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN, more)})
+    assert any(fault.startswith(f"teams/web.yaml:4: {expected}") for fault in found), found
+
+
+def test_roles_of_a_team_are_unknown_elsewhere(folder: Path) -> None:
+    """Another file that uses the name does not get the role."""
+    files = dict(TWO)
+    files["root.yaml"] += "  - {id: more, to: [everyone], repositories: [a], role: worker}\n"
+    found = faults(folder, files)
+    assert [fault for fault in found if "unknown role 'worker'" in fault and fault.startswith("root.yaml:9")] != []
+
+
+def test_explanations_name_the_group_as_people_do(folder: Path) -> None:
+    """A failing test shows a team's own group by its name, and the file it belongs to."""
+    files = dict(TWO)
+    files["root.yaml"] += "tests:\n  - {who_can: push web/x, exactly: []}\n"
+    (found,) = faults(folder, files)
+    assert "it is group:developers (teams/web.yaml)" in found
+    assert str(Principal("group", owned_name("a", "t/b.yaml"))) == "group:a (t/b.yaml)"
+    assert (shown_name("a"), plain_name("a"), plain_name(owned_name("a", "t/b.yaml"))) == ("a", "a", "a")
+
+
+# --- registries and lifetimes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spoken", "named", "one", "two"),
+    [
+        pytest.param("", "", True, True, id="all"),
+        pytest.param("", "registries: [one]\n", True, False, id="the-team-chooses"),
+        pytest.param("registries: [one]\n", "", True, False, id="as-the-root-file"),
+        pytest.param("registries: [one, two]\n", "registries: [two]\n", False, True, id="fewer"),
+    ],
+)
+def test_a_team_speaks_for_the_registries_of_its_root_file(
+    folder: Path, spoken: str, named: str, one: bool, two: bool
+) -> None:
+    """Without `registries:` of its own it speaks for those; never for more."""
+    policies = load(folder, {"root.yaml": delegating(WEB, spoken), "teams/web.yaml": team(WITHIN, named)})
+    found = [granted(policies, user("ann"), "push web/x", service) == {"push"} for service in ("one", "two")]
+    assert found == [one, two]
+
+
+def test_a_registry_that_was_not_delegated(folder: Path) -> None:
+    """A root file that speaks for one registry cannot give away another."""
+    files = {
+        "root.yaml": delegating(WEB, "registries: [one]\n"),
+        "teams/web.yaml": team(WITHIN, "registries: [one, two]\n"),
+    }
+    assert faults(folder, files) == [
+        "teams/web.yaml:4: registries[1]: 'two' is not delegated to this file: root.yaml:3 delegates for one"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param("push web/x", 600, id="the-teams-rule-alone"),
+        pytest.param("pull web/x", None, id="a-root-rule-grants-it-as-well"),
+        pytest.param("pull,push web/x", 600, id="the-shortest-of-both"),
+        pytest.param("pull web/short/x", None, id="longest-of-several-rules"),
+        pytest.param("push web/frozen/x", None, id="nothing-granted"),
+        pytest.param("pull infra/x", None, id="elsewhere"),
+    ],
+)
+def test_lifetime_of_what_a_team_grants(folder: Path, asked: str, expected: int | None) -> None:
+    """The ceiling holds for what nobody without a ceiling grants as well."""
+    rules = (
+        "allow:\n"
+        '  - {id: read, to: [authenticated], repositories: ["web/**", "infra/**"], role: reader}\n'
+        'deny:\n  - {id: frozen, to: [everyone], repositories: ["web/frozen/**"], actions: [push]}\n'
+    )
+    files = {"root.yaml": delegating(f"{WEB}, max_lifetime: 10m", rules), "teams/web.yaml": team(WITHIN)}
+    policies = load(folder, files)
+    decision = decide(policies, user("ann"), parse_request(asked), Context("registry", None, NOW))
+    assert decision.max_lifetime == expected
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("600", 600)])
+def test_lifetimes_as_they_are_written(folder: Path, written: str, seconds: int) -> None:
+    """As in the configuration, with a unit or in seconds."""
+    files = {"root.yaml": delegating(f"{WEB}, max_lifetime: {written}"), "teams/web.yaml": team(WITHIN)}
+    (rule,) = load(folder, files).rules
+    assert rule.max_lifetime == seconds
+
+
+# --- the folder ------------------------------------------------------------------------------------------------------
+
+
+def test_digest_covers_files_below(folder: Path) -> None:
+    """A change of a team's file, or of its name, is another policy."""
+    first = load(folder, {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN)}).digest
+    second = load(folder, {"teams/web.yaml": team(WITHIN) + "# x\n"}).digest
+    (folder / "teams" / "web.yaml").unlink()
+    moved = ROOT.replace("teams/", "crews/")
+    (folder / "teams").rmdir()
+    third = load(folder, {"root.yaml": moved, "crews/web.yaml": team(WITHIN)}).digest
+    assert len({first, second, third}) == 3
+
+
+def test_kubernetes_mounts_sub_folders_as_links(folder: Path) -> None:
+    """A link through `..data` is followed, and what it leads to is not read twice."""
+    version = folder / "..2026_01"
+    write(version, {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN)})
+    (folder / "..data").symlink_to("..2026_01")
+    (folder / "root.yaml").symlink_to("..data/root.yaml")
+    (folder / "teams").symlink_to("..data/teams")
+    assert load_policies(folder, now=NOW).files == ("root.yaml", "teams/web.yaml")
+
+
+def test_a_link_that_leads_back_is_refused(folder: Path) -> None:
+    """It would never end, and could hide a file."""
+    write(folder, {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN)})
+    (folder / "teams" / "again").symlink_to(folder)
+    assert faults(folder, {}) == ["teams/again: cannot be read as a folder: leads back to a folder above"]
+
+
+def test_depth_of_folders_is_bounded(folder: Path) -> None:
+    """Eight folders below the top are read, a ninth is refused."""
+    eight = "/".join("abcdefgh")
+    root = ROOT.replace("teams/web.yaml", f"{eight}/web.yaml")
+    assert load(folder, {"root.yaml": root, f"{eight}/web.yaml": team(WITHIN)}).rule_count == 2
+    (folder / eight / "i").mkdir()
+    assert faults(folder, {}) == [f"{eight}/i: cannot be read as a folder: is deeper than 8 folders"]
+
+
+def test_folders_below_must_be_safe_as_well(folder: Path) -> None:
+    """Whoever can add a file to a team's folder can replace the team's."""
+    write(folder, {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN)})
+    (folder / "teams").chmod(0o777)
+    assert [fault.split(";")[0] for fault in faults(folder, {})] == ["teams: can be changed by others (mode 0777)"]
+
+
+def test_every_entry_of_a_file_is_looked_at(folder: Path) -> None:
+    """Also behind one that repeats another, and in root files behind a delegated one that delegates."""
+    again = f"  - {{{WEB}}}\n  - {{{WEB.replace('web.yaml', 'none.yaml')}}}\n"
+    files = {
+        "a/web.yaml": delegating(WEB),
+        "root.yaml": delegating(WEB, again),
+        "teams/web.yaml": team(WITHIN),
+    }
+    told = faults(folder, files)
+    assert [fault for fault in told if "cannot stand in a file that is itself delegated to" in fault]
+    assert [fault for fault in told if "teams/web.yaml is already delegated to in root.yaml:3" in fault]
+    assert [fault for fault in told if "there is no file 'teams/none.yaml'" in fault]
+
+
+def test_a_files_own_groups_stand_beside_others(folder: Path) -> None:
+    """One rule can name both: the file's own becomes its own, the directory's stays what it is."""
+    more = "groups: {mine: {users: [ann]}}\n"
+    rule = 'to: ["group:mine", "group:developers"], repositories: ["web/**"], role: reader'
+    policies = load(folder, {"root.yaml": delegating(WEB), "teams/web.yaml": team(rule, more)})
+    (one,) = policies.rules
+    assert one.to.groups == {owned_name("mine", "teams/web.yaml"), "developers"}
+    assert granted(policies, user("bob", "developers"), "pull web/x") == {"pull"}
+    assert granted(policies, user("ann"), "pull web/x") == {"pull"}
+    assert granted(policies, user("bob", "mine"), "pull web/x") == set()
+
+
+def test_every_registry_that_was_delegated_is_told(folder: Path) -> None:
+    """With commas between."""
+    root = delegating(WEB).replace("version: 1", "version: 1\nregistries: [one, two]")
+    web = team(WITHIN).replace("version: 1", "version: 1\nregistries: [three]")
+    (told,) = faults(folder, {"root.yaml": root, "teams/web.yaml": web})
+    assert told.endswith("'three' is not delegated to this file: root.yaml:4 delegates for one, two")
+
+
+def test_everybody_who_was_not_delegated_is_told(folder: Path) -> None:
+    """A group of the directory, and behind it a file's own."""
+    entry = WEB + ', principals: ["user:ann"]'
+    more = "groups: {zz: {users: [bob]}}\n"
+    rule = 'to: ["group:aa", "group:zz"], repositories: ["web/**"], role: reader'
+    told = faults(folder, {"root.yaml": delegating(entry), "teams/web.yaml": team(rule, more)})
+    assert [fault.partition("names ")[2].partition(",")[0] for fault in told] == ["group:aa", "group:zz with user:bob"]

@@ -1,0 +1,385 @@
+"""Whose tests hold up which change: nobody blocks somebody else's deny, and nobody's own mistake goes live."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tokenserver.errors import LoadError
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.decide import decide
+from tokenserver.policy.loading.loader import PolicyLoader, load_policies
+from tokenserver.policy.model import Context, PolicySet
+from tokenserver.policy.terms import parse_request
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+ROOT = """\
+version: 1
+delegate:
+  - {file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push]}
+  - {file: teams/data.yaml, repositories: ["data/**", "web/data/**"], actions: [pull, push]}
+allow:
+  - {id: base, to: [authenticated], repositories: ["base/**"], role: reader}
+"""
+DENY = ROOT + 'deny:\n  - {id: no-mallory, to: ["user:mallory"], repositories: ["web/**"], actions: [push]}\n'
+ROOT_TEST = "tests:\n  - {who_can: push web/prod/x, excludes: [everyone, authenticated]}\n"
+TEST = "  - {as: {user: mallory}, can: [push web/x]}\n"
+WEB = f"""\
+version: 1
+allow:
+  - {{id: web, to: ["user:mallory", "user:ann"], repositories: ["web/**"], role: writer}}
+tests:
+{TEST}"""
+WITHOUT_MALLORY = WEB.replace('"user:mallory", ', "")
+DATA = """\
+version: 1
+allow:
+  - {id: data, to: ["user:dora"], repositories: ["data/**"], role: writer}
+tests:
+  - {as: {user: dora}, can: [push data/x]}
+"""
+TREE = {"company.yaml": ROOT, "teams/web.yaml": WEB, "teams/data.yaml": DATA}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the tree."""
+    put(tmp_path, TREE)
+    return tmp_path
+
+
+@pytest.fixture
+def loader(folder: Path) -> PolicyLoader:
+    """A loader that has loaded the tree."""
+    loader = PolicyLoader(folder)
+    assert loader.load(NOW).notes == ()
+    return loader
+
+
+def put(folder: Path, files: dict[str, str]) -> None:
+    folder.chmod(0o755)
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o644)
+
+
+def reload(folder: Path, loader: PolicyLoader, **files: str) -> PolicySet:
+    """What goes live after a change of these files."""
+    names = {"company": "company.yaml", "web": "teams/web.yaml", "data": "teams/data.yaml", "more": "teams/more.yaml"}
+    put(folder, {names[name]: text for name, text in files.items()})
+    return loader.load(NOW)
+
+
+def refused(folder: Path, loader: PolicyLoader, **files: str) -> list[str]:
+    """Why a change of these files does not go live."""
+    with pytest.raises(LoadError) as caught:
+        reload(folder, loader, **files)
+    return [str(fault).removeprefix(f"{folder}/") for fault in caught.value.faults]
+
+
+def notes(folder: Path, policies: PolicySet) -> list[str]:
+    return [str(note).removeprefix(f"{folder}/") for note in policies.notes]
+
+
+def can(policies: PolicySet, user: str, asked: str) -> bool:
+    return bool(decide(policies, Identity(user, Kind.PASSWORD), parse_request(asked), Context("r", None, NOW)).granted)
+
+
+FAILS_BY_DENY = (
+    "teams/web.yaml:5: tests[0].can[0]: test failed: expected that user mallory can push web/x, but it is forbidden by "
+    "no-mallory (company.yaml:8)"
+)
+FAILS_BY_ITSELF = (
+    "teams/web.yaml:5: tests[0].can[0]: test failed: expected that user mallory can push web/x, "
+    "but no allow rule applies"
+)
+WAITS = FAILS_BY_ITSELF.replace(
+    "test failed", "the change of teams/web.yaml is not live, its last good version stays: test failed"
+)
+
+
+# --- what tests of a delegated file speak about ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("test", "place", "expected"),
+    [
+        pytest.param(
+            "as: {user: ann}, can: [push web/x], cannot: [push data/x]",
+            "tests[0].cannot[0]",
+            "'data/x' is not delegated to this file; its tests may only name what company.yaml:3 delegates: web/**",
+            id="repository",
+        ),
+        pytest.param(
+            "as: {user: ann}, cannot: [delete web/x]",
+            "tests[0].cannot[0]",
+            "delete is not delegated to this file; its tests may only name what company.yaml:3 delegates: pull, push",
+            id="action",
+        ),
+        pytest.param(
+            'as: {user: ann}, cannot: ["* web/x"]', "tests[0].cannot[0]", "delete is not delegated", id="star"
+        ),
+        pytest.param(
+            'as: {user: ann}, cannot: ["* registry:catalog"]',
+            "tests[0].cannot[0]",
+            "'registry:catalog' is not delegated",
+            id="catalog",
+        ),
+        pytest.param("who_can: push web, excludes: [everyone]", "tests[0].who_can", "'web' is not delegated", id="who"),
+        pytest.param(
+            "who_can: delete web/x, exactly: []", "tests[0].who_can", "delete is not delegated", id="who-action"
+        ),
+        pytest.param(
+            'what_can: "user:ann", exactly: ["pull,push web/**", pull **/x]',
+            "tests[0].exactly[1]",
+            "'**/x' reaches x/x, which is not delegated",
+            id="what",
+        ),
+        pytest.param(
+            'what_can: "user:ann", exactly: ["pull,push,delete web/**"]',
+            "tests[0].exactly[0]",
+            "delete is not delegated",
+            id="what-action",
+        ),
+        pytest.param(
+            'what_can: "user:ann", exactly: ["* registry:catalog"]',
+            "tests[0].exactly[0]",
+            "'registry:catalog' is not delegated",
+            id="what-catalog",
+        ),
+        pytest.param(
+            "as: {user: ann}, service: other, can: [push web/x]",
+            "tests[0].service",
+            (
+                "the registry 'other' is not delegated to this file; "
+                "its tests may only name what company.yaml:3 delegates: one"
+            ),
+            id="registry",
+        ),
+    ],
+)
+def test_a_test_beyond_the_mandate_is_refused(folder: Path, test: str, place: str, expected: str) -> None:
+    """At any load, with file, line and what was delegated where."""
+    company = ROOT.replace("version: 1\n", "version: 1\n" + "registries: [one]\n" * ("service" in test))
+    put(folder, {"company.yaml": company, "teams/web.yaml": WEB.replace(TEST, f"  - {{{test}}}\n")})
+    with pytest.raises(LoadError) as caught:
+        load_policies(folder, now=NOW)
+    (found,) = [str(fault).removeprefix(f"{folder}/") for fault in caught.value.faults]
+    expected = expected.replace("company.yaml:3", "company.yaml:4") if "service" in test else expected
+    assert found.startswith(f"teams/web.yaml:5: {place}: {expected}")
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        pytest.param("as: {user: eve}, cannot: [push web/x, pull web/y/z]", id="as"),
+        pytest.param("who_can: push web/x, service: one, exactly: ['user:ann', 'user:mallory']", id="who"),
+        pytest.param('what_can: "user:ann", exactly: ["pull,push web/**"]', id="what-leaves-out-the-rest"),
+        pytest.param('what_can: anonymous, exactly: ["pull web/public"]', id="what-others-give-there"),
+    ],
+)
+def test_a_test_within_the_mandate_is_fine(folder: Path, test: str) -> None:
+    """What others give the same people elsewhere is none of its business, and what they give here is."""
+    public = '  - {id: public, to: [everyone], repositories: ["*/public"], role: reader}\n'
+    root = ROOT.replace("version: 1\n", "version: 1\nregistries: [one]\n") + (public if "anonymous" in test else "")
+    put(folder, {"company.yaml": root, "teams/web.yaml": WEB.replace(TEST, f"  - {{{test}}}\n")})
+    assert load_policies(folder, now=NOW).notes == ()
+
+
+def test_what_can_fails_within_the_mandate_as_anywhere(folder: Path, loader: PolicyLoader) -> None:
+    """And names what is near alone."""
+    test = '  - {what_can: "user:ann", exactly: [pull web/**]}\n'
+    (found,) = refused(folder, loader, web=WEB.replace(TEST, test))
+    assert found.endswith("but it is pull,push web/**; user:ann can push web/x (web)")
+
+
+def test_a_variable_in_a_mandate_is_any_name(folder: Path) -> None:
+    """Its tests are about everybody's places."""
+    root = ROOT.replace('["web/**"]', '["users/${user}/**", "groups/${group}/x"]')
+    own = WEB.replace("web/**", "users/${user}/**")
+    tests = (
+        "  - {as: {user: ann}, can: [push users/ann/x], cannot: [push users/bob/x, pull groups/a/x]}\n"
+        '  - {what_can: "user:ann", exactly: ["pull,push users/ann/**"]}\n'
+    )
+    put(folder, {"company.yaml": root, "teams/web.yaml": own.replace(TEST, tests)})
+    assert load_policies(folder, now=NOW).notes == ()
+    put(folder, {"teams/web.yaml": own.replace(TEST, "  - {as: {user: ann}, cannot: [push users/x]}\n")})
+    with pytest.raises(LoadError, match="'users/x' is not delegated to this file"):
+        load_policies(folder, now=NOW)
+
+
+# --- whose change goes live ------------------------------------------------------------------------------------------
+
+
+def test_a_company_s_deny_goes_live_against_a_team_s_test(folder: Path, loader: PolicyLoader) -> None:
+    """The case of the issue: mallory kept push for as long as nobody looked."""
+    policies = reload(folder, loader, company=DENY)
+    assert not can(policies, "mallory", "push web/x")
+    assert notes(folder, policies) == [FAILS_BY_DENY]
+    assert notes(folder, loader.load(NOW)) == [FAILS_BY_DENY]
+    assert reload(folder, loader, company=ROOT).notes == ()
+
+
+def test_another_team_s_change_goes_live_as_well(folder: Path, loader: PolicyLoader) -> None:
+    """Where mandates meet, one team's tests do not hold up the other."""
+    deny = 'deny:\n  - {id: d, to: ["user:ann"], repositories: ["web/data/x"], actions: [push]}\n'
+    data = DATA.replace("tests:", deny + "tests:")
+    web = WEB + "  - {as: {user: ann}, can: [push web/data/x]}\n"
+    reload(folder, loader, web=web)
+    policies = reload(folder, loader, data=data)
+    assert not can(policies, "ann", "push web/data/x")
+    (note,) = notes(folder, policies)
+    assert note.startswith("teams/web.yaml:6: tests[1].can[0]: test failed: ")
+
+
+def test_a_file_s_own_mistake_waits(folder: Path, loader: PolicyLoader) -> None:
+    """Nothing else changed: the reload is refused as any other, with the line, and the last good policies stay."""
+    assert refused(folder, loader, web=WITHOUT_MALLORY) == [FAILS_BY_ITSELF]
+    assert refused(folder, loader) == [FAILS_BY_ITSELF]
+    assert reload(folder, loader, web=WITHOUT_MALLORY.replace("can: [push", "cannot: [push")).notes == ()
+
+
+def test_a_deny_does_not_wait_for_a_file_that_does(folder: Path, loader: PolicyLoader) -> None:
+    """Neither if the mistake was there before, nor if both come in one reload; only the one file waits."""
+    refused(folder, loader, web=WITHOUT_MALLORY)
+    deny_all = DENY.replace('"user:mallory"', '"user:dora"')
+    policies = reload(folder, loader, company=deny_all)
+    assert not can(policies, "dora", "push web/x")
+    assert can(policies, "mallory", "push web/x")  # as the last good version has it
+    assert notes(folder, policies) == [WAITS]
+    assert loader.load(NOW) == policies  # touched, and nothing is new
+    both = reload(folder, loader, company=DENY, data=DATA.replace("user:dora", "user:dan").replace("dora", "dan"))
+    assert (can(both, "mallory", "push web/x"), can(both, "dan", "push data/x")) == (False, True)
+    assert len(both.notes) == 1
+    fixed = reload(folder, loader, web=WITHOUT_MALLORY.replace("can: [push", "cannot: [push"))
+    assert fixed.notes == ()
+
+
+def test_a_mistake_and_a_deny_in_one_reload(folder: Path, loader: PolicyLoader) -> None:
+    """With a test that both would break: the deny is live, and the team's change waits all the same."""
+    later = WITHOUT_MALLORY + "  - {as: {user: ann}, cannot: [push web/x]}\n"
+    policies = reload(folder, loader, company=DENY, web=later)
+    assert (can(policies, "mallory", "push web/x"), can(policies, "ann", "push web/x")) == (False, True)
+    pending, waiting = notes(folder, policies)
+    assert pending == FAILS_BY_DENY
+    assert waiting.startswith("teams/web.yaml:6: tests[1].cannot[0]: the change of teams/web.yaml is not live")
+
+
+def test_two_files_wait_and_the_rest_is_live(folder: Path, loader: PolicyLoader) -> None:
+    """Each for its own mistake."""
+    data = DATA.replace('["user:dora"]', '["user:dan"]')
+    policies = reload(folder, loader, company=DENY.replace("mallory", "eve"), web=WITHOUT_MALLORY, data=data)
+    assert [note.partition(":")[0] for note in notes(folder, policies)] == ["teams/data.yaml", "teams/web.yaml"]
+    assert (can(policies, "mallory", "push web/x"), can(policies, "dora", "push data/x")) == (True, True)
+
+
+def test_what_failed_before_does_not_count_against_a_change(folder: Path, loader: PolicyLoader) -> None:
+    """A team whose test a deny has broken must be able to take somebody out of its file."""
+    reload(folder, loader, company=DENY)
+    policies = reload(folder, loader, web="# moved\n" + WEB.replace(', "user:ann"', ""))
+    assert not can(policies, "ann", "push web/x")
+    assert notes(folder, policies) == [FAILS_BY_DENY.replace("web.yaml:5", "web.yaml:6")]
+    worse = WEB + "  - {as: {user: ann}, cannot: [push web/x]}\n"
+    assert [line.partition(": expected")[0] for line in refused(folder, loader, web=worse)] == [
+        "teams/web.yaml:6: tests[1].cannot[0]: test failed"
+    ]
+
+
+def test_a_change_and_a_deny_that_breaks_its_test_in_one_reload(folder: Path, loader: PolicyLoader) -> None:
+    """The change is not at fault, so both go live."""
+    policies = reload(folder, loader, company=DENY, web=WEB.replace('"user:ann"', '"user:bob"'))
+    assert (can(policies, "mallory", "push web/x"), can(policies, "bob", "push web/x")) == (False, True)
+    assert notes(folder, policies) == [FAILS_BY_DENY]
+
+
+def test_a_root_file_s_test_holds_up_a_team_s_change_and_no_other(folder: Path, loader: PolicyLoader) -> None:
+    """By itself it is refused; beside a change of a root file, that one goes live."""
+    guarded = ROOT + ROOT_TEST
+    reload(folder, loader, company=guarded)
+    open_to_all = WEB.replace('"user:ann"', "authenticated")
+    (fault,) = refused(folder, loader, web=open_to_all)
+    assert fault.startswith("company.yaml:8: tests[0]: test failed: who can push web/prod/x: expected excludes ")
+    policies = reload(folder, loader, company=DENY + ROOT_TEST)
+    assert not can(policies, "eve", "push web/prod/x")
+    assert [note.partition(", its last")[0] for note in notes(folder, policies)] == [
+        "company.yaml:10: tests[0]: the change of teams/web.yaml is not live",
+        FAILS_BY_DENY,
+    ]
+    assert not can(policies, "mallory", "push web/x")
+
+
+def test_the_file_that_breaks_a_root_file_s_test_is_found(folder: Path, loader: PolicyLoader) -> None:
+    """Of two that changed, the other one is live."""
+    reload(folder, loader, company=ROOT + ROOT_TEST)
+    data = DATA.replace('["user:dora"]', '["user:dora", "user:dan"]')
+    policies = reload(folder, loader, web=WEB.replace('"user:ann"', "authenticated"), data=data)
+    assert (can(policies, "eve", "push web/prod/x"), can(policies, "dan", "push data/x")) == (False, True)
+    assert len(policies.notes) == 1
+
+
+def test_two_changes_that_break_a_root_file_s_test_together_both_wait(folder: Path, loader: PolicyLoader) -> None:
+    """Neither does by itself."""
+    deny = 'deny:\n  - {id: d, to: ["user:kim"], repositories: ["web/data/x"], actions: [push]}\n'
+    root = ROOT + "tests:\n  - {as: {user: kim}, cannot: [push web/data/x]}\n"
+    reload(folder, loader, company=root, data=DATA.replace("tests:", deny + "tests:"))
+    with_kim = WEB.replace('"user:ann"', '"user:ann", "user:kim"')
+    (fault,) = refused(folder, loader, web=with_kim, data=DATA)
+    assert fault.startswith("company.yaml:8: tests[0].cannot[0]: test failed: expected that user kim cannot push")
+    policies = reload(folder, loader, company=root + "  - {as: anonymous, cannot: [pull base/x]}\n")
+    assert not can(policies, "kim", "push web/data/x")
+    told = [str(note).partition("the change of ")[2].partition(" ")[0] for note in policies.notes]
+    assert told == ["teams/data.yaml", "teams/web.yaml"]
+
+
+def test_a_root_file_s_own_failing_test_refuses_everything(folder: Path, loader: PolicyLoader) -> None:
+    """With every fault, also of the files below."""
+    wrong = DENY + "tests:\n  - {as: anonymous, can: [pull base/x]}\n"
+    found = refused(folder, loader, company=wrong)
+    assert [line.partition(":")[0] for line in found] == ["company.yaml", "teams/web.yaml"]
+    bad = refused(folder, loader, data=DATA.replace('["user:dora"]', '["user:dan"]'))
+    assert [line.partition(":")[0] for line in bad] == ["company.yaml", "teams/web.yaml"]
+
+
+def test_a_new_file_with_a_failing_test_is_refused(folder: Path, loader: PolicyLoader) -> None:
+    """It has no good version that could stay."""
+    root = ROOT.replace("allow:", "  - {file: teams/more.yaml, repositories: [more], actions: [pull]}\nallow:")
+    more = 'version: 1\nallow:\n  - {id: m, to: ["user:ann"], repositories: [more], actions: [pull]}\ntests:\n'
+    test = "  - {as: {user: bob}, can: [pull more]}\n"
+    (fault,) = refused(folder, loader, company=root, more=more + test)
+    assert fault.startswith("teams/more.yaml:5: tests[0].can[0]: test failed")
+    assert can(reload(folder, loader, more=more + test.replace("bob", "ann")), "ann", "pull more")
+
+
+def test_a_last_good_version_that_does_not_go_with_the_rest_refuses_all(folder: Path, loader: PolicyLoader) -> None:
+    """The mandate was moved in the same reload: what the new version says wrong is told."""
+    root = ROOT.replace('repositories: ["web/**"]', 'repositories: ["www/**"]')
+    found = refused(folder, loader, company=root, web=WITHOUT_MALLORY.replace("web/", "www/"))
+    assert found == [FAILS_BY_ITSELF.replace("web/x", "www/x")]
+    assert can(reload(folder, loader, company=root, web=WEB.replace("web/", "www/")), "mallory", "push www/x")
+
+
+def test_a_start_is_held_up_by_root_files_alone(folder: Path) -> None:
+    """Nobody can tell then whose change it was, and a restart must not take all teams down for one team's test."""
+    put(folder, {"company.yaml": DENY})
+    policies = load_policies(folder, now=NOW)
+    assert notes(folder, policies) == [FAILS_BY_DENY]
+    assert not can(policies, "mallory", "push web/x")
+    put(folder, {"company.yaml": ROOT, "teams/web.yaml": WITHOUT_MALLORY})
+    assert notes(folder, load_policies(folder, now=NOW)) == [FAILS_BY_ITSELF]
+    put(folder, {"company.yaml": ROOT + "tests:\n  - {as: anonymous, can: [pull base/x]}\n"})
+    with pytest.raises(LoadError, match=r"company\.yaml:8: .*test failed"):
+        load_policies(folder, now=NOW)
+
+
+def test_what_time_decides_holds_up_the_file_alone_as_well(folder: Path, loader: PolicyLoader) -> None:
+    """A freeze of the company makes a team's test depend on the moment; that is noted, and the freeze is live."""
+    freeze = DENY.replace("actions: [push]}", "actions: [push], when: {until: 2027-01-01}}")
+    policies = reload(folder, loader, company=freeze)
+    assert not can(policies, "mallory", "push web/x")
+    (note,) = notes(folder, policies)
+    assert "depends on the moment" in note

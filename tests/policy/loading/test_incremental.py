@@ -1,0 +1,323 @@
+"""Loading a policy folder again: only what changed is compiled anew, and nothing tells that from a first load."""
+
+from __future__ import annotations
+
+import gc
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.errors import LoadError
+from tokenserver.policy.index import beginnings, build_index, renewed_index
+from tokenserver.policy.loading import loader as load_module
+from tokenserver.policy.loading.loader import PolicyLoader, load_policies
+from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
+from tokenserver.policy.patterns import parse_pattern
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+ROOT = """\
+version: 1
+groups: {ops: {users: [olga]}}
+roles: {cleaner: [delete]}
+delegate:
+  - {file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push, delete]}
+  - {file: teams/data.yaml, repositories: ["data/**"], actions: [pull], principals: ["group:ops", "user:dan"]}
+allow:
+  - {id: root, to: ["group:ops"], repositories: ["infra/**"], role: writer}
+"""
+WEB = """\
+version: 1
+groups: {web: {users: [ann]}}
+allow:
+  - {id: web, to: ["group:web"], repositories: ["web/**"], role: cleaner}
+tests:
+  - {as: {user: ann}, can: ["delete web/app"]}
+"""
+DATA = """\
+version: 1
+groups: {crew: {groups: [ops-directory], users: [dan]}}
+allow:
+  - {id: data, to: ["user:dan"], repositories: ["data/*"], role: reader}
+"""
+TREE = {"root.yaml": ROOT, "teams/data.yaml": DATA, "teams/web.yaml": WEB}
+
+OTHERS: Mapping[str, list[str | None]] = {
+    "root.yaml": [
+        ROOT,
+        "# a line more\n" + ROOT,
+        ROOT.replace("cleaner: [delete]", "cleaner: [pull, delete]"),
+        ROOT.replace("roles: {cleaner: [delete]}\n", ""),
+        ROOT.replace("[olga]", "[olga, dan]"),
+        ROOT.replace('["web/**"]', '["web/app"]'),
+        ROOT.replace("[pull, push, delete]}", "[pull, push, delete], max_lifetime: 60}"),
+        ROOT.replace('"user:dan"', '"user:ann"'),
+        ROOT.replace("version: 1\n", "version: 1\nregistries: [one]\n"),
+        ROOT.replace("id: root", "id: web"),
+        ROOT.replace('["infra/**"]', '["infra/**", "web/base", "**/shared"]'),
+        "version: 1\nallow: [\n",
+    ],
+    "teams/web.yaml": [
+        WEB,
+        WEB.replace("[ann]", "[ann, bob]"),
+        WEB.replace("[ann]", "[bob]"),
+        WEB.replace('["web/**"]', '["web/a", "web/b/**", "web/*/c"]').replace("delete web/app", "delete web/a"),
+        WEB.replace('["web/**"]', '["data/**"]'),
+        WEB.replace("role: cleaner", "role: writer").replace("delete web", "push web"),
+        None,
+    ],
+    "teams/data.yaml": [
+        DATA,
+        DATA.replace('"user:dan"', '"group:ops", "user:dan"'),
+        DATA.replace('"user:dan"', '"group:crew"'),
+        DATA.replace("allow:", "registries: [two]\nallow:"),
+        DATA + "tests:\n  - {as: {user: dan}, can: [pull data/x]}\n",
+        DATA + "tests:\n  - {as: {user: eve}, can: [pull data/x]}\n",
+        None,
+    ],
+    "more.yaml": [
+        None,
+        "version: 1\ngroups: {ops-directory: {users: [eve]}}\n",
+        'version: 1\nallow:\n  - {id: more, to: [everyone], repositories: ["**"], role: reader}\n',
+        'version: 1\ndeny:\n  - {id: no, to: ["user:dan"], repositories: ["data/**", "web/**"], actions: ["*"]}\n',
+        'version: 1\ndeny:\n  - {id: cat, to: [everyone], registry: catalog, actions: ["*"]}\n',
+    ],
+}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with the tree."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        for file, text in TREE.items():
+            put(path, file, text)
+        yield path
+
+
+def put(folder: Path, name: str, text: str | None) -> None:
+    """Write a file, or remove it."""
+    path = folder / name
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    if text is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_text(text)
+        path.chmod(0o644)
+
+
+def outcome(load: Callable[[], PolicySet]) -> PolicySet | list[str]:
+    """The policies, or the faults as they are told."""
+    try:
+        return load()
+    except LoadError as error:
+        return [str(fault) for fault in error.faults]
+
+
+def anew(folder: Path) -> PolicySet | list[str]:
+    """What a server would say that starts now."""
+    return outcome(lambda: load_policies(folder, now=NOW))
+
+
+CHANGES = st.lists(
+    st.one_of([st.tuples(st.just(name), st.sampled_from(texts)) for name, texts in OTHERS.items()]), max_size=6
+)
+
+
+@given(CHANGES)
+def test_it_is_as_if_loaded_for_the_first_time(changes: list[tuple[str, str | None]]) -> None:
+    """Whatever changes in whatever order: the same rules, groups, index and digest, or the same faults and lines.
+
+    Only the change of a delegated file that fails a test waits, and its last good version stays; a first load, which
+    has none, tells the same faults as notes.
+    """
+    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as other:
+        folder, aside = Path(name), Path(other)
+        for file, first in TREE.items():
+            put(folder, file, first)
+        loader = PolicyLoader(folder)
+        assert loader.load(NOW) == anew(folder)
+        live: dict[str, str | None] = dict(TREE)
+        offered = dict(live)
+        for file, text in changes:
+            put(folder, file, text)
+            offered[file] = text
+            found, expected = outcome(lambda: loader.load(NOW)), anew(folder)
+            if isinstance(expected, list):
+                assert found == expected
+                continue
+            every = {one for one in offered if offered[one] != live.get(one)}
+            changed = {one for one in every if "/" in one}
+            told = [str(note) for note in expected.notes]
+            if isinstance(found, list):
+                assert changed == every
+                assert found == [line for line in told if any(one in line for one in changed)] != []
+                continue
+            waiting = {one for one in changed if any(f"the change of {one}" in str(note) for note in found.notes)}
+            live = {one: live[one] if one in waiting else text for one, text in offered.items()}
+            for one, kept in live.items():
+                put(aside, one, kept)
+            effective = anew(aside)
+            assert isinstance(effective, PolicySet)
+            assert replace(found, notes=()) == replace(effective, notes=())
+            assert len(found.notes) == len(expected.notes)
+            assert waiting or found == expected
+
+
+def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are parsed from now on."""
+    parse = load_module.parse  # type: ignore[attr-defined]
+    read: list[str] = []
+
+    def reading(text: str, file: str) -> object:
+        read.append(Path(file).name)
+        return parse(text, file)
+
+    monkeypatch.setattr(load_module, "parse", reading)
+    return read
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        pytest.param("root.yaml", ROOT, [], id="nothing"),
+        pytest.param("root.yaml", "# x\n" + ROOT, ["root.yaml"], id="lines moved in the root file"),
+        pytest.param("teams/web.yaml", WEB + "# x\n", ["web.yaml"], id="one team"),
+        pytest.param("more.yaml", OTHERS["more.yaml"][2], ["more.yaml"], id="a file more"),
+        pytest.param(
+            "root.yaml",
+            ROOT.replace('"web/**"', '"web/**", "www/**"'),
+            ["root.yaml", "web.yaml"],
+            id="one team's ceiling",
+        ),
+        pytest.param(
+            "root.yaml",
+            ROOT.replace("[delete]}", "[pull, delete]}"),
+            ["root.yaml", "data.yaml", "web.yaml"],
+            id="a role of all files",
+        ),
+        pytest.param(
+            "teams/web.yaml",
+            WEB.replace("[ann]", "[ann, bob]"),
+            ["web.yaml", "data.yaml"],
+            id="groups, where the ceiling names people",
+        ),
+    ],
+)
+def test_only_what_changed_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, expected: list[str]
+) -> None:
+    """A tree of a thousand files is live soon after a change of one. What depends on the change is compiled again."""
+    loader = PolicyLoader(folder)
+    before = loader.load(NOW)
+    read = read_files(monkeypatch)
+    put(folder, name, text)
+    after = loader.load(NOW)
+    assert sorted(read) == sorted(expected)
+    kept = {rule.id for rule in after.rules if any(rule is old for old in before.rules)}
+    assert kept == {rule.id for rule in after.rules if Path(rule.file).name not in expected}
+
+
+def test_a_refused_change_is_forgotten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Afterwards the last good load is still what is remembered; the fault was told with its line."""
+    loader = PolicyLoader(folder)
+    loader.load(NOW)
+    put(folder, "teams/data.yaml", OTHERS["teams/data.yaml"][5])
+    with pytest.raises(LoadError, match=r"data\.yaml:6: .*test failed"):
+        loader.load(NOW)
+    put(folder, "teams/web.yaml", WEB.replace('["web/**"]', '["data/**"]'))
+    with pytest.raises(LoadError, match=r"web\.yaml:4: .*root\.yaml:5 delegates web"):
+        loader.load(NOW)
+    put(folder, "teams/data.yaml", DATA)
+    put(folder, "teams/web.yaml", WEB)
+    read = read_files(monkeypatch)
+    loader.load(NOW)
+    assert read == []
+
+
+def test_a_fault_of_a_file_that_did_not_change_has_its_line(folder: Path) -> None:
+    """What one file breaks in another is told where it stands."""
+    loader = PolicyLoader(folder)
+    loader.load(NOW)
+    put(folder, "root.yaml", ROOT.replace("id: root", "id: web"))
+    with pytest.raises(LoadError) as caught:
+        loader.load(NOW)
+    (fault,) = caught.value.faults
+    assert re.search(r"web\.yaml:4: .*'web' is already used in .*root\.yaml:8", str(fault))
+
+
+def test_a_cut_file_is_refused_once_files_were_marked(folder: Path) -> None:
+    """Threat F16: the mark is remembered from load to load, and only of loads that were good."""
+    loader = PolicyLoader(folder)
+    for name, text in TREE.items():
+        put(folder, name, text + "...\n")
+    loader.load(NOW)
+    put(folder, "teams/web.yaml", WEB)
+    put(folder, "teams/data.yaml", DATA)
+    put(folder, "root.yaml", ROOT)
+    with pytest.raises(LoadError, match=r"does not end with the line \.\.\."):
+        loader.load(NOW)
+
+
+def test_it_works_at_its_pace(folder: Path) -> None:
+    """It rests between files, so that nobody waits for all of them."""
+    turns = 0
+
+    def pace() -> None:
+        nonlocal turns
+        turns += 1
+
+    loader = PolicyLoader(folder, pace=pace)
+    loader.load(NOW)
+    assert turns > 3 * len(TREE)
+
+
+def test_many_new_rules_are_kept_from_the_collector(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stop every thread for as long as it looks at them; few are not worth it."""
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
+    frozen: list[bool] = []
+    PolicyLoader(folder).load(NOW)
+    assert frozen == []
+    monkeypatch.setattr(load_module, "MANY_OBJECTS", 1)
+    PolicyLoader(folder).load(NOW)
+    assert frozen == [True]
+    assert gc.isenabled()
+
+
+RULES = st.lists(
+    st.builds(
+        lambda patterns, kind, user: Rule.of(
+            "x",
+            Effect.ALLOW,
+            Principals(users=frozenset({user})),
+            [parse_pattern(text) for text in patterns],
+            ["*"],
+            resource_type=kind,
+        ),
+        st.lists(st.sampled_from(["a", "a/b", "a/**", "b/*", "**", "*/a", "${user}/x", "c"]), min_size=1, max_size=2),
+        st.sampled_from(["repository", "registry"]),
+        st.sampled_from(["ann", "bob"]),
+    ),
+    max_size=7,
+)
+
+
+@given(kept=RULES, gone=RULES, new=RULES)
+def test_a_renewed_index_is_a_new_one(kept: list[Rule], gone: list[Rule], new: list[Rule]) -> None:
+    """And what was not touched is shared."""
+    old = build_index([*kept, *gone])
+    touched = beginnings([*gone, *new])
+    near = [rule for rule in [*kept, *new] if not beginnings([rule]).isdisjoint(touched)]
+    renewed = renewed_index(old, near, touched)
+    assert renewed == build_index([*kept, *new])
+    for kind, by_first in renewed.items():
+        for first, by_prefix in by_first.items():
+            assert (kind, first) in touched or by_prefix is old[kind][first]
+    assert old == build_index([*kept, *gone])

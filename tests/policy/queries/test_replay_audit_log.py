@@ -1,0 +1,390 @@
+"""Replaying audit events: what would change is told, and whatever else a log holds is counted and left out."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.cli import main
+from tokenserver.exchange.audit_events import split
+from tokenserver.identity import Kind
+from tokenserver.policy.index import build_index
+from tokenserver.policy.model import Condition, Effect, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.queries import replay_audit_log as replay_module
+from tokenserver.policy.queries.audit_log_parts import MAX_WAITING, EventParts
+from tokenserver.policy.queries.replay_audit_log import replay
+from tokenserver.policy.terms import parse_network
+from tokenserver.scopes import Resource
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+UNTIL = Condition(until=NOW)
+OFFICE = Condition(networks=(parse_network("10.0.0.0/8"),))
+
+RULES = (
+    Rule.of("web", Effect.ALLOW, Principals(groups=frozenset({"web"})), [parse_pattern("web/**")], ["pull", "push"]),
+    Rule.of("frozen", Effect.DENY, Principals(everyone=True), [parse_pattern("web/prod/*")], ["push"]),
+    Rule.of("public", Effect.ALLOW, Principals(anonymous=True), [parse_pattern("public/*")], ["pull"]),
+    Rule.of(
+        "ended", Effect.ALLOW, Principals(users=frozenset({"ann"})), [parse_pattern("old")], ["pull"], condition=UNTIL
+    ),
+    Rule.of(
+        "office", Effect.ALLOW, Principals(users=frozenset({"ann"})), [parse_pattern("in")], ["pull"], condition=OFFICE
+    ),
+    Rule.of(
+        "here",
+        Effect.ALLOW,
+        Principals(users=frozenset({"ann"})),
+        [parse_pattern("here")],
+        ["pull"],
+        services=frozenset({"reg"}),
+    ),
+)
+POLICIES = PolicySet("", (), RULES, Groups.of_all([]), build_index(RULES))
+
+
+def event(asked: str, granted: str = "", /, **fields: Any) -> dict[str, Any]:
+    """An event as the audit trail writes it; scopes are separated by spaces."""
+    whole = {
+        "time": "2026-05-01T12:00:00.000Z",
+        "event": "exchange",
+        "client": "10.1.2.3",
+        "asked": [f"repository:{scope}" for scope in asked.split()],
+        "registry": "reg",
+        "subject": "ann",
+        "source": "htpasswd",
+        "kind": "password",
+        "groups": ["web"],
+        "granted": [f"repository:{scope}" for scope in granted.split()],
+        "outcome": "granted",
+    }
+    return {**whole, **fields}
+
+
+def lines(*events: dict[str, Any]) -> list[bytes]:
+    return [json.dumps(one).encode() + b"\n" for one in events]
+
+
+def changes(*events: dict[str, Any], now: datetime | None = None) -> list[tuple[str, str, str, str, int]]:
+    """Who, what, gained, lost, how often."""
+    return [
+        (
+            change.subject,
+            str(change.resource),
+            ",".join(sorted(change.gained)),
+            ",".join(sorted(change.lost)),
+            seen.count,
+        )
+        for change, seen in replay(POLICIES, lines(*events), now=now).changes.items()
+    ]
+
+
+ANONYMOUS = {"subject": "", "kind": "anonymous", "groups": [], "source": ""}
+CASES = [
+    pytest.param(event("web/a:pull,push", "web/a:pull,push"), [], id="the-same"),
+    pytest.param(event("web/a:pull"), [("ann", "repository:web/a", "pull", "", 1)], id="gained"),
+    pytest.param(
+        event("web/prod/a:pull,push", "web/prod/a:pull,push"),
+        [("ann", "repository:web/prod/a", "", "push", 1)],
+        id="lost",
+    ),
+    pytest.param(
+        event("web/prod/a:pull,push", "web/prod/a:push"),
+        [("ann", "repository:web/prod/a", "pull", "push", 1)],
+        id="both",
+    ),
+    pytest.param(event("web/a:*", "web/a:pull,push"), [], id="star"),
+    pytest.param(event("web/a:pull", groups=[]), [], id="without-the-group"),
+    pytest.param(event("public/a:pull", **ANONYMOUS), [("", "repository:public/a", "pull", "", 1)], id="anonymous"),
+    pytest.param(event("public/a:pull"), [], id="logged-in-is-not-anonymous"),
+    pytest.param(event("old:pull"), [("ann", "repository:old", "pull", "", 1)], id="at-its-own-time"),
+    pytest.param(event("old:pull", time="2026-06-01T00:00:00Z"), [], id="at-its-own-later-time"),
+    pytest.param(event("in:pull"), [("ann", "repository:in", "pull", "", 1)], id="from-its-address"),
+    pytest.param(event("in:pull", client="192.0.2.1"), [], id="from-another-address"),
+    pytest.param(event("in:pull", client=None), [], id="from-nowhere"),
+    pytest.param(event("here:pull"), [("ann", "repository:here", "pull", "", 1)], id="at-its-registry"),
+    pytest.param(event("here:pull", registry="other"), [], id="at-another-registry"),
+    pytest.param(event("", outcome="login"), [], id="login"),
+]
+
+
+@pytest.mark.parametrize(("one", "expected"), CASES)
+def test_an_exchange_is_decided_again_as_it_was(
+    one: dict[str, Any], expected: list[tuple[str, str, str, str, int]]
+) -> None:
+    """Identity, address, registry and time are the event's own."""
+    assert changes(one) == expected
+
+
+def test_all_can_be_decided_as_at_one_time() -> None:
+    """With `now`, a rule that has ended since grants nothing in the past either."""
+    assert changes(event("old:pull"), now=NOW) == []
+
+
+def test_equal_changes_are_one_with_times_and_rules() -> None:
+    """The order of events does not matter; the candidate's deciding rules are told."""
+    times = ("2026-05-02T00:00:00Z", "2026-05-01T00:00:00Z", "2026-05-03T00:00:00Z")
+    report = replay(POLICIES, lines(*(event("web/a:pull", time=time) for time in times), event("web/b:pull")))
+    first, second = report.changes.values()
+    assert (first.count, first.first.day, first.last.day, first.rules) == (3, 1, 3, ("web",))
+    assert (second.count, report.changed, report.decisions, report.exchanges) == (1, 4, 4, 4)
+
+
+GARBAGE = [
+    pytest.param(b"{", "no JSON", id="cut"),
+    pytest.param(b"\xff\xfe", "no JSON", id="bytes"),
+    pytest.param(b"[" * 100_000, "no JSON", id="deep"),
+    pytest.param(b'{"a":' + b"9" * 5000 + b"}", "no JSON", id="long-number"),
+    pytest.param(b"[1]", "no event", id="list"),
+    pytest.param(b'"x"', "no event", id="text"),
+    pytest.param(b'{"event":"shadow_difference"}', "another event", id="another-event"),
+    pytest.param(b'{"event":["exchange"]}', "another event", id="event-as-list"),
+    pytest.param(
+        lines(event("web/a:pull", outcome="invalid_credentials"))[0],
+        "an exchange that ended without a decision",
+        id="failed",
+    ),
+    pytest.param(
+        lines(event("web/a:pull", outcome="explained"))[0], "an exchange that ended without a decision", id="explained"
+    ),
+    pytest.param(
+        lines(event("web/a:pull", outcome=["granted"]))[0],
+        "an event with a field that cannot be read: outcome",
+        id="outcome",
+    ),
+    pytest.param(lines(event("web/a:pull", kind="robot"))[0], "an unknown kind of credential", id="kind"),
+    pytest.param(
+        lines(event("web/a:pull", subject=None))[0], "an event with a field that cannot be read: subject", id="subject"
+    ),
+    pytest.param(
+        lines(event("web/a:pull", groups="web"))[0], "an event with a field that cannot be read: groups", id="groups"
+    ),
+    pytest.param(
+        lines(event("web/a:pull", groups=[1]))[0], "an event with a field that cannot be read: groups", id="group"
+    ),
+    pytest.param(
+        lines(event("web/a:pull", time="noon"))[0], "an event with a field that cannot be read: time", id="time"
+    ),
+    pytest.param(
+        lines(event("web/a:pull", client="here"))[0], "an event with a field that cannot be read: client", id="client"
+    ),
+    pytest.param(
+        lines(event("web/a:pull", asked=["x"]))[0], "an event with a field that cannot be read: asked", id="asked"
+    ),
+    pytest.param(
+        lines(event("web/a:pull", granted=None))[0], "an event with a field that cannot be read: granted", id="granted"
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "reason"), GARBAGE)
+def test_what_cannot_be_replayed_is_counted(line: bytes, reason: str) -> None:
+    """With what is the matter, and the lines around it are replayed."""
+    good = lines(event("web/a:pull"))[0]
+    report = replay(POLICIES, [good, line, b"\n", good])
+    assert (report.skipped, report.changed) == ({reason: 1}, 2)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.binary(max_size=40)
+    | st.dictionaries(st.sampled_from(sorted(event("web/a:pull"))), JSON).map(
+        lambda fields: lines(event("web/a:pull", **fields))[0]
+    )
+)
+def test_no_line_stops_a_replay(line: bytes) -> None:
+    """Any bytes, and any event with some fields replaced by anything."""
+    report = replay(POLICIES, [line])
+    assert report.exchanges + sum(report.skipped.values()) <= 1
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of any length needs no more than its different changes, and of these some are kept."""
+    monkeypatch.setattr(replay_module, "MAX_CHANGES", 50)
+
+    def endless() -> Iterator[bytes]:
+        for number in range(3000):
+            yield lines(event(f"web/a{number}:pull"))[0]
+
+    tracemalloc.start()
+    report = replay(POLICIES, endless())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(report.changes), report.not_kept, report.changed) == (50, 2950, 3000)
+    assert peak < 2_000_000
+
+
+def test_every_kind_of_credential_is_known() -> None:
+    """Whatever the server writes as `kind` can be replayed."""
+    for kind in Kind:
+        assert replay(POLICIES, lines(event("web/a:pull", kind=kind.value))).exchanges == 1
+
+
+def test_a_resource_of_the_registry_is_replayed() -> None:
+    """The catalog, as any other resource."""
+    one = event("", asked=["registry:catalog:*"], granted=["registry:catalog:*"])
+    (change,) = replay(POLICIES, lines(one)).changes
+    assert (change.resource, change.lost) == (Resource("registry", "catalog"), frozenset("*"))
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+POLICY = "version: 1\nallow:\n  - {id: web, to: ['group:web'], repositories: ['web/**'], role: reader}\n"
+
+
+def run(folder: Path, log: bytes, *options: str) -> tuple[int, str, str]:
+    (folder / "policies").mkdir(exist_ok=True)
+    (folder / "policies" / "p.yaml").write_text(POLICY)
+    (folder / "audit.jsonl").write_bytes(log)
+    arguments = ["policy", "replay", str(folder / "audit.jsonl"), "--policies", str(folder / "policies"), *options]
+    result = CliRunner().invoke(main, arguments)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command_says_when_nothing_changes(tmp_path: Path) -> None:
+    """Exit code 0, and how much was looked at."""
+    code, output, told = run(tmp_path, b"".join(lines(event("web/a:pull", "web/a:pull"))))
+    assert (code, output) == (0, "")
+    assert told == "0 of 1 decisions in 1 exchanges would change\n"
+
+
+def test_the_command_tells_changes_and_what_it_left_out(tmp_path: Path) -> None:
+    """Exit code 1; the most frequent first; names of a log cannot move a terminal's cursor."""
+    often = lines(event("web/a:pull,push", "web/a:pull,push")) * 3
+    log = b"".join([*lines(event("web/b:pull", subject="a\x1b[2J\ud800")), *often, b"x\n"])
+    code, output, told = run(tmp_path, log)
+    head, first, second = output.splitlines()
+    assert code == 1
+    assert head.split() == ["TIMES", "WHO", "GAINS", "LOSES", "WHERE", "LAST", "RULES", "NOW"]
+    assert first.split() == ["3", "ann", "(web)", "-", "push", "reg", "web/a", "2026-05-01T12:00:00Z", "none"]
+    assert "\\x1b[2J\\ud800" in second
+    assert told.splitlines()[1] == "left out: 1 x no JSON"
+
+
+def test_the_command_speaks_json(tmp_path: Path) -> None:
+    """Every change with who, what, how often, from when to when, and the rules that decide now."""
+    log = b"".join(lines(event("web/a:pull"), event("web/a:pull,push", "web/a:pull,push", **ANONYMOUS)))
+    code, output, _ = run(tmp_path, log, "--json", "--now", "2026-06-01")
+    facts = json.loads(output)
+    assert (code, facts["exchanges"], facts["decisions"], facts["changed"], facts["not_listed"]) == (1, 2, 2, 2, 0)
+    anonymous, ann = facts["changes"]
+    assert (anonymous["as"], anonymous["lost"]) == ("anonymous", ["pull", "push"])
+    assert ann == {
+        "as": {"user": "ann", "groups": ["web"]},
+        "registry": "reg",
+        "resource": "repository:web/a",
+        "gained": ["pull"],
+        "lost": [],
+        "count": 1,
+        "first": "2026-05-01T12:00:00Z",
+        "last": "2026-05-01T12:00:00Z",
+        "rules": ["web"],
+    }
+
+
+def test_the_command_says_what_is_too_much_to_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many different changes are kept."""
+    monkeypatch.setattr(replay_module, "MAX_CHANGES", 1)
+    code, output, _ = run(tmp_path, b"".join(lines(event("web/a:pull"), event("web/b:pull"))))
+    assert (code, output.splitlines()[-1]) == (1, "1 more decisions would change; these are too many to list")
+
+
+@pytest.mark.parametrize("options", [["--now", "noon"], ["--policies", "nowhere"]], ids=["no-time", "no-folder"])
+def test_the_command_refuses_wrong_use(tmp_path: Path, options: list[str]) -> None:
+    """Exit code 2."""
+    assert run(tmp_path, b"", *options)[0] == 2
+
+
+def test_a_line_without_end_is_read_in_parts(tmp_path: Path) -> None:
+    """Three megabytes without a newline are garbage, and the next line is read."""
+    code, _, told = run(tmp_path, b"x" * 3_000_000 + b"\n" + lines(event("web/a:pull"))[0])
+    assert code == 1
+    assert "left out: 3 x no JSON" in told
+
+
+def parts(count: int, request: str = "r1", **fields: Any) -> list[dict[str, Any]]:
+    """An exchange in so many parts: each asks for one repository and names one group."""
+    return [
+        event(
+            f"web/{number}:push", f"web/{number}:push", groups=[f"g{number}"], request_id=request, part=number,
+            parts=count, **fields,
+        )
+        for number in range(1, count + 1)
+    ]  # fmt: skip
+
+
+def test_an_exchange_in_parts_is_decided_as_one() -> None:
+    """A group that stands in the last part counts for what the first one asked; in any order, with others between."""
+    whole = parts(3)
+    whole[2]["groups"] = ["web"]
+    others = [event("web/a:pull", "web/a:pull"), *parts(1, "r2"), event("nowhere:pull")]
+    for order in (whole, whole[::-1], [whole[1], others[0], whole[2], others[1], whole[0], others[2]]):
+        report = replay(POLICIES, lines(*order))
+        assert (report.changed, dict(report.skipped)) == (len([one for one in order if one == others[1]]), {})
+        assert report.exchanges == len(order) - 2
+    without = parts(3)
+    assert replay(POLICIES, lines(*without)).changed == 3
+    assert len(replay(POLICIES, lines(*without)).changes) == 3
+
+
+def test_a_part_that_comes_twice_counts_once() -> None:
+    """As where a log was put together from two copies."""
+    first, second = parts(2)
+    report = replay(POLICIES, lines(first, first, second))
+    assert (report.exchanges, report.decisions, dict(report.skipped)) == (1, 2, {})
+
+
+def test_parts_that_are_missing() -> None:
+    """What is there is counted and left out; how many exchanges are waited for is bounded."""
+    many = [one for number in range(MAX_WAITING + 10) for one in parts(3, f"r{number}")[:2]]
+    report = replay(POLICIES, lines(*parts(4, "x")[1:], *many))
+    assert (report.exchanges, report.decisions) == (0, 0)
+    assert report.skipped == {"a part of an event whose other parts are missing": 3 + len(many)}
+    waiting = EventParts()
+    for one in many:
+        waiting.whole(one)
+    assert len(waiting._waiting) == MAX_WAITING
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        pytest.param({"part": 0}, "part", id="zero"),
+        pytest.param({"part": 3}, "part", id="beyond"),
+        pytest.param({"part": True}, "part", id="true"),
+        pytest.param({"part": "1"}, "part", id="text"),
+        pytest.param({"parts": None}, "part", id="of nothing"),
+        pytest.param({"request_id": None}, "request_id", id="of nobody"),
+        pytest.param({"asked": "web/a"}, "asked", id="asked is no list"),
+        pytest.param({"groups": {}}, "groups", id="groups are no list"),
+    ],
+)
+def test_a_part_that_cannot_be_read(fields: dict[str, Any], field: str) -> None:
+    """It is left out as any other event is."""
+    report = replay(POLICIES, lines({**parts(2)[0], **fields}))
+    assert report.skipped == {f"an event with a field that cannot be read: {field}": 1}
+
+
+def test_what_the_trail_splits_is_what_replay_puts_together() -> None:
+    """The two halves agree: nothing that a decision needs is lost on the way."""
+    asked = " ".join(f"web/{number}/{'x' * 200}:pull,push" for number in range(300))
+    large = event(asked, asked, request_id="r1", groups=["web", *(f"{number}-{'x' * 250}" for number in range(500))])
+    divided = split(large)
+    assert len(divided) > 2
+    report = replay(POLICIES, lines(*divided))
+    assert (report.exchanges, report.decisions, report.changed, dict(report.skipped)) == (1, 300, 0, {})

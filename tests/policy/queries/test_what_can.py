@@ -1,0 +1,375 @@
+"""`what-can` and the matrix from the rules: against every repository one by one, and how an answer is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from ipaddress import ip_network
+
+import policy_worlds as world
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.analysis.conditions import (
+    ALWAYS,
+    Given,
+    are_apart,
+    as_facts,
+    implies,
+    left_open,
+    spell_condition,
+    spell_moment,
+)
+from tokenserver.policy.decide import decide
+from tokenserver.policy.index import build_index
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
+from tokenserver.policy.patterns import Pattern, matches, parse_name, parse_pattern
+from tokenserver.policy.queries.matrix import Cell, columns_named, matrix, people_named
+from tokenserver.policy.queries.what_can import Reach, Somebody, Span, bound, difference, somebody, what_can
+from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.scopes import Resource, Scope
+
+OPEN = Given("registry")
+JULY = datetime(2026, 7, 1, tzinfo=UTC)
+OFFICE = Condition((ip_network("10.0.0.0/8"),))
+
+
+def covers(pattern: Pattern, name: str) -> bool:
+    return matches(pattern, name.split("/"), None, ())
+
+
+def says(reaches: Iterable[Reach], identity: Identity, action: str, name: str, context: Context) -> bool:
+    """Whether the answer lets the identity do it; a condition that cannot be known stops an allow and not a deny."""
+    return any(
+        action in reach.actions
+        and covers(reach.pattern, name)
+        and reach.when.holds(identity.kind, context) is True
+        and not any(
+            covers(cut.pattern, name) and cut.when.holds(identity.kind, context) is not False for cut in reach.cuts
+        )
+        for reach in reaches
+    )
+
+
+def can(policies: PolicySet, identity: Identity, action: str, name: str, context: Context) -> bool:
+    scope = Scope(Resource("repository", name), frozenset({action}))
+    return action in decide(policies, identity, scope, context).granted
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(world.worlds, world.identities, st.sampled_from(["pull", "push", "*"]))
+def test_the_answer_is_exact(policies: PolicySet, identity: Identity, action: str) -> None:
+    """For every repository, from everywhere and at any time, the answer says what a decision says."""
+    who = Somebody(identity, policies.groups.holding(identity))
+    reaches = what_can(policies, who, OPEN)
+    asked = [(name, context) for name in world.NAMES for context in world.CONTEXTS]
+    said = [(name, context) for name, context in asked if says(reaches, identity, action, name, context)]
+    assert said == [(name, context) for name, context in asked if can(policies, identity, action, name, context)]
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(world.worlds, world.identities, world.contexts)
+def test_what_is_given_is_no_condition_any_more(policies: PolicySet, identity: Identity, context: Context) -> None:
+    """With a time and an address nothing is left open, and the answer is exact there."""
+    who = Somebody(identity, policies.groups.holding(identity))
+    reaches = what_can(policies, who, Given("registry", context.client, context.now, is_closed=True))
+    assert [one for reach in reaches for one in (reach.when, *(cut.when for cut in reach.cuts)) if one != ALWAYS] == []
+    said = [name for name in world.NAMES if says(reaches, identity, "pull", name, context)]
+    assert said == [name for name in world.NAMES if can(policies, identity, "pull", name, context)]
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(world.unconditional_worlds)
+def test_the_matrix_is_exact(policies: PolicySet) -> None:
+    """An action without a mark is granted on all of the pattern, one that is absent on none of it."""
+    people = people_named(policies)
+    columns = columns_named(policies, OPEN)
+    found = matrix(policies, people, columns, OPEN)
+    for principal, row in zip(people, found.cells, strict=True):
+        who = somebody(policies, principal)
+        if principal.name and who.groups != policies.groups.holding(who.identity):
+            continue  # somebody of whom only the group of the tree is known is no identity
+        for (_, pattern), cell in zip(columns, row, strict=True):
+            for name in world.NAMES:
+                if any(covers(one, name) for one in bound(pattern, who)):
+                    granted = can(policies, who.identity, "pull", name, world.CONTEXTS[0])
+                    assert granted or "pull" not in cell.always
+                    assert not granted or "pull" in cell.always | cell.partly
+
+
+def rule(
+    name: str,
+    to: str,
+    pattern: str = "web/**",
+    actions: str = "pull push",
+    when: Condition | None = None,
+    but: str = "",
+) -> Rule:
+    return Rule.of(
+        name,
+        Effect.DENY if name.startswith("no-") else Effect.ALLOW,
+        principals_of(map(parse_principal, to.split())),
+        [parse_name(pattern) if pattern == "catalog" else parse_pattern(pattern)],
+        actions.split(),
+        resource_type="registry" if pattern == "catalog" else "repository",
+        condition=when,
+        excluded=principals_of(map(parse_principal, but.split())) if but else None,
+    )
+
+
+TREE = [Group("web", frozenset({"ann"}), frozenset({"web-devs"}))]
+
+
+def policy_set(*rules: Rule) -> PolicySet:
+    return PolicySet("", (), rules, Groups.of_all(TREE), build_index(rules))
+
+
+@pytest.mark.parametrize(
+    ("rules", "who", "brought", "expected"),
+    [
+        pytest.param([], "user:ann", [], [], id="nothing"),
+        pytest.param([rule("r", "group:web")], "user:ann", [], ["pull,push web/**"], id="member"),
+        pytest.param([rule("r", "group:web")], "group:web", [], ["pull,push web/**"], id="group-of-the-tree"),
+        pytest.param([rule("r", "group:web")], "group:web-devs", [], ["pull,push web/**"], id="directory-group-in-it"),
+        pytest.param([rule("r", "group:web")], "user:eve", ["web-devs"], ["pull,push web/**"], id="brought"),
+        pytest.param([rule("r", "group:web")], "authenticated", [], [], id="unnamed-is-in-no-group"),
+        pytest.param([rule("r", "anonymous")], "anonymous", [], ["pull,push web/**"], id="anonymous"),
+        pytest.param([rule("r", "everyone", "users/${user}/x")], "anonymous", [], [], id="anonymous-has-no-name"),
+        pytest.param(
+            [rule("r", "authenticated", "users/${user}/x")], "user:ann", [], ["pull,push users/ann/x"], id="own-name"
+        ),
+        pytest.param(
+            [rule("r", "authenticated", "users/${user}/x")], "user:Ann!", [], [], id="a-name-that-is-no-segment"
+        ),
+        pytest.param(
+            [rule("r", "authenticated", "users/${user}/x")],
+            "authenticated",
+            [],
+            ["pull,push users/${user}/x"],
+            id="whose-name-is-not-known",
+        ),
+        pytest.param(
+            [rule("r", "authenticated", "t/${group}/x")],
+            "user:ann",
+            ["ops"],
+            ["pull,push t/ops/x", "pull,push t/web/x"],
+            id="each-group",
+        ),
+        pytest.param(
+            [rule("r", "authenticated", "t/${group}/x")],
+            "authenticated",
+            [],
+            ["pull,push t/${group}/x"],
+            id="whose-groups-are-not-known",
+        ),
+        pytest.param(
+            [rule("r", "authenticated"), rule("no-r", "everyone", "web/prod/**", "push")],
+            "user:ann",
+            [],
+            ["pull web/**", "push web/** except web/prod/**"],
+            id="cut-for-one-action",
+        ),
+        pytest.param(
+            [rule("r", "authenticated"), rule("no-r", "everyone", "web/**", "push")],
+            "user:ann",
+            [],
+            ["pull web/**"],
+            id="cut-whole",
+        ),
+        pytest.param(
+            [rule("r", "authenticated"), rule("no-r", "everyone", "data/**", "push")],
+            "user:ann",
+            [],
+            ["pull,push web/**"],
+            id="cut-elsewhere",
+        ),
+        pytest.param(
+            [rule("r", "group:web", "catalog", "*")], "user:ann", [], ["* registry:catalog"], id="registry-resource"
+        ),
+    ],
+)
+def test_answer(rules: list[Rule], who: str, brought: list[str], expected: list[str]) -> None:
+    """How the answer reads."""
+    policies = policy_set(*rules)
+    found = what_can(policies, somebody(policies, parse_principal(who), brought), OPEN)
+    assert sorted(str(reach.span) for reach in found) == expected
+
+
+def test_conditions_stay() -> None:
+    """Of the allow and of the deny; a deny that holds whenever the allow does is none any more."""
+    narrow = Condition(OFFICE.networks, None, JULY)
+    policies = policy_set(
+        rule("r", "everyone", when=narrow),
+        rule("no-1", "everyone", "web/a", when=Condition(until=JULY)),
+        rule("no-2", "everyone", "web/b", when=Condition(since=JULY)),
+        rule("no-3", "everyone", "web/c", when=Condition(since=datetime(2026, 1, 1, tzinfo=UTC))),
+    )
+    (reach,) = what_can(policies, somebody(policies, parse_principal("anonymous")), OPEN)
+    assert (reach.when, reach.is_whole) == (narrow, False)
+    assert {cut.rule.id: cut.when == ALWAYS for cut in reach.cuts} == {"no-1": True, "no-3": False}
+
+
+def spans(*texts: str) -> list[Span]:
+    made = []
+    for text in texts:
+        name, _, but = text.partition(" except ")
+        made.append(
+            Span(frozenset({"pull"}), "repository", parse_pattern(name), tuple(map(parse_pattern, but.split())))
+        )
+    return made
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "differs"),
+    [
+        pytest.param([], [], None, id="nothing"),
+        pytest.param(["web/**"], ["web/**"], None, id="same"),
+        pytest.param(["web/**", "web/x"], ["web/**"], None, id="covered"),
+        pytest.param(["web/*", "web/*/**"], ["web/**"], None, id="written-otherwise"),
+        pytest.param(["web/**"], [], True, id="more"),
+        pytest.param([], ["web/**"], False, id="less"),
+        pytest.param(["web/** except web/x"], ["web/**"], False, id="cut"),
+        pytest.param(["web/** except web/x", "web/x"], ["web/**"], None, id="cut-and-given"),
+        pytest.param(["u/${user}/x"], ["u/${user}/x"], None, id="variable"),
+        pytest.param(["u/*/x"], ["u/${user}/x"], True, id="a-variable-is-not-everybody"),
+    ],
+)
+def test_difference(found: list[str], expected: list[str], differs: bool | None) -> None:
+    """Names count, not how patterns are written."""
+    answer = difference(spans(*found), spans(*expected), "pull", "repository")
+    assert (None if answer is None else answer[1]) is differs
+
+
+@given(world.identities, world.worlds, world.worlds)
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+def test_difference_against_every_name(identity: Identity, one: PolicySet, other: PolicySet) -> None:
+    """No difference: every name agrees; a difference: the name shows it."""
+    sides = [
+        [reach.span for reach in what_can(world_, Somebody(identity, world_.groups.holding(identity)), OPEN)]
+        for world_ in (one, other)
+    ]
+
+    def has(side: list[Span], name: str) -> bool:
+        return any(
+            "pull" in span.actions and covers(span.pattern, name) and not any(covers(but, name) for but in span.but)
+            for span in side
+        )
+
+    answer = difference(sides[0], sides[1], "pull", "repository")
+    if answer is None:
+        assert [name for name in world.NAMES if has(sides[0], name) != has(sides[1], name)] == []
+    else:
+        name, in_found = answer
+        assert (has(sides[0], name), has(sides[1], name)) == (in_found, not in_found)
+
+
+def test_matrix() -> None:
+    """Letters for actions, a mark for a part or a condition, patterns as each person has them."""
+    policies = policy_set(
+        rule("r", "group:web"),
+        rule("no-r", "everyone", "web/prod/**", "push", but="user:bot"),
+        rule("own", "authenticated", "users/${user}/**", "pull delete"),
+        rule("office", "everyone", "office", "pull", when=OFFICE),
+        rule("catalog", "group:ops", "catalog", "*"),
+        rule("all", "user:bot", "**", "*"),
+    )
+    found = matrix(policies, people_named(policies), columns_named(policies, OPEN), OPEN)
+    table = {
+        str(who): dict(zip(found.repositories, map(str, row), strict=True))
+        for who, row in zip(found.people, found.cells, strict=True)
+    }
+    assert list(table) == ["anonymous", "authenticated", "group:ops", "group:web", "user:bot"]
+    assert table["group:web"] == {
+        "**": "p*P*d*",
+        "office": "p*",
+        "users/${user}/**": "pd",
+        "web/**": "pP*",
+        "web/prod/**": "p",
+        "registry:catalog": "",
+    }
+    assert table["anonymous"]["users/${user}/**"] == ""
+    assert table["user:bot"]["web/prod/**"] == "pPd"
+    assert table["group:ops"]["registry:catalog"] == "a"
+
+
+def test_matrix_leaves_other_registries_out() -> None:
+    """A pattern that only speaks of another registry is no column."""
+    other = Rule.of("r", Effect.ALLOW, principals_of([parse_principal("everyone")]), [parse_pattern("x")], ["pull"],
+                    services=frozenset({"other"}))  # fmt: skip
+    assert columns_named(policy_set(other), OPEN) == []
+    assert str(Cell()) == ""
+
+
+DAY = datetime(2027, 1, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        pytest.param(ALWAYS, "", id="none"),
+        pytest.param(Condition(since=DAY), "since 2027-01-31", id="day"),
+        pytest.param(Condition(kinds=frozenset({Kind.PASSWORD})), "kind password", id="kind"),
+        pytest.param(Condition(until=DAY.replace(hour=18)), "until 2027-01-31T18:00:00Z", id="time"),
+        pytest.param(
+            Condition((ip_network("10.0.0.0/8"), ip_network("::/0"))), "from 10.0.0.0/8 or ::/0", id="networks"
+        ),
+    ],
+)
+def test_spell_condition(condition: Condition, expected: str) -> None:
+    """As short as a policy file writes it."""
+    assert spell_condition(condition) == expected
+    assert list(as_facts(condition)) == [word for word in expected.split(" ")[:1] if word]
+
+
+def test_spell_moment_keeps_fractions() -> None:
+    """Whatever a file can say."""
+    assert spell_moment(DAY.replace(microsecond=5)) == "2027-01-31T00:00:00.000005Z"
+
+
+conditions = st.builds(
+    Condition,
+    st.lists(
+        st.sampled_from([ip_network(one) for one in ("10.0.0.0/8", "10.9.0.0/16", "192.0.2.0/24", "::/0")]), max_size=2
+    ).map(tuple),
+    st.sampled_from([None, world.TIMES[1]]),
+    st.sampled_from([None, world.TIMES[1], world.TIMES[2]]),
+    st.sampled_from([frozenset(), *({kind} for kind in world.EVERYBODY[0].kind.__class__)]).map(frozenset),
+)
+
+
+@given(conditions, conditions, world.contexts, world.identities)
+def test_conditions_side_by_side(one: Condition, other: Condition, context: Context, identity: Identity) -> None:
+    """Where one implies another, it holds; where they are apart, never both."""
+    left, right = one.holds(identity.kind, context), other.holds(identity.kind, context)
+    assert not (implies(one, other) and left is True and right is not True)
+    assert not (are_apart(one, other) and left is True and right is True)
+
+
+def test_an_unknown_address_fails_closed() -> None:
+    """As in a decision: an allow does not apply then, a deny does."""
+    closed = Given("registry", None, JULY, is_closed=True)
+    assert left_open(rule("r", "everyone", when=OFFICE), anonymous=True, given=closed) is None
+    assert left_open(rule("no-r", "everyone", when=OFFICE), anonymous=True, given=closed) == ALWAYS
+
+
+def test_a_rule_for_another_registry_is_left_out() -> None:
+    """Whatever its condition is."""
+    made = rule("r", "everyone", when=OFFICE)
+    assert left_open(made, anonymous=True, given=OPEN) == OFFICE
+    other = Rule.of("r", Effect.ALLOW, made.to, made.patterns, ["pull"], services=frozenset({"other"}))
+    assert left_open(other, anonymous=True, given=OPEN) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "answer"),
+    [
+        pytest.param(["a/** except a/x"], ["a/** except a/x a/y"], ("a/y", True), id="one-exception-more"),
+        pytest.param(["a/** except a/x a/y"], ["a/** except a/x"], ("a/y", False), id="one-exception-less"),
+        pytest.param(["a/** except a/x"], ["a/** except a/x"], None, id="the-same-exception"),
+    ],
+)
+def test_difference_within_exceptions(found: list[str], expected: list[str], answer: tuple[str, bool] | None) -> None:
+    """Which shows only where names are looked at that neither side has as a whole."""
+    assert difference(spans(*found), spans(*expected), "pull", "repository") == answer

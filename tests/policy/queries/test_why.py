@@ -1,0 +1,247 @@
+"""`why`: its verdict is the decision, its rules are those that decided, and it says what is missing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import policy_worlds as world
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.decide import decide
+from tokenserver.policy.index import build_index
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
+from tokenserver.policy.patterns import parse_name, parse_pattern
+from tokenserver.policy.queries.why import Explanation, Verdict, why
+from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.scopes import Access, Resource, Scope
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+CONTEXT = Context("registry", None, NOW)
+ANN = Identity("ann", Kind.PASSWORD, groups=frozenset({"web-devs", "ops"}))
+
+
+@given(
+    world.worlds,
+    world.identities,
+    st.sampled_from(["pull", "push", "delete"]),
+    world.names,
+    world.contexts,
+    st.booleans(),
+)
+def test_why_never_disagrees_with_the_server(
+    policies: PolicySet, identity: Identity, action: str, name: str, context: Context, every_rule: bool
+) -> None:
+    """The verdict is that of `decide`; a rule applies if and only if it is cited, or an allow that a deny masks."""
+    resource = Resource("repository", name)
+    decision = decide(policies, identity, Scope(resource, frozenset({action})), context)
+    found = why(policies, identity, action, resource, context, every_rule=every_rule)
+    assert (found.decision, found.verdict is Verdict.ALLOWED) == (decision, action in decision.granted)
+    assert (found.verdict is Verdict.DENIED) == any(reason.effect is Effect.DENY for reason in decision.reasons)
+    applying = {
+        effect: {one.rule.id for one in found.rules if one.applies and one.rule.effect is effect} for effect in Effect
+    }
+    cited = {effect: {reason.rule for reason in decision.reasons if reason.effect is effect} for effect in Effect}
+    assert applying[Effect.DENY] == cited[Effect.DENY]
+    if not applying[Effect.DENY]:
+        assert applying[Effect.ALLOW] == cited[Effect.ALLOW]
+    # A masked allow is one that is cited as soon as no deny is there.
+    allows = tuple(rule for rule in policies.rules if rule.effect is Effect.ALLOW)
+    without = PolicySet("", (), allows, policies.groups, build_index(allows))
+    unmasked = decide(without, identity, Scope(resource, frozenset({action})), context)
+    assert applying[Effect.ALLOW] == {reason.rule for reason in unmasked.reasons}
+    assert all((one.because == "applies") is one.applies for one in found.rules)
+
+
+@given(world.worlds, world.identities, world.names, world.contexts)
+def test_what_is_missing_is_told(policies: PolicySet, identity: Identity, name: str, context: Context) -> None:
+    """Every near rule misses something; where an allow applies, nothing is near."""
+    found = why(policies, identity, "pull", Resource("repository", name), context)
+    assert all(near.missing for near in found.nearest)
+    assert not (found.nearest and any(one.applies and one.rule.effect is Effect.ALLOW for one in found.rules))
+
+
+def rule(
+    name: str,
+    to: str,
+    pattern: str = "web/**",
+    actions: str = "pull push",
+    *,
+    but: str = "",
+    when: Condition | None = None,
+    services: frozenset[str] | None = None,
+    type_: str = "repository",
+) -> Rule:
+    return Rule.of(
+        name,
+        Effect.DENY if name.startswith("no-") else Effect.ALLOW,
+        principals_of(map(parse_principal, to.split())),
+        [parse_name(pattern) if type_ == "registry" else parse_pattern(pattern)],
+        actions.split(),
+        resource_type=type_,
+        excluded=principals_of(map(parse_principal, but.split())) if but else None,
+        condition=when,
+        services=services,
+        message="ask the bot" if name.startswith("no-") else None,
+        file="web.yaml",
+        line=7,
+    )
+
+
+HIDDEN_WEB = "the directory's web, which a group of this tree hides"
+TREE = [Group("web", frozenset({"bob"}), frozenset({"web-dev"}))]
+
+
+def ask(
+    *rules: Rule, identity: Identity = ANN, action: str = "push", name: str = "web/site", **options: Any
+) -> Explanation:
+    policies = PolicySet("", (), rules, Groups.of_all(TREE), build_index(rules))
+    return why(policies, identity, action, Resource("repository", name), options.pop("context", CONTEXT), **options)
+
+
+OFFICE = Condition((ip_network("10.0.0.0/8"),))
+
+
+@pytest.mark.parametrize(
+    ("rule_", "identity", "because"),
+    [
+        pytest.param(rule("r", "user:ann"), ANN, "applies", id="applies"),
+        pytest.param(rule("r", "group:web"), ANN, "not for ann: it is to group:web", id="not-for"),
+        pytest.param(
+            rule("r", "user:ann"), ANONYMOUS, "not for an anonymous client: it is to user:ann", id="anonymous"
+        ),
+        pytest.param(rule("r", "everyone", actions="pull"), ANN, "does not name push", id="action"),
+        pytest.param(rule("r", "everyone", "*/data"), ANN, "*/data does not match web/site", id="pattern"),
+        pytest.param(
+            rule("r", "everyone", services=frozenset({"other"})), ANN, "service differs: it is for other", id="service"
+        ),
+        pytest.param(rule("r", "everyone", but="group:ops"), ANN, "excepted: group:ops", id="excepted-group"),
+        pytest.param(rule("r", "everyone", but="user:ann user:x"), ANN, "excepted: user:ann", id="excepted-user"),
+        pytest.param(rule("r", "everyone", but="authenticated"), ANN, "excepted: authenticated", id="excepted-set"),
+        pytest.param(rule("r", "everyone", when=Condition(until=NOW)), ANN, "until 2026-06-01 is past", id="until"),
+        pytest.param(
+            rule("r", "everyone", when=Condition(since=datetime(2027, 1, 1, tzinfo=UTC))),
+            ANN,
+            "since 2027-01-01 has not come",
+            id="since",
+        ),
+        pytest.param(
+            rule("r", "everyone", when=Condition(kinds=frozenset({Kind.ANONYMOUS}))),
+            ANN,
+            "the kind of credential is password",
+            id="kind",
+        ),
+        pytest.param(
+            rule("r", "everyone", when=OFFICE),
+            ANN,
+            "from 10.0.0.0/8, but the client's address is not known",
+            id="nowhere",
+        ),
+    ],
+)
+def test_because(rule_: Rule, identity: Identity, because: str) -> None:
+    """Each rule that was considered says what made it apply, or not."""
+    (one,) = ask(rule_, identity=identity).rules
+    assert (one.because, one.applies) == (because, because == "applies")
+
+
+def test_because_of_the_address() -> None:
+    """The address that was there is told."""
+    (one,) = ask(rule("r", "everyone", when=OFFICE), context=Context("registry", ip_address("192.0.2.1"), NOW)).rules
+    assert one.because == "from 10.0.0.0/8, but the client is at 192.0.2.1"
+
+
+def test_a_deny_that_cannot_be_decided_applies() -> None:
+    """As in a decision: it fails closed."""
+    found = ask(rule("r", "everyone"), rule("no-r", "everyone", when=OFFICE))
+    assert (found.verdict, [one.applies for one in found.rules]) == (Verdict.DENIED, [True, True])
+
+
+def test_rules_elsewhere_are_not_considered_unless_asked_for() -> None:
+    """A decision does not look at them either."""
+    rules = [
+        rule("r", "everyone"),
+        rule("s", "everyone", "data/**"),
+        rule("c", "everyone", "catalog", "*", type_="registry"),
+    ]
+    assert [one.rule.id for one in ask(*rules).rules] == ["r"]
+    every = {one.rule.id: one.because for one in ask(*rules, every_rule=True).rules}
+    assert every == {
+        "r": "applies",
+        "s": "data/** does not match web/site",
+        "c": "is about a registry, not a repository",
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "identity", "expected"),
+    [
+        pytest.param([], ANN, [], id="nothing-is-near"),
+        pytest.param(
+            [rule("web-developers", "group:web")],
+            ANN,
+            ["`web-developers` would grant it to group web; ann is in ops, web-devs"],
+            id="group",
+        ),
+        pytest.param(
+            [rule("web-developers", "group:web")],
+            Identity("eve", Kind.PASSWORD, groups=frozenset({"web"})),
+            [f"`web-developers` would grant it to group web; eve is in {HIDDEN_WEB}"],
+            id="hidden-group-is-shown",
+        ),
+        pytest.param(
+            [rule("r", "user:bob")],
+            Identity("\0", Kind.PASSWORD),
+            ["`r` would grant it to user bob; an unnamed user is in no group"],
+            id="unnamed",
+        ),
+        pytest.param(
+            [rule("r", "authenticated")],
+            ANONYMOUS,
+            ["`r` would grant it to authenticated; the client is anonymous"],
+            id="anonymous",
+        ),
+        pytest.param(
+            [rule("r", "everyone", actions="pull"), rule("s", "user:x", "**", "pull", when=Condition(until=NOW))],
+            ANN,
+            ["`r` would grant it to everyone; does not name push"],
+            id="what-misses-more-is-left-out",
+        ),
+        pytest.param([rule("r", "authenticated", "users/${user}/**")], ANN, [], id="a-rule-about-something-else"),
+        pytest.param(
+            [rule("r", "user:ann", "webs/**")],
+            ANN,
+            ["`r` would grant it to user ann; webs/** does not match web/site"],
+            id="slip-of-the-pen",
+        ),
+    ],
+)
+def test_nearest(rules: list[Rule], identity: Identity, expected: list[str]) -> None:
+    """For what nothing grants: who would have it, and what is known of the one who asks."""
+    found = ask(*rules, identity=identity)
+    assert (found.verdict, [near.sentence for near in found.nearest]) == (Verdict.NOT_GRANTED, expected)
+
+
+def test_nearest_to_a_variable() -> None:
+    """Somebody else's namespace is near."""
+    found = ask(rule("own", "authenticated", "users/${user}/**"), name="users/bob/x")
+    assert [near.missing for near in found.nearest] == [("users/${user}/** does not match users/bob/x",)]
+
+
+def test_denied_by_a_deny() -> None:
+    """The deny is told first, with the allow that it masks; nothing is near then."""
+    found = ask(rule("r", "everyone"), rule("no-r", "everyone", but="user:bot"))
+    assert (found.verdict, [one.rule.id for one in found.rules if one.applies]) == (Verdict.DENIED, ["r", "no-r"])
+    assert found.nearest == ()
+
+
+def test_a_ceiling_is_told_apart() -> None:
+    """Rules grant it, nothing forbids it, and the credential was made for less."""
+    bounded = Identity("ann", Kind.PASSWORD, ceiling=(Access(Resource("repository", "other"), frozenset({"pull"})),))
+    found = ask(rule("r", "everyone"), identity=bounded)
+    assert (found.verdict, found.is_bounded) == (Verdict.NOT_GRANTED, True)
+    assert ask(rule("r", "everyone")).is_bounded is False

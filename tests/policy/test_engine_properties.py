@@ -1,0 +1,415 @@
+"""The engine against an independent evaluator of thirty lines, and the laws that every policy obeys."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenserver.errors import LoadError
+from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.decide import decide
+from tokenserver.policy.index import FEW, build_index
+from tokenserver.policy.loading.loader import load_policies
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Rule
+from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.queries.summary import Answer, who_can
+from tokenserver.policy.terms import parse_moment, parse_principal, principals_of
+from tokenserver.scopes import Access, Resource, Scope
+
+CONTEXT = Context("registry", None, datetime(2026, 6, 1, tzinfo=UTC))
+CLIENTS = [None, *map(ip_address, ("10.0.0.1", "10.9.0.1", "::ffff:10.0.0.1", "2001:db8::1"))]
+DAYS = [datetime(2026, month, 1, tzinfo=UTC) for month in (1, 6, 12)]
+REPOSITORY_ACTIONS = {"pull", "push", "delete"}
+
+Policy = dict[str, Any]  # as a policy file says it: groups, and rules under allow and deny; registries by effect
+Files = dict[str, dict[str, Any]]
+
+
+def oracle(policy: Policy, identity: Identity, name: str, asked: set[str], context: Context = CONTEXT) -> set[str]:
+    """What is granted, by the words of the contract and without any of the engine."""
+
+    def one(pattern: str, text: str) -> bool:
+        if not pattern:
+            return not text
+        if pattern[0] == "*":
+            return one(pattern[1:], text) or bool(text and one(pattern, text[1:]))
+        return bool(text) and pattern[0] == text[0] and one(pattern[1:], text[1:])
+
+    def many(pattern: list[str], parts: list[str]) -> bool:
+        if not pattern or not parts:
+            return not pattern and not parts
+        if pattern[0] == "**":
+            return many(pattern[1:], parts[1:]) or many(pattern, parts[1:])
+        return one(pattern[0], parts[0]) and many(pattern[1:], parts[1:])
+
+    tree, user, anonymous = policy["groups"], identity.subject, identity.kind is Kind.ANONYMOUS
+
+    def held(tree: Mapping[str, Any]) -> set[str]:
+        among = {g for g, one in tree.items() if user in one["users"] or identity.groups & set(one["groups"])}
+        return set() if anonymous else among
+
+    groups = held(tree) | (set() if anonymous else {g for g in identity.groups if g not in tree})
+
+    def holds(when: Mapping[str, Any], effect: Effect) -> bool:
+        if when.get("since", "") > str(context.now) or str(context.now) >= when.get("until", "9"):
+            return False
+        if "from" in when and context.client is None:
+            return effect is Effect.DENY and identity.kind in when.get("kind", Kind)
+        client = getattr(context.client, "ipv4_mapped", None) or context.client
+        near = any(client in ip_network(network) for network in when.get("from", ()))
+        return identity.kind in when.get("kind", Kind) and ("from" not in when or near)
+
+    def applies(rule: Mapping[str, Any], effect: Effect) -> bool:
+        if context.service not in policy.get("registries", {}).get(effect, [context.service]):
+            return False
+        own = rule.get("own", {})  # the groups of the delegated file in which the rule stands
+        mine = {"everyone", "anonymous"} if anonymous else {"everyone", "authenticated", f"user:{user}"}
+        mine |= {f"group:{group}" for group in (groups - own.keys()) | held(own)}
+        variants = [(u, g) for u in ([] if anonymous else [user]) + ["\0"] for g in [*groups, "\0"]]
+        is_meant = bool(mine & set(rule["to"])) and not mine & set(rule.get("except", []))
+        return is_meant and holds(rule.get("when", {}), effect) and any(
+            many(pattern.replace("${user}", u).replace("${group}", g).split("/"), name.split("/"))
+            for pattern in rule["repositories"] for u, g in variants
+        )  # fmt: skip
+
+    allowed, denied = (
+        {action for rule in policy[effect] if applies(rule, effect) for action in rule["actions"]} for effect in Effect
+    )
+    literal = {"*"} if "*" in allowed and not denied else set()
+    allowed |= REPOSITORY_ACTIONS if "*" in allowed else set()
+    denied |= REPOSITORY_ACTIONS if "*" in denied else set()
+    return (asked | (REPOSITORY_ACTIONS if "*" in asked else set())) & ((allowed - denied - {"*"}) | literal)
+
+
+NAMES = ["a", "b", "ab"]
+USERS = ["ann", "bob", "a"]
+PRINCIPALS = ["everyone", "authenticated", "anonymous", *(f"user:{u}" for u in USERS), *(f"group:{g}" for g in NAMES)]
+ACTIONS = ["pull", "push", "delete", "*"]
+
+patterns = st.lists(
+    st.sampled_from(["a", "b", "ab", "ann", "*", "a*", "*b", "**", "${user}", "${group}"]), min_size=1, max_size=4
+).map("/".join)
+names = st.lists(st.sampled_from(["a", "b", "ab", "ann", "bob", "axb"]), min_size=1, max_size=4).map("/".join)
+some_actions = st.sets(st.sampled_from(ACTIONS), min_size=1)
+some_principals = st.lists(st.sampled_from(PRINCIPALS), min_size=1, max_size=2, unique=True)
+parts: dict[str, st.SearchStrategy[Any]] = {
+    "from": st.sampled_from([["10.0.0.0/8"], ["10.0.0.0/16", "2001:db8::/32"]]),
+    "since": st.just("2026-06-01"),
+    "until": st.sampled_from(["2026-06-01", "2026-07-01"]),
+    "kind": st.sampled_from([["password"], ["anonymous"]]),
+}
+conditions = st.fixed_dictionaries({}, optional=parts).filter(
+    lambda when: bool(when) and when.get("since", "") < when.get("until", "9")
+)
+rules = st.fixed_dictionaries(
+    {
+        "to": some_principals,
+        "repositories": st.lists(patterns, min_size=1, max_size=2),
+        "actions": some_actions.map(sorted),
+    },
+    optional={"except": some_principals, "when": conditions},
+)
+members = st.fixed_dictionaries(
+    {
+        "users": st.lists(st.sampled_from(USERS), min_size=1, max_size=2, unique=True),
+        "groups": st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True),
+    }
+)
+policies = st.fixed_dictionaries(
+    {
+        "groups": st.dictionaries(st.sampled_from(["a", "ab"]), members, max_size=2),
+        "allow": st.lists(rules, max_size=4),
+        "deny": st.lists(rules, max_size=3),
+    },
+    optional={
+        "registries": st.dictionaries(st.sampled_from(list(Effect)), st.sampled_from([["registry"], ["other"]])),
+    },
+)
+contexts = st.builds(Context, st.sampled_from(["registry", "other"]), st.sampled_from(CLIENTS), st.sampled_from(DAYS))
+users = st.builds(
+    Identity,
+    st.sampled_from([*USERS, "eve"]),
+    st.just(Kind.PASSWORD),
+    groups=st.frozensets(st.sampled_from(NAMES)),
+)
+identities = st.one_of(st.just(ANONYMOUS), users)
+
+
+def condition(when: Mapping[str, Any]) -> Condition:
+    """A `when` as the engine wants it."""
+    since, until = (parse_moment(when[key]) if key in when else None for key in ("since", "until"))
+    networks = tuple(map(ip_network, when.get("from", ())))
+    return Condition(networks, since, until, frozenset(map(Kind, when.get("kind", ()))))
+
+
+def compiled(policy: Policy, few: int = FEW) -> PolicySet:
+    """The policy as the engine wants it; with `few` 0 the index tells all entries apart by people."""
+    made = tuple(
+        Rule.of(
+            f"{effect}-{number}",
+            effect,
+            principals_of(map(parse_principal, rule["to"])),
+            map(parse_pattern, rule["repositories"]),
+            rule["actions"],
+            excluded=principals_of(map(parse_principal, rule["except"])) if "except" in rule else None,
+            condition=condition(rule["when"]) if "when" in rule else None,
+            services=frozenset(policy["registries"][effect]) if effect in policy.get("registries", {}) else None,
+        )
+        for effect in Effect
+        for number, rule in enumerate(policy[effect])
+    )
+    tree = Groups.of_all(
+        Group(name, frozenset(one["users"]), frozenset(one["groups"])) for name, one in policy["groups"].items()
+    )
+    return PolicySet("", (), made, tree, build_index(made, few=few))
+
+
+def ask(name: str, actions: set[str]) -> Scope:
+    return Scope(Resource("repository", name), frozenset(actions))
+
+
+def granted(policy: Policy, identity: Identity, name: str, actions: set[str], context: Context = CONTEXT) -> set[str]:
+    one, other = (decide(compiled(policy, few), identity, ask(name, actions), context) for few in (FEW, 0))
+    assert one.granted == other.granted
+    return set(one.granted)
+
+
+@given(policies, identities, names, some_actions, contexts)
+def test_engine_and_oracle_agree(
+    policy: Policy, identity: Identity, name: str, actions: set[str], context: Context
+) -> None:
+    """The index, the matcher and the decision say what the contract says."""
+    assert granted(policy, identity, name, actions, context) == oracle(policy, identity, name, actions, context)
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(policies.filter(lambda policy: policy["allow"]), identities, names, some_actions, contexts)
+def test_files_and_oracle_agree(
+    policy: Policy, identity: Identity, name: str, actions: set[str], context: Context
+) -> None:
+    """The same through files, one for allows, one for denies, each for its registries, and one for groups."""
+    files: Files = {"groups.yaml": {"version": 1, "groups": policy["groups"]}} if policy["groups"] else {}
+    for effect in Effect:
+        content = {
+            effect.value: [{"id": f"{effect}-{number}", **rule} for number, rule in enumerate(policy[effect])],
+            "registries": policy.get("registries", {}).get(effect),
+        }
+        if policy[effect]:
+            files[f"{effect}.yml"] = {"version": 1, **{key: value for key, value in content.items() if value}}
+    found = decide(load_files(files), identity, ask(name, actions), context).granted
+    assert found == oracle(policy, identity, name, actions, context)
+
+
+def document(policy: Policy, prefix: str, **more: Any) -> dict[str, Any]:
+    """The policy as a file, with ids that begin with `prefix`; what is empty is left out."""
+    filled: dict[str, Any] = {"version": 1, "groups": policy["groups"], **more}
+    for effect in Effect:
+        filled[effect] = [{"id": f"{prefix}-{effect}-{n}", **rule} for n, rule in enumerate(policy[effect])]
+    return {key: value for key, value in filled.items() if value}
+
+
+def load_files(files: Files) -> PolicySet:
+    """The files, loaded from a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).parent.mkdir(exist_ok=True)
+            (Path(folder) / name).write_text(json.dumps(content))
+        return load_policies(Path(folder), now=CONTEXT.now)
+
+
+def without(policy: Policy, taken: Mapping[str, Any]) -> Policy:
+    """The policy without the groups whose names are taken."""
+    return {**policy, "groups": {name: one for name, one in policy["groups"].items() if name not in taken}}
+
+
+teams = st.fixed_dictionaries(
+    {
+        "groups": st.dictionaries(st.sampled_from(NAMES), members, max_size=2),
+        "allow": st.lists(rules, min_size=1, max_size=2),
+        "deny": st.lists(rules, max_size=1),
+    }
+)
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(policies, st.tuples(teams, teams), identities, names, some_actions, contexts)
+def test_delegated_files_and_oracle_agree(
+    policy: Policy, both: tuple[Policy, Policy], identity: Identity, name: str, actions: set[str], context: Context
+) -> None:
+    """Groups of two teams may share their names: each is its own file's alone, and hides others there alone."""
+    own = {f"teams/{number}.yaml": without(team, policy["groups"]) for number, team in enumerate(both)}
+    all_of_it = [{"file": file, "repositories": ["**"], "actions": ["*"]} for file in own]
+    files: Files = {"root.yaml": document(policy, "root", delegate=all_of_it)}
+    files |= {file: document(team, f"t{number}") for number, (file, team) in enumerate(own.items())}
+    whole: Policy = {"groups": policy["groups"]}
+    for effect in Effect:
+        of_teams = [{**rule, "own": team["groups"]} for team in own.values() for rule in team[effect]]
+        whole[effect] = policy[effect] + of_teams
+    found = decide(load_files(files), identity, ask(name, actions), context).granted
+    assert found == oracle(whole, identity, name, actions, context)
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(
+    st.lists(patterns, min_size=1, max_size=2),
+    some_actions.map(sorted),
+    teams,
+    st.lists(st.tuples(identities, names), max_size=8),
+)
+def test_a_team_never_leaves_its_area(
+    area: list[str], most: list[str], team: Policy, asked: list[tuple[Identity, str]]
+) -> None:
+    """Rules that load change nothing outside of what was delegated; rules that do not load reach a name outside."""
+    root = {"groups": {}, "deny": [], "allow": [{"to": ["everyone"], "repositories": ["**"], "actions": ["pull"]}]}
+    entry = {"file": "teams/a.yaml", "repositories": area, "actions": most}
+    files: Files = {"root.yaml": document(root, "root", delegate=[entry]), "teams/a.yaml": document(team, "team")}
+    delegated = REPOSITORY_ACTIONS | {"*"} if "*" in most else set(most)
+    try:
+        loaded = load_files(files)
+    except LoadError as error:
+        witnesses = [re.search(r"reaches (\S+), which", fault.message) for fault in error.faults]
+        said = [re.search(r"says (.*), which is not", fault.message) for fault in error.faults]
+        assert all(witness or beyond for witness, beyond in zip(witnesses, said, strict=True))
+        for beyond in filter(None, said):
+            assert not set(beyond[1].split(", ")) & delegated
+        return
+    ceiling: Policy = {
+        "groups": {},
+        "deny": [],
+        "allow": [{"to": ["everyone"], "repositories": area, "actions": ["*"]}],
+    }
+    for identity, name in asked:
+        found = decide(loaded, identity, ask(name, {"pull", "push", "delete"}), CONTEXT).granted
+        changed = found ^ {"pull"}
+        assert changed <= delegated
+        assert not changed or oracle(ceiling, identity, name, {"pull"})
+
+
+@given(policies, rules, identities, names, some_actions)
+def test_another_deny_never_adds(policy: Policy, rule: Any, identity: Identity, name: str, actions: set[str]) -> None:
+    """A deny takes away or changes nothing."""
+    more = {**policy, "deny": [*policy["deny"], rule]}
+    assert granted(more, identity, name, actions) <= granted(policy, identity, name, actions)
+
+
+@given(policies, rules, identities, names, some_actions)
+def test_another_allow_never_removes(
+    policy: Policy, rule: Any, identity: Identity, name: str, actions: set[str]
+) -> None:
+    """An allow adds or changes nothing."""
+    more = {**policy, "allow": [*policy["allow"], rule]}
+    assert granted(more, identity, name, actions) >= granted(policy, identity, name, actions)
+
+
+def names_only_everyone(policy: Policy) -> bool:
+    """No rule names `anonymous`, and none takes anything from whoever logs in."""
+    rules = [*policy["allow"], *policy["deny"]]
+    named = any("anonymous" in rule["to"] + rule.get("except", []) for rule in rules)
+    taken = any(set(rule["to"]) != {"everyone"} or "except" in rule for rule in policy["deny"])
+    return not named and not taken and not any("except" in rule for rule in policy["allow"])
+
+
+fair_denies = st.builds(lambda rule: {**rule, "to": ["everyone"]}, rules)
+
+
+@given(policies, st.lists(fair_denies, max_size=2), users, names, some_actions)
+def test_logging_in_never_costs(
+    policy: Policy, denies: list[Any], identity: Identity, name: str, actions: set[str]
+) -> None:
+    """What an anonymous client may do, everybody may who logs in, where no rule says otherwise."""
+
+    def plain(rule: Mapping[str, Any], but: str = "") -> dict[str, Any]:
+        kept = [principal for principal in rule["to"] if principal != "anonymous"]
+        patterns = [pattern.replace("${user}", "*").replace("${group}", "*") for pattern in rule["repositories"]]
+        fair = {"to": kept or ["authenticated"], "repositories": rule["repositories"], "actions": rule["actions"]}
+        return {**fair, "repositories": patterns} if but else fair
+
+    fair = {
+        **policy,
+        "allow": [plain(rule) for rule in policy["allow"]],
+        "deny": [plain(rule, "deny") for rule in denies],
+    }
+    assert names_only_everyone(fair)
+    assert granted(fair, ANONYMOUS, name, actions) <= granted(fair, identity, name, actions)
+
+
+@given(policies, st.randoms(use_true_random=False), identities, names, some_actions)
+def test_order_never_matters(policy: Policy, random: Any, identity: Identity, name: str, actions: set[str]) -> None:
+    """Rules in any order give the same decision, reasons and all."""
+    made = compiled(policy)
+    shuffled = list(made.rules)
+    random.shuffle(shuffled)
+    other = PolicySet("", (), tuple(shuffled), made.groups, build_index(shuffled))
+    asked = ask(name, actions)
+    assert decide(other, identity, asked, CONTEXT) == decide(made, identity, asked, CONTEXT)
+
+
+@given(policies, identities, names, some_actions)
+def test_granted_is_asked_and_allowed(policy: Policy, identity: Identity, name: str, actions: set[str]) -> None:
+    """Nothing is granted that was not asked, and `*` only where a rule literally says it."""
+    found = granted(policy, identity, name, actions)
+    assert found <= actions | (REPOSITORY_ACTIONS if "*" in actions else set())
+    assert "*" not in found or any("*" in rule["actions"] for rule in policy["allow"])
+
+
+@given(policies, users, names, some_actions, st.tuples(names, some_actions))
+def test_nothing_lifts_a_ceiling(
+    policy: Policy, identity: Identity, name: str, actions: set[str], bound: tuple[str, set[str]]
+) -> None:
+    """With a ceiling, what is granted is in it, and is what would be granted without it."""
+    other, most = bound
+    bounded = Identity(
+        identity.subject,
+        identity.kind,
+        groups=identity.groups,
+        ceiling=(Access(Resource("repository", other), frozenset(most)),),
+    )
+    within = most if other == name else set()
+    assert granted(policy, bounded, name, actions) == granted(policy, identity, name, actions) & within
+
+
+@given(policies, identities, names, some_actions)
+def test_every_verdict_has_its_reasons(policy: Policy, identity: Identity, name: str, actions: set[str]) -> None:
+    """A granted action cites allows alone, a refused one denies alone."""
+    decision = decide(compiled(policy), identity, ask(name, actions), CONTEXT)
+    cited = {(reason.action, reason.effect) for reason in decision.reasons}
+    assert decision.granted == {action for action, effect in cited if effect is Effect.ALLOW}
+    assert all(action not in decision.granted for action, effect in cited if effect is Effect.DENY)
+
+
+def everybody(name: str) -> Iterator[Identity]:
+    """Every client that could matter to the rules about `name`, whose segments `${user}` and `${group}` may take."""
+    yield ANONYMOUS
+    groups = sorted({*NAMES, *name.split("/")})
+    for user in sorted({*USERS, "eve", *name.split("/")}):
+        for bits in range(2 ** len(groups)):
+            brought = frozenset(group for place, group in enumerate(groups) if bits >> place & 1)
+            yield Identity(user, Kind.PASSWORD, groups=brought)
+
+
+def is_in(policies: PolicySet, identity: Identity, answer: Answer) -> bool:
+    held = {Principal("group", group) for group in policies.groups.holding(identity)}
+    held |= {Principal("anonymous")} if identity.is_anonymous else {Principal("authenticated")}
+    held.add(Principal("user", identity.subject))
+    return answer <= held
+
+
+# One example is hundreds of questions, so that thousands of them are a night's work.
+@settings(deadline=None, max_examples=min(settings().max_examples, 5_000))
+@given(policies, names, st.sampled_from(["pull", "push", "delete"]))
+def test_who_can_forgets_nobody_and_invents_nobody(policy: Policy, name: str, action: str) -> None:
+    """Whoever can is covered by an answer, and for every answer there is somebody who can."""
+    made = compiled(policy)
+    answers = who_can(made, action, Resource("repository", name), CONTEXT)
+    able = [one for one in everybody(name) if decide(made, one, ask(name, {action}), CONTEXT).granted]
+    assert [one for one in able if not any(is_in(made, one, answer) for answer in answers)] == []
+    assert [answer for answer in answers if not any(is_in(made, one, answer) for one in able)] == []

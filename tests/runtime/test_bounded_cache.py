@@ -1,0 +1,45 @@
+"""The dictionary that cannot grow."""
+
+from __future__ import annotations
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.runtime.bounded_cache import Bounded
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers()), max_size=40), st.integers(1, 5))
+def test_the_newest_are_remembered(puts: list[tuple[int, int]], size: int) -> None:
+    """What is there is what was put last, at most `size` of it; an entry put again counts as new."""
+    bounded: Bounded[int, int] = Bounded(size)
+    expected: dict[int, int] = {}
+    for key, value in puts:
+        bounded.put(key, value)
+        expected.pop(key, None)
+        expected[key] = value
+    newest = dict(list(expected.items())[-size:])
+    assert {key: bounded.get(key) for key in range(10)} == {key: newest.get(key) for key in range(10)}
+    assert len(bounded) == len(newest)
+
+
+def test_many_threads() -> None:
+    """Nobody is disturbed by an entry that goes while another one comes."""
+    bounded: Bounded[int, int] = Bounded(8)
+    failures: list[Exception] = []
+
+    def work(start: int) -> None:
+        try:
+            for number in range(start, start + 2000):
+                bounded.put(number, number)
+                bounded.get(number - 1)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(start * 1000,)) for start in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (failures, len(bounded)) == ([], 8)

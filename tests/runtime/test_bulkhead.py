@@ -1,0 +1,218 @@
+"""Bulkheads: how many work, how many wait and in which order, and who is sent away."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+
+from tokenserver.errors import Overloaded
+from tokenserver.runtime.bulkhead import Bulkhead
+
+SECONDS = 10.0
+
+
+def bulkhead(workers: int = 1, queue: int = 0, wait: float = SECONDS) -> Bulkhead:
+    """A bulkhead with a clock that stands still."""
+    return Bulkhead("hashing", workers=workers, queue=queue, wait=wait, monotonic=lambda: 0.0)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for another thread to come so far."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def has_load(room: Bulkhead, load: tuple[int, int]) -> bool:
+    """Whether so many work and so many wait."""
+    return room.load == load
+
+
+def test_no_more_than_the_workers_at_once() -> None:
+    """Forty threads, three places: never more than three inside, and all of them come in."""
+    room = bulkhead(workers=3, queue=40)
+    inside, most, lock = 0, 0, threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        with room:
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.001)
+            with lock:
+                inside -= 1
+
+    with ThreadPoolExecutor(40) as pool:
+        for future in [pool.submit(work) for _ in range(40)]:
+            future.result(SECONDS)
+    assert (most, room.load) == (3, (0, 0))
+
+
+def test_sent_away_at_once() -> None:
+    """F29: who finds the queue full learns so within 100 ms, and when to come again."""
+    room = bulkhead(workers=1, queue=0)
+    start = time.monotonic()
+    with room, pytest.raises(Overloaded) as raised, room:
+        pass
+    assert time.monotonic() - start < 0.1
+    assert (raised.value.backend, raised.value.retry_after) == ("hashing", 2)
+    assert room.load == (0, 0)
+
+
+def test_turned_away_before_other_work() -> None:
+    """Who would come in later is told so now, exactly where there is no room; it takes no place, and it is counted."""
+    room = bulkhead(workers=1, queue=1)
+    room.turn_away_if_full()
+    with ThreadPoolExecutor(1) as pool:
+        with room:
+            room.turn_away_if_full()
+            waiting = pool.submit(lambda: room.__enter__() or room.__exit__(None, None, None))  # type: ignore[func-returns-value]
+            until(partial(has_load, room, (1, 1)))
+            with pytest.raises(Overloaded, match="no room to wait") as raised:
+                room.turn_away_if_full()
+            assert (room.load, room.sent_away, raised.value.retry_after) == ((1, 1), 1, 2)
+        waiting.result(SECONDS)
+    room.turn_away_if_full()
+    assert (room.load, room.sent_away) == ((0, 0), 1)
+
+
+def test_waits_for_a_bounded_time() -> None:
+    """Who waits too long is sent away and takes no place with him."""
+    room = bulkhead(workers=1, queue=1, wait=0.01)
+    with room:
+        with pytest.raises(Overloaded, match="waited too long"), room:
+            pass
+        assert room.load == (1, 0)
+    assert room.load == (0, 0)
+
+
+def test_first_come_first_served() -> None:
+    """A place is handed to who waits longest; nobody slips in between."""
+    room = bulkhead(workers=1, queue=5)
+    served: list[int] = []
+
+    def work(number: int) -> None:
+        with room:
+            served.append(number)
+
+    with ThreadPoolExecutor(5) as pool, room:
+        for number in range(5):
+            pool.submit(work, number)
+            until(partial(has_load, room, (1, number + 1)))
+    assert served == [0, 1, 2, 3, 4]
+
+
+def test_an_error_inside_gives_the_place_back() -> None:
+    """Whatever happens inside, the place is free again."""
+    room = bulkhead()
+    with pytest.raises(ValueError, match="inside"), room:
+        raise ValueError("inside")
+    assert room.load == (0, 0)
+
+
+def test_two_bulkheads_do_not_meet() -> None:
+    """A full one for a directory leaves the one for hashes alone."""
+    directory, hashing = bulkhead(), bulkhead()
+    with directory:
+        with pytest.raises(Overloaded), directory:
+            pass
+        with hashing:
+            assert hashing.load == (1, 0)
+
+
+def test_overload_is_logged_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    """A line for each one who is sent away would be load as well; the count is in the line."""
+    now = 0.0
+    room = Bulkhead("corp", workers=0, queue=0, wait=1, monotonic=lambda: now)
+
+    def shed(times: int) -> None:
+        for _ in range(times):
+            with pytest.raises(Overloaded), room:
+                pass
+
+    with caplog.at_level(logging.WARNING):
+        shed(100)
+        now = 10.0
+        shed(1)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"corp: overloaded: 0 at once and 0 waiting are the most; {count} were sent away so far" for count in (1, 101)
+    ]
+
+
+def test_who_steps_aside_lets_another_in() -> None:
+    """A place is not kept by who waits for something else; who was let in meanwhile is not sent away afterwards."""
+    room = bulkhead(workers=1, queue=1)
+    entered, may_leave = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with room:
+            entered.set()
+            may_leave.wait(SECONDS)
+
+    with ThreadPoolExecutor(1) as pool, room:
+        other = pool.submit(work)
+        until(partial(has_load, room, (1, 1)))
+        with room.aside():
+            assert entered.wait(SECONDS)
+            assert room.load == (1, 0)
+        assert room.load == (2, 0)
+        may_leave.set()
+        other.result(SECONDS)
+    assert room.load == (0, 0)
+
+
+def test_nobody_is_let_in_while_too_many_are_inside() -> None:
+    """Two came back to one place: the first who leaves hands it to nobody, the second to who waits."""
+    room = bulkhead(workers=1, queue=1)
+    aside = [room.aside() for _ in range(2)]
+    for one in aside:
+        room.__enter__()
+        one.__enter__()
+    for one in aside:
+        one.__exit__(None, None, None)
+    assert room.load == (2, 0)
+
+    def work() -> None:
+        with room:
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        last = pool.submit(work)
+        until(partial(has_load, room, (2, 1)))
+        room.__exit__(None, None, None)
+        assert room.load == (1, 1)
+        room.__exit__(None, None, None)
+        last.result(SECONDS)
+    assert room.load == (0, 0)
+
+
+def test_an_error_aside_comes_back_too() -> None:
+    """Whatever happens there, the place is taken again and given back once."""
+    room = bulkhead()
+    with pytest.raises(ValueError, match="aside"), room, room.aside():
+        raise ValueError("aside")
+    assert room.load == (0, 0)
+
+
+def test_who_waits_and_who_is_aside_share_their_room() -> None:
+    """Each of them holds a thread: the more are aside, the fewer may wait."""
+    room = Bulkhead("requests", workers=1, queue=5, wait=SECONDS, monotonic=lambda: 0.0, parked=1)
+    room.__enter__()
+    with room.aside(), room, pytest.raises(Overloaded, match="no room to wait"), room:
+        pass
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: room.__enter__() or room.__exit__(None, None, None))  # type: ignore[func-returns-value]
+        until(partial(has_load, room, (1, 1)))
+        with pytest.raises(Overloaded, match="no room to wait"), room:
+            pass
+        room.__exit__(None, None, None)
+        waiting.result(SECONDS)
+    assert room.load == (0, 0)

@@ -1,0 +1,149 @@
+"""The plan of a worker: its share of the limits and of the cores, and what each source lets it remember."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tokenserver.authn.protection.failure_counters import Limit
+from tokenserver.authn.protection.login_cache import Lifetime
+from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
+from tokenserver.errors import LoadError
+from tokenserver.server.login_plan import plan_for
+
+CONFIG = """\
+issuer: auth.example.com
+server: {url: "https://auth.example.com"}
+registries: [{service: reg}]
+authentication:
+  - htpasswd: {file: users.htpasswd, cache: 10s}
+  - ldap:
+      name: corp
+      preset: openldap
+      url: ldaps://ldap.example.com
+      base: dc=example,dc=com
+      bind_dn: cn=reader,dc=example,dc=com
+      bind_password_file: password
+      stale_grace: 5m
+policies: policies
+keys: keys
+"""
+
+
+def load(folder: Path, text: str) -> Settings:
+    """The settings of that text."""
+    path = folder / "tokenserver.yaml"
+    path.write_text(text)
+    return load_settings(path, {})
+
+
+def test_plan(tmp_path: Path) -> None:
+    """Everything arrives: lifetimes by source, the directories, and the shares of two workers on four cores."""
+    plan = plan_for(load(tmp_path, CONFIG), workers=2, cores=4)
+    assert plan.lifetimes == {"htpasswd": Lifetime(10), "corp": Lifetime(60, 300)}
+    assert (plan.directories, plan.hashers) == (("corp",), 2)
+    assert plan.limits is not None
+    assert plan.limits.user == (Limit(3, 300), Limit(4, 1800), Limit(5, 7200))
+    assert (plan.limits.address, plan.limits.total) == ((Limit(25, 300),), (Limit(500, 300),))
+
+
+@pytest.mark.parametrize(("workers", "cores", "hashers"), [(1, 1, 1), (8, 2, 1), (1, 8, 8), (3, 8, 2)])
+def test_cores_are_shared(tmp_path: Path, workers: int, cores: int, hashers: int) -> None:
+    """All workers together hash about as much at once as there are cores, and each of them something."""
+    assert plan_for(load(tmp_path, CONFIG), workers=workers, cores=cores).hashers == hashers
+
+
+def test_off(tmp_path: Path) -> None:
+    """A throttle that is switched off has no limits."""
+    assert plan_for(load(tmp_path, CONFIG + "throttle: {enabled: false}\n"), workers=1, cores=1).limits is None
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        pytest.param("throttle: {window: 5s}", "throttle.window: must be from 10s to 1h, not 5s", id="short window"),
+        pytest.param("throttle: {window: 2h}", "throttle.window: must be from 10s to 1h, not 7200s", id="long window"),
+        pytest.param(
+            "throttle: {failures_per_user: 1}",
+            "throttle.failures_per_user: input should be greater than or equal to 2",
+            id="one failure",
+        ),
+        pytest.param(
+            "throttle: {failures: 5}",
+            "throttle.failures: unknown key; did you mean 'failures_total'?",
+            id="unknown",
+        ),
+        *(
+            pytest.param(
+                f"throttle: {{redis: '{url}'}}",
+                "throttle.redis: must be a URL such as redis://redis.example.com:6379/0 (rediss:// with TLS, "
+                "redis+unix:///run/redis.sock)",
+                id=f"redis {url!r}",
+            )
+            for url in ("redis", "http://redis.example.com", "redis://", "redis://a b", "redis+unix://", "valkey://a")
+        ),
+        pytest.param(
+            "throttle: {redis: 'redis://[::1'}",
+            "throttle.redis: must be a URL such as redis://redis.example.com:6379/0",
+            id="redis without an end",
+        ),
+        *(
+            pytest.param(
+                f"throttle: {{redis: '{url}'}}",
+                "throttle.redis: must not hold a password; name a file with it: redis_password_file",
+                id=f"password in {url!r}",
+            )
+            for url in ("redis://:canary@a", "redis://u:canary@a", "redis://a?password=canary")
+        ),
+        pytest.param(
+            "throttle: {secret_file: x}",
+            "throttle.secret_file: needs redis; the workers of one server have a secret of their own",
+            id="secret without a redis",
+        ),
+        pytest.param(
+            "throttle: {redis_password_file: x}",
+            "throttle.redis_password_file: needs redis, the URL of the Redis whose password it holds",
+            id="password without a redis",
+        ),
+        pytest.param("throttle: off", "throttle: must be a mapping (key: value), not text", id="a switch"),
+    ],
+)
+def test_refused(tmp_path: Path, text: str, fault: str) -> None:
+    """What is out of bounds or unknown refuses the start."""
+    with pytest.raises(LoadError) as caught:
+        load(tmp_path, CONFIG + text + "\n")
+    assert [str(one).partition(": ")[2] for one in caught.value.faults] == [fault]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        pytest.param(
+            "cache: 10s",
+            "cache: 61s",
+            "authentication[0].htpasswd.cache: must be from 0s (never) to 60s, not 61s: so long a changed password "
+            "still works",
+            id="long cache",
+        ),
+        pytest.param(
+            "stale_grace: 5m",
+            "stale_grace: 2h",
+            "authentication[1].ldap.stale_grace: must be from 0s (never) to 1h, not 7200s: so long somebody who was "
+            "removed could still log in",
+            id="long grace",
+        ),
+        pytest.param(
+            "stale_grace: 5m",
+            "cache: 0s\n      stale_grace: 5m",
+            "authentication[1].ldap.stale_grace: needs cache: nothing is remembered that could be used longer",
+            id="grace without memory",
+        ),
+    ],
+)
+def test_memory_refused(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    """Row 26: a minute at most; and a grace for what is not remembered is a mistake."""
+    with pytest.raises(LoadError) as caught:
+        load(tmp_path, CONFIG.replace(old, new))
+    assert [str(one).partition(": ")[2] for one in caught.value.faults] == [fault]

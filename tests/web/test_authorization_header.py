@@ -1,0 +1,168 @@
+"""The `Authorization` header: what it brings, and that what cannot be used is never taken for nothing."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenserver.authn.chain import Chain
+from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
+from tokenserver.errors import InvalidCredentials
+from tokenserver.web.authorization_header import normalize_username, parse_authorization
+
+
+def basic(raw: str | bytes, scheme: str = "Basic") -> str:
+    """A header's value."""
+    content = raw.encode() if isinstance(raw, str) else raw
+    return f"{scheme} {base64.b64encode(content).decode()}"
+
+
+def password(username: str, text: str) -> Password:
+    """What a usable header brings."""
+    return Password(username, Secret(text))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(basic("ann:secret"), password("ann", "secret"), id="plain"),
+        pytest.param(basic("ann:secret", "basic"), password("ann", "secret"), id="lower case"),
+        pytest.param(basic("ann:secret", "BASIC"), password("ann", "secret"), id="upper case"),
+        pytest.param(basic("ann:secret", "Basic "), password("ann", "secret"), id="two spaces"),
+        pytest.param(basic("ann:a:b:"), password("ann", "a:b:"), id="colons in the password"),
+        pytest.param(basic("ann:"), password("ann", ""), id="empty password"),
+        pytest.param(basic(":secret"), password("", "secret"), id="empty user"),
+        pytest.param(basic("é:ü"), password("é", "ü"), id="UTF-8"),
+        pytest.param(
+            basic("e\u0301:u\u0308"), password("é", "u\u0308"), id="NFD: the user is normalised, not the password"
+        ),
+        pytest.param(basic("é:ü".encode("latin-1")), password("é", "ü"), id="Latin-1"),
+        pytest.param(basic(b"ann:\xff\xfe"), password("ann", "ÿþ"), id="Latin-1 in the password alone"),
+        pytest.param(basic(" ann :x"), password(" ann ", "x"), id="blanks stay"),
+        pytest.param(basic("a\0:x\0"), password("a\0", "x\0"), id="control characters are the chain's matter"),
+        pytest.param(basic("ann:\ufeffx"), password("ann", "\ufeffx"), id="BOM in the password"),
+        pytest.param("Basic Og==", Nothing(), id="empty user and password"),
+    ],
+)
+def test_usable(value: str, expected: Credentials) -> None:
+    """User and password as RFC 7617 has them."""
+    assert parse_authorization([value]) == expected
+
+
+def test_no_header() -> None:
+    """No header is nothing."""
+    assert parse_authorization([]) == Nothing()
+
+
+MALFORMED = "the Authorization header is malformed"
+OTHER = "the Authorization header is not of the Basic scheme"
+NOT_BASE64 = "the Basic credentials are not base64"
+BOM = "the user name begins with a byte order mark"
+
+UNUSABLE = [
+    pytest.param([""], MALFORMED, id="empty"),
+    pytest.param([" "], MALFORMED, id="a blank"),
+    pytest.param(["Basic"], MALFORMED, id="no credentials"),
+    pytest.param(["Basic "], MALFORMED, id="no credentials behind the space"),
+    pytest.param(["Basic !!!!"], MALFORMED, id="no base64"),
+    pytest.param(["Basic\tYTpi"], MALFORMED, id="tab"),
+    pytest.param([" Basic YTpi"], MALFORMED, id="leading space"),
+    pytest.param(["Basic YTpi "], MALFORMED, id="trailing space"),
+    pytest.param(["Basic YTpi\n"], MALFORMED, id="newline"),
+    pytest.param(["Basic YTpi YTpi"], MALFORMED, id="two credentials"),
+    pytest.param(["BasicYTpi"], MALFORMED, id="no space"),
+    pytest.param(["YTpi"], MALFORMED, id="no scheme"),
+    pytest.param(['Basic realm="x"'], MALFORMED, id="a challenge"),
+    pytest.param(["Basic YTpi,Basic YTpi"], MALFORMED, id="comma-joined, equal"),
+    pytest.param(["Basic YTpi, Basic YTpj"], MALFORMED, id="comma-joined"),
+    pytest.param([",Basic YTpi"], MALFORMED, id="joined with an empty one"),
+    pytest.param(["Basic YTpi,"], MALFORMED, id="joined, an empty one behind"),
+    pytest.param(["Basic \xe9"], MALFORMED, id="not ASCII"),
+    pytest.param(["Basic \uff39TpI"], MALFORMED, id="full-width letters"),
+    pytest.param(["Basic ===="], MALFORMED, id="padding alone"),
+    pytest.param(["Basic YTpiYw==="], MALFORMED, id="too much padding, three"),
+    pytest.param(["Basic YTpi", "Basic YTpi"], "the Authorization header stands twice", id="twice, equal"),
+    pytest.param(["", "Basic YTpi"], "the Authorization header stands twice", id="twice"),
+    pytest.param(["Negotiate x"], OTHER, id="Negotiate"),
+    pytest.param(["Bearer x"], OTHER, id="Bearer"),
+    pytest.param(["Basi YTpi"], OTHER, id="a scheme cut short"),
+    pytest.param(["Basic YTpiYw"], NOT_BASE64, id="no padding"),
+    pytest.param(["Basic YTpiYw="], NOT_BASE64, id="half the padding"),
+    pytest.param(["Basic YTpi="], NOT_BASE64, id="too much padding"),
+    pytest.param(["Basic YTpiY"], NOT_BASE64, id="a character left over"),
+    pytest.param(["Basic Oh=="], NOT_BASE64, id="bits left over"),
+    pytest.param([basic("ann")], "the Basic credentials have no colon", id="no colon"),
+    pytest.param([basic("\ufeffann:x")], BOM, id="BOM"),
+    pytest.param([basic(b"\xef\xbb\xbfann:\xff")], BOM, id="BOM before Latin-1"),
+    pytest.param([basic("\ufeff:")], BOM, id="BOM alone"),
+    pytest.param([basic("a\ufeffnn:x")], "the user name holds a byte order mark", id="BOM inside"),
+    pytest.param([basic("a" * 1021 + ":x")], "the user name is too long", id="too long to normalise"),
+]
+
+
+@pytest.mark.parametrize(("values", "reason"), UNUSABLE)
+def test_unusable(values: list[str], reason: str) -> None:
+    """Present and not usable is told as such, with a reason that repeats nothing of it."""
+    assert parse_authorization(values) == Unusable(reason)
+
+
+@pytest.mark.parametrize(("values", "reason"), UNUSABLE)
+def test_unusable_is_denied(values: list[str], reason: str) -> None:
+    """Through the chain, with anonymous access on: denied, never anonymous."""
+    chain = Chain([], anonymous=True, decoy=None)
+    with pytest.raises(InvalidCredentials) as caught:
+        chain.authenticate(parse_authorization(values))
+    assert caught.value.reason == reason
+
+
+@given(st.text(st.characters(max_codepoint=255)), st.text(st.characters(max_codepoint=255)))
+def test_only_one_header_is_nothing(value: str, scheme: str) -> None:
+    """Whatever stands in a header, it is nothing only where it is the empty user with the empty password."""
+    for header in (value, f"Basic {value}", f"{scheme} Og=="):
+        parsed = parse_authorization([header])
+        is_empty = header.lower().split(" ")[0] == "basic" and header.split(" ")[-1] == "Og=="
+        assert isinstance(parsed, (Password, Unusable)) or is_empty
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes(raw: bytes) -> None:
+    """Any bytes inside of Basic give credentials, unusable ones, or nothing for a lone colon."""
+    parsed = parse_authorization([basic(raw)])
+    assert (parsed == Nothing()) == (raw == b":")
+    if b":" not in raw:
+        assert isinstance(parsed, Unusable)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters=":\ufeff"), min_size=1), st.text())
+def test_round_trip(username: str, text: str) -> None:
+    """What a client encodes as UTF-8 is what comes out, the user in NFC."""
+    expected = password(normalize_username(username), text)
+    assert parse_authorization([basic(f"{username}:{text}")]) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        pytest.param("ann", "ann", id="ASCII"),
+        pytest.param("e\u0301", "é", id="NFD"),
+        pytest.param("\u212b", "å".upper(), id="Angstrom sign"),
+        pytest.param("\uff41nn", "\uff41nn", id="full width stays: it is another name"),
+        pytest.param("", "", id="empty"),
+        pytest.param("\ud800", "\ud800", id="a surrogate is the chain's matter"),
+    ],
+)
+def test_normalised(typed: str, expected: str) -> None:
+    """One spelling for what looks the same and is the same in Unicode."""
+    assert normalize_username(typed) == expected
+
+
+def test_normalising_is_bounded() -> None:
+    """Many combining marks take quadratic time to put in order; nobody gets to send so many."""
+    start = time.perf_counter()
+    with pytest.raises(InvalidCredentials):
+        normalize_username("a" + "\u0301\u0323" * 500_000)
+    assert time.perf_counter() - start < 0.5

@@ -1,0 +1,132 @@
+"""The authenticator chain: credentials to identity, by asking the user sources in the order of the configuration.
+
+The guards against unusable names and passwords stand in the chain, before any backend, so that none can forget one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import assert_never
+
+from tokenserver.authn.authenticator import Authenticator, Guard, Rest, Stamped
+from tokenserver.authn.usernames import problem_with_name
+from tokenserver.credentials import Credentials, Nothing, Password, Unusable
+from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials, Overloaded
+from tokenserver.identity import ANONYMOUS, Identity
+
+MAX_PASSWORD_BYTES = 1024
+"""In UTF-8. A longer one would only cost work: a directory took a second for a password of one megabyte."""
+
+
+class Chain:
+    """Asks the user sources in the order of the configuration.
+
+    `decoy` does the work of a wrong password; it is called for a user whom no source knows, so that the time of an
+    answer does not tell which users exist. None where no source does such work. `rest` does the same for the other
+    failures. With a `guard`, it decides when the sources are asked at all.
+    """
+
+    def __init__(
+        self,
+        authenticators: Sequence[Authenticator],
+        *,
+        anonymous: bool,
+        decoy: Callable[[Password], None] | None,
+        rest: Rest | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        self.authenticators = tuple(authenticators)
+        self._guard = guard
+        self._stamp = _joined([source.stamp for source in authenticators if isinstance(source, Stamped)])
+        self._anonymous = anonymous
+        self._decoy = decoy
+        self._rest = rest
+
+    def authenticate(self, credentials: Credentials, client: IPv4Address | IPv6Address | None = None) -> Identity:
+        """Tell who brought these credentials; `ANONYMOUS` only where nothing at all was brought.
+
+        `client` is the address that they came from, None where it is not known.
+
+        Raises:
+            AuthenticationRequired: nothing was brought, and anonymous access is off.
+            InvalidCredentials: something was brought, and it is unusable, unknown or wrong.
+            BackendUnavailable: a source cannot tell, or gave an answer that its contract does not have, or there is
+                no room for the work now (`Overloaded`).
+            Throttled: there were too many failures of this user, from this address or in total.
+        """
+        match credentials:
+            case Nothing():
+                if self._anonymous:
+                    return ANONYMOUS
+                raise AuthenticationRequired
+            case Unusable(reason):
+                raise InvalidCredentials(reason)
+            case Password():
+                return self._ask(credentials, client)
+            case _:
+                assert_never(credentials)
+
+    def _ask(self, credentials: Password, client: IPv4Address | IPv6Address | None) -> Identity:
+        # No hashing for these: whether they are refused does not depend on which users exist.
+        problem = problem_with_name(credentials.username) or _problem_with_password(credentials.password.reveal())
+        if problem is not None:
+            raise InvalidCredentials(problem)
+        rest = self._rest
+
+        def unavailable(error: BackendUnavailable) -> None:
+            if rest is not None and not error.is_even and not isinstance(error, Overloaded):
+                rest.unavailable(credentials, error.backend)
+
+        if self._guard is None:
+            try:
+                return self._check(credentials)
+            except BackendUnavailable as error:
+                unavailable(error)
+                raise
+        stamp = self._stamp(credentials.username)
+        return self._guard.login(credentials, client, stamp, lambda: self._check(credentials), unavailable)
+
+    def _check(self, credentials: Password) -> Identity:
+        for number, authenticator in enumerate(self.authenticators):
+            try:
+                identity = authenticator.authenticate(credentials)
+            except InvalidCredentials:
+                if self._rest is not None:
+                    self._rest.wrong(credentials, number)
+                raise
+            if identity is not None:
+                return _checked(identity, authenticator.name)
+        if self._decoy is not None:
+            try:
+                self._decoy(credentials)
+            except BackendUnavailable as error:
+                error.is_even = True
+                raise
+        raise InvalidCredentials("unknown user")
+
+
+def _joined(stamps: Sequence[Callable[[str], bytes]]) -> Callable[[str], bytes]:
+    """One stamp out of those of all sources; with several, each stands behind its length."""
+    if len(stamps) == 1:
+        return stamps[0]
+    return lambda name: b"".join(len(stamp).to_bytes(4, "big") + stamp for stamp in (of(name) for of in stamps))
+
+
+def _problem_with_password(password: str) -> str | None:
+    if not password:
+        return "the password is empty"
+    if len(password) > MAX_PASSWORD_BYTES or len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
+        return f"the password is longer than {MAX_PASSWORD_BYTES} bytes"
+    if "\0" in password:
+        return "the password holds a NUL character"
+    return None
+
+
+def _checked(identity: object, backend: str) -> Identity:
+    """Take `object`, because a backend's annotation binds nobody at run time."""
+    if not isinstance(identity, Identity):
+        raise BackendUnavailable(backend, "gave an answer that is no identity")
+    if identity.is_anonymous or not identity.subject.strip():
+        raise BackendUnavailable(backend, "gave an identity of nobody")
+    return identity

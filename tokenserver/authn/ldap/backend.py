@@ -1,0 +1,275 @@
+"""The users of an LDAP directory, as an `Authenticator`.
+
+With a service account: one search finds the entry, one bind tries the password on another connection, and a search for
+groups travels at the same time as the bind. A warm login mostly waits for two answers; for a third one where the groups
+are those of memberOf, whose names are looked up, or where a primary group is in other groups.
+Without one: a bind as the DN that a template gives, and then the entry is read by the user's own right.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.brought import LeftOut, Reports
+from tokenserver.authn.ldap.connect import Resolve
+from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
+from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
+from tokenserver.authn.ldap.directory import Directory, GroupsBy
+from tokenserver.authn.ldap.dn import fill
+from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.groups import resolution as walk
+from tokenserver.authn.ldap.groups.lookup import group_problem, unspeakable_groups
+from tokenserver.authn.ldap.listing import checked, everybody
+from tokenserver.authn.ldap.pool import Server, Servers
+from tokenserver.authn.ldap.result_codes import describe
+from tokenserver.credentials import Password, Secret
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
+from tokenserver.identity import Identity
+from tokenserver.runtime.dns import Resolver
+
+ANY_ENTRY = "(objectClass=*)"
+
+_Answer = TypeVar("_Answer")
+
+logger = logging.getLogger("tokenserver.ldap")
+
+report = Reports()
+"""One for the process: a reload makes the directories anew, and what was told is not told again."""
+
+
+class LdapDirectory:
+    """One directory. `context` is what verifies its servers' certificates; None only for plain text."""
+
+    def __init__(self, directory: Directory, context: ssl.SSLContext | None, *, resolve: Resolve | None = None) -> None:
+        self.directory = directory
+        self.name = directory.name
+        self.servers = Servers(directory, context, resolve or Resolver())
+        self._wanted = wanted_attributes(directory)
+
+    def authenticate(self, credentials: Password) -> Identity | None:
+        """See `Authenticator.authenticate`. The subject is the directory's own value, whatever spelling was typed.
+
+        Without a service account nobody can tell an unknown user from a wrong password, so it never gives None.
+        """
+        user, password = credentials.username, credentials.password
+        text = password.reveal()
+        # The chain has looked already; but an empty password would be an unauthenticated bind, which succeeds.
+        if not user.strip() or not text or "\0" in user + text:
+            raise InvalidCredentials("the user name or the password is empty, or holds a NUL character")
+        deadline = Deadline(self.directory.deadline)
+        template = self.directory.user_dn_template
+        try:
+            filled = fill(self.directory.user_filter if template is None else template, user, dn=template is not None)
+        except ValueError as error:
+            raise InvalidCredentials(f"the user name {error}") from error
+        with self._documented_errors():
+            if template is not None:
+                return self._bind_then_read(filled, password, deadline)
+            return self._search_then_bind(filled, password, deadline)
+
+    def decoy(self, credentials: Password, *, is_looked_up: bool = True) -> None:  # noqa: ARG002 - see below
+        """Take as long as a wrong password: bind as an entry that cannot exist, with a password made here, while the
+        groups of that entry are searched for. Unless the name `is_looked_up` already, look for one first.
+
+        Never what was typed: it may be right for another user source. And never a real entry: the directory would
+        count the failure against somebody.
+
+        Raises:
+            BackendUnavailable: as with a wrong password.
+        """
+        deadline = Deadline(self.directory.deadline)
+        nobody = self._nobody()
+
+        def question(connection: Connection, deadline: Deadline) -> int | None:
+            if not is_looked_up:
+                search_filter = fill(self.directory.user_filter, secrets.token_hex(16))
+                self._user_question(search_filter)(connection, deadline)
+            try:
+                return walk.ask(connection, nobody, self.directory, deadline)
+            except Refused:  # the groups are found by what this entry does not have
+                return None
+
+        groups = self.directory.groups
+        is_searching = groups is not None and groups.by is not GroupsBy.MEMBEROF
+        with self._documented_errors():
+            if self.directory.bind is None or (is_looked_up and not is_searching):
+                self._bound_as_nobody(nobody, deadline)
+                return
+            with self.servers.asked(question, deadline) as (server, searcher, asked):
+                self._bound_as_nobody(nobody, deadline, server)
+                if asked is not None:
+                    with suppress(ConnectionFailed, Unanswerable):  # as after a wrong password
+                        searcher.found(asked, deadline)
+
+    def _nobody(self) -> Entry:
+        name = secrets.token_hex(16)
+        return Entry(f"cn={name},{self.directory.base}", {self.directory.subject.lower(): (name.encode(),)})
+
+    def _bound_as_nobody(self, nobody: Entry, deadline: Deadline, preferred: Server | None = None) -> None:
+        with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(InvalidCredentials):
+            self._bound(server, connection, nobody.dn, Secret(secrets.token_hex(16)), deadline)
+
+    def probe(self) -> None:
+        """See that the directory answers, without anybody's password.
+
+        Raises:
+            BackendUnavailable: it does not.
+        """
+        if self.directory.bind is None:
+            self.decoy(Password("", Secret("")))
+            return
+
+        def question(connection: Connection, deadline: Deadline) -> Found:
+            base = self.directory.base
+            return checked(connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True))
+
+        with self._documented_errors(), self.servers.asked(question, Deadline(self.directory.deadline)):
+            pass
+
+    def look_up(self, user: str) -> Identity | None:
+        """The identity that the user with this name would have, without a password; None where there is none.
+
+        Raises:
+            InvalidCredentials: there is one who could not log in; the reason says why.
+            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
+        """
+        if self.directory.bind is None:
+            raise BackendUnavailable(self.name, "without bind_dn nobody can be looked up")
+        deadline = Deadline(self.directory.deadline)
+        try:
+            search_filter = fill(self.directory.user_filter, user)
+        except ValueError as error:
+            raise InvalidCredentials(f"the user name {error}") from error
+        question = self._user_question(search_filter)
+        with self._documented_errors(), self.servers.asked(question, deadline) as (_, connection, found):
+            entry = self._the_one(found)
+            if entry is None:
+                return None
+            asked = walk.ask(connection, entry, self.directory, deadline)
+            return self._identity(entry, connection, asked, deadline)
+
+    def subjects(self) -> tuple[frozenset[str], bool]:
+        """The subjects of all whom `user_filter` can find, and whether these are all of them.
+
+        Raises:
+            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
+        """
+        return self._asked(partial(everybody, self.directory))
+
+    def unspeakable_groups(self) -> tuple[tuple[LeftOut, ...], bool]:
+        """All groups that users can be in and of which no name can be brought, and whether all groups were looked at.
+
+        Raises:
+            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
+        """
+        groups = self.directory.groups
+        return ((), True) if groups is None else self._asked(partial(unspeakable_groups, self.directory, groups))
+
+    def group_problem(self, name: str) -> str | None:
+        """Why nobody ever brings a group of this name; None where somebody may.
+
+        Raises:
+            BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
+        """
+        groups = self.directory.groups
+        if groups is None:
+            return "is brought by nobody: groups are not configured"
+        if not name.startswith(groups.prefix):
+            return f"does not begin with {groups.prefix!r}, as all groups of this directory do"
+        return self._asked(partial(group_problem, self.directory, groups, name))
+
+    def _asked(self, question: Callable[[Connection, Deadline], _Answer]) -> _Answer:
+        if self.directory.bind is None:
+            raise BackendUnavailable(self.name, "without bind_dn nothing can be looked up")
+        with (
+            self._documented_errors(),
+            self.servers.asked(question, Deadline(self.directory.deadline)) as (_, _, answer),
+        ):
+            return answer
+
+    @contextmanager
+    def _documented_errors(self) -> Iterator[None]:
+        """Whatever keeps an answer away, as the two errors of an `Authenticator`."""
+        try:
+            yield
+        except ConnectionFailed as error:
+            raise BackendUnavailable(self.name, error.reason) from error
+        except Unanswerable as error:
+            raise Incomplete(self.name, f"{error.reason}; {error.advice}") from error
+        except Refused as refused:
+            raise InvalidCredentials(str(refused)) from refused
+
+    def _search_then_bind(self, search_filter: str, password: Secret, deadline: Deadline) -> Identity | None:
+        with self.servers.asked(self._user_question(search_filter), deadline) as (server, searcher, found):
+            try:
+                entry = self._the_one(found)
+                if entry is None:
+                    return None
+                raw_subject(entry, self.directory)  # an entry without a DN must not be bound as
+            except Refused:
+                self._bound_as_nobody(self._nobody(), deadline, server)  # so that it takes as long as a wrong password
+                raise
+            asked = walk.ask(searcher, entry, self.directory, deadline)
+            with self.servers.for_bind(deadline, server) as (binder_server, binder):
+                try:
+                    self._bound(binder_server, binder, entry.dn, password, deadline)
+                except InvalidCredentials as error:
+                    if asked is not None:
+                        # So that the connection can be used again; if not, it will be closed.
+                        with suppress(ConnectionFailed, Unanswerable):
+                            searcher.found(asked, deadline)
+                    raise Refused(refusal(entry, error.reason, datetime.now(UTC))) from error
+            return self._identity(entry, searcher, asked, deadline)
+
+    def _bind_then_read(self, dn: str, password: Secret, deadline: Deadline) -> Identity:
+        with self.servers.for_bind(deadline) as (server, connection):
+            self._bound(server, connection, dn, password, deadline)
+            found = connection.search(dn, ANY_ENTRY, self._wanted, deadline, limit=2, is_read=True)
+            entry = self._the_one(found)
+            if entry is None:
+                raise Refused("the user may not read the own entry")
+            raw_subject(entry, self.directory)
+            return self._identity(entry, connection, walk.ask(connection, entry, self.directory, deadline), deadline)
+
+    def _user_question(self, search_filter: str) -> Callable[[Connection, Deadline], Found]:
+        def question(connection: Connection, deadline: Deadline) -> Found:
+            # Two, so that an ambiguous name is seen as one.
+            return checked(connection.search(self.directory.base, search_filter, self._wanted, deadline, limit=2))
+
+        return question
+
+    def _the_one(self, found: Found) -> Entry | None:
+        if len(found.entries) > 1 or found.result.code == SIZE_LIMIT_EXCEEDED:
+            logger.error("%s: ambiguous: several entries match one user name; make user_filter narrower", self.name)
+            raise Refused("ambiguous: several entries match the user name")
+        return found.entries[0] if found.entries else None
+
+    def _bound(self, server: Server, connection: Connection, dn: str, password: Secret, deadline: Deadline) -> None:
+        """Try the password. Whatever fails is not tried again: it may have counted as a failed login."""
+        try:
+            result = connection.bind(dn, password, deadline)
+        except ConnectionFailed as error:
+            self.servers.failed(server, error)
+            raise
+        if result.code == SUCCESS:
+            return
+        meaning = describe(result)
+        if not meaning.is_about_user:
+            raise BackendUnavailable(self.name, f"{server.address.url}: {meaning.text}")
+        raise InvalidCredentials(meaning.text)
+
+    def _identity(self, entry: Entry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
+        brought = walk.brought(connection, asked, entry, self.directory, deadline)
+        report(self.name, brought.left_out)
+        problem = account_problem(entry, datetime.now(UTC))
+        if problem is not None:
+            raise Refused(problem)
+        return identity_of(entry, self.directory, brought.names, brought.lost)

@@ -1,0 +1,300 @@
+"""LDAP on the wire (RFC 4511): one connection to one server, with every wait under one deadline.
+
+The only importer of ldap3, which builds the requests. Sockets, TLS and the answers are handled here, because ldap3
+follows referrals with the user's password, bounds each read but not their sum, and trusts the lengths in an answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from ldap3 import BASE, DEREF_NEVER, SIMPLE, SUBTREE
+from ldap3.operation.bind import bind_operation
+from ldap3.operation.extended import extended_operation
+from ldap3.operation.search import search_operation
+from ldap3.operation.unbind import unbind_operation
+from ldap3.protocol.convert import build_controls_list
+from ldap3.protocol.rfc2696 import paged_search_control
+from ldap3.protocol.rfc4511 import LDAPMessage, MessageID, ProtocolOp
+from ldap3.utils.asn1 import encode
+
+from tokenserver.authn.ldap import ber
+from tokenserver.authn.ldap.ber import Entry, Malformed, Message, Result, TooMany
+from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable, reason_of
+from tokenserver.authn.ldap.directory import Address
+from tokenserver.credentials import Secret
+
+SUCCESS, SIZE_LIMIT_EXCEEDED, NO_SUCH_OBJECT = 0, 4, 32
+
+_START_TLS = "1.3.6.1.4.1.1466.20037"
+_PIECE = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found. `result` says whether that is all; `cookie` asks for the next page, if there is one."""
+
+    entries: tuple[Entry, ...]
+    result: Result
+    cookie: bytes = b""
+
+
+class Connection:
+    """An open connection. It is used by one thread at a time, and closed after any `ConnectionFailed`.
+
+    `tls` is the version of TLS that is spoken, None without; `certificate` is the server's, as `ssl` tells it.
+    `is_waiting` holds while an answer is due, and for ever after one that did not come.
+    """
+
+    def __init__(self, address: Address, connected: socket.socket) -> None:
+        self.address = address
+        self.tls: str | None = None
+        self.certificate: dict[str, Any] = {}
+        self.is_waiting = False
+        self._socket = connected
+        self._data = bytearray()
+        self._number = 0
+        self._limit = 0
+
+    def secure(self, context: ssl.SSLContext, deadline: Deadline) -> None:
+        """Speak TLS from here on, with the server's certificate and host name verified by `context`."""
+        try:
+            self._socket.settimeout(deadline.left())
+            secured = context.wrap_socket(self._socket, server_hostname=self.address.host)
+        except ssl.SSLCertVerificationError as error:
+            raise ConnectionFailed("tls", f"the certificate is refused: {error.verify_message}") from error
+        except TimeoutError as error:
+            raise ConnectionFailed("tls", "no answer to the TLS handshake in time") from error
+        except (OSError, ValueError) as error:
+            raise ConnectionFailed("tls", f"no TLS: {reason_of(error)}") from error
+        self._socket = secured
+        self.tls = secured.version()
+        self.certificate = dict(secured.getpeercert() or {})
+
+    def start_tls(self, context: ssl.SSLContext, deadline: Deadline) -> None:
+        """StartTLS (RFC 4511, section 4.14). What the server says before TLS is not believed afterwards."""
+        number = self._send("extendedReq", lambda: extended_operation(_START_TLS), deadline)
+        result = self._result(number, ber.EXTENDED_RESPONSE, deadline)
+        if result.code != SUCCESS:
+            raise ConnectionFailed("tls", f"StartTLS is refused: {_told(result)}")
+        if self._data:
+            raise ConnectionFailed("tls", "the server sent data between StartTLS and TLS")
+        self.secure(context, deadline)
+
+    def bind(self, dn: str, password: Secret, deadline: Deadline) -> Result:
+        """A simple bind (RFC 4511, section 4.2), as whoever asks for a login or as the service account.
+
+        An empty DN or password would be an anonymous or unauthenticated bind (RFC 4513, section 5.1), which a server
+        may answer with success: nothing is sent for one.
+
+        Raises:
+            ValueError: an empty or blank DN or password, or a NUL in one.
+            ConnectionFailed: no answer. It must not be tried again, since it may have counted as a failed login.
+            Unanswerable: the request cannot be written.
+        """
+        text = password.reveal()
+        if not dn.strip() or not text or "\0" in dn + text:
+            raise ValueError("an empty DN or password would be an anonymous bind")
+        # Bytes are sent as they are; text would go through SASLprep, and then be another password.
+        secret = text.encode("utf-8", "surrogatepass")
+        number = self._send("bindRequest", lambda: bind_operation(3, SIMPLE, name=dn, password=secret), deadline)
+        return self._result(number, ber.BIND_RESPONSE, deadline)
+
+    def search(
+        self,
+        base: str,
+        search_filter: str,
+        attributes: Sequence[str],
+        deadline: Deadline,
+        *,
+        limit: int,
+        is_read: bool = False,
+    ) -> Found:
+        """The entries that match in the subtree of `base`; with `is_read`, the entry `base` itself.
+
+        At most `limit` entries; if there are more, the result's code is `SIZE_LIMIT_EXCEEDED`. Referrals are left
+        alone: neither they nor continuation references are followed, and aliases are not resolved.
+
+        Raises:
+            ConnectionFailed: no answer.
+            Unanswerable: the filter cannot be written, or the answer is larger than a login may read.
+        """
+        return self.found(self.ask(base, search_filter, attributes, deadline, limit=limit, is_read=is_read), deadline)
+
+    def page(
+        self, base: str, search_filter: str, attributes: Sequence[str], deadline: Deadline, *, size: int, cookie: bytes
+    ) -> Found:
+        """One page of what matches in the subtree of `base` (RFC 2696); the first with an empty cookie."""
+        return self.found(self.ask_page(base, search_filter, attributes, deadline, size=size, cookie=cookie), deadline)
+
+    def ask_page(
+        self,
+        base: str,
+        search_filter: str,
+        attributes: Sequence[str],
+        deadline: Deadline,
+        *,
+        size: int,
+        cookie: bytes = b"",
+        limit: int = 0,
+    ) -> int:
+        """Send a search for one page, and give its number for `found`. At most `limit` entries are taken; 0: all.
+
+        A server that has no pages gives all at once (the control is not critical for the first page).
+        """
+        control = paged_search_control(criticality=bool(cookie) or not limit, size=size, cookie=cookie)
+        number = self._send(
+            "searchRequest",
+            lambda: _search(base, search_filter, SUBTREE, attributes, deadline, limit=limit),
+            deadline,
+            [control],
+        )
+        self._limit = limit
+        return number
+
+    def ask(
+        self,
+        base: str,
+        search_filter: str,
+        attributes: Sequence[str],
+        deadline: Deadline,
+        *,
+        limit: int,
+        is_read: bool = False,
+    ) -> int:
+        """Send a search, and give its number for `found`. Until that was called, nothing else may be sent."""
+        scope = BASE if is_read else SUBTREE
+        number = self._send(
+            "searchRequest", lambda: _search(base, search_filter, scope, attributes, deadline, limit=limit), deadline
+        )
+        self._limit = limit
+        return number
+
+    def found(self, number: int, deadline: Deadline) -> Found:
+        """The answer to the search with that number. Of entries beyond what was asked for, none is kept."""
+        entries: list[Entry] = []
+        while True:
+            message = self._receive(number, deadline)
+            if message.tag == ber.ENTRY and isinstance(message.body, Entry):
+                if not self._limit or len(entries) < self._limit:
+                    entries.append(message.body)
+            elif message.tag == ber.DONE and isinstance(message.body, Result):
+                self.is_waiting = False
+                return Found(tuple(entries), message.body, message.cookie)
+            elif message.tag not in (ber.REFERENCE, ber.INTERMEDIATE):
+                raise ConnectionFailed("answer", "the answer is none to a search")
+
+    def is_quiet(self) -> bool:
+        """Whether it can be used again: open as far as can be told without asking, and nothing unasked has come."""
+        if self.is_waiting or self._data:
+            return False
+        try:
+            self._socket.settimeout(0)
+            self._data += self._socket.recv(_PIECE)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except (OSError, ValueError):
+            return False
+        return False  # it was closed, or a notice of disconnection has come
+
+    def close(self) -> None:
+        """Unbind and close; never waits and never fails."""
+        with contextlib.suppress(OSError, Unanswerable):
+            self._socket.settimeout(0)
+            self._socket.send(self._encoded("unbindRequest", unbind_operation))
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def _send(self, kind: str, build: Callable[[], Any], deadline: Deadline, controls: Sequence[Any] = ()) -> int:
+        data = self._encoded(kind, build, controls)
+        self.is_waiting = True
+        try:
+            self._socket.settimeout(deadline.left())
+            self._socket.sendall(data)
+        except TimeoutError as error:
+            raise ConnectionFailed("send", "the server took nothing in time") from error
+        except (OSError, ValueError) as error:
+            raise ConnectionFailed("send", reason_of(error)) from error
+        return self._number
+
+    def _encoded(self, kind: str, build: Callable[[], Any], controls: Sequence[Any] = ()) -> bytes:
+        """The message with what `build` makes of a request.
+
+        Raises:
+            Unanswerable: it cannot be made. What the library raises then is not documented, so that it may be anything.
+        """
+        self._number += 1
+        try:
+            message = LDAPMessage()
+            message["messageID"] = MessageID(self._number)
+            message["protocolOp"] = ProtocolOp().setComponentByName(kind, build())
+            if controls:
+                message["controls"] = build_controls_list(list(controls))
+            return bytes(encode(message))
+        except ConnectionFailed:
+            raise
+        except Exception as error:
+            reason = f"the request cannot be written: {type(error).__name__}"
+            raise Unanswerable(reason, "correct user_filter and the names of attributes") from error
+
+    def _result(self, number: int, tag: int, deadline: Deadline) -> Result:
+        message = self._receive(number, deadline)
+        if message.tag != tag or not isinstance(message.body, Result):
+            raise ConnectionFailed("answer", "the answer is none to what was asked")
+        self.is_waiting = False
+        return message.body
+
+    def _receive(self, number: int, deadline: Deadline) -> Message:
+        """The next message, which must answer the request with that number. Nothing is read beyond what a login may."""
+        try:
+            while (size := ber.message_size(self._data)) is None:
+                self._read_more(deadline)
+            deadline.read(size)
+            while len(self._data) < size:
+                self._read_more(deadline)
+            message = ber.parse_message(bytes(self._data[:size]))
+        except TooMany as error:
+            raise Unanswerable(f"an entry {error}", "make the entry smaller") from error
+        except Malformed as error:
+            raise ConnectionFailed("answer", f"the answer is not LDAP: it {error}") from error
+        except TimeoutError as error:
+            raise ConnectionFailed("answer", "no answer in time") from error
+        except (OSError, ValueError) as error:
+            raise ConnectionFailed("answer", reason_of(error)) from error
+        del self._data[:size]
+        if message.number != number:
+            ended = message.number == 0
+            raise ConnectionFailed(
+                "answer", "the server ends the session" if ended else "the answer is to another request"
+            )
+        return message
+
+    def _read_more(self, deadline: Deadline) -> None:
+        self._socket.settimeout(deadline.left())
+        piece = self._socket.recv(_PIECE)
+        if not piece:
+            raise ConnectionFailed("answer", "the server closed the connection without an answer")
+        self._data += piece
+
+
+def _search(
+    base: str, search_filter: str, scope: str, attributes: Sequence[str], deadline: Deadline, *, limit: int
+) -> Any:
+    """A search request for at most `limit` entries (0: all), on which the server may give up after the deadline."""
+    try:
+        seconds = ceil(deadline.left())  # the server counts in whole ones, and must not give up first
+    except TimeoutError as error:
+        raise ConnectionFailed("send", "no time is left") from error
+    return search_operation(
+        base, search_filter, scope, DEREF_NEVER, list(attributes), limit, seconds, False, False, False
+    )
+
+
+def _told(result: Result) -> str:
+    return f"result {result.code}" + (f", {result.diagnostic}" if result.diagnostic else "")

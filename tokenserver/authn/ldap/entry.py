@@ -1,0 +1,167 @@
+"""What the entry of a user means: who it is, and whether the account is in force."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+from tokenserver.authn.htpasswd.backend import name_problem
+from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
+from tokenserver.authn.ldap.dn import NotADn, parse_dn
+from tokenserver.authn.ldap.result_codes import WRONG
+from tokenserver.identity import Identity, Kind
+
+MAX_ATTRIBUTE = 255
+"""Characters of a display name or an e-mail address that are kept."""
+
+ACCOUNT_STATE = (
+    "userAccountControl",
+    "accountExpires",
+    "msDS-User-Account-Control-Computed",
+    "pwdAccountLockedTime",
+    "pwdReset",
+    "nsAccountLock",
+    "krbPrincipalExpiration",
+    "shadowExpire",
+)
+"""The attributes that `account_problem` reads; directories leave out those that they do not have."""
+
+_BY = {GroupsBy.MEMBEROF: ("memberOf",), GroupsBy.POSIX: ("uid", "gidNumber")}
+_BY_PRIMARY = {Primary.SID: ("objectSid", "primaryGroupID"), Primary.NUMBER: ("gidNumber",)}
+"""What of a user's entry leads to the groups; a group in turn names a posix user by uid, whatever the subject is."""
+
+_DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE, [MS-ADTS] 2.2.16
+_LOCKED, _PASSWORD_EXPIRED = 0x10, 0x800000  # told by the computed attribute alone, [MS-ADTS] 3.1.1.4.5.17
+_NEVER = frozenset({0, 0x7FFFFFFFFFFFFFFF})
+_FOR_EVER = "000001010000Z"  # draft-behera-ldap-password-policy-11, section 5.3.3
+_1601 = datetime(1601, 1, 1, tzinfo=UTC)
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME = re.compile(r"([0-9]{14})(?:[.,][0-9]+)?Z", re.ASCII)
+
+
+class Refused(Exception):
+    """The entry gives no identity; the text is for the audit event and says why."""
+
+
+def wanted_attributes(directory: Directory) -> tuple[str, ...]:
+    """The attributes to ask for, with one search for everything that the entry itself can tell."""
+    wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
+    if directory.groups is not None:
+        wanted += _BY.get(directory.groups.by, ())
+    if directory.groups is not None and directory.groups.primary is not None:
+        wanted += _BY_PRIMARY[directory.groups.primary]
+    return tuple(dict.fromkeys(wanted))
+
+
+def identity_of(entry: Entry, directory: Directory, groups: Iterable[str], lost: tuple[str, ...] = ()) -> Identity:
+    """The identity of the user with this entry, in these groups and in those that were `lost`.
+
+    Raises:
+        Refused: the entry has no subject, several, or one that nobody may be called.
+    """
+    subject = told(raw_subject(entry, directory), directory)
+    problem = name_problem(subject)
+    if problem is not None:
+        raise Refused(f"the value of {directory.subject} cannot be a subject: {problem}")
+    attributes = _attributes(entry, directory)
+    return Identity(subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost)
+
+
+def raw_subject(entry: Entry, directory: Directory) -> str:
+    """The directory's own value of the subject attribute, as it stands there.
+
+    Raises:
+        Refused: there is not exactly one; and an entry without a DN is nobody's.
+    """
+    try:
+        has_dn = bool(parse_dn(entry.dn))
+    except NotADn:
+        has_dn = False
+    if not has_dn:
+        raise Refused("the directory found an entry without a usable DN")
+    values = entry.attributes.get(directory.subject.lower(), ())
+    texts = entry.texts(directory.subject)
+    if len(values) != 1 or len(texts) != 1:
+        raise Refused(f"the entry has {len(values) or 'no'} usable values of {directory.subject}; it must have one")
+    return texts[0]
+
+
+def told(name: str, directory: Directory) -> str:
+    """A name of the directory as policies know it: NFC, and in lower case where the directory has no case."""
+    name = unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", name.lower()) if directory.lowercase else name
+
+
+def account_problem(entry: Entry, now: datetime) -> str | None:
+    """Why the account is not in force at `now`, although its password may be right; None where it is.
+
+    A value that cannot be read refuses: nobody can tell then. A temporary lock (pwdAccountLockedTime in the past) is
+    left to the directory's own answer to the bind, because only the directory knows how long it lasts.
+    """
+    try:
+        return _account_problem(entry, now)
+    except (ValueError, OverflowError):
+        return "the state of the account cannot be read"
+
+
+def refusal(entry: Entry, told: str, now: datetime) -> str:
+    """Why the directory refused the bind, for which it `told` a reason: OpenLDAP calls all of them a wrong password."""
+    if told != WRONG:
+        return told
+    lock = ", or the account is locked for a while" if entry.texts("pwdAccountLockedTime") else ""
+    return account_problem(entry, now) or f"{told}{lock}"
+
+
+def _attributes(entry: Entry, directory: Directory) -> Mapping[str, str]:
+    found = {"dn": entry.dn}
+    for key, attribute in (("display_name", directory.display_name), ("email", directory.email)):
+        text = next(iter(entry.texts(attribute)), "")
+        if text.isprintable() and 0 < len(text) <= MAX_ATTRIBUTE:
+            found[key] = text
+    return MappingProxyType(found)
+
+
+def _account_problem(entry: Entry, now: datetime) -> str | None:
+    for text in entry.texts("userAccountControl"):
+        if int(text) & _DISABLED:
+            return "the account is disabled"
+    for text in entry.texts("msDS-User-Account-Control-Computed"):
+        if int(text) & _LOCKED:
+            return "the account is locked"
+        if int(text) & _PASSWORD_EXPIRED:
+            return "the password has expired"
+    for text in entry.texts("nsAccountLock"):
+        if text.upper() != "FALSE":
+            return "the account is disabled"
+    for text in entry.texts("pwdAccountLockedTime"):
+        if text == _FOR_EVER or _time(text) > now:
+            return "the account is locked"
+    for text in entry.texts("pwdReset"):
+        if text.upper() != "FALSE":
+            return "the password must be changed first"
+    if any(end <= now for end in _ends(entry)):
+        return "the account has expired"
+    return None
+
+
+def _ends(entry: Entry) -> Iterable[datetime]:
+    for text in entry.texts("accountExpires"):
+        if int(text) not in _NEVER:  # in 100 ns since 1601
+            yield _1601 + timedelta(microseconds=int(text) // 10)
+    for text in entry.texts("krbPrincipalExpiration"):
+        yield _time(text)
+    for text in entry.texts("shadowExpire"):
+        if int(text) >= 0:  # in days since 1970
+            yield _1970 + timedelta(days=int(text))
+
+
+def _time(text: str) -> datetime:
+    """A GeneralizedTime as directories write it (RFC 4517, section 3.3.13, in UTC)."""
+    matched = _TIME.fullmatch(text)
+    if matched is None:
+        raise ValueError("is no time")
+    return datetime.strptime(matched[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)

@@ -1,0 +1,78 @@
+"""The primary group of a user: named in the user's own entry, and nowhere among the members of the group."""
+
+from __future__ import annotations
+
+import struct
+
+from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.directory import Primary
+from tokenserver.authn.ldap.dn import NotADn, escape_rdn, escape_value, parse_dn
+
+ATTRIBUTES = {Primary.SID: ("objectSid",), Primary.NUMBER: ("gidNumber", "objectClass", "memberOf")}
+"""What of a group tells that it is somebody's primary group, and what follows from that."""
+
+_PRIVATE = "mepmanagedentry"
+"""The object class of a group that FreeIPA makes for one user alone, under the user's own name: it is no group."""
+
+
+class Unreadable(Exception):
+    """The entry has a primary group, but does not tell which."""
+
+
+def filter_for(entry: Entry, primary: Primary | None) -> str | None:
+    """The filter that finds the user's primary group; None where there is none.
+
+    Raises:
+        Unreadable: nobody can tell which it is.
+    """
+    if primary is Primary.SID:
+        sid = _sid(entry)
+        return None if sid is None else f"(objectSid={escape_value(sid)})"
+    if primary is Primary.NUMBER:
+        numbers = [f"(gidNumber={number})" for number in gid_numbers(entry)]
+        return f"(&(objectClass=posixGroup)(|{''.join(numbers)}))" if numbers else None
+    return None
+
+
+def gid_numbers(entry: Entry) -> list[str]:
+    """The values of gidNumber that are numbers."""
+    return [number for number in entry.texts("gidNumber") if number.isascii() and number.isdigit()]
+
+
+def is_primary(group: Entry, entry: Entry, primary: Primary) -> bool:
+    """Whether `group` is the primary group of the user with this entry."""
+    if primary is Primary.SID:
+        return _sid(entry) in group.attributes.get("objectsid", ())
+    return not set(gid_numbers(entry)).isdisjoint(group.texts("gidNumber"))
+
+
+def is_private(group: Entry) -> bool:
+    """Whether it is the private group of one user."""
+    return _PRIVATE in map(str.lower, group.texts("objectClass"))
+
+
+def domain_of(dn: str, otherwise: str) -> str:
+    """The domain that an entry of Active Directory stands in: the dc components at the end of its DN."""
+    domain: list[str] = []
+    try:
+        for rdn in reversed(parse_dn(dn)):
+            if len(rdn) != 1 or rdn[0][0] != "dc":
+                break
+            domain.insert(0, f"dc={escape_rdn(rdn[0][1])}")
+    except (NotADn, ValueError):
+        return otherwise
+    return ",".join(domain) or otherwise
+
+
+def _sid(entry: Entry) -> bytes | None:
+    """The SID of the primary group ([MS-DTYP] 2.4.2.2); None where the entry is no account of Active Directory."""
+    sids = entry.attributes.get("objectsid", ())
+    numbers = entry.texts("primaryGroupID")
+    if not sids and not numbers and not entry.texts("userAccountControl"):
+        return None
+    if len(sids) != 1 or len(numbers) != 1 or not (numbers[0].isascii() and numbers[0].isdigit()):
+        raise Unreadable
+    sid, number = sids[0], int(numbers[0])
+    if len(sid) < 12 or len(sid) != 8 + 4 * sid[1] or number > 0xFFFFFFFF:
+        raise Unreadable
+    return sid[:-4] + struct.pack("<I", number)

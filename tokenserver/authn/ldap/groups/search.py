@@ -1,0 +1,143 @@
+"""Searches for the groups of one user: page by page, bounded, and never a part that looks like all."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.brought import TOO_MANY, LeftOut
+from tokenserver.authn.ldap.connection import SUCCESS, Connection, Found
+from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
+from tokenserver.authn.ldap.directory import MAX_GROUPS, Directory, Groups, Primary
+from tokenserver.authn.ldap.dn import NotADn, same_dn
+from tokenserver.authn.ldap.entry import Refused
+from tokenserver.authn.ldap.groups import primary
+from tokenserver.authn.ldap.result_codes import CUT_OFF, HIDDEN, NO_PAGES, describe_search
+
+PAGE = 500
+"""Groups that are told at once (RFC 2696), where the server knows pages: many servers tell no more at a time."""
+
+_ADVICE = (
+    "raise the limit for the account that searches (OpenLDAP: limits dn.exact=… size=unlimited; "
+    "389 Directory Server and FreeIPA: nsSizeLimit; Active Directory: MaxPageSize), or use by: memberof"
+)
+
+
+class CutOff(Unanswerable):
+    """The directory tells no more than a part of what a search finds."""
+
+
+@dataclass(slots=True)
+class GroupSearch:
+    """The searches for the groups of the user with this entry, on a connection that nobody else uses meanwhile.
+
+    `left_out` grows by what is found out to be lost on the way.
+    """
+
+    connection: Connection
+    entry: Entry
+    directory: Directory
+    groups: Groups
+    deadline: Deadline
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def ask(self, search_filter: str, *, base: str | None = None, cookie: bytes = b"") -> int:
+        """Send a search, and give its number for `entries`."""
+        base = self.groups.base if base is None else base
+        limit = MAX_GROUPS + 1
+        return self.connection.ask_page(
+            base, search_filter, self._wanted(), self.deadline, size=PAGE, cookie=cookie, limit=limit
+        )
+
+    def entries(
+        self, search_filter: str, *, asked: int | None = None, base: str | None = None, may_be_hidden: bool = False
+    ) -> list[Entry]:
+        """All that the search finds, whose first page may be `asked` for already.
+
+        With `may_be_hidden`, nothing is found where the account may not look; else that is a failure.
+
+        Raises:
+            Refused: there are more than `MAX_GROUPS`.
+            CutOff: the directory tells only a part.
+            ConnectionFailed: it cannot tell.
+            Unanswerable: the answer is larger than a login may cost.
+        """
+        found_so_far: list[Entry] = []
+        asked = self.ask(search_filter, base=base) if asked is None else asked
+        while True:
+            found = self.connection.found(asked, self.deadline)
+            if found.result.code in NO_PAGES and not found_so_far:
+                found = self._whole(search_filter, base)
+            found_so_far += found.entries
+            if len(found_so_far) > MAX_GROUPS:
+                raise Refused(TOO_MANY)
+            if found.result.code in HIDDEN and may_be_hidden:
+                return found_so_far
+            if found.result.code in CUT_OFF:
+                told = f"the directory tells no more than {len(found_so_far)} groups of the user"
+                raise CutOff(f"{told} ({describe_search(found.result)})", _ADVICE)
+            if found.result.code != SUCCESS:
+                raise ConnectionFailed("answer", f"the search for groups failed: {describe_search(found.result)}")
+            if not found.cookie:
+                return found_so_far
+            asked = self.ask(search_filter, base=base, cookie=found.cookie)
+
+    def _whole(self, search_filter: str, base: str | None) -> Found:
+        """What the search finds where the server gives no pages."""
+        base = self.groups.base if base is None else base
+        return self.connection.search(base, search_filter, self._wanted(), self.deadline, limit=MAX_GROUPS + 1)
+
+    def _wanted(self) -> list[str]:
+        kind = self.groups.primary
+        return [self.groups.name, *(primary.ATTRIBUTES[kind] if kind is not None else ())]
+
+    def primary_filter(self) -> str | None:
+        """What finds the primary group; None where there is none, or nobody can tell, which `primary` notes."""
+        try:
+            return primary.filter_for(self.entry, self.groups.primary)
+        except primary.Unreadable:
+            return None
+
+    def primary(self, found: list[Entry]) -> Entry | None:
+        """The user's primary group, if there is one: among what was found with its filter, or outside of the base.
+
+        There it does not count itself, but the groups that it is in may.
+        """
+        kind = self.groups.primary
+        if kind is None:
+            return None
+        try:
+            search_filter = primary.filter_for(self.entry, kind)
+        except primary.Unreadable:
+            self._lose_primary("it cannot be read which it is")
+            return None
+        if search_filter is None:
+            return None
+        own = next((one for one in found if primary.is_primary(one, self.entry, kind)), None)
+        if own is None and kind is Primary.SID:
+            domain = primary.domain_of(self.entry.dn, self.directory.base)
+            own = next(iter(self.entries(search_filter, base=domain, may_be_hidden=True)), None)
+            if own is None:
+                self._lose_primary("it cannot be found")
+        return None if own is None or self.is_private(own) else own
+
+    def is_private(self, group: Entry) -> bool:
+        """Whether it is the private group of one user, which counts for none."""
+        return self.groups.primary is Primary.NUMBER and primary.is_private(group)
+
+    def _lose_primary(self, reason: str) -> None:
+        self.left_out.append(LeftOut(f"the primary group of {self.entry.dn}", None, reason))
+
+
+def key_of(dn: str) -> Hashable:
+    """What equal DNs have in common; of what is no DN, the text."""
+    try:
+        return same_dn(dn)
+    except NotADn:
+        return dn
+
+
+def keyed(entry: Entry) -> tuple[Hashable, Entry]:
+    """An entry by its DN."""
+    return key_of(entry.dn), entry

@@ -1,0 +1,48 @@
+"""Lists everybody whom a directory's filter can find, for the command that looks for names in two directories."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
+from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.ldap.directory import Directory
+from tokenserver.authn.ldap.entry import Refused, raw_subject, told
+from tokenserver.authn.ldap.result_codes import LIMITS, describe_search
+
+PAGE, MAX_PAGES = 500, 1000
+"""Entries that are listed at once, and how often: of half a million users all are looked at, of more a part."""
+
+
+def everybody(directory: Directory, connection: Connection, deadline: Deadline) -> tuple[frozenset[str], bool]:
+    """The subjects of all entries that `user_filter` finds for some name, and whether these are all of them.
+
+    Raises:
+        ConnectionFailed: the directory cannot tell.
+    """
+    search_filter = directory.user_filter.replace("{user}", "*")
+    names: set[str] = set()
+    cookie = b""
+    for _ in range(MAX_PAGES):
+        found = connection.page(directory.base, search_filter, [directory.subject], deadline, size=PAGE, cookie=cookie)
+        for entry in found.entries:
+            with suppress(Refused):
+                names.add(told(raw_subject(entry, directory), directory))
+        if found.result.code in LIMITS:
+            return frozenset(names), False
+        cookie = checked(found).cookie
+        if not cookie:
+            return frozenset(names), True
+        deadline = Deadline(directory.deadline)  # for each page: there may be many
+    return frozenset(names), False
+
+
+def checked(found: Found) -> Found:
+    """The answer to a search, if it is one.
+
+    Raises:
+        ConnectionFailed: the search did not come to its end, so nobody can tell who is there.
+    """
+    if found.result.code not in (SUCCESS, SIZE_LIMIT_EXCEEDED):
+        raise ConnectionFailed("answer", describe_search(found.result))
+    return found

@@ -1,0 +1,234 @@
+"""The servers of one directory: which one is asked, which are left alone for a while, and the connections kept open.
+
+Connections are kept for two purposes and never mixed: those bound as the service account, for searches, and those on
+which users' passwords are tried, for nothing else. A bind on an open connection replaces what it was bound as before
+(RFC 4511, section 4.2.1), so the latter can be used again after any answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import TypeVar
+
+from tokenserver.authn.ldap.ber import Result
+from tokenserver.authn.ldap.connect import Resolve, connect
+from tokenserver.authn.ldap.connection import SUCCESS, Connection
+from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
+from tokenserver.authn.ldap.directory import Address, Directory
+from tokenserver.authn.ldap.result_codes import describe
+from tokenserver.errors import BackendUnavailable
+
+DOWN_SECONDS = 30.0
+"""How long a server that failed is asked after the others."""
+REFUSED_SECONDS = 10.0
+"""How long a refused service account is not tried again, so that the directory does not lock it."""
+IDLE_SECONDS = 60.0
+"""How long an unused connection is kept: less than firewalls forget one after."""
+MAX_IDLE = 16
+"""Connections of one purpose that are kept for one server."""
+
+logger = logging.getLogger("tokenserver.ldap")
+
+_Answer = TypeVar("_Answer")
+
+
+class Purpose(Enum):
+    """What a connection is for."""
+
+    SEARCH = "search"
+    BIND = "bind"
+
+
+class Server:
+    """One server, and its idle connections."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.down_until = 0.0
+        self._lock = threading.Lock()
+        self._idle: dict[Purpose, list[tuple[float, Connection]]] = {purpose: [] for purpose in Purpose}
+
+    def take(self, purpose: Purpose) -> Connection | None:
+        """An idle connection that seems to be well, the one last used; None where there is none."""
+        while True:
+            with self._lock:
+                if not self._idle[purpose]:
+                    return None
+                since, connection = self._idle[purpose].pop()
+            if time.monotonic() - since < IDLE_SECONDS and connection.is_quiet():
+                return connection
+            connection.close()
+
+    def give_back(self, purpose: Purpose, connection: Connection) -> None:
+        """Keep it for the next one, or close it if an answer is still due or enough are kept."""
+        with self._lock:
+            is_kept = not connection.is_waiting and len(self._idle[purpose]) < MAX_IDLE
+            if is_kept:
+                self._idle[purpose].append((time.monotonic(), connection))
+        if not is_kept:
+            connection.close()
+
+    def close_idle(self) -> None:
+        """Close all that is kept."""
+        with self._lock:
+            idle = [connection for kept in self._idle.values() for _, connection in kept]
+            for kept in self._idle.values():
+                kept.clear()
+        for connection in idle:
+            connection.close()
+
+
+class Servers:
+    """All servers of a directory, in the order of the configuration.
+
+    `context` verifies their certificates; None only where the directory is asked in plain text.
+    """
+
+    def __init__(self, directory: Directory, context: ssl.SSLContext | None, resolve: Resolve) -> None:
+        self._directory = directory
+        self._context = context
+        self._resolve = resolve
+        self._servers = tuple(Server(address) for address in directory.servers)
+        self._refused: tuple[float, str] = (0.0, "")
+        # A reload drops the whole; whoever still uses a connection then keeps it until the end.
+        weakref.finalize(self, _close_all, self._servers)
+
+    @contextmanager
+    def asked(
+        self, question: Callable[[Connection, Deadline], _Answer], deadline: Deadline
+    ) -> Iterator[tuple[Server, Connection, _Answer]]:
+        """Ask the first server that answers, as the service account; the connection stays the caller's in the block.
+
+        A question is asked again where a server fails, so it must be one that changes nothing.
+
+        Raises:
+            BackendUnavailable: no server answers in time, or the service account is refused.
+            Unanswerable: no server can answer this question.
+        """
+        server, connection, answer = self._ask(question, deadline)
+        try:
+            yield server, connection, answer
+        finally:
+            server.give_back(Purpose.SEARCH, connection)
+
+    @contextmanager
+    def for_bind(self, deadline: Deadline, preferred: Server | None = None) -> Iterator[tuple[Server, Connection]]:
+        """An open connection for the bind of a user, bound as anybody or nobody so far.
+
+        Raises:
+            BackendUnavailable: no server can be reached in time.
+        """
+        server, connection = self._reach(deadline, preferred)
+        try:
+            yield server, connection
+        finally:
+            server.give_back(Purpose.BIND, connection)
+
+    def open(self, address: Address, deadline: Deadline) -> Connection:
+        """A new connection, as secure as the configuration says.
+
+        Raises:
+            ConnectionFailed: it cannot be had.
+        """
+        connection = connect(address, deadline, self._resolve)
+        try:
+            if self._context is not None and address.is_ldaps:
+                connection.secure(self._context, deadline)
+            elif self._context is not None:
+                connection.start_tls(self._context, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        # The settings have seen to it; but a password that leaves in clear text never comes back.
+        if connection.tls is None and not self._directory.plaintext:
+            connection.close()
+            raise ConnectionFailed("tls", "the connection is not encrypted")
+        return connection
+
+    def bind_service(self, connection: Connection, deadline: Deadline) -> Result:
+        """Bind as the service account."""
+        assert self._directory.bind is not None  # noqa: S101 - the settings have seen to it
+        dn, password = self._directory.bind
+        return connection.bind(dn, password, deadline)
+
+    def failed(self, server: Server, error: ConnectionFailed) -> str:
+        """Leave the server alone for a while; the text says why."""
+        server.close_idle()
+        if server.down_until <= time.monotonic():
+            logger.warning("%s: %s: %s", self._directory.name, server.address.url, error.reason)
+        server.down_until = time.monotonic() + DOWN_SECONDS
+        return f"{server.address.url}: {error.reason}"
+
+    def _ask(
+        self, question: Callable[[Connection, Deadline], _Answer], deadline: Deadline
+    ) -> tuple[Server, Connection, _Answer]:
+        failures: list[str] = []
+        for server, share in self._in_turn(deadline, None):
+            kept = server.take(Purpose.SEARCH)
+            if kept is not None:
+                try:
+                    return server, kept, question(kept, share)
+                except ConnectionFailed:
+                    # It may only have been an old connection: a server that was restarted, a firewall. Once more.
+                    kept.close()
+                    server.close_idle()
+                except BaseException:
+                    kept.close()
+                    raise
+            try:
+                connection = self.open(server.address, share)
+                try:
+                    self._become_service(server, connection, share)
+                    return server, connection, question(connection, share)
+                except BaseException:
+                    connection.close()
+                    raise
+            except ConnectionFailed as error:
+                failures.append(self.failed(server, error))
+        raise BackendUnavailable(self._directory.name, "; ".join(failures))
+
+    def _reach(self, deadline: Deadline, preferred: Server | None) -> tuple[Server, Connection]:
+        failures: list[str] = []
+        for server, share in self._in_turn(deadline, preferred):
+            kept = server.take(Purpose.BIND)
+            if kept is not None:
+                return server, kept
+            try:
+                return server, self.open(server.address, share)
+            except ConnectionFailed as error:
+                failures.append(self.failed(server, error))
+        raise BackendUnavailable(self._directory.name, "; ".join(failures))
+
+    def _in_turn(self, deadline: Deadline, preferred: Server | None) -> Iterator[tuple[Server, Deadline]]:
+        """The servers with their shares of the time; those that failed lately come last."""
+        now = time.monotonic()
+        ordered = sorted(self._servers, key=lambda server: (server is not preferred, max(server.down_until - now, 0)))
+        for number, server in enumerate(ordered):
+            yield server, deadline.part(1 / (len(ordered) - number))
+
+    def _become_service(self, server: Server, connection: Connection, deadline: Deadline) -> None:
+        until, reason = self._refused
+        if time.monotonic() < until:
+            raise BackendUnavailable(self._directory.name, reason)
+        result = self.bind_service(connection, deadline)
+        if result.code == SUCCESS:
+            return
+        meaning = describe(result)
+        if not meaning.is_about_user:
+            raise ConnectionFailed("answer", f"the bind of the service account failed: {meaning.text}")
+        reason = f"{server.address.url} refuses the service account: {meaning.text}"
+        self._refused = (time.monotonic() + REFUSED_SECONDS, reason)
+        logger.error("%s: %s", self._directory.name, reason)
+        raise BackendUnavailable(self._directory.name, reason)
+
+
+def _close_all(servers: tuple[Server, ...]) -> None:
+    for server in servers:
+        server.close_idle()

@@ -1,0 +1,62 @@
+"""Several common counters as one: those of all replicas, beside those of one server's workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tokenserver.authn.protection.failure_counters import Limits
+from tokenserver.authn.protection.throttle import Counted, Standing, Together
+
+
+class Counters:
+    """Several of them as one: a login waits if any of them says so, and all are told, so that any can stand in.
+
+    Only where the first that can tell knows the user at this place, it alone is asked: nobody else's failures count.
+    """
+
+    def __init__(self, first: Together, *others: Together) -> None:
+        self._counters = (first, *others)
+
+    @property
+    def limits(self) -> Limits:
+        """See `Together`; so all of its methods."""
+        return self._counters[0].limits
+
+    @property
+    def note(self) -> str | None:
+        return next((one.note for one in self._counters if one.note is not None), None)
+
+    def was_refused(self, counted: Counted) -> bool:
+        return any(one.was_refused(counted) for one in self._counters)
+
+    def standing(self, counted: Counted) -> Standing | None:
+        found: list[Standing] = []
+        for one in self._counters:
+            standing = one.standing(counted)
+            if standing is None:
+                continue
+            found.append(standing)
+            if found[0].is_good:
+                break
+        return _joined(found)
+
+    def failed(self, counted: Counted, *, is_good: bool) -> None:
+        for one in self._counters:
+            one.failed(counted, is_good=is_good)
+
+    def succeeded(self, counted: Counted) -> None:
+        for one in self._counters:
+            one.succeeded(counted)
+
+
+def _joined(standings: Sequence[Standing]) -> Standing | None:
+    """All of them as one; whether the user is known at this place, the first one says. None where there are none."""
+    if len(standings) < 2:
+        return standings[0] if standings else None
+
+    def ended() -> None:
+        for one in standings:
+            one.ended()
+
+    return replace(standings[0], ended=ended, beside=tuple(standings[1:]))

@@ -1,0 +1,139 @@
+"""Password checks that all workers of one server share: a login that many clients bring at once is hashed once.
+
+The memory is made before the workers are forked from the server's first process; its size is fixed. What stands there
+is a keyed digest of the login and of the user's line, whose key is random, is written nowhere and ends with the server.
+That a password is wrong is never remembered, that it is right just long enough for each worker to take it into its own
+memory. See `cache` for that one.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Protocol
+
+from tokenserver.authn.protection.login_cache import LoginKey
+from tokenserver.credentials import Password
+from tokenserver.runtime.shared_memory import Checks, Memory
+
+ENTRIES = 8192
+"""Two cores find 360 passwords right in the time for which they are kept, and some hundred checks are under way."""
+
+KEPT_SECONDS = 10.0
+"""For how long the others believe that a password is right. Clients that come at once come within it."""
+
+UNDER_WAY_SECONDS = 3.0
+"""After which a check without an end was that of a worker that died, and for how long one waits for another's."""
+
+POLL_SECONDS = 0.005
+
+WAITERS = 24
+"""Logins that may wait for another worker's check at once; each holds a thread. The others hash for themselves."""
+
+STUCK = "logins: another worker holds the memory of checks; this one hashes whatever it is asked for now"
+
+
+class Once(Protocol):
+    """Checks a password, or learns from another worker what came of it."""
+
+    def __call__(
+        self, credentials: Password, hashed: str, room: AbstractContextManager[None], check: Callable[[], bool]
+    ) -> bool:
+        """Whether the password is the one of `hashed`. `check` tells it, and is called in `room`, once at most.
+
+        Raises whatever `room` and `check` raise, and nothing else.
+        """
+        ...
+
+
+class SharedChecks:
+    """The checks of all workers of a server. `monotonic` is a clock of the machine, not of the process.
+
+    Methods may be called by many threads of many processes at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], None] = time.sleep,
+        entries: int = ENTRIES,
+    ) -> None:
+        """Lay out the memory.
+
+        Raises:
+            OSError: the system gives none.
+        """
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._key = LoginKey(secrets.token_bytes(64))
+        self.memory = Memory([entries * Checks.ENTRY_BYTES], stuck=STUCK)
+        self._checks = Checks(self.memory.parts[0])
+        self._free = threading.Semaphore(WAITERS)  # each worker has its own after the fork
+
+    def within(self, seconds: float) -> Once:
+        """As `Once`, for a source whose answers are used for so long; more than 0."""
+        return partial(self._once, min(seconds, KEPT_SECONDS))
+
+    def _once(
+        self,
+        seconds: float,
+        credentials: Password,
+        hashed: str,
+        room: AbstractContextManager[None],
+        check: Callable[[], bool],
+    ) -> bool:
+        digest = self._key(credentials, hashed.encode("ascii"))
+        ticket = secrets.randbits(63) + 1
+        if self._was_right(digest, ticket, seconds):
+            return True
+        is_right = False
+        try:
+            with room:
+                # There may have been others in front: what came of it meanwhile? From now on it does not take long.
+                if self._begin(digest, ticket, seconds)[0]:
+                    return True
+                is_right = check()
+        finally:
+            self._end(digest, ticket, is_right=is_right)
+        return is_right
+
+    def _was_right(self, digest: bytes, ticket: int, seconds: float) -> bool:
+        """Whether some worker has found it right. Waits while one is at it, but not for a second one after that."""
+        is_right, first = self._begin(digest, ticket, seconds)
+        if not first or not self._free.acquire(blocking=False):
+            return is_right
+        try:
+            other, end = first, self._monotonic() + UNDER_WAY_SECONDS
+            while other == first and self._monotonic() < end:
+                self._sleep(POLL_SECONDS)
+                is_right, other = self._begin(digest, ticket, seconds)
+        finally:
+            self._free.release()
+        return is_right
+
+    def _begin(self, digest: bytes, ticket: int, seconds: float) -> tuple[bool, int]:
+        """Whether it was found right lately, else the ticket of who is at it; 0: this one is, or nobody can tell."""
+        with self.memory.alone() as is_alone:
+            if not is_alone:
+                return False, 0
+            now = self._monotonic()
+            if self._checks.is_right(digest, now - seconds):
+                return True, 0
+            other = self._checks.under_way(digest, now - UNDER_WAY_SECONDS)
+            if other not in {0, ticket}:
+                return False, other
+            self._checks.begin(digest, ticket, now)
+            return False, 0
+
+    def _end(self, digest: bytes, ticket: int, *, is_right: bool) -> None:
+        with self.memory.alone() as is_alone:
+            if not is_alone:
+                return
+            if is_right:
+                self._checks.found_right(digest, self._monotonic())
+            self._checks.end(digest, ticket)

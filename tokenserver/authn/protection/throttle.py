@@ -1,0 +1,278 @@
+"""The throttle: who has failed too often waits, before any password is hashed and any directory is asked.
+
+Where `repeats_count` is off, the same wrong password again is no further guess and counts once: a script with an old
+password does not lock its user out. It must be on where a directory counts failures by itself.
+
+Failures are counted by user, by address and in total. Clients whose address is unknown share one counter with half of
+what is allowed in total, so that they never use up the part of all others. A place that a user has lately logged in
+from is counted by itself, so that nobody's failures elsewhere lock the user out there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from math import ceil
+from typing import Protocol
+
+from tokenserver.authn.htpasswd.backend import fold
+from tokenserver.authn.protection.failure_counters import BUCKETS, Failures, Limits, forgotten_after, halved
+from tokenserver.errors import InvalidCredentials, Throttled
+
+Address = IPv4Address | IPv6Address
+
+REMEMBERED = 10_000
+"""Pairs of a user and a place with a success; the oldest goes first."""
+
+GOOD_SECONDS = 30 * 86_400
+
+REPEAT_SECONDS = 10.0
+"""The same wrong login again within this time is the same try: containerd asks with POST and then with GET."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one try is counted under: numbers of counters, and `tag`, by which other processes recognise the same login.
+
+    No two logins have one tag. Where it is kept, it is shortened, but under a key that no client knows: an attacker
+    who could foretell what is kept would sort a word list by it, and all passwords of one kind would count as one.
+    """
+
+    name: str
+    place: str
+    user: int
+    pair: int
+    address: int
+    tag: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What all replicas together know: failures that are `left` to the user, seconds until there are more, and the
+    seconds that address and total make wait. `weight`: how many tries are under way for each one that is known here.
+    `ended` is called when this try is over. `beside` is what other counters say: the longest wait counts.
+    """
+
+    left: int
+    user_wait: float
+    others_wait: float
+    is_good: bool
+    weight: int
+    ended: Callable[[], None] = field(default=lambda: None, compare=False)
+    beside: tuple[Standing, ...] = ()
+
+    def wait(self, under_way: int) -> float:
+        """For how many seconds no further failure is possible; 0: one is."""
+        wait = max((one.wait(under_way) for one in self.beside), default=0.0)
+        wait = max(wait, self.others_wait)
+        if self.left <= 0:
+            wait = max(wait, self.user_wait, 1.0)
+        elif self.left - under_way * self.weight <= 0:
+            wait = max(wait, 1.0)  # with only tries under way in front: they are decided within seconds
+        return wait
+
+
+class Together(Protocol):
+    """Counters that several processes share. No method raises; None, or no: it cannot tell now.
+
+    See `workers` for those of one server, and `replicas` for those of several.
+    """
+
+    @property
+    def limits(self) -> Limits:
+        """What all processes together allow."""
+        ...
+
+    @property
+    def note(self) -> str | None:
+        """A sentence for operators while it cannot tell."""
+        ...
+
+    def was_refused(self, counted: Counted) -> bool:
+        """Whether this very login was refused by any of them a moment ago."""
+        ...
+
+    def standing(self, counted: Counted) -> Standing | None:
+        """How the user, the address and all together stand."""
+        ...
+
+    def failed(self, counted: Counted, *, is_good: bool) -> None:
+        """One more failure."""
+        ...
+
+    def succeeded(self, counted: Counted) -> None:
+        """The user is known at this place."""
+        ...
+
+
+class Throttle:
+    """Lets tries through or not, and learns how they ended. `monotonic` gives seconds.
+
+    `repeats_count`: whether the same wrong password counts again after `REPEAT_SECONDS`. With `together`, a login waits
+    if its counters say so, or if this process alone has seen as many failures as all may have. While it cannot tell,
+    this process allows `limits`, its own part.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        monotonic: Callable[[], float],
+        buckets: int = BUCKETS,
+        repeats_count: bool = True,
+        together: Together | None = None,
+    ) -> None:
+        self._monotonic = monotonic
+        self._repeats_count = repeats_count
+        self._together = together
+        self._forgotten_after = forgotten_after(limits)
+        common = Limits((), (), ()) if together is None else together.limits
+        self._users = Failures(limits.user, common=common.user, buckets=buckets)
+        # A user at a known good address.
+        self._places = Failures(limits.user, common=common.user, buckets=buckets)
+        self._addresses = Failures(limits.address, common=common.address, buckets=buckets)
+        self._total = Failures(limits.total, common=common.total, buckets=1)
+        # Clients whose address nobody vouches for, all together.
+        self._unknown = Failures(halved(limits.total), common=halved(common.total), buckets=1)
+        self._under_way: Counter[int] = Counter()
+        self._good: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._refused: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def repeated(self, key: bytes) -> None:
+        """See that this very login was not refused a moment ago; it would be again, and that would be no second try.
+
+        Raises:
+            InvalidCredentials: it was, for the same reason.
+        """
+        now = self._monotonic()
+        with self._lock:
+            found = self._refused.get(key)
+        if found is not None and now - found[0] < REPEAT_SECONDS:
+            raise InvalidCredentials(found[1])
+
+    @contextmanager
+    def attempt(self, username: str, address: Address | None, key: bytes, tag: bytes | None = None) -> Iterator[None]:
+        """One try of one login, which is checked inside; `InvalidCredentials` is a failure, nothing else is one.
+
+        `key` tells one login from another in this process, `tag` in all of them; without one, `key` stands for it, so
+        that no two logins are ever taken for the same.
+
+        Raises:
+            Throttled: there were too many failures.
+            InvalidCredentials: another process has just refused the same login.
+        """
+        counted = self._counted(canonical(username), place_of(address), key if tag is None else tag)
+        # Asked before the lock is taken: it is on the network.
+        standing = None
+        if self._together is not None:
+            # Where repeats count, a directory counts them as well: it must not be asked twice for one login.
+            if self._repeats_count and self._together.was_refused(counted):
+                raise InvalidCredentials("refused by another process a moment ago")
+            standing = self._together.standing(counted)
+        try:
+            is_good = self._admit(counted, standing)
+            try:
+                yield
+            except InvalidCredentials as error:
+                self._failed(key, error.reason, counted, is_good=is_good)
+                raise
+            else:
+                self._succeeded(counted)
+            finally:
+                self._left(counted)
+        finally:
+            if standing is not None:
+                standing.ended()
+
+    def _admit(self, counted: Counted, standing: Standing | None) -> bool:
+        """Let this try through, which is under way from now on; whether the user is known at this place.
+
+        Raises:
+            Throttled: there were too many failures.
+        """
+        with self._lock:
+            now = self._monotonic()
+            is_good = self._is_good(counted, now) if standing is None else standing.is_good
+            wait = self._wait(counted, now, is_good=is_good, common=standing is not None)
+            if standing is not None:
+                wait = max(wait, standing.wait(0 if is_good else self._under_way[counted.user]))
+            if wait > 0:
+                raise Throttled(max(1, ceil(wait)))
+            self._under_way[counted.user] += 1
+        return is_good
+
+    def _left(self, counted: Counted) -> None:
+        with self._lock:
+            self._under_way[counted.user] -= 1
+            if not self._under_way[counted.user]:
+                del self._under_way[counted.user]
+
+    def _counted(self, name: str, place: str, tag: bytes) -> Counted:
+        pair = self._places.bucket(f"{place} {name}")
+        return Counted(name, place, self._users.bucket(name), pair, self._addresses.bucket(place), tag)
+
+    def _wait(self, counted: Counted, now: float, *, is_good: bool, common: bool) -> float:
+        if is_good:
+            return self._places.wait(counted.pair, now, common=common)
+        if counted.place:
+            address = self._addresses.wait(counted.address, now, common=common)
+        else:
+            address = self._unknown.wait(0, now, common=common)
+        user = self._users.wait(counted.user, now, self._under_way[counted.user], common=common)
+        return max(user, address, self._total.wait(0, now, common=common))
+
+    def _is_good(self, counted: Counted, now: float) -> bool:
+        since = self._good.get((counted.name, counted.place))
+        return since is not None and now - since < GOOD_SECONDS
+
+    def _failed(self, key: bytes, reason: str, counted: Counted, *, is_good: bool) -> None:
+        now = self._monotonic()
+        with self._lock:
+            known = self._refused.get(key)
+            if known is not None and not self._repeats_count and now - known[0] < self._forgotten_after:
+                self._refused[key] = (now, reason)
+                return
+            self._users.add(counted.user, now)
+            self._total.add(0, now)
+            if is_good:
+                self._places.add(counted.pair, now)
+            if counted.place:
+                self._addresses.add(counted.address, now)
+            else:
+                self._unknown.add(0, now)
+            self._refused[key] = (now, reason)
+            self._refused.move_to_end(key)
+            if len(self._refused) > REMEMBERED:
+                self._refused.popitem(last=False)
+        if self._together is not None:
+            self._together.failed(counted, is_good=is_good)
+
+    def _succeeded(self, counted: Counted) -> None:
+        if not counted.place:
+            return
+        with self._lock:
+            self._good[counted.name, counted.place] = self._monotonic()
+            self._good.move_to_end((counted.name, counted.place))
+            if len(self._good) > REMEMBERED:
+                self._good.popitem(last=False)
+        if self._together is not None:
+            self._together.succeeded(counted)
+
+
+def canonical(username: str) -> str:
+    """What all spellings have in common that a directory may take for one user: case, width and blanks differ."""
+    return " ".join(fold(username).split())
+
+
+def place_of(address: Address | None) -> str:
+    """The address that failures are counted for: the /64 of IPv6, which one customer has whole; unknown: empty."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ip_network((address.packed[:8] + bytes(8), 64)))
+    return "" if address is None else str(address)

@@ -1,0 +1,159 @@
+"""Failed logins that all workers of one server count together, in memory that they share.
+
+The memory is made before the workers are forked from the server's first process, so every worker has it, also one that
+takes the place of another. Its size is fixed. Nobody can be told from what stands there: names and addresses are
+numbers of counters, and logins are tags under a key that ends with the server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from tokenserver.authn.protection.failure_counters import BUCKETS, Limit, Limits
+from tokenserver.authn.protection.throttle import GOOD_SECONDS, Counted, Standing
+from tokenserver.runtime.shared_memory import SEEN_BYTES, TAG_BYTES, Memory, Seen, Times, Tries
+
+MAX_TABLE = 8 * 1024 * 1024
+"""Bytes for one kind of counter. Where each counter keeps more failures, there are fewer counters."""
+MIN_BUCKETS = 1024
+
+STUCK = "throttle: another worker holds the common counters; this one counts by itself for now"
+
+UNDER_WAY_SECONDS = 15.0
+"""After which a try without an end was that of a worker that died."""
+
+
+class TooManyToShare(Exception):
+    """The limits ask for so many failures to be kept that the memory would not be small."""
+
+
+class WorkersTogether:
+    """The counters of all workers; a `Together`. `limits` are for all of them.
+
+    A login that was refused is known as the same one for `repeat` seconds. `monotonic` is a clock of the machine, not
+    of the process. Methods may be called by many threads of many processes at once, and never raise.
+    """
+
+    note = None
+
+    def __init__(self, limits: Limits, *, repeat: float, monotonic: Callable[[], float]) -> None:
+        """Lay out the memory.
+
+        Raises:
+            TooManyToShare: it would be too large.
+            OSError: the system gives none.
+        """
+        self.limits = limits
+        self._repeat = repeat
+        self._monotonic = monotonic
+        self._key = secrets.token_bytes(32)
+        user, address, total = (_kept(each) for each in (limits.user, limits.address, limits.total))
+        kinds = [(user, BUCKETS), (user, BUCKETS), (address, BUCKETS), (total, 1)]
+        shapes = [(kept, _buckets(kept * 8, most)) for kept, most in kinds]
+        # With as many tries under way as the tightest window allows failures, no further one is let through.
+        at_once = min((limit.failures for limit in limits.user), default=1)
+        tries = (at_once, _buckets(at_once * Tries.ENTRY_BYTES, BUCKETS))
+        sizes = [kept * buckets * 8 for kept, buckets in shapes]
+        sizes += [tries[0] * tries[1] * Tries.ENTRY_BYTES] + [SEEN_BYTES] * 2
+        self.memory = Memory(sizes, stuck=STUCK)
+        parts = iter(self.memory.parts)
+        tables = [Times(next(parts), kept, buckets) for kept, buckets in shapes]
+        self._users, self._places, self._addresses, self._total = tables
+        self._under_way = Tries(next(parts), *tries)
+        self._good, self._refused = Seen(next(parts)), Seen(next(parts))
+
+    def was_refused(self, counted: Counted) -> bool:
+        """Whether some worker has refused this very login a moment ago."""
+        with self.memory.alone() as is_alone:
+            return is_alone and self._refused.is_within(self._login(counted), self._monotonic(), self._repeat)
+
+    def standing(self, counted: Counted) -> Standing | None:
+        """How this user, address and all together stand. Where a try is possible, it is under way from now on."""
+        with self.memory.alone() as is_alone:
+            return self._standing(counted, self._monotonic()) if is_alone else None
+
+    def failed(self, counted: Counted, *, is_good: bool) -> None:
+        """One more failure, unless it is the same login again. `is_good`: at a place where the user is known."""
+        with self.memory.alone() as is_alone:
+            if not is_alone:
+                return
+            now = self._monotonic()
+            login = self._login(counted)
+            is_again = self._refused.is_within(login, now, self._repeat)
+            self._refused.put(login, now)
+            if is_again:
+                return
+            self._users.add(counted.user, now)
+            self._total.add(0, now)
+            if is_good:
+                self._places.add(counted.pair, now)
+            if counted.place:
+                self._addresses.add(counted.address, now)
+
+    def succeeded(self, counted: Counted) -> None:
+        """The user is known at this place from now on."""
+        with self.memory.alone() as is_alone:
+            if is_alone and counted.place:
+                self._good.put(self._home(counted), self._monotonic())
+
+    def _standing(self, counted: Counted, now: float) -> Standing:
+        if counted.place and self._good.is_within(self._home(counted), now, GOOD_SECONDS):
+            left, wait = _left(self._places, counted.pair, self.limits.user, now)
+            return Standing(left, wait, 0.0, is_good=True, weight=0)
+        left, wait = _left(self._users, counted.user, self.limits.user, now)
+        others = [_left(self._total, 0, self.limits.total, now)]
+        if counted.place:
+            others.append(_left(self._addresses, counted.address, self.limits.address, now))
+        others_wait = max((seconds for remaining, seconds in others if remaining <= 0), default=0.0)
+        tag = self._login(counted)
+        under_way = self._under_way.tags(counted.user, now - UNDER_WAY_SECONDS)
+        if left > 0:  # tries under way are decided within seconds: whoever waits for them waits no longer
+            left -= len(under_way - {tag})  # the same login at several workers is one guess
+            wait = 1.0
+        standing = Standing(left, wait, others_wait, is_good=False, weight=0)
+        if standing.wait(0) > 0 or tag in under_way:
+            return standing
+        self._under_way.add(counted.user, tag, now)
+        return replace(standing, ended=partial(self._ended, counted.user, tag))
+
+    def _ended(self, user: int, tag: bytes) -> None:
+        with self.memory.alone() as is_alone:
+            if is_alone:
+                self._under_way.remove(user, tag)
+
+    def _login(self, counted: Counted) -> bytes:
+        return self._tag(f"{counted.user} ".encode() + counted.tag)
+
+    def _home(self, counted: Counted) -> bytes:
+        return self._tag(f"{counted.place} {counted.name}".encode("utf-8", "surrogatepass"))
+
+    def _tag(self, text: bytes) -> bytes:
+        return hashlib.blake2b(text, key=self._key, digest_size=TAG_BYTES).digest()
+
+
+def _kept(limits: Sequence[Limit]) -> int:
+    return max((limit.failures for limit in limits), default=1)
+
+
+def _buckets(size: int, most: int) -> int:
+    """How many counters of so many bytes there are."""
+    buckets = min(most, MAX_TABLE // size)
+    if buckets < min(most, MIN_BUCKETS):
+        raise TooManyToShare
+    return buckets
+
+
+def _left(times: Times, bucket: int, limits: Sequence[Limit], now: float) -> tuple[int, float]:
+    """How many failures are left in the fullest window, and the seconds until there is one more where none is."""
+    least, wait = 1, 0.0
+    for number, limit in enumerate(limits):
+        recent = times.recent(bucket, now - limit.seconds)
+        remaining = limit.failures - len(recent)
+        least = min(least, remaining) if number else remaining
+        if remaining <= 0:
+            wait = max(wait, recent[-limit.failures] + limit.seconds - now)
+    return least, wait

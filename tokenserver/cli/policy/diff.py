@@ -1,0 +1,257 @@
+"""`tokenserver policy diff`: who gains and who loses what by a change of policies."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.policy.options import table
+from tokenserver.cli.terminal import echo_text, style
+from tokenserver.config.load import config_path, load_settings
+from tokenserver.errors import LoadError, TokenserverError
+from tokenserver.identity import spell_group
+from tokenserver.policy.analysis.circumstances import OTHER_SERVICE
+from tokenserver.policy.analysis.conditions import spell_moment
+from tokenserver.policy.budget import TooComplex
+from tokenserver.policy.diff.diff import Difference, Row, diff, spell_who
+from tokenserver.policy.loading.git_revisions import extract, parse_revisions
+from tokenserver.policy.loading.loader import compile_policies
+from tokenserver.policy.model import PolicySet
+from tokenserver.policy.terms import parse_moment
+from tokenserver.scopes import in_order
+
+LESS_ACCESS, NEW_ACCESS = 3, 4
+
+_EVERYONE = {"anonymous", "authenticated"}
+
+
+@click.command("diff")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--git",
+    "revisions",
+    metavar="OLD..NEW",
+    help="Two git revisions; then FOLDERS is one folder, by default that of the configuration, or policies/.",
+)
+@click.option("--fail-on", type=click.Choice(["new-access"]), help="Fail with 4 on new access, and on nothing else.")
+@click.option("--at", metavar="MOMENT", help="What counts from this moment on, instead of from now on.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a comment for a pull request.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+@config_option
+@tell_faults
+def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
+    folders: Sequence[Path],
+    revisions: str | None,
+    fail_on: str | None,
+    at: str | None,
+    as_markdown: bool,
+    as_json: bool,
+    config: Path | None,
+) -> None:
+    """Show who gains and who loses what between two folders, OLD and NEW, or two revisions of one.
+
+    Access is compared, not text; the answer is complete. Tests in the files are not run. Exit code 0: the same
+    access; 3: only less; 4: new access; 2: wrong use, faulty policies, or not decided.
+    """
+    if as_markdown and as_json:
+        raise click.UsageError("--markdown and --json exclude each other")
+    try:
+        now = datetime.now(UTC) if at is None else parse_moment(at)
+    except TokenserverError as error:
+        raise click.BadParameter(str(error), param_hint="--at") from error
+    old, new = _policies(folders, revisions, config)
+    try:
+        found = diff(old, new, now)
+    except TooComplex as error:
+        raise click.UsageError(str(error)) from error
+    if as_json:
+        echo_text(json.dumps(as_facts(found), indent=2))
+    elif as_markdown:
+        echo_text(spell_markdown(found))
+    else:
+        echo_text(spell_table(found))
+    if found.gains:
+        raise SystemExit(NEW_ACCESS)
+    raise SystemExit(LESS_ACCESS if found.losses and fail_on is None else 0)
+
+
+def _policies(folders: Sequence[Path], revisions: str | None, config: Path | None) -> tuple[PolicySet, PolicySet]:
+    if revisions is None:
+        if len(folders) != 2:
+            raise click.UsageError("name two folders, OLD and NEW, or two revisions with --git OLD..NEW")
+        return _both((folder, str(folder)) for folder in folders)
+    if len(folders) > 1:
+        raise click.UsageError("with --git, name one folder; the revisions say what is compared")
+    of = parse_revisions(revisions, folders[0] if folders else _configured(config))
+    with tempfile.TemporaryDirectory() as scratch:
+        places = []
+        for side, commit in (("old", of.old), ("new", of.new)):
+            place = Path(scratch).resolve() / side
+            place.mkdir(mode=0o700)
+            extract(of, commit, place)
+            places.append((place, f"{commit[:12]}:{of.path}"))
+        return _both(places)
+
+
+def _configured(config: Path | None) -> Path:
+    """The folder of the configuration; without one, where `init` puts it."""
+    is_there = config is not None or config_path(config).exists()
+    return load_settings(config).policies if is_there else Path("policies")
+
+
+def _both(places: Iterable[tuple[Path, str]]) -> tuple[PolicySet, PolicySet]:
+    """The policies of two places; in faults each is called by its name."""
+    found = []
+    faults = []
+    for place, name in places:
+        try:
+            found.append(compile_policies(place)[0])
+        except LoadError as error:
+            faults += [replace(fault, file=fault.file.replace(str(place), name, 1)) for fault in error.faults]
+    if faults:
+        raise LoadError(faults)
+    old, new = found
+    return old, new
+
+
+def as_facts(found: Difference) -> dict[str, list[dict[str, Any]]]:
+    """The difference as JSON: one entry for each action, its witness with what it asks and when."""
+    return {
+        "gains": [_facts(row) for row in found.gains],
+        "losses": [_facts(row) for row in found.losses],
+        "lifetimes": [{"file": one.file, "old": one.old, "new": one.new} for one in found.lifetimes],
+    }
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    identity, context = row.identity, row.context
+    return {
+        "as": {"user": identity.subject or None, "groups": sorted(identity.groups)},
+        "who": spell_who(row.who),
+        "action": row.action,
+        "repositories": _spelled(row, row.pattern.text),
+        "witness": _spelled(row, row.name),
+        "when": dict(row.when),
+        "asked": {
+            "service": None if context.service == OTHER_SERVICE else context.service,
+            "from": None if context.client is None else str(context.client),
+            "at": spell_moment(context.now),
+            "kind": identity.kind,
+        },
+        "rules": list(row.rules),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Rows that differ in who and in the action alone."""
+
+    who: str
+    actions: str
+    repositories: str
+    when: str
+    example: str
+    rules: str
+
+    def cells(self) -> list[str]:
+        return [self.who, self.actions, self.repositories, self.when, self.example, self.rules]
+
+
+_HEADS = ("who", "may", "repositories", "when", "for example", "rules")
+
+
+def _lines(rows: Iterable[Row]) -> Iterator[_Line]:
+    by_who: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        by_who.setdefault((_spelled(row, row.pattern.text), spell_when(row), spell_who(row.who)), []).append(row)
+    together: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
+    for (repositories, when, who), same in by_who.items():
+        actions = ", ".join(in_order(row.action for row in same))
+        together.setdefault((repositories, when, actions), {})[who] = same
+    for (repositories, when, actions), people in together.items():
+        names = ["everyone", *sorted(people.keys() - _EVERYONE)] if people.keys() >= _EVERYONE else sorted(people)
+        row = people[max(people)][0]  # somebody who logged in, or has a name, is a better example than nobody
+        rules = dict.fromkeys(rule for same in people.values() for row in same for rule in row.rules)
+        yield _Line(", ".join(names), actions, repositories, when, _example(row), ", ".join(rules))
+
+
+def _example(row: Row) -> str:
+    identity = row.identity
+    if identity.is_anonymous:
+        return f"{_spelled(row, row.name)}, not logged in"
+    groups = f" in {', '.join(map(spell_group, sorted(identity.groups)))}" if identity.groups else ""
+    return f"{_spelled(row, row.name)} as {identity.subject}{groups}"
+
+
+def _spelled(row: Row, name: str) -> str:
+    return name if row.resource_type == "repository" else f"{row.resource_type}:{name}"
+
+
+def spell_when(row: Row) -> str:
+    """The circumstances in words; empty where there are none."""
+    parts = []
+    for key, value in row.when.items():
+        words = value if isinstance(value, str) else ", ".join(value)
+        parts.append(f"{key.replace('_', ' ')} {words}")
+    return "; ".join(parts)
+
+
+def spell_table(found: Difference) -> str:
+    """The difference for a terminal."""
+    parts = []
+    for title, colour, rows in (("gains", "green", found.gains), ("losses", "red", found.losses)):
+        if rows:
+            parts += [style(title, fg=colour, bold=True), _table(rows), ""]
+    if found.lifetimes:
+        parts += [style("lifetimes", bold=True), table(_LIFETIME_HEADS, _lifetime_cells(found)), ""]
+    return "\n".join([*parts, _summary(found)])
+
+
+def _table(rows: Iterable[Row]) -> str:
+    cells = [line.cells() for line in _lines(rows)]
+    shown = [place for place in range(len(_HEADS)) if any(line[place] for line in cells)]
+    return table([_HEADS[place] for place in shown], ([line[place] for place in shown] for line in cells))
+
+
+def spell_markdown(found: Difference) -> str:
+    """The difference as a comment. All that comes from policies stands in code, where no markup or mention works."""
+    parts = [f"### Policies: {_summary(found)}", ""]
+    for title, rows in (("Gains", found.gains), ("Losses", found.losses)):
+        if rows:
+            parts += [f"**{title}**", "", f"| {' | '.join(_HEADS)} |", f"|{'---|' * len(_HEADS)}"]
+            parts += [f"| {' | '.join(map(_code, line.cells()))} |" for line in _lines(rows)]
+            parts.append("")
+    if found.lifetimes:
+        parts += ["**Lifetimes**", "", f"| {' | '.join(_LIFETIME_HEADS)} |", f"|{'---|' * len(_LIFETIME_HEADS)}"]
+        parts += [f"| {' | '.join(map(_code, cells))} |" for cells in _lifetime_cells(found)]
+    return "\n".join(parts).rstrip()
+
+
+_LIFETIME_HEADS = ("tokens by the rules of", "lived at most", "live at most")
+
+
+def _lifetime_cells(found: Difference) -> Iterator[list[str]]:
+    for one in found.lifetimes:
+        yield [one.file, *("no limit" if time is None else f"{time} s" for time in (one.old, one.new))]
+
+
+def _code(text: str) -> str:
+    harmless = text.replace("`", "'").replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return f"`{harmless}`" if text else ""
+
+
+def _summary(found: Difference) -> str:
+    if not found.gains and not found.losses:
+        return "the same access as before"
+    gains, losses = (len(list(_lines(rows))) for rows in (found.gains, found.losses))
+    if not gains:
+        return f"only less access ({losses} lost)"
+    return f"new access ({gains} gained, {losses} lost)"

@@ -1,0 +1,213 @@
+"""What the commands about policies share: where policies come from, who is asked about, when, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import wraps
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from tokenserver.cli.options import config_option, refuse
+from tokenserver.cli.terminal import echo
+from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
+from tokenserver.documents.document import nearest
+from tokenserver.errors import LoadError, TokenserverError
+from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.group_names import plain_name, shown_name
+from tokenserver.policy.loading.loader import FileTests, compile_policies
+from tokenserver.policy.model import PolicySet, Principal
+from tokenserver.policy.queries.summary import SOMEBODY
+from tokenserver.policy.terms import parse_address, parse_group, parse_moment, parse_request, parse_user
+from tokenserver.printable import one_line
+from tokenserver.scopes import Resource
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Policies that compile, with their tests not yet run. `settings` are None for a bare folder."""
+
+    policies: PolicySet
+    tests: tuple[FileTests, ...]
+    settings: Settings | None
+
+    @property
+    def services(self) -> frozenset[str]:
+        """The registries that are known: the configured ones, else those that the files name."""
+        if self.settings is not None:
+            return frozenset(entry.service for entry in self.settings.registries)
+        return frozenset(service for rule in self.policies.rules for service in rule.services or ())
+
+    def service(self, asked: str | None) -> str:
+        """The registry that a question is about; nobody has to say it where it makes no difference.
+
+        Raises:
+            click.UsageError: an unknown registry, or none where there are several to choose from.
+        """
+        known = self.services
+        if asked is not None:
+            registry = self.settings.registry(asked) if self.settings is not None else None
+            if registry is not None:
+                return registry.service  # it may have been asked for under another of its names
+            if self.settings is not None:
+                raise click.UsageError(f"--service: no registry {asked!r} is configured; {nearest(asked, known)}")
+            return asked
+        if len(known) > 1 and any(rule.services is not None for rule in self.policies.rules):
+            raise click.UsageError(
+                f"policies differ between registries; choose with --service: {', '.join(sorted(known))}"
+            )
+        return min(known, default="")
+
+
+def policy_command(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """`--config`, `--policies` and `--json`; faults of files and of words end with exit code 2."""
+
+    @wraps(command)
+    def wrapped(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        try:
+            return command(*args, **kwargs)
+        except LoadError as error:
+            refuse(error)
+        except TokenserverError as error:
+            raise click.UsageError(str(error)) from error
+
+    decorated: Any = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")(wrapped)
+    decorated = click.option(
+        "--policies",
+        "folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="A folder of policies, instead of the configured one.",
+    )(decorated)
+    found: Callable[_Arguments, _Result] = config_option(decorated)
+    return found
+
+
+def service_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--service`."""
+    return click.option("--service", help="The registry, by its service name.")(command)
+
+
+def circumstances(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--service`, `--from` and `--at`."""
+    command = click.option("--at", callback=_parsed(parse_moment), help="When: 2027-01-31, or 2027-01-31T18:00:00Z.")(
+        command
+    )
+    command = click.option("--from", "client", callback=_parsed(parse_address), help="The client's IP address.")(
+        command
+    )
+    return service_option(command)
+
+
+def read_source(config: Path | None, folder: Path | None) -> Source:
+    """The policies of a configuration, or of a bare folder.
+
+    Raises:
+        LoadError: every fault of the files.
+    """
+    if folder is not None:
+        if config is not None:
+            raise click.UsageError("--config and --policies exclude each other")
+        policies, tests = compile_policies(folder)
+        return Source(policies, tests, None)
+    settings = load_settings(config)
+    services = frozenset(entry.service for entry in settings.registries)
+    policies, tests = compile_policies(settings.policies, services=services)
+    return Source(policies, tests, settings)
+
+
+def asked_resource(action: str, name: str) -> Resource:
+    """The resource of a question about one action.
+
+    Raises:
+        TermError: no action, or no legal name.
+    """
+    scope = parse_request(f"{action} {name}")
+    if len(scope.actions) != 1:
+        raise click.UsageError("ask about one action: pull, push or delete")
+    if scope.resource.type == "repository" and action == "*":
+        raise click.UsageError("name the action: pull, push or delete")
+    return scope.resource
+
+
+def asked_principal(policies: PolicySet, principal: Principal) -> Principal:
+    """Whom a question means by a group: the tree's; a delegated file's own, as answers spell it; else the directory's.
+
+    A name that only one file has for a group of its own means that group, where no rule means a directory's by it.
+    """
+    groups = policies.groups.by_name
+    if principal.sort != "group" or principal.name in groups:
+        return principal
+    spelled = [name for name in groups if shown_name(name) == principal.name]
+    own = spelled or [name for name in groups if plain_name(name) == principal.name]
+    named = {
+        name for rule in policies.rules for one in (rule.to, rule.excluded) if one is not None for name in one.groups
+    }
+    if len(own) == 1 and principal.name not in named:
+        found = Principal("group", own[0])
+        if not spelled:
+            echo(f"{principal} is taken for {found}", err=True)
+        return found
+    if own:
+        others = " and ".join(f"'{Principal('group', name)}'" for name in sorted(own))
+        echo(f"{principal} is taken for a directory's group; files have {others} of their own", err=True)
+    return principal
+
+
+def asked_identity(
+    source: Source, user: str | None, groups: Sequence[str], *, anonymous: bool, lookup: str | None
+) -> Identity | None:
+    """Whom the options name; None where they name nobody.
+
+    Raises:
+        LoadError: `lookup` is a user whom no configured source knows, or who could not log in.
+        BackendUnavailable: a directory that comes first cannot tell.
+    """
+    if sum((user is not None, anonymous, lookup is not None)) > 1 or (anonymous and groups):
+        raise click.UsageError("say who it is in one way: --user (with --group), --anonymous or --as")
+    if anonymous:
+        return ANONYMOUS
+    brought = frozenset(map(parse_group, groups))
+    if lookup is not None:
+        found = _look_up(source, lookup)
+        return replace(found, groups=found.groups | brought)
+    if user is None and not groups:
+        return None
+    return Identity(SOMEBODY if user is None else parse_user(user), Kind.PASSWORD, groups=brought)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows under heads, aligned with spaces."""
+    lines = [list(heads), *([one_line(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _parsed(
+    parse: Callable[[str], datetime | IPv4Address | IPv6Address],
+) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    def callback(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+        try:
+            return None if value is None else parse(value)
+        except TokenserverError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return callback
+
+
+def _look_up(source: Source, name: str) -> Identity:
+    if source.settings is None:
+        raise click.UsageError("--as asks the configured user sources: it needs --config, not --policies")
+    # Only here are they needed, and loading them takes as long as all else.
+    from tokenserver.cli.user_sources import UserSources  # noqa: PLC0415 - see above
+
+    return UserSources(source.settings).look_up(name)

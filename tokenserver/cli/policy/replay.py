@@ -1,0 +1,110 @@
+"""`tokenserver policy replay`: what a policy would have decided otherwise in the past, from audit events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from tokenserver.cli.policy.options import policy_command, read_source, table
+from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.errors import TokenserverError
+from tokenserver.policy.analysis.conditions import spell_moment
+from tokenserver.policy.queries.replay_audit_log import Change, Report, Seen, replay, spell_actions
+from tokenserver.policy.terms import parse_moment
+from tokenserver.scopes import in_order
+
+CHANGED = 1
+MAX_LINE = 1024 * 1024
+
+
+def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
+    try:
+        return None if value is None else parse_moment(value)
+    except TokenserverError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command("replay")
+@click.argument("audit", type=click.File("rb"))
+@click.option("--now", callback=_moment, help="Decide all as at this time, instead of each at its own.")
+@policy_command
+def policy_replay(
+    audit: BinaryIO, now: datetime | None, config: Path | None, folder: Path | None, as_json: bool
+) -> None:
+    """Decide the exchanges of an audit log again (- is standard input), and tell what would change.
+
+    `tokenserver policy replay audit.jsonl --policies candidate/`. Exit code 0: nothing; 1: something.
+    """
+    source = read_source(config, folder)
+    report = replay(source.policies, _lines(audit), now=now)
+    found = sorted(report.changes.items(), key=_order)
+    if as_json:
+        echo_text(json.dumps(_facts(report, found)))
+    else:
+        _tell(report, found)
+    raise SystemExit(CHANGED if report.changed else 0)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines, each of at most `MAX_LINE` bytes: a longer one is no event and comes in parts that are none."""
+    while line := file.readline(MAX_LINE):
+        yield line
+
+
+def _order(item: tuple[Change, Seen]) -> tuple[Any, ...]:
+    change, seen = item
+    return -seen.count, change.subject, change.registry, change.resource, sorted(change.groups), sorted(change.gained)
+
+
+def _tell(report: Report, found: list[tuple[Change, Seen]]) -> None:
+    if found:
+        heads = ("TIMES", "WHO", "GAINS", "LOSES", "WHERE", "LAST", "RULES NOW")
+        echo_text(table(heads, (_row(change, seen) for change, seen in found)))
+    if report.not_kept:
+        echo(f"{report.not_kept} more decisions would change; these are too many to list")
+    echo(f"{report.changed} of {report.decisions} decisions in {report.exchanges} exchanges would change", err=True)
+    for reason, count in sorted(report.skipped.items()):
+        echo(f"left out: {count} x {reason}", err=True)
+
+
+def _row(change: Change, seen: Seen) -> tuple[str, ...]:
+    who = _printable(change.subject) or "anonymous"
+    groups = f" ({', '.join(map(_printable, sorted(change.groups)))})" if change.groups else ""
+    name = change.resource.name if change.resource.type == "repository" else str(change.resource)
+    gained, lost = spell_actions(change.gained) or "-", spell_actions(change.lost) or "-"
+    where = f"{_printable(change.registry)} {name}"
+    return str(seen.count), who + groups, gained, lost, where, spell_moment(seen.last), ", ".join(seen.rules) or "none"
+
+
+def _printable(text: str) -> str:
+    """Text of a log, which may hold anything, as a terminal may show it."""
+    return text if text.isprintable() else ascii(text)
+
+
+def _facts(report: Report, found: list[tuple[Change, Seen]]) -> dict[str, Any]:
+    return {
+        "exchanges": report.exchanges,
+        "decisions": report.decisions,
+        "changed": report.changed,
+        "changes": [
+            {
+                "as": {"user": change.subject, "groups": sorted(change.groups)} if change.subject else "anonymous",
+                "registry": change.registry,
+                "resource": str(change.resource),
+                "gained": in_order(change.gained),
+                "lost": in_order(change.lost),
+                "count": seen.count,
+                "first": spell_moment(seen.first),
+                "last": spell_moment(seen.last),
+                "rules": list(seen.rules),
+            }
+            for change, seen in found
+        ],
+        "not_listed": report.not_kept,
+        "skipped": dict(sorted(report.skipped.items())),
+    }

@@ -1,0 +1,86 @@
+"""`tokenserver policy what-can`: everything that somebody may do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, table
+from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.policy.analysis.conditions import ALWAYS, Given, as_facts, spell_condition
+from tokenserver.policy.queries.what_can import Cut, Reach, somebody, spell_pattern, what_can
+from tokenserver.policy.terms import parse_group, parse_who
+from tokenserver.scopes import in_order
+
+
+@click.command("what-can")
+@click.argument("who")
+@click.option("--group", "groups", multiple=True, help="A group that WHO brings from a directory; repeatable.")
+@circumstances
+@policy_command
+def policy_what_can(  # noqa: PLR0917 - click hands every option over by its name
+    who: str,
+    groups: Sequence[str],
+    service: str | None,
+    client: IPv4Address | IPv6Address | None,
+    at: datetime | None,
+    config: Path | None,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """What can WHO do? WHO is user:NAME, group:NAME, authenticated or anonymous.
+
+    Exit code 0: something; 1: nothing.
+    """
+    principal = parse_who(who)
+    if principal.sort == "anonymous" and groups:
+        raise click.UsageError("an anonymous client is in no group")
+    source = read_source(config, folder)
+    principal = asked_principal(source.policies, principal)
+    asked = somebody(source.policies, principal, list(map(parse_group, groups)))
+    found = what_can(source.policies, asked, Given(source.service(service), client, at))
+    if as_json:
+        echo_text(json.dumps([_facts(reach) for reach in found], indent=2))
+    elif not found:
+        echo(f"{principal} can do nothing")
+    else:
+        rows = [
+            (
+                ",".join(in_order(reach.actions)),
+                spell_pattern(reach.rule.resource_type, reach.pattern),
+                spell_condition(reach.when),
+                f"{reach.rule.id} ({reach.rule.file}:{reach.rule.line})",
+                "; ".join(_spell_cut(cut) for cut in reach.cuts),
+            )
+            for reach in found
+        ]
+        echo_text(table(("actions", "repositories", "when", "rule", "except"), rows))
+        if principal.sort == "user" and not groups:
+            echo()
+            echo("(without groups from a directory; name them with --group)")
+    raise SystemExit(0 if found else 1)
+
+
+def _facts(reach: Reach) -> dict[str, Any]:
+    limited = [cut for cut in reach.cuts if cut.when != ALWAYS]
+    return {
+        "repositories": spell_pattern(reach.rule.resource_type, reach.pattern),
+        "actions": in_order(reach.actions),
+        "when": as_facts(reach.when),
+        "rule": reach.rule.id,
+        "except": sorted({cut.pattern.text for cut in reach.cuts if cut.when == ALWAYS}),
+        "unless": [
+            {"repositories": cut.pattern.text, "when": as_facts(cut.when), "rule": cut.rule.id} for cut in limited
+        ],
+    }
+
+
+def _spell_cut(cut: Cut) -> str:
+    when = spell_condition(cut.when)
+    return f"{cut.pattern.text}" + (f" {when}" if when else "") + f" ({cut.rule.id})"

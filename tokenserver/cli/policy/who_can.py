@@ -1,0 +1,96 @@
+"""`tokenserver policy who-can`: everybody who may do one thing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tokenserver.cli.policy.options import asked_resource, circumstances, policy_command, read_source, table
+from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.policy.analysis.conditions import Given
+from tokenserver.policy.group_names import shown_name
+from tokenserver.policy.model import PolicySet, Principal
+from tokenserver.policy.queries.who_can import holders
+from tokenserver.policy.queries.who_can_report import roster
+
+
+@click.command("who-can")
+@click.argument("action")
+@click.argument("repository")
+@circumstances
+@policy_command
+def policy_who_can(  # noqa: PLR0917 - click hands every option over by its name
+    action: str,
+    repository: str,
+    service: str | None,
+    client: IPv4Address | IPv6Address | None,
+    at: datetime | None,
+    config: Path | None,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Who can do ACTION on REPOSITORY? Conditions stay conditions, but for what --from and --at say.
+
+    Exit code 0: somebody; 1: nobody.
+    """
+    source = read_source(config, folder)
+    resource = asked_resource(action, repository)
+    given = Given(source.service(service), client, at)
+    found = roster(source.policies, holders(source.policies, action, resource, given))
+    if as_json:
+        groups = [one.name for one in found.answers if one.sort == "group"]
+        facts = {"action": action, "repository": repository, **found.facts()}
+        facts["members"] = {shown_name(name): _members(source.policies, name) for name in groups}
+        echo_text(json.dumps(facts, indent=2))
+    elif not found.answers:
+        echo(f"nobody can {action} {repository}")
+    else:
+        rows = []
+        for principal, answer in found.answers.items():
+            conditions = [""] if answer is True else [spell_facts(one) for one in answer or ()]
+            rows += [(str(principal), one, _who_that_is(source.policies, principal)) for one in conditions]
+        echo_text(table(("who", "when", "members"), rows))
+        if found.excepted:
+            echo()
+            echo(f"except whoever is {' or '.join(map(str, found.excepted))}")
+        if any(one.sort == "anonymous" for one in found.answers) and source.settings and not source.settings.anonymous:
+            echo()
+            echo("(the configuration says anonymous: false, so clients that do not log in get nothing)")
+    raise SystemExit(0 if found.answers else 1)
+
+
+def spell_facts(condition: Mapping[str, Any]) -> str:
+    """A condition of the JSON answer as one line."""
+    parts = []
+    for key, value in condition.items():
+        if key == "rule":
+            continue
+        if key == "unless":
+            parts += [f"unless ({spell_facts(one)} by {one['rule']})" for one in value]
+            continue
+        words = {"groups": "also in", "who": ""}.get(key, key)
+        joint = " and " if key in ("groups", "who") else " or "
+        parts.append(f"{words} {value if isinstance(value, str) else joint.join(value)}".strip())
+    return ", ".join(parts) or "always"
+
+
+def _members(policies: PolicySet, name: str) -> dict[str, list[str]]:
+    """Who is in a group, as far as files say; of a directory's group nothing is known here."""
+    group = policies.groups.by_name.get(name)
+    if group is None:
+        return {"users": [], "groups": [name]}
+    return {"users": sorted(group.users), "groups": sorted(group.groups)}
+
+
+def _who_that_is(policies: PolicySet, principal: Principal) -> str:
+    if principal.sort != "group":
+        return ""
+    members = _members(policies, principal.name)
+    directory = [f"all of the directory's {name}" for name in members["groups"]]
+    return ", ".join([*members["users"], *directory])

@@ -1,0 +1,93 @@
+"""The settings of the throttle and of what is remembered about logins."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from tokenserver.config.fields import FilePath, Seconds, Section
+from tokenserver.documents.document import PlacedError
+
+MAX_CACHE = 60
+"""Seconds for which a password that was right is believed, although it may have been changed since."""
+
+MAX_GRACE = 3600
+
+MAX_FAILURES = 100_000
+MIN_WINDOW, MAX_WINDOW = 10, 3600
+
+
+def _cache(seconds: int) -> int:
+    if not 0 <= seconds <= MAX_CACHE:
+        raise ValueError(
+            f"must be from 0s (never) to {MAX_CACHE}s, not {seconds}s: so long a changed password still works"
+        )
+    return seconds
+
+
+def _grace(seconds: int) -> int:
+    if not 0 <= seconds <= MAX_GRACE:
+        raise ValueError(
+            f"must be from 0s (never) to 1h, not {seconds}s: so long somebody who was removed could still log in"
+        )
+    return seconds
+
+
+def _window(seconds: int) -> int:
+    if not MIN_WINDOW <= seconds <= MAX_WINDOW:
+        raise ValueError(f"must be from {MIN_WINDOW}s to 1h, not {seconds}s")
+    return seconds
+
+
+def _redis(value: str) -> str:
+    """A URL as the Redis client takes it, without a password: that stands in a file of its own."""
+    example = "redis://redis.example.com:6379/0"
+    try:
+        parts = urlsplit(value)
+        is_host = bool(parts.hostname) and parts.port != 0
+        has_password = parts.password is not None or "password" in parts.query
+    except ValueError as error:
+        raise ValueError(f"must be a URL such as {example}") from error
+    if has_password:
+        raise ValueError("must not hold a password; name a file with it: redis_password_file")
+    is_known = is_host if parts.scheme in ("redis", "rediss") else parts.scheme == "redis+unix" and len(parts.path) > 1
+    if not is_known or re.fullmatch(r"[!-~]+", value) is None:
+        raise ValueError(f"must be a URL such as {example} (rediss:// with TLS, redis+unix:///run/redis.sock)")
+    return value
+
+
+Cache = Annotated[Seconds, AfterValidator(_cache)]
+Grace = Annotated[Seconds, AfterValidator(_grace)]
+Failures = Annotated[int, Field(ge=2, le=MAX_FAILURES)]
+
+
+class Throttle(Section):
+    """How many failed logins within `window` make the next one wait. Successful ones never count.
+
+    With `redis` all replicas count together, in the Redis at that URL. `secret_file` holds what they recognise a wrong
+    login by that was refused elsewhere; without it, that is derived from the password of redis.
+    """
+
+    enabled: bool = True
+    failures_per_user: Failures = 5
+    failures_per_address: Failures = 50
+    failures_total: Failures = 1000
+    window: Annotated[Seconds, AfterValidator(_window)] = 300
+    redis: Annotated[str, AfterValidator(_redis)] | None = None
+    redis_password_file: FilePath | None = None
+    secret_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _password_has_a_redis(self) -> Self:
+        if self.redis_password_file is not None and self.redis is None:
+            raise PlacedError(("redis_password_file",), "needs redis, the URL of the Redis whose password it holds")
+        return self
+
+    @model_validator(mode="after")
+    def _secret_has_a_redis(self) -> Self:
+        if self.secret_file is not None and self.redis is None:
+            raise PlacedError(("secret_file",), "needs redis; the workers of one server have a secret of their own")
+        return self

@@ -1,0 +1,84 @@
+"""Our own side for the doctor: settings and keys as facts, for each registry with the keys that sign for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+from tokenserver.config.load import config_path
+from tokenserver.config.registries import Registry
+from tokenserver.config.settings import KeySet, Settings
+from tokenserver.doctor.facts import OurKey, OurRegistry, Ours
+from tokenserver.doctor.registry.trust_files import ring_certificates
+from tokenserver.errors import Fault, LoadError
+from tokenserver.keys.ring import KeyRing
+from tokenserver.keys.store import load_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What we say and sign with, and the keys themselves."""
+
+    ours: Ours
+    ring: KeyRing
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """`general` has the keys of the whole server; `own` is by service name, with the keys that sign for it."""
+
+    general: Side
+    own: Mapping[str, Side]
+
+    def of(self, registry: OurRegistry | None) -> Side:
+        """The side that this registry is to be compared with."""
+        return self.general if registry is None else self.own[registry.service]
+
+
+def our_sides(settings: Settings, config: Path | None, now: datetime) -> Sides:
+    """Load every folder of keys.
+
+    Raises:
+        LoadError: every fault of every folder.
+    """
+    faults: list[Fault] = []
+    sides: list[tuple[KeySet, Side]] = []
+    for keys in settings.key_sets():
+        try:
+            ring = load_keys(keys.folder, now=now)
+        except LoadError as error:
+            faults.extend(error.faults)
+            continue
+        sides.append((keys, Side(_ours(settings, keys, ring, config), ring)))
+    if faults:
+        raise LoadError(faults)
+    own = {name: side for keys, side in sides for entry in keys.registries for name in entry.names}
+    return Sides(sides[0][1], own)
+
+
+def _ours(settings: Settings, used: KeySet, ring: KeyRing, config: Path | None) -> Ours:
+    ca, certificates = ring_certificates(ring)
+    keys = [
+        OurKey(key.id, key.algorithm.value, certificate)
+        for key, certificate in zip(ring.published(), certificates, strict=True)
+    ]
+    signing = 1 + len(ring.next)
+    is_general = used.folder == settings.keys.folder
+    return Ours(
+        config=str(config_path(config)),
+        url=settings.server.url,
+        realm=settings.server.realm,
+        registries=tuple(_registry(settings, registry) for registry in settings.registries),
+        ca=ca,
+        keys=tuple(keys[:signing]),
+        retired=tuple(keys[signing:]),
+        query="" if is_general else f"?{urlencode({'service': used.registries[0].service})}",
+    )
+
+
+def _registry(settings: Settings, entry: Registry) -> OurRegistry:
+    lifetime = entry.token_lifetime.default
+    return OurRegistry(entry.service, settings.issuer_of(entry), entry.compat, lifetime, entry.url, entry.also)

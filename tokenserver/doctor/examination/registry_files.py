@@ -1,0 +1,136 @@
+"""Reads a registry's files for the doctor: its configuration, and the keys that it trusts.
+
+They belong to somebody else and are only compared, so any owner will do; they are bounded all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenserver.doctor.facts import JwksFile, Setup, TrustFile
+from tokenserver.doctor.registry.distribution import parse_environment, read_distribution
+from tokenserver.doctor.registry.trust_files import read_bundle, read_jwks
+from tokenserver.doctor.registry.verifiers import Trusted, trusted_files
+from tokenserver.doctor.registry.zot import looks_like_zot, read_zot
+from tokenserver.errors import Fault, LoadError
+
+MAX_CONFIGURATION = 256 * 1024
+MAX_TRUST = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryFiles:
+    """A registry's configuration with the files that it names; None where it names none."""
+
+    setup: Setup
+    bundle: TrustFile | None
+    jwks: JwksFile | None
+    trusted: Trusted
+
+
+def read_registry_files(config: Path | None, environment: Path | None, trust: Path | None) -> RegistryFiles:
+    """What a registry's configuration says. `trust` is where its file of trusted keys stands on this machine.
+
+    Raises:
+        LoadError: a file cannot be read, or is no configuration of a registry. A file of trusted keys that cannot be
+            read is no error but a finding.
+    """
+    text = None if config is None else _text(config)
+    variables = {} if environment is None else parse_environment(_text(environment), str(environment))
+    if text is not None and looks_like_zot(text):
+        setup = read_zot(text, str(config))
+    else:
+        setup = read_distribution(text, str(config or environment), variables)
+    folder = Path() if config is None else config.parent
+    named = {name: _placed(name, folder) for name in (setup.bundle, setup.jwks) if name is not None}
+    bundle, jwks = setup.bundle, setup.jwks
+    contents: dict[str, bytes | str] = {name: _content(path) for name, path in named.items()}
+    if trust is not None:
+        copy = read_bounded(trust, MAX_TRUST)
+        replaced = jwks if _is_json(copy) and jwks is not None else bundle or jwks
+        if replaced is not None:
+            contents[replaced] = copy
+    if setup.is_zot and bundle is not None and _is_json(contents[bundle]):
+        bundle, jwks = None, bundle
+    return RegistryFiles(
+        setup,
+        None if bundle is None else _bundle(contents[bundle], bundle),
+        None if jwks is None else _jwks(contents[jwks], jwks),
+        trusted_files(_known(contents, bundle), _json(_known(contents, jwks))),
+    )
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """A regular file of at most `limit` bytes.
+
+    Raises:
+        LoadError: it is none, or cannot be read.
+    """
+    try:
+        # Without O_NONBLOCK, opening a FIFO would wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise LoadError([Fault(str(path), 0, "", "is not a regular file")])
+            with open(descriptor, "rb", closefd=False) as file:
+                content = file.read(limit + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise LoadError([Fault(str(path), 0, "", f"cannot be read: {error.strerror}")]) from error
+    if len(content) > limit:
+        raise LoadError([Fault(str(path), 0, "", f"is larger than {limit} bytes")])
+    return content
+
+
+def _text(path: Path) -> str:
+    content = read_bounded(path, MAX_CONFIGURATION)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise LoadError([Fault(str(path), line, "", "is not UTF-8 text")]) from error
+
+
+def _placed(name: str, folder: Path) -> Path:
+    """A relative path is relative to where the registry is started; here, or beside its configuration."""
+    beside = folder / name
+    return beside if not Path(name).exists() and beside.exists() else Path(name)
+
+
+def _content(path: Path) -> bytes | str:
+    """The content, or why there is none."""
+    try:
+        return read_bounded(path, MAX_TRUST)
+    except LoadError as error:
+        elsewhere = "; if the registry sees another file there, name a copy of it by --trust FILE"
+        return f"{error.faults[0].message}{elsewhere}"
+
+
+def _known(contents: dict[str, bytes | str], name: str | None) -> bytes:
+    content = contents.get(name or "")
+    return content if isinstance(content, bytes) else b""
+
+
+def _is_json(content: bytes | str) -> bool:
+    return isinstance(content, bytes) and content.lstrip().startswith(b"{")
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content) if content else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _bundle(content: bytes | str, name: str) -> TrustFile:
+    return TrustFile(name, content) if isinstance(content, str) else read_bundle(content, name)
+
+
+def _jwks(content: bytes | str, name: str) -> JwksFile:
+    return JwksFile(name, content) if isinstance(content, str) else read_jwks(content, name)

@@ -1,0 +1,1 @@
+"""Readers of registries' own files: configuration and trusted certificates of Distribution and zot."""

@@ -1,0 +1,157 @@
+"""Finds a token's key and checks its signature as each kind of registry does. Says why a registry would not.
+
+Distribution looks at `x5c` first and, where it is there, at nothing else; then at `kid`. zot has one key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from tokenserver.doctor.facts import Kind
+from tokenserver.doctor.registry.trust_files import UnusableKey, jwk_public_key, key_names
+from tokenserver.doctor.token import Opened
+from tokenserver.keys.ring import KeyRing, PublicKey
+
+MAX_CHAIN = 10
+
+_HASHES: Mapping[str, hashes.HashAlgorithm] = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
+_CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
+_NOT_IN_2 = ("PS256", "PS384", "PS512", "EdDSA")
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """The keys that a registry was given: certificates, keys by their `kid`, and bare keys."""
+
+    certificates: tuple[x509.Certificate, ...] = field(default=(), repr=False)
+    by_kid: Mapping[str, PublicKey] = field(default_factory=dict, repr=False)
+    bare: tuple[PublicKey, ...] = field(default=(), repr=False)
+
+
+def trusted_files(bundle: bytes, jwks: Any) -> Trusted:
+    """What stands in a registry's bundle and in its JWKS (as JSON value). What cannot be read is left out."""
+    try:
+        certificates = tuple(x509.load_pem_x509_certificates(bundle)) if bundle else ()
+    except ValueError:
+        certificates = ()
+    listed = jwks.get("keys") if isinstance(jwks, dict) else None
+    by_kid = {}
+    for entry in listed if isinstance(listed, list) else ():
+        key = jwk_public_key(entry)
+        if key is not None and isinstance(entry.get("kid"), str):
+            by_kid[entry["kid"]] = key
+    return Trusted(certificates, by_kid)
+
+
+def trusted_by_right(ring: KeyRing, compat: str) -> Trusted:
+    """What a registry with this `compat` should have been given."""
+    keys = ring.published()
+    if compat == "universal":
+        return Trusted((x509.load_pem_x509_certificate(ring.ca_certificate_pem.encode("ascii")),))
+    if compat == "jwks":
+        return Trusted(by_kid={key.thumbprint: key.public_key for key in keys})
+    certificates = tuple(x509.load_der_x509_certificate(key.chain[0]) for key in keys)
+    return Trusted(certificates[:1] if compat == "zot" else certificates)
+
+
+def refusal(token: Opened, trusted: Trusted, kind: Kind, at: datetime) -> str | None:
+    """Why a registry of this kind does not take the token's signature at `at`, or None where it does."""
+    if kind is Kind.DISTRIBUTION2 and token.algorithm in _NOT_IN_2:
+        return f"it cannot verify {token.algorithm}"
+    if kind is Kind.ZOT:
+        return _by_only_key(token, trusted)
+    if token.x5c is not None:
+        key, problem = _by_chain(token.x5c, trusted, at)
+    else:
+        key, problem = _by_kid(token, trusted, kind)
+    return problem if key is None else signature_problem(token, key)
+
+
+def signature_problem(token: Opened, key: object) -> str | None:
+    """Why the signature is not one of this key (RFC 7518, section 3; RFC 8037, section 3.1), or None where it is."""
+    algorithm, content, signature = token.algorithm, token.signed, token.signature
+    digest = _HASHES.get(algorithm[2:])
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey) and _CURVES.get(algorithm) == key.curve.name and digest:
+            width = (key.curve.key_size + 7) // 8
+            if len(signature) != 2 * width:
+                return "its signature has the wrong length"
+            r, s = (int.from_bytes(half, "big") for half in (signature[:width], signature[width:]))
+            key.verify(encode_dss_signature(r, s), content, ec.ECDSA(digest))
+        elif isinstance(key, rsa.RSAPublicKey) and algorithm[:2] == "RS" and digest:
+            key.verify(signature, content, padding.PKCS1v15(), digest)
+        elif isinstance(key, rsa.RSAPublicKey) and algorithm[:2] == "PS" and digest:
+            key.verify(signature, content, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)
+        elif isinstance(key, ed25519.Ed25519PublicKey) and algorithm == "EdDSA":
+            key.verify(signature, content)
+        else:
+            return "its algorithm does not fit the key"
+    except InvalidSignature:
+        return "its signature is wrong: it was changed, or signed by another key"
+    return None
+
+
+def _by_only_key(token: Opened, trusted: Trusted) -> str | None:
+    # zot reads the first certificate of its file alone; a JWKS must hold exactly one key.
+    first = [one.public_key() for one in trusted.certificates[:1]]
+    keys: list[Any] = first or [*trusted.by_kid.values(), *trusted.bare]
+    if len(keys) != 1:
+        return "it has no single key to verify with"
+    return signature_problem(token, keys[0])
+
+
+def _by_kid(token: Opened, trusted: Trusted, kind: Kind) -> tuple[object | None, str]:
+    if not token.kid:
+        return None, "the token does not say which key signed it"
+    known: dict[str, object] = {}
+    for one in trusted.certificates:
+        key = one.public_key()
+        try:
+            known[key_names(key).kid(kind)] = key
+        except UnusableKey:
+            continue
+    known.pop("", None)
+    if kind is not Kind.DISTRIBUTION2:
+        known.update(trusted.by_kid)
+    if token.kid not in known:
+        return None, "it does not know the key by the kid that the token names"
+    return known[token.kid], ""
+
+
+def _by_chain(chain: tuple[bytes, ...], trusted: Trusted, at: datetime) -> tuple[object | None, str]:
+    """The leaf's key, where a path leads from it to a trusted certificate (RFC 5280, section 6, as Go walks it)."""
+    try:
+        certificates = [x509.load_der_x509_certificate(one) for one in chain]
+    except ValueError:
+        certificates = []
+    if not certificates or len(certificates) > MAX_CHAIN:
+        return None, "its certificates (x5c) cannot be read"
+    leaf, between = certificates[0], certificates[1:]
+    if not trusted.certificates:
+        return None, "the token brings its certificate (x5c), and the registry trusts no certificate at all"
+    path = [leaf]
+    while path[-1] not in trusted.certificates:
+        vouching = [one for one in (*trusted.certificates, *between) if one not in path and _issued(path[-1], one)]
+        if not vouching:
+            return None, "its certificate was not issued by one that the registry trusts"
+        path.append(vouching[0])
+    if any(not one.not_valid_before_utc <= at < one.not_valid_after_utc for one in path):
+        return None, "a certificate on the way from its key to the registry's bundle is not valid now"
+    return leaf.public_key(), ""
+
+
+def _issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(by)
+        return bool(by.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
+        return False

@@ -1,0 +1,136 @@
+"""Reads zot's configuration: `http.auth.bearer`, and what else decides about tokens.
+
+zot finds keys whatever their case. A key that stands twice is refused: zot would take one of them, unseen. A way of
+authentication that is configured incompletely is switched off without a word (`IsBearerAuthEnabled`,
+`IsBasicAuthnEnabled` in pkg/api/config/config.go); where none is left, everybody is let in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tokenserver.doctor.facts import Setup
+from tokenserver.documents.document import nearest
+from tokenserver.errors import Fault, LoadError
+
+MAX_TEXT = 256 * 1024
+
+_KEYS = ("realm", "service", "cert")
+_MORE_KEYS = ("awssecretsmanager", "oidc", "upstreamtokenendpoint")
+_OTHER_WAYS = ("htpasswd", "ldap", "openid", "apikey")
+_OPENID_PROVIDERS = {"oidc", "google", "gitlab", "github"}
+_OFF = "zot turns bearer off when realm, service or cert is empty"
+
+
+class _Refused(ValueError):
+    """A key stands twice."""
+
+
+def looks_like_zot(text: str) -> bool:
+    """Whether this is JSON, as zot's configuration is, and not the YAML of Distribution."""
+    return text.lstrip("\ufeff \t\r\n").startswith("{")
+
+
+def read_zot(text: str, file: str) -> Setup:
+    """What zot's configuration file says about tokens.
+
+    Raises:
+        LoadError: no JSON, or no configuration that zot would start with.
+    """
+    if len(text) > MAX_TEXT:
+        raise LoadError([Fault(file, 0, "", f"is larger than {MAX_TEXT} characters")])
+    try:
+        value = json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise LoadError([Fault(file, error.lineno, "", f"is not JSON: {error.msg}")]) from error
+    except (_Refused, RecursionError) as error:
+        raise LoadError([Fault(file, 0, "", f"is not read: {error or 'is nested too deeply'}")]) from error
+    if not isinstance(value, dict) or not isinstance(value.get("http"), dict):
+        raise LoadError([Fault(file, 0, "http", 'is missing: zot\'s configuration is {"http": {…}, "storage": {…}}')])
+    http = value["http"]
+    auth = http.get("auth")
+    auth = {} if auth is None else auth
+    if not isinstance(auth, dict):
+        raise LoadError([Fault(file, 0, "http.auth", "must be an object")])
+    bearer = auth.get("bearer")
+    if bearer is not None and not isinstance(bearer, dict):
+        raise LoadError([Fault(file, 0, "http.auth.bearer", "must be an object with realm, service and cert")])
+    section: dict[str, Any] = bearer or {}
+    faults = [
+        Fault(file, 0, f"http.auth.bearer.{key}", "must be text")
+        for key in _KEYS
+        if section.get(key) is not None and not isinstance(section[key], str)
+    ]
+    if faults:
+        raise LoadError(faults)
+    known = {*_KEYS, *_MORE_KEYS}
+    is_complete = _is_complete(section)
+    return Setup(
+        is_zot=True,
+        auth="token" if is_complete else _other_ways(http, auth, section),
+        realm=section.get("realm") or None,
+        service=section.get("service") or None,
+        bundle=section.get("cert") or None,
+        strange=tuple((key, nearest(key, known)) for key in section if key not in known),
+        https=isinstance(http.get("tls"), dict),
+        empty=() if bearer is None or is_complete else tuple(key for key in _KEYS if not section.get(key)),
+        remark="" if is_complete else _remark(http, has_section=bearer is not None),
+        places={"": f"{file} (http.auth.bearer)"}
+        | {key: f"{file} (http.auth.bearer.{key})" for key in _KEYS}
+        | {"rootcertbundle": f"{file} (http.auth.bearer.cert)"},
+    )
+
+
+def _is_complete(bearer: Mapping[str, Any]) -> bool:
+    """Whether zot asks for the tokens of a token server."""
+    has_keys = bool(bearer.get("cert")) or isinstance(bearer.get("awssecretsmanager"), dict)
+    return has_keys and bool(bearer.get("realm")) and bool(bearer.get("service"))
+
+
+def _other_ways(http: Mapping[str, Any], auth: Mapping[str, Any], bearer: Mapping[str, Any]) -> str:
+    """By what zot lets clients in where it asks for no token; `none` where it lets in everybody."""
+    tls = http.get("tls")
+    ways = {way: way for way in _OTHER_WAYS if way in auth}
+    if _has_issuer(bearer.get("oidc")):
+        return "bearer.oidc"
+    if any(_is_on(way, auth[way]) for way in ways):
+        return " and ".join(ways)
+    return "client certificates" if isinstance(tls, dict) and tls.get("cacert") else "none"
+
+
+def _is_on(way: str, section: Any) -> bool:
+    """Whether zot takes this way; one that is incomplete, it passes over."""
+    match way, section:
+        case "htpasswd", {"path": str(path)}:
+            return bool(path)
+        case "openid", {"providers": dict(providers)}:
+            return not _OPENID_PROVIDERS.isdisjoint(providers)
+        case "ldap", dict():
+            return True
+        case "apikey", _:
+            return section is True
+    return False
+
+
+def _has_issuer(oidc: Any) -> bool:
+    entries = oidc if isinstance(oidc, list) else []
+    return any(isinstance(one, dict) and one.get("issuer") and one.get("audiences") for one in entries)
+
+
+def _remark(http: Mapping[str, Any], *, has_section: bool) -> str:
+    parts = [_OFF] if has_section else []
+    if http.get("accesscontrol"):
+        parts.append("its accessControl alone says what they may do")
+    return "; ".join(parts)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object with its keys in lower case."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key.lower() in found:
+            raise _Refused(f"the key {key!r} stands twice in one object")
+        found[key.lower()] = value
+    return found

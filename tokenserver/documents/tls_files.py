@@ -1,0 +1,97 @@
+"""TLS on both sides: the files that the server shows to clients, and whom it believes when it is the client."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
+from cryptography.x509.oid import PublicKeyAlgorithmOID
+
+from tokenserver.documents.files import read_file, read_text
+from tokenserver.errors import Fault, LoadError
+from tokenserver.printable import shell_word
+
+MIN_RSA, MAX_RSA = 2048, 4096
+MIN_EXPONENT = 65537
+CURVES = frozenset({"secp256r1", "secp384r1"})
+_FIT = (
+    f"the server takes P-256, P-384, Ed25519, and RSA of {MIN_RSA} to {MAX_RSA} bits with the exponent {MIN_EXPONENT}"
+)
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
+
+def check_server_files(certificate: Path, key: Path) -> None:
+    """See that a server can be started with this certificate (chain) and its key.
+
+    Raises:
+        LoadError: a file is missing or unsafe, the key is not PKCS#8 (granian takes no other form) or of a kind that
+            granian's TLS library does not sign with, or they do not belong together.
+    """
+    faults: list[Fault] = []
+    pem = chain = b""
+    try:
+        chain = read_file(certificate)
+    except LoadError as error:
+        faults.extend(error.faults)
+    try:
+        pem = read_file(key, private=True)
+    except LoadError as error:
+        faults.extend(error.faults)
+    if faults:
+        raise LoadError(faults)
+    if b"-----BEGIN PRIVATE KEY-----" not in pem:
+        mend = f"openssl pkcs8 -topk8 -nocrypt -in {shell_word(key)} -out NEW"
+        raise LoadError([Fault(str(key), 0, "", f"must be an unencrypted PKCS#8 PEM key; convert it with: {mend}")])
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error.strerror
+        raise LoadError([Fault(str(certificate), 0, "", f"does not work with {key}: {reason}")]) from error
+    # What OpenSSL takes is not yet what the server's TLS library (rustls) takes; it would end each worker.
+    if _BEGIN not in chain:
+        problem = "must hold BEGIN CERTIFICATE lines; convert it with: openssl x509 -in OLD -out NEW"
+        raise LoadError([Fault(str(certificate), 0, "", problem)])
+    problem_with_key = _unfit(pem, chain)
+    if problem_with_key is not None:
+        raise LoadError([Fault(str(key), 0, "", f"{problem_with_key}; {_FIT}")])
+
+
+def _unfit(pem: bytes, chain: bytes) -> str | None:
+    """Why rustls does not sign with this key, which OpenSSL has taken; None where it does."""
+    try:
+        key = load_pem_private_key(pem, None)
+        oid = load_pem_x509_certificate(chain[chain.index(_BEGIN) :]).public_key_algorithm_oid
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "is a key of an unknown kind"
+    if isinstance(key, RSAPrivateKey):
+        if oid != PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5:
+            return "is an RSA key for PSS alone"
+        if not MIN_RSA <= key.key_size <= MAX_RSA:
+            return f"is an RSA key of {key.key_size} bits"
+        exponent = key.public_key().public_numbers().e
+        return None if exponent >= MIN_EXPONENT else f"is an RSA key with the exponent {exponent}"
+    if isinstance(key, EllipticCurvePrivateKey):
+        return None if key.curve.name in CURVES else f"is a key on the curve {key.curve.name}"
+    return None if isinstance(key, Ed25519PrivateKey) else "is a key of an unknown kind"
+
+
+def client_context(ca_file: Path | None) -> ssl.SSLContext:
+    """TLS that believes the authorities in the file and no others; without a file, those of the system.
+
+    Raises:
+        LoadError: the file is missing or unsafe, or holds no certificate.
+    """
+    if ca_file is None:
+        return ssl.create_default_context()
+    pem = read_text(ca_file)
+    try:
+        return ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        problem = "holds no certificates in PEM form, of the authority that signed the directory's certificate"
+        raise LoadError([Fault(str(ca_file), 0, "", problem)]) from error

@@ -1,0 +1,105 @@
+"""When the audit trail takes no events: since when, how many are missing, what the log and `/readyz` say about it.
+
+An outage ends with the first event that is written. What was missed is then an event of its own (`audit_gap`), so that
+the trail itself says where it has a hole.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tokenserver.exchange.audit_events import spell_time
+
+logger = logging.getLogger("tokenserver.audit")
+
+LOG_SECONDS = 10.0
+
+_REASONS = {
+    errno.ETIMEDOUT: "its reader does not read",
+    errno.EPIPE: "its reader is gone",
+    errno.EBUSY: "another worker is held up while it writes",
+}
+
+
+def reason_of_errno(error: int) -> str:
+    """What an errno means for the trail."""
+    return _REASONS.get(error) or os.strerror(error)
+
+
+@dataclass(slots=True)
+class _Gap:
+    since: float
+    error: int
+    events: int = 0
+
+
+class Outage:
+    """What one process knows of it. `now` gives seconds since the epoch, `monotonic` seconds for the log's pauses."""
+
+    def __init__(self, *, now: Callable[[], float], monotonic: Callable[[], float]) -> None:
+        self._now = now
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._gap: _Gap | None = None
+        self.is_on = False  # looked at for every event
+        self._logged: float | None = None
+
+    @property
+    def error(self) -> int:
+        """Why no events are written, as an errno; 0 where they are."""
+        gap = self._gap
+        return gap.error if self.is_on and gap is not None else 0
+
+    def failed(self, error: int, *, events: int = 1) -> None:
+        """So many events could not be written, because of `error` (an errno). Logged, but not each time."""
+        with self._lock:
+            if self._gap is None:
+                self._gap = _Gap(self._now(), error)
+            self._gap.error = error
+            self.is_on = True
+            self._gap.events += events
+            now = self._monotonic()
+            if self._logged is not None and now - self._logged < LOG_SECONDS:
+                return
+            self._logged = now
+        logger.critical(
+            "the audit trail (standard output) takes no events: %s; token requests get 503 until it does; "
+            "fix: have its reader read again, or make room where it is written to",
+            reason_of_errno(error),
+        )
+
+    def is_over(self) -> None:
+        """An event was written."""
+        self.is_on = False
+
+    def gap(self) -> dict[str, Any] | None:
+        """The event about what is missing; None where nothing is."""
+        with self._lock:
+            gap = self._gap
+            if gap is None:
+                return None
+            return {
+                "event": "audit_gap",
+                "since": spell_time(gap.since),
+                "events": gap.events,
+                "reason": reason_of_errno(gap.error),
+            }
+
+    def told(self, gap: dict[str, Any]) -> None:
+        """The event `gap` is written, and so the outage over but for what failed since it was made."""
+        with self._lock:
+            if self._gap is not None:
+                self._gap.events -= gap["events"]
+                if not self._gap.events:
+                    self._gap = self._logged = None
+                    self.is_on = False
+        logger.warning(
+            "the audit trail takes events again; %d of them got lost, with 503 for their requests",
+            gap["events"],
+        )

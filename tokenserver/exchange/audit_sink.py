@@ -1,0 +1,223 @@
+"""The sink of audit events: lines written to a descriptor that several processes share, whole, and in bounded time.
+
+Every line is written under one lock, whatever its length and whatever the descriptor is. What the next writer has to
+know stands in memory that all of them share: how the last line ended, and since when the sink takes nothing. So a
+fragment that a full disk or a killed process left is ended before the next line, by whichever process writes it.
+
+No call takes longer than `WAIT_SECONDS`. The rest of a line that was cut off because its reader stopped is kept, and
+written when the reader goes on. While the sink is known to take nothing, calls fail without waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from tokenserver.exchange.sink_state import BLOCKED, BROKEN, ENDING, KEPT, WHOLE, SinkState
+from tokenserver.runtime.output_ports import Port, open_port
+from tokenserver.runtime.shared_lock import acquire
+
+WAIT_SECONDS = 1.5
+"""How long one call waits for other writers and for the reader, all in all: less than the two seconds that are promised
+for a whole request."""
+
+BLOCKED_WAIT_SECONDS = 0.05
+"""How long a call waits for other writers while the sink takes nothing: each of them only tries, too."""
+
+LOOK_SECONDS = 0.01
+"""How often a waiting call looks for itself: a pseudo-terminal may forget to say that it has room again."""
+
+PAUSE_SECONDS = 0.0005
+
+
+class DescriptorSink:
+    """Writes lines to an open descriptor. `state` is shared with the other processes that write to it.
+
+    Many threads may share it. `monotonic` gives seconds, `wait` is how many of them a call may take.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        state: SinkState | None = None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wait: float = WAIT_SECONDS,
+    ) -> None:
+        """Take the descriptor, which stays open and as it is.
+
+        Raises:
+            OSError: it is not open, or there is no memory for a state.
+        """
+        self._port: Port = open_port(descriptor)
+        self._state = state or SinkState()
+        self._lock = self._state.lock
+        # What every line needs, found once.
+        self._numbers, self._at_once = self._state.numbers, self._port.at_once
+        self._try_acquire, self._release = self._lock.try_acquire, self._lock.release
+        self._threads = threading.Lock()
+        self._monotonic = monotonic
+        self._wait = wait
+
+    @property
+    def error(self) -> int:
+        """Why it takes no lines, as an errno; 0 where it does. Any of the processes may have found out."""
+        return self._state.error
+
+    def write(self, line: bytes) -> None:
+        """Write one whole line, newline included.
+
+        Raises:
+            OSError: it was not written in time; its reader may still get it, or a part of it.
+        """
+        # The usual case: nobody else writes, the last line is whole, and there is room for this one.
+        numbers = self._numbers
+        if self._try_acquire():
+            try:
+                if numbers[ENDING] == WHOLE and not numbers[BLOCKED]:
+                    numbers[ENDING] = BROKEN  # what the next writer finds if this process dies now
+                    size = len(line)
+                    sent = self._at_once(line, size)
+                    if sent > 0:
+                        if sent < size:
+                            self._finish_new(line[sent:])
+                        numbers[ENDING] = WHOLE
+                        return
+                    numbers[ENDING] = WHOLE
+            finally:
+                self._release()
+        self.write_all((line,))
+
+    def write_all(self, lines: Sequence[bytes]) -> None:
+        """As `write`, all of them in the time of one."""
+        try:
+            self._in_time([*lines])
+        except OSError as error:
+            self._state.block(error.errno or errno.EIO)
+            raise
+        self._state.unblock()
+
+    def check(self) -> None:
+        """Find out what can be known without writing.
+
+        Raises:
+            BrokenPipeError: nobody can read it any more.
+        """
+        if self._port.is_gone():
+            self._state.block(errno.EPIPE)
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    def _in_time(self, lines: list[bytes]) -> None:
+        end = now = self._monotonic()
+        if not self._state.is_blocked:
+            end = now + self._wait
+        elif not self._port.has_room():
+            raise _does_not_read()
+        while True:
+            with self._alone(max(end, now + BLOCKED_WAIT_SECONDS)):
+                while lines and self._ended() and self._put(lines[0], end):
+                    del lines[0]
+            if not lines:
+                return
+            # Without the lock, since there is nothing yet that somebody else's line could come between.
+            self._room(end)
+
+    @contextlib.contextmanager
+    def _alone(self, end: float) -> Iterator[None]:
+        if not self._threads.acquire(timeout=max(0.0, end - self._monotonic())):
+            raise _busy()
+        try:
+            if not acquire(self._lock, end):
+                raise _busy()
+            try:
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            self._threads.release()
+
+    def _ended(self) -> bool:
+        """End the last line, where it is not whole; false where there is no room even for that."""
+        state = self._state
+        if state.ending == KEPT:
+            rest = state.rest
+            state.ending = BROKEN
+            while rest:
+                sent = self._sent(rest)
+                if not sent:
+                    state.keep(rest)
+                    return False
+                rest = rest[sent:]
+            state.ending = WHOLE
+        if state.ending == BROKEN:
+            if not self._sent(b"\n"):
+                return False
+            state.ending = WHOLE
+        return True
+
+    def _put(self, line: bytes, end: float) -> bool:
+        """Write a line behind one that is whole; false where there is no room for any of it."""
+        state = self._state
+        state.ending = BROKEN
+        sent = 0
+        try:
+            sent = self._sent(line)
+        finally:
+            if not sent:
+                state.ending = WHOLE
+        if not sent:
+            return False
+        self._finish(line[sent:], end)
+        state.ending = WHOLE
+        return True
+
+    def _finish(self, rest: bytes, end: float) -> None:
+        """Write the rest of a line, whose beginning stands there already."""
+        while rest:
+            sent = self._sent(rest)
+            if not sent:
+                try:
+                    self._room(end)
+                except TimeoutError:
+                    self._state.keep(rest)
+                    raise
+            rest = rest[sent:]
+
+    def _finish_new(self, rest: bytes) -> None:
+        """As `_finish`, in the time of a call that has only just begun."""
+        try:
+            self._finish(rest, self._monotonic() + self._wait)
+        except OSError as error:
+            self._state.block(error.errno or errno.EIO)
+            raise
+
+    def _sent(self, data: bytes) -> int:
+        """How many bytes were written; 0 where there is no room."""
+        try:
+            return self._port.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    def _room(self, end: float) -> None:
+        """Wait a little for room, or for an error that the next attempt finds.
+
+        Raises:
+            TimeoutError: it is too late.
+        """
+        left = end - self._monotonic()
+        if left <= 0:
+            raise _does_not_read()
+        self._port.wait(min(left, LOOK_SECONDS))
+        time.sleep(PAUSE_SECONDS)  # where less room is told than a line needs, this must not spin
+
+
+def _does_not_read() -> TimeoutError:
+    return TimeoutError(errno.ETIMEDOUT, "its reader does not read")
+
+
+def _busy() -> OSError:
+    return OSError(errno.EBUSY, "another writer holds it")

@@ -1,0 +1,187 @@
+"""The layout of the folder of keys, and what can be said about one without reading a key.
+
+token-ca.pem        what registries trust          token-ca.key        needed only to make signing keys
+signing/ID.pem      a signing certificate          signing/ID.key      its private key
+ring.json           which key is in which state; written last, so a folder without it is not in use
+.lock               held by whoever changes the ring
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from tokenserver.documents.files import folder_problem
+from tokenserver.errors import Fault, LoadError
+from tokenserver.printable import shell_word
+
+MAKE = "tokenserver keys init"
+BRING = "tokenserver keys import FILE"
+
+_RETRY_SECONDS = 0.02
+
+MAX_KEY_FILES = 10_000
+"""So many are looked at. A ring has three or four keys, two files each."""
+
+
+class KeysBusy(LoadError):
+    """Another process is changing the keys at this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFolder:
+    """Where each file stands."""
+
+    path: Path
+
+    @property
+    def ca_certificate(self) -> Path:
+        """The token CA's certificate; public."""
+        return self.path / "token-ca.pem"
+
+    @property
+    def ca_key(self) -> Path:
+        """The token CA's private key; a server that only signs tokens does without it."""
+        return self.path / "token-ca.key"
+
+    @property
+    def signing(self) -> Path:
+        """The folder of signing keys and their certificates."""
+        return self.path / "signing"
+
+    @property
+    def ring(self) -> Path:
+        """The states of the signing keys."""
+        return self.path / "ring.json"
+
+    @property
+    def lock(self) -> Path:
+        """What is locked while the ring is changed."""
+        return self.path / ".lock"
+
+    def certificate(self, key_id: str) -> Path:
+        """The certificate of a signing key; public."""
+        return self.signing / f"{key_id}.pem"
+
+    def private_key(self, key_id: str) -> Path:
+        """The private half of a signing key."""
+        return self.signing / f"{key_id}.key"
+
+    def require_safe(self) -> None:
+        """Refuse a folder in which somebody else could replace a key.
+
+        Raises:
+            LoadError: the folder is not there, or others can change it or its folder of signing keys.
+        """
+        if is_absent(self.path):
+            raise LoadError([Fault(str(self.path), 0, "", f"does not exist; make the keys with: {MAKE}")])
+        for folder in (self.path, self.signing):
+            problem = None if is_absent(folder) else folder_problem(folder)
+            if problem is not None:
+                raise LoadError([Fault(str(folder), 0, "", problem)])
+
+    def why_no_keys(self) -> str | None:
+        """Why there are no keys to load, with what mends it, or None where there are some."""
+        if not is_absent(self.ring):
+            return None
+        if not self.leftovers():
+            return f"does not exist, there are no keys here; make them with: {MAKE}"
+        if self.holds_ca_alone() and is_absent(self.ca_key):
+            return f"does not exist, there is no signing key yet; bring one with: {BRING}"
+        return f"does not exist, but other parts of the keys do; {self.mend()}"
+
+    def holds_ca_alone(self) -> bool:
+        """Whether this is a folder that never had a signing key, with the token CA's certificate to trust."""
+        has_keys = any(self.signing.glob("*.key"))
+        return is_absent(self.ring) and not is_absent(self.ca_certificate) and not has_keys
+
+    def unnamed(self, known: Collection[str]) -> list[Path]:
+        """Files of signing keys beside those of the ids `known`: what an interrupted change left."""
+        return sorted(path for path in self.signing.glob("[!.]*") if path.stem not in known)
+
+    def leftovers(self) -> list[Path]:
+        """What stands here although it does not count without `ring.json`."""
+        parts = [path for path in (self.ca_key, self.ca_certificate, self.signing) if not is_absent(path)]
+        unfinished = [path for part in (self.ca_key, self.ring) for path in self.path.glob(f".{part.stem}.*")]
+        return [*parts, *sorted(unfinished)]
+
+    def read_at_load(self) -> list[Path]:
+        """The files that loading the keys reads, and those beside them that the next ring may name.
+
+        Not the lock, and not what is being written under a hidden name.
+        """
+        named = (path for kind in ("pem", "key") for path in self.signing.glob(f"[!.]*.{kind}"))
+        return [self.ring, self.ca_certificate, self.ca_key, *islice(named, MAX_KEY_FILES)]
+
+    def mend(self) -> str:
+        """What to do about leftovers. Never done by itself: they may be all that is left of keys in use."""
+        remains = " ".join(shell_word(path) for path in self.leftovers())
+        return (
+            f"if these keys were in use, bring {self.ring.name} back from a backup; if making them was interrupted,"
+            f" remove what is left and make them anew: rm -r {remains} && {MAKE}"
+        )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let one process at a time make keys; the lock is on the folder itself, so that no file is left behind."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # Some network file systems lock no folders. There, making the folder of signing keys decides who
+            # wins, and the other process is refused instead of waiting.
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def changing(self, *, patience: float) -> Iterator[None]:
+        """Let one process at a time, on whatever machine, change the ring. `patience` is in seconds.
+
+        The lock is on a file, since network file systems lock only what is open for writing. It ends with the process.
+
+        Raises:
+            KeysBusy: another process kept the lock for longer than `patience`.
+            LoadError: this file system has no locks, so that two replicas could undo each other's change.
+            OSError: the folder cannot be written.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self.lock, flags, 0o600)
+        try:
+            self._take(descriptor, patience)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _take(self, descriptor: int, patience: float) -> None:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    message = "another process is changing the keys; try again"
+                    raise KeysBusy([Fault(str(self.path), 0, "", message)]) from None
+                time.sleep(_RETRY_SECONDS)
+            except OSError as error:
+                message = f"cannot be locked ({error.strerror}); change keys where the file system has locks"
+                raise LoadError([Fault(str(self.path), 0, "", message)]) from error
+            else:
+                return
+
+
+def is_absent(path: Path) -> bool:
+    """Whether nothing stands at `path`, not even a link; what cannot be looked at is not absent."""
+    try:
+        path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False

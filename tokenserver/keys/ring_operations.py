@@ -1,0 +1,294 @@
+"""Changes one folder's ring: makes, brings, switches and drops signing keys, one change at a time.
+
+Each change takes the folder's lock, reads what is there now, decides, and ends by replacing `ring.json` as a whole.
+New files are written before that and old ones removed after it, so that a crash leaves the ring as it was or as it
+will be, and at most files that nothing names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tokenserver.documents.files import write_file
+from tokenserver.errors import Fault, LoadError, TokenserverError
+from tokenserver.keys.key_pair import Pair, issue_pair
+from tokenserver.keys.layout import KeyFolder
+from tokenserver.keys.ring import Algorithm, KeyRing, SigningKey
+from tokenserver.keys.ring_file import Entry, State, write_entries
+from tokenserver.keys.ring_reader import Reading
+from tokenserver.keys.schedule import Schedule, Step, due
+from tokenserver.keys.store import PRIVATE_MODE, PUBLIC_MODE, load_keys
+from tokenserver.keys.validation import date_problem, parse_certificate
+from tokenserver.printable import shell_word
+
+PATIENCE_SECONDS = 10.0
+
+
+class NotNow(TokenserverError):
+    """The change is possible and would do harm now; the text says from when on, or what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was done to which key, and the ring as it is now."""
+
+    step: Step
+    key_id: str
+    ring: KeyRing
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The changes of one folder. `issuer` is the common name of new certificates. `algorithm` is what new keys sign
+    with; None: what the active key signs with.
+
+    Every method raises `LoadError` where the keys are at fault or the folder cannot be written, with what mends it,
+    and `KeysBusy`, which is one, where another process kept the lock for longer than `patience` seconds.
+    """
+
+    folder: Path
+    issuer: str
+    schedule: Schedule
+    patience: float = PATIENCE_SECONDS
+    algorithm: Algorithm | None = None
+
+    def can_issue(self) -> bool:
+        """Whether the token CA's private key is here and may be read."""
+        return os.access(KeyFolder(self.folder).ca_key, os.R_OK)
+
+    def advance(self, now: datetime) -> Change | None:
+        """Do the step that is due, or nothing where none is: another process may have done it."""
+        with self._locked() as place:
+            ring = load_keys(self.folder, now=now)
+            match due(ring, self.schedule, now):
+                case Step.PREPARE:
+                    return self._prepare(place, ring, self.algorithm or ring.active.algorithm, now)
+                case Step.SWITCH:
+                    return self._switch(place, ring, now)
+                case Step.FORGET:
+                    over = [key for key in ring.retired if self.schedule.gone_at(key) <= now]
+                    return self._drop(place, ring, over, now)
+                case None:  # pragma: no branch - the type checker proves that nothing else is left
+                    return None
+
+    def prepare(self, now: datetime, algorithm: Algorithm | None = None) -> Change:
+        """Make the next key and publish it, one for `algorithm` where that is given.
+
+        Raises:
+            NotNow: there is a next key already.
+        """
+        with self._locked() as place:
+            ring = self._load(now)
+            if ring.next:
+                raise NotNow(f"the key {ring.next[0].id} is published as next already")
+            return self._prepare(place, ring, algorithm or self.algorithm or ring.active.algorithm, now)
+
+    def switch(self, now: datetime, *, early: bool = False) -> Change:
+        """Let the next key sign; the one that signed until now is retired.
+
+        Raises:
+            NotNow: there is no next key; or, unless `early`, it is not published for long enough.
+        """
+        with self._locked() as place:
+            ring = self._load(now)
+            if not ring.next:
+                raise NotNow("there is no next key to switch to; make one with: tokenserver keys rotate")
+            at = self.schedule.switch_at(ring.next[0])
+            # With an expired certificate registries refuse everything, so nothing can be lost any more.
+            if now < at and not early and now < ring.active.not_after:
+                raise NotNow(
+                    f"the key {ring.next[0].id} may sign from {at:%Y-%m-%d %H:%M:%S} UTC on; until then some registry"
+                    " or replica may not know it (--now does not wait)"
+                )
+            return self._switch(place, ring, now)
+
+    def emergency(self, now: datetime, key_id: str | None = None) -> Change:
+        """Drop a key at once, the active one if none is named. Another key signs from now on: the next, or a new one.
+
+        The files of the dropped key need not be whole. It is published no more and its files are removed. Other keys
+        that are unfit leave the ring too; their files stay.
+
+        Raises:
+            NotNow: there is no such key.
+        """
+        with self._locked() as place:
+            reading = Reading(place, now, dates=False)
+            entries = reading.entries()
+            if reading.faults:
+                raise LoadError(reading.faults)
+            states = {entry.id: entry.state for entry in entries}
+            leaked = key_id or next(entry.id for entry in entries if entry.state == "active")
+            if leaked not in states:
+                raise NotNow(f"no key here is called {leaked}; there are: {', '.join(states)}")
+            # A ring with an unfit key in it would not load, and the leaked one would go on signing.
+            others = [entry for entry in entries if entry.id != leaked]
+            rest = [entry for entry in others if entry.state == "active" or self._is_fit(place, entry, now)]
+            if states[leaked] == "active":
+                rest = self._with_another_active(place, rest, now)
+            self._commit(place, rest)
+            _remove(place, [leaked])
+            return Change(Step.SWITCH if states[leaked] == "active" else Step.FORGET, leaked, self._load(now))
+
+    def retire(self, key_id: str, now: datetime, *, early: bool = False) -> Change:
+        """Drop a key that does not sign: a next one, or a retired one whose last token is over.
+
+        Raises:
+            NotNow: it is the active key; there is none of that name; or, unless `early`, its tokens still live.
+        """
+        with self._locked() as place:
+            ring = self._load(now)
+            state = ring.state_of(key_id)
+            if state is None:
+                known = ", ".join(key.id for key in ring.published())
+                raise NotNow(f"no key here is called {key_id}; there are: {known}")
+            if state == "active":
+                raise NotNow(f"the key {key_id} signs; replace it with: tokenserver keys rotate")
+            key = next(key for key in ring.published() if key.id == key_id)
+            gone_at = self.schedule.gone_at(key)
+            if state == "retired" and now < gone_at and not early:
+                raise NotNow(f"tokens of the key {key_id} live until {gone_at:%Y-%m-%d %H:%M:%S} UTC")
+            return self._drop(place, ring, [key], now)
+
+    def bring(self, pair: Pair, now: datetime) -> Change:
+        """Put a key from elsewhere into the ring as the next one; into a folder with a CA and no ring, as the active.
+
+        Raises:
+            NotNow: the key is here already, or another one is next.
+        """
+        with self._locked() as place:
+            if place.holds_ca_alone():
+                place.signing.mkdir(mode=0o700, exist_ok=True)
+                entries = [Entry(id=pair.id, state="active", since=now)]
+                self._add(place, pair, entries)
+                return Change(Step.SWITCH, pair.id, self._load(now))
+            ring = self._load(now)
+            public = pair.certificate.public_key()
+            if any(key.public_key == public for key in ring.published()):
+                raise NotNow(f"the key {pair.id} is in the ring already")
+            if ring.next:
+                first = ring.next[0].id
+                command = f"tokenserver keys retire {shell_word(first)}"
+                raise NotNow(f"the key {first} is next already; drop it with: {command}")
+            entries = [*_entries(ring), Entry(id=pair.id, state="next", since=now)]
+            self._add(place, pair, entries)
+            return Change(Step.PREPARE, pair.id, self._load(now))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[KeyFolder]:
+        place = KeyFolder(self.folder)
+        place.require_safe()
+        try:
+            with place.changing(patience=self.patience):
+                yield place
+        except OSError as error:
+            message = f"the keys cannot be changed here: {error.strerror}"
+            raise LoadError([Fault(str(self.folder), 0, "", message)]) from error
+
+    def _load(self, now: datetime) -> KeyRing:
+        return load_keys(self.folder, now=now, dates=False)
+
+    def _prepare(self, place: KeyFolder, ring: KeyRing, algorithm: Algorithm, now: datetime) -> Change:
+        pair = self._issue(place, algorithm, now)
+        entries = [*_entries(ring), Entry(id=pair.id, state="next", since=now)]
+        self._add(place, pair, entries)
+        return Change(Step.PREPARE, pair.id, self._load(now))
+
+    def _switch(self, place: KeyFolder, ring: KeyRing, now: datetime) -> Change:
+        first = ring.next[0]
+        problem = date_problem(parse_certificate(first.certificate_pem.encode("ascii")), now)
+        if problem is not None:
+            raise LoadError([Fault(str(place.certificate(first.id)), 0, "", problem)])
+        moved = {first.id: _entry(first, "active", now), ring.active.id: _entry(ring.active, "retired", now)}
+        self._commit(place, [moved.get(entry.id, entry) for entry in _entries(ring)])
+        return Change(Step.SWITCH, first.id, self._load(now))
+
+    def _drop(self, place: KeyFolder, ring: KeyRing, keys: list[SigningKey], now: datetime) -> Change:
+        ids = [key.id for key in keys]
+        self._commit(place, [entry for entry in _entries(ring) if entry.id not in ids])
+        _remove(place, ids)
+        return Change(Step.FORGET, ", ".join(ids), self._load(now))
+
+    def _with_another_active(self, place: KeyFolder, rest: list[Entry], now: datetime) -> list[Entry]:
+        """`rest` with a key that signs from now on: the first next one that is valid, else a new one."""
+        for entry in rest:
+            if entry.state == "next" and self._fit_key(place, entry, now).not_before <= now:
+                active = Entry(id=entry.id, state="active", since=now)
+                return [active if one is entry else one for one in rest]
+        pair = self._issue(place, self._algorithm(now), now)
+        _write_pair(place, pair)
+        return [Entry(id=pair.id, state="active", since=now), *rest]
+
+    def _is_fit(self, place: KeyFolder, entry: Entry, now: datetime) -> bool:
+        try:
+            self._fit_key(place, entry, now)
+        except LoadError:
+            return False
+        return True
+
+    def _fit_key(self, place: KeyFolder, entry: Entry, now: datetime) -> SigningKey:
+        reading = Reading(place, now)
+        key = reading.signing_key(entry, reading.ca())
+        if reading.faults or key is None:
+            raise LoadError(reading.faults)
+        return key
+
+    def _algorithm(self, now: datetime) -> Algorithm:
+        """What a new key is to sign with: as the active one, as far as its files tell."""
+        if self.algorithm is not None:
+            return self.algorithm
+        try:
+            return self._load(now).active.algorithm
+        except LoadError:
+            return Algorithm.ES256
+
+    def _issue(self, place: KeyFolder, algorithm: Algorithm, now: datetime) -> Pair:
+        lifetime = self.schedule.certificate_lifetime
+        return issue_pair(place, issuer=self.issuer, algorithm=algorithm, lifetime=lifetime, now=now)
+
+    def _add(self, place: KeyFolder, pair: Pair, entries: list[Entry]) -> None:
+        _write_pair(place, pair)
+        try:
+            self._commit(place, entries)
+        except BaseException:
+            _remove(place, [pair.id])
+            raise
+
+    def _commit(self, place: KeyFolder, entries: list[Entry]) -> None:
+        write_file(place.ring, write_entries(entries), mode=PUBLIC_MODE)
+
+
+def _entries(ring: KeyRing) -> list[Entry]:
+    """The ring as it stands, the active key first."""
+    keys: list[tuple[State, tuple[SigningKey, ...]]] = [
+        ("active", (ring.active,)),
+        ("next", ring.next),
+        ("retired", ring.retired),
+    ]
+    return [Entry(id=key.id, state=state, since=key.since) for state, some in keys for key in some]
+
+
+def _entry(key: SigningKey, state: State, now: datetime) -> Entry:
+    return Entry(id=key.id, state=state, since=now)
+
+
+def _write_pair(place: KeyFolder, pair: Pair) -> None:
+    """Write both files, or none."""
+    try:
+        write_file(place.private_key(pair.id), pair.key_pem, mode=PRIVATE_MODE)
+        write_file(place.certificate(pair.id), pair.certificate_pem, mode=PUBLIC_MODE)
+    except BaseException:
+        _remove(place, [pair.id])
+        raise
+
+
+def _remove(place: KeyFolder, ids: list[str]) -> None:
+    """Remove the files of keys that the ring does not name. What cannot be removed is `keys list`'s to tell."""
+    for key_id in ids:
+        for path in (place.private_key(key_id), place.certificate(key_id)):
+            with contextlib.suppress(OSError):
+                path.unlink()

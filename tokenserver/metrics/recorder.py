@@ -1,0 +1,148 @@
+"""Counts in one worker. It writes to a row of shared memory and to nothing that could fail or wait."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tokenserver.authn.protection.circuit_breaker import State
+from tokenserver.errors import (
+    AuditUnavailable,
+    BackendUnavailable,
+    Incomplete,
+    Overloaded,
+    SigningFailed,
+    TokenMismatch,
+)
+from tokenserver.exchange.outcomes import EXPLAINED, outcome_of, outcome_of_ruling
+from tokenserver.exchange.service import RULINGS, Ruling
+from tokenserver.metrics.definitions import ANONYMOUS, BUCKETS, NO_SERVICE, Layout
+from tokenserver.runtime.bounded_cache import Bounded
+
+DIGITS = 12
+"""Of a policy's digest, as the log tells it; so many fit a number exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a worker is at one moment.
+
+    `policy` is the digest of the live policies. `reloads`, `reload_failures` and `sent_away` (at the door) count since
+    the worker started. `parts` is what `/readyz` says. `loads` has what runs and what waits in each room. `ends` has,
+    for each folder of keys, when the signing certificate and that of the CA end. `jump` is how far the clock is from
+    where it was, in seconds. `reload_delays` has for how many seconds files are changing or loading, by kind and state.
+    """
+
+    policy: str
+    reloads: int
+    reload_failures: int
+    sent_away: int
+    parts: Mapping[str, str | None]
+    breakers: Mapping[str, State]
+    loads: Mapping[str, tuple[int, int]]
+    is_throttling_alone: bool
+    ends: Mapping[str, tuple[datetime, datetime]]
+    jump: float = 0.0
+    reload_delays: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where a ruling is counted: by method, by source, and how it came out."""
+
+    exchange: Mapping[str, int]
+    source: int | None
+    outcome: str
+
+
+_REASONS = {Overloaded: "overloaded", Incomplete: "incomplete"}
+"""Why a request got a 503, where the user source did answer."""
+
+
+class Meter:
+    """Writes one row. `services` leads from each service name to the registry's own. Many threads may share it."""
+
+    def __init__(self, layout: Layout, row: memoryview[float], services: Mapping[str, str]) -> None:
+        self._layout = layout
+        self._row = row
+        self._services = services
+        self._unnamed = next(iter(services.values())) if len(set(services.values())) == 1 else NO_SERVICE
+        self._lock = threading.Lock()
+        self._places: Bounded[Ruling, _Places] = Bounded(RULINGS)
+        self._counted = {table.cell: 0 for table in (layout.reloads, layout.reload_failures, layout.sent_away)}
+
+    def ruled(self, method: str, ruling: Ruling, seconds: float) -> None:
+        """Count a request that got its token. The same ruling counts in the same places, found once."""
+        places = self._places.get(ruling)
+        if places is None:
+            places = self._places_of(ruling, outcome_of_ruling(ruling))
+            if ruling.is_memorable:
+                self._places.put(ruling, places)
+        self._count(places.exchange.get(method), places.source, places.outcome, seconds)
+
+    def explained(self, method: str, ruling: Ruling, seconds: float) -> None:
+        """Count a request that was told why."""
+        places = self._places_of(ruling, EXPLAINED)
+        self._count(places.exchange.get(method), places.source, EXPLAINED, seconds)
+
+    def failed(self, method: str, service: str | None, error: Exception, seconds: float) -> None:
+        """Count a request that got an error. `service` is as it was asked for."""
+        layout, outcome = self._layout, outcome_of(error)
+        registry = self._unnamed if service is None else self._services.get(service, NO_SERVICE)
+        special = None
+        match error:
+            case BackendUnavailable():
+                reason = _REASONS.get(type(error), "no_answer")
+                special = layout.unavailable.get((error.backend, reason))
+            case SigningFailed() | TokenMismatch():
+                special = layout.signing_failures.cell
+            case AuditUnavailable():
+                special = layout.audit_failures.cell
+        self._count(layout.exchanges.get((registry, method, outcome)), special, outcome, seconds)
+
+    def sample(self, reading: Reading, *, now: float, monotonic: float) -> None:
+        """Note how the worker is; `now` is in seconds since the epoch. To be called by one thread alone."""
+        layout, row = self._layout, self._row
+        live = float(int(reading.policy[:DIGITS], 16))
+        if row[layout.policy.cell] != live or not row[layout.policy_since.cell]:
+            row[layout.policy.cell], row[layout.policy_since.cell] = live, now
+        totals = (reading.reloads, reading.reload_failures, reading.sent_away)
+        for (cell, counted), total in zip(list(self._counted.items()), totals, strict=True):
+            row[cell] += total - counted
+            self._counted[cell] = total
+        row[layout.throttle_fallback.cell] = reading.is_throttling_alone
+        for (part,), cell in layout.not_ready.items():
+            row[cell] = reading.parts.get(part) is not None
+        for at, cell in layout.reload_delay.items():
+            row[cell] = reading.reload_delays.get((at[0], at[1]), 0.0)
+        for (source, state), cell in layout.breakers.items():
+            row[cell] = reading.breakers.get(source) == state
+        for (room, state), cell in layout.load.items():
+            running, waiting = reading.loads.get(room, (0, 0))
+            row[cell] = waiting if state == "waiting" else running
+        for (keys, certificate), cell in layout.certificates.items():
+            if keys in reading.ends:
+                signing, ca = reading.ends[keys]
+                row[cell] = (ca if certificate == "ca" else signing).timestamp()
+        row[layout.clock_jump.cell] = reading.jump
+        row[layout.heartbeat.cell] = monotonic
+
+    def _places_of(self, ruling: Ruling, outcome: str) -> _Places:
+        source = ANONYMOUS if ruling.identity.is_anonymous else ruling.identity.source
+        exchange = self._layout.of_methods(ruling.registry.service, outcome)
+        return _Places(exchange, self._layout.authenticated.get((source,)), outcome)
+
+    def _count(self, exchange: int | None, special: int | None, outcome: str, seconds: float) -> None:
+        latency = self._layout.latency[outcome]
+        bucket = latency.first_bucket + bisect_left(BUCKETS, seconds)
+        row = self._row
+        with self._lock:
+            row[bucket] += 1
+            row[latency.total] += seconds
+            if exchange is not None:
+                row[exchange] += 1
+            if special is not None:
+                row[special] += 1

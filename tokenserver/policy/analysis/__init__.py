@@ -1,0 +1,1 @@
+"""Patterns and conditions as sets: containment, intersection, subsumption, and shortest examples. Pure."""

@@ -1,0 +1,189 @@
+"""The circumstances that conditions tell apart: registry, address, time and kind of credential, and how to spell them.
+
+Every condition holds, or not, throughout one cell of circumstances, so that one context out of each cell stands for
+all contexts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from itertools import groupby, product
+from typing import Any, TypeVar
+
+from tokenserver.identity import Kind
+from tokenserver.policy.analysis.conditions import spell_moment
+from tokenserver.policy.budget import Budget
+from tokenserver.policy.model import Context, Rule
+from tokenserver.policy.networks import Network
+
+OTHER_SERVICE = "\0"
+"""A registry that no rule names."""
+
+UNKNOWN = "unknown"
+"""How a client address that is not known is spelled among networks."""
+
+CELLS_PER_STEP = 4
+"""So many cells count as one step."""
+
+_ROOTS: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
+_Client = IPv4Address | IPv6Address | None
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One context and kind of credential, standing for all that no condition tells from it."""
+
+    kind: Kind
+    context: Context
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """All cells that a set of rules distinguishes, from a moment on. Made by `Circumstances.of`."""
+
+    kinds: tuple[Kind, ...]
+    services: tuple[str, ...]
+    moments: tuple[datetime, ...]
+    clients: Mapping[Network | None, _Client]
+    parents: Mapping[Network, Network]
+    """The narrowest other network around each; none around the whole of the internet."""
+
+    @classmethod
+    def of(
+        cls, rules: Iterable[Rule], kinds: Iterable[Kind], since: datetime, budget: Budget | None = None
+    ) -> Circumstances:
+        """The cells that `rules` distinguish from the moment `since` on, for credentials of these kinds.
+
+        Raises:
+            TooComplex: there are more cells than the budget has steps.
+        """
+        services: set[str] = set()
+        moments = {since}
+        networks: set[Network] = set()
+        for rule in rules:
+            services |= rule.services or set()
+            if rule.condition is not None:
+                edges = (rule.condition.since, rule.condition.until)
+                moments |= {edge for edge in edges if edge is not None and edge > since}
+                networks |= set(rule.condition.networks)
+        clients, parents = _clients(networks) if networks else ({None: None}, {})
+        found = cls(tuple(kinds), (*sorted(services), OTHER_SERVICE), tuple(sorted(moments)), clients, parents)
+        parts = (found.kinds, found.services, found.moments, found.clients)
+        (budget or Budget()).spend(math.prod(map(len, parts)) // CELLS_PER_STEP)
+        return found
+
+    def cells(self) -> list[Cell]:
+        """Every cell."""
+        parts = product(self.kinds, self.services, self.moments, self.clients.values())
+        return [Cell(kind, Context(service, client, now)) for kind, service, now, client in parts]
+
+    def regions(self, found: Mapping[Cell, _Found]) -> list[tuple[dict[str, Any], Cell, _Found]]:
+        """The cells of `found` in as few pieces as can be spelled, each spelled and with one cell that lies in it."""
+        by_run: dict[tuple[tuple[str, Any], ...], dict[str, dict[Kind, Cell]]] = {}
+        spelled: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
+        for service, kind in product(self.services, self.kinds):
+            for facts, cell in self._runs(service, kind, found):
+                key = tuple((name, str(value)) for name, value in facts.items())
+                spelled[key] = facts
+                by_run.setdefault(key, {}).setdefault(service, {})[kind] = cell
+        regions: list[tuple[dict[str, Any], Cell, _Found]] = []
+        for key, by_service in by_run.items():
+            for kinds in dict.fromkeys(tuple(by_kind) for by_kind in by_service.values()):
+                chosen = [service for service, by_kind in by_service.items() if tuple(by_kind) == kinds]
+                cell = by_service[chosen[0]][kinds[0]]
+                facts = {**self._services(chosen), **spelled[key]}
+                if len(kinds) < len(self.kinds):
+                    facts["kind"] = sorted(kinds)
+                regions.append((facts, cell, found[cell]))
+        return regions
+
+    def _services(self, chosen: Sequence[str]) -> dict[str, Any]:
+        if len(chosen) == len(self.services):
+            return {}
+        if OTHER_SERVICE in chosen:
+            return {"not_service": [service for service in self.services if service not in chosen]}
+        return {"service": list(chosen)}
+
+    def _runs(self, service: str, kind: Kind, found: Mapping[Cell, _Found]) -> Iterable[tuple[dict[str, Any], Cell]]:
+        """The times in a row in which the same clients are concerned, for one registry and kind of credential."""
+
+        def clients_at(place: int) -> tuple[Network | None, ...]:
+            now = self.moments[place]
+            return tuple(
+                network
+                for network, client in self.clients.items()
+                if Cell(kind, Context(service, client, now)) in found
+            )
+
+        for networks, places in groupby(range(len(self.moments)), clients_at):
+            run = list(places)
+            if not networks:
+                continue
+            facts = self._addresses(networks)
+            if run[0] > 0:
+                facts["since"] = spell_moment(self.moments[run[0]])
+            if run[-1] + 1 < len(self.moments):
+                facts["until"] = spell_moment(self.moments[run[-1] + 1])
+            yield facts, Cell(kind, Context(service, self.clients[networks[0]], self.moments[run[0]]))
+
+    def _addresses(self, chosen: Collection[Network | None]) -> dict[str, Any]:
+        """`from` and `not_from`, of which for every address the narrowest network that holds it counts."""
+        if len(chosen) == len(self.clients):
+            return {}
+        chosen = frozenset(chosen)
+        within: list[str] = []
+        outside: list[str] = []
+        from_anywhere = all(root in chosen for root in _ROOTS)
+        for network in self.clients:
+            if network is None:
+                continue
+            parent = self.parents.get(network)
+            is_parent_chosen = from_anywhere if parent is None else parent in chosen
+            if network in chosen and not is_parent_chosen:
+                within.append(str(network))
+            elif network not in chosen and is_parent_chosen:
+                outside.append(str(network))
+        if None in chosen and not from_anywhere:
+            within.append(UNKNOWN)
+        if None not in chosen and from_anywhere:
+            outside.append(UNKNOWN)
+        return {name: listed for name, listed in (("from", within), ("not_from", outside)) if listed}
+
+
+def _clients(networks: Iterable[Network]) -> tuple[dict[Network | None, _Client], dict[Network, Network]]:
+    """For each network an address that lies in it and in none within it, and the client whose address is not known.
+
+    The second result is the narrowest other network around each.
+    """
+    asked = {*networks, *_ROOTS}
+    # IPv4 written as IPv6 is no IPv6 client.
+    every = sorted({*asked, _MAPPED}, key=lambda one: (one.version, one.network_address.packed, one.prefixlen))
+    free = {network: int(network.network_address) for network in every}
+    parents: dict[Network, Network] = {}
+    around: list[Network] = []
+    for network in every:
+        while around and not _is_within(network, around[-1]):
+            around.pop()
+        for parent in around[-1:]:
+            parents[network] = next(one for one in reversed(around) if one in asked)
+            if free[parent] == int(network.network_address):
+                free[parent] = int(network.broadcast_address) + 1
+        around.append(network)
+    clients: dict[Network | None, _Client] = {
+        network: type(network.network_address)(free[network])
+        for network in every
+        if network in asked and free[network] <= int(network.broadcast_address)
+    }
+    clients[None] = None
+    return clients, parents
+
+
+def _is_within(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.network_address in other and one.prefixlen >= other.prefixlen

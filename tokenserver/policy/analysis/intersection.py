@@ -1,0 +1,106 @@
+"""Patterns made from patterns: what two have in common, spelled as patterns, and one with a group's name filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from tokenserver.policy.analysis.containment import contains
+from tokenserver.policy.analysis.product_search import segments_of
+from tokenserver.policy.analysis.product_states import fits
+from tokenserver.policy.budget import Budget, TooComplex, command_budget
+from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
+
+_Segments = tuple[Segment, ...]
+
+MAX_PATTERNS = 1_000
+"""What two patterns have in common is spelled in no more than so many."""
+
+_VARIABLES = (SegmentKind.USER, SegmentKind.GROUP)
+
+
+def intersection(one: Pattern, other: Pattern, budget: Budget | None = None) -> tuple[Pattern, ...]:
+    """Patterns that together cover all names that both cover, none within another.
+
+    They are exact but for two globs, of which neither lies within the other, in one segment: then one of them stands
+    for both. A variable beside a name becomes the name.
+
+    Raises:
+        TooComplex: it has more than `MAX_PATTERNS`, or not decided within the budget (None: that of one command).
+    """
+    budget = budget or command_budget()
+    found = [pattern_of(segments) for segments in sorted(_common(segments_of(one), segments_of(other)), key=_order)]
+    kept: list[Pattern] = []
+    for place, pattern in enumerate(found):
+        if not contains([*kept, *found[place + 1 :]], pattern, budget.question()):
+            kept.append(pattern)
+    return tuple(kept)
+
+
+def is_exact(one: Pattern, other: Pattern) -> bool:
+    """Whether `intersection` of the two has no other names than both have, whatever it is."""
+    segments = (*segments_of(one), *segments_of(other))
+    return all(segment.kind is not SegmentKind.GLOB for segment in segments)
+
+
+def with_group(pattern: Pattern, group: str) -> Pattern:
+    """The pattern for members of `group` as such: its name stands where `${group}` stood."""
+    filled = Segment(SegmentKind.LITERAL, group)
+    return pattern_of([filled if one.kind is SegmentKind.GROUP else one for one in segments_of(pattern)])
+
+
+def pattern_of(segments: Sequence[Segment]) -> Pattern:
+    """A pattern from its segments."""
+    depth = 0
+    while depth < len(segments) and segments[depth].kind is SegmentKind.LITERAL:
+        depth += 1
+    texts = [segment.text for segment in segments]
+    repeats_group = sum(segment.kind is SegmentKind.GROUP for segment in segments) > 1
+    return Pattern("/".join(texts), "/".join(texts[:depth]), depth, tuple(segments[depth:]), repeats_group)
+
+
+def _order(segments: _Segments) -> tuple[int, list[str]]:
+    return len(segments), [segment.text for segment in segments]
+
+
+@lru_cache(maxsize=4096)
+def _common(one: _Segments, other: _Segments) -> frozenset[_Segments]:
+    found = _spelled(one, other)
+    if len(found) > MAX_PATTERNS:
+        raise TooComplex(
+            f"not decided: what two patterns have in common takes more than {MAX_PATTERNS} patterns to say; "
+            "fix: use fewer ** in one pattern"
+        )
+    return found
+
+
+def _spelled(one: _Segments, other: _Segments) -> frozenset[_Segments]:
+    if not one or not other:
+        return frozenset({()}) if one == other else frozenset()
+    first, second = one[0], other[0]
+    if first.kind is SegmentKind.MANY and second.kind is SegmentKind.MANY:
+        tails = _common(one[1:], other[1:]) | _common(one, other[1:]) | _common(one[1:], other)
+        return frozenset((first, *tail) for tail in tails)
+    if first.kind is SegmentKind.MANY:
+        return frozenset((second, *tail) for tail in _common(one[1:], other[1:]) | _common(one, other[1:]))
+    if second.kind is SegmentKind.MANY:
+        return _common(other, one)
+    both = _both(first, second)
+    return frozenset() if both is None else frozenset((both, *tail) for tail in _common(one[1:], other[1:]))
+
+
+def _both(one: Segment, other: Segment) -> Segment | None:
+    """A segment for what two take that are not `**`; None where nothing is."""
+    for first, second in ((one, other), (other, one)):
+        if first.kind is SegmentKind.LITERAL:
+            if second.kind is SegmentKind.LITERAL:
+                return first if first.text == second.text else None
+            if second.kind is SegmentKind.GLOB:
+                return first if fits(second, first.text) else None
+            return first
+    for first, second in ((one, other), (other, one)):
+        if first.kind in _VARIABLES:
+            return first
+        if contains([pattern_of([second])], pattern_of([first])):
+            return first
+    return one

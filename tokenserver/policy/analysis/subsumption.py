@@ -1,0 +1,158 @@
+"""Whether one rule covers all that another one says: its people, its conditions, its registries, its names.
+
+Every answer is safe: True is always true. For people it may miss a cover that only who is in which directory group
+could show; for repository names it is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tokenserver.identity import Kind
+from tokenserver.policy.analysis.conditions import implies
+from tokenserver.policy.analysis.containment import contains
+from tokenserver.policy.budget import Budget, command_budget
+from tokenserver.policy.index import buckets_for
+from tokenserver.policy.model import Bucket, Condition, Entry, Groups, PolicySet, Principals, Rule
+
+NOBODY = Principals()
+
+_LOGGED_IN = frozenset(kind for kind in Kind if kind is not Kind.ANONYMOUS)
+
+
+def covers(outer: Rule, inner: Rule, groups: Groups, actions: frozenset[str], budget: Budget | None = None) -> bool:
+    """Whether `outer` applies wherever `inner` does, as far as `inner` speaks about `actions`.
+
+    Raises:
+        TooComplex: not decided within the budget (None: that of one command).
+    """
+    budget = budget or command_budget()
+    budget.spend(1 + len(outer.patterns) * len(inner.patterns) // 16)
+    return (
+        outer.resource_type == inner.resource_type
+        and actions <= outer.actions
+        and covers_services(outer.services, inner.services)
+        and covers_people(outer.to, inner.to, groups)
+        and excludes_no_more(outer.excluded or NOBODY, inner, groups)
+        and covers_condition(outer.condition, inner)
+        and all(contains(outer.patterns, pattern, budget.question()) for pattern in inner.patterns)
+    )
+
+
+def candidates(policies: PolicySet, rule: Rule) -> list[Rule]:
+    """The other rules that could cover this one: found by the index, so that not every pair must be compared.
+
+    Whatever covers the rule covers its first pattern, and so begins no deeper than that; and it covers the first of
+    its people, and so is found where that one is.
+    """
+    pattern = min(rule.patterns, key=lambda pattern: pattern.depth)
+    found: dict[str, Rule] = {}
+    for bucket in buckets_for(policies.index, rule.resource_type, pattern.prefix.split("/") if pattern.depth else []):
+        for other, _ in _entries(policies, bucket, rule.to):
+            if other is not rule:
+                found[other.id] = other
+    return [found[name] for name in sorted(found)]
+
+
+def _entries(policies: PolicySet, bucket: Bucket, to: Principals) -> Iterator[Entry]:
+    """The entries for everybody, and those for one of `to`, by name and by every group that it is known to be in."""
+    yield from bucket.broad
+    if not to.are_named:
+        return
+    groups = policies.groups
+    user, group, brought = min(to.users, default=None), min(to.groups, default=None), None
+    if user is None and group is not None:
+        yield from bucket.by_group.get(group, ())
+        defined = groups.by_name.get(group)
+        if defined is None:
+            brought = group
+        else:
+            user = min(defined.users, default=None)
+            brought = min(defined.groups, default=None) if user is None else None
+    if user is not None:
+        yield from bucket.by_user.get(user, ())
+    inside = groups.by_user.get(user or "", ()) if user is not None else groups.by_brought.get(brought or "", ())
+    for name in sorted({*inside, *(() if brought is None else (brought,))}):
+        yield from bucket.by_group.get(name, ())
+
+
+def covers_services(outer: frozenset[str] | None, inner: frozenset[str] | None) -> bool:
+    """Whether a rule for the registries `outer` holds wherever one for `inner` does (None: all of them)."""
+    return outer is None or (inner is not None and inner <= outer)
+
+
+def covers_people(outer: Principals, inner: Principals, groups: Groups) -> bool:
+    """Whether everybody in `inner` is in `outer`. Nobody is in any."""
+    if outer.everyone:
+        return True
+    if inner.everyone and not (outer.authenticated and outer.anonymous):
+        return False
+    if inner.anonymous and not outer.anonymous:
+        return False
+    if outer.authenticated:
+        return True
+    return (
+        not inner.authenticated
+        and not inner.everyone
+        and all(_has_user(outer, user, groups) for user in inner.users)
+        and all(_has_group(outer, group, groups) for group in inner.groups)
+    )
+
+
+def excludes_no_more(excluded: Principals, inner: Rule, groups: Groups) -> bool:
+    """Whether nobody whom `inner` means is in `excluded`."""
+    if covers_people(inner.excluded or NOBODY, excluded, groups):
+        return True
+    if excluded.everyone or (excluded.anonymous and (inner.to.anonymous or inner.to.everyone)):
+        return False
+    if not (excluded.authenticated or excluded.users or excluded.groups):
+        return True
+    if inner.to.everyone or inner.to.authenticated or inner.to.groups:
+        return False  # some of them may be whom a name or a directory group leaves out
+    if not inner.to.users:
+        return True  # anonymous clients are in no group and have no name
+    members = excluded.users.union(*(groups.by_name[name].users for name in excluded.groups if name in groups.by_name))
+    return (
+        not excluded.authenticated
+        and inner.to.users.isdisjoint(members)
+        and all(name in groups.by_name and not groups.by_name[name].groups for name in excluded.groups)
+    )
+
+
+def covers_condition(outer: Condition | None, inner: Rule) -> bool:
+    """Whether `outer` holds whenever the condition of `inner` does, for the credentials of those whom it means."""
+    return outer is None or implies(replace(inner.condition or Condition(), kinds=kinds_of(inner)), outer)
+
+
+def kinds_of(rule: Rule) -> frozenset[Kind]:
+    """The kinds of credential with which a rule can apply; none where its people and its `kind` exclude each other."""
+    to = rule.to
+    possible: frozenset[Kind] = frozenset()
+    if to.everyone or to.anonymous:
+        possible |= {Kind.ANONYMOUS}
+    if to.everyone or to.authenticated or to.users or to.groups:
+        possible |= _LOGGED_IN
+    asked = rule.condition.kinds if rule.condition is not None else frozenset()
+    return possible & asked if asked else possible
+
+
+def _has_user(people: Principals, user: str, groups: Groups) -> bool:
+    return user in people.users or not people.groups.isdisjoint(groups.by_user.get(user, frozenset()))
+
+
+def _has_group(people: Principals, name: str, groups: Groups) -> bool:
+    if name in people.groups:
+        return True
+    group = groups.by_name.get(name)
+    return (
+        group is not None
+        and all(_has_user(people, user, groups) for user in group.users)
+        and all(_has_brought(people, brought, groups) for brought in group.groups)
+    )
+
+
+def _has_brought(people: Principals, name: str, groups: Groups) -> bool:
+    """Whether whoever brings this directory group is among `people`. A group of the tree hides one of its name."""
+    is_meant = name in people.groups and name not in groups.by_name
+    return is_meant or not people.groups.isdisjoint(groups.by_brought.get(name, frozenset()))

@@ -1,0 +1,160 @@
+"""What differs between two policy trees, rule by rule: claims, the smallest things that a rule says.
+
+A claim is one action, one pattern and one set of people of one rule. Equal claims are equal access wherever they
+stand, so that all difference in access comes from claims that only one of two trees makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from tokenserver.policy.analysis.intersection import with_group
+from tokenserver.policy.model import Effect, Groups, PolicySet, Principal, Principals, Rule
+from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.scopes import is_path_component
+
+AUTHENTICATED, ANONYMOUS = Principal("authenticated"), Principal("anonymous")
+
+Who = frozenset[Principal]
+"""Whoever is all of these. A `brought` principal is a directory group, even if a group of the tree hides it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """That a rule covers `action` on `pattern` for those who are all of `who`.
+
+    `written` is the pattern as the rule has it, where `pattern` is that with the name of a group filled in.
+    """
+
+    rule: Rule
+    pattern: Pattern
+    action: str
+    who: Who
+    written: Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """As much of a client as matters: who it is (empty: somebody whom no rule names), and the groups it brings."""
+
+    user: str = ""
+    groups: frozenset[str] = frozenset()
+    anonymous: bool = False
+
+    def joined(self, other: Person) -> Person | None:
+        """Both at once; None where nobody can be both."""
+        if other == Person():
+            return self
+        if self.anonymous or (self.user and other.user and self.user != other.user):
+            return None
+        return Person(self.user or other.user, self.groups | other.groups)
+
+    def __le__(self, other: Person) -> bool:
+        """Whether `other` is all that this one is."""
+        return self.user in ("", other.user) and self.groups <= other.groups
+
+    @property
+    def size(self) -> int:
+        """How much is known about it."""
+        return bool(self.user) + len(self.groups)
+
+
+def ways(groups: Groups, principal: Principal) -> Iterator[Person]:
+    """The least that makes somebody this principal, in a tree with these groups."""
+    if principal.sort == "group" and principal.name in groups.by_name:
+        group = groups.by_name[principal.name]
+        yield from (Person(groups=frozenset({brought})) for brought in sorted(group.groups))
+        yield from (Person(user) for user in sorted(group.users))
+    elif principal.sort in ("group", "brought"):
+        yield Person(groups=frozenset({principal.name}))
+    else:
+        yield Person(principal.name, anonymous=principal == ANONYMOUS)
+
+
+def listed(principals: Principals) -> list[Principal]:
+    """A set of people as single principals; `everyone` is taken apart."""
+    broad: list[Principal] = []
+    if principals.everyone or principals.authenticated:
+        broad.append(AUTHENTICATED)
+    if principals.everyone or principals.anonymous:
+        broad.append(ANONYMOUS)
+    if AUTHENTICATED in broad:
+        return broad
+    users = (Principal("user", name) for name in sorted(principals.users))
+    return [*broad, *users, *(Principal("group", name) for name in sorted(principals.groups))]
+
+
+def changed_groups(old: Groups, new: Groups) -> frozenset[str]:
+    """The groups that are not the same in both trees."""
+    names = old.by_name.keys() | new.by_name.keys()
+    return frozenset(name for name in names if old.by_name.get(name) != new.by_name.get(name))
+
+
+def changed_claims(old: PolicySet, new: PolicySet) -> tuple[list[Claim], list[Claim]]:
+    """The claims that `old` alone makes, and those that `new` alone makes."""
+    changed = changed_groups(old.groups, new.groups)
+    wordings = [{_wording(rule) for rule in policies.rules} for policies in (old, new)]
+    found: list[dict[Hashable, Claim]] = []
+    for policies, others in ((old, wordings[1]), (new, wordings[0])):
+        rules = (rule for rule in policies.rules if speaks_of(rule, changed) or _wording(rule) not in others)
+        found.append(dict(entry for rule in rules for entry in _claims(rule, policies.groups, changed)))
+    before, after = found
+    return (
+        [claim for key, claim in before.items() if key not in after],
+        [claim for key, claim in after.items() if key not in before],
+    )
+
+
+def _wording(rule: Rule) -> Hashable:
+    """All that a rule says, without its name and place."""
+    patterns = frozenset(pattern.text for pattern in rule.patterns)
+    return (
+        *(rule.effect, rule.resource_type, patterns, rule.actions),
+        *(rule.to, rule.excluded, rule.condition, rule.services),
+    )
+
+
+def speaks_of(rule: Rule, groups: frozenset[str]) -> bool:
+    """Whether the rule means something else if these groups do."""
+    if not groups:
+        return False
+    named = rule.to.groups if rule.excluded is None else rule.to.groups | rule.excluded.groups
+    return bool(named & groups) or any(pattern.uses(SegmentKind.GROUP) for pattern in rule.patterns)
+
+
+def _claims(rule: Rule, groups: Groups, changed: frozenset[str]) -> Iterator[tuple[Hashable, Claim]]:
+    condition = rule.condition
+    when = None if condition is None else (frozenset(condition.networks), condition.since, condition.until)
+    shared = (
+        *(rule.effect, rule.resource_type, rule.services, when, condition and condition.kinds),
+        frozenset(_in_ways(listed(rule.excluded), groups, changed)) if rule.excluded is not None else frozenset(),
+    )
+    actions = rule.actions | {"*"} if rule.effect is Effect.DENY else rule.actions
+    for pattern, who, written in _meant(rule, groups, changed):
+        for action in actions:
+            yield (*shared, pattern.text, action, who), Claim(rule, pattern, action, who, written)
+
+
+def _meant(rule: Rule, groups: Groups, changed: frozenset[str]) -> Iterator[tuple[Pattern, Who, Pattern]]:
+    for pattern, one in product(rule.patterns, _in_ways(listed(rule.to), groups, changed)):
+        yield pattern, frozenset({one}), pattern
+        if pattern.uses(SegmentKind.GROUP) and one != ANONYMOUS:
+            # What `${group}` is for a group whose members change is said by itself, once for each way into it.
+            for name in sorted(filter(is_path_component, changed)):
+                for way in _in_ways([Principal("group", name)], groups, changed):
+                    yield with_group(pattern, name), frozenset({one, way}), pattern
+
+
+def _in_ways(principals: Iterable[Principal], groups: Groups, changed: frozenset[str]) -> Iterator[Principal]:
+    """Principals, with each group that changes replaced by the ways into it."""
+    for one in principals:
+        if one.sort != "group" or one.name not in changed:
+            yield one
+        elif one.name not in groups.by_name:
+            yield Principal("brought", one.name)
+        else:
+            group = groups.by_name[one.name]
+            yield from (Principal("user", name) for name in sorted(group.users))
+            yield from (Principal("brought", name) for name in sorted(group.groups))

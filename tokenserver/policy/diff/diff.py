@@ -1,0 +1,205 @@
+"""What a change of policies changes in effective access: who gains and who loses what, each with a witness.
+
+The answer is complete: whatever any identity could do in one tree and not in the other, on any name, from any address
+and at any time from now on, lies in some row. Every row's witness has been decided in both trees like a real client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain, combinations
+from typing import Any
+
+from tokenserver.identity import Identity
+from tokenserver.policy.analysis.containment import contains
+from tokenserver.policy.budget import Budget, TooComplex, command_budget
+from tokenserver.policy.decide import decide
+from tokenserver.policy.diff.claims import ANONYMOUS, AUTHENTICATED, Claim, Who, changed_claims
+from tokenserver.policy.diff.search import Cause, Search
+from tokenserver.policy.diff.tree import Tree
+from tokenserver.policy.model import Context, Effect, PolicySet, Principal
+from tokenserver.policy.patterns import Pattern
+from tokenserver.scopes import ACTIONS, Resource, Scope
+
+STRANGER = "Somebody"
+"""A user of no particular name. No pattern takes it, since repository names are lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """That whoever is all of `who` gains (or loses) `action` on what `pattern` covers, or on a part of it.
+
+    `when` says in which circumstances, empty where in all. The witness is the `identity` that shows the difference on
+    the resource named `name` in `context`. `rules` are the rules that make it, with their files and lines.
+    """
+
+    who: Who
+    action: str
+    resource_type: str
+    pattern: Pattern
+    when: Mapping[str, Any]
+    name: str
+    identity: Identity
+    context: Context
+    rules: tuple[str, ...]
+
+    @property
+    def circumstances(self) -> str:
+        """`when`, so that it can be compared and sorted."""
+        return str(sorted(self.when.items()))
+
+    @property
+    def people(self) -> Who:
+        """`who` without `authenticated`, which is in every name and group: the fewer, the more people."""
+        return self.who - {AUTHENTICATED}
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """How long tokens live at most by a file that is delegated to, in seconds (None: as long as the registry says)."""
+
+    file: str
+    old: int | None
+    new: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """All that two policy trees grant differently, and for how long where that is another time in the same file."""
+
+    gains: tuple[Row, ...]
+    losses: tuple[Row, ...]
+    lifetimes: tuple[Lifetime, ...] = ()
+
+
+def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = None) -> Difference:
+    """What `new` grants and `old` does not, and the other way round, from the aware moment `now` on.
+
+    Raises:
+        TooComplex: not decided within the budget (None: that of one command). Part of an answer would be none.
+    """
+    budget = budget or command_budget(old.rule_count + new.rule_count)
+    lost, gained = changed_claims(old, new)
+    names = frozenset(chain(_names(old), _names(new)))
+    stranger = STRANGER
+    while stranger in names:
+        stranger += "'"
+    before, after = Tree(old), Tree(new)
+    return Difference(
+        _rows(before, after, lost, gained, Search(before, after, stranger, names, now, budget), budget),
+        _rows(after, before, gained, lost, Search(after, before, stranger, names, now, budget), budget),
+        _lifetimes(old, new),
+    )
+
+
+def _lifetimes(old: PolicySet, new: PolicySet) -> tuple[Lifetime, ...]:
+    """The files in both trees by which tokens live for another time. All rules of a file have one limit."""
+    before, after = (
+        {rule.file: rule.max_lifetime for rule in tree.rules if rule.effect is Effect.ALLOW} for tree in (old, new)
+    )
+    return tuple(
+        Lifetime(file, before[file], after[file])
+        for file in sorted(before.keys() & after.keys())
+        if before[file] != after[file]
+    )
+
+
+def _rows(  # noqa: PLR0917 - one direction of a comparison
+    before: Tree, after: Tree, lost: list[Claim], gained: list[Claim], search: Search, budget: Budget
+) -> tuple[Row, ...]:
+    """What `after` grants and `before` does not."""
+    found: list[Row] = []
+    for cause in search.causes(lost, gained):
+        rules = _rules(cause)
+        try:
+            circumstances, by_people = search.differences(cause)
+        except TooComplex as error:
+            raise TooComplex(f"{error} ({cause.required[-1].text} by {', '.join(rules)})") from error
+        allow = cause.allow
+        for who, by_cell in by_people.items():
+            for when, cell, witness in circumstances.regions(by_cell):
+                resource = Resource(allow.rule.resource_type, witness.name)
+                scope = Scope(resource, frozenset({allow.action}))
+                is_granted = [
+                    allow.action in decide(tree.policies, witness.identity, scope, cell.context).granted
+                    for tree in (before, after)
+                ]
+                assert is_granted == [False, True], (witness, cell)  # noqa: S101 - else the search itself is wrong
+                found.append(
+                    Row(
+                        _spelled(who),
+                        allow.action,
+                        resource.type,
+                        cause.required[-1],
+                        when,
+                        witness.name,
+                        witness.identity,
+                        cell.context,
+                        rules,
+                    )
+                )
+    return tuple(sorted(_without_covered(found, budget), key=_order))
+
+
+def _rules(cause: Cause) -> tuple[str, ...]:
+    claims = [cause.allow, *([cause.deny] if cause.deny is not None else [])]
+    return tuple(f"{claim.rule.id} ({claim.rule.file}:{claim.rule.line})" for claim in claims)
+
+
+def _spelled(who: Who) -> Who:
+    """Whoever has a name or a group is authenticated anyway."""
+    return who - {AUTHENTICATED} or who
+
+
+def _without_covered(rows: Iterable[Row], budget: Budget) -> list[Row]:
+    """The rows without those that another one covers: for the same or more people, on the same names or more."""
+    by_kind: dict[tuple[str, str, str, Who], list[Row]] = {}
+    ordered = sorted(rows, key=lambda row: (len(row.people), len(row.pattern.text), _order(row)))
+    for row in ordered:
+        by_kind.setdefault((row.action, row.resource_type, row.circumstances, row.people), []).append(row)
+    kept: list[Row] = []
+    for row in reversed(ordered):
+        mine = by_kind[row.action, row.resource_type, row.circumstances, row.people]
+        mine.remove(row)
+        others = [
+            other.pattern
+            for fewer in _subsets(row.people)
+            for other in by_kind.get((row.action, row.resource_type, row.circumstances, fewer), ())
+        ]
+        if not contains(others, row.pattern, budget.question()):
+            mine.append(row)
+            kept.append(row)
+    return kept
+
+
+def _subsets(who: Who) -> Iterable[Who]:
+    if ANONYMOUS in who:
+        return [who]
+    return (frozenset(some) for count in range(len(who) + 1) for some in combinations(who, count))
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    return (
+        *(row.resource_type, row.pattern.text, [str(one) for one in sorted(row.who)], ACTIONS.index(row.action)),
+        *(row.circumstances, row.name, row.rules),
+    )
+
+
+def _names(policies: PolicySet) -> Iterable[str]:
+    """Every name of a user or a group that a tree knows."""
+    for rule in policies.rules:
+        for people in (rule.to, rule.excluded):
+            if people is not None:
+                yield from people.users
+                yield from people.groups
+    for group in policies.groups.by_name.values():
+        yield group.name
+        yield from group.users
+        yield from group.groups
+
+
+def spell_who(who: Collection[Principal]) -> str:
+    """Whoever is all of `who`, in words."""
+    return " & ".join(f"directory group {one.name}" if one.sort == "brought" else str(one) for one in sorted(who))

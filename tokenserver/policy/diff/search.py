@@ -1,0 +1,297 @@
+"""The search behind `diff`: whether, and for whom and when, one claim makes a difference between two trees.
+
+Nothing is sampled. For one claim, `languages.walk` meets every way in which the rules of both trees can cover a name,
+and `regions` every circumstance that they tell apart. For one such name and circumstance, what is left is who: the
+search starts with the least that somebody must be, and adds groups or a name only where a rule leaves no other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from tokenserver.identity import ANONYMOUS as NOBODY
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.analysis.circumstances import Cell, Circumstances
+from tokenserver.policy.analysis.conditions import CREDENTIALS
+from tokenserver.policy.analysis.containment import Meeting, escape_from, meeting_at
+from tokenserver.policy.analysis.intersection import intersection, is_exact
+from tokenserver.policy.analysis.product_search import segments_of
+from tokenserver.policy.budget import QUESTION_STEPS, WALK_STEPS, Budget, TooComplex
+from tokenserver.policy.decide import objection
+from tokenserver.policy.diff.claims import ANONYMOUS, Claim, Person, Who, changed_groups, listed, ways
+from tokenserver.policy.diff.memory import RememberedWalks
+from tokenserver.policy.diff.tree import Tree
+from tokenserver.policy.model import Effect, Groups, Principal, Rule
+from tokenserver.policy.patterns import Pattern, SegmentKind
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What may make a difference: an allow of the tree `after`, and where it is not new, a deny of `before`.
+
+    `required` are patterns that all cover the names in question, the last one by itself.
+    """
+
+    allow: Claim
+    deny: Claim | None
+    required: tuple[Pattern, ...]
+
+    @property
+    def who(self) -> Who:
+        """Who is meant by the allow and the deny."""
+        return self.allow.who if self.deny is None else self.allow.who | self.deny.who
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A name and somebody who is granted it by one of two trees."""
+
+    name: str
+    identity: Identity
+
+
+_Key = tuple[bool, str, str]
+"""Whether a rule stands in the tree `after`, its id, and one of its patterns (empty: all together)."""
+
+Bindings = list[tuple[str, str]]
+"""The users and groups for whom the patterns of a rule cover one name (empty: whoever it is)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Covering:
+    """A rule of one tree that covers a name."""
+
+    rule: Rule
+    groups: Groups
+    bindings: Bindings
+
+    def applies(self, identity: Identity, cell: Cell) -> bool:
+        held = self.groups.holding(identity)
+        return any(
+            user in ("", identity.subject) and (not group or group in held) for user, group in self.bindings
+        ) and (objection(self.rule, identity, held, cell.context) is None)
+
+    def binding_persons(self) -> Iterator[Person]:
+        """The least that somebody must be for the patterns."""
+        for user, group in dict.fromkeys(self.bindings):
+            for way in ways(self.groups, Principal("group", group)) if group else (Person(),):
+                person = Person(user).joined(way)
+                if person is not None:
+                    yield person
+
+
+class Search:
+    """The search between two trees, in the direction of more: what `after` grants and `before` does not.
+
+    `stranger` is the name of a user whom no rule and no pattern can mean; `reserved` are all names of users and groups
+    of both trees; nothing before the moment `since` counts. Whatever does not suffice of `budget` is a `TooComplex`.
+    """
+
+    def __init__(  # noqa: PLR0917 - two trees, and what is asked about them
+        self,
+        before: Tree,
+        after: Tree,
+        stranger: str,
+        reserved: frozenset[str],
+        since: datetime,
+        budget: Budget,
+    ) -> None:
+        self._budget = budget
+        self._before, self._after = before, after
+        self._stranger, self._since = stranger, since
+        self._walks = RememberedWalks(reserved, budget)
+
+    def causes(self, lost: Iterable[Claim], gained: Iterable[Claim]) -> Iterator[Cause]:
+        """Everything that can make a difference: allows that are new, and allows on which a lost deny lay.
+
+        What the other tree says as well, in a wider rule, makes none: a new allow that was granted before matters only
+        where a deny lay on it, and then that deny is the cause.
+        """
+        changed = changed_groups(self._before.groups, self._after.groups)
+        for claim in gained:
+            if claim.rule.effect is Effect.ALLOW and not self._before.covers(claim, changed, self._budget):
+                yield Cause(claim, None, (claim.pattern,))
+        for deny in lost:
+            if deny.rule.effect is Effect.DENY and not self._after.covers(deny, changed, self._budget):
+                for rule, pattern in self._after.near(deny.rule.resource_type, [deny.pattern], deny.action):
+                    if rule.effect is Effect.ALLOW:
+                        for one in listed(rule.to):
+                            if (one == ANONYMOUS) == (ANONYMOUS in deny.who):
+                                allow = Claim(rule, pattern, deny.action, frozenset({one}), pattern)
+                                both = () if is_exact(pattern, deny.pattern) else (pattern, deny.pattern)
+                                for common in intersection(pattern, deny.pattern, self._budget):
+                                    yield Cause(allow, deny, (*both, common))
+
+    def differences(self, cause: Cause) -> tuple[Circumstances, dict[Who, dict[Cell, Witness]]]:
+        """For whom the cause makes a difference, beyond those it means, and in which circumstances, with a witness.
+
+        Nobody is there twice: where somebody gains for less, those who are more are left out.
+        """
+        entries = [
+            (tree, rule, pattern)
+            for tree in (self._before, self._after)
+            for rule, pattern in tree.near(cause.allow.rule.resource_type, cause.required, cause.allow.action)
+        ]
+        rules = {id(rule): rule for _, rule, _ in entries}.values()
+        kinds = (Kind.ANONYMOUS,) if ANONYMOUS in cause.who else tuple(sorted(CREDENTIALS))
+        circumstances = Circumstances.of(rules, kinds, self._since, self._budget)
+        places: dict[str, int] = {}
+        patterns: list[Pattern] = []
+        for _, _, pattern in entries:
+            if pattern.text not in places:
+                places[pattern.text] = len(cause.required) + len(patterns)
+                patterns.append(pattern)
+        pending = {cell: dict[Person, Witness]() for cell in circumstances.cells()}
+        names = self._names(rules, patterns)
+        seeds = self._seeds(cause)
+
+        def is_settled(met: Meeting) -> bool:
+            """Whether it needs no more than this name: all whom the cause means gain on it."""
+            covering = self._covering(met, entries, places)
+            for cell, found in pending.items():
+                if Person() not in found:
+                    self._search(cause, met.name, cell, covering, found, seeds=seeds)
+            return all(Person() in found for found in pending.values())
+
+        walk = partial(self._walks.meetings, cause.required, tuple(patterns), names)
+        try:
+            any(map(is_settled, walk(QUESTION_STEPS)))
+        except TooComplex:
+            # A name that none of the rules in the way of the plainest one covers often does, and takes no walk.
+            rivals = [
+                pattern
+                for tree, rule, pattern in entries
+                if self._is_rival(cause, tree, rule) and self._concerns(tree, rule, seeds[:1], pending)
+            ]
+            name = escape_from(rivals, cause.required, self._budget.question())
+            if name is None or not is_settled(meeting_at(name, patterns, len(cause.required))):
+                any(map(is_settled, walk(WALK_STEPS)))
+        return circumstances, self._by_people(cause, pending)
+
+    def _concerns(self, tree: Tree, rule: Rule, seeds: Iterable[Person], cells: Collection[Cell]) -> bool:
+        """Whether the rule applies to one of these, in one of these cells, on names that it covers."""
+        self._budget.spend(1 + len(cells) // 4)
+        identities = [(self.identity(seed, cell.kind), cell.context) for seed in seeds for cell in cells]
+        return any(objection(rule, one, tree.groups.holding(one), context) is None for one, context in identities)
+
+    def _is_rival(self, cause: Cause, tree: Tree, rule: Rule) -> bool:
+        """Whether the rule can be in the way of the cause."""
+        if tree is self._after:
+            return rule.effect is Effect.DENY
+        return cause.deny is None and rule.effect is Effect.ALLOW
+
+    def _covering(
+        self, met: Meeting, entries: Iterable[tuple[Tree, Rule, Pattern]], places: Mapping[str, int]
+    ) -> dict[_Key, _Covering]:
+        """The rules that can cover the name, and also each under single patterns."""
+        by_place: dict[int, Bindings] = {}
+        for match in sorted(met.others):
+            by_place.setdefault(match.place, []).append((match.user, match.group))
+        covering: dict[_Key, _Covering] = {}
+        for tree, rule, pattern in entries:
+            bindings = by_place.get(places[pattern.text])
+            if bindings:
+                is_after = tree is self._after
+                covering.setdefault((is_after, rule.id, ""), _Covering(rule, tree.groups, [])).bindings.extend(bindings)
+                covering[is_after, rule.id, pattern.text] = _Covering(rule, tree.groups, bindings)
+        return covering
+
+    def _names(self, rules: Collection[Rule], patterns: Collection[Pattern]) -> tuple[str, ...] | None:
+        """The users and groups that the rules can tell from others; None where no variable can take them."""
+        if not any(pattern.uses(SegmentKind.USER) or pattern.uses(SegmentKind.GROUP) for pattern in patterns):
+            return None
+        groups = {segment.text for pattern in patterns for segment in segments_of(pattern)}
+        users: set[str] = set()
+        for people in (people for rule in rules for people in (rule.to, rule.excluded) if people is not None):
+            users |= people.users
+            groups |= people.groups
+        found = users | groups
+        for tree in (self._before, self._after):
+            for name in groups & tree.groups.by_name.keys():
+                found |= tree.groups.by_name[name].users | tree.groups.by_name[name].groups
+        return tuple(sorted(found))
+
+    def _search(
+        self,
+        cause: Cause,
+        name: str,
+        cell: Cell,
+        covering: Mapping[_Key, _Covering],
+        found: dict[Person, Witness],
+        *,
+        seeds: Iterable[Person],
+    ) -> None:
+        """Add who gains on this name in this cell to `found`, by what they must be beyond those the cause means."""
+        # Only the patterns in question count here: the rule's other ones are other causes.
+        allow = covering.get((True, cause.allow.rule.id, cause.allow.written.text))
+        deny = covering.get((False, cause.deny.rule.id, cause.deny.written.text)) if cause.deny is not None else None
+        if allow is None or (deny is None and cause.deny is not None):
+            return
+        rivals = [
+            one
+            for (is_after, _, pattern), one in covering.items()
+            if not pattern and self._is_rival(cause, self._after if is_after else self._before, one.rule)
+        ]
+        for seed in seeds:
+            bound = [seed.joined(person) for person in allow.binding_persons()]
+            if deny is not None:
+                bound = [one and one.joined(person) for one in bound for person in deny.binding_persons()]
+            pending = [(person, Person()) for person in bound if person is not None]
+            seen: set[Person] = set()
+            while pending:
+                self._budget.spend(1 + (len(pending) + len(found) + len(rivals)) // 16)
+                pending.sort(key=lambda entry: entry[0].size, reverse=True)
+                person, added = pending.pop()
+                if person in seen or any(known <= added for known in found):
+                    continue
+                seen.add(person)
+                identity = self.identity(person, cell.kind)
+                if not allow.applies(identity, cell) or (deny is not None and not deny.applies(identity, cell)):
+                    continue
+                rival = next((one for one in rivals if one.applies(identity, cell)), None)
+                if rival is None:
+                    found[added] = Witness(name, identity)
+                    continue
+                # Whom a rule means once, it still means with more groups: only its exceptions lead out of it.
+                for principal in listed(rival.rule.excluded) if rival.rule.excluded is not None else ():
+                    for way in ways(rival.groups, principal):
+                        more, extra = person.joined(way), added.joined(way)
+                        if more is not None and extra is not None:
+                            pending.append((more, extra))
+
+    def _seeds(self, cause: Cause) -> list[Person]:
+        """The least that somebody must be to be all whom the cause means."""
+        sides = [(self._after, one) for one in sorted(cause.allow.who)]
+        if cause.deny is not None:
+            sides += [(self._before, one) for one in sorted(cause.deny.who)]
+        seeds: list[Person] = [Person()]
+        for tree, principal in sides:
+            steps = list(ways(tree.groups, principal))
+            if principal == ANONYMOUS:
+                return steps
+            seeds = [more for seed in seeds for way in steps if (more := seed.joined(way)) is not None]
+        return sorted(set(seeds), key=lambda seed: (seed.size, seed.user, sorted(seed.groups)))
+
+    def identity(self, person: Person, kind: Kind) -> Identity:
+        """Somebody who is as much as `person` and no more."""
+        return NOBODY if person.anonymous else Identity(person.user or self._stranger, kind, groups=person.groups)
+
+    def _by_people(
+        self, cause: Cause, found: Mapping[Cell, Mapping[Person, Witness]]
+    ) -> dict[Who, dict[Cell, Witness]]:
+        by_people: dict[Who, dict[Cell, Witness]] = {}
+        for cell, persons in found.items():
+            for person, witness in persons.items():
+                if not any(other != person and other <= person for other in persons):
+                    by_people.setdefault(cause.who | self._as_principals(person), {})[cell] = witness
+        return by_people
+
+    def _as_principals(self, person: Person) -> Who:
+        trees = (self._before.groups.by_name, self._after.groups.by_name)
+        groups = {
+            Principal("brought" if any(name in tree for tree in trees) else "group", name) for name in person.groups
+        }
+        return frozenset(groups | ({Principal("user", person.user)} if person.user else set()))

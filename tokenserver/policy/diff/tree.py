@@ -1,0 +1,75 @@
+"""One of two policy trees that are compared: which rules are near some patterns, and whether it says a claim, too."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from tokenserver.policy.analysis.containment import may_overlap
+from tokenserver.policy.analysis.subsumption import candidates, covers
+from tokenserver.policy.budget import Budget, TooComplex, command_budget
+from tokenserver.policy.diff.claims import Claim, speaks_of
+from tokenserver.policy.index import prefixes
+from tokenserver.policy.model import Entry, Groups, PolicySet, Rule
+from tokenserver.policy.patterns import Pattern
+
+_BESIDE_SLASH = chr(ord("/") + 1)
+
+
+class Tree:
+    """A policy tree whose rules are found by their patterns alone, whomever they mean."""
+
+    def __init__(self, policies: PolicySet) -> None:
+        self.policies = policies
+        self._entries: dict[tuple[str, str], list[Entry]] = {}
+        for rule in policies.rules:
+            for pattern in rule.patterns:
+                self._entries.setdefault((rule.resource_type, pattern.prefix), []).append((rule, pattern))
+        self._prefixes = sorted(self._entries)
+
+    @property
+    def groups(self) -> Groups:
+        """The groups of the tree."""
+        return self.policies.groups
+
+    def near(self, resource_type: str, required: Collection[Pattern], action: str) -> Iterator[Entry]:
+        """The rules about `action` under each of their patterns that could cover what all `required` cover."""
+        deepest = max(required, key=lambda pattern: pattern.depth)
+        segments = deepest.prefix.split("/") if deepest.depth else []
+        keys = [(resource_type, prefix) for prefix in prefixes(segments)]
+        below = (f"{deepest.prefix}/", deepest.prefix + _BESIDE_SLASH) if segments else ("\0", "\x7f")
+        first, last = (bisect_left(self._prefixes, (resource_type, edge)) for edge in below)
+        for key in [*keys, *self._prefixes[first:last]]:
+            for rule, pattern in self._entries.get(key, ()):
+                if rule.decides(action) and all(may_overlap(pattern, one) for one in required):
+                    yield rule, pattern
+
+    def covers(self, claim: Claim, changed: frozenset[str], budget: Budget | None = None) -> bool:
+        """Whether a rule here does what the claim of another tree does, or more; `changed` are groups that differ.
+
+        Where one question about that is not decided, the answer is no: the search then has to find out.
+
+        Raises:
+            TooComplex: the whole budget (None: that of one command) is spent.
+        """
+        budget = budget or command_budget()
+        if speaks_of(claim.rule, changed):
+            return False
+        narrow = replace(claim.rule, patterns=(claim.pattern,))
+        return any(
+            other.effect is narrow.effect
+            and not speaks_of(other, changed)
+            and _is_certain(other, narrow, self.groups, claim.action, budget)
+            for other in candidates(self.policies, narrow)
+        )
+
+
+def _is_certain(outer: Rule, inner: Rule, groups: Groups, action: str, budget: Budget) -> bool:
+    """Whether `outer` covers `inner` for certain."""
+    try:
+        return covers(outer, inner, groups, frozenset({action}), budget)
+    except TooComplex:
+        if budget.is_spent:
+            raise
+        return False

@@ -1,0 +1,1 @@
+"""Lint: rules that are legal and probably not meant. Pure."""

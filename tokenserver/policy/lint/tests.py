@@ -1,0 +1,68 @@
+"""Lint rules for tests in policy files: repetitions, hidden groups, hosts in names, failures in delegated files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from tokenserver.documents.document import Document
+from tokenserver.policy.budget import Budget
+from tokenserver.policy.group_names import is_root, shown_name
+from tokenserver.policy.lint.unknown_names import Told
+from tokenserver.policy.model import PolicySet
+from tokenserver.policy.syntax.hosts import host_remarks, tested_names
+from tokenserver.policy.terms import spell_request
+from tokenserver.policy.testing.assertions import run_test
+from tokenserver.policy.testing.expectations import AsTest, Test
+from tokenserver.scopes import in_order
+
+
+@dataclass(frozen=True, slots=True)
+class LintedFile:
+    """One policy file: its name in the folder, its text, and what was read from it. `service` as tests default to."""
+
+    name: str
+    text: str
+    document: Document
+    tests: tuple[Test, ...] = ()
+    service: str = ""
+
+
+def test_findings(policies: PolicySet, files: Sequence[LintedFile], now: datetime, budget: Budget) -> Iterator[Told]:
+    """Findings about the tests of these files. A failing test of a root file is none, since it refuses the load."""
+    first: dict[object, str] = {}
+    for file in files:
+        for test in file.tests:
+            if isinstance(test, AsTest):
+                yield from _hidden(policies, file, test)
+            for place, name in tested_names(test):
+                for told in host_remarks([name]):
+                    yield (file.name, file.document.line(place), "TS114", told)
+            for failure in () if is_root(file.name) else run_test(policies, test, file.service, now, budget):
+                yield (file.name, file.document.line(failure.place), "TS115", f"test failed: {failure.message}")
+            for line, key, text in _expected(file, test):
+                at = f"{file.name}:{line}"
+                if first.setdefault(key, at) != at:
+                    yield (file.name, line, "TS110", f"{text} is expected at {first[key]} already")
+
+
+def _hidden(policies: PolicySet, file: LintedFile, test: AsTest) -> Iterator[Told]:
+    """A test whose identity brings a group that a group of the tree hides."""
+    for name in sorted(test.identity.groups & policies.groups.by_name.keys()):
+        if name not in policies.groups.by_brought:
+            line = file.document.line(test.expectations[0].place)
+            text = f"the group {shown_name(name)} of the tree hides the directory's, which this test brings"
+            yield (file.name, line, "TS107", text)
+
+
+def _expected(file: LintedFile, test: Test) -> Iterator[tuple[int, object, str]]:
+    """By line, each single thing that a test expects, in a form that equals that of any repetition."""
+    setting = replace(test.setting, service=test.setting.service or file.service)
+    if isinstance(test, AsTest):
+        for expectation in test.expectations:
+            asked = spell_request(",".join(in_order(expectation.scope.actions)), expectation.scope)
+            key = (test.identity, setting, expectation.scope, expectation.granted)
+            yield file.document.line(expectation.place), key, f"{asked!r}"
+        return
+    yield file.document.line(test.place), replace(test, place=(), setting=setting), "the same answer"

@@ -1,0 +1,243 @@
+"""Delegation: which file may speak about what, and every rule that says more than was delegated to its file.
+
+Files at the top of the policy folder are root files and speak about everything. A file below must be named under
+`delegate:` in a root file, and what it says beyond that is a fault, never clipped. Its groups and roles are its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from tokenserver.documents.document import Path, nearest
+from tokenserver.errors import Fault
+from tokenserver.policy.analysis.containment import escape
+from tokenserver.policy.budget import Budget, TooComplex
+from tokenserver.policy.group_names import is_root, owned_name, plain_name
+from tokenserver.policy.model import Group, Principal, Principals, Rule
+from tokenserver.policy.queries.who_can import Line, Unless
+from tokenserver.policy.syntax.delegation import Delegation
+from tokenserver.policy.syntax.file import PolicyFile, RuleDraft
+from tokenserver.policy.testing.expectations import Test, WhatTest, WhoTest
+from tokenserver.scopes import in_order
+
+MAX_LISTED = 5
+"""How many delegated patterns a fault names."""
+
+_Named = TypeVar("_Named")
+_Limits = TypeVar("_Limits", Line, Unless)
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """What was delegated to one file, and where: `at` is `FILE:LINE` of the entry, `services` is as the root file's.
+
+    `services` empty: the root file speaks for all registries.
+    """
+
+    delegation: Delegation
+    at: str
+    services: tuple[str, ...]
+
+
+def mandates(files: Mapping[str, PolicyFile], *, is_whole: bool) -> tuple[dict[str, Mandate], list[Fault]]:
+    """What is delegated to which file, and the faults of the entries themselves.
+
+    A fault is each entry in a file that is delegated itself, for a file that does not exist, or for one that
+    another entry names, and each file below the top that no entry names. Without `is_whole` some file could not be
+    read, and what may be in it is not missed.
+    """
+    found: dict[str, Mandate] = {}
+    faults: list[Fault] = []
+    below = [name for name in files if not is_root(name)]
+    for name, file in files.items():
+        if not is_root(name):
+            if file.delegates:
+                message = "cannot stand in a file that is itself delegated to; only files at the top delegate"
+                faults.append(file.document.fault(("delegate",), message))
+            continue
+        for delegation in file.delegations:
+            place: Path = (*delegation.place, "file")
+            at = f"{name}:{file.document.line(delegation.place)}"
+            if delegation.file in found:
+                message = f"{delegation.file} is already delegated to in {found[delegation.file].at}; make one of them"
+                faults.append(file.document.fault(place, message))
+                continue
+            found[delegation.file] = Mandate(delegation, at, tuple(file.registries))
+            if is_whole and delegation.file not in files:
+                hint = nearest(delegation.file, below) if below else "no sub-folder holds a policy file"
+                message = f"there is no file {delegation.file!r} in the policy folder; {hint}"
+                faults.append(file.document.fault(place, message))
+    for name in below:
+        if is_whole and name not in found:
+            message = (
+                "nothing is delegated to this file; name it in a file at the top of the policy folder, such as "
+                f"delegate: [{{file: {name}, repositories: [...], actions: [...]}}], or move it there"
+            )
+            faults.append(files[name].document.fault((), message))
+    return found, faults
+
+
+def name_faults(files: Mapping[str, PolicyFile]) -> Iterator[Fault]:
+    """Groups and roles of delegated files that take a name which a root file has given: nobody enters those."""
+    taken: dict[tuple[str, str], str] = {}
+    for name, file in files.items():
+        if is_root(name):
+            for place, what, given in _given_names(file):
+                taken[what, given] = f"{name}:{file.document.line(place)}"
+    for name, file in files.items():
+        if is_root(name):
+            continue
+        for place, what, given in _given_names(file):
+            if (what, given) in taken:
+                message = (
+                    f"the {what} {given!r} is known in all files, from {taken[what, given]}; "
+                    "give this file's own another name"
+                )
+                yield file.document.fault(place, message)
+
+
+def _given_names(file: PolicyFile) -> Iterator[tuple[Path, str, str]]:
+    yield from ((place, "group", group.name) for place, group in file.groups)
+    yield from ((place, "role", name) for place, name, _ in file.roles)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The groups of one file's own: written name -> name in the tree. Empty for a root file."""
+
+    own: Mapping[str, str]
+
+    @classmethod
+    def of(cls, name: str, file: PolicyFile) -> Home:
+        """The home that the file of that name is to its rules and tests."""
+        return cls({} if is_root(name) else {group.name: owned_name(group.name, name) for _, group in file.groups})
+
+    def group(self, group: Group) -> Group:
+        """A group of this file as the tree knows it."""
+        return replace(group, name=self.own.get(group.name, group.name))
+
+    def principals(self, principals: Principals) -> Principals:
+        """Principals as this file writes them, with its own groups as the tree knows them."""
+        if not self.own or principals.groups.isdisjoint(self.own):
+            return principals
+        return replace(principals, groups=frozenset(self.own.get(name, name) for name in principals.groups))
+
+    def test(self, test: Test) -> Test:
+        """A test of this file; what it expects of `group:NAME` is about this file's own group, if it has one."""
+        if isinstance(test, WhatTest):
+            return replace(test, who=self._principal(test.who))
+        if not self.own or not isinstance(test, WhoTest):
+            return test
+        lines = tuple(
+            replace(self._limits(line), unless=frozenset(map(self._limits, line.unless))) for line in test.lines
+        )
+        return replace(test, answers=frozenset(map(self._answer, test.answers)), lines=lines)
+
+    def _answer(self, answer: frozenset[Principal]) -> frozenset[Principal]:
+        return frozenset(map(self._principal, answer))
+
+    def _limits(self, one: _Limits) -> _Limits:
+        return replace(one, who=self._answer(one.who), excepted=self._answer(one.excepted))
+
+    def _principal(self, principal: Principal) -> Principal:
+        is_own = principal.sort == "group" and principal.name in self.own
+        return Principal("group", self.own[principal.name]) if is_own else principal
+
+
+def _first_few(texts: Iterable[str]) -> str:
+    """The first patterns of a list that may be long."""
+    found = [*texts]
+    return ", ".join(found[:MAX_LISTED]) + (f" and {len(found) - MAX_LISTED} more" if len(found) > MAX_LISTED else "")
+
+
+def scope_faults(  # noqa: PLR0917 - one rule of one file, and what it is held against
+    mandate: Mandate, file: PolicyFile, draft: RuleDraft, rule: Rule, groups: Mapping[str, Group], budget: Budget
+) -> Iterator[Fault]:
+    """Everything in which one rule of a delegated file goes beyond its mandate.
+
+    `rule` is `draft` compiled; `groups` are all groups by the name under which the tree knows them. `budget` is that
+    of the file; a pattern for which it does not suffice is a fault, and once it is spent no other one is looked at.
+    """
+    document, delegation = file.document, mandate.delegation
+    if rule.resource_type != "repository":
+        message = f"cannot be delegated, and {mandate.at} delegates repositories; say it in a file at the top"
+        yield document.fault((*draft.place, "registry"), message)
+        return
+    for number, pattern in enumerate(rule.patterns):
+        if budget.is_spent:
+            break
+        delegated = _first_few(one.text for one in delegation.patterns)
+        try:
+            budget.spend(1 + len(delegation.patterns) // 16)
+            witness = escape(delegation.patterns, pattern, budget.question())
+        except TooComplex as error:
+            message = f"{pattern.text!r}: whether it lies within {delegated}, delegated in {mandate.at}, is {error}"
+            yield document.fault((*draft.place, "repositories", number), message)
+            continue
+        if witness is not None:
+            message = (
+                f"{pattern.text!r} reaches {witness}, which is not delegated to this file: "
+                f"{mandate.at} delegates {delegated}"
+            )
+            yield document.fault((*draft.place, "repositories", number), message)
+    beyond = rule.actions - delegation.actions
+    if beyond:
+        said = f"the role {draft.role} has" if draft.role else "says"
+        message = (
+            f"{said} {', '.join(in_order(beyond))}, which is not delegated to this file: "
+            f"{mandate.at} delegates {', '.join(in_order(delegation.actions))}"
+        )
+        yield document.fault((*draft.place, "role" if draft.role else "actions"), message)
+    if delegation.principals is not None:
+        for key, principals in (("to", rule.to), ("except", rule.excluded)):
+            for named in _beyond(principals or Principals(), delegation.principals, groups):
+                message = (
+                    f"names {named}, who is not delegated to this file: "
+                    f"{mandate.at} delegates {', '.join(_spelled(delegation.principals))}"
+                )
+                yield document.fault((*draft.place, key), message)
+
+
+def service_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
+    """The registries that a delegated file names though the delegating file does not speak for them."""
+    for number, service in enumerate(file.registries):
+        if mandate.services and service not in mandate.services:
+            message = (
+                f"{service!r} is not delegated to this file: {mandate.at} delegates for {', '.join(mandate.services)}"
+            )
+            yield file.document.fault(("registries", number), message)
+
+
+def _beyond(named: Principals, delegated: Principals, groups: Mapping[str, Group]) -> Iterator[str]:
+    """Who is named without being delegated.
+
+    Whoever may name everybody may name anybody. A file's own group is as good as all of its members by name.
+    """
+    if delegated.everyone:
+        return
+    for sort in ("everyone", "authenticated", "anonymous"):
+        if getattr(named, sort) and not getattr(delegated, sort):
+            yield sort
+    if delegated.authenticated:
+        return
+    yield from (f"user:{name}" for name in sorted(named.users - delegated.users))
+    for name in sorted(named.groups - delegated.groups):
+        plain = plain_name(name)
+        if plain == name:
+            yield f"group:{name}"
+            continue
+        own = groups[name]
+        yield from (f"group:{plain} with user:{user}" for user in sorted(own.users - delegated.users))
+        # In `principals:` the name of a root file's group means that group, not the directory's of the same name.
+        brought = delegated.groups - groups.keys()
+        yield from (f"group:{plain} with the directory group {one}" for one in sorted(own.groups - brought))
+
+
+def _spelled(principals: Principals) -> list[str]:
+    return [
+        *(sort for sort in ("everyone", "authenticated", "anonymous") if getattr(principals, sort)),
+        *(f"user:{name}" for name in sorted(principals.users)),
+        *(f"group:{name}" for name in sorted(principals.groups)),
+    ]

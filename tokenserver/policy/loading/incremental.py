@@ -1,0 +1,95 @@
+"""What one load of the policy files leaves for the next, so that only what changed has to be read and compiled again.
+
+A file is known again by its whole text, and its rules by all else that they depend on. Nothing here is ever used to
+tell a fault: the lines of known files are forgotten, and whoever meets a fault reads all files anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from tokenserver.policy.index import Beginning, beginnings, build_index, renewed_index
+from tokenserver.policy.loading.delegation import Mandate
+from tokenserver.policy.model import Group, Groups, Index, Principals, Rule
+from tokenserver.policy.patterns import Pattern
+from tokenserver.policy.syntax.file import PolicyFile
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What a mandate allows, wherever it stands."""
+
+    patterns: tuple[Pattern, ...]
+    actions: frozenset[str]
+    max_lifetime: int | None
+    principals: Principals | None
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """All that the rules of a file depend on beside its own name and text.
+
+    `groups` are those of the tree, where it matters who is in them.
+    """
+
+    roles: Mapping[str, frozenset[str]]
+    ceiling: Ceiling | None
+    groups: Mapping[str, Group] | None
+
+    @classmethod
+    def of(cls, roles: Mapping[str, frozenset[str]], mandate: Mandate | None, groups: Mapping[str, Group]) -> Terms:
+        """The terms of a file with this mandate, None for a root file."""
+        if mandate is None:
+            return cls(roles, None, None)
+        given = mandate.delegation
+        ceiling = Ceiling(given.patterns, given.actions, given.max_lifetime, given.principals, mandate.services)
+        return cls(roles, ceiling, None if given.principals is None else groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file without faults: its text, what it says beside its rules, and its rules as they are under `terms`."""
+
+    text: str
+    file: PolicyFile
+    terms: Terms
+    rules: tuple[Rule, ...]
+    beginnings: frozenset[Beginning]
+
+    @classmethod
+    def of(cls, text: str, file: PolicyFile, terms: Terms, rules: Iterable[Rule]) -> Known:
+        """What is worth keeping of a file: the places of its rules are as many as its lines, and have served."""
+        rules = tuple(rules)
+        light = replace(
+            file,
+            document=replace(file.document, value=None, lines={}),
+            ids=[((), name) for _, name in file.ids],
+            roles_used=[((), role) for role in dict.fromkeys(role for _, role in file.roles_used)],
+            rules=[],
+        )
+        return cls(text, light, terms, rules, beginnings(rules))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All files of one load, by name, the groups of the tree and the index over all rules. Empty before the first."""
+
+    files: Mapping[str, Known]
+    groups: Groups
+    index: Index
+
+    @classmethod
+    def of(cls, files: Mapping[str, Known], groups: Groups, before: Memory) -> Memory:
+        """The memory of these files and groups; what has not changed since `before` is shared with it."""
+        changed = [known for name, known in files.items() if known is not before.files.get(name)]
+        gone = [known for name, known in before.files.items() if known is not files.get(name)]
+        touched = frozenset[Beginning]().union(*(known.beginnings for known in (*changed, *gone)))
+        if len(changed) == len(files):
+            return cls(files, groups, build_index(rule for known in files.values() for rule in known.rules))
+        near = (rule for known in files.values() if not known.beginnings.isdisjoint(touched) for rule in known.rules)
+        return cls(files, groups, renewed_index(before.index, near, touched))
+
+
+EMPTY = Memory({}, Groups.of_all(()), {})

@@ -1,0 +1,220 @@
+"""Connecting policy files: what only shows with all of them side by side, and their rules.
+
+A file that is known from the load before is not compiled again as long as all that its rules depend on is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tokenserver.documents.document import Document, nearest
+from tokenserver.documents.document import Path as Place
+from tokenserver.errors import Fault
+from tokenserver.policy.budget import file_budget
+from tokenserver.policy.group_names import is_root
+from tokenserver.policy.loading.delegated_tests import narrowed, test_faults
+from tokenserver.policy.loading.delegation import (
+    Home,
+    Mandate,
+    mandates,
+    name_faults,
+    scope_faults,
+    service_faults,
+)
+from tokenserver.policy.loading.incremental import Known, Memory, Terms
+from tokenserver.policy.model import BUILT_IN_ROLES, Groups, Principals, Rule
+from tokenserver.policy.syntax.file import PolicyFile, RuleDraft
+from tokenserver.policy.syntax.hosts import host_faults
+from tokenserver.policy.testing.expectations import Test
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class FileTests:
+    """The tests of one file, and the registry that those are about which name none."""
+
+    document: Document
+    tests: tuple[Test, ...]
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """All files with their rules, the groups of the tree, and the tests. With `faults`, some of it may be missing."""
+
+    files: Mapping[str, Known]
+    groups: Groups
+    tests: tuple[FileTests, ...]
+    faults: list[Fault]
+
+
+class Connector:
+    """Connects files. `services` are the configured registries, None where they are not known.
+
+    `memory` is that of the load before; `read` reads a file of it again, rules and all, by its name. `pace` is called
+    between two small pieces of work.
+    """
+
+    def __init__(
+        self,
+        services: frozenset[str] | None,
+        memory: Memory,
+        read: Callable[[str], PolicyFile],
+        pace: Callable[[], None],
+    ) -> None:
+        self._services = services
+        self._memory = memory
+        self._read = read
+        self._pace = pace
+        self._interned: dict[Principals, Principals] = {}  # equal ones are kept once
+
+    def connect(self, texts: Mapping[str, str], files: Mapping[str, PolicyFile], *, is_whole: bool) -> Connected:
+        """The files by name, with their texts. Without `is_whole`, what is missed may stand in a file not read."""
+        faults = [*_connection_faults(files, self._services, self._pace)]
+        given, mandate_faults = mandates(files, is_whole=is_whole)
+        faults += mandate_faults
+        roles = _roles(files)
+        if is_whole:
+            faults += _unknown_roles(files, roles)
+        homes = {name: Home.of(name, file) for name, file in files.items()}
+        groups = Groups.of_all(homes[name].group(group) for name, file in files.items() for _, group in file.groups)
+        if groups.by_name == self._memory.groups.by_name:
+            groups = self._memory.groups  # the very same ones are compared at once, file by file
+        kept: dict[str, Known] = {}
+        tests = []
+        for name, file in _paced(files.items(), self._pace):
+            mandate = given.get(name)
+            terms = Terms.of(roles[name], mandate, groups.by_name)
+            known = self._memory.files.get(name)
+            if known is not None and known.file is not file:
+                known = None
+            if known is None or known.terms != terms:
+                whole = file if known is None else self._read(name)
+                compiler = _Compiler(name, whole, roles[name], homes[name], mandate, self._interned)
+                known = Known.of(texts[name], whole, terms, compiler.rules(groups, faults))
+                faults += host_faults(whole, self._services or ())
+                faults += test_faults(mandate, whole) if mandate is not None else ()
+                whole.rules.clear()  # a large tree need not be in memory twice
+            kept[name] = known
+            service = default_service(_registries(file, mandate), self._services)
+            own = map(homes[name].test, file.tests)
+            of_file = own if mandate is None else (narrowed(test, mandate) for test in own)
+            tests.append(FileTests(file.document, tuple(of_file), service))
+        return Connected(kept, groups, tuple(tests), faults)
+
+
+def default_service(registries: Sequence[str], services: frozenset[str] | None) -> str:
+    """The registry that a test is about if it names none, in a file about `registries`."""
+    return registries[0] if registries else min(services or {""})
+
+
+def _registries(file: PolicyFile, mandate: Mandate | None) -> Sequence[str]:
+    """The registries that a file is about: those it names, else those that the delegating file is about."""
+    return file.registries or (() if mandate is None else mandate.services)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiler:
+    """Makes the rules of one file. `known` holds all sets of principals so far, so that equal ones are kept once."""
+
+    name: str
+    file: PolicyFile
+    roles: Mapping[str, frozenset[str]]
+    home: Home
+    mandate: Mandate | None
+    known: dict[Principals, Principals]
+
+    def rules(self, groups: Groups, faults: list[Fault]) -> list[Rule]:
+        """All rules whose role is known. To `faults` goes what is beyond the mandate."""
+        if self.mandate is not None:
+            faults += service_faults(self.mandate, self.file)
+        made = []
+        budget = file_budget(sum(len(draft.patterns) for draft in self.file.rules))
+        for draft in self.file.rules:
+            if draft.role is not None and draft.role not in self.roles:
+                continue  # told by `_unknown_roles`
+            rule = self._rule(draft)
+            made.append(rule)
+            if self.mandate is not None:
+                faults += scope_faults(self.mandate, self.file, draft, rule, groups.by_name, budget)
+        return made
+
+    def _rule(self, draft: RuleDraft) -> Rule:
+        return Rule.of(
+            draft.id,
+            draft.effect,
+            self._principals(draft.to),
+            draft.patterns,
+            self.roles[draft.role] if draft.role is not None else draft.actions or frozenset(),
+            resource_type=draft.resource_type,
+            excluded=None if draft.excluded is None else self._principals(draft.excluded),
+            condition=draft.condition,
+            services=frozenset(_registries(self.file, self.mandate)) or None,
+            message=draft.message,
+            max_lifetime=None if self.mandate is None else self.mandate.delegation.max_lifetime,
+            file=self.name,
+            line=self.file.document.line(draft.place),
+        )
+
+    def _principals(self, principals: Principals) -> Principals:
+        principals = self.home.principals(principals)
+        return self.known.setdefault(principals, principals)
+
+
+def _roles(files: Mapping[str, PolicyFile]) -> dict[str, dict[str, frozenset[str]]]:
+    """By file the roles that it knows: the built-in ones, those of root files, and its own."""
+    of_all = dict(BUILT_IN_ROLES)
+    for name, file in files.items():
+        if is_root(name):
+            of_all |= {role: actions for _, role, actions in file.roles}
+    return {
+        name: of_all if is_root(name) or not file.roles else {**{r: a for _, r, a in file.roles}, **of_all}
+        for name, file in files.items()
+    }
+
+
+def _connection_faults(
+    files: Mapping[str, PolicyFile], services: frozenset[str] | None, pace: Callable[[], None]
+) -> Iterator[Fault]:
+    """What only shows with all files, and the configuration, side by side."""
+    roots = [file for name, file in files.items() if is_root(name)]
+    ids = ((file.document, place, name) for file in _paced(files.values(), pace) for place, name in file.ids)
+    yield from _repeated("rule id", ids, below=("id",))
+    yield from _repeated("group", ((file.document, place, one.name) for file in roots for place, one in file.groups))
+    yield from _repeated("role", ((file.document, place, name) for file in roots for place, name, _ in file.roles))
+    yield from name_faults(files)
+    for file in _paced(files.values(), pace):
+        for place, service in file.services:
+            if services is not None and service not in services:
+                message = f"no registry with the service {service!r} is configured; {nearest(service, services)}"
+                yield file.document.fault(place, message)
+
+
+def _paced(items: Iterable[_Item], pace: Callable[[], None]) -> Iterator[_Item]:
+    for item in items:
+        pace()
+        yield item
+
+
+def _repeated(what: str, named: Iterable[tuple[Document, Place, str]], below: Place = ()) -> Iterator[Fault]:
+    """Names that are given twice; each stands at `below` from its place on."""
+    first: dict[str, tuple[Document, Place]] = {}
+    for document, place, name in named:
+        if name in first:
+            other, at = first[name]
+            line = other.line((*at, *below))
+            yield document.fault((*place, *below), f"the {what} {name!r} is already used in {other.file}:{line}")
+        else:
+            first[name] = document, place
+
+
+def _unknown_roles(
+    files: Mapping[str, PolicyFile], roles: Mapping[str, Mapping[str, frozenset[str]]]
+) -> Iterator[Fault]:
+    for name, file in files.items():
+        for place, role in file.roles_used:
+            if role not in roles[name]:
+                yield file.document.fault((*place, "role"), f"unknown role {role!r}; {nearest(role, roles[name])}")

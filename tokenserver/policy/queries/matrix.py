@@ -1,0 +1,122 @@
+"""People by repositories at a glance: what everybody whom rules name may do on every pattern that rules name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from tokenserver.policy.analysis.conditions import ALWAYS, Given
+from tokenserver.policy.analysis.containment import contains, escape_from, overlaps
+from tokenserver.policy.budget import Budget, command_budget
+from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
+from tokenserver.policy.patterns import Pattern
+from tokenserver.policy.queries.what_can import Reach, bound, somebody, spell_pattern, what_can
+from tokenserver.policy.queries.witnesses import listed
+from tokenserver.scopes import ACTIONS, in_order
+
+LETTERS = {"pull": "p", "push": "P", "delete": "d", "*": "a"}
+"""What stands for an action. The literal `*` is shown on a registry's own resources alone."""
+
+PARTLY = "*"
+"""Stands behind an action that is only granted on a part of the pattern, or under a condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one person may do on one pattern: `always`, on all of it, and `partly`."""
+
+    always: frozenset[str] = frozenset()
+    partly: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        found = in_order(self.always | self.partly)
+        return "".join(LETTERS[action] + (PARTLY if action in self.partly else "") for action in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """`cells` has a row for each of `people`, with a cell for each of `repositories`."""
+
+    people: tuple[Principal, ...]
+    repositories: tuple[str, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+
+
+def people_named(policies: PolicySet) -> list[Principal]:
+    """Anonymous and authenticated clients, and every user and group that a rule names, in this order."""
+    named = {
+        principal
+        for rule in policies.rules
+        for principal in (*listed(rule.to), *listed(rule.excluded or Principals()))
+        if principal.name
+    }
+    return [Principal("anonymous"), Principal("authenticated"), *sorted(named)]
+
+
+def columns_named(policies: PolicySet, given: Given) -> list[tuple[Rule, Pattern]]:
+    """Every pattern that a rule for this registry names, each once, with a rule that does."""
+    found: dict[tuple[str, str], tuple[Rule, Pattern]] = {}
+    for rule in policies.rules:
+        if rule.services is None or given.service in rule.services:
+            for pattern in rule.patterns:
+                found.setdefault((rule.resource_type, pattern.text), (rule, pattern))
+    return [found[key] for key in sorted(found, key=lambda key: (key[0] != "repository", key[1]))]
+
+
+def matrix(
+    policies: PolicySet,
+    people: Iterable[Principal],
+    columns: Collection[tuple[Rule, Pattern]],
+    given: Given,
+    budget: Budget | None = None,
+) -> Matrix:
+    """The matrix of these people and patterns. A pattern with a variable is looked at as each person has it.
+
+    Raises:
+        TooComplex: not decided within the budget (None: that of one command).
+    """
+    budget = budget or command_budget(policies.rule_count)
+    people = tuple(people)
+    cells = []
+    for principal in people:
+        who = somebody(policies, principal)
+        reaches = what_can(policies, who, given, budget)
+        cells.append(
+            tuple(_cell(rule.resource_type, list(bound(pattern, who)), reaches, budget) for rule, pattern in columns)
+        )
+    names = tuple(spell_pattern(rule.resource_type, pattern) for rule, pattern in columns)
+    return Matrix(people, names, tuple(cells))
+
+
+def _cell(type_: str, patterns: list[Pattern], reaches: Collection[Reach], budget: Budget) -> Cell:
+    budget.spend(1 + len(patterns) * len(reaches) // 4)
+    meeting = [
+        reach
+        for reach in reaches
+        if reach.rule.resource_type == type_
+        and any(overlaps(one, reach.pattern, budget.question()) is not None for one in patterns)
+    ]
+    always, some = set(), set()
+    for action in ACTIONS:
+        if action == "*" and type_ == "repository":
+            continue
+        giving = [reach for reach in meeting if action in reach.actions]
+        if any(_leaves_some(one, reach, budget) for one in patterns for reach in giving):
+            some.add(action)
+            if all(
+                contains([reach.pattern for reach in giving if _is_whole(reach, one, budget)], one, budget.question())
+                for one in patterns
+            ):
+                always.add(action)
+    return Cell(frozenset(always), frozenset(some - always))
+
+
+def _leaves_some(pattern: Pattern, reach: Reach, budget: Budget) -> bool:
+    """Whether the cuts leave anything of what the reach gives on the pattern, for one and the same client."""
+    cuts = [cut.pattern for cut in reach.cuts if cut.when == ALWAYS]
+    return escape_from(cuts, [pattern, reach.pattern], budget.question()) is not None
+
+
+def _is_whole(reach: Reach, pattern: Pattern, budget: Budget) -> bool:
+    """Whether nothing is cut from what the reach gives on the pattern, and no condition is open."""
+    return reach.when == ALWAYS and all(overlaps(cut.pattern, pattern, budget.question()) is None for cut in reach.cuts)

@@ -1,0 +1,202 @@
+"""Replay: which past decisions, as audit events tell them, a policy set would make differently.
+
+One event is looked at at a time and only what differs is kept, equal differences once, so that a log of any length
+can be replayed. What an event does not tell (a credential's own ceiling) is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Any
+
+from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.decide import decide
+from tokenserver.policy.decision import Decision
+from tokenserver.policy.model import Context, PolicySet
+from tokenserver.policy.queries.audit_log_parts import EventParts, UnreadablePart
+from tokenserver.policy.terms import TermError, parse_moment
+from tokenserver.scopes import Resource, Scope, ScopeSyntaxError, in_order, parse_scope
+
+MAX_CHANGES = 10_000
+"""How many different changes are kept; what is beyond is only counted."""
+
+DECIDED = frozenset({"granted", "partial", "denied", "login"})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One decision that would change: for whom, at which registry, and about what. `subject` is empty for anonymous."""
+
+    subject: str
+    groups: frozenset[str]
+    registry: str
+    resource: Resource
+    gained: frozenset[str]
+    lost: frozenset[str]
+
+
+@dataclass(slots=True)
+class Seen:
+    """How often one change was met, from when to when, and the rules of the candidate that decide about it."""
+
+    first: datetime
+    last: datetime
+    rules: tuple[str, ...]
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Report:
+    """What a replay found. `skipped` counts the lines that say nothing about a decision, by what is the matter."""
+
+    exchanges: int = 0
+    decisions: int = 0
+    changed: int = 0
+    changes: dict[Change, Seen] = field(default_factory=dict)
+    not_kept: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+class _Skipped(Exception):
+    """A line that is not replayed; the text says what is the matter."""
+
+
+def replay(policies: PolicySet, lines: Iterable[bytes | str], *, now: datetime | None = None) -> Report:
+    """Decide every exchange in `lines` again, by `policies`, at the time it happened (with `now`: all at that time).
+
+    A line that cannot be read is counted and left out; none raises. An exchange that was written in parts is decided
+    where its last part stands.
+    """
+    report = Report()
+    parts = EventParts()
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            event = _whole(_event(line), parts)
+            if event is not None:
+                _replay_event(policies, event, now, report)
+        except _Skipped as reason:
+            report.skipped[str(reason)] += 1
+    if parts.lost:
+        report.skipped["a part of an event whose other parts are missing"] += parts.lost
+    return report
+
+
+def _replay_event(policies: PolicySet, event: dict[str, Any], now: datetime | None, report: Report) -> None:
+    identity = _identity(event)
+    moment = _moment(event)
+    context = Context(_text(event, "registry"), _client(event), now or moment)
+    granted = _scopes(event, "granted")
+    asked = _scopes(event, "asked")
+    report.exchanges += 1
+    for resource, actions in asked.items():
+        decision = decide(policies, identity, Scope(resource, actions), context)
+        before = granted.get(resource, frozenset())
+        report.decisions += 1
+        if decision.granted != before:
+            change = Change(
+                identity.subject,
+                identity.groups,
+                context.service,
+                resource,
+                decision.granted - before,
+                before - decision.granted,
+            )
+            _note(report, change, decision, moment)
+
+
+def _note(report: Report, change: Change, decision: Decision, moment: datetime) -> None:
+    report.changed += 1
+    seen = report.changes.get(change)
+    if seen is None:
+        if len(report.changes) >= MAX_CHANGES:
+            report.not_kept += 1
+            return
+        differing = change.gained | change.lost
+        rules = {reason.rule: None for reason in decision.reasons if reason.action in differing}
+        seen = report.changes[change] = Seen(moment, moment, tuple(rules))
+    seen.count += 1
+    seen.first, seen.last = min(seen.first, moment), max(seen.last, moment)
+
+
+# --- reading an event ------------------------------------------------------------------------------------------------
+
+
+def _event(line: bytes | str) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        raise _Skipped("no JSON") from None
+    if not isinstance(event, dict):
+        raise _Skipped("no event")
+    if event.get("event") != "exchange":
+        raise _Skipped("another event")
+    if _text(event, "outcome") not in DECIDED:
+        raise _Skipped("an exchange that ended without a decision")
+    return event
+
+
+def _whole(event: dict[str, Any], parts: EventParts) -> dict[str, Any] | None:
+    try:
+        return parts.whole(event)
+    except UnreadablePart as field:
+        raise _Skipped(f"an event with a field that cannot be read: {field}") from None
+
+
+def _identity(event: dict[str, Any]) -> Identity:
+    try:
+        kind = Kind(_text(event, "kind"))
+    except ValueError:
+        raise _Skipped("an unknown kind of credential") from None
+    if kind is Kind.ANONYMOUS:
+        return ANONYMOUS
+    return Identity(_text(event, "subject"), kind, _text(event, "source"), frozenset(_texts(event, "groups")))
+
+
+def _moment(event: dict[str, Any]) -> datetime:
+    try:
+        return parse_moment(_text(event, "time"))
+    except TermError:
+        raise _Skipped("an event with a field that cannot be read: time") from None
+
+
+def _client(event: dict[str, Any]) -> Any:
+    if event.get("client") is None:
+        return None
+    try:
+        return ip_address(_text(event, "client"))
+    except ValueError:
+        raise _Skipped("an event with a field that cannot be read: client") from None
+
+
+def _scopes(event: dict[str, Any], key: str) -> dict[Resource, frozenset[str]]:
+    try:
+        scopes = [parse_scope(text) for text in _texts(event, key)]
+    except ScopeSyntaxError:
+        raise _Skipped(f"an event with a field that cannot be read: {key}") from None
+    return {scope.resource: scope.actions for scope in scopes}
+
+
+def _text(event: dict[str, Any], key: str) -> str:
+    value = event.get(key)
+    if not isinstance(value, str):
+        raise _Skipped(f"an event with a field that cannot be read: {key}")
+    return value
+
+
+def _texts(event: dict[str, Any], key: str) -> list[str]:
+    value = event.get(key)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _Skipped(f"an event with a field that cannot be read: {key}")
+    return value
+
+
+def spell_actions(actions: frozenset[str]) -> str:
+    """Actions in their fixed order, separated by commas."""
+    return ",".join(in_order(actions))

@@ -1,0 +1,97 @@
+"""The short answer to "who can?": principals in a canonical form, derived from the full answer of `holders`.
+
+Principals covered by a broader one are left out, and so are exceptions and conditions; `agreement` compares those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from tokenserver.identity import Kind
+from tokenserver.policy.analysis.conditions import Given
+from tokenserver.policy.budget import Budget, command_budget
+from tokenserver.policy.decide import decide
+from tokenserver.policy.decision import Decision
+from tokenserver.policy.model import Context, PolicySet, Principal
+from tokenserver.policy.queries.who_can import People, holders
+from tokenserver.policy.queries.witnesses import SOMEBODY, Answer, TooManyCombinations, bound, cost, examples
+from tokenserver.scopes import Resource, Scope
+
+__all__ = ["SOMEBODY", "Answer", "TooManyCombinations", "canonical", "examples", "spell_answers", "who_can"]
+
+_EVERYONE, _AUTHENTICATED, _ANONYMOUS = (Principal(sort) for sort in ("everyone", "authenticated", "anonymous"))
+
+
+def who_can(  # noqa: PLR0917 - a question in full
+    policies: PolicySet,
+    action: str,
+    resource: Resource,
+    context: Context,
+    kind: Kind = Kind.PASSWORD,
+    budget: Budget | None = None,
+) -> Mapping[Answer, Decision]:
+    """Everybody who can do `action` on `resource`, each with the decision that says so, in `canonical` form.
+
+    A user is named where no broader answer covers the user, also one who can only as a member of some group whose
+    members nobody here knows. Those whom a broader answer covers and a deny rule or `except` leaves out are not
+    told apart.
+
+    Raises:
+        TooManyCombinations: the rules combine in too many ways, or more than `MAX_WITNESSES` would have to be tried.
+        TooComplex: that takes more than the budget (None: that of one command).
+    """
+    budget = budget or command_budget(policies.rule_count)
+    scope = Scope(resource, frozenset({action}))
+    given = Given(context.service, context.client, context.now, is_closed=True)
+    people = People(policies, budget)
+    found: dict[Answer, Decision] = {}
+    tried = 0
+    for line in holders(policies, action, resource, given, budget):
+        for who, identity in people.able(line):
+            tried += 1
+            bound(tried)
+            client = identity if identity.is_anonymous else replace(identity, kind=kind)
+            budget.spend(cost(policies, resource, client))
+            decision = decide(policies, client, scope, context)
+            if decision.granted:
+                unnamed = client.is_anonymous or client.subject == SOMEBODY
+                found.setdefault(who if unnamed else frozenset({Principal("user", client.subject)}), decision)
+    kept = canonical(policies, found)
+    return {answer: decision for answer, decision in found.items() if answer in kept}
+
+
+def canonical(policies: PolicySet, answers: Iterable[Answer]) -> frozenset[Answer]:
+    """The same answers in the one form that can be compared.
+
+    `everyone` is taken apart; a group that is nothing but a list of users is that list; what another answer covers
+    is left out.
+    """
+    groups = policies.groups.by_name
+    found: set[Answer] = set()
+    for answer in answers:
+        (only,) = answer if len(answer) == 1 else (None,)
+        if only == _EVERYONE:
+            found |= {frozenset({_AUTHENTICATED}), frozenset({_ANONYMOUS})}
+        elif only is not None and only.sort == "group" and only.name in groups and not groups[only.name].groups:
+            found |= {frozenset({Principal("user", user)}) for user in groups[only.name].users}
+        else:
+            found.add(answer)
+    if frozenset({_AUTHENTICATED}) in found:
+        return frozenset(found & {frozenset({_AUTHENTICATED}), frozenset({_ANONYMOUS})})
+    members = {
+        frozenset({Principal("user", user)})
+        for name, group in groups.items()
+        if frozenset({Principal("group", name)}) in found
+        for user in group.users
+    }
+    return frozenset(answer for answer in found - members if not any(other < answer for other in found))
+
+
+def spell_answers(answers: Iterable[Answer]) -> str:
+    """Answers as a policy file writes them, in a fixed order."""
+    found = set(answers)
+    if {frozenset({_AUTHENTICATED}), frozenset({_ANONYMOUS})} <= found:
+        found -= {frozenset({_AUTHENTICATED}), frozenset({_ANONYMOUS})}
+        found.add(frozenset({_EVERYONE}))
+    return ", ".join(sorted(" & ".join(map(str, sorted(answer))) for answer in found)) or "nobody"

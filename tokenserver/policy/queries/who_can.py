@@ -1,0 +1,232 @@
+"""Who can, in full: the people whom rules let do one thing, with what they must be besides, and who is left out.
+
+Every allow rule gives a line for each of its principals; every deny rule then cuts each line. The result covers
+exactly those clients that a decision would let: nobody is forgotten and nobody added, conditions stay conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, implies, left_open
+from tokenserver.policy.budget import Budget, command_budget
+from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
+from tokenserver.policy.patterns import Pattern, SegmentKind, matches_below
+from tokenserver.policy.queries.witnesses import Answer, TooManyCombinations, entries_about, examples, listed
+from tokenserver.scopes import Resource
+
+MAX_LINES = 2_000
+LINE_STEPS = 4
+"""What it takes to hold one line against another."""
+
+AUTHENTICATED, ANONYMOUS = Principal("authenticated"), Principal("anonymous")
+
+_NOBODY: Answer = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """Where a deny rule stops a line: for whoever is all of `who` and none of `excepted`, while `when` holds."""
+
+    who: Answer
+    excepted: Answer
+    when: Condition
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Those who are all of `who` and none of `excepted` can, while `when` holds and no `unless` stops them."""
+
+    who: Answer
+    excepted: Answer
+    when: Condition
+    rule: str
+    unless: frozenset[Unless] = frozenset()
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """Its own condition, and those of the deny rules that cut it."""
+        return [self.when, *(one.when for one in self.unless)]
+
+
+def holders(
+    policies: PolicySet, action: str, resource: Resource, given: Given, budget: Budget | None = None
+) -> tuple[Line, ...]:
+    """Everybody who can do `action` on `resource`, as lines of which none is covered by another, in a fixed order.
+
+    Raises:
+        TooManyCombinations: the rules combine in more than `MAX_LINES` ways.
+        TooComplex: to tell them apart takes more than the budget (None: that of one command).
+    """
+    budget = budget or command_budget(policies.rule_count)
+    people = People(policies, budget)
+    lines: list[Line] = []
+    cuts: list[Unless] = []
+    for rule, pattern in dict.fromkeys(entries_about(policies, resource)):
+        if rule.decides(action):
+            for who, when in _meant(people, rule, pattern, resource, given):
+                excepted = frozenset(_spread(rule.excluded or Principals()))
+                if rule.effect is Effect.ALLOW:
+                    lines.append(Line(who, excepted, when, rule.id))
+                else:
+                    cuts.append(Unless(who, excepted, when, rule.id))
+    for cut in sorted(set(cuts), key=_order):
+        budget.spend(LINE_STEPS * len(lines))
+        lines = [left for line in lines for left in people.cut(line, cut)]
+        if len(lines) > MAX_LINES:
+            raise TooManyCombinations(f"more than {MAX_LINES} combinations of principals to tell apart")
+    lines = [people.plain(line) for line in lines]
+    lines = sorted({line for line in lines if people.has_somebody(line)}, key=_order)
+    kept: list[Line] = []
+    for line in lines:
+        budget.spend(LINE_STEPS * len(kept))
+        if not any(people.covers(other, line) for other in kept):
+            kept = [*(other for other in kept if not people.covers(line, other)), line]
+    return tuple(kept)
+
+
+def _order(line: Line | Unless) -> tuple[int, list[Principal], list[Principal], str, str]:
+    return len(line.who), sorted(line.who), sorted(line.excepted), repr(line.when), line.rule
+
+
+def _alone(principal: Principal) -> Principals:
+    name = frozenset({principal.name})
+    match principal.sort:
+        case "user":
+            return Principals(users=name)
+        case "group":
+            return Principals(groups=name)
+        case "anonymous":
+            return Principals(anonymous=True)
+        case _:
+            return Principals(authenticated=True)
+
+
+def _spread(principals: Principals) -> Iterator[Principal]:
+    """Single principals, `everyone` as its two halves."""
+    for principal in listed(principals):
+        if principal.sort == "everyone":
+            yield from (AUTHENTICATED, ANONYMOUS)
+        else:
+            yield principal
+
+
+def _meant(
+    people: People, rule: Rule, pattern: Pattern, resource: Resource, given: Given
+) -> Iterator[tuple[Answer, Condition]]:
+    """Whom the rule means on this resource, with what of its condition is open for them."""
+    segments = resource.name.split("/")
+    named = sorted(set(segments))
+    users: list[str | None] = [*named] if pattern.uses(SegmentKind.USER) else [None]
+    groups: list[str | None] = [*named] if pattern.uses(SegmentKind.GROUP) else [None]
+    bindings = [
+        frozenset(Principal(sort, name) for sort, name in (("user", user), ("group", group)) if name is not None)
+        for user in users
+        for group in groups
+        if matches_below(pattern, segments, user, () if group is None else (group,))
+    ]
+    for principal in _spread(rule.to):
+        when = left_open(rule, anonymous=principal == ANONYMOUS, given=given)
+        for binding in bindings if when is not None else ():
+            who = binding | {principal}
+            if when is not None and people.ways(who):
+                yield who, when
+
+
+class People:
+    """What follows from being somebody in this tree: the reasoning over sets of principals."""
+
+    def __init__(self, policies: PolicySet, budget: Budget | None = None) -> None:
+        self._policies = policies
+        self._budget = budget or command_budget(policies.rule_count)
+        self.ways: Callable[[Answer], list[Identity]] = cache(lambda who: examples(policies, who, Kind.PASSWORD))
+        """The plainest identities that are all of `who`; whoever is so is like one of them, and perhaps more."""
+        self._includes: Callable[[Principal, Identity], bool] = cache(
+            lambda principal, identity: _alone(principal).include(identity, policies.groups.holding(identity))
+        )
+
+    def cut(self, line: Line, cut: Unless) -> Iterator[Line]:
+        """What is left of the line besides those whom the deny stops."""
+        if not self.ways(line.who | cut.who) or are_apart(line.when, cut.when):
+            yield line
+            return
+        if any(self._follows(line.who, one) for one in cut.excepted):
+            yield line
+            return
+        is_certain = implies(line.when, cut.when)
+        is_for_all = all(self._follows(line.who, one) for one in cut.who)
+        if is_certain and is_for_all:
+            for one in sorted(cut.excepted):
+                if self.ways(line.who | {one}):
+                    yield replace(line, who=line.who | {one})
+        elif is_certain and not cut.excepted and len(cut.who) == 1:
+            yield replace(line, excepted=line.excepted | cut.who)
+        else:
+            who = _NOBODY if is_for_all else cut.who
+            when = ALWAYS if is_certain else cut.when
+            yield replace(line, unless=line.unless | {replace(cut, who=who, when=when)})
+
+    def plain(self, line: Line) -> Line:
+        """The line without what follows from the rest of it, and without exceptions that nobody in it can be."""
+        who = line.who
+        for one in sorted(line.who):  # the broad ones come first
+            if len(who) > 1 and self._follows(who - {one}, one):
+                who -= {one}
+        excepted = frozenset(one for one in line.excepted if self.ways(who | {one}))
+        return replace(line, who=who, excepted=excepted)
+
+    def has_somebody(self, line: Line) -> bool:
+        """Whether anybody at all can by this line, at a time when no condition is in the way; raises as `able`."""
+        return next(self.able(line), None) is not None
+
+    def able(self, line: Line) -> Iterator[tuple[Answer, Identity]]:
+        """The simplest identities with access by this line where no condition is in the way, and their principals.
+
+        Every client with access by this line is like one of them, possibly with more groups.
+
+        Raises:
+            TooComplex: that takes more than the budget.
+        """
+        pending, seen = {line.who}, set[Answer]()
+        while pending:
+            self._budget.spend(LINE_STEPS * len(pending))
+            seen |= pending
+            following: set[Answer] = set()
+            for who in sorted(pending, key=sorted):
+                for identity in self.ways(who):
+                    if any(self.is_one(identity, one) for one in line.excepted):
+                        continue
+                    stopping = next((one for one in line.unless if self._stops(one, identity)), None)
+                    if stopping is None:
+                        yield who, identity
+                    else:
+                        following |= {who | {one} for one in stopping.excepted}
+            pending = following - seen
+
+    def is_one(self, identity: Identity, principal: Principal) -> bool:
+        """Whether the identity is the principal."""
+        return self._includes(principal, identity)
+
+    def covers(self, wide: Line, narrow: Line) -> bool:
+        """Whether whoever can by `narrow` can by `wide`."""
+        return (
+            all(self._follows(narrow.who, one) for one in wide.who)
+            and all(one in narrow.excepted or not self.ways(narrow.who | {one}) for one in wide.excepted)
+            and implies(narrow.when, wide.when)
+            and wide.unless <= narrow.unless
+        )
+
+    def _follows(self, who: Answer, principal: Principal) -> bool:
+        """Whether all who are `who` are `principal` as well."""
+        return all(self._includes(principal, identity) for identity in self.ways(who))
+
+    def _stops(self, unless: Unless, identity: Identity) -> bool:
+        return (
+            unless.when == ALWAYS
+            and all(self._includes(one, identity) for one in unless.who)
+            and not any(self._includes(one, identity) for one in unless.excepted)
+        )

@@ -1,0 +1,232 @@
+"""Why may somebody do this, or not: the decision, every rule that was considered, and what would have granted it.
+
+The verdict is that of `decide`. Whether a rule applies is asked of the index and of `objection`, as `decide` asks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from enum import StrEnum
+
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.analysis.conditions import spell_condition
+from tokenserver.policy.decide import Objection, decide, objection
+from tokenserver.policy.decision import Decision
+from tokenserver.policy.group_names import shown_name
+from tokenserver.policy.index import matching_rules
+from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principals, Rule
+from tokenserver.policy.patterns import Pattern, SegmentKind, matches
+from tokenserver.policy.queries.witnesses import SOMEBODY, entries_about, listed
+from tokenserver.scopes import Resource, Scope
+
+MAX_NEAREST = 5
+
+_ALIKE = 0.75
+"""How alike the beginning of a pattern and the asked name must be for one to be a slip of the other."""
+
+
+class Verdict(StrEnum):
+    """The three answers."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    NOT_GRANTED = "not_granted"
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One rule that was looked at, whether it applies to what was asked, and what made it so."""
+
+    rule: Rule
+    applies: bool
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """An allow rule that would grant what was asked, if what is `missing` were otherwise."""
+
+    rule: Rule
+    missing: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one sentence."""
+        return f"`{self.rule.id}` would grant it to {spell_principals(self.rule.to)}; {'; '.join(self.missing)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer to one question. `nearest` is for what nothing grants."""
+
+    action: str
+    resource: Resource
+    identity: Identity
+    verdict: Verdict
+    decision: Decision
+    rules: tuple[Considered, ...]
+    nearest: tuple[Near, ...]
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether rules grant it and nothing forbids it, but the credential itself was made for less."""
+        return self.verdict is Verdict.NOT_GRANTED and any(one.applies for one in self.rules)
+
+
+def why(
+    policies: PolicySet,
+    identity: Identity,
+    action: str,
+    resource: Resource,
+    context: Context,
+    *,
+    every_rule: bool = False,
+) -> Explanation:
+    """Explain what `decide` says about one action.
+
+    Considered are the rules that a decision looks at: those whose pattern begins as the name does. With `every_rule`
+    all others are there as well.
+    """
+    decision = decide(policies, identity, Scope(resource, frozenset({action})), context)
+    forbidden = any(reason.action == action and reason.effect is Effect.DENY for reason in decision.reasons)
+    verdict = Verdict.ALLOWED if action in decision.granted else Verdict.DENIED if forbidden else Verdict.NOT_GRANTED
+    question = _Question(policies, identity, action, resource, context)
+    found = policies.rules if every_rule else (rule for rule, _ in entries_about(policies, resource))
+    rules = {rule.id: question.consider(rule) for rule in found}
+    grants = any(one.applies and one.rule.effect is Effect.ALLOW for one in rules.values())
+    nearest = () if grants else tuple(question.nearest())
+    ordered = sorted(rules.values(), key=lambda one: (not one.applies, one.rule.effect, one.rule.file, one.rule.line))
+    return Explanation(action, resource, identity, verdict, decision, tuple(ordered), nearest)
+
+
+def spell_who(identity: Identity) -> str:
+    """An identity as a sentence calls it."""
+    if identity.is_anonymous:
+        return "an anonymous client"
+    return "an unnamed user" if identity.subject == SOMEBODY else identity.subject
+
+
+def spell_principals(principals: Principals) -> str:
+    """Those whom a rule means, as a sentence calls them."""
+    return ", ".join(str(one).replace(":", " ", 1) if one.name else str(one) for one in listed(principals))
+
+
+def _listed(principals: Principals) -> str:
+    return ", ".join(map(str, listed(principals)))
+
+
+class _Question:
+    """One question, held against one rule after the other."""
+
+    def __init__(
+        self, policies: PolicySet, identity: Identity, action: str, resource: Resource, context: Context
+    ) -> None:
+        self._policies = policies
+        self._identity = identity
+        self._action = action
+        self._resource = resource
+        self._context = context
+        self._groups = policies.groups.holding(identity)
+        self._segments = resource.name.split("/")
+        found = matching_rules(policies.index, resource, identity, self._groups)
+        self._matching = {rule.id for rule in found}
+
+    def consider(self, rule: Rule) -> Considered:
+        """Whether the rule is one of those that decide."""
+        if rule.resource_type != self._resource.type:
+            return Considered(rule, False, f"is about a {rule.resource_type}, not a {self._resource.type}")
+        met = objection(rule, self._identity, self._groups, self._context)
+        applies = rule.id in self._matching and met is None and rule.decides(self._action)
+        return Considered(rule, applies, "applies" if applies else next(self._obstacles(rule, is_near=False)))
+
+    def nearest(self) -> Iterator[Near]:
+        """The allow rules that miss by least, nearest first."""
+        found: list[tuple[int, str, Near]] = []
+        for rule in self._policies.rules:
+            if rule.effect is Effect.DENY or rule.resource_type != self._resource.type:
+                continue
+            covers = any(self._could_cover(pattern) for pattern in rule.patterns)
+            meant = objection(rule, self._identity, self._groups, self._context) is None
+            if covers or (meant and self._is_slip(rule)):
+                missing = tuple(self._obstacles(rule, is_near=True))
+                found.append((len(missing) + (0 if covers else 2), rule.id, Near(rule, missing)))
+        least = min((count for count, _, _ in found), default=0)
+        close = sorted((one for one in found if one[0] <= least + 1), key=lambda one: one[:2])
+        for _, _, near in close[:MAX_NEAREST]:
+            yield near
+
+    def _could_cover(self, pattern: Pattern) -> bool:
+        """Whether the pattern covers the name for somebody, whoever that is."""
+        users: Iterable[str | None] = self._segments if pattern.uses(SegmentKind.USER) else (None,)
+        return any(matches(pattern, self._segments, user, self._segments) for user in users)
+
+    def _is_slip(self, rule: Rule) -> bool:
+        """Whether a pattern of the rule begins almost as the name does."""
+        return any(
+            pattern.depth > 0
+            and SequenceMatcher(None, pattern.prefix, "/".join(self._segments[: pattern.depth])).ratio() >= _ALIKE
+            for pattern in rule.patterns
+        )
+
+    def _obstacles(self, rule: Rule, *, is_near: bool) -> Iterator[str]:
+        """Everything that keeps the rule from applying; with `is_near` after its principals have been told."""
+        groups, user = self._groups, None if self._identity.is_anonymous else self._identity.subject
+        if not any(matches(pattern, self._segments, user, groups) for pattern in rule.patterns):
+            yield f"{' and '.join(pattern.text for pattern in rule.patterns)} does not match {self._resource.name}"
+        if not rule.decides(self._action):
+            yield f"does not name {self._action}"
+        # The parts are asked one by one, each with the others out of the way.
+        if self._meets(Objection.SERVICE, replace(rule, excluded=None, condition=None)):
+            yield f"service differs: it is for {' and '.join(sorted(rule.services or ()))}"
+        if self._meets(Objection.NOT_MEANT, replace(rule, services=None, excluded=None, condition=None)):
+            who = spell_who(self._identity)
+            yield self._memberships() if is_near else f"not for {who}: it is to {_listed(rule.to)}"
+        everyone = Principals(everyone=True)
+        if self._meets(Objection.EXCEPTED, replace(rule, services=None, to=everyone, condition=None)):
+            yield f"excepted: {self._excepted(rule.excluded or Principals())}"
+        open_rule = replace(rule, services=None, to=everyone, excluded=None)
+        if self._meets(Objection.CONDITION, open_rule):
+            yield from self._broken(open_rule)
+
+    def _meets(self, what: Objection, rule: Rule) -> bool:
+        return objection(rule, self._identity, self._groups, self._context) is what
+
+    def _broken(self, rule: Rule) -> Iterator[str]:
+        """The parts of the condition that do not hold."""
+        condition = rule.condition or Condition()
+        address = self._context.client
+        where = "the client's address is not known" if address is None else f"the client is at {address}"
+        since = Condition(since=condition.since)
+        until = Condition(until=condition.until)
+        parts = [
+            (since, f"{spell_condition(since)} has not come"),
+            (until, f"{spell_condition(until)} is past"),
+            (Condition(kinds=condition.kinds), f"the kind of credential is {self._identity.kind}"),
+            (Condition(networks=condition.networks), f"{spell_condition(Condition(condition.networks))}, but {where}"),
+        ]
+        for part, message in parts:
+            if self._meets(Objection.CONDITION, replace(rule, condition=part)):
+                yield message
+
+    def _memberships(self) -> str:
+        """What is known of the asking one."""
+        if self._identity.kind is Kind.ANONYMOUS:
+            return "the client is anonymous"
+        hidden = self._identity.groups - self._groups
+        groups = [
+            *sorted(map(shown_name, self._groups)),
+            *(f"the directory's {name}, which a group of this tree hides" for name in sorted(hidden)),
+        ]
+        return f"{spell_who(self._identity)} is in {', '.join(groups) or 'no group'}"
+
+    def _excepted(self, excluded: Principals) -> str:
+        """The principals of `except` that the asking one is."""
+        return ", ".join(
+            str(one)
+            for one in listed(excluded)
+            if (one.sort == "user" and one.name == self._identity.subject)
+            or (one.sort == "group" and one.name in self._groups)
+            or not one.name
+        )

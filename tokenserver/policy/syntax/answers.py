@@ -1,0 +1,94 @@
+"""The shape of the answer expected by a `who_can` test: `exactly: [authenticated], except: ["user:eve"]`.
+
+An entry is a principal (`group:a & group:b`: members of both), or a mapping with exceptions, the condition of the
+access, and deny rules that apply under conditions of their own:
+
+    {to: "group:web", except: ["user:eve"], when: {from: [10.0.0.0/8]}, unless: [{to: "group:b", when: {until: …}}]}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tokenserver.documents.document import Path
+from tokenserver.policy.analysis.conditions import ALWAYS
+from tokenserver.policy.model import Condition, Principal
+from tokenserver.policy.queries.who_can import ANONYMOUS, AUTHENTICATED, Line, Unless
+from tokenserver.policy.queries.witnesses import Answer
+from tokenserver.policy.syntax.conditions import read_when
+from tokenserver.policy.syntax.reader import Reader
+from tokenserver.policy.terms import parse_principal
+
+_ENTRY_KEYS = ("to", "except", "when", "unless")
+_UNLESS_KEYS = ("to", "except", "when")
+_PRINCIPAL = re.compile(r'(group:"(?:[^"\\]|\\.)*"|.+?)(?: & (?=user:|group:)|$)', re.DOTALL)
+"""One of several principals that are meant together; in quotes anything may stand."""
+
+_EVERYONE = Principal("everyone")
+
+
+def parse_answer(text: str) -> Answer:
+    """The principals of an entry, joined by ` & `.
+
+    Raises:
+        TermError: one of them is no principal.
+    """
+    return frozenset(map(parse_principal, _PRINCIPAL.findall(text) or [text]))
+
+
+def read_lines(reader: Reader, content: dict[str, Any], place: Path) -> list[Line]:
+    """The entries of `exactly:`, with the exceptions of `except:` beside it; `exactly: []` means nobody."""
+    everywhere = _read_excepted(reader, content, place)
+    lines: list[Line] = []
+    for at, item in reader.items(content["exactly"], (*place, "exactly"), may_be_empty=True):
+        if isinstance(item, dict):
+            lines += _read_entry(reader, item, at, everywhere)
+            continue
+        answer = reader.term(item, at, parse_answer)
+        if answer is not None:
+            lines += (Line(who, everywhere, ALWAYS, "") for who in _spread(answer))
+    return lines
+
+
+def _read_entry(reader: Reader, item: dict[str, Any], place: Path, everywhere: Answer) -> Iterator[Line]:
+    entry = reader.mapping(item, place, _ENTRY_KEYS)
+    if entry and "to" not in entry:
+        reader.fault(place, 'to is missing; for example {to: "group:web", except: ["user:eve"]}')
+    answer = reader.term(entry["to"], (*place, "to"), parse_answer) if "to" in entry else None
+    excepted = everywhere | _read_excepted(reader, entry, place)
+    when = _read_condition(reader, entry, place)
+    unless = frozenset[Unless]()
+    if "unless" in entry:
+        unless = frozenset(_read_unless(reader, reader.items(entry["unless"], (*place, "unless"))))
+    return (Line(who, excepted, when, "", unless) for who in _spread(answer or ()))
+
+
+def _read_unless(reader: Reader, items: Iterable[tuple[Path, Any]]) -> Iterator[Unless]:
+    for place, item in items:
+        stop = reader.mapping(item, place, _UNLESS_KEYS)
+        answer = reader.term(stop["to"], (*place, "to"), parse_answer) if "to" in stop else frozenset({_EVERYONE})
+        excepted, when = _read_excepted(reader, stop, place), _read_condition(reader, stop, place)
+        if answer is not None:
+            yield Unless(answer - {_EVERYONE}, excepted, when, "")
+
+
+def _read_excepted(reader: Reader, content: dict[str, Any], place: Path) -> Answer:
+    if "except" not in content:
+        return frozenset()
+    found = reader.terms(content["except"], (*place, "except"), parse_principal)
+    halves = ((AUTHENTICATED, ANONYMOUS) if one == _EVERYONE else (one,) for one in found)
+    return frozenset(one for half in halves for one in half)
+
+
+def _read_condition(reader: Reader, content: dict[str, Any], place: Path) -> Condition:
+    return read_when(reader, content["when"], (*place, "when")) if "when" in content else ALWAYS
+
+
+def _spread(answer: Iterable[Principal]) -> Iterator[Answer]:
+    """The answer, with `everyone` split into its disjoint halves."""
+    named = frozenset(answer) - {_EVERYONE}
+    if named or not answer:
+        return iter([named] if named else [])
+    return iter([frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})])

@@ -1,0 +1,34 @@
+"""The shape of `when:`, in rules and in expected answers."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+from tokenserver.documents.document import Path
+from tokenserver.identity import Kind
+from tokenserver.policy.model import Condition
+from tokenserver.policy.syntax.reader import Reader, one_of
+from tokenserver.policy.terms import parse_moment, parse_network
+
+_WHEN_KEYS = ("from", "since", "until", "kind")
+_KINDS = [kind.value for kind in Kind]
+
+
+def read_when(reader: Reader, value: Any, place: Path) -> Condition:
+    """Read one condition; its faults go to the reader."""
+    content = reader.mapping(value, place, _WHEN_KEYS)
+    networks: list[IPv4Network | IPv6Network] = []
+    kinds: list[str] = []
+    since = until = None
+    if "from" in content:
+        networks = reader.terms(content["from"], (*place, "from"), parse_network, or_one=True)
+    if "since" in content:
+        since = reader.term(content["since"], (*place, "since"), parse_moment)
+    if "until" in content:
+        until = reader.term(content["until"], (*place, "until"), parse_moment)
+    if since is not None and until is not None and since >= until:
+        reader.fault((*place, "until"), "is not after since, so the rule would never apply")
+    if "kind" in content:
+        kinds = reader.terms(content["kind"], (*place, "kind"), one_of(_KINDS, "kind of credential"), or_one=True)
+    return Condition(tuple(networks), since, until, frozenset(map(Kind, kinds)))

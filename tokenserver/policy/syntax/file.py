@@ -1,0 +1,231 @@
+"""The shape of one policy file: from a strict YAML document to rules, groups, roles and tests not yet connected.
+
+Everything that can be said about a file by itself is said here, all faults at once; what needs the other files
+(repeated ids, unknown roles, what was delegated) is for `load` and `delegation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tokenserver.documents.document import Document, Path
+from tokenserver.errors import Fault
+from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principals
+from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.policy.syntax.conditions import read_when
+from tokenserver.policy.syntax.delegation import Delegation, read_delegation
+from tokenserver.policy.syntax.reader import Reader, one_of
+from tokenserver.policy.syntax.tests import read_tests
+from tokenserver.policy.terms import (
+    parse_group,
+    parse_name,
+    parse_principal,
+    parse_registry_resource,
+    parse_rule_id,
+    parse_user,
+    principals_of,
+)
+from tokenserver.policy.testing.expectations import Test
+from tokenserver.scopes import ACTIONS
+
+VERSION = 1
+
+_RULE_KEYS = ("id", "to", "except", "repositories", "registry", "role", "actions", "when", "message")
+_MAX_MESSAGE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDraft:
+    """A rule as its file says it: its role is not looked up yet. Exactly one of `actions` and `role` is set."""
+
+    place: Path
+    id: str
+    effect: Effect
+    to: Principals
+    excluded: Principals | None
+    resource_type: str
+    patterns: tuple[Pattern, ...]
+    actions: frozenset[str] | None
+    role: str | None
+    condition: Condition | None
+    message: str | None
+
+
+@dataclass(slots=True)
+class PolicyFile:
+    """What one file says. With faults it holds what could still be read, so that the rest can be checked too.
+
+    `ids` and `roles_used` (without the built-in ones) have the place of their rule, of which a large tree has many.
+    """
+
+    document: Document
+    faults: list[Fault]
+    registries: list[str] = field(default_factory=list)
+    services: list[tuple[Path, str]] = field(default_factory=list)
+    groups: list[tuple[Path, Group]] = field(default_factory=list)
+    roles: list[tuple[Path, str, frozenset[str]]] = field(default_factory=list)
+    ids: list[tuple[Path, str]] = field(default_factory=list)
+    roles_used: list[tuple[Path, str]] = field(default_factory=list)
+    rules: list[RuleDraft] = field(default_factory=list)
+    tests: list[Test] = field(default_factory=list)
+    delegations: list[Delegation] = field(default_factory=list)
+    delegates: bool = False
+
+
+def read_policy_file(document: Document) -> PolicyFile:
+    """Read one document; faults are in the result, none are raised."""
+    reader = Reader(document)
+    file = PolicyFile(document, reader.faults)
+    if document.value is None:
+        reader.fault((), "is empty; a policy file begins with: version: 1")
+        return file
+    content = reader.mapping(document.value, (), _FILE_KEYS)
+    if not content:
+        return file
+    _read_version(reader, content)
+    for key, read in _SECTIONS.items():
+        if key in content:
+            read(reader, content[key], file)
+    if not content.keys() & _SAYING and not reader.faults:
+        reader.fault(
+            (), "says nothing: no groups, roles, rules, delegations or tests stand in it; is the file complete?"
+        )
+    return file
+
+
+def _read_delegations(reader: Reader, value: Any, file: PolicyFile) -> None:
+    file.delegates = True  # also where no entry can be read: a delegated file may not try
+    for place, item in reader.items(value, ("delegate",)):
+        delegation = read_delegation(reader, item, place)
+        if delegation is not None:
+            file.delegations.append(delegation)
+
+
+def _read_registries(reader: Reader, value: Any, file: PolicyFile) -> None:
+    for place, item in reader.items(value, ("registries",)):
+        service = reader.text(item, place)
+        if service is not None:
+            file.registries.append(service)
+            file.services.append((place, service))
+
+
+def _read_allow(reader: Reader, value: Any, file: PolicyFile) -> None:
+    for place, item in reader.items(value, ("allow",)):
+        _read_rule(reader, item, place, Effect.ALLOW, file)
+
+
+def _read_deny(reader: Reader, value: Any, file: PolicyFile) -> None:
+    for place, item in reader.items(value, ("deny",)):
+        _read_rule(reader, item, place, Effect.DENY, file)
+
+
+def _read_tests(reader: Reader, value: Any, file: PolicyFile) -> None:
+    for place, item in reader.items(value, ("tests",)):
+        tests = read_tests(reader, item, place)
+        file.tests += tests
+        service = tests[0].setting.service if tests else None
+        if service is not None:
+            file.services.append(((*place, "service"), service))
+
+
+def _read_version(reader: Reader, content: dict[str, Any]) -> None:
+    if "version" not in content:
+        reader.fault((), f"version is missing; write: version: {VERSION}")
+    elif type(content["version"]) is not int or content["version"] != VERSION:
+        reader.fault(("version",), f"must be {VERSION}, the only version of the policy language so far")
+
+
+def _read_groups(reader: Reader, value: Any, file: PolicyFile) -> None:
+    for key, item in reader.mapping(value, ("groups",)).items():
+        place: Path = ("groups", key)
+        name = reader.term(key, place, parse_group)
+        content = reader.mapping(item, place, ("users", "groups"))
+        members = {
+            kind: frozenset(reader.terms(content[kind], (*place, kind), parse))
+            for kind, parse in (("users", parse_user), ("groups", parse_group))
+            if kind in content
+        }
+        if name is not None:
+            file.groups.append((place, Group(name, **members)))
+
+
+def _read_roles(reader: Reader, value: Any, file: PolicyFile) -> None:
+    for key, item in reader.mapping(value, ("roles",)).items():
+        place: Path = ("roles", key)
+        name = reader.term(key, place, parse_name)
+        actions = _read_actions(reader, item, place)
+        if name in BUILT_IN_ROLES:
+            reader.fault(place, f"{name} is a built-in role; give yours another name")
+        elif name is not None:
+            file.roles.append((place, name, actions))
+
+
+def _read_actions(reader: Reader, value: Any, place: Path) -> frozenset[str]:
+    return frozenset(reader.terms(value, place, one_of(ACTIONS, "action")))
+
+
+def _read_rule(reader: Reader, value: Any, place: Path, effect: Effect, file: PolicyFile) -> None:
+    faults = len(reader.faults)
+    content = reader.mapping(value, place, _RULE_KEYS)
+    if not content:
+        return
+    rule_id = reader.term(content["id"], (*place, "id"), parse_rule_id) if "id" in content else None
+    if rule_id is not None:
+        file.ids.append((place, rule_id))
+    to, excluded = (_read_principals(reader, content, place, key) for key in ("to", "except"))
+    for key, example in (("id", "id: web-developers"), ("to", 'to: ["group:web"]')):
+        if key not in content:
+            reader.fault(place, f"{key} is missing; for example {example}")
+    resource_type, patterns = _read_patterns(reader, content, place)
+    actions, role = _read_what(reader, content, place)
+    if role is not None and role not in BUILT_IN_ROLES:
+        file.roles_used.append((place, role))
+    condition = read_when(reader, content["when"], (*place, "when")) if "when" in content else None
+    message = reader.text(content["message"], (*place, "message")) if "message" in content else None
+    if "message" in content and effect is Effect.ALLOW:
+        reader.fault((*place, "message"), "only a deny rule has a message")
+    if message is not None and not (0 < len(message) <= _MAX_MESSAGE and message.isprintable()):
+        reader.fault((*place, "message"), f"must be one line of 1 to {_MAX_MESSAGE} printable characters")
+    if len(reader.faults) == faults and rule_id is not None and to is not None:
+        file.rules.append(
+            RuleDraft(place, rule_id, effect, to, excluded, resource_type, patterns, actions, role, condition, message)
+        )
+
+
+def _read_principals(reader: Reader, content: dict[str, Any], place: Path, key: str) -> Principals | None:
+    if key not in content:
+        return None
+    return principals_of(reader.terms(content[key], (*place, key), parse_principal))
+
+
+def _read_patterns(reader: Reader, content: dict[str, Any], place: Path) -> tuple[str, tuple[Pattern, ...]]:
+    if ("repositories" in content) == ("registry" in content):
+        reader.fault(place, "needs exactly one of repositories (patterns) and registry (such as [catalog])")
+    if "registry" in content:
+        return "registry", tuple(reader.terms(content["registry"], (*place, "registry"), parse_registry_resource))
+    if "repositories" in content:
+        return "repository", tuple(reader.terms(content["repositories"], (*place, "repositories"), parse_pattern))
+    return "", ()
+
+
+def _read_what(reader: Reader, content: dict[str, Any], place: Path) -> tuple[frozenset[str] | None, str | None]:
+    if ("role" in content) == ("actions" in content):
+        reader.fault(place, "needs exactly one of role (such as writer) and actions (such as [pull, push])")
+    actions = _read_actions(reader, content["actions"], (*place, "actions")) if "actions" in content else None
+    role = reader.text(content["role"], (*place, "role")) if "role" in content else None
+    return actions, role
+
+
+_SECTIONS: Mapping[str, Callable[[Reader, Any, PolicyFile], None]] = {
+    "registries": _read_registries,
+    "groups": _read_groups,
+    "roles": _read_roles,
+    "delegate": _read_delegations,
+    "allow": _read_allow,
+    "deny": _read_deny,
+    "tests": _read_tests,
+}
+_FILE_KEYS = ("version", *_SECTIONS)
+_SAYING = {"groups", "roles", "delegate", "allow", "deny", "tests"}

@@ -1,0 +1,101 @@
+"""Walking one policy document: wrong types, empty values and unknown keys become faults, the rest goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from tokenserver.documents.document import Document, Path, nearest
+from tokenserver.errors import Fault, TokenserverError, is_full, note
+
+_Term = TypeVar("_Term")
+
+_KINDS = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
+
+
+@dataclass(slots=True)
+class Reader:
+    """One document and the faults found in it so far. Every method takes a value with its place."""
+
+    document: Document
+    faults: list[Fault] = field(default_factory=list)
+
+    def fault(self, path: Path, message: str) -> None:
+        """Note a fault at `path`; of a file with very many, the rest is only counted."""
+        fault = Fault(self.document.file, 0, "", "") if is_full(self.faults) else self.document.fault(path, message)
+        note(self.faults, fault)
+
+    def mapping(self, value: Any, path: Path, known: Collection[str] | None = None) -> dict[str, Any]:
+        """The known entries of a mapping that is not empty; with `known` None every key is free."""
+        if not isinstance(value, dict):
+            self.fault(path, f"must be a mapping (key: value), not {kind_of(value)}")
+            return {}
+        if not value:
+            self.fault(path, "is empty: leave the key out, or fill it")
+        if known is None:
+            return value
+        for key in value:
+            if key not in known:
+                hint = "" if is_full(self.faults) else nearest(key, known)  # which takes a while
+                self.fault((*path, key), f"unknown key; {hint}")
+        return {key: entry for key, entry in value.items() if key in known}
+
+    def items(self, value: Any, path: Path, *, may_be_empty: bool = False) -> list[tuple[Path, Any]]:
+        """The items of a list, each with its place. An empty list is a fault: it never means everything."""
+        if not isinstance(value, list):
+            self.fault(path, f"must be a list, not {kind_of(value)}")
+            return []
+        if not value and not may_be_empty:
+            self.fault(path, "is an empty list: leave the key out, or fill it")
+        return [((*path, index), item) for index, item in enumerate(value)]
+
+    def text(self, value: Any, path: Path) -> str | None:
+        """Text, or None after a fault."""
+        if isinstance(value, str):
+            return value
+        hint = "; quote it if text is meant" if isinstance(value, (bool, int, float)) else ""
+        self.fault(path, f"must be text, not {kind_of(value)}{hint}")
+        return None
+
+    def term(self, value: Any, path: Path, parse: Callable[[str], _Term]) -> _Term | None:
+        """Text that `parse` understands, or None after a fault with what `parse` says against it."""
+        text = self.text(value, path)
+        if text is None:
+            return None
+        try:
+            return parse(text)
+        except TokenserverError as error:
+            self.fault(path, str(error))
+            return None
+
+    def terms(
+        self, value: Any, path: Path, parse: Callable[[str], _Term], *, or_one: bool = False, may_be_empty: bool = False
+    ) -> list[_Term]:
+        """A list of such texts; with `or_one`, a single text stands for a list of one."""
+        if or_one and isinstance(value, str):
+            items = [(path, value)]
+        else:
+            items = self.items(value, path, may_be_empty=may_be_empty)
+        terms = (self.term(item, place, parse) for place, item in items)
+        return [term for term in terms if term is not None]
+
+
+def one_of(words: Collection[str], what: str) -> Callable[[str], str]:
+    """A parser that takes one of `words`, and names the nearest where it is another."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ChoiceError(f"unknown {what} {text!r}; {nearest(text, words)}")
+        return text
+
+    return parse
+
+
+class ChoiceError(TokenserverError):
+    """A word that is not among those that may stand here."""
+
+
+def kind_of(value: Any) -> str:
+    """What a value of YAML is called when it is the wrong one."""
+    return "nothing" if value is None else _KINDS[type(value)]

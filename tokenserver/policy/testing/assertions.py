@@ -1,0 +1,182 @@
+"""Running the tests that stand in policy files against the policy set they came with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from tokenserver.documents.document import Path
+from tokenserver.identity import Identity
+from tokenserver.policy.analysis.conditions import Given
+from tokenserver.policy.analysis.containment import overlaps
+from tokenserver.policy.analysis.moments import example, moments_of, spell_times, timed, turning
+from tokenserver.policy.budget import Budget, TooComplex, file_budget
+from tokenserver.policy.decide import decide, objection
+from tokenserver.policy.decision import Reason, spell_reasons
+from tokenserver.policy.index import matching_rules
+from tokenserver.policy.model import Context, PolicySet, Rule
+from tokenserver.policy.queries.what_can import Somebody, Span, somebody, what_can
+from tokenserver.policy.queries.what_can import difference as differing_name
+from tokenserver.policy.queries.witnesses import cost, entries_about
+from tokenserver.policy.terms import actions_of, spell_request
+from tokenserver.policy.testing.expectations import (
+    AsTest,
+    Expectation,
+    Failure,
+    Test,
+    WhatTest,
+    WhoTest,
+    Within,
+    spell_identity,
+    spell_test,
+)
+from tokenserver.policy.testing.who_can import run_exactly, run_some
+from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, TYPES, Resource, Scope
+
+
+def run_test(
+    policies: PolicySet, test: Test, service: str, now: datetime, budget: Budget | None = None
+) -> Iterator[Failure]:
+    """Run one test and tell everything that is not as it expects.
+
+    What a test expects without `at:` must be so at any moment, not only `now`. A test that is not decided within the
+    budget (None: one of its own) has failed.
+    """
+    context = test.setting.context(service, now)
+    try:
+        yield from _run(policies, test, context, budget or file_budget())
+    except TooComplex as error:
+        place = test.expectations[0].place if isinstance(test, AsTest) else test.place
+        yield Failure(place, spell_test(test), str(error), f"{spell_test(test)}: {error}")
+
+
+def _run(policies: PolicySet, test: Test, context: Context, budget: Budget) -> Iterator[Failure]:
+    match test:
+        case AsTest():
+            groups = policies.groups.holding(test.identity)
+            for expectation in test.expectations:
+                run_one = partial(_run_as, policies, test, expectation, budget)
+                resource = expectation.scope.resource
+                rules = matching_rules(policies.index, resource, test.identity, groups)
+                yield from _at_any_time(test, expectation.place, run_one, context, rules)
+        case WhoTest(relation="exactly"):
+            yield from run_exactly(policies, test, context, budget)
+        case WhoTest():
+            about = entries_about(policies, test.scope.resource)
+            run_one = partial(run_some, policies, test, budget)
+            yield from _at_any_time(test, test.place, run_one, context, (rule for rule, _ in about))
+        case WhatTest():  # pragma: no branch - the type checker proves that none is left
+            who = somebody(policies, test.who, test.brought)
+            about_one = (rule for rule in policies.rules if rule.condition is not None and _means(rule, who, context))
+            run_one = partial(_run_what, policies, test, who, budget)
+            yield from _at_any_time(test, test.place, run_one, context, about_one)
+
+
+def _at_any_time(
+    test: Test, place: Path, run: Callable[[Context], Iterator[Failure]], context: Context, rules: Iterable[Rule]
+) -> Iterator[Failure]:
+    """The failures of `run`; a failure of its own where these differ from one moment to another and none is said.
+
+    `rules` are those that may decide.
+    """
+    failures = list(run(context))
+    deciding = timed(rules, context.service) if test.setting.at is None else []
+    if not deciding:
+        yield from failures
+        return
+    moments = moments_of(deciding)
+    expected = [{one.expected: one for one in run(replace(context, now=moment))} for moment in moments]
+    for subject in dict.fromkeys(one for found in expected for one in found):
+        holds = [subject not in found for found in expected]
+        if not any(holds):
+            yield from (one for one in failures if one.expected == subject)
+            continue
+        by_rules = ", ".join(f"{rule.id} ({rule.file}:{rule.line})" for rule in turning(deciding, moments, holds))
+        times = f"{spell_times(moments, holds)}, by {by_rules}"
+        message = (
+            f"expected that {subject}, which depends on the moment ({times}); "
+            f"fix: add at:, for example at: {example(moments, holds)}"
+        )
+        reasons = next(found[subject].rules for found in expected if subject in found)
+        yield Failure(place, subject, f"it depends on the moment: {times}", message, reasons)
+
+
+def _means(rule: Rule, who: Somebody, context: Context) -> bool:
+    """Whether the rule is about this one, at some time and from some address."""
+    return objection(replace(rule, condition=None), who.identity, who.groups, context) is None
+
+
+def _run_as(
+    policies: PolicySet, test: AsTest, expectation: Expectation, budget: Budget, context: Context
+) -> Iterator[Failure]:
+    budget.spend(cost(policies, expectation.scope.resource, test.identity))
+    decision = decide(policies, test.identity, expectation.scope, context)
+    for action in actions_of(expectation.scope):
+        if (action in decision.granted) is not expectation.granted:
+            expected = "can" if expectation.granted else "cannot"
+            request = spell_request(action, expectation.scope)
+            expected = f"{spell_identity(test.identity)} {expected} {request}"
+            actual = spell_reasons(decision, action) + _hidden_groups(policies, test.identity)
+            rules = tuple(reason for reason in decision.reasons if reason.action == action)
+            message = f"expected that {expected}, but {actual}"
+            yield Failure(expectation.place, expected, actual, message, rules)
+
+
+def _run_what(
+    policies: PolicySet, test: WhatTest, who: Somebody, budget: Budget, context: Context
+) -> Iterator[Failure]:
+    given = Given(context.service, context.client, context.now, is_closed=True)
+    found = [_plain(reach.span) for reach in what_can(policies, who, given, budget)]
+    limits = None
+    if test.within is not None:
+        found, limits = [*_limited(found, test.within, budget)], test.within.patterns
+    differences: list[str] = []
+    rules: dict[Reason, None] = {}
+    for type_ in TYPES:
+        # Of a repository's literal `*` nobody has to speak: it is for clients that ask for it by this name.
+        for action in REPOSITORY_ACTIONS if type_ == "repository" else ACTIONS:
+            difference = differing_name(found, test.spans, action, type_, limits, budget)
+            if difference is None:
+                continue
+            name, can = difference
+            scope = Scope(Resource(type_, name), frozenset({action}))
+            # What a variable stands for is for the one who has the name to see; no decision can tell it of nobody.
+            reasons = decide(policies, who.identity, scope, context).reasons
+            rules.update(dict.fromkeys(reasons))
+            cited = f" ({', '.join(reason.rule for reason in reasons)})" if reasons else ""
+            what = "can" if can else "cannot"
+            differences.append(f"{test.who} {what} {spell_request(action, scope)}{cited}")
+    if differences:
+        subject = spell_test(test)
+        expected = f"exactly {_spell_spans(test.spans)}"
+        actual = "; ".join([_spell_spans(found), *differences])
+        message = f"{subject}: expected {expected}, but it is {actual}"
+        yield Failure(test.place, f"{subject}: {expected}", actual, message, tuple(rules))
+
+
+def _limited(found: Iterable[Span], within: Within, budget: Budget) -> Iterator[Span]:
+    """What of the spans may matter to a test of a delegated file."""
+    for span in found:
+        actions = span.actions & within.actions
+        is_near = span.type == "repository" and any(
+            overlaps(one, span.pattern, budget.question()) for one in within.patterns
+        )
+        if actions and is_near:
+            yield replace(span, actions=actions)
+
+
+def _plain(span: Span) -> Span:
+    return replace(span, actions=span.actions - {"*"}) if span.type == "repository" else span
+
+
+def _spell_spans(spans: Iterable[Span]) -> str:
+    return ", ".join(sorted(set(map(str, spans)))) or "nothing"
+
+
+def _hidden_groups(policies: PolicySet, identity: Identity) -> str:
+    hidden = sorted(identity.groups & policies.groups.by_name.keys())
+    if not hidden:
+        return ""
+    return f" ({', '.join(hidden)}: a group of this tree, which hides the directory group of that name)"

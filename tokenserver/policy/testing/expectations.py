@@ -1,0 +1,129 @@
+"""The tests of policy files as values: settings, expectations, and the report of a failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+
+from tokenserver.documents.document import Path
+from tokenserver.identity import Identity, Kind, spell_group
+from tokenserver.policy.decision import Reason
+from tokenserver.policy.model import Context, Principal
+from tokenserver.policy.patterns import Pattern
+from tokenserver.policy.queries.what_can import Span
+from tokenserver.policy.queries.who_can import Line
+from tokenserver.policy.queries.witnesses import SOMEBODY, Answer
+from tokenserver.policy.terms import spell_request
+from tokenserver.scopes import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """When, from where and for which registry a test asks; what is None is filled in when it runs."""
+
+    service: str | None = None
+    at: datetime | None = None
+    client: IPv4Address | IPv6Address | None = None
+
+    def context(self, service: str, now: datetime) -> Context:
+        """The context to decide in, with what the test leaves open."""
+        return Context(self.service if self.service is not None else service, self.client, self.at or now)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One item of `can` or `cannot`: every action of the scope must be granted, or none of them."""
+
+    place: Path
+    scope: Scope
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AsTest:
+    """`as … can … cannot …`: what one identity may do."""
+
+    identity: Identity
+    expectations: tuple[Expectation, ...]
+    setting: Setting
+    place: Path = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WhoTest:
+    """`who_can …`: who may do one action. `relation` is one of `exactly includes excludes`.
+
+    `lines` are the `answers` of `exactly` with their exceptions and conditions.
+    """
+
+    place: Path
+    scope: Scope
+    relation: str
+    answers: frozenset[Answer]
+    kind: Kind
+    setting: Setting
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The scope of a test: these actions on the repositories covered by one of these patterns without variables."""
+
+    patterns: tuple[Pattern, ...]
+    actions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WhatTest:
+    """`what_can …`: everything that somebody may do. `brought` are the groups from a directory.
+
+    Access outside of `within` is ignored; None: all access counts.
+    """
+
+    place: Path
+    who: Principal
+    brought: frozenset[str]
+    spans: tuple[Span, ...]
+    setting: Setting
+    within: Within | None = None
+
+
+Test = AsTest | WhoTest | WhatTest
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What one test expected and what is so instead, with the rules that decided; `message` is all of it at once."""
+
+    place: Path
+    expected: str
+    actual: str
+    message: str
+    rules: tuple[Reason, ...] = ()
+
+
+def spell_test(test: Test) -> str:
+    """What a test is about, in a few words."""
+    match test:
+        case AsTest():
+            return f"as {spell_identity(test.identity)}"
+        case WhoTest():
+            return f"who can {spell_asked(test)}"
+        case WhatTest():  # pragma: no branch - the type checker proves that none is left
+            return f"what can {test.who}"
+
+
+def spell_asked(test: WhoTest) -> str:
+    """The request of a `who_can` test, as the file spells it."""
+    (action,) = test.scope.actions
+    return spell_request(action, test.scope)
+
+
+def spell_identity(identity: Identity) -> str:
+    """The identity of an `as` test in words."""
+    if identity.is_anonymous:
+        return "an anonymous client"
+    name = "an unnamed user" if identity.subject == SOMEBODY else f"user {identity.subject}"
+    groups = ", ".join(map(spell_group, sorted(identity.groups)))
+    return f"{name} ({groups})" if groups else name

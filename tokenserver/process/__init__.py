@@ -1,0 +1,1 @@
+"""The master process, its workers, and what a process needs of the system: limits, output, log format, listener."""

@@ -1,0 +1,227 @@
+"""The gateway of a worker: from granian's requests to the WSGI application, and back.
+
+granian's own WSGI interface hands over an environ in which `X-Forwarded-For` and `X_Forwarded_For` are one variable,
+and a body that can be read without a deadline only by a thread that waits. Its RSGI interface has the names as they
+were sent and bodies that are awaited, but it runs everything in one event loop. So requests are taken by RSGI, run in
+granian's blocking threads as WSGI's are, and only bodies that are on their way wait in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from granian._granian import CallbackScheduler, RSGIWorker
+from granian._signals import set_loop_signals
+from granian.server.common import WORKERS_METHODS
+from granian.server.mp import WorkerProcess
+
+from tokenserver.errors import InvalidRequest, RequestError
+from tokenserver.web.bodies import BODY_SECONDS, Place
+from tokenserver.web.environ import Scope, decisive_environ, environ_of
+from tokenserver.web.parameters import MAX_BODY, BodyTooSlow, too_large
+from tokenserver.web.routes import TokenFront, wants_body
+from tokenserver.web.token_endpoint import BODY_IS_READ, Answer
+
+logger = logging.getLogger("tokenserver")
+
+MAX_PIECES = 1024
+"""Chunks of one body. Each costs a turn of the event loop, so 64 KiB sent as single bytes would take seconds of it."""
+
+BASE = {
+    "SCRIPT_NAME": "",
+    "SERVER_SOFTWARE": "granian",
+    "wsgi.errors": sys.stderr,
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": True,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.version": (1, 0),
+}
+
+
+_NO_BODY = io.BytesIO()
+
+
+class Gateway:
+    """Answers granian's requests with `front`. An instance is called in one of granian's threads for each request.
+
+    Bodies are read in `loop`, which must run; what follows on a body runs in up to `threads` threads.
+    """
+
+    def __init__(self, front: TokenFront, loop: asyncio.AbstractEventLoop, *, threads: int) -> None:
+        self._front = front
+        self._loop = loop
+        self._after_bodies = ThreadPoolExecutor(threads, thread_name_prefix="form")
+        self._reading: set[asyncio.Task[None]] = set()
+
+    def __call__(self, watcher: Any) -> None:
+        """One request. `watcher` has RSGI's `scope` and `proto`."""
+        scope: Scope = watcher.scope
+        try:
+            path = scope.path
+            if not self._front.owns(path):
+                self._other(environ_of(scope, BASE), watcher.proto)
+                return
+            environ = decisive_environ(scope, scope.method, path)
+            if wants_body(environ) and ("CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ):
+                self._read(environ, watcher.proto)
+            else:
+                self._token(environ, watcher.proto)
+        except Exception as error:  # granian swallows what is raised here, and the client would wait
+            _fail(watcher.proto, error)
+
+    def _token(self, environ: dict[str, Any], proto: Any) -> None:
+        environ.setdefault("wsgi.input", _NO_BODY)
+        answer = self._front.answer(environ)
+        assert answer is not None  # noqa: S101 - the path is one of its own
+        proto.response_bytes(answer.status, answer.headers, answer.body)
+
+    def _other(self, environ: dict[str, Any], proto: Any) -> None:
+        environ["wsgi.input"] = io.BytesIO()
+        found: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> Callable[..., None]:
+            found[:] = int(status[:3]), headers
+            return _no_write
+
+        parts = self._front(environ, start_response)
+        try:
+            body = b"".join(parts)
+        finally:
+            close = getattr(parts, "close", None)
+            if close is not None:
+                close()
+        proto.response_bytes(found[0], found[1], body)
+
+    def _read(self, environ: dict[str, Any], proto: Any) -> None:
+        deadline = time.monotonic() + BODY_SECONDS
+        admitted = self._front.endpoint.admit_body(environ)
+        if isinstance(admitted, Answer):
+            _send(proto, admitted)
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._start_reading, environ, proto, admitted, deadline)
+        except RuntimeError:  # the loop is closed: the worker ends
+            admitted.leave()
+            raise
+
+    def _start_reading(self, environ: dict[str, Any], proto: Any, place: Place, deadline: float) -> None:
+        task = self._loop.create_task(self._read_to_end(environ, proto, place, deadline))
+        self._reading.add(task)  # the loop itself keeps only weak references
+        task.add_done_callback(self._reading.discard)
+
+    async def _read_to_end(self, environ: dict[str, Any], proto: Any, place: Place, deadline: float) -> None:
+        outcome: bytes | RequestError
+        try:
+            with place:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    outcome = await body_of(proto, announced="CONTENT_LENGTH" in environ)
+        except TimeoutError:
+            outcome = BodyTooSlow(f"the body did not arrive within {BODY_SECONDS:.0f} seconds")
+        try:
+            self._after_bodies.submit(self._after_body, environ, proto, outcome)
+        except RuntimeError as error:  # the worker ends
+            _fail(proto, error)
+
+    def _after_body(self, environ: dict[str, Any], proto: Any, outcome: bytes | RequestError) -> None:
+        try:
+            if isinstance(outcome, RequestError):
+                _send(proto, self._front.endpoint.give_up(environ, outcome))
+                return
+            environ |= {"wsgi.input": io.BytesIO(outcome), "CONTENT_LENGTH": str(len(outcome)), BODY_IS_READ: True}
+            self._token(environ, proto)
+        except Exception as error:
+            _fail(proto, error)
+
+
+async def body_of(proto: Any, *, announced: bool) -> bytes | RequestError:
+    """The body of a request from RSGI's protocol object; `announced` tells whether its length is known, and small.
+
+    An error is returned and not raised: its traceback would keep `proto` alive, and with it the connection.
+    """
+    if announced:
+        whole: Awaitable[bytes] = proto()
+        try:
+            return await whole
+        except RuntimeError:  # RSGIProtocolError
+            return InvalidRequest("the body is shorter than Content-Length says")
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in proto:
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_BODY:
+            return too_large()
+        if len(pieces) > MAX_PIECES:
+            return InvalidRequest(f"the body comes in more than {MAX_PIECES} chunks")
+    # granian ends with one empty piece; an error among the chunks, or a trailer, looks like another one.
+    if pieces.count(b"") > 1:
+        return InvalidRequest("the body was cut off or has trailers")
+    return b"".join(pieces)
+
+
+def _send(proto: Any, answer: Answer) -> None:
+    proto.response_bytes(answer.status, answer.headers, answer.body)
+
+
+def _fail(proto: Any, error: Exception) -> None:
+    # The text of an error may hold anything; its type and place do not.
+    logger.error("unexpected %s while answering a request", type(error).__name__)
+    proto.response_bytes(500, [("Content-Type", "text/plain"), ("Connection", "close")], b"internal error\n")
+
+
+def _no_write(_data: bytes) -> None:
+    raise NotImplementedError("WSGI's write is not offered")
+
+
+class _Direct(CallbackScheduler):
+    """Calls `handle` where granian would schedule a coroutine: in its blocking thread, with the request."""
+
+    def __new__(cls, loop: asyncio.AbstractEventLoop, handle: Callable[[Any], None]) -> _Direct:
+        new: Callable[..., _Direct] = super().__new__  # granian's stubs know no arguments of it
+        return new(cls, loop, handle, None, None, None)
+
+    def __init__(self, _loop: asyncio.AbstractEventLoop, handle: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._schedule_fn = handle
+
+
+@WorkerProcess.wrap_target  # type: ignore[untyped-decorator]
+def run_worker(
+    worker_id: int,
+    application: Any,
+    sock: Any,
+    ipc: Any,
+    loop: asyncio.AbstractEventLoop,
+    *settings: Any,
+) -> None:
+    """The body of a worker process, in the place of granian's for WSGI (`MPServer._spawn_wsgi_worker`).
+
+    `application` is what `web.wsgi.load_application` gives; `settings` come in the order of `MPServer._spawn_worker`.
+    """
+    front = application.wsgi_app
+    assert isinstance(front, TokenFront)  # noqa: S101 - see web/routes.py
+    runtime_mode, *threads_and_places, _task_impl = settings[:7]
+    http_mode, http1, http2, websockets, static_path, _log_format, tls, _scope_options, metrics = settings[7:]
+    blocking_threads = threads_and_places[2]
+    stopped = asyncio.Event()
+
+    async def until_stopped() -> None:
+        await stopped.wait()
+
+    signals = set_loop_signals(loop)  # type: ignore[no-untyped-call]
+    signals.add_cb(lambda: loop.call_soon_threadsafe(stopped.set))
+    new_worker: Any = RSGIWorker
+    worker = new_worker(
+        worker_id, sock, ipc, *threads_and_places, http_mode, http1, http2, websockets, static_path, *tls, metrics
+    )
+    serve = getattr(worker, WORKERS_METHODS[runtime_mode][(sock[0] or sock[1]).is_uds()])
+    serve(_Direct(loop, Gateway(front, loop, threads=blocking_threads)), loop, signals)
+    loop.run_until_complete(until_stopped())

@@ -1,0 +1,265 @@
+"""Settings -> running parts. The only file that knows every backend."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
+from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.protection.guard import Plan, Protection
+from tokenserver.config.ldap import Ldap
+from tokenserver.config.settings import Htpasswd as HtpasswdSettings
+from tokenserver.config.settings import KeySet, Settings, UserSource
+from tokenserver.credentials import Secret
+from tokenserver.documents.files import read_text
+from tokenserver.documents.tls_files import check_server_files, client_context
+from tokenserver.errors import Fault, LoadError
+from tokenserver.exchange.admission import Door
+from tokenserver.exchange.audit import AuditedExchange, AuditedExplain, AuditTrail, Sink
+from tokenserver.exchange.audit_sink import DescriptorSink
+from tokenserver.exchange.service import Exchange, Snapshot, TokenService
+from tokenserver.exchange.shadow import ShadowedExchange
+from tokenserver.keys.expiry import key_warnings
+from tokenserver.keys.layout import KeyFolder
+from tokenserver.keys.rotator import rotation_warnings
+from tokenserver.keys.store import load_keys
+from tokenserver.metrics.setup import Observed, metered
+from tokenserver.metrics.shared_rows import Board
+from tokenserver.policy.loading.gating import note_lines
+from tokenserver.runtime.clock_jumps import Clock, steady_seconds
+from tokenserver.runtime.cpu_affinity import Roaming, core_count
+from tokenserver.runtime.random_ids import Ids
+from tokenserver.server.login_plan import plan_for, worker_count
+from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
+from tokenserver.server.reload.live import Live
+from tokenserver.server.reload.parts import FilesPart, PoliciesPart, ShadowPart
+from tokenserver.server.reload.watch import Part
+from tokenserver.server.running import Parts
+from tokenserver.server.shared_state import ALONE, Shared, shared_counters, sharing_warnings
+from tokenserver.server.snapshots import Composer
+from tokenserver.tokens.issuer import TokenIssuer
+from tokenserver.tokens.reuse import Reuse
+
+_Part = TypeVar("_Part")
+
+MANY_KINDS = 3
+"""Kinds and costs of hashes in all files. A wrong login costs one hash of each, see `equal_work`."""
+
+
+def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None, shared: Shared = ALONE) -> Parts:
+    """Load everything and put it together. What is measured goes to a row of `board`; without it, nothing is measured.
+
+    `shared` is what this process has together with the server's other workers.
+
+    Raises:
+        LoadError: every fault of every file.
+    """
+    together = shared_counters(settings, workers=worker_count(settings), beside=shared.counters)
+    plan = login_plan(settings)
+    door = Door(logins=plan.threads, monotonic=time.monotonic)
+    protection = Protection(
+        plan,
+        secret=secrets.token_bytes(64),
+        monotonic=time.monotonic,
+        together=together,
+        checks=shared.checks,
+        aside=door.aside,
+    )
+    live = _live(settings, protection)
+    clock = Clock(now=time.time, monotonic=steady_seconds)
+    # A step that is due by a clock that was moved may not be due at all; nor could it be followed by a folder at fault.
+    rotators = rotators_for(
+        settings, live.snapshot, is_blocked=lambda: live.is_refused("keys") or clock.jump() is not None
+    )
+    trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=live.policy)
+    reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
+    service = TokenService(live.snapshot, now=time.time, reuse=reuse)
+    compared: Exchange = service
+    if settings.shadow_policies is not None:
+        compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
+    observed = Observed(
+        AuditedExchange(compared, trail, monotonic=time.perf_counter),
+        AuditedExplain(service, trail, monotonic=time.perf_counter),
+        trail,
+    )
+    if board is not None:
+        observed = metered(observed, settings, board)
+    exchange, explanation, refusals, meter = observed
+    return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, door, rotators, meter)
+
+
+def load_snapshot(settings: Settings, protection: Protection | None = None) -> Snapshot:
+    """Users, policies and keys as the files are now; without `protection`, every login is checked, one by one.
+
+    Raises:
+        LoadError: every fault of every file, not only of the first.
+    """
+    return _live(settings, protection).snapshot()
+
+
+def _live(settings: Settings, protection: Protection | None) -> Live:
+    """Everything loaded, and ready to be watched.
+
+    Raises:
+        LoadError: every fault of every file, also of those that are read at the start only.
+    """
+    faults: list[Fault] = []
+    tls = settings.server.tls
+    if tls is not None:
+        _attempt(partial(check_server_files, tls.certificate, tls.key), faults)
+    live = _attempt(partial(Live, watched_parts(settings, protection), Composer(settings, protection)), faults)
+    if faults or live is None:
+        raise LoadError(faults)
+    return live
+
+
+def watched_parts(settings: Settings, protection: Protection | None = None) -> list[Part]:
+    """What makes a snapshot, each part to be watched and loaded without waiting for the others."""
+    services = frozenset(registry.service for registry in settings.registries)
+    users: list[Part] = [_watched_source(source, protection) for source in settings.authentication]
+    keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
+    policies = [PoliciesPart("policies", settings.policies, services=services)]
+    if settings.shadow_policies is not None:
+        policies.append(ShadowPart("shadow_policies", settings.shadow_policies, services=services))
+    return [*users, *keys, *policies]
+
+
+def _watched_source(source: UserSource, protection: Protection | None) -> FilesPart:
+    files = tuple(_files_of(source))
+    if source.htpasswd is not None:
+        file = _htpasswd_file(source.htpasswd, protection)
+        return FilesPart("users", source.name, file.load, lambda: files, settles=True, has_lines=True)
+    return FilesPart("users", source.name, lambda _: user_source(source), lambda: files)
+
+
+def _watched_keys(key_set: KeySet) -> FilesPart:
+    place = KeyFolder(key_set.folder)
+
+    def load(_: bytes | None) -> TokenIssuer:
+        ring = load_keys(key_set.folder, now=datetime.now(UTC))
+        faults = key_faults(key_set, ring)
+        if faults:
+            raise LoadError(faults)
+        return TokenIssuer(ring, now=time.time, new_id=new_id)
+
+    return FilesPart("keys", str(place.path), load, place.read_at_load, folders=(place.path, place.signing))
+
+
+def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
+    """What works now but deserves a look, as sentences."""
+    now = datetime.now(UTC)
+    found = [warning for ring in snapshot.rings for warning in key_warnings(ring, now)]
+    for key_set in settings.key_sets():
+        found.extend(rotation_warnings(ring_of(snapshot, key_set), key_changes(key_set), now))
+    found.extend(str(warning) for source in user_sources(snapshot) for warning in source.warnings)
+    found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
+    kinds = {kind for source in user_sources(snapshot) for kind in source.decoy.kinds}
+    if len(kinds) > MANY_KINDS:
+        found.append(
+            f"the users' passwords are kept in {len(kinds)} ways ({', '.join(sorted(kinds))}): each wrong login costs"
+            " one hash of each; make them alike with tokenserver users set"
+        )
+    found.extend(f"policies: {line}" for line in note_lines(snapshot.policies.notes))
+    host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
+    if settings.server.url.startswith("http://") and host != "localhost":
+        refused = ", so requests from other machines are refused" if settings.server.require_https else ""
+        found.append(
+            f"server.url is {settings.server.url}: passwords would travel in clear text{refused}; use https://"
+        )
+    if settings.shadow_policies is not None and snapshot.candidate is None:
+        found.append(f"shadow_policies: {settings.shadow_policies} was refused (see the log); nothing is compared")
+    found.extend(sharing_warnings(settings))
+    if not settings.authentication:
+        found.append("authentication is empty: every client is anonymous")
+    return found
+
+
+def user_sources(snapshot: Snapshot) -> list[Htpasswd]:
+    """The htpasswd files of the snapshot."""
+    return [source for source in snapshot.chain.authenticators if isinstance(source, Htpasswd)]
+
+
+def watched_files(settings: Settings) -> list[Path]:
+    """The files and folders whose change makes a new snapshot."""
+    users = [file for source in settings.authentication for file in _files_of(source)]
+    candidate = [settings.shadow_policies] if settings.shadow_policies is not None else []
+    return [*users, settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
+
+
+def _files_of(source: UserSource) -> Iterator[Path]:
+    if source.htpasswd is not None:
+        yield source.htpasswd.file
+    if source.ldap is not None:
+        yield from (file for file in (source.ldap.ca_file, source.ldap.bind_password_file) if file is not None)
+
+
+new_id = Ids()
+"""A new random id, from the system's cryptographic source."""
+
+
+def login_plan(settings: Settings) -> Plan:
+    """What each worker process keeps for its logins."""
+    return plan_for(settings, workers=worker_count(settings), cores=core_count())
+
+
+def ldap_directory(ldap: Ldap) -> LdapDirectory:
+    """The directory that is configured so; nothing is asked of it yet.
+
+    Raises:
+        LoadError: the file of the CA or of the password is missing, unsafe or wrong.
+    """
+    faults: list[Fault] = []
+    password = ldap.bind_password
+    if ldap.bind_password_file is not None:
+        password = _attempt(partial(_password_in, ldap.bind_password_file), faults)
+    context = None
+    if not ldap.insecure_plaintext:
+        context = _attempt(partial(client_context, ldap.ca_file), faults)
+    if faults:
+        raise LoadError(faults)
+    return LdapDirectory(ldap.directory(password), context)
+
+
+def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
+    """The user source that is configured so, as its files are now.
+
+    Raises:
+        LoadError: every fault of its files.
+    """
+    match source:
+        case UserSource(htpasswd=HtpasswdSettings() as htpasswd):
+            return _htpasswd_file(htpasswd, None).load()
+        case UserSource(ldap=Ldap() as ldap):
+            return ldap_directory(ldap)
+        case _:
+            raise AssertionError("the settings have seen to it that there is exactly one kind")
+
+
+def _htpasswd_file(htpasswd: HtpasswdSettings, protection: Protection | None) -> HtpasswdFile:
+    if protection is None:
+        return HtpasswdFile(htpasswd.file, htpasswd.name)
+    room, once = Roaming(protection.hashing), protection.once(htpasswd.name)
+    return HtpasswdFile(htpasswd.file, htpasswd.name, room, once)
+
+
+def _password_in(file: Path) -> Secret:
+    text = read_text(file, private=True).rstrip("\r\n")
+    if not text or "\0" in text:
+        problem = "must hold the password of bind_dn; an empty one would be an anonymous bind"
+        raise LoadError([Fault(str(file), 0, "", problem)])
+    return Secret(text)
+
+
+def _attempt(load: Callable[[], _Part], faults: list[Fault]) -> _Part | None:
+    try:
+        return load()
+    except LoadError as error:
+        faults.extend(error.faults)
+        return None

@@ -1,0 +1,45 @@
+"""Settings -> what one worker process keeps for its logins: what is remembered, throttled, and run at once."""
+
+from __future__ import annotations
+
+from tokenserver.authn.protection.failure_counters import Limit, Limits, growing, shared
+from tokenserver.authn.protection.guard import Plan
+from tokenserver.authn.protection.login_cache import Lifetime
+from tokenserver.authn.protection.shared_checks import WAITERS
+from tokenserver.config.protection import Throttle
+from tokenserver.config.settings import Settings, UserSource
+from tokenserver.runtime.cpu_affinity import core_count
+
+
+def worker_count(settings: Settings) -> int:
+    """As configured, else one worker for each core that this server may use."""
+    return settings.server.workers or core_count()
+
+
+def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:
+    """The plan for each of `workers` processes that have `cores` between them.
+
+    Each allows its part of the failures where it cannot count together with the others.
+    """
+    return Plan(
+        lifetimes={source.name: _lifetime(source) for source in settings.authentication},
+        directories=tuple(source.name for source in settings.authentication if source.ldap is not None),
+        limits=limits_for(settings.throttle, workers=workers) if settings.throttle.enabled else None,
+        hashers=max(1, cores // workers),
+        waiters=WAITERS if workers > 1 else 0,
+    )
+
+
+def _lifetime(source: UserSource) -> Lifetime:
+    if source.ldap is not None:
+        return Lifetime(source.ldap.cache, source.ldap.stale_grace)
+    return Lifetime(source.htpasswd.cache if source.htpasswd is not None else 0)
+
+
+def limits_for(throttle: Throttle, *, workers: int) -> Limits:
+    """What each of `workers` processes may allow, so that all of them together allow what is configured."""
+    return Limits(
+        user=shared(growing(throttle.failures_per_user, throttle.window), workers),
+        address=shared((Limit(throttle.failures_per_address, throttle.window),), workers),
+        total=shared((Limit(throttle.failures_total, throttle.window),), workers),
+    )

@@ -1,0 +1,96 @@
+"""The registries of the settings: as exchanges know them, and whether each one's keys suit it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tokenserver.config.settings import KeySet, Settings
+from tokenserver.errors import Fault
+from tokenserver.exchange.service import Snapshot
+from tokenserver.keys.ring import Algorithm, KeyRing
+from tokenserver.keys.ring_operations import PATIENCE_SECONDS, Changes
+from tokenserver.keys.rotator import Rotator
+from tokenserver.policy.model import Effect
+from tokenserver.tokens.claims import Compat, Registry
+from tokenserver.tokens.issuer import compat_problem, compat_warning
+
+
+def registries_of(settings: Settings) -> dict[str, Registry]:
+    """Every registry, under each of its service names."""
+    found = {}
+    for entry in settings.registries:
+        issuer, lifetime, compat = settings.issuer_of(entry), entry.token_lifetime, Compat(entry.compat)
+        for name in entry.names:
+            asked_as = None if name == entry.service else name
+            found[name] = Registry(entry.service, issuer, compat, lifetime.default, lifetime.of_actions, asked_as)
+    return found
+
+
+def key_faults(keys: KeySet, ring: KeyRing) -> list[Fault]:
+    """Which registries could not verify what these keys of theirs sign."""
+    faults = []
+    algorithm = ring.active.algorithm
+    for entry in keys.registries:
+        problem = compat_problem(algorithm, Compat(entry.compat))
+        if entry.algorithm not in (None, algorithm):
+            problem = (
+                f"the keys here sign with {algorithm}, not with its algorithm: {entry.algorithm};"
+                " give it a folder of its own with keys: and run: tokenserver keys init"
+            )
+        if problem is not None:
+            faults.append(Fault(str(keys.folder), 0, f"registry {entry.service}", problem))
+    return faults
+
+
+def registry_warnings(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """What works but deserves a look, registry by registry: the service and a sentence."""
+    for keys in settings.key_sets():
+        for entry in keys.registries:
+            algorithm = snapshot.issuer_for(snapshot.registry(entry.service)).ring.active.algorithm
+            warning = compat_warning(algorithm, Compat(entry.compat))
+            if warning is not None:
+                yield entry.service, warning
+            others = [other.service for other in keys.registries if other is not entry]
+            if entry.compat == "zot" and others:
+                message = (
+                    f"zot checks neither issuer nor audience, so it takes the tokens for {', '.join(others)} as well,"
+                    " which are signed with the same key; give it a folder of its own with keys:"
+                )
+                yield entry.service, message
+
+
+def unspoken_for(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """The registries for which no policy grants anything: the service and a sentence."""
+    for entry in settings.registries:
+        if not any(
+            rule.effect is Effect.ALLOW and (rule.services is None or entry.service in rule.services)
+            for rule in snapshot.policies.rules
+        ):
+            message = (
+                "no policy speaks for it, so its tokens never allow anything;"
+                f" write {entry.service!r} into the registries: of a policy file"
+            )
+            yield entry.service, message
+
+
+def key_changes(key_set: KeySet, *, patience: float = PATIENCE_SECONDS) -> Changes:
+    """What may change these keys; `patience` is how many seconds it waits for another process that does."""
+    wanted = None if key_set.algorithm is None else Algorithm(key_set.algorithm)
+    return Changes(key_set.folder, key_set.issuer, key_set.schedule, patience, wanted)
+
+
+def ring_of(snapshot: Snapshot, key_set: KeySet) -> KeyRing:
+    """The ring that is read from these keys' folder."""
+    own = (snapshot.own_issuers.get(registry.service) for registry in key_set.registries)
+    return next((issuer for issuer in own if issuer is not None), snapshot.issuer).ring
+
+
+def rotators_for(
+    settings: Settings, snapshot: Callable[[], Snapshot], *, is_blocked: Callable[[], bool]
+) -> tuple[Rotator, ...]:
+    """One rotator for each folder of keys. They change nothing while `is_blocked()`."""
+
+    def rotator(key_set: KeySet) -> Rotator:
+        return Rotator(key_changes(key_set, patience=0), lambda: ring_of(snapshot(), key_set), is_blocked=is_blocked)
+
+    return tuple(rotator(key_set) for key_set in settings.key_sets())

@@ -1,0 +1,207 @@
+"""Hot reload: the live snapshot, and the watch that replaces it as a whole when a part of it has changed.
+
+Users, keys and policies are watched and loaded apart, each kind in a thread of its own, so that none waits for another.
+Each snapshot is composed of the newest good version of every part. A part that does not load keeps its last good
+version, and the others go live beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from tokenserver.errors import Fault, LoadError
+from tokenserver.exchange.service import Snapshot
+from tokenserver.policy.loading.gating import note_lines
+from tokenserver.server.reload.watch import UNREST_SECONDS, Delay, Part, Watch
+
+logger = logging.getLogger("tokenserver.live")
+
+Key = tuple[str, str]
+Values = Mapping[Key, object]
+"""What was loaded of each part, by its kind and name."""
+
+
+class Composer(Protocol):
+    """What puts a snapshot together; see `snapshots.Composer`."""
+
+    def faults(self, values: Values) -> list[Fault]:
+        """What is wrong with parts side by side; some may be missing."""
+        ...
+
+    def together(self, newest: Values, live: Values) -> tuple[Values, list[Fault]]:
+        """As much of the newest as can go live together, the live ones in place of the rest, and why."""
+        ...
+
+    def snapshot(self, values: Values) -> Snapshot:
+        """The whole."""
+        ...
+
+
+class Live:
+    """Holds the snapshot, made by `composer` of these parts. `monotonic` gives seconds.
+
+    Raises:
+        LoadError: every fault of every part; at the start there is no last good one.
+    """
+
+    def __init__(
+        self, parts: Iterable[Part], composer: Composer, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._watches = tuple(Watch(part, monotonic=monotonic) for part in parts)
+        self._composer = composer
+        self._lock = threading.Lock()
+        self._reported: dict[tuple[Key, str], float] = {}
+        self._refusal: str | None = None
+        self._refused: tuple[Fault, ...] = ()
+        self._refusals = 0
+        values, faults = _first(self._watches)
+        faults += composer.faults(values)
+        if faults:
+            raise LoadError(faults)
+        self._newest: Values = values
+        self._values: Values = values
+        self._snapshot = composer.snapshot(values)
+        self.reloads = 0
+        """How many changes went live since the start."""
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot to use for one whole exchange."""
+        return self._snapshot
+
+    def policy(self) -> str:
+        """The digest of the live policies."""
+        return self._snapshot.policies.digest
+
+    @property
+    def reload_failures(self) -> int:
+        """How many changes were refused since the start."""
+        return self._refusals + sum(watch.failures for watch in self._watches)
+
+    @property
+    def fault(self) -> str | None:
+        """Why files as they are now were refused, or None where the snapshot is what the files say."""
+        found = [*(watch.fault for watch in self._watches), self._refusal]
+        return "\n".join(fault for fault in found if fault is not None) or None
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults behind `fault`, as far as it has places."""
+        return (*(fault for watch in self._watches for fault in watch.faults), *self._refused)
+
+    def is_refused(self, kind: str) -> bool:
+        """Whether files of this kind as they are now were refused."""
+        return any(watch.fault is not None for watch in self._watches if watch.part.kind == kind)
+
+    def look(self) -> bool:
+        """Look at all files once; True where a new snapshot was put in place."""
+        return self._look_at(self._watches)
+
+    def watch(self, stop: threading.Event, *, every: float = 0.5) -> None:
+        """Look again and again until `stop` is set; runs in a thread of its own, and starts one for each kind."""
+        kinds = dict.fromkeys(watch.part.kind for watch in self._watches)
+        threads = [
+            threading.Thread(target=self._follow, args=(kind, stop, every), name=f"watch-{kind}", daemon=True)
+            for kind in kinds
+        ]
+        for thread in threads:
+            thread.start()
+        while not stop.wait(every):
+            self.report_delays()
+        for thread in threads:
+            thread.join()
+
+    @property
+    def delays(self) -> dict[tuple[str, str], Delay]:
+        """What is changing or loading now, by kind and state: the longest delay of each, however short."""
+        found: dict[tuple[str, str], Delay] = {}
+        for watch in self._watches:
+            for delay in watch.delays:
+                at = (watch.part.kind, delay.state)
+                found[at] = max(found.get(at, delay), delay, key=lambda one: one.seconds)
+        return found
+
+    def report_delays(self) -> None:
+        """Log each delay once when it exceeds `UNREST_SECONDS`, and once when it ends."""
+        for watch in self._watches:
+            running = {delay.state: delay for delay in watch.delays if delay.seconds >= UNREST_SECONDS}
+            for state in ("changing", "loading"):
+                key = ((watch.part.kind, watch.part.name), state)
+                delay, before = running.get(state), self._reported.pop(key, None)
+                if delay is not None:
+                    self._reported[key] = delay.seconds
+                    if before is None:
+                        logger.warning("%s: %s", watch.part.kind, describe(delay))
+                elif before is not None:
+                    logger.info("%s: no longer %s, after %d s", watch.part.kind, state, before)
+
+    def _follow(self, kind: str, stop: threading.Event, every: float) -> None:
+        watches = tuple(watch for watch in self._watches if watch.part.kind == kind)
+        while not stop.wait(every):
+            self._look_at(watches)
+
+    def _look_at(self, watches: Iterable[Watch]) -> bool:
+        found: dict[Key, object] = {}
+        for watch in watches:
+            with watch.part.pace.stepping_aside():
+                loaded = watch.look()
+            if loaded is not None:
+                found[watch.part.kind, watch.part.name] = loaded.value
+        return bool(found) and self._put(found)
+
+    def _put(self, found: Values) -> bool:
+        """Compose a snapshot with the parts that were loaded, as far as they can go live beside the rest."""
+        with self._lock:
+            newest = {**self._newest, **found}
+            try:
+                values, refused = self._composer.together(newest, self._values)
+                snapshot = self._composer.snapshot(values)
+            except Exception as error:  # the server must outlive any file; only the kind is safe to log
+                self._refuse(f"unexpected {type(error).__name__}")
+                return False
+            self._newest = newest
+            if refused:
+                self._refuse(str(LoadError(refused)), tuple(refused))
+            else:
+                self._refused, self._refusal = (), None
+            if refused and all(values[key] is self._values[key] for key in values):
+                return False
+            self._snapshot, self._values = snapshot, values
+            self.reloads += 1
+            kinds = " and ".join(dict.fromkeys(kind for kind, _ in found))
+            logger.info("files changed: new %s are live, policy %s", kinds, self.policy()[:12])
+            for line in note_lines(snapshot.policies.notes) if ("policies", "") in found else ():
+                logger.warning("policies: %s", line)
+            return True
+
+    def _refuse(self, refusal: str, faults: tuple[Fault, ...] = ()) -> None:
+        """Record that the newest parts cannot all go live together; the same reason counts once."""
+        if refusal != self._refusal:
+            self._refusals += 1
+            logger.error("files changed but were refused; the last good ones stay live: %s", refusal)
+        self._refusal, self._refused = refusal, faults
+
+
+def describe(delay: Delay, files: Iterable[str] | None = None) -> str:
+    """A delay as a sentence; `files` are the names to show for its files (None: as they are)."""
+    names = [*(delay.files if files is None else files)]
+    listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    place = f" ({listed})" if listed else ""
+    if delay.state == "loading":
+        return f"loading for {delay.seconds:.0f} s; the last good ones stay live until it is done"
+    after = "what keeps still goes live, and the rest whenever it is seen whole"
+    return f"changing for {delay.seconds:.0f} s{place}; {after}"
+
+
+def _first(watches: Iterable[Watch]) -> tuple[dict[Key, object], list[Fault]]:
+    values: dict[Key, object] = {}
+    faults: list[Fault] = []
+    for watch in watches:
+        try:
+            values[watch.part.kind, watch.part.name] = watch.first()
+        except LoadError as error:
+            faults.extend(error.faults)
+    return values, faults

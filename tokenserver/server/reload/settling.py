@@ -1,0 +1,110 @@
+"""Settling: the latest whole content of a file that never keeps still, if there is one.
+
+A file that is rewritten again and again is whole between two writes. A file that is still being written grows: its
+earlier content is a prefix of the current one. Only the former is used.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from tokenserver.documents.files import Stamp, read_file, stamp_of
+from tokenserver.errors import LoadError
+
+WINDOW_SECONDS = 0.6
+"""How long files are observed: longer than the half second of rest after which a file counts as complete, so that a
+slow writer is caught writing."""
+
+STEP_SECONDS = 0.02
+"""How often a file is looked at. A file that is unchanged at two looks in a row was at rest in between."""
+
+MAX_FILES = 1_000
+"""How many files are observed at once; any beyond count as still being written."""
+
+
+class Settled(NamedTuple):
+    """The content of a file and the stamp that it had then; None for a file that is still being written.
+
+    `so_far` is what a file holds that grows, and nothing else.
+    """
+
+    content: bytes | None
+    stamp: Stamp
+    so_far: bytes | None = None
+
+
+Given = Mapping[str, bytes | None]
+"""By path, the content to load in place of what a restless file holds now; None: that of the last good load."""
+
+
+def settle(
+    paths: Iterable[str],
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Settled]:
+    """Observe files for `WINDOW_SECONDS`. A file that is unsafe or no file in the end, or was never there, is not
+    in the result."""
+    paths = sorted(paths)
+    observed = [_Observed(path) for path in islice(paths, MAX_FILES)]
+    end = monotonic() + WINDOW_SECONDS
+    while True:
+        for one in observed:
+            one.look()
+        if monotonic() >= end:
+            break
+        sleep(STEP_SECONDS)
+    found = {path: Settled(None, ()) for path in islice(paths, MAX_FILES, None)}
+    return found | {one.path: one.settled() for one in observed if not one.is_unreadable}
+
+
+def is_growing(states: Sequence[bytes]) -> bool:
+    """Whether any of the contents, in the order in which they were seen, is the beginning of the next one."""
+    return any(len(before) < len(after) and after.startswith(before) for before, after in pairwise(states))
+
+
+def _only_grows(states: Sequence[bytes]) -> bool:
+    return all(after.startswith(before) for before, after in pairwise(states))
+
+
+class _Observed:
+    """One file, and what it held whenever it was the same twice in a row."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.is_unreadable = False
+        self._stamp: Stamp = ()
+        self._is_read = False
+        self._states: list[Settled] = []
+
+    def look(self) -> None:
+        stamp = stamp_of(self.path)
+        if stamp != self._stamp:
+            self._stamp, self._is_read = stamp, False
+            return
+        if self._is_read:
+            return
+        try:
+            content = read_file(Path(self.path))
+        except LoadError:
+            # One that comes and goes, as some editors write it, is taken as it last was.
+            is_away = self._states and stamp == (errno.ENOENT,)
+            self._is_read, self.is_unreadable = True, not is_away
+            return
+        if stamp_of(self.path) == stamp:
+            self._is_read, self.is_unreadable = True, False
+            self._states.append(Settled(content, stamp))
+
+    def settled(self) -> Settled:
+        contents = [state.content or b"" for state in self._states]
+        # An empty file is a file that was just opened for writing; an empty one on purpose keeps still.
+        if not contents or not contents[-1]:
+            return Settled(None, ())
+        if is_growing(contents):
+            return Settled(None, (), contents[-1] if _only_grows(contents) else None)
+        return self._states[-1]

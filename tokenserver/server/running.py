@@ -1,0 +1,153 @@
+"""A whole server without its web: what runs, and whether it is well."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tokenserver.authn.protection.guard import Protection
+from tokenserver.config.settings import Settings
+from tokenserver.errors import Fault
+from tokenserver.exchange.admission import Door
+from tokenserver.exchange.audit import AuditTrail
+from tokenserver.exchange.service import Exchange, Explain, Refusals
+from tokenserver.keys.expiry import Expiry, expiry
+from tokenserver.keys.rotator import Rotator, watch_keys
+from tokenserver.metrics.recorder import Meter, Reading
+from tokenserver.runtime.clock_jumps import Clock
+from tokenserver.server.registry_keys import ring_of
+from tokenserver.server.reload.live import Live, describe
+from tokenserver.server.reload.watch import UNREST_SECONDS
+
+LOOK_SECONDS = 1.0
+"""How often a worker looks whether the audit trail takes events, where it did not."""
+
+SAMPLE_SECONDS = 1.0
+"""How often a worker notes how it is, where metrics are on."""
+
+MAX_PLACES = 5
+"""How many faulty places `/readyz` lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A whole server without its web. `door` is what every token request has to pass first."""
+
+    settings: Settings
+    live: Live
+    exchange: Exchange
+    explanation: Explain
+    trail: AuditTrail
+    refusals: Refusals
+    protection: Protection
+    clock: Clock
+    door: Door
+    rotators: tuple[Rotator, ...] = ()
+    meter: Meter | None = None
+    is_stopping: Callable[[], bool] = lambda: False
+
+    def watch(self) -> threading.Event:
+        """Follow changes of files, rotate keys and check the audit trail, in threads; setting the event ends them."""
+        stop = threading.Event()
+        keys = (self.rotators, stop)
+        threading.Thread(target=watch_keys, args=keys, name="rotate-keys", daemon=True).start()
+        threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
+        threading.Thread(target=self._look, args=(stop,), name="audit-trail", daemon=True).start()
+        if self.meter is not None:
+            self._sample(self.meter)  # so that the first scrape finds everything
+            threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True).start()
+        return stop
+
+    def reading(self) -> Reading:
+        """How this process is now, for metrics."""
+        snapshot = self.live.snapshot()
+        rings = ((key_set, ring_of(snapshot, key_set)) for key_set in self.settings.key_sets())
+        return Reading(
+            policy=snapshot.policies.digest,
+            reloads=self.live.reloads,
+            reload_failures=self.live.reload_failures,
+            reload_delays={at: delay.seconds for at, delay in self.live.delays.items()},
+            sent_away=self.door.sent_away,
+            parts=self.readiness(),
+            breakers=self.protection.breakers,
+            loads={"requests": self.door.load, **self.protection.loads},
+            is_throttling_alone=self.protection.note is not None,
+            jump=self.clock.jump() or 0.0,
+            ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
+        )
+
+    def _look(self, stop: threading.Event) -> None:
+        while not stop.wait(LOOK_SECONDS):
+            self.trail.look()
+
+    def _samples(self, meter: Meter, stop: threading.Event) -> None:
+        while not stop.wait(SAMPLE_SECONDS):
+            self._sample(meter)
+
+    def _sample(self, meter: Meter) -> None:
+        meter.sample(self.reading(), now=time.time(), monotonic=time.monotonic())
+
+    def expiry(self, now: datetime) -> Expiry:
+        """How long the live certificates are still valid at `now`: those of all keys that end first."""
+        found = [expiry(ring, now) for ring in self.live.snapshot().rings]
+        return Expiry(
+            active=min(one.active for one in found),
+            ca=min(one.ca for one in found),
+            begins=max(one.begins for one in found),
+        )
+
+    def readiness(self) -> Mapping[str, str | None]:
+        """For keys, policies, each user source and the audit trail: None where it is well, else what is wrong."""
+        parts: dict[str, str | None] = {"keys": self.expiry(datetime.now(UTC)).problem, "policies": None}
+        parts |= {source.name: self.protection.problem(source.name) for source in self.settings.authentication}
+        parts["files"] = self._refused() if self.live.fault is not None else None
+        parts["audit"] = self.trail.problem
+        if self.is_stopping():
+            parts["server"] = "is stopping"
+        return parts
+
+    def notes(self) -> Mapping[str, str]:
+        """What does not work as configured without making the server unready: it has something to fall back on."""
+        notes = {"throttle": self.protection.note, "clock": self.clock.note} | self._slow_reloads()
+        told = [note for note in (self._noted(), notes.get("policies")) if note is not None]
+        notes["policies"] = "; ".join(told) or None
+        return {name: note for name, note in notes.items() if note is not None}
+
+    def _slow_reloads(self) -> dict[str, str | None]:
+        """What has been changing or loading for more than five seconds, by kind; where it does both, the latter."""
+        above = self.settings.policies.parent
+        return {
+            kind: describe(delay, [_below(above, file) for file in delay.files])
+            for (kind, _), delay in sorted(self.live.delays.items())
+            if delay.seconds >= UNREST_SECONDS
+        }
+
+    def _refused(self) -> str:
+        """Where the files as they are now are wrong. What is wrong there is in the log, not for everybody to read."""
+        listed = self._places(self.live.faults)
+        return f"the files as they are now were refused ({listed or 'an unexpected error'}); see the log"
+
+    def _noted(self) -> str | None:
+        """The places of failing tests in delegated files, or None; the log has the details."""
+        notes = self.live.snapshot().policies.notes
+        if not notes:
+            return None
+        return f"tests of delegated files fail ({self._places(notes)}); see the log, or run: policy test"
+
+    def _places(self, faults: Iterable[Fault]) -> str:
+        """The first few places of faults, from the policy folder on."""
+        above = self.settings.policies.parent
+        places = dict.fromkeys(
+            f"{_below(above, fault.file)}:{fault.line}" if fault.line else _below(above, fault.file) for fault in faults
+        )
+        return ", ".join([*places][:MAX_PLACES]) + (", …" if len(places) > MAX_PLACES else "")
+
+
+def _below(folder: Path, file: str) -> str:
+    """A file's path from `folder` on, else its name alone."""
+    path = Path(file)
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name

@@ -1,0 +1,163 @@
+"""What processes share about logins, as the settings name it: the counters of failed ones, and password checks."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from tokenserver.authn.protection.combined_counters import Counters
+from tokenserver.authn.protection.failure_counters import forgotten_after
+from tokenserver.authn.protection.shared_checks import SharedChecks
+from tokenserver.authn.protection.throttle import REPEAT_SECONDS, Together
+from tokenserver.authn.protection.worker_counters import TooManyToShare, WorkersTogether
+from tokenserver.config.settings import Settings
+from tokenserver.credentials import Secret
+from tokenserver.documents.files import read_text
+from tokenserver.errors import Fault, LoadError
+from tokenserver.server.login_plan import limits_for
+
+logger = logging.getLogger("tokenserver.counters")
+
+MIN_SECRET = 32
+"""Characters of a secret that all replicas have: as many as `openssl rand -hex 16` prints."""
+
+UNSHARED = (
+    "throttle.redis has no password, and there is no throttle.secret_file: a wrong login that reaches two servers"
+    " counts twice, because they share no secret to recognise it by; give all of them the same secret_file"
+)
+
+_OWN_SECRET = secrets.token_bytes(32)
+"""Of this server, where there is no other. It is made in the server's first process, and workers inherit it."""
+
+
+class Shared(NamedTuple):
+    """What the workers of one server share about logins; each is None where every worker has its own."""
+
+    counters: Together | None = None
+    checks: SharedChecks | None = None
+
+
+ALONE = Shared()
+
+
+def workers_share(settings: Settings, *, workers: int) -> Shared:
+    """What so many workers of this server share; they must be forked after this."""
+    return Shared(workers_counters(settings, workers=workers), workers_checks(settings, workers=workers))
+
+
+def workers_counters(settings: Settings, *, workers: int) -> WorkersTogether | None:
+    """The counters of all workers of this server. None where each counts by itself: a single one does, and where limits
+    are so high that each may as well allow its part of them.
+    """
+    if workers < 2 or not settings.throttle.enabled:
+        return None
+    limits = limits_for(settings.throttle, workers=1)
+    try:
+        return WorkersTogether(limits, repeat=_repeat(settings), monotonic=time.monotonic)
+    except TooManyToShare:
+        return None
+    except OSError as error:
+        logger.warning("throttle: workers cannot share memory (%s); each allows its part of the limits", error)
+        return None
+
+
+def workers_checks(settings: Settings, *, workers: int) -> SharedChecks | None:
+    """The password checks of all workers of this server. None where each hashes by itself: a single one does, and where
+    no login may be remembered.
+    """
+    files = [source.htpasswd for source in settings.authentication if source.htpasswd is not None]
+    if workers < 2 or not any(file.cache for file in files):
+        return None
+    try:
+        return SharedChecks(monotonic=time.monotonic)
+    except OSError as error:
+        logger.warning("logins: workers cannot share memory (%s); each hashes what it is asked for", error)
+        return None
+
+
+def shared_counters(settings: Settings, *, workers: int, beside: Together | None = None) -> Together | None:
+    """The counters in Redis, with those of this server's workers `beside` for when it does not answer.
+
+    None where neither is there. Redis need not answer yet.
+
+    Raises:
+        LoadError: a file of its secrets is missing, unsafe or too short, the libraries for it are not installed, or
+            they do not take the URL.
+    """
+    throttle = settings.throttle
+    if not throttle.enabled:
+        return None
+    if throttle.redis is None:
+        return beside
+    faults: list[Fault] = []
+    password = _secret_in(throttle.redis_password_file, "must hold the password of redis; it is empty", faults)
+    needed = f"must hold a secret of at least {MIN_SECRET} characters; make one with: openssl rand -base64 32"
+    secret = _secret_in(throttle.secret_file, needed, faults, least=MIN_SECRET)
+    redis: Together | None = None
+    try:
+        from tokenserver.authn.protection.redis_counters import SharedFailures  # noqa: PLC0415 - an extra that most do without
+
+        redis = SharedFailures(
+            throttle.redis,
+            password,
+            limits_for(throttle, workers=1),
+            key=_key(secret or password),
+            repeat=_repeat(settings),
+            workers=workers,
+            monotonic=time.monotonic,
+        )
+    except ImportError:
+        problem = "needs libraries that are not installed: pip install 'tokenserver[redis]'"
+        faults.append(Fault("throttle", 0, "redis", problem))
+    except ValueError as error:
+        faults.append(Fault("throttle", 0, "redis", f"has options that the Redis client cannot use: {error}"))
+    if faults or redis is None:
+        raise LoadError(faults)
+    return redis if beside is None else Counters(redis, beside)
+
+
+def sharing_warnings(settings: Settings) -> list[str]:
+    """What to think about where replicas count together without a secret that all of them know."""
+    throttle = settings.throttle
+    has_secret = throttle.secret_file is not None or throttle.redis_password_file is not None
+    return [UNSHARED] if throttle.enabled and throttle.redis is not None and not has_secret else []
+
+
+def _secret_in(file: Path | None, problem: str, faults: list[Fault], *, least: int = 1) -> Secret | None:
+    """What stands in a private file, without its line end; None where no file is named, or with a fault."""
+    if file is None:
+        return None
+    try:
+        text = read_text(file, private=True).rstrip("\r\n")
+    except LoadError as error:
+        faults.extend(error.faults)
+        return None
+    if len(text) < least:
+        faults.append(Fault(str(file), 0, "", problem))
+        return None
+    return Secret(text)
+
+
+def _key(secret: Secret | None) -> bytes:
+    """The key by which processes recognise a login that another one has refused (HKDF, RFC 5869).
+
+    From a secret that all replicas have and that does not rotate by itself; else one that this server alone has. The
+    latter, and two replicas of which one was restarted with a new secret, count a login once more than others would.
+    """
+    if secret is None:
+        return _OWN_SECRET
+    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"tokenserver throttle: the same login again")
+    return derive.derive(secret.reveal().encode("utf-8"))
+
+
+def _repeat(settings: Settings) -> float:
+    """For how many seconds a login that was refused is no further try. A directory counts each one that it hears of."""
+    if any(source.ldap is not None for source in settings.authentication):
+        return REPEAT_SECONDS
+    return forgotten_after(limits_for(settings.throttle, workers=1))

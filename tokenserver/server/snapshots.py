@@ -1,0 +1,105 @@
+"""Puts a snapshot together from its parts: what can go live beside what, and the frozen whole that exchanges read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+from tokenserver.authn.chain import Chain
+from tokenserver.authn.equal_work import EqualWork
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.protection.guard import Protection
+from tokenserver.config.settings import Settings
+from tokenserver.errors import Fault
+from tokenserver.exchange.service import Snapshot
+from tokenserver.policy.model import PolicySet
+from tokenserver.server.registry_keys import registries_of
+from tokenserver.tokens.issuer import TokenIssuer
+
+Key = tuple[str, str]
+"""A part: its kind and its name."""
+
+Values = Mapping[Key, object]
+"""What was loaded of each part: `Htpasswd` or `LdapDirectory` for users (by source), `TokenIssuer` for keys (by
+folder), `PolicySet` for policies and shadow policies (without a name; the latter may be None)."""
+
+Source = Htpasswd | LdapDirectory
+
+
+class Composer:
+    """Composes snapshots of one configuration. Without `protection`, every login is checked, one by one."""
+
+    def __init__(self, settings: Settings, protection: Protection | None = None) -> None:
+        self._settings = settings
+        self._protection = protection
+        self._registries = registries_of(settings)
+
+    def faults(self, values: Values) -> list[Fault]:
+        """What is wrong with the parts side by side, where each is good by itself; some may be missing."""
+        return [fault for _, fault in _overlaps(_sources(values))]
+
+    def together(self, newest: Values, live: Values) -> tuple[Values, list[Fault]]:
+        """As much of the newest parts as can go live together, with the live ones in place of the others, and why.
+
+        A name that two user sources claim keeps those of them that changed from going live, and nothing else.
+        """
+        faults = self.faults(newest)
+        if not faults:
+            return newest, []
+        chosen = dict(newest)
+        kept: list[Key] = []
+        while overlapping := {key for pair, _ in _overlaps(_sources(chosen)) for key in pair}:
+            changed = [key for key in overlapping if chosen[key] is not live[key]]
+            if not changed:
+                break  # cannot be: the live ones are good together
+            chosen |= {key: live[key] for key in changed}
+            kept += changed
+        while more := next((key for key in sorted(kept) if self._fits(chosen, key, newest)), None):
+            chosen[more] = newest[more]
+            kept.remove(more)
+        return chosen, faults
+
+    def _fits(self, chosen: Values, key: Key, newest: Values) -> bool:
+        return not self.faults({**chosen, key: newest[key]})
+
+    def snapshot(self, values: Values) -> Snapshot:
+        """The whole of these parts."""
+        settings = self._settings
+        sources = _sources(values)
+        issuers = {name: cast("TokenIssuer", value) for (kind, name), value in values.items() if kind == "keys"}
+        return Snapshot(
+            registries=self._registries,
+            chain=_chain(settings, [sources["users", one.name] for one in settings.authentication], self._protection),
+            policies=cast("PolicySet", values["policies", ""]),
+            issuer=issuers[str(settings.keys.folder)],
+            candidate=cast("PolicySet | None", values.get(("shadow_policies", ""))),
+            own_issuers={
+                entry.service: issuers[str(keys.folder)]
+                for keys in settings.key_sets()[1:]
+                for entry in keys.registries
+            },
+        )
+
+
+def _sources(values: Values) -> dict[Key, Source]:
+    return {key: cast("Source", value) for key, value in values.items() if key[0] == "users"}
+
+
+def _overlaps(sources: Mapping[Key, Source]) -> Iterable[tuple[tuple[Key, Key], Fault]]:
+    """One name in two files: nobody could say who that is. Between a file and a directory, their order decides."""
+    files = [(key, source) for key, source in sources.items() if isinstance(source, Htpasswd)]
+    for index, (key, source) in enumerate(files):
+        for other, first in files[:index]:
+            for user in sorted(source.users & first.users):
+                message = f"the user {user!r} is in the source {first.name!r} as well; one name must mean one person"
+                yield (other, key), Fault(source.file, 0, "", message)
+
+
+def _chain(settings: Settings, sources: Sequence[Source], protection: Protection | None) -> Chain:
+    if protection is None:
+        equal = EqualWork(sources, lambda _, question: question())
+        return Chain(sources, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal)
+    equal = EqualWork(sources, protection.through)
+    sheltered = [protection.sheltered(source) for source in sources]
+    return Chain(sheltered, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal, guard=protection)

@@ -1,0 +1,102 @@
+"""What a process needs beside the files: libraries, secrets, addresses and descriptors. `check` and `serve` ask alike.
+
+Whatever a worker would refuse must be found here: a worker that ends is started again and again.
+"""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import resource
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+from tokenserver.config.settings import Settings, address_of
+from tokenserver.errors import Fault, LoadError
+from tokenserver.server.login_plan import worker_count
+from tokenserver.server.shared_state import shared_counters
+
+MIN_FILES = 64
+"""Descriptors that a process needs to answer anybody at all."""
+
+PROBE_SECONDS = 1.0
+
+
+def start_faults(settings: Settings, file: str) -> list[Fault]:
+    """Everything that would end a worker, or the server, right after its start; `file` is the configuration's."""
+    found = [*_counter_faults(settings, file), *_file_limit(file)]
+    found.extend(_address_faults(settings, file))
+    if settings.server.metrics is not None and not is_forking():
+        problem = "needs worker processes that are forked, which this platform does not do; leave it out"
+        found.append(Fault(file, 0, "server.metrics", problem))
+    return found
+
+
+def is_forking() -> bool:
+    """Whether workers are forked, and so share memory with the first process: always on Linux."""
+    return sys.platform == "linux" or multiprocessing.get_start_method() == "fork"
+
+
+def _counter_faults(settings: Settings, file: str) -> list[Fault]:
+    try:
+        shared_counters(settings, workers=worker_count(settings))
+    except LoadError as error:
+        # What is no file's fault is that of a key.
+        return [
+            replace(fault, file=file, path=f"throttle.{fault.path}") if fault.file == "throttle" else fault
+            for fault in error.faults
+        ]
+    return []
+
+
+def _file_limit(file: str) -> Iterator[Fault]:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < MIN_FILES:
+        problem = (
+            f"a process may have {hard} open files here, and needs {MIN_FILES}; raise the limit:"
+            " LimitNOFILE= of systemd, --ulimit nofile= of a container, ulimit -n of a shell"
+        )
+        yield Fault(file, 0, "", problem)
+
+
+def _address_faults(settings: Settings, file: str) -> Iterator[Fault]:
+    """Addresses that cannot be had. Where a server runs already, its own are in use, and `check` may run beside it."""
+    listen, metrics = settings.server.listen, settings.server.metrics
+    error = listening_refused(address_of(listen))
+    if error is not None and error.errno != errno.EADDRINUSE:
+        yield Fault(file, 0, "server.listen", f"cannot listen on {listen}: {reason(error)}")
+    if metrics is None:
+        return
+    error = listening_refused(address_of(metrics))
+    if error is not None and not (error.errno == errno.EADDRINUSE and _is_ours(address_of(metrics))):
+        yield Fault(file, 0, "server.metrics", f"cannot listen on {metrics}: {reason(error)}")
+
+
+def listening_refused(address: tuple[str, int]) -> OSError | None:
+    """Why the address cannot be listened on, or None. Listens for a moment to find out."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        with socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+    except OSError as error:
+        return error
+    return None
+
+
+def _is_ours(address: tuple[str, int]) -> bool:
+    """Whether the metrics of a tokenserver are served there."""
+    with suppress(OSError), socket.create_connection(address, PROBE_SECONDS) as connection:
+        connection.sendall(b"HEAD /metrics HTTP/1.0\r\n\r\n")
+        return b"\nServer: tokenserver" in connection.recv(4096)
+    return False
+
+
+def reason(error: OSError) -> str:
+    """What the system says of it."""
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -1,0 +1,95 @@
+"""What a WSGI worker loads: the configuration as a Flask application with its file watch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flask import Flask
+
+from tokenserver.config.load import load_settings
+from tokenserver.exchange.audit import Sink
+from tokenserver.keys.jwk import jwk_set
+from tokenserver.keys.ring import KeyRing
+from tokenserver.metrics.shared_rows import Board
+from tokenserver.server.compose import build, new_id
+from tokenserver.server.running import Parts
+from tokenserver.server.shared_state import ALONE, Shared
+from tokenserver.web.client_address import finder
+from tokenserver.web.https_only import guard_of
+from tokenserver.web.routes import Pages, create_app
+from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenEndpoint
+
+MAX_JWKS_SECONDS = 300
+
+
+def application(parts: Parts) -> Flask:
+    """The application over parts that are already put together."""
+    return create_app(token_endpoint(parts), other_pages(parts))
+
+
+def token_endpoint(parts: Parts) -> TokenEndpoint:
+    """The endpoint that gives tokens."""
+    settings = parts.settings
+    return TokenEndpoint(
+        exchange=parts.exchange,
+        explanation=parts.explanation,
+        trail=parts.refusals,
+        challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
+        client_of=finder(settings.server.trusted_proxies),
+        is_protected=guard_of(settings.server.trusted_proxies) if settings.server.require_https else None,
+        headers=(*JSON_HEADERS, HSTS) if settings.server.url.startswith("https://") else JSON_HEADERS,
+        new_id=new_id,
+        monotonic=time.perf_counter,
+        door=parts.door,
+    )
+
+
+def other_pages(parts: Parts) -> Pages:
+    """What is served beside tokens."""
+    settings = parts.settings
+    ahead = min(key_set.schedule.publish_ahead for key_set in settings.key_sets())
+    return Pages(
+        readiness=parts.readiness,
+        notes=parts.notes,
+        jwks=lambda service: _published(parts, service, lambda rings: jwk_set(*rings)),
+        ca_pem=lambda service: _published(parts, service, _bundle),
+        # Whoever reads a new key late by as much still knows it before it signs.
+        jwks_seconds=min(MAX_JWKS_SECONDS, int(ahead.total_seconds()) // 2),
+    )
+
+
+def _published(parts: Parts, service: str | None, spell: Callable[[Sequence[KeyRing]], str]) -> str | None:
+    """What is published of every key ring, or of the one that signs for `service`; None where nobody is called so."""
+    snapshot = parts.live.snapshot()
+    if service is None:
+        return spell(snapshot.rings)
+    registry = snapshot.registries.get(service)
+    return None if registry is None else spell([snapshot.issuer_for(registry).ring])
+
+
+def _bundle(rings: Sequence[KeyRing]) -> str:
+    return "".join(dict.fromkeys(ring.ca_certificate_pem for ring in rings))
+
+
+def load_application(
+    config: Path | None,
+    *,
+    board: Board | None = None,
+    shared: Shared = ALONE,
+    sink: Sink | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Flask:
+    """Read the configuration and build the application, in the process that serves it. For the others see `build`.
+
+    `is_stopping` tells whether the server was told to stop; it is not ready any more then.
+
+    Raises:
+        LoadError: every fault of the configuration and of what it names.
+    """
+    parts = build(load_settings(config), sink=sink, board=board, shared=shared)
+    parts = replace(parts, is_stopping=is_stopping)
+    parts.watch()
+    return application(parts)

@@ -1,0 +1,87 @@
+"""The `Authorization` header: Basic credentials (RFC 7617), or why they cannot be used. No framework, no I/O."""
+
+from __future__ import annotations
+
+import binascii
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from tokenserver.authn.usernames import MAX_USERNAME
+from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
+from tokenserver.errors import InvalidCredentials
+
+# RFC 9110, section 11.4: the scheme, spaces, one token68. A comma is in neither, so two headers that were joined
+# with one (RFC 9110, section 5.3; granian does so) never match.
+_CREDENTIALS = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([A-Za-z0-9+/]+={0,2})", re.ASCII)
+
+_BOM = "\ufeff"
+_BOM_BYTES = b"\xef\xbb\xbf"
+
+# No character of the normal form C decomposes into more than four, so nothing longer can come out short enough.
+_MAX_TYPED = 4 * MAX_USERNAME
+
+
+def parse_authorization(values: Sequence[str]) -> Credentials:
+    """What the values of all `Authorization` headers of a request bring; as WSGI gives them, bytes read as Latin-1.
+
+    No header at all is `Nothing`, and so is `Basic Og==`, the empty user with the empty password. Whatever else is
+    not one well-formed Basic header is `Unusable` and never `Nothing`. That goes for an empty value as well: granian
+    hands one over where the header held bytes that are not ASCII. User and password are read as UTF-8, else as
+    Latin-1, which python-requests sends. The user is normalised to NFC, the password stays as typed.
+    """
+    if not values:
+        return Nothing()
+    if len(values) > 1:
+        return Unusable("the Authorization header stands twice")
+    value = values[0]
+    # Nearly every header begins so; what follows must be base64 and nothing else, which the decoder sees to.
+    raw = _decode(value[6:]) if value.startswith("Basic ") else None
+    if not raw:
+        matched = _CREDENTIALS.fullmatch(value)
+        if matched is None:
+            return Unusable("the Authorization header is malformed")
+        if matched[1].lower() != "basic":
+            return Unusable("the Authorization header is not of the Basic scheme")
+        raw = _decode(matched[2])
+    if raw is None:
+        return Unusable("the Basic credentials are not base64")
+    if raw.startswith(_BOM_BYTES):
+        return Unusable("the user name begins with a byte order mark")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    typed, colon, password = text.partition(":")
+    if not colon:
+        return Unusable("the Basic credentials have no colon")
+    if not typed and not password:
+        return Nothing()
+    try:
+        return Password(normalize_username(typed), Secret(password))
+    except InvalidCredentials as error:
+        return Unusable(error.reason)
+
+
+def normalize_username(typed: str) -> str:
+    """A user name as typed, in Unicode normal form C, so that one name has one spelling whatever keyboard it is from.
+
+    Raises:
+        InvalidCredentials: a byte order mark in it, or a length whose normalisation would only cost time.
+    """
+    if _BOM in typed:
+        raise InvalidCredentials("the user name holds a byte order mark")
+    if len(typed) > _MAX_TYPED:
+        raise InvalidCredentials("the user name is too long")
+    return typed if typed.isascii() else unicodedata.normalize("NFC", typed)
+
+
+def _decode(token: str) -> bytes | None:
+    """The bytes of strict base64 (RFC 4648, section 4), padded and canonical; None for anything else."""
+    try:
+        raw = binascii.a2b_base64(token)
+        # Whatever the decoder passed over or made up for is not there when it is written again.
+        is_canonical = binascii.b2a_base64(raw, newline=False) == token.encode("ascii")
+    except ValueError:  # of which binascii.Error and UnicodeEncodeError are kinds
+        return None
+    return raw if is_canonical else None

@@ -1,0 +1,165 @@
+"""The WSGI application: the token endpoint in front, and Flask for every other page.
+
+The token endpoint needs nothing that Flask offers and is nearly all of the load, so it is asked before Flask is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from tokenserver.web.parameters import MAX_BODY
+from tokenserver.web.problems import Problem
+from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, Answer, TokenEndpoint
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+TOKEN_PATHS = frozenset({"/token", "/auth/token", "/auth"})
+"""The endpoint; the registries' autoredirect path; where existing installations point their realm."""
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAVAILABLE", 500: "UNAVAILABLE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What the other endpoints show. Each is called per request.
+
+    `readiness` gives, for each part, None where it is well and else what is wrong; `notes` what is not as configured
+    and does no harm yet. `jwks` and `ca_pem` are given the service whose keys are wanted, None for those of all; they
+    give None where no registry is called so. The JWKS may be kept for `jwks_seconds` by whoever reads it.
+    """
+
+    readiness: Callable[[], Mapping[str, str | None]]
+    notes: Callable[[], Mapping[str, str]]
+    jwks: Callable[[str | None], str | None]
+    ca_pem: Callable[[str | None], str | None]
+    jwks_seconds: int = 300
+
+
+class TokenFront:
+    """WSGI: answers the token paths, hands everything else on. Other methods there are 405, HEAD too."""
+
+    def __init__(self, endpoint: TokenEndpoint, others: WSGIApplication) -> None:
+        self._endpoint = endpoint
+        self._others = others
+
+    @property
+    def endpoint(self) -> TokenEndpoint:
+        """What answers the token paths."""
+        return self._endpoint
+
+    @staticmethod
+    def owns(path: str) -> bool:
+        """Whether this endpoint answers there."""
+        return path in TOKEN_PATHS
+
+    def answer(self, environ: Mapping[str, Any]) -> Answer | None:
+        """The answer to a request that is this endpoint's or nobody's; None for one that is for the others."""
+        if _has_bad_coding(environ):
+            return self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
+        if environ["PATH_INFO"] not in TOKEN_PATHS:
+            return None
+        if environ["REQUEST_METHOD"] not in {"GET", "POST"}:
+            return self._endpoint.refuse(405, "method not allowed", (("Allow", "GET, POST"),))
+        return self._endpoint.answer(environ)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """One request (PEP 3333)."""
+        answer = self.answer(environ)
+        if answer is None:
+            return self._others(environ, start_response)
+        start_response(_STATUS_LINES[answer.status], answer.headers)
+        return [answer.body]
+
+
+def wants_body(environ: Mapping[str, Any]) -> bool:
+    """Whether the body of this request is worth reading: it is a POST for a token. No other request has one."""
+    return environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] in TOKEN_PATHS and not _has_bad_coding(environ)
+
+
+def _has_bad_coding(environ: Mapping[str, Any]) -> bool:
+    """Whether there are two transfer codings, or one that a proxy in front may read otherwise. Where such a request
+    ends is a matter of opinion (RFC 9112, section 6.3), so nothing more is read from its connection."""
+    coding = environ.get("HTTP_TRANSFER_ENCODING")
+    return coding is not None and coding.lower() != "chunked"
+
+
+def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
+    """The WSGI application."""
+    app = Flask("tokenserver", static_folder=None, template_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.debug = False  # whatever FLASK_DEBUG says: a server that signs tokens has no debug mode
+    # A redirect turns a client's POST into a bare GET, so no route may ever cause one.
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+    app.wsgi_app = TokenFront(endpoint, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap it
+
+    @app.get("/healthz", provide_automatic_options=False)
+    def healthz() -> Response:
+        return _json(200, {"status": "ok"})
+
+    @app.get("/readyz", provide_automatic_options=False)
+    def readyz() -> Response:
+        parts = pages.readiness()
+        ready = all(problem is None for problem in parts.values())
+        content: dict[str, object] = {
+            "ready": ready,
+            "parts": {name: problem or "ok" for name, problem in parts.items()},
+        }
+        notes = pages.notes()
+        if notes:
+            content["notes"] = notes
+        return _json(200 if ready else 503, content)
+
+    @app.get("/.well-known/jwks.json", provide_automatic_options=False)
+    def jwks() -> Response:
+        response = _published(pages.jwks, "application/json")
+        response.headers["Cache-Control"] = f"public, max-age={pages.jwks_seconds}"
+        return response
+
+    @app.get("/ca.pem", provide_automatic_options=False)
+    def ca_pem() -> Response:
+        return _published(pages.ca_pem, "application/x-pem-file")
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers.setdefault("X-Request-Id", endpoint.new_id())
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        if HSTS in endpoint.headers:
+            response.headers.setdefault(*HSTS)
+        return response
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Response:
+        status = error.code or 500
+        problem = Problem(status, _CODES.get(status, "UNSUPPORTED"), "invalid_request", error.name.lower())
+        response = Response(problem.body(oauth=request.method == "POST"), status=status)
+        response.headers.update(JSON_HEADERS)
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return response
+
+    return app
+
+
+def _published(page: Callable[[str | None], str | None], content_type: str) -> Response:
+    """A page about all keys or, with `?service=NAME`, about those of one registry."""
+    text = page(request.args.get("service"))
+    if text is None:
+        raise NotFound
+    return Response(text, content_type=content_type)
+
+
+def _json(status: int, content: Mapping[str, object]) -> Response:
+    response = Response(json.dumps(content) + "\n", status=status)
+    response.headers.update(JSON_HEADERS)
+    return response
