@@ -347,3 +347,22 @@ def test_no_module_is_too_long() -> None:
     """Over 300 lines there is a second idea in it."""
     lengths = {module: len((PACKAGE / module).read_text("utf-8").splitlines()) for module in MODULES}
     assert {module: length for module, length in lengths.items() if length > 300} == {}
+
+
+def test_class_names_are_unique() -> None:
+    """One name, one thing: a reader who meets a class by its name finds one definition."""
+    places: dict[str, list[str]] = {}
+    for module, tree in MODULES.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
+def test_no_room_is_crowded() -> None:
+    """Over fifteen files there is a second room in it."""
+    rooms: dict[str, int] = {}
+    for module in MODULES:
+        room = module.rpartition("/")[0]
+        rooms[room] = rooms.get(room, 0) + 1
+    assert {room: count for room, count in rooms.items() if count > 15} == {}

@@ -17,7 +17,7 @@ from tokenserver.authn.htpasswd import verify as decoy
 from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
 from tokenserver.authn.passwords import describe, hash_password
 from tokenserver.authn.protection.guard import Plan, Protection
-from tokenserver.authn.protection.login_cache import Lifetime
+from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Overloaded, TokenserverError
 from tokenserver.identity import Identity, Kind
@@ -208,7 +208,7 @@ def test_a_directory_that_is_not_asked(log: Log) -> None:
     """With its breaker open, it is not asked for anybody; the hash is slept, or done, and the status says why."""
     directory = Directory("corp", frozenset({"ann"}), log, "search")
     file = Htpasswd("file", "users", parse_users(f"ben:$2b$04${TAIL}\n", "users"))
-    plan = Plan({"file": Lifetime(0), "corp": Lifetime(0)}, ("corp",), None, 1)
+    plan = Plan({"file": CacheLifetime(0), "corp": CacheLifetime(0)}, ("corp",), None, 1)
     protection = Protection(plan, secret=b"s", monotonic=lambda: 1000.0)
     sources: list[Authenticator] = [file, directory]
     equal = EqualWork(sources, protection.through, Pause(monotonic=Ticks()))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tokenserver.authn.ldap.directory import Directory, Groups, GroupsBy, Primary
+from tokenserver.authn.ldap.directory import Directory, GroupsBy, GroupSettings, Primary
 from tokenserver.config.ldap import Ldap
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Secret
@@ -77,7 +77,7 @@ def test_five_lines_are_enough() -> None:
     assert (server.host, server.port, server.is_ldaps) == ("ldap.example.com", 636, True)
     assert (found.subject, found.lowercase, found.deadline) == ("uid", True, 5.0)
     assert found.user_filter == "(&(objectClass=inetOrgPerson)(uid={user}))"
-    assert found.groups == Groups(GroupsBy.MEMBER, "dc=example,dc=com")
+    assert found.groups == GroupSettings(GroupsBy.MEMBER, "dc=example,dc=com")
 
 
 def test_what_is_said_wins_over_the_preset() -> None:
@@ -86,7 +86,7 @@ def test_what_is_said_wins_over_the_preset() -> None:
         preset="active_directory", subject="mail", lowercase=False, groups={"name": "ou", "allow": ["a*"]}
     )
     assert (found.subject, found.lowercase) == ("mail", False)
-    assert found.groups == Groups(
+    assert found.groups == GroupSettings(
         GroupsBy.NESTED, "dc=example,dc=com", "ou", ("a*",), by_rule=True, primary=Primary.SID
     )
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.errors import Fault, LoadError
-from tokenserver.keys.ring_file import Entry, State, read_entries, write_entries
+from tokenserver.keys.ring_file import RingEntry, State, read_entries, write_entries
 
 
 def faults(text: str) -> list[tuple[int, str, str]]:
@@ -104,7 +104,7 @@ def test_what_is_refused(text: str, expected: list[tuple[int, str, str]]) -> Non
 @pytest.mark.parametrize("key_id", ["", "-a", "a/b", "a.b", "ä", "a b", "a\n", "x" * 65])
 def test_ids_that_are_no_file_names(key_id: str) -> None:
     """An id is one plain file name."""
-    written = write_entries([Entry.model_construct(id=key_id, state="active", since=None)]).decode()
+    written = write_entries([RingEntry.model_construct(id=key_id, state="active", since=None)]).decode()
     assert [message for _, _, message in faults(written)] == ["must be letters, digits, - and _, at most 64"]
 
 
@@ -121,7 +121,7 @@ TIMES = st.none() | st.datetimes(datetime(2000, 1, 2), datetime(2999, 12, 30), t
 def test_what_is_written_is_read(others: dict[str, State], active: str, since: datetime | None) -> None:
     """Writing and reading are each other's inverse."""
     states: dict[str, State] = {**others, active: "active"}
-    entries = tuple(Entry(id=key_id, state=state, since=since) for key_id, state in states.items())
+    entries = tuple(RingEntry(id=key_id, state=state, since=since) for key_id, state in states.items())
     assert read_entries(write_entries(entries).decode(), "ring.json") == entries
 
 
@@ -138,5 +138,5 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 
 def test_truncation_at_every_byte_is_refused() -> None:
     """Half a file never means something else than the whole."""
-    whole = write_entries([Entry(id="2027-01-31-00000000", state="active")]).decode().rstrip()
+    whole = write_entries([RingEntry(id="2027-01-31-00000000", state="active")]).decode().rstrip()
     assert [len(faults(whole[:end])) > 0 for end in range(len(whole))] == [True] * len(whole)

@@ -24,8 +24,8 @@ from tokenserver.keys.key_pair import Pair, issue_pair, read_pair
 from tokenserver.keys.layout import KeyFolder, KeysBusy
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.ring_file import read_entries
-from tokenserver.keys.ring_operations import Change, Changes, NotNow
-from tokenserver.keys.schedule import LEEWAY, Schedule, Step
+from tokenserver.keys.ring_operations import Changes, NotNow, RingChange
+from tokenserver.keys.schedule import LEEWAY, RotationStep, Schedule
 from tokenserver.keys.store import init_keys, load_keys
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
@@ -68,7 +68,7 @@ def test_a_whole_life(folder: Path, changes: Changes) -> None:
     switched_at = made_at + HOUR
     gone_at = switched_at + HOUR + LEEWAY
     second = timedelta(seconds=1)
-    done: list[tuple[Step | None, list[str]]] = []
+    done: list[tuple[RotationStep | None, list[str]]] = []
     for now in (made_at - second, made_at, switched_at - second, switched_at, gone_at - second, gone_at):
         change = changes.advance(now)
         published = [key.id for key in load_keys(folder, now=now).published()]
@@ -76,11 +76,11 @@ def test_a_whole_life(folder: Path, changes: Changes) -> None:
     new = load_keys(folder, now=NOW + 31 * DAY).active.id
     assert done == [
         (None, [first]),
-        (Step.PREPARE, [first, new]),
+        (RotationStep.PREPARE, [first, new]),
         (None, [first, new]),
-        (Step.SWITCH, [new, first]),
+        (RotationStep.SWITCH, [new, first]),
         (None, [new, first]),
-        (Step.FORGET, [new]),
+        (RotationStep.FORGET, [new]),
     ]
     assert signing_files(folder) == pair_names(new)
 
@@ -229,7 +229,7 @@ def test_an_emergency_drops_another_key(folder: Path, changes: Changes) -> None:
     second = changes.prepare(NOW).key_id
     changes.switch(NOW, early=True)
     change = changes.emergency(NOW, first)
-    assert (change.step, [key.id for key in change.ring.published()]) == (Step.FORGET, [second])
+    assert (change.step, [key.id for key in change.ring.published()]) == (RotationStep.FORGET, [second])
     with pytest.raises(NotNow, match="no key here is called ghost"):
         changes.emergency(NOW, "ghost")
 
@@ -271,7 +271,7 @@ def test_a_key_from_elsewhere(folder: Path, changes: Changes, pair: Pair, tmp_pa
     read = read_pair(carried(pair, tmp_path / "new.pem"), KeyFolder(folder), NOW)
     assert read.id == pair.id
     change = changes.bring(read, NOW)
-    assert (change.step, [key.id for key in change.ring.next]) == (Step.PREPARE, [pair.id])
+    assert (change.step, [key.id for key in change.ring.next]) == (RotationStep.PREPARE, [pair.id])
     with pytest.raises(NotNow, match=f"the key {pair.id} is in the ring already"):
         changes.bring(read, NOW)
     assert changes.advance(NOW + HOUR) is not None
@@ -293,7 +293,7 @@ def test_the_first_key_of_a_server_without_a_ca(folder: Path, pair: Pair, tmp_pa
     with pytest.raises(LoadError, match="there is no signing key yet; bring one with: tokenserver keys import FILE"):
         load_keys(server, now=NOW)
     change = Changes(server, "a", SCHEDULE).bring(pair, NOW)
-    assert (change.step, load_keys(server, now=NOW).active.id) == (Step.SWITCH, pair.id)
+    assert (change.step, load_keys(server, now=NOW).active.id) == (RotationStep.SWITCH, pair.id)
 
 
 def foreign(folder: Path, pair: Pair) -> Pair:
@@ -430,12 +430,16 @@ def test_an_rsa_ca_can_issue(folder: Path, changes: Changes) -> None:
 def test_of_many_threads_one_does_the_step(folder: Path) -> None:
     """Everybody looks at the same moment; each step is done once, and the others find nothing to do."""
     patient = Changes(folder, "a", SCHEDULE, patience=30)
-    for now, expected in ((NOW + 30 * DAY, Step.PREPARE), (NOW + 31 * DAY, Step.SWITCH), (NOW + 32 * DAY, Step.FORGET)):
+    for now, expected in (
+        (NOW + 30 * DAY, RotationStep.PREPARE),
+        (NOW + 31 * DAY, RotationStep.SWITCH),
+        (NOW + 32 * DAY, RotationStep.FORGET),
+    ):
         barrier = threading.Barrier(8)
-        done: list[Change | None] = []
+        done: list[RingChange | None] = []
 
         def advance(
-            now: datetime = now, barrier: threading.Barrier = barrier, done: list[Change | None] = done
+            now: datetime = now, barrier: threading.Barrier = barrier, done: list[RingChange | None] = done
         ) -> None:
             barrier.wait()
             done.append(patient.advance(now))
@@ -493,20 +497,20 @@ def test_of_many_processes_one_does_the_step(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "writes"),
     [
-        pytest.param(Step.PREPARE, 0, id="prepare, before the key"),
-        pytest.param(Step.PREPARE, 1, id="prepare, before the certificate"),
-        pytest.param(Step.PREPARE, 2, id="prepare, before the ring"),
-        pytest.param(Step.SWITCH, 0, id="switch, before the ring"),
-        pytest.param(Step.FORGET, 0, id="forget, before the ring"),
-        pytest.param(Step.FORGET, 1, id="forget, before the files"),
+        pytest.param(RotationStep.PREPARE, 0, id="prepare, before the key"),
+        pytest.param(RotationStep.PREPARE, 1, id="prepare, before the certificate"),
+        pytest.param(RotationStep.PREPARE, 2, id="prepare, before the ring"),
+        pytest.param(RotationStep.SWITCH, 0, id="switch, before the ring"),
+        pytest.param(RotationStep.FORGET, 0, id="forget, before the ring"),
+        pytest.param(RotationStep.FORGET, 1, id="forget, before the files"),
     ],
 )
-def test_killed_between_any_two_writes(folder: Path, changes: Changes, step: Step, writes: int) -> None:
+def test_killed_between_any_two_writes(folder: Path, changes: Changes, step: RotationStep, writes: int) -> None:
     """The ring is whole, the lock is free, and the same step is done by whoever comes next (F20)."""
     now = NOW + 30 * DAY
-    if step is not Step.PREPARE:
+    if step is not RotationStep.PREPARE:
         changes.prepare(now)
-    if step is Step.FORGET:
+    if step is RotationStep.FORGET:
         changes.switch(now, early=True)
     later = now + 3 * HOUR
     died = in_process(folder, later, writes)
@@ -514,7 +518,7 @@ def test_killed_between_any_two_writes(folder: Path, changes: Changes, step: Ste
     assert died.returncode == 9
     before = load_keys(folder, now=later)
     change = changes.advance(later)
-    if (step, writes) == (Step.FORGET, 1):
+    if (step, writes) == (RotationStep.FORGET, 1):
         assert (before.retired, change) == ((), None)
     else:
         assert change is not None
@@ -543,7 +547,7 @@ def test_a_failed_write_changes_nothing(
             changes.prepare(NOW)
     assert str(error.value) == f"{folder}: the keys cannot be changed here: No space left on device"
     assert (states(folder), signing_files(folder)) == before
-    assert changes.prepare(NOW).step is Step.PREPARE
+    assert changes.prepare(NOW).step is RotationStep.PREPARE
 
 
 def test_a_folder_that_cannot_be_written(folder: Path, changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -576,7 +580,7 @@ def test_somebody_else_is_at_it(folder: Path, changes: Changes) -> None:
     """Whoever has no patience is told so at once, and later it works."""
     with KeyFolder(folder).changing(patience=0), pytest.raises(KeysBusy, match="another process is changing the keys"):
         changes.prepare(NOW)
-    assert changes.prepare(NOW).step is Step.PREPARE
+    assert changes.prepare(NOW).step is RotationStep.PREPARE
 
 
 def test_a_key_that_goes_while_it_is_read(folder: Path, changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.keys.ring_operations import Changes
 from tokenserver.keys.rotator import Rotator, rotation_warnings, watch_keys
-from tokenserver.keys.schedule import Schedule, Step
+from tokenserver.keys.schedule import RotationStep, Schedule
 from tokenserver.keys.store import init_keys, load_keys
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
@@ -59,7 +59,7 @@ def test_it_rotates(world: World, caplog: pytest.LogCaptureFixture) -> None:
         steps.append(world.rotator.tick(NOW + days * DAY))
         world.follow()
     new = world.live.active.id
-    assert steps == [None, Step.PREPARE, Step.SWITCH, Step.FORGET, None]
+    assert steps == [None, RotationStep.PREPARE, RotationStep.SWITCH, RotationStep.FORGET, None]
     assert messages(caplog) == [
         f"made the signing key {new} and published it as next",
         f"the signing key {new} signs from now on",
@@ -69,7 +69,7 @@ def test_it_rotates(world: World, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_what_another_process_did_is_not_done_again(world: World) -> None:
     """This process has not followed yet; under the lock it sees that there is nothing to do."""
-    assert world.rotator.tick(NOW + 30 * DAY) is Step.PREPARE
+    assert world.rotator.tick(NOW + 30 * DAY) is RotationStep.PREPARE
     assert world.rotator.tick(NOW + 30 * DAY) is None
     world.follow()
     assert len(world.live.next) == 1
@@ -80,7 +80,7 @@ def test_it_does_not_wait_for_another_process(world: World, caplog: pytest.LogCa
     with KeyFolder(world.changes.folder).changing(patience=0):
         assert world.rotator.tick(NOW + 30 * DAY) is None
     assert messages(caplog) == []
-    assert world.rotator.tick(NOW + 30 * DAY) is Step.PREPARE
+    assert world.rotator.tick(NOW + 30 * DAY) is RotationStep.PREPARE
 
 
 def test_it_changes_nothing_that_it_could_not_follow(world: World) -> None:
@@ -88,7 +88,7 @@ def test_it_changes_nothing_that_it_could_not_follow(world: World) -> None:
     world.blocked = True
     assert world.rotator.tick(NOW + 30 * DAY) is None
     world.blocked = False
-    assert world.rotator.tick(NOW + 30 * DAY) is Step.PREPARE
+    assert world.rotator.tick(NOW + 30 * DAY) is RotationStep.PREPARE
 
 
 def test_without_the_ca_key_it_says_what_to_do(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -106,7 +106,7 @@ def test_without_the_ca_key_it_says_what_to_do(world: World, caplog: pytest.LogC
     world.changes.prepare(due)
     ca_key.unlink()
     world.follow()
-    assert world.rotator.tick(due + HOUR) is Step.SWITCH
+    assert world.rotator.tick(due + HOUR) is RotationStep.SWITCH
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tokenserver.keys.certificates import generate_p256, issue_certificate, make_ca, signing_key
 from tokenserver.keys.ring import Algorithm, KeyRing, SigningKey
-from tokenserver.keys.schedule import LEEWAY, Schedule, Step, due
+from tokenserver.keys.schedule import LEEWAY, RotationStep, Schedule, due
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -54,24 +54,24 @@ def ring(active: timedelta = 0 * DAY, **others: timedelta) -> KeyRing:
     [
         pytest.param(ring(), SCHEDULE, None, id="new"),
         pytest.param(ring(30 * DAY - HOUR - SECOND), SCHEDULE, None, id="not yet time for a new key"),
-        pytest.param(ring(30 * DAY - HOUR), SCHEDULE, Step.PREPARE, id="in time to be known when it signs"),
-        pytest.param(ring(400 * DAY), SCHEDULE, Step.PREPARE, id="long overdue"),
+        pytest.param(ring(30 * DAY - HOUR), SCHEDULE, RotationStep.PREPARE, id="in time to be known when it signs"),
+        pytest.param(ring(400 * DAY), SCHEDULE, RotationStep.PREPARE, id="long overdue"),
         pytest.param(ring(400 * DAY), BY_HAND, None, id="nothing says how often"),
-        pytest.param(ring(30 * DAY), PINNED, Step.PREPARE, id="pinned: prepared all the same"),
+        pytest.param(ring(30 * DAY), PINNED, RotationStep.PREPARE, id="pinned: prepared all the same"),
         pytest.param(ring(30 * DAY, next=HOUR - SECOND), SCHEDULE, None, id="not known for long enough"),
-        pytest.param(ring(30 * DAY, next=HOUR), SCHEDULE, Step.SWITCH, id="known for long enough"),
-        pytest.param(ring(3 * DAY, next=HOUR), BY_HAND, Step.SWITCH, id="made by hand, switched by itself"),
+        pytest.param(ring(30 * DAY, next=HOUR), SCHEDULE, RotationStep.SWITCH, id="known for long enough"),
+        pytest.param(ring(3 * DAY, next=HOUR), BY_HAND, RotationStep.SWITCH, id="made by hand, switched by itself"),
         pytest.param(ring(30 * DAY, next=9 * DAY), PINNED, None, id="pinned: people switch"),
         pytest.param(ring(30 * DAY, next=-DAY), SCHEDULE, None, id="published in the future: a clock was ahead"),
         pytest.param(ring(-DAY), SCHEDULE, None, id="active in the future: a clock was ahead"),
         pytest.param(ring(HOUR, retired=HOUR + LEEWAY - SECOND), SCHEDULE, None, id="a token of it may still live"),
-        pytest.param(ring(HOUR, retired=HOUR + LEEWAY), SCHEDULE, Step.FORGET, id="its last token is over"),
+        pytest.param(ring(HOUR, retired=HOUR + LEEWAY), SCHEDULE, RotationStep.FORGET, id="its last token is over"),
         pytest.param(ring(HOUR, retired=-DAY), SCHEDULE, None, id="retired in the future: it stays"),
-        pytest.param(ring(40 * DAY, next=DAY, retired=DAY), SCHEDULE, Step.FORGET, id="one step at a time"),
-        pytest.param(ring(DAY, retired1=HOUR, retired2=DAY), BY_HAND, Step.FORGET, id="one of several"),
+        pytest.param(ring(40 * DAY, next=DAY, retired=DAY), SCHEDULE, RotationStep.FORGET, id="one step at a time"),
+        pytest.param(ring(DAY, retired1=HOUR, retired2=DAY), BY_HAND, RotationStep.FORGET, id="one of several"),
     ],
 )
-def test_what_is_due(found: KeyRing, schedule: Schedule, expected: Step | None) -> None:
+def test_what_is_due(found: KeyRing, schedule: Schedule, expected: RotationStep | None) -> None:
     """Each state ends when its time has come, and not a second earlier."""
     assert due(found, schedule, NOW) is expected
 
@@ -80,13 +80,15 @@ def test_what_is_due(found: KeyRing, schedule: Schedule, expected: Step | None) 
     ("active", "ca_ends", "expected"),
     [
         pytest.param(31 * DAY + HOUR + SECOND, 900 * DAY, None, id="more than a month is left"),
-        pytest.param(30 * DAY + HOUR, 900 * DAY, Step.PREPARE, id="a month is left"),
-        pytest.param(-DAY, 900 * DAY, Step.PREPARE, id="it is over"),
+        pytest.param(30 * DAY + HOUR, 900 * DAY, RotationStep.PREPARE, id="a month is left"),
+        pytest.param(-DAY, 900 * DAY, RotationStep.PREPARE, id="it is over"),
         pytest.param(10 * DAY, 10 * DAY, None, id="the CA ends as well: a new one would not last longer"),
-        pytest.param(10 * DAY, 41 * DAY, Step.PREPARE, id="the CA ends later"),
+        pytest.param(10 * DAY, 41 * DAY, RotationStep.PREPARE, id="the CA ends later"),
     ],
 )
-def test_a_certificate_is_replaced_before_its_end(active: timedelta, ca_ends: timedelta, expected: Step | None) -> None:
+def test_a_certificate_is_replaced_before_its_end(
+    active: timedelta, ca_ends: timedelta, expected: RotationStep | None
+) -> None:
     """However young the key is, its certificate is renewed in time; for ever the same CA's end is no reason."""
     found = replace(RING, active=key("active", NOW, until=NOW + active), ca_not_after=NOW + ca_ends)
     assert due(found, SCHEDULE, NOW) is expected
@@ -96,7 +98,7 @@ def test_a_certificate_of_the_future_waits() -> None:
     """A clock was ahead when the key was made: registries would refuse it now."""
     waiting = key("next", NOW - DAY, valid_from=NOW + SECOND)
     found = replace(RING, next=(waiting,))
-    assert [due(found, SCHEDULE, NOW), due(found, SCHEDULE, NOW + SECOND)] == [None, Step.SWITCH]
+    assert [due(found, SCHEDULE, NOW), due(found, SCHEDULE, NOW + SECOND)] == [None, RotationStep.SWITCH]
 
 
 @pytest.mark.parametrize(
@@ -140,10 +142,10 @@ def _forget(found: KeyRing, _number: int, now: datetime) -> KeyRing:
     return replace(found, retired=tuple(one for one in found.retired if SCHEDULE.gone_at(one) > now))
 
 
-APPLY: dict[Step, Callable[[KeyRing, int, datetime], KeyRing]] = {
-    Step.PREPARE: _prepare,
-    Step.SWITCH: _switch,
-    Step.FORGET: _forget,
+APPLY: dict[RotationStep, Callable[[KeyRing, int, datetime], KeyRing]] = {
+    RotationStep.PREPARE: _prepare,
+    RotationStep.SWITCH: _switch,
+    RotationStep.FORGET: _forget,
 }
 
 GAPS = st.lists(st.integers(min_value=1, max_value=40 * 86400), min_size=1, max_size=60)

@@ -23,7 +23,7 @@ from tokenserver.errors import LoadError
 from tokenserver.keys.certificates import generate_p256, issue_certificate, make_ca, private_pem
 from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.ring import Algorithm, KeyRing, PrivateKey
-from tokenserver.keys.ring_file import Entry, State, write_entries
+from tokenserver.keys.ring_file import RingEntry, State, write_entries
 from tokenserver.keys.store import init_keys, load_keys
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
@@ -47,7 +47,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def ring_json(states: dict[str, State]) -> bytes:
-    return write_entries(Entry(id=key_id, state=state) for key_id, state in states.items())
+    return write_entries(RingEntry(id=key_id, state=state) for key_id, state in states.items())
 
 
 def active_id(folder: Path) -> str:

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tokenserver.metrics.definitions import Layout
 from tokenserver.metrics.exposition import Page
-from tokenserver.metrics.recorder import Meter, Reading
+from tokenserver.metrics.recorder import Gauges, Meter
 from tokenserver.metrics.shared_rows import Board
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
@@ -23,7 +23,7 @@ def served() -> dict[str, set[str]]:
     row = board.claim()
     assert row is not None
     end = datetime(2030, 1, 1, tzinfo=UTC)
-    reading = Reading("ab" * 32, 0, 0, 0, {}, {}, {}, is_throttling_alone=False, ends={"keys": (end, end)})
+    reading = Gauges("ab" * 32, 0, 0, 0, {}, {}, {}, is_throttling_alone=False, ends={"keys": (end, end)})
     Meter(board.layout, row, {"reg": "reg"}).sample(reading, now=1.0, monotonic=1.0)
     text = Page(board, now=lambda: 2.0, monotonic=lambda: 2.0).text().decode()
     found: dict[str, set[str]] = {}

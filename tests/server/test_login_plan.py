@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tokenserver.authn.protection.failure_counters import Limit
-from tokenserver.authn.protection.login_cache import Lifetime
+from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
@@ -42,7 +42,7 @@ def load(folder: Path, text: str) -> Settings:
 def test_plan(tmp_path: Path) -> None:
     """Everything arrives: lifetimes by source, the directories, and the shares of two workers on four cores."""
     plan = plan_for(load(tmp_path, CONFIG), workers=2, cores=4)
-    assert plan.lifetimes == {"htpasswd": Lifetime(10), "corp": Lifetime(60, 300)}
+    assert plan.lifetimes == {"htpasswd": CacheLifetime(10), "corp": CacheLifetime(60, 300)}
     assert (plan.directories, plan.hashers) == (("corp",), 2)
     assert plan.limits is not None
     assert plan.limits.user == (Limit(3, 300), Limit(4, 1800), Limit(5, 7200))

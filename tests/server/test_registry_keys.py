@@ -21,7 +21,7 @@ from tokenserver.config.settings import Settings
 from tokenserver.exchange.service import Snapshot
 from tokenserver.keys.certificates import generate_p256, make_ca, private_pem
 from tokenserver.keys.ring_operations import Changes
-from tokenserver.keys.schedule import Step
+from tokenserver.keys.schedule import RotationStep
 from tokenserver.server.compose import build, warnings
 from tokenserver.server.registry_keys import key_changes
 from tokenserver.server.running import Parts
@@ -121,7 +121,7 @@ def test_a_rotation_as_the_world_sees_it(world: World) -> None:
 def test_the_server_rotates_by_itself(world: World) -> None:
     """Its own rotator, its own watch, no command."""
     [rotator] = world.parts.rotators
-    assert rotator.tick(datetime.now(UTC) + 30 * DAY) is Step.PREPARE
+    assert rotator.tick(datetime.now(UTC) + 30 * DAY) is RotationStep.PREPARE
     assert world.follow() is True
     assert len(world.published()) == 2
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests_web_server import make_server, server_folder
 
-from tokenserver.authn.htpasswd.backend import Entry, Htpasswd
+from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdEntry
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Secret
 from tokenserver.errors import LoadError
@@ -25,7 +25,7 @@ _KNOWN: dict[tuple[str, str], Htpasswd] = {}
 
 def source(name: str, users: str) -> Htpasswd:
     """A file with a user for each letter; the same object for the same users."""
-    entries = [Entry(user, line, Secret(BCRYPT)) for line, user in enumerate(sorted(set(users)), 1)]
+    entries = [HtpasswdEntry(user, line, Secret(BCRYPT)) for line, user in enumerate(sorted(set(users)), 1)]
     return _KNOWN.setdefault((name, "".join(sorted(set(users)))), Htpasswd(name, name, entries))
 
 

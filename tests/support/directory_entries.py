@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tokenserver.authn.ldap.ber import Entry, Result
+from tokenserver.authn.ldap.ber import Result, SearchEntry
 from tokenserver.authn.ldap.connection import NO_SUCH_OBJECT, Found
 from tokenserver.authn.ldap.deadline import Deadline
-from tokenserver.authn.ldap.directory import Directory, Groups
+from tokenserver.authn.ldap.directory import Directory, GroupSettings
 from tokenserver.authn.ldap.groups.resolution import brought
 
 BASE = "dc=example,dc=com"
@@ -28,14 +28,14 @@ def directory(**more: Any) -> Directory:
     return Directory(**(values | more))
 
 
-def entry(dn: str = f"uid=ann,{BASE}", **attributes: Any) -> Entry:
+def entry(dn: str = f"uid=ann,{BASE}", **attributes: Any) -> SearchEntry:
     """An entry with these attributes; ann's, unless it says otherwise."""
     found: dict[str, Any] = {"uid": "ann"} | attributes
     lists = {name: [value] if isinstance(value, str) else value for name, value in found.items()}
-    return Entry(dn, {name.lower(): tuple(one.encode() for one in values) for name, values in lists.items()})
+    return SearchEntry(dn, {name.lower(): tuple(one.encode() for one in values) for name, values in lists.items()})
 
 
-def in_entry(found: Entry, groups: Groups) -> frozenset[str]:
+def in_entry(found: SearchEntry, groups: GroupSettings) -> frozenset[str]:
     """What the entry's memberOf brings where the groups themselves cannot be read."""
     return brought(Nothing(), None, found, directory(groups=groups), Deadline(5)).names  # type: ignore[arg-type]
 

@@ -16,10 +16,10 @@ from tokenserver.doctor.facts import (
     JwksEntry,
     JwksFile,
     KeyNames,
-    Kind,
     OurKey,
     OurRegistry,
     Ours,
+    RegistryKind,
     Setup,
     TrustFile,
 )
@@ -114,7 +114,7 @@ def trust_of(
     ours: Ours,
     bundle: TrustFile | None,
     jwks: JwksFile | None = None,
-    kinds: tuple[Kind, ...] = (Kind.DISTRIBUTION2, Kind.DISTRIBUTION3),
+    kinds: tuple[RegistryKind, ...] = (RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION3),
     at: datetime = NOW,
     **setup: Any,
 ) -> RegistryTrust:

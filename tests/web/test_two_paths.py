@@ -37,7 +37,7 @@ from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.reuse import Reuse
 from tokenserver.web import parameters
 from tokenserver.web.client_address import finder
-from tokenserver.web.token_endpoint import Answer, TokenEndpoint
+from tokenserver.web.token_endpoint import TokenAnswer, TokenEndpoint
 
 CASES: dict[str, Any] = {
     path.stem: yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - it makes text alone
@@ -186,11 +186,11 @@ def _basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def _without_ids(answer: Answer) -> list[tuple[str, str]]:
+def _without_ids(answer: TokenAnswer) -> list[tuple[str, str]]:
     return [(name, value) for name, value in answer.headers if name not in ("X-Request-Id", "Content-Length")]
 
 
-def _said(answer: Answer) -> Any:
+def _said(answer: TokenAnswer) -> Any:
     """The body, with the token opened and its id taken out."""
     body = json.loads(answer.body)
     if "token" in body:

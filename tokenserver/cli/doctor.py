@@ -25,7 +25,7 @@ from tokenserver.doctor.examination.our_side import our_sides
 from tokenserver.doctor.examination.registry_files import read_registry_files
 from tokenserver.doctor.examination.token import Bench, examine_token
 from tokenserver.doctor.examination.visit import Visit, visit_registry, visit_server
-from tokenserver.doctor.facts import Kind, OurRegistry, Ours
+from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
 from tokenserver.doctor.findings import Finding, by_urgency, exit_code
 from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, token_text
 from tokenserver.doctor.visited import identify
@@ -34,10 +34,10 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.scopes import Scope, ScopeSyntaxError, parse_scope
 
 KINDS = {
-    "distribution2": Kind.DISTRIBUTION2,
-    "distribution3.0": Kind.DISTRIBUTION30,
-    "distribution3": Kind.DISTRIBUTION3,
-    "zot": Kind.ZOT,
+    "distribution2": RegistryKind.DISTRIBUTION2,
+    "distribution3.0": RegistryKind.DISTRIBUTION30,
+    "distribution3": RegistryKind.DISTRIBUTION3,
+    "zot": RegistryKind.ZOT,
 }
 
 

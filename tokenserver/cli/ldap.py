@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tokenserver.authn.ldap.diagnose import LEFT_OUT, Judged, Step, examine, unjudged
+from tokenserver.authn.ldap.diagnose import LEFT_OUT, DiagnosisStep, Judged, examine, unjudged
 from tokenserver.authn.usernames import MAX_USERNAME
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.terminal import echo, echo_text
@@ -113,7 +113,7 @@ def _chosen(directories: dict[str, Ldap], source: str | None, config: Path | Non
     raise LoadError([Fault(str(config_path(config)), 0, "authentication", problem)])
 
 
-def _tell(step: Step) -> None:
+def _tell(step: DiagnosisStep) -> None:
     told = "".join(character if character.isprintable() else "?" for character in step.told)
     failed = step.advice is not None
     echo(f"{step.name:<9} {told}", fg="red" if failed else None, bold=step.name == "server")

@@ -121,7 +121,7 @@ def run(settings: Settings, config: Path | None) -> None:
     from granian.log import LogLevels  # noqa: PLC0415
 
     from tokenserver.process.gateway import run_worker  # noqa: PLC0415
-    from tokenserver.process.supervisor import Server  # noqa: PLC0415
+    from tokenserver.process.supervisor import Supervisor  # noqa: PLC0415
 
     board = _serve_metrics(settings)
     address, port = settings.server.address
@@ -131,7 +131,7 @@ def run(settings: Settings, config: Path | None) -> None:
         multiprocessing.set_start_method("fork", force=True)
     outputs = shared_outputs() if is_forking() else Outputs()
     connections = connections_for(take_files(MAX_FILES_TLS if tls else MAX_FILES))
-    server = Server(
+    server = Supervisor(
         "tokenserver",
         address=address,
         port=port,

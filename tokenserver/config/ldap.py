@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from tokenserver.authn.ldap.directory import PRESETS, Address, Directory, Groups, GroupsBy
+from tokenserver.authn.ldap.directory import PRESETS, Address, Directory, GroupsBy, GroupSettings
 from tokenserver.authn.ldap.dn import NotADn, fill, parse_dn, same_attribute
 from tokenserver.authn.ldap.filters import USER, NotAFilter, check_filter
 from tokenserver.config.fields import FilePath, Seconds, Section, SourceName
@@ -251,13 +251,13 @@ class Ldap(Section):
             groups=self._groups(),
         )
 
-    def _groups(self) -> Groups | None:
+    def _groups(self) -> GroupSettings | None:
         preset = PRESETS.get(self.preset or "", {})
         groups = self.groups or LdapGroups()
         by = GroupsBy(groups.by) if groups.by is not None else preset.get("groups_by")
         if by is None:
             return None
-        return Groups(
+        return GroupSettings(
             by,
             groups.base or self.base,
             groups.name,

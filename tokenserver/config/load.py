@@ -28,7 +28,7 @@ from tokenserver.config.introspection import (
     spelt_out,
 )
 from tokenserver.config.referenced_files import SettingsRefused, named_in
-from tokenserver.config.registries_folder import WHAT, Entry, differing, read_registries
+from tokenserver.config.registries_folder import WHAT, RegistryEntry, differing, read_registries
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
 from tokenserver.documents.document import Document, nearest, parse, spell, validation_faults
@@ -99,7 +99,7 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     return settings
 
 
-def _from_folder(merged: Document, base: Path) -> tuple[list[Entry], list[Fault]]:
+def _from_folder(merged: Document, base: Path) -> tuple[list[RegistryEntry], list[Fault]]:
     """Put the registries in place of the folder that is named for them, if one is; its files, and their faults."""
     given = merged.value.get("registries")
     if not isinstance(given, str):
@@ -116,7 +116,7 @@ def _from_folder(merged: Document, base: Path) -> tuple[list[Entry], list[Fault]
     return entries, faults
 
 
-def _in_file(fault: Fault, entries: Sequence[Entry]) -> Fault:
+def _in_file(fault: Fault, entries: Sequence[RegistryEntry]) -> Fault:
     """The fault at its file, where its registry came from one."""
     matched = re.fullmatch(r"registries\[([0-9]+)\]\.?(.*)", fault.path) if entries else None
     return fault if matched is None else entries[int(matched[1])].fault(matched[2], fault.message)

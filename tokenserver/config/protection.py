@@ -64,7 +64,7 @@ Grace = Annotated[Seconds, AfterValidator(_grace)]
 Failures = Annotated[int, Field(ge=2, le=MAX_FAILURES)]
 
 
-class Throttle(Section):
+class ThrottleSettings(Section):
     """How many failed logins within `window` make the next one wait. Successful ones never count.
 
     With `redis` all replicas count together, in the Redis at that URL. `secret_file` holds what they recognise a wrong

@@ -36,7 +36,7 @@ def _one_for_all(value: Any) -> Any:
     return value if isinstance(value, (dict, Lifetimes)) else {"default": value}
 
 
-class Registry(Section):
+class RegistrySettings(Section):
     """A registry that this server signs tokens for. `service` is its `auth.token.service`, the token's audience.
 
     `also` are further service names under which the same registry is asked for; policies know it by `service` alone.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tokenserver.config.registries import Registry
+from tokenserver.config.registries import RegistrySettings
 from tokenserver.documents.document import Document, parse, spell, validation_faults
 from tokenserver.documents.files import folder_problem, read_text
 from tokenserver.errors import Fault, LoadError, veiled
@@ -20,11 +20,11 @@ WHAT = "a list of registries, or the folder of their files (one *.yaml for each)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RegistryEntry:
     """One file and what it says."""
 
     document: Document
-    registry: Registry
+    registry: RegistrySettings
 
     def fault(self, path: str, message: str) -> Fault:
         """A fault at a place of this file, spelt as `also[0]`; the first line where it does not stand there."""
@@ -33,7 +33,7 @@ class Entry:
         return fault if self.document.origin is None else veiled(fault, self.document.origin)
 
 
-def read_registries(folder: Path) -> tuple[list[Entry], list[Fault]]:
+def read_registries(folder: Path) -> tuple[list[RegistryEntry], list[Fault]]:
     """The registries of all files in `folder`, by the names of the files, and every fault of every file.
 
     Paths in a file are relative to it. Hidden files, files of another kind and folders are passed over.
@@ -52,7 +52,7 @@ def read_registries(folder: Path) -> tuple[list[Entry], list[Fault]]:
         problem = "holds no file of a registry (*.yaml)"
     if problem is not None:
         raise LoadError([Fault(str(folder), 0, "", problem)])
-    entries: list[Entry] = []
+    entries: list[RegistryEntry] = []
     faults: list[Fault] = []
     for name in names:
         try:
@@ -62,7 +62,7 @@ def read_registries(folder: Path) -> tuple[list[Entry], list[Fault]]:
     return entries, [*faults, *_repeats(entries)]
 
 
-def differing(entries: Sequence[Entry]) -> list[Entry]:
+def differing(entries: Sequence[RegistryEntry]) -> list[RegistryEntry]:
     """`entries` without those that take a name which an earlier one has."""
     taken: set[str] = set()
     found = []
@@ -73,20 +73,20 @@ def differing(entries: Sequence[Entry]) -> list[Entry]:
     return found
 
 
-def _read(file: Path) -> Entry:
+def _read(file: Path) -> RegistryEntry:
     document = parse(read_text(file), str(file))
     if not isinstance(document.value, dict):
         raise LoadError([Fault(str(file), 1, "", "must be one registry: a mapping that begins with service: NAME")])
     try:
-        registry = Registry.model_validate(document.value, context={"base": file.parent.absolute()})
+        registry = RegistrySettings.model_validate(document.value, context={"base": file.parent.absolute()})
     except ValidationError as error:
-        raise LoadError(validation_faults(document, Registry, error)) from error
-    return Entry(document, registry)
+        raise LoadError(validation_faults(document, RegistrySettings, error)) from error
+    return RegistryEntry(document, registry)
 
 
-def _repeats(entries: Sequence[Entry]) -> Iterator[Fault]:
+def _repeats(entries: Sequence[RegistryEntry]) -> Iterator[Fault]:
     """One name in two files."""
-    owner: dict[str, Entry] = {}
+    owner: dict[str, RegistryEntry] = {}
     for entry in entries:
         for index, name in enumerate(entry.registry.names):
             first = owner.setdefault(name, entry)

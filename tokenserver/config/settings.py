@@ -22,12 +22,12 @@ from tokenserver.config.fields import (
 )
 from tokenserver.config.keys import Keys
 from tokenserver.config.ldap import Ldap
-from tokenserver.config.protection import Cache, Throttle
-from tokenserver.config.registries import Registry
+from tokenserver.config.protection import Cache, ThrottleSettings
+from tokenserver.config.registries import RegistrySettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.keys.schedule import Schedule
 
-__all__ = ["KeySet", "Registry", "Server", "Settings", "Tls", "UserSource"]
+__all__ = ["KeySet", "RegistrySettings", "ServerSettings", "Settings", "Tls", "UserSource"]
 
 MAX_WORKERS = 256
 
@@ -39,7 +39,7 @@ class Tls(Section):
     key: FilePath
 
 
-class Server(Section):
+class ServerSettings(Section):
     """Where the server listens, what clients call it, and whose X-Forwarded-For it believes.
 
     With `require_https`, requests for tokens that come from other machines over plain http are refused.
@@ -88,7 +88,7 @@ def address_of(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-class Htpasswd(Section):
+class HtpasswdSettings(Section):
     """A user source: one htpasswd file. `name` is what audit events call it."""
 
     file: FilePath
@@ -99,7 +99,7 @@ class Htpasswd(Section):
 class UserSource(Section):
     """One entry of `authentication`: exactly one kind of user source."""
 
-    htpasswd: Htpasswd | None = None
+    htpasswd: HtpasswdSettings | None = None
     ldap: Ldap | None = None
 
     @model_validator(mode="after")
@@ -123,12 +123,12 @@ class KeySet(NamedTuple):
     """
 
     folder: Path
-    registries: tuple[Registry, ...]
+    registries: tuple[RegistrySettings, ...]
     issuer: str
     schedule: Schedule
 
     @property
-    def wanted(self) -> Registry | None:
+    def wanted(self) -> RegistrySettings | None:
         """The first of its registries that insists on an algorithm."""
         return next((registry for registry in self.registries if registry.algorithm is not None), None)
 
@@ -142,11 +142,11 @@ class Settings(Section):
     """Everything that `tokenserver.yaml` says."""
 
     issuer: NameText
-    server: Server
-    registries: tuple[Registry, ...] = Field(strict=False)
+    server: ServerSettings
+    registries: tuple[RegistrySettings, ...] = Field(strict=False)
     authentication: tuple[UserSource, ...] = Field(default=(), strict=False)
     anonymous: bool = False
-    throttle: Throttle = Throttle()
+    throttle: ThrottleSettings = ThrottleSettings()
     token_reuse: TokenReuse = MAX_TOKEN_REUSE
     policies: FilePath
     shadow_policies: FilePath | None = None
@@ -155,7 +155,7 @@ class Settings(Section):
     # One validator for each field, so that a fault in one of them does not hide those of the others.
     @field_validator("registries")
     @classmethod
-    def _registries_differ(cls, registries: tuple[Registry, ...]) -> tuple[Registry, ...]:
+    def _registries_differ(cls, registries: tuple[RegistrySettings, ...]) -> tuple[RegistrySettings, ...]:
         if not registries:
             raise ValueError("must list at least one registry")
         owner: dict[str, int] = {}
@@ -195,11 +195,11 @@ class Settings(Section):
                 raise PlacedError(("registries", index, "algorithm"), message)
         return self
 
-    def registry(self, service: str) -> Registry | None:
+    def registry(self, service: str) -> RegistrySettings | None:
         """The registry of that service name, its own or one of `also`; None where there is none."""
         return next((registry for registry in self.registries if service in registry.names), None)
 
-    def issuer_of(self, registry: Registry) -> str:
+    def issuer_of(self, registry: RegistrySettings) -> str:
         """Who signs its tokens: the token's `iss`."""
         return registry.issuer or self.issuer
 
@@ -209,7 +209,7 @@ class Settings(Section):
         named = dict.fromkeys([usual, *(registry.keys for registry in self.registries if registry.keys)])
         reals = {folder: os.path.realpath(folder) for folder in named}
         folders: dict[str, Path] = {}
-        signed: dict[str, list[Registry]] = {}
+        signed: dict[str, list[RegistrySettings]] = {}
         for folder, real in reals.items():
             folders.setdefault(real, folder)
             signed.setdefault(real, [])
@@ -217,17 +217,17 @@ class Settings(Section):
             signed[reals[registry.keys or usual]].append(registry)
         return [self._key_set(folder, tuple(signed[real])) for real, folder in folders.items()]
 
-    def _key_set(self, folder: Path, registries: tuple[Registry, ...]) -> KeySet:
+    def _key_set(self, folder: Path, registries: tuple[RegistrySettings, ...]) -> KeySet:
         issuer = self.issuer if folder == self.keys.folder else self.issuer_of(registries[0])
         pinned = any(registry.compat != "universal" for registry in registries)
         return KeySet(folder, registries, issuer, self.keys.schedule(pinned=pinned))
 
-    def key_set(self, registry: Registry) -> KeySet:
+    def key_set(self, registry: RegistrySettings) -> KeySet:
         """The keys that sign for this registry, which is one of `registries`."""
         return next(keys for keys in self.key_sets() if any(one is registry for one in keys.registries))
 
 
-def _names(registry: Registry) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _names(registry: RegistrySettings) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Each service name of a registry, and where it stands in it; its own name is the entry itself."""
     yield (), registry.service
     yield from ((("also", index), name) for index, name in enumerate(registry.also))

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class RegistryKind(StrEnum):
     """A registry's verifier. They differ in how they find a token's key, and in what they check."""
 
     DISTRIBUTION2 = "Distribution 2.8"
@@ -17,12 +17,12 @@ class Kind(StrEnum):
     ZOT = "zot"
 
 
-KINDS_OF_COMPAT: Mapping[str, tuple[Kind, ...]] = {
-    "universal": (Kind.DISTRIBUTION2, Kind.DISTRIBUTION3),
-    "distribution2": (Kind.DISTRIBUTION2,),
-    "distribution3": (Kind.DISTRIBUTION3,),
-    "jwks": (Kind.DISTRIBUTION3,),
-    "zot": (Kind.ZOT,),
+KINDS_OF_COMPAT: Mapping[str, tuple[RegistryKind, ...]] = {
+    "universal": (RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION3),
+    "distribution2": (RegistryKind.DISTRIBUTION2,),
+    "distribution3": (RegistryKind.DISTRIBUTION3,),
+    "jwks": (RegistryKind.DISTRIBUTION3,),
+    "zot": (RegistryKind.ZOT,),
 }
 """The verifiers that each `compat` is meant for."""
 
@@ -41,12 +41,12 @@ class KeyNames:
     distribution30: str
     distribution31: str
 
-    def kid(self, kind: Kind) -> str:
+    def kid(self, kind: RegistryKind) -> str:
         """The `kid` that a verifier of this kind computes from a certificate in its bundle; zot looks at none."""
         return {
-            Kind.DISTRIBUTION2: self.libtrust,
-            Kind.DISTRIBUTION30: self.distribution30,
-            Kind.DISTRIBUTION3: self.distribution31,
+            RegistryKind.DISTRIBUTION2: self.libtrust,
+            RegistryKind.DISTRIBUTION30: self.distribution30,
+            RegistryKind.DISTRIBUTION3: self.distribution31,
         }.get(kind, "")
 
 

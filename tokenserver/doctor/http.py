@@ -22,7 +22,7 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FetchFailure:
     """No answer came. `detail` is the reason in the words of whoever refused."""
 
     trouble: Trouble
@@ -30,7 +30,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """An answer: names of headers are in lower case, `ahead` is how far its clock is before ours, in seconds."""
 
     status: int
@@ -53,4 +53,4 @@ class Answer:
         return self.status in (301, 302, 303, 307, 308)
 
 
-Outcome = Answer | Failure
+Outcome = HttpAnswer | FetchFailure

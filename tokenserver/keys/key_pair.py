@@ -15,7 +15,7 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.keys.certificates import BACKDATED, generate_private_key, issue_certificate, new_key_id, private_pem
 from tokenserver.keys.layout import KeyFolder, is_absent
 from tokenserver.keys.ring import Algorithm, PrivateKey
-from tokenserver.keys.ring_reader import LIMIT, CaKey, Reading
+from tokenserver.keys.ring_reader import LIMIT, CaKey, RingReading
 from tokenserver.keys.validation import (
     UnfitKey,
     certificate_problem,
@@ -72,7 +72,7 @@ def read_ca(place: KeyFolder, now: datetime) -> tuple[x509.Certificate, CaKey]:
             " and `tokenserver keys import FILE` here"
         )
         raise LoadError([Fault(str(place.ca_key), 0, "", message)])
-    reading = Reading(place, now)
+    reading = RingReading(place, now)
     ca, key = reading.ca(), reading.ca_key()
     if reading.faults or ca is None or key is None:
         raise LoadError(reading.faults)
@@ -87,7 +87,7 @@ def read_pair(path: Path, place: KeyFolder, now: datetime) -> Pair:
             weak, or the certificate has expired; or the folder has no fit token CA.
     """
     place.require_safe()
-    reading = Reading(place, now)
+    reading = RingReading(place, now)
     ca = reading.ca()
     if reading.faults:
         raise LoadError(reading.faults)

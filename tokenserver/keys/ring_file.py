@@ -40,7 +40,7 @@ def _moment(value: Any) -> Any:
     return moment.astimezone(UTC)
 
 
-class Entry(BaseModel):
+class RingEntry(BaseModel):
     """One signing key and its state. `since` is when that state began; None: not written down."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -56,10 +56,10 @@ class RingFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     version: Literal[1]
-    keys: tuple[Entry, ...] = Field(strict=False)
+    keys: tuple[RingEntry, ...] = Field(strict=False)
 
 
-def read_entries(text: str, file: str) -> tuple[Entry, ...]:
+def read_entries(text: str, file: str) -> tuple[RingEntry, ...]:
     """The signing keys in the order of the file.
 
     Raises:
@@ -83,7 +83,7 @@ def read_entries(text: str, file: str) -> tuple[Entry, ...]:
     return content.keys
 
 
-def write_entries(entries: Iterable[Entry]) -> bytes:
+def write_entries(entries: Iterable[RingEntry]) -> bytes:
     """The content of `ring.json` for these keys."""
     keys = []
     for entry in entries:

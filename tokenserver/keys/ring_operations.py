@@ -19,9 +19,9 @@ from tokenserver.errors import Fault, LoadError, TokenserverError
 from tokenserver.keys.key_pair import Pair, issue_pair
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing, SigningKey
-from tokenserver.keys.ring_file import Entry, State, write_entries
-from tokenserver.keys.ring_reader import Reading
-from tokenserver.keys.schedule import Schedule, Step, due
+from tokenserver.keys.ring_file import RingEntry, State, write_entries
+from tokenserver.keys.ring_reader import RingReading
+from tokenserver.keys.schedule import RotationStep, Schedule, due
 from tokenserver.keys.store import PRIVATE_MODE, PUBLIC_MODE, load_keys
 from tokenserver.keys.validation import date_problem, parse_certificate
 from tokenserver.printable import shell_word
@@ -34,10 +34,10 @@ class NotNow(TokenserverError):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RingChange:
     """What was done to which key, and the ring as it is now."""
 
-    step: Step
+    step: RotationStep
     key_id: str
     ring: KeyRing
 
@@ -61,22 +61,22 @@ class Changes:
         """Whether the token CA's private key is here and may be read."""
         return os.access(KeyFolder(self.folder).ca_key, os.R_OK)
 
-    def advance(self, now: datetime) -> Change | None:
+    def advance(self, now: datetime) -> RingChange | None:
         """Do the step that is due, or nothing where none is: another process may have done it."""
         with self._locked() as place:
             ring = load_keys(self.folder, now=now)
             match due(ring, self.schedule, now):
-                case Step.PREPARE:
+                case RotationStep.PREPARE:
                     return self._prepare(place, ring, self.algorithm or ring.active.algorithm, now)
-                case Step.SWITCH:
+                case RotationStep.SWITCH:
                     return self._switch(place, ring, now)
-                case Step.FORGET:
+                case RotationStep.FORGET:
                     over = [key for key in ring.retired if self.schedule.gone_at(key) <= now]
                     return self._drop(place, ring, over, now)
                 case None:  # pragma: no branch - the type checker proves that nothing else is left
                     return None
 
-    def prepare(self, now: datetime, algorithm: Algorithm | None = None) -> Change:
+    def prepare(self, now: datetime, algorithm: Algorithm | None = None) -> RingChange:
         """Make the next key and publish it, one for `algorithm` where that is given.
 
         Raises:
@@ -88,7 +88,7 @@ class Changes:
                 raise NotNow(f"the key {ring.next[0].id} is published as next already")
             return self._prepare(place, ring, algorithm or self.algorithm or ring.active.algorithm, now)
 
-    def switch(self, now: datetime, *, early: bool = False) -> Change:
+    def switch(self, now: datetime, *, early: bool = False) -> RingChange:
         """Let the next key sign; the one that signed until now is retired.
 
         Raises:
@@ -107,7 +107,7 @@ class Changes:
                 )
             return self._switch(place, ring, now)
 
-    def emergency(self, now: datetime, key_id: str | None = None) -> Change:
+    def emergency(self, now: datetime, key_id: str | None = None) -> RingChange:
         """Drop a key at once, the active one if none is named. Another key signs from now on: the next, or a new one.
 
         The files of the dropped key need not be whole. It is published no more and its files are removed. Other keys
@@ -117,7 +117,7 @@ class Changes:
             NotNow: there is no such key.
         """
         with self._locked() as place:
-            reading = Reading(place, now, dates=False)
+            reading = RingReading(place, now, dates=False)
             entries = reading.entries()
             if reading.faults:
                 raise LoadError(reading.faults)
@@ -132,9 +132,11 @@ class Changes:
                 rest = self._with_another_active(place, rest, now)
             self._commit(place, rest)
             _remove(place, [leaked])
-            return Change(Step.SWITCH if states[leaked] == "active" else Step.FORGET, leaked, self._load(now))
+            return RingChange(
+                RotationStep.SWITCH if states[leaked] == "active" else RotationStep.FORGET, leaked, self._load(now)
+            )
 
-    def retire(self, key_id: str, now: datetime, *, early: bool = False) -> Change:
+    def retire(self, key_id: str, now: datetime, *, early: bool = False) -> RingChange:
         """Drop a key that does not sign: a next one, or a retired one whose last token is over.
 
         Raises:
@@ -154,7 +156,7 @@ class Changes:
                 raise NotNow(f"tokens of the key {key_id} live until {gone_at:%Y-%m-%d %H:%M:%S} UTC")
             return self._drop(place, ring, [key], now)
 
-    def bring(self, pair: Pair, now: datetime) -> Change:
+    def bring(self, pair: Pair, now: datetime) -> RingChange:
         """Put a key from elsewhere into the ring as the next one; into a folder with a CA and no ring, as the active.
 
         Raises:
@@ -163,9 +165,9 @@ class Changes:
         with self._locked() as place:
             if place.holds_ca_alone():
                 place.signing.mkdir(mode=0o700, exist_ok=True)
-                entries = [Entry(id=pair.id, state="active", since=now)]
+                entries = [RingEntry(id=pair.id, state="active", since=now)]
                 self._add(place, pair, entries)
-                return Change(Step.SWITCH, pair.id, self._load(now))
+                return RingChange(RotationStep.SWITCH, pair.id, self._load(now))
             ring = self._load(now)
             public = pair.certificate.public_key()
             if any(key.public_key == public for key in ring.published()):
@@ -174,9 +176,9 @@ class Changes:
                 first = ring.next[0].id
                 command = f"tokenserver keys retire {shell_word(first)}"
                 raise NotNow(f"the key {first} is next already; drop it with: {command}")
-            entries = [*_entries(ring), Entry(id=pair.id, state="next", since=now)]
+            entries = [*_entries(ring), RingEntry(id=pair.id, state="next", since=now)]
             self._add(place, pair, entries)
-            return Change(Step.PREPARE, pair.id, self._load(now))
+            return RingChange(RotationStep.PREPARE, pair.id, self._load(now))
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[KeyFolder]:
@@ -192,46 +194,46 @@ class Changes:
     def _load(self, now: datetime) -> KeyRing:
         return load_keys(self.folder, now=now, dates=False)
 
-    def _prepare(self, place: KeyFolder, ring: KeyRing, algorithm: Algorithm, now: datetime) -> Change:
+    def _prepare(self, place: KeyFolder, ring: KeyRing, algorithm: Algorithm, now: datetime) -> RingChange:
         pair = self._issue(place, algorithm, now)
-        entries = [*_entries(ring), Entry(id=pair.id, state="next", since=now)]
+        entries = [*_entries(ring), RingEntry(id=pair.id, state="next", since=now)]
         self._add(place, pair, entries)
-        return Change(Step.PREPARE, pair.id, self._load(now))
+        return RingChange(RotationStep.PREPARE, pair.id, self._load(now))
 
-    def _switch(self, place: KeyFolder, ring: KeyRing, now: datetime) -> Change:
+    def _switch(self, place: KeyFolder, ring: KeyRing, now: datetime) -> RingChange:
         first = ring.next[0]
         problem = date_problem(parse_certificate(first.certificate_pem.encode("ascii")), now)
         if problem is not None:
             raise LoadError([Fault(str(place.certificate(first.id)), 0, "", problem)])
         moved = {first.id: _entry(first, "active", now), ring.active.id: _entry(ring.active, "retired", now)}
         self._commit(place, [moved.get(entry.id, entry) for entry in _entries(ring)])
-        return Change(Step.SWITCH, first.id, self._load(now))
+        return RingChange(RotationStep.SWITCH, first.id, self._load(now))
 
-    def _drop(self, place: KeyFolder, ring: KeyRing, keys: list[SigningKey], now: datetime) -> Change:
+    def _drop(self, place: KeyFolder, ring: KeyRing, keys: list[SigningKey], now: datetime) -> RingChange:
         ids = [key.id for key in keys]
         self._commit(place, [entry for entry in _entries(ring) if entry.id not in ids])
         _remove(place, ids)
-        return Change(Step.FORGET, ", ".join(ids), self._load(now))
+        return RingChange(RotationStep.FORGET, ", ".join(ids), self._load(now))
 
-    def _with_another_active(self, place: KeyFolder, rest: list[Entry], now: datetime) -> list[Entry]:
+    def _with_another_active(self, place: KeyFolder, rest: list[RingEntry], now: datetime) -> list[RingEntry]:
         """`rest` with a key that signs from now on: the first next one that is valid, else a new one."""
         for entry in rest:
             if entry.state == "next" and self._fit_key(place, entry, now).not_before <= now:
-                active = Entry(id=entry.id, state="active", since=now)
+                active = RingEntry(id=entry.id, state="active", since=now)
                 return [active if one is entry else one for one in rest]
         pair = self._issue(place, self._algorithm(now), now)
         _write_pair(place, pair)
-        return [Entry(id=pair.id, state="active", since=now), *rest]
+        return [RingEntry(id=pair.id, state="active", since=now), *rest]
 
-    def _is_fit(self, place: KeyFolder, entry: Entry, now: datetime) -> bool:
+    def _is_fit(self, place: KeyFolder, entry: RingEntry, now: datetime) -> bool:
         try:
             self._fit_key(place, entry, now)
         except LoadError:
             return False
         return True
 
-    def _fit_key(self, place: KeyFolder, entry: Entry, now: datetime) -> SigningKey:
-        reading = Reading(place, now)
+    def _fit_key(self, place: KeyFolder, entry: RingEntry, now: datetime) -> SigningKey:
+        reading = RingReading(place, now)
         key = reading.signing_key(entry, reading.ca())
         if reading.faults or key is None:
             raise LoadError(reading.faults)
@@ -250,7 +252,7 @@ class Changes:
         lifetime = self.schedule.certificate_lifetime
         return issue_pair(place, issuer=self.issuer, algorithm=algorithm, lifetime=lifetime, now=now)
 
-    def _add(self, place: KeyFolder, pair: Pair, entries: list[Entry]) -> None:
+    def _add(self, place: KeyFolder, pair: Pair, entries: list[RingEntry]) -> None:
         _write_pair(place, pair)
         try:
             self._commit(place, entries)
@@ -258,22 +260,22 @@ class Changes:
             _remove(place, [pair.id])
             raise
 
-    def _commit(self, place: KeyFolder, entries: list[Entry]) -> None:
+    def _commit(self, place: KeyFolder, entries: list[RingEntry]) -> None:
         write_file(place.ring, write_entries(entries), mode=PUBLIC_MODE)
 
 
-def _entries(ring: KeyRing) -> list[Entry]:
+def _entries(ring: KeyRing) -> list[RingEntry]:
     """The ring as it stands, the active key first."""
     keys: list[tuple[State, tuple[SigningKey, ...]]] = [
         ("active", (ring.active,)),
         ("next", ring.next),
         ("retired", ring.retired),
     ]
-    return [Entry(id=key.id, state=state, since=key.since) for state, some in keys for key in some]
+    return [RingEntry(id=key.id, state=state, since=key.since) for state, some in keys for key in some]
 
 
-def _entry(key: SigningKey, state: State, now: datetime) -> Entry:
-    return Entry(id=key.id, state=state, since=now)
+def _entry(key: SigningKey, state: State, now: datetime) -> RingEntry:
+    return RingEntry(id=key.id, state=state, since=now)
 
 
 def _write_pair(place: KeyFolder, pair: Pair) -> None:

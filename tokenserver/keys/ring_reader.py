@@ -17,7 +17,7 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.keys.certificates import signing_key
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import KeyRing, PrivateKey, SigningKey
-from tokenserver.keys.ring_file import Entry, State, read_entries
+from tokenserver.keys.ring_file import RingEntry, State, read_entries
 from tokenserver.keys.validation import (
     UnfitKey,
     belongs_to,
@@ -36,7 +36,7 @@ CaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _Result = TypeVar("_Result")
 
 
-class Reading:
+class RingReading:
     """One pass over the files. What is wrong with them collects in `faults`.
 
     Without `dates`, a signing certificate that has expired is no fault: so a ring can be changed that cannot serve.
@@ -73,11 +73,11 @@ class Reading:
             retired=tuple(loaded["retired"]),
         )
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[RingEntry, ...]:
         """The keys and their states; none where the file is at fault."""
         path = self._place.ring
 
-        def read() -> tuple[Entry, ...]:
+        def read() -> tuple[RingEntry, ...]:
             self.text = read_text(path, limit=LIMIT)
             return read_entries(self.text, str(path))
 
@@ -101,7 +101,7 @@ class Reading:
         key = self._private_key(self._place.ca_key)
         return key if isinstance(key, CaKey) else None
 
-    def signing_key(self, entry: Entry, ca: x509.Certificate | None) -> SigningKey | None:
+    def signing_key(self, entry: RingEntry, ca: x509.Certificate | None) -> SigningKey | None:
         """One signing key with its certificate under `ca`; None where anything is wrong with it."""
         path, key_path = self._place.certificate(entry.id), self._place.private_key(entry.id)
         certificate = self._certificate(path)

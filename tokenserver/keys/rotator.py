@@ -17,7 +17,7 @@ from tokenserver.keys.expiry import SIGNING_URGENT, key_warnings
 from tokenserver.keys.layout import KeysBusy
 from tokenserver.keys.ring import KeyRing
 from tokenserver.keys.ring_operations import Changes
-from tokenserver.keys.schedule import Schedule, Step, due
+from tokenserver.keys.schedule import RotationStep, Schedule, due
 
 logger = logging.getLogger("tokenserver.keys")
 
@@ -25,9 +25,9 @@ TELL_AGAIN = timedelta(hours=1)
 REMIND = timedelta(days=1)
 
 _DONE = {
-    Step.PREPARE: "made the signing key %s and published it as next",
-    Step.SWITCH: "the signing key %s signs from now on",
-    Step.FORGET: "dropped the retired signing key %s, whose last token is over",
+    RotationStep.PREPARE: "made the signing key %s and published it as next",
+    RotationStep.SWITCH: "the signing key %s signs from now on",
+    RotationStep.FORGET: "dropped the retired signing key %s, whose last token is over",
 }
 
 
@@ -41,7 +41,7 @@ class Rotator:
         self._is_blocked = is_blocked
         self._told: dict[str, datetime] = {}
 
-    def tick(self, now: datetime) -> Step | None:
+    def tick(self, now: datetime) -> RotationStep | None:
         """Do what is due at `now` and give the step that this call did. Raises nothing: the server goes on signing."""
         ring = self._ring()
         for warning in key_warnings(ring, now):
@@ -56,12 +56,12 @@ class Rotator:
         step = due(ring, schedule, now)
         if step is None:
             return None
-        if step is Step.PREPARE and not self._changes.can_issue():
+        if step is RotationStep.PREPARE and not self._changes.can_issue():
             self._tell(NO_CA_KEY, now, again=REMIND, level=logging.WARNING)
             return None
         return self._advance(now)
 
-    def _advance(self, now: datetime) -> Step | None:
+    def _advance(self, now: datetime) -> RotationStep | None:
         try:
             change = self._changes.advance(now)
         except KeysBusy:

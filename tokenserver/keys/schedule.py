@@ -22,7 +22,7 @@ RENEW_BEFORE = timedelta(days=30)
 CERTIFICATE_SLACK = timedelta(days=60)
 
 
-class Step(StrEnum):
+class RotationStep(StrEnum):
     """One change of the ring."""
 
     PREPARE = "prepare"
@@ -78,16 +78,16 @@ class Schedule:
         return None if rotation is None or ring.next else rotation - self.publish_ahead
 
 
-def due(ring: KeyRing, schedule: Schedule, now: datetime) -> Step | None:
+def due(ring: KeyRing, schedule: Schedule, now: datetime) -> RotationStep | None:
     """The step that is to be done now, without anybody's word; one at a time, or None.
 
     A key whose certificate is not valid yet does not sign: a clock was ahead when it was made.
     """
     if any(schedule.gone_at(key) <= now for key in ring.retired):
-        return Step.FORGET
+        return RotationStep.FORGET
     if ring.next:
         first = ring.next[0]
         is_time = max(schedule.switch_at(first), first.not_before) <= now
-        return Step.SWITCH if is_time and not schedule.pinned else None
+        return RotationStep.SWITCH if is_time and not schedule.pinned else None
     prepare_at = schedule.prepare_at(ring)
-    return Step.PREPARE if prepare_at is not None and prepare_at <= now else None
+    return RotationStep.PREPARE if prepare_at is not None and prepare_at <= now else None

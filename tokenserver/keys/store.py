@@ -25,8 +25,8 @@ from tokenserver.keys.certificates import (
 )
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing
-from tokenserver.keys.ring_file import Entry, write_entries
-from tokenserver.keys.ring_reader import LIMIT, Reading
+from tokenserver.keys.ring_file import RingEntry, write_entries
+from tokenserver.keys.ring_reader import LIMIT, RingReading
 
 PUBLIC_MODE = 0o644
 PRIVATE_MODE = 0o600
@@ -86,7 +86,7 @@ def load_keys(folder: Path, *, now: datetime, dates: bool = True) -> KeyRing:
     if missing is not None:
         raise LoadError([Fault(str(place.ring), 0, "", missing)])
     for _ in range(_READINGS):
-        reading = Reading(place, now, dates=dates)
+        reading = RingReading(place, now, dates=dates)
         try:
             return reading.ring()
         except LoadError as error:
@@ -118,7 +118,7 @@ def _new_files(
         _NewFile(place.certificate(key_id), certificate.public_bytes(Encoding.PEM), PUBLIC_MODE),
         _NewFile(place.ca_key, private_pem(ca_key), PRIVATE_MODE),
         _NewFile(place.ca_certificate, ca.public_bytes(Encoding.PEM), PUBLIC_MODE),
-        _NewFile(place.ring, write_entries([Entry(id=key_id, state="active", since=now)]), PUBLIC_MODE),
+        _NewFile(place.ring, write_entries([RingEntry(id=key_id, state="active", since=now)]), PUBLIC_MODE),
     ]
 
 

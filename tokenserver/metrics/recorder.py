@@ -27,7 +27,7 @@ DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Gauges:
     """How a worker is at one moment.
 
     `policy` is the digest of the live policies. `reloads`, `reload_failures` and `sent_away` (at the door) count since
@@ -103,7 +103,7 @@ class Meter:
                 special = layout.audit_failures.cell
         self._count(layout.exchanges.get((registry, method, outcome)), special, outcome, seconds)
 
-    def sample(self, reading: Reading, *, now: float, monotonic: float) -> None:
+    def sample(self, reading: Gauges, *, now: float, monotonic: float) -> None:
         """Note how the worker is; `now` is in seconds since the epoch. To be called by one thread alone."""
         layout, row = self._layout, self._row
         live = float(int(reading.policy[:DIGITS], 16))

@@ -24,10 +24,10 @@ from granian.server.mp import WorkerProcess
 
 from tokenserver.errors import InvalidRequest, RequestError
 from tokenserver.web.bodies import BODY_SECONDS, Place
-from tokenserver.web.environ import Scope, decisive_environ, environ_of
+from tokenserver.web.environ import RsgiScope, decisive_environ, environ_of
 from tokenserver.web.parameters import MAX_BODY, BodyTooSlow, too_large
 from tokenserver.web.routes import TokenFront, wants_body
-from tokenserver.web.token_endpoint import BODY_IS_READ, Answer
+from tokenserver.web.token_endpoint import BODY_IS_READ, TokenAnswer
 
 logger = logging.getLogger("tokenserver")
 
@@ -63,7 +63,7 @@ class Gateway:
 
     def __call__(self, watcher: Any) -> None:
         """One request. `watcher` has RSGI's `scope` and `proto`."""
-        scope: Scope = watcher.scope
+        scope: RsgiScope = watcher.scope
         try:
             path = scope.path
             if not self._front.owns(path):
@@ -103,7 +103,7 @@ class Gateway:
     def _read(self, environ: dict[str, Any], proto: Any) -> None:
         deadline = time.monotonic() + BODY_SECONDS
         admitted = self._front.endpoint.admit_body(environ)
-        if isinstance(admitted, Answer):
+        if isinstance(admitted, TokenAnswer):
             _send(proto, admitted)
             return
         try:
@@ -167,7 +167,7 @@ async def body_of(proto: Any, *, announced: bool) -> bytes | RequestError:
     return b"".join(pieces)
 
 
-def _send(proto: Any, answer: Answer) -> None:
+def _send(proto: Any, answer: TokenAnswer) -> None:
     proto.response_bytes(answer.status, answer.headers, answer.body)
 
 

@@ -91,7 +91,7 @@ class Signs:
         threading.Thread(target=beat, name="sign-of-life", daemon=True).start()
 
 
-class Server(MPServer):
+class Supervisor(MPServer):
     """Runs the workers. What it is given to load is called in each worker with `Signs` and the worker's number."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:

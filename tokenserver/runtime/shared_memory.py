@@ -186,7 +186,7 @@ class Checks:
         return range(start, start + _WAYS)
 
 
-class Memory:
+class SharedMemory:
     """So many bytes for each of several tables. Processes that are forked later have the same ones.
 
     `stuck` is what is logged where they cannot be had in time.

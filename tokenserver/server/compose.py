@@ -15,8 +15,7 @@ from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Plan, Protection
 from tokenserver.config.ldap import Ldap
-from tokenserver.config.settings import Htpasswd as HtpasswdSettings
-from tokenserver.config.settings import KeySet, Settings, UserSource
+from tokenserver.config.settings import HtpasswdSettings, KeySet, Settings, UserSource
 from tokenserver.credentials import Secret
 from tokenserver.documents.files import read_text
 from tokenserver.documents.tls_files import check_server_files, client_context

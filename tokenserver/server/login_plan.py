@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tokenserver.authn.protection.failure_counters import Limit, Limits, growing, shared
 from tokenserver.authn.protection.guard import Plan
-from tokenserver.authn.protection.login_cache import Lifetime
+from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.shared_checks import WAITERS
-from tokenserver.config.protection import Throttle
+from tokenserver.config.protection import ThrottleSettings
 from tokenserver.config.settings import Settings, UserSource
 from tokenserver.runtime.cpu_affinity import core_count
 
@@ -30,13 +30,13 @@ def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:
     )
 
 
-def _lifetime(source: UserSource) -> Lifetime:
+def _lifetime(source: UserSource) -> CacheLifetime:
     if source.ldap is not None:
-        return Lifetime(source.ldap.cache, source.ldap.stale_grace)
-    return Lifetime(source.htpasswd.cache if source.htpasswd is not None else 0)
+        return CacheLifetime(source.ldap.cache, source.ldap.stale_grace)
+    return CacheLifetime(source.htpasswd.cache if source.htpasswd is not None else 0)
 
 
-def limits_for(throttle: Throttle, *, workers: int) -> Limits:
+def limits_for(throttle: ThrottleSettings, *, workers: int) -> Limits:
     """What each of `workers` processes may allow, so that all of them together allow what is configured."""
     return Limits(
         user=shared(growing(throttle.failures_per_user, throttle.window), workers),

@@ -17,7 +17,7 @@ from tokenserver.exchange.audit import AuditTrail
 from tokenserver.exchange.service import Exchange, Explain, Refusals
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
-from tokenserver.metrics.recorder import Meter, Reading
+from tokenserver.metrics.recorder import Gauges, Meter
 from tokenserver.runtime.clock_jumps import Clock
 from tokenserver.server.registry_keys import ring_of
 from tokenserver.server.reload.live import Live, describe
@@ -62,11 +62,11 @@ class Parts:
             threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True).start()
         return stop
 
-    def reading(self) -> Reading:
+    def reading(self) -> Gauges:
         """How this process is now, for metrics."""
         snapshot = self.live.snapshot()
         rings = ((key_set, ring_of(snapshot, key_set)) for key_set in self.settings.key_sets())
-        return Reading(
+        return Gauges(
             policy=snapshot.policies.digest,
             reloads=self.live.reloads,
             reload_failures=self.live.reload_failures,

@@ -29,7 +29,7 @@ class Headers(Protocol):
     def __len__(self) -> int: ...
 
 
-class Scope(Protocol):
+class RsgiScope(Protocol):
     """One request as RSGI describes it; `client` and `server` are `host:port`, with IPv6 in brackets."""
 
     @property
@@ -80,7 +80,7 @@ def sent_by(headers: Headers) -> Mapping[str, str]:
     return found
 
 
-def decisive_environ(scope: Scope, method: str, path: str) -> dict[str, Any]:
+def decisive_environ(scope: RsgiScope, method: str, path: str) -> dict[str, Any]:
     """The part of the environ that requests for tokens are decided by. It holds no other header than those of
     `DECISIVE`, by their exact names, and costs half of the whole one.
     """
@@ -100,7 +100,7 @@ def decisive_environ(scope: Scope, method: str, path: str) -> dict[str, Any]:
     return environ
 
 
-def environ_of(scope: Scope, base: Mapping[str, Any]) -> dict[str, Any]:
+def environ_of(scope: RsgiScope, base: Mapping[str, Any]) -> dict[str, Any]:
     """The environ (PEP 3333) of one request over what `base` holds for all of them; the caller adds `wsgi.input`."""
     host, _, port = scope.server.rpartition(":")
     environ = {

@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from tokenserver.web.parameters import MAX_BODY
 from tokenserver.web.problems import Problem
-from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, Answer, TokenEndpoint
+from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, TokenEndpoint
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -61,7 +61,7 @@ class TokenFront:
         """Whether this endpoint answers there."""
         return path in TOKEN_PATHS
 
-    def answer(self, environ: Mapping[str, Any]) -> Answer | None:
+    def answer(self, environ: Mapping[str, Any]) -> TokenAnswer | None:
         """The answer to a request that is this endpoint's or nobody's; None for one that is for the others."""
         if _has_bad_coding(environ):
             return self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))

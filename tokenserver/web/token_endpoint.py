@@ -54,7 +54,7 @@ HSTS = ("Strict-Transport-Security", "max-age=31536000")
 """Only where clients come by https; it would bind every port of the host name to it (RFC 6797)."""
 
 
-class Answer(NamedTuple):
+class TokenAnswer(NamedTuple):
     """What goes back to the client; `headers` are all there are."""
 
     status: int
@@ -86,7 +86,7 @@ class TokenEndpoint:
     places: BodyPlaces = field(default_factory=BodyPlaces, repr=False)
     bodies: Bounded[tuple[str, bool], bytes] = field(default_factory=lambda: Bounded(SIZE), repr=False)
 
-    def answer(self, environ: Mapping[str, Any]) -> Answer:
+    def answer(self, environ: Mapping[str, Any]) -> TokenAnswer:
         """Answer one GET or POST; never raises.
 
         Whom the door sends away has exchanged nothing, so it leaves no event: an overload must cost little.
@@ -99,7 +99,7 @@ class TokenEndpoint:
             oauth = environ["REQUEST_METHOD"] == "POST"
             return self._answer(problem.status, problem.body(oauth=oauth), self.new_id(), problem)
 
-    def admit_body(self, environ: Mapping[str, Any]) -> Place | Answer:
+    def admit_body(self, environ: Mapping[str, Any]) -> Place | TokenAnswer:
         """A place for a POST's form, for a server that reads bodies by itself; or the answer that needs no body.
 
         Such a server reads the body within `BODY_SECONDS` of its headers, calls `Place.leave`, and then `answer` with
@@ -113,7 +113,7 @@ class TokenEndpoint:
         except TokenserverError as error:
             return self.give_up(environ, error)
 
-    def give_up(self, environ: Mapping[str, Any], error: TokenserverError) -> Answer:
+    def give_up(self, environ: Mapping[str, Any], error: TokenserverError) -> TokenAnswer:
         """The answer to a POST whose body was not read to its end, with its audit event; never raises.
 
         Nothing more is read from its connection (RFC 9112, section 9.3).
@@ -137,7 +137,7 @@ class TokenEndpoint:
         if self.is_protected is not None and not self.is_protected(environ, client):
             raise PlainHttp
 
-    def _inside(self, environ: Mapping[str, Any]) -> Answer:
+    def _inside(self, environ: Mapping[str, Any]) -> TokenAnswer:
         start = self.monotonic()
         request_id = self.new_id()
         method = str(environ["REQUEST_METHOD"])
@@ -163,15 +163,15 @@ class TokenEndpoint:
             return self._answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
         return self._answer(200, self._body(result, with_scope=method == "POST"), request_id)
 
-    def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...]) -> Answer:
+    def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...]) -> TokenAnswer:
         """The answer to what is no token request at all. Nothing was exchanged, so it leaves no event."""
         problem = Problem(status, "UNSUPPORTED", "invalid_request", message, headers)
         return self._answer(status, problem.body(oauth=False), self.new_id(), problem)
 
-    def _answer(self, status: int, body: bytes, request_id: str, problem: Problem | None = None) -> Answer:
+    def _answer(self, status: int, body: bytes, request_id: str, problem: Problem | None = None) -> TokenAnswer:
         own = problem.headers if problem is not None else ()
         length = ("Content-Length", str(len(body)))
-        return Answer(status, [*self.headers, ("X-Request-Id", request_id), *own, length], body)
+        return TokenAnswer(status, [*self.headers, ("X-Request-Id", request_id), *own, length], body)
 
     def _body(self, result: TokenResult, *, with_scope: bool) -> bytes:
         if not result.token.is_shared:

@@ -19,8 +19,8 @@ from tokenserver.authn.chain import Chain
 from tokenserver.authn.equal_work import EqualWork
 from tokenserver.authn.htpasswd import verify as decoy
 from tokenserver.authn.htpasswd.backend import (
-    Entry,
     Htpasswd,
+    HtpasswdEntry,
     HtpasswdFile,
     fold,
     load_htpasswd,
@@ -604,7 +604,7 @@ _PIECES = st.sampled_from(
 def test_reading_gives_users_or_faults(text: str) -> None:
     """Any text gives users, all of them legal, different and with accepted hashes; or a load error with lines."""
     faults: tuple[Fault, ...] = ()
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[HtpasswdEntry, ...] = ()
     is_refused = False
     try:
         entries = parse_users(text, "users")

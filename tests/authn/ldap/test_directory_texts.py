@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from ldap3.operation.search import compile_filter, parse_filter
 from ldap3.utils.asn1 import encode
 
-from tokenserver.authn.ldap.ber import DONE, ENTRY, Entry, Malformed, Message, Result, message_size, parse_message
-from tokenserver.authn.ldap.directory import Groups, GroupsBy
+from tokenserver.authn.ldap.ber import DONE, ENTRY, Malformed, Message, Result, SearchEntry, message_size, parse_message
+from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings
 from tokenserver.authn.ldap.dn import (
     NotADn,
     escape_filter,
@@ -199,7 +199,9 @@ def test_an_identity() -> None:
         pytest.param(entry(uid=[]), "the entry has no usable values of uid; it must have one", id="no subject"),
         pytest.param(entry(uid=["a", "b"]), "the entry has 2 usable values of uid; it must have one", id="two"),
         pytest.param(
-            Entry(BASE, {"uid": (b"\xff",)}), "the entry has 1 usable values of uid; it must have one", id="not text"
+            SearchEntry(BASE, {"uid": (b"\xff",)}),
+            "the entry has 1 usable values of uid; it must have one",
+            id="not text",
         ),
         pytest.param(
             entry(uid="  "), "the value of uid cannot be a subject: the name begins or ends with a blank", id="blank"
@@ -212,7 +214,7 @@ def test_an_identity() -> None:
         ),
     ],
 )
-def test_no_identity(found: Entry, reason: str) -> None:
+def test_no_identity(found: SearchEntry, reason: str) -> None:
     """An entry that nobody can be is refused with its reason."""
     with pytest.raises(Refused) as caught:
         identity_of(found, directory(), ())
@@ -283,9 +285,9 @@ def test_fifty_thousand_groups() -> None:
     answer = _tagged(0x30, b"\x02\x01\x01" + _tagged(0x64, _value(b"uid=ann") + _tagged(0x30, attribute)))
     begin = time.process_time()
     message = parse_message(answer)
-    assert isinstance(message.body, Entry)
+    assert isinstance(message.body, SearchEntry)
     with pytest.raises(Refused, match="more than 1000 groups"):
-        in_entry(message.body, Groups(GroupsBy.MEMBEROF, BASE))
+        in_entry(message.body, GroupSettings(GroupsBy.MEMBEROF, BASE))
     assert time.process_time() - begin < 2
 
 
@@ -310,7 +312,7 @@ FOUND = b"\x30\x1a\x02\x01\x02\x64\x15\x04\x04cn=a\x30\x0d\x30\x0b\x04\x03UID\x3
 def test_answers() -> None:
     """A result and an entry; attribute names in lower case."""
     assert parse_message(SUCCESS) == Message(1, DONE, Result(0, ""))
-    assert parse_message(FOUND) == Message(2, ENTRY, Entry("cn=a", {"uid": (b"ab",)}))
+    assert parse_message(FOUND) == Message(2, ENTRY, SearchEntry("cn=a", {"uid": (b"ab",)}))
 
 
 @pytest.mark.parametrize("whole", [pytest.param(SUCCESS, id="result"), pytest.param(FOUND, id="entry")])

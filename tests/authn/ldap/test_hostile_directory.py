@@ -26,7 +26,7 @@ from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.ber import MAX_VALUES, Malformed, TooMany, message_size, parse_message
 from tokenserver.authn.ldap.deadline import MAX_BYTES, MAX_MESSAGES, Deadline, Unanswerable
 from tokenserver.authn.ldap.diagnose import examine
-from tokenserver.authn.ldap.directory import Address, Directory, Groups, GroupsBy, Primary
+from tokenserver.authn.ldap.directory import Address, Directory, GroupsBy, GroupSettings, Primary
 from tokenserver.authn.ldap.dn import NotADn, escape_rdn, escape_value, fill, is_below, parse_dn, rdn_values
 from tokenserver.authn.ldap.filters import MAX_DEPTH, NotAFilter, check_filter
 from tokenserver.credentials import Password, Secret
@@ -395,7 +395,7 @@ def source(server: Rogue, **more: Any) -> LdapDirectory:
         "plaintext": True,
         "bind": ("cn=reader", Secret("reader")),
         "user_filter": "(uid={user})",
-        "groups": Groups(GroupsBy.MEMBER, BASE),
+        "groups": GroupSettings(GroupsBy.MEMBER, BASE),
     }
     return LdapDirectory(Directory(**(values | more)), None)
 
@@ -570,7 +570,7 @@ def test_any_answers(
     and so do the questions of the commands. An identity is the user that was asked for.
     """
     server, told = talker
-    asked = source(server, groups=Groups(by, BASE, by_rule=by_rule, primary=kind), deadline=1.0)
+    asked = source(server, groups=GroupSettings(by, BASE, by_rule=by_rule, primary=kind), deadline=1.0)
     told[:] = list(script)
     found = outcome(asked)
     assert found is None or isinstance(found, (Identity, InvalidCredentials, BackendUnavailable))

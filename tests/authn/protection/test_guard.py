@@ -18,7 +18,7 @@ from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
 from tokenserver.authn.protection.circuit_breaker import Sheltered
 from tokenserver.authn.protection.failure_counters import Limit, Limits, growing
 from tokenserver.authn.protection.guard import FOLLOWERS, SPARE_THREADS, Plan, Protection
-from tokenserver.authn.protection.login_cache import Lifetime
+from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.throttle import Counted, Standing
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, TokenserverError
@@ -59,7 +59,7 @@ class World:
     """A directory behind a protection."""
 
     directory: Directory = field(default_factory=lambda: Directory({"ann": "right"}))
-    lifetime: Lifetime = field(default_factory=lambda: Lifetime(60))
+    lifetime: CacheLifetime = field(default_factory=lambda: CacheLifetime(60))
     now: float = 1000.0
     is_throttled: bool = True
 
@@ -187,7 +187,7 @@ def test_an_outage_without_grace() -> None:
 
 def test_an_outage_with_grace() -> None:
     """With a grace, who was verified lately stays in for so long; nobody else comes in, with no other password."""
-    world = World(lifetime=Lifetime(60, 300))
+    world = World(lifetime=CacheLifetime(60, 300))
     world.login()
     world.directory.down = True
     world.now += 60
@@ -210,7 +210,7 @@ def test_an_outage_is_no_failure_of_a_user() -> None:
 
 def test_grace_does_not_outlive_a_refusal() -> None:
     """Who was refused by the directory is not let in by its outage a moment later."""
-    world = World(lifetime=Lifetime(60, 300))
+    world = World(lifetime=CacheLifetime(60, 300))
     world.login()
     world.now += 60
     world.directory.people["ann"] = "new"
@@ -223,7 +223,7 @@ def test_grace_does_not_outlive_a_refusal() -> None:
 @pytest.mark.parametrize("seconds", [pytest.param(50, id="checked early"), pytest.param(60, id="past the lifetime")])
 def test_no_grace_for_who_may_be_in_another_group(seconds: int) -> None:
     """A directory that tells a part of the groups does answer: no grace, no open breaker, and no word of before."""
-    world = World(lifetime=Lifetime(60, 300))
+    world = World(lifetime=CacheLifetime(60, 300))
     world.login()
     world.directory.is_incomplete = True
     world.now += seconds
@@ -258,7 +258,7 @@ def test_whatever_is_asked_is_sheltered() -> None:
 
 def test_what_is_done_for_an_outage_is_not_done_for_the_remembered() -> None:
     """A login that memory answers while the directory is down is a success, and as fast as one."""
-    world = World(lifetime=Lifetime(60, 600))
+    world = World(lifetime=CacheLifetime(60, 600))
     noted: list[str] = []
 
     @dataclass
@@ -333,7 +333,7 @@ class Crowded:
 
     def __post_init__(self) -> None:
         limits = Limits(growing(5, 300), (Limit(50, 300),), (Limit(1000, 300),))
-        plan = Plan({"local": Lifetime(60)}, self.directories, limits, 1)
+        plan = Plan({"local": CacheLifetime(60)}, self.directories, limits, 1)
         self.protection = Protection(plan, secret=b"s", monotonic=lambda: self.now, together=self.counters)
         self.protection.hashing.queue = 0
 
@@ -419,7 +419,7 @@ def test_a_changed_line_is_another_login(monkeypatch: pytest.MonkeyPatch) -> Non
         return password == "right"
 
     monkeypatch.setattr("tokenserver.authn.htpasswd.verify.verify", verify)
-    protection = Protection(Plan({"local": Lifetime(60)}, (), None, 1), secret=b"s", monotonic=lambda: 0.0)
+    protection = Protection(Plan({"local": CacheLifetime(60)}, (), None, 1), secret=b"s", monotonic=lambda: 0.0)
 
     def work(lines: str) -> list[str]:
         """How much is hashed for ann and for ben, or what went wrong, with the file as it is now."""

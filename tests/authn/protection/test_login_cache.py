@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.authn.protection.login_cache import REFRESH_SECONDS, Lifetime, LoginKey, VerifiedLogins
+from tokenserver.authn.protection.login_cache import REFRESH_SECONDS, CacheLifetime, LoginKey, VerifiedLogins
 from tokenserver.credentials import Password, Secret
 from tokenserver.identity import Identity, Kind
 
@@ -29,7 +29,7 @@ class Clock:
 
 def logins(clock: Clock, fresh: float = 60, grace: float = 0, size: int = 10) -> VerifiedLogins:
     """A memory for one source."""
-    return VerifiedLogins({"corp": Lifetime(fresh, grace)}, monotonic=clock, size=size)
+    return VerifiedLogins({"corp": CacheLifetime(fresh, grace)}, monotonic=clock, size=size)
 
 
 def password(username: str, text: str) -> Password:

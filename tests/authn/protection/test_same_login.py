@@ -15,7 +15,7 @@ from sorted_words import words_of_one_tag
 from tokenserver.authn.protection.combined_counters import Counters
 from tokenserver.authn.protection.failure_counters import Limit, Limits, growing, shared
 from tokenserver.authn.protection.guard import Plan, Protection
-from tokenserver.authn.protection.login_cache import Lifetime
+from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.throttle import REPEAT_SECONDS, Counted, Standing, Throttle, Together
 from tokenserver.authn.protection.worker_counters import WorkersTogether
 from tokenserver.credentials import Password, Secret
@@ -38,7 +38,7 @@ class Worker:
     checked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        plan = Plan({"local": Lifetime(60)}, self.directories, PART if self.together else LIMITS, 1)
+        plan = Plan({"local": CacheLifetime(60)}, self.directories, PART if self.together else LIMITS, 1)
         secret = next(NUMBERS).to_bytes(8, "big")  # another one in each process
         self.protection = Protection(plan, secret=secret, monotonic=lambda: 1000.0, together=self.together)
 

@@ -22,7 +22,7 @@ from tokenserver.authn.equal_work import EqualWork
 from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
 from tokenserver.authn.passwords import HashingFailed
 from tokenserver.authn.protection.guard import Plan, Protection
-from tokenserver.authn.protection.login_cache import Lifetime
+from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.shared_checks import KEPT_SECONDS, STUCK, UNDER_WAY_SECONDS, WAITERS, SharedChecks
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Overloaded
@@ -549,7 +549,7 @@ def test_short_memory_is_not_shared() -> None:
 )
 def test_only_for_sources_that_are_remembered(cache: float, *, is_shared: bool) -> None:
     """Who wants each login hashed gets it, and nobody waits for another worker."""
-    plan = Plan({"local": Lifetime(cache)}, (), None, 1)
+    plan = Plan({"local": CacheLifetime(cache)}, (), None, 1)
     checks = World().checks
     protection = Protection(plan, secret=b"s", monotonic=lambda: 0.0, checks=checks)
     assert (protection.once("local") is not None) == is_shared

@@ -27,18 +27,18 @@ from tokenserver.doctor.checks.refusals import (
     generation,
     is_key_known,
 )
-from tokenserver.doctor.facts import Kind
-from tokenserver.doctor.http import Answer, Failure, Outcome, Trouble
+from tokenserver.doctor.facts import RegistryKind
+from tokenserver.doctor.http import FetchFailure, HttpAnswer, Outcome, Trouble
 from tokenserver.keys.jwk import jwk_set
 
 URL = "https://registry.example.com"
 BEARER = 'Bearer realm="https://a/token",service="s"'
 
 
-def answer(status: int = 200, body: Any = b"", **headers: str) -> Answer:
+def answer(status: int = 200, body: Any = b"", **headers: str) -> HttpAnswer:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     found = {name.replace("_", "-"): (value,) for name, value in headers.items()}
-    return Answer(status, found, content, 0.0)
+    return HttpAnswer(status, found, content, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def answer(status: int = 200, body: Any = b"", **headers: str) -> Answer:
         pytest.param(answer(400, b"Client sent an HTTP request to an HTTPS server.\n"), "scheme", False, id="Go's TLS"),
         pytest.param(answer(400, b"The plain HTTP request was sent to HTTPS port"), "scheme", False, id="nginx's TLS"),
         pytest.param(answer(400), "registry", False, id="another 400"),
-        pytest.param(Failure(Trouble.NAME, "x"), "registry", False, id="no name"),
-        pytest.param(Failure(Trouble.REFUSED, "x"), "registry", False, id="refused"),
-        pytest.param(Failure(Trouble.TIMEOUT, "x"), "registry", False, id="silent"),
-        pytest.param(Failure(Trouble.CLOSED, "x"), "registry", False, id="closed"),
-        pytest.param(Failure(Trouble.OTHER, "x"), "registry", False, id="other"),
-        pytest.param(Failure(Trouble.CERTIFICATE, "expired"), "tls", False, id="certificate"),
-        pytest.param(Failure(Trouble.TLS, "x"), "tls", False, id="TLS"),
-        pytest.param(Failure(Trouble.PLAIN, "x"), "scheme", False, id="no TLS"),
+        pytest.param(FetchFailure(Trouble.NAME, "x"), "registry", False, id="no name"),
+        pytest.param(FetchFailure(Trouble.REFUSED, "x"), "registry", False, id="refused"),
+        pytest.param(FetchFailure(Trouble.TIMEOUT, "x"), "registry", False, id="silent"),
+        pytest.param(FetchFailure(Trouble.CLOSED, "x"), "registry", False, id="closed"),
+        pytest.param(FetchFailure(Trouble.OTHER, "x"), "registry", False, id="other"),
+        pytest.param(FetchFailure(Trouble.CERTIFICATE, "expired"), "tls", False, id="certificate"),
+        pytest.param(FetchFailure(Trouble.TLS, "x"), "tls", False, id="TLS"),
+        pytest.param(FetchFailure(Trouble.PLAIN, "x"), "scheme", False, id="no TLS"),
     ],
 )
 def test_a_registrys_first_answer(outcome: Outcome, check: str, ok: bool) -> None:
@@ -95,7 +95,7 @@ def test_the_command_fits_the_registry(compat: str, generations: str) -> None:
         pytest.param(answer(401), False, id="refused"),
         pytest.param(answer(307, location="/x"), False, id="redirected"),
         pytest.param(answer(500), False, id="broken"),
-        pytest.param(Failure(Trouble.CLOSED, ""), False, id="no answer"),
+        pytest.param(FetchFailure(Trouble.CLOSED, ""), False, id="no answer"),
     ],
 )
 def test_a_registry_that_looks_at_no_signature(outcome: Outcome, is_open: bool) -> None:
@@ -107,13 +107,15 @@ def test_a_registry_that_looks_at_no_signature(outcome: Outcome, is_open: bool) 
 @pytest.mark.parametrize(
     ("url", "outcome", "mend"),
     [
-        pytest.param(URL, Failure(Trouble.PLAIN, ""), "write http://registry.example.com", id="https at http"),
-        pytest.param("http://a:1/v2/", Failure(Trouble.CLOSED, ""), "write https://a:1", id="http at https"),
-        pytest.param(URL, Failure(Trouble.CLOSED, ""), "see its log", id="closed"),
-        pytest.param(URL, Failure(Trouble.CERTIFICATE, "Hostname mismatch, x"), "use the name that", id="name"),
-        pytest.param(URL, Failure(Trouble.CERTIFICATE, "IP address mismatch, x"), "use the name that", id="address"),
-        pytest.param(URL, Failure(Trouble.CERTIFICATE, "self-signed"), "by --ca-file", id="authority"),
-        pytest.param("http://a/v2/", Failure(Trouble.EXPOSED, ""), "use https there", id="plain text"),
+        pytest.param(URL, FetchFailure(Trouble.PLAIN, ""), "write http://registry.example.com", id="https at http"),
+        pytest.param("http://a:1/v2/", FetchFailure(Trouble.CLOSED, ""), "write https://a:1", id="http at https"),
+        pytest.param(URL, FetchFailure(Trouble.CLOSED, ""), "see its log", id="closed"),
+        pytest.param(URL, FetchFailure(Trouble.CERTIFICATE, "Hostname mismatch, x"), "use the name that", id="name"),
+        pytest.param(
+            URL, FetchFailure(Trouble.CERTIFICATE, "IP address mismatch, x"), "use the name that", id="address"
+        ),
+        pytest.param(URL, FetchFailure(Trouble.CERTIFICATE, "self-signed"), "by --ca-file", id="authority"),
+        pytest.param("http://a/v2/", FetchFailure(Trouble.EXPOSED, ""), "use https there", id="plain text"),
         pytest.param(f"{URL}/a", answer(301, location="https://b/c"), "everywhere: https://b/c", id="redirect"),
         pytest.param(f"{URL}/a", answer(301), f"everywhere: {URL}/a", id="a redirect to nowhere"),
         pytest.param(f"{URL}/a", answer(301, location="http://[x"), "everywhere: http://[x", id="a redirect to no URL"),
@@ -164,7 +166,7 @@ def test_autoredirect_to_a_host_that_is_ours() -> None:
         pytest.param(answer(200, b"<html>"), False, "no token server", id="a web page"),
         pytest.param(answer(404, {"keys": []}), False, "no token server", id="not found"),
         pytest.param(answer(301, location="https://x/"), False, "redirects", id="redirect"),
-        pytest.param(Failure(Trouble.REFUSED, ""), False, "nothing listens", id="down"),
+        pytest.param(FetchFailure(Trouble.REFUSED, ""), False, "nothing listens", id="down"),
     ],
 )
 def test_our_own_server(outcome: Outcome, ok: bool, says: str) -> None:
@@ -185,7 +187,7 @@ def test_our_own_server(outcome: Outcome, ok: bool, says: str) -> None:
         pytest.param(answer(503), True, "login", False, None, id="overloaded"),
         pytest.param(answer(404, b"[]"), True, "login", False, None, id="elsewhere"),
         pytest.param(answer(308, location="/token/"), True, "redirect", False, None, id="redirect"),
-        pytest.param(Failure(Trouble.TIMEOUT, ""), True, "server", False, None, id="silent"),
+        pytest.param(FetchFailure(Trouble.TIMEOUT, ""), True, "server", False, None, id="silent"),
     ],
 )
 def test_the_token_endpoint(outcome: Outcome, with_login: bool, check: str, ok: bool | None, token: str | None) -> None:
@@ -201,7 +203,7 @@ def test_the_token_endpoint(outcome: Outcome, with_login: bool, check: str, ok: 
         pytest.param(answer(503, {"parts": {"keys": "x", "corp": "y", "files": "ok"}}), 2, id="two parts are not"),
         pytest.param(answer(503, b"x"), 0, id="no JSON"),
         pytest.param(answer(404), 0, id="no such page"),
-        pytest.param(Failure(Trouble.CLOSED, ""), 0, id="no answer"),
+        pytest.param(FetchFailure(Trouble.CLOSED, ""), 0, id="no answer"),
     ],
 )
 def test_readiness(outcome: Outcome, count: int) -> None:
@@ -215,16 +217,19 @@ def test_readiness(outcome: Outcome, count: int) -> None:
 @pytest.mark.parametrize(
     ("outcome", "is_known", "kind"),
     [
-        pytest.param(answer(401, www_authenticate=BEARER), True, Kind.DISTRIBUTION2, id="no word"),
+        pytest.param(answer(401, www_authenticate=BEARER), True, RegistryKind.DISTRIBUTION2, id="no word"),
         pytest.param(
-            answer(401, www_authenticate=BEARER + ',error="invalid_token"'), False, Kind.DISTRIBUTION3, id="a word"
+            answer(401, www_authenticate=BEARER + ',error="invalid_token"'),
+            False,
+            RegistryKind.DISTRIBUTION3,
+            id="a word",
         ),
-        pytest.param(answer(401), False, Kind.ZOT, id="no challenge"),
+        pytest.param(answer(401), False, RegistryKind.ZOT, id="no challenge"),
         pytest.param(answer(200), False, None, id="taken"),
-        pytest.param(Failure(Trouble.CLOSED, ""), False, None, id="no answer"),
+        pytest.param(FetchFailure(Trouble.CLOSED, ""), False, None, id="no answer"),
     ],
 )
-def test_oracles(outcome: Outcome, is_known: bool, kind: Kind | None) -> None:
+def test_oracles(outcome: Outcome, is_known: bool, kind: RegistryKind | None) -> None:
     """One answer, read by two questions."""
     assert is_key_known(outcome) is is_known
     assert generation(outcome) is kind
@@ -233,19 +238,21 @@ def test_oracles(outcome: Outcome, is_known: bool, kind: Kind | None) -> None:
 @pytest.mark.parametrize(
     ("kind", "known_by", "compat", "check", "mend"),
     [
-        pytest.param(Kind.DISTRIBUTION3, {"ES256"}, "universal", "issuer", "set issuer to auth", id="issuer"),
-        pytest.param(Kind.DISTRIBUTION3, {"RS256"}, "universal", "algorithm", "add ES256", id="algorithm"),
-        pytest.param(Kind.DISTRIBUTION3, set(), "universal", "rootcertbundle", "/ca.pem", id="the CA"),
-        pytest.param(Kind.DISTRIBUTION3, set(), "distribution3", "rootcertbundle", "registry-config", id="the leaf"),
-        pytest.param(Kind.DISTRIBUTION3, set(), "jwks", "jwks", "/.well-known/jwks.json", id="the jwks"),
-        pytest.param(Kind.DISTRIBUTION2, set(), "universal", "trust or issuer", "--registry-config", id="2.8"),
+        pytest.param(RegistryKind.DISTRIBUTION3, {"ES256"}, "universal", "issuer", "set issuer to auth", id="issuer"),
+        pytest.param(RegistryKind.DISTRIBUTION3, {"RS256"}, "universal", "algorithm", "add ES256", id="algorithm"),
+        pytest.param(RegistryKind.DISTRIBUTION3, set(), "universal", "rootcertbundle", "/ca.pem", id="the CA"),
+        pytest.param(
+            RegistryKind.DISTRIBUTION3, set(), "distribution3", "rootcertbundle", "registry-config", id="the leaf"
+        ),
+        pytest.param(RegistryKind.DISTRIBUTION3, set(), "jwks", "jwks", "/.well-known/jwks.json", id="the jwks"),
+        pytest.param(RegistryKind.DISTRIBUTION2, set(), "universal", "trust or issuer", "--registry-config", id="2.8"),
         pytest.param(None, set(), "distribution2", "trust or issuer", "--registry-config", id="unknown"),
-        pytest.param(Kind.ZOT, set(), "universal", "cert", "--for zot", id="zot"),
+        pytest.param(RegistryKind.ZOT, set(), "universal", "cert", "--for zot", id="zot"),
         pytest.param(None, {"ES256"}, "zot", "cert", "--for zot", id="meant for zot"),
     ],
 )
 def test_why_a_right_token_is_refused(
-    kind: Kind | None, known_by: set[str], compat: str, check: str, mend: str
+    kind: RegistryKind | None, known_by: set[str], compat: str, check: str, mend: str
 ) -> None:
     """What is left, when audience and times fit."""
     ours = ours_of(compat=compat)
@@ -277,7 +284,7 @@ _HEADERS = st.dictionaries(
 @given(status=st.integers(100, 599), headers=_HEADERS, body=st.binary(max_size=60))
 def test_any_answer_is_judged(status: int, headers: dict[str, tuple[str]], body: bytes) -> None:
     """Whatever a stranger answers is a finding and never an error."""
-    strange = Answer(status, headers, body, None)
+    strange = HttpAnswer(status, headers, body, None)
     ours = ours_of()
     found = [
         check_registry(URL, strange, SERVICE),

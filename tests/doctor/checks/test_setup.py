@@ -19,11 +19,11 @@ from tokenserver.doctor.checks.setup import (
     find_registry,
     kinds_for,
 )
-from tokenserver.doctor.facts import Kind, OurRegistry
+from tokenserver.doctor.facts import OurRegistry, RegistryKind
 from tokenserver.doctor.findings import Finding
 from tokenserver.keys.ring import Algorithm
 
-BOTH = (Kind.DISTRIBUTION2, Kind.DISTRIBUTION3)
+BOTH = (RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION3)
 
 
 def wrong(findings: Iterable[Finding]) -> dict[str, bool | None]:
@@ -82,7 +82,7 @@ def test_an_open_registry_is_the_first_finding(registry: bool) -> None:
     setup = setup_of(
         is_zot=True, auth="none", realm="http://elsewhere/token", service=None, empty=("service",), remark="why"
     )
-    found = check_setup(setup, ours, (Kind.ZOT,), ours.registries[0] if registry else None)
+    found = check_setup(setup, ours, (RegistryKind.ZOT,), ours.registries[0] if registry else None)
     assert [(one.check, one.ok, one.is_open) for one in found if one.counts] == [
         ("auth", False, True),
         ("realm", False, False),
@@ -213,16 +213,18 @@ def test_a_registry_has_several_names() -> None:
     ("changes", "compat", "asked", "kinds"),
     [
         pytest.param({}, "universal", None, BOTH, id="universal"),
-        pytest.param({}, "distribution2", None, (Kind.DISTRIBUTION2,), id="distribution2"),
-        pytest.param({}, "jwks", None, (Kind.DISTRIBUTION3,), id="jwks"),
+        pytest.param({}, "distribution2", None, (RegistryKind.DISTRIBUTION2,), id="distribution2"),
+        pytest.param({}, "jwks", None, (RegistryKind.DISTRIBUTION3,), id="jwks"),
         pytest.param({}, "something new", None, BOTH, id="unknown compat"),
-        pytest.param({"only_in_3": ("jwks",)}, "universal", None, (Kind.DISTRIBUTION3,), id="a key of 3"),
-        pytest.param({"is_zot": True}, "universal", None, (Kind.ZOT,), id="zot"),
-        pytest.param({"is_zot": True}, "universal", Kind.DISTRIBUTION30, (Kind.DISTRIBUTION30,), id="asked"),
+        pytest.param({"only_in_3": ("jwks",)}, "universal", None, (RegistryKind.DISTRIBUTION3,), id="a key of 3"),
+        pytest.param({"is_zot": True}, "universal", None, (RegistryKind.ZOT,), id="zot"),
+        pytest.param(
+            {"is_zot": True}, "universal", RegistryKind.DISTRIBUTION30, (RegistryKind.DISTRIBUTION30,), id="asked"
+        ),
     ],
 )
 def test_which_verifiers_count(
-    changes: dict[str, Any], compat: str, asked: Kind | None, kinds: tuple[Kind, ...]
+    changes: dict[str, Any], compat: str, asked: RegistryKind | None, kinds: tuple[RegistryKind, ...]
 ) -> None:
     """As asked, as the configuration gives away, else as `compat` is meant."""
     assert kinds_for(setup_of(**changes), ours_of(compat=compat).registries[0], asked) == kinds
@@ -233,12 +235,14 @@ def test_which_verifiers_count(
     [
         pytest.param(Algorithm.ES256, BOTH, None, True, id="ES256"),
         pytest.param(Algorithm.EdDSA, BOTH, None, False, id="EdDSA at 2.8"),
-        pytest.param(Algorithm.EdDSA, (Kind.DISTRIBUTION3,), None, True, id="EdDSA at 3"),
-        pytest.param(Algorithm.ES256, (Kind.DISTRIBUTION2,), ("RS256",), True, id="2.8 passes the option over"),
-        pytest.param(Algorithm.RS256, (Kind.DISTRIBUTION3,), ("ES256", "EdDSA"), False, id="left out"),
+        pytest.param(Algorithm.EdDSA, (RegistryKind.DISTRIBUTION3,), None, True, id="EdDSA at 3"),
+        pytest.param(Algorithm.ES256, (RegistryKind.DISTRIBUTION2,), ("RS256",), True, id="2.8 passes the option over"),
+        pytest.param(Algorithm.RS256, (RegistryKind.DISTRIBUTION3,), ("ES256", "EdDSA"), False, id="left out"),
     ],
 )
-def test_algorithms(algorithm: Algorithm, kinds: tuple[Kind, ...], theirs: tuple[str, ...] | None, ok: bool) -> None:
+def test_algorithms(
+    algorithm: Algorithm, kinds: tuple[RegistryKind, ...], theirs: tuple[str, ...] | None, ok: bool
+) -> None:
     """The registry's list counts for those generations that know it."""
     assert check_algorithms(theirs, ours_of(ring_of(algorithm)), kinds, "config.yml").ok is ok
 

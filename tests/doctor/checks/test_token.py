@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.doctor.checks.token import Expected, check_access, check_claims, check_clock, check_keys, check_shape
-from tokenserver.doctor.facts import Kind
+from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.findings import Finding
 from tokenserver.scopes import parse_scope
 
@@ -31,7 +31,9 @@ def claims(**changes: Any) -> dict[str, Any]:
     return right | changes
 
 
-def expected(kind: Kind = Kind.DISTRIBUTION2, at: datetime = NOW, service: str | None = "service") -> Expected:
+def expected(
+    kind: RegistryKind = RegistryKind.DISTRIBUTION2, at: datetime = NOW, service: str | None = "service"
+) -> Expected:
     return Expected("issuer", service, at, (kind,), MENDS)
 
 
@@ -69,7 +71,7 @@ def test_claims(changes: dict[str, Any], check: str | None) -> None:
 def test_zot_forgives_no_second() -> None:
     """Distribution takes it for a minute longer."""
     late = claims(exp=SECONDS - 1)
-    assert wrong(check_claims(late, expected(Kind.ZOT))) == {"time": False}
+    assert wrong(check_claims(late, expected(RegistryKind.ZOT))) == {"time": False}
     assert wrong(check_claims(late, expected())) == {}
 
 
@@ -99,11 +101,11 @@ def test_shapes(changes: dict[str, Any], reason: str | None) -> None:
 
 def test_the_key_is_judged_for_those_that_have_to_take_it() -> None:
     """What other kinds would say is told, and is no finding."""
-    verdicts = {Kind.DISTRIBUTION2: None, Kind.DISTRIBUTION3: "no", Kind.ZOT: None}
+    verdicts = {RegistryKind.DISTRIBUTION2: None, RegistryKind.DISTRIBUTION3: "no", RegistryKind.ZOT: None}
     right = check_keys(verdicts, expected())
     assert [(one.check, one.ok) for one in right] == [("key", True), ("other kinds", None), ("other kinds", None)]
     assert wrong(right) == {}
-    refused = check_keys(verdicts, expected(Kind.DISTRIBUTION3))
+    refused = check_keys(verdicts, expected(RegistryKind.DISTRIBUTION3))
     assert wrong(refused) == {"key": False}
     assert refused[0].says == "Distribution 3.1 refuses the token's key: no"
 

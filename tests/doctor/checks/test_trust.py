@@ -9,10 +9,10 @@ import pytest
 from doctor_worlds import NOW, bundle_of, jwks_of, ours_of, ring_of, stranger, trust_of
 
 from tokenserver.doctor.checks.trust import RegistryTrust
-from tokenserver.doctor.facts import JwksFile, Kind, OurKey, Ours, TrustFile
+from tokenserver.doctor.facts import JwksFile, OurKey, Ours, RegistryKind, TrustFile
 from tokenserver.keys.ring import Algorithm
 
-TWO, THREE, THREE_ZERO = (Kind.DISTRIBUTION2,), (Kind.DISTRIBUTION3,), (Kind.DISTRIBUTION30,)
+TWO, THREE, THREE_ZERO = (RegistryKind.DISTRIBUTION2,), (RegistryKind.DISTRIBUTION3,), (RegistryKind.DISTRIBUTION30,)
 
 
 def wrong(trust: RegistryTrust) -> dict[str, bool | None]:
@@ -96,7 +96,7 @@ def test_universal_with_only_a_jwks() -> None:
     ],
 )
 def test_faults_of_the_files(
-    bundle: TrustFile | None, jwks: JwksFile | None, kinds: tuple[Kind, ...], check: str
+    bundle: TrustFile | None, jwks: JwksFile | None, kinds: tuple[RegistryKind, ...], check: str
 ) -> None:
     """With one of these the registry does not start; nothing else is said."""
     assert wrong(trust_of(ours_of(), bundle, jwks, kinds)) == {check: False}
@@ -110,7 +110,7 @@ def test_faults_of_the_files(
     ("compat", "kinds"),
     [pytest.param("distribution2", TWO, id="2.8"), pytest.param("distribution3", THREE, id="3.1")],
 )
-def test_signing_certificates_for_kid(algorithm: Algorithm, compat: str, kinds: tuple[Kind, ...]) -> None:
+def test_signing_certificates_for_kid(algorithm: Algorithm, compat: str, kinds: tuple[RegistryKind, ...]) -> None:
     """Each generation knows our keys by the name that it computes; retired ones are nobody's fault."""
     ours = ours_of(ring_of(algorithm), compat=compat)
     assert wrong(trust_of(ours, all_signing(ours), kinds=kinds)) == {}
@@ -124,7 +124,7 @@ def test_signing_certificates_for_kid(algorithm: Algorithm, compat: str, kinds: 
         pytest.param("distribution3", THREE_ZERO, "hashes the curve's generator", id="3.0"),
     ],
 )
-def test_another_generation_computes_another_kid(compat: str, kinds: tuple[Kind, ...], reason: str) -> None:
+def test_another_generation_computes_another_kid(compat: str, kinds: tuple[RegistryKind, ...], reason: str) -> None:
     """The key is there, and the name is not."""
     ours = ours_of(compat=compat)
     found = [one for one in trust_of(ours, all_signing(ours), kinds=kinds).check() if one.ok is False]
@@ -228,13 +228,13 @@ def test_zot_has_one_key(case: str, expected: dict[str, bool]) -> None:
         "next": (bundle_of(ours.keys[1].certificate), None),
     }
     bundle, jwks = files[case]
-    assert wrong(trust_of(ours, bundle, jwks, kinds=(Kind.ZOT,), is_zot=True)) == expected
+    assert wrong(trust_of(ours, bundle, jwks, kinds=(RegistryKind.ZOT,), is_zot=True)) == expected
 
 
 def test_zot_wants_tokens_that_are_made_for_it() -> None:
     """It takes others, as long as nobody is granted a star."""
     ours = ours_of(compat="universal")
-    trust = trust_of(ours, bundle_of(ours.active.certificate), kinds=(Kind.ZOT,), is_zot=True)
+    trust = trust_of(ours, bundle_of(ours.active.certificate), kinds=(RegistryKind.ZOT,), is_zot=True)
     assert wrong(trust) == {"compat": None}
 
 

@@ -17,21 +17,21 @@ from tokenserver.credentials import Secret
 from tokenserver.doctor.checks.live import transport_trouble
 from tokenserver.doctor.examination import fetch as fetch_module
 from tokenserver.doctor.examination.fetch import MAX_BODY, fetch
-from tokenserver.doctor.http import Answer, Failure, Trouble
+from tokenserver.doctor.http import FetchFailure, HttpAnswer, Trouble
 
 PLAIN = ssl.create_default_context()
 
 
 def trouble(url: str, context: ssl.SSLContext = PLAIN) -> Trouble:
     outcome = fetch(url, context=context, deadline=2)
-    assert isinstance(outcome, Failure), outcome
+    assert isinstance(outcome, FetchFailure), outcome
     return outcome.trouble
 
 
-def got(reply: Reply) -> Answer:
+def got(reply: Reply) -> HttpAnswer:
     with impostor(reply) as server:
         outcome = fetch(f"http://localhost:{server.port}/x?y=z", context=PLAIN)
-    assert isinstance(outcome, Answer), outcome
+    assert isinstance(outcome, HttpAnswer), outcome
     return outcome
 
 
@@ -50,7 +50,7 @@ def test_redirects_are_not_followed_and_credentials_go_to_one_place() -> None:
         reply = Reply(307, (("Location", f"http://localhost:{other.port}/"),))
         with impostor(reply) as server:
             outcome = fetch(f"http://localhost:{server.port}/", context=PLAIN, authorization=Secret("Basic eDp5"))
-            assert isinstance(outcome, Answer)
+            assert isinstance(outcome, HttpAnswer)
             assert outcome.is_redirect
             assert server.authorizations == ["Basic eDp5"]
         assert other.authorizations == []
@@ -83,7 +83,7 @@ def test_who_trickles_does_not_hold_us() -> None:
         before = time.monotonic()
         outcome = fetch(f"http://localhost:{port}/", context=PLAIN, deadline=0.5)
         assert time.monotonic() - before < 3
-    assert outcome == Failure(Trouble.TIMEOUT, "no answer in 0.5 s")
+    assert outcome == FetchFailure(Trouble.TIMEOUT, "no answer in 0.5 s")
 
 
 def test_nothing_there() -> None:
@@ -98,7 +98,7 @@ def test_tls(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue(tmp_path))
     with impostor(Reply(), context=context) as server:
-        assert isinstance(fetch(f"https://localhost:{server.port}/", context=authority.context()), Answer)
+        assert isinstance(fetch(f"https://localhost:{server.port}/", context=authority.context()), HttpAnswer)
         assert trouble(f"https://localhost:{server.port}/") is Trouble.CERTIFICATE
         assert trouble(f"https://127.0.0.1:{server.port}/", authority.context()) is Trouble.CERTIFICATE
         assert trouble(f"http://localhost:{server.port}/") is Trouble.CLOSED
@@ -158,9 +158,9 @@ def test_no_credential_leaves_this_machine_in_plain_text(monkeypatch: pytest.Mon
     with impostor(Reply()) as server:
         url = f"http://localhost:{server.port}/"
         outcome = fetch(url, context=PLAIN, authorization=Secret("Bearer x"))
-        assert outcome == Failure(Trouble.EXPOSED, "plain http to another machine")
+        assert outcome == FetchFailure(Trouble.EXPOSED, "plain http to another machine")
         assert server.authorizations == []
-        assert isinstance(fetch(url, context=PLAIN), Answer)
+        assert isinstance(fetch(url, context=PLAIN), HttpAnswer)
         found = transport_trouble("registry", url, outcome)
         assert found is not None
         assert (found.check, found.ok, found.counts) == ("transport", None, True)

@@ -13,7 +13,7 @@ from doctor_worlds import public_pem, ring_of, signing_pem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.doctor.facts import Kind
+from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.registry.trust_files import (
     MAX_CERTIFICATES,
     UnusableKey,
@@ -50,7 +50,7 @@ def test_3_0_has_one_name_for_every_key_of_a_curve() -> None:
     first, second = (key_names(ring_of(number=number).active.public_key) for number in (0, 7))
     generator = ec.derive_private_key(1, ec.SECP256R1()).public_key()
     assert first.distribution30 == second.distribution30 == key_names(generator).rfc7638
-    assert first.kid(Kind.DISTRIBUTION30) == first.distribution30
+    assert first.kid(RegistryKind.DISTRIBUTION30) == first.distribution30
 
 
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1()])
@@ -65,8 +65,12 @@ def test_3_1_drops_leading_zero_bytes(curve: ec.EllipticCurve) -> None:
 def test_ed25519_and_rsa() -> None:
     """2.8 and 3.0 know no Ed25519; RSA was never wrong."""
     names = key_names(ed25519.Ed25519PrivateKey.generate().public_key())
-    assert (names.kid(Kind.DISTRIBUTION2), names.kid(Kind.DISTRIBUTION30), names.kid(Kind.ZOT)) == ("", "", "")
-    assert names.kid(Kind.DISTRIBUTION3) == names.rfc7638
+    assert (
+        names.kid(RegistryKind.DISTRIBUTION2),
+        names.kid(RegistryKind.DISTRIBUTION30),
+        names.kid(RegistryKind.ZOT),
+    ) == ("", "", "")
+    assert names.kid(RegistryKind.DISTRIBUTION3) == names.rfc7638
     names = key_names(rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key())
     assert names.distribution30 == names.distribution31 == names.rfc7638
 

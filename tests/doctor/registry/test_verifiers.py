@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from doctor_worlds import ISSUER, NOW, SERVICE, ca_of, public_pem, ring_of, signing_pem
 
-from tokenserver.doctor.facts import Kind
+from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.registry.verifiers import Trusted, refusal, signature_problem, trusted_by_right, trusted_files
 from tokenserver.doctor.token import Opened, open_unverified
 from tokenserver.identity import Identity
@@ -36,22 +36,26 @@ def token(ring: KeyRing, compat: str) -> Opened:
 @pytest.mark.parametrize(
     ("compat", "takers"),
     [
-        pytest.param("universal", {Kind.DISTRIBUTION2, Kind.DISTRIBUTION30, Kind.DISTRIBUTION3}, id="universal"),
-        pytest.param("distribution2", {Kind.DISTRIBUTION2}, id="distribution2"),
-        pytest.param("distribution3", {Kind.DISTRIBUTION30, Kind.DISTRIBUTION3}, id="distribution3"),
-        pytest.param("jwks", {Kind.DISTRIBUTION30, Kind.DISTRIBUTION3}, id="jwks"),
+        pytest.param(
+            "universal",
+            {RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION30, RegistryKind.DISTRIBUTION3},
+            id="universal",
+        ),
+        pytest.param("distribution2", {RegistryKind.DISTRIBUTION2}, id="distribution2"),
+        pytest.param("distribution3", {RegistryKind.DISTRIBUTION30, RegistryKind.DISTRIBUTION3}, id="distribution3"),
+        pytest.param("jwks", {RegistryKind.DISTRIBUTION30, RegistryKind.DISTRIBUTION3}, id="jwks"),
     ],
 )
-def test_the_matrix_of_wire_behaviour(algorithm: Algorithm, compat: str, takers: set[Kind]) -> None:
+def test_the_matrix_of_wire_behaviour(algorithm: Algorithm, compat: str, takers: set[RegistryKind]) -> None:
     """As measured with the real registries: 2.8 knows no EdDSA, and 3.0 only RSA keys by their thumbprint."""
     ring = ring_of(algorithm)
     opened, trusted = token(ring, compat), trusted_by_right(ring, compat)
-    kinds = [Kind.DISTRIBUTION2, Kind.DISTRIBUTION30, Kind.DISTRIBUTION3]
+    kinds = [RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION30, RegistryKind.DISTRIBUTION3]
     expected = set(takers)
     if algorithm is Algorithm.EdDSA:
-        expected -= {Kind.DISTRIBUTION2}
+        expected -= {RegistryKind.DISTRIBUTION2}
     if compat == "distribution3" and algorithm is not Algorithm.RS256:
-        expected -= {Kind.DISTRIBUTION30}
+        expected -= {RegistryKind.DISTRIBUTION30}
     assert {kind for kind in kinds if refusal(opened, trusted, kind, NOW) is None} == expected
 
 
@@ -60,10 +64,10 @@ def test_zot_takes_the_one_key(compat: str) -> None:
     """Whatever the header says."""
     ring = ring_of()
     opened = token(ring, compat)
-    assert refusal(opened, trusted_by_right(ring, "zot"), Kind.ZOT, NOW) is None
-    assert refusal(opened, Trusted(bare=(ring.active.public_key,)), Kind.ZOT, NOW) is None
-    assert refusal(opened, Trusted((ca_of(ring),)), Kind.ZOT, NOW) is not None
-    assert refusal(opened, Trusted(), Kind.ZOT, NOW) == "it has no single key to verify with"
+    assert refusal(opened, trusted_by_right(ring, "zot"), RegistryKind.ZOT, NOW) is None
+    assert refusal(opened, Trusted(bare=(ring.active.public_key,)), RegistryKind.ZOT, NOW) is None
+    assert refusal(opened, Trusted((ca_of(ring),)), RegistryKind.ZOT, NOW) is not None
+    assert refusal(opened, Trusted(), RegistryKind.ZOT, NOW) == "it has no single key to verify with"
 
 
 @pytest.mark.parametrize(
@@ -77,24 +81,25 @@ def test_zot_takes_the_one_key(compat: str) -> None:
 def test_chains_that_lead_nowhere(bundle: str, jwks: str | None, reason: str) -> None:
     """`x5c` decides alone, whatever else is known."""
     trusted = trusted_files(bundle.encode(), None if jwks is None else json.loads(jwks))
-    assert reason in str(refusal(token(ring_of(), "universal"), trusted, Kind.DISTRIBUTION3, NOW))
+    assert reason in str(refusal(token(ring_of(), "universal"), trusted, RegistryKind.DISTRIBUTION3, NOW))
 
 
 @pytest.mark.parametrize("at", [NOW - timedelta(days=1), NOW + timedelta(days=900)])
 def test_chains_have_dates(at: datetime) -> None:
     """A certificate that is over is none; by kid nobody looks at dates."""
     ring = ring_of()
-    problem = refusal(token(ring, "universal"), trusted_by_right(ring, "universal"), Kind.DISTRIBUTION2, at)
+    problem = refusal(token(ring, "universal"), trusted_by_right(ring, "universal"), RegistryKind.DISTRIBUTION2, at)
     assert "is not valid now" in str(problem)
     assert (
-        refusal(token(ring, "distribution2"), trusted_by_right(ring, "distribution2"), Kind.DISTRIBUTION2, at) is None
+        refusal(token(ring, "distribution2"), trusted_by_right(ring, "distribution2"), RegistryKind.DISTRIBUTION2, at)
+        is None
     )
 
 
 def test_a_leaf_in_the_bundle_needs_no_ca() -> None:
     """As both generations take it."""
     ring = ring_of()
-    for kind in (Kind.DISTRIBUTION2, Kind.DISTRIBUTION3):
+    for kind in (RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION3):
         assert refusal(token(ring, "universal"), trusted_files(signing_pem(ring), None), kind, NOW) is None
 
 
@@ -103,9 +108,9 @@ def test_a_chain_with_something_between() -> None:
     ring = ring_of()
     opened = token(ring, "universal")
     header = {**opened.header, "x5c": [*opened.header["x5c"], "AAAA"]}
-    assert "cannot be read" in str(refusal(replace(opened, header=header), Trusted(), Kind.DISTRIBUTION2, NOW))
+    assert "cannot be read" in str(refusal(replace(opened, header=header), Trusted(), RegistryKind.DISTRIBUTION2, NOW))
     leaf = x509.load_der_x509_certificate(ring.next[0].chain[0])
-    assert "was not issued" in str(refusal(opened, Trusted((leaf,)), Kind.DISTRIBUTION2, NOW))
+    assert "was not issued" in str(refusal(opened, Trusted((leaf,)), RegistryKind.DISTRIBUTION2, NOW))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +127,7 @@ def test_headers_that_name_no_key(header: dict[str, Any], reason: str) -> None:
     """Each says what is missing."""
     opened = replace(token(ring_of(), "distribution2"), header=header)
     trusted = trusted_by_right(ring_of(), "distribution2")
-    assert reason in str(refusal(opened, trusted, Kind.DISTRIBUTION2, NOW))
+    assert reason in str(refusal(opened, trusted, RegistryKind.DISTRIBUTION2, NOW))
 
 
 @pytest.mark.parametrize(

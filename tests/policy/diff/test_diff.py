@@ -18,7 +18,7 @@ from tokenserver.policy.analysis.circumstances import UNKNOWN, Circumstances
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.diff.claims import changed_claims
-from tokenserver.policy.diff.diff import Difference, Row, diff, spell_who
+from tokenserver.policy.diff.diff import Difference, DiffRow, diff, spell_who
 from tokenserver.policy.diff.search import Search
 from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.index import build_index
@@ -37,7 +37,7 @@ def granted(policies: PolicySet, identity: Identity, name: str, context: Context
     return set(decide(policies, identity, Scope(Resource(kind, name), frozenset(ACTIONS)), context).granted)
 
 
-def is_covered(row: Row, old: PolicySet, new: PolicySet, identity: Identity, name: str, context: Context) -> bool:
+def is_covered(row: DiffRow, old: PolicySet, new: PolicySet, identity: Identity, name: str, context: Context) -> bool:
     """Whether the row speaks of this name for this identity in this context."""
     held = old.groups.holding(identity) | new.groups.holding(identity)
     for one in row.who:
@@ -146,7 +146,7 @@ def tree(*rules: Rule, groups: tuple[Group, ...] = ()) -> PolicySet:
     return PolicySet("", ("web.yaml",), rules, Groups.of_all(groups), build_index(rules))
 
 
-def told(rows: tuple[Row, ...]) -> list[str]:
+def told(rows: tuple[DiffRow, ...]) -> list[str]:
     """Rows as `WHO ACTION PATTERN [WHEN] NAME USER(GROUPS)`."""
     return [
         " ".join(

@@ -26,7 +26,7 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern, matches, parse_name, parse_pattern
-from tokenserver.policy.queries.matrix import Cell, columns_named, matrix, people_named
+from tokenserver.policy.queries.matrix import MatrixCell, columns_named, matrix, people_named
 from tokenserver.policy.queries.what_can import Reach, Somebody, Span, bound, difference, somebody, what_can
 from tokenserver.policy.terms import parse_principal, principals_of
 from tokenserver.scopes import Resource, Scope
@@ -299,7 +299,7 @@ def test_matrix_leaves_other_registries_out() -> None:
     other = Rule.of("r", Effect.ALLOW, principals_of([parse_principal("everyone")]), [parse_pattern("x")], ["pull"],
                     services=frozenset({"other"}))  # fmt: skip
     assert columns_named(policy_set(other), OPEN) == []
-    assert str(Cell()) == ""
+    assert str(MatrixCell()) == ""
 
 
 DAY = datetime(2027, 1, 31, tzinfo=UTC)

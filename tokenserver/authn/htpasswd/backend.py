@@ -25,7 +25,7 @@ _BOM = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HtpasswdEntry:
     """One accepted line of a file."""
 
     name: str
@@ -42,7 +42,7 @@ class Htpasswd:
     """
 
     def __init__(
-        self, name: str, file: str, entries: Sequence[Entry], room: Room = ANYWHERE, once: Once | None = None
+        self, name: str, file: str, entries: Sequence[HtpasswdEntry], room: Room = ANYWHERE, once: Once | None = None
     ) -> None:
         self.name = name
         self.file = file
@@ -104,15 +104,15 @@ def load_htpasswd(path: Path, name: str) -> Htpasswd:
     return HtpasswdFile(path, name).load()
 
 
-def parse_users(text: str, file: str) -> tuple[Entry, ...]:
+def parse_users(text: str, file: str) -> tuple[HtpasswdEntry, ...]:
     """The users of an htpasswd file: a line `NAME:HASH` each; empty lines and those that begin with # are skipped.
 
     Raises:
         LoadError: all faults. None repeats a hash, or anything that could be one.
     """
     faults: list[Fault] = []
-    entries: dict[str, Entry] = {}
-    twins: dict[str, Entry] = {}
+    entries: dict[str, HtpasswdEntry] = {}
+    twins: dict[str, HtpasswdEntry] = {}
     if text.startswith(_BOM):
         faults.append(_fault(file, 1, "begins with a byte order mark", _sed(file, r"1s/^\xEF\xBB\xBF//")))
     for number, line in _lines(text.removeprefix(_BOM)):
@@ -204,7 +204,7 @@ def users_command(verb: str, name: str, file: str) -> str:
     return f"tokenserver users {verb} {target}"
 
 
-def _parse_line(line: str, number: int, file: str) -> tuple[Entry | None, list[Fault]]:
+def _parse_line(line: str, number: int, file: str) -> tuple[HtpasswdEntry | None, list[Fault]]:
     """The entry, where the line has a legal name, with the faults; with any, no entry of the file is used."""
     faults: list[Fault] = []
     # What cannot be told apart from a hash is never repeated; such a line is put out of action, not removed, so that
@@ -227,7 +227,7 @@ def _parse_line(line: str, number: int, file: str) -> tuple[Entry | None, list[F
     problem = problem_with(hashed)
     if problem is not None:
         faults.append(_fault(file, number, problem, users_command("set", name, file), name))
-    return Entry(name, number, Secret(hashed)), faults
+    return HtpasswdEntry(name, number, Secret(hashed)), faults
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -245,7 +245,7 @@ def _name_on(line: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _warnings(entries: Iterable[Entry], file: str) -> Iterator[Fault]:
+def _warnings(entries: Iterable[HtpasswdEntry], file: str) -> Iterator[Fault]:
     for entry in entries:
         warning = warning_about(entry.hashed.reveal())
         if warning is not None:

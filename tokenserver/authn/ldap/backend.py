@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.brought import LeftOut, Reports
 from tokenserver.authn.ldap.connect import Resolve
 from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
@@ -28,7 +28,7 @@ from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, 
 from tokenserver.authn.ldap.groups import resolution as walk
 from tokenserver.authn.ldap.groups.lookup import group_problem, unspeakable_groups
 from tokenserver.authn.ldap.listing import checked, everybody
-from tokenserver.authn.ldap.pool import Server, Servers
+from tokenserver.authn.ldap.pool import DirectoryServer, Servers
 from tokenserver.authn.ldap.result_codes import describe
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
@@ -109,11 +109,13 @@ class LdapDirectory:
                     with suppress(ConnectionFailed, Unanswerable):  # as after a wrong password
                         searcher.found(asked, deadline)
 
-    def _nobody(self) -> Entry:
+    def _nobody(self) -> SearchEntry:
         name = secrets.token_hex(16)
-        return Entry(f"cn={name},{self.directory.base}", {self.directory.subject.lower(): (name.encode(),)})
+        return SearchEntry(f"cn={name},{self.directory.base}", {self.directory.subject.lower(): (name.encode(),)})
 
-    def _bound_as_nobody(self, nobody: Entry, deadline: Deadline, preferred: Server | None = None) -> None:
+    def _bound_as_nobody(
+        self, nobody: SearchEntry, deadline: Deadline, preferred: DirectoryServer | None = None
+    ) -> None:
         with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(InvalidCredentials):
             self._bound(server, connection, nobody.dn, Secret(secrets.token_hex(16)), deadline)
 
@@ -246,13 +248,15 @@ class LdapDirectory:
 
         return question
 
-    def _the_one(self, found: Found) -> Entry | None:
+    def _the_one(self, found: Found) -> SearchEntry | None:
         if len(found.entries) > 1 or found.result.code == SIZE_LIMIT_EXCEEDED:
             logger.error("%s: ambiguous: several entries match one user name; make user_filter narrower", self.name)
             raise Refused("ambiguous: several entries match the user name")
         return found.entries[0] if found.entries else None
 
-    def _bound(self, server: Server, connection: Connection, dn: str, password: Secret, deadline: Deadline) -> None:
+    def _bound(
+        self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline
+    ) -> None:
         """Try the password. Whatever fails is not tried again: it may have counted as a failed login."""
         try:
             result = connection.bind(dn, password, deadline)
@@ -266,7 +270,7 @@ class LdapDirectory:
             raise BackendUnavailable(self.name, f"{server.address.url}: {meaning.text}")
         raise InvalidCredentials(meaning.text)
 
-    def _identity(self, entry: Entry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
+    def _identity(self, entry: SearchEntry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
         brought = walk.brought(connection, asked, entry, self.directory, deadline)
         report(self.name, brought.left_out)
         problem = account_problem(entry, datetime.now(UTC))

@@ -43,7 +43,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SearchEntry:
     """One entry that a search found. The names of the attributes are in lower case."""
 
     dn: str
@@ -69,7 +69,7 @@ class Message:
 
     number: int
     tag: int
-    body: Result | Entry | None
+    body: Result | SearchEntry | None
     cookie: bytes = b""
 
 
@@ -163,7 +163,7 @@ def _cookie(controls: memoryview, room: _Room) -> bytes:
     return b""
 
 
-def _entry(content: memoryview, room: _Room) -> Entry:
+def _entry(content: memoryview, room: _Room) -> SearchEntry:
     parts = _parts(content, room)
     if [tag for tag, _ in parts] != [OCTETS, SEQUENCE]:
         raise Malformed("is no entry")
@@ -179,7 +179,7 @@ def _entry(content: memoryview, room: _Room) -> Entry:
         if name in attributes:
             raise Malformed("has one attribute twice")
         attributes[name] = tuple(bytes(value) for _, value in values)
-    return Entry(_text(parts[0][1]), attributes)
+    return SearchEntry(_text(parts[0][1]), attributes)
 
 
 def _only(data: memoryview, tag: int, room: _Room) -> memoryview:

@@ -11,8 +11,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tokenserver.authn.ldap.ber import Entry
-from tokenserver.authn.ldap.directory import MAX_GROUP_NAME, MAX_GROUPS, Directory, Groups
+from tokenserver.authn.ldap.ber import SearchEntry
+from tokenserver.authn.ldap.directory import MAX_GROUP_NAME, MAX_GROUPS, Directory, GroupSettings
 from tokenserver.authn.ldap.dn import NotADn, is_below, matches, rdn_values, same_attribute
 from tokenserver.authn.ldap.entry import Refused, told
 
@@ -55,7 +55,7 @@ class Brought:
         return tuple(found[:MAX_LOST])
 
 
-def names_of(found: Iterable[tuple[str, tuple[bytes, ...]]], directory: Directory, groups: Groups) -> Brought:
+def names_of(found: Iterable[tuple[str, tuple[bytes, ...]]], directory: Directory, groups: GroupSettings) -> Brought:
     """What is brought of the groups that were found, each given as its DN and the values of its `groups.name`.
 
     Each value is a name, and so is the one in the DN. Groups outside of `groups.base`, and names that `groups.allow`
@@ -82,7 +82,7 @@ def names_of(found: Iterable[tuple[str, tuple[bytes, ...]]], directory: Director
     return Brought(frozenset(names), tuple(left_out))
 
 
-def values_of(entry: Entry, attribute: str) -> tuple[bytes, ...]:
+def values_of(entry: SearchEntry, attribute: str) -> tuple[bytes, ...]:
     """All values of an attribute, also under its other names and with options such as `;lang-de` (RFC 4512, 2.5)."""
     return tuple(
         value
@@ -92,12 +92,12 @@ def values_of(entry: Entry, attribute: str) -> tuple[bytes, ...]:
     )
 
 
-def is_allowed(name: str, groups: Groups) -> bool:
+def is_allowed(name: str, groups: GroupSettings) -> bool:
     """Whether the allow-list takes this short name over."""
     return groups.allow is None or any(matches(glob, name) for glob in groups.allow)
 
 
-def _names(dn: str, values: tuple[bytes, ...], directory: Directory, groups: Groups) -> Iterator[str | LeftOut]:
+def _names(dn: str, values: tuple[bytes, ...], directory: Directory, groups: GroupSettings) -> Iterator[str | LeftOut]:
     try:
         if not is_below(dn, groups.base):
             return
@@ -120,7 +120,7 @@ def _names(dn: str, values: tuple[bytes, ...], directory: Directory, groups: Gro
         yield name if problem is None else LeftOut(dn, name[:MAX_GROUP_NAME], problem)
 
 
-def _problem(name: str, groups: Groups) -> str | None:
+def _problem(name: str, groups: GroupSettings) -> str | None:
     """Why no policy can name a group like that; None where one can."""
     if not name:
         return "the name is empty"

@@ -25,7 +25,7 @@ from ldap3.protocol.rfc4511 import LDAPMessage, MessageID, ProtocolOp
 from ldap3.utils.asn1 import encode
 
 from tokenserver.authn.ldap import ber
-from tokenserver.authn.ldap.ber import Entry, Malformed, Message, Result, TooMany
+from tokenserver.authn.ldap.ber import Malformed, Message, Result, SearchEntry, TooMany
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable, reason_of
 from tokenserver.authn.ldap.directory import Address
 from tokenserver.credentials import Secret
@@ -40,7 +40,7 @@ _PIECE = 65536
 class Found:
     """What a search found. `result` says whether that is all; `cookie` asks for the next page, if there is one."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[SearchEntry, ...]
     result: Result
     cookie: bytes = b""
 
@@ -178,10 +178,10 @@ class Connection:
 
     def found(self, number: int, deadline: Deadline) -> Found:
         """The answer to the search with that number. Of entries beyond what was asked for, none is kept."""
-        entries: list[Entry] = []
+        entries: list[SearchEntry] = []
         while True:
             message = self._receive(number, deadline)
-            if message.tag == ber.ENTRY and isinstance(message.body, Entry):
+            if message.tag == ber.ENTRY and isinstance(message.body, SearchEntry):
                 if not self._limit or len(entries) < self._limit:
                     entries.append(message.body)
             elif message.tag == ber.DONE and isinstance(message.body, Result):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
-from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.brought import Brought
 from tokenserver.authn.ldap.connection import NO_SUCH_OBJECT, SUCCESS, Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
@@ -37,7 +37,7 @@ LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DiagnosisStep:
     """One step. `advice` is what to change where it failed, None where it did not."""
 
     name: str
@@ -55,7 +55,7 @@ class Judged(NamedTuple):
 class _Failed(Exception):
     """A step failed, and nothing after it can be tried."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: DiagnosisStep) -> None:
         self.step = step
         super().__init__(step.told)
 
@@ -70,7 +70,7 @@ def examine(
     user: str | None,
     password: Secret | None,
     judge: Callable[[Identity], Judged] = unjudged,
-) -> Iterator[Step]:
+) -> Iterator[DiagnosisStep]:
     """Every step with every server; for `user` the search as well, and with the password the bind.
 
     `judge` tells which groups policies take the identity to be in. The last step of a server that fails has an
@@ -79,7 +79,7 @@ def examine(
     """
     is_tried = False
     for address in source.directory.servers:
-        yield Step("server", address.url)
+        yield DiagnosisStep("server", address.url)
         deadline = Deadline(source.directory.deadline)
         connection: Connection | None = None
         try:
@@ -92,15 +92,19 @@ def examine(
                 is_tried = True
                 identity = yield from _person(source, connection, user, password, deadline)
                 judged = judge(identity)
-                yield Step("policies", ", ".join(["authenticated", f"user:{identity.subject}", *judged.principals]))
+                yield DiagnosisStep(
+                    "policies", ", ".join(["authenticated", f"user:{identity.subject}", *judged.principals])
+                )
                 if judged.problem is not None:
-                    yield Step("policies", judged.problem, "see what was left out: correct groups.name, or the entries")
+                    yield DiagnosisStep(
+                        "policies", judged.problem, "see what was left out: correct groups.name, or the entries"
+                    )
         except _Failed as failed:
             yield failed.step
         except Unanswerable as error:
-            yield Step("answer", error.reason, error.advice)
+            yield DiagnosisStep("answer", error.reason, error.advice)
         except ConnectionFailed as error:
-            yield Step("answer", error.reason, _ADVICE[error.step])
+            yield DiagnosisStep("answer", error.reason, _ADVICE[error.step])
         finally:
             if connection is not None:
                 connection.close()
@@ -111,18 +115,20 @@ def _opened(source: LdapDirectory, address: Address, deadline: Deadline) -> Conn
         return source.servers.open(address, deadline)
     except ConnectionFailed as error:
         name = "connect" if error.step in ("resolve", "connect") else "tls"
-        raise _Failed(Step(name, error.reason, _ADVICE[error.step])) from error
+        raise _Failed(DiagnosisStep(name, error.reason, _ADVICE[error.step])) from error
 
 
-def _encryption(connection: Connection) -> Step:
+def _encryption(connection: Connection) -> DiagnosisStep:
     if connection.tls is None:
-        return Step("tls", "none: passwords travel in clear text (insecure_plaintext)")
+        return DiagnosisStep("tls", "none: passwords travel in clear text (insecure_plaintext)")
     certificate = connection.certificate
     subject = _name(certificate.get("subject", ())) or ", ".join(
         str(value) for _, value in certificate.get("subjectAltName", ())
     )
     issuer = _name(certificate.get("issuer", ()))
-    return Step("tls", f"{connection.tls}, certificate {subject} by {issuer}, until {certificate.get('notAfter')}")
+    return DiagnosisStep(
+        "tls", f"{connection.tls}, certificate {subject} by {issuer}, until {certificate.get('notAfter')}"
+    )
 
 
 def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
@@ -132,80 +138,84 @@ def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
     )
 
 
-def _service_bind(source: LdapDirectory, connection: Connection, deadline: Deadline) -> Step:
+def _service_bind(source: LdapDirectory, connection: Connection, deadline: Deadline) -> DiagnosisStep:
     assert source.directory.bind is not None  # noqa: S101 - the caller has looked
     dn = source.directory.bind[0]
     result = source.servers.bind_service(connection, deadline)
     if result.code != SUCCESS:
         advice = "correct bind_dn and its password (bind_password_file)"
-        raise _Failed(Step("bind", f"{dn}: {describe(result).text}", advice))
-    return Step("bind", f"as {dn}")
+        raise _Failed(DiagnosisStep("bind", f"{dn}: {describe(result).text}", advice))
+    return DiagnosisStep("bind", f"as {dn}")
 
 
-def _base(source: LdapDirectory, connection: Connection, deadline: Deadline) -> Step:
+def _base(source: LdapDirectory, connection: Connection, deadline: Deadline) -> DiagnosisStep:
     base = source.directory.base
     found = connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True)
     if found.result.code not in (SUCCESS, NO_SUCH_OBJECT):
-        raise _Failed(Step("base", f"{base}: {describe_search(found.result)}", "see what bind_dn may read"))
+        raise _Failed(DiagnosisStep("base", f"{base}: {describe_search(found.result)}", "see what bind_dn may read"))
     if not found.entries:
         advice = "correct base, or let bind_dn read it"
-        raise _Failed(Step("base", f"{base} does not exist, or bind_dn may not see it", advice))
-    return Step("base", base)
+        raise _Failed(DiagnosisStep("base", f"{base} does not exist, or bind_dn may not see it", advice))
+    return DiagnosisStep("base", base)
 
 
 def _person(
     source: LdapDirectory, connection: Connection, user: str, password: Secret | None, deadline: Deadline
-) -> Generator[Step, None, Identity]:
+) -> Generator[DiagnosisStep, None, Identity]:
     directory = source.directory
     try:
         if directory.user_dn_template is None:
             search_filter = fill(directory.user_filter, user)
             found = connection.search(directory.base, search_filter, wanted_attributes(directory), deadline, limit=2)
-            yield Step("search", f"{search_filter} below {directory.base}")
+            yield DiagnosisStep("search", f"{search_filter} below {directory.base}")
         else:
             dn = fill(directory.user_dn_template, user, dn=True)
             if password is None:
-                raise _Failed(Step("login", f"as {dn}: not tried, no password", "give the user's password"))
+                raise _Failed(DiagnosisStep("login", f"as {dn}: not tried, no password", "give the user's password"))
             yield _login(connection, dn, password, deadline)
             found = connection.search(dn, ANY_ENTRY, wanted_attributes(directory), deadline, limit=2, is_read=True)
     except ValueError as error:
-        raise _Failed(Step("search", f"the user name {error}", "type the name as the directory has it")) from error
+        raise _Failed(
+            DiagnosisStep("search", f"the user name {error}", "type the name as the directory has it")
+        ) from error
     if found.result.code != SUCCESS and not found.entries:
-        raise _Failed(Step("search", describe_search(found.result), "correct base and user_filter"))
+        raise _Failed(DiagnosisStep("search", describe_search(found.result), "correct base and user_filter"))
     if len(found.entries) != 1:
         told = "several entries match; nobody of that name can log in" if found.entries else "no entry matches"
         advice = "make user_filter narrower" if found.entries else "correct base, user_filter or the name"
-        raise _Failed(Step("entry", told, advice))
+        raise _Failed(DiagnosisStep("entry", told, advice))
     return (yield from _meaning(source, connection, found.entries[0], password, deadline))
 
 
 def _meaning(
-    source: LdapDirectory, connection: Connection, entry: Entry, password: Secret | None, deadline: Deadline
-) -> Generator[Step, None, Identity]:
+    source: LdapDirectory, connection: Connection, entry: SearchEntry, password: Secret | None, deadline: Deadline
+) -> Generator[DiagnosisStep, None, Identity]:
     directory = source.directory
     try:
         subject = raw_subject(entry, directory)
-        yield Step("entry", f"{entry.dn}, {directory.subject} is {subject!r}")
+        yield DiagnosisStep("entry", f"{entry.dn}, {directory.subject} is {subject!r}")
         groups = yield from _groups(source, connection, entry, deadline)
         # Before the bind: OpenLDAP calls a right password of a locked account a wrong one.
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:
-            raise _Failed(Step("account", problem, "nothing here: the directory says that nobody may log in with it"))
+            raise _Failed(
+                DiagnosisStep("account", problem, "nothing here: the directory says that nobody may log in with it")
+            )
         if directory.user_dn_template is None:
             yield _user_bind(source, connection, entry, password, deadline)
         identity = identity_of(entry, directory, groups.names, groups.lost)
     except Refused as refused:
         advice = "correct subject or groups, or the entry in the directory"
-        raise _Failed(Step("identity", str(refused), advice)) from refused
-    yield Step("identity", _told(identity))
+        raise _Failed(DiagnosisStep("identity", str(refused), advice)) from refused
+    yield DiagnosisStep("identity", _told(identity))
     return identity
 
 
 def _user_bind(
-    source: LdapDirectory, connection: Connection, entry: Entry, password: Secret | None, deadline: Deadline
-) -> Step:
+    source: LdapDirectory, connection: Connection, entry: SearchEntry, password: Secret | None, deadline: Deadline
+) -> DiagnosisStep:
     if password is None:
-        return Step("login", "not tried, no password was given")
+        return DiagnosisStep("login", "not tried, no password was given")
     with_user = _opened(source, connection.address, deadline)
     try:
         return _login(with_user, entry.dn, password, deadline, entry)
@@ -213,31 +223,33 @@ def _user_bind(
         with_user.close()
 
 
-def _login(connection: Connection, dn: str, password: Secret, deadline: Deadline, entry: Entry | None = None) -> Step:
+def _login(
+    connection: Connection, dn: str, password: Secret, deadline: Deadline, entry: SearchEntry | None = None
+) -> DiagnosisStep:
     try:
         result = connection.bind(dn, password, deadline)
     except ValueError as error:
-        raise _Failed(Step("login", str(error), "type a password")) from error
+        raise _Failed(DiagnosisStep("login", str(error), "type a password")) from error
     if result.code != SUCCESS:
         advice = "type the password again; each failure may count towards the directory's lockout"
         told = describe(result).text
         if entry is not None:
             told = refusal(entry, told, datetime.now(UTC))
-        raise _Failed(Step("login", f"as {dn}: {told}", advice))
-    return Step("login", f"as {dn}: the password is right")
+        raise _Failed(DiagnosisStep("login", f"as {dn}: {told}", advice))
+    return DiagnosisStep("login", f"as {dn}: the password is right")
 
 
 def _groups(
-    source: LdapDirectory, connection: Connection, entry: Entry, deadline: Deadline
-) -> Generator[Step, None, Brought]:
+    source: LdapDirectory, connection: Connection, entry: SearchEntry, deadline: Deadline
+) -> Generator[DiagnosisStep, None, Brought]:
     directory, groups = source.directory, source.directory.groups
     if groups is None:
-        yield Step("groups", "none are looked for (no groups in the configuration)")
+        yield DiagnosisStep("groups", "none are looked for (no groups in the configuration)")
         return Brought()
     try:
         found = walk.brought(connection, walk.ask(connection, entry, directory, deadline), entry, directory, deadline)
     except Unanswerable as error:
-        raise _Failed(Step("groups", error.reason, error.advice)) from error
+        raise _Failed(DiagnosisStep("groups", error.reason, error.advice)) from error
     if groups.by is GroupsBy.MEMBEROF:
         how = f"{len(entry.attributes.get('memberof', ()))} values of memberOf in the entry"
     else:
@@ -245,9 +257,9 @@ def _groups(
         how = f"a search below {groups.base} ({way})"
     kept = "" if groups.allow is None else f", taken over where they are like {', '.join(groups.allow)}"
     names = ", ".join(map(spell_group, sorted(found.names)))
-    yield Step("groups", f"{names or 'none'}; found by {how}{kept}")
+    yield DiagnosisStep("groups", f"{names or 'none'}; found by {how}{kept}")
     for one in found.left_out:
-        yield Step(LEFT_OUT, str(one))
+        yield DiagnosisStep(LEFT_OUT, str(one))
     return found
 
 

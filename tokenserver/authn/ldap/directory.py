@@ -43,7 +43,7 @@ class Primary(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class GroupSettings:
     """Which groups of a user are told, and under which names.
 
     Only groups below `base` count. A group's short names are the values of its attribute `name`. `allow` are the globs
@@ -94,7 +94,7 @@ class Directory:
     bind: tuple[str, Secret] | None = None
     user_filter: str = ""
     user_dn_template: str | None = None
-    groups: Groups | None = None
+    groups: GroupSettings | None = None
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from tokenserver.authn.htpasswd.backend import name_problem
-from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
 from tokenserver.authn.ldap.dn import NotADn, parse_dn
 from tokenserver.authn.ldap.result_codes import WRONG
@@ -57,7 +57,9 @@ def wanted_attributes(directory: Directory) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def identity_of(entry: Entry, directory: Directory, groups: Iterable[str], lost: tuple[str, ...] = ()) -> Identity:
+def identity_of(
+    entry: SearchEntry, directory: Directory, groups: Iterable[str], lost: tuple[str, ...] = ()
+) -> Identity:
     """The identity of the user with this entry, in these groups and in those that were `lost`.
 
     Raises:
@@ -71,7 +73,7 @@ def identity_of(entry: Entry, directory: Directory, groups: Iterable[str], lost:
     return Identity(subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost)
 
 
-def raw_subject(entry: Entry, directory: Directory) -> str:
+def raw_subject(entry: SearchEntry, directory: Directory) -> str:
     """The directory's own value of the subject attribute, as it stands there.
 
     Raises:
@@ -96,7 +98,7 @@ def told(name: str, directory: Directory) -> str:
     return unicodedata.normalize("NFC", name.lower()) if directory.lowercase else name
 
 
-def account_problem(entry: Entry, now: datetime) -> str | None:
+def account_problem(entry: SearchEntry, now: datetime) -> str | None:
     """Why the account is not in force at `now`, although its password may be right; None where it is.
 
     A value that cannot be read refuses: nobody can tell then. A temporary lock (pwdAccountLockedTime in the past) is
@@ -108,7 +110,7 @@ def account_problem(entry: Entry, now: datetime) -> str | None:
         return "the state of the account cannot be read"
 
 
-def refusal(entry: Entry, told: str, now: datetime) -> str:
+def refusal(entry: SearchEntry, told: str, now: datetime) -> str:
     """Why the directory refused the bind, for which it `told` a reason: OpenLDAP calls all of them a wrong password."""
     if told != WRONG:
         return told
@@ -116,7 +118,7 @@ def refusal(entry: Entry, told: str, now: datetime) -> str:
     return account_problem(entry, now) or f"{told}{lock}"
 
 
-def _attributes(entry: Entry, directory: Directory) -> Mapping[str, str]:
+def _attributes(entry: SearchEntry, directory: Directory) -> Mapping[str, str]:
     found = {"dn": entry.dn}
     for key, attribute in (("display_name", directory.display_name), ("email", directory.email)):
         text = next(iter(entry.texts(attribute)), "")
@@ -125,7 +127,7 @@ def _attributes(entry: Entry, directory: Directory) -> Mapping[str, str]:
     return MappingProxyType(found)
 
 
-def _account_problem(entry: Entry, now: datetime) -> str | None:
+def _account_problem(entry: SearchEntry, now: datetime) -> str | None:
     for text in entry.texts("userAccountControl"):
         if int(text) & _DISABLED:
             return "the account is disabled"
@@ -148,7 +150,7 @@ def _account_problem(entry: Entry, now: datetime) -> str | None:
     return None
 
 
-def _ends(entry: Entry) -> Iterable[datetime]:
+def _ends(entry: SearchEntry) -> Iterable[datetime]:
     for text in entry.texts("accountExpires"):
         if int(text) not in _NEVER:  # in 100 ns since 1601
             yield _1601 + timedelta(microseconds=int(text) // 10)

@@ -46,7 +46,7 @@ class Purpose(Enum):
     BIND = "bind"
 
 
-class Server:
+class DirectoryServer:
     """One server, and its idle connections."""
 
     def __init__(self, address: Address) -> None:
@@ -95,7 +95,7 @@ class Servers:
         self._directory = directory
         self._context = context
         self._resolve = resolve
-        self._servers = tuple(Server(address) for address in directory.servers)
+        self._servers = tuple(DirectoryServer(address) for address in directory.servers)
         self._refused: tuple[float, str] = (0.0, "")
         # A reload drops the whole; whoever still uses a connection then keeps it until the end.
         weakref.finalize(self, _close_all, self._servers)
@@ -103,7 +103,7 @@ class Servers:
     @contextmanager
     def asked(
         self, question: Callable[[Connection, Deadline], _Answer], deadline: Deadline
-    ) -> Iterator[tuple[Server, Connection, _Answer]]:
+    ) -> Iterator[tuple[DirectoryServer, Connection, _Answer]]:
         """Ask the first server that answers, as the service account; the connection stays the caller's in the block.
 
         A question is asked again where a server fails, so it must be one that changes nothing.
@@ -119,7 +119,9 @@ class Servers:
             server.give_back(Purpose.SEARCH, connection)
 
     @contextmanager
-    def for_bind(self, deadline: Deadline, preferred: Server | None = None) -> Iterator[tuple[Server, Connection]]:
+    def for_bind(
+        self, deadline: Deadline, preferred: DirectoryServer | None = None
+    ) -> Iterator[tuple[DirectoryServer, Connection]]:
         """An open connection for the bind of a user, bound as anybody or nobody so far.
 
         Raises:
@@ -158,7 +160,7 @@ class Servers:
         dn, password = self._directory.bind
         return connection.bind(dn, password, deadline)
 
-    def failed(self, server: Server, error: ConnectionFailed) -> str:
+    def failed(self, server: DirectoryServer, error: ConnectionFailed) -> str:
         """Leave the server alone for a while; the text says why."""
         server.close_idle()
         if server.down_until <= time.monotonic():
@@ -168,7 +170,7 @@ class Servers:
 
     def _ask(
         self, question: Callable[[Connection, Deadline], _Answer], deadline: Deadline
-    ) -> tuple[Server, Connection, _Answer]:
+    ) -> tuple[DirectoryServer, Connection, _Answer]:
         failures: list[str] = []
         for server, share in self._in_turn(deadline, None):
             kept = server.take(Purpose.SEARCH)
@@ -194,7 +196,7 @@ class Servers:
                 failures.append(self.failed(server, error))
         raise BackendUnavailable(self._directory.name, "; ".join(failures))
 
-    def _reach(self, deadline: Deadline, preferred: Server | None) -> tuple[Server, Connection]:
+    def _reach(self, deadline: Deadline, preferred: DirectoryServer | None) -> tuple[DirectoryServer, Connection]:
         failures: list[str] = []
         for server, share in self._in_turn(deadline, preferred):
             kept = server.take(Purpose.BIND)
@@ -206,14 +208,16 @@ class Servers:
                 failures.append(self.failed(server, error))
         raise BackendUnavailable(self._directory.name, "; ".join(failures))
 
-    def _in_turn(self, deadline: Deadline, preferred: Server | None) -> Iterator[tuple[Server, Deadline]]:
+    def _in_turn(
+        self, deadline: Deadline, preferred: DirectoryServer | None
+    ) -> Iterator[tuple[DirectoryServer, Deadline]]:
         """The servers with their shares of the time; those that failed lately come last."""
         now = time.monotonic()
         ordered = sorted(self._servers, key=lambda server: (server is not preferred, max(server.down_until - now, 0)))
         for number, server in enumerate(ordered):
             yield server, deadline.part(1 / (len(ordered) - number))
 
-    def _become_service(self, server: Server, connection: Connection, deadline: Deadline) -> None:
+    def _become_service(self, server: DirectoryServer, connection: Connection, deadline: Deadline) -> None:
         until, reason = self._refused
         if time.monotonic() < until:
             raise BackendUnavailable(self._directory.name, reason)
@@ -229,6 +233,6 @@ class Servers:
         raise BackendUnavailable(self._directory.name, reason)
 
 
-def _close_all(servers: tuple[Server, ...]) -> None:
+def _close_all(servers: tuple[DirectoryServer, ...]) -> None:
     for server in servers:
         server.close_idle()

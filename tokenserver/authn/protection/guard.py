@@ -14,7 +14,7 @@ from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.equal_work import SLEEPERS
 from tokenserver.authn.protection.circuit_breaker import Breaker, Sheltered, State
 from tokenserver.authn.protection.failure_counters import Limits
-from tokenserver.authn.protection.login_cache import Lifetime, LoginKey, VerifiedLogins
+from tokenserver.authn.protection.login_cache import CacheLifetime, LoginKey, VerifiedLogins
 from tokenserver.authn.protection.shared_checks import Once, SharedChecks
 from tokenserver.authn.protection.throttle import Address, Throttle, Together
 from tokenserver.credentials import Password
@@ -56,7 +56,7 @@ class Plan:
     `waiters` is how many may wait for the check of another process.
     """
 
-    lifetimes: Mapping[str, Lifetime]
+    lifetimes: Mapping[str, CacheLifetime]
     directories: tuple[str, ...]
     limits: Limits | None
     hashers: int

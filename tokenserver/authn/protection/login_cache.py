@@ -27,7 +27,7 @@ REFRESH_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Lifetime:
+class CacheLifetime:
     """For how many seconds a source's answers are used: `fresh` always, `grace` longer while it cannot be asked."""
 
     fresh: float
@@ -38,7 +38,7 @@ class Lifetime:
 class _Entry:
     identity: Identity
     verified: float
-    lifetime: Lifetime
+    lifetime: CacheLifetime
     refreshed: float
 
 
@@ -66,7 +66,9 @@ class VerifiedLogins:
     `monotonic` gives seconds. All methods may be called by many threads at once.
     """
 
-    def __init__(self, lifetimes: Mapping[str, Lifetime], *, monotonic: Callable[[], float], size: int = SIZE) -> None:
+    def __init__(
+        self, lifetimes: Mapping[str, CacheLifetime], *, monotonic: Callable[[], float], size: int = SIZE
+    ) -> None:
         self._lifetimes = dict(lifetimes)
         self._monotonic = monotonic
         self._size = size

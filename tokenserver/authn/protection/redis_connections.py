@@ -28,7 +28,7 @@ ANSWER_SECONDS = 0.1
 _resolve = Resolver()
 
 
-class Budget(threading.local):
+class TimeBudget(threading.local):
     """How long this thread may still wait for Redis. Without `within`, for ever."""
 
     _end = math.inf
@@ -57,7 +57,7 @@ class Budget(threading.local):
 class BoundedSocket:
     """A connected socket whose every step keeps to the budget of the thread that uses it."""
 
-    def __init__(self, inner: socket.socket, budget: Budget) -> None:
+    def __init__(self, inner: socket.socket, budget: TimeBudget) -> None:
         self._inner = inner
         self._budget = budget
         self._timeout = inner.gettimeout()
@@ -97,7 +97,7 @@ class BoundedSocket:
 class BoundedTcp(Connection):
     """redis://"""
 
-    def __init__(self, *arguments: Any, budget: Budget, **options: Any) -> None:
+    def __init__(self, *arguments: Any, budget: TimeBudget, **options: Any) -> None:
         self.budget = budget
         super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # redis has no annotations here
 
@@ -108,7 +108,7 @@ class BoundedTcp(Connection):
 class BoundedTls(SSLConnection):
     """rediss://"""
 
-    def __init__(self, *arguments: Any, budget: Budget, **options: Any) -> None:
+    def __init__(self, *arguments: Any, budget: TimeBudget, **options: Any) -> None:
         self.budget = budget
         super().__init__(*arguments, **options)
 
@@ -126,7 +126,7 @@ class BoundedTls(SSLConnection):
 class BoundedUnix(UnixDomainSocketConnection):
     """redis+unix://"""
 
-    def __init__(self, *arguments: Any, budget: Budget, **options: Any) -> None:
+    def __init__(self, *arguments: Any, budget: TimeBudget, **options: Any) -> None:
         self.budget = budget
         super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]  # redis has no annotations here
 
@@ -134,7 +134,7 @@ class BoundedUnix(UnixDomainSocketConnection):
         return BoundedSocket(_connected(socket.AF_UNIX, self.path, self.budget), self.budget)
 
 
-def _tcp(host: str, port: int, budget: Budget) -> socket.socket:
+def _tcp(host: str, port: int, budget: TimeBudget) -> socket.socket:
     """A connection to one of the addresses of a name. A slow name server is waited for no longer than Redis itself."""
     failure: OSError = OSError("the name has no address")
     for family, *_, address in _resolve(host, port, budget.left()):
@@ -148,7 +148,7 @@ def _tcp(host: str, port: int, budget: Budget) -> socket.socket:
     raise failure
 
 
-def _connected(family: socket.AddressFamily, address: Any, budget: Budget) -> socket.socket:
+def _connected(family: socket.AddressFamily, address: Any, budget: TimeBudget) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.settimeout(budget.left())
@@ -166,7 +166,7 @@ _KINDS: dict[type, type] = {
 }
 
 
-def bounded_pool(url: str, password: str | None, budget: Budget) -> ConnectionPool:
+def bounded_pool(url: str, password: str | None, budget: TimeBudget) -> ConnectionPool:
     """The connections for a URL, none of which is made yet. Nothing is tried twice.
 
     Raises:

@@ -21,7 +21,7 @@ from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 
 from tokenserver.authn.protection.failure_counters import Limit, Limits
-from tokenserver.authn.protection.redis_connections import ANSWER_SECONDS, Budget, bounded_pool
+from tokenserver.authn.protection.redis_connections import ANSWER_SECONDS, TimeBudget, bounded_pool
 from tokenserver.authn.protection.throttle import GOOD_SECONDS, Counted, Standing
 from tokenserver.credentials import Secret
 from tokenserver.runtime.shared_memory import TAG_BYTES
@@ -77,7 +77,7 @@ class SharedFailures:
         Raises:
             ValueError: the URL has options that the client cannot use.
         """
-        self._budget = Budget()
+        self._budget = TimeBudget()
         pool = bounded_pool(url, None if password is None else password.reveal(), self._budget)
         storage = RedisStorage(url, connection_pool=pool, key_prefix=_PREFIX)
         self.limits = limits

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from tokenserver.authn.protection.login_cache import LoginKey
 from tokenserver.credentials import Password
-from tokenserver.runtime.shared_memory import Checks, Memory
+from tokenserver.runtime.shared_memory import Checks, SharedMemory
 
 ENTRIES = 8192
 """Two cores find 360 passwords right in the time for which they are kept, and some hundred checks are under way."""
@@ -71,7 +71,7 @@ class SharedChecks:
         self._monotonic = monotonic
         self._sleep = sleep
         self._key = LoginKey(secrets.token_bytes(64))
-        self.memory = Memory([entries * Checks.ENTRY_BYTES], stuck=STUCK)
+        self.memory = SharedMemory([entries * Checks.ENTRY_BYTES], stuck=STUCK)
         self._checks = Checks(self.memory.parts[0])
         self._free = threading.Semaphore(WAITERS)  # each worker has its own after the fork
 

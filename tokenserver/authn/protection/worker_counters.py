@@ -15,7 +15,7 @@ from functools import partial
 
 from tokenserver.authn.protection.failure_counters import BUCKETS, Limit, Limits
 from tokenserver.authn.protection.throttle import GOOD_SECONDS, Counted, Standing
-from tokenserver.runtime.shared_memory import SEEN_BYTES, TAG_BYTES, Memory, Seen, Times, Tries
+from tokenserver.runtime.shared_memory import SEEN_BYTES, TAG_BYTES, Seen, SharedMemory, Times, Tries
 
 MAX_TABLE = 8 * 1024 * 1024
 """Bytes for one kind of counter. Where each counter keeps more failures, there are fewer counters."""
@@ -59,7 +59,7 @@ class WorkersTogether:
         tries = (at_once, _buckets(at_once * Tries.ENTRY_BYTES, BUCKETS))
         sizes = [kept * buckets * 8 for kept, buckets in shapes]
         sizes += [tries[0] * tries[1] * Tries.ENTRY_BYTES] + [SEEN_BYTES] * 2
-        self.memory = Memory(sizes, stuck=STUCK)
+        self.memory = SharedMemory(sizes, stuck=STUCK)
         parts = iter(self.memory.parts)
         tables = [Times(next(parts), kept, buckets) for kept, buckets in shapes]
         self._users, self._places, self._addresses, self._total = tables

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from tokenserver.config.settings import Registry
+from tokenserver.config.settings import RegistrySettings
 from tokenserver.keys.ring import KeyRing
 from tokenserver.keys.schedule import LEEWAY, Schedule
 from tokenserver.printable import shell_word
@@ -18,7 +18,9 @@ def moment(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def rotation_plan(ring: KeyRing, schedule: Schedule, registries: Iterable[Registry], now: datetime) -> list[str]:
+def rotation_plan(
+    ring: KeyRing, schedule: Schedule, registries: Iterable[RegistrySettings], now: datetime
+) -> list[str]:
     """The steps that are left, in their order, as sentences. The same whether or not the next key exists yet."""
     pinned = [registry for registry in registries if registry.compat != "universal"]
     switch_at = schedule.switch_at(ring.next[0]) if ring.next else now + schedule.publish_ahead

@@ -19,8 +19,8 @@ from tokenserver.config.settings import KeySet
 from tokenserver.keys.key_pair import issue_pair
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing
-from tokenserver.keys.ring_operations import Change, Changes, NotNow
-from tokenserver.keys.schedule import Step
+from tokenserver.keys.ring_operations import Changes, NotNow, RingChange
+from tokenserver.keys.schedule import RotationStep
 from tokenserver.keys.store import load_keys
 from tokenserver.printable import shell_word
 from tokenserver.server.registry_keys import key_changes
@@ -30,9 +30,9 @@ from tokenserver.tokens.jose_header import compat_problem
 EXIT_NO = 1
 
 _DONE = {
-    Step.PREPARE: "Made the key {} and published it as next.",
-    Step.SWITCH: "The key {} signs from now on.",
-    Step.FORGET: "Dropped the key {}.",
+    RotationStep.PREPARE: "Made the key {} and published it as next.",
+    RotationStep.SWITCH: "The key {} signs from now on.",
+    RotationStep.FORGET: "Dropped the key {}.",
 }
 
 
@@ -112,7 +112,7 @@ def retire(key_id: str, config: Path | None, service: str | None, at_once: bool)
     echo(_DONE[change.step].format(change.key_id))
 
 
-def _rotate(changes: Changes, algorithm: Algorithm | None, now: datetime, *, at_once: bool) -> Change:
+def _rotate(changes: Changes, algorithm: Algorithm | None, now: datetime, *, at_once: bool) -> RingChange:
     """One step further: make the next key, or let it sign. Both at once, where there is nothing to wait for."""
     ring = load_keys(changes.folder, now=now, dates=False)
     made = None if ring.next else changes.prepare(now, algorithm)
@@ -130,9 +130,9 @@ def _make_for_elsewhere(keys: KeySet, target: Path, algorithm: Algorithm, now: d
     echo(f"Next, at the server: tokenserver keys import {shell_word(target.name)}, and remove the file everywhere")
 
 
-def _tell_plan(keys: KeySet, ring: KeyRing, now: datetime, *, as_json: bool, change: Change | None) -> None:
+def _tell_plan(keys: KeySet, ring: KeyRing, now: datetime, *, as_json: bool, change: RingChange | None) -> None:
     schedule = keys.schedule
-    is_over = change is not None and change.step is Step.SWITCH
+    is_over = change is not None and change.step is RotationStep.SWITCH
     steps = [] if is_over else rotation_plan(ring, schedule, keys.registries, now)
     if as_json:
         switch_at = schedule.switch_at(ring.next[0]).isoformat() if ring.next else None
@@ -148,7 +148,7 @@ def _tell_plan(keys: KeySet, ring: KeyRing, now: datetime, *, as_json: bool, cha
         echo(f"{number}. {step}")
 
 
-def _tell_emergency(keys: KeySet, change: Change, *, as_json: bool) -> None:
+def _tell_emergency(keys: KeySet, change: RingChange, *, as_json: bool) -> None:
     pinned = [registry.service for registry in keys.registries if registry.compat != "universal"]
     ca = [registry.service for registry in keys.registries if registry.compat == "universal"]
     steps = []

@@ -19,7 +19,7 @@ from tokenserver.keys.key_pair import read_pair
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import KeyRing
 from tokenserver.keys.ring_operations import NotNow
-from tokenserver.keys.schedule import Step
+from tokenserver.keys.schedule import RotationStep
 from tokenserver.keys.store import load_keys
 from tokenserver.server.registry_keys import key_changes
 
@@ -88,7 +88,7 @@ def bring(file: Path, config: Path | None, service: str | None) -> None:
     except NotNow as error:
         echo(str(error), fg="red", err=True)
         raise SystemExit(EXIT_NO) from error
-    if change.step is Step.SWITCH:
+    if change.step is RotationStep.SWITCH:
         echo(f"The key {change.key_id} signs. Remove {file}.")
         return
     switch_at = moment(keys.schedule.switch_at(change.ring.next[0]))

@@ -21,7 +21,7 @@ from tokenserver.identity import spell_group
 from tokenserver.policy.analysis.circumstances import OTHER_SERVICE
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.budget import TooComplex
-from tokenserver.policy.diff.diff import Difference, Row, diff, spell_who
+from tokenserver.policy.diff.diff import Difference, DiffRow, diff, spell_who
 from tokenserver.policy.loading.git_revisions import extract, parse_revisions
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import PolicySet
@@ -131,7 +131,7 @@ def as_facts(found: Difference) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _facts(row: Row) -> dict[str, Any]:
+def _facts(row: DiffRow) -> dict[str, Any]:
     identity, context = row.identity, row.context
     return {
         "as": {"user": identity.subject or None, "groups": sorted(identity.groups)},
@@ -168,11 +168,11 @@ class _Line:
 _HEADS = ("who", "may", "repositories", "when", "for example", "rules")
 
 
-def _lines(rows: Iterable[Row]) -> Iterator[_Line]:
-    by_who: dict[tuple[str, str, str], list[Row]] = {}
+def _lines(rows: Iterable[DiffRow]) -> Iterator[_Line]:
+    by_who: dict[tuple[str, str, str], list[DiffRow]] = {}
     for row in rows:
         by_who.setdefault((_spelled(row, row.pattern.text), spell_when(row), spell_who(row.who)), []).append(row)
-    together: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
+    together: dict[tuple[str, str, str], dict[str, list[DiffRow]]] = {}
     for (repositories, when, who), same in by_who.items():
         actions = ", ".join(in_order(row.action for row in same))
         together.setdefault((repositories, when, actions), {})[who] = same
@@ -183,7 +183,7 @@ def _lines(rows: Iterable[Row]) -> Iterator[_Line]:
         yield _Line(", ".join(names), actions, repositories, when, _example(row), ", ".join(rules))
 
 
-def _example(row: Row) -> str:
+def _example(row: DiffRow) -> str:
     identity = row.identity
     if identity.is_anonymous:
         return f"{_spelled(row, row.name)}, not logged in"
@@ -191,11 +191,11 @@ def _example(row: Row) -> str:
     return f"{_spelled(row, row.name)} as {identity.subject}{groups}"
 
 
-def _spelled(row: Row, name: str) -> str:
+def _spelled(row: DiffRow, name: str) -> str:
     return name if row.resource_type == "repository" else f"{row.resource_type}:{name}"
 
 
-def spell_when(row: Row) -> str:
+def spell_when(row: DiffRow) -> str:
     """The circumstances in words; empty where there are none."""
     parts = []
     for key, value in row.when.items():
@@ -215,7 +215,7 @@ def spell_table(found: Difference) -> str:
     return "\n".join([*parts, _summary(found)])
 
 
-def _table(rows: Iterable[Row]) -> str:
+def _table(rows: Iterable[DiffRow]) -> str:
     cells = [line.cells() for line in _lines(rows)]
     shown = [place for place in range(len(_HEADS)) if any(line[place] for line in cells)]
     return table([_HEADS[place] for place in shown], ([line[place] for place in shown] for line in cells))

@@ -14,7 +14,7 @@ from tokenserver.config.load import config_path
 from tokenserver.documents.document import parse
 from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
-from tokenserver.policy.lint.lint import Finding, LintedFile, lint
+from tokenserver.policy.lint.lint import LintedFile, LintFinding, lint
 from tokenserver.policy.lint.unknown_names import Outside
 
 FOUND = 1
@@ -57,7 +57,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
     raise SystemExit(FOUND if findings else 0)
 
 
-def _asked(source: Source, config: Path | None) -> tuple[Outside, list[Finding]]:
+def _asked(source: Source, config: Path | None) -> tuple[Outside, list[LintFinding]]:
     """What the user sources say about the policies' names, and which names more than one of them has."""
     # Only here are they needed, and loading them takes as long as all else.
     from tokenserver.cli.user_sources import UserSources  # noqa: PLC0415 - see above
@@ -67,13 +67,13 @@ def _asked(source: Source, config: Path | None) -> tuple[Outside, list[Finding]]
     sources = UserSources(source.settings)
     if not sources.directories:
         raise click.UsageError("--directory: the configuration names no directory (ldap:)")
-    overlaps = [Finding(file, line, "TS303", text) for file, line, text in sources.overlaps()]
+    overlaps = [LintFinding(file, line, "TS303", text) for file, line, text in sources.overlaps()]
     path = config_path(config)
     lines = parse(read_text(path), str(path)).lines
     places = {entry.name: number for number, entry in enumerate(source.settings.authentication)}
     told = [("TS303", *one) for one in sources.namesakes()] + [("TS302", *one) for one in sources.unspeakable()]
     overlaps += [
-        Finding(str(path.absolute()), lines.get(("authentication", places[name]), 1), code, text)
+        LintFinding(str(path.absolute()), lines.get(("authentication", places[name]), 1), code, text)
         for code, name, text in told
     ]
     return sources.outside(source.policies), overlaps

@@ -14,7 +14,7 @@ from tokenserver.cli.policy.options import policy_command, read_source, table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.errors import TokenserverError
 from tokenserver.policy.analysis.conditions import spell_moment
-from tokenserver.policy.queries.replay_audit_log import Change, Report, Seen, replay, spell_actions
+from tokenserver.policy.queries.replay_audit_log import Report, RulingChange, SeenCases, replay, spell_actions
 from tokenserver.policy.terms import parse_moment
 from tokenserver.scopes import in_order
 
@@ -56,12 +56,12 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def _order(item: tuple[Change, Seen]) -> tuple[Any, ...]:
+def _order(item: tuple[RulingChange, SeenCases]) -> tuple[Any, ...]:
     change, seen = item
     return -seen.count, change.subject, change.registry, change.resource, sorted(change.groups), sorted(change.gained)
 
 
-def _tell(report: Report, found: list[tuple[Change, Seen]]) -> None:
+def _tell(report: Report, found: list[tuple[RulingChange, SeenCases]]) -> None:
     if found:
         heads = ("TIMES", "WHO", "GAINS", "LOSES", "WHERE", "LAST", "RULES NOW")
         echo_text(table(heads, (_row(change, seen) for change, seen in found)))
@@ -72,7 +72,7 @@ def _tell(report: Report, found: list[tuple[Change, Seen]]) -> None:
         echo(f"left out: {count} x {reason}", err=True)
 
 
-def _row(change: Change, seen: Seen) -> tuple[str, ...]:
+def _row(change: RulingChange, seen: SeenCases) -> tuple[str, ...]:
     who = _printable(change.subject) or "anonymous"
     groups = f" ({', '.join(map(_printable, sorted(change.groups)))})" if change.groups else ""
     name = change.resource.name if change.resource.type == "repository" else str(change.resource)
@@ -86,7 +86,7 @@ def _printable(text: str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def _facts(report: Report, found: list[tuple[Change, Seen]]) -> dict[str, Any]:
+def _facts(report: Report, found: list[tuple[RulingChange, SeenCases]]) -> dict[str, Any]:
     return {
         "exchanges": report.exchanges,
         "decisions": report.decisions,

@@ -22,7 +22,7 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.loading.loader import FileTests, default_service
 from tokenserver.policy.syntax.file import read_policy_file
 from tokenserver.policy.testing.assertions import run_test
-from tokenserver.policy.testing.expectations import Failure, spell_test
+from tokenserver.policy.testing.expectations import FailedExpectation, spell_test
 
 # What XML 1.0 cannot hold, not even escaped.
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -35,7 +35,7 @@ class Outcome:
     file: str
     line: int
     title: str
-    failures: tuple[tuple[int, Failure], ...]
+    failures: tuple[tuple[int, FailedExpectation], ...]
     seconds: float
 
 

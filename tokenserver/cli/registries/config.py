@@ -16,7 +16,7 @@ from tokenserver.cli.output_files import write_into
 from tokenserver.cli.registries.section import TrustedFile, default_trust, facts, section, trusted
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
-from tokenserver.config.settings import Registry, Settings
+from tokenserver.config.settings import RegistrySettings, Settings
 from tokenserver.keys.ring import KeyRing
 from tokenserver.keys.store import load_keys
 
@@ -27,7 +27,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 class _Prepared:
     """What one registry needs: its section, in a file of this name, and the file that it trusts."""
 
-    registry: Registry
+    registry: RegistrySettings
     folder: str
     name: str
     text: str

@@ -13,7 +13,7 @@ from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.policy.options import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
-from tokenserver.config.settings import Registry, Settings
+from tokenserver.config.settings import RegistrySettings, Settings
 from tokenserver.errors import LoadError
 from tokenserver.keys.store import load_keys
 
@@ -53,7 +53,7 @@ def _algorithm(folder: Path) -> str | None:
         return None
 
 
-def _facts(settings: Settings, registry: Registry, folder: Path, algorithm: str | None) -> dict[str, Any]:
+def _facts(settings: Settings, registry: RegistrySettings, folder: Path, algorithm: str | None) -> dict[str, Any]:
     return {
         "service": registry.service,
         "also": list(registry.also),
@@ -66,7 +66,7 @@ def _facts(settings: Settings, registry: Registry, folder: Path, algorithm: str 
     }
 
 
-def _row(settings: Settings, registry: Registry, facts: dict[str, Any]) -> list[str]:
+def _row(settings: Settings, registry: RegistrySettings, facts: dict[str, Any]) -> list[str]:
     return [
         registry.service,
         " ".join(registry.also) or "-",

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from tokenserver.config.settings import Registry, Settings
+from tokenserver.config.settings import RegistrySettings, Settings
 from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
 
@@ -25,7 +25,7 @@ class TrustedFile(NamedTuple):
     content: str
 
 
-def section(settings: Settings, registry: Registry, trust: Path, service: str) -> str:
+def section(settings: Settings, registry: RegistrySettings, trust: Path, service: str) -> str:
     """The section about authentication: YAML for Distribution, JSON for zot.
 
     `trust` is where the registry finds the trusted file; `service` is the one of its names that it goes by.
@@ -44,12 +44,12 @@ def section(settings: Settings, registry: Registry, trust: Path, service: str) -
     return "\n".join(["auth:", "  token:", *lines])
 
 
-def option_of(registry: Registry) -> str:
+def option_of(registry: RegistrySettings) -> str:
     """The registry's setting that names the trusted file."""
     return {"jwks": "jwks", "zot": "cert"}.get(registry.compat, "rootcertbundle")
 
 
-def trusted(registry: Registry, ring: KeyRing) -> TrustedFile:
+def trusted(registry: RegistrySettings, ring: KeyRing) -> TrustedFile:
     """The name and the content of the file that the registry trusts. zot reads the first certificate alone."""
     if registry.compat == "universal":
         return TrustedFile("token-ca.pem", ring.ca_certificate_pem)
@@ -59,12 +59,12 @@ def trusted(registry: Registry, ring: KeyRing) -> TrustedFile:
     return TrustedFile("token-signing.pem", "".join(key.certificate_pem for key in keys))
 
 
-def default_trust(registry: Registry, file: TrustedFile) -> Path:
+def default_trust(registry: RegistrySettings, file: TrustedFile) -> Path:
     """Where the registry's documentation would have the file."""
     return Path("/etc/zot" if registry.compat == "zot" else "/etc/distribution") / file.name
 
 
-def facts(registry: Registry, service: str, text: str, file: TrustedFile) -> dict[str, object]:
+def facts(registry: RegistrySettings, service: str, text: str, file: TrustedFile) -> dict[str, object]:
     """What `--json` tells: the section as it is pasted, and the trusted file."""
     return {
         "service": service,

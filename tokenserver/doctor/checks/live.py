@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 from tokenserver.doctor.checks.setup import RESTART, split_url
 from tokenserver.doctor.facts import Ours
 from tokenserver.doctor.findings import Finding, doubtful, failed, known, passed, unprotected
-from tokenserver.doctor.http import Answer, Failure, Outcome, Trouble
+from tokenserver.doctor.http import FetchFailure, HttpAnswer, Outcome, Trouble
 from tokenserver.printable import shell_word
 
 _HTTPS_WANTED = (b"Client sent an HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")
@@ -36,7 +36,7 @@ def check_registry(url: str, outcome: Outcome, service: str, compat: str = "univ
     trouble = transport_trouble("registry", url, outcome)
     if trouble is not None:
         return trouble
-    assert isinstance(outcome, Answer)  # noqa: S101 - a failure always is a trouble
+    assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always is a trouble
     mend = _configure(service, compat)
     if outcome.status == 200:
         return unprotected("the registry asks for no token: everybody may do everything there", mend, theirs="none")
@@ -57,7 +57,7 @@ def check_registry(url: str, outcome: Outcome, service: str, compat: str = "univ
 
 def check_verifies(outcome: Outcome, service: str, compat: str) -> Finding | None:
     """What the registry answers to a token that nobody signed: one that takes it looks at none."""
-    if not isinstance(outcome, Answer) or outcome.status >= 400 or outcome.is_redirect:
+    if not isinstance(outcome, HttpAnswer) or outcome.status >= 400 or outcome.is_redirect:
         return None
     says = "the registry takes a token that nobody signed: everybody may do everything there"
     return unprotected(says, _configure(service, compat), theirs=str(outcome.status))
@@ -72,7 +72,7 @@ def transport_trouble(check: str, url: str, outcome: Outcome) -> Finding | None:
     """Why nothing useful came from `url`: no connection, no TLS, the wrong scheme, a redirect. None: it is well."""
     parts = urlsplit(url)
     host = parts.netloc
-    if isinstance(outcome, Failure):
+    if isinstance(outcome, FetchFailure):
         return _no_answer(check, url, outcome)
     if outcome.status == 400 and any(text in outcome.body for text in _HTTPS_WANTED):
         right = f"https://{host}{parts.path}"
@@ -100,7 +100,7 @@ def check_published(outcome: Outcome, ours: Ours) -> Finding:
     trouble = transport_trouble("server", ours.jwks_url, outcome)
     if trouble is not None:
         return trouble
-    assert isinstance(outcome, Answer)  # noqa: S101 - a failure always is a trouble
+    assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always is a trouble
     kids = _kids(outcome) if outcome.status == 200 else None
     if kids is None:
         says = f"server.url leads to something that is no token server of this kind: it answers {outcome.status}"
@@ -121,7 +121,7 @@ def check_token_answer(outcome: Outcome, ours: Ours, *, with_login: bool) -> tup
     trouble = transport_trouble("server", ours.realm, outcome)
     if trouble is not None:
         return trouble, None
-    assert isinstance(outcome, Answer)  # noqa: S101 - a failure always is a trouble
+    assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always is a trouble
     value = _object(outcome.body)
     told = value.get("details")
     said = told if isinstance(told, str) else f"status {outcome.status}"
@@ -145,7 +145,7 @@ def check_token_answer(outcome: Outcome, ours: Ours, *, with_login: bool) -> tup
 
 def check_ready(outcome: Outcome) -> list[Finding]:
     """What `/readyz` says is not well."""
-    if not isinstance(outcome, Answer) or outcome.status not in (200, 503):
+    if not isinstance(outcome, HttpAnswer) or outcome.status not in (200, 503):
         return []
     parts = _object(outcome.body).get("parts")
     wrong = {name: said for name, said in parts.items() if said != "ok"} if isinstance(parts, dict) else {}
@@ -161,7 +161,7 @@ def _joined(url: str, location: str) -> str:
         return location
 
 
-def _no_answer(check: str, url: str, failure: Failure) -> Finding:
+def _no_answer(check: str, url: str, failure: FetchFailure) -> Finding:
     parts = urlsplit(url)
     host, detail = parts.netloc, failure.detail
     match failure.trouble:
@@ -198,7 +198,7 @@ def _no_answer(check: str, url: str, failure: Failure) -> Finding:
     return failed(check, says, mend, ours=url, theirs=detail)
 
 
-def _kids(answer: Answer) -> set[str] | None:
+def _kids(answer: HttpAnswer) -> set[str] | None:
     keys = _object(answer.body).get("keys")
     if not isinstance(keys, list):
         return None

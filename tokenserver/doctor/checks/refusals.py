@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tokenserver.doctor.checks.live import place_of
 from tokenserver.doctor.checks.setup import RESTART
-from tokenserver.doctor.facts import Kind, OurRegistry, Ours
+from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
 from tokenserver.doctor.findings import Finding, failed
-from tokenserver.doctor.http import Answer, Outcome
+from tokenserver.doctor.http import HttpAnswer, Outcome
 from tokenserver.printable import shell_word
 
 
@@ -16,28 +16,28 @@ def is_key_known(outcome: Outcome) -> bool:
     Distribution 3 says `invalid_token` for a key that it does not trust, an algorithm that it does not take and wrong
     claims, and leaves the word out where the signature alone is wrong. Distribution 2.8 always says it.
     """
-    if not isinstance(outcome, Answer) or outcome.status != 401:
+    if not isinstance(outcome, HttpAnswer) or outcome.status != 401:
         return False
     challenge = outcome.bearer()
     return challenge is not None and "error=" not in challenge
 
 
-def generation(outcome: Outcome) -> Kind | None:
+def generation(outcome: Outcome) -> RegistryKind | None:
     """What the registry is, by its answer to `Authorization: Bearer x x`; None: none of these.
 
     2.8 splits at every blank and sees no token, 3.x splits at the first and sees a malformed one. zot answers a token
     that it cannot read without a challenge.
     """
-    if not isinstance(outcome, Answer) or outcome.status != 401:
+    if not isinstance(outcome, HttpAnswer) or outcome.status != 401:
         return None
     challenge = outcome.bearer()
     if challenge is None:
-        return Kind.ZOT
-    return Kind.DISTRIBUTION3 if "error=" in challenge else Kind.DISTRIBUTION2
+        return RegistryKind.ZOT
+    return RegistryKind.DISTRIBUTION3 if "error=" in challenge else RegistryKind.DISTRIBUTION2
 
 
 def explain_refusal(
-    kind: Kind | None, known_by: frozenset[str], ours: Ours, registry: OurRegistry, url: str
+    kind: RegistryKind | None, known_by: frozenset[str], ours: Ours, registry: OurRegistry, url: str
 ) -> Finding:
     """Why a registry refuses a token whose audience and times are right, from what its answers give away.
 
@@ -47,7 +47,7 @@ def explain_refusal(
     command = f"tokenserver registry-config {shell_word(registry.service)}"
     files = "`tokenserver doctor --registry-config FILE` with its configuration"
     algorithm = ours.active.algorithm
-    if kind is Kind.ZOT or registry.compat == "zot":
+    if kind is RegistryKind.ZOT or registry.compat == "zot":
         says = "zot does not trust the token's key: its cert is not the certificate of the key that signs"
         mend = f"write its cert with `{command} --for zot --write DIR` {RESTART}"
         return failed("cert", says, mend)
@@ -64,7 +64,7 @@ def explain_refusal(
         fetched = f"put `curl -fsS {shell_word(source)}` where its {option} points"
     else:
         fetched = f"write its {option} with `{command} --for … --write DIR`"
-    if kind is Kind.DISTRIBUTION3:
+    if kind is RegistryKind.DISTRIBUTION3:
         says = f"the registry does not trust the token's key: its {option} does not hold what compat:"
         return failed(option, f"{says} {registry.compat} needs", f"{fetched} {RESTART}; {files} says what is there")
     says = f"audience and time fit, so the registry has another issuer than ours or a {option} without our key"
@@ -72,7 +72,7 @@ def explain_refusal(
     return failed("trust or issuer", says, mend, ours=registry.issuer, theirs=url)
 
 
-def explain_zots_login(refused: Answer, registry: OurRegistry) -> Finding | None:
+def explain_zots_login(refused: HttpAnswer, registry: OurRegistry) -> Finding | None:
     """zot says what access it misses only to tokens whose key it trusts; None where it is no zot, or not that.
 
     Up to 2.1.2 it wants access to its catalog even for a login.

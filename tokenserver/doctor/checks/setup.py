@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from tokenserver.doctor.facts import KINDS_OF_COMPAT, Kind, OurRegistry, Ours, Setup
+from tokenserver.doctor.facts import KINDS_OF_COMPAT, OurRegistry, Ours, RegistryKind, Setup
 from tokenserver.doctor.findings import Finding, doubtful, failed, known, passed, unprotected
 from tokenserver.printable import shell_word
 
@@ -18,15 +18,15 @@ PATHS = ("/token", "/auth/token", "/auth")
 _ALGORITHMS_OF_2 = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
 
 
-def kinds_for(setup: Setup | None, registry: OurRegistry, asked: Kind | None) -> tuple[Kind, ...]:
+def kinds_for(setup: Setup | None, registry: OurRegistry, asked: RegistryKind | None) -> tuple[RegistryKind, ...]:
     """The verifiers that have to take the tokens: as asked, else as the configuration gives away, else as `compat`."""
     if asked is not None:
         return (asked,)
     if setup is not None and setup.is_zot:
-        return (Kind.ZOT,)
+        return (RegistryKind.ZOT,)
     if setup is not None and setup.only_in_3:
-        return (Kind.DISTRIBUTION3,)
-    return KINDS_OF_COMPAT.get(registry.compat, (Kind.DISTRIBUTION2, Kind.DISTRIBUTION3))
+        return (RegistryKind.DISTRIBUTION3,)
+    return KINDS_OF_COMPAT.get(registry.compat, (RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION3))
 
 
 def check_way_in(setup: Setup, ours: Ours, registry: OurRegistry | None = None) -> list[Finding]:
@@ -104,16 +104,16 @@ def check_issuer(theirs: str | None, registry: OurRegistry, place: str) -> Findi
     return failed("issuer", says, mend, ours=registry.issuer, theirs=theirs)
 
 
-def check_algorithms(theirs: Sequence[str] | None, ours: Ours, kinds: Sequence[Kind], place: str) -> Finding:
+def check_algorithms(theirs: Sequence[str] | None, ours: Ours, kinds: Sequence[RegistryKind], place: str) -> Finding:
     """The registry must take the algorithm of our key."""
     algorithm = ours.active.algorithm
     listed = None if theirs is None else ", ".join(theirs)
-    if Kind.DISTRIBUTION2 in kinds and algorithm not in _ALGORITHMS_OF_2:
-        says = f"{Kind.DISTRIBUTION2} cannot verify {algorithm}"
+    if RegistryKind.DISTRIBUTION2 in kinds and algorithm not in _ALGORITHMS_OF_2:
+        says = f"{RegistryKind.DISTRIBUTION2} cannot verify {algorithm}"
         mend = "sign with ES256 there: `tokenserver keys rotate --algorithm ES256`"
         return failed("algorithm", says, mend, ours=algorithm, theirs=", ".join(_ALGORITHMS_OF_2))
     # Distribution 2.8 does not know the option and takes what it can verify.
-    if theirs is not None and any(kind is not Kind.DISTRIBUTION2 for kind in kinds) and algorithm not in theirs:
+    if theirs is not None and any(kind is not RegistryKind.DISTRIBUTION2 for kind in kinds) and algorithm not in theirs:
         says = f"the registry's signingalgorithms leave out {algorithm}, by which our key signs"
         mend = f"add {algorithm} to signingalgorithms in {place} {RESTART}"
         return failed("algorithm", says, mend, ours=algorithm, theirs=listed)
@@ -184,7 +184,7 @@ def check_autoredirect(setup: Setup, ours: Ours, registry: OurRegistry | None) -
     return [failed("autoredirect", says, mend, ours=ours.realm, theirs=theirs)]
 
 
-def check_setup(setup: Setup, ours: Ours, kinds: Sequence[Kind], registry: OurRegistry | None) -> list[Finding]:
+def check_setup(setup: Setup, ours: Ours, kinds: Sequence[RegistryKind], registry: OurRegistry | None) -> list[Finding]:
     """All that a registry's configuration says, but for the keys that it trusts. `registry` is the one it is meant for.
 
     What is wrong with the keys is `trust_checks`' to say.

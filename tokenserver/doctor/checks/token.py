@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tokenserver.doctor.facts import Kind
+from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.findings import Finding, doubtful, failed, known, passed
 from tokenserver.printable import shell_word
 from tokenserver.scopes import Resource, Scope, in_order
@@ -32,7 +32,7 @@ class Expected:
     issuer: str | None
     service: str | None
     at: datetime
-    kinds: tuple[Kind, ...]
+    kinds: tuple[RegistryKind, ...]
     mends: Mapping[str, str]
 
 
@@ -43,7 +43,7 @@ def check_shape(claims: Mapping[str, Any]) -> list[Finding]:
         says = f"{', '.join(wrong)} is no whole number, which registries refuse"
         return [failed("shape", says, "ask the server that issued it to write whole seconds", theirs="whole numbers")]
     if isinstance(claims.get("aud"), list):
-        says = f"aud is a list, which {Kind.DISTRIBUTION2} refuses"
+        says = f"aud is a list, which {RegistryKind.DISTRIBUTION2} refuses"
         return [failed("shape", says, "ask the server that issued it to write aud as text", theirs="text")]
     access = claims.get("access", [])
     if not isinstance(access, list) or not all(isinstance(entry, dict) for entry in access):
@@ -68,7 +68,7 @@ def check_claims(claims: Mapping[str, Any], expected: Expected) -> list[Finding]
     return found
 
 
-def check_keys(verdicts: Mapping[Kind, str | None], expected: Expected) -> list[Finding]:
+def check_keys(verdicts: Mapping[RegistryKind, str | None], expected: Expected) -> list[Finding]:
     """Of the kinds that have to take it the first refusal; of the others what they would say."""
     refused = [(kind, verdicts[kind]) for kind in expected.kinds if verdicts[kind] is not None]
     names = " and ".join(expected.kinds)
@@ -150,7 +150,7 @@ def _check_time(claims: Mapping[str, Any], expected: Expected) -> Finding:
     if type(until) is not int or type(since) is not int:
         says = "the token does not say until when it is good, which registries take for over"
         return failed("time", says, expected.mends["time"])
-    leeway = timedelta(seconds=0 if expected.kinds == (Kind.ZOT,) else LEEWAY)
+    leeway = timedelta(seconds=0 if expected.kinds == (RegistryKind.ZOT,) else LEEWAY)
     end, begin = _moment(until), _moment(since)
     there = _spell(expected.at)
     # Compared by their distance, since leeway added to the last moment of the calendar would overflow.

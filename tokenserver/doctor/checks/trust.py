@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tokenserver.doctor.checks.setup import RESTART
-from tokenserver.doctor.facts import Certificate, JwksFile, KeyNames, Kind, OurKey, OurRegistry, Ours, Setup, TrustFile
+from tokenserver.doctor.facts import (
+    Certificate,
+    JwksFile,
+    KeyNames,
+    OurKey,
+    OurRegistry,
+    Ours,
+    RegistryKind,
+    Setup,
+    TrustFile,
+)
 from tokenserver.doctor.findings import Finding, doubtful, failed, passed
 from tokenserver.printable import shell_word
 
@@ -22,7 +32,7 @@ class RegistryTrust:
     setup: Setup
     ours: Ours
     registry: OurRegistry
-    kinds: Sequence[Kind]
+    kinds: Sequence[RegistryKind]
     bundle: TrustFile | None
     jwks: JwksFile | None
     at: datetime
@@ -35,7 +45,7 @@ class RegistryTrust:
     @property
     def command(self) -> str:
         """What writes the registry's side anew."""
-        generation = "distribution2" if tuple(self.kinds) == (Kind.DISTRIBUTION2,) else "distribution3"
+        generation = "distribution2" if tuple(self.kinds) == (RegistryKind.DISTRIBUTION2,) else "distribution3"
         generation = "zot" if self.setup.is_zot else generation
         return f"tokenserver registry-config {shell_word(self.registry.service)} --for {generation} --write DIR"
 
@@ -53,9 +63,14 @@ class RegistryTrust:
             key = "cert" if self.setup.is_zot else "rootcertbundle"
             mend = f"add {key} in {place} as `{self.command}` prints it {RESTART}"
             yield failed(key, "the registry names no file of trusted keys", mend)
-        if self.bundle is None and self.jwks is not None and not self.setup.is_zot and Kind.DISTRIBUTION2 in self.kinds:
+        if (
+            self.bundle is None
+            and self.jwks is not None
+            and not self.setup.is_zot
+            and RegistryKind.DISTRIBUTION2 in self.kinds
+        ):
             mend = f"add rootcertbundle in {place} as `{self.command}` prints it {RESTART}"
-            yield failed("rootcertbundle", f"{Kind.DISTRIBUTION2} knows no jwks and wants a bundle", mend)
+            yield failed("rootcertbundle", f"{RegistryKind.DISTRIBUTION2} knows no jwks and wants a bundle", mend)
         if self.bundle is not None:
             yield from self._bundle_file(self.bundle)
         if self.jwks is not None:
@@ -70,8 +85,10 @@ class RegistryTrust:
             what = f"only {', '.join(sorted(set(bundle.others)))}" if bundle.others else "nothing"
             says = f"the registry's file of trusted certificates holds no certificate but {what}"
             yield failed("rootcertbundle", says, mend, theirs=bundle.path)
-        elif Kind.DISTRIBUTION2 in self.kinds and any(not one.names.libtrust for one in bundle.certificates):
-            says = f"a certificate in the bundle has an Ed25519 key, at which {Kind.DISTRIBUTION2} stops at its start"
+        elif RegistryKind.DISTRIBUTION2 in self.kinds and any(not one.names.libtrust for one in bundle.certificates):
+            says = (
+                f"a certificate in the bundle has an Ed25519 key; {RegistryKind.DISTRIBUTION2} refuses to start with it"
+            )
             yield failed("rootcertbundle", says, "take it out, and sign with ES256 for that registry")
 
     def _jwks_file(self, jwks: JwksFile) -> Iterator[Finding]:
@@ -140,7 +157,7 @@ class RegistryTrust:
                     mend = f"before it signs: {finding.mend}"
                     yield doubtful("next key", says, mend, ours=finding.ours, theirs=finding.theirs)
 
-    def _kid_of(self, key: OurKey, kind: Kind) -> Finding:
+    def _kid_of(self, key: OurKey, kind: RegistryKind) -> Finding:
         kid = key.kid(self.registry.compat)
         trusted = dict(self._kids(kind))
         theirs = ", ".join(sorted(name for name in trusted if name)) or None
@@ -155,11 +172,11 @@ class RegistryTrust:
         if kid in trusted:
             return wrong("the registry has another key under the kid of our tokens", again)
         if self._holds(key):
-            if kind is Kind.DISTRIBUTION30:
+            if kind is RegistryKind.DISTRIBUTION30:
                 says = f"{kind} hashes the curve's generator and not the key, so that no kid of an EC key fits"
             elif self.registry.compat == "distribution2":
                 says = f"tokens name the key by libtrust's fingerprint, and {kind} by the thumbprint of RFC 7638"
-            elif kind is Kind.DISTRIBUTION2:
+            elif kind is RegistryKind.DISTRIBUTION2:
                 says = f"tokens name the key by the thumbprint of RFC 7638, and {kind} by libtrust's fingerprint"
             else:
                 says = f"{kind} drops leading zero bytes of the key, and so computes another kid for it"
@@ -212,11 +229,11 @@ class RegistryTrust:
 
     # --- helpers ---------------------------------------------------------------------------------------------------
 
-    def _kids(self, kind: Kind) -> Iterator[tuple[str, str]]:
+    def _kids(self, kind: RegistryKind) -> Iterator[tuple[str, str]]:
         """Each `kid` that a verifier of this kind knows, with the key under it; of two the last one counts."""
         for one in self.bundle.certificates if self.bundle is not None else ():
             yield one.names.kid(kind), one.names.spki
-        for entry in self.jwks.keys if self.jwks is not None and kind is not Kind.DISTRIBUTION2 else ():
+        for entry in self.jwks.keys if self.jwks is not None and kind is not RegistryKind.DISTRIBUTION2 else ():
             if entry.names is not None:
                 yield entry.kid or "", entry.names.spki
 

@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from tokenserver.credentials import Secret
-from tokenserver.doctor.http import Answer, Failure, Outcome, Trouble
+from tokenserver.doctor.http import FetchFailure, HttpAnswer, Outcome, Trouble
 
 DEADLINE = 10.0
 MAX_BODY = 256 * 1024
@@ -59,19 +59,19 @@ def fetch(
     try:
         outcome = _exchange(connection, target, headers, authorization)
     except _Exposed:
-        outcome = Failure(Trouble.EXPOSED, "plain http to another machine")
+        outcome = FetchFailure(Trouble.EXPOSED, "plain http to another machine")
     except (OSError, http.client.HTTPException, ValueError) as error:
         outcome = _failure(error)
     finally:
         watchdog.cancel()
         connection.close()
     # An answer that was cut in its headers looks like a whole one.
-    return Failure(Trouble.TIMEOUT, f"no answer in {deadline:g} s") if over.is_set() else outcome
+    return FetchFailure(Trouble.TIMEOUT, f"no answer in {deadline:g} s") if over.is_set() else outcome
 
 
 def _exchange(
     connection: http.client.HTTPConnection, target: str, headers: dict[str, str], authorization: Secret | None
-) -> Answer:
+) -> HttpAnswer:
     connection.connect()
     if authorization is not None:
         if not isinstance(connection.sock, ssl.SSLSocket) and not _is_here(connection.sock):
@@ -85,7 +85,7 @@ def _exchange(
     for name, value in response.getheaders():
         found[name.lower()] = (*found.get(name.lower(), ()), value)
     body = response.read(MAX_BODY)
-    return Answer(response.status, found, body, _ahead(found.get("date", ()), middle))
+    return HttpAnswer(response.status, found, body, _ahead(found.get("date", ()), middle))
 
 
 def _is_here(connected: socket.socket) -> bool:
@@ -112,17 +112,17 @@ def _cut(connection: http.client.HTTPConnection, over: threading.Event) -> None:
         connection.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(error: Exception) -> FetchFailure:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Failure(Trouble.CERTIFICATE, error.verify_message)
+        return FetchFailure(Trouble.CERTIFICATE, error.verify_message)
     if isinstance(error, ssl.SSLError):
         reason = error.reason or ""
         plain = reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
-        return Failure(Trouble.PLAIN if plain else Trouble.TLS, reason.lower().replace("_", " "))
+        return FetchFailure(Trouble.PLAIN if plain else Trouble.TLS, reason.lower().replace("_", " "))
     for kind, trouble in _TRANSPORT.items():
         if isinstance(error, kind):
             detail = error.strerror if isinstance(error, OSError) else None
-            return Failure(trouble, detail or "the connection was closed without an answer")
+            return FetchFailure(trouble, detail or "the connection was closed without an answer")
     if isinstance(error, http.client.HTTPException | ValueError):
-        return Failure(Trouble.CLOSED, "what came back is not HTTP")
-    return Failure(Trouble.OTHER, getattr(error, "strerror", None) or type(error).__name__)
+        return FetchFailure(Trouble.CLOSED, "what came back is not HTTP")
+    return FetchFailure(Trouble.OTHER, getattr(error, "strerror", None) or type(error).__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from tokenserver.config.load import config_path
-from tokenserver.config.registries import Registry
+from tokenserver.config.registries import RegistrySettings
 from tokenserver.config.settings import KeySet, Settings
 from tokenserver.doctor.facts import OurKey, OurRegistry, Ours
 from tokenserver.doctor.registry.trust_files import ring_certificates
@@ -79,6 +79,6 @@ def _ours(settings: Settings, used: KeySet, ring: KeyRing, config: Path | None) 
     )
 
 
-def _registry(settings: Settings, entry: Registry) -> OurRegistry:
+def _registry(settings: Settings, entry: RegistrySettings) -> OurRegistry:
     lifetime = entry.token_lifetime.default
     return OurRegistry(entry.service, settings.issuer_of(entry), entry.compat, lifetime, entry.url, entry.also)

@@ -11,7 +11,7 @@ from tokenserver.doctor.checks.setup import RESTART, kinds_for
 from tokenserver.doctor.checks.token import Expected, check_access, check_claims, check_keys, check_shape
 from tokenserver.doctor.examination.our_side import Sides
 from tokenserver.doctor.examination.registry_files import RegistryFiles
-from tokenserver.doctor.facts import Kind, OurRegistry, Ours
+from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
 from tokenserver.doctor.findings import Finding, known
 from tokenserver.doctor.registry.verifiers import refusal, trusted_by_right
 from tokenserver.doctor.token import Opened
@@ -27,7 +27,7 @@ class Bench:
     sides: Sides
     registry: OurRegistry | None
     files: RegistryFiles | None
-    kind: Kind | None
+    kind: RegistryKind | None
     at: datetime
 
     @property
@@ -57,14 +57,16 @@ def examine_token(
     )
     if setup is not None and setup.auth == "token":
         issuer, audience = setup.issuer, setup.service
-    if kinds == (Kind.ZOT,):
+    if kinds == (RegistryKind.ZOT,):
         issuer = audience = None
     expected = Expected(issuer, audience, bench.at, kinds, _mends(bench))
     trusted = trusted_by_right(bench.ring, compat) if bench.files is None else bench.files.trusted
-    verdicts = {kind: refusal(token, trusted, kind, bench.at) for kind in Kind}
+    verdicts = {kind: refusal(token, trusted, kind, bench.at) for kind in RegistryKind}
     if bench.files is None and compat != "zot":
         # What zot was given is another file, so there is nothing to say about it.
-        verdicts = {kind: verdict for kind, verdict in verdicts.items() if kind is not Kind.ZOT or kind in kinds}
+        verdicts = {
+            kind: verdict for kind, verdict in verdicts.items() if kind is not RegistryKind.ZOT or kind in kinds
+        }
     how = "x5c" if token.x5c is not None else "kid" if token.kid else "nothing"
     subject = token.claims.get("sub")
     who = f"for {subject}" if isinstance(subject, str) and subject else "for nobody (anonymous)"

@@ -39,7 +39,7 @@ from tokenserver.doctor.examination.probe import Probes, is_meant_for
 from tokenserver.doctor.examination.token import Bench, examine_token
 from tokenserver.doctor.facts import OurRegistry
 from tokenserver.doctor.findings import Finding, failed, known, passed
-from tokenserver.doctor.http import Answer, Outcome
+from tokenserver.doctor.http import HttpAnswer, Outcome
 from tokenserver.doctor.token import UnreadableToken, open_unverified
 from tokenserver.doctor.visited import check_asked_scopes, identify
 from tokenserver.printable import shell_word
@@ -79,7 +79,7 @@ def visit_server(bench: Bench, context: ssl.SSLContext) -> tuple[list[Finding], 
     if found[0].ok is False:
         return found, None
     found += check_ready(fetch(f"{url}/readyz", context=context))
-    return found, outcome.ahead if isinstance(outcome, Answer) else None
+    return found, outcome.ahead if isinstance(outcome, HttpAnswer) else None
 
 
 def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Finding], Secret | None]:
@@ -95,8 +95,8 @@ def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Findi
     guess = visit.bench.registry or identify(ours, None, url, "").registry or find_registry(ours, None, url)
     service, compat = ("SERVICE", "") if guess is None else (guess.service, guess.compat)
     found = [check_registry(url, first, service, compat)]
-    challenge_text = first.bearer() if isinstance(first, Answer) else None
-    if found[0].ok is False or challenge_text is None or not isinstance(first, Answer):
+    challenge_text = first.bearer() if isinstance(first, HttpAnswer) else None
+    if found[0].ok is False or challenge_text is None or not isinstance(first, HttpAnswer):
         return found, None
     place = place_of(compat)
     try:
@@ -121,7 +121,7 @@ def visit_registry(visit: Visit, server_ahead: float | None) -> tuple[list[Findi
 
 
 def _visit_ours(
-    visit: Visit, registry: OurRegistry, first: Answer, server_ahead: float | None
+    visit: Visit, registry: OurRegistry, first: HttpAnswer, server_ahead: float | None
 ) -> tuple[list[Finding], Secret | None]:
     """The visit's second half, at a registry that is `registry` beyond doubt: clocks, a login, a token."""
     unsigned = Secret(f"Bearer {_wrongly_signed(_JUNK_HEADER, _NO_CLAIMS).reveal()}")
@@ -183,11 +183,11 @@ def _get_token(
     return finding, None if text is None else Secret(text)
 
 
-def _try(visit: Visit, token: Secret, *, has_access: bool) -> tuple[list[Finding], Answer | None]:
+def _try(visit: Visit, token: Secret, *, has_access: bool) -> tuple[list[Finding], HttpAnswer | None]:
     """Bring the token to the registry; what it answered, where it refused."""
     outcome = _bring(visit, "/v2/", token)
     trouble = transport_trouble("registry", visit.url, outcome)
-    if trouble is not None or not isinstance(outcome, Answer):
+    if trouble is not None or not isinstance(outcome, HttpAnswer):
         return ([] if trouble is None else [trouble]), None
     if outcome.status >= 400:  # zot 1.4 answers 500 to a token that it cannot read
         said = outcome.bearer() or str(outcome.status)
@@ -204,7 +204,7 @@ def _judge(visit: Visit, service: str, token: Secret) -> list[Finding]:
     return examine_token(opened, visit.bench, visit.wanted, service=service)
 
 
-def _ask_why(visit: Visit, registry: OurRegistry, token: Secret, refused: Answer) -> list[Finding]:
+def _ask_why(visit: Visit, registry: OurRegistry, token: Secret, refused: HttpAnswer) -> list[Finding]:
     """All that is seen from here is right: so it is what is not seen. The registry's answers give some of it away."""
     login = explain_zots_login(refused, registry)
     if login is not None:
@@ -238,7 +238,7 @@ def _try_access(visit: Visit, token: Secret) -> list[Finding]:
         if scope.resource.type != "repository" or "pull" not in scope.actions:
             continue
         outcome = _bring(visit, f"/v2/{scope.resource.name}/tags/list", token)
-        if not isinstance(outcome, Answer):
+        if not isinstance(outcome, HttpAnswer):
             continue
         name = f"{scope.resource}:{','.join(in_order(scope.actions))}"
         if outcome.status in (401, 403, 500):
@@ -256,11 +256,11 @@ def _bring(visit: Visit, target: str, token: Secret) -> Outcome:
     return fetch(f"{visit.url}{target}", context=visit.context, authorization=sent)
 
 
-def _time_at(registry: Answer) -> datetime:
+def _time_at(registry: HttpAnswer) -> datetime:
     """The time on the registry's clock; this machine's, where it tells none."""
     return datetime.now(UTC) + timedelta(seconds=registry.ahead or 0)
 
 
-def _difference(registry: Answer, server_ahead: float | None) -> float | None:
+def _difference(registry: HttpAnswer, server_ahead: float | None) -> float | None:
     """How far the registry's clock is ahead of the token server's; else of this machine's."""
     return None if registry.ahead is None else registry.ahead - (server_ahead or 0)

@@ -67,7 +67,7 @@ def read_distribution(text: str | None, file: str, environment: Mapping[str, str
     document = Document(file, {}, {(): 1}) if text is None else parse(text, file)
     if not isinstance(document.value, dict):
         raise LoadError([Fault(file, 1, "", "must be a mapping (key: value), as a registry's config.yml is")])
-    reading = _Reading(document, file)
+    reading = _ConfigReading(document, file)
     reading.overlay(environment or {})
     setup = reading.setup()
     if reading.faults:
@@ -76,7 +76,7 @@ def read_distribution(text: str | None, file: str, environment: Mapping[str, str
 
 
 @dataclass
-class _Reading:
+class _ConfigReading:
     """One configuration, with what the environment lays over it."""
 
     document: Document

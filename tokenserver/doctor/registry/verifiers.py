@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from tokenserver.doctor.facts import Kind
+from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.registry.trust_files import UnusableKey, jwk_public_key, key_names
 from tokenserver.doctor.token import Opened
 from tokenserver.keys.ring import KeyRing, PublicKey
@@ -63,11 +63,11 @@ def trusted_by_right(ring: KeyRing, compat: str) -> Trusted:
     return Trusted(certificates[:1] if compat == "zot" else certificates)
 
 
-def refusal(token: Opened, trusted: Trusted, kind: Kind, at: datetime) -> str | None:
+def refusal(token: Opened, trusted: Trusted, kind: RegistryKind, at: datetime) -> str | None:
     """Why a registry of this kind does not take the token's signature at `at`, or None where it does."""
-    if kind is Kind.DISTRIBUTION2 and token.algorithm in _NOT_IN_2:
+    if kind is RegistryKind.DISTRIBUTION2 and token.algorithm in _NOT_IN_2:
         return f"it cannot verify {token.algorithm}"
-    if kind is Kind.ZOT:
+    if kind is RegistryKind.ZOT:
         return _by_only_key(token, trusted)
     if token.x5c is not None:
         key, problem = _by_chain(token.x5c, trusted, at)
@@ -109,7 +109,7 @@ def _by_only_key(token: Opened, trusted: Trusted) -> str | None:
     return signature_problem(token, keys[0])
 
 
-def _by_kid(token: Opened, trusted: Trusted, kind: Kind) -> tuple[object | None, str]:
+def _by_kid(token: Opened, trusted: Trusted, kind: RegistryKind) -> tuple[object | None, str]:
     if not token.kid:
         return None, "the token does not say which key signed it"
     known: dict[str, object] = {}
@@ -120,7 +120,7 @@ def _by_kid(token: Opened, trusted: Trusted, kind: Kind) -> tuple[object | None,
         except UnusableKey:
             continue
     known.pop("", None)
-    if kind is not Kind.DISTRIBUTION2:
+    if kind is not RegistryKind.DISTRIBUTION2:
         known.update(trusted.by_kid)
     if token.kid not in known:
         return None, "it does not know the key by the kid that the token names"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count, product
 
-from tokenserver.policy.analysis.product_states import NEVER, Cast, Casts, Front, Part, Row, Rows, State
+from tokenserver.policy.analysis.product_states import NEVER, Cast, Casts, Front, Part, PatternRow, Rows, State
 from tokenserver.policy.analysis.segment_automata import shortest_hosts, shortest_words
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.index import prefixes
@@ -42,7 +42,7 @@ class Meeting:
 _NOBODYS: Part = (False, False)
 _ANY = ("",)
 
-_Node = tuple[bool, Cast, Row]
+_Node = tuple[bool, Cast, PatternRow]
 """Where a walk can be: whether what it has is a whole name, who was met, and what comes next."""
 
 
@@ -164,7 +164,7 @@ class Walk:
         required = frozenset(match for match in matched if match.place in self._required)
         return Meeting(name, required, matched - required)
 
-    def _steps(self, row: Row, cast: Cast, *, is_first: bool) -> Iterator[tuple[str, Part, Cast]]:
+    def _steps(self, row: PatternRow, cast: Cast, *, is_first: bool) -> Iterator[tuple[str, Part, Cast]]:
         """A word for everything that can come next, with the part that it plays."""
         choice = row.choices.get(is_first)
         if choice is None:

@@ -115,7 +115,7 @@ class Front:
         return frozenset(after)
 
 
-class Row:
+class PatternRow:
     """Fronts side by side: one for each required pattern, and last that of all others.
 
     `needed` is how many more characters a name has at least.
@@ -126,13 +126,13 @@ class Row:
     def __init__(self, fronts: tuple[Front, ...], needed: int) -> None:
         self.fronts = fronts
         self.needed = needed
-        self.moves: dict[tuple[str, Part], Row] = {}
+        self.moves: dict[tuple[str, Part], PatternRow] = {}
         """What `Rows` has found out: the row after a word in a part."""
         self.choices: dict[bool, tuple[bool, dict[str, bool]]] = {}
         """What `Walk` has found out: what can come next, in the beginning of a name and later."""
 
 
-_NOWHERE = Row((), NEVER)
+_NOWHERE = PatternRow((), NEVER)
 
 
 class Rows:
@@ -147,24 +147,24 @@ class Rows:
         self._segments = segments
         self._lengths = lengths
         self._fronts: dict[State, Front] = {}
-        self._rows: dict[tuple[Front, ...], Row] = {}
+        self._rows: dict[tuple[Front, ...], PatternRow] = {}
 
-    def of(self, states: Iterable[State]) -> Row:
+    def of(self, states: Iterable[State]) -> PatternRow:
         """The one row of these states."""
         fronts = tuple(map(self._front, states))
         row = self._rows.get(fronts)
         if row is None:
             ends = (min([self._lengths[place][at] for place, at, _, _ in front.state]) for front in fronts[:-1])
-            row = self._rows[fronts] = Row(fronts, max(ends))
+            row = self._rows[fronts] = PatternRow(fronts, max(ends))
         return row
 
-    def opened(self, row: Row) -> tuple[Front, ...]:
+    def opened(self, row: PatternRow) -> tuple[Front, ...]:
         """The fronts of a row from which the walk goes on."""
         for front in row.fronts:
             front.open(self._segments)
         return row.fronts
 
-    def after(self, row: Row, word: str, part: Part) -> Row:
+    def after(self, row: PatternRow, word: str, part: Part) -> PatternRow:
         """The row after one more segment, where `row` is opened; nowhere, where a required pattern cannot go on."""
         found = row.moves.get((word, part))
         if found is None:

@@ -28,7 +28,7 @@ STRANGER = "Somebody"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DiffRow:
     """That whoever is all of `who` gains (or loses) `action` on what `pattern` covers, or on a part of it.
 
     `when` says in which circumstances, empty where in all. The witness is the `identity` that shows the difference on
@@ -57,7 +57,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Lifetime:
+class LifetimeDifference:
     """How long tokens live at most by a file that is delegated to, in seconds (None: as long as the registry says)."""
 
     file: str
@@ -69,9 +69,9 @@ class Lifetime:
 class Difference:
     """All that two policy trees grant differently, and for how long where that is another time in the same file."""
 
-    gains: tuple[Row, ...]
-    losses: tuple[Row, ...]
-    lifetimes: tuple[Lifetime, ...] = ()
+    gains: tuple[DiffRow, ...]
+    losses: tuple[DiffRow, ...]
+    lifetimes: tuple[LifetimeDifference, ...] = ()
 
 
 def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = None) -> Difference:
@@ -94,13 +94,13 @@ def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = 
     )
 
 
-def _lifetimes(old: PolicySet, new: PolicySet) -> tuple[Lifetime, ...]:
+def _lifetimes(old: PolicySet, new: PolicySet) -> tuple[LifetimeDifference, ...]:
     """The files in both trees by which tokens live for another time. All rules of a file have one limit."""
     before, after = (
         {rule.file: rule.max_lifetime for rule in tree.rules if rule.effect is Effect.ALLOW} for tree in (old, new)
     )
     return tuple(
-        Lifetime(file, before[file], after[file])
+        LifetimeDifference(file, before[file], after[file])
         for file in sorted(before.keys() & after.keys())
         if before[file] != after[file]
     )
@@ -108,9 +108,9 @@ def _lifetimes(old: PolicySet, new: PolicySet) -> tuple[Lifetime, ...]:
 
 def _rows(  # noqa: PLR0917 - one direction of a comparison
     before: Tree, after: Tree, lost: list[Claim], gained: list[Claim], search: Search, budget: Budget
-) -> tuple[Row, ...]:
+) -> tuple[DiffRow, ...]:
     """What `after` grants and `before` does not."""
-    found: list[Row] = []
+    found: list[DiffRow] = []
     for cause in search.causes(lost, gained):
         rules = _rules(cause)
         try:
@@ -128,7 +128,7 @@ def _rows(  # noqa: PLR0917 - one direction of a comparison
                 ]
                 assert is_granted == [False, True], (witness, cell)  # noqa: S101 - else the search itself is wrong
                 found.append(
-                    Row(
+                    DiffRow(
                         _spelled(who),
                         allow.action,
                         resource.type,
@@ -153,13 +153,13 @@ def _spelled(who: Who) -> Who:
     return who - {AUTHENTICATED} or who
 
 
-def _without_covered(rows: Iterable[Row], budget: Budget) -> list[Row]:
+def _without_covered(rows: Iterable[DiffRow], budget: Budget) -> list[DiffRow]:
     """The rows without those that another one covers: for the same or more people, on the same names or more."""
-    by_kind: dict[tuple[str, str, str, Who], list[Row]] = {}
+    by_kind: dict[tuple[str, str, str, Who], list[DiffRow]] = {}
     ordered = sorted(rows, key=lambda row: (len(row.people), len(row.pattern.text), _order(row)))
     for row in ordered:
         by_kind.setdefault((row.action, row.resource_type, row.circumstances, row.people), []).append(row)
-    kept: list[Row] = []
+    kept: list[DiffRow] = []
     for row in reversed(ordered):
         mine = by_kind[row.action, row.resource_type, row.circumstances, row.people]
         mine.remove(row)
@@ -180,7 +180,7 @@ def _subsets(who: Who) -> Iterable[Who]:
     return (frozenset(some) for count in range(len(who) + 1) for some in combinations(who, count))
 
 
-def _order(row: Row) -> tuple[Any, ...]:
+def _order(row: DiffRow) -> tuple[Any, ...]:
     return (
         *(row.resource_type, row.pattern.text, [str(one) for one in sorted(row.who)], ACTIONS.index(row.action)),
         *(row.circumstances, row.name, row.rules),

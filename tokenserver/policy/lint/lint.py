@@ -24,7 +24,7 @@ from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.syntax.hosts import host_remarks
 from tokenserver.scopes import in_order, is_path_component
 
-__all__ = ["CODES", "Finding", "LintedFile", "lint"]
+__all__ = ["CODES", "LintFinding", "LintedFile", "lint"]
 
 CODES = MappingProxyType(
     {
@@ -53,7 +53,7 @@ CODES = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Finding:
+class LintFinding:
     """One thing worth a look. `file` is the policy file's name in its folder, `line` counts from 1."""
 
     file: str
@@ -69,7 +69,7 @@ def lint(
     *,
     brings_groups: bool,
     outside: Outside | None = None,
-) -> tuple[Finding, ...]:
+) -> tuple[LintFinding, ...]:
     """Every finding that no comment silences, by file and line.
 
     `policies` are what `files` say. `brings_groups` tells whether some user source may know groups that the files
@@ -80,14 +80,14 @@ def lint(
     found = {
         *_rule_findings(policies, now, budget),
         *_group_findings(policies, files, brings_groups=brings_groups),
-        *(Finding(*told) for told in test_findings(policies, files, now, budget)),
+        *(LintFinding(*told) for told in test_findings(policies, files, now, budget)),
     }
     if outside is not None:
         documents = [(file.name, file.document) for file in files]
-        found |= {Finding(*told) for told in outside_findings(policies, documents, outside)}
+        found |= {LintFinding(*told) for told in outside_findings(policies, documents, outside)}
     sleeping = OUTSIDE_CODES if outside is None else frozenset[str]()
-    silenced: set[Finding] = set()
-    remarks: list[Finding] = []
+    silenced: set[LintFinding] = set()
+    remarks: list[LintFinding] = []
     for file in files:
         here = [finding for finding in found if finding.file == file.name]
         for silence in find_silences(file.text, file.name):
@@ -98,32 +98,32 @@ def lint(
 
 
 def _apply(
-    silence: Silence, here: Iterable[Finding], file: str, sleeping: frozenset[str]
-) -> tuple[set[Finding], list[Finding]]:
+    silence: Silence, here: Iterable[LintFinding], file: str, sleeping: frozenset[str]
+) -> tuple[set[LintFinding], list[LintFinding]]:
     """What a silence silences, and what is wrong with it. Nobody can tell whether one for a sleeping code is of use."""
     form = "write: # lint: ignore TS104 because REASON"
     if not silence.codes:
         return set(), [
-            Finding(file, silence.line, "TS201", f"the comment silences nothing: it has another form; {form}")
+            LintFinding(file, silence.line, "TS201", f"the comment silences nothing: it has another form; {form}")
         ]
     at_line = [finding for finding in here if finding.line == silence.speaks_for]
-    told: set[Finding] = set()
-    problems: list[Finding] = []
+    told: set[LintFinding] = set()
+    problems: list[LintFinding] = []
     for code in silence.codes:
         meant = {finding for finding in at_line if finding.code == code}
         told |= meant
         if code not in CODES or code.startswith("TS2"):
-            problems.append(Finding(file, silence.line, "TS201", f"{code} is no code that can be silenced"))
+            problems.append(LintFinding(file, silence.line, "TS201", f"{code} is no code that can be silenced"))
         elif not meant and code not in sleeping:
             text = f"there is no {code} on line {silence.speaks_for} any more; take the comment away"
-            problems.append(Finding(file, silence.line, "TS202", text))
+            problems.append(LintFinding(file, silence.line, "TS202", text))
     return told, problems
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
 
 
-def _rule_findings(policies: PolicySet, now: datetime, budget: Budget) -> Iterator[Finding]:
+def _rule_findings(policies: PolicySet, now: datetime, budget: Budget) -> Iterator[LintFinding]:
     in_force: dict[str, Rule] = {}
     for rule in policies.rules:
         dead = list(_decided(rule, _never_applies(policies, rule, now, budget)))
@@ -221,14 +221,14 @@ def _capitals(what: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield "TS111", f"{what}: {name!r} has capital letters; names are compared letter by letter"
 
 
-def _at(rule: Rule, code: str, text: str) -> Finding:
-    return Finding(rule.file, rule.line, code, text)
+def _at(rule: Rule, code: str, text: str) -> LintFinding:
+    return LintFinding(rule.file, rule.line, code, text)
 
 
 # --- groups ----------------------------------------------------------------------------------------------------------
 
 
-def _group_findings(policies: PolicySet, files: Sequence[LintedFile], *, brings_groups: bool) -> Iterator[Finding]:
+def _group_findings(policies: PolicySet, files: Sequence[LintedFile], *, brings_groups: bool) -> Iterator[LintFinding]:
     known = policies.groups.by_name
     if not brings_groups:
         for rule in policies.rules:
@@ -242,15 +242,15 @@ def _group_findings(policies: PolicySet, files: Sequence[LintedFile], *, brings_
             name = str(place[1])
             group = known.get(owned_name(name, file.name)) or known[name]
             for _, text in _capitals(name, group.users):
-                yield Finding(file.name, line, "TS111", text)
+                yield LintFinding(file.name, line, "TS111", text)
             for brought in sorted(group.groups):
                 if brought in known and brought != name:
                     where = _where(files, brought)
                     text = f"{name}: groups: [{brought}] is the directory's group, not the one that {where}"
-                    yield Finding(file.name, line, "TS107", text)
+                    yield LintFinding(file.name, line, "TS107", text)
                 elif not brings_groups:
                     text = f"{name}: no user source brings the group {brought!r}, so nobody comes in by it"
-                    yield Finding(file.name, line, "TS106", text)
+                    yield LintFinding(file.name, line, "TS106", text)
 
 
 def _where(files: Sequence[LintedFile], group: str) -> str:

@@ -46,7 +46,7 @@ def read_folder(folder: Path, pace: Callable[[], None] = unpaced) -> tuple[dict[
     for _ in range(_ATTEMPTS):
         before = picture_of(folder, pace)
         texts: dict[str, str] = {}
-        within = Within(folder)
+        within = Containing(folder)
         faults: list[Fault] = []
         for name in files_in(before):
             pace()
@@ -62,7 +62,7 @@ def read_folder(folder: Path, pace: Callable[[], None] = unpaced) -> tuple[dict[
     return texts, [*faults, *picture_faults(folder, before)]
 
 
-class Within:
+class Containing:
     """Knows which folders below the folder of policies are links."""
 
     def __init__(self, folder: Path) -> None:

@@ -15,11 +15,11 @@ from datetime import datetime
 from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.budget import file_budget
 from tokenserver.policy.group_names import is_root
-from tokenserver.policy.loading.incremental import Memory
+from tokenserver.policy.loading.incremental import CompiledFiles
 from tokenserver.policy.loading.linker import FileTests
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.testing.assertions import run_test
-from tokenserver.policy.testing.expectations import AsTest, Failure, Test
+from tokenserver.policy.testing.expectations import AsTest, FailedExpectation, Test
 
 MAX_NOTES = 20
 """How many notes are logged for one load."""
@@ -35,7 +35,7 @@ class Compiled:
     texts: Texts
     policies: PolicySet
     tests: Mapping[str, FileTests]
-    memory: Memory
+    memory: CompiledFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Gate:
         self._pace()
         one = compiled.tests[name]
         budget = file_budget(len(one.tests))
-        failures: list[tuple[Test, Failure]] = []
+        failures: list[tuple[Test, FailedExpectation]] = []
         for test in one.tests:
             failures += (
                 (test, failure) for failure in run_test(compiled.policies, test, one.service, self._now, budget)

@@ -73,7 +73,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class CompiledFiles:
     """All files of one load, by name, the groups of the tree and the index over all rules. Empty before the first."""
 
     files: Mapping[str, Known]
@@ -81,7 +81,7 @@ class Memory:
     index: Index
 
     @classmethod
-    def of(cls, files: Mapping[str, Known], groups: Groups, before: Memory) -> Memory:
+    def of(cls, files: Mapping[str, Known], groups: Groups, before: CompiledFiles) -> CompiledFiles:
         """The memory of these files and groups; what has not changed since `before` is shared with it."""
         changed = [known for name, known in files.items() if known is not before.files.get(name)]
         gone = [known for name, known in before.files.items() if known is not files.get(name)]
@@ -92,4 +92,4 @@ class Memory:
         return cls(files, groups, renewed_index(before.index, near, touched))
 
 
-EMPTY = Memory({}, Groups.of_all(()), {})
+EMPTY = CompiledFiles({}, Groups.of_all(()), {})

@@ -23,7 +23,7 @@ from tokenserver.policy.loading.delegation import (
     scope_faults,
     service_faults,
 )
-from tokenserver.policy.loading.incremental import Known, Memory, Terms
+from tokenserver.policy.loading.incremental import CompiledFiles, Known, Terms
 from tokenserver.policy.model import BUILT_IN_ROLES, Groups, Principals, Rule
 from tokenserver.policy.syntax.file import PolicyFile, RuleDraft
 from tokenserver.policy.syntax.hosts import host_faults
@@ -61,7 +61,7 @@ class Connector:
     def __init__(
         self,
         services: frozenset[str] | None,
-        memory: Memory,
+        memory: CompiledFiles,
         read: Callable[[str], PolicyFile],
         pace: Callable[[], None],
     ) -> None:

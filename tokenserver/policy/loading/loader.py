@@ -14,7 +14,7 @@ from tokenserver.documents.document import parse
 from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.loading.folder import are_marked, completeness_faults, read_folder
 from tokenserver.policy.loading.gating import Compiled, Gate
-from tokenserver.policy.loading.incremental import EMPTY, Memory
+from tokenserver.policy.loading.incremental import EMPTY, CompiledFiles
 from tokenserver.policy.loading.linker import Connector, FileTests, default_service
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.syntax.file import PolicyFile, read_policy_file
@@ -98,7 +98,7 @@ class PolicyLoader:
         self._marked = offered.policies.is_marked
         return passed.policies
 
-    def _compile(self, read: Texts, memory: Memory, *, marked: bool | None) -> Compiled:
+    def _compile(self, read: Texts, memory: CompiledFiles, *, marked: bool | None) -> Compiled:
         with _collector_paused():
             return _compiled(self._folder, read, self._services, marked=marked, memory=memory, pace=self._pace)
 
@@ -143,7 +143,7 @@ def _compiled(
     services: frozenset[str] | None,
     *,
     marked: bool | None,
-    memory: Memory = EMPTY,
+    memory: CompiledFiles = EMPTY,
     pace: Callable[[], None] = unpaced,
 ) -> Compiled:
     """The policies that these files make. `marked` None: nobody asks whether each of them is whole.
@@ -176,7 +176,7 @@ def _compiled(
     rules = tuple(rule for known in connected.files.values() for rule in known.rules)
     if not rules:
         raise LoadError([Fault(str(folder), 0, "", "holds no rule in any file, so nothing would ever be granted")])
-    found = Memory.of(connected.files, connected.groups, memory)
+    found = CompiledFiles.of(connected.files, connected.groups, memory)
     digest = _digest(texts, pace)
     policies = PolicySet(digest, tuple(texts), rules, connected.groups, found.index, are_marked(texts))
     return Compiled(texts, policies, dict(zip(texts, connected.tests, strict=True)), found)

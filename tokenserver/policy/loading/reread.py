@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from tokenserver.documents.files import FilesMoved, Stamp, read_text, stamp_of, text_of
 from tokenserver.errors import Fault, LoadError
-from tokenserver.policy.loading.folder import Picture, Within, files_in, picture_faults, picture_of, read_folder
+from tokenserver.policy.loading.folder import Containing, Picture, files_in, picture_faults, picture_of, read_folder
 from tokenserver.runtime.background_pacing import unpaced
 
 RACY_NANOSECONDS = 2_000_000_000
 """A file that changed so short a time ago may change again and look the same, where a file system's clock is coarse."""
 
 
-class Reading(NamedTuple):
+class FolderReading(NamedTuple):
     """The texts of the policy files by name, the faults met, and the stamps under which a text may be known again."""
 
     texts: dict[str, str]
@@ -45,7 +45,7 @@ class RereadFolder:
         own = f"{self._folder}/"
         return {own + name if name else str(self._folder): entry for name, entry in picture.items()}
 
-    def read(self) -> Reading:
+    def read(self) -> FolderReading:
         """The folder as it is now, in one consistent picture.
 
         Raises:
@@ -60,11 +60,11 @@ class RereadFolder:
             stamp = stamp_of(self._path(name))
             if before.get(self._path(name)) == stamp and max(stamp[-2:]) < old:
                 stamps[name] = stamp
-        return Reading(texts, faults, stamps)
+        return FolderReading(texts, faults, stamps)
 
     def read_as(
         self, looks: Mapping[str, tuple[object, ...]], given: Mapping[str, bytes | None] | None = None
-    ) -> Reading:
+    ) -> FolderReading:
         """The folder as `look` saw it half a second ago or earlier; what is known by its stamp is not read again.
 
         With `given`, single files may differ: it names what files are to be taken to hold, by path, None for their
@@ -75,7 +75,7 @@ class RereadFolder:
             FilesMoved: a file is not as it was seen, and nothing was given.
         """
         picture = self._picture(looks)
-        within = Within(self._folder)
+        within = Containing(self._folder)
         texts: dict[str, str] = {}
         faults: list[Fault] = []
         stamps: dict[str, Stamp] = {}
@@ -91,9 +91,9 @@ class RereadFolder:
                     self._take_given(name, None, texts, within)
             except LoadError as error:
                 faults += error.faults
-        return Reading(texts, [*faults, *picture_faults(self._folder, picture)], stamps)
+        return FolderReading(texts, [*faults, *picture_faults(self._folder, picture)], stamps)
 
-    def accept(self, reading: Reading) -> None:
+    def accept(self, reading: FolderReading) -> None:
         """Keep what was read: it is good."""
         self._texts, self._stamps = reading.texts, reading.stamps
 
@@ -107,7 +107,7 @@ class RereadFolder:
             raise FilesMoved(own)
         return {path[len(own) + 1 :]: entry for path, entry in looks.items()}
 
-    def _take_given(self, name: str, content: bytes | None, texts: dict[str, str], within: Within) -> None:
+    def _take_given(self, name: str, content: bytes | None, texts: dict[str, str], within: Containing) -> None:
         if content is not None:
             texts[name] = within.marked(name, text_of(content, self._folder / name))
         elif name in self._texts:
@@ -119,7 +119,7 @@ class RereadFolder:
         entry: tuple[object, ...],
         texts: dict[str, str],
         stamps: dict[str, Stamp],
-        within: Within,
+        within: Containing,
     ) -> bool:
         """Whether the file still is as it was seen, before and after it was read.
 

@@ -22,7 +22,7 @@ PARTLY = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MatrixCell:
     """What one person may do on one pattern: `always`, on all of it, and `partly`."""
 
     always: frozenset[str] = frozenset()
@@ -39,7 +39,7 @@ class Matrix:
 
     people: tuple[Principal, ...]
     repositories: tuple[str, ...]
-    cells: tuple[tuple[Cell, ...], ...]
+    cells: tuple[tuple[MatrixCell, ...], ...]
 
 
 def people_named(policies: PolicySet) -> list[Principal]:
@@ -88,7 +88,7 @@ def matrix(
     return Matrix(people, names, tuple(cells))
 
 
-def _cell(type_: str, patterns: list[Pattern], reaches: Collection[Reach], budget: Budget) -> Cell:
+def _cell(type_: str, patterns: list[Pattern], reaches: Collection[Reach], budget: Budget) -> MatrixCell:
     budget.spend(1 + len(patterns) * len(reaches) // 4)
     meeting = [
         reach
@@ -108,7 +108,7 @@ def _cell(type_: str, patterns: list[Pattern], reaches: Collection[Reach], budge
                 for one in patterns
             ):
                 always.add(action)
-    return Cell(frozenset(always), frozenset(some - always))
+    return MatrixCell(frozenset(always), frozenset(some - always))
 
 
 def _leaves_some(pattern: Pattern, reach: Reach, budget: Budget) -> bool:

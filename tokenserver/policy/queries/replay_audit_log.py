@@ -29,7 +29,7 @@ DECIDED = frozenset({"granted", "partial", "denied", "login"})
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RulingChange:
     """One decision that would change: for whom, at which registry, and about what. `subject` is empty for anonymous."""
 
     subject: str
@@ -41,7 +41,7 @@ class Change:
 
 
 @dataclass(slots=True)
-class Seen:
+class SeenCases:
     """How often one change was met, from when to when, and the rules of the candidate that decide about it."""
 
     first: datetime
@@ -57,7 +57,7 @@ class Report:
     exchanges: int = 0
     decisions: int = 0
     changed: int = 0
-    changes: dict[Change, Seen] = field(default_factory=dict)
+    changes: dict[RulingChange, SeenCases] = field(default_factory=dict)
     not_kept: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
 
@@ -100,7 +100,7 @@ def _replay_event(policies: PolicySet, event: dict[str, Any], now: datetime | No
         before = granted.get(resource, frozenset())
         report.decisions += 1
         if decision.granted != before:
-            change = Change(
+            change = RulingChange(
                 identity.subject,
                 identity.groups,
                 context.service,
@@ -111,7 +111,7 @@ def _replay_event(policies: PolicySet, event: dict[str, Any], now: datetime | No
             _note(report, change, decision, moment)
 
 
-def _note(report: Report, change: Change, decision: Decision, moment: datetime) -> None:
+def _note(report: Report, change: RulingChange, decision: Decision, moment: datetime) -> None:
     report.changed += 1
     seen = report.changes.get(change)
     if seen is None:
@@ -120,7 +120,7 @@ def _note(report: Report, change: Change, decision: Decision, moment: datetime) 
             return
         differing = change.gained | change.lost
         rules = {reason.rule: None for reason in decision.reasons if reason.action in differing}
-        seen = report.changes[change] = Seen(moment, moment, tuple(rules))
+        seen = report.changes[change] = SeenCases(moment, moment, tuple(rules))
     seen.count += 1
     seen.first, seen.last = min(seen.first, moment), max(seen.last, moment)
 

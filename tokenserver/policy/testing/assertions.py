@@ -24,7 +24,7 @@ from tokenserver.policy.terms import actions_of, spell_request
 from tokenserver.policy.testing.expectations import (
     AsTest,
     Expectation,
-    Failure,
+    FailedExpectation,
     Test,
     WhatTest,
     WhoTest,
@@ -38,7 +38,7 @@ from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, TYPES, Resource, Sco
 
 def run_test(
     policies: PolicySet, test: Test, service: str, now: datetime, budget: Budget | None = None
-) -> Iterator[Failure]:
+) -> Iterator[FailedExpectation]:
     """Run one test and tell everything that is not as it expects.
 
     What a test expects without `at:` must be so at any moment, not only `now`. A test that is not decided within the
@@ -49,10 +49,10 @@ def run_test(
         yield from _run(policies, test, context, budget or file_budget())
     except TooComplex as error:
         place = test.expectations[0].place if isinstance(test, AsTest) else test.place
-        yield Failure(place, spell_test(test), str(error), f"{spell_test(test)}: {error}")
+        yield FailedExpectation(place, spell_test(test), str(error), f"{spell_test(test)}: {error}")
 
 
-def _run(policies: PolicySet, test: Test, context: Context, budget: Budget) -> Iterator[Failure]:
+def _run(policies: PolicySet, test: Test, context: Context, budget: Budget) -> Iterator[FailedExpectation]:
     match test:
         case AsTest():
             groups = policies.groups.holding(test.identity)
@@ -75,8 +75,12 @@ def _run(policies: PolicySet, test: Test, context: Context, budget: Budget) -> I
 
 
 def _at_any_time(
-    test: Test, place: Path, run: Callable[[Context], Iterator[Failure]], context: Context, rules: Iterable[Rule]
-) -> Iterator[Failure]:
+    test: Test,
+    place: Path,
+    run: Callable[[Context], Iterator[FailedExpectation]],
+    context: Context,
+    rules: Iterable[Rule],
+) -> Iterator[FailedExpectation]:
     """The failures of `run`; a failure of its own where these differ from one moment to another and none is said.
 
     `rules` are those that may decide.
@@ -100,7 +104,7 @@ def _at_any_time(
             f"fix: add at:, for example at: {example(moments, holds)}"
         )
         reasons = next(found[subject].rules for found in expected if subject in found)
-        yield Failure(place, subject, f"it depends on the moment: {times}", message, reasons)
+        yield FailedExpectation(place, subject, f"it depends on the moment: {times}", message, reasons)
 
 
 def _means(rule: Rule, who: Somebody, context: Context) -> bool:
@@ -110,7 +114,7 @@ def _means(rule: Rule, who: Somebody, context: Context) -> bool:
 
 def _run_as(
     policies: PolicySet, test: AsTest, expectation: Expectation, budget: Budget, context: Context
-) -> Iterator[Failure]:
+) -> Iterator[FailedExpectation]:
     budget.spend(cost(policies, expectation.scope.resource, test.identity))
     decision = decide(policies, test.identity, expectation.scope, context)
     for action in actions_of(expectation.scope):
@@ -121,12 +125,12 @@ def _run_as(
             actual = spell_reasons(decision, action) + _hidden_groups(policies, test.identity)
             rules = tuple(reason for reason in decision.reasons if reason.action == action)
             message = f"expected that {expected}, but {actual}"
-            yield Failure(expectation.place, expected, actual, message, rules)
+            yield FailedExpectation(expectation.place, expected, actual, message, rules)
 
 
 def _run_what(
     policies: PolicySet, test: WhatTest, who: Somebody, budget: Budget, context: Context
-) -> Iterator[Failure]:
+) -> Iterator[FailedExpectation]:
     given = Given(context.service, context.client, context.now, is_closed=True)
     found = [_plain(reach.span) for reach in what_can(policies, who, given, budget)]
     limits = None
@@ -153,7 +157,7 @@ def _run_what(
         expected = f"exactly {_spell_spans(test.spans)}"
         actual = "; ".join([_spell_spans(found), *differences])
         message = f"{subject}: expected {expected}, but it is {actual}"
-        yield Failure(test.place, f"{subject}: {expected}", actual, message, tuple(rules))
+        yield FailedExpectation(test.place, f"{subject}: {expected}", actual, message, tuple(rules))
 
 
 def _limited(found: Iterable[Span], within: Within, budget: Budget) -> Iterator[Span]:

@@ -93,7 +93,7 @@ Test = AsTest | WhoTest | WhatTest
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedExpectation:
     """What one test expected and what is so instead, with the rules that decided; `message` is all of it at once."""
 
     place: Path

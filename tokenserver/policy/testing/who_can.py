@@ -16,10 +16,10 @@ from tokenserver.policy.queries.spelling import are_plain, spell_lines
 from tokenserver.policy.queries.summary import canonical, spell_answers, who_can
 from tokenserver.policy.queries.who_can import Line, People, holders
 from tokenserver.policy.queries.witnesses import Answer, TooManyCombinations, examples
-from tokenserver.policy.testing.expectations import Failure, WhoTest, spell_asked
+from tokenserver.policy.testing.expectations import FailedExpectation, WhoTest, spell_asked
 
 
-def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Budget) -> Iterator[Failure]:
+def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Budget) -> Iterator[FailedExpectation]:
     """Compare the whole answer, with its exceptions and conditions, to the expected one.
 
     Raises:
@@ -68,10 +68,10 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Bu
         told_apart = "; ".join(sorted(differences))
         hint = f"the answer now is {right}{_or_settle(test, found)}"
         message = f"{subject}: expected {expected}, but {told_apart}; {hint}"
-    yield Failure(test.place, f"{subject}: {expected}", actual, message, _by_id(rules))
+    yield FailedExpectation(test.place, f"{subject}: {expected}", actual, message, _by_id(rules))
 
 
-def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Context) -> Iterator[Failure]:
+def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Context) -> Iterator[FailedExpectation]:
     """Check the principals of `includes:` or `excludes:` in one context.
 
     Raises:
@@ -110,11 +110,11 @@ def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Contex
     if differences:
         actual = "; ".join([spell_answers(found), *sorted(differences)])
         message = f"{subject}: expected {expected}, but it is {actual}"
-        yield Failure(test.place, f"{subject}: {expected}", actual, message, _by_id(rules))
+        yield FailedExpectation(test.place, f"{subject}: {expected}", actual, message, _by_id(rules))
 
 
-def _untold(place: Path, subject: str, expected: str, error: TooManyCombinations) -> Failure:
-    return Failure(place, f"{subject}: {expected}", str(error), f"{subject} cannot be told: {error}")
+def _untold(place: Path, subject: str, expected: str, error: TooManyCombinations) -> FailedExpectation:
+    return FailedExpectation(place, f"{subject}: {expected}", str(error), f"{subject} cannot be told: {error}")
 
 
 def _by_id(rules: Iterable[Reason]) -> tuple[Reason, ...]:

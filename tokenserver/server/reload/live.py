@@ -25,7 +25,7 @@ Values = Mapping[Key, object]
 """What was loaded of each part, by its kind and name."""
 
 
-class Composer(Protocol):
+class SnapshotComposer(Protocol):
     """What puts a snapshot together; see `snapshots.Composer`."""
 
     def faults(self, values: Values) -> list[Fault]:
@@ -49,7 +49,7 @@ class Live:
     """
 
     def __init__(
-        self, parts: Iterable[Part], composer: Composer, *, monotonic: Callable[[], float] = time.monotonic
+        self, parts: Iterable[Part], composer: SnapshotComposer, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._watches = tuple(Watch(part, monotonic=monotonic) for part in parts)
         self._composer = composer

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from directory_entries import BASE, Nothing, directory, entry, in_entry
 
-from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.brought import LeftOut, Reports, names_of, values_of
 from tokenserver.authn.ldap.deadline import Deadline
-from tokenserver.authn.ldap.directory import MAX_GROUP_NAME, MAX_GROUPS, Groups, GroupsBy, Primary
+from tokenserver.authn.ldap.directory import MAX_GROUP_NAME, MAX_GROUPS, GroupsBy, GroupSettings, Primary
 from tokenserver.authn.ldap.entry import Refused, raw_subject
 from tokenserver.authn.ldap.groups.lookup import any_group
 from tokenserver.authn.ldap.groups.resolution import brought, first_filter
@@ -18,7 +18,7 @@ from tokenserver.authn.ldap.groups.resolution import brought, first_filter
 
 def test_groups_of_an_entry() -> None:
     """Short names in lower case, below the base alone, of the right type, allowed, whatever characters they have."""
-    groups = Groups(GroupsBy.MEMBEROF, f"ou=groups,{BASE}", allow=("reg-*",))
+    groups = GroupSettings(GroupsBy.MEMBEROF, f"ou=groups,{BASE}", allow=("reg-*",))
     dns = [
         f"CN=Reg-Web,OU=Groups,{BASE}",
         f"cn=reg-data,ou=deep,ou=groups,{BASE}",
@@ -33,7 +33,7 @@ def test_groups_of_an_entry() -> None:
 
 def test_too_many_groups() -> None:
     """One more than the limit, or a list that the directory cut off, refuses."""
-    groups = Groups(GroupsBy.MEMBEROF, BASE)
+    groups = GroupSettings(GroupsBy.MEMBEROF, BASE)
     just = [f"cn=g{number},{BASE}" for number in range(MAX_GROUPS)]
     assert len(in_entry(entry(memberOf=just), groups)) == MAX_GROUPS
     for found in (entry(memberOf=[*just, f"cn=x,{BASE}"]), entry(f"cn=x,{BASE}", **{"memberOf;range=0-1499": just})):
@@ -56,7 +56,9 @@ def test_too_many_groups() -> None:
 )
 def test_what_a_group_is_called(dn: str, values: list[str], expected: set[str] | None) -> None:
     """Every name, with whatever characters the directory gives it; nothing is left out."""
-    found = names_of([(f"{dn},{BASE}", tuple(map(str.encode, values)))], directory(), Groups(GroupsBy.MEMBER, BASE))
+    found = names_of(
+        [(f"{dn},{BASE}", tuple(map(str.encode, values)))], directory(), GroupSettings(GroupsBy.MEMBER, BASE)
+    )
     assert found.names == ({"x", *map(str.lower, values)} if expected is None else expected)
     assert (found.left_out, found.lost) == ((), ())
 
@@ -92,26 +94,26 @@ def test_what_a_group_is_called(dn: str, values: list[str], expected: set[str] |
 )
 def test_what_is_left_out(dn: str, values: list[bytes], names: set[str], told: str, is_lost: bool) -> None:
     """Is told with its reason; what has no name that anybody knows is lost, and may have any name."""
-    found = names_of([(f"{dn},{BASE}", tuple(values))], directory(), Groups(GroupsBy.MEMBER, BASE))
+    found = names_of([(f"{dn},{BASE}", tuple(values))], directory(), GroupSettings(GroupsBy.MEMBER, BASE))
     assert (set(found.names), list(map(str, found.left_out)), bool(found.lost)) == (names, [told], is_lost)
 
 
 def test_what_is_not_meant_is_not_left_out() -> None:
     """Other groups than those below the base, and names that the allow-list does not take over."""
-    groups = Groups(GroupsBy.MEMBER, f"ou=groups,{BASE}", allow=("reg-*",))
+    groups = GroupSettings(GroupsBy.MEMBER, f"ou=groups,{BASE}", allow=("reg-*",))
     found = names_of([(f"ou=x,{BASE}", ()), (f"cn=a,ou=groups,{BASE}", (b"a\0",))], directory(), groups)
     assert (found.names, found.left_out) == (frozenset(), ())
 
 
 def test_names_with_other_languages_are_names_too() -> None:
     """`cn;lang-de` is a cn (RFC 4512, section 2.5), and so is commonName; uid is none."""
-    found = Entry(BASE, {"cn": (b"a",), "cn;lang-de": (b"b",), "commonname": (b"c",), "uid": (b"d",)})
+    found = SearchEntry(BASE, {"cn": (b"a",), "cn;lang-de": (b"b",), "commonname": (b"c",), "uid": (b"d",)})
     assert values_of(found, "CN") == (b"a", b"b", b"c")
 
 
 def test_a_prefix() -> None:
     """Stands before every name; the allow-list is about the names without it, the length about those with it."""
-    groups = Groups(GroupsBy.MEMBER, BASE, allow=("web*", "y*"), prefix="partner/")
+    groups = GroupSettings(GroupsBy.MEMBER, BASE, allow=("web*", "y*"), prefix="partner/")
     values = (b"Web", b"other", b"y" * 250)
     found = names_of([(f"cn=web,{BASE}", values)], directory(), groups)
     assert found.names == {"partner/web"}
@@ -137,15 +139,15 @@ def test_the_log_tells_each_once(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("groups", "expected"),
     [
-        pytest.param(Groups(GroupsBy.POSIX, BASE), "(objectClass=posixGroup)", id="posix"),
+        pytest.param(GroupSettings(GroupsBy.POSIX, BASE), "(objectClass=posixGroup)", id="posix"),
         pytest.param(
-            Groups(GroupsBy.MEMBER, BASE),
+            GroupSettings(GroupsBy.MEMBER, BASE),
             "(|(objectClass=group)(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(member=*)(uniqueMember=*))",
             id="member",
         ),
     ],
 )
-def test_what_lint_takes_for_a_group(groups: Groups, expected: str) -> None:
+def test_what_lint_takes_for_a_group(groups: GroupSettings, expected: str) -> None:
     """No group that a login cannot find."""
     assert any_group(groups) == expected
 
@@ -154,7 +156,7 @@ def test_a_dn_in_a_group_filter_is_one_value() -> None:
     """A DN with the characters of filters in it (row 5, GHSA-6mwx)."""
     found = entry(dn=f"cn=(x)(member=*)\\\\,{BASE}")
     for by_rule in (False, True):
-        text = first_filter(found, directory(), Groups(GroupsBy.NESTED, BASE, by_rule=by_rule))
+        text = first_filter(found, directory(), GroupSettings(GroupsBy.NESTED, BASE, by_rule=by_rule))
         assert "*" not in text
         assert text.count("(") == (1 if by_rule else 3)
 
@@ -162,14 +164,14 @@ def test_a_dn_in_a_group_filter_is_one_value() -> None:
 def test_the_subject_of_posix_groups_is_the_directorys_own() -> None:
     """memberUid is compared with case, so the value is not folded."""
     found = entry(uid="Ann", gidNumber=["7", "x)"])
-    text = first_filter(found, directory(), Groups(GroupsBy.POSIX, BASE))
+    text = first_filter(found, directory(), GroupSettings(GroupsBy.POSIX, BASE))
     assert text == "(&(objectClass=posixGroup)(|(memberUid=Ann)(gidNumber=7)))"
     assert raw_subject(found, directory()) == "Ann"
 
 
 def test_posix_groups_list_the_uid_whatever_the_subject_is() -> None:
     """RFC 2307; and where an entry has no uid, its groups can only list the subject."""
-    groups = Groups(GroupsBy.POSIX, BASE)
+    groups = GroupSettings(GroupsBy.POSIX, BASE)
     found = entry(uid=["ann", "a(nn)"], mail="ann@example.com")
     text = first_filter(found, directory(subject="mail"), groups)
     assert text == r"(&(objectClass=posixGroup)(|(memberUid=ann)(memberUid=a\28nn\29)))"
@@ -180,21 +182,21 @@ def test_posix_groups_list_the_uid_whatever_the_subject_is() -> None:
 USER_SID = bytes.fromhex("0105000000000005150000000102030405060708090a0b0c") + (1105).to_bytes(4, "little")
 
 
-def account(**more: Any) -> Entry:
+def account(**more: Any) -> SearchEntry:
     """A user of Active Directory whose primary group is 513."""
     attributes: dict[str, tuple[bytes, ...]] = {"objectsid": (USER_SID,), "primarygroupid": (b"513",)} | more
-    return Entry(f"cn=ann,{BASE}", {"uid": (b"ann",), "useraccountcontrol": (b"512",), **attributes})
+    return SearchEntry(f"cn=ann,{BASE}", {"uid": (b"ann",), "useraccountcontrol": (b"512",), **attributes})
 
 
 def test_the_primary_group_is_looked_for() -> None:
     """By the user's own SID with another end, together with the groups that list the user."""
-    groups = Groups(GroupsBy.NESTED, BASE, by_rule=True, primary=Primary.SID)
+    groups = GroupSettings(GroupsBy.NESTED, BASE, by_rule=True, primary=Primary.SID)
     text = first_filter(account(), directory(), groups)
     assert text.startswith("(|(member:1.2.840.113556.1.4.1941:=")
     assert text.endswith(
         r"(objectSid=\01\05\00\00\00\00\00\05\15\00\00\00\01\02\03\04\05\06\07\08\09\0a\0b\0c\01\02\00\00))"
     )
-    groups = Groups(GroupsBy.MEMBER, BASE, primary=Primary.NUMBER)
+    groups = GroupSettings(GroupsBy.MEMBER, BASE, primary=Primary.NUMBER)
     text = first_filter(entry(gidNumber=["77", "x"]), directory(), groups)
     assert text.endswith("(&(objectClass=posixGroup)(|(gidNumber=77))))")
     assert "gidNumber" not in first_filter(entry(), directory(), groups)
@@ -214,7 +216,7 @@ def test_the_primary_group_is_looked_for() -> None:
 )
 def test_a_primary_group_that_nobody_can_tell_is_lost(more: dict[str, Any]) -> None:
     """An account that has one and does not say which may be in any group."""
-    groups = Groups(GroupsBy.MEMBEROF, BASE, primary=Primary.SID)
+    groups = GroupSettings(GroupsBy.MEMBEROF, BASE, primary=Primary.SID)
     found = brought(Nothing(), None, account(**more), directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
     assert found.lost == (f"the primary group of cn=ann,{BASE}",)
     known = brought(Nothing(), None, account(), directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
@@ -223,14 +225,14 @@ def test_a_primary_group_that_nobody_can_tell_is_lost(more: dict[str, Any]) -> N
 
 def test_no_primary_group() -> None:
     """An entry of another kind of directory has none, and nothing is lost."""
-    groups = Groups(GroupsBy.MEMBEROF, BASE, primary=Primary.SID)
+    groups = GroupSettings(GroupsBy.MEMBEROF, BASE, primary=Primary.SID)
     assert in_entry(entry(), groups) == frozenset()
 
 
 def test_rules_of_freeipa_are_no_groups() -> None:
     """memberOf names HBAC and sudo rules as well; elsewhere such a DN is a group without a name."""
-    found = Entry(f"uid=ann,{BASE}", {"memberof": (f"ipaUniqueID=1,cn=hbac,{BASE}".encode(),)})
+    found = SearchEntry(f"uid=ann,{BASE}", {"memberof": (f"ipaUniqueID=1,cn=hbac,{BASE}".encode(),)})
     for kind, lost in ((Primary.NUMBER, ()), (None, (f"ipaUniqueID=1,cn=hbac,{BASE}",))):
-        groups = Groups(GroupsBy.MEMBEROF, BASE, primary=kind)
+        groups = GroupSettings(GroupsBy.MEMBEROF, BASE, primary=kind)
         told = brought(Nothing(), None, found, directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
         assert (told.names, told.lost) == (frozenset(), lost)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from tokenserver.authn.ldap.brought import LeftOut, is_allowed, names_of, values_of
 from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import Deadline
-from tokenserver.authn.ldap.directory import MAX_GROUPS, Directory, Groups, GroupsBy, Primary
+from tokenserver.authn.ldap.directory import MAX_GROUPS, Directory, GroupsBy, GroupSettings, Primary
 from tokenserver.authn.ldap.dn import escape_value
 from tokenserver.authn.ldap.listing import MAX_PAGES, PAGE, checked
 from tokenserver.authn.ldap.result_codes import LIMITS, NO_PAGES
@@ -20,7 +20,7 @@ MAX_TOLD = 100
 """Groups without a usable name that are told one by one."""
 
 
-def any_group(groups: Groups) -> str:
+def any_group(groups: GroupSettings) -> str:
     """What finds every entry that a user can be in as a group, and no person: people have names as well."""
     posix = "(objectClass=posixGroup)"
     if groups.by is GroupsBy.POSIX:
@@ -31,7 +31,7 @@ def any_group(groups: Groups) -> str:
 
 
 def group_problem(
-    directory: Directory, groups: Groups, name: str, connection: Connection, deadline: Deadline
+    directory: Directory, groups: GroupSettings, name: str, connection: Connection, deadline: Deadline
 ) -> str | None:
     """Why nobody ever brings a group of this name, which begins with the prefix; None where somebody may.
 
@@ -56,7 +56,7 @@ def group_problem(
 
 
 def unspeakable_groups(
-    directory: Directory, groups: Groups, connection: Connection, deadline: Deadline
+    directory: Directory, groups: GroupSettings, connection: Connection, deadline: Deadline
 ) -> tuple[tuple[LeftOut, ...], bool]:
     """What would be left out of the groups of anybody, `MAX_TOLD` at most, and whether that is all there is.
 

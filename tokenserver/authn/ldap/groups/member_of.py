@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.brought import TOO_MANY, LeftOut, values_of
 from tokenserver.authn.ldap.directory import MAX_GROUPS, Primary
 from tokenserver.authn.ldap.dn import NotADn, escape_value, parse_dn
@@ -50,7 +50,7 @@ def groups_in_entry(search: GroupSearch) -> Groups:
     return found
 
 
-def _add(search: GroupSearch, entry: Entry, found: Groups) -> None:
+def _add(search: GroupSearch, entry: SearchEntry, found: Groups) -> None:
     for value in entry.attributes.get("memberof", ()):
         try:
             dn = value.decode("utf-8")
@@ -61,14 +61,14 @@ def _add(search: GroupSearch, entry: Entry, found: Groups) -> None:
             found.setdefault(key_of(dn), (dn, ()))
 
 
-def _take_names(search: GroupSearch, entries: Iterable[Entry], found: Groups) -> None:
+def _take_names(search: GroupSearch, entries: Iterable[SearchEntry], found: Groups) -> None:
     """Note the names of those groups that were found already; others only have a name in common with one."""
     for key, entry in map(keyed, entries):
         if key in found:
             found[key] = found[key][0], values_of(entry, search.groups.name)
 
 
-def _named(search: GroupSearch, dns: list[str], beside: str | None) -> list[Entry]:
+def _named(search: GroupSearch, dns: list[str], beside: str | None) -> list[SearchEntry]:
     """Entries below the base that are called in their DNs as these DNs are, and what the filter `beside` finds.
 
     No filter finds an entry by its DN in every directory. Where the account may not search there, none is found.
@@ -77,7 +77,7 @@ def _named(search: GroupSearch, dns: list[str], beside: str | None) -> list[Entr
     if beside is not None:
         filters.insert(0, beside)
     parts = [filters[start : start + _AT_ONCE] for start in range(0, len(filters), _AT_ONCE)]
-    entries: list[Entry] = []
+    entries: list[SearchEntry] = []
     while parts:
         part = parts.pop()
         try:

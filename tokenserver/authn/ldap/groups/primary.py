@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import Primary
 from tokenserver.authn.ldap.dn import NotADn, escape_rdn, escape_value, parse_dn
 
@@ -19,7 +19,7 @@ class Unreadable(Exception):
     """The entry has a primary group, but does not tell which."""
 
 
-def filter_for(entry: Entry, primary: Primary | None) -> str | None:
+def filter_for(entry: SearchEntry, primary: Primary | None) -> str | None:
     """The filter that finds the user's primary group; None where there is none.
 
     Raises:
@@ -34,19 +34,19 @@ def filter_for(entry: Entry, primary: Primary | None) -> str | None:
     return None
 
 
-def gid_numbers(entry: Entry) -> list[str]:
+def gid_numbers(entry: SearchEntry) -> list[str]:
     """The values of gidNumber that are numbers."""
     return [number for number in entry.texts("gidNumber") if number.isascii() and number.isdigit()]
 
 
-def is_primary(group: Entry, entry: Entry, primary: Primary) -> bool:
+def is_primary(group: SearchEntry, entry: SearchEntry, primary: Primary) -> bool:
     """Whether `group` is the primary group of the user with this entry."""
     if primary is Primary.SID:
         return _sid(entry) in group.attributes.get("objectsid", ())
     return not set(gid_numbers(entry)).isdisjoint(group.texts("gidNumber"))
 
 
-def is_private(group: Entry) -> bool:
+def is_private(group: SearchEntry) -> bool:
     """Whether it is the private group of one user."""
     return _PRIVATE in map(str.lower, group.texts("objectClass"))
 
@@ -64,7 +64,7 @@ def domain_of(dn: str, otherwise: str) -> str:
     return ",".join(domain) or otherwise
 
 
-def _sid(entry: Entry) -> bytes | None:
+def _sid(entry: SearchEntry) -> bytes | None:
     """The SID of the primary group ([MS-DTYP] 2.4.2.2); None where the entry is no account of Active Directory."""
     sids = entry.attributes.get("objectsid", ())
     numbers = entry.texts("primaryGroupID")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
 
-from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.brought import TOO_MANY, Brought, names_of, values_of
 from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import Deadline
-from tokenserver.authn.ldap.directory import MAX_GROUPS, MAX_NESTING, Directory, Groups, GroupsBy
+from tokenserver.authn.ldap.directory import MAX_GROUPS, MAX_NESTING, Directory, GroupsBy, GroupSettings
 from tokenserver.authn.ldap.dn import escape_value
 from tokenserver.authn.ldap.entry import Refused, raw_subject
 from tokenserver.authn.ldap.groups import primary
@@ -22,7 +22,7 @@ _AT_ONCE = 50
 """Groups whose own groups are asked for in one search."""
 
 
-def ask(connection: Connection, entry: Entry, directory: Directory, deadline: Deadline) -> int | None:
+def ask(connection: Connection, entry: SearchEntry, directory: Directory, deadline: Deadline) -> int | None:
     """Send the first search for the user's groups, if it can be sent before the password is known to be right.
 
     Its answer is for `brought`, or must be taken up.
@@ -38,7 +38,7 @@ def ask(connection: Connection, entry: Entry, directory: Directory, deadline: De
 
 
 def brought(
-    connection: Connection, asked: int | None, entry: Entry, directory: Directory, deadline: Deadline
+    connection: Connection, asked: int | None, entry: SearchEntry, directory: Directory, deadline: Deadline
 ) -> Brought:
     """What the user with this entry brings, beginning with the answer to what `ask` has sent.
 
@@ -56,7 +56,7 @@ def brought(
     return replace(told, left_out=(*search.left_out, *told.left_out))
 
 
-def first_filter(entry: Entry, directory: Directory, groups: Groups) -> str:
+def first_filter(entry: SearchEntry, directory: Directory, groups: GroupSettings) -> str:
     """What the groups of the user are found by. All that comes from the entry is escaped: it may hold anything.
 
     Raises:
@@ -101,13 +101,13 @@ def _found(search: GroupSearch, asked: int) -> dict[Hashable, tuple[str, tuple[b
     return {key: (entry.dn, values_of(entry, groups.name)) for key, entry in found.items()}
 
 
-def _climb(search: GroupSearch, found: dict[Hashable, Entry]) -> None:
+def _climb(search: GroupSearch, found: dict[Hashable, SearchEntry]) -> None:
     """Add the groups that these are in, and so on."""
     level = [*found.values()]
     for _ in range(MAX_NESTING):
         if not level:
             return
-        fresh: dict[Hashable, Entry] = {}
+        fresh: dict[Hashable, SearchEntry] = {}
         for start in range(0, len(level), _AT_ONCE):
             above = search.entries(holding(entry.dn for entry in level[start : start + _AT_ONCE]))
             fresh |= {key: entry for key, entry in map(keyed, above) if key not in found}

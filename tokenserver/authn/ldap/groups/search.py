@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from tokenserver.authn.ldap.ber import Entry
+from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.brought import TOO_MANY, LeftOut
 from tokenserver.authn.ldap.connection import SUCCESS, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
-from tokenserver.authn.ldap.directory import MAX_GROUPS, Directory, Groups, Primary
+from tokenserver.authn.ldap.directory import MAX_GROUPS, Directory, GroupSettings, Primary
 from tokenserver.authn.ldap.dn import NotADn, same_dn
 from tokenserver.authn.ldap.entry import Refused
 from tokenserver.authn.ldap.groups import primary
@@ -36,9 +36,9 @@ class GroupSearch:
     """
 
     connection: Connection
-    entry: Entry
+    entry: SearchEntry
     directory: Directory
-    groups: Groups
+    groups: GroupSettings
     deadline: Deadline
     left_out: list[LeftOut] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ class GroupSearch:
 
     def entries(
         self, search_filter: str, *, asked: int | None = None, base: str | None = None, may_be_hidden: bool = False
-    ) -> list[Entry]:
+    ) -> list[SearchEntry]:
         """All that the search finds, whose first page may be `asked` for already.
 
         With `may_be_hidden`, nothing is found where the account may not look; else that is a failure.
@@ -63,7 +63,7 @@ class GroupSearch:
             ConnectionFailed: it cannot tell.
             Unanswerable: the answer is larger than a login may cost.
         """
-        found_so_far: list[Entry] = []
+        found_so_far: list[SearchEntry] = []
         asked = self.ask(search_filter, base=base) if asked is None else asked
         while True:
             found = self.connection.found(asked, self.deadline)
@@ -99,7 +99,7 @@ class GroupSearch:
         except primary.Unreadable:
             return None
 
-    def primary(self, found: list[Entry]) -> Entry | None:
+    def primary(self, found: list[SearchEntry]) -> SearchEntry | None:
         """The user's primary group, if there is one: among what was found with its filter, or outside of the base.
 
         There it does not count itself, but the groups that it is in may.
@@ -122,7 +122,7 @@ class GroupSearch:
                 self._lose_primary("it cannot be found")
         return None if own is None or self.is_private(own) else own
 
-    def is_private(self, group: Entry) -> bool:
+    def is_private(self, group: SearchEntry) -> bool:
         """Whether it is the private group of one user, which counts for none."""
         return self.groups.primary is Primary.NUMBER and primary.is_private(group)
 
@@ -138,6 +138,6 @@ def key_of(dn: str) -> Hashable:
         return dn
 
 
-def keyed(entry: Entry) -> tuple[Hashable, Entry]:
+def keyed(entry: SearchEntry) -> tuple[Hashable, SearchEntry]:
     """An entry by its DN."""
     return key_of(entry.dn), entry
