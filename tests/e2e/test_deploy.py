@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 CONTAINER = (DEPLOY / "Containerfile").read_text()
-UNIT = (DEPLOY / "tokenserver.exchange.service").read_text()
+UNIT = (DEPLOY / "tokenserver.service").read_text()
 
 
 def environment_of(service: str) -> dict[str, str]:
@@ -105,7 +105,7 @@ def test_compose_as_its_first_lines_say(tmp_path: Path) -> None:
 def test_the_unit_is_well_formed_and_hardened(tmp_path: Path) -> None:
     """systemd finds nothing wrong, and little that the server could do to the machine."""
     program = need("systemd-analyze")
-    unit = tmp_path / "tokenserver.exchange.service"
+    unit = tmp_path / "tokenserver.service"
     unit.write_text(UNIT.replace("/opt/tokenserver/bin/tokenserver", sys.executable))
     environment = plain_environment(tmp_path)
     verified = run([program, "verify", unit], environment=environment, folder=tmp_path)

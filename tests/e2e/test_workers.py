@@ -167,7 +167,7 @@ def test_an_address_in_use_is_tried_again(server: TokenServer) -> None:
     assert "Address already in use" in second.text
     server.config.write_text("nonsense: [")
     faulty = run(command, environment=server.environment, folder=server.folder)
-    unit = (Path(__file__).parents[2] / "deploy" / "tokenserver.exchange.service").read_text()
+    unit = (Path(__file__).parents[2] / "deploy" / "tokenserver.service").read_text()
     assert "\nRestart=on-failure\n" in unit
     prevented = {int(code) for line in re.findall(r"RestartPreventExitStatus=(.*)", unit) for code in line.split()}
     assert (second.code in prevented, second.code, faulty.code in prevented) == (False, 1, True)

@@ -506,7 +506,7 @@ def test_a_refusal_is_logged_once_with_its_faults(files: Files, live: Live, capl
     with caplog.at_level(logging.INFO, "tokenserver.live"):
         _looks(live, 4)
     ((name, level, message),) = caplog.record_tuples
-    assert (name, level) == ("tokenserver.server.reload.live", logging.ERROR)
+    assert (name, level) == ("tokenserver.live", logging.ERROR)
     told = "policies: files changed but were refused; the last good ones stay live: root.yaml:3: allow"
     assert message.startswith(told)
     assert "root.yaml:4" in message
