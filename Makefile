@@ -1,48 +1,46 @@
-# The developer's interface: run, test, lint, nightly, mutants, real-servers, bench. Needs Python 3.11 or newer.
+# The developer's interface: `make help` lists the targets. Needs Python 3.11 or newer, and nothing else to start.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := run
 
-.PHONY: run test nightly mutants coverage lint real-servers bench clean
+.DEFAULT_GOAL := help
+.PHONY: help run test quick test-fast nightly mutants coverage lint real-servers bench clean
 
-# Serve the sample policies on http://localhost:5001; the first time with new keys and a user of its own.
-run: $(VENV)/.installed
+help: ## list these targets
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## serve the sample policies on http://localhost:5001, the first time with new keys and a new user
 	@test -f $(RUN)/tokenserver.yaml || $(BIN)/tokenserver init $(RUN) --policies policies --keys keys
 	@exec $(BIN)/tokenserver serve --config $(RUN)/tokenserver.yaml
 
-# All tests. What needs a real program is skipped by its name where that is absent; the last line counts those.
-test: $(VENV)/.installed-dev
+# Tests that need a missing program are skipped; the last line counts them.
+test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers` installs what they need
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
 
-# Every property with 100,000 new examples, or with 5,000 where one example is thousands of questions: hours.
-nightly: $(VENV)/.installed-dev
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $$(grep -rlE --include='*.py' '^@given' tests)
+quick: $(VENV)/.installed-dev ## run the tests that need no real program, on all cores: under two minutes
+	$(BIN)/python -m pytest --quiet --numprocesses=auto --dist=worksteal --ignore=tests/e2e
 
-# Change the code that decides, one small thing at a time, and print what no test notices; about half an hour.
-mutants: $(VENV)/.installed-dev
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'mutmut>=3.8'
-	$(BIN)/python scripts/mutants
+test-fast: $(VENV)/.installed-dev ## run one test file without coverage: make test-fast FILE=tests/test_scopes.py
+	$(BIN)/python -m pytest --quiet --exitfirst $(FILE)
 
-# How much the tests reach; fails where a line or a branch of the pure core is missed.
-coverage: test
-	$(BIN)/python scripts/pure-core-coverage
-	$(BIN)/coverage report
-
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev ## check format, style, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Install the registries, clients and directories that the tests in tests/e2e use (Debian packages, released Go tools).
-real-servers:
+coverage: test ## run all tests; fails where a line or a branch of the pure core is missed
+	$(BIN)/python scripts/pure-core-coverage
+	$(BIN)/coverage report
+
+real-servers: ## install the registries, clients and directories of tests/e2e (Debian packages, released Go tools)
 	scripts/real-servers
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: about half an hour
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.policies
 	$(BIN)/python -m bench.policy_diff
@@ -54,15 +52,23 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.pressure
 	$(BIN)/python -m bench.directory
 
+# One example of some properties is thousands of questions; those try 5,000 new ones.
+nightly: $(VENV)/.installed-dev ## try 100,000 new examples of every property: hours
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $$(grep -rlE --include='*.py' '^@given' tests)
+
+mutants: $(VENV)/.installed-dev ## change the code that decides, bit by bit, and list what no test notices: half an hour
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'mutmut>=3.8'
+	$(BIN)/python scripts/mutants
+
+clean: ## remove everything that these targets made
+	rm -rf $(VENV) $(RUN) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokenserver needs Python 3.11 or newer" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-dev.txt
 	@touch $@
-
-clean:
-	rm -rf $(VENV) $(RUN) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
