@@ -57,7 +57,7 @@ class Jumping:
 
     def move(self, by: str) -> None:
         """Put the clock so far from the machine's, `-1h` or `+0`."""
-        # By rename: while the file is empty, the library makes calls fail that take or give a time.
+        # By rename, so that the library never finds the file empty.
         new = self.file.with_suffix(".new")
         new.write_text(by)
         new.replace(self.file)
@@ -74,6 +74,15 @@ class Jumping:
         return float(lines[0].split()[-1])
 
 
+SLEEP = """\
+import threading
+import time
+
+time.sleep = lambda seconds: threading.Event().wait(seconds) and None
+"""
+"""Python sleeps until a moment of the monotonic clock, which libfaketime takes for one of the clock that it moves: then
+sleep fails (EINVAL) if the clock is put ahead by more than the machine's uptime. Waiting for an event does not."""
+
 LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 
 
@@ -86,12 +95,14 @@ def jumping(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("jumping")
     file = tmp_path_factory.mktemp("clock") / "offset"
     file.write_text("+0")
+    (file.parent / "sitecustomize.py").write_text(SLEEP)
     metrics = free_port()
     variables = {
         "LD_PRELOAD": LIBRARY,
         "FAKETIME_TIMESTAMP_FILE": file,
         "FAKETIME_NO_CACHE": 1,
         "FAKETIME_DONT_FAKE_MONOTONIC": 1,
+        "PYTHONPATH": file.parent,
     }
     small = replace(
         setup,
