@@ -53,7 +53,8 @@ bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: abo
 	$(BIN)/python -m bench.directory
 
 # One example of some properties is thousands of questions; those try 5,000 new ones.
-nightly: $(VENV)/.installed-dev ## try 100,000 new examples of every property: hours
+nightly: $(VENV)/.installed-dev ## run what takes too long for every change, then 100,000 new examples of every property: hours
+	$(BIN)/python -m pytest -m nightly
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $$(grep -rlE --include='*.py' '^@given' tests)
 
 mutants: $(VENV)/.installed-dev ## change the code that decides, bit by bit, and list what no test notices: half an hour
