@@ -21,7 +21,7 @@ PROMISED = [str(number) for number in (*range(1, 73), *range(91, 99), *range(101
 """The rows that the parts built so far must keep."""
 
 BUG_NUMBERS = [f"B{number}" for number in range(1, 31)]
-"""A series of its own, so that bug B19 is not taken for row 19."""
+"""Numbered with a letter, which tells bugs from threats."""
 
 
 def proofs(text: str) -> dict[str, list[tuple[str, str]]]:
