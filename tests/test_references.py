@@ -28,7 +28,7 @@ LINK = re.compile(r"(?<!!)\[(?:[^][]|\[[^]]*\])*\]\(([^()\s]+)\)")
 OLD = re.compile(
     r"(?<![\w#/-])(?:[Tt]hreats?|[Rr]ows?|[Ff]aults?|[Bb]ugs?) [FB]?[0-9]+\b"
     r"|\b[Hh]ouse rules? [0-9]"
-    r"|(?<![\w/-])(?:design|wire|threats|credentials|pitfalls|house|style)\.md"
+    r"|(?<![\w/-])(?:design|wire|threats|credentials|pitfalls|house|style)\.md(?!\")"
     r"|(?<=\()F[0-9]{1,2}\b|(?<=\"\"\")F[0-9]{1,2}\b"
 )
 """References as they were written before: a number without a page, or a page that is not here."""
