@@ -10,6 +10,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "security.md").read_text("utf-8")
+DESCRIBED = (TESTS.parent / "docs" / "design" / "threats.md").read_text("utf-8")
 
 ROW = re.compile(r"^\| (B?[0-9]+) \| .*\|$", re.MULTILINE)
 PROOF = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
@@ -21,7 +22,7 @@ PROMISED = [str(number) for number in (*range(1, 73), *range(91, 99), *range(101
 """The rows that the parts built so far must keep."""
 
 BUG_NUMBERS = [f"B{number}" for number in range(1, 31)]
-"""A series of its own, so that bug B19 is not taken for row 19."""
+"""Numbered with a letter, which tells bugs from threats."""
 
 
 def proofs(text: str) -> dict[str, list[tuple[str, str]]]:
@@ -48,6 +49,17 @@ def test_every_row_is_there_with_its_proof(text: str, numbers: list[str]) -> Non
     assert len(found) == len(ROW.findall(text))
     assert list(found) == numbers
     assert [number for number, named in found.items() if not named] == []
+
+
+def test_every_row_is_described_under_its_number() -> None:
+    """docs/design/threats.md has the same rows, and each row here has the anchor that it links to."""
+    described = set(re.findall(r'<a id="((?:threat|bug)-[0-9]+)"></a>', DESCRIBED))
+    anchored = re.findall(r'^\| (B?)([0-9]+) \| <a id="((?:threat|bug)-[0-9]+)"></a>', PAGE, re.MULTILINE)
+    assert [
+        anchor for letter, number, anchor in anchored if anchor != f"{'bug' if letter else 'threat'}-{number}"
+    ] == []
+    assert {anchor for _, _, anchor in anchored} == described
+    assert len(anchored) == len(ROW.findall(PAGE))
 
 
 def test_every_named_test_exists() -> None:
