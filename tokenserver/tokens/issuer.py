@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import jwt
 
 from tokenserver.credentials import Secret
+from tokenserver.documents.base64url import encode_base64url
 from tokenserver.errors import SigningFailed, TokenMismatch
 from tokenserver.identity import Identity
 from tokenserver.keys.ring import KeyRing
@@ -76,12 +76,12 @@ class TokenIssuer:
         return Token(Secret(text), jti, grant.now, grant.expires_in, granted_access(grant.access))
 
     def _sign(self, header: str, claims: dict[str, Any]) -> str:
-        content = f"{header}.{_base64url(_to_json(claims).encode('ascii'))}"
+        content = f"{header}.{encode_base64url(_to_json(claims).encode('ascii'))}"
         try:
             signature = self._algorithm.sign(content.encode("ascii"), self.ring.active.private_key)
         except Exception as error:  # whatever it is: there is no signature, so there is no token
             raise SigningFailed(f"the key {self.ring.active.id} did not sign: {type(error).__name__}") from error
-        return f"{content}.{_base64url(signature)}"
+        return f"{content}.{encode_base64url(signature)}"
 
     def _check(self, text: str, header: str, grant: Grant) -> None:
         """Read the finished token as a registry would, with the certificate's key, and compare it with the grant.
@@ -96,7 +96,3 @@ class TokenIssuer:
         claim = difference(claims, grant)
         if claim is not None:
             raise TokenMismatch(f"the signed claim {claim} is not what was decided")
-
-
-def _base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
+from tokenserver.documents.base64url import encode_base64url
 from tokenserver.keys.ring import Algorithm, SigningKey
 from tokenserver.tokens.claims import Compat
 
@@ -29,7 +29,7 @@ def token_header(key: SigningKey, compat: Compat) -> dict[str, Any]:
 def encoded_header(key: SigningKey, compat: Compat) -> str:
     """The header as the first part of a token."""
     text = json.dumps(token_header(key, compat), separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode("ascii")).rstrip(b"=").decode("ascii")
+    return encode_base64url(text.encode("ascii"))
 
 
 def compat_problem(algorithm: Algorithm, compat: Compat) -> str | None:
