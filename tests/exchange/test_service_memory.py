@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import Nothing, Password, Secret
-from tokenserver.exchange.service import REMEMBERED_SCOPES, Snapshot, TokenRequest, TokenService
+from tokenserver.exchange.rulings import MAX_CACHED_SCOPES
+from tokenserver.exchange.service import TokenRequest, TokenService
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, PolicySet
@@ -28,7 +30,7 @@ _questions = st.tuples(
             world.names,
             st.sets(st.sampled_from(["pull", "push", "*"])),
         ),
-        max_size=REMEMBERED_SCOPES + 1,
+        max_size=MAX_CACHED_SCOPES + 1,
         unique_by=lambda scope: scope.resource,
     ),
     world.contexts,

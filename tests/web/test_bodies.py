@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from tokenserver.errors import Overloaded
-from tokenserver.exchange.admission import BODIES, BODY_READERS
+from tokenserver.exchange.admission import MAX_BODIES, MAX_BODIES_PER_CLIENT
 from tokenserver.web.bodies import BodyPlaces, Place
 
 ANN, BEN, EVE = map(ip_address, ("192.0.2.1", "192.0.2.2", "192.0.2.3"))
@@ -71,4 +71,4 @@ def test_a_place_is_given_back_once() -> None:
 
 def test_four_addresses_fill_a_worker() -> None:
     """The numbers themselves: less than a third of all for one address."""
-    assert BODY_READERS * 3 < BODIES
+    assert MAX_BODIES_PER_CLIENT * 3 < MAX_BODIES

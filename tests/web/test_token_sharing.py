@@ -8,18 +8,13 @@ from typing import Any
 import pytest
 from tests_web_server import Server
 
-from tokenserver.exchange.audit import AuditedExchange
-from tokenserver.exchange.service import TokenService
 from tokenserver.tokens.reuse import Reuse
 
 
 @pytest.fixture
 def rushed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
     """Asks a server that is in a rush from the first request on."""
-    audited = server.parts.exchange
-    assert isinstance(audited, AuditedExchange)
-    service = audited._inner
-    assert isinstance(service, TokenService)
+    service = server.parts.exchange.service
     monkeypatch.setattr(service, "_reuse", Reuse(10, now=lambda: 1_801_396_800.0, rush=0))
     monkeypatch.setattr(service, "_now", lambda: 1_801_396_800.0)
     monkeypatch.setattr(server.parts.live.snapshot().issuer, "_now", lambda: 1_801_396_800.0)

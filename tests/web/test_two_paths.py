@@ -23,9 +23,11 @@ from tokenserver import scopes
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import Password
 from tokenserver.errors import InvalidCredentials
-from tokenserver.exchange.admission import Door
-from tokenserver.exchange.audit import AuditedExchange, AuditedExplain, AuditTrail
-from tokenserver.exchange.service import Snapshot, TokenService
+from tokenserver.exchange.admission import AdmissionControl
+from tokenserver.exchange.audit import AuditTrail
+from tokenserver.exchange.observers import ObservedExchange
+from tokenserver.exchange.service import TokenService
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity, Kind
 from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.keys.store import init_keys, load_keys
@@ -88,14 +90,12 @@ class Way:
         service = TokenService(lambda: snapshot, now=now, reuse=Reuse(10, now=now, rush=0) if reuse else None)
         trail = AuditTrail(self.lines, now=now, policy=lambda: policies.digest)
         self.endpoint = TokenEndpoint(
-            exchange=AuditedExchange(service, trail, monotonic=lambda: 0.0),
-            explanation=AuditedExplain(service, trail, monotonic=lambda: 0.0),
-            trail=trail,
+            exchange=ObservedExchange(service, [trail], monotonic=lambda: 0.0),
             challenge="Basic",
             client_of=finder(()),
             new_id=lambda: f"request-{next(ids)}",
             monotonic=lambda: 0.0,
-            door=Door(logins=8, monotonic=lambda: 0.0),
+            admission=AdmissionControl(logins=8, monotonic=lambda: 0.0),
         )
 
     def ask(self, environ: dict[str, str], moment: float) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from tokenserver.errors import (
     ServiceError,
     Throttled,
 )
-from tokenserver.exchange.service import Ruling
+from tokenserver.exchange.rulings import Ruling
 
 EXPLAINED = "explained"
 """The outcome of a request that asked why, and for no token."""

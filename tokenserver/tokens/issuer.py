@@ -69,11 +69,12 @@ class TokenIssuer:
         except OSError as error:
             raise SigningFailed(f"no random id: {error.strerror}") from error
         grant = Grant(identity, registry, tuple(access), int(self._now()), jti, lifetime)
-        claims = build_claims(identity, registry, grant.access, now=grant.now, jti=jti, lifetime=grant.expires_in)
+        expires_in = grant.expires_in
+        claims = build_claims(identity, registry, grant.access, now=grant.now, jti=jti, lifetime=expires_in)
         header = self._headers[registry.compat]
         text = self._sign(header, claims)
         self._check(text, header, grant)
-        return Token(Secret(text), jti, grant.now, grant.expires_in, granted_access(grant.access))
+        return Token(Secret(text), jti, grant.now, expires_in, granted_access(grant.access))
 
     def _sign(self, header: str, claims: dict[str, Any]) -> str:
         content = f"{header}.{encode_base64url(_to_json(claims).encode('ascii'))}"

@@ -35,15 +35,13 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
     settings = parts.settings
     return TokenEndpoint(
         exchange=parts.exchange,
-        explanation=parts.explanation,
-        trail=parts.refusals,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
         client_of=finder(settings.server.trusted_proxies),
         is_protected=guard_of(settings.server.trusted_proxies) if settings.server.require_https else None,
         headers=(*JSON_HEADERS, HSTS) if settings.server.url.startswith("https://") else JSON_HEADERS,
         new_id=new_id,
         monotonic=time.perf_counter,
-        door=parts.door,
+        admission=parts.admission,
     )
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from tokenserver.authn.protection.throttle import place_of
 from tokenserver.errors import Overloaded
-from tokenserver.exchange.admission import BODIES, BODY_READERS
+from tokenserver.exchange.admission import MAX_BODIES, MAX_BODIES_PER_CLIENT
 from tokenserver.web.client_address import Address
 
 BODY_SECONDS = 10.0
@@ -51,7 +51,7 @@ class BodyPlaces:
     unknown share the places of one address.
     """
 
-    def __init__(self, *, total: int = BODIES, each: int = BODY_READERS) -> None:
+    def __init__(self, *, total: int = MAX_BODIES, each: int = MAX_BODIES_PER_CLIENT) -> None:
         self._total = total
         self._each = each
         self._taken: Counter[str] = Counter()

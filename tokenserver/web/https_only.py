@@ -28,19 +28,19 @@ def guard_of(trusted: Sequence[IPv4Network | IPv6Network]) -> Callable[[Mapping[
     without an address (a Unix socket) is on this machine. Peers are remembered.
     """
     peer_of = lru_cache(maxsize=4096)(lambda text: _peer(text, trusted))
-    return lambda environ, client: _is_protected(environ, client, peer_of)
 
+    def is_protected(environ: Mapping[str, Any], client: Address | None) -> bool:
+        if environ.get("wsgi.url_scheme") == "https":
+            return True
+        peer = peer_of(environ.get("REMOTE_ADDR") or "")
+        if peer is not Peer.PROXY:
+            return peer is Peer.HERE
+        forwarded = environ.get("HTTP_X_FORWARDED_PROTO")
+        if forwarded is None or str(forwarded).rpartition(",")[2].strip(" \t").lower() == "https":
+            return True
+        return client is not None and client.is_loopback
 
-def _is_protected(environ: Mapping[str, Any], client: Address | None, peer_of: Callable[[str], Peer]) -> bool:
-    if environ.get("wsgi.url_scheme") == "https":
-        return True
-    peer = peer_of(environ.get("REMOTE_ADDR") or "")
-    if peer is not Peer.PROXY:
-        return peer is Peer.HERE
-    told = environ.get("HTTP_X_FORWARDED_PROTO")
-    if told is None or str(told).rpartition(",")[2].strip(" \t").lower() == "https":
-        return True
-    return client is not None and client.is_loopback
+    return is_protected
 
 
 def _peer(text: str, trusted: Sequence[IPv4Network | IPv6Network]) -> Peer:
