@@ -231,7 +231,7 @@ def _failure(request: TokenRequest | UnparsedRequest, error: Exception, policy: 
 
 
 def reason_of(error: BaseException) -> str:
-    """The reason of an error, for logs and audit events; of an unexpected one only its type, since its text is unsafe."""
+    """The reason of an error, for logs and audit events; of an unexpected one its type alone: the text is unsafe."""
     if isinstance(error, (InvalidCredentials, PlainHttp)):
         return error.reason
     return str(error) if isinstance(error, TokenserverError) else type(error).__name__
