@@ -153,7 +153,7 @@ def test_an_outage_is_said_once_and_counted(clock: Clock, caplog: pytest.LogCapt
             "reason": "No space left on device",
         }
     ]
-    assert caplog.messages[-1] == "the audit trail takes events again; 50 of them got lost, with 503 for their requests"
+    assert caplog.messages[-1] == "the audit trail takes events again; 50 events were lost, and their requests got 503"
     trail.check()
     assert len(lines.raw) == 1
 

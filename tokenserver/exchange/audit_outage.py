@@ -100,6 +100,6 @@ class Outage:
                     self._gap = self._logged = None
                     self.is_on = False
         logger.warning(
-            "the audit trail takes events again; %d of them got lost, with 503 for their requests",
+            "the audit trail takes events again; %d events were lost, and their requests got 503",
             gap["events"],
         )

@@ -1,8 +1,8 @@
-"""Opens this server's own tokens, and no others.
+"""Verifies this server's own tokens, and no others.
 
-A header is not interpreted: it has to be, byte for byte, one that this server writes for one of its keys. So
-the key and the algorithm come from this server's own table and never from the token, and nothing that could
-stand in a header (`none`, `HS256`, `jwk`, `jku`, `x5u`, another `x5c`, `crit`) is ever looked at.
+A header is not interpreted: it must be, byte for byte, one that this server writes for one of its keys. So the key and
+the algorithm come from this server's own table and never from the token, and whatever else a header may contain
+(`none`, `HS256`, `jwk`, `jku`, `x5u`, another `x5c`, `crit`) is never evaluated.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.jose_header import encoded_header
 
 MAX_TOKEN = 32 * 1024
-"""No token of this server is larger: scopes come in at most 16 KiB of text."""
+"""No token of this server is larger, since a request has at most 16 KiB of scopes."""
 
 
 class InvalidToken(TokenserverError):
-    """Not a token of this server, or not one that counts here and now. The text repeats nothing of it."""
+    """Not a token of this server, or not valid for this registry at this time. The message repeats nothing of it."""
 
 
 def verify_own(text: str, ring: KeyRing, registry: Registry, *, now: int) -> dict[str, Any]:
     """The claims of a token that this server signed for `registry` and that is valid at `now`.
 
-    Tokens of all published keys count, in the form of any `compat`, since that setting may have changed.
+    All published keys are accepted, with the header of any `compat`, since that setting may have changed.
 
     Raises:
         InvalidToken: anything else.
@@ -47,10 +47,10 @@ def verify_own(text: str, ring: KeyRing, registry: Registry, *, now: int) -> dic
 
 
 def open_token(text: str, keys: Mapping[str, SigningKey]) -> dict[str, Any]:
-    """The payload of a token whose signature is right; `keys` has them by their encoded header.
+    """The claims of a token with a valid signature; `keys` are by encoded header.
 
     Raises:
-        InvalidToken: another shape, another header, a wrong signature.
+        InvalidToken: malformed, an unknown header, or an invalid signature.
     """
     parts = text.split(".")
     if len(parts) != 3:
