@@ -98,7 +98,7 @@ def test_each_observer_is_informed_once_however_many_fail() -> None:
 def test_a_refused_request_is_no_exchange() -> None:
     """The seconds are those that the web counted, and go on."""
     exchange, notes = observed(RESULT, None, None)
-    error = InvalidRequest("service: stands twice")
+    error = InvalidRequest("service: is given twice")
     exchange.refused(UNPARSED, error, 5.0)
     assert notes == [("a", UNPARSED, error, 6.0), ("b", UNPARSED, error, 7.0)]
 

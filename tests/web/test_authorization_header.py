@@ -85,8 +85,8 @@ UNUSABLE = [
     pytest.param(["Basic \uff39TpI"], MALFORMED, id="full-width letters"),
     pytest.param(["Basic ===="], MALFORMED, id="padding alone"),
     pytest.param(["Basic YTpiYw==="], MALFORMED, id="too much padding, three"),
-    pytest.param(["Basic YTpi", "Basic YTpi"], "the Authorization header stands twice", id="twice, equal"),
-    pytest.param(["", "Basic YTpi"], "the Authorization header stands twice", id="twice"),
+    pytest.param(["Basic YTpi", "Basic YTpi"], "the Authorization header is given twice", id="twice, equal"),
+    pytest.param(["", "Basic YTpi"], "the Authorization header is given twice", id="twice"),
     pytest.param(["Negotiate x"], OTHER, id="Negotiate"),
     pytest.param(["Bearer x"], OTHER, id="Bearer"),
     pytest.param(["Basi YTpi"], OTHER, id="a scheme cut short"),
@@ -99,7 +99,7 @@ UNUSABLE = [
     pytest.param([basic("\ufeffann:x")], BOM, id="BOM"),
     pytest.param([basic(b"\xef\xbb\xbfann:\xff")], BOM, id="BOM before Latin-1"),
     pytest.param([basic("\ufeff:")], BOM, id="BOM alone"),
-    pytest.param([basic("a\ufeffnn:x")], "the user name holds a byte order mark", id="BOM inside"),
+    pytest.param([basic("a\ufeffnn:x")], "the user name contains a byte order mark", id="BOM inside"),
     pytest.param([basic("a" * 1021 + ":x")], "the user name is too long", id="too long to normalise"),
 ]
 

@@ -62,7 +62,7 @@ def test_a_single_valued_parameter_stands_once(name: str) -> None:
     """Threat 30: the second one is refused, equal or not, and the value is not in the error."""
     with pytest.raises(InvalidRequest) as caught:
         parse_parameters(f"{name}=canary&{name}=canary")
-    assert str(caught.value) == f"{name}: stands twice"
+    assert str(caught.value) == f"{name}: is given twice"
 
 
 @pytest.mark.parametrize("name", sorted(SECRETS))

@@ -23,7 +23,7 @@ LOG_SECONDS = 10.0
 _REASONS = {
     errno.ETIMEDOUT: "its reader does not read",
     errno.EPIPE: "its reader is gone",
-    errno.EBUSY: "another worker is held up while it writes",
+    errno.EBUSY: "another worker is blocked while it writes",
 }
 
 
@@ -70,7 +70,7 @@ class Outage:
             self._logged = now
         logger.critical(
             "the audit trail (standard output) takes no events: %s; token requests get 503 until it does; "
-            "fix: have its reader read again, or make room where it is written to",
+            "fix: restart its reader, or free space where it is written",
             reason_of_errno(error),
         )
 

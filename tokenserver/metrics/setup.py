@@ -28,14 +28,14 @@ def metrics_board(settings: Settings, *, workers: int) -> Board:
     try:
         return Board(layout, workers=workers)
     except OSError as error:
-        raise LoadError([Fault("server", 0, "metrics", f"there is no memory for it: {error.strerror}")]) from error
+        raise LoadError([Fault("server", 0, "metrics", f"not enough memory: {error.strerror}")]) from error
 
 
 def worker_meter(settings: Settings, board: Board) -> Meter | None:
     """The observer that counts in a row of `board` that this process has to itself; None if all rows are taken."""
     row = board.claim()
     if row is None:
-        logger.error("metrics: no room for this worker; what it does is not counted")
+        logger.error("metrics: no free row for this worker; its requests are not counted")
         return None
     services = {name: registry.service for registry in settings.registries for name in registry.names}
     return Meter(board.layout, row, services)

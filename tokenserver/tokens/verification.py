@@ -61,7 +61,7 @@ def open_token(text: str, keys: Mapping[str, SigningKey]) -> dict[str, Any]:
     try:
         payload, signature = decode_canonical_base64url(parts[1]), decode_canonical_base64url(parts[2])
     except ValueError:
-        raise InvalidToken("is not encoded as a token is") from None
+        raise InvalidToken("is not canonical base64url") from None
     try:
         verify_signature(key.public_key, key.algorithm, signature, f"{parts[0]}.{parts[1]}".encode("ascii"))
     except SignatureLength:
@@ -73,5 +73,5 @@ def open_token(text: str, keys: Mapping[str, SigningKey]) -> dict[str, Any]:
     except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
-        raise InvalidToken("does not hold claims")
+        raise InvalidToken("has no claims")
     return claims

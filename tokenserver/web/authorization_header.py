@@ -33,7 +33,7 @@ def parse_authorization(values: Sequence[str]) -> Credentials:
     if not values:
         return Nothing()
     if len(values) > 1:
-        return Unusable("the Authorization header stands twice")
+        return Unusable("the Authorization header is given twice")
     value = values[0]
     # Nearly every header begins like this; the rest must be base64 and nothing else, which the decoder ensures.
     raw = _decode(value[6:]) if value.startswith("Basic ") else None
@@ -70,7 +70,7 @@ def normalize_username(typed: str) -> str:
         InvalidCredentials: it has a byte order mark, or is so long that normalising it would only cost time.
     """
     if _BOM in typed:
-        raise InvalidCredentials("the user name holds a byte order mark")
+        raise InvalidCredentials("the user name contains a byte order mark")
     if len(typed) > _MAX_TYPED:
         raise InvalidCredentials("the user name is too long")
     return typed if typed.isascii() else unicodedata.normalize("NFC", typed)

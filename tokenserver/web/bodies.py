@@ -67,7 +67,7 @@ class BodyPlaces:
         client = place_of(address)
         with self._lock:
             if self._taken[client] >= self._each or self._all >= self._total:
-                raise Overloaded("requests", "too many bodies are on their way", RETRY_AFTER)
+                raise Overloaded("requests", "too many bodies in transit", RETRY_AFTER)
             self._taken[client] += 1
             self._all += 1
         return Place(lambda: self._leave(client))

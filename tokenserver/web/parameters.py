@@ -68,12 +68,12 @@ def parse_parameters(text: str, *, forbidden: frozenset[str] = frozenset()) -> P
     scopes: list[str] = []
     for name, value in pairs:
         if name in forbidden:
-            raise InvalidRequest(f"{name}: secrets do not belong into a URL; send them in the header or the form")
+            raise InvalidRequest(f"{name}: secrets do not belong in a URL; fix: send them in the header or the form")
         if name == "scope":
             scopes.append(value)
         elif name in SINGLE:
             if name in single:
-                raise InvalidRequest(f"{name}: stands twice")
+                raise InvalidRequest(f"{name}: is given twice")
             single[name] = value
     return Parameters(single, tuple(scopes))
 
@@ -110,7 +110,7 @@ def announced_form(environ: Mapping[str, Any]) -> int | None:
     if not length_text:
         return None if environ.get("wsgi.input_terminated") else 0
     if not (length_text.isascii() and length_text.isdigit()):
-        raise InvalidRequest("Content-Length is no number")
+        raise InvalidRequest("Content-Length is not a number")
     # The number of digits first: Python refuses to convert thousands of them.
     if len(length_text) > len(str(MAX_BODY)) or int(length_text) > MAX_BODY:
         raise too_large()

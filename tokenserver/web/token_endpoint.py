@@ -131,7 +131,7 @@ class TokenEndpoint:
         if method == "POST":
             in_query, parameters = parameters, self._form(environ, client)
             for name in in_query.single.keys() & parameters.single.keys():
-                raise InvalidRequest(f"{name}: stands in the query and in the form")
+                raise InvalidRequest(f"{name}: is given in both the query and the form")
             credentials = _form_credentials(parameters, credentials)
         single = parameters.single
         return TokenRequest(
@@ -237,7 +237,7 @@ def _form_credentials(parameters: Parameters, header: Credentials) -> Credential
         return Unusable(error.reason)
     credentials = Password(username, Secret(parameters.single["password"]))
     if not isinstance(header, Nothing) and header != credentials:
-        return Unusable("the header and the form bring different credentials")
+        return Unusable("the header and the form have different credentials")
     return credentials
 
 
