@@ -40,7 +40,7 @@ IN_USE = {"event": "exchange", "request_id": "1"}
 
 
 class Clock:
-    """Time that stands still until it is told."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = START
@@ -104,7 +104,7 @@ def test_no_line_is_longer_than_its_bound(large: Ruling, clock: Clock) -> None:
 
 
 def test_many_rules_about_one_thing(clock: Clock) -> None:
-    """So many are cited, and it is said how many there are beside them."""
+    """A limited number is cited, and the number of the rest is reported."""
     lines = Lines()
     trail = trail_to(lines, clock)
     trail.observe(REQUEST, issued(ruling(rules=MAX_RULES), "1"), 0.001)
@@ -173,7 +173,7 @@ def test_the_page_shows_the_event_as_it_is(clock: Clock) -> None:
 
 
 def test_an_outage_that_a_request_ends(clock: Clock) -> None:
-    """It is over with the first event that is written; the gap is told after it."""
+    """It is over with the first event that is written; the gap is reported after it."""
     lines = Lines()
     trail = trail_to(lines, clock)
     lines.broken = True
@@ -186,7 +186,7 @@ def test_an_outage_that_a_request_ends(clock: Clock) -> None:
     assert [event["event"] for event in lines.events] == ["exchange", "audit_gap"]
 
 
-def test_what_fails_while_the_gap_is_told_is_told_later(clock: Clock) -> None:
+def test_what_fails_while_the_gap_is_reported_is_reported_later(clock: Clock) -> None:
     """Nothing that is missing is left out of the count."""
     lines = Lines()
     trail = trail_to(lines, clock)

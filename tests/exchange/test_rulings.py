@@ -1,4 +1,4 @@
-"""What the service remembers changes no answer: the same questions, asked fresh and asked again."""
+"""The cache of rulings changes no answer: the same questions, asked for the first time and repeatedly."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _questions = st.tuples(
 
 
 class _Whoever:
-    """A user source that vouches for whoever is put into it."""
+    """A user source that authenticates everybody as one identity."""
 
     name = "test"
 

@@ -73,7 +73,7 @@ def shadowed(server_folder: Path, candidate: Path) -> Shadowed:
 
 
 def test_a_difference_is_recorded_with_the_rules_of_both_sides(shadowed: Shadowed) -> None:
-    """Who, what, gained, lost; what is the same is not told."""
+    """Subject, resource, gained and lost actions; equal decisions are not reported."""
     exchange, _, events, snapshot = shadowed
     result = exchange.exchange(asked("repository:team/old/a:pull,push,delete", "repository:public/a:pull"))
     assert result.token is not None
@@ -216,6 +216,6 @@ def test_a_faulty_candidate_stops_nothing(configured: Configured, caplog: pytest
 
 
 def test_a_good_candidate_is_no_warning(configured: Configured) -> None:
-    """Nothing to tell."""
+    """There is nothing to report."""
     parts, _ = configured(CANDIDATE)
     assert [one for one in warnings(parts.settings, parts.live.snapshot()) if "shadow" in one] == []

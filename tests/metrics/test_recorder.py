@@ -338,7 +338,7 @@ def test_every_series_is_there_from_the_start(measured: Measured) -> None:
 
 
 def test_nothing_secret_or_personal_is_told(measured: Measured) -> None:
-    """Threats 66 and 97: no user, repository, address, password or key stands in metrics."""
+    """Threats 66 and 97: no user, repository, address, password or key appears in metrics."""
     measured.client.get("/token?service=reg&scope=repository:team/very-special:pull", headers=ANN)
     measured.client.get("/token?service=reg", headers=basic("mallory", "hunter2"))
     page = Page(measured.board, now=lambda: measured.now, monotonic=lambda: measured.monotonic).text().decode()
@@ -424,7 +424,7 @@ def test_a_breaker_that_opens_is_seen(measured: Measured) -> None:
 
 
 def test_how_full_the_rooms_are(measured: Measured) -> None:
-    """Who waits for a core or for a directory is seen before anybody is sent away."""
+    """Requests that wait for a core or a directory are visible before any are rejected."""
     load = "tokenserver_load{{room={},state={}}}".format
     with measured.parts.protection.hashing:
         full = measured.sampled()
@@ -433,7 +433,9 @@ def test_how_full_the_rooms_are(measured: Measured) -> None:
     assert full[load("hashing", "waiting")] == full[load("corp", "running")] == 0.0
 
 
-def test_whoever_is_sent_away_at_the_door_is_counted(measured: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_that_admission_control_rejects_are_counted(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An overload costs no audit event, so this is where it shows; each is counted once, however often it is read."""
     monkeypatch.setattr(measured.parts.admission, "workers", 0)
     monkeypatch.setattr(measured.parts.admission, "queue", 0)
@@ -444,7 +446,7 @@ def test_whoever_is_sent_away_at_the_door_is_counted(measured: Measured, monkeyp
 
 
 def test_counting_failed_logins_alone_is_seen(measured: Measured) -> None:
-    """Threat 25: a Redis that does not answer costs nobody a login, so somebody has to be told."""
+    """Threat 25: a Redis that does not answer costs nobody a login, so a metric has to report it."""
     reading = measured.parts.reading()
     for alone in (True, False):
         assert measured.parts.meter is not None

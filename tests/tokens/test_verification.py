@@ -143,7 +143,7 @@ def own(ring: KeyRing) -> dict[str, Any]:
         pytest.param({"kid": None}, id="kid null"),
         pytest.param({"jku": "https://evil.example/jwks.json"}, id="jku"),
         pytest.param({"x5u": "https://evil.example/cert.pem"}, id="x5u"),
-        pytest.param({"x5c": ["MIIB"]}, id="x5c beside kid"),
+        pytest.param({"x5c": ["MIIB"]}, id="x5c next to kid"),
         pytest.param({"crit": ["exp"]}, id="crit"),
         pytest.param({"crit": ["b64"], "b64": False}, id="b64 false"),
         pytest.param({"cty": "JWT"}, id="nested"),

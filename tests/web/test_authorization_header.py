@@ -106,7 +106,7 @@ UNUSABLE = [
 
 @pytest.mark.parametrize(("values", "reason"), UNUSABLE)
 def test_unusable(values: list[str], reason: str) -> None:
-    """Present and not usable is told as such, with a reason that repeats nothing of it."""
+    """Present but unusable is reported as such, with a reason that repeats nothing of it."""
     assert parse_authorization(values) == Unusable(reason)
 
 
@@ -121,7 +121,7 @@ def test_unusable_is_denied(values: list[str], reason: str) -> None:
 
 @given(st.text(st.characters(max_codepoint=255)), st.text(st.characters(max_codepoint=255)))
 def test_only_one_header_is_nothing(value: str, scheme: str) -> None:
-    """Whatever stands in a header, it is nothing only where it is the empty user with the empty password."""
+    """A header is `Nothing` only if it has the empty user with the empty password."""
     for header in (value, f"Basic {value}", f"{scheme} Og=="):
         parsed = parse_authorization([header])
         is_empty = header.lower().split(" ")[0] == "basic" and header.split(" ")[-1] == "Og=="

@@ -1,4 +1,4 @@
-"""The places of bodies: how many a worker reads at once, and that no single address has them all."""
+"""Places for bodies: how many a worker reads concurrently, and that no single address can hold them all."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_an_unknown_client_has_the_part_of_one_address() -> None:
 
 
 def test_an_ipv6_network_is_one_client() -> None:
-    """Whoever has one address of a /64 has all of them."""
+    """A client with one address of a /64 has all of them."""
     places = BodyPlaces(total=10, each=2)
     _held = [places.take(ip_address(f"2001:db8::{number}")) for number in (1, 2)]
     assert is_refused(places, ip_address("2001:db8::3"))
