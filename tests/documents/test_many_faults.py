@@ -20,7 +20,7 @@ from tokenserver.authn.htpasswd.backend import load_htpasswd
 from tokenserver.cli import main
 from tokenserver.config.load import load_settings
 from tokenserver.errors import MAX_KEPT, MAX_TOLD, Fault, LoadError
-from tokenserver.exchange.service import Snapshot
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.ring_file import read_entries
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.server.reload.live import Live, Values

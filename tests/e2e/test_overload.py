@@ -14,7 +14,7 @@ from harness.arrivals import NO_ANSWER, Stream, arrive, get, steady, within
 from harness.crowd import many_files
 from harness.server import Setup, TokenServer, password, serving
 
-from tokenserver.exchange import admission as door
+from tokenserver.exchange import admission
 
 SERVICE = "registry3.test"
 TARGET = web.token_target(SERVICE, ["repository:public/x:pull"])
@@ -65,7 +65,7 @@ def test_what_is_too_much_is_sent_away(server: TokenServer, capsys: pytest.Captu
             + f", /healthz {within([one.seconds for one in health.answers], 0.99):.2f} s"
         )
     assert set(rush.statuses) == {200, 503}
-    assert {one.retry_after for one in rush.of(503)} == {str(door.RETRY_AFTER)}
+    assert {one.retry_after for one in rush.of(503)} == {str(admission.RETRY_AFTER)}
     assert set(health.statuses) == {200}
     # At once, and without another rush: no request is answered with what is left of the last one.
     assert [server.request("GET", TARGET).status for _ in range(20)] == [200] * 20

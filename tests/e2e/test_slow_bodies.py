@@ -16,14 +16,14 @@ from harness.crowd import many_files
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
 
-from tokenserver.exchange.admission import BODY_READERS
+from tokenserver.exchange.admission import MAX_BODIES_PER_CLIENT
 from tokenserver.web.bodies import BODY_SECONDS
 
 FORM = b"grant_type=password&username=x&password=y&service=registry2.test"
 HEAD = b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 ENDED_WITHIN = BODY_SECONDS + 2
 PROMPT = 2.0
-MANY = BODY_READERS + 20
+MANY = MAX_BODIES_PER_CLIENT + 20
 
 SLOW = {
     "nothing": HEAD + b"Content-Length: 900\r\n\r\n",
@@ -62,7 +62,7 @@ def hold_all(stack: ExitStack, port: int, head: bytes, source: str = "127.0.0.1"
     poll = select.poll()
     for client in clients:
         poll.register(client, select.POLLIN)
-    while len(poll.poll(100)) < MANY - BODY_READERS:
+    while len(poll.poll(100)) < MANY - MAX_BODIES_PER_CLIENT:
         assert time.monotonic() < deadline
 
 

@@ -16,7 +16,7 @@ from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
 from harness.slow import PROMPT, SLOW_TLS, good_traffic, slow_clients, slow_kinds
 
-from tokenserver.exchange.admission import BODY_READERS
+from tokenserver.exchange.admission import MAX_BODIES_PER_CLIENT
 
 SECONDS = 6.0
 REQUESTS = 100
@@ -92,7 +92,7 @@ def single(setup: Setup, tmp_path: Path) -> Iterator[TokenServer]:
 
 def test_bodies_beyond_the_bound_are_turned_away(single: TokenServer) -> None:
     """Who sends a form while too many are on their way is told at once to come again, and GET works as ever."""
-    with slow_clients(single.port, SLOW["body"], BODY_READERS + 20):
+    with slow_clients(single.port, SLOW["body"], MAX_BODIES_PER_CLIENT + 20):
         # The threads of the slow ones start one after the other.
         answer = next((one for one in (post(single) for _ in range(200)) if one.status != 401), post(single))
         assert (answer.status, answer.headers["retry-after"]) == (503, ["1"])

@@ -1,4 +1,4 @@
-"""The door: what a client meets while more is asked than can be answered, and who takes no place from others."""
+"""Admission control: what clients get under overload, and which requests hold no slot."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from tests_web_server import PASSWORDS, Server
+from tests_web_server import PASSWORDS, Server, server, server_folder
 from werkzeug.test import TestResponse
 
 from tokenserver.authn.htpasswd import verify as decoy
-from tokenserver.exchange import admission as door
+from tokenserver.exchange import admission
+
+__all__ = ["server", "server_folder"]
 
 FORM = {"grant_type": "password", "service": "reg", "username": "ann", "password": PASSWORDS["ann"]}
 SECONDS = 10.0
@@ -23,8 +25,8 @@ SECONDS = 10.0
 
 @contextmanager
 def crowded(server: Server) -> Iterator[None]:
-    """All places are taken, and nobody may wait."""
-    room = server.parts.door
+    """All slots are taken, and the queue is closed."""
+    room = server.parts.admission
     room.queue = 0
     with ExitStack() as stack:
         for _ in range(room.workers):
@@ -49,7 +51,7 @@ def ask(server: Server, user: str = "") -> TestResponse:
     return answer
 
 
-def test_the_last_one_is_sent_away_at_once(server: Server) -> None:
+def test_a_request_beyond_the_queue_is_rejected_immediately(server: Server) -> None:
     """503 with Retry-After and a body for every kind of client, and no event: nothing was exchanged."""
     with crowded(server):
         start = time.monotonic()
@@ -65,27 +67,27 @@ def test_the_last_one_is_sent_away_at_once(server: Server) -> None:
 
 
 @pytest.mark.parametrize("page", ["/healthz", "/readyz", "/ca.pem", "/.well-known/jwks.json"])
-def test_other_pages_do_not_pass_the_door(server: Server, page: str) -> None:
-    """A health check is answered whatever waits there."""
+def test_other_pages_are_not_admission_controlled(server: Server, page: str) -> None:
+    """A health check is answered however many requests are queued."""
     with crowded(server):
         assert server.client.get(page).status_code == 200
 
 
-def test_who_finds_the_queue_empty_waits(server: Server) -> None:
-    """A burst is worked off: who comes while all places are taken gets a token as soon as one is free."""
-    room = server.parts.door
+def test_a_burst_is_queued(server: Server) -> None:
+    """A request that arrives while all slots are taken gets its token as soon as one is free."""
+    room = server.parts.admission
     with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         for _ in range(room.workers):
             stack.enter_context(room)
         waiting = pool.submit(ask, server)
-        until(lambda: room.load == (door.AT_ONCE, 1))
+        until(lambda: room.load == (admission.CONCURRENCY, 1))
         stack.close()
         assert waiting.result(SECONDS).status_code == 200
     assert room.load == (0, 0)
 
 
-def test_a_login_that_is_checked_takes_no_place(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hashes and directories have bounds of their own; who waits for them is in nobody's way."""
+def test_a_login_in_verification_holds_no_slot(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing and directories have limits of their own; waiting for them blocks no other request."""
     checking, may_end = threading.Event(), threading.Event()
 
     def verify(password: str, kept: str) -> bool:
@@ -93,7 +95,7 @@ def test_a_login_that_is_checked_takes_no_place(server: Server, monkeypatch: pyt
         return may_end.wait(SECONDS)
 
     monkeypatch.setattr(decoy, "verify", verify)
-    room = server.parts.door
+    room = server.parts.admission
     with ThreadPoolExecutor(1) as pool:
         login = pool.submit(ask, server, "ann")
         assert checking.wait(SECONDS)
@@ -103,9 +105,9 @@ def test_a_login_that_is_checked_takes_no_place(server: Server, monkeypatch: pyt
     assert room.load == (0, 0)
 
 
-def test_a_body_that_is_on_its_way_takes_no_place(server: Server) -> None:
-    """Whoever sends a form slowly has one of the places of bodies, and none of those in which tokens are made."""
-    room = server.parts.door
+def test_a_body_in_transit_holds_no_slot(server: Server) -> None:
+    """A slow form holds one of the places for bodies, and none of the slots for requests."""
+    room = server.parts.admission
     loads = []
 
     class Slow(io.BytesIO):

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from tests_web_server import Lines, Server, make_server, server, server_folder
 
-from tokenserver.credentials import Nothing
+from tokenserver.credentials import Nothing, Secret
 from tokenserver.errors import AuditUnavailable
-from tokenserver.exchange.audit import MAX_REMEMBERED, AuditTrail
+from tokenserver.exchange.audit import MAX_CACHED, AuditTrail
 from tokenserver.exchange.audit_events import MAX_EVENT, MAX_RULES
 from tokenserver.exchange.audit_sink import DescriptorSink
-from tokenserver.exchange.service import Ruling, TokenRequest
+from tokenserver.exchange.rulings import Ruling
+from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.exchange.sink_state import SinkState
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decision import Decision, Reason
@@ -28,6 +29,7 @@ from tokenserver.policy.model import Effect, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.scopes import Resource, Scope, parse_scopes
 from tokenserver.tokens.claims import Compat, Registry
+from tokenserver.tokens.issuer import Token
 
 __all__ = ["server", "server_folder"]
 
@@ -38,7 +40,7 @@ IN_USE = {"event": "exchange", "request_id": "1"}
 
 
 class Clock:
-    """Time that stands still until it is told."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = START
@@ -75,6 +77,11 @@ def ruling(groups: int = 0, resources: int = 1, rules: int = 1) -> Ruling:
     return Ruling(REGISTRY, identity, decisions, (), "digest", access, None)
 
 
+def issued(ruling: Ruling, jti: str) -> TokenResult:
+    """The result of an exchange that ended with this ruling."""
+    return TokenResult(Token(Secret("…"), jti, int(START), 900, ruling.access), ruling)
+
+
 @pytest.mark.parametrize(
     "large",
     [
@@ -86,7 +93,7 @@ def ruling(groups: int = 0, resources: int = 1, rules: int = 1) -> Ruling:
 def test_no_line_is_longer_than_its_bound(large: Ruling, clock: Clock) -> None:
     """Whatever an exchange was about; together the lines say all of it, each with the token's id."""
     lines = Lines()
-    trail_to(lines, clock).ruled(REQUEST, large, ms=1.0, jti="c41e")
+    trail_to(lines, clock).observe(REQUEST, issued(large, "c41e"), 0.001)
     assert len(lines.raw) > 1
     assert max(map(len, lines.raw)) <= MAX_EVENT
     assert {(event["jti"], event["subject"], event["time"]) for event in lines.events} == {
@@ -97,11 +104,11 @@ def test_no_line_is_longer_than_its_bound(large: Ruling, clock: Clock) -> None:
 
 
 def test_many_rules_about_one_thing(clock: Clock) -> None:
-    """So many are cited, and it is said how many there are beside them."""
+    """A limited number is cited, and the number of the rest is reported."""
     lines = Lines()
     trail = trail_to(lines, clock)
-    trail.ruled(REQUEST, ruling(rules=MAX_RULES), ms=1.0, jti="1")
-    trail.ruled(REQUEST, ruling(rules=MAX_RULES + 5), ms=1.0, jti="2")
+    trail.observe(REQUEST, issued(ruling(rules=MAX_RULES), "1"), 0.001)
+    trail.observe(REQUEST, issued(ruling(rules=MAX_RULES + 5), "2"), 0.001)
     assert [(len(event["rules"]), event.get("rules_omitted")) for event in lines.events] == [
         (MAX_RULES, None),
         (MAX_RULES, 5),
@@ -111,10 +118,10 @@ def test_many_rules_about_one_thing(clock: Clock) -> None:
 def test_what_is_remembered_of_events_is_bounded(clock: Clock) -> None:
     """Of two thousand rulings with a thousand groups each there would be hundreds of megabytes."""
     trail = trail_to(Lines(), clock)
-    trail.ruled(REQUEST, ruling(groups=1000), ms=1.0, jti="1")
-    assert len(trail._spelled) == 0
-    trail.ruled(REQUEST, ruling(), ms=1.0, jti="2")
-    assert [len(known.members) < MAX_REMEMBERED for known in trail._spelled._entries.values()] == [True]
+    trail.observe(REQUEST, issued(ruling(groups=1000), "1"), 0.001)
+    assert len(trail._encoded) == 0
+    trail.observe(REQUEST, issued(ruling(), "2"), 0.001)
+    assert [len(known.members) < MAX_CACHED for known in trail._encoded._entries.values()] == [True]
 
 
 def test_an_outage_is_said_once_and_counted(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -130,12 +137,12 @@ def test_an_outage_is_said_once_and_counted(clock: Clock, caplog: pytest.LogCapt
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]
     assert "the audit trail (standard output) takes no events: No space left on device" in caplog.text
     clock.now += 11
-    trail.look()
+    trail.check()
     assert len(caplog.records) == 2
     assert not well(trail)
     lines.broken = False
     with caplog.at_level(logging.WARNING):
-        trail.look()
+        trail.check()
     assert well(trail)
     assert lines.events == [
         {
@@ -146,8 +153,8 @@ def test_an_outage_is_said_once_and_counted(clock: Clock, caplog: pytest.LogCapt
             "reason": "No space left on device",
         }
     ]
-    assert caplog.messages[-1] == "the audit trail takes events again; 50 of them got lost, with 503 for their requests"
-    trail.look()
+    assert caplog.messages[-1] == "the audit trail takes events again; 50 events were lost, and their requests got 503"
+    trail.check()
     assert len(lines.raw) == 1
 
 
@@ -160,13 +167,13 @@ def test_the_page_shows_the_event_as_it_is(clock: Clock) -> None:
     lines = Lines()
     trail = trail_to(lines, clock)
     trail._outage.failed(28, events=12)
-    trail.look()
+    trail.check()
     assert list(shown) == list(lines.events[0])
     assert (shown["event"], shown["events"], shown["reason"]) == ("audit_gap", 12, lines.events[0]["reason"])
 
 
 def test_an_outage_that_a_request_ends(clock: Clock) -> None:
-    """It is over with the first event that is written; the gap is told after it."""
+    """It is over with the first event that is written; the gap is reported after it."""
     lines = Lines()
     trail = trail_to(lines, clock)
     lines.broken = True
@@ -175,11 +182,11 @@ def test_an_outage_that_a_request_ends(clock: Clock) -> None:
     lines.broken = False
     trail.record(IN_USE)
     assert well(trail)
-    trail.look()
+    trail.check()
     assert [event["event"] for event in lines.events] == ["exchange", "audit_gap"]
 
 
-def test_what_fails_while_the_gap_is_told_is_told_later(clock: Clock) -> None:
+def test_what_fails_while_the_gap_is_reported_is_reported_later(clock: Clock) -> None:
     """Nothing that is missing is left out of the count."""
     lines = Lines()
     trail = trail_to(lines, clock)
@@ -193,9 +200,9 @@ def test_what_fails_while_the_gap_is_told_is_told_later(clock: Clock) -> None:
     lines = Failing()
     trail._sink = lines
     trail._outage.failed(28)
-    trail.look()
+    trail.check()
     assert not well(trail)
-    trail.look()
+    trail.check()
     assert [event["events"] for event in lines.events] == [1, 1]
     assert well(trail)
 
@@ -218,12 +225,12 @@ def test_what_another_process_found_out(pipe: tuple[int, int], clock: Clock) -> 
     with pytest.raises(AuditUnavailable):
         ours.record({**IN_USE, "fill": "x" * 9000})
     assert ours.problem == theirs.problem == "standard output takes no events: its reader does not read"
-    theirs.look()
+    theirs.check()
     assert not well(theirs)
     found = os.read(pipe[0], 1 << 20)
-    theirs.look()
+    theirs.check()
     assert well(theirs)
-    ours.look()
+    ours.check()
     assert well(ours)
     found += os.read(pipe[0], 1 << 20)
     *others, theirs_gap, ours_gap = (json.loads(line) for line in found.splitlines())
@@ -236,7 +243,7 @@ def test_several_lines_of_one_event_on_a_descriptor(pipe: tuple[int, int], clock
     trail = trail_to(DescriptorSink(pipe[1]), clock)
     begun = time.monotonic()
     with pytest.raises(AuditUnavailable):
-        trail.ruled(REQUEST, ruling(groups=1000), ms=1.0, jti="1")
+        trail.observe(REQUEST, issued(ruling(groups=1000), "1"), 0.001)
     assert time.monotonic() - begun < 3.5
 
 

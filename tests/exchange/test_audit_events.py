@@ -58,7 +58,7 @@ def size(event: dict[str, Any]) -> int:
 
 
 def together(parts: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """What the lists of all parts say; groups may stand in several."""
+    """The concatenated lists of all parts; groups may be in several."""
     return {name: sorted({json.dumps(one) for part in parts for one in part[name]}) for name in LISTS}
 
 
@@ -121,7 +121,7 @@ def test_a_text_that_is_longer_than_any_name() -> None:
 
 
 def test_an_event_about_a_difference() -> None:
-    """The rules of a shadow policy's difference stand one level deeper."""
+    """The rules of a shadow policy's difference are nested one level deeper."""
     rules = [{"action": "pull", "effect": "allow", "rule": f"r{n}", "at": "web.yaml:1"} for n in range(2000)]
     event = {
         "event": "shadow_difference",

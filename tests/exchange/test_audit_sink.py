@@ -140,7 +140,7 @@ def test_lines_of_several_processes_never_mix(outlet: Outlet) -> None:
 
 
 def test_the_descriptor_stays_as_it_is() -> None:
-    """Its mode is shared with whoever started this program."""
+    """Its mode is shared with the parent of this process."""
     reading, writing = os.pipe()
     sink = DescriptorSink(writing)
     sink.write(b"{}\n")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from tests_web_server import PASSWORDS, Lines, make_server, server_folder
@@ -16,8 +16,10 @@ from tests_web_server import PASSWORDS, Lines, make_server, server_folder
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Nothing, Password, Secret
 from tokenserver.errors import AuthenticationRequired
-from tokenserver.exchange.service import Exchange, Snapshot, TokenRequest, TokenResult
-from tokenserver.exchange.shadow import ShadowedExchange
+from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
+from tokenserver.exchange.service import TokenRequest, TokenResult, TokenService
+from tokenserver.exchange.shadow import ShadowPolicy
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.scopes import parse_scopes
 from tokenserver.server.compose import build, warnings
@@ -42,6 +44,15 @@ def asked(*scopes: str, user: str | None = "ann") -> TokenRequest:
     return TokenRequest("id-1", "GET", "reg", parse_scopes(scopes), credentials, None, None)
 
 
+class Shadowed(NamedTuple):
+    """An exchange with a shadow policy."""
+
+    exchange: ObservedExchange
+    shadow: ShadowPolicy
+    events: list[dict[str, Any]]
+    snapshot: Snapshot
+
+
 @pytest.fixture
 def candidate(tmp_path: Path) -> Path:
     """The folder of the candidate."""
@@ -52,21 +63,20 @@ def candidate(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shadowed(server_folder: Path, candidate: Path) -> tuple[ShadowedExchange, list[dict[str, Any]], Snapshot]:
-    """A real exchange beside a candidate, the events it recorded, and its snapshot."""
+def shadowed(server_folder: Path, candidate: Path) -> Shadowed:
+    """A real exchange that is observed by a shadow policy, the events it recorded, and its snapshot."""
     live = make_server(server_folder).parts
     snapshot = replace(live.live.snapshot(), candidate=load_policies(candidate, now=NOW))
     events: list[dict[str, Any]] = []
-    return ShadowedExchange(live.exchange, lambda: snapshot, events.append, now=NOW.timestamp), events, snapshot
-
-
-Shadowed = tuple[ShadowedExchange, list[dict[str, Any]], Snapshot]
+    shadow = ShadowPolicy(lambda: snapshot, events.append, now=NOW.timestamp)
+    return Shadowed(ObservedExchange(live.exchange.service, [shadow], monotonic=lambda: 0.0), shadow, events, snapshot)
 
 
 def test_a_difference_is_recorded_with_the_rules_of_both_sides(shadowed: Shadowed) -> None:
-    """Who, what, gained, lost; what is the same is not told."""
-    exchange, events, snapshot = shadowed
+    """Subject, resource, gained and lost actions; equal decisions are not reported."""
+    exchange, _, events, snapshot = shadowed
     result = exchange.exchange(asked("repository:team/old/a:pull,push,delete", "repository:public/a:pull"))
+    assert result.token is not None
     assert [str(access) for access in result.token.access] == [
         "repository:team/old/a:pull,push",
         "repository:public/a:pull",
@@ -96,23 +106,23 @@ def test_a_difference_is_recorded_with_the_rules_of_both_sides(shadowed: Shadowe
 
 def test_an_anonymous_client_is_compared_too(shadowed: Shadowed) -> None:
     """Where both grant the same, nothing is recorded."""
-    exchange, events, _ = shadowed
+    exchange, _, events, _ = shadowed
     exchange.exchange(asked("repository:public/a:pull", user=None))
     assert events == []
 
 
 def test_without_a_candidate_nothing_is_compared(shadowed: Shadowed) -> None:
     """The usual case costs nothing."""
-    exchange, events, snapshot = shadowed
-    exchange._snapshot = lambda: replace(snapshot, candidate=None)
+    exchange, shadow, events, snapshot = shadowed
+    shadow._snapshot = lambda: replace(snapshot, candidate=None)
     exchange.exchange(asked("repository:team/old/a:push"))
     assert events == []
 
 
 def test_after_a_reload_in_between_nothing_is_compared(shadowed: Shadowed) -> None:
     """Decisions of two ages differ for reasons of their own."""
-    exchange, events, snapshot = shadowed
-    exchange._snapshot = lambda: replace(snapshot, policies=replace(snapshot.policies, digest="another"))
+    exchange, shadow, events, snapshot = shadowed
+    shadow._snapshot = lambda: replace(snapshot, policies=replace(snapshot.policies, digest="another"))
     exchange.exchange(asked("repository:team/old/a:push"))
     assert events == []
 
@@ -126,28 +136,35 @@ def test_no_fault_of_the_comparison_costs_a_token(
     shadowed: Shadowed, part: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The answer comes, and the log names the kind of the error and not its text."""
-    exchange, _, _ = shadowed
-    setattr(exchange, part, fails)
+    exchange, shadow, _, _ = shadowed
+    setattr(shadow, part, fails)
     with caplog.at_level(logging.ERROR, "tokenserver.shadow"):
         result = exchange.exchange(asked("repository:team/old/a:push"))
+    assert result.token is not None
     assert [str(access) for access in result.token.access] == ["repository:team/old/a:push"]
     assert "id-1: not compared: RuntimeError" in caplog.text
     assert "canary" not in caplog.text
 
 
-def test_an_error_of_the_exchange_passes(shadowed: Shadowed) -> None:
+def test_an_error_of_the_exchange_passes(shadowed: Shadowed, monkeypatch: pytest.MonkeyPatch) -> None:
     """As it is, and nothing is compared."""
-    exchange, events, _ = shadowed
+    exchange, _, events, _ = shadowed
 
-    class Refuses:
-        def exchange(self, request: TokenRequest) -> TokenResult:
-            assert request.request_id == "id-1"
-            raise AuthenticationRequired
+    def refuses(_: TokenService, request: TokenRequest) -> TokenResult:
+        assert request.request_id == "id-1"
+        raise AuthenticationRequired
 
-    refusing: Exchange = Refuses()
-    exchange._inner = refusing
+    monkeypatch.setattr(TokenService, "exchange", refuses)
     with pytest.raises(AuthenticationRequired):
         exchange.exchange(asked("repository:a:pull"))
+    exchange.refused(UnparsedRequest("id-1", "GET", None), AuthenticationRequired(), 0.0)
+    assert events == []
+
+
+def test_an_explanation_is_not_compared(shadowed: Shadowed) -> None:
+    """Only tokens are: an explanation gives nobody access."""
+    exchange, _, events, _ = shadowed
+    assert exchange.exchange(asked("repository:team/old/a:push")._replace(explain=True)).token is None
     assert events == []
 
 
@@ -199,6 +216,6 @@ def test_a_faulty_candidate_stops_nothing(configured: Configured, caplog: pytest
 
 
 def test_a_good_candidate_is_no_warning(configured: Configured) -> None:
-    """Nothing to tell."""
+    """There is nothing to report."""
     parts, _ = configured(CANDIDATE)
     assert [one for one in warnings(parts.settings, parts.live.snapshot()) if "shadow" in one] == []

@@ -52,7 +52,7 @@ def test_it_serves_metrics_alone(listener: Listener, method: str, path: str, sta
 
 
 def test_a_client_that_says_nothing_holds_nobody_up(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others are answered meanwhile, and it is sent away after a while."""
+    """Others are answered meanwhile, and its connection is closed after a while."""
     monkeypatch.setattr(module, "CLIENT_SECONDS", 0.2)
     short = Listener(("127.0.0.1", 0), lambda: b"", "text/plain")
     short.start()

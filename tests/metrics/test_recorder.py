@@ -25,13 +25,12 @@ from tokenserver.authn.protection.circuit_breaker import FAILURES
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Password
 from tokenserver.errors import BackendUnavailable, Incomplete, Overloaded
-from tokenserver.exchange.audit import AuditedExchange
+from tokenserver.exchange.observers import ObservedExchange, Observer
 from tokenserver.exchange.outcomes import OUTCOMES
 from tokenserver.exchange.service import TokenService
 from tokenserver.identity import Identity, Kind
 from tokenserver.metrics.definitions import METHODS
 from tokenserver.metrics.exposition import SILENT_SECONDS, Page
-from tokenserver.metrics.observers import MeteredExchange
 from tokenserver.metrics.setup import metrics_board
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.server.compose import build
@@ -288,9 +287,9 @@ def test_random_names_make_no_series(measured: Measured) -> None:
     """
     snapshot = replace(measured.parts.live.snapshot(), chain=Chain([Anybody()], anonymous=True, decoy=None))
     service = TokenService(lambda: snapshot, now=lambda: measured.now)
-    trail = AuditedExchange(service, measured.parts.trail, monotonic=lambda: 0.0)
     assert measured.parts.meter is not None
-    exchange_ = MeteredExchange(trail, measured.parts.meter, monotonic=lambda: 0.0)
+    observers: list[Observer] = [measured.parts.trail, measured.parts.meter]
+    exchange_ = ObservedExchange(service, observers, monotonic=lambda: 0.0)
     # Plain http from other machines is refused unread, and no name would come any further.
     endpoint = replace(token_endpoint(replace(measured.parts, exchange=exchange_)), is_protected=None)
     before = measured.sampled()
@@ -339,7 +338,7 @@ def test_every_series_is_there_from_the_start(measured: Measured) -> None:
 
 
 def test_nothing_secret_or_personal_is_told(measured: Measured) -> None:
-    """Threats 66 and 97: no user, repository, address, password or key stands in metrics."""
+    """Threats 66 and 97: no user, repository, address, password or key appears in metrics."""
     measured.client.get("/token?service=reg&scope=repository:team/very-special:pull", headers=ANN)
     measured.client.get("/token?service=reg", headers=basic("mallory", "hunter2"))
     page = Page(measured.board, now=lambda: measured.now, monotonic=lambda: measured.monotonic).text().decode()
@@ -425,7 +424,7 @@ def test_a_breaker_that_opens_is_seen(measured: Measured) -> None:
 
 
 def test_how_full_the_rooms_are(measured: Measured) -> None:
-    """Who waits for a core or for a directory is seen before anybody is sent away."""
+    """Requests that wait for a core or a directory are visible before any are rejected."""
     load = "tokenserver_load{{room={},state={}}}".format
     with measured.parts.protection.hashing:
         full = measured.sampled()
@@ -434,10 +433,12 @@ def test_how_full_the_rooms_are(measured: Measured) -> None:
     assert full[load("hashing", "waiting")] == full[load("corp", "running")] == 0.0
 
 
-def test_whoever_is_sent_away_at_the_door_is_counted(measured: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_that_admission_control_rejects_are_counted(
+    measured: Measured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An overload costs no audit event, so this is where it shows; each is counted once, however often it is read."""
-    monkeypatch.setattr(measured.parts.door, "workers", 0)
-    monkeypatch.setattr(measured.parts.door, "queue", 0)
+    monkeypatch.setattr(measured.parts.admission, "workers", 0)
+    monkeypatch.setattr(measured.parts.admission, "queue", 0)
     statuses = [measured.client.get("/token?service=reg").status_code for _ in range(3)]
     assert statuses == [503, 503, 503]
     assert [measured.sampled()["tokenserver_sent_away_total{}"] for _ in range(2)] == [3.0, 3.0]
@@ -445,7 +446,7 @@ def test_whoever_is_sent_away_at_the_door_is_counted(measured: Measured, monkeyp
 
 
 def test_counting_failed_logins_alone_is_seen(measured: Measured) -> None:
-    """Threat 25: a Redis that does not answer costs nobody a login, so somebody has to be told."""
+    """Threat 25: a Redis that does not answer costs nobody a login, so a metric has to report it."""
     reading = measured.parts.reading()
     for alone in (True, False):
         assert measured.parts.meter is not None
@@ -471,12 +472,12 @@ def test_a_silent_worker_is_no_worker(measured: Measured) -> None:
     assert samples[exchange("login")] == 1.0
 
 
-def test_without_metrics_nothing_is_wrapped(measured: Measured) -> None:
-    """Off means off: the exchange that the web calls is the very one of before."""
+def test_without_metrics_nothing_is_observed(measured: Measured) -> None:
+    """Off means off: the audit trail is the only observer of the exchange."""
     plain = build(measured.parts.settings, sink=Lines())
     assert plain.meter is None
-    assert type(plain.exchange).__name__ == "AuditedExchange"
-    assert type(measured.parts.exchange).__name__ == "MeteredExchange"
+    assert plain.exchange.observers == (plain.trail,)
+    assert measured.parts.exchange.observers == (measured.parts.trail, measured.parts.meter)
 
 
 def test_the_public_port_has_no_metrics(measured: Measured) -> None:

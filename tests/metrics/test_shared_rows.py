@@ -53,7 +53,7 @@ def test_workers_of_both_kinds_share_it(context: Any) -> None:
 
 
 def test_each_worker_has_a_row_of_its_own() -> None:
-    """Two that live at once never write to one row, and a third finds one as well."""
+    """Two concurrent workers never write to one row, and a third finds one as well."""
     board, context = small_board(), multiprocessing.get_context("fork")
     events = [context.Event() for _ in range(3)]
     workers = [context.Process(target=add_and_stay, args=(board, event), daemon=True) for event in events]
@@ -81,7 +81,7 @@ def test_a_row_outlives_its_worker() -> None:
 
 
 def test_without_a_free_row_there_is_none() -> None:
-    """A worker too many is told so, and takes nobody's."""
+    """One worker too many gets None, and takes no other's row."""
     board, context = small_board(workers=1), multiprocessing.get_context("fork")
     events = [context.Event() for _ in range(1 + SPARE_ROWS)]
     workers = [context.Process(target=add_and_stay, args=(board, event), daemon=True) for event in events]

@@ -70,18 +70,18 @@ def test_sent_away_at_once() -> None:
 def test_turned_away_before_other_work() -> None:
     """Who would come in later is told so now, exactly where there is no room; it takes no place, and it is counted."""
     room = bulkhead(workers=1, queue=1)
-    room.turn_away_if_full()
+    room.reject_if_full()
     with ThreadPoolExecutor(1) as pool:
         with room:
-            room.turn_away_if_full()
+            room.reject_if_full()
             waiting = pool.submit(lambda: room.__enter__() or room.__exit__(None, None, None))  # type: ignore[func-returns-value]
             until(partial(has_load, room, (1, 1)))
             with pytest.raises(Overloaded, match="no room to wait") as raised:
-                room.turn_away_if_full()
-            assert (room.load, room.sent_away, raised.value.retry_after) == ((1, 1), 1, 2)
+                room.reject_if_full()
+            assert (room.load, room.rejected, raised.value.retry_after) == ((1, 1), 1, 2)
         waiting.result(SECONDS)
-    room.turn_away_if_full()
-    assert (room.load, room.sent_away) == ((0, 0), 1)
+    room.reject_if_full()
+    assert (room.load, room.rejected) == ((0, 0), 1)
 
 
 def test_waits_for_a_bounded_time() -> None:
@@ -160,7 +160,7 @@ def test_who_steps_aside_lets_another_in() -> None:
     with ThreadPoolExecutor(1) as pool, room:
         other = pool.submit(work)
         until(partial(has_load, room, (1, 1)))
-        with room.aside():
+        with room.slot_released():
             assert entered.wait(SECONDS)
             assert room.load == (1, 0)
         assert room.load == (2, 0)
@@ -172,7 +172,7 @@ def test_who_steps_aside_lets_another_in() -> None:
 def test_nobody_is_let_in_while_too_many_are_inside() -> None:
     """Two came back to one place: the first who leaves hands it to nobody, the second to who waits."""
     room = bulkhead(workers=1, queue=1)
-    aside = [room.aside() for _ in range(2)]
+    aside = [room.slot_released() for _ in range(2)]
     for one in aside:
         room.__enter__()
         one.__enter__()
@@ -197,7 +197,7 @@ def test_nobody_is_let_in_while_too_many_are_inside() -> None:
 def test_an_error_aside_comes_back_too() -> None:
     """Whatever happens there, the place is taken again and given back once."""
     room = bulkhead()
-    with pytest.raises(ValueError, match="aside"), room, room.aside():
+    with pytest.raises(ValueError, match="aside"), room, room.slot_released():
         raise ValueError("aside")
     assert room.load == (0, 0)
 
@@ -206,7 +206,7 @@ def test_who_waits_and_who_is_aside_share_their_room() -> None:
     """Each of them holds a thread: the more are aside, the fewer may wait."""
     room = Bulkhead("requests", workers=1, queue=5, wait=SECONDS, monotonic=lambda: 0.0, parked=1)
     room.__enter__()
-    with room.aside(), room, pytest.raises(Overloaded, match="no room to wait"), room:
+    with room.slot_released(), room, pytest.raises(Overloaded, match="no room to wait"), room:
         pass
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(lambda: room.__enter__() or room.__exit__(None, None, None))  # type: ignore[func-returns-value]

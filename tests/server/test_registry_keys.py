@@ -18,7 +18,7 @@ from tests_web_server import server_folder
 
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
-from tokenserver.exchange.service import Snapshot
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.certificates import generate_p256, make_ca, private_pem
 from tokenserver.keys.ring_operations import Changes
 from tokenserver.keys.schedule import RotationStep

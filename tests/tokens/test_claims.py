@@ -76,7 +76,7 @@ def test_anonymous_has_an_empty_subject() -> None:
     [
         pytest.param([], [], id="nothing: an empty list, never null"),
         pytest.param([access("a")], [], id="a resource with nothing granted is left out"),
-        pytest.param([access("a", "pull"), access("b")], [entry("a", "pull")], id="beside one with something"),
+        pytest.param([access("a", "pull"), access("b")], [entry("a", "pull")], id="next to one with something"),
         pytest.param(
             [access("a", "delete", "push", "pull")], [entry("a", "pull", "push", "delete")], id="actions in order"
         ),
@@ -123,7 +123,7 @@ def test_lifetime_bounds(lifetime: int) -> None:
         pytest.param(None, 900, id="as-the-registry-says"),
         pytest.param(600, 600, id="shorter"),
         pytest.param(3600, 900, id="never-longer"),
-        pytest.param(59, 60, id="never-below-what-clients-bear"),
+        pytest.param(59, 60, id="never-below-what-clients-tolerate"),
         pytest.param(0, 60, id="nothing"),
     ],
 )

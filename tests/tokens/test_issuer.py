@@ -65,7 +65,7 @@ def test_what_is_told_about_a_token(rings: dict[Algorithm, KeyRing]) -> None:
 
 @pytest.mark.parametrize(("lifetime", "expected"), [(None, 900), (600, 600), (3600, 900), (1, 60)])
 def test_a_lifetime_shortens_the_token(rings: dict[Algorithm, KeyRing], lifetime: int | None, expected: int) -> None:
-    """What is told and what is signed agree: never longer than the registry says, never under a minute."""
+    """`expires_in` and the signed claims agree: never longer than the registry says, never under a minute."""
     token = issuer_of(rings[Algorithm.ES256]).issue(ANN, registry(), ACCESS, lifetime=lifetime)
     payload = token.text.reveal().split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -119,7 +119,7 @@ RESOURCES = st.builds(Resource, st.sampled_from(["repository", "registry"]), st.
 def test_any_grant_can_be_signed(
     rings: dict[Algorithm, KeyRing], granted: list[Access], subject: str, compat: Compat
 ) -> None:
-    """Whatever policies grant to whoever, the finished token passes its own check and holds no more."""
+    """Whatever policies grant, the finished token passes its own check and grants no more."""
     ring = rings[Algorithm.ES256]
     token = issuer_of(ring).issue(Identity(subject, Kind.PASSWORD), registry(compat), granted)
     decided = {(one.resource, action) for one in granted for action in one.actions}
@@ -181,7 +181,7 @@ def test_a_key_that_is_not_the_certificates(rings: dict[Algorithm, KeyRing]) -> 
 
 
 def test_a_signer_that_fails(rings: dict[Algorithm, KeyRing]) -> None:
-    """Whatever a signer raises is a failed signature, told by its kind alone."""
+    """Any exception of a signer is a failed signature, reported by its type alone."""
 
     def broken(_signature: bytes) -> bytes:
         raise RuntimeError("canary")

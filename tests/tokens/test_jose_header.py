@@ -14,7 +14,7 @@ from tokenserver.tokens.jose_header import compat_problem, compat_warning, encod
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_headers(rings: dict[Algorithm, KeyRing], algorithm: Algorithm) -> None:
-    """Each kind of registry gets the one name of the key that it understands, and nothing beside it."""
+    """Each kind of registry gets the only identifier of the key that it understands, and no other."""
     key = rings[algorithm].active
     base = {"typ": "JWT", "alg": algorithm.value}
     assert {compat.value: token_header(key, compat) for compat in Compat} == {

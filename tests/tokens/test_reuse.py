@@ -1,4 +1,4 @@
-"""Tokens that are given again: when, to whom and for how long."""
+"""Reuse of tokens: when, for which requests and for how long."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_without_a_rush_every_token_is_new() -> None:
 
 
 def test_in_a_rush_the_same_is_given_again() -> None:
-    """From the fourth of a second on, and into the next; whoever asks for something else gets something else."""
+    """From the fourth of a second on, and into the next; a request for something else gets another token."""
     server = Server(rush=3)
     found = [server.ask().jti for _ in range(6)]
     server.now += 1

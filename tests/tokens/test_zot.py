@@ -40,7 +40,7 @@ CATALOG_STAR = access("catalog", "*", kind="registry")
     ],
 )
 def test_the_catalog_by_its_name_in_zot(text: str, scopes: list[str], rejected: list[str]) -> None:
-    """Exactly the challenge's text stands for the catalog; what else is malformed stays rejected."""
+    """Only the challenge's exact text means the catalog; anything else that is malformed stays rejected."""
     asked = as_asked(parse_scopes([text]))
     assert [str(scope) for scope in asked.scopes] == scopes
     assert [one.text for one in asked.rejected] == rejected
@@ -52,7 +52,7 @@ def test_the_catalog_by_its_name_in_zot(text: str, scopes: list[str], rejected: 
         pytest.param([], [], id="nothing"),
         pytest.param([access("a", "pull")], [access("a", "pull")], id="as it is"),
         pytest.param([access("a", "*")], [access("a", "pull", "push", "delete")], id="a star spelt out"),
-        pytest.param([access("a", "pull", "*")], [access("a", "pull", "push", "delete")], id="a star beside"),
+        pytest.param([access("a", "pull", "*")], [access("a", "pull", "push", "delete")], id="next to a star"),
         pytest.param([CATALOG_STAR], [CATALOG_STAR, NAMELESS], id="the catalog"),
         pytest.param(
             [access("catalog", "pull", kind="registry")], [access("catalog", "pull", kind="registry")], id="no star"

@@ -52,7 +52,7 @@ _bodies = st.binary(max_size=60) | _pairs.map(str.encode) | _pairs.map(f"{_form}
 
 @pytest.fixture(scope="module")
 def asked(server_folder: Path) -> tuple[Server, TokenEndpoint]:
-    """A server that is asked by WSGI's own words, past every client library that would mend them."""
+    """A server that is asked by WSGI's own words, bypassing client libraries, which would fix them."""
     server = make_server(server_folder)
     return server, token_endpoint(server.parts)
 

@@ -85,8 +85,8 @@ UNUSABLE = [
     pytest.param(["Basic \uff39TpI"], MALFORMED, id="full-width letters"),
     pytest.param(["Basic ===="], MALFORMED, id="padding alone"),
     pytest.param(["Basic YTpiYw==="], MALFORMED, id="too much padding, three"),
-    pytest.param(["Basic YTpi", "Basic YTpi"], "the Authorization header stands twice", id="twice, equal"),
-    pytest.param(["", "Basic YTpi"], "the Authorization header stands twice", id="twice"),
+    pytest.param(["Basic YTpi", "Basic YTpi"], "the Authorization header is given twice", id="twice, equal"),
+    pytest.param(["", "Basic YTpi"], "the Authorization header is given twice", id="twice"),
     pytest.param(["Negotiate x"], OTHER, id="Negotiate"),
     pytest.param(["Bearer x"], OTHER, id="Bearer"),
     pytest.param(["Basi YTpi"], OTHER, id="a scheme cut short"),
@@ -99,14 +99,14 @@ UNUSABLE = [
     pytest.param([basic("\ufeffann:x")], BOM, id="BOM"),
     pytest.param([basic(b"\xef\xbb\xbfann:\xff")], BOM, id="BOM before Latin-1"),
     pytest.param([basic("\ufeff:")], BOM, id="BOM alone"),
-    pytest.param([basic("a\ufeffnn:x")], "the user name holds a byte order mark", id="BOM inside"),
+    pytest.param([basic("a\ufeffnn:x")], "the user name contains a byte order mark", id="BOM inside"),
     pytest.param([basic("a" * 1021 + ":x")], "the user name is too long", id="too long to normalise"),
 ]
 
 
 @pytest.mark.parametrize(("values", "reason"), UNUSABLE)
 def test_unusable(values: list[str], reason: str) -> None:
-    """Present and not usable is told as such, with a reason that repeats nothing of it."""
+    """Present but unusable is reported as such, with a reason that repeats nothing of it."""
     assert parse_authorization(values) == Unusable(reason)
 
 
@@ -121,7 +121,7 @@ def test_unusable_is_denied(values: list[str], reason: str) -> None:
 
 @given(st.text(st.characters(max_codepoint=255)), st.text(st.characters(max_codepoint=255)))
 def test_only_one_header_is_nothing(value: str, scheme: str) -> None:
-    """Whatever stands in a header, it is nothing only where it is the empty user with the empty password."""
+    """A header is `Nothing` only if it has the empty user with the empty password."""
     for header in (value, f"Basic {value}", f"{scheme} Og=="):
         parsed = parse_authorization([header])
         is_empty = header.lower().split(" ")[0] == "basic" and header.split(" ")[-1] == "Og=="

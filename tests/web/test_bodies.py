@@ -1,4 +1,4 @@
-"""The places of bodies: how many a worker reads at once, and that no single address has them all."""
+"""Places for bodies: how many a worker reads concurrently, and that no single address can hold them all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from tokenserver.errors import Overloaded
-from tokenserver.exchange.admission import BODIES, BODY_READERS
+from tokenserver.exchange.admission import MAX_BODIES, MAX_BODIES_PER_CLIENT
 from tokenserver.web.bodies import BodyPlaces, Place
 
 ANN, BEN, EVE = map(ip_address, ("192.0.2.1", "192.0.2.2", "192.0.2.3"))
@@ -51,7 +51,7 @@ def test_an_unknown_client_has_the_part_of_one_address() -> None:
 
 
 def test_an_ipv6_network_is_one_client() -> None:
-    """Whoever has one address of a /64 has all of them."""
+    """A client with one address of a /64 has all of them."""
     places = BodyPlaces(total=10, each=2)
     _held = [places.take(ip_address(f"2001:db8::{number}")) for number in (1, 2)]
     assert is_refused(places, ip_address("2001:db8::3"))
@@ -71,4 +71,4 @@ def test_a_place_is_given_back_once() -> None:
 
 def test_four_addresses_fill_a_worker() -> None:
     """The numbers themselves: less than a third of all for one address."""
-    assert BODY_READERS * 3 < BODIES
+    assert MAX_BODIES_PER_CLIENT * 3 < MAX_BODIES

@@ -22,7 +22,7 @@ TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
         pytest.param("10.0.0.1", [], "10.0.0.1", id="a proxy without the header"),
         pytest.param("10.0.0.1", [""], None, id="a proxy with an empty header"),
         pytest.param("10.0.0.1", ["1.2.3.4"], "1.2.3.4", id="one hop"),
-        pytest.param("10.0.0.1", ["6.6.6.6, 1.2.3.4"], "1.2.3.4", id="what the client made up stands left"),
+        pytest.param("10.0.0.1", ["6.6.6.6, 1.2.3.4"], "1.2.3.4", id="forged by the client, on the left"),
         pytest.param("10.0.0.1", ["evil, 10.0.0.2"], None, id="garbage behind a trusted hop"),
         pytest.param("10.0.0.1", ["evil, 1.2.3.4"], "1.2.3.4", id="garbage behind the client"),
         pytest.param("10.0.0.1", ["1.2.3.4, evil"], None, id="garbage next to the peer"),
@@ -109,7 +109,7 @@ _NETWORKS: list[IPv4Network | IPv6Network] = list(TRUSTED)
 
 @given(_ADDRESS | st.text(), st.lists(st.lists(_ADDRESS | st.text(max_size=40)).map(", ".join), max_size=4))
 def test_any_header(peer: str, forwarded: list[str]) -> None:
-    """Any text gives an address that stands in the request, or none; only a trusted peer's header changes it."""
+    """Any text gives an address that is in the request, or none; only a trusted peer's header changes it."""
     client = client_address(peer, forwarded, _NETWORKS)
     own = client_address(peer, [], _NETWORKS)
     if own is None or not any(own in network for network in _NETWORKS):
@@ -124,7 +124,7 @@ def test_any_header(peer: str, forwarded: list[str]) -> None:
     st.text(max_size=40),
 )
 def test_what_is_no_address_makes_the_client_unknown(hops: list[str], entry: str, left: str) -> None:
-    """However many trusted proxies stand on its right, and whatever stands on its left."""
+    """However many trusted proxies are on its right, and whatever is on its left."""
     assume("," not in entry and parse_address(entry.strip(" \t")) is None)
     assert client_address("10.0.0.1", [",".join([left, entry, *hops])], _NETWORKS) is None
 

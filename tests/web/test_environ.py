@@ -132,7 +132,7 @@ def test_forwarding(lines: Lines, expected: object) -> None:
     ],
 )
 def test_other_headers(lines: Lines, name: str, expected: str | None) -> None:
-    """Each is a variable of its own; what stands there and cannot be read is empty and never absent."""
+    """Each is a variable of its own; an unreadable value is empty and never absent."""
     assert environ_of(Scope(Headers(lines)), {}).get(name) == expected
 
 
@@ -173,7 +173,7 @@ def test_any_headers(lines: Lines) -> None:
     )
 )
 def test_requests_for_tokens_are_decided_by_the_same(lines: Lines) -> None:
-    """The part of the environ for them holds what the whole one holds, and no header beside."""
+    """The part of the environ for them has the same values as the whole one, and no other header."""
     scope = Scope(Headers(lines))
     whole = environ_of(scope, {"wsgi.input_terminated": True})
     part = decisive_environ(scope, scope.method, scope.path)

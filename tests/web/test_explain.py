@@ -99,7 +99,7 @@ def test_another_account_is_401(server: Server) -> None:
 
 @pytest.mark.parametrize("value", ["0", "true", "11", "1&explain=1"])
 def test_explain_is_1_or_nothing(server: Server, value: str) -> None:
-    """Whoever asks for an explanation in another form gets no token by mistake."""
+    """A client that asks for an explanation in another form gets no token by mistake."""
     response = get(server, f"service=reg&explain={value}", as_user("ann"))
     assert response.status_code == 400
     assert b"explain" in response.data
@@ -135,7 +135,7 @@ def test_nothing_is_explained_that_cannot_be_audited(server: Server) -> None:
 
 
 def test_a_token_s_answer_has_the_messages_as_well(server: Server) -> None:
-    """The protocol lets a member stand beside the token; only who logged in is told, and only what concerns the ask."""
+    """The protocol allows further members; only authenticated clients get messages, and only about their request."""
     query = QUERY.replace("explain=1&", "")
     body = get(server, query, as_user("ann")).get_json()
     assert body["messages"] == ["from the pipeline"]

@@ -106,7 +106,7 @@ def test_nothing_is_anonymous_in_clear_text_either(server: Server) -> None:
 
 
 def test_a_secret_in_a_refused_query_is_not_looked_at_either(server: Server) -> None:
-    """It is not even told that there is one."""
+    """The message does not even reveal that there is one."""
     response = server.client.get("/token?password=canary", environ_overrides=environ(LAN))
     assert response.status_code == 403
     assert b"canary" not in response.data + b"".join(server.audit.raw)
@@ -157,5 +157,5 @@ def test_any_header_is_an_answer(proto: str, forwarded: str, peer: str) -> None:
     from tokenserver.web.https_only import guard_of
 
     trusted = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
-    told = environ(peer, HTTP_X_FORWARDED_PROTO=proto, HTTP_X_FORWARDED_FOR=forwarded)
-    assert guard_of(trusted)(told, client_address(peer, [forwarded], trusted)) in (True, False)
+    forwarding = environ(peer, HTTP_X_FORWARDED_PROTO=proto, HTTP_X_FORWARDED_FOR=forwarded)
+    assert guard_of(trusted)(forwarding, client_address(peer, [forwarded], trusted)) in (True, False)

@@ -121,7 +121,7 @@ def test_memory_off(make_site: Callable[[str], Site], server_folder: Path) -> No
 
 
 def test_the_sixth_try(site: Site) -> None:
-    """Row 21: 429 with Retry-After, also with the right password, without a hash, and told to every kind of client."""
+    """Row 21: 429 with Retry-After, also with the right password, without a hash, readable for every kind of client."""
     assert site.statuses("ann", 6) == [401] * 5 + [429]
     answer = site.ask("ann", PASSWORDS["ann"], post=True)
     assert (answer.status_code, len(site.hashed)) == (429, 5)
@@ -175,7 +175,7 @@ def test_one_containerd_login_is_one_failure(site: Site) -> None:
 
 
 def test_parallel_pulls_are_no_attack(site: Site) -> None:
-    """Bug B30: forty requests of one client at once are one hash, and none of them is refused."""
+    """Bug B30: forty concurrent requests of one client cost one hash, and none of them is refused."""
     with ThreadPoolExecutor(20) as pool:
         statuses = list(pool.map(lambda _: site.ask("ann", PASSWORDS["ann"]).status_code, range(40)))
     assert (statuses, len(site.hashed)) == ([200] * 40, 1)
@@ -202,7 +202,7 @@ def slow_hash(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def test_overload(site: Site, slow_hash: threading.Event) -> None:
-    """F29: with the queue full, the next one is sent away within 100 ms; anonymous clients and /healthz do not wait."""
+    """F29: with the queue full, the next one is rejected within 100 ms; anonymous clients and /healthz do not wait."""
     room = site.parts.protection.hashing
     with ThreadPoolExecutor(room.workers + room.queue) as pool:
         waiting = [pool.submit(site.ask, f"user-{number}", "x") for number in range(room.workers + room.queue)]
@@ -223,7 +223,7 @@ def test_overload(site: Site, slow_hash: threading.Event) -> None:
 
 
 def test_overload_is_no_failure(site: Site, slow_hash: threading.Event) -> None:
-    """Nobody is throttled for having been sent away."""
+    """A rejected request does not count for the throttle."""
     room = site.parts.protection.hashing
     room.workers = 0
     room.queue = 0
@@ -258,7 +258,7 @@ def test_a_deleted_user_is_out_at_once(site: Site, server_folder: Path) -> None:
 
 
 def test_counters_outlive_a_reload(site: Site, server_folder: Path) -> None:
-    """Whoever could change a policy, or wait for somebody to, would have five new tries."""
+    """Otherwise changing a policy, or waiting for a change, would give five new tries."""
     site.statuses("ann", 5)
     policy = server_folder / "policies" / "policy.yaml"
     policy.touch()

@@ -1,4 +1,4 @@
-"""What is served beside tokens: health, readiness, keys."""
+"""The other endpoints: health, readiness, keys."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_single_valued_parameter_stands_once(name: str) -> None:
     """Threat 30: the second one is refused, equal or not, and the value is not in the error."""
     with pytest.raises(InvalidRequest) as caught:
         parse_parameters(f"{name}=canary&{name}=canary")
-    assert str(caught.value) == f"{name}: stands twice"
+    assert str(caught.value) == f"{name}: is given twice"
 
 
 @pytest.mark.parametrize("name", sorted(SECRETS))
@@ -116,7 +116,7 @@ def test_no_more_is_read_of_a_chunked_body_than_its_limit(length: int) -> None:
 
 @pytest.mark.parametrize("length", ["65537", "8000000", "9" * 5_000])
 def test_a_long_announced_body_is_not_read_at_all(length: str) -> None:
-    """413 at once (threat 41)."""
+    """413 immediately (threat 41)."""
     body = Trickle(b"x" * (MAX_BODY + 1))
     environ = {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": length, "wsgi.input": body}
     with pytest.raises(RequestTooLarge):

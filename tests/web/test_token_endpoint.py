@@ -374,7 +374,7 @@ def test_the_password_grant_answers_as_oauth(server: Server) -> None:
 
 
 def test_a_wrong_password_by_form_is_401_with_oauth_members(server: Server) -> None:
-    """POST errors speak OAuth beside the registry's own shape."""
+    """POST errors have the members of OAuth next to those of registries."""
     response = post(server, {"grant_type": "password", "service": "reg", "username": "ann", "password": "no"})
     body = response.get_json()
     assert response.status_code == 401

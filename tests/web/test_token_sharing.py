@@ -1,4 +1,4 @@
-"""A rush at the endpoint: what is shared, and what never is."""
+"""Token reuse at the endpoint under load: what is shared, and what never is."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from typing import Any
 import pytest
 from tests_web_server import Server
 
-from tokenserver.exchange.audit import AuditedExchange
-from tokenserver.exchange.service import TokenService
 from tokenserver.tokens.reuse import Reuse
 
 
 @pytest.fixture
 def rushed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
-    """Asks a server that is in a rush from the first request on."""
-    audited = server.parts.exchange
-    assert isinstance(audited, AuditedExchange)
-    service = audited._inner
-    assert isinstance(service, TokenService)
+    """Queries a server that reuses tokens from the first request on."""
+    service = server.parts.exchange.service
     monkeypatch.setattr(service, "_reuse", Reuse(10, now=lambda: 1_801_396_800.0, rush=0))
     monkeypatch.setattr(service, "_now", lambda: 1_801_396_800.0)
     monkeypatch.setattr(server.parts.live.snapshot().issuer, "_now", lambda: 1_801_396_800.0)
@@ -34,7 +29,7 @@ def rushed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], d
     return ask
 
 
-def test_a_shared_token_is_told_truthfully(rushed: Callable[[str], dict[str, Any]], server: Server) -> None:
+def test_a_reused_token_is_described_truthfully(rushed: Callable[[str], dict[str, Any]], server: Server) -> None:
     """One signature, one time of issue; yet each use has an event with a request id of its own, all facts in it."""
     query = "service=reg&scope=repository:public/app:pull"
     first, second = rushed(query), rushed(query)

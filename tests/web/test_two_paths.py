@@ -1,7 +1,7 @@
 """The fast path and the full path: whatever was asked before, and however often, the answer is the same.
 
 The cases of tests/corpus/policy are asked over HTTP's own types. On the fast path everything is remembered that the
-server ever remembers (parsed queries, rulings, spelled events, signed tokens) and it is in a rush from the first
+server ever remembers (parsed queries, rulings, encoded events, signed tokens) and it reuses tokens from the first
 request on. On the full path nothing is: each question meets a new server.
 """
 
@@ -23,9 +23,11 @@ from tokenserver import scopes
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import Password
 from tokenserver.errors import InvalidCredentials
-from tokenserver.exchange.admission import Door
-from tokenserver.exchange.audit import AuditedExchange, AuditedExplain, AuditTrail
-from tokenserver.exchange.service import Snapshot, TokenService
+from tokenserver.exchange.admission import AdmissionControl
+from tokenserver.exchange.audit import AuditTrail
+from tokenserver.exchange.observers import ObservedExchange
+from tokenserver.exchange.service import TokenService
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity, Kind
 from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.keys.store import init_keys, load_keys
@@ -49,7 +51,7 @@ TIMES = 3
 
 
 class Directory:
-    """Vouches for whoever is in it, by the user's name and the password `right`."""
+    """Authenticates the users in it, with the password `right`."""
 
     name = "corpus"
 
@@ -72,7 +74,7 @@ class Lines(list[bytes]):
 
 
 class Way:
-    """A server that is made of the same parts as the real one, and whose clock stands where a question says."""
+    """A server built from the same parts as the real one, with a clock that each question sets."""
 
     def __init__(self, policies: PolicySet, ring: KeyRing, people: Directory, *, reuse: bool) -> None:
         self.lines = Lines()
@@ -88,14 +90,12 @@ class Way:
         service = TokenService(lambda: snapshot, now=now, reuse=Reuse(10, now=now, rush=0) if reuse else None)
         trail = AuditTrail(self.lines, now=now, policy=lambda: policies.digest)
         self.endpoint = TokenEndpoint(
-            exchange=AuditedExchange(service, trail, monotonic=lambda: 0.0),
-            explanation=AuditedExplain(service, trail, monotonic=lambda: 0.0),
-            trail=trail,
+            exchange=ObservedExchange(service, [trail], monotonic=lambda: 0.0),
             challenge="Basic",
             client_of=finder(()),
             new_id=lambda: f"request-{next(ids)}",
             monotonic=lambda: 0.0,
-            door=Door(logins=8, monotonic=lambda: 0.0),
+            admission=AdmissionControl(logins=8, monotonic=lambda: 0.0),
         )
 
     def ask(self, environ: dict[str, str], moment: float) -> tuple[Any, ...]:
@@ -120,7 +120,7 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
 
 @pytest.mark.parametrize("name", ASKING)
 def test_the_corpus_through_both(tmp_path: Path, ring: KeyRing, name: str) -> None:
-    """Every question three times in any order, each beside a server that has never been asked anything."""
+    """Every question three times in any order, each compared with a server that has never been asked anything."""
     policies = _policies(tmp_path, name)
     people = Directory()
     asked = [_request(question, people, number) for number, question in enumerate(CASES[name]["questions"])]
@@ -168,7 +168,7 @@ def _policies(folder: Path, name: str) -> PolicySet:
 
 
 def _request(question: dict[str, Any], people: Directory, number: int) -> tuple[dict[str, str], float]:
-    """A question as a request, and its moment; whoever asks is put into the directory."""
+    """A question as a request, and its time; its user is added to the directory."""
     scope = parse_request(question["ask"])
     client = str(ip_address(question["from"])) if "from" in question else ""
     query = f"service={question.get('service', 'registry.example.com')}&scope={scope}"
@@ -203,6 +203,6 @@ def _said(answer: TokenAnswer) -> Any:
 
 
 def _forget_what_was_parsed() -> None:
-    parameters._remembered_query.cache_clear()
+    parameters._cached_query.cache_clear()
     scopes._remembered.cache_clear()
     scopes._remembered_request.cache_clear()

@@ -5,8 +5,6 @@ Nothing here verifies a token; that is for registries. Its text is in no error a
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tokenserver.documents.base64url import decode_base64url
 from tokenserver.errors import TokenserverError
 from tokenserver.scopes import Resource, Scope, ScopeRequest, parse_scopes
 
@@ -110,8 +109,8 @@ def read_unverified(text: str) -> Unverified:
 
 def _decoded(part: str) -> str:
     try:
-        return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
+        return decode_base64url(part).decode("utf-8")
+    except ValueError:
         raise PastedError("is no token: its second part is not base64url") from None
 
 

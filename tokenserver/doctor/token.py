@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tokenserver.documents.base64url import decode_base64url
 from tokenserver.errors import TokenserverError
 
 MAX_TOKEN = 64 * 1024
@@ -84,8 +85,8 @@ def open_unverified(text: str) -> Opened:
 
 def _decoded(part: str, name: str) -> bytes:
     try:
-        return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
+        return decode_base64url(part)
+    except ValueError:
         raise UnreadableToken(f"is no token: its {name} is not base64url") from None
 
 

@@ -1,4 +1,4 @@
-"""The path of one request: admission, exchange, ruling, audit, shadow comparison, outcome.
+"""The path of one request: admission control, exchange, ruling, and its observers: audit trail and shadow policy.
 
-Knows nothing of HTTP and nothing of where credentials and policies come from.
+It knows nothing of HTTP, nor where credentials and policies come from.
 """

@@ -1,7 +1,7 @@
-"""The door: how many token requests one worker process works on at once, how many wait, and that the rest is sent away.
+"""Admission control: how many token requests a worker handles concurrently, how many may queue, and when to reject.
 
-Without it, whatever is asked beyond what can be signed would wait in line, each a little longer than the one before,
-until clients give up; and a health check would wait behind them.
+Without it, requests beyond what can be signed would queue up, each waiting a little longer than the one before, until
+clients give up; and health checks would wait behind them.
 """
 
 from __future__ import annotations
@@ -10,49 +10,50 @@ from collections.abc import Callable
 
 from tokenserver.runtime.bulkhead import Bulkhead
 
-AT_ONCE = 8
-"""Python computes for one request at a time, and a crowd that wants the interpreter at the same moment costs more than
-it brings; a few more keep it busy while some wait for a signature or the disk."""
+CONCURRENCY = 8
+"""Python runs one request at a time, and threads that compete for the interpreter cost more than they bring; a few
+more keep it busy while others wait for a signature or the disk."""
 
-QUEUE = 320
-"""Each waiting request holds a thread of the server."""
+QUEUE_SIZE = 320
+"""Each queued request holds a thread of the server."""
 
-WAIT = 1.0
-"""Seconds until who waits is sent away: a burst is worked off, an overload is not hoarded."""
+MAX_WAIT = 1.0
+"""Seconds in the queue before a request is rejected: a burst is absorbed, an overload does not pile up."""
 
 RETRY_AFTER = 1
 
-BODIES = 1024
-"""Bodies that one worker process reads at the same time; each holds its connection and up to 64 KiB, and no thread."""
+MAX_BODIES = 1024
+"""Request bodies that one worker reads concurrently; each holds its connection and up to 64 KiB, and no thread."""
 
-BODY_READERS = 320
-"""Bodies of one client address that are read at the same time, so that a single address never holds all places."""
+MAX_BODIES_PER_CLIENT = 320
+"""Request bodies of one client address that are read concurrently, so that no single address can hold all places."""
 
-SPARE = 8
-"""Threads for those who need not wait: to send others away, and for health checks."""
+SPARE_THREADS = 8
+"""Threads for what never queues: rejections and health checks."""
 
 
 def threads_for(logins: int) -> int:
-    """The threads that one worker process needs, where logins that are checked hold so many at most.
+    """The threads that one worker process needs, if logins in verification hold at most `logins` of them.
 
-    Bodies on their way need none.
+    Bodies in transit need none.
     """
-    return AT_ONCE + QUEUE + logins + SPARE
+    return CONCURRENCY + QUEUE_SIZE + logins + SPARE_THREADS
 
 
-class Door(Bulkhead):
-    """A bulkhead for whole token requests; a login that has to be checked, and a body that is on its way, step `aside`.
+class AdmissionControl(Bulkhead):
+    """The bulkhead around whole token requests.
 
-    Their numbers have bounds of their own; `logins` is that of the threads that logins hold at most.
+    A request gives its slot back (`slot_released`) while its login is verified or its body is in transit, which have
+    limits of their own. `logins` is the number of threads that logins in verification hold at most.
     """
 
     def __init__(self, *, logins: int, monotonic: Callable[[], float]) -> None:
         super().__init__(
             "requests",
-            workers=AT_ONCE,
-            queue=QUEUE,
-            wait=WAIT,
+            workers=CONCURRENCY,
+            queue=QUEUE_SIZE,
+            wait=MAX_WAIT,
             monotonic=monotonic,
             retry_after=RETRY_AFTER,
-            parked=BODY_READERS + logins,
+            parked=MAX_BODIES_PER_CLIENT + logins,
         )

@@ -1,8 +1,8 @@
-"""The size of audit events: one event is at most 64 KiB, and a larger one becomes several that share a request id.
+"""The size of audit events: an event is at most 64 KiB, and a larger one is split into several with one request id.
 
-A line that is longer is cut apart by whatever collects it (journald at 48 KiB unless it is told otherwise, container
-runtimes at 16 KiB), and memory for it is anybody's guess. So nothing in an event grows without a bound: the rules that
-decided are cited up to `MAX_RULES` for each action, and a long event is split by resource.
+Log collectors cut longer lines apart (journald at 48 KiB by default, container runtimes at 16 KiB), and need memory for
+them. So nothing in an event grows without a bound: rules are cited up to `MAX_RULES` for each action, and a long event
+is split by resource.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ MAX_EVENT = 64 * 1024
 """Bytes of one line, its newline included."""
 
 MAX_RULES = 16
-"""Rules that an event cites for one action on one resource; `rules_omitted` counts the others."""
+"""Rules that an event cites for one action on one resource; `rules_omitted` counts the rest."""
 
 MAX_STRING = 3136
-"""Bytes of one text in a split event. A name of 255 characters fits, and a client's text that was cut before, however
-they have to be escaped.
+"""Bytes of one string in a split event. A name of 255 characters and a truncated client's text fit, however much of
+them has to be escaped.
 """
 
 _FRAME = len('{"time":"2026-01-31T00:00:00.000Z",}\n') + len('"part":10000,"parts":10000,')
@@ -35,17 +35,17 @@ _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def spell_time(moment: float) -> str:
-    """Seconds since the epoch as events spell them: UTC, with milliseconds."""
+    """Seconds since the epoch in the format of events: UTC, with milliseconds."""
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def members(event: dict[str, Any]) -> str:
-    """An event as JSON without its braces; DEL, which JSON lets stand, is escaped."""
+    """An event as JSON without its braces; DEL, which JSON allows unescaped, is escaped."""
     return _to_json(event)[1:-1].replace("\x7f", "\\u007f")
 
 
 def cited(reasons: Iterable[Reason]) -> tuple[list[Reason], int]:
-    """The reasons of one decision that an event names, the first `MAX_RULES` of each action, and how many are left."""
+    """The reasons of one decision that an event cites, up to `MAX_RULES` of each action, and the number of the rest."""
     kept: list[Reason] = []
     counts: dict[str, int] = {}
     for reason in reasons:
@@ -56,12 +56,12 @@ def cited(reasons: Iterable[Reason]) -> tuple[list[Reason], int]:
 
 
 def split(event: dict[str, Any], *, size: int = MAX_EVENT) -> list[dict[str, Any]]:
-    """Events of at most `size` bytes that together say what `event` says.
+    """Split an event into several of at most `size` bytes that together hold all of it.
 
-    Each has every scalar of `event` (who, where, what came of it), and `part` of `parts`. The lists are divided: what
-    is said of one resource stays together while it fits, and the lists of all parts, put together, are those of
-    `event`. `groups` stand in each part where they are few, so that most parts explain themselves. A text that is
-    longer than any name may be is cut.
+    Each has every scalar of `event` (subject, registry, outcome …), and `part` of `parts`. The lists are divided: items
+    about one resource stay together while they fit, and the concatenated lists of all parts are those of `event`. Each
+    part has all `groups` if they are few, so that most parts can be read alone. A string that is longer than any name
+    may be is truncated.
     """
     base: dict[str, Any] = {}
     items: list[tuple[_Path, Any]] = []
@@ -83,12 +83,12 @@ def split(event: dict[str, Any], *, size: int = MAX_EVENT) -> list[dict[str, Any
 
 
 def _room(base: dict[str, Any], size: int) -> int:
-    """How many bytes the items of one part may take, beside what stands in each."""
+    """How many bytes the items of one part may take, after what is in every part."""
     return size - _FRAME - len(members(base))
 
 
 def _flat(event: dict[str, Any]) -> Iterator[tuple[_Path, Any]]:
-    """Each value with its place; of an object in the event (`rules` of a shadow policy's difference) each member."""
+    """Each value with its path; of a nested object (`rules` of a shadow policy's difference) each member."""
     for key, value in event.items():
         if isinstance(value, dict):
             yield from (((key, name), one) for name, one in value.items())
@@ -103,7 +103,7 @@ def _at(event: dict[str, Any], path: _Path) -> dict[str, Any]:
 
 
 def _units(items: list[tuple[_Path, Any]]) -> list[_Unit]:
-    """What should stay together, in the order of its first appearance."""
+    """Items that should stay together, in the order of their first appearance."""
     found: dict[object, _Unit] = {}
     for number, (path, item) in enumerate(items):
         found.setdefault(_resource(path, item) or number, []).append((path, item))
@@ -111,7 +111,7 @@ def _units(items: list[tuple[_Path, Any]]) -> list[_Unit]:
 
 
 def _resource(path: _Path, item: Any) -> str | None:
-    """What an item is about; None where it stands for itself."""
+    """The resource that an item is about; None if it is about none."""
     if path[-1] in {"asked", "granted"}:
         return str(item).rpartition(":")[0]
     return item.get("resource") if path == ("rules",) else None
@@ -147,7 +147,7 @@ def _part(head: dict[str, Any], base: dict[str, Any], unit: _Unit, number: int, 
 
 
 def _cut(value: Any) -> Any:
-    """The value with each of its texts at a length that fits."""
+    """The value with each of its strings truncated to a length that fits."""
     if isinstance(value, str):
         return value if len(_to_json(value)) <= MAX_STRING else value[: MAX_STRING // _BYTES_PER_CHARACTER] + "…"
     if isinstance(value, list):

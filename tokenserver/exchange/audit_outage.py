@@ -1,7 +1,7 @@
-"""When the audit trail takes no events: since when, how many are missing, what the log and `/readyz` say about it.
+"""Outages of the audit trail: since when, how many events are missing, and what the log and `/readyz` report.
 
-An outage ends with the first event that is written. What was missed is then an event of its own (`audit_gap`), so that
-the trail itself says where it has a hole.
+An outage ends with the first event that is written. The missing events are then reported in an event of their own
+(`audit_gap`), so that the trail itself shows where it has a gap.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ LOG_SECONDS = 10.0
 _REASONS = {
     errno.ETIMEDOUT: "its reader does not read",
     errno.EPIPE: "its reader is gone",
-    errno.EBUSY: "another worker is held up while it writes",
+    errno.EBUSY: "another worker is blocked while it writes",
 }
 
 
 def reason_of_errno(error: int) -> str:
-    """What an errno means for the trail."""
+    """An errno, as a reason why the trail takes no events."""
     return _REASONS.get(error) or os.strerror(error)
 
 
@@ -40,24 +40,24 @@ class _Gap:
 
 
 class Outage:
-    """What one process knows of it. `now` gives seconds since the epoch, `monotonic` seconds for the log's pauses."""
+    """The outage as one process sees it. `now` gives seconds since the epoch, `monotonic` seconds for rate limits."""
 
     def __init__(self, *, now: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._now = now
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._gap: _Gap | None = None
-        self.is_on = False  # looked at for every event
+        self.is_on = False  # read for every event
         self._logged: float | None = None
 
     @property
     def error(self) -> int:
-        """Why no events are written, as an errno; 0 where they are."""
+        """Why no events are written, as an errno; 0 while they are."""
         gap = self._gap
         return gap.error if self.is_on and gap is not None else 0
 
     def failed(self, error: int, *, events: int = 1) -> None:
-        """So many events could not be written, because of `error` (an errno). Logged, but not each time."""
+        """Record that events could not be written, because of `error` (an errno). Logged at most every ten seconds."""
         with self._lock:
             if self._gap is None:
                 self._gap = _Gap(self._now(), error)
@@ -70,16 +70,16 @@ class Outage:
             self._logged = now
         logger.critical(
             "the audit trail (standard output) takes no events: %s; token requests get 503 until it does; "
-            "fix: have its reader read again, or make room where it is written to",
+            "fix: restart its reader, or free space where it is written",
             reason_of_errno(error),
         )
 
-    def is_over(self) -> None:
-        """An event was written."""
+    def succeeded(self) -> None:
+        """Record that an event was written."""
         self.is_on = False
 
     def gap(self) -> dict[str, Any] | None:
-        """The event about what is missing; None where nothing is."""
+        """The event about the missing ones; None if none are missing."""
         with self._lock:
             gap = self._gap
             if gap is None:
@@ -91,8 +91,8 @@ class Outage:
                 "reason": reason_of_errno(gap.error),
             }
 
-    def told(self, gap: dict[str, Any]) -> None:
-        """The event `gap` is written, and so the outage over but for what failed since it was made."""
+    def reported(self, gap: dict[str, Any]) -> None:
+        """Record that the event `gap` was written: the outage is over, except for what failed since `gap` was built."""
         with self._lock:
             if self._gap is not None:
                 self._gap.events -= gap["events"]
@@ -100,6 +100,6 @@ class Outage:
                     self._gap = self._logged = None
                     self.is_on = False
         logger.warning(
-            "the audit trail takes events again; %d of them got lost, with 503 for their requests",
+            "the audit trail takes events again; %d events were lost, and their requests got 503",
             gap["events"],
         )

@@ -1,11 +1,11 @@
-"""The sink of audit events: lines written to a descriptor that several processes share, whole, and in bounded time.
+"""The sink of audit events: writes whole lines to a descriptor that several processes share, in bounded time.
 
-Every line is written under one lock, whatever its length and whatever the descriptor is. What the next writer has to
-know stands in memory that all of them share: how the last line ended, and since when the sink takes nothing. So a
-fragment that a full disk or a killed process left is ended before the next line, by whichever process writes it.
+Every line is written under one lock, whatever its length and the kind of descriptor. The state that the next writer
+needs is in shared memory: how the last line ended, and whether the sink is blocked. So a fragment that a full disk or a
+killed process left is ended before the next line, by whichever process writes that.
 
 No call takes longer than `WAIT_SECONDS`. The rest of a line that was cut off because its reader stopped is kept, and
-written when the reader goes on. While the sink is known to take nothing, calls fail without waiting.
+written when the reader resumes. While the sink is known to be blocked, calls fail without waiting.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from tokenserver.runtime.output_ports import Port, open_port
 from tokenserver.runtime.shared_lock import acquire
 
 WAIT_SECONDS = 1.5
-"""How long one call waits for other writers and for the reader, all in all: less than the two seconds that are promised
-for a whole request."""
+"""How long one call waits for other writers and for the reader, in total: less than the two seconds that a request may
+take as a whole."""
 
 BLOCKED_WAIT_SECONDS = 0.05
-"""How long a call waits for other writers while the sink takes nothing: each of them only tries, too."""
+"""How long a call waits for other writers while the sink is blocked: they, too, only try."""
 
 LOOK_SECONDS = 0.01
-"""How often a waiting call looks for itself: a pseudo-terminal may forget to say that it has room again."""
+"""How often a waiting call polls: a pseudo-terminal may fail to signal that it has room again."""
 
 PAUSE_SECONDS = 0.0005
 
 
 class DescriptorSink:
-    """Writes lines to an open descriptor. `state` is shared with the other processes that write to it.
+    """Writes lines to an open descriptor; thread-safe. `state` is shared with the other processes that write to it.
 
-    Many threads may share it. `monotonic` gives seconds, `wait` is how many of them a call may take.
+    `monotonic` gives seconds, `wait` is how many of them a call may take.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class DescriptorSink:
         monotonic: Callable[[], float] = time.monotonic,
         wait: float = WAIT_SECONDS,
     ) -> None:
-        """Take the descriptor, which stays open and as it is.
+        """Use the descriptor, which is neither closed nor reconfigured.
 
         Raises:
-            OSError: it is not open, or there is no memory for a state.
+            OSError: it is not open, or there is not enough memory for a state.
         """
         self._port: Port = open_port(descriptor)
         self._state = state or SinkState()
         self._lock = self._state.lock
-        # What every line needs, found once.
+        # Needed for every line, so looked up once.
         self._numbers, self._at_once = self._state.numbers, self._port.at_once
         self._try_acquire, self._release = self._lock.try_acquire, self._lock.release
         self._threads = threading.Lock()
@@ -65,16 +65,16 @@ class DescriptorSink:
 
     @property
     def error(self) -> int:
-        """Why it takes no lines, as an errno; 0 where it does. Any of the processes may have found out."""
+        """Why it takes no lines, as an errno; 0 while it does. Any of the processes may have noticed."""
         return self._state.error
 
     def write(self, line: bytes) -> None:
         """Write one whole line, newline included.
 
         Raises:
-            OSError: it was not written in time; its reader may still get it, or a part of it.
+            OSError: it was not written in time; the reader may still get it, or a part of it.
         """
-        # The usual case: nobody else writes, the last line is whole, and there is room for this one.
+        # The usual case: no other writer, the last line is whole, and there is room for this one.
         numbers = self._numbers
         if self._try_acquire():
             try:
@@ -93,7 +93,7 @@ class DescriptorSink:
         self.write_all((line,))
 
     def write_all(self, lines: Sequence[bytes]) -> None:
-        """As `write`, all of them in the time of one."""
+        """As `write`, for several lines within the time limit of one."""
         try:
             self._in_time([*lines])
         except OSError as error:
@@ -102,10 +102,10 @@ class DescriptorSink:
         self._state.unblock()
 
     def check(self) -> None:
-        """Find out what can be known without writing.
+        """Detect without writing that the reader is gone.
 
         Raises:
-            BrokenPipeError: nobody can read it any more.
+            BrokenPipeError: there is no reader any more.
         """
         if self._port.is_gone():
             self._state.block(errno.EPIPE)
@@ -123,7 +123,7 @@ class DescriptorSink:
                     del lines[0]
             if not lines:
                 return
-            # Without the lock, since there is nothing yet that somebody else's line could come between.
+            # Without the lock, since no line has been begun that another one could break.
             self._room(end)
 
     @contextlib.contextmanager
@@ -141,7 +141,7 @@ class DescriptorSink:
             self._threads.release()
 
     def _ended(self) -> bool:
-        """End the last line, where it is not whole; false where there is no room even for that."""
+        """End the last line if it is not whole; false if there is no room even for that."""
         state = self._state
         if state.ending == KEPT:
             rest = state.rest
@@ -160,7 +160,7 @@ class DescriptorSink:
         return True
 
     def _put(self, line: bytes, end: float) -> bool:
-        """Write a line behind one that is whole; false where there is no room for any of it."""
+        """Write a line after one that is whole; false if there is no room for any of it."""
         state = self._state
         state.ending = BROKEN
         sent = 0
@@ -176,7 +176,7 @@ class DescriptorSink:
         return True
 
     def _finish(self, rest: bytes, end: float) -> None:
-        """Write the rest of a line, whose beginning stands there already."""
+        """Write the rest of a line whose beginning is written already."""
         while rest:
             sent = self._sent(rest)
             if not sent:
@@ -188,7 +188,7 @@ class DescriptorSink:
             rest = rest[sent:]
 
     def _finish_new(self, rest: bytes) -> None:
-        """As `_finish`, in the time of a call that has only just begun."""
+        """As `_finish`, within the time limit of a call that has only just begun."""
         try:
             self._finish(rest, self._monotonic() + self._wait)
         except OSError as error:
@@ -196,23 +196,23 @@ class DescriptorSink:
             raise
 
     def _sent(self, data: bytes) -> int:
-        """How many bytes were written; 0 where there is no room."""
+        """How many bytes were written; 0 if there is no room."""
         try:
             return self._port.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
 
     def _room(self, end: float) -> None:
-        """Wait a little for room, or for an error that the next attempt finds.
+        """Wait briefly for room, or for an error that the next attempt meets.
 
         Raises:
-            TimeoutError: it is too late.
+            TimeoutError: the time is up.
         """
         left = end - self._monotonic()
         if left <= 0:
             raise _does_not_read()
         self._port.wait(min(left, LOOK_SECONDS))
-        time.sleep(PAUSE_SECONDS)  # where less room is told than a line needs, this must not spin
+        time.sleep(PAUSE_SECONDS)  # if there is room, but too little for a line, this must not spin
 
 
 def _does_not_read() -> TimeoutError:

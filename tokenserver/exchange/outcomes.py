@@ -1,4 +1,4 @@
-"""The one word for what came of an exchange; audit events and metrics use the same."""
+"""The outcome of an exchange in one word, for audit events and metrics alike."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tokenserver.errors import (
     ServiceError,
     Throttled,
 )
-from tokenserver.exchange.service import Ruling
+from tokenserver.exchange.rulings import Ruling
 
 EXPLAINED = "explained"
-"""The outcome of a request that asked why, and for no token."""
+"""The outcome of a request for an explanation instead of a token."""
 
 OUTCOMES = (
     "login",
@@ -28,11 +28,11 @@ OUTCOMES = (
     "unavailable",
     "error",
 )
-"""Every word there is."""
+"""All outcomes."""
 
 
 def outcome_of(error: BaseException) -> str:
-    """The one word for a failed exchange."""
+    """The outcome of a failed exchange."""
     match error:
         case InvalidCredentials():
             return "invalid_credentials"
@@ -49,7 +49,7 @@ def outcome_of(error: BaseException) -> str:
 
 
 def outcome_of_ruling(ruling: Ruling) -> str:
-    """`login` (nothing asked), `granted` (all of it), `partial`, or `denied` (nothing of it)."""
+    """`login` (nothing asked), `granted` (everything asked), `partial`, or `denied` (nothing)."""
     if not ruling.decisions and not ruling.rejected:
         return "login"
     if not ruling.access:
@@ -59,5 +59,5 @@ def outcome_of_ruling(ruling: Ruling) -> str:
 
 
 def _wholly(asked: frozenset[str], granted: frozenset[str]) -> bool:
-    """Whether all that was asked is granted; `*` asked on a repository means what the client may."""
+    """Whether everything asked is granted; `*` asked on a repository means whatever the client may do."""
     return asked <= granted or (asked == {"*"} and bool(granted))

@@ -1,6 +1,6 @@
-"""The shadow policy: a candidate that is decided beside the live policies, and of which only differences are told.
+"""The shadow policy: a candidate policy set that is evaluated next to the live one; only differences are recorded.
 
-It wraps the exchange and changes nothing in it: not the answer, and not by failing.
+It changes nothing about the exchange: neither the answer nor, by failing, whether there is one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tokenserver.exchange.audit_events import cited
-from tokenserver.exchange.service import Exchange, Snapshot, TokenRequest, TokenResult
+from tokenserver.exchange.observers import UnparsedRequest
+from tokenserver.exchange.rulings import Ruling
+from tokenserver.exchange.service import TokenRequest, TokenResult
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.model import Context
@@ -20,61 +23,64 @@ from tokenserver.scopes import in_order
 logger = logging.getLogger("tokenserver.shadow")
 
 
-class ShadowedExchange:
-    """An exchange that decides again by `snapshot().candidate`, where there is one, and records what differs.
+class ShadowPolicy:
+    """An observer that decides every exchange again by `snapshot().candidate`, if there is one.
 
-    `record` takes an event; `now` gives seconds since the epoch.
+    `record` takes the event of a difference; `now` gives seconds since the epoch.
     """
 
     def __init__(
         self,
-        inner: Exchange,
         snapshot: Callable[[], Snapshot],
         record: Callable[[dict[str, Any]], None],
         *,
         now: Callable[[], float],
     ) -> None:
-        self._inner = inner
         self._snapshot = snapshot
         self._record = record
         self._now = now
 
-    def exchange(self, request: TokenRequest) -> TokenResult:
-        """As the wrapped exchange, whatever becomes of the comparison."""
-        result = self._inner.exchange(request)
+    def observe(
+        self,
+        request: TokenRequest | UnparsedRequest,
+        outcome: TokenResult | Exception,
+        seconds: float,  # noqa: ARG002 - the protocol
+    ) -> None:
+        """Compare what was decided for a token; see `Observer.observe`. Never raises."""
+        if not isinstance(request, TokenRequest) or not isinstance(outcome, TokenResult) or outcome.token is None:
+            return
         try:
-            for event in self._differences(request, result):
+            for event in self._differences(request, outcome.ruling):
                 self._record(event)
-        except Exception as error:  # a candidate must never cost a token; the kind is all that is safe to tell
+        except Exception as error:  # a candidate must never cost a token; only the error's type is safe to log
             logger.log(logging.ERROR, "request %s: not compared: %s", request.request_id, type(error).__name__)
-        return result
 
-    def _differences(self, request: TokenRequest, result: TokenResult) -> Iterator[dict[str, Any]]:
+    def _differences(self, request: TokenRequest, ruling: Ruling) -> Iterator[dict[str, Any]]:
         snapshot = self._snapshot()
         live_now = snapshot.policies.digest
-        # After a reload in between, the live decisions are those of another age: nothing to compare.
-        if snapshot.candidate is None or live_now != result.ruling.policy:
+        # After a reload in between, the live decisions belong to another policy set: nothing to compare.
+        if snapshot.candidate is None or live_now != ruling.policy:
             return
-        context = Context(result.ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
-        for live in result.ruling.decisions:
-            candidate = decide(snapshot.candidate, result.ruling.identity, live.scope, context)
+        context = Context(ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
+        for live in ruling.decisions:
+            candidate = decide(snapshot.candidate, ruling.identity, live.scope, context)
             if candidate.granted != live.granted:
                 yield {
                     "event": "shadow_difference",
                     "request_id": request.request_id,
-                    "registry": result.ruling.registry.service,
-                    "subject": result.ruling.identity.subject,
+                    "registry": ruling.registry.service,
+                    "subject": ruling.identity.subject,
                     "resource": str(live.scope.resource),
                     "gained": in_order(candidate.granted - live.granted),
                     "lost": in_order(live.granted - candidate.granted),
                     "rules": _rules(live, candidate),
-                    "policy": result.ruling.policy,
+                    "policy": ruling.policy,
                     "shadow": snapshot.candidate.digest,
                 }
 
 
 def _rules(live: Decision, candidate: Decision) -> dict[str, list[dict[str, str]]]:
-    """The rules of both sides that decide about what differs, as many as an event names."""
+    """The rules of both sides that decide the actions in question, as many as an event cites."""
     differing = live.granted ^ candidate.granted
     return {
         side: [

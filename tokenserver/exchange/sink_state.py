@@ -1,4 +1,4 @@
-"""What the processes that write to one sink share: their lock, how the last line ended, and whether it is blocked."""
+"""State shared by the processes that write to one sink: a lock, how the last line ended, whether it is blocked."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ import weakref
 from tokenserver.runtime.shared_lock import MUTEX_BYTES, shared_lock
 
 MAX_REST = 64 * 1024
-"""Bytes of a line that are kept until its reader goes on; a longer rest leaves a fragment."""
+"""Bytes of a line that are kept until the reader resumes; a longer rest leaves a fragment."""
 
 WHOLE, BROKEN, KEPT = range(3)
-"""How the last line ended: with its newline; anywhere; where `SinkState.rest` goes on."""
+"""How the last line ended: with its newline; anywhere; where `SinkState.rest` continues it."""
 
 _MUTEX = 64
 _REST = _MUTEX + MUTEX_BYTES
 _SIZE = _REST + MAX_REST
 ENDING, BLOCKED, _ERROR, _LENGTH = range(4)
-"""Where the numbers of a state stand."""
+"""Indexes of the numbers of a state."""
 
 
 class SinkState:
-    """What the writers of one sink share. Processes that are forked after it was made have the same one.
+    """State that the writers of one sink share: this process and those that it forks later.
 
-    `lock` excludes all other writers; whoever has it may read and set what the last line came to. `numbers` are what
-    the properties show.
+    `lock` excludes all other writers; its holder may read and set how the last line ended. The properties show
+    `numbers`.
     """
 
     def __init__(self) -> None:
-        """Have the system make the memory.
+        """Allocate the memory.
 
         Raises:
-            OSError: it does not.
+            OSError: there is not enough.
         """
         file = _anonymous_file()
         weakref.finalize(self, os.close, file)
         with open(file, "wb", closefd=False) as stream:
-            stream.write(bytes(_SIZE))  # all of it now: what is missing shows here, and not as a killed worker later
+            stream.write(bytes(_SIZE))  # all of it now: a lack of memory shows here, and not as a killed worker later
         memory = mmap.mmap(file, _SIZE)
         self.lock = shared_lock(file, memory, _MUTEX)
         self.numbers = memoryview(memory)[:_MUTEX].cast("Q")
@@ -56,11 +56,11 @@ class SinkState:
 
     @property
     def rest(self) -> bytes:
-        """What the last line lacks, where it is `KEPT`."""
+        """The missing rest of the last line, if it is `KEPT`."""
         return bytes(self._rest[: self.numbers[_LENGTH]])
 
     def keep(self, rest: bytes) -> None:
-        """The last line lacks `rest`, which whoever writes next is to write first."""
+        """Record that the last line lacks `rest`, which the next writer has to write first."""
         if len(rest) <= MAX_REST:
             self._rest[: len(rest)] = rest
             self.numbers[_LENGTH] = len(rest)
@@ -68,26 +68,26 @@ class SinkState:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the last call to write failed. It needs no lock."""
+        """Whether the last write failed. It needs no lock."""
         return self.numbers[BLOCKED] != 0
 
     @property
     def error(self) -> int:
-        """Why, as an errno, where it is blocked; else 0."""
+        """Why it is blocked, as an errno; else 0."""
         return self.numbers[_ERROR] if self.is_blocked else 0
 
     def block(self, error: int) -> None:
-        """The last call to write failed."""
+        """Record that the last write failed."""
         self.numbers[_ERROR] = error
         self.numbers[BLOCKED] = 1
 
     def unblock(self) -> None:
-        """The last call to write went well."""
+        """Record that the last write succeeded."""
         self.numbers[BLOCKED] = 0
 
 
 def _anonymous_file() -> int:
-    """A file without a name, in memory where the system can."""
+    """A file without a name, in memory if the system can."""
     if hasattr(os, "memfd_create"):
         with contextlib.suppress(OSError):  # a sandbox may forbid it
             return os.memfd_create("tokenserver-audit", os.MFD_CLOEXEC)

@@ -9,6 +9,7 @@ import json
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tokenserver.documents.base64url import encode_base64url
 from tokenserver.keys.ring import KeyRing, PublicKey, SigningKey
 
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384"}
@@ -17,7 +18,7 @@ _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384"}
 def thumbprint(key: PublicKey) -> str:
     """The SHA-256 thumbprint of RFC 7638 (for Ed25519: RFC 8037, section 2); the `kid` of Distribution 3."""
     canonical = json.dumps(_members(key), sort_keys=True, separators=(",", ":"))
-    return _base64url(hashlib.sha256(canonical.encode("ascii")).digest())
+    return encode_base64url(hashlib.sha256(canonical.encode("ascii")).digest())
 
 
 def libtrust_id(key: PublicKey) -> str:
@@ -50,17 +51,13 @@ def _members(key: PublicKey) -> dict[str, str]:
         width = (key.curve.key_size + 7) // 8
         point = key.public_numbers()
         coordinates = {"x": point.x, "y": point.y}
-        encoded = {name: _base64url(value.to_bytes(width, "big")) for name, value in coordinates.items()}
+        encoded = {name: encode_base64url(value.to_bytes(width, "big")) for name, value in coordinates.items()}
         return {"kty": "EC", "crv": _CURVES[key.curve.name], **encoded}
     if isinstance(key, rsa.RSAPublicKey):
         numbers = key.public_numbers()
-        return {"kty": "RSA", "n": _base64url_integer(numbers.n), "e": _base64url_integer(numbers.e)}
-    return {"kty": "OKP", "crv": "Ed25519", "x": _base64url(key.public_bytes(Encoding.Raw, PublicFormat.Raw))}
+        return {"kty": "RSA", "n": _encode_integer(numbers.n), "e": _encode_integer(numbers.e)}
+    return {"kty": "OKP", "crv": "Ed25519", "x": encode_base64url(key.public_bytes(Encoding.Raw, PublicFormat.Raw))}
 
 
-def _base64url_integer(number: int) -> str:
-    return _base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
-
-
-def _base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
+def _encode_integer(number: int) -> str:
+    return encode_base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))

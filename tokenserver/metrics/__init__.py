@@ -1,5 +1,5 @@
-"""Metrics: workers count in memory that they share, and the process above them answers Prometheus on its own listener.
+"""Metrics: workers count in shared memory, and their supervisor serves the sums to Prometheus on a listener of its own.
 
-`layout` says what is counted and where it stands in that memory, `board` is the memory, `meter` counts in a worker,
-`page` spells the sums, `listener` serves them.
+`definitions` has the metrics and where each is in that memory, `shared_rows` the memory, `recorder` counts in a worker,
+`exposition` formats the sums, `http` serves them.
 """

@@ -1,4 +1,4 @@
-"""Spells what all workers counted as one page for Prometheus. The only importer of its client library."""
+"""Exposition: the counts of all workers as one page for Prometheus. The only importer of its client library."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 PREFIX = "tokenserver_"
 
 SILENT_SECONDS = 10.0
-"""A worker that has not told how it is for so long is gone, or hangs."""
+"""A worker that has written no sample for this long is gone, or hangs."""
 
 Row = Sequence[float]
 
@@ -34,7 +34,7 @@ class Page:
         self._registry.register(_Measured(board, now, monotonic))
 
     def text(self) -> bytes:
-        """The page as it is now, of `CONTENT_TYPE`."""
+        """The current metrics, in `CONTENT_TYPE`."""
         return generate_latest(self._registry)
 
 
@@ -45,12 +45,12 @@ class _Measured(Collector):
         self._monotonic = monotonic
 
     def collect(self) -> Iterator[Metric]:
-        """Counters are summed over every worker that there ever was, gauges over those that live."""
+        """Counters are summed over all workers that ever ran, gauges over those that are alive."""
         layout, rows = self._board.layout, self._board.rows()
         oldest = self._monotonic() - SILENT_SECONDS
         alive = [row for row in rows if row[layout.heartbeat.cell] and row[layout.heartbeat.cell] >= oldest]
         yield _gauge("build_info", "The version of tokenserver.", ("version",), {(__version__,): 1})
-        yield _gauge("workers", "Worker processes that are well.", (), {(): len(alive)})
+        yield _gauge("workers", "Worker processes that are alive.", (), {(): len(alive)})
         yield from (_counter(table, rows) for table in layout.counters)
         yield _latency(layout, rows)
         summed = (layout.not_ready, layout.breakers, layout.load, layout.throttle_fallback)
@@ -91,7 +91,7 @@ def _slowest(table: Table, rows: Sequence[Row]) -> Metric:
 
 
 def _policies(layout: Layout, rows: Sequence[Row], now: float) -> Iterator[Metric]:
-    """There are as many digests as workers at most: more than one only until all have taken a change."""
+    """At most one digest per worker; more than one only until all have reloaded a change."""
     digests = Counter(f"{int(row[layout.policy.cell]):0{DIGITS}x}" for row in rows)
     values: dict[tuple[str, ...], float] = {(digest,): count for digest, count in sorted(digests.items())}
     yield _gauge(layout.policy.name, layout.policy.text, ("digest",), values)
@@ -101,7 +101,7 @@ def _policies(layout: Layout, rows: Sequence[Row], now: float) -> Iterator[Metri
 
 
 def _certificates(table: Table, rows: Sequence[Row], now: float) -> Metric:
-    """The end of what is live: where workers differ for a moment, of the certificate that ends first."""
+    """The expiry of live certificates; if workers differ for a moment, of the certificate that expires first."""
     ends = {labels: min((row[cell] for row in rows if row[cell]), default=math.nan) for labels, cell in table.items()}
     known = {labels: end - now for labels, end in ends.items() if not math.isnan(end)}
     return _gauge(table.name, table.text, table.labels, known)

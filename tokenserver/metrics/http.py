@@ -1,4 +1,4 @@
-"""The listener of its own on which metrics are served: `GET /metrics`, and nothing else."""
+"""The HTTP listener for metrics: `GET /metrics`, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tokenserver.errors import Fault, LoadError
 PATH = "/metrics"
 
 CLIENT_SECONDS = 10.0
-"""How long one client may take to ask, or to read."""
+"""How long one client may take to send its request, or to read the response."""
 
 
 class Listener:
-    """Serves `page` at `address` in threads of its own, from `start` on until the process ends.
+    """Serves `page` at `address` in its own threads, from `start` until the process ends.
 
     Raises:
-        LoadError: the address cannot be listened on.
+        LoadError: it cannot listen on the address.
     """
 
     def __init__(self, address: tuple[str, int], page: Callable[[], bytes], content_type: str) -> None:
@@ -34,17 +34,17 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return int(self._server.server_address[1])
 
     def start(self) -> None:
-        """Answer from now on. Processes that are forked from now on do not hold the address: it is free when this one
-        has ended, whatever becomes of them."""
+        """Start serving. Processes that are forked later do not inherit the socket, so the address is free as soon as
+        this process ends."""
         os.register_at_fork(after_in_child=self._server.socket.close)
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -55,7 +55,7 @@ def _server(address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> 
         address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
         def handle_error(self, *_: object) -> None:
-            """A client that went away is not worth a line."""
+            """A client that disconnected is not worth a line in the log."""
 
     return Server(address, handler)
 
@@ -76,7 +76,7 @@ def _handler(page: Callable[[], bytes], content_type: str) -> type[BaseHTTPReque
         do_HEAD = do_GET  # noqa: N815 - how http.server finds it
 
         def answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
-            """Send headers, and the body where one is wanted."""
+            """Send the headers, and unless the method is HEAD, the body."""
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -86,6 +86,6 @@ def _handler(page: Callable[[], bytes], content_type: str) -> type[BaseHTTPReque
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """A scrape every few seconds is not worth a line."""
+            """A scrape every few seconds is not worth a line in the log."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""Counts in one worker. It writes to a row of shared memory and to nothing that could fail or wait."""
+"""The recorder: an observer that counts in one worker, in a row of shared memory; it can neither fail nor block."""
 
 from __future__ import annotations
 
@@ -17,29 +17,32 @@ from tokenserver.errors import (
     SigningFailed,
     TokenMismatch,
 )
+from tokenserver.exchange.observers import UnparsedRequest
 from tokenserver.exchange.outcomes import EXPLAINED, outcome_of, outcome_of_ruling
-from tokenserver.exchange.service import RULINGS, Ruling
+from tokenserver.exchange.rulings import MAX_RULINGS, Ruling
+from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.metrics.definitions import ANONYMOUS, BUCKETS, NO_SERVICE, Layout
 from tokenserver.runtime.bounded_cache import Bounded
 
 DIGITS = 12
-"""Of a policy's digest, as the log tells it; so many fit a number exactly."""
+"""Digits of a policy's digest, as in the log; a float holds that many exactly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """How a worker is at one moment.
+    """The state of a worker at one moment.
 
-    `policy` is the digest of the live policies. `reloads`, `reload_failures` and `sent_away` (at the door) count since
-    the worker started. `parts` is what `/readyz` says. `loads` has what runs and what waits in each room. `ends` has,
-    for each folder of keys, when the signing certificate and that of the CA end. `jump` is how far the clock is from
-    where it was, in seconds. `reload_delays` has for how many seconds files are changing or loading, by kind and state.
+    `policy` is the digest of the live policies. `reloads`, `reload_failures` and `rejected` (by admission control)
+    count since the worker started. `parts` is what `/readyz` shows. `loads` has how many run and how many wait, by
+    bulkhead. `ends` has when the signing certificate and the CA certificate expire, by key folder. `jump` is how far
+    the clock was moved, in seconds. `reload_delays` has for how many seconds files have been changing or loading, by
+    kind and state.
     """
 
     policy: str
     reloads: int
     reload_failures: int
-    sent_away: int
+    rejected: int
     parts: Mapping[str, str | None]
     breakers: Mapping[str, State]
     loads: Mapping[str, tuple[int, int]]
@@ -51,7 +54,7 @@ class Gauges:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where a ruling is counted: by method, by source, and how it came out."""
+    """The cells in which a ruling is counted: by method and by source; and its outcome."""
 
     exchange: Mapping[str, int]
     source: int | None
@@ -59,11 +62,11 @@ class _Places:
 
 
 _REASONS = {Overloaded: "overloaded", Incomplete: "incomplete"}
-"""Why a request got a 503, where the user source did answer."""
+"""Why a request got a 503 although the user source did answer."""
 
 
 class Meter:
-    """Writes one row. `services` leads from each service name to the registry's own. Many threads may share it."""
+    """Counts requests in one row; thread-safe. `services` maps each service name to the registry's own."""
 
     def __init__(self, layout: Layout, row: memoryview[float], services: Mapping[str, str]) -> None:
         self._layout = layout
@@ -71,25 +74,29 @@ class Meter:
         self._services = services
         self._unnamed = next(iter(services.values())) if len(set(services.values())) == 1 else NO_SERVICE
         self._lock = threading.Lock()
-        self._places: Bounded[Ruling, _Places] = Bounded(RULINGS)
+        self._places: Bounded[Ruling, _Places] = Bounded(MAX_RULINGS)
         self._counted = {table.cell: 0 for table in (layout.reloads, layout.reload_failures, layout.sent_away)}
 
-    def ruled(self, method: str, ruling: Ruling, seconds: float) -> None:
-        """Count a request that got its token. The same ruling counts in the same places, found once."""
-        places = self._places.get(ruling)
-        if places is None:
-            places = self._places_of(ruling, outcome_of_ruling(ruling))
-            if ruling.is_memorable:
+    def observe(
+        self, request: TokenRequest | UnparsedRequest, outcome: TokenResult | Exception, seconds: float
+    ) -> None:
+        """Count one request; see `Observer.observe`. Never raises."""
+        if not isinstance(outcome, TokenResult):
+            service = request.service if isinstance(request, TokenRequest) else NO_SERVICE
+            self._failed(request.method, service, outcome, seconds)
+            return
+        # The same ruling counts in the same cells, so they are looked up once.
+        ruling = outcome.ruling
+        if outcome.token is None:
+            places = self._places_of(ruling, EXPLAINED)
+        else:
+            cached = self._places.get(ruling)
+            places = cached or self._places_of(ruling, outcome_of_ruling(ruling))
+            if cached is None and ruling.is_cacheable:
                 self._places.put(ruling, places)
-        self._count(places.exchange.get(method), places.source, places.outcome, seconds)
+        self._count(places.exchange.get(request.method), places.source, places.outcome, seconds)
 
-    def explained(self, method: str, ruling: Ruling, seconds: float) -> None:
-        """Count a request that was told why."""
-        places = self._places_of(ruling, EXPLAINED)
-        self._count(places.exchange.get(method), places.source, EXPLAINED, seconds)
-
-    def failed(self, method: str, service: str | None, error: Exception, seconds: float) -> None:
-        """Count a request that got an error. `service` is as it was asked for."""
+    def _failed(self, method: str, service: str | None, error: Exception, seconds: float) -> None:
         layout, outcome = self._layout, outcome_of(error)
         registry = self._unnamed if service is None else self._services.get(service, NO_SERVICE)
         special = None
@@ -104,12 +111,12 @@ class Meter:
         self._count(layout.exchanges.get((registry, method, outcome)), special, outcome, seconds)
 
     def sample(self, reading: Gauges, *, now: float, monotonic: float) -> None:
-        """Note how the worker is; `now` is in seconds since the epoch. To be called by one thread alone."""
+        """Write the gauges; `now` is in seconds since the epoch. Not thread-safe."""
         layout, row = self._layout, self._row
         live = float(int(reading.policy[:DIGITS], 16))
         if row[layout.policy.cell] != live or not row[layout.policy_since.cell]:
             row[layout.policy.cell], row[layout.policy_since.cell] = live, now
-        totals = (reading.reloads, reading.reload_failures, reading.sent_away)
+        totals = (reading.reloads, reading.reload_failures, reading.rejected)
         for (cell, counted), total in zip(list(self._counted.items()), totals, strict=True):
             row[cell] += total - counted
             self._counted[cell] = total

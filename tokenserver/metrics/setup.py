@@ -1,36 +1,23 @@
-"""Metrics as the settings ask for them: the memory that workers count in, and what wraps the path in each of them."""
+"""Sets metrics up as configured: the memory that all workers count in, and the observer of each worker."""
 
 from __future__ import annotations
 
 import logging
-import time
-from typing import NamedTuple
 
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
-from tokenserver.exchange.service import Exchange, Explain, Refusals
 from tokenserver.metrics.definitions import Layout
-from tokenserver.metrics.observers import MeteredExchange, MeteredExplain, MeteredRefusals
 from tokenserver.metrics.recorder import Meter
 from tokenserver.metrics.shared_rows import Board
 
 logger = logging.getLogger("tokenserver.metrics")
 
 
-class Observed(NamedTuple):
-    """What the web calls, with everything that watches it; `meter` None where nothing is measured."""
-
-    exchange: Exchange
-    explanation: Explain
-    refusals: Refusals
-    meter: Meter | None = None
-
-
 def metrics_board(settings: Settings, *, workers: int) -> Board:
-    """The memory that the workers of these settings count in; made before they start.
+    """The memory that the workers count in; to be created before they start.
 
     Raises:
-        LoadError: there is none.
+        LoadError: there is not enough memory.
     """
     layout = Layout(
         services=tuple(registry.service for registry in settings.registries),
@@ -41,20 +28,14 @@ def metrics_board(settings: Settings, *, workers: int) -> Board:
     try:
         return Board(layout, workers=workers)
     except OSError as error:
-        raise LoadError([Fault("server", 0, "metrics", f"there is no memory for it: {error.strerror}")]) from error
+        raise LoadError([Fault("server", 0, "metrics", f"not enough memory: {error.strerror}")]) from error
 
 
-def metered(inner: Observed, settings: Settings, board: Board) -> Observed:
-    """The same, and everything is counted in a row of `board` that this process has for itself."""
+def worker_meter(settings: Settings, board: Board) -> Meter | None:
+    """The observer that counts in a row of `board` that this process has to itself; None if all rows are taken."""
     row = board.claim()
     if row is None:
-        logger.error("metrics: no room for this worker; what it does is not counted")
-        return inner
+        logger.error("metrics: no free row for this worker; its requests are not counted")
+        return None
     services = {name: registry.service for registry in settings.registries for name in registry.names}
-    meter = Meter(board.layout, row, services)
-    return Observed(
-        MeteredExchange(inner.exchange, meter, monotonic=time.perf_counter),
-        MeteredExplain(inner.explanation, meter, monotonic=time.perf_counter),
-        MeteredRefusals(inner.refusals, meter),
-        meter,
-    )
+    return Meter(board.layout, row, services)

@@ -1,8 +1,8 @@
-"""The memory that workers count in and the listener reads: a row of numbers for each worker.
+"""Shared memory that workers count in and the listener reads: a row of numbers for each worker.
 
-It is memory and no file, so no folder can be full, read-only or left behind. A worker writes to its own row alone; the
-row is its own for as long as it lives, by a lock that the system lets go when it dies, and whoever takes the row after
-it goes on with its numbers. So nothing that was counted is lost, not by a kill either.
+It is memory and not a file, so no folder can be full, read-only or left behind. A worker writes to its own row only,
+which it holds by a lock that the system releases when it dies; the next worker with that row continues its numbers. So
+no count is lost, not even if a worker is killed.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tokenserver.metrics.definitions import Layout
 CELL = array("d").itemsize
 
 SPARE_ROWS = 2
-"""For workers that start while others of before are not quite gone."""
+"""For workers that start while their predecessors are still ending."""
 
 
 class Board:
-    """Rows of `layout.size` numbers. Processes that are started with it share them, forked and spawned ones alike.
+    """Rows of `layout.size` numbers, shared with child processes that are given it, forked or spawned.
 
     Raises:
-        OSError: there is no memory for it.
+        OSError: there is not enough memory.
     """
 
     def __init__(self, layout: Layout, *, workers: int) -> None:
@@ -36,11 +36,13 @@ class Board:
         self._rows = workers + SPARE_ROWS
         self._file = _anonymous_file()
         with open(self._file, "wb", closefd=False) as file:
-            file.write(bytes(self._size))  # all of it now: what is missing shows here, and not as a killed worker later
+            file.write(
+                bytes(self._size)
+            )  # all of it now: a lack of memory shows here, and not as a killed worker later
         self._memory = mmap.mmap(self._file, self._size)
 
     def claim(self) -> memoryview[float] | None:
-        """A row for this process, until it ends; None where all are taken."""
+        """A row for this process, until it ends; None if all are taken."""
         for number in range(self._rows):
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
@@ -53,7 +55,7 @@ class Board:
         return None
 
     def rows(self) -> list[array[float]]:
-        """All rows as they are now."""
+        """A copy of all rows."""
         cells = array("d", self._memory[:])
         size = self.layout.size
         return [cells[start : start + size] for start in range(0, len(cells), size)]
@@ -63,8 +65,8 @@ class Board:
         return self._rows * self.layout.size * CELL
 
     def __getstate__(self) -> dict[str, Any]:
-        """For a worker that is spawned and not forked: it is handed the descriptor."""
-        from multiprocessing.reduction import DupFd  # noqa: PLC0415 - where it is needed it is there already
+        """For a worker that is spawned and not forked: it inherits the descriptor."""
+        from multiprocessing.reduction import DupFd  # noqa: PLC0415 - it is loaded already when it is needed
 
         return {"layout": self.layout, "rows": self._rows, "file": DupFd(self._file)}
 
@@ -75,7 +77,7 @@ class Board:
 
 
 def _anonymous_file() -> int:
-    """A file without a name, in memory where the system can."""
+    """A file without a name, in memory if the system can."""
     if hasattr(os, "memfd_create"):
         with contextlib.suppress(OSError):  # a sandbox may forbid it
             return os.memfd_create("tokenserver-metrics")

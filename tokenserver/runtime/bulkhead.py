@@ -44,12 +44,12 @@ class Bulkhead:
         self._monotonic = monotonic
         self._retry_after = retry_after
         self._parked = parked
-        self._aside = 0
+        self._released = 0
         self._lock = threading.Lock()
         self._busy = 0
         # Each who waits sleeps on a lock of its own, which costs less than an event.
         self._waiting: deque[threading.Lock] = deque()
-        self._sent_away = 0
+        self._rejected = 0
         self._logged: float | None = None
 
     @property
@@ -59,11 +59,11 @@ class Bulkhead:
             return self._busy, len(self._waiting)
 
     @property
-    def sent_away(self) -> int:
+    def rejected(self) -> int:
         """How many found no room so far."""
-        return self._sent_away
+        return self._rejected
 
-    def turn_away_if_full(self) -> None:
+    def reject_if_full(self) -> None:
         """For who would come in only after other work, which can be spared where there is no room now.
 
         Raises:
@@ -107,27 +107,27 @@ class Bulkhead:
                 self._busy -= 1
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def slot_released(self) -> Iterator[None]:
         """Who holds a place gives it up while it waits for something else, so that others can work meanwhile.
 
         Afterwards it goes on at once, also where all places are taken by then: it has waited already.
         """
         self.__exit__(None, None, None)
         with self._lock:
-            self._aside += 1
+            self._released += 1
         try:
             yield
         finally:
             with self._lock:
-                self._aside -= 1
+                self._released -= 1
                 self._busy += 1
 
     def _is_full(self) -> bool:
         """Whether nobody else may wait."""
-        return len(self._waiting) >= min(self.queue, self._parked - self._aside)
+        return len(self._waiting) >= min(self.queue, self._parked - self._released)
 
     def _overloaded(self, reason: str) -> Overloaded:
-        self._sent_away += 1
+        self._rejected += 1
         now = self._monotonic()
         if self._logged is None or now - self._logged >= LOG_SECONDS:
             self._logged = now
@@ -136,6 +136,6 @@ class Bulkhead:
                 self.name,
                 self.workers,
                 self.queue,
-                self._sent_away,
+                self._rejected,
             )
         return Overloaded(self.name, f"overloaded: {reason}", self._retry_after)

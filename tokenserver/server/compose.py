@@ -20,16 +20,18 @@ from tokenserver.credentials import Secret
 from tokenserver.documents.files import read_text
 from tokenserver.documents.tls_files import check_server_files, client_context
 from tokenserver.errors import Fault, LoadError
-from tokenserver.exchange.admission import Door
-from tokenserver.exchange.audit import AuditedExchange, AuditedExplain, AuditTrail, Sink
+from tokenserver.exchange.admission import AdmissionControl
+from tokenserver.exchange.audit import AuditTrail, Sink
 from tokenserver.exchange.audit_sink import DescriptorSink
-from tokenserver.exchange.service import Exchange, Snapshot, TokenService
-from tokenserver.exchange.shadow import ShadowedExchange
+from tokenserver.exchange.observers import ObservedExchange, Observer
+from tokenserver.exchange.service import TokenService
+from tokenserver.exchange.shadow import ShadowPolicy
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.rotator import rotation_warnings
 from tokenserver.keys.store import load_keys
-from tokenserver.metrics.setup import Observed, metered
+from tokenserver.metrics.setup import worker_meter
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.policy.loading.gating import note_lines
 from tokenserver.runtime.clock_jumps import Clock, steady_seconds
@@ -62,14 +64,14 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     """
     together = shared_counters(settings, workers=worker_count(settings), beside=shared.counters)
     plan = login_plan(settings)
-    door = Door(logins=plan.threads, monotonic=time.monotonic)
+    admission = AdmissionControl(logins=plan.threads, monotonic=time.monotonic)
     protection = Protection(
         plan,
         secret=secrets.token_bytes(64),
         monotonic=time.monotonic,
         together=together,
         checks=shared.checks,
-        aside=door.aside,
+        slot_released=admission.slot_released,
     )
     live = _live(settings, protection)
     clock = Clock(now=time.time, monotonic=steady_seconds)
@@ -80,18 +82,14 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=live.policy)
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
-    compared: Exchange = service
+    observers: list[Observer] = [trail]
     if settings.shadow_policies is not None:
-        compared = ShadowedExchange(service, live.snapshot, trail.record, now=time.time)
-    observed = Observed(
-        AuditedExchange(compared, trail, monotonic=time.perf_counter),
-        AuditedExplain(service, trail, monotonic=time.perf_counter),
-        trail,
-    )
-    if board is not None:
-        observed = metered(observed, settings, board)
-    exchange, explanation, refusals, meter = observed
-    return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, door, rotators, meter)
+        observers.insert(0, ShadowPolicy(live.snapshot, trail.record, now=time.time))
+    meter = worker_meter(settings, board) if board is not None else None
+    if meter is not None:
+        observers.append(meter)  # the last one, so that it also counts what could not be audited
+    exchange = ObservedExchange(service, observers, monotonic=time.perf_counter)
+    return Parts(settings, live, exchange, trail, protection, clock, admission, rotators, meter)
 
 
 def load_snapshot(settings: Settings, protection: Protection | None = None) -> Snapshot:

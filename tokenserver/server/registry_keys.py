@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tokenserver.config.settings import KeySet, Settings
 from tokenserver.errors import Fault
-from tokenserver.exchange.service import Snapshot
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.keys.ring_operations import PATIENCE_SECONDS, Changes
 from tokenserver.keys.rotator import Rotator

@@ -12,9 +12,9 @@ from pathlib import Path
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault
-from tokenserver.exchange.admission import Door
+from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import AuditTrail
-from tokenserver.exchange.service import Exchange, Explain, Refusals
+from tokenserver.exchange.observers import ObservedExchange
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.metrics.recorder import Gauges, Meter
@@ -35,17 +35,15 @@ MAX_PLACES = 5
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A whole server without its web. `door` is what every token request has to pass first."""
+    """A whole server without its web. Every token request passes `admission` first."""
 
     settings: Settings
     live: Live
-    exchange: Exchange
-    explanation: Explain
+    exchange: ObservedExchange
     trail: AuditTrail
-    refusals: Refusals
     protection: Protection
     clock: Clock
-    door: Door
+    admission: AdmissionControl
     rotators: tuple[Rotator, ...] = ()
     meter: Meter | None = None
     is_stopping: Callable[[], bool] = lambda: False
@@ -71,10 +69,10 @@ class Parts:
             reloads=self.live.reloads,
             reload_failures=self.live.reload_failures,
             reload_delays={at: delay.seconds for at, delay in self.live.delays.items()},
-            sent_away=self.door.sent_away,
+            rejected=self.admission.rejected,
             parts=self.readiness(),
             breakers=self.protection.breakers,
-            loads={"requests": self.door.load, **self.protection.loads},
+            loads={"requests": self.admission.load, **self.protection.loads},
             is_throttling_alone=self.protection.note is not None,
             jump=self.clock.jump() or 0.0,
             ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
@@ -82,7 +80,7 @@ class Parts:
 
     def _look(self, stop: threading.Event) -> None:
         while not stop.wait(LOOK_SECONDS):
-            self.trail.look()
+            self.trail.check()
 
     def _samples(self, meter: Meter, stop: threading.Event) -> None:
         while not stop.wait(SAMPLE_SECONDS):

@@ -12,7 +12,7 @@ from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault
-from tokenserver.exchange.service import Snapshot
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.model import PolicySet
 from tokenserver.server.registry_keys import registries_of
 from tokenserver.tokens.issuer import TokenIssuer

@@ -10,7 +10,7 @@ from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.referenced_files import Named, SettingsRefused
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
-from tokenserver.exchange.service import Snapshot
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.store import load_keys
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.server.compose import load_snapshot

@@ -1,1 +1,1 @@
-"""From what was granted to a signed token."""
+"""From granted access to a signed token: claims, header, signature, verification, reuse."""

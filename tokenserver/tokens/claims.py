@@ -1,4 +1,4 @@
-"""What a token says: the claims of one grant, and the judgement whether claims say exactly that grant.
+"""Claims: those of one grant, and the check whether given claims are exactly those of a grant.
 
 Pure. The claims are those of Distribution's token specification (docs/spec/auth/jwt.md, "Getting a Bearer
 Token") on top of RFC 7519, section 4.1.
@@ -22,7 +22,7 @@ BACKDATED = 10
 
 
 class Compat(StrEnum):
-    """Which registries can verify the tokens; decides how the header names the key."""
+    """The kind of registry that verifies the tokens; decides how the header identifies the key."""
 
     UNIVERSAL = "universal"
     DISTRIBUTION2 = "distribution2"
@@ -33,10 +33,10 @@ class Compat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A registry that tokens are for. Policies and audit events know it by its `service`.
+    """A registry that tokens are issued for. Policies and audit events identify it by its `service`.
 
-    `asked_as` is the service name that the client used, where that is another one of the same registry.
-    `token_lifetime` counts seconds; `lifetimes` has those of the actions that have one of their own.
+    `asked_as` is the service name that the client used, if it is another one of the same registry. `token_lifetime` is
+    in seconds; `lifetimes` has the actions with a lifetime of their own.
     """
 
     service: str
@@ -53,14 +53,14 @@ class Registry:
 
     @property
     def audience(self) -> str:
-        """The token's `aud`: the service name as the client asked for it, since that is how the registry is set up."""
+        """The token's `aud`: the service name that the client used, since the registry is configured with that one."""
         return self.service if self.asked_as is None else self.asked_as
 
     def lifetime_of(self, access: Iterable[Access]) -> int:
-        """How long a token with `access` lives, in seconds.
+        """The lifetime of a token with `access`, in seconds.
 
-        The strongest of the granted actions that have a lifetime of their own decides: delete before push before
-        pull. So a push may be given longer than a pull although every push is granted with one, and a delete shorter.
+        The strongest of the granted actions with a lifetime of its own decides: delete before push before pull. So a
+        push may last longer than a pull although every push is granted with one, and a delete shorter.
         """
         if not self.lifetimes:
             return self.token_lifetime
@@ -74,9 +74,9 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """All that one token has to say, as it was decided. `now` is in whole seconds since the epoch.
+    """Everything that one token must claim, as it was decided. `now` is in whole seconds since the epoch.
 
-    `lifetime` is how long it may live, in seconds; None: as long as the registry's tokens do.
+    `lifetime` limits the token's lifetime, in seconds; None: that of the registry.
     """
 
     identity: Identity
@@ -88,29 +88,31 @@ class Grant:
 
     @property
     def expires_in(self) -> int:
-        """How long the token lives, in seconds: never longer than the registry says, never below the minimum."""
+        """The token's lifetime in seconds: never longer than the registry's, never below the minimum."""
         longest = self.registry.lifetime_of(self.access)
         return longest if self.lifetime is None else max(MIN_LIFETIME, min(longest, self.lifetime))
 
 
 def granted_access(access: Iterable[Access]) -> tuple[Access, ...]:
-    """One `Access` per resource, in the order first granted; a resource with nothing granted is left out."""
+    """One `Access` per resource, in the order first granted, without resources with no action."""
     merged: dict[Resource, frozenset[str]] = {}
     for entry in access:
         if entry.actions:
             merged[entry.resource] = merged.get(entry.resource, frozenset()) | entry.actions
-    return tuple(Access(resource, actions) for resource, actions in merged.items())
+    return tuple(
+        [Access(resource, actions) for resource, actions in merged.items()]
+    )  # a list is faster than a generator
 
 
 def build_claims(
     identity: Identity, registry: Registry, access: Sequence[Access], *, now: int, jti: str, lifetime: int | None = None
 ) -> dict[str, Any]:
-    """The claims of a token that is issued at `now` (whole seconds since the epoch) under the id `jti`.
+    """The claims of a token that is issued at `now` (whole seconds since the epoch) with the id `jti`.
 
-    It lives for `lifetime` seconds; None: for as long as the registry gives such access.
+    It is valid for `lifetime` seconds; None: the registry's lifetime for such access.
 
-    Times are integers and the audience is one string: Distribution 2 takes nothing else. `access` has one entry
-    per resource and is an empty list, never null, where nothing was granted.
+    Times are integers and the audience is one string: Distribution 2 accepts nothing else. `access` has one entry per
+    resource and is an empty list, never null, if nothing was granted.
     """
     return {
         "iss": registry.issuer,
@@ -128,11 +130,10 @@ def build_claims(
 
 
 def difference(claims: Mapping[str, Any], grant: Grant) -> str | None:
-    """The name of a claim that does not say what was decided, or None where all of them do.
+    """The name of a claim that differs from what was decided, or None if none does.
 
-    Written apart from `build_claims` on purpose, from the grant and not from what was built: it is the check on
-    whatever stands between the decision and the signature. A time must be an integer, because
-    registries refuse 1.0 for 1.
+    Deliberately independent of `build_claims`, from the grant and not from what was built: it checks everything between
+    the decision and the signature. A time must be an integer, because registries refuse 1.0 for 1.
     """
     registry = grant.registry
     texts = {"iss": registry.issuer, "sub": grant.identity.subject, "aud": registry.audience, "jti": grant.jti}
@@ -159,7 +160,7 @@ def _access_decided(grant: Grant) -> dict[tuple[str, str], set[str]]:
 
 
 def _access_in(claim: Any) -> dict[tuple[str, str], set[str]] | None:
-    """The claim's entries by resource; None where any of it is not of the shape that registries read."""
+    """The claim's entries by resource; None if any of it does not have the shape that registries expect."""
     if not isinstance(claim, list):
         return None
     found: dict[tuple[str, str], set[str]] = {}

@@ -1,8 +1,7 @@
-"""Signs tokens, and lets none go that does not say, under a right signature, exactly what was decided."""
+"""Issues tokens: signs them, and verifies each before it leaves: a valid signature over exactly what was decided."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import jwt
 
 from tokenserver.credentials import Secret
+from tokenserver.documents.base64url import encode_base64url
 from tokenserver.errors import SigningFailed, TokenMismatch
 from tokenserver.identity import Identity
 from tokenserver.keys.ring import KeyRing
@@ -28,7 +28,7 @@ _to_json = json.JSONEncoder(separators=(",", ":")).encode
 class Token:
     """A signed token. `issued_at` is the true time in seconds since the epoch, `expires_in` counts from there.
 
-    `is_shared` tells that others may be given the same one (`reuse`).
+    `is_shared`: other requests may get the same token (`reuse`).
     """
 
     text: Secret
@@ -42,8 +42,8 @@ class Token:
 class TokenIssuer:
     """Signs with the active key of `ring`.
 
-    `now` gives seconds since the epoch. `new_id` gives a new unguessable id for each token. Headers are encoded
-    once here, since they depend on the key and the registry's `compat` alone.
+    `now` gives seconds since the epoch, `new_id` an unguessable id for each token. Headers are encoded only once, since
+    they depend on nothing but the key and the registry's `compat`.
     """
 
     def __init__(self, ring: KeyRing, *, now: Callable[[], float], new_id: Callable[[], str]) -> None:
@@ -56,12 +56,12 @@ class TokenIssuer:
     def issue(
         self, identity: Identity, registry: Registry, access: Sequence[Access], *, lifetime: int | None = None
     ) -> Token:
-        """A token for `identity` at `registry` with exactly `access`, from now on for the registry's lifetime.
+        """A token for `identity` at `registry` with exactly `access`, valid from now for the registry's lifetime.
 
-        A `lifetime` in seconds makes it shorter, down to the shortest that clients bear, and never longer.
+        A `lifetime` in seconds makes it shorter, down to the shortest that clients tolerate, and never longer.
 
         Raises:
-            SigningFailed: no signature could be made, or it does not verify.
+            SigningFailed: signing failed, or the signature does not verify.
             TokenMismatch: the signed claims are not what was decided.
         """
         try:
@@ -69,25 +69,25 @@ class TokenIssuer:
         except OSError as error:
             raise SigningFailed(f"no random id: {error.strerror}") from error
         grant = Grant(identity, registry, tuple(access), int(self._now()), jti, lifetime)
-        claims = build_claims(identity, registry, grant.access, now=grant.now, jti=jti, lifetime=grant.expires_in)
+        expires_in = grant.expires_in
+        claims = build_claims(identity, registry, grant.access, now=grant.now, jti=jti, lifetime=expires_in)
         header = self._headers[registry.compat]
         text = self._sign(header, claims)
         self._check(text, header, grant)
-        return Token(Secret(text), jti, grant.now, grant.expires_in, granted_access(grant.access))
+        return Token(Secret(text), jti, grant.now, expires_in, granted_access(grant.access))
 
     def _sign(self, header: str, claims: dict[str, Any]) -> str:
-        content = f"{header}.{_base64url(_to_json(claims).encode('ascii'))}"
+        content = f"{header}.{encode_base64url(_to_json(claims).encode('ascii'))}"
         try:
             signature = self._algorithm.sign(content.encode("ascii"), self.ring.active.private_key)
-        except Exception as error:  # whatever it is: there is no signature, so there is no token
+        except Exception as error:  # whatever the reason: no signature, no token
             raise SigningFailed(f"the key {self.ring.active.id} did not sign: {type(error).__name__}") from error
-        return f"{content}.{_base64url(signature)}"
+        return f"{content}.{encode_base64url(signature)}"
 
     def _check(self, text: str, header: str, grant: Grant) -> None:
-        """Read the finished token as a registry would, with the certificate's key, and compare it with the grant.
+        """Verify the finished token as a registry would, with the certificate's key, and compare it with the grant.
 
-        A faulty signature would give away a private key to whoever collects it, and a wrong claim is access that
-        nobody decided.
+        A faulty signature can leak the private key, and a wrong claim is access that nobody granted.
         """
         try:
             claims = open_token(text, {header: self.ring.active})
@@ -96,7 +96,3 @@ class TokenIssuer:
         claim = difference(claims, grant)
         if claim is not None:
             raise TokenMismatch(f"the signed claim {claim} is not what was decided")
-
-
-def _base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")

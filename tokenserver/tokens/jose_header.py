@@ -1,20 +1,20 @@
-"""How a token's header names its key, for each kind of registry, and which keys a kind cannot use."""
+"""JOSE headers: how a token identifies its key, for each kind of registry, and which keys a kind cannot verify."""
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
+from tokenserver.documents.base64url import encode_base64url
 from tokenserver.keys.ring import Algorithm, SigningKey
 from tokenserver.tokens.claims import Compat
 
 
 def token_header(key: SigningKey, compat: Compat) -> dict[str, Any]:
-    """The JOSE header (RFC 7515, section 4). It is made of constants and the key, never of a request.
+    """The JOSE header (RFC 7515, section 4), built from constants and the key, never from a request.
 
-    `universal` names the key by its certificate chain alone: registries of both generations look at `x5c` first,
-    and that of Distribution 3 then looks at nothing else.
+    `universal` identifies the key by its certificate chain alone: Distribution 2 and 3 both look at `x5c` first, and
+    Distribution 3 then looks at nothing else.
     """
     header: dict[str, Any] = {"typ": "JWT", "alg": key.algorithm.value}
     match compat:
@@ -29,18 +29,18 @@ def token_header(key: SigningKey, compat: Compat) -> dict[str, Any]:
 def encoded_header(key: SigningKey, compat: Compat) -> str:
     """The header as the first part of a token."""
     text = json.dumps(token_header(key, compat), separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode("ascii")).rstrip(b"=").decode("ascii")
+    return encode_base64url(text.encode("ascii"))
 
 
 def compat_problem(algorithm: Algorithm, compat: Compat) -> str | None:
-    """Why no registry of this kind can verify such a key's tokens, or None where they can."""
+    """Why no registry of this kind can verify tokens of such a key, or None if they can."""
     if algorithm is Algorithm.EdDSA and compat is Compat.DISTRIBUTION2:
         return "Distribution 2 cannot verify EdDSA; sign with ES256 or RS256, or set compat to what the registry runs"
     return None
 
 
 def compat_warning(algorithm: Algorithm, compat: Compat) -> str | None:
-    """Which registries of this kind cannot verify such a key's tokens although others can, or None."""
+    """Which registries of this kind cannot verify tokens of such a key although others can, or None."""
     if algorithm is Algorithm.EdDSA and compat is Compat.UNIVERSAL:
         return "with EdDSA keys, compat: universal works with Distribution 3 alone; Distribution 2 needs ES256 or RS256"
     if algorithm is not Algorithm.RS256 and compat is Compat.ZOT:

@@ -1,7 +1,7 @@
-"""In a rush, a token that was signed a moment ago is given again to whoever gets the very same one.
+"""Reuse of tokens: under load, a recently signed token is reused for requests that would get an identical one.
 
-While there is no rush, every answer has a token of its own: signing is cheap enough then, and an id that stands in
-one answer alone tells more.
+Otherwise every response has a token of its own: signing is cheap enough then, and an id that appears in one response
+alone is worth more in an investigation.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from tokenserver.runtime.bounded_cache import Bounded
 from tokenserver.tokens.issuer import Token
 
 RUSH = 500
-"""Tokens asked for in one second, in one process, from which on there is a rush."""
+"""Tokens per second in one process above which tokens are reused."""
 
 SIZE = 2048
 
 LIFETIME_SHARE = 10
-"""A token is given again for at most this part of its lifetime: one tenth."""
+"""A token is reused for at most this part of its lifetime: one tenth."""
 
 
 class Reuse:
-    """Remembers tokens for at most `seconds`. `now` gives seconds since the epoch."""
+    """Caches tokens for at most `seconds`. `now` gives seconds since the epoch."""
 
     def __init__(self, seconds: int, *, now: Callable[[], float], rush: int = RUSH) -> None:
         self._seconds = seconds
@@ -30,12 +30,12 @@ class Reuse:
         self._rush = rush
         self._tokens: Bounded[Hashable, Token] = Bounded(SIZE)
         self._second = 0
-        self._asked = self._asked_before = 0
+        self._requested = self._requested_before = 0
 
     def token(self, key: Hashable, sign: Callable[[], Token]) -> Token:
-        """The token of `key`: a remembered one in a rush, else one that `sign` makes now.
+        """The token of `key`: a cached one under load, else one that `sign` makes now.
 
-        What is equal under `key` must have the same identity, registry, access, lifetime and signing key.
+        Requests with the same `key` must have the same identity, registry, access, lifetime and signing key.
         """
         now = self._now()
         if not self._is_rush(int(now)):
@@ -48,9 +48,9 @@ class Reuse:
         return token
 
     def _is_rush(self, second: int) -> bool:
-        # Without a lock: two threads that count at once may lose one, and a rush does not begin with a single request.
+        # Without a lock: two threads that count concurrently may lose one, and one request more or less is no load.
         if second != self._second:
-            self._asked_before = self._asked if second == self._second + 1 else 0
-            self._second, self._asked = second, 0
-        self._asked += 1
-        return self._asked > self._rush or self._asked_before > self._rush
+            self._requested_before = self._requested if second == self._second + 1 else 0
+            self._second, self._requested = second, 0
+        self._requested += 1
+        return self._requested > self._rush or self._requested_before > self._rush

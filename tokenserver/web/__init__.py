@@ -1,1 +1,1 @@
-"""The only home of HTTP and Flask: requests in, answers out, no decision of its own."""
+"""HTTP and Flask: parses requests and writes responses, and decides nothing. The only importer of Flask."""

@@ -1,4 +1,4 @@
-"""What a WSGI worker loads: the configuration as a Flask application with its file watch."""
+"""The Flask application that a WSGI worker loads, with its file watch, built from the configuration."""
 
 from __future__ import annotations
 
@@ -26,29 +26,27 @@ MAX_JWKS_SECONDS = 300
 
 
 def application(parts: Parts) -> Flask:
-    """The application over parts that are already put together."""
+    """The application for parts that are already built."""
     return create_app(token_endpoint(parts), other_pages(parts))
 
 
 def token_endpoint(parts: Parts) -> TokenEndpoint:
-    """The endpoint that gives tokens."""
+    """The endpoint that issues tokens."""
     settings = parts.settings
     return TokenEndpoint(
         exchange=parts.exchange,
-        explanation=parts.explanation,
-        trail=parts.refusals,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
         client_of=finder(settings.server.trusted_proxies),
         is_protected=guard_of(settings.server.trusted_proxies) if settings.server.require_https else None,
         headers=(*JSON_HEADERS, HSTS) if settings.server.url.startswith("https://") else JSON_HEADERS,
         new_id=new_id,
         monotonic=time.perf_counter,
-        door=parts.door,
+        admission=parts.admission,
     )
 
 
 def other_pages(parts: Parts) -> Pages:
-    """What is served beside tokens."""
+    """The other endpoints: health, readiness, JWKS and the CA certificate."""
     settings = parts.settings
     ahead = min(key_set.schedule.publish_ahead for key_set in settings.key_sets())
     return Pages(
@@ -56,18 +54,18 @@ def other_pages(parts: Parts) -> Pages:
         notes=parts.notes,
         jwks=lambda service: _published(parts, service, lambda rings: jwk_set(*rings)),
         ca_pem=lambda service: _published(parts, service, _bundle),
-        # Whoever reads a new key late by as much still knows it before it signs.
+        # A registry that caches the JWKS for this long still knows a new key before it signs.
         jwks_seconds=min(MAX_JWKS_SECONDS, int(ahead.total_seconds()) // 2),
     )
 
 
-def _published(parts: Parts, service: str | None, spell: Callable[[Sequence[KeyRing]], str]) -> str | None:
-    """What is published of every key ring, or of the one that signs for `service`; None where nobody is called so."""
+def _published(parts: Parts, service: str | None, encode: Callable[[Sequence[KeyRing]], str]) -> str | None:
+    """What is published of every key ring, or of that of `service`; None if there is no such registry."""
     snapshot = parts.live.snapshot()
     if service is None:
-        return spell(snapshot.rings)
+        return encode(snapshot.rings)
     registry = snapshot.registries.get(service)
-    return None if registry is None else spell([snapshot.issuer_for(registry).ring])
+    return None if registry is None else encode([snapshot.issuer_for(registry).ring])
 
 
 def _bundle(rings: Sequence[KeyRing]) -> str:
@@ -82,12 +80,12 @@ def load_application(
     sink: Sink | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> Flask:
-    """Read the configuration and build the application, in the process that serves it. For the others see `build`.
+    """Read the configuration and build the application, in the process that serves it; for other arguments see `build`.
 
-    `is_stopping` tells whether the server was told to stop; it is not ready any more then.
+    `is_stopping` returns whether the server is shutting down; it is not ready any more then.
 
     Raises:
-        LoadError: every fault of the configuration and of what it names.
+        LoadError: every fault of the configuration and of the files it refers to.
     """
     parts = build(load_settings(config), sink=sink, board=board, shared=shared)
     parts = replace(parts, is_stopping=is_stopping)

@@ -1,4 +1,4 @@
-"""The `Authorization` header: Basic credentials (RFC 7617), or why they cannot be used. No framework, no I/O."""
+"""Parses the `Authorization` header: Basic credentials (RFC 7617), or why they are unusable. No framework, no I/O."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _CREDENTIALS = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([A-Za-z0-9+/]+={0,2}
 _BOM = "\ufeff"
 _BOM_BYTES = b"\xef\xbb\xbf"
 
-# No character of the normal form C decomposes into more than four, so nothing longer can come out short enough.
+# No character decomposes into more than four in normal form C, so nothing longer can become short enough.
 _MAX_TYPED = 4 * MAX_USERNAME
 
 
 def parse_authorization(values: Sequence[str]) -> Credentials:
-    """What the values of all `Authorization` headers of a request bring; as WSGI gives them, bytes read as Latin-1.
+    """The credentials in all `Authorization` headers of a request; values as in WSGI, bytes decoded as Latin-1.
 
-    No header at all is `Nothing`, and so is `Basic Og==`, the empty user with the empty password. Whatever else is
-    not one well-formed Basic header is `Unusable` and never `Nothing`. That goes for an empty value as well: granian
-    hands one over where the header held bytes that are not ASCII. User and password are read as UTF-8, else as
-    Latin-1, which python-requests sends. The user is normalised to NFC, the password stays as typed.
+    No header at all is `Nothing`, and so is `Basic Og==`, the empty user with the empty password. Anything else that is
+    not one well-formed Basic header is `Unusable` and never `Nothing`, including an empty value: granian passes one on
+    if the header had bytes that are not ASCII. User and password are decoded as UTF-8, else as Latin-1, which
+    python-requests sends. The user is normalised to NFC, the password is left as typed.
     """
     if not values:
         return Nothing()
     if len(values) > 1:
-        return Unusable("the Authorization header stands twice")
+        return Unusable("the Authorization header is given twice")
     value = values[0]
-    # Nearly every header begins so; what follows must be base64 and nothing else, which the decoder sees to.
+    # Nearly every header begins like this; the rest must be base64 and nothing else, which the decoder ensures.
     raw = _decode(value[6:]) if value.startswith("Basic ") else None
     if not raw:
         matched = _CREDENTIALS.fullmatch(value)
@@ -64,13 +64,13 @@ def parse_authorization(values: Sequence[str]) -> Credentials:
 
 
 def normalize_username(typed: str) -> str:
-    """A user name as typed, in Unicode normal form C, so that one name has one spelling whatever keyboard it is from.
+    """A user name in Unicode normal form C, so that a name has the same spelling from every keyboard.
 
     Raises:
-        InvalidCredentials: a byte order mark in it, or a length whose normalisation would only cost time.
+        InvalidCredentials: it has a byte order mark, or is so long that normalising it would only cost time.
     """
     if _BOM in typed:
-        raise InvalidCredentials("the user name holds a byte order mark")
+        raise InvalidCredentials("the user name contains a byte order mark")
     if len(typed) > _MAX_TYPED:
         raise InvalidCredentials("the user name is too long")
     return typed if typed.isascii() else unicodedata.normalize("NFC", typed)
@@ -80,8 +80,8 @@ def _decode(token: str) -> bytes | None:
     """The bytes of strict base64 (RFC 4648, section 4), padded and canonical; None for anything else."""
     try:
         raw = binascii.a2b_base64(token)
-        # Whatever the decoder passed over or made up for is not there when it is written again.
+        # Whatever the decoder skipped or tolerated is missing when the bytes are encoded again.
         is_canonical = binascii.b2a_base64(raw, newline=False) == token.encode("ascii")
-    except ValueError:  # of which binascii.Error and UnicodeEncodeError are kinds
+    except ValueError:  # includes binascii.Error and UnicodeEncodeError
         return None
     return raw if is_canonical else None

@@ -1,6 +1,6 @@
-"""Request bodies on their way: how many a worker reads at once, in all and for one client, and for how long.
+"""Limits for request bodies in transit: how many are read concurrently, in total and per client, and for how long.
 
-A body that arrives slowly costs its client nothing, so it must not cost others their place.
+A body that arrives slowly costs its client nothing, so it must not cost other clients their place.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from types import TracebackType
 
 from tokenserver.authn.protection.throttle import place_of
 from tokenserver.errors import Overloaded
-from tokenserver.exchange.admission import BODIES, BODY_READERS
+from tokenserver.exchange.admission import MAX_BODIES, MAX_BODIES_PER_CLIENT
 from tokenserver.web.client_address import Address
 
 BODY_SECONDS = 10.0
-"""How long after its headers a body may take to arrive."""
+"""How long a body may take to arrive after its headers."""
 
 RETRY_AFTER = 1
 
 
 class Place:
-    """The right to read one body, until `leave`; a context manager as well."""
+    """The right to read one body, until `leave`; also a context manager."""
 
     __slots__ = ("_leave",)
 
@@ -30,7 +30,7 @@ class Place:
         self._leave: Callable[[], None] | None = leave
 
     def leave(self) -> None:
-        """Give the place back; further calls do nothing."""
+        """Release the place; further calls do nothing."""
         leave, self._leave = self._leave, None
         if leave is not None:
             leave()
@@ -45,13 +45,13 @@ class Place:
 
 
 class BodyPlaces:
-    """`total` places for bodies that are being read, of which one client address gets `each` at most.
+    """`total` places for bodies that are being read, at most `each` of them for one client address.
 
-    An address is what the throttle counts by: an IPv4 address, or the /64 of an IPv6 one. Clients whose address is
-    unknown share the places of one address.
+    Addresses are those that the throttle counts by: an IPv4 address, or the /64 of an IPv6 one. Clients with an unknown
+    address share the places of one address.
     """
 
-    def __init__(self, *, total: int = BODIES, each: int = BODY_READERS) -> None:
+    def __init__(self, *, total: int = MAX_BODIES, each: int = MAX_BODIES_PER_CLIENT) -> None:
         self._total = total
         self._each = each
         self._taken: Counter[str] = Counter()
@@ -62,19 +62,19 @@ class BodyPlaces:
         """A place for one body of this client.
 
         Raises:
-            Overloaded: the client has all that one address gets, or all places are taken.
+            Overloaded: the client's address has all of its places, or all places are taken.
         """
         client = place_of(address)
         with self._lock:
             if self._taken[client] >= self._each or self._all >= self._total:
-                raise Overloaded("requests", "too many bodies are on their way", RETRY_AFTER)
+                raise Overloaded("requests", "too many bodies in transit", RETRY_AFTER)
             self._taken[client] += 1
             self._all += 1
         return Place(lambda: self._leave(client))
 
     @property
     def taken(self) -> int:
-        """How many bodies are being read now."""
+        """How many bodies are currently being read."""
         with self._lock:
             return self._all
 

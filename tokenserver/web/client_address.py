@@ -1,4 +1,4 @@
-"""Whose request it is: the client's address behind trusted proxies. No framework, no I/O."""
+"""The client's address behind trusted proxies (`X-Forwarded-For`). No framework, no I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST = 128
 """Characters of an entry; no address with port, brackets and zone is longer."""
 
 MAX_HOPS = 50
-"""Entries of X-Forwarded-For that are looked at, from the right."""
+"""Entries of X-Forwarded-For that are evaluated, from the right."""
 
 _IPV4_AND_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}", re.ASCII)
 _BRACKETED = re.compile(r"\[([^\[\]]*)\](?::[0-9]{1,5})?", re.ASCII)
@@ -23,17 +23,17 @@ _ZONE = re.compile(r"%[A-Za-z0-9._~-]+", re.ASCII)
 def client_address(
     peer: str, forwarded_for: Sequence[str], trusted: Sequence[IPv4Network | IPv6Network]
 ) -> Address | None:
-    """The address of the client: that of `peer`, or where the peer is a trusted proxy, the one that it tells.
+    """The address of the client: that of `peer` or, if the peer is a trusted proxy, the one that it reports.
 
-    `peer` is the other end of the connection as WSGI gives it, `forwarded_for` the values of all X-Forwarded-For
-    headers in their order. Each proxy adds on the right the address that it saw, so the walk goes from the right and
-    ends at the first address that is not trusted: whatever stands left of it came from there and proves nothing.
+    `peer` is the other end of the connection as in WSGI, `forwarded_for` the values of all X-Forwarded-For headers in
+    order. Each proxy appends the address that it saw, so the search goes from the right and ends at the first address
+    that is not trusted: everything left of it was sent by that address and proves nothing.
 
-    The walk also ends after `MAX_HOPS` entries, and where there are no more; the answer is then the last trusted
-    address it passed. Where it meets an entry that is no address (`unknown`, an obfuscated name as in RFC 7239,
-    section 6.3, an empty text), a trusted proxy says that it does not know the client: None, so that every condition
-    on addresses fails closed. Neither the proxy's own address nor one farther left would be the client's. A peer
-    without an address (a Unix socket, an empty text) is in no network, so its header is not believed: None as well.
+    The search also ends after `MAX_HOPS` entries or the last one; the result is then the last trusted address. An entry
+    that is no address (`unknown`, an obfuscated identifier as in RFC 7239, section 6.3, an empty string) means that a
+    trusted proxy does not know the client: None, so that every condition on addresses fails closed. Neither the proxy's
+    own address nor one farther left would be the client's. A peer without an address (a Unix socket, an empty string)
+    is in no network, so its header is not trusted: None as well.
 
     IPv4 inside IPv6 (`::ffff:10.0.0.1`) is IPv4; ports, brackets and zones are dropped.
     """
@@ -54,19 +54,19 @@ def client_address(
 
 
 def finder(trusted: Sequence[IPv4Network | IPv6Network]) -> Callable[[str, str | None], Address | None]:
-    """`client_address` behind these proxies, for one header at most (None: there is none); it remembers its answers."""
+    """`client_address` with these proxies, for at most one header (None: no header), with a cache."""
 
     def find(peer: str, forwarded_for: str | None) -> Address | None:
         return client_address(peer, () if forwarded_for is None else (forwarded_for,), trusted)
 
-    remembered = lru_cache(maxsize=4096)(find)
+    cached = lru_cache(maxsize=4096)(find)
 
-    def find_again(peer: str, forwarded_for: str | None) -> Address | None:
-        # Longer ones are read each time, so that what is remembered is bounded in bytes as well.
+    def find_cached(peer: str, forwarded_for: str | None) -> Address | None:
+        # Longer headers are not cached, so that the cache is bounded in bytes as well.
         is_long = forwarded_for is not None and len(forwarded_for) > _LONGEST
-        return find(peer, forwarded_for) if is_long else remembered(peer, forwarded_for)
+        return find(peer, forwarded_for) if is_long else cached(peer, forwarded_for)
 
-    return find_again
+    return find_cached
 
 
 def is_trusted(address: Address, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
@@ -76,7 +76,7 @@ def is_trusted(address: Address, trusted: Sequence[IPv4Network | IPv6Network]) -
 
 @lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address | None:
-    """One address, with what proxies put around it taken off; None where it is none."""
+    """One address, without the port, brackets or zone that proxies add; None if it is no address."""
     if matched := _BRACKETED.fullmatch(text) or _IPV4_AND_PORT.fullmatch(text):
         text = matched[1]
     plain, percent, zone = text.partition("%")

@@ -1,8 +1,8 @@
-"""The WSGI environ of a request, made from the header names that the client sent.
+"""Builds the WSGI environ of a request from the header names as the client sent them.
 
-CGI spells `-` and `_` alike (RFC 3875, section 4.1.18), so `X-Forwarded-For` and `X_Forwarded_For` would share one
-variable, and a client would write over what a proxy said. Here a header whose name has an underscore is dropped, as
-nginx does, before there is an environ. No framework, no I/O.
+CGI maps `-` and `_` alike (RFC 3875, section 4.1.18), so `X-Forwarded-For` and `X_Forwarded_For` would share one
+variable, and a client could overwrite what a proxy set. Here a header with an underscore in its name is dropped, as in
+nginx, before there is an environ. No framework, no I/O.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ CONTENT_HEADERS = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LE
 class Headers(Protocol):
     """The header fields of one request, with names in lower case and one entry for each line that was sent.
 
-    `items` leaves out a line whose value holds a byte beyond ASCII, while `keys` names each name once, also that of
-    such a line. `get` is the value of a name's first line; None where that line was left out, or there is none.
+    `items` leaves out a line whose value has a byte beyond ASCII, while `keys` has each name once, including that of
+    such a line. `get` is the value of a name's first line; None if that line was left out, or there is none.
     """
 
     def items(self) -> Sequence[tuple[str, str]]: ...
@@ -61,10 +61,10 @@ class RsgiScope(Protocol):
 
 
 def sent_by(headers: Headers) -> Mapping[str, str]:
-    """The value of each header by its name, in lower case and as it was sent.
+    """The value of each header by its name, in lower case and otherwise as it was sent.
 
     Lines of one name are joined with a comma (RFC 9110, section 5.3). A value with bytes beyond ASCII becomes empty, so
-    that what is there and unreadable is never taken for absent.
+    that a header that is unreadable is never taken for absent.
     """
     items = headers.items()
     found = dict(items)
@@ -76,13 +76,14 @@ def sent_by(headers: Headers) -> Mapping[str, str]:
         found[name] = f"{found[name]},{value}" if name in seen else value
         seen.add(name)
     if "transfer-encoding" in found and headers.get("transfer-encoding") is None:
-        found["transfer-encoding"] = ""  # a line that cannot be read stood in front of the one that can
+        found["transfer-encoding"] = ""  # an unreadable line preceded the readable one
     return found
 
 
 def decisive_environ(scope: RsgiScope, method: str, path: str) -> dict[str, Any]:
-    """The part of the environ that requests for tokens are decided by. It holds no other header than those of
-    `DECISIVE`, by their exact names, and costs half of the whole one.
+    """The part of the environ that token requests depend on: no headers but those of `DECISIVE`, by their exact names.
+
+    It costs half as much as the whole environ.
     """
     sent = sent_by(scope.headers)
     environ = {
@@ -101,7 +102,7 @@ def decisive_environ(scope: RsgiScope, method: str, path: str) -> dict[str, Any]
 
 
 def environ_of(scope: RsgiScope, base: Mapping[str, Any]) -> dict[str, Any]:
-    """The environ (PEP 3333) of one request over what `base` holds for all of them; the caller adds `wsgi.input`."""
+    """The environ (PEP 3333) of one request, on top of the common `base`; the caller adds `wsgi.input`."""
     host, _, port = scope.server.rpartition(":")
     environ = {
         **base,

@@ -1,4 +1,4 @@
-"""Whether a request travelled where nobody else listens: over TLS, or not over a network. No framework, no I/O."""
+"""Requires TLS: detects whether a request came over https, or over no network at all. No framework, no I/O."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ class Peer(Enum):
 
 
 def guard_of(trusted: Sequence[IPv4Network | IPv6Network]) -> Callable[[Mapping[str, Any], Address | None], bool]:
-    """What tells whether a request came by https, over loopback, or from one of these proxies if that says so.
+    """A predicate: whether a request came by https, over loopback, or from one of these proxies if that reports https.
 
-    It is given WSGI's environ (PEP 3333) and the address of the client behind the proxies. What a trusted proxy says
-    is the last value of `X-Forwarded-Proto`, since proxies add on the right; nobody else's word counts. Where it says
-    http, the client must be on the proxy's own machine; a proxy that says nothing is trusted with that as well. A peer
-    without an address (a Unix socket) is on this machine. Peers are remembered.
+    It is called with WSGI's environ (PEP 3333) and the address of the client behind the proxies. A trusted proxy
+    reports the scheme as the last value of `X-Forwarded-Proto`, since proxies append; from any other peer the header is
+    ignored. If the proxy reports http, the client must be on the proxy's own machine; a proxy that reports nothing is
+    trusted. A peer without an address (a Unix socket) is on this machine. Peers are cached.
     """
     peer_of = lru_cache(maxsize=4096)(lambda text: _peer(text, trusted))
-    return lambda environ, client: _is_protected(environ, client, peer_of)
 
+    def is_protected(environ: Mapping[str, Any], client: Address | None) -> bool:
+        if environ.get("wsgi.url_scheme") == "https":
+            return True
+        peer = peer_of(environ.get("REMOTE_ADDR") or "")
+        if peer is not Peer.PROXY:
+            return peer is Peer.HERE
+        forwarded = environ.get("HTTP_X_FORWARDED_PROTO")
+        if forwarded is None or str(forwarded).rpartition(",")[2].strip(" \t").lower() == "https":
+            return True
+        return client is not None and client.is_loopback
 
-def _is_protected(environ: Mapping[str, Any], client: Address | None, peer_of: Callable[[str], Peer]) -> bool:
-    if environ.get("wsgi.url_scheme") == "https":
-        return True
-    peer = peer_of(environ.get("REMOTE_ADDR") or "")
-    if peer is not Peer.PROXY:
-        return peer is Peer.HERE
-    told = environ.get("HTTP_X_FORWARDED_PROTO")
-    if told is None or str(told).rpartition(",")[2].strip(" \t").lower() == "https":
-        return True
-    return client is not None and client.is_loopback
+    return is_protected
 
 
 def _peer(text: str, trusted: Sequence[IPv4Network | IPv6Network]) -> Peer:

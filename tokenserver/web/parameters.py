@@ -1,7 +1,7 @@
-"""The parameters of a token request: a query or a form, bounded, each single-valued one at most once.
+"""Parses the parameters of a token request: a query or a form of limited size, with no single-valued one repeated.
 
-Credentials are never read from a query. The body is read from the WSGI input itself, at most one byte more than
-is allowed, because a chunked body has no length to check beforehand.
+Credentials are never read from a query. The body is read from the WSGI input directly, at most one byte more than
+allowed, because a chunked body has no length to check beforehand.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ MAX_BODY = 64 * 1024
 MAX_QUERY = 64 * 1024
 MAX_FIELDS = 256
 
-# Longer queries are parsed each time, so that what is remembered is bounded in bytes as well.
-_LONGEST_REMEMBERED = 512
+# Longer queries are not cached, so that the cache is bounded in bytes as well.
+_LONGEST_CACHED = 512
 
 SINGLE = frozenset(
     {"service", "account", "client_id", "grant_type", "username", "password", "access_type", "offline_token", "explain"}
@@ -41,7 +41,7 @@ class UnsupportedMediaType(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Decoded parameters. `scope` may repeat; the other known ones stand at most once."""
+    """Decoded parameters. `scope` may repeat; the other known ones appear at most once."""
 
     single: Mapping[str, str]
     scopes: tuple[str, ...]
@@ -56,7 +56,7 @@ def parse_parameters(text: str, *, forbidden: frozenset[str] = frozenset()) -> P
 
     Raises:
         InvalidRequest: too many fields, bytes that are not UTF-8, a single-valued parameter that repeats, or one
-            that is forbidden here. The text names parameters, never values.
+            that is forbidden here. The message names parameters, never values.
     """
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
@@ -68,40 +68,40 @@ def parse_parameters(text: str, *, forbidden: frozenset[str] = frozenset()) -> P
     scopes: list[str] = []
     for name, value in pairs:
         if name in forbidden:
-            raise InvalidRequest(f"{name}: secrets do not belong into a URL; send them in the header or the form")
+            raise InvalidRequest(f"{name}: secrets do not belong in a URL; fix: send them in the header or the form")
         if name == "scope":
             scopes.append(value)
         elif name in SINGLE:
             if name in single:
-                raise InvalidRequest(f"{name}: stands twice")
+                raise InvalidRequest(f"{name}: is given twice")
             single[name] = value
     return Parameters(single, tuple(scopes))
 
 
 def parse_query(query: str) -> Parameters:
-    """The parameters of a query string as WSGI gives it (RFC 3986, percent-encoded, so ASCII).
+    """The parameters of a query string as in WSGI (RFC 3986, percent-encoded, so ASCII).
 
     Raises:
         InvalidRequest: as `parse_parameters`, and for credentials or secrets in the query.
     """
     if len(query) > MAX_QUERY:
         raise InvalidRequest("the query is too long")
-    return _parse_query(query) if len(query) > _LONGEST_REMEMBERED else _remembered_query(query)
+    return _parse_query(query) if len(query) > _LONGEST_CACHED else _cached_query(query)
 
 
 def _parse_query(query: str) -> Parameters:
     return parse_parameters(query, forbidden=SECRETS)
 
 
-# Clients ask the same again and again. What is refused, secrets among it, is not remembered.
-_remembered_query = lru_cache(maxsize=2048)(_parse_query)
+# Clients repeat the same queries. One that is refused, for instance because of a secret, is not cached.
+_cached_query = lru_cache(maxsize=2048)(_parse_query)
 
 
 def announced_form(environ: Mapping[str, Any]) -> int | None:
-    """The length of a POST's form as its headers announce it; None where it is sent in chunks, without a length.
+    """The length of a POST's form as announced by its headers; None if it is chunked and has no length.
 
     Raises:
-        UnsupportedMediaType, RequestTooLarge, InvalidRequest: what makes reading it needless.
+        UnsupportedMediaType, RequestTooLarge, InvalidRequest: reasons not to read it.
     """
     media_type = str(environ.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower()
     if media_type != "application/x-www-form-urlencoded":
@@ -110,8 +110,8 @@ def announced_form(environ: Mapping[str, Any]) -> int | None:
     if not length_text:
         return None if environ.get("wsgi.input_terminated") else 0
     if not (length_text.isascii() and length_text.isdigit()):
-        raise InvalidRequest("Content-Length is no number")
-    # By its digits first: Python itself refuses to read a number of thousands of them.
+        raise InvalidRequest("Content-Length is not a number")
+    # The number of digits first: Python refuses to convert thousands of them.
     if len(length_text) > len(str(MAX_BODY)) or int(length_text) > MAX_BODY:
         raise too_large()
     return int(length_text)
@@ -138,8 +138,8 @@ def parse_form(environ: Mapping[str, Any]) -> Parameters:
 
 
 def _read_body(environ: Mapping[str, Any], announced: int | None) -> bytes:
-    """The whole body. One that ends before its announced length was cut off on its way (RFC 9112, section 8), and
-    half a password must not be tried. A cut among chunks cannot be told here: WSGI has no sign for it.
+    """The whole body. One that ends before its announced length was truncated in transit (RFC 9112, section 8), and
+    half a password must not be tried. A truncated chunked body cannot be detected here: WSGI does not report it.
     """
     length = MAX_BODY + 1 if announced is None else announced
     chunks: list[bytes] = []

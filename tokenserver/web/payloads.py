@@ -1,4 +1,4 @@
-"""The JSON that the token endpoint answers with where all is well: tokens and explanations. No framework, no I/O."""
+"""JSON bodies of the token endpoint's successful responses: tokens and explanations. No framework, no I/O."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import json
 from datetime import UTC, datetime
 
 from tokenserver.exchange.audit import cut
-from tokenserver.exchange.service import Ruling, TokenResult
+from tokenserver.exchange.rulings import Ruling
 from tokenserver.scopes import in_order
+from tokenserver.tokens.issuer import Token
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
-    """The JSON of a granted token: `token` and `access_token` are the same, times are true and in UTC.
+def token_body(token: Token, ruling: Ruling, *, with_scope: bool) -> bytes:
+    """The JSON of a token: `token` and `access_token` are the same, `issued_at` is not backdated, and in UTC.
 
-    What deny rules say to the caller stands beside them; clients pass over members that they do not know (RFC 6749,
-    section 5.1).
+    `messages` holds the messages of deny rules; clients ignore members that they do not know (RFC 6749, section 5.1).
     """
-    token = result.token
     text = token.text.reveal()
     content: dict[str, object] = {
         "token": text,
@@ -28,14 +27,14 @@ def token_body(result: TokenResult, *, with_scope: bool) -> bytes:
     }
     if with_scope:
         content["scope"] = " ".join(str(access) for access in token.access)
-    messages = messages_of(result.ruling)
+    messages = messages_of(ruling)
     if messages:
         content["messages"] = messages
     return _to_json(content).encode("ascii") + b"\n"
 
 
 def messages_of(ruling: Ruling) -> tuple[str, ...]:
-    """What the deny rules say that stopped the caller, each once. Who did not log in is not told, as by `explain`."""
+    """The messages of the deny rules that applied, each once. As with `explain`, anonymous callers get none."""
     if ruling.identity.is_anonymous:
         return ()
     said = (reason.message for decision in ruling.decisions for reason in decision.reasons)
@@ -43,7 +42,7 @@ def messages_of(ruling: Ruling) -> tuple[str, ...]:
 
 
 def explanation_body(ruling: Ruling) -> bytes:
-    """The JSON of an explanation: about the caller alone, with rule ids and messages but no place in any file."""
+    """The JSON of an explanation: about the caller alone, with rule ids and messages but no file or line."""
     content: dict[str, object] = {
         "service": ruling.registry.service,
         "subject": ruling.identity.subject,

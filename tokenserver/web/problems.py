@@ -1,8 +1,8 @@
-"""The one table from errors to answers. Clients learn only what they can mend.
+"""The only table from errors to error responses. Clients learn nothing but what they can fix.
 
-The body speaks to every client at once: `errors` (OCI distribution, "Error Codes") for crane, oras and new
-engines, `details` for old engines and containers/image, and on POST `error` and `error_description` (RFC 6749,
-section 5.2). A code that clients do not know would be shown as "unknown", so only registered ones appear.
+The body has a part for each kind of client: `errors` (OCI distribution, "Error Codes") for crane, oras and new engines,
+`details` for old engines and containers/image, and on POST `error` and `error_description` (RFC 6749, section 5.2).
+Clients show unknown codes as "unknown", so only registered ones are used.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tokenserver.errors import (
 from tokenserver.web.parameters import BodyTooSlow, RequestTooLarge, UnsupportedMediaType
 
 RETRY_AFTER = 5
-"""Seconds that a client is asked to wait where nothing better is known."""
+"""The default of `Retry-After`, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An answer that is not a token."""
+    """An error response."""
 
     status: int
     code: str
@@ -50,7 +50,7 @@ class Problem:
 
 
 def problem_for(error: Exception, *, challenge: str) -> Problem:
-    """The answer to `error`. `challenge` is the value of `WWW-Authenticate` for a 401."""
+    """The response to `error`. `challenge` is the value of `WWW-Authenticate` for a 401."""
     authenticate = (("WWW-Authenticate", challenge),)
     match error:
         case InvalidCredentials():

@@ -1,6 +1,6 @@
-"""The WSGI application: the token endpoint in front, and Flask for every other page.
+"""The WSGI application: the token endpoint, in front of Flask for everything else.
 
-The token endpoint needs nothing that Flask offers and is nearly all of the load, so it is asked before Flask is.
+The token endpoint needs nothing that Flask offers and gets nearly all of the load, so it comes before Flask.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 TOKEN_PATHS = frozenset({"/token", "/auth/token", "/auth"})
-"""The endpoint; the registries' autoredirect path; where existing installations point their realm."""
+"""The endpoint; the registries' autoredirect path; the path in the realm of existing installations."""
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAVAILABLE", 500: "UNAVAILABLE"}
@@ -30,11 +30,11 @@ _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAV
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What the other endpoints show. Each is called per request.
+    """The contents of the other endpoints. Each is called per request.
 
-    `readiness` gives, for each part, None where it is well and else what is wrong; `notes` what is not as configured
-    and does no harm yet. `jwks` and `ca_pem` are given the service whose keys are wanted, None for those of all; they
-    give None where no registry is called so. The JWKS may be kept for `jwks_seconds` by whoever reads it.
+    `readiness` returns for each part None if it is ready, else what is wrong; `notes` what is degraded but harmless so
+    far. `jwks` and `ca_pem` are called with the service whose keys are wanted, None for those of all; they return None
+    if there is no such registry. Readers may cache the JWKS for `jwks_seconds`.
     """
 
     readiness: Callable[[], Mapping[str, str | None]]
@@ -45,7 +45,7 @@ class Pages:
 
 
 class TokenFront:
-    """WSGI: answers the token paths, hands everything else on. Other methods there are 405, HEAD too."""
+    """WSGI middleware: answers the token paths and passes everything else on. Methods but GET and POST get 405."""
 
     def __init__(self, endpoint: TokenEndpoint, others: WSGIApplication) -> None:
         self._endpoint = endpoint
@@ -53,16 +53,16 @@ class TokenFront:
 
     @property
     def endpoint(self) -> TokenEndpoint:
-        """What answers the token paths."""
+        """The endpoint that answers the token paths."""
         return self._endpoint
 
     @staticmethod
     def owns(path: str) -> bool:
-        """Whether this endpoint answers there."""
+        """Whether this endpoint answers that path."""
         return path in TOKEN_PATHS
 
     def answer(self, environ: Mapping[str, Any]) -> TokenAnswer | None:
-        """The answer to a request that is this endpoint's or nobody's; None for one that is for the others."""
+        """The response to a token request or a malformed one; None for a request to be passed on."""
         if _has_bad_coding(environ):
             return self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
         if environ["PATH_INFO"] not in TOKEN_PATHS:
@@ -72,7 +72,7 @@ class TokenFront:
         return self._endpoint.answer(environ)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """One request (PEP 3333)."""
+        """Handle one request (PEP 3333)."""
         answer = self.answer(environ)
         if answer is None:
             return self._others(environ, start_response)
@@ -81,13 +81,13 @@ class TokenFront:
 
 
 def wants_body(environ: Mapping[str, Any]) -> bool:
-    """Whether the body of this request is worth reading: it is a POST for a token. No other request has one."""
+    """Whether the body of this request should be read: only that of a POST for a token is."""
     return environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] in TOKEN_PATHS and not _has_bad_coding(environ)
 
 
 def _has_bad_coding(environ: Mapping[str, Any]) -> bool:
-    """Whether there are two transfer codings, or one that a proxy in front may read otherwise. Where such a request
-    ends is a matter of opinion (RFC 9112, section 6.3), so nothing more is read from its connection."""
+    """Whether there are two transfer codings, or one that a proxy in front may interpret differently. The end of such a
+    request is ambiguous (RFC 9112, section 6.3), so nothing more is read from its connection."""
     coding = environ.get("HTTP_TRANSFER_ENCODING")
     return coding is not None and coding.lower() != "chunked"
 
@@ -152,7 +152,7 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
 
 
 def _published(page: Callable[[str | None], str | None], content_type: str) -> Response:
-    """A page about all keys or, with `?service=NAME`, about those of one registry."""
+    """A page for all keys or, with `?service=NAME`, for those of one registry."""
     text = page(request.args.get("service"))
     if text is None:
         raise NotFound

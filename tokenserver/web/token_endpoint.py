@@ -1,6 +1,6 @@
 """The token endpoint (Distribution: "Token Authentication Specification" and "Oauth2 Token Authentication").
 
-It knows WSGI's environ and no web framework: `answer` takes the environ and gives status, headers and body.
+It knows WSGI's environ and no web framework: `answer` takes the environ and returns status, headers and body.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
@@ -23,9 +23,10 @@ from tokenserver.errors import (
     TokenserverError,
     UnsupportedGrantType,
 )
-from tokenserver.exchange.admission import Door
+from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import reason_of
-from tokenserver.exchange.service import Exchange, Explain, Refusals, TokenRequest, TokenResult
+from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
+from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.runtime.bounded_cache import Bounded
 from tokenserver.scopes import parse_scopes
 from tokenserver.tokens.reuse import SIZE
@@ -48,14 +49,14 @@ JSON_HEADERS = (
 )
 
 BODY_IS_READ = "tokenserver.body_is_read"
-"""Set in the environ by a server that has read the whole body into memory before it calls; see `admit_body`."""
+"""Set in the environ by a server that has read the whole body into memory before the call; see `admit_body`."""
 
 HSTS = ("Strict-Transport-Security", "max-age=31536000")
-"""Only where clients come by https; it would bind every port of the host name to it (RFC 6797)."""
+"""Only if clients come by https: it binds every port of the host name to https (RFC 6797)."""
 
 
 class TokenAnswer(NamedTuple):
-    """What goes back to the client; `headers` are all there are."""
+    """The response to the client, with all of its headers."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -64,23 +65,21 @@ class TokenAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Turns requests into exchanges and results into answers.
+    """Turns HTTP requests into exchanges, and their outcomes into responses.
 
     `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `client_of`
-    tells whose request it is from the peer's address and X-Forwarded-For (None: no such header). `bodies`
-    are those of tokens that are given more than once. `places` bounds how many forms are read at once. What
-    `is_protected` says no to, where there is such a thing, is refused unread. `headers` stand in every answer. `door`
-    bounds how many requests are worked on at once and how many wait for that.
+    finds the client's address from the peer's and X-Forwarded-For (None: no such header). `admission` limits how many
+    requests are handled concurrently and how many queue, `places` how many forms are read concurrently. A request that
+    `is_protected`, if given, returns False for is refused unread. `headers` are in every response. `bodies` caches the
+    responses of reused tokens.
     """
 
-    exchange: Exchange
-    explanation: Explain
-    trail: Refusals
+    exchange: ObservedExchange
     challenge: str
     client_of: Callable[[str, str | None], Address | None]
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
-    door: Door
+    admission: AdmissionControl
     is_protected: Callable[[Mapping[str, Any], Address | None], bool] | None = None
     headers: tuple[tuple[str, str], ...] = JSON_HEADERS
     places: BodyPlaces = field(default_factory=BodyPlaces, repr=False)
@@ -89,25 +88,106 @@ class TokenEndpoint:
     def answer(self, environ: Mapping[str, Any]) -> TokenAnswer:
         """Answer one GET or POST; never raises.
 
-        Whom the door sends away has exchanged nothing, so it leaves no event: an overload must cost little.
+        A request that admission control rejects was not exchanged and leaves no event: an overload must cost little.
         """
         try:
-            with self.door:
-                return self._inside(environ)
+            with self.admission:
+                return self._admitted(environ)
         except Overloaded as error:
-            problem = problem_for(error, challenge=self.challenge)
-            oauth = environ["REQUEST_METHOD"] == "POST"
-            return self._answer(problem.status, problem.body(oauth=oauth), self.new_id(), problem)
+            return self._failure(error, self.new_id(), oauth=environ["REQUEST_METHOD"] == "POST")
+
+    def _admitted(self, environ: Mapping[str, Any]) -> TokenAnswer:
+        start = self.monotonic()
+        request_id = self.new_id()
+        method = str(environ["REQUEST_METHOD"])
+        client = self._client(environ)
+        try:
+            try:
+                request = self._parse(environ, request_id, method, client)
+            except TokenserverError as error:
+                self.exchange.refused(UnparsedRequest(request_id, method, client), error, self.monotonic() - start)
+                raise
+            result = self.exchange.exchange(request)
+            return self._answer(200, self._body(result, with_scope=method == "POST"), request_id)
+        except Exception as error:
+            return self._failure(error, request_id, oauth=method == "POST")
+
+    def _client(self, environ: Mapping[str, Any]) -> Address | None:
+        return self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
+
+    def _parse(
+        self,
+        environ: Mapping[str, Any],
+        request_id: str,
+        method: str,
+        client: Address | None,
+    ) -> TokenRequest:
+        # First of all, so that nothing of what was sent is read, least of all the password.
+        if self.is_protected is not None and not self.is_protected(environ, client):
+            raise PlainHttp
+        parameters = parse_query(environ.get("QUERY_STRING") or "")
+        header = environ.get("HTTP_AUTHORIZATION")
+        credentials = parse_authorization(() if header is None else (header,))
+        if method == "POST":
+            in_query, parameters = parameters, self._form(environ, client)
+            for name in in_query.single.keys() & parameters.single.keys():
+                raise InvalidRequest(f"{name}: is given in both the query and the form")
+            credentials = _form_credentials(parameters, credentials)
+        single = parameters.single
+        return TokenRequest(
+            request_id,
+            method,
+            single.get("service") or None,
+            parse_scopes(parameters.scopes),
+            credentials,
+            single.get("account") or None,
+            client,
+            "explain" in single and _wants_explanation(method, parameters),
+        )
+
+    def _form(self, environ: Mapping[str, Any], client: Address | None) -> Parameters:
+        if BODY_IS_READ in environ:
+            return parse_form(environ)
+        with self.places.take(client), self.admission.slot_released():
+            return parse_form(environ)
+
+    def _body(self, result: TokenResult, *, with_scope: bool) -> bytes:
+        token, ruling = result
+        if token is None:
+            return explanation_body(ruling)
+        if not token.is_shared:
+            return token_body(token, ruling, with_scope=with_scope)
+        key = (token.jti, with_scope)
+        body = self.bodies.get(key)
+        if body is None:
+            body = token_body(token, ruling, with_scope=with_scope)
+            self.bodies.put(key, body)
+        return body
+
+    def _failure(
+        self, error: Exception, request_id: str, *, oauth: bool, headers: tuple[tuple[str, str], ...] = ()
+    ) -> TokenAnswer:
+        """Log what the operator should know, and answer with what the client may know."""
+        _log(error, request_id)
+        problem = problem_for(error, challenge=self.challenge)
+        return self._answer(problem.status, problem.body(oauth=oauth), request_id, (*problem.headers, *headers))
+
+    def _answer(
+        self, status: int, body: bytes, request_id: str, headers: tuple[tuple[str, str], ...] = ()
+    ) -> TokenAnswer:
+        length = ("Content-Length", str(len(body)))
+        return TokenAnswer(status, [*self.headers, ("X-Request-Id", request_id), *headers, length], body)
 
     def admit_body(self, environ: Mapping[str, Any]) -> Place | TokenAnswer:
-        """A place for a POST's form, for a server that reads bodies by itself; or the answer that needs no body.
+        """A place to read a POST's form, for a server that reads bodies by itself; or the answer that needs no body.
 
         Such a server reads the body within `BODY_SECONDS` of its headers, calls `Place.leave`, and then `answer` with
         `BODY_IS_READ` in the environ and the body in `wsgi.input`; or it answers with `give_up`.
         """
         client = self._client(environ)
         try:
-            self._see_to_https(environ, client)
+            if self.is_protected is not None and not self.is_protected(environ, client):
+                raise PlainHttp
             announced_form(environ)
             return self.places.take(client)
         except TokenserverError as error:
@@ -121,102 +201,15 @@ class TokenEndpoint:
         request_id = self.new_id()
         failure: Exception = error
         try:
-            client = self._client(environ)
-            self.trail.refused(request_id=request_id, method="POST", client=client, error=error, ms=0.0)
-        except Exception as unwritten:
-            failure = unwritten
-        _log(failure, request_id)
-        problem = problem_for(failure, challenge=self.challenge)
-        problem = replace(problem, headers=(*problem.headers, ("Connection", "close")))
-        return self._answer(problem.status, problem.body(oauth=True), request_id, problem)
-
-    def _client(self, environ: Mapping[str, Any]) -> Address | None:
-        return self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
-
-    def _see_to_https(self, environ: Mapping[str, Any], client: Address | None) -> None:
-        if self.is_protected is not None and not self.is_protected(environ, client):
-            raise PlainHttp
-
-    def _inside(self, environ: Mapping[str, Any]) -> TokenAnswer:
-        start = self.monotonic()
-        request_id = self.new_id()
-        method = str(environ["REQUEST_METHOD"])
-        client = self._client(environ)
-        try:
-            try:
-                request = self._parse(environ, request_id, method, client)
-            except TokenserverError as error:
-                self.trail.refused(
-                    request_id=request_id,
-                    method=method,
-                    client=client,
-                    error=error,
-                    ms=(self.monotonic() - start) * 1000,
-                )
-                raise
-            if request.explain:
-                return self._answer(200, explanation_body(self.explanation.explain(request)), request_id)
-            result = self.exchange.exchange(request)
-        except Exception as error:
-            _log(error, request_id)
-            problem = problem_for(error, challenge=self.challenge)
-            return self._answer(problem.status, problem.body(oauth=method == "POST"), request_id, problem)
-        return self._answer(200, self._body(result, with_scope=method == "POST"), request_id)
+            self.exchange.refused(UnparsedRequest(request_id, "POST", self._client(environ)), error, 0.0)
+        except Exception as unrecorded:
+            failure = unrecorded
+        return self._failure(failure, request_id, oauth=True, headers=(("Connection", "close"),))
 
     def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...]) -> TokenAnswer:
-        """The answer to what is no token request at all. Nothing was exchanged, so it leaves no event."""
-        problem = Problem(status, "UNSUPPORTED", "invalid_request", message, headers)
-        return self._answer(status, problem.body(oauth=False), self.new_id(), problem)
-
-    def _answer(self, status: int, body: bytes, request_id: str, problem: Problem | None = None) -> TokenAnswer:
-        own = problem.headers if problem is not None else ()
-        length = ("Content-Length", str(len(body)))
-        return TokenAnswer(status, [*self.headers, ("X-Request-Id", request_id), *own, length], body)
-
-    def _body(self, result: TokenResult, *, with_scope: bool) -> bytes:
-        if not result.token.is_shared:
-            return token_body(result, with_scope=with_scope)
-        key = (result.token.jti, with_scope)
-        body = self.bodies.get(key)
-        if body is None:
-            body = token_body(result, with_scope=with_scope)
-            self.bodies.put(key, body)
-        return body
-
-    def _form(self, environ: Mapping[str, Any], client: Address | None) -> Parameters:
-        if BODY_IS_READ in environ:
-            return parse_form(environ)
-        with self.places.take(client), self.door.aside():
-            return parse_form(environ)
-
-    def _parse(
-        self,
-        environ: Mapping[str, Any],
-        request_id: str,
-        method: str,
-        client: Address | None,
-    ) -> TokenRequest:
-        # First of all, so that nothing of what was sent is looked at, the password least of all.
-        self._see_to_https(environ, client)
-        parameters = parse_query(environ.get("QUERY_STRING") or "")
-        header = environ.get("HTTP_AUTHORIZATION")
-        credentials = parse_authorization(() if header is None else (header,))
-        if method == "POST":
-            in_query, parameters = parameters, self._form(environ, client)
-            for name in in_query.single.keys() & parameters.single.keys():
-                raise InvalidRequest(f"{name}: stands in the query and in the form")
-            credentials = _form_credentials(parameters, credentials)
-        single = parameters.single
-        return TokenRequest(
-            request_id,
-            method,
-            single.get("service") or None,
-            parse_scopes(parameters.scopes),
-            credentials,
-            single.get("account") or None,
-            client,
-            "explain" in single and _wants_explanation(method, parameters),
-        )
+        """The answer to a request that is no token request. Nothing was exchanged, so it leaves no event."""
+        problem = Problem(status, "UNSUPPORTED", "invalid_request", message)
+        return self._answer(status, problem.body(oauth=False), self.new_id(), headers)
 
 
 def _wants_explanation(method: str, parameters: Parameters) -> bool:
@@ -244,14 +237,14 @@ def _form_credentials(parameters: Parameters, header: Credentials) -> Credential
         return Unusable(error.reason)
     credentials = Password(username, Secret(parameters.single["password"]))
     if not isinstance(header, Nothing) and header != credentials:
-        return Unusable("the header and the form bring different credentials")
+        return Unusable("the header and the form have different credentials")
     return credentials
 
 
 def _log(error: Exception, request_id: str) -> None:
-    """Tell the operator what the client is not told. An unexpected error's text may hold anything: not logged."""
+    """Log what the client is not told. The text of an unexpected error may hold anything, so it is not logged."""
     if isinstance(error, (RequestError, Overloaded, AuditUnavailable)):
-        # The bulkhead and the audit trail tell of it, once in a while: a line for each client would be load as well.
+        # The bulkhead and the audit trail log these at a limited rate: a line for each request would add to the load.
         return
     if isinstance(error, ServiceError):
         logger.error("request %s: %s", request_id, reason_of(error))

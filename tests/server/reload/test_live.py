@@ -15,7 +15,7 @@ import pytest
 
 from tokenserver.documents.files import stamp_of
 from tokenserver.errors import Fault, LoadError
-from tokenserver.exchange.service import Snapshot
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.loading.reread import RereadFolder
 from tokenserver.server.reload.live import Live, Values, describe
 from tokenserver.server.reload.parts import FilesPart

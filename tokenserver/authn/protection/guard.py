@@ -86,8 +86,8 @@ class Protection:
 
     With `together`, failures are counted with other processes. They know the same login by its whole digest, which no
     two logins have in common; what is kept of it is made under keys that no client knows. With `checks`, they hash a
-    login once. `aside` is around whatever may wait: a login that is not remembered keeps no place that other requests
-    could work in.
+    login once. `slot_released` is entered for whatever may wait: a login that is not remembered holds no slot of
+    admission control that other requests could use.
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class Protection:
         monotonic: Callable[[], float],
         together: Together | None = None,
         checks: SharedChecks | None = None,
-        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+        slot_released: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._monotonic = monotonic
-        self._aside = aside
+        self._slot_released = slot_released
         self._key = LoginKey(secret)
         self._digest = LoginKey(b"throttle")
         self._remembered = VerifiedLogins(plan.lifetimes, monotonic=monotonic)
@@ -199,7 +199,7 @@ class Protection:
         identity = self._remembered.get(key)
         if identity is not None:
             return identity
-        with self._aside():
+        with self._slot_released():
             try:
                 return self._unremembered(key, begun, lambda: self._attempt(key, credentials, client, check))
             except BackendUnavailable as error:
@@ -216,7 +216,7 @@ class Protection:
         try:
             # Where it could only be sent away later, that should cost as little as possible: no counters are asked.
             if self._hashes_all and not self._flights.is_under_way(key):
-                self.hashing.turn_away_if_full()
+                self.hashing.reject_if_full()
             return self._flights.run(key, first)
         except (BackendUnavailable, Throttled) as error:
             # Perhaps this was only the one request that checks an entry anew before its time is up.

@@ -42,6 +42,7 @@ from tokenserver.doctor.findings import Finding, failed, known, passed
 from tokenserver.doctor.http import HttpAnswer, Outcome
 from tokenserver.doctor.token import UnreadableToken, open_unverified
 from tokenserver.doctor.visited import check_asked_scopes, identify
+from tokenserver.documents.base64url import encode_base64url
 from tokenserver.printable import shell_word
 from tokenserver.scopes import Scope, in_order
 from tokenserver.tokens.claims import Compat
@@ -227,7 +228,7 @@ def _ask_why(visit: Visit, registry: OurRegistry, token: Secret, refused: HttpAn
 
 def _wrongly_signed(header: dict[str, object], claims: str) -> Secret:
     """A token that no registry takes: its signature is zeros."""
-    encoded = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode("ascii")
+    encoded = encode_base64url(json.dumps(header).encode())
     return Secret(f"{encoded}.{claims}.{'A' * 86}")
 
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from tokenserver.doctor.facts import Certificate, JwksEntry, JwksFile, KeyNames, TrustFile
+from tokenserver.documents.base64url import decode_base64url, encode_base64url
 from tokenserver.keys.jwk import libtrust_id, thumbprint
 from tokenserver.keys.ring import KeyRing, PublicKey
 
@@ -118,7 +119,7 @@ def jwk_public_key(key: Any) -> PublicKey | None:
             case {"kty": "RSA", "n": str(n), "e": str(e)}:
                 return rsa.RSAPublicNumbers(_number(e), _number(n)).public_key()
             case {"kty": "OKP", "crv": "Ed25519", "x": str(x)}:
-                return ed25519.Ed25519PublicKey.from_public_bytes(_bytes(x))
+                return ed25519.Ed25519PublicKey.from_public_bytes(decode_base64url(x))
     except (ValueError, KeyError, OverflowError, UnsupportedAlgorithm):
         pass
     return None
@@ -155,8 +156,10 @@ def _ec_names(key: ec.EllipticCurvePublicKey) -> KeyNames:
 
 def _ec_thumbprint(curve: str, x: bytes, y: bytes) -> str:
     """RFC 7638, section 3.2, over coordinates that may not have the width that it demands."""
-    text = json.dumps({"crv": curve, "kty": "EC", "x": _base64url(x), "y": _base64url(y)}, separators=(",", ":"))
-    return _base64url(hashlib.sha256(text.encode("ascii")).digest())
+    text = json.dumps(
+        {"crv": curve, "kty": "EC", "x": encode_base64url(x), "y": encode_base64url(y)}, separators=(",", ":")
+    )
+    return encode_base64url(hashlib.sha256(text.encode("ascii")).digest())
 
 
 def _short(number: int) -> bytes:
@@ -177,12 +180,4 @@ def _describe(key: object) -> str:
 
 
 def _number(text: str) -> int:
-    return int.from_bytes(_bytes(text), "big")
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
-def _base64url(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
+    return int.from_bytes(decode_base64url(text), "big")

@@ -12,19 +12,15 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.registry.trust_files import UnusableKey, jwk_public_key, key_names
 from tokenserver.doctor.token import Opened
 from tokenserver.keys.ring import KeyRing, PublicKey
+from tokenserver.keys.signatures import AlgorithmMismatch, SignatureLength, SignatureMismatch, verify_signature
 
 MAX_CHAIN = 10
 
-_HASHES: Mapping[str, hashes.HashAlgorithm] = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
-_CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 _NOT_IN_2 = ("PS256", "PS384", "PS512", "EdDSA")
 
 
@@ -78,24 +74,13 @@ def refusal(token: Opened, trusted: Trusted, kind: RegistryKind, at: datetime) -
 
 def signature_problem(token: Opened, key: object) -> str | None:
     """Why the signature is not one of this key (RFC 7518, section 3; RFC 8037, section 3.1), or None where it is."""
-    algorithm, content, signature = token.algorithm, token.signed, token.signature
-    digest = _HASHES.get(algorithm[2:])
     try:
-        if isinstance(key, ec.EllipticCurvePublicKey) and _CURVES.get(algorithm) == key.curve.name and digest:
-            width = (key.curve.key_size + 7) // 8
-            if len(signature) != 2 * width:
-                return "its signature has the wrong length"
-            r, s = (int.from_bytes(half, "big") for half in (signature[:width], signature[width:]))
-            key.verify(encode_dss_signature(r, s), content, ec.ECDSA(digest))
-        elif isinstance(key, rsa.RSAPublicKey) and algorithm[:2] == "RS" and digest:
-            key.verify(signature, content, padding.PKCS1v15(), digest)
-        elif isinstance(key, rsa.RSAPublicKey) and algorithm[:2] == "PS" and digest:
-            key.verify(signature, content, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)
-        elif isinstance(key, ed25519.Ed25519PublicKey) and algorithm == "EdDSA":
-            key.verify(signature, content)
-        else:
-            return "its algorithm does not fit the key"
-    except InvalidSignature:
+        verify_signature(key, token.algorithm, token.signature, token.signed)
+    except AlgorithmMismatch:
+        return "its algorithm does not fit the key"
+    except SignatureLength:
+        return "its signature has the wrong length"
+    except SignatureMismatch:
         return "its signature is wrong: it was changed, or signed by another key"
     return None
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from tokenserver.errors import Fault, LoadError
-from tokenserver.exchange.service import Snapshot
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.loading.gating import note_lines
 from tokenserver.server.reload.watch import UNREST_SECONDS, Delay, Part, Watch
 

@@ -1,4 +1,4 @@
-"""What the service remembers changes no answer: the same questions, asked fresh and asked again."""
+"""The cache of rulings changes no answer: the same questions, asked for the first time and repeatedly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import Nothing, Password, Secret
-from tokenserver.exchange.service import REMEMBERED_SCOPES, Snapshot, TokenRequest, TokenService
+from tokenserver.exchange.rulings import MAX_CACHED_SCOPES
+from tokenserver.exchange.service import TokenRequest, TokenService
+from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, PolicySet
@@ -28,7 +30,7 @@ _questions = st.tuples(
             world.names,
             st.sets(st.sampled_from(["pull", "push", "*"])),
         ),
-        max_size=REMEMBERED_SCOPES + 1,
+        max_size=MAX_CACHED_SCOPES + 1,
         unique_by=lambda scope: scope.resource,
     ),
     world.contexts,
@@ -37,7 +39,7 @@ _questions = st.tuples(
 
 
 class _Whoever:
-    """A user source that vouches for whoever is put into it."""
+    """A user source that authenticates everybody as one identity."""
 
     name = "test"
 

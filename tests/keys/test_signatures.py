@@ -1,0 +1,69 @@
+"""Raw JWS signatures: each algorithm with its keys, and every way in which a signature does not verify."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from tokenserver.keys.signatures import AlgorithmMismatch, SignatureLength, SignatureMismatch, verify_signature
+
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+KEYS: dict[str, Any] = {
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "ES384": ec.generate_private_key(ec.SECP384R1()),
+    "ES512": ec.generate_private_key(ec.SECP521R1()),
+    **{f"{kind}{bits}": RSA_KEY for kind in ("RS", "PS") for bits in (256, 384, 512)},
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+}
+CONTENT = b"header.payload"
+
+
+def signed(algorithm: str) -> bytes:
+    """A signature over `CONTENT`, by another implementation."""
+    return bytes(jwt.get_algorithm_by_name(algorithm).sign(CONTENT, KEYS[algorithm]))
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_right_signature_verifies(algorithm: str) -> None:
+    """Whatever PyJWT signs with it; and nothing else under the same signature."""
+    key, signature = KEYS[algorithm].public_key(), signed(algorithm)
+    verify_signature(key, algorithm, signature, CONTENT)
+    with pytest.raises(SignatureMismatch):
+        verify_signature(key, algorithm, signature, CONTENT + b"x")
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "ES512"])
+@pytest.mark.parametrize("change", [lambda raw: raw[:-1], lambda raw: raw + b"\0", lambda _: b""])
+def test_an_ecdsa_signature_has_one_length(algorithm: str, change: Any) -> None:
+    """RFC 7518, section 3.4: two halves of the width of the curve."""
+    with pytest.raises(SignatureLength):
+        verify_signature(KEYS[algorithm].public_key(), algorithm, change(signed(algorithm)), CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key"),
+    [
+        ("ES256", "ES384"),
+        ("ES256", "RS256"),
+        ("RS256", "ES256"),
+        ("EdDSA", "ES256"),
+        ("RS256", "EdDSA"),
+        ("HS256", "RS256"),
+        ("none", "ES256"),
+        ("ES257", "ES256"),
+        ("", "ES256"),
+    ],
+)
+def test_the_algorithm_must_fit_the_key(algorithm: str, key: str) -> None:
+    """RFC 8725, section 3.1: a key is used with the algorithms of its own type alone."""
+    with pytest.raises(AlgorithmMismatch):
+        verify_signature(KEYS[key].public_key(), algorithm, signed(key), CONTENT)
+
+
+def test_one_hash_is_not_another() -> None:
+    """An RSA key fits six algorithms, each signature only its own."""
+    with pytest.raises(SignatureMismatch):
+        verify_signature(RSA_KEY.public_key(), "RS384", signed("RS256"), CONTENT)

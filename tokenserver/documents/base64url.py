@@ -1,0 +1,37 @@
+"""Base64url as JOSE uses it: the URL-safe alphabet without padding (RFC 4648, section 5; RFC 7515, section 2)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_", b"+/")
+
+
+def encode_base64url(content: bytes) -> str:
+    """`content` in base64url, without padding."""
+    return binascii.b2a_base64(content, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
+
+
+def decode_base64url(text: str) -> bytes:
+    """The bytes of base64url that somebody else wrote, with or without padding.
+
+    Raises:
+        ValueError: a character outside the alphabet, or a length that no bytes have.
+    """
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def decode_canonical_base64url(text: str) -> bytes:
+    """The bytes of base64url in its only canonical spelling: what `encode_base64url` gives for them.
+
+    Raises:
+        ValueError: any other text.
+    """
+    data = text.encode("ascii")
+    content = binascii.a2b_base64(data.translate(_FROM_URL) + b"=" * (-len(data) % 4))
+    # The decoder skips what it does not know; whatever it skipped is missing when the bytes are encoded again.
+    if binascii.b2a_base64(content, newline=False).translate(_TO_URL).rstrip(b"=") != data:
+        raise ValueError("not canonical base64url")
+    return content

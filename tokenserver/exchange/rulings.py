@@ -1,0 +1,77 @@
+"""Rulings: what one identity gets of what it asked for, and the cache of them that belongs to one snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from tokenserver.identity import Identity
+from tokenserver.policy.decision import Decision
+from tokenserver.runtime.bounded_cache import Bounded
+from tokenserver.scopes import Access, RejectedScope
+from tokenserver.tokens.claims import Registry
+
+MAX_RULINGS = 2048
+"""Rulings that one cache holds."""
+
+MAX_CACHED_SCOPES = 4
+"""Rulings about more scopes are not cached, so that the cache is bounded in bytes as well."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ruling:
+    """What one identity gets of what it asked for at one registry, and why, by the policy set `policy` (its digest).
+
+    `rejected` is what was asked and is no scope. `access` is what a token would carry, `lifetime` its limit in seconds
+    (None: no rule sets one). While they are cached, equal rulings of one snapshot are the same object, so that whatever
+    is derived from a ruling can be cached by it.
+    """
+
+    registry: Registry
+    identity: Identity
+    decisions: tuple[Decision, ...]
+    rejected: tuple[RejectedScope, ...]
+    policy: str
+    access: tuple[Access, ...]
+    lifetime: int | None
+
+    @property
+    def is_cacheable(self) -> bool:
+        """Whether it may be cached: not if it is long, or about something malformed."""
+        return not self.rejected and len(self.decisions) <= MAX_CACHED_SCOPES
+
+
+class RulingCache:
+    """The rulings of one snapshot: the same question gets the same answer without deciding again."""
+
+    __slots__ = ("_rulings", "get")
+
+    get: Callable[[Hashable], Ruling | None]
+    """The ruling on a question, or None. The dictionary's own method, since every request calls it.
+
+    A question is everything that a ruling depends on, unless a condition on the client's address or the time has a say:
+    the registry as it was asked for, the identity and the scopes."""
+
+    def __init__(self) -> None:
+        self._rulings: Bounded[Hashable, Ruling] = Bounded(MAX_RULINGS)
+        self.get = self._rulings.get
+
+    def keep(self, question: Hashable, ruling: Ruling) -> Ruling:
+        """Cache the ruling on `question`, and return it or the equal one that is cached already.
+
+        Where a condition has a say, another client or moment may get another answer to the same question. Such a
+        ruling is cached by what it says, so that equal ones are still the same object, and is decided each time.
+        """
+        if not ruling.is_cacheable:
+            return ruling
+        if not all(decision.is_lasting for decision in ruling.decisions):
+            question = _contents(ruling)
+            ruling = self._rulings.get(question) or ruling
+        self._rulings.put(question, ruling)
+        return ruling
+
+
+def _contents(ruling: Ruling) -> Hashable:
+    cited = [(reason.action, reason.rule) for decision in ruling.decisions for reason in decision.reasons]
+    granted = [(decision.scope, decision.granted) for decision in ruling.decisions]
+    return ruling.registry.service, ruling.registry.asked_as, ruling.identity, *granted, *cited
