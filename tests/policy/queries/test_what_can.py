@@ -26,9 +26,10 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern, matches, parse_name, parse_pattern
+from tokenserver.policy.principals import HypotheticalClient, client_for, principals_of
 from tokenserver.policy.queries.matrix import MatrixCell, columns_named, matrix, people_named
-from tokenserver.policy.queries.what_can import Reach, Somebody, Span, bound, difference, somebody, what_can
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.queries.what_can import Reach, Span, bound, difference, what_can
+from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource, Scope
 
 OPEN = Given("registry")
@@ -62,7 +63,7 @@ def can(policies: PolicySet, identity: Identity, action: str, name: str, context
 @given(world.worlds, world.identities, st.sampled_from(["pull", "push", "*"]))
 def test_the_answer_is_exact(policies: PolicySet, identity: Identity, action: str) -> None:
     """For every repository, from everywhere and at any time, the answer says what a decision says."""
-    who = Somebody(identity, policies.groups.holding(identity))
+    who = HypotheticalClient(identity, policies.groups.holding(identity))
     reaches = what_can(policies, who, OPEN)
     asked = [(name, context) for name in world.NAMES for context in world.CONTEXTS]
     said = [(name, context) for name, context in asked if says(reaches, identity, action, name, context)]
@@ -73,7 +74,7 @@ def test_the_answer_is_exact(policies: PolicySet, identity: Identity, action: st
 @given(world.worlds, world.identities, world.contexts)
 def test_what_is_given_is_no_condition_any_more(policies: PolicySet, identity: Identity, context: Context) -> None:
     """With a time and an address nothing is left open, and the answer is exact there."""
-    who = Somebody(identity, policies.groups.holding(identity))
+    who = HypotheticalClient(identity, policies.groups.holding(identity))
     reaches = what_can(policies, who, Given("registry", context.client, context.now, is_closed=True))
     assert [one for reach in reaches for one in (reach.when, *(cut.when for cut in reach.cuts)) if one != ALWAYS] == []
     said = [name for name in world.NAMES if says(reaches, identity, "pull", name, context)]
@@ -88,7 +89,7 @@ def test_the_matrix_is_exact(policies: PolicySet) -> None:
     columns = columns_named(policies, OPEN)
     found = matrix(policies, people, columns, OPEN)
     for principal, row in zip(people, found.cells, strict=True):
-        who = somebody(policies, principal)
+        who = client_for(policies, principal)
         if principal.name and who.groups != policies.groups.holding(who.identity):
             continue  # somebody of whom only the group of the tree is known is no identity
         for (_, pattern), cell in zip(columns, row, strict=True):
@@ -193,7 +194,7 @@ def policy_set(*rules: Rule) -> PolicySet:
 def test_answer(rules: list[Rule], who: str, brought: list[str], expected: list[str]) -> None:
     """How the answer reads."""
     policies = policy_set(*rules)
-    found = what_can(policies, somebody(policies, parse_principal(who), brought), OPEN)
+    found = what_can(policies, client_for(policies, parse_principal(who), brought), OPEN)
     assert sorted(str(reach.span) for reach in found) == expected
 
 
@@ -206,7 +207,7 @@ def test_conditions_stay() -> None:
         rule("no-2", "everyone", "web/b", when=Condition(since=JULY)),
         rule("no-3", "everyone", "web/c", when=Condition(since=datetime(2026, 1, 1, tzinfo=UTC))),
     )
-    (reach,) = what_can(policies, somebody(policies, parse_principal("anonymous")), OPEN)
+    (reach,) = what_can(policies, client_for(policies, parse_principal("anonymous")), OPEN)
     assert (reach.when, reach.is_whole) == (narrow, False)
     assert {cut.rule.id: cut.when == ALWAYS for cut in reach.cuts} == {"no-1": True, "no-3": False}
 
@@ -247,7 +248,7 @@ def test_difference(found: list[str], expected: list[str], differs: bool | None)
 def test_difference_against_every_name(identity: Identity, one: PolicySet, other: PolicySet) -> None:
     """No difference: every name agrees; a difference: the name shows it."""
     sides = [
-        [reach.span for reach in what_can(world_, Somebody(identity, world_.groups.holding(identity)), OPEN)]
+        [reach.span for reach in what_can(world_, HypotheticalClient(identity, world_.groups.holding(identity)), OPEN)]
         for world_ in (one, other)
     ]
 

@@ -17,11 +17,12 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import who_can as holders_module
-from tokenserver.policy.queries.summary import TooManyCombinations
 from tokenserver.policy.queries.who_can import holders
 from tokenserver.policy.queries.who_can_report import roster
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.queries.witnesses import TooManyCombinations
+from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource, Scope
 
 OPEN = Given("registry")

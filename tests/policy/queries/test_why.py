@@ -16,8 +16,9 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_name, parse_pattern
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries.why import Explanation, Verdict, why
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Access, Resource, Scope
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -121,12 +122,17 @@ OFFICE = Condition((ip_network("10.0.0.0/8"),))
         ),
         pytest.param(rule("r", "everyone", but="group:ops"), ANN, "excepted: group:ops", id="excepted-group"),
         pytest.param(rule("r", "everyone", but="user:ann user:x"), ANN, "excepted: user:ann", id="excepted-user"),
+        pytest.param(
+            rule("r", "everyone", but="anonymous user:ann"), ANN, "excepted: user:ann", id="excepted-not-anonymous"
+        ),
         pytest.param(rule("r", "everyone", but="authenticated"), ANN, "excepted: authenticated", id="excepted-set"),
-        pytest.param(rule("r", "everyone", when=Condition(until=NOW)), ANN, "until 2026-06-01 is past", id="until"),
+        pytest.param(
+            rule("r", "everyone", when=Condition(until=NOW)), ANN, "no longer in effect since 2026-06-01", id="until"
+        ),
         pytest.param(
             rule("r", "everyone", when=Condition(since=datetime(2027, 1, 1, tzinfo=UTC))),
             ANN,
-            "since 2027-01-01 has not come",
+            "not in effect before 2027-01-01",
             id="since",
         ),
         pytest.param(

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from policy_files import NOW, load_faults
 
-from tokenserver.errors import LoadError
 from tokenserver.identity import Kind
 from tokenserver.policy.index import build_index
-from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_name, parse_pattern
+from tokenserver.policy.principals import AllOf, principals_of
 from tokenserver.policy.queries import witnesses
-from tokenserver.policy.queries.summary import Answer, canonical, examples, spell_answers, who_can
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.queries.summary import canonical, short_answer, spell_answers
+from tokenserver.policy.queries.witnesses import examples
+from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource
-
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 POLICY = """\
 version: 1
@@ -55,14 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 def failures(folder: Path, test: str) -> list[str]:
     """What loading says with this one test in the file."""
-    path = folder / "a.yaml"
-    path.write_text(POLICY.replace("TEST", test))
-    path.chmod(0o644)
-    try:
-        load_policies(folder, now=NOW)
-    except LoadError as error:
-        return [fault.message.removeprefix("test failed: ") for fault in error.faults]
-    return []
+    return [fault.message.removeprefix("test failed: ") for fault in load_faults(folder, POLICY.replace("TEST", test))]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +238,7 @@ def policy_set(*rules: tuple[str, str, str, str], groups: Iterable[Group] = ()) 
 
 
 def answers(policies: PolicySet, name: str = "web/x") -> str:
-    return spell_answers(who_can(policies, "pull", Resource("repository", name), Context("r", None, NOW)))
+    return spell_answers(short_answer(policies, "pull", Resource("repository", name), Context("r", None, NOW)))
 
 
 TREE = [Group("web", frozenset({"ann", "bob"}), frozenset({"web-devs"})), Group("pair", frozenset({"ann", "bob"}))]
@@ -337,11 +328,11 @@ def test_a_kind_that_the_rules_do_not_want() -> None:
     )
     policies = PolicySet("", (), (rule,), Groups.of_all(()), build_index([rule]))
     context = Context("r", None, NOW)
-    assert list(who_can(policies, "pull", Resource("repository", "x"), context)) == [answer("user:ann")]
-    assert who_can(policies, "pull", Resource("repository", "x"), context, Kind.ANONYMOUS) == {}
+    assert list(short_answer(policies, "pull", Resource("repository", "x"), context)) == [answer("user:ann")]
+    assert short_answer(policies, "pull", Resource("repository", "x"), context, Kind.ANONYMOUS) == {}
 
 
-def answer(text: str) -> Answer:
+def answer(text: str) -> AllOf:
     return frozenset(map(parse_principal, text.split(" & ")))
 
 

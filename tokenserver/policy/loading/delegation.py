@@ -16,6 +16,7 @@ from tokenserver.policy.analysis.containment import escape
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.group_names import is_root, owned_name, plain_name
 from tokenserver.policy.model import Group, Principal, Principals, Rule
+from tokenserver.policy.principals import listed
 from tokenserver.policy.queries.who_can import Line, Unless
 from tokenserver.policy.syntax.delegation import Delegation
 from tokenserver.policy.syntax.file import PolicyFile, RuleDraft
@@ -195,7 +196,7 @@ def scope_faults(  # noqa: PLR0917 - one rule of one file, and what it is held a
             for named in _beyond(principals or Principals(), delegation.principals, groups):
                 message = (
                     f"names {named}, who is not delegated to this file: "
-                    f"{mandate.at} delegates {', '.join(_spelled(delegation.principals))}"
+                    f"{mandate.at} delegates {', '.join(map(str, listed(delegation.principals)))}"
                 )
                 yield document.fault((*draft.place, key), message)
 
@@ -233,11 +234,3 @@ def _beyond(named: Principals, delegated: Principals, groups: Mapping[str, Group
         # In `principals:` the name of a root file's group means that group, not the directory's of the same name.
         brought = delegated.groups - groups.keys()
         yield from (f"group:{plain} with the directory group {one}" for one in sorted(own.groups - brought))
-
-
-def _spelled(principals: Principals) -> list[str]:
-    return [
-        *(sort for sort in ("everyone", "authenticated", "anonymous") if getattr(principals, sort)),
-        *(f"user:{name}" for name in sorted(principals.users)),
-        *(f"group:{name}" for name in sorted(principals.groups)),
-    ]

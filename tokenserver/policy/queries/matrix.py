@@ -10,8 +10,8 @@ from tokenserver.policy.analysis.containment import contains, escape_from, overl
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern
-from tokenserver.policy.queries.what_can import Reach, bound, somebody, spell_pattern, what_can
-from tokenserver.policy.queries.witnesses import listed
+from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, client_for, listed
+from tokenserver.policy.queries.what_can import Reach, bound, spell_pattern, what_can
 from tokenserver.scopes import ACTIONS, in_order
 
 LETTERS = {"pull": "p", "push": "P", "delete": "d", "*": "a"}
@@ -50,7 +50,7 @@ def people_named(policies: PolicySet) -> list[Principal]:
         for principal in (*listed(rule.to), *listed(rule.excluded or Principals()))
         if principal.name
     }
-    return [Principal("anonymous"), Principal("authenticated"), *sorted(named)]
+    return [ANONYMOUS, AUTHENTICATED, *sorted(named)]
 
 
 def columns_named(policies: PolicySet, given: Given) -> list[tuple[Rule, Pattern]]:
@@ -79,7 +79,7 @@ def matrix(
     people = tuple(people)
     cells = []
     for principal in people:
-        who = somebody(policies, principal)
+        who = client_for(policies, principal)
         reaches = what_can(policies, who, given, budget)
         cells.append(
             tuple(_cell(rule.resource_type, list(bound(pattern, who)), reaches, budget) for rule, pattern in columns)

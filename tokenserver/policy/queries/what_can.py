@@ -10,30 +10,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 
-from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, implies, left_open
 from tokenserver.policy.analysis.containment import Match, escape, escape_from, overlaps, readings, walk
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.decide import objection
-from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principal, Rule
+from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches, parse_pattern
-from tokenserver.policy.queries.witnesses import SOMEBODY
+from tokenserver.policy.principals import HypotheticalClient
 from tokenserver.scopes import in_order, is_path_component
 
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Somebody:
-    """Whom a question is about, being in `groups`. An unnamed one stands for everybody of whom no more is known."""
-
-    identity: Identity
-    groups: frozenset[str]
-
-    @property
-    def is_unnamed(self) -> bool:
-        """Whether only a set of people is known, and no name."""
-        return self.identity.subject == SOMEBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +76,14 @@ class Span:
         return f"{','.join(in_order(self.actions))} {name}" + (f" except {but}" if but else "")
 
 
-def somebody(policies: PolicySet, principal: Principal, brought: Collection[str] = ()) -> Somebody:
-    """The one to ask for: a user, an unnamed member of a group, an unnamed user, or an anonymous client.
-
-    `brought` are groups from a directory on top of that. Of an anonymous client there is nothing more to say.
-    """
-    if principal.sort == "anonymous":
-        return Somebody(ANONYMOUS, frozenset())
-    subject = principal.name if principal.sort == "user" else SOMEBODY
-    groups = frozenset(brought)
-    if principal.sort == "group" and principal.name not in policies.groups.by_name:
-        groups |= {principal.name}
-    identity = Identity(subject, Kind.PASSWORD, groups=groups)
-    held = policies.groups.holding(identity)
-    return Somebody(identity, held | {principal.name} if principal.sort == "group" else held)
-
-
 def spell_pattern(type_: str, pattern: Pattern) -> str:
     """A pattern as a test writes it: of a registry's resource with `registry:` before it."""
     return pattern.text if type_ == "repository" else f"{type_}:{pattern.text}"
 
 
-def what_can(policies: PolicySet, who: Somebody, given: Given, budget: Budget | None = None) -> tuple[Reach, ...]:
+def what_can(
+    policies: PolicySet, who: HypotheticalClient, given: Given, budget: Budget | None = None
+) -> tuple[Reach, ...]:
     """Everything that `who` can do on the registry `given.service`; none of it left out, and nothing beside it.
 
     Actions of one rule that different denies cut are apart. For a named user, variables are filled in; for an unnamed
@@ -222,7 +194,7 @@ def agree(own: Match, other: Match) -> bool:
     return other.user in ("", own.user) and other.group in ("", own.group)
 
 
-def _applies(rule: Rule, who: Somebody, given: Given) -> Condition | None:
+def _applies(rule: Rule, who: HypotheticalClient, given: Given) -> Condition | None:
     """The condition that is left open where the rule applies to `who`; None where it does not."""
     unconditional = replace(rule, condition=None)
     context = Context(given.service, given.client, given.now or _ANY_TIME)
@@ -231,7 +203,7 @@ def _applies(rule: Rule, who: Somebody, given: Given) -> Condition | None:
     return left_open(rule, anonymous=who.identity.is_anonymous, given=given)
 
 
-def bound(pattern: Pattern, who: Somebody) -> Iterator[Pattern]:
+def bound(pattern: Pattern, who: HypotheticalClient) -> Iterator[Pattern]:
     """The pattern with its variables filled in, in every way for this one; none where nothing can fill them."""
     users = _fillings(pattern, SegmentKind.USER, [who.identity.subject], stays=who.is_unnamed)
     groups = _fillings(pattern, SegmentKind.GROUP, who.groups, stays=who.is_unnamed and not who.groups)

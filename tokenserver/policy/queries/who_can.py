@@ -15,24 +15,23 @@ from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, imp
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches_below
-from tokenserver.policy.queries.witnesses import Answer, TooManyCombinations, entries_about, examples, listed
+from tokenserver.policy.principals import ANONYMOUS, AllOf, halved, listed, principals_of
+from tokenserver.policy.queries.witnesses import TooManyCombinations, entries_about, examples
 from tokenserver.scopes import Resource
 
 MAX_LINES = 2_000
 LINE_STEPS = 4
 """What it takes to hold one line against another."""
 
-AUTHENTICATED, ANONYMOUS = Principal("authenticated"), Principal("anonymous")
-
-_NOBODY: Answer = frozenset()
+_NOBODY: AllOf = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Unless:
     """Where a deny rule stops a line: for whoever is all of `who` and none of `excepted`, while `when` holds."""
 
-    who: Answer
-    excepted: Answer
+    who: AllOf
+    excepted: AllOf
     when: Condition
     rule: str
 
@@ -41,8 +40,8 @@ class Unless:
 class Line:
     """Those who are all of `who` and none of `excepted` can, while `when` holds and no `unless` stops them."""
 
-    who: Answer
-    excepted: Answer
+    who: AllOf
+    excepted: AllOf
     when: Condition
     rule: str
     unless: frozenset[Unless] = frozenset()
@@ -69,7 +68,7 @@ def holders(
     for rule, pattern in dict.fromkeys(entries_about(policies, resource)):
         if rule.decides(action):
             for who, when in _meant(people, rule, pattern, resource, given):
-                excepted = frozenset(_spread(rule.excluded or Principals()))
+                excepted = frozenset(halved(listed(rule.excluded or Principals())))
                 if rule.effect is Effect.ALLOW:
                     lines.append(Line(who, excepted, when, rule.id))
                 else:
@@ -93,31 +92,9 @@ def _order(line: Line | Unless) -> tuple[int, list[Principal], list[Principal], 
     return len(line.who), sorted(line.who), sorted(line.excepted), repr(line.when), line.rule
 
 
-def _alone(principal: Principal) -> Principals:
-    name = frozenset({principal.name})
-    match principal.sort:
-        case "user":
-            return Principals(users=name)
-        case "group":
-            return Principals(groups=name)
-        case "anonymous":
-            return Principals(anonymous=True)
-        case _:
-            return Principals(authenticated=True)
-
-
-def _spread(principals: Principals) -> Iterator[Principal]:
-    """Single principals, `everyone` as its two halves."""
-    for principal in listed(principals):
-        if principal.sort == "everyone":
-            yield from (AUTHENTICATED, ANONYMOUS)
-        else:
-            yield principal
-
-
 def _meant(
     people: People, rule: Rule, pattern: Pattern, resource: Resource, given: Given
-) -> Iterator[tuple[Answer, Condition]]:
+) -> Iterator[tuple[AllOf, Condition]]:
     """Whom the rule means on this resource, with what of its condition is open for them."""
     segments = resource.name.split("/")
     named = sorted(set(segments))
@@ -129,7 +106,7 @@ def _meant(
         for group in groups
         if matches_below(pattern, segments, user, () if group is None else (group,))
     ]
-    for principal in _spread(rule.to):
+    for principal in halved(listed(rule.to)):
         when = left_open(rule, anonymous=principal == ANONYMOUS, given=given)
         for binding in bindings if when is not None else ():
             who = binding | {principal}
@@ -142,11 +119,11 @@ class People:
 
     def __init__(self, policies: PolicySet, budget: Budget | None = None) -> None:
         self._policies = policies
-        self._budget = budget or command_budget(policies.rule_count)
-        self.ways: Callable[[Answer], list[Identity]] = cache(lambda who: examples(policies, who, Kind.PASSWORD))
+        self.budget = budget or command_budget(policies.rule_count)
+        self.ways: Callable[[AllOf], list[Identity]] = cache(lambda who: examples(policies, who, Kind.PASSWORD))
         """The plainest identities that are all of `who`; whoever is so is like one of them, and perhaps more."""
         self._includes: Callable[[Principal, Identity], bool] = cache(
-            lambda principal, identity: _alone(principal).include(identity, policies.groups.holding(identity))
+            lambda principal, identity: principals_of([principal]).include(identity, policies.groups.holding(identity))
         )
 
     def cut(self, line: Line, cut: Unless) -> Iterator[Line]:
@@ -183,7 +160,7 @@ class People:
         """Whether anybody at all can by this line, at a time when no condition is in the way; raises as `able`."""
         return next(self.able(line), None) is not None
 
-    def able(self, line: Line) -> Iterator[tuple[Answer, Identity]]:
+    def able(self, line: Line) -> Iterator[tuple[AllOf, Identity]]:
         """The simplest identities with access by this line where no condition is in the way, and their principals.
 
         Every client with access by this line is like one of them, possibly with more groups.
@@ -191,11 +168,11 @@ class People:
         Raises:
             TooComplex: that takes more than the budget.
         """
-        pending, seen = {line.who}, set[Answer]()
+        pending, seen = {line.who}, set[AllOf]()
         while pending:
-            self._budget.spend(LINE_STEPS * len(pending))
+            self.budget.spend(LINE_STEPS * len(pending))
             seen |= pending
-            following: set[Answer] = set()
+            following: set[AllOf] = set()
             for who in sorted(pending, key=sorted):
                 for identity in self.ways(who):
                     if any(self.is_one(identity, one) for one in line.excepted):
@@ -220,7 +197,7 @@ class People:
             and wide.unless <= narrow.unless
         )
 
-    def _follows(self, who: Answer, principal: Principal) -> bool:
+    def _follows(self, who: AllOf, principal: Principal) -> bool:
         """Whether all who are `who` are `principal` as well."""
         return all(self._includes(principal, identity) for identity in self.ways(who))
 

@@ -8,13 +8,9 @@ from typing import Any
 from tokenserver.documents.document import Path
 from tokenserver.policy.model import Principals
 from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.reader import Reader, one_of
-from tokenserver.policy.terms import (
-    parse_delegated_file,
-    parse_lifetime,
-    parse_principal,
-    principals_of,
-)
+from tokenserver.policy.terms import parse_delegated_file, parse_lifetime, parse_principal
 from tokenserver.scopes import ACTIONS
 
 _KEYS = ("file", "repositories", "actions", "max_lifetime", "principals")

@@ -14,6 +14,7 @@ from tokenserver.documents.document import Document, Path
 from tokenserver.errors import Fault
 from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principals
 from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.conditions import read_when
 from tokenserver.policy.syntax.delegation import Delegation, read_delegation
 from tokenserver.policy.syntax.reader import Reader, one_of
@@ -25,7 +26,6 @@ from tokenserver.policy.terms import (
     parse_registry_resource,
     parse_rule_id,
     parse_user,
-    principals_of,
 )
 from tokenserver.policy.testing.expectations import Test
 from tokenserver.scopes import ACTIONS

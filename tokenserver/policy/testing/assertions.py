@@ -17,7 +17,8 @@ from tokenserver.policy.decide import decide, objection
 from tokenserver.policy.decision import Reason, spell_reasons
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Context, PolicySet, Rule
-from tokenserver.policy.queries.what_can import Somebody, Span, somebody, what_can
+from tokenserver.policy.principals import HypotheticalClient, client_for
+from tokenserver.policy.queries.what_can import Span, what_can
 from tokenserver.policy.queries.what_can import difference as differing_name
 from tokenserver.policy.queries.witnesses import cost, entries_about
 from tokenserver.policy.terms import actions_of, spell_request
@@ -68,7 +69,7 @@ def _run(policies: PolicySet, test: Test, context: Context, budget: Budget) -> I
             run_one = partial(run_some, policies, test, budget)
             yield from _at_any_time(test, test.place, run_one, context, (rule for rule, _ in about))
         case WhatTest():  # pragma: no branch - the type checker proves that none is left
-            who = somebody(policies, test.who, test.brought)
+            who = client_for(policies, test.who, test.brought)
             about_one = (rule for rule in policies.rules if rule.condition is not None and _means(rule, who, context))
             run_one = partial(_run_what, policies, test, who, budget)
             yield from _at_any_time(test, test.place, run_one, context, about_one)
@@ -107,7 +108,7 @@ def _at_any_time(
         yield FailedExpectation(place, subject, f"it depends on the moment: {times}", message, reasons)
 
 
-def _means(rule: Rule, who: Somebody, context: Context) -> bool:
+def _means(rule: Rule, who: HypotheticalClient, context: Context) -> bool:
     """Whether the rule is about this one, at some time and from some address."""
     return objection(replace(rule, condition=None), who.identity, who.groups, context) is None
 
@@ -129,7 +130,7 @@ def _run_as(
 
 
 def _run_what(
-    policies: PolicySet, test: WhatTest, who: Somebody, budget: Budget, context: Context
+    policies: PolicySet, test: WhatTest, who: HypotheticalClient, budget: Budget, context: Context
 ) -> Iterator[FailedExpectation]:
     given = Given(context.service, context.client, context.now, is_closed=True)
     found = [_plain(reach.span) for reach in what_can(policies, who, given, budget)]

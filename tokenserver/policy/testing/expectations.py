@@ -11,9 +11,9 @@ from tokenserver.identity import Identity, Kind, spell_group
 from tokenserver.policy.decision import Reason
 from tokenserver.policy.model import Context, Principal
 from tokenserver.policy.patterns import Pattern
+from tokenserver.policy.principals import AllOf, is_unnamed
 from tokenserver.policy.queries.what_can import Span
 from tokenserver.policy.queries.who_can import Line
-from tokenserver.policy.queries.witnesses import SOMEBODY, Answer
 from tokenserver.policy.terms import spell_request
 from tokenserver.scopes import Scope
 
@@ -60,7 +60,7 @@ class WhoTest:
     place: Path
     scope: Scope
     relation: str
-    answers: frozenset[Answer]
+    answers: frozenset[AllOf]
     kind: Kind
     setting: Setting
     lines: tuple[Line, ...] = ()
@@ -124,6 +124,6 @@ def spell_identity(identity: Identity) -> str:
     """The identity of an `as` test in words."""
     if identity.is_anonymous:
         return "an anonymous client"
-    name = "an unnamed user" if identity.subject == SOMEBODY else f"user {identity.subject}"
+    name = "an unnamed user" if is_unnamed(identity) else f"user {identity.subject}"
     groups = ", ".join(map(spell_group, sorted(identity.groups)))
     return f"{name} ({groups})" if groups else name

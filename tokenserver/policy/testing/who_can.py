@@ -11,11 +11,12 @@ from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision, Reason, spell_reasons
 from tokenserver.policy.model import Context, PolicySet
+from tokenserver.policy.principals import AllOf
 from tokenserver.policy.queries.equivalence import Agreement, Stray, filled_in
 from tokenserver.policy.queries.spelling import are_plain, spell_lines
-from tokenserver.policy.queries.summary import canonical, spell_answers, who_can
+from tokenserver.policy.queries.summary import canonical, short_answer, spell_answers
 from tokenserver.policy.queries.who_can import Line, People, holders
-from tokenserver.policy.queries.witnesses import Answer, TooManyCombinations, examples
+from tokenserver.policy.queries.witnesses import TooManyCombinations, examples
 from tokenserver.policy.testing.expectations import FailedExpectation, WhoTest, spell_asked
 
 
@@ -42,7 +43,7 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Bu
         missing = list(agreement.strays(wanted, found))
         if not unexpected and not missing:
             return
-        short = who_can(policies, action, test.scope.resource, context, test.kind, budget)
+        short = short_answer(policies, action, test.scope.resource, context, test.kind, budget)
     except TooManyCombinations as error:
         yield _untold(test.place, subject, expected, error)
         return
@@ -81,20 +82,20 @@ def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Contex
     subject = f"who can {spell_asked(test)}"
     expected = f"{test.relation} {spell_answers(test.answers)}"
     try:
-        found = who_can(policies, action, test.scope.resource, context, test.kind, budget)
+        found = short_answer(policies, action, test.scope.resource, context, test.kind, budget)
     except TooManyCombinations as error:
         yield _untold(test.place, subject, expected, error)
         return
     differences: list[str] = []
     rules: dict[Reason, None] = {}
 
-    def missing(answer: Answer) -> None:
+    def missing(answer: AllOf) -> None:
         refused = next((one for one in _decisions(policies, answer, test, context) if not one.granted), None)
         because = "somebody broader can" if refused is None else spell_reasons(refused, action)
         rules.update(dict.fromkeys(() if refused is None else refused.reasons))
         differences.append(f"{spell_answers([answer])} is not among them: {because}")
 
-    def unexpected(answer: Answer, decision: Decision) -> None:
+    def unexpected(answer: AllOf, decision: Decision) -> None:
         rules.update(dict.fromkeys(decision.reasons))
         differences.append(f"{spell_answers([answer])} can: {spell_reasons(decision, action)}")
 
@@ -121,7 +122,7 @@ def _by_id(rules: Iterable[Reason]) -> tuple[Reason, ...]:
     return tuple(sorted(rules, key=lambda reason: reason.rule))
 
 
-def _plainly(who: Answer) -> Answer:
+def _plainly(who: AllOf) -> AllOf:
     """Named principals only, if there are any: every user is authenticated."""
     return frozenset(one for one in who if one.name) or who
 
@@ -147,5 +148,5 @@ def _or_settle(test: WhoTest, found: Iterable[Line]) -> str:
     return f" (or add {' and '.join(keys)})" if keys else ""
 
 
-def _decisions(policies: PolicySet, answer: Answer, test: WhoTest, context: Context) -> list[Decision]:
+def _decisions(policies: PolicySet, answer: AllOf, test: WhoTest, context: Context) -> list[Decision]:
     return [decide(policies, one, test.scope, context) for one in examples(policies, answer, test.kind)]
