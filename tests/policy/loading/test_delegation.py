@@ -140,7 +140,7 @@ def test_what_was_delegated_may_be_said(folder: Path, rule: str, effect: str) ->
         pytest.param(
             "to: [everyone], registry: [catalog], actions: [pull]",
             "allow[0].registry: cannot be delegated, and root.yaml:5 delegates repositories; "
-            "say it in a file at the top",
+            "fix: move the rule to a file at the top",
             id="registry",
         ),
     ],
@@ -234,7 +234,7 @@ def test_two_entries_for_one_file(folder: Path) -> None:
     """Nobody has to guess whether two entries add up: the second one is refused and names the first."""
     files = {"a.yaml": delegating(WEB), "b.yaml": delegating(WEB), "teams/web.yaml": team(WITHIN)}
     assert faults(folder, files) == [
-        "b.yaml:3: delegate[0].file: teams/web.yaml is already delegated to in a.yaml:3; make one of them"
+        "b.yaml:3: delegate[0].file: teams/web.yaml is already delegated in a.yaml:3; fix: merge the two entries"
     ]
 
 
@@ -243,7 +243,7 @@ def test_a_delegated_file_delegates_nothing(folder: Path) -> None:
     for entry in (WEB.replace("web.yaml", "more.yaml"), "file: 7"):
         text = team(WITHIN, f"delegate:\n  - {{{entry}}}\n")
         found = faults(folder, {"root.yaml": delegating(WEB), "teams/web.yaml": text})
-        message = "delegate: cannot stand in a file that is itself delegated to; only files at the top delegate"
+        message = "delegate: is not allowed in a delegated file; only files at the top delegate"
         assert f"teams/web.yaml:4: {message}" in found
 
 
@@ -401,13 +401,13 @@ def test_groups_are_known_where_they_should_be(
     [
         pytest.param(
             "groups: {ops: {users: [eve]}}\n",
-            "groups.ops: the group 'ops' is known in all files, from root.yaml:2; give this file's own another name",
+            "groups.ops: the group 'ops' is known in all files, from root.yaml:2; fix: rename the one in this file",
             id="group",
         ),
         pytest.param(
             "roles: {cleaner: [pull]}\n",
             "roles.cleaner: the role 'cleaner' is known in all files, from root.yaml:3; "
-            "give this file's own another name",
+            "fix: rename the one in this file",
             id="role",
         ),
         pytest.param("roles: {writer: [pull]}\n", "roles.writer: writer is a built-in role", id="built-in-role"),
@@ -557,8 +557,8 @@ def test_every_entry_of_a_file_is_looked_at(folder: Path) -> None:
         "teams/web.yaml": team(WITHIN),
     }
     told = faults(folder, files)
-    assert [fault for fault in told if "cannot stand in a file that is itself delegated to" in fault]
-    assert [fault for fault in told if "teams/web.yaml is already delegated to in root.yaml:3" in fault]
+    assert [fault for fault in told if "is not allowed in a delegated file" in fault]
+    assert [fault for fault in told if "teams/web.yaml is already delegated in root.yaml:3" in fault]
     assert [fault for fault in told if "there is no file 'teams/none.yaml'" in fault]
 
 

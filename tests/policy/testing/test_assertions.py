@@ -311,7 +311,7 @@ def test_too_many_combinations_are_refused(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(witnesses, "MAX_WITNESSES", 1)
     for expected in ("exactly: []", "includes: ['user:ann']"):
         assert failures(folder, f"who_can: push web/x, {expected}") == [
-            "who can push web/x cannot be told: more than 1 combinations of principals to try"
+            "who can push web/x: not decided: more than 1 combinations of principals to try"
         ]
 
 

@@ -76,7 +76,7 @@ class Gate:
         self._pace = pace
 
     def passing(self, offered: Compiled) -> Compiled:
-        """The policies to put live, with their notes: `offered`, or `offered` with older versions of some files.
+        """The policies to put live, with notes: `offered`, or `offered` with the last good versions of some files.
 
         Raises:
             LoadError: tests of root files fail, or the only changes are of delegated files that fail a test.

@@ -23,7 +23,7 @@ from tokenserver.policy.queries.who_can import Line, People, Unless
 class Stray:
     """A counterexample: one answer admits this client in this context and the other does not.
 
-    `who` lists the principals that the client must be at once.
+    The client is all principals of `who`.
     """
 
     who: AllOf

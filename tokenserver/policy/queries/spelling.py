@@ -29,7 +29,7 @@ def are_plain(lines: Iterable[Line]) -> bool:
 
 
 def _joined(lines: Iterable[Line]) -> list[Line]:
-    """The lines, with `authenticated` and `anonymous` joined into `everyone` where nothing else differs."""
+    """The lines, with `authenticated` and `anonymous` merged into `everyone` if nothing else differs."""
     found = [replace(line, rule="", unless=frozenset(replace(one, rule="") for one in line.unless)) for line in lines]
     halves = [replace(line, who=frozenset({EVERYONE})) for line in found if line.who == frozenset({AUTHENTICATED})]
     whole = [line for line in halves if replace(line, who=frozenset({ANONYMOUS})) in found]

@@ -1,6 +1,6 @@
 """The short answer to "who can?": principals in a canonical form, derived from the full answer of `holders`.
 
-Principals covered by a broader one are left out, and so are exceptions and conditions; `agreement` compares those.
+Principals covered by a broader one are omitted, and so are exceptions and conditions; `equivalence` compares those.
 """
 
 from __future__ import annotations
@@ -28,11 +28,10 @@ def short_answer(  # noqa: PLR0917 - a question in full
     kind: Kind = Kind.PASSWORD,
     budget: Budget | None = None,
 ) -> Mapping[AllOf, Decision]:
-    """Everybody who can do `action` on `resource`, each with the decision that says so, in `canonical` form.
+    """The principals that can do `action` on `resource`, in `canonical` form, each with the decision that grants it.
 
-    A user is named where no broader answer covers the user, also one who can only as a member of some group whose
-    members nobody here knows. Those whom a broader answer covers and a deny rule or `except` leaves out are not
-    told apart.
+    A user is listed unless a broader answer covers the user, even if access depends on membership in a directory
+    group. Clients that a broader answer covers but a deny rule or `except` excludes are not listed separately.
 
     Raises:
         TooManyCombinations: the rules combine in too many ways, or more than `MAX_WITNESSES` would have to be tried.
@@ -59,10 +58,10 @@ def short_answer(  # noqa: PLR0917 - a question in full
 
 
 def canonical(policies: PolicySet, answers: Iterable[AllOf]) -> frozenset[AllOf]:
-    """The same answers in the one form that can be compared.
+    """The same answers in a form that can be compared.
 
-    `everyone` is taken apart; a group that is nothing but a list of users is that list; what another answer covers
-    is left out.
+    `everyone` is split into its halves; a group with only users is replaced by them; answers covered by another one
+    are removed.
     """
     groups = policies.groups.by_name
     found: set[AllOf] = set()

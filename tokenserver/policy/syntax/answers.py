@@ -1,4 +1,4 @@
-"""The shape of the answer expected by a `who_can` test: `exactly: [authenticated], except: ["user:eve"]`.
+"""Syntax of the answer expected by a `who_can` test: `exactly: [authenticated], except: ["user:eve"]`.
 
 An entry is a principal (`group:a & group:b`: members of both), or a mapping with exceptions, the condition of the
 access, and deny rules that apply under conditions of their own:
@@ -24,7 +24,7 @@ from tokenserver.policy.terms import parse_principal
 _ENTRY_KEYS = ("to", "except", "when", "unless")
 _UNLESS_KEYS = ("to", "except", "when")
 _PRINCIPAL = re.compile(r'(group:"(?:[^"\\]|\\.)*"|.+?)(?: & (?=user:|group:)|$)', re.DOTALL)
-"""One of several principals that are meant together; in quotes anything may stand."""
+"""One of the principals joined by ` & `; a quoted group name may contain any characters."""
 
 
 def parse_answer(text: str) -> AllOf:
@@ -37,7 +37,7 @@ def parse_answer(text: str) -> AllOf:
 
 
 def read_lines(reader: Reader, content: dict[str, Any], place: Path) -> list[Line]:
-    """The entries of `exactly:`, with the exceptions of `except:` beside it; `exactly: []` means nobody."""
+    """The entries of `exactly:`, with the exceptions of `except:` next to it; `exactly: []` means nobody."""
     everywhere = _read_excepted(reader, content, place)
     lines: list[Line] = []
     for at, item in reader.items(content["exactly"], (*place, "exactly"), may_be_empty=True):

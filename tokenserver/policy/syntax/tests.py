@@ -1,4 +1,4 @@
-"""The shape of one entry under `tests:` in a policy file."""
+"""Syntax of one entry under `tests:` in a policy file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CREDENTIALS = [kind.value for kind in Kind if kind is not Kind.ANONYMOUS]
 
 
 def read_tests(reader: Reader, value: Any, place: Path) -> list[Test]:
-    """Read one entry: one test, two of `includes:` beside `excludes:`, none after a fault."""
+    """Read one entry: one test, two if it has `includes:` and `excludes:`, none after a fault."""
     faults = len(reader.faults)
     tests: list[Test | None] = []
     if isinstance(value, dict) and "what_can" in value:

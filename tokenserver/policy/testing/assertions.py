@@ -1,4 +1,4 @@
-"""Running the tests that stand in policy files against the policy set they came with."""
+"""Evaluation of the tests in policy files against their policy set."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, TYPES, Resource, Sco
 def run_test(
     policies: PolicySet, test: Test, service: str, now: datetime, budget: Budget | None = None
 ) -> Iterator[FailedExpectation]:
-    """Run one test and tell everything that is not as it expects.
+    """Run one test and report every failed expectation.
 
-    What a test expects without `at:` must be so at any moment, not only `now`. A test that is not decided within the
-    budget (None: one of its own) has failed.
+    Without `at:`, a test must hold at any moment, not only `now`. A test that is not decided within the budget (None:
+    a budget for this test) fails.
     """
     context = test.setting.context(service, now)
     try:
@@ -82,7 +82,7 @@ def _at_any_time(
     context: Context,
     rules: Iterable[Rule],
 ) -> Iterator[FailedExpectation]:
-    """The failures of `run`; a failure of its own where these differ from one moment to another and none is said.
+    """The failures of `run`; if they depend on the moment and the test has no `at:`, a failure that says so.
 
     `rules` are those that may decide.
     """
@@ -109,7 +109,7 @@ def _at_any_time(
 
 
 def _means(rule: Rule, who: HypotheticalClient, context: Context) -> bool:
-    """Whether the rule is about this one, at some time and from some address."""
+    """Whether the rule applies to this client, at some time and from some address."""
     return objection(replace(rule, condition=None), who.identity, who.groups, context) is None
 
 
@@ -140,14 +140,14 @@ def _run_what(
     differences: list[str] = []
     rules: dict[Reason, None] = {}
     for type_ in TYPES:
-        # Of a repository's literal `*` nobody has to speak: it is for clients that ask for it by this name.
+        # A test need not mention the literal `*` of a repository: only clients that request it by this name get it.
         for action in REPOSITORY_ACTIONS if type_ == "repository" else ACTIONS:
             difference = differing_name(found, test.spans, action, type_, limits, budget)
             if difference is None:
                 continue
             name, can = difference
             scope = Scope(Resource(type_, name), frozenset({action}))
-            # What a variable stands for is for the one who has the name to see; no decision can tell it of nobody.
+            # The decision for an unnamed client may lack the rules whose variables only a named one can fill.
             reasons = decide(policies, who.identity, scope, context).reasons
             rules.update(dict.fromkeys(reasons))
             cited = f" ({', '.join(reason.rule for reason in reasons)})" if reasons else ""
@@ -162,7 +162,7 @@ def _run_what(
 
 
 def _limited(found: Iterable[Span], within: Within, budget: Budget) -> Iterator[Span]:
-    """What of the spans may matter to a test of a delegated file."""
+    """The part of the spans that is within the scope of a delegated file."""
     for span in found:
         actions = span.actions & within.actions
         is_near = span.type == "repository" and any(

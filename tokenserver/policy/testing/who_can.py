@@ -45,7 +45,7 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Bu
             return
         short = short_answer(policies, action, test.scope.resource, context, test.kind, budget)
     except TooManyCombinations as error:
-        yield _untold(test.place, subject, expected, error)
+        yield _undecided(test.place, subject, expected, error)
         return
     rules: dict[Reason, None] = {}
     differences: list[str] = []
@@ -56,19 +56,19 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Bu
         because = spell_reasons(decision, action)
         can = f"{who} can{where}: {because}" if decision.granted else f"{who} is not among them{where}: {because}"
         differences.append(can)
-    told = {_plainly(stray.who) for stray in missing}
+    reported = {_plainly(stray.who) for stray in missing}
     is_plain = is_plain and are_plain(found)
     if is_plain:
-        covered = canonical(policies, test.answers) - short.keys() - told
+        covered = canonical(policies, test.answers) - short.keys() - reported
         differences += (f"{spell_answers([one])} is not among them: somebody broader can" for one in covered)
     right = spell_answers(short) if is_plain else spell_lines(people, found)
     actual = "; ".join([right, *sorted(differences)])
     if is_plain:
         message = f"{subject}: expected {expected}, but it is {actual}"
     else:
-        told_apart = "; ".join(sorted(differences))
+        found_differences = "; ".join(sorted(differences))
         hint = f"the answer now is {right}{_or_settle(test, found)}"
-        message = f"{subject}: expected {expected}, but {told_apart}; {hint}"
+        message = f"{subject}: expected {expected}, but {found_differences}; {hint}"
     yield FailedExpectation(test.place, f"{subject}: {expected}", actual, message, _by_id(rules))
 
 
@@ -84,7 +84,7 @@ def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Contex
     try:
         found = short_answer(policies, action, test.scope.resource, context, test.kind, budget)
     except TooManyCombinations as error:
-        yield _untold(test.place, subject, expected, error)
+        yield _undecided(test.place, subject, expected, error)
         return
     differences: list[str] = []
     rules: dict[Reason, None] = {}
@@ -114,8 +114,8 @@ def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Contex
         yield FailedExpectation(test.place, f"{subject}: {expected}", actual, message, _by_id(rules))
 
 
-def _untold(place: Path, subject: str, expected: str, error: TooManyCombinations) -> FailedExpectation:
-    return FailedExpectation(place, f"{subject}: {expected}", str(error), f"{subject} cannot be told: {error}")
+def _undecided(place: Path, subject: str, expected: str, error: TooManyCombinations) -> FailedExpectation:
+    return FailedExpectation(place, f"{subject}: {expected}", str(error), f"{subject}: not decided: {error}")
 
 
 def _by_id(rules: Iterable[Reason]) -> tuple[Reason, ...]:
@@ -128,7 +128,7 @@ def _plainly(who: AllOf) -> AllOf:
 
 
 def _circumstances(test: WhoTest, stray: Stray) -> str:
-    """The moment and the address of the counterexample, where the test leaves them open."""
+    """The moment and the address of the counterexample, if the test sets none."""
     parts = []
     if test.setting.at is None and stray.context.now > EARLIEST:
         parts.append(f"at {spell_moment(stray.context.now)}")
@@ -138,7 +138,7 @@ def _circumstances(test: WhoTest, stray: Stray) -> str:
 
 
 def _or_settle(test: WhoTest, found: Iterable[Line]) -> str:
-    """The settings that would settle the conditions."""
+    """A hint at the settings that would decide the conditions."""
     conditions = [condition for line in found for condition in line.conditions]
     keys = []
     if test.setting.at is None and any(one.since is not None or one.until is not None for one in conditions):
