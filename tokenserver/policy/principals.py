@@ -16,7 +16,7 @@ UNNAMED = "\0"
 """The subject of an unnamed user: no policy file can name it, no pattern variable can take it."""
 
 AllOf = frozenset[Principal]
-"""Principals that a client must be all at once, such as members of two groups; mostly a single one."""
+"""Principals that a client must all be, such as a member of two groups; usually a single one."""
 
 _NONE: frozenset[str] = frozenset()
 
@@ -61,8 +61,8 @@ def halved(principals: Iterable[Principal]) -> Iterator[Principal]:
 class HypotheticalClient:
     """A client that a question is about, with all `groups` that it is in.
 
-    `groups` can hold a group of the tree without saying how the client got in. An unnamed client stands for all clients
-    of which no more is known.
+    `groups` can hold a group of the tree independent of how the client joined it. An unnamed client represents all
+    clients of which no more is known.
     """
 
     identity: Identity

@@ -1,4 +1,4 @@
-"""`who_can … exactly`: exceptions and conditions are compared, against everybody one by one and row by row."""
+"""Equivalence of answers to "who can?", checked against all clients of small worlds and in single cases."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ _lines = st.builds(
 def test_two_answers_agree_where_they_let_the_same_clients(
     policies: PolicySet, name: str, made_up: list[Line], data: st.DataObject
 ) -> None:
-    """The engine of tests, that of the command and decisions for everybody, everywhere and at any time say the same.
+    """Tests, the command and decisions agree for every client, everywhere and at any time.
 
     What is expected is the true answer with some of its lines changed for others, so that both outcomes are met.
     """
@@ -145,7 +145,7 @@ def without(policies: PolicySet, rule_id: str) -> PolicySet:
 
 
 def advised(policies: PolicySet, name: str, lines: Sequence[Line]) -> WhoTest:
-    """The test that a message advises for these lines, as it is read from a file."""
+    """The test suggested for these lines, as read from a file."""
     text = f"version: 1\ntests:\n  - {{who_can: pull {name}, {spell_lines(People(policies), lines)}}}\n"
     file = read_policy_file(parse(text, "a.yaml"))
     assert file.faults == []
@@ -194,7 +194,7 @@ tests:
 
 
 def failures(folder: Path, test: str, text: str = FOLDER) -> list[str]:
-    """What loading says with this one test."""
+    """The faults of loading with this one test."""
     faults = load_faults(folder, text.replace("{TEST}", f"{{{test}}}"))
     return [fault.message.removeprefix("test failed: ") for fault in faults]
 
@@ -259,7 +259,7 @@ def test_an_exception_by_user_is_compared(folder: Path) -> None:
     ],
 )
 def test_what_is_so_passes(folder: Path, test: str) -> None:
-    """However it is spelled: what counts is who can, and when, and from where."""
+    """In any spelling: only the clients, times and addresses count."""
     assert failures(folder, test) == []
 
 
@@ -302,7 +302,7 @@ def test_what_is_so_passes(folder: Path, test: str) -> None:
     ],
 )
 def test_what_is_not_so_fails(folder: Path, test: str, expected: str) -> None:
-    """With somebody for whom it is not so, and the spelling that is right."""
+    """With a counterexample and the right spelling."""
     (found,) = failures(folder, test)
     assert expected in found
 
@@ -327,7 +327,7 @@ def test_what_is_not_so_fails(folder: Path, test: str, expected: str) -> None:
     ],
 )
 def test_an_expectation_that_cannot_be_read(folder: Path, test: str, expected: str) -> None:
-    """Is refused at its place."""
+    """A fault at its place."""
     path = folder / "a.yaml"
     path.write_text(FOLDER.replace("{TEST}", f"{{who_can: pull web/x, {test}}}"))
     path.chmod(0o644)
@@ -338,7 +338,7 @@ def test_an_expectation_that_cannot_be_read(folder: Path, test: str, expected: s
 
 
 def test_who_is_meant_by_everyone_and_somebody(folder: Path) -> None:
-    """`everyone` beside a name says nothing more, and in `except:` leaves nobody."""
+    """`everyone` next to a name is redundant, and in `except:` excludes all clients."""
     assert failures(folder, 'who_can: pull season, at: 2026-12-31, exactly: ["everyone & group:web"]') == []
     assert failures(folder, "who_can: delete web/x, exactly: [everyone], except: [everyone]") == []
     assert failures(folder, "who_can: delete web/x, exactly: [{to: everyone, unless: [{except: ['group:zz']}]}]") == [
@@ -350,7 +350,7 @@ def test_who_is_meant_by_everyone_and_somebody(folder: Path) -> None:
 
 
 def test_a_comparison_spends_the_budget_of_its_people() -> None:
-    """An answer that would take too long is no answer."""
+    """A comparison that takes too many steps has no result."""
     policies = world.policy_set([], [])
     line = Line(frozenset({Principal("authenticated")}), frozenset(), Condition(), "")
     narrow = replace(line, excepted=frozenset(map(parse_principal, ["user:ann", "user:bob"])))

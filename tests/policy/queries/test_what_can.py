@@ -1,4 +1,4 @@
-"""`what-can` and the matrix from the rules: against every repository one by one, and how an answer is told."""
+"""`what-can` and the matrix, checked against every repository of small worlds and in single cases."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def can(policies: PolicySet, identity: Identity, action: str, name: str, context
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure
 @given(world.worlds, world.identities, st.sampled_from(["pull", "push", "*"]))
 def test_the_answer_is_exact(policies: PolicySet, identity: Identity, action: str) -> None:
-    """For every repository, from everywhere and at any time, the answer says what a decision says."""
+    """For every repository, from everywhere and at any time, the answer agrees with the decision."""
     who = HypotheticalClient(identity, policies.groups.holding(identity))
     reaches = what_can(policies, who, OPEN)
     asked = [(name, context) for name in world.NAMES for context in world.CONTEXTS]
@@ -73,7 +73,7 @@ def test_the_answer_is_exact(policies: PolicySet, identity: Identity, action: st
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure
 @given(world.worlds, world.identities, world.contexts)
 def test_what_is_given_is_no_condition_any_more(policies: PolicySet, identity: Identity, context: Context) -> None:
-    """With a time and an address nothing is left open, and the answer is exact there."""
+    """With a time and an address, the answer is exact and has no conditions."""
     who = HypotheticalClient(identity, policies.groups.holding(identity))
     reaches = what_can(policies, who, Given("registry", context.client, context.now, is_closed=True))
     assert [one for reach in reaches for one in (reach.when, *(cut.when for cut in reach.cuts)) if one != ALWAYS] == []
@@ -267,7 +267,7 @@ def test_difference_against_every_name(identity: Identity, one: PolicySet, other
 
 
 def test_matrix() -> None:
-    """Letters for actions, a mark for a part or a condition, patterns as each person has them."""
+    """Letters for actions, a mark for a part or a condition, variables filled in for each principal."""
     policies = policy_set(
         rule("r", "group:web"),
         rule("no-r", "everyone", "web/prod/**", "push", but="user:bot"),
@@ -296,7 +296,7 @@ def test_matrix() -> None:
 
 
 def test_matrix_leaves_other_registries_out() -> None:
-    """A pattern that only speaks of another registry is no column."""
+    """A pattern that is only in rules for another registry is no column."""
     other = Rule.of("r", Effect.ALLOW, principals_of([parse_principal("everyone")]), [parse_pattern("x")], ["pull"],
                     services=frozenset({"other"}))  # fmt: skip
     assert columns_named(policy_set(other), OPEN) == []
@@ -325,7 +325,7 @@ def test_spell_condition(condition: Condition, expected: str) -> None:
 
 
 def test_spell_moment_keeps_fractions() -> None:
-    """Whatever a file can say."""
+    """Any condition that a file can have."""
     assert spell_moment(DAY.replace(microsecond=5)) == "2027-01-31T00:00:00.000005Z"
 
 
@@ -342,7 +342,7 @@ conditions = st.builds(
 
 @given(conditions, conditions, world.contexts, world.identities)
 def test_conditions_side_by_side(one: Condition, other: Condition, context: Context, identity: Identity) -> None:
-    """Where one implies another, it holds; where they are apart, never both."""
+    """If one implies another, both hold; if they are disjoint, never both."""
     left, right = one.holds(identity.kind, context), other.holds(identity.kind, context)
     assert not (implies(one, other) and left is True and right is not True)
     assert not (are_apart(one, other) and left is True and right is True)
@@ -372,5 +372,5 @@ def test_a_rule_for_another_registry_is_left_out() -> None:
     ],
 )
 def test_difference_within_exceptions(found: list[str], expected: list[str], answer: tuple[str, bool] | None) -> None:
-    """Which shows only where names are looked at that neither side has as a whole."""
+    """Only names that neither side has as a whole show the difference."""
     assert difference(spans(*found), spans(*expected), "pull", "repository") == answer

@@ -42,7 +42,7 @@ class Reader:
         return {key: entry for key, entry in value.items() if key in known}
 
     def items(self, value: Any, path: Path, *, may_be_empty: bool = False) -> list[tuple[Path, Any]]:
-        """The items of a list, each with its place. An empty list is a fault, since it could be taken for everything."""
+        """The items of a list, each with its place. An empty list is a fault: it could be taken for everything."""
         if not isinstance(value, list):
             self.fault(path, f"must be a list, not {kind_of(value)}")
             return []

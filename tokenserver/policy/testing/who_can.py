@@ -60,7 +60,7 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Bu
     is_plain = is_plain and are_plain(found)
     if is_plain:
         covered = canonical(policies, test.answers) - short.keys() - reported
-        differences += (f"{spell_answers([one])} is not among them: somebody broader can" for one in covered)
+        differences += (f"{spell_answers([one])} is not among them: a broader principal can" for one in covered)
     right = spell_answers(short) if is_plain else spell_lines(people, found)
     actual = "; ".join([right, *sorted(differences)])
     if is_plain:
@@ -91,7 +91,7 @@ def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Contex
 
     def missing(answer: AllOf) -> None:
         refused = next((one for one in _decisions(policies, answer, test, context) if not one.granted), None)
-        because = "somebody broader can" if refused is None else spell_reasons(refused, action)
+        because = "a broader principal can" if refused is None else spell_reasons(refused, action)
         rules.update(dict.fromkeys(() if refused is None else refused.reasons))
         differences.append(f"{spell_answers([answer])} is not among them: {because}")
 
