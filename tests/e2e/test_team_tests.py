@@ -9,25 +9,13 @@ from pathlib import Path
 import pytest
 from harness import web
 from harness.server import Setup, TokenServer, password, serving
+from policy_files import COMPANY, company_deny, team_file
 
 SERVICE = "registry.test"
 PUSH = ["repository:web/x:pull,push"]
 
-COMPANY = """\
-version: 1
-delegate:
-  - {file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push]}
-allow:
-  - {id: base, to: [authenticated], repositories: ["base/**"], role: reader}
-"""
-DENY = 'deny:\n  - {id: no-mallory, to: ["user:mallory"], repositories: ["**"], actions: [push]}\n'
-WEB = """\
-version: 1
-allow:
-  - {id: web, to: ["user:mallory", "user:ann"], repositories: ["web/**"], role: writer}
-tests:
-  - {as: {user: mallory}, can: [push web/x]}
-"""
+DENY = company_deny("mallory", "**")
+WEB = team_file("mallory", "ann")
 
 
 @pytest.fixture(scope="module")

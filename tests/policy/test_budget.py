@@ -30,9 +30,11 @@ from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Rule
 from tokenserver.policy.networks import Network, have_address, have_network, prefixes_of
 from tokenserver.policy.patterns import MAX_GLOBS, PatternError, parse_pattern
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import witnesses
-from tokenserver.policy.queries.summary import TooManyCombinations, examples, who_can
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.queries.summary import short_answer
+from tokenserver.policy.queries.witnesses import TooManyCombinations, examples
+from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -354,7 +356,7 @@ def test_who_can_is_bounded_while_it_collects(monkeypatch: pytest.MonkeyPatch) -
     (allow,) = rules("a")
     tree = policies(more=[allow, replace(allow, id="d", effect=Effect.DENY, excluded=many)])
     with pytest.raises(TooManyCombinations, match="more than 10 combinations"):
-        who_can(tree, "pull", Resource("repository", "a"), Context("", None, NOW))
+        short_answer(tree, "pull", Resource("repository", "a"), Context("", None, NOW))
 
 
 def test_examples_of_many_groups_are_bounded() -> None:

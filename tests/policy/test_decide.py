@@ -14,7 +14,8 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import matches_below, parse_pattern
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.principals import principals_of
+from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Access, Resource, Scope, parse_scopes
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -21,8 +21,9 @@ from tokenserver.policy.index import FEW, build_index
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Rule
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.policy.queries.summary import Answer, who_can
-from tokenserver.policy.terms import parse_moment, parse_principal, principals_of
+from tokenserver.policy.principals import AllOf, principals_of
+from tokenserver.policy.queries.summary import short_answer
+from tokenserver.policy.terms import parse_moment, parse_principal
 from tokenserver.scopes import Access, Resource, Scope
 
 CONTEXT = Context("registry", None, datetime(2026, 6, 1, tzinfo=UTC))
@@ -396,7 +397,7 @@ def everybody(name: str) -> Iterator[Identity]:
             yield Identity(user, Kind.PASSWORD, groups=brought)
 
 
-def is_in(policies: PolicySet, identity: Identity, answer: Answer) -> bool:
+def is_in(policies: PolicySet, identity: Identity, answer: AllOf) -> bool:
     held = {Principal("group", group) for group in policies.groups.holding(identity)}
     held |= {Principal("anonymous")} if identity.is_anonymous else {Principal("authenticated")}
     held.add(Principal("user", identity.subject))
@@ -409,7 +410,7 @@ def is_in(policies: PolicySet, identity: Identity, answer: Answer) -> bool:
 def test_who_can_forgets_nobody_and_invents_nobody(policy: Policy, name: str, action: str) -> None:
     """Whoever can is covered by an answer, and for every answer there is somebody who can."""
     made = compiled(policy)
-    answers = who_can(made, action, Resource("repository", name), CONTEXT)
+    answers = short_answer(made, action, Resource("repository", name), CONTEXT)
     able = [one for one in everybody(name) if decide(made, one, ask(name, {action}), CONTEXT).granted]
     assert [one for one in able if not any(is_in(made, one, answer) for answer in answers)] == []
     assert [answer for answer in answers if not any(is_in(made, one, answer) for one in able)] == []

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.policy.model import Principal
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.answers import parse_answer
 from tokenserver.policy.terms import (
     TermError,
@@ -26,7 +27,6 @@ from tokenserver.policy.terms import (
     parse_principal,
     parse_request,
     parse_rule_id,
-    principals_of,
     spell_request,
 )
 from tokenserver.scopes import Resource

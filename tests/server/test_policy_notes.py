@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from flask.testing import FlaskClient
+from policy_files import COMPANY, company_deny, team_file
 from tests_web_server import make_server, server_folder
 
 from tokenserver.cli import main
@@ -20,21 +21,8 @@ from tokenserver.web.application import application
 
 __all__ = ["server_folder"]
 
-COMPANY = """\
-version: 1
-delegate:
-  - {file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push]}
-allow:
-  - {id: base, to: [authenticated], repositories: ["base/**"], role: reader}
-"""
-DENY = 'deny:\n  - {id: no-ann, to: ["user:ann"], repositories: ["web/**"], actions: [push]}\n'
-WEB = """\
-version: 1
-allow:
-  - {id: web, to: ["user:ann"], repositories: ["web/**"], role: writer}
-tests:
-  - {as: {user: ann}, can: [push web/x]}
-"""
+DENY = company_deny("ann", "web/**")
+WEB = team_file("ann")
 SENTENCE = (
     "teams/web.yaml:5: tests[0].can[0]: test failed: expected that user ann can push web/x, "
     "but it is forbidden by no-ann (company.yaml:7)"

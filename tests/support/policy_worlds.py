@@ -14,7 +14,8 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.index import FEW, build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.principals import principals_of
+from tokenserver.policy.terms import parse_principal
 
 TIMES = [datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2026, 2030)]
 ADDRESSES = [None, ip_address("10.0.0.1"), ip_address("10.9.0.1"), ip_address("192.0.2.1")]

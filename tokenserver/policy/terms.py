@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
@@ -14,7 +13,7 @@ from tokenserver.documents.document import nearest
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import spell_group
 from tokenserver.policy.misspellings import SETS, mistake_in_name, right_principal
-from tokenserver.policy.model import Principal, Principals
+from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.patterns import parse_name as parse_plain_name
 from tokenserver.scopes import ACTIONS, Resource, Scope, in_order, is_repository_name
@@ -29,7 +28,6 @@ _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,6})([smh])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
-_NOBODY: frozenset[str] = frozenset()
 _LATER = ("robot", "workload")
 REGISTRY_RESOURCES = ("catalog",)
 """What registries ask for that is no repository (Distribution, the token scope grammar: `registry:catalog:*`)."""
@@ -153,23 +151,6 @@ def parse_who(text: str) -> Principal:
     if principal.sort == "everyone":
         raise TermError("'everyone': ask for authenticated and for anonymous, who may differ")
     return principal
-
-
-def principals_of(principals: Iterable[Principal]) -> Principals:
-    """Principals as one set of people."""
-    return _principals_of(tuple(principals))
-
-
-@lru_cache(maxsize=1024)  # the rules of one team mostly name the same people, who are kept once then
-def _principals_of(listed: tuple[Principal, ...]) -> Principals:
-    sorts = {principal.sort for principal in listed}
-    return Principals(
-        "everyone" in sorts,
-        "authenticated" in sorts,
-        "anonymous" in sorts,
-        frozenset(principal.name for principal in listed if principal.sort == "user") or _NOBODY,
-        frozenset(principal.name for principal in listed if principal.sort == "group") or _NOBODY,
-    )
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:

@@ -312,8 +312,8 @@ def test_who_can_tells_exceptions(run: Run, folder: Path) -> None:
     more += '  - {id: no-night, to: ["group:x"], except: ["group:y"], repositories: ["public/**"], actions: [pull]}\n'
     write(folder / "web.yaml", POLICY.replace("tests:\n", more + "tests:\n"))
     text = run("who-can", "pull", "public/a").stdout
-    assert "except whoever is group:ops" in text
-    assert "unless (group:x, except group:y by no-night)" in text
+    assert "but never group:ops" in text
+    assert "but not if in group:x, unless in group:y (rule no-night)" in text
 
 
 def test_what_can(run: Run) -> None:

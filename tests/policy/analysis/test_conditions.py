@@ -26,7 +26,8 @@ from tokenserver.policy.analysis.conditions import (
 from tokenserver.policy.model import Condition, Context, Effect, Rule
 from tokenserver.policy.networks import Network, have_address, have_network, prefixes_of
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.principals import principals_of
+from tokenserver.policy.terms import parse_principal
 
 MAY, JUNE, JULY = (datetime(2026, month, 1, tzinfo=UTC) for month in (5, 6, 7))
 TEN = ip_network("10.0.0.0/8")

@@ -9,12 +9,11 @@ import policy_worlds as world
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from policy_files import NOW, load_faults
 
-from tokenserver.errors import LoadError
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.moments import EARLIEST, example, spell_times
 from tokenserver.policy.decide import decide
-from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.queries.what_can import Span
@@ -22,8 +21,6 @@ from tokenserver.policy.terms import parse_principal
 from tokenserver.policy.testing.assertions import run_test
 from tokenserver.policy.testing.expectations import AsTest, Expectation, Setting, Test, WhatTest, WhoTest
 from tokenserver.scopes import Resource, Scope
-
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 POLICY = """\
 version: 1
@@ -46,15 +43,8 @@ tests:
 
 def failures(folder: Path, test: str, now: datetime = NOW) -> list[str]:
     """What loading says with this one test in the file."""
-    folder.chmod(0o755)
-    path = folder / "a.yaml"
-    path.write_text(POLICY.replace("{TEST}", f"{{{test}}}"))
-    path.chmod(0o644)
-    try:
-        load_policies(folder, now=now)
-    except LoadError as error:
-        return [f"{fault.path}: {fault.message}" for fault in error.faults]
-    return []
+    faults = load_faults(folder, POLICY.replace("{TEST}", f"{{{test}}}"), now)
+    return [f"{fault.path}: {fault.message}" for fault in faults]
 
 
 @pytest.mark.parametrize(

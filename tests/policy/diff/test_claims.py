@@ -13,7 +13,8 @@ from tokenserver.policy.diff.claims import Claim, Person, changed_claims, change
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Effect, Group, Groups, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import parse_name, parse_pattern
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.principals import principals_of
+from tokenserver.policy.terms import parse_principal
 
 WEB = Group("web", frozenset({"ann", "bob"}), frozenset({"web-devs", "a-team"}))
 GROUPS = Groups.of_all([WEB, Group("ops", frozenset({"olga"}))])

@@ -24,7 +24,8 @@ from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import matches, parse_name, parse_pattern
-from tokenserver.policy.terms import parse_moment, parse_principal, principals_of
+from tokenserver.policy.principals import principals_of
+from tokenserver.policy.terms import parse_moment, parse_principal
 from tokenserver.scopes import ACTIONS, Resource, Scope
 
 NOW = world.TIMES[0]

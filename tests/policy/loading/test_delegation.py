@@ -1,4 +1,4 @@
-"""Delegation: what a team's file may speak about, what is refused, and whose groups are whose."""
+"""Delegation: the limits of a team's file, the faults beyond them, and local groups and roles."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def load(folder: Path, files: Mapping[str, str]) -> PolicySet:
 
 
 def faults(folder: Path, files: Mapping[str, str]) -> list[str]:
-    """What loading says against the files, without the folder's own path."""
+    """The faults of loading the files, without the path of the folder."""
     with pytest.raises(LoadError) as caught:
         load(folder, files)
     return [str(fault).replace(f"{folder}/", "") for fault in caught.value.faults]
@@ -140,20 +140,20 @@ def test_what_was_delegated_may_be_said(folder: Path, rule: str, effect: str) ->
         pytest.param(
             "to: [everyone], registry: [catalog], actions: [pull]",
             "allow[0].registry: cannot be delegated, and root.yaml:5 delegates repositories; "
-            "say it in a file at the top",
+            "fix: move the rule to a file at the top",
             id="registry",
         ),
     ],
 )
 @pytest.mark.parametrize("effect", ["allow", "deny"])
 def test_what_was_not_delegated_is_refused(folder: Path, rule: str, expected: str, effect: str) -> None:
-    """The fault stands at the team's rule, says what was delegated and where, and nothing is clipped."""
+    """The fault is at the team's rule and names the delegation; nothing is clipped."""
     found = faults(folder, {"root.yaml": ROOT, "teams/web.yaml": team(rule).replace("allow", effect)})
     assert found == [f"teams/web.yaml:3: {expected}".replace("allow", effect)]
 
 
 def test_every_fault_of_a_team_is_told_at_once(folder: Path) -> None:
-    """Pattern, actions and a second rule, together with what is wrong elsewhere."""
+    """Pattern, actions and a second rule, together with faults elsewhere."""
     text = (
         'version: 1\nallow:\n  - {id: a, to: [everyone], repositories: ["x", "y"], role: maintainer}\n'
         "deny:\n  - {id: b, to: [everyone], repositories: [z], role: raeder}\n"
@@ -209,19 +209,19 @@ def test_every_fault_of_a_team_is_told_at_once(folder: Path) -> None:
     ],
 )
 def test_refused_entry(folder: Path, entry: str, expected: str) -> None:
-    """An entry that is not one is refused at its line."""
+    """A malformed entry is a fault at its line."""
     found = faults(folder, {"root.yaml": delegating(entry), "teams/web.yaml": team(WITHIN)})
     assert [fault for fault in found if fault.startswith("root.yaml:3: ") and expected in fault] != [], found
 
 
 def test_entries_are_mappings(folder: Path) -> None:
-    """A bare file name says nothing about what may be said."""
+    """A bare file name is no delegation."""
     (found, *_) = faults(folder, {"root.yaml": "version: 1\ndelegate: [teams/web.yaml]\n", "teams/web.yaml": "x\n"})
     assert found == "root.yaml:2: delegate[0]: must be a mapping (key: value), not text"
 
 
 def test_entry_without_any_file_below(folder: Path) -> None:
-    """The message does not send anybody to look for a file that cannot be there."""
+    """The message does not suggest a file that cannot exist."""
     rule = "allow:\n  - {id: r, to: [everyone], repositories: [a], role: reader}\n"
     (found,) = faults(folder, {"root.yaml": delegating(WEB, rule)})
     assert found == (
@@ -231,10 +231,10 @@ def test_entry_without_any_file_below(folder: Path) -> None:
 
 
 def test_two_entries_for_one_file(folder: Path) -> None:
-    """Nobody has to guess whether two entries add up: the second one is refused and names the first."""
+    """Two entries for one file do not add up: the second is a fault that names the first."""
     files = {"a.yaml": delegating(WEB), "b.yaml": delegating(WEB), "teams/web.yaml": team(WITHIN)}
     assert faults(folder, files) == [
-        "b.yaml:3: delegate[0].file: teams/web.yaml is already delegated to in a.yaml:3; make one of them"
+        "b.yaml:3: delegate[0].file: teams/web.yaml is already delegated in a.yaml:3; fix: merge the two entries"
     ]
 
 
@@ -243,7 +243,7 @@ def test_a_delegated_file_delegates_nothing(folder: Path) -> None:
     for entry in (WEB.replace("web.yaml", "more.yaml"), "file: 7"):
         text = team(WITHIN, f"delegate:\n  - {{{entry}}}\n")
         found = faults(folder, {"root.yaml": delegating(WEB), "teams/web.yaml": text})
-        message = "delegate: cannot stand in a file that is itself delegated to; only files at the top delegate"
+        message = "delegate: is not allowed in a delegated file; only files at the top delegate"
         assert f"teams/web.yaml:4: {message}" in found
 
 
@@ -258,7 +258,7 @@ def test_a_file_that_nobody_delegates_to(folder: Path) -> None:
 
 
 def test_what_cannot_be_read_is_not_missed(folder: Path) -> None:
-    """Where a file is broken, nobody is told that its delegations are missing as well."""
+    """If a file cannot be read, its delegations are not reported as missing."""
     files = {"root.yaml": "version: 1\ndelegate: [\n", "teams/web.yaml": team(WITHIN)}
     (found,) = faults(folder, files)
     assert found.startswith("root.yaml:3: is not valid YAML")
@@ -297,7 +297,7 @@ def test_what_cannot_be_read_is_not_missed(folder: Path) -> None:
     ],
 )
 def test_whom_a_team_may_name(folder: Path, principals: str, rule: str, expected: list[str]) -> None:
-    """Whoever is not delegated is named by the fault; a file's own group is worth its members."""
+    """The fault names the principals that are not delegated; a local group counts as its members."""
     root = delegating(f"{WEB}, principals: {principals}", "groups: {ops: {users: [olga]}}\n")
     own = "groups: {own: {users: [ann], groups: [devs]}}\n"
     files = {"root.yaml": root, "teams/web.yaml": team(f'{rule}, repositories: ["web/**"], role: reader', own)}
@@ -313,7 +313,7 @@ def test_whom_a_team_may_name(folder: Path, principals: str, rule: str, expected
 
 
 def test_a_root_group_is_not_the_directorys_group_of_that_name(folder: Path) -> None:
-    """Who may name a root file's group `ops` may not let the directory's `ops` in through a group of his own."""
+    """A delegation of the root file's group `ops` does not include the directory's `ops` by way of a local group."""
     root = delegating(f'{WEB}, principals: ["group:ops"]', "groups: {ops: {users: [olga]}}\n")
     text = team('to: ["group:own"], repositories: ["web/**"], role: reader', "groups: {own: {groups: [ops]}}\n")
     (found,) = faults(folder, {"root.yaml": root, "teams/web.yaml": text})
@@ -392,7 +392,7 @@ tests:
 def test_groups_are_known_where_they_should_be(
     folder: Path, identity: Identity, asked: str, expected: set[str]
 ) -> None:
-    """Root groups everywhere, a team's own in its file alone, brought ones unless the file has one of that name."""
+    """Root groups apply everywhere, local ones in their file, directory ones unless the file has one of that name."""
     assert granted(load(folder, TWO), identity, asked) == expected
 
 
@@ -401,20 +401,20 @@ def test_groups_are_known_where_they_should_be(
     [
         pytest.param(
             "groups: {ops: {users: [eve]}}\n",
-            "groups.ops: the group 'ops' is known in all files, from root.yaml:2; give this file's own another name",
+            "groups.ops: the group 'ops' is known in all files, from root.yaml:2; fix: rename the one in this file",
             id="group",
         ),
         pytest.param(
             "roles: {cleaner: [pull]}\n",
             "roles.cleaner: the role 'cleaner' is known in all files, from root.yaml:3; "
-            "give this file's own another name",
+            "fix: rename the one in this file",
             id="role",
         ),
         pytest.param("roles: {writer: [pull]}\n", "roles.writer: writer is a built-in role", id="built-in-role"),
     ],
 )
 def test_names_of_root_files_are_taken(folder: Path, more: str, expected: str) -> None:
-    """No team can put itself into somebody else's group, or change what a role means."""
+    """No team can add members to a root file's group or redefine its roles."""
     found = faults(folder, {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN, more)})
     assert any(fault.startswith(f"teams/web.yaml:4: {expected}") for fault in found), found
 
@@ -428,7 +428,7 @@ def test_roles_of_a_team_are_unknown_elsewhere(folder: Path) -> None:
 
 
 def test_explanations_name_the_group_as_people_do(folder: Path) -> None:
-    """A failing test shows a team's own group by its name, and the file it belongs to."""
+    """A failing test shows a local group with its file."""
     files = dict(TWO)
     files["root.yaml"] += "tests:\n  - {who_can: push web/x, exactly: []}\n"
     (found,) = faults(folder, files)
@@ -452,14 +452,14 @@ def test_explanations_name_the_group_as_people_do(folder: Path) -> None:
 def test_a_team_speaks_for_the_registries_of_its_root_file(
     folder: Path, spoken: str, named: str, one: bool, two: bool
 ) -> None:
-    """Without `registries:` of its own it speaks for those; never for more."""
+    """Without `registries:`, the file applies to those of the root file; never to others."""
     policies = load(folder, {"root.yaml": delegating(WEB, spoken), "teams/web.yaml": team(WITHIN, named)})
     found = [granted(policies, user("ann"), "push web/x", service) == {"push"} for service in ("one", "two")]
     assert found == [one, two]
 
 
 def test_a_registry_that_was_not_delegated(folder: Path) -> None:
-    """A root file that speaks for one registry cannot give away another."""
+    """A root file for one registry cannot delegate another."""
     files = {
         "root.yaml": delegating(WEB, "registries: [one]\n"),
         "teams/web.yaml": team(WITHIN, "registries: [one, two]\n"),
@@ -481,7 +481,7 @@ def test_a_registry_that_was_not_delegated(folder: Path) -> None:
     ],
 )
 def test_lifetime_of_what_a_team_grants(folder: Path, asked: str, expected: int | None) -> None:
-    """The ceiling holds for what nobody without a ceiling grants as well."""
+    """The ceiling limits what no rule without a ceiling grants as well."""
     rules = (
         "allow:\n"
         '  - {id: read, to: [authenticated], repositories: ["web/**", "infra/**"], role: reader}\n'
@@ -505,7 +505,7 @@ def test_lifetimes_as_they_are_written(folder: Path, written: str, seconds: int)
 
 
 def test_digest_covers_files_below(folder: Path) -> None:
-    """A change of a team's file, or of its name, is another policy."""
+    """A change of a team's file, or of its name, changes the digest."""
     first = load(folder, {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN)}).digest
     second = load(folder, {"teams/web.yaml": team(WITHIN) + "# x\n"}).digest
     (folder / "teams" / "web.yaml").unlink()
@@ -516,7 +516,7 @@ def test_digest_covers_files_below(folder: Path) -> None:
 
 
 def test_kubernetes_mounts_sub_folders_as_links(folder: Path) -> None:
-    """A link through `..data` is followed, and what it leads to is not read twice."""
+    """A link through `..data` is followed, and its target is not read twice."""
     version = folder / "..2026_01"
     write(version, {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN)})
     (folder / "..data").symlink_to("..2026_01")
@@ -533,7 +533,7 @@ def test_a_link_that_leads_back_is_refused(folder: Path) -> None:
 
 
 def test_depth_of_folders_is_bounded(folder: Path) -> None:
-    """Eight folders below the top are read, a ninth is refused."""
+    """Eight levels of folders are read, a ninth is a fault."""
     eight = "/".join("abcdefgh")
     root = ROOT.replace("teams/web.yaml", f"{eight}/web.yaml")
     assert load(folder, {"root.yaml": root, f"{eight}/web.yaml": team(WITHIN)}).rule_count == 2
@@ -542,14 +542,14 @@ def test_depth_of_folders_is_bounded(folder: Path) -> None:
 
 
 def test_folders_below_must_be_safe_as_well(folder: Path) -> None:
-    """Whoever can add a file to a team's folder can replace the team's."""
+    """Write access to a team's folder allows replacing the team's file."""
     write(folder, {"root.yaml": ROOT, "teams/web.yaml": team(WITHIN)})
     (folder / "teams").chmod(0o777)
     assert [fault.split(";")[0] for fault in faults(folder, {})] == ["teams: can be changed by others (mode 0777)"]
 
 
 def test_every_entry_of_a_file_is_looked_at(folder: Path) -> None:
-    """Also behind one that repeats another, and in root files behind a delegated one that delegates."""
+    """Also after a repeated one, and in root files after a delegated file that delegates."""
     again = f"  - {{{WEB}}}\n  - {{{WEB.replace('web.yaml', 'none.yaml')}}}\n"
     files = {
         "a/web.yaml": delegating(WEB),
@@ -557,13 +557,13 @@ def test_every_entry_of_a_file_is_looked_at(folder: Path) -> None:
         "teams/web.yaml": team(WITHIN),
     }
     told = faults(folder, files)
-    assert [fault for fault in told if "cannot stand in a file that is itself delegated to" in fault]
-    assert [fault for fault in told if "teams/web.yaml is already delegated to in root.yaml:3" in fault]
+    assert [fault for fault in told if "is not allowed in a delegated file" in fault]
+    assert [fault for fault in told if "teams/web.yaml is already delegated in root.yaml:3" in fault]
     assert [fault for fault in told if "there is no file 'teams/none.yaml'" in fault]
 
 
 def test_a_files_own_groups_stand_beside_others(folder: Path) -> None:
-    """One rule can name both: the file's own becomes its own, the directory's stays what it is."""
+    """One rule can name both: the local group is renamed, the directory's is not."""
     more = "groups: {mine: {users: [ann]}}\n"
     rule = 'to: ["group:mine", "group:developers"], repositories: ["web/**"], role: reader'
     policies = load(folder, {"root.yaml": delegating(WEB), "teams/web.yaml": team(rule, more)})
@@ -575,7 +575,7 @@ def test_a_files_own_groups_stand_beside_others(folder: Path) -> None:
 
 
 def test_every_registry_that_was_delegated_is_told(folder: Path) -> None:
-    """With commas between."""
+    """Separated by commas."""
     root = delegating(WEB).replace("version: 1", "version: 1\nregistries: [one, two]")
     web = team(WITHIN).replace("version: 1", "version: 1\nregistries: [three]")
     (told,) = faults(folder, {"root.yaml": root, "teams/web.yaml": web})
@@ -583,7 +583,7 @@ def test_every_registry_that_was_delegated_is_told(folder: Path) -> None:
 
 
 def test_everybody_who_was_not_delegated_is_told(folder: Path) -> None:
-    """A group of the directory, and behind it a file's own."""
+    """A group of the directory, then a local one."""
     entry = WEB + ', principals: ["user:ann"]'
     more = "groups: {zz: {users: [bob]}}\n"
     rule = 'to: ["group:aa", "group:zz"], repositories: ["web/**"], role: reader'

@@ -1,4 +1,4 @@
-"""Whose tests hold up which change: nobody blocks somebody else's deny, and nobody's own mistake goes live."""
+"""Change gating: a team cannot block a deny of the company, and its own mistakes do not go live."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def put(folder: Path, files: dict[str, str]) -> None:
 
 
 def reload(folder: Path, loader: PolicyLoader, **files: str) -> PolicySet:
-    """What goes live after a change of these files."""
+    """The live policies after a change of these files."""
     names = {"company": "company.yaml", "web": "teams/web.yaml", "data": "teams/data.yaml", "more": "teams/more.yaml"}
     put(folder, {names[name]: text for name, text in files.items()})
     return loader.load(NOW)
 
 
 def refused(folder: Path, loader: PolicyLoader, **files: str) -> list[str]:
-    """Why a change of these files does not go live."""
+    """The faults that keep a change of these files from going live."""
     with pytest.raises(LoadError) as caught:
         reload(folder, loader, **files)
     return [str(fault).removeprefix(f"{folder}/") for fault in caught.value.faults]
@@ -164,7 +164,7 @@ WAITS = FAILS_BY_ITSELF.replace(
     ],
 )
 def test_a_test_beyond_the_mandate_is_refused(folder: Path, test: str, place: str, expected: str) -> None:
-    """At any load, with file, line and what was delegated where."""
+    """A fault at any load, with file, line and the delegation."""
     company = ROOT.replace("version: 1\n", "version: 1\n" + "registries: [one]\n" * ("service" in test))
     put(folder, {"company.yaml": company, "teams/web.yaml": WEB.replace(TEST, f"  - {{{test}}}\n")})
     with pytest.raises(LoadError) as caught:
@@ -184,7 +184,7 @@ def test_a_test_beyond_the_mandate_is_refused(folder: Path, test: str, place: st
     ],
 )
 def test_a_test_within_the_mandate_is_fine(folder: Path, test: str) -> None:
-    """What others give the same people elsewhere is none of its business, and what they give here is."""
+    """Access granted by others outside of the mandate is ignored; within it, it counts."""
     public = '  - {id: public, to: [everyone], repositories: ["*/public"], role: reader}\n'
     root = ROOT.replace("version: 1\n", "version: 1\nregistries: [one]\n") + (public if "anonymous" in test else "")
     put(folder, {"company.yaml": root, "teams/web.yaml": WEB.replace(TEST, f"  - {{{test}}}\n")})
@@ -192,14 +192,14 @@ def test_a_test_within_the_mandate_is_fine(folder: Path, test: str) -> None:
 
 
 def test_what_can_fails_within_the_mandate_as_anywhere(folder: Path, loader: PolicyLoader) -> None:
-    """And names what is near alone."""
+    """And only names what is within the mandate."""
     test = '  - {what_can: "user:ann", exactly: [pull web/**]}\n'
     (found,) = refused(folder, loader, web=WEB.replace(TEST, test))
     assert found.endswith("but it is pull,push web/**; user:ann can push web/x (web)")
 
 
 def test_a_variable_in_a_mandate_is_any_name(folder: Path) -> None:
-    """Its tests are about everybody's places."""
+    """Its tests can name any repository."""
     root = ROOT.replace('["web/**"]', '["users/${user}/**", "groups/${group}/x"]')
     own = WEB.replace("web/**", "users/${user}/**")
     tests = (
@@ -217,7 +217,7 @@ def test_a_variable_in_a_mandate_is_any_name(folder: Path) -> None:
 
 
 def test_a_company_s_deny_goes_live_against_a_team_s_test(folder: Path, loader: PolicyLoader) -> None:
-    """The case of the issue: mallory kept push for as long as nobody looked."""
+    """Otherwise mallory would keep push until somebody fixes the test."""
     policies = reload(folder, loader, company=DENY)
     assert not can(policies, "mallory", "push web/x")
     assert notes(folder, policies) == [FAILS_BY_DENY]
@@ -226,7 +226,7 @@ def test_a_company_s_deny_goes_live_against_a_team_s_test(folder: Path, loader: 
 
 
 def test_another_team_s_change_goes_live_as_well(folder: Path, loader: PolicyLoader) -> None:
-    """Where mandates meet, one team's tests do not hold up the other."""
+    """If mandates overlap, the tests of one team do not block the other."""
     deny = 'deny:\n  - {id: d, to: ["user:ann"], repositories: ["web/data/x"], actions: [push]}\n'
     data = DATA.replace("tests:", deny + "tests:")
     web = WEB + "  - {as: {user: ann}, can: [push web/data/x]}\n"
@@ -238,14 +238,14 @@ def test_another_team_s_change_goes_live_as_well(folder: Path, loader: PolicyLoa
 
 
 def test_a_file_s_own_mistake_waits(folder: Path, loader: PolicyLoader) -> None:
-    """Nothing else changed: the reload is refused as any other, with the line, and the last good policies stay."""
+    """With no other change, the reload is rejected with the line, and the last good policies stay live."""
     assert refused(folder, loader, web=WITHOUT_MALLORY) == [FAILS_BY_ITSELF]
     assert refused(folder, loader) == [FAILS_BY_ITSELF]
     assert reload(folder, loader, web=WITHOUT_MALLORY.replace("can: [push", "cannot: [push")).notes == ()
 
 
 def test_a_deny_does_not_wait_for_a_file_that_does(folder: Path, loader: PolicyLoader) -> None:
-    """Neither if the mistake was there before, nor if both come in one reload; only the one file waits."""
+    """Whether the mistake came before or in the same reload, only the one file waits."""
     refused(folder, loader, web=WITHOUT_MALLORY)
     deny_all = DENY.replace('"user:mallory"', '"user:dora"')
     policies = reload(folder, loader, company=deny_all)
@@ -261,7 +261,7 @@ def test_a_deny_does_not_wait_for_a_file_that_does(folder: Path, loader: PolicyL
 
 
 def test_a_mistake_and_a_deny_in_one_reload(folder: Path, loader: PolicyLoader) -> None:
-    """With a test that both would break: the deny is live, and the team's change waits all the same."""
+    """With a test that both would break, the deny goes live and the team's change still waits."""
     later = WITHOUT_MALLORY + "  - {as: {user: ann}, cannot: [push web/x]}\n"
     policies = reload(folder, loader, company=DENY, web=later)
     assert (can(policies, "mallory", "push web/x"), can(policies, "ann", "push web/x")) == (False, True)
@@ -279,7 +279,7 @@ def test_two_files_wait_and_the_rest_is_live(folder: Path, loader: PolicyLoader)
 
 
 def test_what_failed_before_does_not_count_against_a_change(folder: Path, loader: PolicyLoader) -> None:
-    """A team whose test a deny has broken must be able to take somebody out of its file."""
+    """A team whose test was broken by a deny can still remove a user from its file."""
     reload(folder, loader, company=DENY)
     policies = reload(folder, loader, web="# moved\n" + WEB.replace(', "user:ann"', ""))
     assert not can(policies, "ann", "push web/x")
@@ -298,7 +298,7 @@ def test_a_change_and_a_deny_that_breaks_its_test_in_one_reload(folder: Path, lo
 
 
 def test_a_root_file_s_test_holds_up_a_team_s_change_and_no_other(folder: Path, loader: PolicyLoader) -> None:
-    """By itself it is refused; beside a change of a root file, that one goes live."""
+    """Alone, it is rejected; together with a change of a root file, that one goes live."""
     guarded = ROOT + ROOT_TEST
     reload(folder, loader, company=guarded)
     open_to_all = WEB.replace('"user:ann"', "authenticated")
@@ -337,7 +337,7 @@ def test_two_changes_that_break_a_root_file_s_test_together_both_wait(folder: Pa
 
 
 def test_a_root_file_s_own_failing_test_refuses_everything(folder: Path, loader: PolicyLoader) -> None:
-    """With every fault, also of the files below."""
+    """With every fault, also of delegated files."""
     wrong = DENY + "tests:\n  - {as: anonymous, can: [pull base/x]}\n"
     found = refused(folder, loader, company=wrong)
     assert [line.partition(":")[0] for line in found] == ["company.yaml", "teams/web.yaml"]
@@ -346,7 +346,7 @@ def test_a_root_file_s_own_failing_test_refuses_everything(folder: Path, loader:
 
 
 def test_a_new_file_with_a_failing_test_is_refused(folder: Path, loader: PolicyLoader) -> None:
-    """It has no good version that could stay."""
+    """It has no last good version."""
     root = ROOT.replace("allow:", "  - {file: teams/more.yaml, repositories: [more], actions: [pull]}\nallow:")
     more = 'version: 1\nallow:\n  - {id: m, to: ["user:ann"], repositories: [more], actions: [pull]}\ntests:\n'
     test = "  - {as: {user: bob}, can: [pull more]}\n"
@@ -356,7 +356,7 @@ def test_a_new_file_with_a_failing_test_is_refused(folder: Path, loader: PolicyL
 
 
 def test_a_last_good_version_that_does_not_go_with_the_rest_refuses_all(folder: Path, loader: PolicyLoader) -> None:
-    """The mandate was moved in the same reload: what the new version says wrong is told."""
+    """If the mandate changes in the same reload, the faults of the new version are reported."""
     root = ROOT.replace('repositories: ["web/**"]', 'repositories: ["www/**"]')
     found = refused(folder, loader, company=root, web=WITHOUT_MALLORY.replace("web/", "www/"))
     assert found == [FAILS_BY_ITSELF.replace("web/x", "www/x")]
@@ -364,7 +364,7 @@ def test_a_last_good_version_that_does_not_go_with_the_rest_refuses_all(folder: 
 
 
 def test_a_start_is_held_up_by_root_files_alone(folder: Path) -> None:
-    """Nobody can tell then whose change it was, and a restart must not take all teams down for one team's test."""
+    """There is no version to compare with, and one team's test must not stop the service for all at a restart."""
     put(folder, {"company.yaml": DENY})
     policies = load_policies(folder, now=NOW)
     assert notes(folder, policies) == [FAILS_BY_DENY]

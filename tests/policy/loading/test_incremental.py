@@ -1,4 +1,4 @@
-"""Loading a policy folder again: only what changed is compiled anew, and nothing tells that from a first load."""
+"""Incremental loading: only changed files are compiled again, with the same result as a first load."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def put(folder: Path, name: str, text: str | None) -> None:
 
 
 def outcome(load: Callable[[], PolicySet]) -> PolicySet | list[str]:
-    """The policies, or the faults as they are told."""
+    """The policies, or the faults as reported."""
     try:
         return load()
     except LoadError as error:
@@ -122,7 +122,7 @@ def outcome(load: Callable[[], PolicySet]) -> PolicySet | list[str]:
 
 
 def anew(folder: Path) -> PolicySet | list[str]:
-    """What a server would say that starts now."""
+    """The result of a first load of the same files."""
     return outcome(lambda: load_policies(folder, now=NOW))
 
 
@@ -133,7 +133,7 @@ CHANGES = st.lists(
 
 @given(CHANGES)
 def test_it_is_as_if_loaded_for_the_first_time(changes: list[tuple[str, str | None]]) -> None:
-    """Whatever changes in whatever order: the same rules, groups, index and digest, or the same faults and lines.
+    """After any changes in any order: the same rules, groups, index and digest, or the same faults and lines.
 
     Only the change of a delegated file that fails a test waits, and its last good version stays; a first load, which
     has none, tells the same faults as notes.
@@ -214,7 +214,7 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_only_what_changed_is_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, expected: list[str]
 ) -> None:
-    """A tree of a thousand files is live soon after a change of one. What depends on the change is compiled again."""
+    """In a tree of a thousand files, only what depends on the changed one is compiled again."""
     loader = PolicyLoader(folder)
     before = loader.load(NOW)
     read = read_files(monkeypatch)
@@ -226,7 +226,7 @@ def test_only_what_changed_is_read(
 
 
 def test_a_refused_change_is_forgotten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Afterwards the last good load is still what is remembered; the fault was told with its line."""
+    """The fault has its line, and the state of the last good load is kept."""
     loader = PolicyLoader(folder)
     loader.load(NOW)
     put(folder, "teams/data.yaml", OTHERS["teams/data.yaml"][5])
@@ -243,7 +243,7 @@ def test_a_refused_change_is_forgotten(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_fault_of_a_file_that_did_not_change_has_its_line(folder: Path) -> None:
-    """What one file breaks in another is told where it stands."""
+    """A fault that one file causes in another is reported at its place there."""
     loader = PolicyLoader(folder)
     loader.load(NOW)
     put(folder, "root.yaml", ROOT.replace("id: root", "id: web"))
@@ -267,7 +267,7 @@ def test_a_cut_file_is_refused_once_files_were_marked(folder: Path) -> None:
 
 
 def test_it_works_at_its_pace(folder: Path) -> None:
-    """It rests between files, so that nobody waits for all of them."""
+    """It pauses between files, so that requests do not wait for all of them."""
     turns = 0
 
     def pace() -> None:
@@ -280,7 +280,7 @@ def test_it_works_at_its_pace(folder: Path) -> None:
 
 
 def test_many_new_rules_are_kept_from_the_collector(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would stop every thread for as long as it looks at them; few are not worth it."""
+    """A collection would stop every thread while it scans them; a few are not worth freezing."""
     monkeypatch.setattr(gc, "freeze", lambda: frozen.append(True))
     frozen: list[bool] = []
     PolicyLoader(folder).load(NOW)
@@ -311,7 +311,7 @@ RULES = st.lists(
 
 @given(kept=RULES, gone=RULES, new=RULES)
 def test_a_renewed_index_is_a_new_one(kept: list[Rule], gone: list[Rule], new: list[Rule]) -> None:
-    """And what was not touched is shared."""
+    """Untouched parts are shared."""
     old = build_index([*kept, *gone])
     touched = beginnings([*gone, *new])
     near = [rule for rule in [*kept, *new] if not beginnings([rule]).isdisjoint(touched)]

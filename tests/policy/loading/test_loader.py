@@ -1,4 +1,4 @@
-"""Loading the policy folder: what is refused, where, and with which words."""
+"""Policy loader: faults, their places and their messages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def faults(folder: Path, services: frozenset[str] | None = None) -> list[str]:
-    """What loading says against the folder, without the folder's own path."""
+    """The faults of loading the folder, without its path."""
     with pytest.raises(LoadError) as caught:
         load_policies(folder, services=services, now=NOW)
     return [str(fault).replace(f"{folder}/", "").replace(str(folder), "FOLDER") for fault in caught.value.faults]
@@ -189,21 +189,21 @@ def rule(text: str) -> str:
     ],
 )
 def test_refused_file(folder: Path, text: str, expected: str) -> None:
-    """A fault names the file, the line, the place in it, and what would be right."""
+    """A fault names the file, the line, the place and what would be right."""
     write(folder / "a.yaml", text)
     found = faults(folder)
     assert [fault for fault in found if expected in fault] != [], found
 
 
 def test_bomb_is_refused_at_once(folder: Path) -> None:
-    """Nested aliases are refused before anything is built from them."""
+    """Nested aliases are rejected before they are expanded."""
     lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 30)]
     write(folder / "a.yaml", "\n".join(lines) + "\n")
     assert any("aliases" in fault for fault in faults(folder))
 
 
 def test_all_faults_of_all_files_at_once(folder: Path) -> None:
-    """Nobody mends a policy tree one fault at a time."""
+    """All faults are reported together, so that they can be fixed together."""
     write(folder / "a.yaml", rule("role=raeder; to=[ann]; repositories=[A]") + "what: 1\n")
     write(folder / "b.yaml", "version: 1\nallow: [\n")
     write(folder / "c.yml", rule("to=[bob]; when={from: x}"))
@@ -214,7 +214,7 @@ def test_all_faults_of_all_files_at_once(folder: Path) -> None:
 
 
 def test_faults_between_files_are_told_with_the_others(folder: Path) -> None:
-    """A repeated id and an unknown role are no second round of mending."""
+    """A duplicate id and an unknown role are reported along with other faults."""
     write(folder / "a.yaml", rule("role=raeder; to=[ann]"))
     write(folder / "b.yaml", rule("repositories=[B]"))
     found = "\n".join(faults(folder))
@@ -276,20 +276,20 @@ def test_roles_and_groups_are_known_in_the_whole_tree(folder: Path) -> None:
     ],
 )
 def test_services_are_held_against_the_configuration(folder: Path, text: str, expected: str) -> None:
-    """A misspelt registry would silently switch a file off."""
+    """A misspelt registry would silently disable a file."""
     write(folder / "a.yaml", text)
     assert faults(folder, frozenset({"registry.example.com"})) == [expected]
     assert load_policies(folder, now=NOW).rule_count == 1
 
 
 def test_services_that_are_configured_are_fine(folder: Path) -> None:
-    """The check refuses nothing that is right."""
+    """Correct files pass the check."""
     write(folder / "a.yaml", GOOD + "registries: [one]\ntests: [{as: anonymous, can: [pull a]}]\n")
     assert load_policies(folder, services=frozenset({"one", "two"}), now=NOW).rule_count == 1
 
 
 def test_default_service_of_tests(folder: Path) -> None:
-    """A test that names no registry is about the first one its file speaks for, else the first configured one."""
+    """The registry of a test that names none: the first one of its file, else the first configured one."""
     write(folder / "a.yaml", GOOD + "registries: [two, one]\n")
     write(folder / "b.yaml", "version: 1\nregistries: [two]\ntests: [{as: anonymous, can: [pull a]}]\n")
     write(folder / "c.yaml", "version: 1\ntests: [{as: anonymous, can: [pull a]}]\n")
@@ -309,7 +309,7 @@ def test_default_service_of_tests(folder: Path) -> None:
     ],
 )
 def test_folder_without_policies_is_refused(folder: Path, names: list[str], expected: str) -> None:
-    """A server that grants nothing to anybody is never what was meant."""
+    """A server that never grants anything is not intended."""
     for name in names:
         write(folder / name, "not: a policy")
     assert len(faults(folder)) == 1
@@ -324,13 +324,13 @@ def test_tree_without_rules_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.yaml", "a.yml", "A.YAML", "b.Yml"])
 def test_policy_file_names(folder: Path, name: str) -> None:
-    """A file is not left out for the spelling of its suffix, for a deny rule could stand in it."""
+    """A file is not skipped for the case of its suffix: it could have a deny rule."""
     write(folder / name, GOOD)
     assert load_policies(folder, now=NOW).files == (name,)
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    """A folder that is not there is a fault, not an empty policy."""
+    """A missing folder is a fault, not an empty policy."""
     with pytest.raises(LoadError, match="cannot be read as a folder: No such file"):
         load_policies(tmp_path / "nowhere", now=NOW)
 
@@ -346,7 +346,7 @@ def test_file_in_a_sub_folder_is_refused(folder: Path) -> None:
 
 
 def test_folder_of_other_things_is_fine(folder: Path) -> None:
-    """Only policy files count; hidden folders are not looked into."""
+    """Only policy files count; hidden folders are ignored."""
     write(folder / "a.yaml", GOOD)
     (folder / "docs").mkdir()
     (folder / ".git").mkdir()
@@ -355,7 +355,7 @@ def test_folder_of_other_things_is_fine(folder: Path) -> None:
 
 
 def test_sub_folder_that_cannot_be_read_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be looked into could hold a policy."""
+    """An unreadable folder could contain a policy."""
     write(folder / "a.yaml", GOOD)
     (folder / "teams").mkdir()
     scandir = os.scandir
@@ -408,17 +408,17 @@ def spoil_size(path: Path) -> None:
     ],
 )
 def test_file_that_cannot_be_trusted(folder: Path, spoil: Callable[[Path], None], expected: str) -> None:
-    """One bad file refuses the whole folder."""
+    """One bad file rejects the whole folder."""
     write(folder / "a.yaml", GOOD)
     spoil(write(folder / "b.yaml", "version: 1\n"))
     assert [fault for fault in faults(folder) if fault.startswith("b.yaml") and expected in fault] != []
 
 
 def test_folder_that_others_can_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever can remove a file can remove a deny rule. A read-only mount (Kubernetes) cannot be changed."""
+    """Write access allows removing a deny rule. A read-only mount (Kubernetes) cannot be changed."""
     write(folder / "a.yaml", GOOD)
     folder.chmod(0o777)
-    assert faults(folder) == ["FOLDER: can be changed by others (mode 0777); mend it with: chmod go-w FOLDER"]
+    assert faults(folder) == ["FOLDER: can be changed by others (mode 0777); fix: chmod go-w FOLDER"]
 
     class ReadOnly:
         f_flag = os.ST_RDONLY
@@ -464,7 +464,7 @@ def test_folder_that_changes_while_it_is_read(folder: Path, monkeypatch: pytest.
 
 
 def test_folder_that_never_keeps_still(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a while it is given up, rather than guessed."""
+    """After some attempts, loading fails."""
 
     def reading(path: Path) -> str:
         text = files.read_text(path)
@@ -568,7 +568,7 @@ _VALUES = st.recursive(
 def test_any_value_anywhere_is_policies_or_a_load_error(
     place: tuple[Any, ...], value: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Whatever stands in place of a part of a good file: rules that can be asked, or faults with file and line."""
+    """Any value in place of a part of a good file gives usable rules, or faults with file and line."""
     text = yaml.safe_dump(with_value(REFERENCE, place, value), sort_keys=False, allow_unicode=False)
     assert_policies_or_faults(tmp_path_factory.getbasetemp() / "any-value", text.replace("version: '1'", "version: 1"))
 
@@ -576,7 +576,7 @@ def test_any_value_anywhere_is_policies_or_a_load_error(
 @given(text=st.text() | st.lists(_WORDS | st.sampled_from(list(" \n:-[]{},'\"#&*!|>%@"))).map("".join))
 @example(text=GOOD)
 def test_any_text_is_policies_or_a_load_error(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing else ever comes out of the loader."""
+    """The loader has no other outcome."""
     assert_policies_or_faults(tmp_path_factory.getbasetemp() / "any-text", text)
 
 
@@ -624,7 +624,7 @@ def test_reference_is_good(folder: Path) -> None:
 @pytest.mark.parametrize("place", REFERENCE_KEYS, ids=lambda place: ".".join(map(str, place)))
 @pytest.mark.parametrize("spoil", ["doubled", "short", "capital"])
 def test_every_misspelt_key_is_refused(folder: Path, place: tuple[Any, ...], spoil: str) -> None:
-    """No key of the language can be misspelt without being told."""
+    """Every misspelt key is reported."""
     document = as_data(CORPUS / "reference.yaml")
     above = document
     for step in place[:-1]:
@@ -642,7 +642,7 @@ def test_every_misspelt_key_is_refused(folder: Path, place: tuple[Any, ...], spo
 
 @pytest.mark.parametrize("name", ["company.yaml", "team.yaml"])
 def test_a_file_cut_anywhere_is_refused_or_means_the_same(folder: Path, name: str) -> None:
-    """With the end mark in the folder, no cut at any byte loses a rule unseen."""
+    """With the end marker in the folder, truncation at any byte is detected if it loses a rule."""
     texts = {
         "company.yaml": (CORPUS / "reference.yaml").read_bytes(),
         "team.yaml": b"version: 1\nallow:\n  - {id: r, to: [everyone], repositories: [a], role: reader}\n...\n",
@@ -664,7 +664,7 @@ def test_a_file_cut_anywhere_is_refused_or_means_the_same(folder: Path, name: st
 
 
 def test_without_the_mark_a_cut_inside_a_line_is_refused(folder: Path) -> None:
-    """Where no file has the mark, only a cut between two lines can stay unseen."""
+    """Without the marker, only truncation between two lines can go undetected."""
     text = GOOD + 'deny:\n  - id: d\n    to: [everyone]\n    repositories: ["a/**"]\n    actions: [push]\n'
     for length in range(len(text)):
         if text[length - 1 : length] != "\n":
@@ -673,7 +673,7 @@ def test_without_the_mark_a_cut_inside_a_line_is_refused(folder: Path) -> None:
 
 
 def test_json_needs_no_last_newline(folder: Path) -> None:
-    """JSON is YAML, and its closing brace is an end mark of its own."""
+    """JSON is YAML, and its closing brace is an end marker."""
     text = '{"version": 1, "allow": [{"id": "r", "to": ["everyone"], "repositories": ["a"], "role": "reader"}]}'
     write(folder / "a.yaml", text)
     assert load_policies(folder, now=NOW).rule_count == 1

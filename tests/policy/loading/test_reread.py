@@ -1,4 +1,4 @@
-"""The policy folder, read again and again: what is looked at, what is read, and what is taken instead."""
+"""Repeated reading of the policy folder: the look, the files read, and the last good texts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def fan_out(folder: Path, *, inside: bool = False) -> None:
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_links_that_fan_out_are_walked_once(folder: Path, inside: bool) -> None:
-    """L: each folder once, however many paths lead there; there is nothing to read behind them, so it is no fault."""
+    """L: each folder is visited once for any number of paths; without policy files in it, that is no fault."""
     fan_out(folder, inside=inside)
     start = time.monotonic()
     assert sorted(picture_of(folder)) == ["", "a.yaml", "teams", "teams/b.yaml"]
@@ -62,7 +62,7 @@ def test_links_that_fan_out_are_walked_once(folder: Path, inside: bool) -> None:
 
 
 def test_policies_that_two_links_lead_to_are_a_fault(folder: Path) -> None:
-    """They would count twice; and which of the names counts would decide what was delegated to them."""
+    """They would count twice, and their name determines what is delegated to them."""
     (folder / "squads").symlink_to(folder / "teams")
     assert faults(folder) == [
         "FOLDER/teams: is the same folder as squads, so its policies would count twice; keep one of the two"
@@ -94,7 +94,7 @@ def test_a_folder_has_the_shortest_of_its_names(folder: Path) -> None:
 
 
 def test_a_folder_may_not_hold_any_number_of_things(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Policies or not: all have to be looked at."""
+    """Policy files or not: all are visited."""
     assert MAX_ENTRIES >= 100_000
     monkeypatch.setattr(folder_module, "MAX_ENTRIES", 5)
     (folder / "teams" / "x").touch()
@@ -137,7 +137,7 @@ def aged(reread: RereadFolder, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_only_what_changed_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of the same stamp is known."""
+    """A file with the same stamp is not read again."""
     reread = RereadFolder(folder)
     aged(reread, monkeypatch)
     (folder / "a.yaml").write_text("a, changed")
@@ -163,7 +163,7 @@ def test_what_was_written_just_now_is_read_again(folder: Path) -> None:
 
 
 def test_what_is_not_accepted_is_not_known(folder: Path) -> None:
-    """The last good text is that of the last load that was good."""
+    """The last good text is that of the last accepted reading."""
     reread = RereadFolder(folder)
     reread.accept(reread.read())
     (folder / "a.yaml").write_text("refused")
@@ -174,7 +174,7 @@ def test_what_is_not_accepted_is_not_known(folder: Path) -> None:
 
 @pytest.mark.parametrize("when", ["before", "while", "while it cannot be read"])
 def test_a_file_that_moved_since_it_was_looked_at(folder: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
-    """Before it is read or while it is: the look is no more. Where files may move, the last good text is taken."""
+    """Before or during reading, the look is outdated; with `given`, the last good text is used instead."""
     reread = RereadFolder(folder)
     reread.accept(reread.read())
     path = folder / "a.yaml"
@@ -216,7 +216,7 @@ def test_a_file_that_cannot_be_read_is_a_fault(folder: Path) -> None:
 
 
 def test_what_is_given_is_taken(folder: Path) -> None:
-    """In place of what stands there, and in the order of the names; nothing is known of it afterwards."""
+    """Instead of the file's content, in the order of names; it is read again the next time."""
     reread = RereadFolder(folder)
     reread.accept(reread.read())
     given = {
@@ -234,7 +234,7 @@ def test_what_is_given_is_taken(folder: Path) -> None:
 
 
 def test_a_folder_that_is_gone_or_back(folder: Path) -> None:
-    """Gone, it is a fault; back again since the look, it has to be looked at again."""
+    """A missing folder is a fault; one that is back since the look needs a new look."""
     reread = RereadFolder(folder)
     away = folder.with_name("away")
     folder.rename(away)

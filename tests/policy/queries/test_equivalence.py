@@ -1,4 +1,4 @@
-"""`who_can … exactly`: exceptions and conditions are compared, against everybody one by one and row by row."""
+"""Equivalence of answers to "who can?", checked against all clients of small worlds and in single cases."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import policy_worlds as world
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from policy_files import NOW, load_faults
 
 from tokenserver.documents.document import parse
 from tokenserver.errors import LoadError
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.conditions import Given
+from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Condition, Context, PolicySet, Principal
-from tokenserver.policy.queries import equivalence as agreement_module
+from tokenserver.policy.principals import AllOf
 from tokenserver.policy.queries.equivalence import Agreement, filled_in
 from tokenserver.policy.queries.spelling import spell_lines
 from tokenserver.policy.queries.who_can import Line, People, Unless, holders
-from tokenserver.policy.queries.witnesses import Answer, TooManyCombinations
 from tokenserver.policy.syntax.file import read_policy_file
 from tokenserver.policy.terms import parse_principal
 from tokenserver.policy.testing.assertions import run_test
 from tokenserver.policy.testing.expectations import WhoTest
 from tokenserver.scopes import Resource, Scope
 
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OPEN = Given("registry")
 CONTEXTS = [*world.CONTEXTS, *(Context("registry", ip_address("2001:db8::1"), now) for now in world.TIMES)]
 EVERYWHERE = list(product(world.EVERYBODY, CONTEXTS))
@@ -55,7 +55,7 @@ def is_one(policies: PolicySet, identity: Identity, principal: Principal) -> boo
 def lets(policies: PolicySet, line: Line, identity: Identity, context: Context) -> bool:
     """Whether a line lets the client, read by the words of docs/policies.md."""
 
-    def means(who: Answer, excepted: Answer) -> bool:
+    def means(who: AllOf, excepted: AllOf) -> bool:
         return all(is_one(policies, identity, one) for one in who) and not any(
             is_one(policies, identity, one) for one in excepted
         )
@@ -89,9 +89,9 @@ def found_for(policies: PolicySet, name: str) -> tuple[Line, ...]:
     return holders(policies, "pull", Resource("repository", name), OPEN)
 
 
-def compared(policies: PolicySet) -> Agreement:
+def compared(policies: PolicySet, budget: Budget | None = None) -> Agreement:
     context = Context("registry", None, NOW)
-    return Agreement(People(policies), Kind.PASSWORD, context, any_time=True, any_address=True)
+    return Agreement(People(policies, budget), Kind.PASSWORD, context, any_time=True, any_address=True)
 
 
 PRINCIPALS = [Principal("authenticated"), Principal("anonymous"), *map(parse_principal, world.PRINCIPALS[3:])]
@@ -121,7 +121,7 @@ _lines = st.builds(
 def test_two_answers_agree_where_they_let_the_same_clients(
     policies: PolicySet, name: str, made_up: list[Line], data: st.DataObject
 ) -> None:
-    """The engine of tests, that of the command and decisions for everybody, everywhere and at any time say the same.
+    """Tests, the command and decisions agree for every client, everywhere and at any time.
 
     What is expected is the true answer with some of its lines changed for others, so that both outcomes are met.
     """
@@ -145,7 +145,7 @@ def without(policies: PolicySet, rule_id: str) -> PolicySet:
 
 
 def advised(policies: PolicySet, name: str, lines: Sequence[Line]) -> WhoTest:
-    """The test that a message advises for these lines, as it is read from a file."""
+    """The test suggested for these lines, as read from a file."""
     text = f"version: 1\ntests:\n  - {{who_can: pull {name}, {spell_lines(People(policies), lines)}}}\n"
     file = read_policy_file(parse(text, "a.yaml"))
     assert file.faults == []
@@ -194,15 +194,9 @@ tests:
 
 
 def failures(folder: Path, test: str, text: str = FOLDER) -> list[str]:
-    """What loading says with this one test."""
-    path = folder / "a.yaml"
-    path.write_text(text.replace("{TEST}", f"{{{test}}}"))
-    path.chmod(0o644)
-    try:
-        load_policies(folder, now=NOW)
-    except LoadError as error:
-        return [fault.message.removeprefix("test failed: ") for fault in error.faults]
-    return []
+    """The faults of loading with this one test."""
+    faults = load_faults(folder, text.replace("{TEST}", f"{{{test}}}"))
+    return [fault.message.removeprefix("test failed: ") for fault in faults]
 
 
 @pytest.fixture
@@ -265,7 +259,7 @@ def test_an_exception_by_user_is_compared(folder: Path) -> None:
     ],
 )
 def test_what_is_so_passes(folder: Path, test: str) -> None:
-    """However it is spelled: what counts is who can, and when, and from where."""
+    """In any spelling: only the clients, times and addresses count."""
     assert failures(folder, test) == []
 
 
@@ -308,7 +302,7 @@ def test_what_is_so_passes(folder: Path, test: str) -> None:
     ],
 )
 def test_what_is_not_so_fails(folder: Path, test: str, expected: str) -> None:
-    """With somebody for whom it is not so, and the spelling that is right."""
+    """With a counterexample and the right spelling."""
     (found,) = failures(folder, test)
     assert expected in found
 
@@ -333,7 +327,7 @@ def test_what_is_not_so_fails(folder: Path, test: str, expected: str) -> None:
     ],
 )
 def test_an_expectation_that_cannot_be_read(folder: Path, test: str, expected: str) -> None:
-    """Is refused at its place."""
+    """A fault at its place."""
     path = folder / "a.yaml"
     path.write_text(FOLDER.replace("{TEST}", f"{{who_can: pull web/x, {test}}}"))
     path.chmod(0o644)
@@ -344,7 +338,7 @@ def test_an_expectation_that_cannot_be_read(folder: Path, test: str, expected: s
 
 
 def test_who_is_meant_by_everyone_and_somebody(folder: Path) -> None:
-    """`everyone` beside a name says nothing more, and in `except:` leaves nobody."""
+    """`everyone` next to a name is redundant, and in `except:` excludes all clients."""
     assert failures(folder, 'who_can: pull season, at: 2026-12-31, exactly: ["everyone & group:web"]') == []
     assert failures(folder, "who_can: delete web/x, exactly: [everyone], except: [everyone]") == []
     assert failures(folder, "who_can: delete web/x, exactly: [{to: everyone, unless: [{except: ['group:zz']}]}]") == [
@@ -355,11 +349,12 @@ def test_who_is_meant_by_everyone_and_somebody(folder: Path) -> None:
     ]
 
 
-def test_too_many_combinations_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that would take too long is no answer."""
+def test_a_comparison_spends_the_budget_of_its_people() -> None:
+    """A comparison that takes too many steps has no result."""
     policies = world.policy_set([], [])
-    monkeypatch.setattr(agreement_module, "MAX_STEPS", 1)
     line = Line(frozenset({Principal("authenticated")}), frozenset(), Condition(), "")
     narrow = replace(line, excepted=frozenset(map(parse_principal, ["user:ann", "user:bob"])))
-    with pytest.raises(TooManyCombinations, match="more than 1 combinations"):
-        list(compared(policies).strays([line], [narrow]))
+    budget = Budget(1)
+    with pytest.raises(TooComplex, match="not decided within 1 steps, the limit for one question"):
+        list(compared(policies, budget).strays([line], [narrow]))
+    assert budget.is_spent

@@ -1,4 +1,4 @@
-"""Replaying audit events: what would change is told, and whatever else a log holds is counted and left out."""
+"""Replay of audit events: changes are reported, and all other lines of a log counted and skipped."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_all_can_be_decided_as_at_one_time() -> None:
 
 
 def test_equal_changes_are_one_with_times_and_rules() -> None:
-    """The order of events does not matter; the candidate's deciding rules are told."""
+    """The order of events does not matter; the deciding rules of the candidate are reported."""
     times = ("2026-05-02T00:00:00Z", "2026-05-01T00:00:00Z", "2026-05-03T00:00:00Z")
     report = replay(POLICIES, lines(*(event("web/a:pull", time=time) for time in times), event("web/b:pull")))
     first, second = report.changes.values()
@@ -188,7 +188,7 @@ GARBAGE = [
 
 @pytest.mark.parametrize(("line", "reason"), GARBAGE)
 def test_what_cannot_be_replayed_is_counted(line: bytes, reason: str) -> None:
-    """With what is the matter, and the lines around it are replayed."""
+    """With the reason, and the other lines are replayed."""
     good = lines(event("web/a:pull"))[0]
     report = replay(POLICIES, [good, line, b"\n", good])
     assert (report.skipped, report.changed) == ({reason: 1}, 2)
@@ -214,7 +214,7 @@ def test_no_line_stops_a_replay(line: bytes) -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log of any length needs no more than its different changes, and of these some are kept."""
+    """Memory only grows with the number of different changes, up to a limit."""
     monkeypatch.setattr(replay_module, "MAX_CHANGES", 50)
 
     def endless() -> Iterator[bytes]:
@@ -230,7 +230,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_kind_of_credential_is_known() -> None:
-    """Whatever the server writes as `kind` can be replayed."""
+    """Every `kind` that the server writes can be replayed."""
     for kind in Kind:
         assert replay(POLICIES, lines(event("web/a:pull", kind=kind.value))).exchanges == 1
 
@@ -257,7 +257,7 @@ def run(folder: Path, log: bytes, *options: str) -> tuple[int, str, str]:
 
 
 def test_the_command_says_when_nothing_changes(tmp_path: Path) -> None:
-    """Exit code 0, and how much was looked at."""
+    """Exit code 0, and the number of decisions."""
     code, output, told = run(tmp_path, b"".join(lines(event("web/a:pull", "web/a:pull"))))
     assert (code, output) == (0, "")
     assert told == "0 of 1 decisions in 1 exchanges would change\n"
@@ -329,7 +329,7 @@ def parts(count: int, request: str = "r1", **fields: Any) -> list[dict[str, Any]
 
 
 def test_an_exchange_in_parts_is_decided_as_one() -> None:
-    """A group that stands in the last part counts for what the first one asked; in any order, with others between."""
+    """A group in the last part counts for a request in the first one; in any order, with other events between."""
     whole = parts(3)
     whole[2]["groups"] = ["web"]
     others = [event("web/a:pull", "web/a:pull"), *parts(1, "r2"), event("nowhere:pull")]
@@ -343,14 +343,14 @@ def test_an_exchange_in_parts_is_decided_as_one() -> None:
 
 
 def test_a_part_that_comes_twice_counts_once() -> None:
-    """As where a log was put together from two copies."""
+    """As in a log merged from two copies."""
     first, second = parts(2)
     report = replay(POLICIES, lines(first, first, second))
     assert (report.exchanges, report.decisions, dict(report.skipped)) == (1, 2, {})
 
 
 def test_parts_that_are_missing() -> None:
-    """What is there is counted and left out; how many exchanges are waited for is bounded."""
+    """Existing parts are counted and skipped; the number of incomplete exchanges is bounded."""
     many = [one for number in range(MAX_WAITING + 10) for one in parts(3, f"r{number}")[:2]]
     report = replay(POLICIES, lines(*parts(4, "x")[1:], *many))
     assert (report.exchanges, report.decisions) == (0, 0)
@@ -375,7 +375,7 @@ def test_parts_that_are_missing() -> None:
     ],
 )
 def test_a_part_that_cannot_be_read(fields: dict[str, Any], field: str) -> None:
-    """It is left out as any other event is."""
+    """It is skipped like any other event."""
     report = replay(POLICIES, lines({**parts(2)[0], **fields}))
     assert report.skipped == {f"an event with a field that cannot be read: {field}": 1}
 

@@ -1,4 +1,4 @@
-"""`what-can` and the matrix from the rules: against every repository one by one, and how an answer is told."""
+"""`what-can` and the matrix, checked against every repository of small worlds and in single cases."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern, matches, parse_name, parse_pattern
+from tokenserver.policy.principals import HypotheticalClient, client_for, principals_of
 from tokenserver.policy.queries.matrix import MatrixCell, columns_named, matrix, people_named
-from tokenserver.policy.queries.what_can import Reach, Somebody, Span, bound, difference, somebody, what_can
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.queries.what_can import Reach, Span, bound, difference, what_can
+from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource, Scope
 
 OPEN = Given("registry")
@@ -61,8 +62,8 @@ def can(policies: PolicySet, identity: Identity, action: str, name: str, context
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure
 @given(world.worlds, world.identities, st.sampled_from(["pull", "push", "*"]))
 def test_the_answer_is_exact(policies: PolicySet, identity: Identity, action: str) -> None:
-    """For every repository, from everywhere and at any time, the answer says what a decision says."""
-    who = Somebody(identity, policies.groups.holding(identity))
+    """For every repository, from everywhere and at any time, the answer agrees with the decision."""
+    who = HypotheticalClient(identity, policies.groups.holding(identity))
     reaches = what_can(policies, who, OPEN)
     asked = [(name, context) for name in world.NAMES for context in world.CONTEXTS]
     said = [(name, context) for name, context in asked if says(reaches, identity, action, name, context)]
@@ -72,8 +73,8 @@ def test_the_answer_is_exact(policies: PolicySet, identity: Identity, action: st
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure
 @given(world.worlds, world.identities, world.contexts)
 def test_what_is_given_is_no_condition_any_more(policies: PolicySet, identity: Identity, context: Context) -> None:
-    """With a time and an address nothing is left open, and the answer is exact there."""
-    who = Somebody(identity, policies.groups.holding(identity))
+    """With a time and an address, the answer is exact and has no conditions."""
+    who = HypotheticalClient(identity, policies.groups.holding(identity))
     reaches = what_can(policies, who, Given("registry", context.client, context.now, is_closed=True))
     assert [one for reach in reaches for one in (reach.when, *(cut.when for cut in reach.cuts)) if one != ALWAYS] == []
     said = [name for name in world.NAMES if says(reaches, identity, "pull", name, context)]
@@ -88,7 +89,7 @@ def test_the_matrix_is_exact(policies: PolicySet) -> None:
     columns = columns_named(policies, OPEN)
     found = matrix(policies, people, columns, OPEN)
     for principal, row in zip(people, found.cells, strict=True):
-        who = somebody(policies, principal)
+        who = client_for(policies, principal)
         if principal.name and who.groups != policies.groups.holding(who.identity):
             continue  # somebody of whom only the group of the tree is known is no identity
         for (_, pattern), cell in zip(columns, row, strict=True):
@@ -193,7 +194,7 @@ def policy_set(*rules: Rule) -> PolicySet:
 def test_answer(rules: list[Rule], who: str, brought: list[str], expected: list[str]) -> None:
     """How the answer reads."""
     policies = policy_set(*rules)
-    found = what_can(policies, somebody(policies, parse_principal(who), brought), OPEN)
+    found = what_can(policies, client_for(policies, parse_principal(who), brought), OPEN)
     assert sorted(str(reach.span) for reach in found) == expected
 
 
@@ -206,7 +207,7 @@ def test_conditions_stay() -> None:
         rule("no-2", "everyone", "web/b", when=Condition(since=JULY)),
         rule("no-3", "everyone", "web/c", when=Condition(since=datetime(2026, 1, 1, tzinfo=UTC))),
     )
-    (reach,) = what_can(policies, somebody(policies, parse_principal("anonymous")), OPEN)
+    (reach,) = what_can(policies, client_for(policies, parse_principal("anonymous")), OPEN)
     assert (reach.when, reach.is_whole) == (narrow, False)
     assert {cut.rule.id: cut.when == ALWAYS for cut in reach.cuts} == {"no-1": True, "no-3": False}
 
@@ -247,7 +248,7 @@ def test_difference(found: list[str], expected: list[str], differs: bool | None)
 def test_difference_against_every_name(identity: Identity, one: PolicySet, other: PolicySet) -> None:
     """No difference: every name agrees; a difference: the name shows it."""
     sides = [
-        [reach.span for reach in what_can(world_, Somebody(identity, world_.groups.holding(identity)), OPEN)]
+        [reach.span for reach in what_can(world_, HypotheticalClient(identity, world_.groups.holding(identity)), OPEN)]
         for world_ in (one, other)
     ]
 
@@ -266,7 +267,7 @@ def test_difference_against_every_name(identity: Identity, one: PolicySet, other
 
 
 def test_matrix() -> None:
-    """Letters for actions, a mark for a part or a condition, patterns as each person has them."""
+    """Letters for actions, a mark for a part or a condition, variables filled in for each principal."""
     policies = policy_set(
         rule("r", "group:web"),
         rule("no-r", "everyone", "web/prod/**", "push", but="user:bot"),
@@ -295,7 +296,7 @@ def test_matrix() -> None:
 
 
 def test_matrix_leaves_other_registries_out() -> None:
-    """A pattern that only speaks of another registry is no column."""
+    """A pattern that is only in rules for another registry is no column."""
     other = Rule.of("r", Effect.ALLOW, principals_of([parse_principal("everyone")]), [parse_pattern("x")], ["pull"],
                     services=frozenset({"other"}))  # fmt: skip
     assert columns_named(policy_set(other), OPEN) == []
@@ -324,7 +325,7 @@ def test_spell_condition(condition: Condition, expected: str) -> None:
 
 
 def test_spell_moment_keeps_fractions() -> None:
-    """Whatever a file can say."""
+    """Any condition that a file can have."""
     assert spell_moment(DAY.replace(microsecond=5)) == "2027-01-31T00:00:00.000005Z"
 
 
@@ -341,7 +342,7 @@ conditions = st.builds(
 
 @given(conditions, conditions, world.contexts, world.identities)
 def test_conditions_side_by_side(one: Condition, other: Condition, context: Context, identity: Identity) -> None:
-    """Where one implies another, it holds; where they are apart, never both."""
+    """If one implies another, both hold; if they are disjoint, never both."""
     left, right = one.holds(identity.kind, context), other.holds(identity.kind, context)
     assert not (implies(one, other) and left is True and right is not True)
     assert not (are_apart(one, other) and left is True and right is True)
@@ -371,5 +372,5 @@ def test_a_rule_for_another_registry_is_left_out() -> None:
     ],
 )
 def test_difference_within_exceptions(found: list[str], expected: list[str], answer: tuple[str, bool] | None) -> None:
-    """Which shows only where names are looked at that neither side has as a whole."""
+    """Only names that neither side has as a whole show the difference."""
     assert difference(spans(*found), spans(*expected), "pull", "repository") == answer

@@ -1,4 +1,4 @@
-"""`who-can` from the rules: against everybody one by one, and row by row how an answer is told."""
+"""`who-can`, checked against all clients of small worlds and in single cases."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import who_can as holders_module
-from tokenserver.policy.queries.summary import TooManyCombinations
 from tokenserver.policy.queries.who_can import holders
 from tokenserver.policy.queries.who_can_report import roster
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.queries.witnesses import TooManyCombinations
+from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource, Scope
 
 OPEN = Given("registry")
@@ -85,7 +86,7 @@ def can(policies: PolicySet, identity: Identity, name: str, context: Context) ->
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure
 @given(world.worlds, world.names)
 def test_the_answer_is_exact(policies: PolicySet, name: str) -> None:
-    """For everybody, from everywhere and at any time, the answer says what a decision says."""
+    """For every client, from everywhere and at any time, the answer agrees with the decision."""
     answer = facts(policies, name)
     found = [(one, context) for one in world.EVERYBODY for context in world.CONTEXTS]
     said = [(one, context) for one, context in found if says(policies, answer, one, context)]
@@ -95,7 +96,7 @@ def test_the_answer_is_exact(policies: PolicySet, name: str) -> None:
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure
 @given(world.worlds, world.names, world.contexts)
 def test_what_is_given_is_no_condition_any_more(policies: PolicySet, name: str, context: Context) -> None:
-    """With a time and an address the answer is exact there, and neither is left open."""
+    """With a time and an address, the answer is exact and has no conditions on them."""
     answer = facts(policies, name, Given("registry", context.client, context.now, is_closed=True))
     assert not any(word in str(answer) for word in ("'from'", "'since'", "'until'"))
     said = [one for one in world.EVERYBODY if says(policies, answer, one, context)]
@@ -105,7 +106,7 @@ def test_what_is_given_is_no_condition_any_more(policies: PolicySet, name: str, 
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure
 @given(world.unconditional_worlds, world.names)
 def test_nobody_is_listed_who_cannot(policies: PolicySet, name: str) -> None:
-    """For everybody listed there is somebody who can and is just that."""
+    """Every listed principal has a client with access that is nothing else."""
     lines = holders(policies, "pull", Resource("repository", name), OPEN)
     able = [one for one in world.EVERYBODY if can(policies, one, name, world.CONTEXTS[0])]
     empty = [
@@ -273,13 +274,13 @@ def test_two_conditions_for_one() -> None:
 
 
 def test_too_many_combinations_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that would take too long is none."""
+    """A query that takes too many steps has no answer."""
     monkeypatch.setattr(holders_module, "MAX_LINES", 1)
     with pytest.raises(TooManyCombinations):
         facts(policy_set([rule("r", "user:ann user:bob"), rule("no-r", "user:eve")]), "web/x")
 
 
 def test_password_is_the_kind_of_whoever_logs_in() -> None:
-    """A rule for passwords is no rule for anonymous clients, and none about them."""
+    """A rule for passwords does not apply to anonymous clients."""
     answer = facts(policy_set([rule("r", "everyone", when=Condition(kinds=frozenset({Kind.PASSWORD})))]), "web/x")
     assert (answer["authenticated"], answer["anonymous"]) == (True, False)

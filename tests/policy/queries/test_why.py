@@ -16,8 +16,9 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_name, parse_pattern
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries.why import Explanation, Verdict, why
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Access, Resource, Scope
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -121,12 +122,17 @@ OFFICE = Condition((ip_network("10.0.0.0/8"),))
         ),
         pytest.param(rule("r", "everyone", but="group:ops"), ANN, "excepted: group:ops", id="excepted-group"),
         pytest.param(rule("r", "everyone", but="user:ann user:x"), ANN, "excepted: user:ann", id="excepted-user"),
+        pytest.param(
+            rule("r", "everyone", but="anonymous user:ann"), ANN, "excepted: user:ann", id="excepted-not-anonymous"
+        ),
         pytest.param(rule("r", "everyone", but="authenticated"), ANN, "excepted: authenticated", id="excepted-set"),
-        pytest.param(rule("r", "everyone", when=Condition(until=NOW)), ANN, "until 2026-06-01 is past", id="until"),
+        pytest.param(
+            rule("r", "everyone", when=Condition(until=NOW)), ANN, "no longer in effect since 2026-06-01", id="until"
+        ),
         pytest.param(
             rule("r", "everyone", when=Condition(since=datetime(2027, 1, 1, tzinfo=UTC))),
             ANN,
-            "since 2027-01-01 has not come",
+            "not in effect before 2027-01-01",
             id="since",
         ),
         pytest.param(
@@ -144,13 +150,13 @@ OFFICE = Condition((ip_network("10.0.0.0/8"),))
     ],
 )
 def test_because(rule_: Rule, identity: Identity, because: str) -> None:
-    """Each rule that was considered says what made it apply, or not."""
+    """Each rule considered has the reason why it applies or not."""
     (one,) = ask(rule_, identity=identity).rules
     assert (one.because, one.applies) == (because, because == "applies")
 
 
 def test_because_of_the_address() -> None:
-    """The address that was there is told."""
+    """The address of the client is reported."""
     (one,) = ask(rule("r", "everyone", when=OFFICE), context=Context("registry", ip_address("192.0.2.1"), NOW)).rules
     assert one.because == "from 10.0.0.0/8, but the client is at 192.0.2.1"
 
@@ -221,7 +227,7 @@ def test_rules_elsewhere_are_not_considered_unless_asked_for() -> None:
     ],
 )
 def test_nearest(rules: list[Rule], identity: Identity, expected: list[str]) -> None:
-    """For what nothing grants: who would have it, and what is known of the one who asks."""
+    """If no rule grants the action: the principals of a near rule, and the groups of the client."""
     found = ask(*rules, identity=identity)
     assert (found.verdict, [near.sentence for near in found.nearest]) == (Verdict.NOT_GRANTED, expected)
 
@@ -233,14 +239,14 @@ def test_nearest_to_a_variable() -> None:
 
 
 def test_denied_by_a_deny() -> None:
-    """The deny is told first, with the allow that it masks; nothing is near then."""
+    """The deny comes first, then the allow that it masks; no rule is near."""
     found = ask(rule("r", "everyone"), rule("no-r", "everyone", but="user:bot"))
     assert (found.verdict, [one.rule.id for one in found.rules if one.applies]) == (Verdict.DENIED, ["r", "no-r"])
     assert found.nearest == ()
 
 
 def test_a_ceiling_is_told_apart() -> None:
-    """Rules grant it, nothing forbids it, and the credential was made for less."""
+    """Rules grant the action, none forbids it, and the credential has a lower ceiling."""
     bounded = Identity("ann", Kind.PASSWORD, ceiling=(Access(Resource("repository", "other"), frozenset({"pull"})),))
     found = ask(rule("r", "everyone"), identity=bounded)
     assert (found.verdict, found.is_bounded) == (Verdict.NOT_GRANTED, True)

@@ -1,25 +1,23 @@
-"""Tests inside policy files, and `who_can`: what passes, what fails, and what a failure says."""
+"""Tests in policy files: what passes, what fails, and the message of a failure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from policy_files import NOW, load_faults
 
-from tokenserver.errors import LoadError
 from tokenserver.identity import Kind
 from tokenserver.policy.index import build_index
-from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_name, parse_pattern
+from tokenserver.policy.principals import AllOf, principals_of
 from tokenserver.policy.queries import witnesses
-from tokenserver.policy.queries.summary import Answer, canonical, examples, spell_answers, who_can
-from tokenserver.policy.terms import parse_principal, principals_of
+from tokenserver.policy.queries.summary import canonical, short_answer, spell_answers
+from tokenserver.policy.queries.witnesses import examples
+from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource
-
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 POLICY = """\
 version: 1
@@ -54,15 +52,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def failures(folder: Path, test: str) -> list[str]:
-    """What loading says with this one test in the file."""
-    path = folder / "a.yaml"
-    path.write_text(POLICY.replace("TEST", test))
-    path.chmod(0o644)
-    try:
-        load_policies(folder, now=NOW)
-    except LoadError as error:
-        return [fault.message.removeprefix("test failed: ") for fault in error.faults]
-    return []
+    """The faults of loading with this one test in the file."""
+    return [fault.message.removeprefix("test failed: ") for fault in load_faults(folder, POLICY.replace("TEST", test))]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +101,7 @@ def failures(folder: Path, test: str) -> list[str]:
     ],
 )
 def test_passes(folder: Path, test: str) -> None:
-    """A test that is right says nothing."""
+    """A passing test reports nothing."""
     assert failures(folder, test) == []
 
 
@@ -165,7 +156,8 @@ def test_passes(folder: Path, test: str) -> None:
         pytest.param(
             'who_can: pull inside, exactly: ["user:ann"]',
             "who can pull inside: expected exactly user:ann, but it is authenticated; "
-            "authenticated can: it is allowed by inside (a.yaml:13); user:ann is not among them: somebody broader can",
+            "authenticated can: it is allowed by inside (a.yaml:13); "
+            "user:ann is not among them: a broader principal can",
             id="exactly-too-narrow",
         ),
         pytest.param(
@@ -183,7 +175,7 @@ def test_passes(folder: Path, test: str) -> None:
         pytest.param(
             'who_can: pull both, includes: ["anonymous & user:ann"]',
             "who can pull both: expected includes anonymous & user:ann, but it is group:a & group:b; "
-            "anonymous & user:ann is not among them: somebody broader can",
+            "anonymous & user:ann is not among them: a broader principal can",
             id="includes-the-impossible",
         ),
         pytest.param(
@@ -201,12 +193,12 @@ def test_passes(folder: Path, test: str) -> None:
     ],
 )
 def test_fails(folder: Path, test: str, expected: str) -> None:
-    """A failing test refuses the load and says what was expected, what is, and which rules decided."""
+    """A failing test rejects the load and reports the expected and the actual result, and the deciding rules."""
     assert failures(folder, test) == [expected]
 
 
 def test_includes_and_excludes_of_one_entry_each_fail_for_themselves(folder: Path) -> None:
-    """An entry may have both; neither hides the other."""
+    """An entry may have both; both are evaluated."""
     found = failures(folder, 'who_can: pull inside, includes: [anonymous], excludes: ["user:ann"]')
     assert [one.partition(": expected ")[2].partition(",")[0] for one in sorted(found)] == [
         "excludes user:ann",
@@ -215,7 +207,7 @@ def test_includes_and_excludes_of_one_entry_each_fail_for_themselves(folder: Pat
 
 
 def test_every_failing_item_is_told(folder: Path) -> None:
-    """All failures at once, each at its own line."""
+    """All failures are reported, each at its line."""
     assert [
         failure.split(", but")[0] for failure in failures(folder, 'as: {user: ann}, cannot: ["* web/x", pull a]')
     ] == [
@@ -247,7 +239,7 @@ def policy_set(*rules: tuple[str, str, str, str], groups: Iterable[Group] = ()) 
 
 
 def answers(policies: PolicySet, name: str = "web/x") -> str:
-    return spell_answers(who_can(policies, "pull", Resource("repository", name), Context("r", None, NOW)))
+    return spell_answers(short_answer(policies, "pull", Resource("repository", name), Context("r", None, NOW)))
 
 
 TREE = [Group("web", frozenset({"ann", "bob"}), frozenset({"web-devs"})), Group("pair", frozenset({"ann", "bob"}))]
@@ -311,7 +303,7 @@ TREE = [Group("web", frozenset({"ann", "bob"}), frozenset({"web-devs"})), Group(
     ],
 )
 def test_who_can(rules: list[tuple[str, str, str, str]], expected: str) -> None:
-    """The answer names the broadest principals, and everybody who can only as an exception."""
+    """The answer has the broadest principals, and users who only have access otherwise."""
     assert answers(policy_set(*rules, groups=TREE)) == expected
 
 
@@ -320,12 +312,12 @@ def test_too_many_combinations_are_refused(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(witnesses, "MAX_WITNESSES", 1)
     for expected in ("exactly: []", "includes: ['user:ann']"):
         assert failures(folder, f"who_can: push web/x, {expected}") == [
-            "who can push web/x cannot be told: more than 1 combinations of principals to try"
+            "who can push web/x: not decided: more than 1 combinations of principals to try"
         ]
 
 
 def test_a_kind_that_the_rules_do_not_want() -> None:
-    """Nobody is told who can with another kind of credential than the one that is asked about."""
+    """Only access with the requested kind of credential counts."""
     condition = Condition(kinds=frozenset({Kind.PASSWORD}))
     rule = Rule.of(
         "r",
@@ -337,16 +329,16 @@ def test_a_kind_that_the_rules_do_not_want() -> None:
     )
     policies = PolicySet("", (), (rule,), Groups.of_all(()), build_index([rule]))
     context = Context("r", None, NOW)
-    assert list(who_can(policies, "pull", Resource("repository", "x"), context)) == [answer("user:ann")]
-    assert who_can(policies, "pull", Resource("repository", "x"), context, Kind.ANONYMOUS) == {}
+    assert list(short_answer(policies, "pull", Resource("repository", "x"), context)) == [answer("user:ann")]
+    assert short_answer(policies, "pull", Resource("repository", "x"), context, Kind.ANONYMOUS) == {}
 
 
-def answer(text: str) -> Answer:
+def answer(text: str) -> AllOf:
     return frozenset(map(parse_principal, text.split(" & ")))
 
 
 def test_canonical_form() -> None:
-    """Lists of users are taken apart, and what is covered goes."""
+    """Groups of users are expanded, and covered answers removed."""
     policies = policy_set(groups=TREE)
     given = map(answer, ["group:pair", "group:web", "group:a", "group:a & group:b", "user:eve"])
     assert canonical(policies, given) == {answer("group:web"), answer("group:a"), answer("user:eve")}
@@ -357,7 +349,7 @@ def test_canonical_form() -> None:
 
 
 def test_examples_stand_for_their_principal() -> None:
-    """Everybody whom an answer names, and somebody unnamed for each directory group."""
+    """Each user named in an answer, and an unnamed one for each directory group."""
     policies = policy_set(groups=TREE)
     found = {(one.subject, one.groups) for one in examples(policies, answer("group:web"), Kind.PASSWORD)}
     assert found == {("ann", frozenset()), ("bob", frozenset()), ("\0", frozenset({"web-devs"}))}

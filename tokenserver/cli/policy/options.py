@@ -22,7 +22,7 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.group_names import plain_name, shown_name
 from tokenserver.policy.loading.loader import FileTests, compile_policies
 from tokenserver.policy.model import PolicySet, Principal
-from tokenserver.policy.queries.summary import SOMEBODY
+from tokenserver.policy.principals import UNNAMED
 from tokenserver.policy.terms import parse_address, parse_group, parse_moment, parse_request, parse_user
 from tokenserver.printable import one_line
 from tokenserver.scopes import Resource
@@ -180,7 +180,7 @@ def asked_identity(
         return replace(found, groups=found.groups | brought)
     if user is None and not groups:
         return None
-    return Identity(SOMEBODY if user is None else parse_user(user), Kind.PASSWORD, groups=brought)
+    return Identity(UNNAMED if user is None else parse_user(user), Kind.PASSWORD, groups=brought)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

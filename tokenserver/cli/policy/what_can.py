@@ -14,7 +14,8 @@ import click
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, as_facts, spell_condition
-from tokenserver.policy.queries.what_can import Cut, Reach, somebody, spell_pattern, what_can
+from tokenserver.policy.principals import client_for
+from tokenserver.policy.queries.what_can import Cut, Reach, spell_pattern, what_can
 from tokenserver.policy.terms import parse_group, parse_who
 from tokenserver.scopes import in_order
 
@@ -43,7 +44,7 @@ def policy_what_can(  # noqa: PLR0917 - click hands every option over by its nam
         raise click.UsageError("an anonymous client is in no group")
     source = read_source(config, folder)
     principal = asked_principal(source.policies, principal)
-    asked = somebody(source.policies, principal, list(map(parse_group, groups)))
+    asked = client_for(source.policies, principal, list(map(parse_group, groups)))
     found = what_can(source.policies, asked, Given(source.service(service), client, at))
     if as_json:
         echo_text(json.dumps([_facts(reach) for reach in found], indent=2))

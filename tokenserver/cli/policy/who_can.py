@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,7 +15,7 @@ from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.queries.who_can import holders
-from tokenserver.policy.queries.who_can_report import roster
+from tokenserver.policy.queries.who_can_report import roster, spell_conditions
 
 
 @click.command("who-can")
@@ -53,31 +51,16 @@ def policy_who_can(  # noqa: PLR0917 - click hands every option over by its name
     else:
         rows = []
         for principal, answer in found.answers.items():
-            conditions = [""] if answer is True else [spell_facts(one) for one in answer or ()]
+            conditions = [""] if answer is True else [spell_conditions(one) for one in answer or ()]
             rows += [(str(principal), one, _who_that_is(source.policies, principal)) for one in conditions]
         echo_text(table(("who", "when", "members"), rows))
         if found.excepted:
             echo()
-            echo(f"except whoever is {' or '.join(map(str, found.excepted))}")
+            echo(f"but never {' or '.join(map(str, found.excepted))}")
         if any(one.sort == "anonymous" for one in found.answers) and source.settings and not source.settings.anonymous:
             echo()
             echo("(the configuration says anonymous: false, so clients that do not log in get nothing)")
     raise SystemExit(0 if found.answers else 1)
-
-
-def spell_facts(condition: Mapping[str, Any]) -> str:
-    """A condition of the JSON answer as one line."""
-    parts = []
-    for key, value in condition.items():
-        if key == "rule":
-            continue
-        if key == "unless":
-            parts += [f"unless ({spell_facts(one)} by {one['rule']})" for one in value]
-            continue
-        words = {"groups": "also in", "who": ""}.get(key, key)
-        joint = " and " if key in ("groups", "who") else " or "
-        parts.append(f"{words} {value if isinstance(value, str) else joint.join(value)}".strip())
-    return ", ".join(parts) or "always"
 
 
 def _members(policies: PolicySet, name: str) -> dict[str, list[str]]:

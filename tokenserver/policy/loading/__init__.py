@@ -1,4 +1,4 @@
-"""From files to a policy set: folder, delegation, linker, incremental reload, change gating, git revisions.
+"""Loading files into a policy set: folder, delegation, linker, incremental reload, change gating, git revisions.
 
 The only room of `policy/` with input and output.
 """

@@ -1,7 +1,8 @@
-"""Delegation: which file may speak about what, and every rule that says more than was delegated to its file.
+"""Delegation: the limits of each file, and the faults of rules that exceed what is delegated to their file.
 
-Files at the top of the policy folder are root files and speak about everything. A file below must be named under
-`delegate:` in a root file, and what it says beyond that is a fault, never clipped. Its groups and roles are its own.
+Files at the top of the policy folder are root files without limits. A file in a sub-folder must be named under
+`delegate:` in a root file; a rule that exceeds the delegation is a fault and never clipped. The groups and roles of
+such a file are local to it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tokenserver.policy.analysis.containment import escape
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.group_names import is_root, owned_name, plain_name
 from tokenserver.policy.model import Group, Principal, Principals, Rule
+from tokenserver.policy.principals import listed
 from tokenserver.policy.queries.who_can import Line, Unless
 from tokenserver.policy.syntax.delegation import Delegation
 from tokenserver.policy.syntax.file import PolicyFile, RuleDraft
@@ -23,7 +25,7 @@ from tokenserver.policy.testing.expectations import Test, WhatTest, WhoTest
 from tokenserver.scopes import in_order
 
 MAX_LISTED = 5
-"""How many delegated patterns a fault names."""
+"""How many delegated patterns a fault lists."""
 
 _Named = TypeVar("_Named")
 _Limits = TypeVar("_Limits", Line, Unless)
@@ -31,9 +33,9 @@ _Limits = TypeVar("_Limits", Line, Unless)
 
 @dataclass(frozen=True, slots=True)
 class Mandate:
-    """What was delegated to one file, and where: `at` is `FILE:LINE` of the entry, `services` is as the root file's.
+    """The delegation to one file; `at` is `FILE:LINE` of the entry, `services` are the registries of the root file.
 
-    `services` empty: the root file speaks for all registries.
+    `services` empty: the root file applies to all registries.
     """
 
     delegation: Delegation
@@ -42,11 +44,11 @@ class Mandate:
 
 
 def mandates(files: Mapping[str, PolicyFile], *, is_whole: bool) -> tuple[dict[str, Mandate], list[Fault]]:
-    """What is delegated to which file, and the faults of the entries themselves.
+    """The mandate of each delegated file, and the faults of the entries.
 
-    A fault is each entry in a file that is delegated itself, for a file that does not exist, or for one that
-    another entry names, and each file below the top that no entry names. Without `is_whole` some file could not be
-    read, and what may be in it is not missed.
+    Faults are entries in a delegated file, for a file that does not exist, or for one that another entry names, and
+    files in sub-folders without an entry. Without `is_whole`, some file could not be read, and what it may contain is
+    not reported as missing.
     """
     found: dict[str, Mandate] = {}
     faults: list[Fault] = []
@@ -54,14 +56,16 @@ def mandates(files: Mapping[str, PolicyFile], *, is_whole: bool) -> tuple[dict[s
     for name, file in files.items():
         if not is_root(name):
             if file.delegates:
-                message = "cannot stand in a file that is itself delegated to; only files at the top delegate"
+                message = "is not allowed in a delegated file; only files at the top delegate"
                 faults.append(file.document.fault(("delegate",), message))
             continue
         for delegation in file.delegations:
             place: Path = (*delegation.place, "file")
             at = f"{name}:{file.document.line(delegation.place)}"
             if delegation.file in found:
-                message = f"{delegation.file} is already delegated to in {found[delegation.file].at}; make one of them"
+                message = (
+                    f"{delegation.file} is already delegated in {found[delegation.file].at}; fix: merge the two entries"
+                )
                 faults.append(file.document.fault(place, message))
                 continue
             found[delegation.file] = Mandate(delegation, at, tuple(file.registries))
@@ -80,7 +84,7 @@ def mandates(files: Mapping[str, PolicyFile], *, is_whole: bool) -> tuple[dict[s
 
 
 def name_faults(files: Mapping[str, PolicyFile]) -> Iterator[Fault]:
-    """Groups and roles of delegated files that take a name which a root file has given: nobody enters those."""
+    """Groups and roles of delegated files with the name of one in a root file, which could not be joined this way."""
     taken: dict[tuple[str, str], str] = {}
     for name, file in files.items():
         if is_root(name):
@@ -93,7 +97,7 @@ def name_faults(files: Mapping[str, PolicyFile]) -> Iterator[Fault]:
             if (what, given) in taken:
                 message = (
                     f"the {what} {given!r} is known in all files, from {taken[what, given]}; "
-                    "give this file's own another name"
+                    "fix: rename the one in this file"
                 )
                 yield file.document.fault(place, message)
 
@@ -105,27 +109,27 @@ def _given_names(file: PolicyFile) -> Iterator[tuple[Path, str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The groups of one file's own: written name -> name in the tree. Empty for a root file."""
+    """The local groups of one file: written name -> name in the tree. Empty for a root file."""
 
     own: Mapping[str, str]
 
     @classmethod
     def of(cls, name: str, file: PolicyFile) -> Home:
-        """The home that the file of that name is to its rules and tests."""
+        """The home of the file with that name."""
         return cls({} if is_root(name) else {group.name: owned_name(group.name, name) for _, group in file.groups})
 
     def group(self, group: Group) -> Group:
-        """A group of this file as the tree knows it."""
+        """A group of this file, with its name in the tree."""
         return replace(group, name=self.own.get(group.name, group.name))
 
     def principals(self, principals: Principals) -> Principals:
-        """Principals as this file writes them, with its own groups as the tree knows them."""
+        """Principals as written in this file, with the names of local groups in the tree."""
         if not self.own or principals.groups.isdisjoint(self.own):
             return principals
         return replace(principals, groups=frozenset(self.own.get(name, name) for name in principals.groups))
 
     def test(self, test: Test) -> Test:
-        """A test of this file; what it expects of `group:NAME` is about this file's own group, if it has one."""
+        """A test of this file, in which `group:NAME` means the local group of that name, if there is one."""
         if isinstance(test, WhatTest):
             return replace(test, who=self._principal(test.who))
         if not self.own or not isinstance(test, WhoTest):
@@ -147,22 +151,24 @@ class Home:
 
 
 def _first_few(texts: Iterable[str]) -> str:
-    """The first patterns of a list that may be long."""
+    """The first texts of a list that may be long, and the number of the others."""
     found = [*texts]
     return ", ".join(found[:MAX_LISTED]) + (f" and {len(found) - MAX_LISTED} more" if len(found) > MAX_LISTED else "")
 
 
-def scope_faults(  # noqa: PLR0917 - one rule of one file, and what it is held against
+def scope_faults(  # noqa: PLR0917 - one rule of one file, and its limits
     mandate: Mandate, file: PolicyFile, draft: RuleDraft, rule: Rule, groups: Mapping[str, Group], budget: Budget
 ) -> Iterator[Fault]:
-    """Everything in which one rule of a delegated file goes beyond its mandate.
+    """Everything in which one rule of a delegated file exceeds its mandate.
 
-    `rule` is `draft` compiled; `groups` are all groups by the name under which the tree knows them. `budget` is that
-    of the file; a pattern for which it does not suffice is a fault, and once it is spent no other one is looked at.
+    `rule` is `draft` compiled; `groups` are all groups by their name in the tree. `budget` is that of the file; a
+    pattern not decided within it is a fault, and once it is spent, no further pattern is checked.
     """
     document, delegation = file.document, mandate.delegation
     if rule.resource_type != "repository":
-        message = f"cannot be delegated, and {mandate.at} delegates repositories; say it in a file at the top"
+        message = (
+            f"cannot be delegated, and {mandate.at} delegates repositories; fix: move the rule to a file at the top"
+        )
         yield document.fault((*draft.place, "registry"), message)
         return
     for number, pattern in enumerate(rule.patterns):
@@ -195,13 +201,13 @@ def scope_faults(  # noqa: PLR0917 - one rule of one file, and what it is held a
             for named in _beyond(principals or Principals(), delegation.principals, groups):
                 message = (
                     f"names {named}, who is not delegated to this file: "
-                    f"{mandate.at} delegates {', '.join(_spelled(delegation.principals))}"
+                    f"{mandate.at} delegates {', '.join(map(str, listed(delegation.principals)))}"
                 )
                 yield document.fault((*draft.place, key), message)
 
 
 def service_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
-    """The registries that a delegated file names though the delegating file does not speak for them."""
+    """The registries that a delegated file names although the delegating file does not apply to them."""
     for number, service in enumerate(file.registries):
         if mandate.services and service not in mandate.services:
             message = (
@@ -211,9 +217,9 @@ def service_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
 
 
 def _beyond(named: Principals, delegated: Principals, groups: Mapping[str, Group]) -> Iterator[str]:
-    """Who is named without being delegated.
+    """The principals that are named but not delegated.
 
-    Whoever may name everybody may name anybody. A file's own group is as good as all of its members by name.
+    A delegation of `everyone` or `authenticated` includes every user and group. A local group counts as its members.
     """
     if delegated.everyone:
         return
@@ -230,14 +236,6 @@ def _beyond(named: Principals, delegated: Principals, groups: Mapping[str, Group
             continue
         own = groups[name]
         yield from (f"group:{plain} with user:{user}" for user in sorted(own.users - delegated.users))
-        # In `principals:` the name of a root file's group means that group, not the directory's of the same name.
+        # In `principals:`, the name of a root file's group means that group, not the directory group of that name.
         brought = delegated.groups - groups.keys()
         yield from (f"group:{plain} with the directory group {one}" for one in sorted(own.groups - brought))
-
-
-def _spelled(principals: Principals) -> list[str]:
-    return [
-        *(sort for sort in ("everyone", "authenticated", "anonymous") if getattr(principals, sort)),
-        *(f"user:{name}" for name in sorted(principals.users)),
-        *(f"group:{name}" for name in sorted(principals.groups)),
-    ]

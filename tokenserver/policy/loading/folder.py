@@ -1,4 +1,4 @@
-"""The policy folder: reading all of its files as one consistent picture, and signs that one was cut short."""
+"""The policy folder: a consistent snapshot of all its files, and detection of truncated ones."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _ATTEMPTS = 20
 _PAUSE = 0.05
 
 MAX_DEPTH = 8
-"""How many folders deep a policy file may stand; deeper is a loop of links, or a mistake."""
+"""The maximum depth of a policy file in folders; a deeper one is a loop of links, or a mistake."""
 
 MAX_ENTRIES = 200_000
-"""How many files and folders of any kind a policy folder may hold, all of which have to be looked at."""
+"""The maximum number of files and folders of any kind in a policy folder, all of which are visited."""
 
 Picture = dict[str, tuple[object, ...]]
-"""What must stay the same while the folder is read: names, and what they lead to, links followed. `""` is the folder.
+"""What must stay unchanged while the folder is read: names and the targets of links. `""` is the folder itself.
 
-Only what is read is in it: policy files with their stamps, and folders that hold some, with who may change them.
+It only has policy files, with their stamps, and the folders that contain some, with their owner and mode.
 """
 
 
 def read_folder(folder: Path, pace: Callable[[], None] = unpaced) -> tuple[dict[str, str], list[Fault]]:
-    """The text of every policy file in `folder` and below, by name in a fixed order, and the faults met.
+    """The text of every policy file in `folder` and below, by name in a fixed order, and the faults.
 
-    A name is relative to `folder`, with `/` between its steps. A fault is each file that cannot be read or trusted,
-    each folder that cannot be read or that others can change, and a folder that holds no policy file at all. If
-    anything changes while the files are read, all are read again. `pace` is called between two files.
+    A name is relative to `folder`, with `/` as separator. Faults are files that cannot be read or trusted, folders
+    that cannot be read or that others can change, and a folder without any policy file. If anything changes while the
+    files are read, all are read again. `pace` is called between two files.
 
     Raises:
-        LoadError: the folder itself cannot be read, holds too much, or does not keep still.
+        LoadError: the folder itself cannot be read, has too many entries, or keeps changing.
     """
     for _ in range(_ATTEMPTS):
         before = picture_of(folder, pace)
@@ -63,7 +63,7 @@ def read_folder(folder: Path, pace: Callable[[], None] = unpaced) -> tuple[dict[
 
 
 class Containing:
-    """Knows which folders below the folder of policies are links."""
+    """Detects policy files that are reached through a link to a folder elsewhere."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder)
@@ -71,7 +71,7 @@ class Containing:
         self._places: dict[str, str] = {}
 
     def marked(self, name: str, text: str) -> str:
-        """The text, as `Foreign` where it was read out of such a folder."""
+        """The text; as `Foreign` if it was read from such a folder."""
         below, _, file = name.rpartition("/")
         if not below:
             return text
@@ -86,10 +86,10 @@ _FOLDER, _UNREADABLE, _TWICE = "folder", "unreadable", "twice"
 
 
 def picture_of(folder: Path, pace: Callable[[], None] = unpaced) -> Picture:
-    """The folder as it is now. Each folder in it is walked once, however many links lead there; nothing is opened.
+    """The current state of the folder. Each folder in it is visited once, even if several links lead to it.
 
     Raises:
-        LoadError: the folder itself cannot be read, or holds more than `MAX_ENTRIES`.
+        LoadError: the folder itself cannot be read, or has more than `MAX_ENTRIES`.
     """
     try:
         return _Walk(folder, pace).picture()
@@ -103,7 +103,7 @@ def files_in(picture: Picture) -> list[str]:
 
 
 def picture_faults(folder: Path, picture: Picture) -> Iterator[Fault]:
-    """What is wrong with the folders, and with there being no file."""
+    """The faults of the folders, and of a folder without policy files."""
     for name, (kind, *rest) in picture.items():
         if kind == _UNREADABLE:
             yield Fault(str(folder / name), 0, "", f"cannot be read as a folder: {rest[0]}")
@@ -121,7 +121,7 @@ _Inode = tuple[int, int]
 
 
 class _Walk:
-    """One walk over a policy folder, the folders nearest to its top first: so each has the shortest of its names."""
+    """One breadth-first walk over a policy folder, so that each folder gets the shortest of its names."""
 
     def __init__(self, folder: Path, pace: Callable[[], None]) -> None:
         self._folder = folder
@@ -136,7 +136,7 @@ class _Walk:
 
         Raises:
             OSError: the folder itself cannot be listed.
-            LoadError: it holds too much.
+            LoadError: it has too many entries.
         """
         status = self._folder.stat()
         queue: deque[tuple[str, tuple[_Inode, ...]]] = deque([("", ((status.st_dev, status.st_ino),))])
@@ -159,7 +159,7 @@ class _Walk:
         return f"{self._folder}/{name}" if name else str(self._folder)
 
     def _holding(self) -> set[str]:
-        """The folders below which something is that counts."""
+        """The folders that contain an entry of the picture, at any depth."""
         holding: set[str] = set()
         for name in {name.rpartition("/")[0] for name in self._found}:
             above = name
@@ -169,7 +169,7 @@ class _Walk:
         return holding
 
     def _folders_in(self, below: str, above: tuple[_Inode, ...]) -> Iterator[tuple[str, tuple[_Inode, ...]]]:
-        """The folders in the folder of this name that are met for the first time; `above` are those that lead here."""
+        """The folders in the folder of this name that were not visited yet; `above` are its ancestors."""
         before = f"{below}/" if below else ""
         for entry in self._listed(self._path(below)):
             self._pace()
@@ -182,10 +182,10 @@ class _Walk:
                     yield name, (*above, inode)
 
     def _listed(self, folder: str) -> list[os.DirEntry[str]]:
-        """What is not hidden, in the order of the names.
+        """The entries that are not hidden, ordered by name.
 
         Raises:
-            LoadError: there is too much.
+            LoadError: there are too many.
         """
         found = []
         with os.scandir(folder) as listed:
@@ -199,8 +199,8 @@ class _Walk:
         return sorted(found, key=lambda entry: entry.name)
 
     def _is_new(self, name: str, inode: _Inode, above: tuple[_Inode, ...]) -> bool:
-        """Whether this folder is to be walked, under this name."""
-        # Kubernetes mounts a sub-folder as a link, so links are followed; one that leads back would never end.
+        """Whether to visit this folder under this name."""
+        # Kubernetes mounts a sub-folder as a link, so links are followed; one to an ancestor would never end.
         if inode in above:
             self._found[name] = (_UNREADABLE, "leads back to a folder above")
         elif inode in self._names:
@@ -214,40 +214,39 @@ class _Walk:
 
 
 def _folder_at(path: str) -> _Inode | None:
-    """Which folder is there, links followed; None where there is none."""
+    """The identity of the folder at the path, links followed; None if there is none."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - for each of thousands of files a `Path` would cost as much again
+        status = os.stat(path)  # noqa: PTH116 - with thousands of files, `Path` would double the cost
     except OSError:
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
 
 def _is_policy(name: str) -> bool:
-    # Hidden names are editors' and Kubernetes' own. Capitals count: a file must not be left out for its spelling.
+    # Editors and Kubernetes use hidden names. Case is ignored: a file must not be skipped because of its spelling.
     return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
 def _folder_faults(folder: Path) -> Iterator[Fault]:
-    """Whether others could add or remove files unseen."""
+    """A fault if others can add or remove files in the folder."""
     try:
         status = folder.stat()
-    except OSError as error:  # it is gone since it was listed
+    except OSError as error:  # removed since it was listed
         yield Fault(str(folder), 0, "", f"cannot be read as a folder: {error.strerror}")
         return
     is_shared = status.st_mode & 0o002 or (status.st_mode & 0o020 and status.st_gid != os.getegid())
     # Kubernetes mounts its volumes with mode 0777, but read-only.
     if is_shared and not os.statvfs(folder).f_flag & os.ST_RDONLY:
         mode = f"mode {status.st_mode & 0o7777:04o}"
-        message = f"can be changed by others ({mode}); mend it with: chmod go-w {shell_word(folder)}"
+        message = f"can be changed by others ({mode}); fix: chmod go-w {shell_word(folder)}"
         yield Fault(str(folder), 0, "", message)
 
 
 def completeness_faults(folder: Path, texts: Mapping[str, str], *, marked: bool = False) -> Iterator[Fault]:
-    """Signs that a file was cut short though its rest still is YAML; such a cut can lose a deny rule.
+    """Faults for files that look truncated but still are YAML; a truncated file can lack a deny rule.
 
-    Once one file of the folder ends with the line `...` (YAML's end of a document), every file must; with `marked`
-    they must anyhow, since they did before. Without that, only a cut inside a line shows: the last line has no
-    newline then.
+    If one file of the folder ends with the line `...` (YAML's end of a document), every file must; with `marked` they
+    must in any case, since they did before. Otherwise only a cut inside a line is detected, by the missing newline.
     """
     is_marked = marked or are_marked(texts)
     for name, text in texts.items():
@@ -255,7 +254,9 @@ def completeness_faults(folder: Path, texts: Mapping[str, str], *, marked: bool 
             continue
         if is_marked:
             message = f"does not end with the line {END_MARKER} as the others here do, or did; is the file complete?"
-        elif text and not text.endswith("\n") and not text.lstrip().startswith("{"):  # whose end YAML itself wants
+        elif (
+            text and not text.endswith("\n") and not text.lstrip().startswith("{")
+        ):  # YAML itself requires the closing brace
             message = "the last line does not end with a newline; is the file complete?"
         else:
             continue
@@ -263,11 +264,11 @@ def completeness_faults(folder: Path, texts: Mapping[str, str], *, marked: bool 
 
 
 def are_marked(texts: Mapping[str, str]) -> bool:
-    """Whether some file ends with the line that says that it is whole."""
+    """Whether some file ends with the end marker."""
     return any(map(_ends_marked, texts.values()))
 
 
 def _ends_marked(text: str) -> bool:
     end = text.rstrip()
-    # Of a long file nobody need look at more than the last line, and of that one at no more than the mark.
+    # Only the end of the text is split into lines, since files can be long.
     return end.endswith(END_MARKER) and end[-len(END_MARKER) - 1 :].splitlines()[-1] == END_MARKER

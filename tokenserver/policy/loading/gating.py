@@ -76,7 +76,7 @@ class Gate:
         self._pace = pace
 
     def passing(self, offered: Compiled) -> Compiled:
-        """The policies to put live, with their notes: `offered`, or `offered` with older versions of some files.
+        """The policies to put live, with notes: `offered`, or `offered` with the last good versions of some files.
 
         Raises:
             LoadError: tests of root files fail, or the only changes are of delegated files that fail a test.
@@ -86,8 +86,8 @@ class Gate:
         current, failed = offered, first
         while found := self._at_fault(current, failed):
             waiting |= found
-            told = [fault for faults in found.values() for fault in faults]
-            current = self._with_last_good(current, found, told)
+            reported = [fault for faults in found.values() for fault in faults]
+            current = self._with_last_good(current, found, reported)
             failed = self._failed(current)
         if waiting and current.texts == self._before and offered.policies.digest != self._seen:
             raise LoadError(fault for faults in waiting.values() for fault in faults)
@@ -106,18 +106,33 @@ class Gate:
         """
         every = [one.fault for failures in failed.values() for one in failures]
         changed = [name for name, text in current.texts.items() if not is_root(name) and self._is_changed(name, text)]
-        suspects = [name for name in changed if name in failed]
-        if suspects:
-            old = self._failed(self._with_last_good(current, suspects, every))
-            found = {name: _not_among(failed[name], old.get(name, ())) for name in suspects}
-            found = {name: faults for name, faults in found.items() if faults}
-            if found:
-                return found
+        found = self._breaking_own_tests(current, failed, changed, every)
+        if found:
+            return found
         if self._before and any(name not in self._before for name in failed if not is_root(name)):
             raise LoadError(every)
         at_root = _of_roots(failed)
-        if not at_root:
+        return self._breaking_root_tests(current, at_root, changed, every) if at_root else {}
+
+    def _breaking_own_tests(
+        self, current: Compiled, failed: Failures, changed: Iterable[str], every: list[Fault]
+    ) -> dict[str, list[Fault]]:
+        """The changed files with failing tests of their own that pass with the last good versions."""
+        suspects = [name for name in changed if name in failed]
+        if not suspects:
             return {}
+        old = self._failed(self._with_last_good(current, suspects, every))
+        found = {name: _not_among(failed[name], old.get(name, ())) for name in suspects}
+        return {name: faults for name, faults in found.items() if faults}
+
+    def _breaking_root_tests(
+        self, current: Compiled, at_root: list[Fault], changed: Sequence[str], every: list[Fault]
+    ) -> dict[str, list[Fault]]:
+        """The changed files that break a test of a root file.
+
+        Raises:
+            LoadError: no changed file is the reason.
+        """
         if not changed or _of_roots(self._failed(self._with_last_good(current, changed, every))):
             raise LoadError(every)
         # Changes that are harmless one by one can break a test together; then none of them goes live.
@@ -127,20 +142,20 @@ class Gate:
     def _is_changed(self, name: str, text: str) -> bool:
         return name in self._before and self._before[name] != text
 
-    def _broken_by(self, name: str, current: Compiled, changed: Iterable[str], told: list[Fault]) -> list[Fault]:
+    def _broken_by(self, name: str, current: Compiled, changed: Iterable[str], reported: list[Fault]) -> list[Fault]:
         """Failures in root files if this is the only changed delegated file."""
-        return _of_roots(self._failed(self._with_last_good(current, [one for one in changed if one != name], told)))
+        return _of_roots(self._failed(self._with_last_good(current, [one for one in changed if one != name], reported)))
 
-    def _with_last_good(self, current: Compiled, names: Iterable[str], told: Iterable[Fault]) -> Compiled:
+    def _with_last_good(self, current: Compiled, names: Iterable[str], reported: Iterable[Fault]) -> Compiled:
         """`current` with the last good versions of these files.
 
         Raises:
-            LoadError: those versions do not compile with the rest; its faults are `told`.
+            LoadError: those versions do not compile with the rest; the error has the faults `reported`.
         """
         try:
             return self._compile_again({**current.texts, **{name: self._before[name] for name in names}})
         except LoadError as error:
-            raise LoadError(told) from error
+            raise LoadError(reported) from error
 
     def _failed(self, compiled: Compiled) -> Failures:
         found = ((name, [*self._failures(name, compiled)]) for name in compiled.tests)

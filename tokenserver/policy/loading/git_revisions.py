@@ -1,7 +1,7 @@
-"""Policy folders out of git: the files of one revision as they were committed, in a folder of their own.
+"""Policy folders from git: extraction of the policy files of one revision, exactly as committed.
 
-They are read from the object store and not through an archive, since attributes in the tree could leave files out of
-that or change them.
+The files are read from the object store and not from `git archive`, for which attributes in the tree could omit or
+change them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LINK = "120000"
 
 @dataclass(frozen=True, slots=True)
 class Revisions:
-    """Two revisions of one folder; `path` is the folder, from the top of the repository."""
+    """Two revisions of one folder; `path` is the folder relative to the top of the repository."""
 
     top: Path
     path: str
@@ -28,7 +28,7 @@ class Revisions:
 
 
 def parse_revisions(text: str, folder: Path) -> Revisions:
-    """`OLD..NEW` as git has it, about `folder`. `OLD...NEW` is from where both parted; what is left out is HEAD.
+    """Parse `OLD..NEW`, or `OLD...NEW` for the changes since the merge base; an omitted revision is HEAD.
 
     Raises:
         LoadError: no such revisions, no repository, or no git.
@@ -36,7 +36,7 @@ def parse_revisions(text: str, folder: Path) -> Revisions:
     old, dots, new = text.partition("...") if "..." in text else text.partition("..")
     if not dots:
         raise LoadError([Fault("--git", 0, "", f"{text!r}: must be two revisions such as main..HEAD")])
-    # The folder need not be there now; the nearest one that is must lie in the repository.
+    # The folder may not exist now; its nearest existing ancestor must be in the repository.
     place = folder.absolute()
     while not place.is_dir():
         place = place.parent
@@ -52,10 +52,10 @@ def parse_revisions(text: str, folder: Path) -> Revisions:
 
 
 def extract(revisions: Revisions, commit: str, folder: Path) -> None:
-    """Write the policy files of a commit into `folder`, which is empty.
+    """Write the policy files of a commit into the empty `folder`.
 
     Raises:
-        LoadError: the folder is not in that commit, or holds a policy file that is a symbolic link.
+        LoadError: the folder is not in that commit, or has a policy file that is a symbolic link.
     """
     name = f"{commit[:12]}:{revisions.path}"
     listing = _git(revisions.top, "ls-tree", "-r", "-z", "--full-tree", f"{commit}:{revisions.path}")
@@ -68,7 +68,7 @@ def extract(revisions: Revisions, commit: str, folder: Path) -> None:
         if mode == _LINK:
             raise LoadError([Fault(f"{name}/{path}", 0, "", "is a symbolic link; commit the file itself")])
         file = PurePosixPath(path)
-        if file.is_absolute() or ".." in file.parts:  # git makes no such tree, but whoever means harm can
+        if file.is_absolute() or ".." in file.parts:  # git creates no such tree, but an attacker can
             raise LoadError([Fault(f"{name}/{path}", 0, "", "leads out of the folder")])
         blobs.append((blob, file))
     contents = _blobs(revisions.top, [blob for blob, _ in blobs])
@@ -76,7 +76,7 @@ def extract(revisions: Revisions, commit: str, folder: Path) -> None:
         target = folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
         for parent in target.relative_to(folder).parents:
-            (folder / parent).chmod(0o700)  # the loader wants folders and files that nobody else can change
+            (folder / parent).chmod(0o700)  # the loader rejects folders and files that others can change
         create_file(target, content)
 
 
@@ -85,7 +85,7 @@ def _commit(top: Path, name: str) -> str:
 
 
 def _blobs(top: Path, names: list[str]) -> list[bytes]:
-    """The contents of objects, in the form of `git cat-file --batch`: a line with the size, the content, a newline."""
+    """The contents of objects, as `git cat-file --batch` prints them: a line with the size, the content, a newline."""
     rest = _git(top, "cat-file", "--batch", given="".join(f"{name}\n" for name in names).encode())
     contents = []
     for _ in names:
@@ -99,7 +99,7 @@ def _blobs(top: Path, names: list[str]) -> list[bytes]:
 def _git(place: Path, *arguments: str, given: bytes = b"") -> bytes:
     try:
         done = subprocess.run(  # noqa: S603 - no shell, and revisions are behind --end-of-options
-            ["git", "-C", str(place), *arguments],  # noqa: S607 - git is where the user has it
+            ["git", "-C", str(place), *arguments],  # noqa: S607 - git is looked up in PATH
             input=given,
             capture_output=True,
             check=False,

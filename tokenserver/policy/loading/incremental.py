@@ -1,7 +1,7 @@
-"""What one load of the policy files leaves for the next, so that only what changed has to be read and compiled again.
+"""Incremental loading: results of one load that the next can reuse, so that only changed files are compiled again.
 
-A file is known again by its whole text, and its rules by all else that they depend on. Nothing here is ever used to
-tell a fault: the lines of known files are forgotten, and whoever meets a fault reads all files anew.
+A file is reused if its whole text is the same, and its rules if everything else that they depend on is, too. Line
+numbers of reused files are not kept; after a fault, all files are read again to report it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tokenserver.policy.syntax.file import PolicyFile
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """What a mandate allows, wherever it stands."""
+    """The limits of a mandate, independent of its place."""
 
     patterns: tuple[Pattern, ...]
     actions: frozenset[str]
@@ -29,9 +29,9 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """All that the rules of a file depend on beside its own name and text.
+    """Everything that the rules of a file depend on besides its name and text.
 
-    `groups` are those of the tree, where it matters who is in them.
+    `groups` are those of the tree, or None if their members do not matter.
     """
 
     roles: Mapping[str, frozenset[str]]
@@ -40,7 +40,7 @@ class Terms:
 
     @classmethod
     def of(cls, roles: Mapping[str, frozenset[str]], mandate: Mandate | None, groups: Mapping[str, Group]) -> Terms:
-        """The terms of a file with this mandate, None for a root file."""
+        """The terms of a file with this mandate (None: a root file)."""
         if mandate is None:
             return cls(roles, None, None)
         given = mandate.delegation
@@ -50,7 +50,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file without faults: its text, what it says beside its rules, and its rules as they are under `terms`."""
+    """A file without faults: its text, its content without rules, and its rules compiled under `terms`."""
 
     text: str
     file: PolicyFile
@@ -60,7 +60,7 @@ class Known:
 
     @classmethod
     def of(cls, text: str, file: PolicyFile, terms: Terms, rules: Iterable[Rule]) -> Known:
-        """What is worth keeping of a file: the places of its rules are as many as its lines, and have served."""
+        """Keep a file without the places of its rules, which are as many as its lines and no longer needed."""
         rules = tuple(rules)
         light = replace(
             file,
@@ -74,7 +74,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class CompiledFiles:
-    """All files of one load, by name, the groups of the tree and the index over all rules. Empty before the first."""
+    """All files of one load by name, the groups of the tree, and the index over all rules. Empty at first."""
 
     files: Mapping[str, Known]
     groups: Groups
@@ -82,10 +82,10 @@ class CompiledFiles:
 
     @classmethod
     def of(cls, files: Mapping[str, Known], groups: Groups, before: CompiledFiles) -> CompiledFiles:
-        """The memory of these files and groups; what has not changed since `before` is shared with it."""
+        """The compiled files; everything unchanged since `before` is shared with it."""
         changed = [known for name, known in files.items() if known is not before.files.get(name)]
-        gone = [known for name, known in before.files.items() if known is not files.get(name)]
-        touched = frozenset[Beginning]().union(*(known.beginnings for known in (*changed, *gone)))
+        removed = [known for name, known in before.files.items() if known is not files.get(name)]
+        touched = frozenset[Beginning]().union(*(known.beginnings for known in (*changed, *removed)))
         if len(changed) == len(files):
             return cls(files, groups, build_index(rule for known in files.values() for rule in known.rules))
         near = (rule for known in files.values() if not known.beginnings.isdisjoint(touched) for rule in known.rules)

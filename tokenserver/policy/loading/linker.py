@@ -1,6 +1,6 @@
-"""Connecting policy files: what only shows with all of them side by side, and their rules.
+"""Linker: connects policy files, compiles their rules, and finds the faults that depend on several files.
 
-A file that is known from the load before is not compiled again as long as all that its rules depend on is the same.
+A file is not compiled again if everything that its rules depend on is the same as in the previous load.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class FileTests:
-    """The tests of one file, and the registry that those are about which name none."""
+    """The tests of one file, and the registry of those that name none."""
 
     document: Document
     tests: tuple[Test, ...]
@@ -43,7 +43,7 @@ class FileTests:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """All files with their rules, the groups of the tree, and the tests. With `faults`, some of it may be missing."""
+    """All files with their rules, the groups of the tree, and the tests. If there are faults, some may be missing."""
 
     files: Mapping[str, Known]
     groups: Groups
@@ -52,10 +52,10 @@ class Connected:
 
 
 class Connector:
-    """Connects files. `services` are the configured registries, None where they are not known.
+    """Links files. `services` are the configured registries (None: unknown).
 
-    `memory` is that of the load before; `read` reads a file of it again, rules and all, by its name. `pace` is called
-    between two small pieces of work.
+    `memory` is that of the previous load; `read` reads a file of it again, with its rules, by name. `pace` is called
+    between small pieces of work.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class Connector:
         self._memory = memory
         self._read = read
         self._pace = pace
-        self._interned: dict[Principals, Principals] = {}  # equal ones are kept once
+        self._interned: dict[Principals, Principals] = {}  # equal ones are one object
 
     def connect(self, texts: Mapping[str, str], files: Mapping[str, PolicyFile], *, is_whole: bool) -> Connected:
-        """The files by name, with their texts. Without `is_whole`, what is missed may stand in a file not read."""
+        """Link the files. Without `is_whole`, some file could not be read, and missing names are not reported."""
         faults = [*_connection_faults(files, self._services, self._pace)]
         given, mandate_faults = mandates(files, is_whole=is_whole)
         faults += mandate_faults
@@ -82,7 +82,7 @@ class Connector:
         homes = {name: Home.of(name, file) for name, file in files.items()}
         groups = Groups.of_all(homes[name].group(group) for name, file in files.items() for _, group in file.groups)
         if groups.by_name == self._memory.groups.by_name:
-            groups = self._memory.groups  # the very same ones are compared at once, file by file
+            groups = self._memory.groups  # comparing identical objects is fast, for each file
         kept: dict[str, Known] = {}
         tests = []
         for name, file in _paced(files.items(), self._pace):
@@ -97,7 +97,7 @@ class Connector:
                 known = Known.of(texts[name], whole, terms, compiler.rules(groups, faults))
                 faults += host_faults(whole, self._services or ())
                 faults += test_faults(mandate, whole) if mandate is not None else ()
-                whole.rules.clear()  # a large tree need not be in memory twice
+                whole.rules.clear()  # saves memory in a large tree
             kept[name] = known
             service = default_service(_registries(file, mandate), self._services)
             own = map(homes[name].test, file.tests)
@@ -107,18 +107,18 @@ class Connector:
 
 
 def default_service(registries: Sequence[str], services: frozenset[str] | None) -> str:
-    """The registry that a test is about if it names none, in a file about `registries`."""
+    """The registry of a test that names none, in a file about `registries`."""
     return registries[0] if registries else min(services or {""})
 
 
 def _registries(file: PolicyFile, mandate: Mandate | None) -> Sequence[str]:
-    """The registries that a file is about: those it names, else those that the delegating file is about."""
+    """The registries of a file: those it names, else those of the delegating file."""
     return file.registries or (() if mandate is None else mandate.services)
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiler:
-    """Makes the rules of one file. `known` holds all sets of principals so far, so that equal ones are kept once."""
+    """Compiles the rules of one file. `known` has all sets of principals so far, to keep equal ones once."""
 
     name: str
     file: PolicyFile
@@ -128,14 +128,14 @@ class _Compiler:
     known: dict[Principals, Principals]
 
     def rules(self, groups: Groups, faults: list[Fault]) -> list[Rule]:
-        """All rules whose role is known. To `faults` goes what is beyond the mandate."""
+        """All rules with a known role; those that exceed the mandate are added to `faults`."""
         if self.mandate is not None:
             faults += service_faults(self.mandate, self.file)
         made = []
         budget = file_budget(sum(len(draft.patterns) for draft in self.file.rules))
         for draft in self.file.rules:
             if draft.role is not None and draft.role not in self.roles:
-                continue  # told by `_unknown_roles`
+                continue  # reported by `_unknown_roles`
             rule = self._rule(draft)
             made.append(rule)
             if self.mandate is not None:
@@ -165,7 +165,7 @@ class _Compiler:
 
 
 def _roles(files: Mapping[str, PolicyFile]) -> dict[str, dict[str, frozenset[str]]]:
-    """By file the roles that it knows: the built-in ones, those of root files, and its own."""
+    """The roles of each file: the built-in ones, those of root files, and its own."""
     of_all = dict(BUILT_IN_ROLES)
     for name, file in files.items():
         if is_root(name):
@@ -179,7 +179,7 @@ def _roles(files: Mapping[str, PolicyFile]) -> dict[str, dict[str, frozenset[str
 def _connection_faults(
     files: Mapping[str, PolicyFile], services: frozenset[str] | None, pace: Callable[[], None]
 ) -> Iterator[Fault]:
-    """What only shows with all files, and the configuration, side by side."""
+    """The faults that depend on several files or the configuration."""
     roots = [file for name, file in files.items() if is_root(name)]
     ids = ((file.document, place, name) for file in _paced(files.values(), pace) for place, name in file.ids)
     yield from _repeated("rule id", ids, below=("id",))
@@ -200,7 +200,7 @@ def _paced(items: Iterable[_Item], pace: Callable[[], None]) -> Iterator[_Item]:
 
 
 def _repeated(what: str, named: Iterable[tuple[Document, Place, str]], below: Place = ()) -> Iterator[Fault]:
-    """Names that are given twice; each stands at `below` from its place on."""
+    """Names that are used twice; each is at `below`, relative to its place."""
     first: dict[str, tuple[Document, Place]] = {}
     for document, place, name in named:
         if name in first:

@@ -1,4 +1,4 @@
-"""Loading the policy folder: all files or none, with every fault of every file at once, and their tests run."""
+"""Policy loader: all files or none, with every fault of every file, and with their tests passed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tokenserver.runtime.background_pacing import unpaced
 __all__ = ["FileTests", "PolicyLoader", "compile_policies", "default_service", "load_policies"]
 
 Texts = tuple[dict[str, str], list[Fault]]
-"""What is read of a folder: the text of each file, and the faults met. See `read_folder`."""
+"""The content of a folder: the text of each file, and the faults. See `read_folder`."""
 
 MANY_OBJECTS = 100_000
-"""So many new ones, which all stay, are put where the collector does not go; it would stop all threads for as long."""
+"""From this number of new, permanent objects on, they are frozen: collecting them would stop all threads."""
 
 
 def load_policies(
@@ -34,9 +34,9 @@ def load_policies(
 ) -> PolicySet:
     """Read, check and compile all policy files in `folder` and its sub-folders, and run the tests in them.
 
-    `services` are the configured registries, to hold against what files name in `registries:` and `service:`
-    (None: not known, so not held against). `now` is the aware time at which tests without `at:` are run. `marked` says
-    that the files ended with `...` when they were loaded before: one that does not is taken for cut short then.
+    `services` are the configured registries, with which `registries:` and `service:` in the files are compared (None:
+    unknown, not compared). `now` is the aware time for tests without `at:`. `marked` says that the files ended with
+    `...` in a previous load, so that one without is taken for truncated.
 
     Raises:
         LoadError: with every fault of every file; a failing test is a fault. Tests run once nothing else is wrong.
@@ -45,10 +45,10 @@ def load_policies(
 
 
 class PolicyLoader:
-    """Loads one folder again and again. What is the same as the last time is neither parsed nor compiled again.
+    """Loads one folder repeatedly. Unchanged files are neither parsed nor compiled again.
 
-    `services` and `marked` are as for `load_policies`; once the files ended with their mark, they always must. `pace`
-    is called between two small pieces of work.
+    `services` and `marked` are as for `load_policies`; once the files ended with the marker, they always must. `pace`
+    is called between small pieces of work.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class PolicyLoader:
         self._seen: str | None = None
 
     def load(self, now: datetime, texts: Texts | None = None) -> PolicySet:
-        """The policies as the files are now, once their tests have passed. See `load_policies`.
+        """The policies of the current files, after their tests have passed. See `load_policies`.
 
-        `texts` is what `read_folder` gives; None: the folder is read now. Tests of a delegated file hold up the
-        change of that file alone, as `gating` has it.
+        `texts` is the result of `read_folder`; None: the folder is read now. Tests of a delegated file only gate
+        changes of that file; see `gating`.
 
         Raises:
-            LoadError: as `load_policies`. What is remembered stays as it was.
+            LoadError: as `load_policies`. The state for the next load is unchanged.
         """
         texts = texts or read_folder(self._folder, self._pace)
         memory = self._memory
@@ -82,12 +82,12 @@ class PolicyLoader:
         except LoadError:
             if memory is EMPTY:
                 raise
-            memory = EMPTY  # what was remembered does not know its lines
+            memory = EMPTY  # reused files have no line numbers for the faults
             offered = self._compile(texts, memory, marked=self._marked)
         gate = Gate(
             {name: known.text for name, known in self._memory.files.items()},
             self._seen,
-            # That the folder as a whole is complete was checked with what is on offer.
+            # Whether the folder is complete was checked when `offered` was compiled.
             compile_again=lambda changed: self._compile((changed, []), memory, marked=None),
             placed=self._placed,
             now=now,
@@ -103,7 +103,7 @@ class PolicyLoader:
             return _compiled(self._folder, read, self._services, marked=marked, memory=memory, pace=self._pace)
 
     def _placed(self, name: str, compiled: Compiled) -> FileTests:
-        """The tests of a file with their lines, which those of a file that is known have forgotten."""
+        """The tests of a file with line numbers, which are not kept for a reused file."""
         tests = compiled.tests[name]
         if tests.document.lines:
             return tests
@@ -113,7 +113,7 @@ class PolicyLoader:
 def compile_policies(
     folder: Path, *, services: frozenset[str] | None = None, marked: bool = False
 ) -> tuple[PolicySet, tuple[FileTests, ...]]:
-    """Like `load_policies`, but the tests are handed back and not run.
+    """Like `load_policies`, but the tests are returned and not run.
 
     Raises:
         LoadError: with every fault of every file.
@@ -125,7 +125,7 @@ def compile_policies(
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Nothing that is made here is garbage in a cycle, and to look for it again and again costs half of the time."""
+    """Compiling creates no cyclic garbage, and the collector would take half of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -146,7 +146,7 @@ def _compiled(
     memory: CompiledFiles = EMPTY,
     pace: Callable[[], None] = unpaced,
 ) -> Compiled:
-    """The policies that these files make. `marked` None: nobody asks whether each of them is whole.
+    """Compile these files. `marked` None: they are not checked for truncation.
 
     Raises:
         LoadError: every fault of every file.
@@ -167,7 +167,7 @@ def _compiled(
             faults += error.faults
             continue
         faults += files[name].faults
-    is_whole = is_whole and len(files) == len(texts)  # else what is missed may stand in a file that was not read
+    is_whole = is_whole and len(files) == len(texts)  # else a missing name may be in a file that was not read
     connector = Connector(services, memory, lambda name: _read(folder, name, texts[name]), pace)
     connected = connector.connect(texts, files, is_whole=is_whole)
     faults += connected.faults
@@ -183,19 +183,19 @@ def _compiled(
 
 
 def _read(folder: Path, name: str, text: str) -> PolicyFile:
-    """One file by itself; what is wrong with what it says is in the result.
+    """Read one file; the faults of its content are in the result.
 
     Raises:
-        LoadError: it is no YAML that could be read.
+        LoadError: it is not valid YAML.
     """
     document = parse(text, str(folder / name))
     file = read_policy_file(document)
-    file.document = replace(document, value=None)  # its lines are still asked for, its values are not
+    file.document = replace(document, value=None)  # only its lines are still needed
     return file
 
 
 def _digest(texts: Mapping[str, str], pace: Callable[[], None]) -> str:
-    """SHA-256 over names and contents, each with its length before it, so that no two sets of files look alike."""
+    """SHA-256 over names and contents, each prefixed with its length, so that different sets of files never collide."""
     digest = hashlib.sha256()
     for name in sorted(texts):
         pace()

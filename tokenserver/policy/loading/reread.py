@@ -1,6 +1,6 @@
-"""The policy folder, read again and again.
+"""Repeated reading of the policy folder: only changed files are read again.
 
-It is read as it was looked at, only what changed is, and of what cannot be had whole the last good text is taken.
+The result matches a previous look at the folder; for a file without consistent content, the last good text is used.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from tokenserver.policy.loading.folder import Containing, Picture, files_in, pic
 from tokenserver.runtime.background_pacing import unpaced
 
 RACY_NANOSECONDS = 2_000_000_000
-"""A file that changed so short a time ago may change again and look the same, where a file system's clock is coarse."""
+"""A file that changed this recently can change again with the same stamp if the file system's clock is coarse."""
 
 
 class FolderReading(NamedTuple):
-    """The texts of the policy files by name, the faults met, and the stamps under which a text may be known again."""
+    """The texts of the policy files by name, the faults, and the stamps by which an unchanged text is recognised."""
 
     texts: dict[str, str]
     faults: list[Fault]
@@ -28,7 +28,7 @@ class FolderReading(NamedTuple):
 
 
 class RereadFolder:
-    """One policy folder. What was read is kept once it is `accept`ed as good."""
+    """One policy folder. A reading is kept once it is `accept`ed."""
 
     def __init__(self, folder: Path, pace: Callable[[], None] = unpaced) -> None:
         self._folder = folder
@@ -37,7 +37,7 @@ class RereadFolder:
         self._stamps: Mapping[str, Stamp] = {}
 
     def look(self) -> dict[str, tuple[object, ...]]:
-        """What must be the same for the folder to be unchanged, by path. Nothing is read."""
+        """The state of the folder by path; while it is the same, the folder is unchanged. No file is read."""
         try:
             picture = picture_of(self._folder, self._pace)
         except LoadError as error:
@@ -46,7 +46,7 @@ class RereadFolder:
         return {own + name if name else str(self._folder): entry for name, entry in picture.items()}
 
     def read(self) -> FolderReading:
-        """The folder as it is now, in one consistent picture.
+        """The current content of the folder, as a consistent snapshot.
 
         Raises:
             LoadError: as `read_folder`.
@@ -65,14 +65,14 @@ class RereadFolder:
     def read_as(
         self, looks: Mapping[str, tuple[object, ...]], given: Mapping[str, bytes | None] | None = None
     ) -> FolderReading:
-        """The folder as `look` saw it half a second ago or earlier; what is known by its stamp is not read again.
+        """The folder as in `looks`, at least half a second old; files with an unchanged stamp are not read again.
 
-        With `given`, single files may differ: it names what files are to be taken to hold, by path, None for their
-        last good text; that is also taken for what moved since. A file that has none yet is left out.
+        `given` replaces the content of files by path, None with their last good text; with it, files that changed since
+        also get their last good text. A file without one is omitted.
 
         Raises:
             LoadError: the folder itself could not be read.
-            FilesMoved: a file is not as it was seen, and nothing was given.
+            FilesMoved: a file has changed since, and `given` is None.
         """
         picture = self._picture(looks)
         within = Containing(self._folder)
@@ -94,7 +94,7 @@ class RereadFolder:
         return FolderReading(texts, [*faults, *picture_faults(self._folder, picture)], stamps)
 
     def accept(self, reading: FolderReading) -> None:
-        """Keep what was read: it is good."""
+        """Keep the reading as the last good one."""
         self._texts, self._stamps = reading.texts, reading.stamps
 
     def _path(self, name: str) -> str:
@@ -103,7 +103,7 @@ class RereadFolder:
     def _picture(self, looks: Mapping[str, tuple[object, ...]]) -> Picture:
         own = str(self._folder)
         if len(looks[own]) == 1:
-            picture_of(self._folder, self._pace)  # says why it could not be read
+            picture_of(self._folder, self._pace)  # raises the reason
             raise FilesMoved(own)
         return {path[len(own) + 1 :]: entry for path, entry in looks.items()}
 
@@ -121,10 +121,10 @@ class RereadFolder:
         stamps: dict[str, Stamp],
         within: Containing,
     ) -> bool:
-        """Whether the file still is as it was seen, before and after it was read.
+        """Read a file; False if it is not in the expected state before and after.
 
         Raises:
-            LoadError: it is as it was seen, and cannot be read.
+            LoadError: it is in the expected state, and cannot be read.
         """
         path = self._path(name)
         if self._stamps.get(name) == entry:

@@ -1,7 +1,7 @@
-"""Puts an exchange together again whose audit event was too large for one line and was written in parts.
+"""Reassembly of audit events that were too large for one line and were written in parts.
 
-The parts share a request id, come in any order and between other events, and may be incomplete, as at the end of a log
-or where the disk was full. What is waited for is bounded.
+The parts of an exchange share a request id and can arrive in any order, between other events. Some may be missing, as
+at the end of a log or after a full disk. The number of incomplete exchanges is bounded.
 """
 
 from __future__ import annotations
@@ -9,28 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 MAX_WAITING = 256
-"""Exchanges whose parts are waited for; the one that is waited for the longest makes room for another."""
+"""The maximum number of incomplete exchanges; beyond it, the oldest is dropped."""
 
 DIVIDED = ("asked", "granted", "groups")
-"""The lists that stand divided in the parts, as far as a decision needs them."""
+"""The lists that a decision needs and that are split across the parts."""
 
 
 class UnreadablePart(Exception):
-    """A part that does not say which of which exchange it is; the text is the field."""
+    """A part with a malformed field; the text is the name of the field."""
 
 
 class EventParts:
-    """The parts that were seen, until all of an exchange are there."""
+    """Collects parts until an exchange is complete."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, tuple[dict[str, Any], set[int]]] = {}
-        self._given_up = 0
+        self._dropped = 0
 
     def whole(self, event: dict[str, Any]) -> dict[str, Any] | None:
-        """The whole event, where this one or this part completes it; else None.
+        """The whole event if this one is not divided or is the last missing part; else None.
 
         Raises:
-            UnreadablePart: it is a part, and one of its fields is not what it should be.
+            UnreadablePart: it is a part with a malformed field.
         """
         if "part" not in event:
             return event
@@ -52,10 +52,10 @@ class EventParts:
             return first
         if len(self._waiting) > MAX_WAITING:
             oldest = next(iter(self._waiting))
-            self._given_up += len(self._waiting.pop(oldest)[1])
+            self._dropped += len(self._waiting.pop(oldest)[1])
         return None
 
     @property
     def lost(self) -> int:
-        """How many parts were seen whose exchange lacks others."""
-        return self._given_up + sum(len(seen) for _, seen in self._waiting.values())
+        """How many parts belong to exchanges that are incomplete."""
+        return self._dropped + sum(len(seen) for _, seen in self._waiting.values())

@@ -15,21 +15,18 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.circumstances import Circumstances
 from tokenserver.policy.analysis.moments import EARLIEST
 from tokenserver.policy.model import Context, Effect, Principals, Rule
+from tokenserver.policy.principals import AllOf
 from tokenserver.policy.queries.who_can import Line, People, Unless
-from tokenserver.policy.queries.witnesses import Answer, TooManyCombinations
-
-MAX_STEPS = 1_000_000
-"""How many lines may be evaluated for hypothetical clients in one comparison: a few seconds of work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stray:
     """A counterexample: one answer admits this client in this context and the other does not.
 
-    `who` lists the principals that the client must be at once.
+    The client is all principals of `who`.
     """
 
-    who: Answer
+    who: AllOf
     identity: Identity
     context: Context
 
@@ -47,13 +44,12 @@ class Agreement:
         self._context = context
         self._any_time = any_time
         self._any_address = any_address
-        self._steps = 0
 
     def strays(self, one: Sequence[Line], other: Sequence[Line]) -> Iterator[Stray]:
         """Counterexamples: for each line of `one` that admits a client which no line of `other` admits, the simplest.
 
         Raises:
-            TooManyCombinations: the comparison takes more than `MAX_STEPS`.
+            TooComplex: not decided within the budget of `people`.
         """
         known = {nameless(line) for line in other}
         contexts = self._contexts([*one, *other])
@@ -80,13 +76,13 @@ class Agreement:
         It starts with the fewest groups that satisfy the line. Where a line of `other` admits such a client, the
         search adds each principal that could exclude the client from that line.
         """
-        pending, seen = {line.who}, set[Answer]()
+        pending, seen = {line.who}, set[AllOf]()
         while pending:
             seen |= pending
-            following: set[Answer] = set()
+            following: set[AllOf] = set()
             for who in sorted(pending, key=lambda who: (len(who), sorted(who))):
                 for identity in self._people.ways(who):
-                    self._spend(1 + len(other))
+                    self._people.budget.spend(1 + len(other))
                     client = identity if identity.is_anonymous else replace(identity, kind=self._kind)
                     if not self._is_meant(line, client) or not line.when.holds(client.kind, context):
                         continue
@@ -101,11 +97,6 @@ class Agreement:
                     following |= {who | one.who for one in letting.unless}
             pending = following - seen
         return None
-
-    def _spend(self, steps: int) -> None:
-        self._steps += steps
-        if self._steps > MAX_STEPS:
-            raise TooManyCombinations(f"more than {MAX_STEPS} combinations of principals to try")
 
     def lets(self, line: Line, client: Identity, context: Context) -> bool:
         """Whether the line admits the client in this context."""

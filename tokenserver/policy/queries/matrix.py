@@ -1,4 +1,4 @@
-"""People by repositories at a glance: what everybody whom rules name may do on every pattern that rules name."""
+"""The access matrix: what each principal named in the rules may do on each pattern named in the rules."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tokenserver.policy.analysis.containment import contains, escape_from, overl
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern
-from tokenserver.policy.queries.what_can import Reach, bound, somebody, spell_pattern, what_can
-from tokenserver.policy.queries.witnesses import listed
+from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, client_for, listed
+from tokenserver.policy.queries.what_can import Reach, bound, spell_pattern, what_can
 from tokenserver.scopes import ACTIONS, in_order
 
 LETTERS = {"pull": "p", "push": "P", "delete": "d", "*": "a"}
-"""What stands for an action. The literal `*` is shown on a registry's own resources alone."""
+"""The letter for each action. The literal `*` is only shown on a registry's own resources."""
 
 PARTLY = "*"
-"""Stands behind an action that is only granted on a part of the pattern, or under a condition."""
+"""Marks an action granted only on a part of the pattern, or under a condition."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:
-    """What one person may do on one pattern: `always`, on all of it, and `partly`."""
+    """What one principal may do on one pattern: `always` and on all of it, or `partly`."""
 
     always: frozenset[str] = frozenset()
     partly: frozenset[str] = frozenset()
@@ -35,7 +35,7 @@ class MatrixCell:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """`cells` has a row for each of `people`, with a cell for each of `repositories`."""
+    """The matrix: `cells` has a row for each of `people`, with a cell for each of `repositories`."""
 
     people: tuple[Principal, ...]
     repositories: tuple[str, ...]
@@ -43,18 +43,18 @@ class Matrix:
 
 
 def people_named(policies: PolicySet) -> list[Principal]:
-    """Anonymous and authenticated clients, and every user and group that a rule names, in this order."""
+    """The rows: anonymous and authenticated clients, then every user and group named in a rule."""
     named = {
         principal
         for rule in policies.rules
         for principal in (*listed(rule.to), *listed(rule.excluded or Principals()))
         if principal.name
     }
-    return [Principal("anonymous"), Principal("authenticated"), *sorted(named)]
+    return [ANONYMOUS, AUTHENTICATED, *sorted(named)]
 
 
 def columns_named(policies: PolicySet, given: Given) -> list[tuple[Rule, Pattern]]:
-    """Every pattern that a rule for this registry names, each once, with a rule that does."""
+    """The columns: every pattern in a rule for this registry, each once, with one such rule."""
     found: dict[tuple[str, str], tuple[Rule, Pattern]] = {}
     for rule in policies.rules:
         if rule.services is None or given.service in rule.services:
@@ -70,7 +70,7 @@ def matrix(
     given: Given,
     budget: Budget | None = None,
 ) -> Matrix:
-    """The matrix of these people and patterns. A pattern with a variable is looked at as each person has it.
+    """The matrix of these principals and patterns. Variables in a pattern are filled in for each principal.
 
     Raises:
         TooComplex: not decided within the budget (None: that of one command).
@@ -79,7 +79,7 @@ def matrix(
     people = tuple(people)
     cells = []
     for principal in people:
-        who = somebody(policies, principal)
+        who = client_for(policies, principal)
         reaches = what_can(policies, who, given, budget)
         cells.append(
             tuple(_cell(rule.resource_type, list(bound(pattern, who)), reaches, budget) for rule, pattern in columns)
@@ -112,11 +112,11 @@ def _cell(type_: str, patterns: list[Pattern], reaches: Collection[Reach], budge
 
 
 def _leaves_some(pattern: Pattern, reach: Reach, budget: Budget) -> bool:
-    """Whether the cuts leave anything of what the reach gives on the pattern, for one and the same client."""
+    """Whether the cuts leave any name of the reach on the pattern, for one and the same client."""
     cuts = [cut.pattern for cut in reach.cuts if cut.when == ALWAYS]
     return escape_from(cuts, [pattern, reach.pattern], budget.question()) is not None
 
 
 def _is_whole(reach: Reach, pattern: Pattern, budget: Budget) -> bool:
-    """Whether nothing is cut from what the reach gives on the pattern, and no condition is open."""
+    """Whether the reach has no cut on the pattern and no open condition."""
     return reach.when == ALWAYS and all(overlaps(cut.pattern, pattern, budget.question()) is None for cut in reach.cuts)

@@ -1,7 +1,7 @@
-"""Replay: which past decisions, as audit events tell them, a policy set would make differently.
+"""Replay of an audit log: the past decisions that a policy set would make differently.
 
-One event is looked at at a time and only what differs is kept, equal differences once, so that a log of any length
-can be replayed. What an event does not tell (a credential's own ceiling) is not known here.
+Events are processed one at a time and only differences are kept, equal ones once, so a log of any length can be
+replayed. Facts that are not in an event (the ceiling of a credential) are unknown here.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tokenserver.policy.terms import TermError, parse_moment
 from tokenserver.scopes import Resource, Scope, ScopeSyntaxError, in_order, parse_scope
 
 MAX_CHANGES = 10_000
-"""How many different changes are kept; what is beyond is only counted."""
+"""How many different changes are kept; further ones are only counted."""
 
 DECIDED = frozenset({"granted", "partial", "denied", "login"})
 
 
 @dataclass(frozen=True, slots=True)
 class RulingChange:
-    """One decision that would change: for whom, at which registry, and about what. `subject` is empty for anonymous."""
+    """One decision that would change: the client, the registry and the resource. `subject` is empty for anonymous."""
 
     subject: str
     groups: frozenset[str]
@@ -42,7 +42,7 @@ class RulingChange:
 
 @dataclass(slots=True)
 class SeenCases:
-    """How often one change was met, from when to when, and the rules of the candidate that decide about it."""
+    """How often a change occurred, the first and last time, and the rules of the candidate that decide about it."""
 
     first: datetime
     last: datetime
@@ -52,7 +52,7 @@ class SeenCases:
 
 @dataclass(slots=True)
 class Report:
-    """What a replay found. `skipped` counts the lines that say nothing about a decision, by what is the matter."""
+    """The result of a replay. `skipped` counts the lines without a decision, by reason."""
 
     exchanges: int = 0
     decisions: int = 0
@@ -63,14 +63,13 @@ class Report:
 
 
 class _Skipped(Exception):
-    """A line that is not replayed; the text says what is the matter."""
+    """A line that is not replayed; the text is the reason."""
 
 
 def replay(policies: PolicySet, lines: Iterable[bytes | str], *, now: datetime | None = None) -> Report:
-    """Decide every exchange in `lines` again, by `policies`, at the time it happened (with `now`: all at that time).
+    """Decide every exchange in `lines` again by `policies`, at the time it happened (with `now`: at that time).
 
-    A line that cannot be read is counted and left out; none raises. An exchange that was written in parts is decided
-    where its last part stands.
+    Unreadable lines are counted and skipped; none raises. An exchange written in parts is decided at its last part.
     """
     report = Report()
     parts = EventParts()

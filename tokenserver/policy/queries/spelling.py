@@ -9,11 +9,9 @@ from dataclasses import replace
 from tokenserver.policy.analysis.conditions import ALWAYS, as_facts
 from tokenserver.policy.group_names import plain_name
 from tokenserver.policy.model import Condition, Principal
-from tokenserver.policy.queries.who_can import ANONYMOUS, AUTHENTICATED, Line, People, Unless
+from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, EVERYONE, AllOf
+from tokenserver.policy.queries.who_can import Line, People, Unless
 from tokenserver.policy.queries.who_can_report import excepted_from_all
-from tokenserver.policy.queries.witnesses import Answer
-
-_EVERYONE = frozenset({Principal("everyone")})
 
 
 def spell_lines(people: People, lines: Sequence[Line]) -> str:
@@ -31,9 +29,9 @@ def are_plain(lines: Iterable[Line]) -> bool:
 
 
 def _joined(lines: Iterable[Line]) -> list[Line]:
-    """The lines, with `authenticated` and `anonymous` joined into `everyone` where nothing else differs."""
+    """The lines, with `authenticated` and `anonymous` merged into `everyone` if nothing else differs."""
     found = [replace(line, rule="", unless=frozenset(replace(one, rule="") for one in line.unless)) for line in lines]
-    halves = [replace(line, who=_EVERYONE) for line in found if line.who == frozenset({AUTHENTICATED})]
+    halves = [replace(line, who=frozenset({EVERYONE})) for line in found if line.who == frozenset({AUTHENTICATED})]
     whole = [line for line in halves if replace(line, who=frozenset({ANONYMOUS})) in found]
     parts = [replace(line, who=frozenset({half})) for line in whole for half in (AUTHENTICATED, ANONYMOUS)]
     return [*whole, *(line for line in found if line not in parts)]
@@ -70,7 +68,7 @@ def _when(condition: Condition) -> str:
     return f"{{{', '.join(parts)}}}"
 
 
-def _who(who: Answer) -> str:
+def _who(who: AllOf) -> str:
     return _scalar(" & ".join(_plain(one) for one in sorted(who)))
 
 

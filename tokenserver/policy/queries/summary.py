@@ -1,6 +1,6 @@
 """The short answer to "who can?": principals in a canonical form, derived from the full answer of `holders`.
 
-Principals covered by a broader one are left out, and so are exceptions and conditions; `agreement` compares those.
+Principals covered by a broader one are omitted, and so are exceptions and conditions; `equivalence` compares those.
 """
 
 from __future__ import annotations
@@ -14,28 +14,24 @@ from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.model import Context, PolicySet, Principal
+from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, EVERYONE, AllOf, is_unnamed
 from tokenserver.policy.queries.who_can import People, holders
-from tokenserver.policy.queries.witnesses import SOMEBODY, Answer, TooManyCombinations, bound, cost, examples
+from tokenserver.policy.queries.witnesses import bound, cost
 from tokenserver.scopes import Resource, Scope
 
-__all__ = ["SOMEBODY", "Answer", "TooManyCombinations", "canonical", "examples", "spell_answers", "who_can"]
 
-_EVERYONE, _AUTHENTICATED, _ANONYMOUS = (Principal(sort) for sort in ("everyone", "authenticated", "anonymous"))
-
-
-def who_can(  # noqa: PLR0917 - a question in full
+def short_answer(  # noqa: PLR0917 - a question in full
     policies: PolicySet,
     action: str,
     resource: Resource,
     context: Context,
     kind: Kind = Kind.PASSWORD,
     budget: Budget | None = None,
-) -> Mapping[Answer, Decision]:
-    """Everybody who can do `action` on `resource`, each with the decision that says so, in `canonical` form.
+) -> Mapping[AllOf, Decision]:
+    """The principals that can do `action` on `resource`, in `canonical` form, each with the decision that grants it.
 
-    A user is named where no broader answer covers the user, also one who can only as a member of some group whose
-    members nobody here knows. Those whom a broader answer covers and a deny rule or `except` leaves out are not
-    told apart.
+    A user is listed unless a broader answer covers the user, even if access depends on membership in a directory
+    group. Clients that a broader answer covers but a deny rule or `except` excludes are not listed separately.
 
     Raises:
         TooManyCombinations: the rules combine in too many ways, or more than `MAX_WITNESSES` would have to be tried.
@@ -45,7 +41,7 @@ def who_can(  # noqa: PLR0917 - a question in full
     scope = Scope(resource, frozenset({action}))
     given = Given(context.service, context.client, context.now, is_closed=True)
     people = People(policies, budget)
-    found: dict[Answer, Decision] = {}
+    found: dict[AllOf, Decision] = {}
     tried = 0
     for line in holders(policies, action, resource, given, budget):
         for who, identity in people.able(line):
@@ -55,30 +51,30 @@ def who_can(  # noqa: PLR0917 - a question in full
             budget.spend(cost(policies, resource, client))
             decision = decide(policies, client, scope, context)
             if decision.granted:
-                unnamed = client.is_anonymous or client.subject == SOMEBODY
+                unnamed = client.is_anonymous or is_unnamed(client)
                 found.setdefault(who if unnamed else frozenset({Principal("user", client.subject)}), decision)
     kept = canonical(policies, found)
     return {answer: decision for answer, decision in found.items() if answer in kept}
 
 
-def canonical(policies: PolicySet, answers: Iterable[Answer]) -> frozenset[Answer]:
-    """The same answers in the one form that can be compared.
+def canonical(policies: PolicySet, answers: Iterable[AllOf]) -> frozenset[AllOf]:
+    """The same answers in a form that can be compared.
 
-    `everyone` is taken apart; a group that is nothing but a list of users is that list; what another answer covers
-    is left out.
+    `everyone` is split into its halves; a group with only users is replaced by them; answers covered by another one
+    are removed.
     """
     groups = policies.groups.by_name
-    found: set[Answer] = set()
+    found: set[AllOf] = set()
     for answer in answers:
         (only,) = answer if len(answer) == 1 else (None,)
-        if only == _EVERYONE:
-            found |= {frozenset({_AUTHENTICATED}), frozenset({_ANONYMOUS})}
+        if only == EVERYONE:
+            found |= {frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})}
         elif only is not None and only.sort == "group" and only.name in groups and not groups[only.name].groups:
             found |= {frozenset({Principal("user", user)}) for user in groups[only.name].users}
         else:
             found.add(answer)
-    if frozenset({_AUTHENTICATED}) in found:
-        return frozenset(found & {frozenset({_AUTHENTICATED}), frozenset({_ANONYMOUS})})
+    if frozenset({AUTHENTICATED}) in found:
+        return frozenset(found & {frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})})
     members = {
         frozenset({Principal("user", user)})
         for name, group in groups.items()
@@ -88,10 +84,10 @@ def canonical(policies: PolicySet, answers: Iterable[Answer]) -> frozenset[Answe
     return frozenset(answer for answer in found - members if not any(other < answer for other in found))
 
 
-def spell_answers(answers: Iterable[Answer]) -> str:
+def spell_answers(answers: Iterable[AllOf]) -> str:
     """Answers as a policy file writes them, in a fixed order."""
     found = set(answers)
-    if {frozenset({_AUTHENTICATED}), frozenset({_ANONYMOUS})} <= found:
-        found -= {frozenset({_AUTHENTICATED}), frozenset({_ANONYMOUS})}
-        found.add(frozenset({_EVERYONE}))
+    if {frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})} <= found:
+        found -= {frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})}
+        found.add(frozenset({EVERYONE}))
     return ", ".join(sorted(" & ".join(map(str, sorted(answer))) for answer in found)) or "nobody"

@@ -1,6 +1,6 @@
-"""What can somebody do? Every allow rule that applies, with its patterns, its open conditions, and what denies cut off.
+"""The answer to "what can this client do?": each allow rule that applies, its open conditions, and what denies cut off.
 
-The rules are those that a decision would look at, and whether one applies is asked of the same predicate.
+Whether a rule applies is determined by the same predicate as in a decision.
 """
 
 from __future__ import annotations
@@ -10,35 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 
-from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, implies, left_open
 from tokenserver.policy.analysis.containment import Match, escape, escape_from, overlaps, readings, walk
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.decide import objection
-from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principal, Rule
+from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches, parse_pattern
-from tokenserver.policy.queries.witnesses import SOMEBODY
+from tokenserver.policy.principals import HypotheticalClient
 from tokenserver.scopes import in_order, is_path_component
 
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Somebody:
-    """Whom a question is about, being in `groups`. An unnamed one stands for everybody of whom no more is known."""
-
-    identity: Identity
-    groups: frozenset[str]
-
-    @property
-    def is_unnamed(self) -> bool:
-        """Whether only a set of people is known, and no name."""
-        return self.identity.subject == SOMEBODY
-
-
-@dataclass(frozen=True, slots=True)
 class Cut:
-    """What a deny rule takes out of a reach while `when` holds."""
+    """What a deny rule removes from a reach while `when` holds."""
 
     pattern: Pattern
     when: Condition
@@ -47,7 +33,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What one allow rule gives: the actions on the names that `pattern` covers and no cut does, while `when` holds."""
+    """What one allow rule grants while `when` holds: the actions on the names that `pattern` covers and no cut does."""
 
     pattern: Pattern
     actions: frozenset[str]
@@ -62,13 +48,13 @@ class Reach:
 
     @property
     def span(self) -> Span:
-        """The same without its rule and its conditions."""
+        """The reach without its rule and conditions."""
         return Span(self.actions, self.rule.resource_type, self.pattern, tuple(cut.pattern for cut in self.cuts))
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Actions on the names that `pattern` covers and none of `but` does, whatever rule says so."""
+    """Actions on the names that `pattern` covers and none of `but` does, independent of the rule."""
 
     actions: frozenset[str]
     type: str
@@ -76,11 +62,11 @@ class Span:
     but: tuple[Pattern, ...] = ()
 
     def has(self, covered: Collection[str]) -> bool:
-        """Whether a name is in it that the patterns with the texts `covered` cover."""
+        """Whether the span has a name that is covered by exactly the patterns with the texts `covered`."""
         return self.pattern.text in covered and not any(one.text in covered for one in self.but)
 
     def has_name(self, segments: Sequence[str], user: str, groups: Collection[str]) -> bool:
-        """Whether a name is in it, for this user in these groups."""
+        """Whether the span has the name, for this user in these groups."""
         covered = matches(self.pattern, segments, user, groups)
         return covered and not any(matches(one, segments, user, groups) for one in self.but)
 
@@ -90,32 +76,18 @@ class Span:
         return f"{','.join(in_order(self.actions))} {name}" + (f" except {but}" if but else "")
 
 
-def somebody(policies: PolicySet, principal: Principal, brought: Collection[str] = ()) -> Somebody:
-    """The one to ask for: a user, an unnamed member of a group, an unnamed user, or an anonymous client.
-
-    `brought` are groups from a directory on top of that. Of an anonymous client there is nothing more to say.
-    """
-    if principal.sort == "anonymous":
-        return Somebody(ANONYMOUS, frozenset())
-    subject = principal.name if principal.sort == "user" else SOMEBODY
-    groups = frozenset(brought)
-    if principal.sort == "group" and principal.name not in policies.groups.by_name:
-        groups |= {principal.name}
-    identity = Identity(subject, Kind.PASSWORD, groups=groups)
-    held = policies.groups.holding(identity)
-    return Somebody(identity, held | {principal.name} if principal.sort == "group" else held)
-
-
 def spell_pattern(type_: str, pattern: Pattern) -> str:
-    """A pattern as a test writes it: of a registry's resource with `registry:` before it."""
+    """A pattern as a test writes it; a registry's resource is prefixed with `registry:`."""
     return pattern.text if type_ == "repository" else f"{type_}:{pattern.text}"
 
 
-def what_can(policies: PolicySet, who: Somebody, given: Given, budget: Budget | None = None) -> tuple[Reach, ...]:
-    """Everything that `who` can do on the registry `given.service`; none of it left out, and nothing beside it.
+def what_can(
+    policies: PolicySet, who: HypotheticalClient, given: Given, budget: Budget | None = None
+) -> tuple[Reach, ...]:
+    """Exactly what `who` can do on the registry `given.service`.
 
-    Actions of one rule that different denies cut are apart. For a named user, variables are filled in; for an unnamed
-    one `${user}` stays, and so does `${group}` where no group is known.
+    Actions of one rule with different cuts are separate. For a named user, variables are filled in; for an unnamed one
+    `${user}` is kept, and so is `${group}` if no group is known.
 
     Raises:
         TooComplex: not decided within the budget (None: that of one command).
@@ -148,10 +120,10 @@ def difference(  # noqa: PLR0917 - a question in full
     within: Collection[Pattern] | None = None,
     budget: Budget | None = None,
 ) -> tuple[str, bool] | None:
-    """A name where the two differ about `action`, and whether `found` has it; None where they say the same.
+    """A name for which the two differ about `action`, and whether `found` has it; None if they are equivalent.
 
-    The answer is exact: spans that are written differently and cover the same names do not differ. Only names count
-    that one of the patterns `within` covers, which have no variables (None: all names count).
+    The answer is exact: spans that are written differently and cover the same names do not differ. Only names covered
+    by one of the patterns `within`, which have no variables, are compared (None: all names).
 
     Raises:
         TooComplex: not decided within the budget.
@@ -161,7 +133,7 @@ def difference(  # noqa: PLR0917 - a question in full
     walked: set[Pattern] = set()
     for own, others in (sides, sides[::-1]):
         for span in own:
-            # What an exception touches is looked at closely only where the rest does not cover the span already.
+            # Spans whose exceptions overlap are only examined if the others do not cover the span already.
             wholes = [one.pattern for one in others if not _touches(one.but, span.pattern, budget)]
             names = [*_escaping([*span.but, *wholes], span.pattern, within, budget)]
             if not names or span.pattern in walked:
@@ -180,7 +152,7 @@ def difference(  # noqa: PLR0917 - a question in full
 def _escaping(
     outer: Sequence[Pattern], inner: Pattern, within: Collection[Pattern] | None, budget: Budget
 ) -> Iterator[str]:
-    """Names that `inner` covers and `outer` does not: a shortest one, or one for each of the patterns `within`."""
+    """Names covered by `inner` and not by `outer`: a shortest one, or one for each of the patterns `within`."""
     if within is None:
         found = [escape(outer, inner, budget)]
     else:
@@ -193,7 +165,7 @@ def _touches(but: Iterable[Pattern], pattern: Pattern, budget: Budget) -> bool:
 
 
 def _differing(pattern: Pattern, name: str, sides: Sequence[Sequence[Span]]) -> Iterator[bool]:
-    """Whether the first side has the name, for every client for whom the pattern covers it and the sides differ."""
+    """Whether the first side has the name, for each client for which the pattern covers it and the sides differ."""
     segments = name.split("/")
     for user, group in readings(pattern, segments):
         has = [any(span.has_name(segments, user, (group,)) for span in side) for side in sides]
@@ -204,11 +176,11 @@ def _differing(pattern: Pattern, name: str, sides: Sequence[Sequence[Span]]) -> 
 def _walked_difference(
     start: Pattern, sides: Sequence[Sequence[Span]], within: Collection[Pattern] | None, budget: Budget
 ) -> tuple[str, bool] | None:
-    """As `difference`, for names that `start` covers."""
+    """Like `difference`, for names covered by `start`."""
     limits = {one.text: one for one in within or ()}
     by_text = {one.text: one for side in sides for span in side for one in (span.pattern, *span.but)} | limits
     patterns = list(by_text.values())
-    for met in walk([start], patterns, budget=budget):  # which counts places from `start` on
+    for met in walk([start], patterns, budget=budget):  # places are counted from `start`
         for own in met.required:
             covered = {patterns[one.place - 1].text for one in met.others if agree(own, one)}
             has = [any(span.has(covered) for span in side) for side in sides]
@@ -218,12 +190,12 @@ def _walked_difference(
 
 
 def agree(own: Match, other: Match) -> bool:
-    """Whether the variables of `other` are what those of `own` are; one that `own` does not use is nobody's."""
+    """Whether the variables of `other` have the values that they have in `own`; one unused in `own` has none."""
     return other.user in ("", own.user) and other.group in ("", own.group)
 
 
-def _applies(rule: Rule, who: Somebody, given: Given) -> Condition | None:
-    """The condition that is left open where the rule applies to `who`; None where it does not."""
+def _applies(rule: Rule, who: HypotheticalClient, given: Given) -> Condition | None:
+    """The open condition of the rule for `who`; None if the rule does not apply."""
     unconditional = replace(rule, condition=None)
     context = Context(given.service, given.client, given.now or _ANY_TIME)
     if objection(unconditional, who.identity, who.groups, context) is not None:
@@ -231,8 +203,8 @@ def _applies(rule: Rule, who: Somebody, given: Given) -> Condition | None:
     return left_open(rule, anonymous=who.identity.is_anonymous, given=given)
 
 
-def bound(pattern: Pattern, who: Somebody) -> Iterator[Pattern]:
-    """The pattern with its variables filled in, in every way for this one; none where nothing can fill them."""
+def bound(pattern: Pattern, who: HypotheticalClient) -> Iterator[Pattern]:
+    """The pattern with its variables filled in, in every way for this client; empty if nothing can fill them."""
     users = _fillings(pattern, SegmentKind.USER, [who.identity.subject], stays=who.is_unnamed)
     groups = _fillings(pattern, SegmentKind.GROUP, who.groups, stays=who.is_unnamed and not who.groups)
     for user, group in product(users, groups):
@@ -248,7 +220,7 @@ def _fillings(pattern: Pattern, kind: SegmentKind, names: Collection[str], *, st
 
 
 def _cut(reach: Reach, denies: Collection[Cut], budget: Budget) -> Iterator[Reach]:
-    """The reach by what is left of each action."""
+    """The reach after the denies, once for each set of actions with the same cuts."""
     budget.spend(1 + len(denies) // 4)
     meeting = [
         deny

@@ -1,7 +1,9 @@
-"""Who can, in full: the people whom rules let do one thing, with what they must be besides, and who is left out.
+"""The answer to "who can?" in full: principals with access to one action, with their conditions and exceptions.
 
-Every allow rule gives a line for each of its principals; every deny rule then cuts each line. The result covers
-exactly those clients that a decision would let: nobody is forgotten and nobody added, conditions stay conditions.
+Each allow rule yields a line for each of its principals; each deny rule then cuts each line. The lines cover exactly
+the clients to which a decision would grant the action. Conditions are kept as conditions.
+
+This is the only engine: the command, the tests in policy files and the short answer of `summary` are all based on it.
 """
 
 from __future__ import annotations
@@ -15,52 +17,51 @@ from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, imp
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches_below
-from tokenserver.policy.queries.witnesses import Answer, TooManyCombinations, entries_about, examples, listed
+from tokenserver.policy.principals import ANONYMOUS, AllOf, halved, listed, principals_of
+from tokenserver.policy.queries.witnesses import TooManyCombinations, entries_about, examples
 from tokenserver.scopes import Resource
 
 MAX_LINES = 2_000
 LINE_STEPS = 4
-"""What it takes to hold one line against another."""
+"""The cost of comparing two lines."""
 
-AUTHENTICATED, ANONYMOUS = Principal("authenticated"), Principal("anonymous")
-
-_NOBODY: Answer = frozenset()
+_NOBODY: AllOf = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Unless:
-    """Where a deny rule stops a line: for whoever is all of `who` and none of `excepted`, while `when` holds."""
+    """The clients of a line that a deny rule stops: all of `who` and none of `excepted`, while `when` holds."""
 
-    who: Answer
-    excepted: Answer
+    who: AllOf
+    excepted: AllOf
     when: Condition
     rule: str
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Those who are all of `who` and none of `excepted` can, while `when` holds and no `unless` stops them."""
+    """Clients with access: all of `who` and none of `excepted`, while `when` holds and no `unless` stops them."""
 
-    who: Answer
-    excepted: Answer
+    who: AllOf
+    excepted: AllOf
     when: Condition
     rule: str
     unless: frozenset[Unless] = frozenset()
 
     @property
     def conditions(self) -> list[Condition]:
-        """Its own condition, and those of the deny rules that cut it."""
+        """The condition of the line, and those of the deny rules that cut it."""
         return [self.when, *(one.when for one in self.unless)]
 
 
 def holders(
     policies: PolicySet, action: str, resource: Resource, given: Given, budget: Budget | None = None
 ) -> tuple[Line, ...]:
-    """Everybody who can do `action` on `resource`, as lines of which none is covered by another, in a fixed order.
+    """The clients that can do `action` on `resource`, as lines in a fixed order, none covered by another.
 
     Raises:
         TooManyCombinations: the rules combine in more than `MAX_LINES` ways.
-        TooComplex: to tell them apart takes more than the budget (None: that of one command).
+        TooComplex: not decided within the budget (None: that of one command).
     """
     budget = budget or command_budget(policies.rule_count)
     people = People(policies, budget)
@@ -69,7 +70,7 @@ def holders(
     for rule, pattern in dict.fromkeys(entries_about(policies, resource)):
         if rule.decides(action):
             for who, when in _meant(people, rule, pattern, resource, given):
-                excepted = frozenset(_spread(rule.excluded or Principals()))
+                excepted = frozenset(halved(listed(rule.excluded or Principals())))
                 if rule.effect is Effect.ALLOW:
                     lines.append(Line(who, excepted, when, rule.id))
                 else:
@@ -93,32 +94,10 @@ def _order(line: Line | Unless) -> tuple[int, list[Principal], list[Principal], 
     return len(line.who), sorted(line.who), sorted(line.excepted), repr(line.when), line.rule
 
 
-def _alone(principal: Principal) -> Principals:
-    name = frozenset({principal.name})
-    match principal.sort:
-        case "user":
-            return Principals(users=name)
-        case "group":
-            return Principals(groups=name)
-        case "anonymous":
-            return Principals(anonymous=True)
-        case _:
-            return Principals(authenticated=True)
-
-
-def _spread(principals: Principals) -> Iterator[Principal]:
-    """Single principals, `everyone` as its two halves."""
-    for principal in listed(principals):
-        if principal.sort == "everyone":
-            yield from (AUTHENTICATED, ANONYMOUS)
-        else:
-            yield principal
-
-
 def _meant(
     people: People, rule: Rule, pattern: Pattern, resource: Resource, given: Given
-) -> Iterator[tuple[Answer, Condition]]:
-    """Whom the rule means on this resource, with what of its condition is open for them."""
+) -> Iterator[tuple[AllOf, Condition]]:
+    """The principals to which the rule applies on this resource, with its open condition for them."""
     segments = resource.name.split("/")
     named = sorted(set(segments))
     users: list[str | None] = [*named] if pattern.uses(SegmentKind.USER) else [None]
@@ -129,7 +108,7 @@ def _meant(
         for group in groups
         if matches_below(pattern, segments, user, () if group is None else (group,))
     ]
-    for principal in _spread(rule.to):
+    for principal in halved(listed(rule.to)):
         when = left_open(rule, anonymous=principal == ANONYMOUS, given=given)
         for binding in bindings if when is not None else ():
             who = binding | {principal}
@@ -138,19 +117,19 @@ def _meant(
 
 
 class People:
-    """What follows from being somebody in this tree: the reasoning over sets of principals."""
+    """Reasoning over sets of principals: what a client is that is certain principals, in this policy set."""
 
     def __init__(self, policies: PolicySet, budget: Budget | None = None) -> None:
         self._policies = policies
-        self._budget = budget or command_budget(policies.rule_count)
-        self.ways: Callable[[Answer], list[Identity]] = cache(lambda who: examples(policies, who, Kind.PASSWORD))
-        """The plainest identities that are all of `who`; whoever is so is like one of them, and perhaps more."""
+        self.budget = budget or command_budget(policies.rule_count)
+        self.ways: Callable[[AllOf], list[Identity]] = cache(lambda who: examples(policies, who, Kind.PASSWORD))
+        """The simplest identities that are all of `who`; every such client is one of them, perhaps with more groups."""
         self._includes: Callable[[Principal, Identity], bool] = cache(
-            lambda principal, identity: _alone(principal).include(identity, policies.groups.holding(identity))
+            lambda principal, identity: principals_of([principal]).include(identity, policies.groups.holding(identity))
         )
 
     def cut(self, line: Line, cut: Unless) -> Iterator[Line]:
-        """What is left of the line besides those whom the deny stops."""
+        """What is left of the line without the clients that the deny stops."""
         if not self.ways(line.who | cut.who) or are_apart(line.when, cut.when):
             yield line
             return
@@ -171,7 +150,7 @@ class People:
             yield replace(line, unless=line.unless | {replace(cut, who=who, when=when)})
 
     def plain(self, line: Line) -> Line:
-        """The line without what follows from the rest of it, and without exceptions that nobody in it can be."""
+        """The line without redundant principals, and without exceptions that none of its clients can be."""
         who = line.who
         for one in sorted(line.who):  # the broad ones come first
             if len(who) > 1 and self._follows(who - {one}, one):
@@ -180,22 +159,22 @@ class People:
         return replace(line, who=who, excepted=excepted)
 
     def has_somebody(self, line: Line) -> bool:
-        """Whether anybody at all can by this line, at a time when no condition is in the way; raises as `able`."""
+        """Whether the line has any client while no condition excludes it. Raises as `able`."""
         return next(self.able(line), None) is not None
 
-    def able(self, line: Line) -> Iterator[tuple[Answer, Identity]]:
-        """The simplest identities with access by this line where no condition is in the way, and their principals.
+    def able(self, line: Line) -> Iterator[tuple[AllOf, Identity]]:
+        """The simplest identities with access by this line while no condition excludes them, and their principals.
 
         Every client with access by this line is like one of them, possibly with more groups.
 
         Raises:
-            TooComplex: that takes more than the budget.
+            TooComplex: not decided within the budget.
         """
-        pending, seen = {line.who}, set[Answer]()
+        pending, seen = {line.who}, set[AllOf]()
         while pending:
-            self._budget.spend(LINE_STEPS * len(pending))
+            self.budget.spend(LINE_STEPS * len(pending))
             seen |= pending
-            following: set[Answer] = set()
+            following: set[AllOf] = set()
             for who in sorted(pending, key=sorted):
                 for identity in self.ways(who):
                     if any(self.is_one(identity, one) for one in line.excepted):
@@ -212,7 +191,7 @@ class People:
         return self._includes(principal, identity)
 
     def covers(self, wide: Line, narrow: Line) -> bool:
-        """Whether whoever can by `narrow` can by `wide`."""
+        """Whether every client of `narrow` is one of `wide`."""
         return (
             all(self._follows(narrow.who, one) for one in wide.who)
             and all(one in narrow.excepted or not self.ways(narrow.who | {one}) for one in wide.excepted)
@@ -220,8 +199,8 @@ class People:
             and wide.unless <= narrow.unless
         )
 
-    def _follows(self, who: Answer, principal: Principal) -> bool:
-        """Whether all who are `who` are `principal` as well."""
+    def _follows(self, who: AllOf, principal: Principal) -> bool:
+        """Whether every client that is all of `who` is `principal` as well."""
         return all(self._includes(principal, identity) for identity in self.ways(who))
 
     def _stops(self, unless: Unless, identity: Identity) -> bool:

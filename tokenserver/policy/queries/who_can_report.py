@@ -1,29 +1,30 @@
-"""Who can, as people and machines read it: users, groups and sets of people, their conditions, and who is left out."""
+"""The answer to "who can?" for people and machines: principals, their conditions, and exceptions."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tokenserver.policy.analysis.conditions import as_facts
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.model import PolicySet, Principal
-from tokenserver.policy.queries.who_can import ANONYMOUS, AUTHENTICATED, Line, People, Unless
+from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED
+from tokenserver.policy.queries.who_can import Line, People, Unless
 
-Answer = bool | list[dict[str, Any]]
-"""True: always; False: never; else the conditions of which one has to hold."""
+Conditions = bool | list[dict[str, Any]]
+"""True: always; False: never; else the alternative conditions, one of which must hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """`answers` by principal; whoever is one of `excepted` cannot, whatever he or she is besides."""
+    """Conditions of access by principal; a client that is one of `excepted` has no access in any case."""
 
-    answers: Mapping[Principal, Answer]
+    answers: Mapping[Principal, Conditions]
     excepted: tuple[Principal, ...]
 
     def facts(self) -> dict[str, Any]:
-        """The roster as JSON. `when` has the conditions of users and groups who cannot always."""
+        """The roster as JSON. `when` has the conditions of users and groups without unconditional access."""
         authenticated, anonymous = self.answers.get(AUTHENTICATED, False), self.answers.get(ANONYMOUS, False)
         named = {one: answer for one, answer in self.answers.items() if one.name}
         return {
@@ -38,22 +39,24 @@ class Roster:
 
 
 def roster(policies: PolicySet, lines: Iterable[Line]) -> Roster:
-    """The roster of the lines that `holders` found."""
+    """The roster of the lines found by `holders`."""
     people = People(policies)
     lines = list(lines)
     excepted = excepted_from_all(people, lines)
     conditions: dict[Principal, list[dict[str, Any]]] = {}
     for line in lines:
-        # A user before a group: that is who it is, the groups are what he or she must be in.
+        # The line is listed under its user, if it has one; the groups are conditions then.
         key = max(line.who, key=lambda one: (one.sort == "user", one))
         condition = _condition(line, key, excepted)
         conditions.setdefault(key, []).append({**condition, "rule": line.rule} if condition else {})
-    answers: dict[Principal, Answer] = {key: found if all(found) else True for key, found in sorted(conditions.items())}
+    answers: dict[Principal, Conditions] = {
+        key: found if all(found) else True for key, found in sorted(conditions.items())
+    }
     return Roster(answers, tuple(sorted(excepted)))
 
 
 def excepted_from_all(people: People, lines: Collection[Line]) -> set[Principal]:
-    """Whoever is one of these cannot by any of the lines."""
+    """The principals that have no access by any of the lines."""
     return {
         one
         for line in lines
@@ -62,8 +65,49 @@ def excepted_from_all(people: People, lines: Collection[Line]) -> set[Principal]
     }
 
 
+def spell_conditions(facts: Mapping[str, Any]) -> str:
+    """One condition of the roster's JSON in words: `from 10.0.0.0/8, but not before 2027-01-01 (rule late)`."""
+    parts = []
+    if "groups" in facts:
+        parts.append(f"if in {' and '.join(f'group:{name}' for name in facts['groups'])}")
+    if "except" in facts:
+        parts.append(f"except {' or '.join(facts['except'])}")
+    parts += [f"{key} {_any_of(facts[key])}" for key in ("from", "since", "until", "kind") if key in facts]
+    return ", ".join([*parts, *map(_spell_unless, facts.get("unless", ()))])
+
+
+def _spell_unless(unless: Mapping[str, Any]) -> str:
+    """A deny rule: `but not from 10.0.0.0/8, unless in group:ops (rule no-night)`."""
+    parts = []
+    if "from" in unless:
+        parts.append(f"from {_any_of(unless['from'])}")
+    if "since" in unless and "until" in unless:
+        parts.append(f"between {unless['since']} and {unless['until']}")
+    elif "since" in unless:
+        parts.append(f"from {unless['since']} on")
+    elif "until" in unless:
+        parts.append(f"before {unless['until']}")
+    if "kind" in unless:
+        parts.append(f"with kind {_any_of(unless['kind'])}")
+    if "who" in unless:
+        parts.append(f"if {_spell_principals(unless['who'], ' and ')}")
+    excepted = f", unless {_spell_principals(unless['except'], ' or ')}" if "except" in unless else ""
+    return f"but not {' '.join(parts)}{excepted} (rule {unless['rule']})"
+
+
+def _spell_principals(principals: Sequence[str], joint: str) -> str:
+    """Principals as conditions on a client: `user:bob and in group:a and group:b`."""
+    groups = joint.join(one for one in principals if one.startswith("group:"))
+    others = [one for one in principals if not one.startswith("group:")]
+    return joint.join([*others, *([f"in {groups}"] if groups else [])])
+
+
+def _any_of(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else " or ".join(value)
+
+
 def _condition(line: Line, key: Principal, excepted: set[Principal]) -> dict[str, Any]:
-    """What must hold for `key`; empty where nothing must."""
+    """The condition for `key` as JSON; empty: none."""
     condition: dict[str, Any] = {}
     groups = sorted(shown_name(one.name) for one in line.who - {key})
     if groups:
@@ -86,8 +130,8 @@ def _unless(unless: Unless) -> dict[str, Any]:
     return {**facts, **as_facts(unless.when), "rule": unless.rule}
 
 
-def _both(one: Answer, other: Answer) -> Answer:
-    """What holds for everyone, of what holds for the two halves."""
+def _both(one: Conditions, other: Conditions) -> Conditions:
+    """The conditions for everyone, from those for the two halves."""
     if one is True:
         return other
     return one if other is True or one == other else False

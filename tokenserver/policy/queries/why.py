@@ -1,6 +1,6 @@
-"""Why may somebody do this, or not: the decision, every rule that was considered, and what would have granted it.
+"""The answer to "why?": the decision about one action, every rule considered, and the rules closest to granting it.
 
-The verdict is that of `decide`. Whether a rule applies is asked of the index and of `objection`, as `decide` asks it.
+The verdict is that of `decide`, and whether a rule applies is determined by the same index and `objection`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 from tokenserver.identity import Identity, Kind
-from tokenserver.policy.analysis.conditions import spell_condition
+from tokenserver.policy.analysis.conditions import spell_condition, spell_moment
 from tokenserver.policy.decide import Objection, decide, objection
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches
-from tokenserver.policy.queries.witnesses import SOMEBODY, entries_about, listed
+from tokenserver.policy.principals import is_unnamed, listed, principals_of
+from tokenserver.policy.queries.witnesses import entries_about
 from tokenserver.scopes import Resource, Scope
 
 MAX_NEAREST = 5
 
 _ALIKE = 0.75
-"""How alike the beginning of a pattern and the asked name must be for one to be a slip of the other."""
+"""How similar the prefixes of a pattern and the requested name must be to take one for a misspelling of the other."""
 
 
 class Verdict(StrEnum):
@@ -37,7 +38,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """One rule that was looked at, whether it applies to what was asked, and what made it so."""
+    """One rule, whether it applies to the request, and because of what."""
 
     rule: Rule
     applies: bool
@@ -46,20 +47,20 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """An allow rule that would grant what was asked, if what is `missing` were otherwise."""
+    """An allow rule that would grant the request, but for what is `missing`."""
 
     rule: Rule
     missing: tuple[str, ...]
 
     @property
     def sentence(self) -> str:
-        """All of it in one sentence."""
+        """The rule, its principals and what is missing, in one sentence."""
         return f"`{self.rule.id}` would grant it to {spell_principals(self.rule.to)}; {'; '.join(self.missing)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer to one question. `nearest` is for what nothing grants."""
+    """The answer to one question. `nearest` is empty if a rule grants the action."""
 
     action: str
     resource: Resource
@@ -71,7 +72,7 @@ class Explanation:
 
     @property
     def is_bounded(self) -> bool:
-        """Whether rules grant it and nothing forbids it, but the credential itself was made for less."""
+        """Whether rules grant the action and none forbids it, but the credential has a lower ceiling."""
         return self.verdict is Verdict.NOT_GRANTED and any(one.applies for one in self.rules)
 
 
@@ -86,8 +87,8 @@ def why(
 ) -> Explanation:
     """Explain what `decide` says about one action.
 
-    Considered are the rules that a decision looks at: those whose pattern begins as the name does. With `every_rule`
-    all others are there as well.
+    The rules considered are those that a decision reads: their patterns share a literal prefix with the name. With
+    `every_rule`, all rules are.
     """
     decision = decide(policies, identity, Scope(resource, frozenset({action})), context)
     forbidden = any(reason.action == action and reason.effect is Effect.DENY for reason in decision.reasons)
@@ -102,14 +103,14 @@ def why(
 
 
 def spell_who(identity: Identity) -> str:
-    """An identity as a sentence calls it."""
+    """An identity as used in a sentence."""
     if identity.is_anonymous:
         return "an anonymous client"
-    return "an unnamed user" if identity.subject == SOMEBODY else identity.subject
+    return "an unnamed user" if is_unnamed(identity) else identity.subject
 
 
 def spell_principals(principals: Principals) -> str:
-    """Those whom a rule means, as a sentence calls them."""
+    """The principals of a rule as used in a sentence."""
     return ", ".join(str(one).replace(":", " ", 1) if one.name else str(one) for one in listed(principals))
 
 
@@ -118,7 +119,7 @@ def _listed(principals: Principals) -> str:
 
 
 class _Question:
-    """One question, held against one rule after the other."""
+    """One question, compared with one rule after the other."""
 
     def __init__(
         self, policies: PolicySet, identity: Identity, action: str, resource: Resource, context: Context
@@ -134,7 +135,7 @@ class _Question:
         self._matching = {rule.id for rule in found}
 
     def consider(self, rule: Rule) -> Considered:
-        """Whether the rule is one of those that decide."""
+        """Whether the rule applies, and if not, the first reason."""
         if rule.resource_type != self._resource.type:
             return Considered(rule, False, f"is about a {rule.resource_type}, not a {self._resource.type}")
         met = objection(rule, self._identity, self._groups, self._context)
@@ -142,7 +143,7 @@ class _Question:
         return Considered(rule, applies, "applies" if applies else next(self._obstacles(rule, is_near=False)))
 
     def nearest(self) -> Iterator[Near]:
-        """The allow rules that miss by least, nearest first."""
+        """The allow rules with the fewest obstacles, nearest first."""
         found: list[tuple[int, str, Near]] = []
         for rule in self._policies.rules:
             if rule.effect is Effect.DENY or rule.resource_type != self._resource.type:
@@ -158,12 +159,12 @@ class _Question:
             yield near
 
     def _could_cover(self, pattern: Pattern) -> bool:
-        """Whether the pattern covers the name for somebody, whoever that is."""
+        """Whether the pattern covers the name for any client."""
         users: Iterable[str | None] = self._segments if pattern.uses(SegmentKind.USER) else (None,)
         return any(matches(pattern, self._segments, user, self._segments) for user in users)
 
     def _is_slip(self, rule: Rule) -> bool:
-        """Whether a pattern of the rule begins almost as the name does."""
+        """Whether the prefix of one of the rule's patterns looks like a misspelling of the name's."""
         return any(
             pattern.depth > 0
             and SequenceMatcher(None, pattern.prefix, "/".join(self._segments[: pattern.depth])).ratio() >= _ALIKE
@@ -171,13 +172,13 @@ class _Question:
         )
 
     def _obstacles(self, rule: Rule, *, is_near: bool) -> Iterator[str]:
-        """Everything that keeps the rule from applying; with `is_near` after its principals have been told."""
+        """Everything that keeps the rule from applying; with `is_near` for a sentence that names its principals."""
         groups, user = self._groups, None if self._identity.is_anonymous else self._identity.subject
         if not any(matches(pattern, self._segments, user, groups) for pattern in rule.patterns):
             yield f"{' and '.join(pattern.text for pattern in rule.patterns)} does not match {self._resource.name}"
         if not rule.decides(self._action):
             yield f"does not name {self._action}"
-        # The parts are asked one by one, each with the others out of the way.
+        # Each part is checked on its own, with the other parts removed from the rule.
         if self._meets(Objection.SERVICE, replace(rule, excluded=None, condition=None)):
             yield f"service differs: it is for {' and '.join(sorted(rule.services or ()))}"
         if self._meets(Objection.NOT_MEANT, replace(rule, services=None, excluded=None, condition=None)):
@@ -198,11 +199,10 @@ class _Question:
         condition = rule.condition or Condition()
         address = self._context.client
         where = "the client's address is not known" if address is None else f"the client is at {address}"
-        since = Condition(since=condition.since)
-        until = Condition(until=condition.until)
+        start, end = condition.since, condition.until
         parts = [
-            (since, f"{spell_condition(since)} has not come"),
-            (until, f"{spell_condition(until)} is past"),
+            (Condition(since=start), f"not in effect before {spell_moment(start)}" if start else ""),
+            (Condition(until=end), f"no longer in effect since {spell_moment(end)}" if end else ""),
             (Condition(kinds=condition.kinds), f"the kind of credential is {self._identity.kind}"),
             (Condition(networks=condition.networks), f"{spell_condition(Condition(condition.networks))}, but {where}"),
         ]
@@ -211,7 +211,7 @@ class _Question:
                 yield message
 
     def _memberships(self) -> str:
-        """What is known of the asking one."""
+        """The groups of the client, in words."""
         if self._identity.kind is Kind.ANONYMOUS:
             return "the client is anonymous"
         hidden = self._identity.groups - self._groups
@@ -222,11 +222,6 @@ class _Question:
         return f"{spell_who(self._identity)} is in {', '.join(groups) or 'no group'}"
 
     def _excepted(self, excluded: Principals) -> str:
-        """The principals of `except` that the asking one is."""
-        return ", ".join(
-            str(one)
-            for one in listed(excluded)
-            if (one.sort == "user" and one.name == self._identity.subject)
-            or (one.sort == "group" and one.name in self._groups)
-            or not one.name
-        )
+        """The principals of `except` that the client is."""
+        met = (one for one in listed(excluded) if principals_of([one]).include(self._identity, self._groups))
+        return ", ".join(map(str, met))

@@ -1,68 +1,48 @@
-"""Hypothetical clients that represent all clients of a kind in questions about everybody.
+"""Witnesses: hypothetical clients that represent all clients of a kind, and the rules that a decision about them reads.
 
 A witness has no more than it needs: no name and no groups beyond those that the question requires.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
+from tokenserver.identity import Identity, Kind
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.index import buckets_for
-from tokenserver.policy.model import Entry, PolicySet, Principal, Principals
+from tokenserver.policy.model import Entry, PolicySet, Principal
+from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, EVERYONE, UNNAMED, AllOf
 from tokenserver.scopes import Resource
-
-SOMEBODY = "\0"
-"""The subject of an unnamed user: no policy file can name it, no pattern variable can take it."""
-
-_EVERYONE, _AUTHENTICATED, _ANONYMOUS = (Principal(sort) for sort in ("everyone", "authenticated", "anonymous"))
 
 MAX_WITNESSES = 10_000
 
-Answer = frozenset[Principal]
-"""One principal who can; several together mean somebody who is all of them at once."""
-
 
 class TooManyCombinations(TooComplex):
-    """The rules about one resource combine in too many ways to be answered for."""
+    """The rules about one resource combine in too many ways."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Witness:
-    """A hypothetical client."""
-
-    anonymous: bool = False
-    user: str | None = None
-    brought: frozenset[str] = frozenset()
-
-    def identity(self, kind: Kind) -> Identity:
-        if self.anonymous:
-            return ANONYMOUS
-        return Identity(self.user or SOMEBODY, kind, groups=self.brought)
-
-
-def examples(policies: PolicySet, answer: Answer, kind: Kind) -> list[Identity]:
-    """Identities that stand for an answer: those whom it names, and somebody for those whom it does not name.
+def examples(policies: PolicySet, who: AllOf, kind: Kind) -> list[Identity]:
+    """Identities that are all of `who`, one for each way to be so; unnamed where no user is required.
 
     Raises:
         TooManyCombinations: there are more than `MAX_WITNESSES`.
     """
-    witnesses = [_Witness(), _Witness(anonymous=True)]
-    for principal in sorted(answer):
+    witnesses = [Identity(UNNAMED, kind), ANONYMOUS_IDENTITY]
+    for principal in sorted(who):
         extended = (more for witness in witnesses for more in _extended(policies, witness, principal))
         witnesses = list(islice(extended, MAX_WITNESSES + 1))
         bound(len(witnesses))
-    return [witness.identity(kind) for witness in witnesses]
+    return witnesses
 
 
 def bound(count: int) -> None:
-    """See that no more than `MAX_WITNESSES` are tried.
+    """Check that `count` witnesses are not too many.
 
     Raises:
-        TooManyCombinations: there are more.
+        TooManyCombinations: more than `MAX_WITNESSES`.
     """
     if count > MAX_WITNESSES:
         raise TooManyCombinations(f"more than {MAX_WITNESSES} combinations of principals to try")
@@ -79,39 +59,34 @@ def cost(policies: PolicySet, resource: Resource, identity: Identity) -> int:
 
 
 def entries_about(policies: PolicySet, resource: Resource) -> Iterator[Entry]:
-    """Every rule that could be about the resource, whoever it means."""
+    """Every rule that could cover the resource, for any client."""
     for bucket in buckets_for(policies.index, resource.type, resource.name.split("/")):
         yield from bucket.broad
         for entries in (*bucket.by_user.values(), *bucket.by_group.values()):
             yield from entries
 
 
-def listed(principals: Principals) -> list[Principal]:
-    """A set of people as single principals."""
-    named = {_EVERYONE: principals.everyone, _AUTHENTICATED: principals.authenticated, _ANONYMOUS: principals.anonymous}
-    return [
-        *(principal for principal, present in named.items() if present),
-        *(Principal("user", name) for name in sorted(principals.users)),
-        *(Principal("group", name) for name in sorted(principals.groups)),
-    ]
-
-
-def _extended(policies: PolicySet, witness: _Witness, principal: Principal) -> list[_Witness]:
-    """The ways in which the witness can be this principal as well; none where it cannot."""
-    if principal == _EVERYONE:
+def _extended(policies: PolicySet, witness: Identity, principal: Principal) -> list[Identity]:
+    """The ways in which the witness can also be this principal; empty if it cannot."""
+    if principal == EVERYONE:
         return [witness]
-    if witness.anonymous or principal == _ANONYMOUS:
-        return [witness] if witness.anonymous and principal == _ANONYMOUS else []
-    if principal == _AUTHENTICATED:
+    if witness.is_anonymous or principal == ANONYMOUS:
+        return [witness] if witness.is_anonymous and principal == ANONYMOUS else []
+    if principal == AUTHENTICATED:
         return [witness]
     if principal.sort == "user":
-        if witness.user not in (None, principal.name):
-            return []
-        return [_Witness(False, principal.name, witness.brought)]
+        return _as_users(witness, [principal.name])
     group = policies.groups.by_name.get(principal.name)
     if group is None:
-        return [_Witness(False, witness.user, witness.brought | {principal.name})]
-    return [
-        *(_Witness(False, user, witness.brought) for user in group.users if witness.user in (None, user)),
-        *(_Witness(False, witness.user, witness.brought | {brought}) for brought in group.groups),
-    ]
+        return [_bringing(witness, principal.name)]
+    return [*_as_users(witness, group.users), *(_bringing(witness, brought) for brought in group.groups)]
+
+
+def _as_users(witness: Identity, names: Iterable[str]) -> list[Identity]:
+    """The witness as each of these users that it can be."""
+    return [replace(witness, subject=name) for name in names if witness.subject in (UNNAMED, name)]
+
+
+def _bringing(witness: Identity, group: str) -> Identity:
+    """The witness with one more group from a directory."""
+    return replace(witness, groups=witness.groups | {group})

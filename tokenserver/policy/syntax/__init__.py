@@ -1,1 +1,1 @@
-"""The shape of policy files: what may stand where, and text turned into types, each fault with its line."""
+"""The syntax of policy files: the allowed keys, and parsing of text into types; each fault has its line."""

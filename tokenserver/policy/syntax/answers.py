@@ -1,4 +1,4 @@
-"""The shape of the answer expected by a `who_can` test: `exactly: [authenticated], except: ["user:eve"]`.
+"""Syntax of the answer expected by a `who_can` test: `exactly: [authenticated], except: ["user:eve"]`.
 
 An entry is a principal (`group:a & group:b`: members of both), or a mapping with exceptions, the condition of the
 access, and deny rules that apply under conditions of their own:
@@ -15,8 +15,8 @@ from typing import Any
 from tokenserver.documents.document import Path
 from tokenserver.policy.analysis.conditions import ALWAYS
 from tokenserver.policy.model import Condition, Principal
-from tokenserver.policy.queries.who_can import ANONYMOUS, AUTHENTICATED, Line, Unless
-from tokenserver.policy.queries.witnesses import Answer
+from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, EVERYONE, AllOf, halved
+from tokenserver.policy.queries.who_can import Line, Unless
 from tokenserver.policy.syntax.conditions import read_when
 from tokenserver.policy.syntax.reader import Reader
 from tokenserver.policy.terms import parse_principal
@@ -24,12 +24,10 @@ from tokenserver.policy.terms import parse_principal
 _ENTRY_KEYS = ("to", "except", "when", "unless")
 _UNLESS_KEYS = ("to", "except", "when")
 _PRINCIPAL = re.compile(r'(group:"(?:[^"\\]|\\.)*"|.+?)(?: & (?=user:|group:)|$)', re.DOTALL)
-"""One of several principals that are meant together; in quotes anything may stand."""
-
-_EVERYONE = Principal("everyone")
+"""One of the principals joined by ` & `; a quoted group name may contain any characters."""
 
 
-def parse_answer(text: str) -> Answer:
+def parse_answer(text: str) -> AllOf:
     """The principals of an entry, joined by ` & `.
 
     Raises:
@@ -39,7 +37,7 @@ def parse_answer(text: str) -> Answer:
 
 
 def read_lines(reader: Reader, content: dict[str, Any], place: Path) -> list[Line]:
-    """The entries of `exactly:`, with the exceptions of `except:` beside it; `exactly: []` means nobody."""
+    """The entries of `exactly:`, with the exceptions of `except:` next to it; `exactly: []` means nobody."""
     everywhere = _read_excepted(reader, content, place)
     lines: list[Line] = []
     for at, item in reader.items(content["exactly"], (*place, "exactly"), may_be_empty=True):
@@ -52,7 +50,7 @@ def read_lines(reader: Reader, content: dict[str, Any], place: Path) -> list[Lin
     return lines
 
 
-def _read_entry(reader: Reader, item: dict[str, Any], place: Path, everywhere: Answer) -> Iterator[Line]:
+def _read_entry(reader: Reader, item: dict[str, Any], place: Path, everywhere: AllOf) -> Iterator[Line]:
     entry = reader.mapping(item, place, _ENTRY_KEYS)
     if entry and "to" not in entry:
         reader.fault(place, 'to is missing; for example {to: "group:web", except: ["user:eve"]}')
@@ -68,27 +66,26 @@ def _read_entry(reader: Reader, item: dict[str, Any], place: Path, everywhere: A
 def _read_unless(reader: Reader, items: Iterable[tuple[Path, Any]]) -> Iterator[Unless]:
     for place, item in items:
         stop = reader.mapping(item, place, _UNLESS_KEYS)
-        answer = reader.term(stop["to"], (*place, "to"), parse_answer) if "to" in stop else frozenset({_EVERYONE})
+        answer = reader.term(stop["to"], (*place, "to"), parse_answer) if "to" in stop else frozenset({EVERYONE})
         excepted, when = _read_excepted(reader, stop, place), _read_condition(reader, stop, place)
         if answer is not None:
-            yield Unless(answer - {_EVERYONE}, excepted, when, "")
+            yield Unless(answer - {EVERYONE}, excepted, when, "")
 
 
-def _read_excepted(reader: Reader, content: dict[str, Any], place: Path) -> Answer:
+def _read_excepted(reader: Reader, content: dict[str, Any], place: Path) -> AllOf:
     if "except" not in content:
         return frozenset()
     found = reader.terms(content["except"], (*place, "except"), parse_principal)
-    halves = ((AUTHENTICATED, ANONYMOUS) if one == _EVERYONE else (one,) for one in found)
-    return frozenset(one for half in halves for one in half)
+    return frozenset(halved(found))
 
 
 def _read_condition(reader: Reader, content: dict[str, Any], place: Path) -> Condition:
     return read_when(reader, content["when"], (*place, "when")) if "when" in content else ALWAYS
 
 
-def _spread(answer: Iterable[Principal]) -> Iterator[Answer]:
+def _spread(answer: Iterable[Principal]) -> Iterator[AllOf]:
     """The answer, with `everyone` split into its disjoint halves."""
-    named = frozenset(answer) - {_EVERYONE}
+    named = frozenset(answer) - {EVERYONE}
     if named or not answer:
         return iter([named] if named else [])
     return iter([frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})])

@@ -1,4 +1,4 @@
-"""The shape of `when:`, in rules and in expected answers."""
+"""Syntax of `when:`, in rules and in expected answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of one entry under `delegate:` in a root file."""
+"""Syntax of one entry under `delegate:` in a root file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from typing import Any
 from tokenserver.documents.document import Path
 from tokenserver.policy.model import Principals
 from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.reader import Reader, one_of
-from tokenserver.policy.terms import (
-    parse_delegated_file,
-    parse_lifetime,
-    parse_principal,
-    principals_of,
-)
+from tokenserver.policy.terms import parse_delegated_file, parse_lifetime, parse_principal
 from tokenserver.scopes import ACTIONS
 
 _KEYS = ("file", "repositories", "actions", "max_lifetime", "principals")
@@ -22,10 +18,10 @@ _KEYS = ("file", "repositories", "actions", "max_lifetime", "principals")
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """What one delegated file may speak about, at most.
+    """The limits of one delegated file.
 
-    `actions` has `*` spelled out. `principals` None sets no bound to whom its rules name. `max_lifetime`, in
-    seconds, bounds every token in which one of its rules grants something.
+    `actions` has `*` expanded. `principals` None: its rules may name any principal. `max_lifetime`, in seconds, limits
+    every token in which one of its rules grants something.
     """
 
     place: Path

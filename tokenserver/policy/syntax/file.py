@@ -1,7 +1,7 @@
-"""The shape of one policy file: from a strict YAML document to rules, groups, roles and tests not yet connected.
+"""Syntax of one policy file: from a strict YAML document to rules, groups, roles and tests that are not linked yet.
 
-Everything that can be said about a file by itself is said here, all faults at once; what needs the other files
-(repeated ids, unknown roles, what was delegated) is for `load` and `delegation`.
+All faults of a file by itself are found here; those that depend on other files (duplicate ids, unknown roles,
+delegation) are found in `loading`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from tokenserver.documents.document import Document, Path
 from tokenserver.errors import Fault
 from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principals
 from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.conditions import read_when
 from tokenserver.policy.syntax.delegation import Delegation, read_delegation
 from tokenserver.policy.syntax.reader import Reader, one_of
@@ -25,7 +26,6 @@ from tokenserver.policy.terms import (
     parse_registry_resource,
     parse_rule_id,
     parse_user,
-    principals_of,
 )
 from tokenserver.policy.testing.expectations import Test
 from tokenserver.scopes import ACTIONS
@@ -38,7 +38,7 @@ _MAX_MESSAGE = 300
 
 @dataclass(frozen=True, slots=True)
 class RuleDraft:
-    """A rule as its file says it: its role is not looked up yet. Exactly one of `actions` and `role` is set."""
+    """A rule as written in its file, before its role is looked up. Exactly one of `actions` and `role` is set."""
 
     place: Path
     id: str
@@ -55,9 +55,9 @@ class RuleDraft:
 
 @dataclass(slots=True)
 class PolicyFile:
-    """What one file says. With faults it holds what could still be read, so that the rest can be checked too.
+    """The content of one file. If it has faults, it holds what could be read, so that the rest is checked too.
 
-    `ids` and `roles_used` (without the built-in ones) have the place of their rule, of which a large tree has many.
+    The entries of `ids` and `roles_used` (without built-in roles) have the place of their rule.
     """
 
     document: Document
@@ -75,7 +75,7 @@ class PolicyFile:
 
 
 def read_policy_file(document: Document) -> PolicyFile:
-    """Read one document; faults are in the result, none are raised."""
+    """Read one document; faults are in the result, none is raised."""
     reader = Reader(document)
     file = PolicyFile(document, reader.faults)
     if document.value is None:
@@ -88,15 +88,13 @@ def read_policy_file(document: Document) -> PolicyFile:
     for key, read in _SECTIONS.items():
         if key in content:
             read(reader, content[key], file)
-    if not content.keys() & _SAYING and not reader.faults:
-        reader.fault(
-            (), "says nothing: no groups, roles, rules, delegations or tests stand in it; is the file complete?"
-        )
+    if not content.keys() & _CONTENT_KEYS and not reader.faults:
+        reader.fault((), "says nothing: it has no groups, roles, rules, delegations or tests; is the file complete?")
     return file
 
 
 def _read_delegations(reader: Reader, value: Any, file: PolicyFile) -> None:
-    file.delegates = True  # also where no entry can be read: a delegated file may not try
+    file.delegates = True  # even if no entry can be read: a delegated file must not have the key
     for place, item in reader.items(value, ("delegate",)):
         delegation = read_delegation(reader, item, place)
         if delegation is not None:
@@ -157,7 +155,7 @@ def _read_roles(reader: Reader, value: Any, file: PolicyFile) -> None:
         name = reader.term(key, place, parse_name)
         actions = _read_actions(reader, item, place)
         if name in BUILT_IN_ROLES:
-            reader.fault(place, f"{name} is a built-in role; give yours another name")
+            reader.fault(place, f"{name} is a built-in role; fix: rename yours")
         elif name is not None:
             file.roles.append((place, name, actions))
 
@@ -228,4 +226,4 @@ _SECTIONS: Mapping[str, Callable[[Reader, Any, PolicyFile], None]] = {
     "tests": _read_tests,
 }
 _FILE_KEYS = ("version", *_SECTIONS)
-_SAYING = {"groups", "roles", "delegate", "allow", "deny", "tests"}
+_CONTENT_KEYS = {"groups", "roles", "delegate", "allow", "deny", "tests"}

@@ -1,4 +1,4 @@
-"""Registry hosts in patterns and names, where they never match.
+"""Detection of registry hosts in patterns and names, where they never match.
 
 Clients strip the host from an image name before they request a scope, so `registry.example.com/web/**` matches no
 request. A host is recognised as in Distribution's reference grammar (`splitDockerDomain` in distribution/reference):
@@ -66,7 +66,7 @@ def _patterns(file: PolicyFile) -> Iterator[tuple[Path, str]]:
 
 
 def tested_names(test: Test) -> Iterator[tuple[Path, str]]:
-    """The names and patterns that a test is about, each with its place."""
+    """The names and patterns in a test, each with its place."""
     match test:
         case AsTest():
             yield from ((one.place, one.scope.resource.name) for one in test.expectations)

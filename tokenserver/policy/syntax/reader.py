@@ -1,4 +1,4 @@
-"""Walking one policy document: wrong types, empty values and unknown keys become faults, the rest goes on."""
+"""Reader of one policy document: wrong types, empty values and unknown keys become faults."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Reader:
     faults: list[Fault] = field(default_factory=list)
 
     def fault(self, path: Path, message: str) -> None:
-        """Note a fault at `path`; of a file with very many, the rest is only counted."""
+        """Record a fault at `path`; if a file has very many, the rest is only counted."""
         fault = Fault(self.document.file, 0, "", "") if is_full(self.faults) else self.document.fault(path, message)
         note(self.faults, fault)
 
     def mapping(self, value: Any, path: Path, known: Collection[str] | None = None) -> dict[str, Any]:
-        """The known entries of a mapping that is not empty; with `known` None every key is free."""
+        """The known entries of a mapping that must not be empty; `known` None allows any key."""
         if not isinstance(value, dict):
             self.fault(path, f"must be a mapping (key: value), not {kind_of(value)}")
             return {}
@@ -37,12 +37,12 @@ class Reader:
             return value
         for key in value:
             if key not in known:
-                hint = "" if is_full(self.faults) else nearest(key, known)  # which takes a while
+                hint = "" if is_full(self.faults) else nearest(key, known)  # `nearest` is slow
                 self.fault((*path, key), f"unknown key; {hint}")
         return {key: entry for key, entry in value.items() if key in known}
 
     def items(self, value: Any, path: Path, *, may_be_empty: bool = False) -> list[tuple[Path, Any]]:
-        """The items of a list, each with its place. An empty list is a fault: it never means everything."""
+        """The items of a list, each with its place. An empty list is a fault: it could be taken for everything."""
         if not isinstance(value, list):
             self.fault(path, f"must be a list, not {kind_of(value)}")
             return []
@@ -59,7 +59,7 @@ class Reader:
         return None
 
     def term(self, value: Any, path: Path, parse: Callable[[str], _Term]) -> _Term | None:
-        """Text that `parse` understands, or None after a fault with what `parse` says against it."""
+        """Text as parsed by `parse`, or None after a fault with the message of `parse`."""
         text = self.text(value, path)
         if text is None:
             return None
@@ -72,7 +72,7 @@ class Reader:
     def terms(
         self, value: Any, path: Path, parse: Callable[[str], _Term], *, or_one: bool = False, may_be_empty: bool = False
     ) -> list[_Term]:
-        """A list of such texts; with `or_one`, a single text stands for a list of one."""
+        """A list of parsed texts; with `or_one`, a single text is a list of one."""
         if or_one and isinstance(value, str):
             items = [(path, value)]
         else:
@@ -82,7 +82,7 @@ class Reader:
 
 
 def one_of(words: Collection[str], what: str) -> Callable[[str], str]:
-    """A parser that takes one of `words`, and names the nearest where it is another."""
+    """A parser that accepts one of `words` and suggests the nearest for any other."""
 
     def parse(text: str) -> str:
         if text not in words:
@@ -93,9 +93,9 @@ def one_of(words: Collection[str], what: str) -> Callable[[str], str]:
 
 
 class ChoiceError(TokenserverError):
-    """A word that is not among those that may stand here."""
+    """A word that is not among the allowed ones."""
 
 
 def kind_of(value: Any) -> str:
-    """What a value of YAML is called when it is the wrong one."""
+    """The name of a YAML value's type in a fault."""
     return "nothing" if value is None else _KINDS[type(value)]

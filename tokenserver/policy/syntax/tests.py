@@ -1,4 +1,4 @@
-"""The shape of one entry under `tests:` in a policy file."""
+"""Syntax of one entry under `tests:` in a policy file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tokenserver.documents.document import Path, nearest
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import PatternError, parse_pattern
+from tokenserver.policy.principals import AUTHENTICATED, UNNAMED, is_unnamed
 from tokenserver.policy.queries.what_can import Span
-from tokenserver.policy.queries.witnesses import SOMEBODY
 from tokenserver.policy.syntax.answers import parse_answer, read_lines
 from tokenserver.policy.syntax.reader import Reader, kind_of, one_of
 from tokenserver.policy.terms import (
@@ -34,7 +34,7 @@ _CREDENTIALS = [kind.value for kind in Kind if kind is not Kind.ANONYMOUS]
 
 
 def read_tests(reader: Reader, value: Any, place: Path) -> list[Test]:
-    """Read one entry: one test, two of `includes:` beside `excludes:`, none after a fault."""
+    """Read one entry: one test, two if it has `includes:` and `excludes:`, none after a fault."""
     faults = len(reader.faults)
     tests: list[Test | None] = []
     if isinstance(value, dict) and "what_can" in value:
@@ -75,7 +75,7 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
             reader.fault(place, f"an anonymous client has no credential of kind {kind}")
         return ANONYMOUS
     if value == "authenticated":
-        return Identity(SOMEBODY, kind or Kind.PASSWORD)
+        return Identity(UNNAMED, kind or Kind.PASSWORD)
     if not isinstance(value, dict):
         said = f"{value!r}" if isinstance(value, str) else kind_of(value)
         hint = ""
@@ -84,7 +84,7 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
         reader.fault(place, f"must be {{user: NAME, groups: […]}}, anonymous or authenticated, not {said}{hint}")
         return None
     content = reader.mapping(value, place, ("user", "groups"))
-    user = reader.term(content["user"], (*place, "user"), parse_user) if "user" in content else SOMEBODY
+    user = reader.term(content["user"], (*place, "user"), parse_user) if "user" in content else UNNAMED
     groups = reader.terms(content["groups"], (*place, "groups"), parse_group) if "groups" in content else []
     return None if user is None else Identity(user, kind or Kind.PASSWORD, groups=frozenset(groups))
 
@@ -130,8 +130,7 @@ def _read_what_test(reader: Reader, content: dict[str, Any], place: Path) -> Wha
     identity = _read_identity(reader, value, at, kind)
     if identity is None:
         return None
-    named = identity.subject != SOMEBODY
-    who = Principal("user", identity.subject) if named else Principal("authenticated")
+    who = AUTHENTICATED if is_unnamed(identity) else Principal("user", identity.subject)
     return WhatTest(place, who, identity.groups, tuple(spans), setting)
 
 

@@ -1,1 +1,1 @@
-"""Tests in policy files: expectations as values, and running them against a policy set. Pure."""
+"""Tests in policy files: expectations as values, and their evaluation against a policy set. Pure."""

@@ -1,4 +1,4 @@
-"""Running the tests that stand in policy files against the policy set they came with."""
+"""Evaluation of the tests in policy files against their policy set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tokenserver.policy.decide import decide, objection
 from tokenserver.policy.decision import Reason, spell_reasons
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Context, PolicySet, Rule
-from tokenserver.policy.queries.what_can import Somebody, Span, somebody, what_can
+from tokenserver.policy.principals import HypotheticalClient, client_for
+from tokenserver.policy.queries.what_can import Span, what_can
 from tokenserver.policy.queries.what_can import difference as differing_name
 from tokenserver.policy.queries.witnesses import cost, entries_about
 from tokenserver.policy.terms import actions_of, spell_request
@@ -39,10 +40,10 @@ from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, TYPES, Resource, Sco
 def run_test(
     policies: PolicySet, test: Test, service: str, now: datetime, budget: Budget | None = None
 ) -> Iterator[FailedExpectation]:
-    """Run one test and tell everything that is not as it expects.
+    """Run one test and report every failed expectation.
 
-    What a test expects without `at:` must be so at any moment, not only `now`. A test that is not decided within the
-    budget (None: one of its own) has failed.
+    Without `at:`, a test must hold at any moment, not only `now`. A test that is not decided within the budget (None:
+    a budget for this test) fails.
     """
     context = test.setting.context(service, now)
     try:
@@ -68,7 +69,7 @@ def _run(policies: PolicySet, test: Test, context: Context, budget: Budget) -> I
             run_one = partial(run_some, policies, test, budget)
             yield from _at_any_time(test, test.place, run_one, context, (rule for rule, _ in about))
         case WhatTest():  # pragma: no branch - the type checker proves that none is left
-            who = somebody(policies, test.who, test.brought)
+            who = client_for(policies, test.who, test.brought)
             about_one = (rule for rule in policies.rules if rule.condition is not None and _means(rule, who, context))
             run_one = partial(_run_what, policies, test, who, budget)
             yield from _at_any_time(test, test.place, run_one, context, about_one)
@@ -81,7 +82,7 @@ def _at_any_time(
     context: Context,
     rules: Iterable[Rule],
 ) -> Iterator[FailedExpectation]:
-    """The failures of `run`; a failure of its own where these differ from one moment to another and none is said.
+    """The failures of `run`; if they depend on the moment and the test has no `at:`, a failure that says so.
 
     `rules` are those that may decide.
     """
@@ -107,8 +108,8 @@ def _at_any_time(
         yield FailedExpectation(place, subject, f"it depends on the moment: {times}", message, reasons)
 
 
-def _means(rule: Rule, who: Somebody, context: Context) -> bool:
-    """Whether the rule is about this one, at some time and from some address."""
+def _means(rule: Rule, who: HypotheticalClient, context: Context) -> bool:
+    """Whether the rule applies to this client, at some time and from some address."""
     return objection(replace(rule, condition=None), who.identity, who.groups, context) is None
 
 
@@ -129,7 +130,7 @@ def _run_as(
 
 
 def _run_what(
-    policies: PolicySet, test: WhatTest, who: Somebody, budget: Budget, context: Context
+    policies: PolicySet, test: WhatTest, who: HypotheticalClient, budget: Budget, context: Context
 ) -> Iterator[FailedExpectation]:
     given = Given(context.service, context.client, context.now, is_closed=True)
     found = [_plain(reach.span) for reach in what_can(policies, who, given, budget)]
@@ -139,14 +140,14 @@ def _run_what(
     differences: list[str] = []
     rules: dict[Reason, None] = {}
     for type_ in TYPES:
-        # Of a repository's literal `*` nobody has to speak: it is for clients that ask for it by this name.
+        # A test need not mention the literal `*` of a repository: only clients that request it by this name get it.
         for action in REPOSITORY_ACTIONS if type_ == "repository" else ACTIONS:
             difference = differing_name(found, test.spans, action, type_, limits, budget)
             if difference is None:
                 continue
             name, can = difference
             scope = Scope(Resource(type_, name), frozenset({action}))
-            # What a variable stands for is for the one who has the name to see; no decision can tell it of nobody.
+            # The decision for an unnamed client may lack the rules whose variables only a named one can fill.
             reasons = decide(policies, who.identity, scope, context).reasons
             rules.update(dict.fromkeys(reasons))
             cited = f" ({', '.join(reason.rule for reason in reasons)})" if reasons else ""
@@ -161,7 +162,7 @@ def _run_what(
 
 
 def _limited(found: Iterable[Span], within: Within, budget: Budget) -> Iterator[Span]:
-    """What of the spans may matter to a test of a delegated file."""
+    """The part of the spans that is within the scope of a delegated file."""
     for span in found:
         actions = span.actions & within.actions
         is_near = span.type == "repository" and any(

@@ -11,23 +11,23 @@ from tokenserver.identity import Identity, Kind, spell_group
 from tokenserver.policy.decision import Reason
 from tokenserver.policy.model import Context, Principal
 from tokenserver.policy.patterns import Pattern
+from tokenserver.policy.principals import AllOf, is_unnamed
 from tokenserver.policy.queries.what_can import Span
 from tokenserver.policy.queries.who_can import Line
-from tokenserver.policy.queries.witnesses import SOMEBODY, Answer
 from tokenserver.policy.terms import spell_request
 from tokenserver.scopes import Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """When, from where and for which registry a test asks; what is None is filled in when it runs."""
+    """The time, address and registry of a test; None is filled in when the test runs."""
 
     service: str | None = None
     at: datetime | None = None
     client: IPv4Address | IPv6Address | None = None
 
     def context(self, service: str, now: datetime) -> Context:
-        """The context to decide in, with what the test leaves open."""
+        """The context of the decision; `service` and `now` are used where the test sets none."""
         return Context(self.service if self.service is not None else service, self.client, self.at or now)
 
 
@@ -52,7 +52,7 @@ class AsTest:
 
 @dataclass(frozen=True, slots=True)
 class WhoTest:
-    """`who_can …`: who may do one action. `relation` is one of `exactly includes excludes`.
+    """`who_can …`: the principals that may do one action. `relation` is one of `exactly includes excludes`.
 
     `lines` are the `answers` of `exactly` with their exceptions and conditions.
     """
@@ -60,7 +60,7 @@ class WhoTest:
     place: Path
     scope: Scope
     relation: str
-    answers: frozenset[Answer]
+    answers: frozenset[AllOf]
     kind: Kind
     setting: Setting
     lines: tuple[Line, ...] = ()
@@ -76,7 +76,7 @@ class Within:
 
 @dataclass(frozen=True, slots=True)
 class WhatTest:
-    """`what_can …`: everything that somebody may do. `brought` are the groups from a directory.
+    """`what_can …`: everything that one client may do. `brought` are its groups from a directory.
 
     Access outside of `within` is ignored; None: all access counts.
     """
@@ -94,7 +94,7 @@ Test = AsTest | WhoTest | WhatTest
 
 @dataclass(frozen=True, slots=True)
 class FailedExpectation:
-    """What one test expected and what is so instead, with the rules that decided; `message` is all of it at once."""
+    """The expected and the actual result of a test, with the rules that decided; `message` combines them."""
 
     place: Path
     expected: str
@@ -104,7 +104,7 @@ class FailedExpectation:
 
 
 def spell_test(test: Test) -> str:
-    """What a test is about, in a few words."""
+    """The subject of a test in a few words."""
     match test:
         case AsTest():
             return f"as {spell_identity(test.identity)}"
@@ -124,6 +124,6 @@ def spell_identity(identity: Identity) -> str:
     """The identity of an `as` test in words."""
     if identity.is_anonymous:
         return "an anonymous client"
-    name = "an unnamed user" if identity.subject == SOMEBODY else f"user {identity.subject}"
+    name = "an unnamed user" if is_unnamed(identity) else f"user {identity.subject}"
     groups = ", ".join(map(spell_group, sorted(identity.groups)))
     return f"{name} ({groups})" if groups else name

@@ -11,11 +11,12 @@ from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision, Reason, spell_reasons
 from tokenserver.policy.model import Context, PolicySet
+from tokenserver.policy.principals import AllOf
 from tokenserver.policy.queries.equivalence import Agreement, Stray, filled_in
 from tokenserver.policy.queries.spelling import are_plain, spell_lines
-from tokenserver.policy.queries.summary import canonical, spell_answers, who_can
+from tokenserver.policy.queries.summary import canonical, short_answer, spell_answers
 from tokenserver.policy.queries.who_can import Line, People, holders
-from tokenserver.policy.queries.witnesses import Answer, TooManyCombinations, examples
+from tokenserver.policy.queries.witnesses import TooManyCombinations, examples
 from tokenserver.policy.testing.expectations import FailedExpectation, WhoTest, spell_asked
 
 
@@ -42,9 +43,9 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Bu
         missing = list(agreement.strays(wanted, found))
         if not unexpected and not missing:
             return
-        short = who_can(policies, action, test.scope.resource, context, test.kind, budget)
+        short = short_answer(policies, action, test.scope.resource, context, test.kind, budget)
     except TooManyCombinations as error:
-        yield _untold(test.place, subject, expected, error)
+        yield _undecided(test.place, subject, expected, error)
         return
     rules: dict[Reason, None] = {}
     differences: list[str] = []
@@ -55,19 +56,19 @@ def run_exactly(policies: PolicySet, test: WhoTest, context: Context, budget: Bu
         because = spell_reasons(decision, action)
         can = f"{who} can{where}: {because}" if decision.granted else f"{who} is not among them{where}: {because}"
         differences.append(can)
-    told = {_plainly(stray.who) for stray in missing}
+    reported = {_plainly(stray.who) for stray in missing}
     is_plain = is_plain and are_plain(found)
     if is_plain:
-        covered = canonical(policies, test.answers) - short.keys() - told
-        differences += (f"{spell_answers([one])} is not among them: somebody broader can" for one in covered)
+        covered = canonical(policies, test.answers) - short.keys() - reported
+        differences += (f"{spell_answers([one])} is not among them: a broader principal can" for one in covered)
     right = spell_answers(short) if is_plain else spell_lines(people, found)
     actual = "; ".join([right, *sorted(differences)])
     if is_plain:
         message = f"{subject}: expected {expected}, but it is {actual}"
     else:
-        told_apart = "; ".join(sorted(differences))
+        found_differences = "; ".join(sorted(differences))
         hint = f"the answer now is {right}{_or_settle(test, found)}"
-        message = f"{subject}: expected {expected}, but {told_apart}; {hint}"
+        message = f"{subject}: expected {expected}, but {found_differences}; {hint}"
     yield FailedExpectation(test.place, f"{subject}: {expected}", actual, message, _by_id(rules))
 
 
@@ -81,20 +82,20 @@ def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Contex
     subject = f"who can {spell_asked(test)}"
     expected = f"{test.relation} {spell_answers(test.answers)}"
     try:
-        found = who_can(policies, action, test.scope.resource, context, test.kind, budget)
+        found = short_answer(policies, action, test.scope.resource, context, test.kind, budget)
     except TooManyCombinations as error:
-        yield _untold(test.place, subject, expected, error)
+        yield _undecided(test.place, subject, expected, error)
         return
     differences: list[str] = []
     rules: dict[Reason, None] = {}
 
-    def missing(answer: Answer) -> None:
+    def missing(answer: AllOf) -> None:
         refused = next((one for one in _decisions(policies, answer, test, context) if not one.granted), None)
-        because = "somebody broader can" if refused is None else spell_reasons(refused, action)
+        because = "a broader principal can" if refused is None else spell_reasons(refused, action)
         rules.update(dict.fromkeys(() if refused is None else refused.reasons))
         differences.append(f"{spell_answers([answer])} is not among them: {because}")
 
-    def unexpected(answer: Answer, decision: Decision) -> None:
+    def unexpected(answer: AllOf, decision: Decision) -> None:
         rules.update(dict.fromkeys(decision.reasons))
         differences.append(f"{spell_answers([answer])} can: {spell_reasons(decision, action)}")
 
@@ -113,21 +114,21 @@ def run_some(policies: PolicySet, test: WhoTest, budget: Budget, context: Contex
         yield FailedExpectation(test.place, f"{subject}: {expected}", actual, message, _by_id(rules))
 
 
-def _untold(place: Path, subject: str, expected: str, error: TooManyCombinations) -> FailedExpectation:
-    return FailedExpectation(place, f"{subject}: {expected}", str(error), f"{subject} cannot be told: {error}")
+def _undecided(place: Path, subject: str, expected: str, error: TooManyCombinations) -> FailedExpectation:
+    return FailedExpectation(place, f"{subject}: {expected}", str(error), f"{subject}: not decided: {error}")
 
 
 def _by_id(rules: Iterable[Reason]) -> tuple[Reason, ...]:
     return tuple(sorted(rules, key=lambda reason: reason.rule))
 
 
-def _plainly(who: Answer) -> Answer:
+def _plainly(who: AllOf) -> AllOf:
     """Named principals only, if there are any: every user is authenticated."""
     return frozenset(one for one in who if one.name) or who
 
 
 def _circumstances(test: WhoTest, stray: Stray) -> str:
-    """The moment and the address of the counterexample, where the test leaves them open."""
+    """The moment and the address of the counterexample, if the test sets none."""
     parts = []
     if test.setting.at is None and stray.context.now > EARLIEST:
         parts.append(f"at {spell_moment(stray.context.now)}")
@@ -137,7 +138,7 @@ def _circumstances(test: WhoTest, stray: Stray) -> str:
 
 
 def _or_settle(test: WhoTest, found: Iterable[Line]) -> str:
-    """The settings that would settle the conditions."""
+    """A hint at the settings that would decide the conditions."""
     conditions = [condition for line in found for condition in line.conditions]
     keys = []
     if test.setting.at is None and any(one.since is not None or one.until is not None for one in conditions):
@@ -147,5 +148,5 @@ def _or_settle(test: WhoTest, found: Iterable[Line]) -> str:
     return f" (or add {' and '.join(keys)})" if keys else ""
 
 
-def _decisions(policies: PolicySet, answer: Answer, test: WhoTest, context: Context) -> list[Decision]:
+def _decisions(policies: PolicySet, answer: AllOf, test: WhoTest, context: Context) -> list[Decision]:
     return [decide(policies, one, test.scope, context) for one in examples(policies, answer, test.kind)]

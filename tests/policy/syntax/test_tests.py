@@ -1,0 +1,95 @@
+"""Entries under `tests:`: what is read from `what_can` and `who_can`, and what is wrong with one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokenserver.documents.document import parse
+from tokenserver.identity import Kind
+from tokenserver.policy.model import Principal
+from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.principals import AUTHENTICATED
+from tokenserver.policy.queries.what_can import Span
+from tokenserver.policy.syntax.file import PolicyFile, read_policy_file
+from tokenserver.policy.testing.expectations import Test, WhatTest, WhoTest
+
+
+def read(test: str) -> PolicyFile:
+    return read_policy_file(parse(f"version: 1\ntests:\n  - {{{test}}}\n", "a.yaml"))
+
+
+def only(test: str) -> Test:
+    file = read(test)
+    assert file.faults == []
+    (found,) = file.tests
+    return found
+
+
+@pytest.mark.parametrize(
+    ("who", "principal", "brought"),
+    [
+        pytest.param('"user:bob"', Principal("user", "bob"), frozenset[str](), id="principal"),
+        pytest.param("{user: bob, groups: [ops]}", Principal("user", "bob"), frozenset({"ops"}), id="user-and-groups"),
+        pytest.param("{groups: [ops]}", AUTHENTICATED, frozenset({"ops"}), id="unnamed-with-groups"),
+    ],
+)
+def test_whom_what_can_is_about(who: str, principal: Principal, brought: frozenset[str]) -> None:
+    """A principal, or a mapping as in `as:`; without a user it is an unnamed one."""
+    found = only(f"what_can: {who}, exactly: [pull web/**]")
+    assert isinstance(found, WhatTest)
+    assert (found.who, found.brought) == (principal, brought)
+
+
+@pytest.mark.parametrize(
+    ("item", "span"),
+    [
+        pytest.param(
+            "'pull,push web/** except web/prod/**'",
+            Span(frozenset({"pull", "push"}), "repository", parse_pattern("web/**"), (parse_pattern("web/prod/**"),)),
+            id="except",
+        ),
+        pytest.param(
+            "'* web/**'",
+            Span(frozenset({"pull", "push", "delete"}), "repository", parse_pattern("web/**")),
+            id="every-action",
+        ),
+        pytest.param(
+            "'* registry:catalog'", Span(frozenset({"*"}), "registry", parse_pattern("catalog")), id="registry"
+        ),
+    ],
+)
+def test_spans(item: str, span: Span) -> None:
+    """`ACTIONS PATTERN [except PATTERN …]`, or a resource of the registry."""
+    found = only(f"what_can: authenticated, exactly: [{item}]")
+    assert isinstance(found, WhatTest)
+    assert found.spans == (span,)
+
+
+def test_includes_and_excludes_are_two_tests() -> None:
+    """One entry with both is read as one test for each."""
+    file = read("who_can: pull web/x, includes: ['user:ann'], excludes: ['user:eve'], kind: password")
+    assert file.faults == []
+    assert [(one.relation, one.kind) for one in file.tests if isinstance(one, WhoTest)] == [
+        ("includes", Kind.PASSWORD),
+        ("excludes", Kind.PASSWORD),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        pytest.param("what_can: authenticated", "needs exactly: (everything that may be done", id="nothing-expected"),
+        pytest.param("what_can: everyone, exactly: []", "ask for authenticated and for anonymous", id="everyone"),
+        pytest.param("what_can: {user: 'b*'}, exactly: []", "names are literal", id="no-user"),
+        pytest.param("what_can: authenticated, exactly: [web/**]", "must be actions and a pattern", id="no-action"),
+        pytest.param("what_can: authenticated, exactly: [pul web/x]", "unknown action 'pul'", id="unknown-action"),
+        pytest.param("what_can: authenticated, exactly: ['pull WEB']", "repository names are lower case", id="pattern"),
+        pytest.param("who_can: pull, includes: ['user:ann']", "must be an action and a repository", id="no-request"),
+    ],
+)
+def test_faults(test: str, expected: str) -> None:
+    """An entry with a fault is reported and not read."""
+    file = read(test)
+    assert file.tests == []
+    (fault,) = file.faults
+    assert expected in fault.message

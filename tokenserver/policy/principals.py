@@ -1,0 +1,95 @@
+"""Principals, single and as sets, and the hypothetical clients that questions about policies are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tokenserver.identity import ANONYMOUS as ANONYMOUS_IDENTITY
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.model import PolicySet, Principal, Principals
+
+EVERYONE, AUTHENTICATED, ANONYMOUS = (Principal(sort) for sort in ("everyone", "authenticated", "anonymous"))
+
+UNNAMED = "\0"
+"""The subject of an unnamed user: no policy file can name it, no pattern variable can take it."""
+
+AllOf = frozenset[Principal]
+"""Principals that a client must all be, such as a member of two groups; usually a single one."""
+
+_NONE: frozenset[str] = frozenset()
+
+
+def principals_of(principals: Iterable[Principal]) -> Principals:
+    """Single principals as a set."""
+    return _principals_of(tuple(principals))
+
+
+@lru_cache(maxsize=1024)  # most rules of a team name the same principals, so equal sets are one object
+def _principals_of(principals: tuple[Principal, ...]) -> Principals:
+    sorts = {principal.sort for principal in principals}
+    return Principals(
+        "everyone" in sorts,
+        "authenticated" in sorts,
+        "anonymous" in sorts,
+        frozenset(principal.name for principal in principals if principal.sort == "user") or _NONE,
+        frozenset(principal.name for principal in principals if principal.sort == "group") or _NONE,
+    )
+
+
+def listed(principals: Principals) -> list[Principal]:
+    """A set of principals as single ones, in a fixed order."""
+    broad = {EVERYONE: principals.everyone, AUTHENTICATED: principals.authenticated, ANONYMOUS: principals.anonymous}
+    return [
+        *(principal for principal, present in broad.items() if present),
+        *(Principal("user", name) for name in sorted(principals.users)),
+        *(Principal("group", name) for name in sorted(principals.groups)),
+    ]
+
+
+def halved(principals: Iterable[Principal]) -> Iterator[Principal]:
+    """The principals, with `everyone` split into its disjoint halves."""
+    for principal in principals:
+        if principal == EVERYONE:
+            yield from (AUTHENTICATED, ANONYMOUS)
+        else:
+            yield principal
+
+
+@dataclass(frozen=True, slots=True)
+class HypotheticalClient:
+    """A client that a question is about, with all `groups` that it is in.
+
+    `groups` can hold a group of the tree independent of how the client joined it. An unnamed client represents all
+    clients of which no more is known.
+    """
+
+    identity: Identity
+    groups: frozenset[str]
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether the client is a user without a name."""
+        return is_unnamed(self.identity)
+
+
+def client_for(policies: PolicySet, principal: Principal, brought: Collection[str] = ()) -> HypotheticalClient:
+    """The client for a principal: a user, an unnamed member of a group, an unnamed user, or an anonymous client.
+
+    `brought` are additional groups from a directory; an anonymous client has none.
+    """
+    if principal == ANONYMOUS:
+        return HypotheticalClient(ANONYMOUS_IDENTITY, frozenset())
+    subject = principal.name if principal.sort == "user" else UNNAMED
+    groups = frozenset(brought)
+    if principal.sort == "group" and principal.name not in policies.groups.by_name:
+        groups |= {principal.name}
+    identity = Identity(subject, Kind.PASSWORD, groups=groups)
+    held = policies.groups.holding(identity)
+    return HypotheticalClient(identity, held | {principal.name} if principal.sort == "group" else held)
+
+
+def is_unnamed(identity: Identity) -> bool:
+    """Whether the identity is a user without a name."""
+    return identity.subject == UNNAMED
