@@ -95,7 +95,7 @@ def test_any_text_is_a_challenge_or_refused(text: str) -> None:
 
 def jwt(claims: Any) -> str:
     body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
-    return f"eyJ9.{body}.c2ln"
+    return f"e30.{body}.c2ln"
 
 
 CLAIMS: dict[str, Any] = {

@@ -5,15 +5,13 @@ Nothing here verifies a token; that is for registries. Its text is in no error a
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tokenserver.doctor.token import UnreadableToken, open_unverified
 from tokenserver.errors import TokenserverError
 from tokenserver.scopes import Resource, Scope, ScopeRequest, parse_scopes
 
@@ -85,44 +83,21 @@ def parse_challenge(text: str) -> Challenge:
 
 
 def read_unverified(text: str) -> Unverified:
-    """What a token says (RFC 7519), or the token in a token server's JSON answer. Its signature is not looked at.
+    """What a token says (RFC 7519), or the token in a token server's JSON answer. Its signature is not verified.
 
     Raises:
-        PastedError: no JWT, or claims that are not what a registry reads.
+        PastedError: the text is no token, or its claims are not what a registry reads.
     """
-    if len(text) > MAX_PASTED:
-        raise PastedError(f"the token is longer than {MAX_PASTED} characters")
-    text = text.strip().strip("'\"")
-    if text.startswith("{"):
-        answer = _mapping(text)
-        text = str(answer.get("token") or answer.get("access_token") or "")
-    parts = text.removeprefix("Bearer ").strip().split(".")
-    if len(parts) != 3:
-        raise PastedError("is no token: it has three parts with dots between them")
-    claims = _mapping(_decoded(parts[1]))
+    try:
+        claims = open_unverified(text).claims
+    except UnreadableToken as error:
+        raise PastedError(str(error)) from None
     subject, service = claims.get("sub", ""), claims.get("aud", "")
     if isinstance(service, list) and len(service) == 1:
         service = service[0]
     if not isinstance(subject, str) or not isinstance(service, str):
         raise PastedError("the token's sub or aud is no text")
     return Unverified(subject, service, _access(claims.get("access")), _moment(claims.get("exp")))
-
-
-def _decoded(part: str) -> str:
-    try:
-        return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        raise PastedError("is no token: its second part is not base64url") from None
-
-
-def _mapping(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise PastedError("is no token: no JSON object is in it")
-    return value
 
 
 def _access(claim: Any) -> dict[Resource, frozenset[str]]:
