@@ -179,9 +179,9 @@ def test_lint_without_a_directory_to_ask(site: Site, tmp_path: Path) -> None:
     bare = run(
         site.server.command("policy", "lint", "--directory", "--policies", folder), environment=environment, folder=here
     )
-    assert (bare.code, "it needs --config" in bare.stderr) == (2, True), str(bare)
+    assert (bare.code, "so it needs --config" in bare.stderr) == (2, True), str(bare)
     config = site.server.folder / "alone.yaml"
     text = site.server.config.read_text()
     config.write_text(text[: text.index("- ldap:")] + text[text.index("issuer:") :])
     alone = site.policy("lint", "--directory", config=config)
-    assert (alone.code, "names no directory" in alone.stderr) == (2, True), str(alone)
+    assert (alone.code, "has no directory (ldap:)" in alone.stderr) == (2, True), str(alone)

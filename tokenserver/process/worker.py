@@ -17,7 +17,7 @@ from tokenserver.runtime.cpu_affinity import Seats
 from tokenserver.server.shared_state import Shared
 
 if TYPE_CHECKING:
-    from tokenserver.process.supervisor import Signs
+    from tokenserver.process.supervisor import Heartbeats
 
 logger = logging.getLogger("tokenserver")
 
@@ -39,20 +39,20 @@ class WorkerSetup(NamedTuple):
     board: Board | None
 
 
-def load_worker(setup: WorkerSetup, signs: Signs, worker: int) -> Any:
+def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
     """The application of a new worker process, in which everything is ready to serve.
 
     Raises:
         SystemExit: the files no longer load; the log says why.
     """
-    end_with(signs.master)
+    end_with(heartbeats.master)
     from tokenserver.web.application import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # on Python 3.14 a worker may be a new program, which does not inherit all of it
     sink = DescriptorSink(sys.stdout.fileno(), setup.audit)
     try:
         application = load_application(
-            setup.config, board=setup.board, shared=setup.shared, sink=sink, is_stopping=lambda: signs.is_stopping
+            setup.config, board=setup.board, shared=setup.shared, sink=sink, is_stopping=lambda: heartbeats.is_stopping
         )
     except LoadError as error:  # the files have changed since the start checked them
         for fault in error.faults:
@@ -63,5 +63,5 @@ def load_worker(setup: WorkerSetup, signs: Signs, worker: int) -> Any:
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     setup.seats.take()  # before the server starts its threads, which inherit the affinity of this one
-    signs.keep_living(worker)
+    heartbeats.start_beating(worker)
     return application

@@ -107,7 +107,7 @@ def _require_all_groups(source: Source, identity: Identity, service: str) -> Non
         lost = ", ".join(map(ascii, identity.lost))
         problem = (
             f"{identity.source} cannot name all groups of {identity.subject!r} ({lost}), but {rule.id}"
-            f" ({rule.file}:{rule.line}) needs them, so the login is rejected"
+            f" ({rule.file}:{rule.line}) needs them, so the login is refused"
         )
         raise LoadError([Fault("--as", 0, "", problem)])
 
