@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from tokenserver.cli import main
-from tokenserver.cli import serve as serve_command
 from tokenserver.metrics.http import Listener
 
 EC = ec.SECP256R1()
@@ -82,7 +81,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     def started(*_: object) -> None:
         raise AssertionError("the server was started")
 
-    monkeypatch.setattr(serve_command, "run", started)
+    for step in ("start_metrics", "run"):
+        monkeypatch.setattr(f"tokenserver.process.listener.{step}", started)
     return made
 
 
@@ -180,7 +180,7 @@ def test_refused_by_both(site: Site, breaks: Broken, told: str) -> None:
     assert (checked.exit_code, served.exit_code) == (2, 2), checked.output + served.output
     line, summary = checked.stderr.splitlines()
     assert told in line
-    assert summary == "1 fault found, nothing was done."
+    assert summary == "1 fault found; nothing was done."
     assert served.stderr == checked.stderr
 
 
@@ -210,7 +210,7 @@ def test_all_faults_at_once(site: Site, busy: str) -> None:
         result = run(command, site)
         assert result.exit_code == 2
         lines = result.stderr.splitlines()
-        assert lines[-1] == "6 faults found, nothing was done."
+        assert lines[-1] == "6 faults found; nothing was done."
         assert len(lines) == 7
         for told in ("server.listen", f"cannot listen on {busy}: Address already in use", "broken.yaml", "x: ", "y: "):
             assert any(told in line for line in lines), told
@@ -258,7 +258,7 @@ def test_without_the_extra(site: Site, command: str, tmp_path: Path) -> None:
     assert found.returncode == 2
     assert found.stderr.splitlines() == [
         f"{site.config}: throttle.redis: needs libraries that are not installed: pip install 'tokenserver[redis]'",
-        "1 fault found, nothing was done.",
+        "1 fault found; nothing was done.",
     ]
 
 
@@ -284,6 +284,6 @@ def test_without_an_output(site: Site) -> None:
         2,
         [
             "standard output: cannot be written to, but audit events go there; fix: start the server with an open one",
-            "1 fault found, nothing was done.",
+            "1 fault found; nothing was done.",
         ],
     )

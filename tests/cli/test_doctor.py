@@ -141,8 +141,8 @@ def test_a_finding_for_people(site: Make) -> None:
     result = made.doctor("--registry-config", made.registry(issuer="x"))
     assert result.exit_code == 1
     assert "FAULT    issuer: the registry trusts another issuer than tokens name" in result.stdout
-    assert "mend:  set issuer to auth.example.com in " in result.stdout
-    assert "1 finding. Mend the first one" in result.stdout
+    assert "fix:   set issuer to auth.example.com in " in result.stdout
+    assert "1 finding. Fix the first one" in result.stdout
 
 
 def test_a_copy_of_the_trusted_keys(site: Make, tmp_path: Path) -> None:
@@ -286,13 +286,13 @@ def test_a_token_against_a_registrys_files(site: Make, tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         pytest.param(["--token", "-"], "--token: is no token", id="no token"),
-        pytest.param(["--trust", "x"], "--trust belongs to", id="trust alone"),
+        pytest.param(["--trust", "x"], "--trust needs --registry-config", id="trust alone"),
         pytest.param(["--registry-config", "nowhere.yml"], "cannot be read: No such file", id="no file"),
         pytest.param(["--registry-config", "/dev/null"], "is not a regular file", id="a device"),
-        pytest.param(["--token", "-", "--service", "x"], "no registry is called 'x'", id="no such registry"),
+        pytest.param(["--token", "-", "--service", "x"], "no registry is named 'x'", id="no such registry"),
         pytest.param(["--token", "-", "--scope", "::"], "--scope: ", id="no scope"),
-        pytest.param(["--user", "ann"], "--user belongs to --registry", id="a user for nobody"),
-        pytest.param(["--registry", "http://a", "--user", "a:b"], "holds no colon", id="no user name"),
+        pytest.param(["--user", "ann"], "--user needs --registry URL", id="a user for nobody"),
+        pytest.param(["--registry", "http://a", "--user", "a:b"], "has no colon", id="no user name"),
         pytest.param(["--registry", "registry.example.com"], "--registry must be a URL", id="no scheme"),
         pytest.param(["--registry", "http://"], "--registry must be a URL", id="no host"),
         pytest.param(["--registry", "http://a:x"], "--registry must be a URL", id="no port"),

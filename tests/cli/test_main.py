@@ -41,7 +41,7 @@ def test_init_makes_something_that_check_accepts(run: Run, made: Path) -> None:
     """Configuration, samples, keys and a user; `check` says that all is well, with what it found."""
     result = run("check", "--config", made / "tokenserver.yaml")
     assert result.exit_code == 0, result.stderr
-    assert "All is well" in result.stdout
+    assert "Configuration is valid." in result.stdout
     facts = json.loads(run("check", "--json", "--config", made / "tokenserver.yaml").stdout)
     assert (facts["ok"], facts["users"]) == (True, 1)
     assert facts["rules"] > 10
@@ -185,9 +185,9 @@ def test_check_names_directories_and_asks_them_nothing(run: Run, made: Path) -> 
     result = run("check", "--config", str(config))
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert "users     0 in no htpasswd file" in lines
-    told = "ldaps://localhost:1, ldaps://localhost:2; not asked, tokenserver ldap test does that"
-    assert f"directory corp at {told}" in lines
+    assert "users      0 in no htpasswd file" in lines
+    told = "ldaps://localhost:1, ldaps://localhost:2; not contacted, tokenserver ldap test does that"
+    assert f"directory  corp at {told}" in lines
 
 
 def test_serve_refuses_what_check_refuses(run: Run, made: Path) -> None:
@@ -209,7 +209,7 @@ def test_an_address_that_cannot_be_had_is_a_fault(run: Run, made: Path) -> None:
     assert refused.exit_code == 1  # a supervisor tries again; after 2 it would not
     assert refused.stderr.splitlines() == [
         f"{config}: server.listen: cannot listen on {listen}: Address already in use",
-        "1 fault found, nothing was done.",
+        "1 fault found; nothing was done.",
     ]
 
 

@@ -149,7 +149,7 @@ def test_a_key_is_written_over_nothing(config: Path, tmp_path: Path) -> None:
     target.write_text(VICTIM)
     done = run("keys export key --to {out}/x --config {config}", out=tmp_path, config=config)
     assert (done.exit_code, target.read_text()) == (2, VICTIM)
-    assert f"{target}: exists; a key is never written over a file" in done.stderr
+    assert f"{target}: exists; a key never overwrites a file" in done.stderr
 
 
 def test_a_second_try_of_init_keeps_the_policies(tmp_path: Path) -> None:

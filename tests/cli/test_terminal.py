@@ -27,7 +27,7 @@ from tokenserver.printable import one_line
 
 COLOUR = "\x1b[95;105m"  # none of our colours
 HOSTILE = f"x{COLOUR}\x1b[2J\x1b]0;title\x07\x08\r\x7f\x9b31m\u202e\u2066\u2028y"
-NAME = f"{HOSTILE}\nAll is well.\udcff.yaml"
+NAME = f"{HOSTILE}\nNo findings.\udcff.yaml"
 """A file may be called so; the last character is a byte that is not UTF-8."""
 
 _DRIVER = """
@@ -181,7 +181,7 @@ def test_nothing_from_elsewhere_controls_the_terminal(tmp_path: Path) -> None:
         assert "@@left with" in text, (command, text)
         assert "Traceback" not in text, (command, text)
         assert is_harmless(text), (command, text)
-        assert "\nAll is well.\\xff" not in text, (command, text)
+        assert "\nNo findings.\\xff" not in text, (command, text)
     escaped = [text for text in shown if "\\x1b[95;105m" in text or "\\033[95;105m" in text]
     assert len(escaped) > 15
     assert any("\x1b[32m" in text for text in shown)  # it was a terminal, and has our colours
@@ -201,7 +201,7 @@ def test_commands_that_are_printed_are_ready_for_a_shell(tmp_path: Path) -> None
         check=False,
         env={**os.environ, "LC_ALL": "C.UTF-8"},
     )
-    assert (done.returncode, "All is well" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "Configuration is valid." in done.stdout) == (0, True), done.stderr
 
 
 def test_a_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

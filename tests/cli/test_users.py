@@ -70,7 +70,7 @@ def test_set_adds(file: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == (
         f"carol was added in {file}.\n"
-        f"A running server takes it over by itself. Try it: tokenserver users verify carol --file {file}\n"
+        f"A running server reloads the file by itself. Try it: tokenserver users verify carol --file {file}\n"
     )
     assert file.read_text() == f"{before}carol:{hash_of(file, 'carol')}\n"
     assert verify("pässwörd", hash_of(file, "carol")) is True
@@ -161,7 +161,7 @@ def test_set_refuses_a_twin(file: Path) -> None:
     result = run("set", "ANN", "--file", file)
     assert result.exit_code == 2
     assert result.stderr.startswith(
-        f"{file}: ANN: differs only in case or width from 'ann'; one has to go, for instance:"
+        f"{file}: ANN: differs only in case or width from 'ann'; fix: remove one of the two, for example:"
         f" tokenserver users delete ann --file {file}\n"
     )
     assert file.read_bytes() == before
@@ -198,7 +198,7 @@ def test_faults_of_others_do_not_block(tmp_path: Path) -> None:
     assert result.stderr == (
         f"warning: {file}:2: bob: the password is in plain text;"
         f" mend it with: tokenserver users set bob --file {file}\n"
-        f"The server refuses {file} as a whole until this is mended.\n"
+        f"The server rejects {file} as a whole until this is fixed.\n"
     )
     assert file.read_text() == f"ann:{hash_of(file, 'ann')}\nbob:secret\n"
 
@@ -339,7 +339,7 @@ def test_delete(file: Path) -> None:
     """The user goes, everything else stays."""
     result = run("delete", "ann", "--file", file)
     assert result.exit_code == 0
-    assert result.stdout == f"ann was removed from {file}. Tokens given before stay valid until they expire.\n"
+    assert result.stdout == f"ann was removed from {file}. Tokens issued before stay valid until they expire.\n"
     assert file.read_text() == f"# staff\nbob:{GOOD}\n"
 
 
@@ -429,11 +429,12 @@ def test_a_refused_file_is_told_as_the_server_does(file: Path, command: str) -> 
     file.write_text(f"ann:{APR1}\nbob:secret\n")
     result = run(command, *(["ann"] if command == "verify" else []), "--file", file)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert [line.partition(";")[0] for line in result.stderr.splitlines()] == [
+    *faults, summary = result.stderr.splitlines()
+    assert [line.partition(";")[0] for line in faults] == [
         f"{file}:1: ann: apr1 (MD5) is too weak",
         f"{file}:2: bob: the password is in plain text",
-        "2 faults found, nothing was done.",
     ]
+    assert summary == "2 faults found; nothing was done."
     assert APR1 not in result.stderr
 
 
@@ -480,18 +481,18 @@ def test_the_file_of_the_configuration(
 @pytest.mark.parametrize(
     ("sources", "arguments", "problem"),
     [
-        pytest.param("", [], "names no htpasswd file; add one, or say --file FILE", id="none"),
-        pytest.param("", ["--source", "x"], "no htpasswd file has the name 'x'; there are: none", id="none, named"),
+        pytest.param("", [], "has no htpasswd file; fix: add one, or use --file FILE", id="none"),
+        pytest.param("", ["--source", "x"], "no htpasswd file is named 'x'; configured: none", id="none, named"),
         pytest.param(
             "{htpasswd: {file: a, name: x}}, {htpasswd: {file: b, name: y}}",
             [],
-            "names several htpasswd files; say --source with one of: x, y",
+            "has several htpasswd files; fix: add --source with one of: x, y",
             id="several",
         ),
         pytest.param(
             "{htpasswd: {file: a, name: x}}",
             ["--source", "y"],
-            "no htpasswd file has the name 'y'; there are: x",
+            "no htpasswd file is named 'y'; configured: x",
             id="another name",
         ),
     ],
@@ -512,7 +513,7 @@ def test_no_file_of_the_configuration(
 def test_file_and_source(file: Path) -> None:
     """--source chooses among the files of the configuration, so it does not go with --file."""
     result = run("list", "--file", file, "--source", "x")
-    assert (result.exit_code, "--file has chosen already" in result.stderr) == (2, True)
+    assert (result.exit_code, "--file and --source exclude each other" in result.stderr) == (2, True)
 
 
 def test_every_command_takes_the_configuration() -> None:

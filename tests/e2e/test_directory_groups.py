@@ -217,7 +217,7 @@ def test_how_a_name_is_spelled(site: Site) -> None:
     """`ldap test` tells it as policies write it, also to a terminal; and lint is content with what it told."""
     output = site.command("ldap", "test", "nbsp", "--source", "corp", stdin="pw\n")
     assert output.code == 0, str(output)
-    assert output.stdout.endswith("All is well.\n")
+    assert output.stdout.endswith("All steps passed.\n")
     assert r'groups    "non\u00a0breaking"; found by a search' in output.stdout
     assert r'authenticated, user:nbsp, group:"non\u00a0breaking"' in output.stdout
     found = json.loads(site.command("policy", "lint", "--directory", "--json").stdout)
@@ -259,7 +259,7 @@ def test_lint_tells_groups_that_two_sources_bring(site: Site) -> None:
     config = site.changed("partner", denied, prefix=None)
     found = json.loads(site.command("policy", "lint", "--directory", "--json", config=config).stdout)
     told = [(one["code"], one["text"]) for one in found if one["file"].endswith("denied.yaml")]
-    advice = "groups: {prefix: partner/} in partner tells them apart"
+    advice = "fix: groups: {prefix: partner/} in partner, to tell them apart"
     assert told == [("TS303", f"no-partner: the group 'web team' is brought by corp and partner; {advice}")]
 
 
@@ -295,11 +295,11 @@ def test_the_commands_tell_what_is_lost(site: Site) -> None:
     told = f"left out  a group (cn=p2,ou=pgroups,{BASE}): it has no description that can be read"
     assert told in output.stdout
     assert "policies  the login is refused: no-" in output.stdout
-    assert "All is well." not in output.stdout
+    assert "All steps passed." not in output.stdout
     config = site.changed("partner", POLICIES["denied.yaml"].replace("deny:", "allow:"))
     output = site.command("ldap", "test", "lost", "--source", "partner", config=config, stdin="pw\n")
     assert output.code == 0, str(output)
-    assert output.stdout.endswith("The login works; not all groups are brought (left out).\n")
+    assert output.stdout.endswith("The login works, but some groups are left out.\n")
     output = site.command("policy", "why", "push", "prod/x", "--as", "lost", "--service", SERVICE)
     assert (output.code, "the login is refused" in output.stderr) == (2, True), str(output)
     assert site.command("policy", "why", "push", "prod/x", "--as", "lost", "--service", FREE).code == 0
@@ -308,7 +308,7 @@ def test_the_commands_tell_what_is_lost(site: Site) -> None:
     assert [(one["code"], one["text"]) for one in found if one["file"] == str(site.server.config)] == [
         ("TS302", f"left out of the groups of users: {told}"),
         # The third directory tells five entries, as it does to a login.
-        ("TS302", "not all groups could be looked at; there may be more of which no name is brought"),
+        ("TS302", "not all groups could be examined; more may have no usable name"),
     ]
 
 

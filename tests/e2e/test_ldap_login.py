@@ -190,14 +190,12 @@ def test_the_command_tells_every_step(server: TokenServer, directory: Slapd) -> 
 @pytest.mark.parametrize(
     ("arguments", "stdin", "code", "words"),
     [
-        pytest.param([], "", 0, "All is well", id="the connection alone"),
+        pytest.param([], "", 0, "All steps passed", id="the connection alone"),
         pytest.param(["zoe"], "", 0, "not tried, no password was given", id="without a password"),
         pytest.param(["zoe"], "canary-1\n", 1, "wrong password", id="wrong password"),
         pytest.param(["nobody"], "canary-1\n", 1, "no entry matches", id="unknown"),
         pytest.param([" "], "", 2, "printable characters", id="no name"),
-        pytest.param(
-            ["--source", "other"], "", 2, "no directory has the name 'other'; there are: corp", id="no source"
-        ),
+        pytest.param(["--source", "other"], "", 2, "no directory is named 'other'; configured: corp", id="no source"),
     ],
 )
 def test_the_command_answers(server: TokenServer, arguments: list[str], stdin: str, code: int, words: str) -> None:
@@ -221,7 +219,7 @@ def test_the_command_with_broken_policies(server: TokenServer) -> None:
         folder=server.folder,
         stdin="z\n",
     )
-    assert (output.code, "the policies are refused" in output.stderr) == (0, True), str(output)
+    assert (output.code, "the policies do not load" in output.stderr) == (0, True), str(output)
     assert "policies  authenticated, user:zoe, group:web-devs\n" in output.stdout
 
 

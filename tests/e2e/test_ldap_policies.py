@@ -103,7 +103,9 @@ def test_why_as_a_user_of_the_file(site: Site) -> None:
     ("user", "told"),
     [
         pytest.param("left", "--as: no user source knows 'left' (asked: local, corp)", id="unknown"),
-        pytest.param("gone", "--as: corp knows 'gone', who cannot log in: the account has expired", id="expired"),
+        pytest.param(
+            "gone", "--as: corp knows 'gone', but the user cannot log in: the account has expired", id="expired"
+        ),
     ],
 )
 def test_why_as_nobody(site: Site, user: str, told: str) -> None:
@@ -133,7 +135,7 @@ def test_lint_asks_the_directory(site: Site) -> None:
     assert [one for one in found if one[2].startswith("TS3")] == [
         (str(policies), 3, "TS301", "web: the user 'gone' cannot log in: the account has expired (corp)"),
         (str(policies), 5, "TS302", "web: the group 'auditors' is not in the directory (corp)"),
-        (str(policies), 6, "TS301", "names: the user 'Alice' is called 'alice' here (corp)"),
+        (str(policies), 6, "TS301", "names: the user 'Alice' is spelled 'alice' here (corp)"),
         (str(policies), 6, "TS301", "names: the user 'left' is in no user source (asked: local, corp)"),
         (
             str(policies),
@@ -143,8 +145,8 @@ def test_lint_asks_the_directory(site: Site) -> None:
         ),
         (str(policies), 7, "TS302", "groups: the group 'alice' is not in the directory (corp)"),
         (str(policies), 7, "TS302", "groups: the group 'other' is left out by groups.allow (corp)"),
-        (str(policies), 8, "TS303", "two: the user 'both' is in local, corp; a login is that of the first, local"),
-        (str(users), 2, "TS303", "the user 'both' is in corp as well; a login is that of the first, local"),
+        (str(policies), 8, "TS303", "two: the user 'both' is in local, corp; logins use the first, local"),
+        (str(users), 2, "TS303", "the user 'both' is in corp as well; logins use the first, local"),
     ]
 
 
@@ -177,9 +179,9 @@ def test_lint_without_a_directory_to_ask(site: Site, tmp_path: Path) -> None:
     bare = run(
         site.server.command("policy", "lint", "--directory", "--policies", folder), environment=environment, folder=here
     )
-    assert (bare.code, "it needs --config" in bare.stderr) == (2, True), str(bare)
+    assert (bare.code, "so it needs --config" in bare.stderr) == (2, True), str(bare)
     config = site.server.folder / "alone.yaml"
     text = site.server.config.read_text()
     config.write_text(text[: text.index("- ldap:")] + text[text.index("issuer:") :])
     alone = site.policy("lint", "--directory", config=config)
-    assert (alone.code, "names no directory" in alone.stderr) == (2, True), str(alone)
+    assert (alone.code, "has no directory (ldap:)" in alone.stderr) == (2, True), str(alone)

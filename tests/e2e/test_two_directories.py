@@ -137,9 +137,9 @@ def test_lint_tells_names_in_both(site: Site) -> None:
     command = site.server.command("policy", "lint", "--directory", "--json", "--config", site.server.config)
     output = run(command, environment=site.server.environment, folder=site.server.folder)
     found = [(one["code"], one["text"]) for one in json.loads(output.stdout)]
-    told = "devs: the user 'both' is in corp, partner; a login is that of the first, corp"
+    told = "devs: the user 'both' is in corp, partner; logins use the first, corp"
     assert ("TS303", told) in found, str(output)
-    everybody = "the user 'both' is in corp and in partner; a login is that of the first, corp"
+    everybody = "the user 'both' is in corp and in partner; logins use the first, corp"
     (place,) = [one for one in json.loads(output.stdout) if one["text"] == everybody]
     lines = site.server.config.read_text().splitlines()
     (line,) = [number for number, text in enumerate(lines, 1) if text == "    name: partner"]
@@ -162,7 +162,7 @@ def test_lint_lists_all_of_large_directories(site: Site) -> None:
 
     (text,) = told()
     assert text.startswith("1202 users are in corp and in partner ('both', 'n10', 'n100', ")
-    assert text.endswith("', …); a login is that of the first, corp")
+    assert text.endswith("', …); logins use the first, corp")
     partner = site.directories["partner"]
     partner.stop()
     config = partner.config.read_text().replace("sizelimit unlimited", "sizelimit size=700 size.prtotal=700")
@@ -171,7 +171,7 @@ def test_lint_lists_all_of_large_directories(site: Site) -> None:
     partner.start()
     (text, cut) = told()
     assert " users are in corp and in partner (" in text
-    assert cut == "not all users of partner could be listed; there may be (more) in both"
+    assert cut == "not all users of partner could be listed; more may be in both"
 
 
 def test_why_and_test_name_the_source(site: Site, tmp_path: Path) -> None:
@@ -185,6 +185,6 @@ def test_why_and_test_name_the_source(site: Site, tmp_path: Path) -> None:
 
     assert told("policy", "why", "push", "web/x", "--as", "ben")[0] == 0
     code, text = told("ldap", "test", "ben", stdin="b\n")
-    assert (code, "say --source with one of: corp, partner" in text) == (2, True)
+    assert (code, "fix: add --source with one of: corp, partner" in text) == (2, True)
     code, text = told("ldap", "test", "ben", "--source", "partner", stdin="b\n")
     assert (code, "group:devs" in text) == (0, True)

@@ -51,7 +51,7 @@ def many_folder(server_folder: Path) -> Path:
     config.write_text(CONFIG)
     result = CliRunner().invoke(main, ["keys", "init", "--config", str(config)])
     assert result.exit_code == 0, result.output
-    assert "has keys already" in result.output
+    assert "already has keys" in result.output
     assert "(RS256)" in result.output
     return server_folder
 

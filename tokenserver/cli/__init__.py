@@ -1,4 +1,4 @@
-"""The command line: `tokenserver COMMAND`. Exit codes: 0 yes or done, 1 no or findings, 2 wrong use or files."""
+"""The command line, `tokenserver COMMAND`: click, prompts and printing. What commands compute lies in other rooms."""
 
 from tokenserver.cli.main import main
 

@@ -1,4 +1,4 @@
-"""`tokenserver doctor`: finds out why tokens are refused, and says for each fault what mends it."""
+"""`tokenserver doctor`: finds out why tokens are rejected, and reports a fix for each fault."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from tokenserver.cli.options import WRONG_USE, TokenFile, config_option, tell_faults
+from tokenserver.cli.options import TokenFile, config_option, exit_with, report_faults
 from tokenserver.cli.prompts import read_password
 from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import load_settings
@@ -51,31 +51,33 @@ KINDS = {
 @click.option(
     "--registry-env",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file of the registry's variables (REGISTRY_AUTH_TOKEN_REALM=…), which win over its configuration.",
+    help="A file of the registry's environment (REGISTRY_AUTH_TOKEN_REALM=…), which overrides its configuration.",
 )
 @click.option(
     "--trust",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A copy of the registry's file of trusted keys, where its path is not one of this machine.",
+    help="A copy of the registry's trusted keys, if the path in its configuration does not exist here.",
 )
-@click.option("--for", "generation", type=click.Choice(sorted(KINDS)), help="What the registry runs, if you know.")
-@click.option("--service", help="Which of our registries it is; a live one is else known by its configured url alone.")
+@click.option("--for", "generation", type=click.Choice(sorted(KINDS)), help="The software of the registry, if known.")
+@click.option("--service", help="The registry's name in our configuration.  [default: matched by service or url]")
 @click.option(
-    "--registry", "url", metavar="URL", help="A live registry to visit, such as https://registry.example.com."
+    "--registry", "url", metavar="URL", help="A live registry to probe, such as https://registry.example.com."
 )
-@click.option("--user", help="Whom to log in as; the password is asked for, or the first line of standard input.")
+@click.option(
+    "--user", help="Log in to the live registry as this user; the password is prompted for or read from stdin."
+)
 @click.option(
     "--ca-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The CA that signed the certificates of registry and server, where it is one of your own.",
+    help="A private CA that signed the TLS certificates of the registry and the server.",
 )
-@click.option("--token", type=TokenFile("r"), help="A token to examine, or a file with it (- is standard input).")
-@click.option("--scope", "scopes", multiple=True, help="What a token should allow: repository:web/site:pull.")
-@click.option("--show-token", is_flag=True, help="Print the whole token. Who reads it can use it.")
+@click.option("--token", type=TokenFile("r"), help="A token to examine, or a file with it (- for standard input).")
+@click.option("--scope", "scopes", multiple=True, help="What the token should grant: repository:web/site:pull.")
+@click.option("--show-token", is_flag=True, help="Print the whole token. Anybody who sees it can use it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @config_option
-@tell_faults
-def doctor(  # noqa: PLR0917 - click hands every option over by its name
+@report_faults
+def doctor(  # noqa: PLR0917 - click passes options by name
     registry_config: Path | None,
     registry_env: Path | None,
     trust: Path | None,
@@ -90,63 +92,82 @@ def doctor(  # noqa: PLR0917 - click hands every option over by its name
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """Find out why tokens are refused. Exit code 0: all is well; 1: there are findings; 2: wrong use.
+    """Find out why tokens are rejected. Exit code 0: no findings; 1: findings; 2: wrong use or faulty files.
 
     \b
-    tokenserver doctor                                      this installation, and each registry with a url
-    tokenserver doctor --registry-config config.yml         a registry's configuration
-    tokenserver doctor --registry URL --user ann            a live registry, as a client
-    tokenserver doctor --token -                            a token from standard input
+    tokenserver doctor                                this installation, and each registry with a url
+    tokenserver doctor --registry-config config.yml   a registry's configuration
+    tokenserver doctor --registry URL --user ann      a live registry, as a client
+    tokenserver doctor --token -                      a token from standard input
     """
-    _see_that_they_fit(url, user, trust, has_files=bool(registry_config or registry_env), has_token=token is not None)
+    _check_combination(url, user, trust, has_files=bool(registry_config or registry_env), has_token=token is not None)
     settings = load_settings(config)
     now = datetime.now(UTC)
     sides = our_sides(settings, config, now)
-    ours = sides.general.ours
     wanted = _wanted(scopes)
-    bench = Bench(sides, _chosen(ours, service), None, None if generation is None else KINDS[generation], now)
+    kind = None if generation is None else KINDS[generation]
+    bench = Bench(sides, _chosen(sides.general.ours, service), None, kind, now)
     context = _context(ca_file)
     found: list[Finding] = []
-    shown = None
     if registry_config is not None or registry_env is not None:
         bench = replace(bench, files=read_registry_files(registry_config, registry_env, trust))
         found += _examine_files(bench)
     brought = None if token is None else _read_token(token)
+    shown = brought
     if url is not None:
-        address = _address(url)
-        # Where nobody could be logged in anyway, no password is asked for.
-        is_known = identify(ours, bench.registry, address, "").registry is not None
-        login = (user, read_password()) if user is not None and is_known else None
-        # With several registries a visit says best which one it is.
-        told, ahead = visit_server(bench, context)
-        faulty = any(finding.counts for finding in found)
-        told += (visited := visit_registry(Visit(address, bench, context, login, wanted, brought, faulty), ahead))[0]
-        found, shown = found + told, visited[1]
+        visited, shown = _visit(url, user, bench, context=context, wanted=wanted, brought=brought, before=found)
+        found += visited
     elif brought is not None:
-        shown = brought
-        opened = open_unverified(brought.reveal())
-        audience = opened.claims.get("aud")
-        registry = bench.registry or find_registry(ours, audience if isinstance(audience, str) else None)
-        found += examine_token(opened, replace(bench, registry=registry), wanted)
+        found += _examine_token(brought, bench, wanted)
     elif bench.files is None:
         found += examine_installation(settings, bench, context)
-    tell(by_urgency(found), as_json=as_json, token=shown if show_token else None)
+    report(by_urgency(found), as_json=as_json, token=shown if show_token else None)
 
 
-def _see_that_they_fit(
+def _check_combination(
     url: str | None, user: str | None, trust: Path | None, *, has_files: bool, has_token: bool
 ) -> None:
-    """Refuse options that would be passed over."""
+    """Reject options that would be ignored."""
     if trust is not None and not has_files:
-        raise click.UsageError("--trust belongs to --registry-config or --registry-env")
+        raise click.UsageError("--trust needs --registry-config or --registry-env")
     if user is not None and (url is None or has_token):
-        raise click.UsageError("--user belongs to --registry URL, where a token is fetched")
+        raise click.UsageError("--user needs --registry URL, and excludes --token: it fetches a token from there")
     if user is not None and (not user or ":" in user):
-        raise click.UsageError("--user: a user name is not empty and holds no colon")
+        raise click.UsageError("--user: a user name is not empty and has no colon")
+
+
+def _visit(
+    url: str,
+    user: str | None,
+    bench: Bench,
+    *,
+    context: ssl.SSLContext,
+    wanted: tuple[Scope, ...],
+    brought: Secret | None,
+    before: Sequence[Finding],
+) -> tuple[list[Finding], Secret | None]:
+    """The findings of a visit to a live registry, after those of `before`; and the token that it used."""
+    address = _address(url)
+    # No password is asked for if the login could not happen anyway.
+    is_known = identify(bench.sides.general.ours, bench.registry, address, "").registry is not None
+    login = (user, read_password()) if user is not None and is_known else None
+    # The server first: with several registries, the visit finds out best which one this is.
+    found, ahead = visit_server(bench, context)
+    is_faulty = any(finding.counts for finding in before)
+    visited, token = visit_registry(Visit(address, bench, context, login, wanted, brought, is_faulty), ahead)
+    return found + visited, token
+
+
+def _examine_token(token: Secret, bench: Bench, wanted: Sequence[Scope]) -> list[Finding]:
+    opened = open_unverified(token.reveal())
+    audience = opened.claims.get("aud")
+    ours = bench.sides.general.ours
+    registry = bench.registry or find_registry(ours, audience if isinstance(audience, str) else None)
+    return examine_token(opened, replace(bench, registry=registry), wanted)
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext:
-    """TLS that believes the system's authorities, as clients do, and those in the file."""
+    """A TLS context that trusts the CAs of the system, as clients do, and those in the file."""
     context = ssl.create_default_context()
     if ca_file is None:
         return context
@@ -154,7 +175,7 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
     try:
         context.load_verify_locations(cadata=pem)
     except (ssl.SSLError, ValueError) as error:
-        raise LoadError([Fault(str(ca_file), 0, "", "holds no certificates in PEM form")]) from error
+        raise LoadError([Fault(str(ca_file), 0, "", "holds no PEM certificates")]) from error
     return context
 
 
@@ -165,12 +186,12 @@ def _read_token(file: TextIO) -> Secret:
     except UnreadableToken as error:
         raise click.UsageError(f"--token: {error}") from None
     except UnicodeDecodeError:
-        raise click.UsageError("--token: is no text") from None
+        raise click.UsageError("--token: is not text") from None
     return Secret(text)
 
 
 def _address(url: str) -> str:
-    """The registry's URL without `/v2/` and without a closing slash."""
+    """The registry's URL without `/v2/` and without a trailing slash."""
     address = url.rstrip("/").removesuffix("/v2").rstrip("/")
     try:
         parts = urlsplit(address)
@@ -180,12 +201,12 @@ def _address(url: str) -> str:
     if not is_right or not address.isascii() or not address.isprintable() or " " in address or "@" in address:
         raise click.UsageError("--registry must be a URL such as https://registry.example.com")
     if "?" in address or "#" in address:
-        raise click.UsageError("--registry: a registry's URL has no query and no fragment")
+        raise click.UsageError("--registry: the URL of a registry has no query and no fragment")
     return address
 
 
-def tell(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> None:
-    """Print the findings and end with their exit code."""
+def report(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> None:
+    """Print the findings, and exit with their code."""
     if as_json:
         echo_text(json.dumps([finding.as_json() for finding in found], indent=2))
     else:
@@ -194,9 +215,9 @@ def tell(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> No
         count = sum(finding.counts for finding in found)
         echo()
         if count:
-            echo(f"{count} finding{'s' if count != 1 else ''}. Mend the first one, and ask again.", fg="red")
+            echo(f"{count} finding{'s' if count != 1 else ''}. Fix the first one, then run doctor again.", fg="red")
         else:
-            echo("All is well.", fg="green")
+            echo("No findings.", fg="green")
     if token is not None:
         echo(token.reveal(), err=as_json)
     raise SystemExit(exit_code(found))
@@ -213,12 +234,12 @@ def _print(finding: Finding) -> None:
     if finding.ours is not None and finding.counts:
         echo(f"           here:  {finding.ours}")
     if finding.mend is not None:
-        echo(f"           mend:  {finding.mend}")
+        echo(f"           fix:   {finding.mend}")
 
 
 def _examine_files(bench: Bench) -> list[Finding]:
     files, ours, kind = bench.files, bench.ours, bench.kind
-    assert files is not None  # noqa: S101 - called where there are some
+    assert files is not None  # noqa: S101 - the caller has read some
     setup = files.setup
     registry = bench.registry or find_registry(ours, setup.service)
     if registry is None:
@@ -246,7 +267,5 @@ def _chosen(ours: Ours, service: str | None) -> OurRegistry | None:
         return None
     registry = ours.registry(service)
     if registry is None:
-        listed = ", ".join(ours.services)
-        echo(f"no registry is called {service!r}; configured: {listed}", fg="red", err=True)
-        raise SystemExit(WRONG_USE)
+        exit_with(f"no registry is named {service!r}; configured: {', '.join(ours.services)}")
     return registry

@@ -1,4 +1,4 @@
-"""`tokenserver init DIR`: a working configuration, a policy tree, keys and one user."""
+"""`tokenserver init DIR`: creates a working configuration, sample policies, keys and one user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import click
 
 from tokenserver.authn.htpasswd.backend import name_problem
 from tokenserver.authn.passwords import hash_password
-from tokenserver.cli.options import WRONG_USE, tell_faults
+from tokenserver.cli.exits import WRONG_USE
+from tokenserver.cli.options import exit_with, report_faults
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.documents.files import NotReplaced, create_file, require_replaceable
@@ -31,56 +32,58 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/:-]*[A-Za-z0-9]")
 _YAML_WORDS = {"yes", "no", "on", "off", "true", "false", "null"}
 
 _TEMPLATE = """\
-# The configuration of tokenserver. `tokenserver check` tells whether it is right.
+# The configuration of tokenserver. `tokenserver check` validates it.
 
-# Who signs. Must equal auth.token.issuer of every registry below.
+# The issuer of all tokens. Must equal auth.token.issuer of every registry below.
 issuer: {issuer}
 
 server:
   listen: {listen}
-  # What clients see; registries announce {url}/token. A name, not an IP address: clients refuse those.
+  # The URL that clients use; registries announce {url}/token. A host name, not an IP address: clients reject those.
   url: {url}
-  # Clients on other machines need TLS, here or in front of it; over plain http they get nothing:
+  # Clients on other machines need TLS, here or at a proxy in front; over plain HTTP they get nothing:
   # tls: {{certificate: tls.pem, key: tls.key}}
   # trusted_proxies: [10.0.0.0/8]
-  # Prometheus metrics, on a listener of their own; without it there are none.
+  # Prometheus metrics, on a separate listener; off by default.
   # metrics: 127.0.0.1:9090
 
-# Or the folder of their files, one for each: `registries: registries/`.
+# Or a folder with one file for each registry: `registries: registries/`.
 registries:
-  # service: auth.token.service of the registry, and the audience of its tokens.
-  # compat: universal (Distribution 2.8 and 3 alike), distribution2, distribution3, jwks or zot.
+  # service: auth.token.service of the registry, which is the audience of its tokens.
+  # compat: universal (Distribution 2.8 and 3), distribution2, distribution3, jwks or zot.
   - service: {service}
     compat: universal
     token_lifetime: 15m
 
-# Who may log in. `tokenserver users set NAME` adds a user.
+# Who can log in. `tokenserver users set NAME` adds a user.
 authentication:
   - htpasswd: {{file: {users}}}
 
-# Whether clients without credentials get a token, for what the policies give to everyone.
+# Whether clients without credentials get tokens, for what the policies grant to everyone.
 anonymous: true
 
-# Who may do what: a folder of YAML files.
+# Who can do what: a folder of YAML files.
 policies: {policies}
 
-# The token CA and the signing keys, made by `tokenserver keys init`. With {{folder: {keys}, rotate_every: 30d}} the
-# server makes a new signing key every 30 days, and no registry notices.
+# The token CA and the signing keys, created by `tokenserver keys init`. With {{folder: {keys}, rotate_every: 30d}} the
+# server creates a new signing key every 30 days; registries need no change.
 keys: {keys}
 """
 
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--issuer", default="tokenserver", show_default=True, help="Who signs.")
-@click.option("--service", default="localhost:5000", show_default=True, help="The first registry's service name.")
-@click.option("--url", default="http://localhost:5001", show_default=True, help="What clients see.")
+@click.option("--issuer", default="tokenserver", show_default=True, help="The issuer of all tokens.")
+@click.option("--service", default="localhost:5000", show_default=True, help="Service name of the first registry.")
+@click.option("--url", default="http://localhost:5001", show_default=True, help="The URL that clients use.")
 @click.option("--listen", default="127.0.0.1:5001", show_default=True, help="Address and port to listen on.")
-@click.option("--user", default="admin", show_default=True, help="The name of the first user.")
-@click.option("--policies", type=click.Path(path_type=Path, exists=True), help="Use this folder, copy no samples.")
-@click.option("--keys", type=click.Path(path_type=Path), help="Make the keys in this folder.")
-@tell_faults
-def init(  # noqa: PLR0917 - click hands the options over by name
+@click.option("--user", default="admin", show_default=True, help="Name of the first user.")
+@click.option(
+    "--policies", type=click.Path(path_type=Path, exists=True), help="Use this policy folder instead of samples."
+)
+@click.option("--keys", type=click.Path(path_type=Path), help="Key folder.  [default: DIR/keys]")
+@report_faults
+def init(  # noqa: PLR0917 - click passes options by name
     folder: Path,
     issuer: str,
     service: str,
@@ -90,19 +93,18 @@ def init(  # noqa: PLR0917 - click hands the options over by name
     policies: Path | None,
     keys: Path | None,
 ) -> None:
-    """Write a commented configuration, sample policies, keys and a user into DIR.
+    """Create a commented configuration, sample policies, keys and one user in DIR.
 
-    The user's random password is printed once and stored nowhere.
+    The user gets a random password, which is printed once and stored nowhere.
     """
     config = folder / CONFIG_NAME
     if os.path.lexists(config) or os.path.lexists(folder / USERS_NAME):
-        echo(f"{folder} is set up already; nothing was changed.", fg="red", err=True)
+        echo(f"{folder} already has a configuration; nothing was changed.", fg="red", err=True)
         echo(f"Next: tokenserver check --config {shell_word(config)}", err=True)
         raise SystemExit(WRONG_USE)
     problem = name_problem(user)
     if problem is not None:
-        echo(f"--user: {problem}; nothing was made.", fg="red", err=True)
-        raise SystemExit(WRONG_USE)
+        exit_with(f"--user: {problem}; nothing was created.")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if policies is None:
         _copy_samples(_samples(), folder / "policies")
@@ -133,20 +135,21 @@ def init(  # noqa: PLR0917 - click hands the options over by name
         )
         load_snapshot(settings)
     except BaseException:
-        # What was asked does not work: leave nothing that a second try would trip over.
+        # The options do not work: leave nothing behind that would block a second try.
         config.unlink()
         (folder / USERS_NAME).unlink()
         raise
-    echo(f"Made {config}, with sample policies, keys and a user.")
-    echo("")
+    made = "keys and a user" if policies else "sample policies, keys and a user"
+    echo(f"Created {config}, {made}.")
+    echo()
     echo(f"  user      {user}")
-    echo(f"  password  {password}    (shown only now)")
-    echo("")
+    echo(f"  password  {password}    (not shown again)")
+    echo()
     echo(f"Next: tokenserver serve --config {shell_word(config)}")
 
 
 def _create(path: Path, content: bytes, mode: int) -> None:
-    """A new file. What appears there meanwhile is no file of ours, and a link is not followed."""
+    """Create a file. One that has appeared meanwhile is not overwritten, and links are not followed."""
     try:
         create_file(path, content, mode=mode)
     except OSError as error:
@@ -154,10 +157,10 @@ def _create(path: Path, content: bytes, mode: int) -> None:
 
 
 def _copy_samples(source: Path, target: Path) -> None:
-    """Copy the policies into a folder that may be there from an earlier try; nothing in it is overwritten.
+    """Copy the policies into a folder that an earlier try may have left; nothing in it is overwritten.
 
     Raises:
-        LoadError: the folder or a file in it is a link, or something else that no earlier try made.
+        LoadError: the folder or a file in it is a link, or anything else that no earlier try would have left.
     """
     try:
         target.mkdir(mode=0o755, exist_ok=True)
@@ -174,11 +177,11 @@ def _copy_samples(source: Path, target: Path) -> None:
     except NotReplaced as error:
         raise LoadError([Fault(str(error.filename), 0, "", error.problem)]) from error
     except OSError as error:
-        raise LoadError([Fault(str(target), 0, "", f"cannot be made: {error.strerror}")]) from error
+        raise LoadError([Fault(str(target), 0, "", f"cannot be created: {error.strerror}")]) from error
 
 
 def _samples() -> Path:
-    """The sample policies: inside the installed package, or beside it in a checkout."""
+    """The sample policies: inside the installed package, or next to it in a checkout."""
     packaged = Path(str(files("tokenserver"))) / "samples" / "policies"
     return packaged if packaged.is_dir() else Path(str(files("tokenserver"))).parent / "policies"
 
@@ -188,7 +191,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _quoted(text: str) -> str:
-    """The text as a YAML scalar: plain where no reader of YAML, old or new, would take it for anything else."""
+    """The text as a YAML scalar, quoted unless every YAML parser, old or new, reads it as the same string."""
     if _PLAIN.fullmatch(text) and text.lower() not in _YAML_WORDS:
         return text
     return json.dumps(text)  # a JSON string is a YAML string

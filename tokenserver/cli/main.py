@@ -1,23 +1,25 @@
-"""The root of the commands."""
+"""`tokenserver`: the root command group."""
 
 from __future__ import annotations
 
 import click
 
 from tokenserver import __version__
-from tokenserver.cli.lazy import LazyGroup
+from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
-    "check": ("tokenserver.cli.check", "check"),
-    "doctor": ("tokenserver.cli.doctor", "doctor"),
-    "init": ("tokenserver.cli.init", "init"),
-    "keys": ("tokenserver.cli.keys", "keys"),
-    "ldap": ("tokenserver.cli.ldap", "ldap"),
-    "policy": ("tokenserver.cli.policy", "policy"),
-    "registries": ("tokenserver.cli.registries", "registries"),
-    "registry-config": ("tokenserver.cli.registries.registry_config", "registry_config"),
-    "serve": ("tokenserver.cli.serve", "serve"),
-    "users": ("tokenserver.cli.users", "users"),
+    "check": LazyCommand("tokenserver.cli.check", "check", "Validate everything that serve loads, without serving."),
+    "doctor": LazyCommand("tokenserver.cli.doctor", "doctor", "Find out why tokens are rejected."),
+    "init": LazyCommand("tokenserver.cli.init", "init", "Create a working configuration in a new folder."),
+    "keys": LazyCommand("tokenserver.cli.keys", "keys", "Create, rotate, move and list signing keys."),
+    "ldap": LazyCommand("tokenserver.cli.ldap", "ldap", "Test the connection to an LDAP directory."),
+    "policy": LazyCommand("tokenserver.cli.policy", "policy", "Test, query, lint and compare policies."),
+    "registries": LazyCommand("tokenserver.cli.registries", "registries", "List, check and configure all registries."),
+    "registry-config": LazyCommand(
+        "tokenserver.cli.registries.registry_config", "registry_config", "Print the auth section for one registry."
+    ),
+    "serve": LazyCommand("tokenserver.cli.serve", "serve", "Run the server."),
+    "users": LazyCommand("tokenserver.cli.users", "users", "Manage the users of an htpasswd file."),
 }
 
 

@@ -1,4 +1,4 @@
-"""What commands share: `--config`, how faults are told, and a token that is pasted or stands in a file."""
+"""Options and errors that commands share: `--config`, the report of a `LoadError`, and an argument that is a token."""
 
 from __future__ import annotations
 
@@ -11,71 +11,76 @@ from typing import IO, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
+from tokenserver.cli.exits import WRONG_USE
 from tokenserver.cli.terminal import echo
 from tokenserver.errors import LoadError, spell_more, told_faults
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
-WRONG_USE = 2
-
-# A JWT (its header begins with `{`, and so the text with `ey`), or a token server's answer that holds one.
+# A JWT (its header begins with `{`, so its text begins with `ey`), or a token server's JSON answer that holds one.
 _PASTED = re.compile(r"""\s*["']?(?:(?:Bearer\s+)?ey[\w-]*\.[\w-]*\.[\w-]*["']?\s*|\{.*)""", re.ASCII | re.DOTALL)
 
 
 class TokenFile(click.File):
-    """A file that holds a token (`-` is standard input), or the token itself. What was given is never repeated."""
+    """A file that holds a token (`-` for standard input), or the token itself. Errors never repeat the value."""
 
     name = "token"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> IO[Any]:
-        """The text to read the token from."""
+        """A stream to read the token from."""
         if isinstance(value, str) and _PASTED.fullmatch(value):
             return io.StringIO(value)
         try:
             found: IO[Any] = super().convert(value, param, ctx)
         except click.BadParameter:
-            self.fail("is neither a token nor a file that can be read", param, ctx)
+            self.fail("is neither a token nor a readable file", param, ctx)
         return found
 
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--config FILE`, else `TOKENSERVER_CONFIG`, else `tokenserver.yaml` here."""
+    """`--config FILE`; by default `TOKENSERVER_CONFIG`, else `tokenserver.yaml` in the current folder."""
     option = click.option(
         "--config",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="The configuration; else TOKENSERVER_CONFIG, else tokenserver.yaml here.",
+        help="Configuration file.  [default: $TOKENSERVER_CONFIG, else ./tokenserver.yaml]",
     )
     return option(command)
 
 
-def tell_faults(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Show a `LoadError` as a list of faults and end with exit code 2."""
+def report_faults(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Print a `LoadError` of the command as a list of faults, and exit with `WRONG_USE`."""
 
     @wraps(command)
     def wrapped(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
             return command(*args, **kwargs)
         except LoadError as error:
-            refuse(error)
+            exit_with_faults(error)
 
     return wrapped
 
 
-def fault_facts(error: LoadError) -> dict[str, Any]:
-    """What `--json` tells of the faults: the first ones, and with `more` how many others there are."""
-    told, more = told_faults(error.faults)
-    faults = [{"file": one.file, "line": one.line, "path": one.path, "message": one.message} for one in told]
+def faults_as_json(error: LoadError) -> dict[str, Any]:
+    """The faults for `--json`: the first ones, and in `more` how many others there are."""
+    shown, more = told_faults(error.faults)
+    faults = [{"file": one.file, "line": one.line, "path": one.path, "message": one.message} for one in shown]
     return {"faults": faults, "more": more} if more else {"faults": faults}
 
 
-def refuse(error: LoadError, *, code: int = WRONG_USE) -> NoReturn:
-    """Print the first faults, and how many more there are, to standard error, and exit with `code`."""
-    told, more = told_faults(error.faults)
-    for fault in told:
+def exit_with_faults(error: LoadError, *, code: int = WRONG_USE) -> NoReturn:
+    """Print the first faults and the number of the others to standard error, and exit with `code`."""
+    shown, more = told_faults(error.faults)
+    for fault in shown:
         echo(str(fault), err=True)
     if more:
         echo(spell_more(more), err=True)
     count = error.count
-    echo(f"{count:,} fault{'s' if count != 1 else ''} found, nothing was done.", fg="red", err=True)
+    echo(f"{count:,} fault{'s' if count != 1 else ''} found; nothing was done.", fg="red", err=True)
+    raise SystemExit(code)
+
+
+def exit_with(message: str, code: int = WRONG_USE) -> NoReturn:
+    """Print one line to standard error, and exit with `code`."""
+    echo(message, fg="red", err=True)
     raise SystemExit(code)

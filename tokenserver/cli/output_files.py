@@ -1,4 +1,4 @@
-"""How commands write keys and certificates outside of the folder of keys."""
+"""Output files of commands: keys, certificates and sections, written outside of the key folder."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ def write_secret(path: Path, content: bytes) -> None:
     """Write a private key into a new file that only its owner can read.
 
     Raises:
-        LoadError: something stands there already, or nothing can be written there.
+        LoadError: the path exists, or cannot be written.
     """
     try:
         create_file(path.absolute(), content, mode=PRIVATE_MODE)
     except FileExistsError as error:
-        message = "exists; a key is never written over a file, nor through a link"
+        message = "exists; a key never overwrites a file, and is never written through a link"
         raise LoadError([Fault(str(path), 0, "", message)]) from error
     except OSError as error:
         raise LoadError([Fault(str(path), 0, "", f"cannot be written: {error.strerror}")]) from error
 
 
 def write_public(path: Path, content: bytes) -> None:
-    """Write or replace what everybody may read.
+    """Write or replace a file that everybody may read.
 
     Raises:
-        LoadError: nothing can be written there.
+        LoadError: the file cannot be written.
     """
     try:
         write_file(path, content, mode=PUBLIC_MODE)
@@ -40,20 +40,20 @@ def write_public(path: Path, content: bytes) -> None:
 
 
 def write_into(folder: Path, name: str, content: str, *, below: str = "") -> None:
-    """Write or replace a public file in a folder, which is made if it is not there.
+    """Write or replace a public file in a folder, which is created if it is missing.
 
-    `below` is a folder in it of our own, which is made as well, and is refused where it is a link.
+    `below` is a subfolder, which is created too, and rejected if it is a symbolic link.
 
     Raises:
-        LoadError: nothing can be written there.
+        LoadError: a folder cannot be created, or the file cannot be written.
     """
     target = folder / below if below else folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if below and target.is_symlink():
-            message = f"is a symbolic link, and nothing is written through one; fix: rm {shell_word(target)}"
+            message = f"is a symbolic link, and files are not written through links; fix: rm {shell_word(target)}"
             raise LoadError([Fault(str(target), 0, "", message)])
         target.mkdir(exist_ok=True)
     except OSError as error:
-        raise LoadError([Fault(str(target), 0, "", f"cannot be made: {error.strerror}")]) from error
+        raise LoadError([Fault(str(target), 0, "", f"cannot be created: {error.strerror}")]) from error
     write_public(target / name, content.encode("ascii"))

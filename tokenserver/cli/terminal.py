@@ -1,6 +1,6 @@
-"""The one place that prints. What files, registries and directories say gets to a terminal without control characters.
+"""Terminal output: text from files, registries and directories is printed without control characters.
 
-Commands print by `echo` and `echo_text`; click's own functions are for this module alone (pyproject.toml bans them).
+Commands print with `echo` and `echo_text`; click's own functions are banned everywhere else (pyproject.toml).
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import click
 
 from tokenserver.printable import one_line, printable
 
-# What marks our own colours. It cannot be guessed, so no text from elsewhere can hold it.
+# Marks our own colours. It cannot be guessed, so no text from elsewhere contains it.
 _NONCE = secrets.token_hex(8)
 _MARK = re.compile(f"\x00{_NONCE}([0-9;]*)m")
 _SGR = re.compile(r"\x1b\[([0-9;]*)m")
 
 
 def style(text: str, **styles: Any) -> str:
-    """The text for a part of a line, in click's styles (`fg`, `bold` …)."""
+    """Part of a line in click's styles (`fg`, `bold` …), to be printed with `echo` or `echo_text`."""
     return _SGR.sub(f"\x00{_NONCE}\\1m", click.style(one_line(text), **styles))
 
 
 def echo(message: str = "", *, err: bool = False, **styles: Any) -> None:
-    """Print one line, in click's styles; a newline in it is printed as an escape."""
+    """Print one line in click's styles; a newline inside it is escaped."""
     _write(message, one_line, err=err, nl=True, styles=styles)
 
 
@@ -36,8 +36,8 @@ def echo_text(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 
 def clean(error: click.ClickException) -> click.ClickException:
-    """An error of click, which repeats arguments and names of files, fit to be shown."""
-    error.message = printable(error.message)  # type: ignore[misc]  # nothing else of it is shown
+    """The click error, which quotes arguments and file names, made safe to print."""
+    error.message = printable(error.message)  # type: ignore[misc]  # click prints nothing else of it
     if isinstance(error, click.FileError):
         error.ui_filename = one_line(error.ui_filename)  # type: ignore[misc]  # as above
     return error
@@ -45,13 +45,13 @@ def clean(error: click.ClickException) -> click.ClickException:
 
 def _write(text: str, fit: Any, *, err: bool, nl: bool, styles: dict[str, Any]) -> None:
     parts = _MARK.split(text)
-    # After each split stands the code of a colour of ours.
+    # Every second part is the code of one of our own colours.
     fitted = [f"\x1b[{part}m" if number % 2 else fit(part) for number, part in enumerate(parts)]
     line = _encodable("".join(fitted), sys.stderr if err else sys.stdout)
     click.echo(click.style(line, **styles) if styles else line, err=err, nl=nl)
 
 
 def _encodable(text: str, stream: Any) -> str:
-    """What the terminal's own encoding cannot show, as an escape and not as an error."""
+    """The text with an escape for each character that the stream's encoding lacks."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)

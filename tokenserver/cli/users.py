@@ -1,4 +1,4 @@
-"""`tokenserver users`: who stands in an htpasswd file, edited as a whole and never by two at once."""
+"""`tokenserver users`: edits an htpasswd file, which is replaced as a whole and locked meanwhile."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import stat
-import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,24 +26,28 @@ from tokenserver.authn.htpasswd.backend import (
     without_user,
 )
 from tokenserver.authn.passwords import describe, hash_password, warning_about
-from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.exits import NO
+from tokenserver.cli.options import config_option, report_faults
+from tokenserver.cli.prompts import read_password
+from tokenserver.cli.table import aligned
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.credentials import Password, Secret
+from tokenserver.credentials import Password
 from tokenserver.documents.files import NotReplaced, read_text, require_replaceable, write_file
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
 
-NO = 1
-
-_MAX_LINE = 4096
-"""Bytes of standard input that are read for a password; far more than any password may have."""
-
 
 def _file_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--file`, or the configuration and which of its user sources."""
+    """`--file`; or `--config` and `--source`, to name one of its user sources."""
     options = (
-        click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="The htpasswd file itself."),
+        click.option(
+            "--file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="The htpasswd file; else the one in the configuration.",
+        ),
         config_option,
-        click.option("--source", metavar="SOURCE", help="Which one, where the configuration has several such files."),
+        click.option(
+            "--source", metavar="SOURCE", help="The user source, if the configuration has several htpasswd files."
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -53,51 +56,55 @@ def _file_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def users() -> None:
-    """Add, change, remove and check the users of an htpasswd file.
+    """Add, change, remove, list and verify the users of an htpasswd file.
 
-    The file is the one that the configuration names, or that of --file.
+    The file is the one in the configuration, or the one given with --file.
     """
 
 
 @users.command("set")
 @click.argument("name")
 @_file_options
-@tell_faults
-def set_(name: str, file: Path | None, config: Path | None, source: str | None) -> None:
-    """Add the user NAME, or change the password.
+@report_faults
+def users_set(name: str, file: Path | None, config: Path | None, source: str | None) -> None:
+    """Add the user NAME, or change the password of NAME.
 
-    The password is asked for, or read from standard input, where it is the first line.
+    The password is prompted for; without a terminal it is the first line of standard input.
     """
     path = _users_file(file, config, source)
     name = unicodedata.normalize("NFC", name)
     problem = name_problem(name)
     if problem is not None:
-        _refuse(path, "", problem)
-    password = _read_password(is_new=True)
+        _reject(path, "", problem)
+    password = read_password(is_new=True)
     try:
-        hashed = hash_password(password)  # before the file is locked, because hashing is slow
+        hashed = hash_password(password.reveal())  # before the file is locked, because hashing is slow
     except ValueError as error:
-        _refuse(path, name, str(error))
+        _reject(path, name, str(error))
 
     def change(text: str) -> str:
         twin = next((other for other in names_in(text) if other != name and fold(other) == fold(name)), None)
         if twin is not None:
             command = users_command("delete", twin, str(path))
-            _refuse(path, name, f"differs only in case or width from {twin!r}; one has to go, for instance: {command}")
+            _reject(
+                path,
+                name,
+                f"differs only in case or width from {twin!r}; fix: remove one of the two, for example: {command}",
+            )
         return with_user(text, name, hashed)
 
     before, faults = _edit(path, change, may_be_new=True)
     echo(f"{name} was {'changed' if name in names_in(before) else 'added'} in {path}.")
-    _tell_what_is_left(path, faults)
+    _warn_of(faults, path)
     if not faults:
-        echo(f"A running server takes it over by itself. Try it: {users_command('verify', name, str(path))}")
+        echo(f"A running server reloads the file by itself. Try it: {users_command('verify', name, str(path))}")
 
 
 @users.command("delete")
 @click.argument("name")
 @_file_options
-@tell_faults
-def delete(name: str, file: Path | None, config: Path | None, source: str | None) -> None:
+@report_faults
+def users_delete(name: str, file: Path | None, config: Path | None, source: str | None) -> None:
     """Remove the user NAME."""
     path = _users_file(file, config, source)
     name = unicodedata.normalize("NFC", name)
@@ -105,16 +112,16 @@ def delete(name: str, file: Path | None, config: Path | None, source: str | None
     if name not in names_in(before):
         echo(f"{path} has no user {name!r}.", err=True)
         raise SystemExit(NO)
-    echo(f"{name} was removed from {path}. Tokens given before stay valid until they expire.")
-    _tell_what_is_left(path, faults)
+    echo(f"{name} was removed from {path}. Tokens issued before stay valid until they expire.")
+    _warn_of(faults, path)
 
 
 @users.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the users as JSON.")
 @_file_options
-@tell_faults
-def list_(as_json: bool, file: Path | None, config: Path | None, source: str | None) -> None:
-    """List the users, with how their passwords are kept."""
+@report_faults
+def users_list(as_json: bool, file: Path | None, config: Path | None, source: str | None) -> None:
+    """List the users, and how their passwords are hashed."""
     path = _users_file(file, config, source)
     entries = parse_users(read_text(path), str(path))
     rows = [(entry.name, entry.line, entry.hashed.reveal()) for entry in entries]
@@ -125,11 +132,9 @@ def list_(as_json: bool, file: Path | None, config: Path | None, source: str | N
         ]
         echo_text(json.dumps({"file": str(path), "users": facts}))
         return
-    width = max((len(name) for name, _, _ in rows), default=0)
-    for name, _, hashed in rows:
-        warning = warning_about(hashed)
-        echo(f"{name:<{width}}  {describe(hashed)}" + (f"  ({warning})" if warning else ""))
-    if not rows:
+    if rows:
+        echo_text(aligned([(name, _spell_hash(hashed)) for name, _, hashed in rows]))
+    else:
         echo(f"{path} has no users. Add one: {users_command('set', 'NAME', str(path))}", err=True)
 
 
@@ -137,13 +142,16 @@ def list_(as_json: bool, file: Path | None, config: Path | None, source: str | N
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @_file_options
-@tell_faults
-def verify(name: str, as_json: bool, file: Path | None, config: Path | None, source: str | None) -> None:
-    """Tell whether the password of NAME is the one that is typed, or is the first line of standard input."""
+@report_faults
+def users_verify(name: str, as_json: bool, file: Path | None, config: Path | None, source: str | None) -> None:
+    """Verify the password of NAME: exit code 0 if it is right, 1 if not.
+
+    The password is prompted for; without a terminal it is the first line of standard input.
+    """
     path = _users_file(file, config, source)
     backend = load_htpasswd(path, "htpasswd")
-    # As the server does it, with its guards.
-    credentials = Password(unicodedata.normalize("NFC", name), Secret(_read_password(is_new=False)))
+    # Through the chain, so that the server's own rules about names and passwords apply.
+    credentials = Password(unicodedata.normalize("NFC", name), read_password())
     reason = None
     try:
         Chain([backend], anonymous=False, decoy=None).authenticate(credentials)
@@ -157,17 +165,24 @@ def verify(name: str, as_json: bool, file: Path | None, config: Path | None, sou
         raise SystemExit(NO)
 
 
+def _spell_hash(hashed: str) -> str:
+    warning = warning_about(hashed)
+    return describe(hashed) + (f"  ({warning})" if warning else "")
+
+
 def _users_file(file: Path | None, config: Path | None, source: str | None) -> Path:
-    """The file as given, else the one that the configuration names.
+    """The given file, else the one in the configuration.
 
     Raises:
-        LoadError: the configuration is wrong, or does not tell which file is meant.
+        LoadError: the configuration is faulty, or has no file or several.
     """
     if file is not None:
         if source is not None:
-            raise click.UsageError("--source chooses among the files of the configuration; --file has chosen already")
+            raise click.UsageError(
+                "--file and --source exclude each other: --source chooses among the files of the configuration"
+            )
         return file
-    # Not needed with --file, and its models take a while to build.
+    # Not needed with --file, and its models take a while to import.
     from tokenserver.config.load import config_path, load_settings  # noqa: PLC0415
 
     settings = load_settings(config)
@@ -178,40 +193,24 @@ def _users_file(file: Path | None, config: Path | None, source: str | None) -> P
     known = ", ".join(files)
     if source is not None:
         if source not in files:
-            problem = f"no htpasswd file has the name {source!r}; there are: {known or 'none'}"
+            problem = f"no htpasswd file is named {source!r}; configured: {known or 'none'}"
             raise LoadError([Fault(where, 0, "authentication", problem)])
         return files[source]
     if len(files) != 1:
-        problem = f"names several htpasswd files; say --source with one of: {known}"
+        problem = f"has several htpasswd files; fix: add --source with one of: {known}"
         if not files:
-            problem = "names no htpasswd file; add one, or say --file FILE"
+            problem = "has no htpasswd file; fix: add one, or use --file FILE"
         raise LoadError([Fault(where, 0, "authentication", problem)])
     return next(iter(files.values()))
 
 
-def _read_password(*, is_new: bool) -> str:
-    """The password from a prompt, typed twice if it is new, or the first line of standard input.
-
-    Raises:
-        UsageError: it is not UTF-8.
-    """
-    if sys.stdin.isatty():
-        typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=is_new, err=True)
-        return typed
-    line = sys.stdin.buffer.readline(_MAX_LINE)
-    try:
-        return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
-    except UnicodeDecodeError:
-        raise click.UsageError("a password must be UTF-8 text") from None
-
-
 def _edit(path: Path, change: Callable[[str], str], *, may_be_new: bool = False) -> tuple[str, tuple[Fault, ...]]:
-    """Replace the file's text; gives the text before, and the faults that the file has now.
+    """Replace the text of the file; returns the text before, and the faults of the file now.
 
-    Other lines may be wrong, since mending them one by one must be possible.
+    Other lines may be faulty, because fixing them one by one must be possible.
 
     Raises:
-        LoadError: the file cannot be read or written, or `change` refuses; nothing has changed then.
+        LoadError: the file cannot be read or written, or `change` rejects it; the file is unchanged then.
     """
     try:
         with _locked(path.absolute().parent):
@@ -224,9 +223,9 @@ def _edit(path: Path, change: Callable[[str], str], *, may_be_new: bool = False)
                 owner = None if status is None else (status.st_uid, status.st_gid)
                 write_file(path, after.encode("utf-8"), mode=mode, owner=owner)
     except NotReplaced as error:
-        _refuse(path, "", error.problem)
+        _reject(path, "", error.problem)
     except OSError as error:
-        _refuse(path, "", f"cannot be changed: {error.strerror}")
+        _reject(path, "", f"cannot be changed: {error.strerror}")
     try:
         parse_users(after, str(path))
     except LoadError as error:
@@ -236,9 +235,9 @@ def _edit(path: Path, change: Callable[[str], str], *, may_be_new: bool = False)
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that of two commands at once the second sees what the first has written.
+    """Hold the folder's lock, so that concurrent commands see each other's changes.
 
-    The folder and not the file, because the file is replaced; and no lock file, because that would stay behind.
+    It is on the folder because the file is replaced; a lock file would be left behind.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -255,12 +254,12 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _tell_what_is_left(path: Path, faults: tuple[Fault, ...]) -> None:
+def _warn_of(faults: tuple[Fault, ...], path: Path) -> None:
     for fault in faults:
         echo(f"warning: {fault}", fg="yellow", err=True)
     if faults:
-        echo(f"The server refuses {path} as a whole until this is mended.", err=True)
+        echo(f"The server rejects {path} as a whole until this is fixed.", err=True)
 
 
-def _refuse(path: Path, name: str, problem: str) -> NoReturn:
+def _reject(path: Path, name: str, problem: str) -> NoReturn:
     raise LoadError([Fault(str(path), 0, name, problem)])

@@ -1,1 +1,4 @@
-"""The master process, its workers, and what a process needs of the system: limits, output, log format, listener."""
+"""The server as operating-system processes: the master, its workers, the listener, limits, outputs and the log format.
+
+What a worker serves is the application of `web`; granian is imported in this room alone.
+"""

@@ -1,9 +1,9 @@
-"""The gateway of a worker: from granian's requests to the WSGI application, and back.
+"""The gateway of a worker: passes requests from granian's RSGI interface to the WSGI application.
 
-granian's own WSGI interface hands over an environ in which `X-Forwarded-For` and `X_Forwarded_For` are one variable,
-and a body that can be read without a deadline only by a thread that waits. Its RSGI interface has the names as they
-were sent and bodies that are awaited, but it runs everything in one event loop. So requests are taken by RSGI, run in
-granian's blocking threads as WSGI's are, and only bodies that are on their way wait in the event loop.
+granian's own WSGI interface merges `X-Forwarded-For` and `X_Forwarded_For` into one variable of the environ, and its
+bodies block a thread without a deadline. Its RSGI interface keeps header names as sent and has awaitable bodies, but
+runs everything in one event loop. So requests arrive by RSGI and run in granian's blocking threads, as with WSGI; only
+bodies that are still arriving wait in the event loop.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from tokenserver.web.token_endpoint import BODY_IS_READ, TokenAnswer
 logger = logging.getLogger("tokenserver")
 
 MAX_PIECES = 1024
-"""Chunks of one body. Each costs a turn of the event loop, so 64 KiB sent as single bytes would take seconds of it."""
+"""The most chunks of one body. Each costs a turn of the event loop, so 64 KiB in single bytes would block it for
+seconds."""
 
 BASE = {
     "SCRIPT_NAME": "",
@@ -50,9 +51,9 @@ _NO_BODY = io.BytesIO()
 
 
 class Gateway:
-    """Answers granian's requests with `front`. An instance is called in one of granian's threads for each request.
+    """Answers granian's requests with `front`. granian calls the instance for each request, in one of its threads.
 
-    Bodies are read in `loop`, which must run; what follows on a body runs in up to `threads` threads.
+    Bodies are read in `loop`, which must be running; requests with a body continue in up to `threads` threads.
     """
 
     def __init__(self, front: TokenFront, loop: asyncio.AbstractEventLoop, *, threads: int) -> None:
@@ -62,7 +63,7 @@ class Gateway:
         self._reading: set[asyncio.Task[None]] = set()
 
     def __call__(self, watcher: Any) -> None:
-        """One request. `watcher` has RSGI's `scope` and `proto`."""
+        """Answer one request. `watcher` has RSGI's `scope` and `proto`."""
         scope: RsgiScope = watcher.scope
         try:
             path = scope.path
@@ -74,7 +75,7 @@ class Gateway:
                 self._read(environ, watcher.proto)
             else:
                 self._token(environ, watcher.proto)
-        except Exception as error:  # granian swallows what is raised here, and the client would wait
+        except Exception as error:  # granian ignores exceptions here, and the client would wait forever
             _fail(watcher.proto, error)
 
     def _token(self, environ: dict[str, Any], proto: Any) -> None:
@@ -108,7 +109,7 @@ class Gateway:
             return
         try:
             self._loop.call_soon_threadsafe(self._start_reading, environ, proto, admitted, deadline)
-        except RuntimeError:  # the loop is closed: the worker ends
+        except RuntimeError:  # the loop is closed, because the worker is stopping
             admitted.leave()
             raise
 
@@ -127,7 +128,7 @@ class Gateway:
             outcome = BodyTooSlow(f"the body did not arrive within {BODY_SECONDS:.0f} seconds")
         try:
             self._after_bodies.submit(self._after_body, environ, proto, outcome)
-        except RuntimeError as error:  # the worker ends
+        except RuntimeError as error:  # the worker is stopping
             _fail(proto, error)
 
     def _after_body(self, environ: dict[str, Any], proto: Any, outcome: bytes | RequestError) -> None:
@@ -142,9 +143,9 @@ class Gateway:
 
 
 async def body_of(proto: Any, *, announced: bool) -> bytes | RequestError:
-    """The body of a request from RSGI's protocol object; `announced` tells whether its length is known, and small.
+    """The body of a request from RSGI's protocol object; `announced`: its length is known, and small.
 
-    An error is returned and not raised: its traceback would keep `proto` alive, and with it the connection.
+    Errors are returned, not raised: a traceback would keep `proto` alive, and with it the connection.
     """
     if announced:
         whole: Awaitable[bytes] = proto()
@@ -161,7 +162,7 @@ async def body_of(proto: Any, *, announced: bool) -> bytes | RequestError:
             return too_large()
         if len(pieces) > MAX_PIECES:
             return InvalidRequest(f"the body comes in more than {MAX_PIECES} chunks")
-    # granian ends with one empty piece; an error among the chunks, or a trailer, looks like another one.
+    # granian ends with one empty piece; an error in the chunks, or a trailer, shows up as another one.
     if pieces.count(b"") > 1:
         return InvalidRequest("the body was cut off or has trailers")
     return b"".join(pieces)
@@ -172,7 +173,7 @@ def _send(proto: Any, answer: TokenAnswer) -> None:
 
 
 def _fail(proto: Any, error: Exception) -> None:
-    # The text of an error may hold anything; its type and place do not.
+    # The text of an error may hold anything, so only its type is logged.
     logger.error("unexpected %s while answering a request", type(error).__name__)
     proto.response_bytes(500, [("Content-Type", "text/plain"), ("Connection", "close")], b"internal error\n")
 
@@ -202,9 +203,10 @@ def run_worker(
     loop: asyncio.AbstractEventLoop,
     *settings: Any,
 ) -> None:
-    """The body of a worker process, in the place of granian's for WSGI (`MPServer._spawn_wsgi_worker`).
+    """The main function of a worker process, in place of granian's for WSGI (`MPServer._spawn_wsgi_worker`).
 
-    `application` is what `web.wsgi.load_application` gives; `settings` come in the order of `MPServer._spawn_worker`.
+    `application` comes from `web.application.load_application`; `settings` are in the order of
+    `MPServer._spawn_worker`.
     """
     front = application.wsgi_app
     assert isinstance(front, TokenFront)  # noqa: S101 - see web/routes.py

@@ -1,22 +1,43 @@
-"""The log's form: one JSON line per record, with nothing in it that could forge another line."""
+"""The log: one line of ASCII JSON per record on standard error, with nothing in it that could forge another line."""
 
 from __future__ import annotations
 
 import json
 import logging
 from datetime import UTC, datetime
+from typing import Any
+
+from tokenserver.exchange.sink_state import SinkState
+
+
+def logging_config(state: SinkState | None) -> dict[str, Any]:
+    """The `logging.config` dictionary of every process of a server; they share `state` for their log lines.
+
+    Only audit events go to standard output, so that it can be piped; everything else goes to standard error.
+    """
+    handler = {"class": "tokenserver.process.outputs.LogHandler", "formatter": "line", "state": state}
+    granian = {"handlers": ["stderr"], "level": "INFO", "propagate": False, "filters": ["advice"]}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"advice": {"()": "tokenserver.process.json_log.WithoutThreadAdvice"}},
+        "formatters": {"line": {"()": "tokenserver.process.json_log.JsonFormatter"}},
+        "handlers": {"stderr": handler},
+        "loggers": {"_granian": granian, "granian.access": {"handlers": [], "propagate": False}},
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+    }
 
 
 class WithoutThreadAdvice(logging.Filter):
-    """Drops granian's advice against many threads: most of ours only wait, and how many may is bounded."""
+    """Drops granian's warning about many threads: most of ours only wait, and their number is bounded."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record stays."""
+        """Whether the record is kept."""
         return not record.getMessage().startswith("Configuration allows spawning up to")
 
 
 class JsonFormatter(logging.Formatter):
-    """Time (UTC), level, logger and message. Of an exception only its kind: its text may hold anything."""
+    """Time (UTC), level, logger and message. An exception is named by its type only: its text may hold anything."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of ASCII JSON."""

@@ -1,4 +1,4 @@
-"""What the server process asks of the kernel for itself: no core files, no debuggers, and enough descriptors."""
+"""Process hardening and limits: no core files, no debuggers, enough descriptors, and an end with the master."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import sys
 
 MAX_FILES = 65_536
 MAX_FILES_TLS = 1_048_576
-"""With TLS, a client holds a descriptor but none of the places before its handshake, for up to ten seconds."""
+"""With TLS, a client holds a descriptor but no connection slot until its handshake, for up to ten seconds."""
 
 FILES_KEPT_BACK = 56
-"""Descriptors that connections never take: about forty that a worker always has, and some for policies, users, keys,
-directories and the log."""
+"""Descriptors that are not available to connections: about forty that a worker always has open, and some for
+policies, users, keys, directories and the log."""
 
 MAX_CONNECTIONS = 4096
 
@@ -30,8 +30,8 @@ def harden_process() -> None:
 
 
 def end_with(master: int) -> None:
-    """Get SIGTERM when the process `master`, whose child this is, ends: a worker alone serves an old configuration, and
-    holds the address that the next server wants (Linux; elsewhere the sign of life sees to it).
+    """Get SIGTERM when the parent process `master` ends: an orphaned worker would serve an old configuration, and hold
+    the address that the next server needs (Linux; elsewhere the heartbeat thread does this).
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -40,9 +40,9 @@ def end_with(master: int) -> None:
 
 
 def take_files(most: int = MAX_FILES) -> int:
-    """Take as many descriptors as may be had without asking anybody, and tell how many one process now has.
+    """Raise the soft limit of descriptors as far as the hard limit allows, up to `most`; returns the new limit.
 
-    The usual limit is 1,024, which a few hundred slow clients use up; the limit that matters is the hard one.
+    The usual soft limit is 1,024, which a few hundred slow clients exhaust.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
@@ -53,7 +53,7 @@ def take_files(most: int = MAX_FILES) -> int:
 
 
 def connections_for(files: int) -> int:
-    """How many connections one worker process may hold, so that it never runs out of descriptors."""
+    """How many connections one worker may hold without running out of descriptors."""
     return max(1, min(MAX_CONNECTIONS, files - FILES_KEPT_BACK))
 
 

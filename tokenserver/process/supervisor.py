@@ -1,4 +1,4 @@
-"""The master process: granian's, with our own ways to stop, and to keep workers that serve."""
+"""The master process: granian's server with our own graceful stop, worker supervision and heartbeats."""
 
 from __future__ import annotations
 
@@ -16,107 +16,107 @@ from typing import Any
 from granian.server.mp import MPServer, WorkerProcess
 
 from tokenserver.process.process_limits import has_descriptor
-from tokenserver.process.respawn_policy import HANG_SECONDS, Keeper, hanging
+from tokenserver.process.respawn_policy import HANG_SECONDS, RespawnPolicy, hanging
 
 logger = logging.getLogger("tokenserver")
 
 DRAIN_SECONDS = 0.5
-"""How long after SIGTERM requests are taken as ever, so that none is lost that was on its way."""
+"""How long after SIGTERM requests are still accepted, so that none in transit is lost."""
 
 GRACE_SECONDS = 20
-"""How long a request that is under way may take after SIGTERM before its worker is killed."""
+"""How long a request in progress may take after SIGTERM before its worker is killed."""
 
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 
-DESCRIPTOR_LOOKS = 5
-"""A worker that has no descriptor left at so many looks in a row ends, and is replaced."""
+DESCRIPTOR_CHECKS = 5
+"""A worker that is out of descriptors at this many checks in a row exits, and is replaced."""
 
-Load = Callable[["Signs", int], Any]
+Load = Callable[["Heartbeats", int], Any]
 
 
-class Signs:
-    """What the processes of one server tell each other: when each worker last lived, and that the server stops."""
+class Heartbeats:
+    """Shared memory of one server: when each worker was last alive, and whether the server is stopping."""
 
     def __init__(self, workers: int) -> None:
         self.master = os.getpid()
         self._workers = workers
         self._moments = multiprocessing.RawArray("d", workers + 1)
 
-    def live(self, worker: int) -> None:
-        """Called by a worker, again and again."""
+    def beat(self, worker: int) -> None:
+        """Record that a worker is alive. Called by the worker, every `CHECK_SECONDS`."""
         self._moments[worker] = time.monotonic()
 
     def reset(self, worker: int) -> None:
-        """Called by the master where a new worker takes the place."""
+        """Forget the heartbeat of a worker that is replaced. Called by the master."""
         self._moments[worker] = 0.0
 
     @property
     def last(self) -> dict[int, float]:
-        """When each worker last lived; 0 where it has not yet."""
+        """The last heartbeat of each worker; 0 if it has had none yet."""
         return {worker: self._moments[worker] for worker in range(self._workers)}
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the server was told to stop."""
+        """Whether the server is stopping."""
         return bool(self._moments[self._workers])
 
     def stop(self) -> None:
-        """Called by the master when it was told to stop."""
+        """Record that the server is stopping. Called by the master."""
         self._moments[self._workers] = 1.0
 
-    def keep_living(self, worker: int) -> None:
-        """Start the thread of a worker that gives its signs. It also ends the worker when there is no master any more,
-        and when it can accept nobody more.
+    def start_beating(self, worker: int) -> None:
+        """Start the heartbeat thread of a worker. It also ends the worker when the master is gone, or when the worker
+        can accept no more connections.
 
-        granian's TLS listener does not come back once it was without descriptors: it asks for connections in a loop,
-        and no longer ends those whose handshake takes too long.
+        granian's TLS listener does not recover from a lack of descriptors: it accepts in a busy loop, and no longer
+        closes connections whose handshake takes too long.
         """
 
-        def beat() -> None:
+        def run() -> None:
             missed, orphaned = 0, 0.0
             while True:
-                self.live(worker)
+                self.beat(worker)
                 missed = 0 if has_descriptor() else missed + 1
-                if missed >= DESCRIPTOR_LOOKS:
+                if missed >= DESCRIPTOR_CHECKS:
                     logger.critical("worker-%d has had no descriptors for seconds and is replaced", worker + 1)
                     os._exit(1)
                 if os.getppid() != self.master:
                     if not orphaned:
-                        os.kill(os.getpid(), signal.SIGTERM)  # where the kernel has not done so
+                        os.kill(os.getpid(), signal.SIGTERM)  # if the kernel has not done so
                         orphaned = time.monotonic()
                     elif time.monotonic() - orphaned > GRACE_SECONDS:
                         os._exit(1)
-                time.sleep(LOOK_SECONDS)
+                time.sleep(CHECK_SECONDS)
 
-        threading.Thread(target=beat, name="sign-of-life", daemon=True).start()
+        threading.Thread(target=run, name="heartbeat", daemon=True).start()
 
 
 class Supervisor(MPServer):
-    """Runs the workers. What it is given to load is called in each worker with `Signs` and the worker's number."""
+    """Runs the workers. The target loader is called in each worker with the `Heartbeats` and the worker's number."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.signs = Signs(self.workers)
+        self.heartbeats = Heartbeats(self.workers)
 
     def signal_handler_interrupt(self, *arguments: object) -> None:
-        """SIGTERM, SIGINT: answer what was sent until now, and stop then. The second signal stops at once.
+        """SIGTERM, SIGINT: answer the requests sent so far, then stop. A second signal stops immediately.
 
-        Stopping closes connections that were accepted but not yet read; what waits there came before the signal.
+        Stopping closes connections that were accepted but not read; those requests were sent before the signal.
         """
-        # A terminal signals the workers as well; that they end now is expected, and no error in the log.
+        # A terminal signals the workers too; their end is expected then, and must not be logged as an error.
         for worker in self.wrks:
             worker.interrupt_by_parent = True
         stop = partial(super().signal_handler_interrupt, *arguments)
-        if self.signs.is_stopping:
+        if self.heartbeats.is_stopping:
             stop()
-        self.signs.stop()
+        self.heartbeats.stop()
         timer = threading.Timer(DRAIN_SECONDS, stop)
         timer.daemon = True
         timer.start()
 
     def _stop_workers(self) -> None:
-        """Wait here for the workers to end. A thread of granian's waits for each of them as well, and where that one
-        hears of the end first, granian takes the worker for alive and says that it had to kill it.
+        """Wait for the workers to end. granian has a thread that waits for each of them too; if that thread notices
+        the end first, granian believes that the worker is alive, and logs that it had to kill it.
         """
         workers: list[Any] = self.wrks
         for worker in workers:
@@ -127,51 +127,51 @@ class Supervisor(MPServer):
         super()._stop_workers()  # type: ignore[no-untyped-call]  # granian's own has no annotations
 
     def signal_handler_reload(self, *_: object) -> None:
-        """SIGHUP: the workers follow the files by themselves; restarting them would drop connections."""
-        logger.info("SIGHUP: changed files are taken within two seconds")
+        """SIGHUP: nothing to do, because workers reload changed files by themselves; a restart drops connections."""
+        logger.info("SIGHUP: changed files are reloaded within two seconds anyway")
 
     def _spawn_worker(  # type: ignore[override]  # as MPServer's own, which differs from its base class
         self, idx: int, target: Any, callback_loader: Load
     ) -> WorkerProcess:
-        self.signs.reset(idx)
-        return super()._spawn_worker(idx, target, partial(callback_loader, self.signs, idx))
+        self.heartbeats.reset(idx)
+        return super()._spawn_worker(idx, target, partial(callback_loader, self.heartbeats, idx))
 
     def _serve_loop(self, spawn_target: Any, target_loader: Load) -> None:
-        """Until the server is told to stop, or nobody serves any more; that ends with exit code 1."""
-        keeper = Keeper()
-        looked = time.monotonic()
+        """Supervise the workers until the server is told to stop, or until no worker starts (exit code 1)."""
+        policy = RespawnPolicy()
+        checked = time.monotonic()
         while not self.interrupt_signal:
-            self.main_loop_interrupt.wait(LOOK_SECONDS)
+            self.main_loop_interrupt.wait(CHECK_SECONDS)
             self.main_loop_interrupt.clear()
             now = time.monotonic()
             ended, self.interrupt_children = self.interrupt_children, []
             for number in ended:
-                keeper.ended(number, now - self.wrks[number].birth, now)
-            if keeper.is_hopeless(self._ages(keeper, now)):
+                policy.ended(number, now - self.wrks[number].birth, now)
+            if policy.is_hopeless(self._ages(policy, now)):
                 logger.error("no worker starts; giving up")
                 self.interrupt_children = ended or [0]
                 return
-            for number in keeper.due(now):
+            for number in policy.due(now):
                 self._respawn_workers([number], spawn_target, target_loader)
-            if now - looked < HANG_SECONDS / 2:  # else this process itself was not given its time, and knows nothing
+            if now - checked < HANG_SECONDS / 2:  # otherwise this process itself was not scheduled, and cannot judge
                 self._end_hanging(now)
-            looked = now
+            checked = now
 
-    def _ages(self, keeper: Keeper, now: float) -> dict[int, float]:
-        """The ages of the workers that live. One that has given a sign serves, and one that may come to it is given
-        the time to; neither is too young to count.
+    def _ages(self, policy: RespawnPolicy, now: float) -> dict[int, float]:
+        """The ages of the live workers; infinite for those that have had a heartbeat, or may still have one, so that
+        they never count as too young.
         """
-        last = self.signs.last
+        last = self.heartbeats.last
         return {
-            worker.idx: math.inf if last[worker.idx] or keeper.may_start(worker.idx) else now - worker.birth
+            worker.idx: math.inf if last[worker.idx] or policy.may_start(worker.idx) else now - worker.birth
             for worker in self.wrks
             if worker.inner.is_alive()
         }
 
     def _end_hanging(self, now: float) -> None:
-        for number in hanging(self.signs.last, now):
+        for number in hanging(self.heartbeats.last, now):
             worker = self.wrks[number]
             if worker.inner.is_alive():
                 logger.error("worker-%d gave no sign of life for %d seconds and is killed", number + 1, HANG_SECONDS)
-                worker.inner.kill()  # the worker's own `kill` would count as told to, and nobody would replace it
-                self.signs.reset(number)
+                worker.inner.kill()  # the worker's own `kill` would count as a wanted end, without a replacement
+                self.heartbeats.reset(number)

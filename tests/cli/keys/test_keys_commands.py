@@ -95,7 +95,7 @@ def test_list(run: Run, made: Path) -> None:
     assert first.split()[:3] == [active["id"], "active", "ES256"]
     assert second.split()[:3] == [retired["id"], "retired", "ES256"]
     assert "signs until: tokenserver keys rotate" in first
-    assert "gone at " in second
+    assert "removed at " in second
     assert ca.endswith("; its key is here")
 
 
@@ -104,7 +104,7 @@ def test_list_says_when_a_key_is_replaced(run: Run, made: Path, tmp_path: Path) 
     configure(tmp_path, keys="{rotate_every: 30d}")
     run("rotate")
     [active, following] = run("list").stdout.splitlines()[1:3]
-    assert f"to be replaced at {datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}" in active
+    assert f"replaced at {datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}" in active
     assert "signs from " in following
     assert listed(run)["keys"][0]["rotate_at"].startswith(f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}")
 
@@ -114,7 +114,7 @@ def test_list_tells_what_an_interrupted_change_left(run: Run, made: Path) -> Non
     orphan = made / "signing" / "2027-01-31-00000000.key"
     orphan.write_text("x")
     result = run("list")
-    assert f"{orphan} belongs to no key of the ring; if nobody needs it: rm {orphan}" in result.stderr
+    assert f"{orphan} belongs to no key of the ring; fix: rm {orphan}, unless you need it" in result.stderr
     assert listed(run)["warnings"] != []
 
 
@@ -169,7 +169,7 @@ def test_rotate_of_an_expired_key(run: Run, made: Path, monkeypatch: pytest.Monk
             return datetime.now(tz) + timedelta(days=900)
 
     monkeypatch.setattr("tokenserver.cli.keys.rotate.datetime", Later)
-    assert "The active certificate has expired: switch at once" in run("rotate", "--plan").stdout
+    assert "The active certificate has expired; switch immediately" in run("rotate", "--plan").stdout
     assert run("rotate").exit_code == 0
     assert load_keys(made, now=Later.now(UTC)).active.not_after > Later.now(UTC)
 
@@ -186,7 +186,7 @@ def test_the_plan_for_registries_that_pin_keys(run: Run, made: Path, tmp_path: P
     assert "tokenserver registry-config three --for distribution3 --write DIR" in numbered[1]
     assert numbered[2].startswith("3. Restart two, three: ")
     assert numbered[3].startswith(f"4. Switch, not before {tomorrow}")
-    assert "After 1 h 5 min more" in numbered[4]
+    assert "After another 1 h 5 min" in numbered[4]
     age(made, timedelta(hours=23))
     assert run("rotate").exit_code == 1
     age(made, timedelta(hours=1))
@@ -199,7 +199,7 @@ def test_a_plan_changes_nothing(run: Run, made: Path) -> None:
     before = (made / "ring.json").read_bytes()
     told = [line.partition(". ")[2] for line in run("rotate", "--plan").stdout.splitlines()]
     facts = json.loads(run("rotate", "--plan", "--json").stdout)
-    assert told[0] == "Make and publish the next key: tokenserver keys rotate"
+    assert told[0] == "Create and publish the next key: tokenserver keys rotate"
     assert (facts["done"], facts["switch_at"], len(facts["plan"])) == (None, None, len(told))
     assert (made / "ring.json").read_bytes() == before
 
@@ -220,8 +220,8 @@ def test_emergency(run: Run, made: Path, tmp_path: Path) -> None:
     [new] = [key["id"] for key in listed(run)["keys"]]
     assert result.exit_code == 0
     assert f"Dropped the key {old}; the key {new} signs from now on." in result.stdout
-    assert "1. Bring the new file of keys to two, three and restart them" in result.stdout
-    assert "2. one: registries that trust the token CA ask nobody about a key" in result.stdout
+    assert "1. Install the new file of keys at two, three and restart them" in result.stdout
+    assert "2. one: registries that trust the token CA cannot learn that a key was dropped" in result.stdout
     facts = json.loads(run("rotate", "--emergency", "--json").stdout)
     assert (facts["done"], len(facts["plan"])) == ({"step": "emergency", "key": new}, 2)
 
@@ -241,7 +241,7 @@ def test_emergency_of_another_key(run: Run, made: Path) -> None:
     [
         pytest.param(["--plan", "--now"], "exclude each other", id="plan and now"),
         pytest.param(["--emergency", "--to", "x"], "exclude each other", id="emergency elsewhere"),
-        pytest.param(["--key", "x"], "--key goes with --emergency alone", id="a key without an emergency"),
+        pytest.param(["--key", "x"], "--key needs --emergency", id="a key without an emergency"),
         pytest.param(["--algorithm", "EdDSA"], "registry two: Distribution 2 cannot verify EdDSA", id="algorithm"),
     ],
 )
@@ -303,7 +303,7 @@ def test_a_key_goes_from_where_the_ca_is_to_the_server(run: Run, made: Path, tmp
     assert sorted(path.name for path in away.iterdir()) == ["token-ca.key", "token-ca.pem"]
     configure(tmp_path)
     taken = run("import", "new.pem")
-    assert (taken.exit_code, "is published as next. Remove new.pem." in taken.stdout) == (0, True)
+    assert (taken.exit_code, "is published as next. Delete new.pem." in taken.stdout) == (0, True)
     assert run("import", "new.pem").exit_code == 1
     assert run("rotate", "--now").exit_code == 0
     assert states(run) == ["active", "retired"]
@@ -317,7 +317,7 @@ def test_the_first_key_of_a_server_without_a_ca(run: Run, made: Path, tmp_path: 
     (server / "token-ca.pem").write_bytes((made / "token-ca.pem").read_bytes())
     configure(tmp_path, keys="server")
     result = run("import", "new.pem")
-    assert (result.exit_code, result.stdout.endswith("signs. Remove new.pem.\n")) == (0, True)
+    assert (result.exit_code, result.stdout.endswith("signs from now on. Delete new.pem.\n")) == (0, True)
     assert run("list").stdout.endswith("; its key is not here\n")
 
 
@@ -338,13 +338,15 @@ def test_a_key_is_exported_and_imported(run: Run, made: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        pytest.param(["export", "key"], "a private key is not printed; name a file with --to FILE", id="printed"),
+        pytest.param(["export", "key"], "a private key is not printed; fix: add --to FILE", id="printed"),
         pytest.param(
-            ["export", "key", "--to", "taken"], "taken: exists; a key is never written over", id="overwritten"
+            ["export", "key", "--to", "taken"], "taken: exists; a key never overwrites a file", id="overwritten"
         ),
-        pytest.param(["rotate", "--to", "taken"], "taken: exists; a key is never written over", id="made over a file"),
-        pytest.param(["export", "key", "--key", "ghost", "--to", "x"], "no key here is called ghost", id="unknown"),
-        pytest.param(["export", "ca", "--key", "x"], "--key goes with `export key` alone", id="a key of the CA"),
+        pytest.param(
+            ["rotate", "--to", "taken"], "taken: exists; a key never overwrites a file", id="made over a file"
+        ),
+        pytest.param(["export", "key", "--key", "ghost", "--to", "x"], "the ring has no key ghost", id="unknown"),
+        pytest.param(["export", "ca", "--key", "x"], "--key goes with `export key` only", id="a key of the CA"),
         pytest.param(["import", "taken"], "must hold one private key and one certificate", id="no pair"),
         pytest.param(["import", "absent"], "cannot be read: No such file or directory", id="no file"),
         pytest.param(["export", "key", "--to", "no/x"], "cannot be written: No such file or directory", id="no folder"),

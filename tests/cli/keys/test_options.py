@@ -50,9 +50,9 @@ def test_each_has_its_own(config: Path) -> None:
 
 def test_the_list_tells_of_the_others(config: Path, tmp_path: Path) -> None:
     """Whoever lists the keys of the whole server learns that there are more, and how to see them."""
-    told = f"keys of their own in {tmp_path / 'vault-keys'}: tokenserver keys list --service vault.example.com\n"
+    told = f"separate keys in {tmp_path / 'vault-keys'}: tokenserver keys list --service vault.example.com\n"
     assert keys(config, "list").output.endswith(told)
-    assert "keys of their own" not in keys(config, "list", "--service", "vault").output
+    assert "separate keys" not in keys(config, "list", "--service", "vault").output
 
 
 def test_rotating_one_leaves_the_other_alone(config: Path) -> None:
@@ -82,7 +82,7 @@ def test_an_unknown_registry(config: Path) -> None:
     """Wrong use, with the names that there are."""
     result = keys(config, "list", "--service", "other")
     assert result.exit_code == 2
-    assert "no registry is called 'other'; there are: registry.example.com, vault.example.com, vault" in result.output
+    assert "no registry is named 'other'; configured: registry.example.com, vault.example.com, vault" in result.output
 
 
 STRONG = CONFIG.replace("keys: vault-keys,", "keys: vault-keys, algorithm: ES384,")
@@ -123,5 +123,5 @@ def test_another_algorithm_than_the_registry_wants(config: Path) -> None:
     keys(config, "init")
     result = keys(config, "rotate", "--service", "vault", "--algorithm", "RS256")
     assert result.exit_code == 2
-    assert "registry vault.example.com: has algorithm: ES384; change that setting too" in result.output
+    assert "registry vault.example.com: has algorithm: ES384; fix: change that setting too" in result.output
     assert [state for _, state in ids(config, "--service", "vault")] == ["active"]

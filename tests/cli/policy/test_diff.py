@@ -170,7 +170,7 @@ def test_an_example_that_is_not_logged_in(tmp_path: Path) -> None:
     [
         pytest.param(["old"], "name two folders", id="one-folder"),
         pytest.param(["old", "new", "more"], "name two folders", id="three-folders"),
-        pytest.param(["old", "new", "--git", "a..b"], "name one folder", id="two-folders-and-revisions"),
+        pytest.param(["old", "new", "--git", "a..b"], "name at most one folder", id="two-folders-and-revisions"),
         pytest.param(["old", "new", "--json", "--markdown"], "exclude each other", id="two-forms"),
         pytest.param(["old", "new", "--at", "noon"], "must be a date", id="no-date"),
         pytest.param(["old", "missing"], "cannot be read as a folder", id="no-folder"),

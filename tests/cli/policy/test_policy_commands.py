@@ -135,19 +135,23 @@ def test_why_asks_for_then_and_there(run: Run, circumstances: list[str], code: i
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        pytest.param(["pull", "a"], "say who it is", id="nobody"),
-        pytest.param(["pull", "a", "--user", "x", "--anonymous"], "in one way", id="two"),
-        pytest.param(["pull", "a", "--group", "x", "--anonymous"], "in one way", id="anonymous-in-a-group"),
+        pytest.param(["pull", "a"], "name the client: --user", id="nobody"),
+        pytest.param(["pull", "a", "--user", "x", "--anonymous"], "--anonymous and --as exclude each other", id="two"),
+        pytest.param(
+            ["pull", "a", "--group", "x", "--anonymous"],
+            "--anonymous and --as exclude each other",
+            id="anonymous-in-a-group",
+        ),
         pytest.param(["pul", "a", "--user", "x"], "did you mean 'pull'?", id="action"),
-        pytest.param(["pull,push", "a", "--user", "x"], "one action", id="two-actions"),
-        pytest.param(["*", "a", "--user", "x"], "name the action", id="star"),
+        pytest.param(["pull,push", "a", "--user", "x"], "name exactly one action", id="two-actions"),
+        pytest.param(["*", "a", "--user", "x"], "name exactly one action: pull, push or delete", id="star"),
         pytest.param(["pull", "A", "--user", "x"], "no legal name", id="repository"),
-        pytest.param(["pull", "--user", "x"], "ask about ACTION and REPOSITORY", id="no-repository"),
+        pytest.param(["pull", "--user", "x"], "name ACTION and REPOSITORY, such as", id="no-repository"),
         pytest.param(["pull", "a", "--user", "x*"], "names are literal", id="user"),
         pytest.param(["pull", "a", "--user", "x", "--at", "noon"], "must be a date", id="time"),
         pytest.param(["pull", "a", "--as", "x"], "needs --config", id="as-without-configuration"),
         pytest.param(["--user", "x", "--challenge", "Basic realm=x"], "no challenge", id="challenge"),
-        pytest.param(["pull", "a", "--user", "x", "--challenge", 'Bearer realm="x"'], "leave ACTION", id="both"),
+        pytest.param(["pull", "a", "--user", "x", "--challenge", 'Bearer realm="x"'], "exclude each other", id="both"),
     ],
 )
 def test_why_wrong_use(run: Run, arguments: list[str], told: str) -> None:
@@ -199,7 +203,7 @@ def test_why_from_a_challenge(run: Run) -> None:
 def test_a_challenge_alone_says_what_was_wanted(run: Run) -> None:
     """And then asks for whom."""
     result = run("why", "--challenge", CHALLENGE)
-    assert (result.exit_code, "say who it is" in result.stderr) == (2, True)
+    assert (result.exit_code, "name the client: --user" in result.stderr) == (2, True)
     assert result.stdout == "The registry 'registry.example.com' wanted: repository:web/prod/x:pull,push\n"
 
 
@@ -209,8 +213,8 @@ def test_why_from_a_challenge_for_a_login(run: Run) -> None:
         "why", "--challenge", 'Bearer realm="https://a/token",error="invalid_token",scope="x:y:z"', "--user", "x"
     )
     assert result.exit_code == 0
-    assert "any token at all" in result.stdout
-    assert "It says: 'invalid_token'" in result.stdout
+    assert "any token, as for a login" in result.stdout
+    assert "It reported: 'invalid_token'" in result.stdout
     assert "grants nothing: unknown type" in result.stdout
 
 
@@ -374,7 +378,7 @@ def test_a_group_of_a_team_s_own(run: Run, folder: Path) -> None:
         result = run("what-can", who, "--json")
         return sorted(one["rule"] for one in facts(result)), result.stderr
 
-    told = "group:devs is taken for group:devs (t/a.yaml)\n"
+    told = "group:devs is resolved to group:devs (t/a.yaml)\n"
     assert rules("group:devs") == (["a", "public"], told)
     assert rules("group:devs (t/a.yaml)") == (["a", "public"], "")
     assert rules("group:web-dev")[1] == ""
@@ -384,7 +388,7 @@ def test_a_group_of_a_team_s_own(run: Run, folder: Path) -> None:
     write(folder / "t" / "b.yaml", TEAM % ("b", "b"))
     found, told = rules("group:devs")
     assert found == ["public"]
-    assert "files have 'group:devs (t/a.yaml)' and 'group:devs (t/b.yaml)' of their own" in told
+    assert "delegated files also have 'group:devs (t/a.yaml)' and 'group:devs (t/b.yaml)'" in told
     assert rules("group:devs (t/b.yaml)") == (["b", "public"], "")
 
 
@@ -528,7 +532,11 @@ def test_more_tests_from_another_file(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        pytest.param("version: 1\nallow: []\n", ":2: allow: a file of --tests holds tests alone", id="rules"),
+        pytest.param(
+            "version: 1\nallow: []\n",
+            ":2: allow: a file for --tests contains only version, registries and tests",
+            id="rules",
+        ),
         pytest.param("version: 1\ntests: [{as: x}]\n", "must be {user: NAME", id="fault"),
         pytest.param("tests: {", "is not valid YAML", id="syntax"),
     ],

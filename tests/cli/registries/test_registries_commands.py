@@ -103,7 +103,7 @@ def test_list_works_without_keys(site: Site) -> None:
     result = site.run("registries", "list")
     assert result.exit_code == 0
     assert " ?  " in result.stdout
-    assert "Next: tokenserver registries check" in result.stderr
+    assert "To see why: tokenserver registries check" in result.stderr
 
 
 def test_check_says_that_all_is_well(site: Site) -> None:

@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Run:
     config = site / "tokenserver.yaml"
     text = config.read_text()
     before, _, rest = text.partition("  # service: auth.token.service")
-    config.write_text(before + REGISTRIES + rest[rest.index("# Who may log in.") :])
+    config.write_text(before + REGISTRIES + rest[rest.index("# Who can log in.") :])
 
     def run(*arguments: str | Path) -> Result:
         return CliRunner().invoke(main, [*map(str, arguments), "--config", str(config)])
@@ -96,8 +96,10 @@ def test_where_the_trusted_keys_come_from(run: Run, service: str, expected: str)
 @pytest.mark.parametrize(
     ("service", "generation", "expected"),
     [
-        pytest.param("zot", "distribution3", "set compat to universal or distribution3 or jwks", id="zot-elsewhere"),
-        pytest.param("plain", "zot", "set compat to zot", id="elsewhere-for-zot"),
+        pytest.param(
+            "zot", "distribution3", "fix: set compat to universal or distribution3 or jwks", id="zot-elsewhere"
+        ),
+        pytest.param("plain", "zot", "fix: set compat to zot", id="elsewhere-for-zot"),
         pytest.param("nobody", "zot", "configured: plain, bridged, zot, team, set", id="unknown"),
     ],
 )
@@ -122,7 +124,7 @@ def test_where_nothing_can_be_written(run: Run, tmp_path: Path, command: list[st
     for place in ("/proc", tmp_path / "file" / "below"):
         result = run(*command, "--write", place)
         assert result.exit_code == 2
-        assert ": cannot be made: " in result.stderr or ": cannot be written: " in result.stderr
+        assert ": cannot be created: " in result.stderr or ": cannot be written: " in result.stderr
         assert "1 fault found" in result.stderr
 
 

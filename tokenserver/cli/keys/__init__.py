@@ -1,21 +1,21 @@
-"""`tokenserver keys`: the commands of the signing keys. Each command's module is read only when it is called."""
+"""`tokenserver keys`: the commands for signing keys."""
 
 from __future__ import annotations
 
 import click
 
-from tokenserver.cli.lazy import LazyGroup
+from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
-_COMMANDS: dict[str, tuple[str, str]] = {
-    "export": ("tokenserver.cli.keys.transfer", "export"),
-    "import": ("tokenserver.cli.keys.transfer", "bring"),
-    "init": ("tokenserver.cli.keys.init", "init"),
-    "list": ("tokenserver.cli.keys.list", "list_keys"),
-    "retire": ("tokenserver.cli.keys.rotate", "retire"),
-    "rotate": ("tokenserver.cli.keys.rotate", "rotate"),
+_COMMANDS = {
+    "export": LazyCommand("tokenserver.cli.keys.transfer", "keys_export", "Export what registries trust, or a key."),
+    "import": LazyCommand("tokenserver.cli.keys.transfer", "keys_import", "Import a signing key made elsewhere."),
+    "init": LazyCommand("tokenserver.cli.keys.init", "keys_init", "Create the token CA and the first signing key."),
+    "list": LazyCommand("tokenserver.cli.keys.list", "keys_list", "List signing keys and what happens to them next."),
+    "retire": LazyCommand("tokenserver.cli.keys.rotate", "keys_retire", "Drop a key that does not sign."),
+    "rotate": LazyCommand("tokenserver.cli.keys.rotate", "keys_rotate", "Replace the key that signs."),
 }
 
 
 @click.group(cls=LazyGroup, commands_at=_COMMANDS)
 def keys() -> None:
-    """Make, replace, move and list the keys that sign tokens."""
+    """Create, rotate, move and list the keys that sign tokens."""

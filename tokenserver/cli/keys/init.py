@@ -1,4 +1,4 @@
-"""`tokenserver keys init`: make the token CA and the first signing key."""
+"""`tokenserver keys init`: creates the token CA and the first signing key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.keys.ring import Algorithm
@@ -19,17 +19,17 @@ from tokenserver.keys.store import init_keys
 @click.option(
     "--algorithm",
     type=click.Choice([algorithm.value for algorithm in Algorithm]),
-    help="ES256 and ES384 suit every registry; RS256 is slower to sign; EdDSA only suits Distribution 3 and zot."
-    "  [default: what the registries' algorithm: says, else ES256]",
+    help="ES256 and ES384 work with every registry; RS256 is slower to sign; EdDSA needs Distribution 3 or zot."
+    "  [default: the registry's algorithm: setting, else ES256]",
 )
-@tell_faults
-def init(config: Path | None, algorithm: str | None) -> None:
-    """Make the token CA and the first signing key where `keys:` points; do nothing where they exist.
+@report_faults
+def keys_init(config: Path | None, algorithm: str | None) -> None:
+    """Create the token CA and the first signing key in the folder that `keys:` names; existing keys stay.
 
-    Registries with `keys:` of their own get theirs as well.
+    Each registry with its own `keys:` folder gets its own CA and key.
     """
     settings = load_settings(config)
-    made = False
+    is_any_new = False
     for key_set in settings.key_sets():
         chosen = Algorithm(key_set.algorithm or algorithm or Algorithm.ES256)
         is_new = init_keys(
@@ -40,9 +40,9 @@ def init(config: Path | None, algorithm: str | None) -> None:
             lifetime=key_set.schedule.certificate_lifetime,
         )
         if not is_new:
-            echo(f"{key_set.folder} has keys already, nothing was changed.")
+            echo(f"{key_set.folder} already has keys; nothing was changed.")
             continue
-        made = True
-        echo(f"Made the token CA and a signing key ({chosen}) in {key_set.folder}.")
-    if made:
+        is_any_new = True
+        echo(f"Created the token CA and a signing key ({chosen}) in {key_set.folder}.")
+    if is_any_new:
         echo("Next: tokenserver registry-config SERVICE --for distribution2|distribution3|zot")

@@ -1,4 +1,4 @@
-"""`tokenserver keys list`: the key ring, and what happens next."""
+"""`tokenserver keys list`: the key ring, and what happens to each key next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import click
 
 from tokenserver.cli.keys.options import chosen_keys, service_option
 from tokenserver.cli.keys.plan import moment
-from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.options import config_option, report_faults
+from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.keys.expiry import key_warnings
@@ -28,9 +29,9 @@ from tokenserver.server.registry_keys import key_changes
 @config_option
 @service_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ring as JSON.")
-@tell_faults
-def list_keys(config: Path | None, service: str | None, as_json: bool) -> None:
-    """Show every signing key with its state, since when, until when its certificate counts, and what comes next."""
+@report_faults
+def keys_list(config: Path | None, service: str | None, as_json: bool) -> None:
+    """List the signing keys: state, since when, end of the certificate, and what happens next."""
     settings = load_settings(config)
     keys = chosen_keys(settings, service)
     now = datetime.now(UTC)
@@ -39,40 +40,47 @@ def list_keys(config: Path | None, service: str | None, as_json: bool) -> None:
     warnings = [*key_warnings(ring, now), *rotation_warnings(ring, changes, now)]
     unnamed = KeyFolder(keys.folder).unnamed([key.id for key in ring.published()])
     warnings.extend(
-        f"{path} belongs to no key of the ring; if nobody needs it: rm {shell_word(path)}" for path in unnamed
+        f"{path} belongs to no key of the ring; fix: rm {shell_word(path)}, unless you need it" for path in unnamed
     )
     if as_json:
         rows = [_facts(ring, key, keys.schedule) for key in ring.published()]
         ca = {"not_after": ring.ca_not_after.isoformat(), "key_here": changes.can_issue()}
         echo_text(json.dumps({"keys": rows, "ca": ca, "warnings": warnings}))
         return
-    echo(f"{'KEY':<22}{'STATE':<9}{'ALG':<7}{'SINCE':<18}{'CERTIFICATE UNTIL':<19}THEN")
-    for key in ring.published():
-        state = str(ring.state_of(key.id))
-        then = _then(ring, key, keys.schedule)
-        dates = f"{key.since:%Y-%m-%d %H:%M}  {key.not_after:%Y-%m-%d}"
-        echo(f"{key.id:<22}{state:<9}{key.algorithm:<7}{dates:<37}{then}")
+    heads = ("KEY", "STATE", "ALG", "SINCE", "CERTIFICATE UNTIL", "THEN")
+    echo_text(table(heads, [_row(ring, key, keys.schedule) for key in ring.published()]))
     where = "its key is here" if changes.can_issue() else "its key is not here"
     echo(f"token CA until {ring.ca_not_after:%Y-%m-%d}; {where}")
     for other in settings.key_sets():
         if service is None and other.folder != keys.folder:
             name = shell_word(other.registries[0].service)
-            echo(f"keys of their own in {other.folder}: tokenserver keys list --service {name}")
+            echo(f"separate keys in {other.folder}: tokenserver keys list --service {name}")
     for warning in warnings:
         echo(f"warning: {warning}", fg="yellow", err=True)
 
 
+def _row(ring: KeyRing, key: SigningKey, schedule: Schedule) -> tuple[str, ...]:
+    return (
+        key.id,
+        str(ring.state_of(key.id)),
+        key.algorithm,
+        f"{key.since:%Y-%m-%d %H:%M}",
+        f"{key.not_after:%Y-%m-%d}",
+        _then(ring, key, schedule),
+    )
+
+
 def _then(ring: KeyRing, key: SigningKey, schedule: Schedule) -> str:
-    """What happens to the key next."""
+    """What happens to the key next, and when."""
     match ring.state_of(key.id):
         case "next":
-            who = "may sign" if schedule.pinned else "signs"
-            return f"{who} from {moment(schedule.switch_at(key))} on"
+            verb = "may sign" if schedule.pinned else "signs"
+            return f"{verb} from {moment(schedule.switch_at(key))}"
         case "retired":
-            return f"gone at {moment(schedule.gone_at(key))}"
+            return f"removed at {moment(schedule.gone_at(key))}"
         case _:
             at = schedule.rotate_at(ring)
-            return "signs until: tokenserver keys rotate" if at is None else f"to be replaced at {moment(at)}"
+            return "signs until: tokenserver keys rotate" if at is None else f"replaced at {moment(at)}"
 
 
 def _facts(ring: KeyRing, key: SigningKey, schedule: Schedule) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is to be done around a rotation, and when: the plan that `keys rotate` and `keys list` print."""
+"""The rotation plan that `keys rotate` prints: the steps that are left, and when each is due."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _GENERATIONS = {"distribution2": "distribution2", "distribution3": "distribution
 
 
 def moment(time: datetime) -> str:
-    """A time for people."""
+    """A point in time as commands print it."""
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def rotation_plan(
     ring: KeyRing, schedule: Schedule, registries: Iterable[RegistrySettings], now: datetime
 ) -> list[str]:
-    """The steps that are left, in their order, as sentences. The same whether or not the next key exists yet."""
+    """The steps that are left, in order, as sentences. They are the same whether or not the next key exists yet."""
     pinned = [registry for registry in registries if registry.compat != "universal"]
     switch_at = schedule.switch_at(ring.next[0]) if ring.next else now + schedule.publish_ahead
-    steps = [] if ring.next else ["Make and publish the next key: tokenserver keys rotate"]
+    steps = [] if ring.next else ["Create and publish the next key: tokenserver keys rotate"]
     if ring.active.not_after <= now:
-        steps.append("The active certificate has expired: switch at once with: tokenserver keys rotate")
+        steps.append("The active certificate has expired; switch immediately: tokenserver keys rotate")
     elif not schedule.pinned:
         steps.append(
-            "Nothing to distribute and nothing to restart: every registry trusts the token CA. The running server lets"
-            f" the next key sign from {moment(switch_at)} on; without a server: tokenserver keys rotate"
+            "Nothing to distribute and nothing to restart: every registry trusts the token CA. The running server signs"
+            f" with the next key from {moment(switch_at)}; without a running server: tokenserver keys rotate"
         )
     else:
         for registry in pinned:
@@ -38,14 +38,14 @@ def rotation_plan(
             command = f"tokenserver registry-config {shell_word(registry.service)}"
             steps.append(
                 f"Distribute to {registry.service} ({registry.compat}): {command}"
-                f" --for {generation} --write DIR; the file holds the old and the new key"
+                f" --for {generation} --write DIR; the file holds both the old and the new key"
             )
         names = ", ".join(registry.service for registry in pinned)
-        steps.append(f"Restart {names}: a registry reads its file of keys only at its start")
+        steps.append(f"Restart {names}: a registry reads its trusted keys only at start-up")
         steps.append(f"Switch, not before {moment(switch_at)}: tokenserver keys rotate")
         steps.append(
-            f"After {_hours(schedule)} more, when the old key's last token is over: write the files again, and bring"
-            " them to the registries when they restart anyway"
+            f"After another {_hours(schedule)}, when the last token of the old key has expired: write the files again,"
+            " and install them at the registries' next restart"
         )
     return steps
 

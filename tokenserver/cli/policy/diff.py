@@ -1,4 +1,4 @@
-"""`tokenserver policy diff`: who gains and who loses what by a change of policies."""
+"""`tokenserver policy diff`: the access that a change of policies adds and removes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 
 import click
 
-from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.cli.policy.options import table
+from tokenserver.cli.exits import LESS_ACCESS, NEW_ACCESS, OK
+from tokenserver.cli.options import config_option, report_faults
+from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo_text, style
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.errors import LoadError, TokenserverError
@@ -28,8 +29,6 @@ from tokenserver.policy.model import PolicySet
 from tokenserver.policy.terms import parse_moment
 from tokenserver.scopes import in_order
 
-LESS_ACCESS, NEW_ACCESS = 3, 4
-
 _EVERYONE = {"anonymous", "authenticated"}
 
 
@@ -39,15 +38,15 @@ _EVERYONE = {"anonymous", "authenticated"}
     "--git",
     "revisions",
     metavar="OLD..NEW",
-    help="Two git revisions; then FOLDERS is one folder, by default that of the configuration, or policies/.",
+    help="Compare two git revisions of one folder.  [default: the configured folder, else policies/]",
 )
-@click.option("--fail-on", type=click.Choice(["new-access"]), help="Fail with 4 on new access, and on nothing else.")
-@click.option("--at", metavar="MOMENT", help="What counts from this moment on, instead of from now on.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print a comment for a pull request.")
+@click.option("--fail-on", type=click.Choice(["new-access"]), help="Exit with 4 on new access, else with 0.")
+@click.option("--at", metavar="MOMENT", help="Compare access from this moment on.  [default: now]")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a pull-request comment.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 @config_option
-@tell_faults
-def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
+@report_faults
+def policy_diff(  # noqa: PLR0917 - click passes options by name
     folders: Sequence[Path],
     revisions: str | None,
     fail_on: str | None,
@@ -56,10 +55,10 @@ def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """Show who gains and who loses what between two folders, OLD and NEW, or two revisions of one.
+    """Show the access that principals gain or lose between two folders, OLD and NEW, or two revisions of one folder.
 
-    Access is compared, not text; the answer is complete. Tests in the files are not run. Exit code 0: the same
-    access; 3: only less; 4: new access; 2: wrong use, faulty policies, or not decided.
+    Access is compared, not text, and the answer is complete. Tests in the files are not run. Exit code 0: the same
+    access; 3: only less access; 4: new access; 2: wrong use, faulty policies, or too complex to decide.
     """
     if as_markdown and as_json:
         raise click.UsageError("--markdown and --json exclude each other")
@@ -80,7 +79,7 @@ def policy_diff(  # noqa: PLR0917 - click hands every option over by its name
         echo_text(spell_table(found))
     if found.gains:
         raise SystemExit(NEW_ACCESS)
-    raise SystemExit(LESS_ACCESS if found.losses and fail_on is None else 0)
+    raise SystemExit(LESS_ACCESS if found.losses and fail_on is None else OK)
 
 
 def _policies(folders: Sequence[Path], revisions: str | None, config: Path | None) -> tuple[PolicySet, PolicySet]:
@@ -89,7 +88,7 @@ def _policies(folders: Sequence[Path], revisions: str | None, config: Path | Non
             raise click.UsageError("name two folders, OLD and NEW, or two revisions with --git OLD..NEW")
         return _both((folder, str(folder)) for folder in folders)
     if len(folders) > 1:
-        raise click.UsageError("with --git, name one folder; the revisions say what is compared")
+        raise click.UsageError("with --git, name at most one folder")
     of = parse_revisions(revisions, folders[0] if folders else _configured(config))
     with tempfile.TemporaryDirectory() as scratch:
         places = []
@@ -102,13 +101,13 @@ def _policies(folders: Sequence[Path], revisions: str | None, config: Path | Non
 
 
 def _configured(config: Path | None) -> Path:
-    """The folder of the configuration; without one, where `init` puts it."""
+    """The policy folder of the configuration; without a configuration, the one that `init` creates."""
     is_there = config is not None or config_path(config).exists()
     return load_settings(config).policies if is_there else Path("policies")
 
 
 def _both(places: Iterable[tuple[Path, str]]) -> tuple[PolicySet, PolicySet]:
-    """The policies of two places; in faults each is called by its name."""
+    """The policies of two folders; faults call each folder by its name."""
     found = []
     faults = []
     for place, name in places:
@@ -123,7 +122,7 @@ def _both(places: Iterable[tuple[Path, str]]) -> tuple[PolicySet, PolicySet]:
 
 
 def as_facts(found: Difference) -> dict[str, list[dict[str, Any]]]:
-    """The difference as JSON: one entry for each action, its witness with what it asks and when."""
+    """The difference as JSON: one entry for each action, with a witness request."""
     return {
         "gains": [_facts(row) for row in found.gains],
         "losses": [_facts(row) for row in found.losses],
@@ -152,7 +151,7 @@ def _facts(row: DiffRow) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """Rows that differ in who and in the action alone."""
+    """Rows that differ only in principal and action, as one line."""
 
     who: str
     actions: str
@@ -178,7 +177,7 @@ def _lines(rows: Iterable[DiffRow]) -> Iterator[_Line]:
         together.setdefault((repositories, when, actions), {})[who] = same
     for (repositories, when, actions), people in together.items():
         names = ["everyone", *sorted(people.keys() - _EVERYONE)] if people.keys() >= _EVERYONE else sorted(people)
-        row = people[max(people)][0]  # somebody who logged in, or has a name, is a better example than nobody
+        row = people[max(people)][0]  # a named or logged-in user is a better example than an anonymous client
         rules = dict.fromkeys(rule for same in people.values() for row in same for rule in row.rules)
         yield _Line(", ".join(names), actions, repositories, when, _example(row), ", ".join(rules))
 
@@ -196,7 +195,7 @@ def _spelled(row: DiffRow, name: str) -> str:
 
 
 def spell_when(row: DiffRow) -> str:
-    """The circumstances in words; empty where there are none."""
+    """The circumstances in words; empty if there are none."""
     parts = []
     for key, value in row.when.items():
         words = value if isinstance(value, str) else ", ".join(value)
@@ -222,7 +221,7 @@ def _table(rows: Iterable[DiffRow]) -> str:
 
 
 def spell_markdown(found: Difference) -> str:
-    """The difference as a comment. All that comes from policies stands in code, where no markup or mention works."""
+    """The difference as Markdown. Text from policies is in code spans, where markup and mentions have no effect."""
     parts = [f"### Policies: {_summary(found)}", ""]
     for title, rows in (("Gains", found.gains), ("Losses", found.losses)):
         if rows:

@@ -1,4 +1,4 @@
-"""`tokenserver policy lint`: what policies say that their writers can hardly have meant."""
+"""`tokenserver policy lint`: finds what the authors of policies can hardly have intended."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import Source, policy_command, read_source
 from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import config_path
@@ -17,19 +18,18 @@ from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.lint.lint import LintedFile, LintFinding, lint
 from tokenserver.policy.lint.unknown_names import Outside
 
-FOUND = 1
 EXPLAINED_IN = "docs/policy-lint.md"
 
 
 @click.command("lint")
 @click.option(
-    "--directory", "ask", is_flag=True, help="Ask the configured directories too: users who left, groups that are gone."
+    "--directory", "ask", is_flag=True, help="Also look for users and groups that no configured user source has."
 )
 @policy_command
 def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bool) -> None:
-    """Tell rules that do nothing or too much, each with a code. Exit code 0: nothing found; 1: findings.
+    """Find rules that do nothing, or too much, each with a code. Exit code 0: no findings; 1: findings.
 
-    With a bare folder nothing is known about user sources, so that no group counts as unknown.
+    With --policies the user sources are unknown, so no group counts as unknown.
     """
     source = read_source(config, folder)
     root = policies_folder(source, folder)
@@ -53,58 +53,58 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
         if count:
             echo(f"{count} finding{'s' if count != 1 else ''}; {EXPLAINED_IN} explains each code", err=True)
         else:
-            echo(f"{source.policies.rule_count} rules, nothing found", fg="green", err=True)
-    raise SystemExit(FOUND if findings else 0)
+            echo(f"{source.policies.rule_count} rules, no findings", fg="green", err=True)
+    raise SystemExit(NO if findings else OK)
 
 
 def _asked(source: Source, config: Path | None) -> tuple[Outside, list[LintFinding]]:
-    """What the user sources say about the policies' names, and which names more than one of them has."""
-    # Only here are they needed, and loading them takes as long as all else.
-    from tokenserver.cli.user_sources import UserSources  # noqa: PLC0415 - see above
+    """What is wrong with the policies' names by the user sources, and findings for names in several of them."""
+    # Needed only here, and importing it takes as long as everything else.
+    from tokenserver.cli.policy.user_sources import UserSources  # noqa: PLC0415 - see above
 
     if source.settings is None:
-        raise click.UsageError("--directory asks the configured directories: it needs --config, not --policies")
+        raise click.UsageError("--directory asks the configured user sources, so it needs --config, not --policies")
     sources = UserSources(source.settings)
     if not sources.directories:
-        raise click.UsageError("--directory: the configuration names no directory (ldap:)")
+        raise click.UsageError("--directory: the configuration has no directory (ldap:)")
     overlaps = [LintFinding(file, line, "TS303", text) for file, line, text in sources.overlaps()]
     path = config_path(config)
     lines = parse(read_text(path), str(path)).lines
     places = {entry.name: number for number, entry in enumerate(source.settings.authentication)}
-    told = [("TS303", *one) for one in sources.namesakes()] + [("TS302", *one) for one in sources.unspeakable()]
+    found = [("TS303", *one) for one in sources.namesakes()] + [("TS302", *one) for one in sources.unspeakable()]
     overlaps += [
         LintFinding(str(path.absolute()), lines.get(("authentication", places[name]), 1), code, text)
-        for code, name, text in told
+        for code, name, text in found
     ]
     return sources.outside(source.policies), overlaps
 
 
 def policies_folder(source: Source, folder: Path | None) -> Path:
-    """Where the policies of a command stand."""
+    """The folder of the policies that a command reads."""
     if folder is not None:
         return folder
-    assert source.settings is not None  # noqa: S101 - what is not a bare folder comes from a configuration
+    assert source.settings is not None  # noqa: S101 - without a bare folder there is a configuration
     return source.settings.policies
 
 
 def _files(source: Source, root: Path) -> list[LintedFile]:
-    """The files with their text, which compiling does not keep.
+    """The policy files with their text, which compiling does not keep.
 
     Raises:
-        LoadError: a file has changed since it was compiled, so that lines would not fit.
+        LoadError: a file has changed since it was compiled, so line numbers would be wrong.
     """
     files = []
     for name, one in zip(source.policies.files, source.tests, strict=True):
         path = root / name
         text = read_text(path)
         if parse(text, str(path)).lines != one.document.lines:
-            raise LoadError([Fault(str(path), 0, "", "changed while it was read; try again")])
+            raise LoadError([Fault(str(path), 0, "", "changed while it was read; fix: try again")])
         files.append(LintedFile(name, text, one.document, one.tests, one.service))
     return files
 
 
 def _brings_groups(source: Source) -> bool:
-    """Whether a user source may bring groups. An htpasswd file brings none; of a bare folder nothing is known."""
+    """Whether a user source may bring groups: an htpasswd file does not; for a bare folder it is unknown."""
     if source.settings is None:
         return True
     return any(entry.htpasswd is None for entry in source.settings.authentication)

@@ -1,4 +1,4 @@
-"""`tokenserver policy matrix`: people by repositories, as a table, as CSV or as a page."""
+"""`tokenserver policy matrix`: principals by repositories, as a table, CSV or an HTML page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, table
+from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source
+from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.analysis.containment import overlaps
@@ -24,14 +25,14 @@ from tokenserver.scopes import in_order
 
 MAX_CELLS = 50_000
 
-LEGEND = "p pull, P push, d delete, a all of a registry's resource; * on a part of it, or under a condition"
+LEGEND = "p pull, P push, d delete, a all of a registry's resource; * for a part of it, or under a condition"
 
 _PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<title>Who may do what</title>
+<title>Who can do what</title>
 <style>
 body {{ font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #1b1b1b; background: #fff; }}
 table {{ border-collapse: collapse; }}
@@ -42,7 +43,7 @@ td {{ font-family: ui-monospace, monospace; }}
 </style>
 </head>
 <body>
-<h1>Who may do what</h1>
+<h1>Who can do what</h1>
 <p>{legend}</p>
 <table>
 <thead><tr><th scope="col">who</th>{heads}</tr></thead>
@@ -55,12 +56,19 @@ td {{ font-family: ui-monospace, monospace; }}
 
 
 @click.command("matrix")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "html"]), default="table", show_default=True)
-@click.option("--who", "people", multiple=True, help="Only this one, such as group:web; repeatable.")
-@click.option("--repositories", "patterns", multiple=True, help="Only what meets this pattern; repeatable.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "html"]),
+    default="table",
+    show_default=True,
+    help="Output format.",
+)
+@click.option("--who", "people", multiple=True, help="Only this principal, such as group:web; repeatable.")
+@click.option("--repositories", "patterns", multiple=True, help="Only patterns that overlap this one; repeatable.")
 @circumstances
 @policy_command
-def policy_matrix(  # noqa: PLR0917 - click hands every option over by its name
+def policy_matrix(  # noqa: PLR0917 - click passes options by name
     form: str,
     people: Sequence[str],
     patterns: Sequence[str],
@@ -71,7 +79,7 @@ def policy_matrix(  # noqa: PLR0917 - click hands every option over by its name
     folder: Path | None,
     as_json: bool,
 ) -> None:
-    """Show what everybody whom rules name may do on every pattern that rules name."""
+    """Show what every principal in the rules can do on every repository pattern in the rules."""
     chosen = [parse_who(one) for one in people]
     wanted = [parse_pattern(one) for one in patterns]
     source = read_source(config, folder)
@@ -85,7 +93,7 @@ def policy_matrix(  # noqa: PLR0917 - click hands every option over by its name
     rows = [asked_principal(source.policies, one) for one in chosen] or people_named(source.policies)
     if len(rows) * len(columns) > MAX_CELLS:
         size = f"{len(rows)} people by {len(columns)} patterns"
-        raise click.UsageError(f"{size} are too many to look at; choose with --who and --repositories")
+        raise click.UsageError(f"{size} are too many; fix: choose with --who and --repositories")
     found = matrix(source.policies, rows, columns, given)
     if as_json:
         echo_text(json.dumps(_facts(found), indent=2))
@@ -96,11 +104,11 @@ def policy_matrix(  # noqa: PLR0917 - click hands every option over by its name
     else:
         echo_text(table(("who", *found.repositories), _rows(found)))
         echo()
-        echo(f"{LEGEND}")
+        echo(LEGEND)
 
 
 def as_csv(found: Matrix) -> str:
-    """The matrix as RFC 4180 has it; what a spreadsheet would take for a formula has a quote before it."""
+    """The matrix as CSV (RFC 4180); cells that a spreadsheet would run as a formula start with a quote."""
     text = io.StringIO()
     writer = csv.writer(text)
     for row in (["who", *found.repositories], *_rows(found)):
@@ -109,7 +117,7 @@ def as_csv(found: Matrix) -> str:
 
 
 def as_html(found: Matrix) -> str:
-    """The matrix as a page that needs nothing else."""
+    """The matrix as a self-contained HTML page."""
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in found.repositories)
     rows = "\n".join(
         f'<tr><th scope="row">{escape(head)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'

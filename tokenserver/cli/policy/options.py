@@ -1,8 +1,8 @@
-"""What the commands about policies share: where policies come from, who is asked about, when, and tables."""
+"""Options that policy commands share: the policies to read, the principal in question, and the circumstances."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import wraps
@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from tokenserver.cli.options import config_option, refuse
+from tokenserver.cli.options import config_option, exit_with_faults
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
@@ -24,7 +24,6 @@ from tokenserver.policy.loading.loader import FileTests, compile_policies
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.principals import UNNAMED
 from tokenserver.policy.terms import parse_address, parse_group, parse_moment, parse_request, parse_user
-from tokenserver.printable import one_line
 from tokenserver.scopes import Resource
 
 _Arguments = ParamSpec("_Arguments")
@@ -41,41 +40,41 @@ class Source:
 
     @property
     def services(self) -> frozenset[str]:
-        """The registries that are known: the configured ones, else those that the files name."""
+        """The known registries: those of the configuration, else those that the policy files name."""
         if self.settings is not None:
             return frozenset(entry.service for entry in self.settings.registries)
         return frozenset(service for rule in self.policies.rules for service in rule.services or ())
 
     def service(self, asked: str | None) -> str:
-        """The registry that a question is about; nobody has to say it where it makes no difference.
+        """The registry in question; it may be left out if all registries have the same policies.
 
         Raises:
-            click.UsageError: an unknown registry, or none where there are several to choose from.
+            click.UsageError: the registry is unknown, or left out although policies differ.
         """
         known = self.services
         if asked is not None:
             registry = self.settings.registry(asked) if self.settings is not None else None
             if registry is not None:
-                return registry.service  # it may have been asked for under another of its names
+                return registry.service  # `asked` may be another of its names
             if self.settings is not None:
                 raise click.UsageError(f"--service: no registry {asked!r} is configured; {nearest(asked, known)}")
             return asked
         if len(known) > 1 and any(rule.services is not None for rule in self.policies.rules):
             raise click.UsageError(
-                f"policies differ between registries; choose with --service: {', '.join(sorted(known))}"
+                f"policies differ between registries; fix: choose one with --service: {', '.join(sorted(known))}"
             )
         return min(known, default="")
 
 
 def policy_command(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """`--config`, `--policies` and `--json`; faults of files and of words end with exit code 2."""
+    """`--config`, `--policies` and `--json`; faults in files and in arguments end with `WRONG_USE`."""
 
     @wraps(command)
     def wrapped(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
             return command(*args, **kwargs)
         except LoadError as error:
-            refuse(error)
+            exit_with_faults(error)
         except TokenserverError as error:
             raise click.UsageError(str(error)) from error
 
@@ -84,7 +83,7 @@ def policy_command(command: Callable[_Arguments, _Result]) -> Callable[_Argument
         "--policies",
         "folder",
         type=click.Path(path_type=Path, file_okay=False),
-        help="A folder of policies, instead of the configured one.",
+        help="Read this policy folder instead of the configured one.",
     )(decorated)
     found: Callable[_Arguments, _Result] = config_option(decorated)
     return found
@@ -92,22 +91,20 @@ def policy_command(command: Callable[_Arguments, _Result]) -> Callable[_Argument
 
 def service_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--service`."""
-    return click.option("--service", help="The registry, by its service name.")(command)
+    return click.option("--service", help="The registry, by service name.")(command)
 
 
 def circumstances(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--service`, `--from` and `--at`."""
-    command = click.option("--at", callback=_parsed(parse_moment), help="When: 2027-01-31, or 2027-01-31T18:00:00Z.")(
-        command
-    )
-    command = click.option("--from", "client", callback=_parsed(parse_address), help="The client's IP address.")(
-        command
-    )
+    command = click.option(
+        "--at", callback=parsed(parse_moment), help="Point in time: 2027-01-31, or 2027-01-31T18:00:00Z."
+    )(command)
+    command = click.option("--from", "client", callback=parsed(parse_address), help="The client's IP address.")(command)
     return service_option(command)
 
 
 def read_source(config: Path | None, folder: Path | None) -> Source:
-    """The policies of a configuration, or of a bare folder.
+    """The policies of the configuration, or of a bare folder.
 
     Raises:
         LoadError: every fault of the files.
@@ -127,20 +124,20 @@ def asked_resource(action: str, name: str) -> Resource:
     """The resource of a question about one action.
 
     Raises:
-        TermError: no action, or no legal name.
+        TermError: the action or the name is not valid.
     """
     scope = parse_request(f"{action} {name}")
     if len(scope.actions) != 1:
-        raise click.UsageError("ask about one action: pull, push or delete")
+        raise click.UsageError("name exactly one action: pull, push or delete")
     if scope.resource.type == "repository" and action == "*":
-        raise click.UsageError("name the action: pull, push or delete")
+        raise click.UsageError("name exactly one action: pull, push or delete")
     return scope.resource
 
 
 def asked_principal(policies: PolicySet, principal: Principal) -> Principal:
-    """Whom a question means by a group: the tree's; a delegated file's own, as answers spell it; else the directory's.
+    """Resolve a group name: a group of the tree, else a delegated file's own group, else a directory's group.
 
-    A name that only one file has for a group of its own means that group, where no rule means a directory's by it.
+    A plain name means a file's own group only if one file alone has it, and no rule uses it for a directory's group.
     """
     groups = policies.groups.by_name
     if principal.sort != "group" or principal.name in groups:
@@ -153,25 +150,25 @@ def asked_principal(policies: PolicySet, principal: Principal) -> Principal:
     if len(own) == 1 and principal.name not in named:
         found = Principal("group", own[0])
         if not spelled:
-            echo(f"{principal} is taken for {found}", err=True)
+            echo(f"{principal} is resolved to {found}", err=True)
         return found
     if own:
         others = " and ".join(f"'{Principal('group', name)}'" for name in sorted(own))
-        echo(f"{principal} is taken for a directory's group; files have {others} of their own", err=True)
+        echo(f"{principal} is resolved to a directory's group; delegated files also have {others}", err=True)
     return principal
 
 
 def asked_identity(
     source: Source, user: str | None, groups: Sequence[str], *, anonymous: bool, lookup: str | None
 ) -> Identity | None:
-    """Whom the options name; None where they name nobody.
+    """The identity that the options name; None if they name none.
 
     Raises:
-        LoadError: `lookup` is a user whom no configured source knows, or who could not log in.
-        BackendUnavailable: a directory that comes first cannot tell.
+        LoadError: `lookup` is a user whom no configured source has, or who could not log in.
+        BackendUnavailable: a directory that comes first does not answer.
     """
     if sum((user is not None, anonymous, lookup is not None)) > 1 or (anonymous and groups):
-        raise click.UsageError("say who it is in one way: --user (with --group), --anonymous or --as")
+        raise click.UsageError("--user (with --group), --anonymous and --as exclude each other")
     if anonymous:
         return ANONYMOUS
     brought = frozenset(map(parse_group, groups))
@@ -183,18 +180,11 @@ def asked_identity(
     return Identity(UNNAMED if user is None else parse_user(user), Kind.PASSWORD, groups=brought)
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows under heads, aligned with spaces."""
-    lines = [list(heads), *([one_line(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
-
-
-def _parsed(
+def parsed(
     parse: Callable[[str], datetime | IPv4Address | IPv6Address],
 ) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """A click callback that parses the value of an option, or reports it as a bad parameter."""
+
     def callback(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
         try:
             return None if value is None else parse(value)
@@ -206,8 +196,8 @@ def _parsed(
 
 def _look_up(source: Source, name: str) -> Identity:
     if source.settings is None:
-        raise click.UsageError("--as asks the configured user sources: it needs --config, not --policies")
-    # Only here are they needed, and loading them takes as long as all else.
-    from tokenserver.cli.user_sources import UserSources  # noqa: PLC0415 - see above
+        raise click.UsageError("--as asks the configured user sources, so it needs --config, not --policies")
+    # Needed only here, and importing it takes as long as everything else.
+    from tokenserver.cli.policy.user_sources import UserSources  # noqa: PLC0415 - see above
 
     return UserSources(source.settings).look_up(name)

@@ -1,4 +1,4 @@
-"""`tokenserver policy replay`: what a policy would have decided otherwise in the past, from audit events."""
+"""`tokenserver policy replay`: re-evaluates the requests of an audit log, and shows the decisions that change."""
 
 from __future__ import annotations
 
@@ -10,35 +10,28 @@ from typing import Any, BinaryIO
 
 import click
 
-from tokenserver.cli.policy.options import policy_command, read_source, table
+from tokenserver.cli.exits import NO, OK
+from tokenserver.cli.policy.options import parsed, policy_command, read_source
+from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.errors import TokenserverError
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.queries.replay_audit_log import Report, RulingChange, SeenCases, replay, spell_actions
 from tokenserver.policy.terms import parse_moment
 from tokenserver.scopes import in_order
 
-CHANGED = 1
 MAX_LINE = 1024 * 1024
-
-
-def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
-    try:
-        return None if value is None else parse_moment(value)
-    except TokenserverError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @click.command("replay")
 @click.argument("audit", type=click.File("rb"))
-@click.option("--now", callback=_moment, help="Decide all as at this time, instead of each at its own.")
+@click.option("--now", callback=parsed(parse_moment), help="Decide as of this time.  [default: the time of each event]")
 @policy_command
 def policy_replay(
     audit: BinaryIO, now: datetime | None, config: Path | None, folder: Path | None, as_json: bool
 ) -> None:
-    """Decide the exchanges of an audit log again (- is standard input), and tell what would change.
+    """Re-evaluate the requests of an audit log (- for standard input), and show the decisions that would change.
 
-    `tokenserver policy replay audit.jsonl --policies candidate/`. Exit code 0: nothing; 1: something.
+    `tokenserver policy replay audit.jsonl --policies candidate/`. Exit code 0: no change; 1: changes.
     """
     source = read_source(config, folder)
     report = replay(source.policies, _lines(audit), now=now)
@@ -46,12 +39,12 @@ def policy_replay(
     if as_json:
         echo_text(json.dumps(_facts(report, found)))
     else:
-        _tell(report, found)
-    raise SystemExit(CHANGED if report.changed else 0)
+        _print(report, found)
+    raise SystemExit(NO if report.changed else OK)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines, each of at most `MAX_LINE` bytes: a longer one is no event and comes in parts that are none."""
+    """The lines; one longer than `MAX_LINE` bytes is not an event, and is split into parts that are not events."""
     while line := file.readline(MAX_LINE):
         yield line
 
@@ -61,7 +54,7 @@ def _order(item: tuple[RulingChange, SeenCases]) -> tuple[Any, ...]:
     return -seen.count, change.subject, change.registry, change.resource, sorted(change.groups), sorted(change.gained)
 
 
-def _tell(report: Report, found: list[tuple[RulingChange, SeenCases]]) -> None:
+def _print(report: Report, found: list[tuple[RulingChange, SeenCases]]) -> None:
     if found:
         heads = ("TIMES", "WHO", "GAINS", "LOSES", "WHERE", "LAST", "RULES NOW")
         echo_text(table(heads, (_row(change, seen) for change, seen in found)))
@@ -82,7 +75,7 @@ def _row(change: RulingChange, seen: SeenCases) -> tuple[str, ...]:
 
 
 def _printable(text: str) -> str:
-    """Text of a log, which may hold anything, as a terminal may show it."""
+    """Text from the log, which may hold anything, made safe to print."""
     return text if text.isprintable() else ascii(text)
 
 

@@ -1,4 +1,4 @@
-"""`tokenserver policy test`: runs the tests of all policy files, and tells what failed and which rules decided."""
+"""`tokenserver policy test`: runs the tests of all policy files; each failure names the rules that decided."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import Source, policy_command, read_source
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.documents.document import parse
@@ -24,13 +25,13 @@ from tokenserver.policy.syntax.file import read_policy_file
 from tokenserver.policy.testing.assertions import run_test
 from tokenserver.policy.testing.expectations import FailedExpectation, spell_test
 
-# What XML 1.0 cannot hold, not even escaped.
+# Characters that XML 1.0 cannot represent, even escaped.
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One test that was run: its place, what it is about, how it failed, and how long it took in seconds."""
+    """The result of one test: its place, title and failures, and its duration in seconds."""
 
     file: str
     line: int
@@ -45,7 +46,7 @@ class Outcome:
     "extra",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file with more tests, which need not live with the policies; repeatable.",
+    help="A file with additional tests, outside of the policy folder; repeatable.",
 )
 @click.option(
     "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write the results as JUnit XML to this file."
@@ -73,11 +74,11 @@ def policy_test(
             _show(outcome)
         files = sum(1 for one in documents if one.tests)
         counted = f"{_counted(len(outcomes), 'test')} in {_counted(files, 'file')}"
-        said = f"{counted}: {len(outcomes) - len(failed)} passed, {len(failed)} failed"
-        echo(said, fg="red" if failed else "green")
+        summary = f"{counted}: {len(outcomes) - len(failed)} passed, {len(failed)} failed"
+        echo(summary, fg="red" if failed else "green")
         if not outcomes:
-            echo("No file has any tests; write some under tests:", fg="yellow", err=True)
-    raise SystemExit(1 if failed else 0)
+            echo("No file has any tests; fix: add some under tests:", fg="yellow", err=True)
+    raise SystemExit(NO if failed else OK)
 
 
 def _counted(number: int, what: str) -> str:
@@ -85,7 +86,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def as_junit(outcomes: Iterable[Outcome]) -> str:
-    """The outcomes as JUnit XML, with a suite for each file."""
+    """The results as JUnit XML, with a test suite for each file."""
     by_file: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_file.setdefault(outcome.file, []).append(outcome)
@@ -102,7 +103,7 @@ def as_junit(outcomes: Iterable[Outcome]) -> str:
                 lines.append(f"    <testcase {case}/>")
                 continue
             lines.append(f"    <testcase {case}>")
-            # One element, since readers of this format look at the first alone.
+            # One element, because readers of this format look only at the first.
             text = "\n".join(f"{file}:{line}: {failure.message}" for line, failure in outcome.failures)
             message = _attributes(message=outcome.failures[0][1].message, type="failed")
             lines += [f"      <failure {message}>{_clean(text)}</failure>", "    </testcase>"]
@@ -119,7 +120,7 @@ def _clean(text: str) -> str:
 
 
 def _extra_tests(source: Source, paths: Iterable[Path]) -> list[FileTests]:
-    """The tests of files that hold nothing else.
+    """The tests of files that contain only tests.
 
     Raises:
         LoadError: every fault of every file.
@@ -137,7 +138,7 @@ def _extra_tests(source: Source, paths: Iterable[Path]) -> list[FileTests]:
         faults += file.faults
         for key in sorted(document.value if isinstance(document.value, dict) else ()):
             if key not in ("version", "registries", "tests"):
-                faults.append(document.fault((key,), "a file of --tests holds tests alone: version, registries, tests"))
+                faults.append(document.fault((key,), "a file for --tests contains only version, registries and tests"))
         for place, service in file.services:
             if services is not None and service not in services:
                 faults.append(document.fault(place, f"no registry with the service {service!r} is configured"))

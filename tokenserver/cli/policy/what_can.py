@@ -1,4 +1,4 @@
-"""`tokenserver policy what-can`: everything that somebody may do."""
+"""`tokenserver policy what-can`: lists everything that a principal can do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 
 import click
 
-from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, table
+from tokenserver.cli.exits import NO, OK
+from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source
+from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, as_facts, spell_condition
 from tokenserver.policy.principals import client_for
@@ -25,7 +27,7 @@ from tokenserver.scopes import in_order
 @click.option("--group", "groups", multiple=True, help="A group that WHO brings from a directory; repeatable.")
 @circumstances
 @policy_command
-def policy_what_can(  # noqa: PLR0917 - click hands every option over by its name
+def policy_what_can(  # noqa: PLR0917 - click passes options by name
     who: str,
     groups: Sequence[str],
     service: str | None,
@@ -35,7 +37,7 @@ def policy_what_can(  # noqa: PLR0917 - click hands every option over by its nam
     folder: Path | None,
     as_json: bool,
 ) -> None:
-    """What can WHO do? WHO is user:NAME, group:NAME, authenticated or anonymous.
+    """List everything that WHO can do. WHO is user:NAME, group:NAME, authenticated or anonymous.
 
     Exit code 0: something; 1: nothing.
     """
@@ -64,8 +66,8 @@ def policy_what_can(  # noqa: PLR0917 - click hands every option over by its nam
         echo_text(table(("actions", "repositories", "when", "rule", "except"), rows))
         if principal.sort == "user" and not groups:
             echo()
-            echo("(without groups from a directory; name them with --group)")
-    raise SystemExit(0 if found else 1)
+            echo("(without groups from a directory; add them with --group)")
+    raise SystemExit(OK if found else NO)
 
 
 def _facts(reach: Reach) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`tokenserver policy who-can`: everybody who may do one thing."""
+"""`tokenserver policy who-can`: lists the principals that can do an action on a repository."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.policy.options import asked_resource, circumstances, policy_command, read_source, table
+from tokenserver.cli.exits import NO, OK
+from tokenserver.cli.policy.options import Source, asked_resource, circumstances, policy_command, read_source
+from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.queries.who_can import holders
-from tokenserver.policy.queries.who_can_report import roster, spell_conditions
+from tokenserver.policy.queries.who_can_report import Roster, roster, spell_conditions
 
 
 @click.command("who-can")
@@ -23,7 +25,7 @@ from tokenserver.policy.queries.who_can_report import roster, spell_conditions
 @click.argument("repository")
 @circumstances
 @policy_command
-def policy_who_can(  # noqa: PLR0917 - click hands every option over by its name
+def policy_who_can(  # noqa: PLR0917 - click passes options by name
     action: str,
     repository: str,
     service: str | None,
@@ -33,9 +35,9 @@ def policy_who_can(  # noqa: PLR0917 - click hands every option over by its name
     folder: Path | None,
     as_json: bool,
 ) -> None:
-    """Who can do ACTION on REPOSITORY? Conditions stay conditions, but for what --from and --at say.
+    """List who can do ACTION on REPOSITORY, and under which conditions; --from and --at settle some of them.
 
-    Exit code 0: somebody; 1: nobody.
+    Exit code 0: somebody can; 1: nobody can.
     """
     source = read_source(config, folder)
     resource = asked_resource(action, repository)
@@ -49,29 +51,33 @@ def policy_who_can(  # noqa: PLR0917 - click hands every option over by its name
     elif not found.answers:
         echo(f"nobody can {action} {repository}")
     else:
-        rows = []
-        for principal, answer in found.answers.items():
-            conditions = [""] if answer is True else [spell_conditions(one) for one in answer or ()]
-            rows += [(str(principal), one, _who_that_is(source.policies, principal)) for one in conditions]
-        echo_text(table(("who", "when", "members"), rows))
-        if found.excepted:
-            echo()
-            echo(f"but never {' or '.join(map(str, found.excepted))}")
-        if any(one.sort == "anonymous" for one in found.answers) and source.settings and not source.settings.anonymous:
-            echo()
-            echo("(the configuration says anonymous: false, so clients that do not log in get nothing)")
-    raise SystemExit(0 if found.answers else 1)
+        _print(source, found)
+    raise SystemExit(OK if found.answers else NO)
+
+
+def _print(source: Source, found: Roster) -> None:
+    rows = []
+    for principal, answer in found.answers.items():
+        conditions = [""] if answer is True else [spell_conditions(one) for one in answer or ()]
+        rows += [(str(principal), one, _spell_members(source.policies, principal)) for one in conditions]
+    echo_text(table(("who", "when", "members"), rows))
+    if found.excepted:
+        echo()
+        echo(f"but never {' or '.join(map(str, found.excepted))}")
+    if any(one.sort == "anonymous" for one in found.answers) and source.settings and not source.settings.anonymous:
+        echo()
+        echo("(the configuration has anonymous: false, so clients that do not log in get nothing)")
 
 
 def _members(policies: PolicySet, name: str) -> dict[str, list[str]]:
-    """Who is in a group, as far as files say; of a directory's group nothing is known here."""
+    """The members of a group that the policy files name; those of a directory's group are unknown here."""
     group = policies.groups.by_name.get(name)
     if group is None:
         return {"users": [], "groups": [name]}
     return {"users": sorted(group.users), "groups": sorted(group.groups)}
 
 
-def _who_that_is(policies: PolicySet, principal: Principal) -> str:
+def _spell_members(policies: PolicySet, principal: Principal) -> str:
     if principal.sort != "group":
         return ""
     members = _members(policies, principal.name)

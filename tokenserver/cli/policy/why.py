@@ -1,4 +1,4 @@
-"""`tokenserver policy why`: why somebody may do something, or may not; also from what a client printed."""
+"""`tokenserver policy why`: explains why a request is allowed or denied, also from what a client printed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
 
+from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import TokenFile
 from tokenserver.cli.policy.options import (
     Source,
@@ -19,37 +20,32 @@ from tokenserver.cli.policy.options import (
     circumstances,
     policy_command,
     read_source,
-    table,
 )
-from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.doctor.challenge import MAX_PASTED, Challenge, Unverified, parse_challenge, read_unverified
+from tokenserver.cli.policy.why_output import Pasted, explanation_as_json, print_challenge, print_explanation
+from tokenserver.cli.terminal import echo_text
+from tokenserver.doctor.challenge import MAX_PASTED, Unverified, parse_challenge, read_unverified
 from tokenserver.errors import Fault, LoadError
-from tokenserver.identity import ANONYMOUS, Identity, Kind, spell_group
-from tokenserver.policy.analysis.conditions import spell_moment
+from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.losses import restricting_rule
-from tokenserver.policy.model import Context, Effect
-from tokenserver.policy.queries.why import Explanation, Verdict, spell_who, why
-from tokenserver.policy.terms import actions_of, parse_name, spell_request
-from tokenserver.scopes import Scope, in_order
+from tokenserver.policy.model import Context
+from tokenserver.policy.queries.why import Verdict, why
+from tokenserver.policy.terms import actions_of, parse_name
+from tokenserver.scopes import Scope
 
 
 @click.command("why")
 @click.argument("action", required=False)
 @click.argument("repository", required=False)
-@click.option("--user", help="The user, as the user source spells it.")
+@click.option("--user", help="The user, spelled as in the user source.")
 @click.option("--group", "groups", multiple=True, help="A group that the user brings from a directory; repeatable.")
-@click.option("--anonymous", is_flag=True, help="A client that did not log in.")
-@click.option("--as", "lookup", help="A user, with what the configured user sources say about him or her.")
+@click.option("--anonymous", is_flag=True, help="A client that is not logged in.")
+@click.option("--as", "lookup", help="A user, with the groups that the configured user sources report.")
 @circumstances
-@click.option(
-    "--challenge", help="The WWW-Authenticate header that the registry answered, instead of ACTION REPOSITORY."
-)
-@click.option(
-    "--token", type=TokenFile("r"), help="The token that was refused, or a file with it (- is standard input)."
-)
-@click.option("--all", "every_rule", is_flag=True, help="List every rule, also those about other repositories.")
+@click.option("--challenge", help="The registry's WWW-Authenticate header, instead of ACTION REPOSITORY.")
+@click.option("--token", type=TokenFile("r"), help="The rejected token, or a file with it (- for standard input).")
+@click.option("--all", "every_rule", is_flag=True, help="List every rule, even those about other repositories.")
 @policy_command
-def policy_why(  # noqa: PLR0917 - click hands every option over by its name
+def policy_why(  # noqa: PLR0917 - click passes options by name
     action: str | None,
     repository: str | None,
     user: str | None,
@@ -66,202 +62,83 @@ def policy_why(  # noqa: PLR0917 - click hands every option over by its name
     folder: Path | None,
     as_json: bool,
 ) -> None:
-    """Why is ACTION on REPOSITORY allowed, denied, or not granted? Exit code 0: allowed; 1: not.
+    """Explain why ACTION on REPOSITORY is allowed, denied or not granted. Exit code 0: allowed; 1: not.
 
     `tokenserver policy why push web/site --user ann --group web-devs`
     """
-    pasted = None if challenge is None else parse_challenge(challenge)
-    carried = None if token is None else read_unverified(token.read(MAX_PASTED + 1))
+    pasted = Pasted(
+        None if challenge is None else parse_challenge(challenge),
+        None if token is None else read_unverified(token.read(MAX_PASTED + 1)),
+    )
     source = read_source(config, folder)
     now = datetime.now(UTC)
     identity = asked_identity(source, user, groups, anonymous=anonymous, lookup=lookup)
-    if carried is not None and (identity is None or (user is None and not anonymous and lookup is None)):
-        identity = _bearer(carried, identity)
+    if pasted.token is not None and user is None and not anonymous and lookup is None:
+        identity = _bearer(pasted.token, identity)
     if identity is None:
-        if pasted is not None and not as_json:
-            _show_challenge(pasted, pasted.scopes.scopes)
-        raise click.UsageError("say who it is: --user NAME (with --group), --group, --anonymous or --as NAME")
-    wanted = _wanted(action, repository, pasted, carried)
-    context = Context(source.service(_service(source, service, pasted, carried)), client, at or now)
-    _refuse_unless_complete(source, identity, context.service)
+        if pasted.challenge is not None and not as_json:
+            print_challenge(pasted.challenge, pasted.challenge.scopes.scopes)
+        raise click.UsageError("name the client: --user NAME (with --group), --group, --anonymous or --as NAME")
+    wanted = _wanted(action, repository, pasted)
+    context = Context(source.service(_service(source, service, pasted)), client, at or now)
+    _require_all_groups(source, identity, context.service)
     answers = [
         why(source.policies, identity, one, scope.resource, context, every_rule=every_rule)
         for scope in wanted
         for one in actions_of(scope)
     ]
-    lacking = {} if carried is None else {scope: carried.lacks(_spelled_out(scope)) for scope in wanted}
     if as_json:
-        facts = [_facts(answer) for answer in answers]
-        whole: Any = facts[0] if pasted is None and carried is None else _pasted_facts(wanted, pasted, carried, facts)
-        echo_text(json.dumps(whole, indent=2))
+        echo_text(json.dumps(explanation_as_json(answers, pasted, wanted), indent=2))
     else:
-        if pasted is not None:
-            _show_challenge(pasted, wanted)
-        if carried is not None:
-            _show_token(carried, lacking, now)
-        for number, answer in enumerate(answers):
-            if number or pasted is not None or carried is not None:
-                echo()
-            _show(source, answer, context)
-    is_good = all(answer.verdict is Verdict.ALLOWED for answer in answers) and not any(lacking.values())
-    is_late = carried is not None and carried.expires is not None and carried.expires <= now
-    raise SystemExit(0 if is_good and not is_late else 1)
+        print_explanation(source, answers, pasted, wanted, context=context, now=now)
+    is_allowed = all(answer.verdict is Verdict.ALLOWED for answer in answers)
+    is_complete = not any(pasted.missing(wanted).values())
+    raise SystemExit(OK if is_allowed and is_complete and not pasted.is_expired(now) else NO)
 
 
-def _refuse_unless_complete(source: Source, identity: Identity, service: str) -> None:
-    """Refuse to answer for somebody whose login is refused, because not all names of groups are known.
+def _require_all_groups(source: Source, identity: Identity, service: str) -> None:
+    """Give no explanation for a user whose login is rejected because some of the group names are unknown.
 
     Raises:
-        LoadError: it is so.
+        LoadError: with those groups and the rule that needs them.
     """
     rule = restricting_rule(source.policies, service) if identity.lost else None
     if rule is not None:
         lost = ", ".join(map(ascii, identity.lost))
         problem = (
-            f"{identity.source} cannot tell the names of all groups of {identity.subject!r} ({lost}), and {rule.id} "
+            f"{identity.source} cannot name all groups of {identity.subject!r} ({lost}), but {rule.id}"
+            f" ({rule.file}:{rule.line}) needs them, so the login is refused"
         )
-        problem += f"({rule.file}:{rule.line}) needs them: the login is refused"
         raise LoadError([Fault("--as", 0, "", problem)])
 
 
-def _wanted(
-    action: str | None, repository: str | None, pasted: Challenge | None, carried: Unverified | None
-) -> tuple[Scope, ...]:
-    if pasted is not None:
+def _wanted(action: str | None, repository: str | None, pasted: Pasted) -> tuple[Scope, ...]:
+    """What the question is about. Empty: nothing but the token."""
+    if pasted.challenge is not None:
         if action is not None:
-            raise click.UsageError("--challenge says what was wanted: leave ACTION and REPOSITORY out")
-        return pasted.scopes.scopes
+            raise click.UsageError("--challenge and ACTION REPOSITORY exclude each other")
+        return pasted.challenge.scopes.scopes
     if action is not None and repository is not None:
         return (Scope(asked_resource(action, repository), frozenset({action})),)
-    if action is None and carried is not None:
+    if action is None and pasted.token is not None:
         return ()
-    raise click.UsageError("ask about ACTION and REPOSITORY, such as: push web/site")
+    raise click.UsageError("name ACTION and REPOSITORY, such as: push web/site")
 
 
-def _service(source: Source, asked: str | None, pasted: Challenge | None, carried: Unverified | None) -> str | None:
-    """The registry: as asked, else as the challenge or the token names it."""
-    said = asked or (pasted.service if pasted is not None else "") or (carried.service if carried is not None else "")
-    if said and asked is None and source.settings is not None and said not in source.services:
+def _service(source: Source, asked: str | None, pasted: Pasted) -> str | None:
+    """The registry of the question: as given by `--service`, else as the challenge or the token names it."""
+    service = asked or pasted.service
+    if service and asked is None and source.settings is not None and service not in source.services:
         known = ", ".join(sorted(source.services))
-        raise click.UsageError(f"the registry calls itself {said!r}, but configured is: {known}; they must be the same")
-    return said or None
+        raise click.UsageError(
+            f"the registry calls itself {service!r}, which is not configured; configured: {known};"
+            " fix: use the same name on both sides"
+        )
+    return service or None
 
 
-def _bearer(carried: Unverified, known: Identity | None) -> Identity:
-    """Whom the token names, with the groups that the options name: a token holds none."""
-    if not carried.subject:
+def _bearer(token: Unverified, given: Identity | None) -> Identity:
+    """The identity that the token names, with the groups of the options, since a token holds none."""
+    if not token.subject:
         return ANONYMOUS
-    return Identity(parse_name(carried.subject), Kind.PASSWORD, groups=frozenset() if known is None else known.groups)
-
-
-def _spelled_out(scope: Scope) -> Scope:
-    """`*` on a repository as what registries check."""
-    return Scope(scope.resource, frozenset(actions_of(scope)))
-
-
-def _facts(answer: Explanation) -> dict[str, Any]:
-    rules = [
-        {
-            "id": one.rule.id,
-            "effect": one.rule.effect.value,
-            "file": one.rule.file,
-            "line": one.rule.line,
-            "applies": one.applies,
-            "because": one.because,
-        }
-        for one in answer.rules
-    ]
-    nearest = [
-        {
-            "id": near.rule.id,
-            "file": near.rule.file,
-            "line": near.rule.line,
-            "missing": list(near.missing),
-            "because": near.sentence,
-        }
-        for near in answer.nearest
-    ]
-    name = answer.resource.name if answer.resource.type == "repository" else str(answer.resource)
-    verdict = {"verdict": answer.verdict.value, "action": answer.action, "repository": name}
-    messages = [reason.message for reason in answer.decision.reasons if reason.message is not None]
-    return {**verdict, "rules": rules, "nearest": nearest, "messages": messages}
-
-
-def _pasted_facts(
-    wanted: Sequence[Scope], pasted: Challenge | None, carried: Unverified | None, answers: list[dict[str, Any]]
-) -> dict[str, Any]:
-    facts: dict[str, Any] = {"wanted": [str(scope) for scope in wanted]}
-    if pasted is not None:
-        facts["challenge"] = {"realm": pasted.realm, "service": pasted.service, "error": pasted.error}
-        facts["rejected"] = [{"text": one.text, "reason": one.reason} for one in pasted.scopes.rejected]
-    if carried is not None:
-        lacking = ((scope, carried.lacks(_spelled_out(scope))) for scope in wanted)
-        facts["token"] = {
-            "verified": False,
-            "subject": carried.subject,
-            "service": carried.service,
-            "expires": None if carried.expires is None else spell_moment(carried.expires),
-            "access": [f"{resource}:{','.join(sorted(actions))}" for resource, actions in carried.access.items()],
-            "lacks": [str(Scope(scope.resource, actions)) for scope, actions in lacking if actions],
-        }
-    return {**facts, "answers": answers}
-
-
-def _show_challenge(pasted: Challenge, wanted: Sequence[Scope]) -> None:
-    said = ", ".join(map(str, wanted)) or "any token at all, as for a login"
-    echo(f"The registry {pasted.service!r} wanted: {said}")
-    if pasted.error:
-        echo(f"It says: {pasted.error!r}")
-    for one in pasted.scopes.rejected:
-        echo(f"It also asked {one.text!r}, which grants nothing: {one.reason}")
-
-
-def _show_token(carried: Unverified, lacking: dict[Scope, frozenset[str]], now: datetime) -> None:
-    echo("The token (its signature was NOT verified; anybody can write such a token):")
-    echo(f"  is for {carried.subject!r} at {carried.service!r}")
-    if carried.expires is not None:
-        tense = "expired" if carried.expires <= now else "expires"
-        echo(f"  {tense} at {spell_moment(carried.expires)}")
-    said = ", ".join(f"{resource}:{','.join(sorted(actions))}" for resource, actions in carried.access.items())
-    echo(f"  carries {said!r}" if said else "  carries no access")
-    for scope, actions in lacking.items():
-        if actions:
-            echo(f"  lacks {','.join(in_order(actions))} on {scope.resource}")
-    if lacking and not any(lacking.values()):
-        echo("  lacks nothing of that")
-
-
-def _show(source: Source, answer: Explanation, context: Context) -> None:
-    request = spell_request(answer.action, answer.decision.scope)
-    by = ", ".join(f"{one.rule} ({one.file}:{one.line})" for one in answer.decision.reasons)
-    said = {
-        Verdict.ALLOWED: ("green", f"allowed by {by}"),
-        Verdict.DENIED: ("red", f"denied by {by}"),
-        Verdict.NOT_GRANTED: ("yellow", "not granted: no allow rule applies"),
-    }
-    colour, text = said[answer.verdict]
-    if answer.is_bounded:
-        text = "not granted: rules allow it, but the credential was made for less"
-    echo(f"{request}: {text}", fg=colour)
-    for reason in answer.decision.reasons:
-        if reason.message is not None and reason.effect is Effect.DENY:
-            echo(f"  {reason.message}")
-    where = f"from {context.client}" if context.client is not None else "from an unknown address"
-    groups = ", ".join(map(spell_group, sorted(answer.identity.groups)))
-    who = spell_who(answer.identity) + (f" (bringing {groups})" if groups else "")
-    at = f"at {spell_moment(context.now.replace(microsecond=0))}"
-    echo(f"  for {who}, " + (f"on {context.service}, " if context.service else "") + f"{where}, {at}")
-    if answer.identity.is_anonymous and source.settings is not None and not source.settings.anonymous:
-        echo("  but the configuration says anonymous: false, so such a client gets no token at all", fg="yellow")
-    if answer.rules:
-        rows = [
-            (one.rule.id, one.rule.effect.value, f"{one.rule.file}:{one.rule.line}", one.because)
-            for one in answer.rules
-        ]
-        echo()
-        echo_text(table(("rule", "effect", "place", "because"), rows))
-    if answer.nearest:
-        echo()
-        echo("nearest:")
-        for near in answer.nearest:
-            echo(f"  {near.sentence} ({near.rule.file}:{near.rule.line})")
+    return Identity(parse_name(token.subject), Kind.PASSWORD, groups=frozenset() if given is None else given.groups)

@@ -1,15 +1,23 @@
-"""`tokenserver registries`: all registries at once. Each command's module is read only when it is called."""
+"""`tokenserver registries`: the commands that cover all registries at once, and `registry-config` for one."""
 
 from __future__ import annotations
 
 import click
 
-from tokenserver.cli.lazy import LazyGroup
+from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
-_COMMANDS: dict[str, tuple[str, str]] = {
-    "check": ("tokenserver.cli.registries.check", "registries_check"),
-    "config": ("tokenserver.cli.registries.config", "registries_config"),
-    "list": ("tokenserver.cli.registries.list", "registries_list"),
+_COMMANDS = {
+    "check": LazyCommand(
+        "tokenserver.cli.registries.check",
+        "registries_check",
+        "Check every registry against its keys and the policies.",
+    ),
+    "config": LazyCommand(
+        "tokenserver.cli.registries.config", "registries_config", "Print or write the auth section of every registry."
+    ),
+    "list": LazyCommand(
+        "tokenserver.cli.registries.list", "registries_list", "List the registries that tokens are signed for."
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""`tokenserver registries check`: whether keys suit every registry, and policies speak for it."""
+"""`tokenserver registries check`: checks that each registry has suitable keys, and policies that cover it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.options import WRONG_USE, config_option, fault_facts, refuse
+from tokenserver.cli.exits import NO, WRONG_USE
+from tokenserver.cli.options import config_option, exit_with_faults, faults_as_json
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.errors import LoadError
 from tokenserver.server.compose import load_snapshot
 from tokenserver.server.registry_keys import registry_warnings, unspoken_for
-
-FINDINGS = 1
 
 
 @click.command("check")
@@ -24,16 +23,16 @@ FINDINGS = 1
 def registries_check(config: Path | None, as_json: bool) -> None:
     """Check every registry against its keys and the policies.
 
-    What would refuse the start (a name in a policy that no registry has, an algorithm that a registry cannot verify) is
-    exit code 2. What works but is hardly meant (a registry that no policy speaks for) is exit code 1.
+    Exit code 2: faults that would stop the server from starting (a policy names an unknown registry, a registry cannot
+    verify its algorithm); 1: findings that work but are hardly intended (no policy covers a registry); 0: neither.
     """
     try:
         settings = load_settings(config)
         snapshot = load_snapshot(settings)
     except LoadError as error:
         if not as_json:
-            refuse(error)
-        echo_text(json.dumps({"ok": False, **fault_facts(error), "registries": []}))
+            exit_with_faults(error)
+        echo_text(json.dumps({"ok": False, **faults_as_json(error), "registries": []}))
         raise SystemExit(WRONG_USE) from error
     found: defaultdict[str, list[str]] = defaultdict(list)
     for service, sentence in (*unspoken_for(settings, snapshot), *registry_warnings(settings, snapshot)):
@@ -48,4 +47,4 @@ def registries_check(config: Path | None, as_json: bool) -> None:
             for sentence in findings:
                 echo(f"  {sentence}")
     if any(found.values()):
-        raise SystemExit(FINDINGS)
+        raise SystemExit(NO)

@@ -1,4 +1,4 @@
-"""`tokenserver registries config`: the registries' side of the trust, for all of them at once."""
+"""`tokenserver registries config`: prints or writes the auth section and trusted keys of every registry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.options import config_option, tell_faults
+from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.output_files import write_into
 from tokenserver.cli.registries.section import TrustedFile, default_trust, facts, section, trusted
 from tokenserver.cli.terminal import echo, echo_text
@@ -25,7 +25,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What one registry needs: its section, in a file of this name, and the file that it trusts."""
+    """The files for one registry: its auth section, called `name`, and the keys that it trusts."""
 
     registry: RegistrySettings
     folder: str
@@ -38,18 +38,18 @@ class _Prepared:
 @click.option(
     "--write",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write a folder for each registry into this one: its section and the file of trusted keys.",
+    help="Write a subfolder for each registry here, with its auth section and trusted keys.",
 )
 @click.option(
     "--trust",
     type=click.Path(path_type=Path),
-    help="The folder in which the registries will find the file of trusted keys; else /etc/distribution or /etc/zot.",
+    help="Folder of the trusted keys on the registries.  [default: /etc/distribution or /etc/zot]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @config_option
-@tell_faults
+@report_faults
 def registries_config(write: Path | None, trust: Path | None, config: Path | None, as_json: bool) -> None:
-    """Print the section about authentication for every registry."""
+    """Print or write the auth section of every registry's configuration."""
     settings = load_settings(config)
     prepared = list(_prepare(settings, trust))
     if as_json:
@@ -66,8 +66,8 @@ def registries_config(write: Path | None, trust: Path | None, config: Path | Non
         elif not as_json:
             echo(f"# {one.registry.service} (compat: {one.registry.compat})")
             echo_text(f"{one.text}\n")
-    what = "the files" if write is not None else "the sections, and the trusted keys (--write DIR),"
-    echo(f"Bring {what} to the registries and restart them: they read both only at their start.", err=True)
+    what = "the files" if write is not None else "the sections and the trusted keys (see --write)"
+    echo(f"Install {what} at the registries and restart them: they read both only at start-up.", err=True)
 
 
 def _prepare(settings: Settings, trust: Path | None) -> Iterator[_Prepared]:
@@ -86,7 +86,7 @@ def _prepare(settings: Settings, trust: Path | None) -> Iterator[_Prepared]:
 
 
 def _folder(service: str, taken: set[str]) -> str:
-    """A folder's name for a service, which may hold what a path may not; `taken` are those of the others."""
+    """A folder name for a service, whose name may hold characters that a path may not; `taken` by the others."""
     plain = _UNFIT.sub("_", service)
     plain = f"_{plain}" if plain.startswith(".") else plain
     name, number = plain, 2

@@ -1,4 +1,4 @@
-"""`tokenserver registries list`: every registry with what its tokens say and who signs them."""
+"""`tokenserver registries list`: the registries, with the settings and keys of their tokens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from tokenserver.cli.options import config_option, tell_faults
-from tokenserver.cli.policy.options import table
+from tokenserver.cli.options import config_option, report_faults
+from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import RegistrySettings, Settings
@@ -18,15 +18,15 @@ from tokenserver.errors import LoadError
 from tokenserver.keys.store import load_keys
 
 UNKNOWN = "?"
-"""Stands for the algorithm of keys that cannot be loaded; `registries check` says why."""
+"""The algorithm of keys that do not load; `registries check` says why."""
 
 
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @config_option
-@tell_faults
+@report_faults
 def registries_list(config: Path | None, as_json: bool) -> None:
-    """List the registries that tokens are signed for."""
+    """List the registries that tokens are signed for, with their issuer, keys and token lifetimes."""
     settings = load_settings(config)
     key_sets = {one.service: keys for keys in settings.key_sets() for one in keys.registries}
     algorithms = {folder: _algorithm(folder) for folder in {keys.folder for keys in key_sets.values()}}
@@ -43,7 +43,7 @@ def registries_list(config: Path | None, as_json: bool) -> None:
     echo_text(table(heads, rows))
     if None in algorithms.values():
         echo(err=True)
-        echo("Some keys cannot be loaded. Next: tokenserver registries check", err=True)
+        echo("Some keys do not load. To see why: tokenserver registries check", err=True)
 
 
 def _algorithm(folder: Path) -> str | None:

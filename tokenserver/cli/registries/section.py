@@ -1,4 +1,4 @@
-"""What a registry's own configuration must say to trust this server, and the file of keys beside it."""
+"""The auth section of a registry's own configuration, and the file of trusted keys that it names."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ FITS = {
     "distribution3": ("universal", "distribution3", "jwks"),
     "zot": ("zot",),
 }
-"""What a registry may run -> the values of `compat` whose tokens it takes."""
+"""The software of a registry -> the values of `compat` whose tokens it accepts."""
 
 
 class TrustedFile(NamedTuple):
-    """The file that the registry trusts."""
+    """The file of keys that a registry trusts."""
 
     name: str
     content: str
 
 
 def section(settings: Settings, registry: RegistrySettings, trust: Path, service: str) -> str:
-    """The section about authentication: YAML for Distribution, JSON for zot.
+    """The auth section: YAML for Distribution, JSON for zot.
 
-    `trust` is where the registry finds the trusted file; `service` is the one of its names that it goes by.
+    `trust` is the path of the trusted keys on the registry; `service` is the name that the registry uses of all it has.
     """
     if registry.compat == "zot":
         bearer = {"realm": settings.server.realm, "service": service, "cert": str(trust)}
@@ -39,18 +39,18 @@ def section(settings: Settings, registry: RegistrySettings, trust: Path, service
         "issuer": settings.issuer_of(registry),
         option_of(registry): str(trust),
     }
-    # JSON strings are YAML strings, whatever they hold.
+    # A JSON string is a YAML string, whatever it holds.
     lines = [f"    {name}: {json.dumps(value)}" for name, value in values.items()]
     return "\n".join(["auth:", "  token:", *lines])
 
 
 def option_of(registry: RegistrySettings) -> str:
-    """The registry's setting that names the trusted file."""
+    """The registry's setting that names the trusted keys."""
     return {"jwks": "jwks", "zot": "cert"}.get(registry.compat, "rootcertbundle")
 
 
 def trusted(registry: RegistrySettings, ring: KeyRing) -> TrustedFile:
-    """The name and the content of the file that the registry trusts. zot reads the first certificate alone."""
+    """The file of keys that the registry trusts. zot reads only the first certificate in it."""
     if registry.compat == "universal":
         return TrustedFile("token-ca.pem", ring.ca_certificate_pem)
     if registry.compat == "jwks":
@@ -60,12 +60,12 @@ def trusted(registry: RegistrySettings, ring: KeyRing) -> TrustedFile:
 
 
 def default_trust(registry: RegistrySettings, file: TrustedFile) -> Path:
-    """Where the registry's documentation would have the file."""
+    """Where the registry's documentation places the file."""
     return Path("/etc/zot" if registry.compat == "zot" else "/etc/distribution") / file.name
 
 
 def facts(registry: RegistrySettings, service: str, text: str, file: TrustedFile) -> dict[str, object]:
-    """What `--json` tells: the section as it is pasted, and the trusted file."""
+    """The `--json` form: the section as text, and the trusted keys."""
     return {
         "service": service,
         "compat": registry.compat,

@@ -1,0 +1,189 @@
+"""The configured user sources, queried without any password: who a user is, and which users and groups exist."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
+
+import click
+
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.config.settings import Settings
+from tokenserver.errors import Fault, InvalidCredentials, LoadError
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.lint.unknown_names import Outside, named_groups, named_users
+from tokenserver.policy.model import PolicySet
+from tokenserver.server.compose import user_source
+
+Source = Htpasswd | LdapDirectory
+
+MAX_NAMES = 10
+"""How many names one message lists."""
+
+
+class UserSources:
+    """The user sources of a configuration, in their order.
+
+    Methods raise `BackendUnavailable` if a directory does not answer: an outage must not make users look deleted.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Load them.
+
+        Raises:
+            LoadError: every fault of their files.
+        """
+        faults: list[Fault] = []
+        sources: list[Source] = []
+        for entry in settings.authentication:
+            try:
+                sources.append(user_source(entry))
+            except LoadError as error:
+                faults.extend(error.faults)
+        if faults:
+            raise LoadError(faults)
+        self.sources = tuple(sources)
+        self._answers: dict[tuple[str, str], str | None] = {}
+
+    @property
+    def directories(self) -> tuple[LdapDirectory, ...]:
+        """The sources that are directories."""
+        return tuple(source for source in self.sources if isinstance(source, LdapDirectory))
+
+    def look_up(self, name: str) -> Identity:
+        """The identity that a login under this name would get, from the first source that has the user.
+
+        Raises:
+            LoadError: no source has the user, or the user could not log in.
+        """
+        name = unicodedata.normalize("NFC", name)
+        silent = [source.name for source in self.directories if source.directory.bind is None]
+        for source in self.sources:
+            if source.name in silent:
+                continue
+            try:
+                found = _identity(source, name)
+            except InvalidCredentials as error:
+                problem = f"{source.name} knows {name!r}, but the user cannot log in: {error.reason}"
+                raise LoadError([Fault("--as", 0, "", problem)]) from error
+            if found is not None:
+                return found
+        asked = ", ".join(source.name for source in self.sources if source.name not in silent) or "none"
+        message = f"no user source knows {name!r} (asked: {asked})"
+        if silent:
+            without = "cannot be asked without a password; fix: use --user and --group"
+            message += f"; {', '.join(silent)} {without}"
+        raise LoadError([Fault("--as", 0, "", message)])
+
+    def outside(self, policies: PolicySet) -> Outside:
+        """What is wrong with the users and groups that these policies name. Each name is looked up once."""
+        groups, shared_groups = self._group_problems(policies)
+        users, shared = self._user_problems(policies)
+        return Outside(users, groups, shared, shared_groups)
+
+    def overlaps(self) -> Iterator[tuple[str, int, str]]:
+        """Users of htpasswd files who are in a directory as well: the file, the line, and what that means."""
+        for file in self.sources:
+            if not isinstance(file, Htpasswd):
+                continue
+            for name in _with_progress(file.users, f"users of {file.name}"):
+                having = [one for one in self.directories if self._problem(one, name) is not None]
+                if having:
+                    first = next(one for one in self.sources if one is file or one in having)
+                    also = ", ".join(one.name for one in having)
+                    text = f"the user {name!r} is in {also} as well; logins use the first, {first.name}"
+                    yield file.file, file.lines[name], text
+
+    def namesakes(self) -> Iterator[tuple[str, str]]:
+        """Users who are in two directories: the name of the second one, and what that means, for each pair."""
+        asked = [one for one in self.directories if one.directory.bind is not None]
+        if len(asked) < 2:
+            return
+        listed = {directory.name: directory.subjects() for directory in asked}
+        for first, second in combinations(listed, 2):
+            names = sorted(listed[first][0] & listed[second][0])
+            if names:
+                yield second, _spell_namesakes(names, first, second)
+            cut = [name for name in (first, second) if not listed[name][1]]
+            if cut:
+                yield second, f"not all users of {' and '.join(cut)} could be listed; more may be in both"
+
+    def unspeakable(self) -> Iterator[tuple[str, str]]:
+        """Groups without a usable name: the name of the directory, and which group it is."""
+        for directory in self.directories:
+            if directory.directory.bind is None:
+                continue
+            left_out, is_all = directory.unspeakable_groups()
+            for one in left_out:
+                yield directory.name, f"left out of the groups of users: {one}"
+            if not is_all:
+                yield directory.name, "not all groups could be examined; more may have no usable name"
+
+    def _group_problems(self, policies: PolicySet) -> tuple[dict[str, str], dict[str, str]]:
+        """Groups that no directory has, and groups that several have: what is wrong, by name."""
+        missing: dict[str, str] = {}
+        shared: dict[str, str] = {}
+        for name in _with_progress(named_groups(policies), "groups"):
+            problems = {directory.name: directory.group_problem(name) for directory in self.directories}
+            having = [source for source, problem in problems.items() if problem is None]
+            if not having:
+                missing[name] = "; ".join(f"{problem} ({source})" for source, problem in problems.items())
+            elif len(having) > 1:
+                fix = f"fix: groups: {{prefix: {having[1]}/}} in {having[1]}, to tell them apart"
+                shared[name] = f"is brought by {' and '.join(having)}; {fix}"
+        return missing, shared
+
+    def _user_problems(self, policies: PolicySet) -> tuple[dict[str, str], dict[str, str]]:
+        """Users who are in no source or cannot log in, and users who are in several: what is wrong, by name."""
+        unknown: dict[str, str] = {}
+        shared: dict[str, str] = {}
+        for name in _with_progress(named_users(policies), "users"):
+            answers = [(source, self._problem(source, name)) for source in self.sources]
+            having = [(source, problem) for source, problem in answers if problem is not None]
+            if not having:
+                unknown[name] = f"is in no user source (asked: {', '.join(source.name for source in self.sources)})"
+            elif having[0][1]:
+                unknown[name] = f"{having[0][1]} ({having[0][0].name})"
+            if len(having) > 1:
+                names = ", ".join(source.name for source, _ in having)
+                shared[name] = f"is in {names}; logins use the first, {having[0][0].name}"
+        return unknown, shared
+
+    def _problem(self, source: Source, name: str) -> str | None:
+        """None: the source does not have the user. Else what is wrong with the user, empty if nothing. Cached."""
+        key = source.name, name
+        if key not in self._answers:
+            self._answers[key] = self._look_for_problem(source, name)
+        return self._answers[key]
+
+    def _look_for_problem(self, source: Source, name: str) -> str | None:
+        try:
+            found = _identity(source, name)
+        except InvalidCredentials as error:
+            return f"cannot log in: {error.reason}"
+        if found is None:
+            return None
+        return "" if found.subject == name else f"is spelled {found.subject!r} here"
+
+
+def _spell_namesakes(names: Sequence[str], first: str, second: str) -> str:
+    listed = ", ".join(repr(name) for name in names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
+    who = f"the user {listed} is" if len(names) == 1 else f"{len(names)} users are"
+    more = "" if len(names) == 1 else f" ({listed})"
+    return f"{who} in {first} and in {second}{more}; logins use the first, {first}"
+
+
+def _identity(source: Source, name: str) -> Identity | None:
+    if isinstance(source, Htpasswd):
+        return Identity(name, Kind.PASSWORD, source.name) if name in source.users else None
+    return source.look_up(name)
+
+
+def _with_progress(names: Iterable[str], what: str) -> Iterator[str]:
+    """The names in order, with a progress bar on a terminal."""
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(sorted(names), label=f"looking up {what}", file=sys.stderr, hidden=hidden) as shown:
+        yield from shown

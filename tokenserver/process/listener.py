@@ -1,0 +1,103 @@
+"""The production server: granian's listener and workers, with the limits that docs/run-in-production.md promises."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from tokenserver.config.settings import Settings, address_of
+from tokenserver.exchange.admission import threads_for
+from tokenserver.metrics.setup import metrics_board
+from tokenserver.metrics.shared_rows import Board
+from tokenserver.process.gateway import run_worker
+from tokenserver.process.json_log import logging_config
+from tokenserver.process.outputs import Outputs, shared_outputs
+from tokenserver.process.process_limits import MAX_FILES, MAX_FILES_TLS, connections_for, take_files
+from tokenserver.process.supervisor import Supervisor
+from tokenserver.process.worker import WorkerSetup, load_worker
+from tokenserver.runtime.cpu_affinity import Seats
+from tokenserver.server.compose import login_plan
+from tokenserver.server.login_plan import worker_count
+from tokenserver.server.shared_state import ALONE, workers_share
+from tokenserver.server.start_checks import is_forking
+
+HEADER_SECONDS = 5
+"""How long a client may take for its request line and headers, and how long an idle connection is kept. At most as many
+connections again wait to be accepted while all slots are taken, so each is closed within twice this time."""
+
+BACKLOG = 2048
+
+
+def start_metrics(settings: Settings) -> Board | None:
+    """Start the metrics listener in this process; gives the memory that workers count in. None: not configured.
+
+    Raises:
+        LoadError: the address cannot be had, or there is no memory.
+    """
+    if settings.server.metrics is None:
+        return None
+    # Only where metrics are wanted, and never in the workers, which need nothing of it.
+    from tokenserver.metrics.exposition import CONTENT_TYPE, Page  # noqa: PLC0415
+    from tokenserver.metrics.http import Listener  # noqa: PLC0415
+
+    board = metrics_board(settings, workers=worker_count(settings))
+    page = Page(board, now=time.time, monotonic=time.monotonic)
+    Listener(address_of(settings.server.metrics), page.text, CONTENT_TYPE).start()
+    return board
+
+
+def run(settings: Settings, config: Path | None, board: Board | None) -> None:
+    """Serve until the process is told to stop; returns after the last request in progress is answered.
+
+    Raises:
+        LoadError: there is no memory for what the processes share.
+    """
+    address, port = settings.server.address
+    tls = settings.server.tls
+    workers = worker_count(settings)
+    if sys.platform == "linux":  # Python 3.14 would start workers as new programs, without the memory that they share
+        multiprocessing.set_start_method("fork", force=True)
+    outputs = shared_outputs() if is_forking() else Outputs()
+    connections = connections_for(take_files(MAX_FILES_TLS if tls else MAX_FILES))
+    server = Supervisor(
+        "tokenserver",
+        address=address,
+        port=port,
+        interface=Interfaces.WSGI,  # for granian's own checks; process/gateway.py takes requests by RSGI
+        workers=workers,
+        blocking_threads=threads_for(login_plan(settings).threads),
+        loop=Loops.asyncio,
+        http=HTTPModes.http1,  # HTTP/2 has none of the limits below
+        websockets=False,
+        backlog=min(BACKLOG, connections),
+        backpressure=connections,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
+        log_dictconfig=logging_config(outputs.log),
+        log_level=LogLevels.warning,
+        ssl_cert=tls.certificate if tls else None,
+        ssl_key=tls.key if tls else None,
+        ssl_protocol_min=SSLProtocols.tls12,
+        workers_kill_timeout=1,  # for what is left after `Supervisor._stop_workers`
+        respawn_failed_workers=True,
+    )
+    # A worker inherits the master's handlers, which stop only the master. Until granian has set the worker's own, a
+    # signal must end it immediately; otherwise a stop right after the start would take the whole grace period.
+    os.register_at_fork(after_in_child=_default_signals)
+    shared = workers_share(settings, workers=workers) if is_forking() else ALONE
+    sys.stdout.flush()
+    setup = WorkerSetup(config, Seats(workers), shared, outputs.audit, board)
+    server.serve(spawn_target=run_worker, target_loader=partial(load_worker, setup), wrap_loader=False)
+
+
+def _default_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
