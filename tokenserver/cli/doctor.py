@@ -1,4 +1,4 @@
-"""`tokenserver doctor`: finds out why tokens are refused, and says for each fault what mends it."""
+"""`tokenserver doctor`: explains why a registry rejects tokens, with a fix for each fault."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tokenserver.doctor.checks.trust import RegistryTrust
 from tokenserver.doctor.examination.installation import examine_installation
 from tokenserver.doctor.examination.our_side import our_sides
 from tokenserver.doctor.examination.registry_files import read_registry_files
-from tokenserver.doctor.examination.token import Bench, examine_token
+from tokenserver.doctor.examination.token import Baseline, examine_token
 from tokenserver.doctor.examination.visit import Visit, visit_registry, visit_server
 from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
 from tokenserver.doctor.findings import Finding, by_urgency, exit_code
+from tokenserver.doctor.identification import identify
 from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, token_text
-from tokenserver.doctor.visited import identify
 from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
 from tokenserver.scopes import Scope, ScopeSyntaxError, parse_scope
@@ -104,32 +104,32 @@ def doctor(  # noqa: PLR0917 - click hands every option over by its name
     sides = our_sides(settings, config, now)
     ours = sides.general.ours
     wanted = _wanted(scopes)
-    bench = Bench(sides, _chosen(ours, service), None, None if generation is None else KINDS[generation], now)
+    baseline = Baseline(sides, _chosen(ours, service), None, None if generation is None else KINDS[generation], now)
     context = _context(ca_file)
     found: list[Finding] = []
     shown = None
     if registry_config is not None or registry_env is not None:
-        bench = replace(bench, files=read_registry_files(registry_config, registry_env, trust))
-        found += _examine_files(bench)
+        baseline = replace(baseline, files=read_registry_files(registry_config, registry_env, trust))
+        found += _examine_files(baseline)
     brought = None if token is None else _read_token(token)
     if url is not None:
         address = _address(url)
         # Where nobody could be logged in anyway, no password is asked for.
-        is_known = identify(ours, bench.registry, address, "").registry is not None
+        is_known = identify(ours, baseline.registry, address, "").registry is not None
         login = (user, read_password()) if user is not None and is_known else None
         # With several registries a visit says best which one it is.
-        told, ahead = visit_server(bench, context)
-        faulty = any(finding.counts for finding in found)
-        told += (visited := visit_registry(Visit(address, bench, context, login, wanted, brought, faulty), ahead))[0]
+        told, skew = visit_server(baseline, context)
+        faulty = any(finding.is_actionable for finding in found)
+        told += (visited := visit_registry(Visit(address, baseline, context, login, wanted, brought, faulty), skew))[0]
         found, shown = found + told, visited[1]
     elif brought is not None:
         shown = brought
         opened = open_unverified(brought.reveal())
         audience = opened.claims.get("aud")
-        registry = bench.registry or find_registry(ours, audience if isinstance(audience, str) else None)
-        found += examine_token(opened, replace(bench, registry=registry), wanted)
-    elif bench.files is None:
-        found += examine_installation(settings, bench, context)
+        registry = baseline.registry or find_registry(ours, audience if isinstance(audience, str) else None)
+        found += examine_token(opened, replace(baseline, registry=registry), wanted)
+    elif baseline.files is None:
+        found += examine_installation(settings, baseline, context)
     tell(by_urgency(found), as_json=as_json, token=shown if show_token else None)
 
 
@@ -191,10 +191,10 @@ def tell(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> No
     else:
         for finding in found:
             _print(finding)
-        count = sum(finding.counts for finding in found)
+        count = sum(finding.is_actionable for finding in found)
         echo()
         if count:
-            echo(f"{count} finding{'s' if count != 1 else ''}. Mend the first one, and ask again.", fg="red")
+            echo(f"{count} finding{'s' if count != 1 else ''}. Fix the first one, then run the doctor again.", fg="red")
         else:
             echo("All is well.", fg="green")
     if token is not None:
@@ -204,31 +204,31 @@ def tell(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> No
 
 def _print(finding: Finding) -> None:
     marks = {True: ("ok     ", "green"), False: ("FAULT  ", "red"), None: ("info   ", None)}
-    mark, colour = ("warning", "yellow") if finding.ok is None and finding.counts else marks[finding.ok]
-    echo(f"{style(mark, fg=colour)}  {finding.check}: {finding.says}")
+    mark, colour = ("warning", "yellow") if finding.ok is None and finding.is_actionable else marks[finding.ok]
+    echo(f"{style(mark, fg=colour)}  {finding.check}: {finding.message}")
     if finding.ok is True:
         return
-    if finding.theirs is not None and finding.counts:
+    if finding.theirs is not None and finding.is_actionable:
         echo(f"           there: {finding.theirs}")
-    if finding.ours is not None and finding.counts:
+    if finding.ours is not None and finding.is_actionable:
         echo(f"           here:  {finding.ours}")
-    if finding.mend is not None:
-        echo(f"           mend:  {finding.mend}")
+    if finding.fix is not None:
+        echo(f"           fix:   {finding.fix}")
 
 
-def _examine_files(bench: Bench) -> list[Finding]:
-    files, ours, kind = bench.files, bench.ours, bench.kind
+def _examine_files(baseline: Baseline) -> list[Finding]:
+    files, ours, kind = baseline.files, baseline.ours, baseline.kind
     assert files is not None  # noqa: S101 - called where there are some
     setup = files.setup
-    registry = bench.registry or find_registry(ours, setup.service)
+    registry = baseline.registry or find_registry(ours, setup.service)
     if registry is None:
         return check_setup(setup, ours, (), None)
-    ours = replace(bench, registry=registry).ours
+    ours = replace(baseline, registry=registry).ours
     kinds = kinds_for(setup, registry, kind)
     found = check_setup(setup, ours, kinds, registry)
     if setup.auth == "token" or (setup.empty and "cert" not in setup.empty):
         trust = RegistryTrust(
-            setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=bench.at
+            setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=baseline.at
         )
         found += trust.check()
     return found

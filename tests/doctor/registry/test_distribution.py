@@ -46,7 +46,7 @@ def test_all_of_it_is_read() -> None:
     assert (setup.issuer, setup.bundle, setup.jwks) == ("auth.example.com", "/etc/ca.pem", "/etc/jwks.json")
     assert (setup.algorithms, setup.autoredirect, setup.autoredirect_path) == (("ES256", "RS256"), True, "/auth")
     assert setup.only_in_3 == ("jwks", "signingalgorithms", "autoredirectpath")
-    assert setup.strange == (("rootCertBundle", "did you mean 'rootcertbundle'?"),)
+    assert setup.unknown_keys == (("rootCertBundle", "did you mean 'rootcertbundle'?"),)
     assert setup.place("realm") == "config.yml:7"
 
 

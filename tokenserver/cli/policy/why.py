@@ -22,7 +22,8 @@ from tokenserver.cli.policy.options import (
     table,
 )
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.doctor.challenge import MAX_PASTED, Challenge, Unverified, parse_challenge, read_unverified
+from tokenserver.doctor.challenge import Challenge, parse_challenge
+from tokenserver.doctor.token import MAX_TOKEN, UnverifiedClaims, read_claims
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind, spell_group
 from tokenserver.policy.analysis.conditions import spell_moment
@@ -71,7 +72,7 @@ def policy_why(  # noqa: PLR0917 - click hands every option over by its name
     `tokenserver policy why push web/site --user ann --group web-devs`
     """
     pasted = None if challenge is None else parse_challenge(challenge)
-    carried = None if token is None else read_unverified(token.read(MAX_PASTED + 1))
+    carried = None if token is None else read_claims(token.read(MAX_TOKEN + 1))
     source = read_source(config, folder)
     now = datetime.now(UTC)
     identity = asked_identity(source, user, groups, anonymous=anonymous, lookup=lookup)
@@ -125,7 +126,7 @@ def _refuse_unless_complete(source: Source, identity: Identity, service: str) ->
 
 
 def _wanted(
-    action: str | None, repository: str | None, pasted: Challenge | None, carried: Unverified | None
+    action: str | None, repository: str | None, pasted: Challenge | None, carried: UnverifiedClaims | None
 ) -> tuple[Scope, ...]:
     if pasted is not None:
         if action is not None:
@@ -138,7 +139,9 @@ def _wanted(
     raise click.UsageError("ask about ACTION and REPOSITORY, such as: push web/site")
 
 
-def _service(source: Source, asked: str | None, pasted: Challenge | None, carried: Unverified | None) -> str | None:
+def _service(
+    source: Source, asked: str | None, pasted: Challenge | None, carried: UnverifiedClaims | None
+) -> str | None:
     """The registry: as asked, else as the challenge or the token names it."""
     said = asked or (pasted.service if pasted is not None else "") or (carried.service if carried is not None else "")
     if said and asked is None and source.settings is not None and said not in source.services:
@@ -147,7 +150,7 @@ def _service(source: Source, asked: str | None, pasted: Challenge | None, carrie
     return said or None
 
 
-def _bearer(carried: Unverified, known: Identity | None) -> Identity:
+def _bearer(carried: UnverifiedClaims, known: Identity | None) -> Identity:
     """Whom the token names, with the groups that the options name: a token holds none."""
     if not carried.subject:
         return ANONYMOUS
@@ -188,7 +191,7 @@ def _facts(answer: Explanation) -> dict[str, Any]:
 
 
 def _pasted_facts(
-    wanted: Sequence[Scope], pasted: Challenge | None, carried: Unverified | None, answers: list[dict[str, Any]]
+    wanted: Sequence[Scope], pasted: Challenge | None, carried: UnverifiedClaims | None, answers: list[dict[str, Any]]
 ) -> dict[str, Any]:
     facts: dict[str, Any] = {"wanted": [str(scope) for scope in wanted]}
     if pasted is not None:
@@ -216,7 +219,7 @@ def _show_challenge(pasted: Challenge, wanted: Sequence[Scope]) -> None:
         echo(f"It also asked {one.text!r}, which grants nothing: {one.reason}")
 
 
-def _show_token(carried: Unverified, lacking: dict[Scope, frozenset[str]], now: datetime) -> None:
+def _show_token(carried: UnverifiedClaims, lacking: dict[Scope, frozenset[str]], now: datetime) -> None:
     echo("The token (its signature was NOT verified; anybody can write such a token):")
     echo(f"  is for {carried.subject!r} at {carried.service!r}")
     if carried.expires is not None:
