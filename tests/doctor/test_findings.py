@@ -1,4 +1,4 @@
-"""Findings: what they promise to machines, and that nothing from outside reaches a terminal as it came."""
+"""Findings: their JSON form and exit code, and that untrusted text is sanitized."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tokenserver.doctor.findings import MAX_SHOWN, Finding, exit_code, failed, n
         pytest.param(note("c", "s"), None, False, id="known"),
     ],
 )
-def test_what_counts_has_a_mend(finding: Finding, ok: bool | None, is_actionable: bool) -> None:
-    """The exit code is 1 exactly where somebody has something to do."""
+def test_actionable_findings_have_a_fix(finding: Finding, ok: bool | None, is_actionable: bool) -> None:
+    """The exit code is 1 exactly if there is something to fix."""
     assert (finding.ok, finding.is_actionable, exit_code([passed("c", "s"), finding])) == (
         ok,
         is_actionable,

@@ -1,4 +1,4 @@
-"""Which registry stands at an address, and what it may be sent."""
+"""Identification of the registry at an address, and the access of the token sent there."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def world(*urls: str | None) -> Ours:
     ],
 )
 def test_who_a_registry_is(urls: list[str | None], chosen: str | None, address: str, service: str | None) -> None:
-    """Known by --service or by a configured url; else there is a finding, whatever the registry announces."""
+    """By --service or by a configured url; otherwise there is a finding, whatever the registry announces."""
     ours = world(*urls)
     found = identify(ours, ours.registry(chosen), address, SERVICE)
     assert (None if found.registry is None else found.registry.service) == service

@@ -1,4 +1,4 @@
-"""What came over the network, judged: each kind of trouble has its own finding and its own mend."""
+"""Checks of live responses: each kind of failure has its own finding and its own fix."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def answer(status: int = 200, body: Any = b"", **headers: str) -> HttpAnswer:
     ],
 )
 def test_a_registrys_first_answer(outcome: Outcome, check: str, ok: bool) -> None:
-    """Exactly one finding, by its name, and with a mend where it is a fault."""
+    """Exactly one finding, with a fix if it is a fault."""
     found = check_registry(URL, outcome, SERVICE)
     assert (found.check, found.ok, found.is_actionable) == (check, ok, not ok)
 
@@ -125,8 +125,8 @@ def test_a_registry_that_looks_at_no_signature(outcome: Outcome, is_open: bool) 
         pytest.param(f"{URL}/a", answer(301, location="http://[x"), "everywhere: http://[x", id="a redirect to no URL"),
     ],
 )
-def test_mends_of_the_transport(url: str, outcome: Outcome, fix: str) -> None:
-    """The right address stands in it."""
+def test_fixes_of_the_transport(url: str, outcome: Outcome, fix: str) -> None:
+    """The fix has the right URL."""
     found = check_transport("registry", url, outcome)
     assert found is not None
     assert fix in str(found.fix)
@@ -287,7 +287,7 @@ _HEADERS = st.dictionaries(
 
 @given(status=st.integers(100, 599), headers=_HEADERS, body=st.binary(max_size=60))
 def test_any_answer_is_judged(status: int, headers: dict[str, tuple[str]], body: bytes) -> None:
-    """Whatever a stranger answers is a finding and never an error."""
+    """Any response gives a finding and never an exception."""
     unknown_keys = HttpAnswer(status, headers, body, None)
     ours = ours_of()
     found = [

@@ -77,7 +77,7 @@ def test_a_mend_names_value_and_place() -> None:
 
 @pytest.mark.parametrize("registry", [True, False], ids=["known", "unknown"])
 def test_an_open_registry_is_the_first_finding(registry: bool) -> None:
-    """Its empty keys are named with their values, and whatever else is wrong comes after."""
+    """Its empty keys are listed with their values, before other faults."""
     ours = ours_of()
     setup = setup_of(
         is_zot=True, auth="none", realm="http://elsewhere/token", service=None, empty=("service",), remark="why"
@@ -152,7 +152,7 @@ def test_every_path_of_the_endpoint_will_do(path: str) -> None:
     ],
 )
 def test_realms_that_work_for_some(host: str | None, is_https: bool | None, expected: dict[str, None]) -> None:
-    """Our own realm can be one that some clients refuse."""
+    """Some clients reject even our own realm."""
     ours = replace(ours_of(), url="http://localhost:5001", realm="http://localhost:5001/token")
     found = check_realm(ours.realm, ours, "config.yml", registry_host=host, is_https=is_https)
     assert wrong(found) == expected

@@ -62,14 +62,14 @@ def wrong(findings: list[Finding]) -> dict[str, bool | None]:
     ],
 )
 def test_claims(changes: dict[str, Any], check: str | None) -> None:
-    """Each refusal is named, and has its own mend."""
+    """Each rejection has its own check name and its own fix."""
     found = check_claims(claims(**changes), expected())
     assert wrong(found) == ({} if check is None else {check: False})
     assert [one.fix for one in found if one.is_actionable] == ([] if check is None else [MENDS[check]])
 
 
 def test_zot_forgives_no_second() -> None:
-    """Distribution takes it for a minute longer."""
+    """Distribution accepts it for a minute longer."""
     late = claims(exp=SECONDS - 1)
     assert wrong(check_claims(late, expected(RegistryKind.ZOT))) == {"time": False}
     assert wrong(check_claims(late, expected())) == {}
@@ -100,7 +100,7 @@ def test_shapes(changes: dict[str, Any], reason: str | None) -> None:
 
 
 def test_the_key_is_judged_for_those_that_have_to_take_it() -> None:
-    """What other kinds would say is told, and is no finding."""
+    """The verdicts of other kinds are reported as notes."""
     verdicts = {RegistryKind.DISTRIBUTION2: None, RegistryKind.DISTRIBUTION3: "no", RegistryKind.ZOT: None}
     right = check_keys(verdicts, expected())
     assert [(one.check, one.ok) for one in right] == [("key", True), ("other kinds", None), ("other kinds", None)]
@@ -151,14 +151,14 @@ def test_strange_entries_allow_nothing() -> None:
     ],
 )
 def test_clocks(difference: float | None, ok: bool | None, is_actionable: bool) -> None:
-    """Refused, warned about, or fine."""
+    """Fault, warning or passed."""
     (found,) = check_clock(difference, 900, whose="the token server's")
     assert (found.check, found.ok, found.is_actionable) == ("clock", ok, is_actionable)
 
 
 @given(difference=st.integers(-5000, 5000), lifetime=st.integers(60, 3600))
 def test_the_clock_agrees_with_the_verifier(difference: int, lifetime: int) -> None:
-    """It is a fault exactly where Distribution would refuse a token that was made this second."""
+    """It is a fault exactly if Distribution would reject a token issued this second."""
     there = expected(at=NOW + timedelta(seconds=difference))
     refused = wrong(check_claims(claims(exp=SECONDS + lifetime), there)) == {"time": False}
     (found,) = check_clock(difference, lifetime, whose="ours")

@@ -38,13 +38,13 @@ def test_the_token_ca_is_all_that_universal_needs() -> None:
 
 
 def test_our_ca_is_missing() -> None:
-    """A bundle with nothing of ours: refused, and a stranger is let in."""
+    """A bundle with only foreign certificates is a fault, and a warning about the foreign one."""
     assert wrong(trust_of(ours_of(), bundle_of(stranger()))) == {"rootcertbundle": False, "foreign certificate": None}
 
 
 @pytest.mark.parametrize("is_ca", [True, False])
 def test_a_stranger_beside_our_ca_is_a_warning(is_ca: bool) -> None:
-    """Tokens work; so do those of whoever has that key."""
+    """Our tokens work, and so do those of the foreign key's owner."""
     ours = ours_of()
     trust = trust_of(ours, bundle_of(ours.ca, stranger(is_ca=is_ca)))
     assert wrong(trust) == {"foreign certificate": None}
@@ -69,7 +69,7 @@ def test_a_ca_that_is_not_valid_now(at: datetime) -> None:
 
 
 def test_universal_with_only_a_jwks() -> None:
-    """Such a registry refuses every token that brings a certificate."""
+    """Such a registry rejects every token that carries a certificate."""
     ours = ours_of()
     trust = trust_of(ours, None, jwks_of(("k", ours.active.names)), kinds=THREE)
     assert wrong(trust) == {"rootcertbundle": False}
@@ -111,7 +111,7 @@ def test_faults_of_the_files(
     [pytest.param("distribution2", TWO, id="2.8"), pytest.param("distribution3", THREE, id="3.1")],
 )
 def test_signing_certificates_for_kid(algorithm: Algorithm, compat: str, kinds: tuple[RegistryKind, ...]) -> None:
-    """Each generation knows our keys by the name that it computes; retired ones are nobody's fault."""
+    """Each generation knows our keys by the name that it computes; retired keys are not reported."""
     ours = ours_of(ring_of(algorithm), compat=compat)
     assert wrong(trust_of(ours, all_signing(ours), kinds=kinds)) == {}
 
@@ -140,7 +140,7 @@ def test_rsa_is_right_in_3_0() -> None:
 
 
 def test_a_short_coordinate_is_another_kid_in_3_1() -> None:
-    """3.1 drops leading zero bytes; our own keys have none, but who knows."""
+    """3.1 drops leading zero bytes, which imported keys may have."""
     ours = ours_of(compat="distribution3")
     names = replace(ours.active.names, distribution31="short")
     key = OurKey("short", "ES256", replace(ours.active.certificate, names=names))
@@ -232,14 +232,14 @@ def test_zot_has_one_key(case: str, expected: dict[str, bool]) -> None:
 
 
 def test_zot_wants_tokens_that_are_made_for_it() -> None:
-    """It takes others, as long as nobody is granted a star."""
+    """zot accepts others, as long as no star is granted."""
     ours = ours_of(compat="universal")
     trust = trust_of(ours, bundle_of(ours.active.certificate), kinds=(RegistryKind.ZOT,), is_zot=True)
     assert wrong(trust) == {"compat": None}
 
 
 def test_keys_of_a_registrys_own_are_fetched_by_its_name() -> None:
-    """A mend names the address that gives them."""
+    """The fix has the URL of the keys."""
     ours = replace(ours_of(), query="?service=a")
     (finding,) = [one for one in trust_of(ours, bundle_of(stranger())).check() if one.ok is False]
     assert "https://auth.example.com/ca.pem?service=a" in str(finding.fix)

@@ -1,4 +1,4 @@
-"""Which key a registry takes a token's signature by: our real tokens, against what registries were given."""
+"""Verdicts of each registry kind on our real tokens, with the keys that registries trust."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_matrix_of_wire_behaviour(algorithm: Algorithm, compat: str, takers:
 
 @pytest.mark.parametrize("compat", COMPATS)
 def test_zot_takes_the_one_key(compat: str) -> None:
-    """Whatever the header says."""
+    """The header does not matter."""
     ring = ring_of()
     opened = token(ring, compat)
     assert refusal(opened, expected_trust(ring, "zot"), RegistryKind.ZOT, NOW) is None
@@ -79,14 +79,14 @@ def test_zot_takes_the_one_key(compat: str) -> None:
     ],
 )
 def test_chains_that_lead_nowhere(bundle: str, jwks: str | None, reason: str) -> None:
-    """`x5c` decides alone, whatever else is known."""
+    """Only `x5c` counts, whatever other keys are trusted."""
     trusted = trusted_files(bundle.encode(), None if jwks is None else json.loads(jwks))
     assert reason in str(refusal(token(ring_of(), "universal"), trusted, RegistryKind.DISTRIBUTION3, NOW))
 
 
 @pytest.mark.parametrize("at", [NOW - timedelta(days=1), NOW + timedelta(days=900)])
 def test_chains_have_dates(at: datetime) -> None:
-    """A certificate that is over is none; by kid nobody looks at dates."""
+    """An expired certificate is rejected in a chain; by kid its dates are ignored."""
     ring = ring_of()
     problem = refusal(token(ring, "universal"), expected_trust(ring, "universal"), RegistryKind.DISTRIBUTION2, at)
     assert "is not valid now" in str(problem)
@@ -104,7 +104,7 @@ def test_a_leaf_in_the_bundle_needs_no_ca() -> None:
 
 
 def test_a_chain_with_something_between() -> None:
-    """The CA may also come with the token, and a leaf that is no CA vouches for nobody."""
+    """The chain may include the CA, and a certificate that is not a CA issues nothing."""
     ring = ring_of()
     opened = token(ring, "universal")
     header = {**opened.header, "x5c": [*opened.header["x5c"], "AAAA"]}

@@ -1,4 +1,4 @@
-"""zot's configuration: what is read of it, and what is refused."""
+"""Reading zot's configuration, and rejecting invalid ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def config(**bearer: Any) -> str:
 
 
 def test_all_of_it_is_read() -> None:
-    """Whatever the case of its keys; a key that zot does not know is named."""
+    """Keys are case-insensitive; an unknown key is reported."""
     setup = read_zot(config(Realm="https://a/token", service="s", cert="/c.pem", certt="x"), "zot.json")
     assert (setup.is_zot, setup.auth, setup.https) == (True, "token", True)
     assert (setup.realm, setup.service, setup.bundle) == ("https://a/token", "s", "/c.pem")
@@ -38,7 +38,7 @@ def test_all_of_it_is_read() -> None:
     ],
 )
 def test_other_ways_in(auth: Any, expected: str) -> None:
-    """Without bearer it is whatever else stands there."""
+    """Without bearer the other methods are reported."""
     assert read_zot(json.dumps({"http": {"auth": auth}}), "zot.json").auth == expected
 
 
