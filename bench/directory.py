@@ -175,10 +175,10 @@ def far_away(here: World, arguments: argparse.Namespace) -> dict[str, float]:
         here.proxy.mode, here.proxy.seconds = Mode.DELAY, FAR
         done, seconds, tally = asyncio.run(crowd(server, here, arguments.clients, arguments.seconds * 2))
         here.proxy.mode = Mode.PASS
-    name = f"50 ms away, {arguments.clients} clients at once:"
+    name = f"50 ms away, {arguments.clients} concurrent clients:"
     return {
         f"{name} logins a second": done / seconds,
-        f"{name} sent away with 503, of all answers": tally.statuses[503] / tally.statuses.total(),
+        f"{name} rejected with 503, of all responses": tally.statuses[503] / tally.statuses.total(),
         f"{name} answer p50, ms": tally.percentile(0.5) * 1000,
         f"{name} answer p99, ms": tally.percentile(0.99) * 1000,
         f"{name} 503 p99, ms": percentile(tally.shed, 0.99) * 1000,

@@ -41,7 +41,7 @@ def main() -> None:
             "as many users": run([f"user-{n}" for n in range(arguments.clients)], secret, hashed, arguments),
         }
     print(
-        f"{'clients at once: ' + str(arguments.clients):24} {'in':>6} {'503':>6} {'all in':>9} {'of hashing':>11}",
+        f"{'concurrent clients: ' + str(arguments.clients):24} {'in':>6} {'503':>6} {'all in':>9} {'of hashing':>11}",
         end="",
     )
     print(f" {'longest answer':>15} {'503 p99':>9} {'/healthz p99':>13}")

@@ -65,8 +65,8 @@ def test_scopes_of_the_challenge_are_told() -> None:
     """And only those that were not asked for anyway."""
     one, two = parse_scope("repository:a:pull"), parse_scope("repository:b:push")
     assert check_asked_scopes([one], [one]) == []
-    (told,) = check_asked_scopes([one, two], [one])
-    assert (told.is_actionable, told.theirs) == (False, "repository:b:push")
+    (found,) = check_asked_scopes([one, two], [one])
+    assert (found.is_actionable, found.theirs) == (False, "repository:b:push")
     assert check_asked_scopes([two], [])[0].ours == "none"
 
 
