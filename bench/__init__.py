@@ -1,1 +1,1 @@
-"""Measurements: they print figures beside a yardstick of the same run and never fail on a slow day."""
+"""Benchmarks: they print figures with a yardstick from the same run and never fail because a machine is slow."""

@@ -1,8 +1,8 @@
-"""`make bench`: tokens a second, each beside a bare WSGI function and a no-op Flask route in the same run.
+"""`make bench`: tokens a second, compared with a bare WSGI function and a no-op Flask route in the same run.
 
-Every server has the same number of workers on the same machine, and the load generator (wrk, one thread) runs beside
-them. The rounds are interleaved, so that a slow moment of the machine meets all of them; figures are medians, and what
-counts is the share of the bare yardstick. `--peer URL` measures a second server beside ours.
+Every server has the same number of workers, and the load generator (wrk, one thread) runs on the same machine. The
+rounds are interleaved, so that a slow moment of the machine affects all of them; figures are medians, and the important
+figure is the share of the bare yardstick. `--peer URL` also measures a second server.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from bench.servers import PASSWORD, PATH, Running, basic, program, running, toke
 from bench.servers import port_of as port_in
 
 WARM_REQUESTS = 1_000_000
-"""Until every thread has run and every memory of the server is full: what grows after that grows for ever."""
+"""Enough requests to run every thread and fill every cache: growth after that is a leak."""
 
 MEASURED_REQUESTS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table: a server, what it is asked, and the share of the yardstick that is to be reached."""
+    """One line of a table: a server, its workload, and the target share of the yardstick."""
 
     title: str
     url: str
@@ -41,7 +41,7 @@ class Row:
     goal: float | None = None
     yardstick: str = "bare"
     warm: int = 0
-    """Seconds of load before each round, for what is remembered for a short while only."""
+    """Seconds of load before each round, to fill caches that only last for seconds."""
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 class Bench:
-    """What a table needs: a folder, servers that end with it, and the options."""
+    """The context of a table: a folder, servers that stop with it, and the options."""
 
     def __init__(self, stack: ExitStack, folder: Path, options: argparse.Namespace) -> None:
         self._stack = stack
@@ -95,7 +95,7 @@ class Bench:
     def table(self, title: str, rows: list[Row]) -> dict[str, Any]:
         """Measure the rows in turn, round by round, and print them; those whose title is `bare` are yardsticks."""
         for row in rows:
-            drive(row.url, row.work, 1)  # warm: whatever is remembered, and in a rush
+            drive(row.url, row.work, 1)  # warm up: caches and token reuse
         rates: dict[str, list[Measured]] = {row.title: [] for row in rows}
         for _ in range(self.options.rounds):
             for row in rows:
@@ -124,7 +124,7 @@ class Bench:
 
 
 def work(bench: Bench) -> dict[str, Any]:
-    """The kinds of work that have a goal."""
+    """The workloads that have a goal."""
     small = bench.server()
     rows = [
         Row("bare", bench.yardstick("bare")),
@@ -137,15 +137,15 @@ def work(bench: Bench) -> dict[str, Any]:
     ]
     directory = bench.slapd()
     if directory is None:
-        print("slapd is not installed, so the row with a directory is left out")
+        print("slapd is not installed, so the directory row is skipped")
     else:
         server = bench.server(sources=directory[0])
         header = f"Authorization: {directory[1]}"
         rows.append(Row("same user again, LDAP", server.url, Work(headers=[header]), goal=0.40))
-    # Cost 4, so that making sure again of a thousand users a minute is not what is measured.
+    # Cost 4, so that rechecking a thousand users a minute does not dominate.
     users = bench.server(users=1_000, cost=4)
     rows.append(Row("1,000 users in turn, 100 repositories", users.url, load.many_users(1_000, 100), goal=0.30, warm=4))
-    rows.append(Row("anonymous, each token signed anew", bench.server(more="token_reuse: 0s").url))
+    rows.append(Row("anonymous, each token newly signed", bench.server(more="token_reuse: 0s").url))
     if bench.options.peer:
         base, slash, path = bench.options.peer.partition("://")[2].partition("/")
         scheme = bench.options.peer.partition("://")[0]
@@ -154,7 +154,7 @@ def work(bench: Bench) -> dict[str, Any]:
 
 
 def sweeps(bench: Bench) -> dict[str, Any]:
-    """One thing at a time, from little to much."""
+    """One factor at a time, in increasing order."""
     small = bench.server(users=1)
     bare = bench.yardstick("bare")
     closing = replace(load.new_connections(), path=PATH)
@@ -177,7 +177,7 @@ def sweeps(bench: Bench) -> dict[str, Any]:
 
 
 def latency(bench: Bench) -> dict[str, Any]:
-    """How long an answer takes at half of the rate that can be had."""
+    """The latency at half of the peak rate."""
     server, bare = bench.server().url, bench.yardstick("bare")
     rows = []
     for name, url in (("bare", bare), ("anonymous, 3 rules, ES256", server)):
@@ -187,7 +187,7 @@ def latency(bench: Bench) -> dict[str, Any]:
 
 
 def memory(bench: Bench) -> dict[str, Any]:
-    """What two million requests leave behind, and what the server takes at 1,000 rules."""
+    """Memory growth over two million requests, and the memory of a server with 1,000 rules."""
     server = bench.server(rules=1_000)
     at_first = _resident(server)
     _asked(server, WARM_REQUESTS)
@@ -220,7 +220,7 @@ def _resident(server: Running) -> int:
 
 
 def _resident_of(pid: int) -> int:
-    """Bytes that are this process's own, and its part of what it shares (PSS)."""
+    """The private bytes of this process, and its proportional set size (PSS)."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
@@ -260,7 +260,7 @@ def _slapd(folder: Path) -> Iterator[tuple[str, str] | None]:
         yield None
         return
     e2e.use("slapd")
-    from harness.authority import Authority  # noqa: PLC0415 - the tests' harness, for this row alone
+    from harness.authority import Authority  # noqa: PLC0415 - the tests' harness, only for this row
     from harness.slapd import BASE, READER, person, slapd  # noqa: PLC0415
 
     place = folder / "directory"

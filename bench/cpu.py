@@ -1,4 +1,4 @@
-"""How much processes have computed, as the kernel counts it (proc(5))."""
+"""CPU time of processes, as the kernel counts it (proc(5))."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def seconds(processes: Sequence[int]) -> float:
-    """What these processes have computed so far, with all of their threads."""
+    """The CPU time of these processes so far, including all threads."""
     return sum(_of(process) for process in processes)
 
 
@@ -21,18 +21,18 @@ def _of(process: int) -> float:
 
 
 def of_children() -> float:
-    """What the programs computed that this one has started and seen the end of."""
+    """The CPU time of finished child processes."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def busy() -> float:
-    """What all cores together have computed since the machine started, whoever it was for."""
+    """The CPU time of all cores since boot, whatever used it."""
     fields = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
     user, nice, system, _, _, interrupts, soft = (int(field) for field in fields[:7])
     return (user + nice + system + interrupts + soft) / _TICKS
 
 
 def children(process: int) -> list[int]:
-    """The processes that it has started."""
+    """The child processes."""
     return [int(number) for number in Path(f"/proc/{process}/task/{process}/children").read_text().split()]

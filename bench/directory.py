@@ -1,7 +1,7 @@
 """`python -m bench.directory`: logins against a real slapd on this machine, near, far and silent.
 
-The yardsticks are measured in the same run: what a client that does nothing else gets out of slapd (a search and a
-bind on open connections, one after the other), and the anonymous path of the same server.
+The yardsticks are measured in the same run: the throughput of a bare client against slapd (a search and a bind on open
+connections, one after the other), and the anonymous path of the same server.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PEOPLE = 2000
 PROBE = 0.2
-"""Seconds by which each answer is delayed, to see what round trips cost."""
+"""Seconds by which each response is delayed, to show the cost of round trips."""
 FAR = 0.05
 SECRET = secrets.token_urlsafe(12)
 
@@ -49,7 +49,7 @@ class World:
     used: int = 0
 
     def settings(self, **more: Any) -> dict[str, Any]:
-        """The directory's settings, through the proxy, without memory."""
+        """The directory's settings, through the proxy, without caching."""
         from harness.slapd import BASE, READER  # noqa: PLC0415 - importable once `e2e.use` ran
 
         return {
@@ -66,7 +66,7 @@ class World:
 
     @contextmanager
     def server(self, **more: Any) -> Iterator[TokenServer]:
-        """A server whose users are in a file, then in the directory."""
+        """A server with an htpasswd file followed by the directory as user sources."""
         from harness.crowd import POLICY, SERVICE  # noqa: PLC0415 - importable once `e2e.use` ran
         from harness.server import Setup, serving  # noqa: PLC0415
 
@@ -78,7 +78,7 @@ class World:
                 yield server
 
     def users(self, count: int) -> list[str]:
-        """So many users, others than before for as long as there are any."""
+        """That many users, different from the previous ones as long as there are any."""
         self.used += count
         return [f"u{number % PEOPLE}" for number in range(self.used - count, self.used)]
 
@@ -126,7 +126,7 @@ def world(workers: int) -> Iterator[World]:
 
 
 def round_trips(here: World) -> dict[str, float]:
-    """How many answers of the directory a first login waits for, once connections are open.
+    """The number of directory round trips of a first login on open connections.
 
     They are counted; the time that it takes when each of them comes late says the same, with the work here on top.
     """
@@ -146,8 +146,8 @@ def round_trips(here: World) -> dict[str, float]:
 
 
 def first_logins(here: World, arguments: argparse.Namespace) -> dict[str, float]:
-    """First logins a second, each of a user who is not remembered, beside what slapd gives a bare client."""
-    # Past the proxy, which would be what is measured.
+    """First logins a second, each of an uncached user, compared with a bare client of slapd."""
+    # Bypass the proxy, which would be the bottleneck.
     near = {"url": f"ldap://localhost:{here.directory.port}"}
     bare = ldap_directory(Ldap.model_validate(here.settings(**near)))
     rates: list[float] = []
@@ -166,7 +166,7 @@ def first_logins(here: World, arguments: argparse.Namespace) -> dict[str, float]
 
 
 def far_away(here: World, arguments: argparse.Namespace) -> dict[str, float]:
-    """The same with each answer 50 ms later and many clients at once."""
+    """The same with each response delayed by 50 ms and many concurrent clients."""
     from harness.crowd import percentile  # noqa: PLC0415 - importable once `e2e.use` ran
     from harness.faultproxy import Mode  # noqa: PLC0415
 
@@ -175,10 +175,10 @@ def far_away(here: World, arguments: argparse.Namespace) -> dict[str, float]:
         here.proxy.mode, here.proxy.seconds = Mode.DELAY, FAR
         done, seconds, tally = asyncio.run(crowd(server, here, arguments.clients, arguments.seconds * 2))
         here.proxy.mode = Mode.PASS
-    name = f"50 ms away, {arguments.clients} clients at once:"
+    name = f"50 ms away, {arguments.clients} concurrent clients:"
     return {
         f"{name} logins a second": done / seconds,
-        f"{name} sent away with 503, of all answers": tally.statuses[503] / tally.statuses.total(),
+        f"{name} rejected with 503, of all responses": tally.statuses[503] / tally.statuses.total(),
         f"{name} answer p50, ms": tally.percentile(0.5) * 1000,
         f"{name} answer p99, ms": tally.percentile(0.99) * 1000,
         f"{name} 503 p99, ms": percentile(tally.shed, 0.99) * 1000,
@@ -186,7 +186,7 @@ def far_away(here: World, arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def repeated(here: World, arguments: argparse.Namespace) -> dict[str, float]:
-    """One user again and again within the cache's lifetime, of a file and of the directory, as shares of the anonymous
+    """Repeated logins of one cached user, of a file and of the directory, as shares of the anonymous
     path.
     """
     from harness import web  # noqa: PLC0415 - importable once `e2e.use` ran
@@ -212,7 +212,7 @@ def repeated(here: World, arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def black_hole(here: World, arguments: argparse.Namespace) -> dict[str, float]:
-    """What the file's users notice of a directory that takes connections and says nothing, and how long its own wait.
+    """The latency of the file's users, and of its own, while the directory accepts connections but does not answer.
 
     The file's users are remembered: what is asked is whether they wait for threads that wait for the directory.
     """
@@ -246,10 +246,10 @@ def black_hole(here: World, arguments: argparse.Namespace) -> dict[str, float]:
     with here.server(deadline=1) as server:
         well, _, _ = p99s(server)
         here.proxy.mode = Mode.SILENT
-        p99s(server)  # each worker's breaker opens meanwhile
+        p99s(server)  # each worker's circuit breaker opens meanwhile
         dead, refused, statuses = p99s(server)
         here.proxy.mode = Mode.PASS
-    assert statuses == {503}, statuses  # noqa: S101 - what is measured are refusals
+    assert statuses == {503}, statuses  # noqa: S101 - rejections are measured
     return {
         "directory well: the file's users, p99, ms": well,
         "directory silent: the file's users, p99, ms": dead,
@@ -259,7 +259,7 @@ def black_hole(here: World, arguments: argparse.Namespace) -> dict[str, float]:
 
 
 async def crowd(server: TokenServer, here: World, clients: int, seconds: float) -> tuple[int, float, Tally]:
-    """Clients that log in as somebody new again and again: how many logins worked, in how long, and what they met."""
+    """Clients that log in as one new user after another: successful logins, seconds, and the tally."""
     from harness.crowd import Tally, log_in  # noqa: PLC0415 - importable once `e2e.use` ran
 
     tally = Tally()
@@ -278,7 +278,7 @@ async def crowd(server: TokenServer, here: World, clients: int, seconds: float) 
 
 
 def bare_rate(source: Any, here: World, seconds: float) -> float:
-    """How many users one thread looks up and binds a second, with nothing around it."""
+    """How many users a second one thread looks up and binds, with no other work."""
     begin, count = time.monotonic(), 0
     while time.monotonic() - begin < seconds:
         (user,) = here.users(1)

@@ -1,4 +1,4 @@
-"""Lets measures start the real programs that the end-to-end tests start: makes their `harness` importable."""
+"""Access for benchmarks to the end-to-end tests' `harness`, which starts the real programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TESTS = Path(__file__).parents[1] / "tests"
 
 
 def use(*programs: str) -> None:
-    """Make `harness` importable; ends the run where one of these programs is missing."""
+    """Make `harness` importable; exits if one of these programs is missing."""
     missing = [name for name in programs if shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
     if missing:
         sys.exit(f"{', '.join(missing)} is not installed; make real-servers installs it")

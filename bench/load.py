@@ -1,4 +1,4 @@
-"""Drives a server with wrk, which runs beside it on the same machine, and reads what it measured."""
+"""Load generation with wrk, on the same machine as the server, and parsing of its output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What clients ask. `lua` is a script for wrk where one request differs from the next."""
+    """The requests of the clients. `lua` is a wrk script, if requests differ."""
 
     path: str = PATH
     headers: Sequence[str] = ()
@@ -27,7 +27,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Answers a second, and the latencies in milliseconds below which 50, 90 and 99 of 100 answers came."""
+    """Responses a second, and the 50th, 90th and 99th percentile of the latency in milliseconds."""
 
     rate: float
     p50: float
@@ -37,7 +37,7 @@ class Measured:
 
 
 def drive(url: str, work: Work, seconds: int) -> Measured:
-    """One round. Anything but an answer of 200 ends the run, because it would measure something else."""
+    """Run one round. Any response other than 200 ends the run, since it would distort the result."""
     command = [program("wrk"), "-t1", f"-c{work.connections}", f"-d{seconds}s", "--latency", "--timeout", "20s"]
     for header in work.headers:
         command += ["-H", header]
@@ -64,7 +64,7 @@ def _latency(output: str, part: int) -> float:
 
 
 def login(user: str) -> Work:
-    """One user again and again."""
+    """Repeated requests of one user."""
     return Work(headers=[f"Authorization: {basic(user)}"])
 
 
@@ -79,7 +79,7 @@ def post() -> Work:
 
 
 def many_users(users: int, repositories: int) -> Work:
-    """The users in turn, each asking for one of the repositories."""
+    """The users in turn, each requesting one of the repositories."""
     table = ",".join(f'"{basic(f"u{number}")}"' for number in range(users))
     return Work(
         lua=f"local users = {{{table}}}\nlocal turn = 0\n"
@@ -92,12 +92,12 @@ def many_users(users: int, repositories: int) -> Work:
 
 
 def new_connections() -> Work:
-    """A connection for each request, as clients make them."""
+    """A new connection for each request, as real clients do."""
     return Work(headers=["Connection: close"])
 
 
 def scopes(count: int) -> Work:
-    """So many scopes in one request."""
+    """That many scopes in one request."""
     asked = "&".join(f"scope=repository%3Apublic%2Fapp{number}%3Apull" for number in range(count))
     return Work(path=f"/token?service=bench&{asked}")
 

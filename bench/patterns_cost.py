@@ -1,8 +1,8 @@
-"""`python -m bench.patterns_cost`: what questions about patterns cost with more and more wildcards side by side.
+"""`python -m bench.patterns_cost`: the cost of pattern analysis as the number of wildcards grows.
 
 For k globs such as `*word*/**`: loading a root file that delegates them, with a team's file that names one pattern
-within them; the containments that such files, lint and tests ask for; and `policy diff` where one more glob comes. The
-last columns are steps of the search, which are the same on every machine; "-" is a question that was not decided.
+within them; the containment checks of such files, lint and tests; and `policy diff` when one more glob is added. The
+last columns are steps of the search, which are the same on every machine; "-" means undecided.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def measure(globs: tuple[str, ...]) -> dict[str, float | int | None]:
-    """Milliseconds for loading and comparing, and steps for each form; nothing is remembered from before."""
+    """Milliseconds for loading and comparing, and steps for each form; caches are cleared before."""
     row: dict[str, float | int | None] = {"globs": len(globs)}
     with tempfile.TemporaryDirectory() as scratch:
         delegated = ", ".join(f'"*{word}*/**"' for word in globs)
@@ -81,8 +81,8 @@ def measure(globs: tuple[str, ...]) -> dict[str, float | int | None]:
 
 
 def _milliseconds(work: Callable[[], object]) -> float:
-    least_words._least.cache_clear()  # noqa: SLF001 - what is measured is the first time
-    words._by_class.cache_clear()  # noqa: SLF001 - what is measured is the first time
+    least_words._least.cache_clear()  # noqa: SLF001 - the first call is measured
+    words._by_class.cache_clear()  # noqa: SLF001 - the first call is measured
     start = time.process_time()
     work()
     return round((time.process_time() - start) * 1000, 1)

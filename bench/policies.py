@@ -1,9 +1,9 @@
-"""`python -m bench.policies`: what the number of rules costs: one decision, a load, and a process's memory.
+"""`python -m bench.policies`: the cost of the number of rules: a decision, a load, and the memory of a process.
 
-A tree has teams of ten rules each, every team with a namespace, a group and a file of its own that a root file
-delegates to. Decisions are measured in rounds that take turns between the sizes, so that a slow moment of the machine
-meets all of them; every question is made right before it is asked, as a request does. Loads and memory are measured
-each in a process of their own.
+A tree has teams of ten rules each; every team has a namespace, a group and a file that a root file delegates to.
+Decisions are measured in rounds interleaved between the sizes, so that a slow moment of the machine affects all of
+them; every question is created right before it is asked, as for a request. Loads and memory are measured in separate
+processes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def tree(folder: Path, rules: int) -> Path:
-    """A policy folder with so many rules, ten in each team's file."""
+    """Write a policy folder with that many rules, ten in each team's file."""
     teams = max(1, rules // RULES_OF_A_TEAM)
     (folder / "teams").mkdir(parents=True)
     entries = [f'  - {{file: teams/t{n}.yaml, repositories: ["t{n}/**"], actions: [pull, push]}}' for n in range(teams)]
@@ -72,9 +72,9 @@ def tree(folder: Path, rules: int) -> Path:
 
 
 def measure_decisions(sets: dict[int, PolicySet], arguments: argparse.Namespace) -> dict[int, dict[str, float]]:
-    """Microseconds for one decision: always about one team, and about teams all over the tree."""
+    """Microseconds for one decision: always about one team, and about teams across the tree."""
     gc.collect()
-    gc.freeze()  # what is measured is the decision, not the collector looking through five trees at once
+    gc.freeze()  # the decision is measured, not garbage collection over five trees
     asked: dict[tuple[int, str], list[int]] = {}
     for size in sets:
         teams = max(1, size // RULES_OF_A_TEAM)
@@ -91,7 +91,7 @@ def measure_decisions(sets: dict[int, PolicySet], arguments: argparse.Namespace)
 
 
 def microseconds(policies: PolicySet, teams: list[int]) -> float:
-    """How long one decision takes on average over one question for each of `teams`; every one of them is granted."""
+    """The average time of a decision over one question for each of `teams`, all of which are granted."""
     total = 0
     for team in teams:
         identity = Identity(f"u{team}", Kind.PASSWORD, "htpasswd", frozenset({"staff", f"g{team}"}))
@@ -99,7 +99,7 @@ def microseconds(policies: PolicySet, teams: list[int]) -> float:
         start = time.perf_counter_ns()
         decision = decide(policies, identity, scope, CONTEXT)
         total += time.perf_counter_ns() - start
-        assert decision.granted  # noqa: S101 - else it is not what was to be measured
+        assert decision.granted  # noqa: S101 - otherwise something else would be measured
     return total / len(teams) / 1000
 
 
@@ -111,7 +111,7 @@ def load_in_a_process(folder: Path) -> dict[str, float]:
 
 
 def loaded(folder: Path) -> dict[str, float]:
-    """Load twice, as a worker does at its start and at a reload, and tell what it took."""
+    """Load twice, as a worker does at start and at a reload, and return the time and memory."""
     figures: dict[str, float] = {}
     policies: PolicySet | None = None
     for name in ("first", "again"):

@@ -1,8 +1,8 @@
 """`python -m bench.policy_diff`: how long `policy diff` takes for two large trees that differ in ten rules.
 
-The trees are those of `bench.policies`. The ten changes are of every kind: other patterns, roles, people and
-conditions, rules that come and go, and a rule about everything. A change that concerns every rule there is, of a deny
-that lies over all teams, is measured by itself.
+The trees are those of `bench.policies`. The ten changes cover patterns, roles, principals, conditions,
+added and removed rules, and a rule about everything. A change that affects every rule, of a deny over all teams, is
+measured separately.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def measure(old: Path, new: Path) -> dict[str, float]:
-    """Seconds for loading both trees and for comparing them, and how much was found."""
+    """Seconds for loading and for comparing both trees, and the number of rows."""
     start = time.perf_counter()
     before, after = compile_policies(old)[0], compile_policies(new)[0]
     loaded = time.perf_counter()
@@ -71,7 +71,7 @@ deny:
 
 
 def change_ten(folder: Path) -> None:
-    """Ten rules otherwise than they were: nine in teams' files, and one about everything."""
+    """Change ten rules: nine in teams' files, and one about everything."""
     added = _RULE.format(9, 1)
     changes = {
         1: ("t1/app1/**", "t1/other/**"),
@@ -92,7 +92,7 @@ def change_ten(folder: Path) -> None:
 def edit(path: Path, old: str, new: str) -> None:
     """Replace the first `old` in a file by `new`."""
     text = path.read_text()
-    assert old in text, (path, old)  # noqa: S101 - else less is measured than said
+    assert old in text, (path, old)  # noqa: S101 - otherwise fewer changes would be measured
     path.write_text(text.replace(old, new, 1))
 
 

@@ -1,11 +1,10 @@
-"""`python -m bench.pressure`: what is asked is twice what can be signed, and 500 clients are slow on purpose.
+"""`python -m bench.pressure`: overload at twice the signing capacity, and 500 deliberately slow clients.
 
-The yardstick of the first table is what the same server signs a second for clients that wait for each other (wrk, 32
-connections), measured just before. Then requests come at their own moments: half as many, twice as many, and half as
-many again; on kept connections, and with a new one for each. A health check runs beside. Every token is signed with
-RSA and none is given twice, so that one worker is slower than a load generator in Python; `lag` is how late that sent
-its requests, and is part of all times. The second table is good clients beside slow ones, standalone and behind nginx
-as deploy/nginx.conf has it.
+The yardstick of the first table is the closed-loop signing rate of the same server (wrk, 32 connections), measured just
+before. Then requests arrive in an open loop: at half, twice and half of that rate; on keep-alive connections, and with
+a new one for each. A health check runs concurrently. Every token is signed with RSA and none is reused, so that one
+worker is slower than a load generator in Python; `lag` is the delay of that generator, and is part of all times. The
+second table is normal clients next to slow ones, standalone and behind nginx with deploy/nginx.conf.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def main() -> None:
 
 
 def overload(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Half, twice and half of what can be signed, in one run without a pause."""
+    """Half, twice and half of the signing capacity, in one run without a pause."""
     found: dict[str, Any] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -65,7 +64,7 @@ def overload(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def under(port: int, rate: float, is_new: bool, length: float) -> dict[str, Any]:
-    """What came back in each part, and how soon all was well again."""
+    """The responses of each phase, and the time to recover."""
     from harness.arrivals import NO_ANSWER, Stream, arrive, get, steady, within  # noqa: PLC0415 - once `e2e.use` ran
 
     factors = list(FACTORS.values())
@@ -110,7 +109,7 @@ def under(port: int, rate: float, is_new: bool, length: float) -> dict[str, Any]
 
 
 def slow(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Good clients beside slow ones of each kind."""
+    """Normal clients next to slow ones of each kind."""
     from harness.proxy import shipped_nginx  # noqa: PLC0415 - importable once `e2e.use` ran
     from harness.slow import PROMPT, SLOW_CLIENTS, good_traffic, slow_clients, slow_kinds  # noqa: PLC0415 - likewise
 

@@ -1,9 +1,8 @@
-"""Measures what a reload of many rules does to requests: `python -m bench.reload [--rules 10000]`.
+"""`python -m bench.reload [--rules 10000]`: the effect of reloading many rules on requests.
 
-One worker (or as many as `--workers` says) answers anonymous requests from a few connections, first with calm files and
-then while its policy folder is reloaded again and again; the slowest of a hundred answers (p99) is compared. It also
-tells how long a change took until it was live, and the worker's memory: before, after, and at the most. It prints; it
-asserts nothing.
+One worker (or `--workers`) answers anonymous requests from a few connections, first with unchanged files and then while
+its policy folder is reloaded repeatedly; the 99th percentiles of the latency are compared. It also prints how long a
+change takes to go live, and the worker's memory: before, after, and peak. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ def team_file(team: int, role: str) -> str:
 
 
 def reload(folder: Path, log: Path, arguments: argparse.Namespace) -> Iterator[float]:
-    """Change files and wait until the whole is live in all workers, some times; gives the seconds that each took."""
+    """Change files and wait until they are live in all workers, several times; returns the seconds of each."""
     for turn in range(arguments.reloads):
         before = log.read_text().count("files changed: new")
         new = folder / "policies" / ".new"
@@ -109,7 +108,7 @@ def reload(folder: Path, log: Path, arguments: argparse.Namespace) -> Iterator[f
 
 
 def memory(server: subprocess.Popen[bytes]) -> dict[str, float]:
-    """Megabytes of the server's largest child, the worker: resident now, and the most there ever was."""
+    """Megabytes of the server's largest child, the worker: resident now, and peak."""
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text(encoding="ascii").split()
     found = [
         {
@@ -131,7 +130,7 @@ class Load:
         self._pause = pause
 
     def during(self, work: Callable[[], None]) -> list[float]:
-        """The seconds that each request took while `work` ran."""
+        """The seconds of each request while `work` ran."""
         stop = threading.Event()
         times: list[float] = []
         threads = [threading.Thread(target=self._ask, args=(stop, times)) for _ in range(self._connections)]
@@ -159,7 +158,7 @@ class Load:
 
 @contextmanager
 def serving(config: Path, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A running server; its log goes to a file, its audit events nowhere."""
+    """A running server; its log goes to a file, its audit events to /dev/null."""
     command = [sys.executable, "-m", "tokenserver", "serve", "--config", str(config)]
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True)
@@ -180,7 +179,7 @@ def serving(config: Path, port: int, log: Path) -> Iterator[subprocess.Popen[byt
 
 
 def free_port() -> int:
-    """A port on loopback that is free now."""
+    """A free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -188,7 +187,7 @@ def free_port() -> int:
 
 
 def quantile(times: list[float], part: float) -> float:
-    """The time that this part of the requests did not exceed."""
+    """A quantile of the times."""
     ordered = sorted(times)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 

@@ -1,13 +1,13 @@
-"""`python -m bench.scale`: whether throughput adds up: one worker and two, one server and two behind nginx.
+"""`python -m bench.scale`: how throughput scales: one worker and two, one server and two behind nginx.
 
-Every server has one worker, or two where it says so. What counts is the ratio of medians of interleaved rounds of one
-run, beside the bare yardstick in the same arrangement. On a small machine the load generator, nginx and the servers
-want the same cores, so two measures tell whether that is the end of the server or of the machine:
+Every server has one worker unless stated. The important figure is the ratio of medians of interleaved rounds of one
+run, compared with the bare yardstick in the same arrangement. On a small machine the load generator, nginx and the
+servers compete for cores, so two measures show whether the server or the machine is the limit:
 
-* `throttled`: each worker may run for a part of the time only (it is stopped and continued in turn), so that cores are
-  left. Then nothing but something shared could keep two of them from doing twice as much.
-* what a request costs the servers, nginx and wrk, and how much of all cores they had (others: whatever else ran on the
-  machine). Where no core is left, the sum of these costs is the whole explanation.
+* `throttled`: each worker only runs for a part of the time (it is stopped and continued in turn), so that cores are
+  idle. Then only a shared resource could keep two of them from doubling the throughput.
+* the CPU time of a request in the servers, nginx and wrk, and their share of all cores (others: everything else on the
+  machine). If no core is idle, the sum of these costs is the whole explanation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bench.load import Work, drive
 from bench.servers import Running, program, tokenserver, yardstick
 
 PART = 0.15
-"""The part of the time for which a throttled worker runs, so that two of them, nginx and wrk fit on two cores."""
+"""The fraction of time for which a throttled worker runs, so that two of them, nginx and wrk fit on two cores."""
 
 SLICE = 0.04
 
@@ -43,12 +43,12 @@ PAIRS = (
     ("1 worker, throttled", "2 workers, throttled"),
     ("nginx + 1 server, throttled", "nginx + 2 servers, throttled"),
 )
-"""What is compared with what."""
+"""The arrangements that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """One arrangement: where it is asked, which processes serve it, and which pass it on."""
+    """One arrangement: its URL, its server processes, and its proxy processes."""
 
     title: str
     url: str
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def arrangements(stack: ExitStack, folder: Path) -> Iterator[Setup]:
-    """Everything that is compared, running."""
+    """All arrangements, running."""
     from harness.proxy import shipped_nginx  # noqa: PLC0415 - importable once `e2e.use` ran
 
     def behind(name: str, servers: Sequence[Running], title: str, part: float = 1.0) -> Setup:
@@ -97,7 +97,7 @@ def arrangements(stack: ExitStack, folder: Path) -> Iterator[Setup]:
     yield Setup("yardstick, 2 workers", bare[1].url, bare[1].workers)
     yield behind("bare-1", [bare[0]], "nginx + 1 yardstick")
     yield behind("bare-2", [bare[0], bare[2]], "nginx + 2 yardsticks")
-    # Every token is signed: the work that one would scale out for.
+    # Every token is newly signed: the work that one would scale out for.
     ours = [
         stack.enter_context(tokenserver(folder / f"server-{number}", workers=workers, more="token_reuse: 0s"))
         for number, workers in enumerate((1, 2, 1))
@@ -113,7 +113,7 @@ def arrangements(stack: ExitStack, folder: Path) -> Iterator[Setup]:
 
 
 def measured(setup: Setup, arguments: argparse.Namespace) -> dict[str, float]:
-    """One round: requests a second, and what they cost whom."""
+    """One round: requests a second, and the CPU time by process group."""
     work = Work(connections=arguments.connections)
     before = cpu.seconds(setup.servers), cpu.seconds(setup.proxies), cpu.of_children(), cpu.busy()
     with throttled(setup.servers, setup.part):
@@ -136,7 +136,7 @@ def measured(setup: Setup, arguments: argparse.Namespace) -> dict[str, float]:
 
 @contextmanager
 def throttled(processes: Sequence[int], part: float) -> Iterator[None]:
-    """Let processes run for this part of the time only, each at another moment, as long as the block lasts."""
+    """Let processes run only for this fraction of the time, in turn, for the duration of the block."""
     if part >= 1:
         yield
         return
@@ -167,13 +167,13 @@ def throttled(processes: Sequence[int], part: float) -> Iterator[None]:
 
 
 def median_of(rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """The medians of all figures, and all rates, so that one sees how far they lie apart."""
+    """The medians of all figures, and all rates, to show their spread."""
     medians = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
     return {**medians, "rates": [round(one["rate"]) for one in rounds]}
 
 
 def show(figures: dict[str, dict[str, Any]]) -> None:
-    """The table, and the ratios that answer the question."""
+    """Print the table and the ratios."""
     columns = ("server", "nginx", "wrk")
     print(f"{'':28} {'':>9} {'of the':>9}   {'CPU ms a request':^23}   {'share of all cores':^31}")
     print(

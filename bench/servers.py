@@ -1,4 +1,4 @@
-"""The servers that are measured: tokenserver in many settings, and the yardsticks, each in processes of its own."""
+"""The servers under test: tokenserver in many settings, and the yardsticks, each in separate processes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def tokenserver(
     sources: str = "",
     output: Path | None = None,
 ) -> Iterator[Running]:
-    """A running server with anonymous access and so many rules and users; `more` and `sources` are YAML."""
+    """A running server with anonymous access and that many rules and users; `more` and `sources` are YAML."""
     config = write(
         folder, workers=workers, algorithm=algorithm, rules=rules, users=users, cost=cost, tls=tls, more=more,
         sources=sources,
@@ -99,7 +99,7 @@ def write(
     more: str = "",
     sources: str = "",
 ) -> Path:
-    """The configuration of such a server, its keys and all; gives the file."""
+    """Write the configuration of such a server, including its keys; returns the file."""
     folder.mkdir(parents=True)
     policies = folder / "policies"
     if rules > 3:
@@ -156,7 +156,7 @@ def yardstick(name: str, workers: int, tls: Path | None = None) -> Iterator[Runn
 def running(
     command: list[str], port: int, *, scheme: str = "http", path: str = PATH, output: Path | None = None
 ) -> Iterator[Running]:
-    """A server process that answers `path` on `port`; its output goes nowhere, as audit events to a fast disk would."""
+    """A server process that answers `path` on `port`; its output is discarded."""
     with (output or Path(os.devnull)).open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -172,7 +172,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -
     """Wait until `url` answers."""
     deadline = time.monotonic() + seconds
     trusting = ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # our own server, seconds old
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # our own server
     while True:
         try:
             urllib.request.urlopen(url, timeout=5, context=trusting).close()  # noqa: S310 - a URL of this run
@@ -187,7 +187,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -
 
 
 def free_port() -> int:
-    """A port on loopback that is free now."""
+    """A free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -195,7 +195,7 @@ def free_port() -> int:
 
 
 def program(name: str) -> str:
-    """Where a program is, or the end of the run."""
+    """The path of a program; exits if it is missing."""
     found = shutil.which(name)
     if found is None:
         sys.exit(f"{name} is not installed; make real-servers installs it")

@@ -1,8 +1,8 @@
-"""`python -m bench.steps`: what one answer costs inside a worker, step by step, in microseconds of computing.
+"""`python -m bench.steps`: the cost of a response inside a worker, step by step, in microseconds of CPU time.
 
-The steps are those of docs/fast-path.md. Each is called again and again in this process, alone, with warm caches; in a
-server with connections, threads and a load generator beside it the same step takes about twice as long. `(...)` marks
-steps that are parts of the one above.
+The steps are those of docs/fast-path.md. Each is called repeatedly in this process, separately, with warm caches; in a
+running server with connections, threads and a load generator the same step takes about twice as long. `(...)` marks
+steps that are part of the one above.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ TIMES = 5
 
 
 def main() -> None:
-    """Print three tables: anonymous in a rush, a known user in a rush, and a token that is signed anew."""
+    """Print three tables: anonymous and a known user with token reuse, and a newly signed token."""
     with tempfile.TemporaryDirectory() as folder:
         for name, more, header in (
-            ("anonymous, in a rush", "", None),
-            ("a user who is known, in a rush", "", basic("u0")),
-            ("anonymous, signed anew", "token_reuse: 0s", None),
+            ("anonymous, token reused", "", None),
+            ("known user, token reused", "", basic("u0")),
+            ("anonymous, newly signed", "token_reuse: 0s", None),
         ):
             with _parts(Path(folder) / name.replace(" ", "-").replace(",", ""), more) as parts:
                 print(f"{name:52} {'µs':>8} {'share':>6}")
@@ -51,36 +51,36 @@ def _steps(parts: Parts, header: str | None) -> Iterator[tuple[str, float]]:
     if header is not None:
         environ["HTTP_AUTHORIZATION"] = header
     start_response: Any = lambda *_: None  # noqa: E731 - WSGI's callable, of which only being called counts
-    for _ in range(2_000):  # known, and in a rush
+    for _ in range(2_000):  # fill the caches, and start token reuse
         endpoint.answer(environ)
-    yield "the whole answer", _microseconds(lambda: app.wsgi_app(environ, start_response))
+    yield "the whole response", _microseconds(lambda: app.wsgi_app(environ, start_response))
     yield from _parsing(endpoint, environ, header)
     request = endpoint._parse(environ, "0" * 32, "GET", None)  # noqa: SLF001 - a step has no name outside
     service = parts.exchange.service
     snapshot = parts.live.snapshot()
     result = service.exchange(request)
-    yield "who it is", _microseconds(lambda: snapshot.chain.authenticate(request.credentials, request.client))
-    yield "the ruling (with who it is)", _microseconds(lambda: service._ruling(snapshot, request))  # noqa: SLF001
+    yield "authentication", _microseconds(lambda: snapshot.chain.authenticate(request.credentials, request.client))
+    yield "the ruling (with authentication)", _microseconds(lambda: service._ruling(snapshot, request))  # noqa: SLF001
     yield "the token (with the ruling)", _microseconds(lambda: service.exchange(request))
     token, ruling = result
     assert token is not None  # noqa: S101 - nobody asked for an explanation
     if not token.is_shared:
         yield from _signing(parts)
-    yield "its audit line", _microseconds(lambda: parts.trail.observe(request, result, 0.00002))
-    yield "the body, spelled anew", _microseconds(lambda: token_body(token, ruling, with_scope=False))
+    yield "the audit line", _microseconds(lambda: parts.trail.observe(request, result, 0.00002))
+    yield "the body, newly serialized", _microseconds(lambda: token_body(token, ruling, with_scope=False))
 
 
 def _parsing(endpoint: TokenEndpoint, environ: dict[str, Any], header: str | None) -> Iterator[tuple[str, float]]:
     yield "a random id", _microseconds(endpoint.new_id)
-    yield "the request, parsed", _microseconds(lambda: endpoint._parse(environ, "", "GET", None))  # noqa: SLF001
+    yield "parsing the request", _microseconds(lambda: endpoint._parse(environ, "", "GET", None))  # noqa: SLF001
     yield "(its query)", _microseconds(lambda: parse_query(QUERY))
     if header is not None:
         yield "(its Authorization)", _microseconds(lambda: parse_authorization((header,)))
 
 
 def _signing(parts: Parts) -> Iterator[tuple[str, float]]:
-    """An ECDSA signature and the check of it, by the key itself."""
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - for this table alone
+    """An ECDSA signature and its verification, by the key itself."""
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - only for this table
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
 
     key, algorithm, content = parts.live.snapshot().issuer.ring.active, ec.ECDSA(SHA256()), b"x" * 1_000
@@ -103,7 +103,7 @@ def _parts(folder: Path, more: str) -> Iterator[Parts]:
 
 
 class _Nowhere:
-    """A sink that costs what writing costs."""
+    """An audit sink with the cost of a write."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

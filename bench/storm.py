@@ -1,8 +1,8 @@
-"""`python -m bench.storm`: a thousand clients log in at once, as one user and as a thousand, beside a health check.
+"""`python -m bench.storm`: a thousand concurrent logins, of one user and of a thousand, with a health check.
 
-Every client tries until it is in, as `Retry-After` says. The server has met as many connections once before. The
-yardsticks, measured just before, are how many passwords of cost 10 this machine checks a second with all of its cores,
-and how long the same clients wait where nginx sends every one of them away: they share the cores with the server.
+Every client retries as `Retry-After` says until it is logged in. The server has handled as many connections once
+before. The yardsticks, measured just before, are the passwords of cost 10 that this machine checks a second with all
+its cores, and the latency of the same clients if nginx rejects all of them: they share the cores with the server.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
             "as many users": run([f"user-{n}" for n in range(arguments.clients)], secret, hashed, arguments),
         }
     print(
-        f"{'clients at once: ' + str(arguments.clients):24} {'in':>6} {'503':>6} {'all in':>9} {'of hashing':>11}",
+        f"{'concurrent clients: ' + str(arguments.clients):24} {'in':>6} {'503':>6} {'all in':>9} {'of hashing':>11}",
         end="",
     )
     print(f" {'longest answer':>15} {'503 p99':>9} {'/healthz p99':>13}")
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def sent_away_by_nginx(clients: int) -> float:
-    """Milliseconds that all but one of a hundred clients wait for nginx to say 503, all at once."""
+    """The 99th percentile in milliseconds for concurrent clients to get a 503 from nginx."""
     from harness.crowd import percentile, rush  # noqa: PLC0415 - importable once `e2e.use` ran
     from harness.proxy import nginx  # noqa: PLC0415
 
@@ -70,7 +70,7 @@ def sent_away_by_nginx(clients: int) -> float:
 
 
 def run(users: list[str], secret: str, hashed: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """One storm against a server of its own."""
+    """One burst of logins against a separate server."""
     from harness.crowd import percentile, rush, serving_users, storm  # noqa: PLC0415 - importable once `e2e.use` ran
 
     lines = "".join(f"{user}:{hashed}\n" for user in dict.fromkeys(users))

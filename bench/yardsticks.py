@@ -1,4 +1,4 @@
-"""What the server is measured against: a bare WSGI function and a no-op Flask route, served the same way."""
+"""The yardsticks: a bare WSGI function and a no-op Flask route, served in the same way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bare(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[by
 
 
 def flask_route() -> Wsgi:
-    """A Flask route that does nothing but answer the same body."""
+    """A Flask route that only returns the same body."""
     app = Flask("yardstick", static_folder=None)
 
     @app.route("/token", methods=["GET", "POST"])
@@ -39,7 +39,7 @@ def load(name: str) -> Wsgi:
 
 
 def serve(name: str, port: int, workers: int, tls: Path | None = None) -> None:
-    """Serve a yardstick on loopback until told to stop."""
+    """Serve a yardstick on loopback until stopped."""
     from granian.constants import Interfaces  # noqa: PLC0415 - only in the yardstick's own process
     from granian.server.mp import MPServer  # noqa: PLC0415
 

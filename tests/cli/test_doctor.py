@@ -136,11 +136,11 @@ def test_each_fault_is_named(site: Make, changes: dict[str, Any], expected: dict
 
 
 def test_a_finding_for_people(site: Make) -> None:
-    """One sentence, both values, and the mend with file and line."""
+    """One sentence, both values, and the fix with file and line."""
     made = site()
     result = made.doctor("--registry-config", made.registry(issuer="x"))
     assert result.exit_code == 1
-    assert "FAULT    issuer: the registry trusts another issuer than tokens name" in result.stdout
+    assert "FAULT    issuer: the registry expects another issuer than the tokens have" in result.stdout
     assert "fix:   set issuer to auth.example.com in " in result.stdout
     assert "1 finding. Fix the first one" in result.stdout
 

@@ -1,4 +1,4 @@
-"""Findings: what they promise to machines, and that nothing from outside reaches a terminal as it came."""
+"""Findings: their JSON form and exit code, and that untrusted text is sanitized."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.doctor.findings import MAX_SHOWN, Finding, doubtful, exit_code, failed, known, passed, shown
+from tokenserver.doctor.findings import MAX_SHOWN, Finding, exit_code, failed, note, passed, shown, warning
 
 
 @pytest.mark.parametrize(
-    ("finding", "ok", "counts"),
+    ("finding", "ok", "is_actionable"),
     [
         pytest.param(passed("c", "s"), True, False, id="passed"),
         pytest.param(failed("c", "s", "m"), False, True, id="failed"),
-        pytest.param(doubtful("c", "s", "m"), None, True, id="doubtful"),
-        pytest.param(known("c", "s"), None, False, id="known"),
+        pytest.param(warning("c", "s", "m"), None, True, id="doubtful"),
+        pytest.param(note("c", "s"), None, False, id="known"),
     ],
 )
-def test_what_counts_has_a_mend(finding: Finding, ok: bool | None, counts: bool) -> None:
-    """The exit code is 1 exactly where somebody has something to do."""
-    assert (finding.ok, finding.counts, exit_code([passed("c", "s"), finding])) == (ok, counts, int(counts))
+def test_actionable_findings_have_a_fix(finding: Finding, ok: bool | None, is_actionable: bool) -> None:
+    """The exit code is 1 exactly if there is something to fix."""
+    assert (finding.ok, finding.is_actionable, exit_code([passed("c", "s"), finding])) == (
+        ok,
+        is_actionable,
+        int(is_actionable),
+    )
     assert set(finding.as_json()) == {"check", "ok", "ours", "theirs", "mend"}
 
 
@@ -33,7 +37,7 @@ def test_nothing_found_is_well() -> None:
 def test_text_from_outside_is_one_printable_line(text: str) -> None:
     """No control character, no endless line."""
     made = failed("c", text, text, ours=text, theirs=text)
-    for value in (made.says, made.mend, made.ours, made.theirs):
+    for value in (made.message, made.fix, made.ours, made.theirs):
         assert value is not None
         assert value.isprintable()
         assert len(value) <= MAX_SHOWN

@@ -1,15 +1,18 @@
-"""Tokens are taken apart without being believed, and their text is in no error."""
+"""Opening tokens without trusting them; no error repeats their text."""
 
 from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, token_text
+from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, read_claims, token_text
+from tokenserver.scopes import Resource, Scope
 
 
 def part(value: object) -> str:
@@ -30,13 +33,13 @@ TOKEN = f"{part({'alg': 'ES256', 'kid': 'k', 'x5c': ['AAE=']})}.{part({'sub': 'a
         pytest.param(json.dumps({"token": 1, "access_token": TOKEN}), id="access_token"),
     ],
 )
-def test_what_people_paste(text: str) -> None:
-    """The token in it."""
+def test_pasted_forms(text: str) -> None:
+    """The token is found in each of them."""
     assert token_text(text) == TOKEN
 
 
 def test_the_parts() -> None:
-    """Header, claims, signature, and what it is over."""
+    """Header, claims, signature and signing input."""
     opened = open_unverified(TOKEN)
     assert (opened.algorithm, opened.kid, opened.x5c) == ("ES256", "k", (b"\x00\x01",))
     assert (opened.claims, opened.signature) == ({"sub": "ann"}, b"sig")
@@ -56,7 +59,7 @@ def test_the_parts() -> None:
     ],
 )
 def test_chains(header: dict[str, object], chain: tuple[bytes, ...] | None) -> None:
-    """One that is there and cannot be read is not the same as none."""
+    """An unreadable chain is not the same as no chain."""
     assert open_unverified(f"{part(header)}.{part({})}.").x5c == chain
 
 
@@ -75,14 +78,14 @@ def test_chains(header: dict[str, object], chain: tuple[bytes, ...] | None) -> N
         pytest.param("x" * (MAX_TOKEN + 1), "is longer than", id="too long"),
     ],
 )
-def test_what_is_no_token(text: str, problem: str) -> None:
-    """The error says what is missing, and repeats nothing."""
-    with pytest.raises(UnreadableToken) as refused:
+def test_not_a_token(text: str, problem: str) -> None:
+    """The error says what is missing."""
+    with pytest.raises(UnreadableToken) as caught:
         open_unverified(text)
-    assert str(refused.value).startswith(problem)
+    assert str(caught.value).startswith(problem)
 
 
-def refusal_of(text: str) -> str | None:
+def error_of(text: str) -> str | None:
     try:
         open_unverified(text)
     except UnreadableToken as error:
@@ -91,9 +94,89 @@ def refusal_of(text: str) -> str | None:
 
 
 @given(st.text(max_size=60), st.lists(st.binary(max_size=20), min_size=3, max_size=3))
-def test_any_text_is_opened_or_refused(text: str, parts: list[bytes]) -> None:
-    """Nothing but its own error ever leaves."""
+def test_any_text_is_opened_or_rejected(text: str, parts: list[bytes]) -> None:
+    """No other exception escapes, and the error does not repeat the text."""
     encoded = ".".join(base64.urlsafe_b64encode(one).decode().rstrip("=") for one in parts)
     for candidate in (text, encoded):
-        said = refusal_of(candidate)
+        said = error_of(candidate)
         assert said is None or len(candidate) < 8 or candidate not in said
+
+
+def jwt(claims: Any) -> str:
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"eyJ9.{body}.c2ln"
+
+
+CLAIMS: dict[str, Any] = {
+    "sub": "ann",
+    "aud": "r",
+    "exp": 1800000000,
+    "access": [
+        {"type": "repository", "name": "a", "actions": ["pull", 1]},
+        {"type": "repository", "name": "a", "actions": ["push"]},
+        {"type": "repository", "name": 1, "actions": ["push"]},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(jwt(CLAIMS), id="plain"),
+        pytest.param(f"Bearer {jwt(CLAIMS)}\n", id="bearer"),
+        pytest.param(f'"{jwt(CLAIMS)}"', id="quoted"),
+        pytest.param(json.dumps({"token": jwt(CLAIMS)}), id="answer"),
+        pytest.param(json.dumps({"access_token": jwt(CLAIMS)}), id="oauth-answer"),
+        pytest.param(jwt({**CLAIMS, "aud": ["r"]}), id="audience-in-a-list"),
+        pytest.param(jwt(CLAIMS).replace("c2ln", "<redacted>"), id="signature-redacted"),
+    ],
+)
+def test_claims(text: str) -> None:
+    """Subject, service, expiry, and the access that a registry would read."""
+    found = read_claims(text)
+    assert (found.subject, found.service, found.expires) == ("ann", "r", datetime(2027, 1, 15, 8, tzinfo=UTC))
+    assert found.access == {Resource("repository", "a"): {"pull", "push"}}
+    assert found.lacks(Scope(Resource("repository", "a"), frozenset({"pull", "delete"}))) == {"delete"}
+    assert found.lacks(Scope(Resource("repository", "b"), frozenset({"pull"}))) == {"pull"}
+
+
+@pytest.mark.parametrize("expires", [None, "soon", True, 1e300, float("nan")])
+def test_token_without_a_usable_end(expires: object) -> None:
+    """`expires` is None."""
+    found = read_claims(jwt({"exp": expires, "access": None}))
+    assert (found.expires, found.access, found.subject) == (None, {}, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("secret.part", id="two-parts"),
+        pytest.param("a.!secret.c", id="no-base64"),
+        pytest.param("a._w.c", id="no-utf-8"),
+        pytest.param(jwt(["secret"]), id="no-object"),
+        pytest.param(jwt({"sub": 1}), id="subject"),
+        pytest.param(jwt({"aud": ["secret", "b"]}), id="two-audiences"),
+        pytest.param("{secret", id="no-json"),
+        pytest.param("a." + base64.urlsafe_b64encode(b"[" * 9000).decode() + ".c", id="deep"),
+        pytest.param("secret" * MAX_TOKEN, id="too-long"),
+    ],
+)
+def test_not_readable_claims(text: str) -> None:
+    """It is rejected, and the error does not repeat it."""
+    with pytest.raises(UnreadableToken) as caught:
+        read_claims(text)
+    assert "secret" not in str(caught.value)
+
+
+@given(
+    st.text()
+    | st.text().map(lambda text: f"a.{text}.c")
+    | st.binary().map(lambda raw: f"a.{base64.urlsafe_b64encode(raw).decode()}.c")
+)
+def test_any_text_has_claims_or_is_rejected(text: str) -> None:
+    """No other exception escapes."""
+    try:
+        assert read_claims(text).access is not None
+    except UnreadableToken:
+        return

@@ -1,4 +1,4 @@
-"""The doctor against real registries, each wrong in one way: it names that fault, its mend, and nothing else."""
+"""The doctor against real registries, each with one fault: it reports that fault with its fix, and nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Told:
 
     @property
     def wrong(self) -> dict[str, bool | None]:
-        """What somebody has to mend, by its name."""
+        """The findings to fix, by check name."""
         return {one["check"]: one["ok"] for one in self.findings if one["mend"] is not None}
 
     def mend(self, check: str) -> str:

@@ -1,4 +1,4 @@
-"""`tokenserver doctor`: finds out why tokens are rejected, and reports a fix for each fault."""
+"""`tokenserver doctor`: explains why a registry rejects tokens, with a fix for each fault."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tokenserver.doctor.checks.trust import RegistryTrust
 from tokenserver.doctor.examination.installation import examine_installation
 from tokenserver.doctor.examination.our_side import our_sides
 from tokenserver.doctor.examination.registry_files import read_registry_files
-from tokenserver.doctor.examination.token import Bench, examine_token
+from tokenserver.doctor.examination.token import Baseline, examine_token
 from tokenserver.doctor.examination.visit import Visit, visit_registry, visit_server
 from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
 from tokenserver.doctor.findings import Finding, by_urgency, exit_code
+from tokenserver.doctor.identification import identify
 from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, token_text
-from tokenserver.doctor.visited import identify
 from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
 from tokenserver.scopes import Scope, ScopeSyntaxError, parse_scope
@@ -106,21 +106,21 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     sides = our_sides(settings, config, now)
     wanted = _wanted(scopes)
     kind = None if generation is None else KINDS[generation]
-    bench = Bench(sides, _chosen(sides.general.ours, service), None, kind, now)
+    baseline = Baseline(sides, _chosen(sides.general.ours, service), None, kind, now)
     context = _context(ca_file)
     found: list[Finding] = []
     if registry_config is not None or registry_env is not None:
-        bench = replace(bench, files=read_registry_files(registry_config, registry_env, trust))
-        found += _examine_files(bench)
+        baseline = replace(baseline, files=read_registry_files(registry_config, registry_env, trust))
+        found += _examine_files(baseline)
     brought = None if token is None else _read_token(token)
     shown = brought
     if url is not None:
-        visited, shown = _visit(url, user, bench, context=context, wanted=wanted, brought=brought, before=found)
+        visited, shown = _visit(url, user, baseline, context=context, wanted=wanted, brought=brought, before=found)
         found += visited
     elif brought is not None:
-        found += _examine_token(brought, bench, wanted)
-    elif bench.files is None:
-        found += examine_installation(settings, bench, context)
+        found += _examine_token(brought, baseline, wanted)
+    elif baseline.files is None:
+        found += examine_installation(settings, baseline, context)
     report(by_urgency(found), as_json=as_json, token=shown if show_token else None)
 
 
@@ -139,7 +139,7 @@ def _check_combination(
 def _visit(
     url: str,
     user: str | None,
-    bench: Bench,
+    baseline: Baseline,
     *,
     context: ssl.SSLContext,
     wanted: tuple[Scope, ...],
@@ -149,21 +149,21 @@ def _visit(
     """The findings of a visit to a live registry, after those of `before`; and the token that it used."""
     address = _address(url)
     # No password is asked for if the login could not happen anyway.
-    is_known = identify(bench.sides.general.ours, bench.registry, address, "").registry is not None
+    is_known = identify(baseline.sides.general.ours, baseline.registry, address, "").registry is not None
     login = (user, read_password()) if user is not None and is_known else None
     # The server first: with several registries, the visit finds out best which one this is.
-    found, ahead = visit_server(bench, context)
-    is_faulty = any(finding.counts for finding in before)
-    visited, token = visit_registry(Visit(address, bench, context, login, wanted, brought, is_faulty), ahead)
+    found, skew = visit_server(baseline, context)
+    is_faulty = any(finding.is_actionable for finding in before)
+    visited, token = visit_registry(Visit(address, baseline, context, login, wanted, brought, is_faulty), skew)
     return found + visited, token
 
 
-def _examine_token(token: Secret, bench: Bench, wanted: Sequence[Scope]) -> list[Finding]:
+def _examine_token(token: Secret, baseline: Baseline, wanted: Sequence[Scope]) -> list[Finding]:
     opened = open_unverified(token.reveal())
     audience = opened.claims.get("aud")
-    ours = bench.sides.general.ours
-    registry = bench.registry or find_registry(ours, audience if isinstance(audience, str) else None)
-    return examine_token(opened, replace(bench, registry=registry), wanted)
+    ours = baseline.sides.general.ours
+    registry = baseline.registry or find_registry(ours, audience if isinstance(audience, str) else None)
+    return examine_token(opened, replace(baseline, registry=registry), wanted)
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext:
@@ -212,7 +212,7 @@ def report(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> 
     else:
         for finding in found:
             _print(finding)
-        count = sum(finding.counts for finding in found)
+        count = sum(finding.is_actionable for finding in found)
         echo()
         if count:
             echo(f"{count} finding{'s' if count != 1 else ''}. Fix the first one, then run doctor again.", fg="red")
@@ -225,31 +225,31 @@ def report(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> 
 
 def _print(finding: Finding) -> None:
     marks = {True: ("ok     ", "green"), False: ("FAULT  ", "red"), None: ("info   ", None)}
-    mark, colour = ("warning", "yellow") if finding.ok is None and finding.counts else marks[finding.ok]
-    echo(f"{style(mark, fg=colour)}  {finding.check}: {finding.says}")
+    mark, colour = ("warning", "yellow") if finding.ok is None and finding.is_actionable else marks[finding.ok]
+    echo(f"{style(mark, fg=colour)}  {finding.check}: {finding.message}")
     if finding.ok is True:
         return
-    if finding.theirs is not None and finding.counts:
+    if finding.theirs is not None and finding.is_actionable:
         echo(f"           there: {finding.theirs}")
-    if finding.ours is not None and finding.counts:
+    if finding.ours is not None and finding.is_actionable:
         echo(f"           here:  {finding.ours}")
-    if finding.mend is not None:
-        echo(f"           fix:   {finding.mend}")
+    if finding.fix is not None:
+        echo(f"           fix:   {finding.fix}")
 
 
-def _examine_files(bench: Bench) -> list[Finding]:
-    files, ours, kind = bench.files, bench.ours, bench.kind
+def _examine_files(baseline: Baseline) -> list[Finding]:
+    files, ours, kind = baseline.files, baseline.ours, baseline.kind
     assert files is not None  # noqa: S101 - the caller has read some
     setup = files.setup
-    registry = bench.registry or find_registry(ours, setup.service)
+    registry = baseline.registry or find_registry(ours, setup.service)
     if registry is None:
         return check_setup(setup, ours, (), None)
-    ours = replace(bench, registry=registry).ours
+    ours = replace(baseline, registry=registry).ours
     kinds = kinds_for(setup, registry, kind)
     found = check_setup(setup, ours, kinds, registry)
     if setup.auth == "token" or (setup.empty and "cert" not in setup.empty):
         trust = RegistryTrust(
-            setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=bench.at
+            setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=baseline.at
         )
         found += trust.check()
     return found

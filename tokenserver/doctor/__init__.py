@@ -1,1 +1,5 @@
-"""Why tokens are refused: facts of both sides are read, compared by pure checks, and told as findings with a mend."""
+"""Diagnosis of rejected tokens: facts about both sides, pure checks that compare them, and findings with a fix.
+
+`registry` reads a registry's files, `checks` compares, `examination` does the I/O and runs the checks. The command
+line itself is `cli/doctor.py`.
+"""

@@ -1,24 +1,16 @@
-"""What people paste from a client's output: a `WWW-Authenticate` header, a token. Read, and never trusted.
-
-Nothing here verifies a token; that is for registries. Its text is in no error and in no result.
-"""
+"""Parser for a pasted `WWW-Authenticate` header: what the registry asked the client to bring."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
-from tokenserver.documents.base64url import decode_base64url
 from tokenserver.errors import TokenserverError
-from tokenserver.scopes import Resource, Scope, ScopeRequest, parse_scopes
+from tokenserver.scopes import ScopeRequest, parse_scopes
 
-MAX_PASTED = 64 * 1024
+MAX_CHALLENGE = 64 * 1024
 
-# A value that lost its quotes to a shell goes on to the next `, name=`: a list of actions has commas of its own.
+# An unquoted value runs to the next `, name=`, since a list of actions contains commas.
 _PARAMETER = re.compile(
     r'\s*([A-Za-z_]{1,20})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^"]*?))\s*(?:,+\s*(?=[A-Za-z_]{1,20}\s*=)|,?\s*\Z)', re.DOTALL
 )
@@ -26,13 +18,13 @@ _HEADER = re.compile(r"[<\s]*(?:www-authenticate\s*:)?\s*bearer(?:\s+|\Z)", re.I
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"'})
 
 
-class PastedError(TokenserverError):
-    """What was pasted is not what it should be; the text says what is missing, and never repeats it."""
+class UnreadableChallenge(TokenserverError):
+    """The text is not a Bearer challenge. The message says what is missing and quotes none of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a registry asked a client to bring (RFC 6750, section 3). What it did not say is empty."""
+    """A Bearer challenge (RFC 6750, section 3). Absent parameters are empty."""
 
     realm: str
     service: str
@@ -40,108 +32,30 @@ class Challenge:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unverified:
-    """What a token says, whoever made it. `expires` is None where it does not say."""
-
-    subject: str
-    service: str
-    access: Mapping[Resource, frozenset[str]]
-    expires: datetime | None
-
-    def lacks(self, scope: Scope) -> frozenset[str]:
-        """The actions of `scope` that the token does not carry."""
-        return scope.actions - self.access.get(scope.resource, frozenset())
-
-
 def parse_challenge(text: str) -> Challenge:
-    """Read a header as a client printed it, with or without its name, its quotes as they are or lost to a shell.
+    """Parse a header as a client printed it, with or without its name, its quotes intact or eaten by a shell.
 
     Raises:
-        PastedError: no Bearer challenge, or something in it that is no `name="value"`.
+        UnreadableChallenge: no Bearer challenge, no realm, or a parameter that is not `name="value"`.
     """
     text = text.strip().strip("'").translate(_QUOTES)
-    if len(text) > MAX_PASTED:
-        raise PastedError(f"the challenge is longer than {MAX_PASTED} characters")
+    if len(text) > MAX_CHALLENGE:
+        raise UnreadableChallenge(f"the challenge is longer than {MAX_CHALLENGE} characters")
     start = _HEADER.match(text)
     if start is None:
-        raise PastedError('is no challenge for a token; it begins with: Bearer realm="…"')
+        raise UnreadableChallenge('is no challenge for a token; it begins with: Bearer realm="…"')
     values: dict[str, list[str]] = {}
     position = start.end()
     while position < len(text):
         matched = _PARAMETER.match(text, position)
         if matched is None:
-            raise PastedError(f'after {position} characters no name="value" follows')
+            raise UnreadableChallenge(f'after {position} characters no name="value" follows')
         quoted, bare = matched[2], matched[3]
         value = bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
         values.setdefault(matched[1].lower(), []).append(value)
         position = matched.end()
     if "realm" not in values:
-        raise PastedError("says no realm, so a client would not know where to ask")
+        raise UnreadableChallenge("names no realm, so a client would not know where to ask")
     first = {name: listed[0] for name, listed in values.items()}
     scopes = parse_scopes(values.get("scope", []))
     return Challenge(first["realm"], first.get("service", ""), scopes, first.get("error", ""))
-
-
-def read_unverified(text: str) -> Unverified:
-    """What a token says (RFC 7519), or the token in a token server's JSON answer. Its signature is not looked at.
-
-    Raises:
-        PastedError: no JWT, or claims that are not what a registry reads.
-    """
-    if len(text) > MAX_PASTED:
-        raise PastedError(f"the token is longer than {MAX_PASTED} characters")
-    text = text.strip().strip("'\"")
-    if text.startswith("{"):
-        answer = _mapping(text)
-        text = str(answer.get("token") or answer.get("access_token") or "")
-    parts = text.removeprefix("Bearer ").strip().split(".")
-    if len(parts) != 3:
-        raise PastedError("is no token: it has three parts with dots between them")
-    claims = _mapping(_decoded(parts[1]))
-    subject, service = claims.get("sub", ""), claims.get("aud", "")
-    if isinstance(service, list) and len(service) == 1:
-        service = service[0]
-    if not isinstance(subject, str) or not isinstance(service, str):
-        raise PastedError("the token's sub or aud is no text")
-    return Unverified(subject, service, _access(claims.get("access")), _moment(claims.get("exp")))
-
-
-def _decoded(part: str) -> str:
-    try:
-        return decode_base64url(part).decode("utf-8")
-    except ValueError:
-        raise PastedError("is no token: its second part is not base64url") from None
-
-
-def _mapping(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise PastedError("is no token: no JSON object is in it")
-    return value
-
-
-def _access(claim: Any) -> dict[Resource, frozenset[str]]:
-    """The entries that a registry would read; others grant nothing."""
-    found: dict[Resource, frozenset[str]] = {}
-    for entry in claim if isinstance(claim, list) else ():
-        match entry:
-            case {"type": str(kind), "name": str(name), "actions": [*actions]}:
-                resource = Resource(kind, name)
-                said = {action for action in actions if isinstance(action, str)}
-                found[resource] = found.get(resource, frozenset()) | said
-            case _:
-                continue
-    return found
-
-
-def _moment(claim: Any) -> datetime | None:
-    if not isinstance(claim, (int, float)) or isinstance(claim, bool):
-        return None
-    try:
-        return datetime.fromtimestamp(claim, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None

@@ -1,4 +1,4 @@
-"""The facts of both sides that checks compare: what we say and sign with, what a registry says and trusts. Pure."""
+"""Facts that checks compare: our registries and keys, and a registry's configuration and trusted keys. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class RegistryKind(StrEnum):
-    """A registry's verifier. They differ in how they find a token's key, and in what they check."""
+    """A token verifier, by registry generation. They differ in how they look up a key and in what they check."""
 
     DISTRIBUTION2 = "Distribution 2.8"
     DISTRIBUTION30 = "Distribution 3.0"
@@ -24,15 +24,15 @@ KINDS_OF_COMPAT: Mapping[str, tuple[RegistryKind, ...]] = {
     "jwks": (RegistryKind.DISTRIBUTION3,),
     "zot": (RegistryKind.ZOT,),
 }
-"""The verifiers that each `compat` is meant for."""
+"""The verifiers that must accept tokens of each `compat`."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyNames:
-    """What a public key is called: by libtrust, by RFC 7638, and by two generations that compute it wrongly.
+    """The key ids of a public key: libtrust, RFC 7638, and two Distribution releases that compute RFC 7638 wrongly.
 
-    The empty name is that of a key which that generation does not take. `spki` is the SHA-256 of the key in DER,
-    which tells keys apart and is no registry's name for it.
+    An id is empty if that release does not support the key. `spki` is the SHA-256 of the key in DER; it identifies
+    keys here and is not used by any registry.
     """
 
     spki: str
@@ -42,7 +42,7 @@ class KeyNames:
     distribution31: str
 
     def kid(self, kind: RegistryKind) -> str:
-        """The `kid` that a verifier of this kind computes from a certificate in its bundle; zot looks at none."""
+        """The `kid` that this verifier computes for a certificate in its bundle; empty for zot, which ignores `kid`."""
         return {
             RegistryKind.DISTRIBUTION2: self.libtrust,
             RegistryKind.DISTRIBUTION30: self.distribution30,
@@ -52,7 +52,7 @@ class KeyNames:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate. `sha256` (hex) is of the whole of it."""
+    """A certificate. `sha256` (hex) is the fingerprint of its DER form."""
 
     sha256: str
     subject: str
@@ -65,7 +65,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class TrustFile:
-    """What stands in a file of trusted certificates. `problem` is why it could not be read."""
+    """The contents of a file of trusted certificates. `problem`: why it could not be read."""
 
     path: str
     problem: str | None = None
@@ -76,7 +76,7 @@ class TrustFile:
 
 @dataclass(frozen=True, slots=True)
 class JwksEntry:
-    """One key of a JWKS: its `kid` (None: it has none), and its names (None: registries cannot use such a key)."""
+    """One key of a JWKS. `kid` is None if absent; `names` is None if registries do not support the key."""
 
     kid: str | None
     names: KeyNames | None
@@ -84,7 +84,7 @@ class JwksEntry:
 
 @dataclass(frozen=True, slots=True)
 class JwksFile:
-    """What stands in a JWKS file. `problem` is why it could not be read as one."""
+    """The contents of a JWKS file. `problem`: why it could not be read."""
 
     path: str
     problem: str | None = None
@@ -93,12 +93,12 @@ class JwksFile:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a registry's configuration says about tokens. What it does not say is None.
+    """The token settings of a registry's configuration; a setting that is absent is None.
 
-    `auth` is how it lets clients in (`token`, `htpasswd`, `none` …), `places` is where each key stands, for mends.
-    `strange` are keys that the registry ignores, each with a hint at the right one. `only_in_3` are keys that only
-    Distribution 3 knows. `https` is whether the registry itself speaks TLS. `empty` are the keys whose absence or
-    emptiness switches the token section off as a whole, and `remark` is what else explains `auth`.
+    `auth` is the authentication method (`token`, `htpasswd`, `none` …); `places` is the location of each key, for
+    fixes. `unknown_keys` are ignored by the registry, each with a hint at the right key. `only_in_3` are keys that
+    only Distribution 3 knows. `https`: the registry itself serves TLS. `empty` are the missing or empty keys that
+    disable the token section as a whole; `remark` adds to the explanation of `auth`.
     """
 
     is_zot: bool
@@ -111,7 +111,7 @@ class Setup:
     algorithms: tuple[str, ...] | None = None
     autoredirect: bool = False
     autoredirect_path: str = "/auth/token"
-    strange: tuple[tuple[str, str], ...] = ()
+    unknown_keys: tuple[tuple[str, str], ...] = ()
     only_in_3: tuple[str, ...] = ()
     https: bool = False
     empty: tuple[str, ...] = ()
@@ -120,11 +120,11 @@ class Setup:
 
     @property
     def kind_of_registry(self) -> str:
-        """What the commands for this configuration say after `--for`."""
+        """The value of `--for` in suggested commands."""
         return "zot" if self.is_zot else "distribution2|distribution3"
 
     def place(self, key: str) -> str:
-        """Where the key stands, or should stand."""
+        """The location of the key, or of the section it belongs to."""
         return self.places.get(key) or self.places[""]
 
 
@@ -138,11 +138,11 @@ class OurKey:
 
     @property
     def names(self) -> KeyNames:
-        """What registries call it."""
+        """Its key ids."""
         return self.certificate.names
 
     def kid(self, compat: str) -> str:
-        """What its tokens say as `kid` under this `compat`; empty: they name the key otherwise."""
+        """The `kid` of its tokens under this `compat`; empty if they identify the key by other means."""
         return {
             "distribution2": self.names.libtrust,
             "distribution3": self.names.rfc7638,
@@ -152,7 +152,7 @@ class OurKey:
 
 @dataclass(frozen=True, slots=True)
 class OurRegistry:
-    """One entry of our `registries`. `lifetime` is in seconds; `also` are its further service names."""
+    """One entry of our `registries`. `lifetime` is in seconds; `also` are alternative service names."""
 
     service: str
     issuer: str
@@ -163,21 +163,21 @@ class OurRegistry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every service name of it, the one that it goes by here first."""
+        """All its service names, the primary one first."""
         return (self.service, *self.also)
 
     def called(self, service: str) -> OurRegistry:
-        """The same registry, going by another one of its names."""
+        """The same registry with another of its names as primary."""
         others = tuple(name for name in self.names if name != service)
         return self if service == self.service else replace(self, service=service, also=others)
 
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """All that our side says. `config` is our configuration file.
+    """Our side: configuration and keys. `config` is the path of our configuration file.
 
-    `keys` begins with the one that signs, then those that will; `retired` ones only have tokens that still live.
-    `query` is what the addresses of these keys end with, where they are not those of the whole server.
+    `keys` starts with the active key, followed by the next ones; tokens signed by `retired` keys may still be valid.
+    `query` is appended to the URLs of these keys if they are not the server-wide ones.
     """
 
     config: str
@@ -190,26 +190,26 @@ class Ours:
     query: str = ""
 
     def registry(self, service: str | None) -> OurRegistry | None:
-        """The registry of that service name, going by it; None where there is none."""
+        """The registry with that service name, as its primary name; None if there is none."""
         found = next((registry for registry in self.registries if service in registry.names), None)
         return None if found is None or service is None else found.called(service)
 
     @property
     def services(self) -> list[str]:
-        """Every service name of ours."""
+        """The service names of all registries."""
         return [name for registry in self.registries for name in registry.names]
 
     @property
     def ca_url(self) -> str:
-        """Where our server gives the token CA of these keys."""
+        """The URL of the token CA of these keys."""
         return f"{self.url}/ca.pem{self.query}"
 
     @property
     def jwks_url(self) -> str:
-        """Where our server publishes these keys."""
+        """The URL of these keys as a JWKS."""
         return f"{self.url}/.well-known/jwks.json{self.query}"
 
     @property
     def active(self) -> OurKey:
-        """The key that signs."""
+        """The active signing key."""
         return self.keys[0]

@@ -1,6 +1,6 @@
-"""What a check found: one sentence, the value on both sides, and the mend. Pure.
+"""Findings: the result of a check, with a message, the value on both sides, and a fix. Pure.
 
-Everything here may come from a stranger's file or server, so it is bounded and without control characters.
+Any text here may come from a foreign file or server, so it is truncated and stripped of control characters.
 """
 
 from __future__ import annotations
@@ -13,68 +13,68 @@ MAX_SHOWN = 400
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The outcome of one check. `says` is a sentence for people.
+    """The result of one check.
 
-    `ok` is True: passed; False: tokens are refused or clients led astray; None: a warning where there is a `mend`,
-    else something to know that asks for nothing. `ours` and `theirs` are the values on both sides, where there are
-    any. `is_open` marks a registry that lets in everybody.
+    `ok`: True, passed; False, tokens are rejected or clients are misdirected; None, a warning if there is a `fix`,
+    otherwise a note. `ours` and `theirs` are the values on both sides, if any. `is_open` marks a registry that is open
+    to anyone.
     """
 
     check: str
     ok: bool | None
-    says: str
+    message: str
     ours: str | None = None
     theirs: str | None = None
-    mend: str | None = None
+    fix: str | None = None
     is_open: bool = False
 
     @property
-    def counts(self) -> bool:
-        """Whether somebody has something to do."""
-        return self.mend is not None
+    def is_actionable(self) -> bool:
+        """Whether there is something to fix."""
+        return self.fix is not None
 
     def as_json(self) -> dict[str, str | bool | None]:
-        """The five members that `--json` promises."""
-        return {"check": self.check, "ok": self.ok, "ours": self.ours, "theirs": self.theirs, "mend": self.mend}
+        """The members of one finding in `--json`; the fix is called `mend` there."""
+        return {"check": self.check, "ok": self.ok, "ours": self.ours, "theirs": self.theirs, "mend": self.fix}
 
 
-def passed(check: str, says: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
-    """A check that is well."""
-    return Finding(check, True, shown(says), _value(ours), _value(theirs))
+def passed(check: str, message: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
+    """A passed check."""
+    return Finding(check, True, shown(message), _value(ours), _value(theirs))
 
 
-def failed(check: str, says: str, mend: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
-    """A fault, with what mends it."""
-    return Finding(check, False, shown(says), _value(ours), _value(theirs), shown(mend))
+def failed(check: str, message: str, fix: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
+    """A fault and its fix."""
+    return Finding(check, False, shown(message), _value(ours), _value(theirs), shown(fix))
 
 
-def unprotected(says: str, mend: str, *, theirs: str) -> Finding:
-    """A registry that lets in everybody."""
-    return replace(failed("auth", says, mend, ours="token", theirs=theirs), is_open=True)
+def open_registry(message: str, fix: str, *, theirs: str) -> Finding:
+    """A fault: the registry is open to anyone."""
+    return replace(failed("auth", message, fix, ours="token", theirs=theirs), is_open=True)
 
 
 def by_urgency(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings in their order, but first those about registries that let in everybody."""
+    """The findings in their order, except that open registries come first."""
     return sorted(findings, key=lambda finding: not finding.is_open)
 
 
-def doubtful(check: str, says: str, mend: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
-    """A warning: it works, or cannot be told from here, and somebody should look."""
-    return Finding(check, None, shown(says), _value(ours), _value(theirs), shown(mend))
+def warning(check: str, message: str, fix: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
+    """A warning: it works for now, or cannot be verified from here."""
+    return Finding(check, None, shown(message), _value(ours), _value(theirs), shown(fix))
 
 
-def known(check: str, says: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
-    """Something to know that asks for nothing."""
-    return Finding(check, None, shown(says), _value(ours), _value(theirs))
+def note(check: str, message: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
+    """Information that requires no action."""
+    return Finding(check, None, shown(message), _value(ours), _value(theirs))
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """0: nobody has anything to do; 1: somebody has."""
-    return 1 if any(finding.counts for finding in findings) else 0
+    """0 if nothing needs fixing, else 1."""
+    return 1 if any(finding.is_actionable for finding in findings) else 0
 
 
 def shown(text: str, limit: int = MAX_SHOWN) -> str:
-    """Text from anywhere as one printable line of at most `limit` characters."""
+    """Untrusted text as one printable line of at most `limit` characters."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
 

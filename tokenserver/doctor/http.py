@@ -1,4 +1,4 @@
-"""What came back over the network, or why nothing did; a registry's or a server's. Pure."""
+"""HTTP responses of a registry or token server, and failures to get one. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Trouble(StrEnum):
-    """Why there is no answer."""
+class FailureReason(StrEnum):
+    """Why there is no response."""
 
     NAME = "name"
     REFUSED = "refused"
@@ -23,33 +23,33 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FetchFailure:
-    """No answer came. `detail` is the reason in the words of whoever refused."""
+    """No response. `detail` is the underlying error message."""
 
-    trouble: Trouble
+    reason: FailureReason
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An answer: names of headers are in lower case, `ahead` is how far its clock is before ours, in seconds."""
+    """A response. Header names are in lower case; `skew` is how far its clock is ahead of ours, in seconds."""
 
     status: int
     headers: Mapping[str, tuple[str, ...]] = field(repr=False)
     body: bytes = field(repr=False)
-    ahead: float | None
+    skew: float | None
 
     def header(self, name: str) -> str | None:
-        """The first header of that name, or None."""
+        """The first value of that header, or None."""
         return next(iter(self.headers.get(name, ())), None)
 
     def bearer(self) -> str | None:
-        """The challenge for a token (RFC 6750, section 3), or None."""
+        """The Bearer challenge (RFC 6750, section 3), or None."""
         challenges = self.headers.get("www-authenticate", ())
         return next((one for one in challenges if one[:6].lower() == "bearer"), None)
 
     @property
     def is_redirect(self) -> bool:
-        """Whether it sends the client elsewhere."""
+        """Whether it redirects the client."""
         return self.status in (301, 302, 303, 307, 308)
 
 

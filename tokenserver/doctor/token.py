@@ -1,4 +1,7 @@
-"""Takes a token apart: header, claims, signature. Nothing is believed; its text is in no error and in no result."""
+"""Parser for tokens that are not trusted: header, claims, signature. The token's text is in no error and no `repr`.
+
+Nothing here verifies a signature; `registry.verifiers` does that, once for each kind of registry.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,23 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from tokenserver.documents.base64url import decode_base64url
 from tokenserver.errors import TokenserverError
+from tokenserver.scopes import Resource, Scope
 
 MAX_TOKEN = 64 * 1024
 
 
 class UnreadableToken(TokenserverError):
-    """No token at all; the text says what is missing, and repeats nothing of it."""
+    """The text is not a token. The message says what is missing and quotes none of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An unverified token: `signed` is what its `signature` is over (RFC 7515, section 5.2)."""
+class UnverifiedToken:
+    """A token's parts, unverified. `signed` is the input of `signature` (RFC 7515, section 5.2)."""
 
     header: Mapping[str, Any]
     claims: Mapping[str, Any]
@@ -30,17 +35,17 @@ class Opened:
 
     @property
     def algorithm(self) -> str:
-        """The header's `alg`, empty where it is no text."""
+        """The header's `alg`; empty if it is not a string."""
         return _text(self.header.get("alg"))
 
     @property
     def kid(self) -> str:
-        """The header's `kid`, empty where it is no text."""
+        """The header's `kid`; empty if it is not a string."""
         return _text(self.header.get("kid"))
 
     @property
     def x5c(self) -> tuple[bytes, ...] | None:
-        """The chain in DER; None where there is none, an empty one where it cannot be read."""
+        """The certificate chain in DER; None if the header has none, empty if it cannot be decoded."""
         chain = self.header.get("x5c")
         if chain is None:
             return None
@@ -50,37 +55,85 @@ class Opened:
             return ()
 
 
+@dataclass(frozen=True, slots=True)
+class UnverifiedClaims:
+    """The claims of a token that a user pastes, unverified. `expires` is None if there is no usable `exp`."""
+
+    subject: str
+    service: str
+    access: Mapping[Resource, frozenset[str]]
+    expires: datetime | None
+
+    def lacks(self, scope: Scope) -> frozenset[str]:
+        """The actions of `scope` that the token does not carry."""
+        return scope.actions - self.access.get(scope.resource, frozenset())
+
+
 def token_text(text: str) -> str:
-    """The token in what was pasted: as it is, with `Bearer` before it, or in a token server's JSON answer.
+    """The token in a pasted text: bare, after `Bearer`, or in a token server's JSON response.
 
     Raises:
-        UnreadableToken: there is none.
+        UnreadableToken: the text holds no token.
     """
     if len(text) > MAX_TOKEN:
         raise UnreadableToken(f"is longer than {MAX_TOKEN} characters")
     text = text.strip().strip("'\"").strip()
     if text.startswith("{"):
-        answer = _object(text.encode("utf-8", "surrogatepass"), "answer")
-        text = _text(answer.get("token")) or _text(answer.get("access_token"))
+        response = _object(text.encode("utf-8", "surrogatepass"), "answer")
+        text = _text(response.get("token")) or _text(response.get("access_token"))
     text = text.removeprefix("Authorization:").strip().removeprefix("Bearer ").strip()
     if text.count(".") != 2 or not text.isascii():
         raise UnreadableToken("is no token: a token has three parts with dots between them")
     return text
 
 
-def open_unverified(text: str) -> Opened:
-    """A token's parts (RFC 7515, section 7.1).
+def open_unverified(text: str) -> UnverifiedToken:
+    """Split a token in compact serialization into its decoded parts (RFC 7515, section 7.1).
 
     Raises:
-        UnreadableToken: it is none.
+        UnreadableToken: the text is not a token.
     """
     header, claims, signature = token_text(text).split(".")
-    return Opened(
-        _object(_decoded(header, "header"), "header"),
-        _object(_decoded(claims, "claims"), "claims"),
+    return UnverifiedToken(
+        _part(header, "header"),
+        _part(claims, "claims"),
         f"{header}.{claims}".encode("ascii"),
         _decoded(signature, "signature"),
     )
+
+
+def read_claims(text: str) -> UnverifiedClaims:
+    """Read only the claims (RFC 7519, section 4.1), so that a token with a redacted signature is accepted.
+
+    Raises:
+        UnreadableToken: the text is not a token, or `sub` or `aud` does not have the type that registries read.
+    """
+    claims = _part(token_text(text).split(".")[1], "claims")
+    subject, service = claims.get("sub", ""), claims.get("aud", "")
+    if isinstance(service, list) and len(service) == 1:
+        service = service[0]
+    if not isinstance(subject, str) or not isinstance(service, str):
+        raise UnreadableToken("is no token for a registry: its sub or aud is no text")
+    return UnverifiedClaims(subject, service, access_in(claims), _moment(claims.get("exp")))
+
+
+def access_in(claims: Mapping[str, Any]) -> dict[Resource, frozenset[str]]:
+    """The `access` entries that a registry reads. Malformed entries grant nothing and are left out."""
+    found: dict[Resource, frozenset[str]] = {}
+    access = claims.get("access")
+    for entry in access if isinstance(access, list) else ():
+        match entry:
+            case {"type": str(kind), "name": str(name), "actions": [*listed]}:
+                resource = Resource(kind, name)
+                actions = {action for action in listed if isinstance(action, str)}
+                found[resource] = found.get(resource, frozenset()) | actions
+            case _:
+                continue
+    return found
+
+
+def _part(part: str, name: str) -> dict[str, Any]:
+    return _object(_decoded(part, name), name)
 
 
 def _decoded(part: str, name: str) -> bytes:
@@ -102,3 +155,12 @@ def _object(content: bytes, name: str) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _moment(claim: Any) -> datetime | None:
+    if not isinstance(claim, (int, float)) or isinstance(claim, bool):
+        return None
+    try:
+        return datetime.fromtimestamp(claim, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

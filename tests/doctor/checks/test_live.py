@@ -1,4 +1,4 @@
-"""What came over the network, judged: each kind of trouble has its own finding and its own mend."""
+"""Checks of live responses: each kind of failure has its own finding and its own fix."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tokenserver.doctor.checks.live import (
     check_realm_address,
     check_registry,
     check_token_answer,
+    check_transport,
     check_verifies,
     place_of,
-    transport_trouble,
 )
 from tokenserver.doctor.checks.refusals import (
     explain_despite_files,
     explain_refusal,
-    explain_zots_login,
+    explain_zot_login,
     generation,
     is_key_known,
 )
 from tokenserver.doctor.facts import RegistryKind
-from tokenserver.doctor.http import FetchFailure, HttpAnswer, Outcome, Trouble
+from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Outcome
 from tokenserver.keys.jwk import jwk_set
 
 URL = "https://registry.example.com"
@@ -54,20 +54,20 @@ def answer(status: int = 200, body: Any = b"", **headers: str) -> HttpAnswer:
         pytest.param(answer(400, b"Client sent an HTTP request to an HTTPS server.\n"), "scheme", False, id="Go's TLS"),
         pytest.param(answer(400, b"The plain HTTP request was sent to HTTPS port"), "scheme", False, id="nginx's TLS"),
         pytest.param(answer(400), "registry", False, id="another 400"),
-        pytest.param(FetchFailure(Trouble.NAME, "x"), "registry", False, id="no name"),
-        pytest.param(FetchFailure(Trouble.REFUSED, "x"), "registry", False, id="refused"),
-        pytest.param(FetchFailure(Trouble.TIMEOUT, "x"), "registry", False, id="silent"),
-        pytest.param(FetchFailure(Trouble.CLOSED, "x"), "registry", False, id="closed"),
-        pytest.param(FetchFailure(Trouble.OTHER, "x"), "registry", False, id="other"),
-        pytest.param(FetchFailure(Trouble.CERTIFICATE, "expired"), "tls", False, id="certificate"),
-        pytest.param(FetchFailure(Trouble.TLS, "x"), "tls", False, id="TLS"),
-        pytest.param(FetchFailure(Trouble.PLAIN, "x"), "scheme", False, id="no TLS"),
+        pytest.param(FetchFailure(FailureReason.NAME, "x"), "registry", False, id="no name"),
+        pytest.param(FetchFailure(FailureReason.REFUSED, "x"), "registry", False, id="refused"),
+        pytest.param(FetchFailure(FailureReason.TIMEOUT, "x"), "registry", False, id="silent"),
+        pytest.param(FetchFailure(FailureReason.CLOSED, "x"), "registry", False, id="closed"),
+        pytest.param(FetchFailure(FailureReason.OTHER, "x"), "registry", False, id="other"),
+        pytest.param(FetchFailure(FailureReason.CERTIFICATE, "expired"), "tls", False, id="certificate"),
+        pytest.param(FetchFailure(FailureReason.TLS, "x"), "tls", False, id="TLS"),
+        pytest.param(FetchFailure(FailureReason.PLAIN, "x"), "scheme", False, id="no TLS"),
     ],
 )
 def test_a_registrys_first_answer(outcome: Outcome, check: str, ok: bool) -> None:
-    """Exactly one finding, by its name, and with a mend where it is a fault."""
+    """Exactly one finding, with a fix if it is a fault."""
     found = check_registry(URL, outcome, SERVICE)
-    assert (found.check, found.ok, found.counts) == (check, ok, not ok)
+    assert (found.check, found.ok, found.is_actionable) == (check, ok, not ok)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_registrys_first_answer(outcome: Outcome, check: str, ok: bool) -> Non
 def test_the_command_fits_the_registry(compat: str, generations: str) -> None:
     """What it prints is for a registry of that kind."""
     found = check_registry(URL, answer(200), SERVICE, compat)
-    assert f"registry-config {SERVICE} --for {generations}`" in str(found.mend)
+    assert f"registry-config {SERVICE} --for {generations}`" in str(found.fix)
     assert place_of(compat) == ("zot's http.auth.bearer" if compat == "zot" else "the registry's auth.token")
 
 
@@ -95,7 +95,7 @@ def test_the_command_fits_the_registry(compat: str, generations: str) -> None:
         pytest.param(answer(401), False, id="refused"),
         pytest.param(answer(307, location="/x"), False, id="redirected"),
         pytest.param(answer(500), False, id="broken"),
-        pytest.param(FetchFailure(Trouble.CLOSED, ""), False, id="no answer"),
+        pytest.param(FetchFailure(FailureReason.CLOSED, ""), False, id="no answer"),
     ],
 )
 def test_a_registry_that_looks_at_no_signature(outcome: Outcome, is_open: bool) -> None:
@@ -105,32 +105,36 @@ def test_a_registry_that_looks_at_no_signature(outcome: Outcome, is_open: bool) 
 
 
 @pytest.mark.parametrize(
-    ("url", "outcome", "mend"),
+    ("url", "outcome", "fix"),
     [
-        pytest.param(URL, FetchFailure(Trouble.PLAIN, ""), "write http://registry.example.com", id="https at http"),
-        pytest.param("http://a:1/v2/", FetchFailure(Trouble.CLOSED, ""), "write https://a:1", id="http at https"),
-        pytest.param(URL, FetchFailure(Trouble.CLOSED, ""), "see its log", id="closed"),
-        pytest.param(URL, FetchFailure(Trouble.CERTIFICATE, "Hostname mismatch, x"), "use the name that", id="name"),
         pytest.param(
-            URL, FetchFailure(Trouble.CERTIFICATE, "IP address mismatch, x"), "use the name that", id="address"
+            URL, FetchFailure(FailureReason.PLAIN, ""), "write http://registry.example.com", id="https at http"
         ),
-        pytest.param(URL, FetchFailure(Trouble.CERTIFICATE, "self-signed"), "by --ca-file", id="authority"),
-        pytest.param("http://a/v2/", FetchFailure(Trouble.EXPOSED, ""), "use https there", id="plain text"),
+        pytest.param("http://a:1/v2/", FetchFailure(FailureReason.CLOSED, ""), "write https://a:1", id="http at https"),
+        pytest.param(URL, FetchFailure(FailureReason.CLOSED, ""), "see its log", id="closed"),
+        pytest.param(
+            URL, FetchFailure(FailureReason.CERTIFICATE, "Hostname mismatch, x"), "use the name that", id="name"
+        ),
+        pytest.param(
+            URL, FetchFailure(FailureReason.CERTIFICATE, "IP address mismatch, x"), "use the name that", id="address"
+        ),
+        pytest.param(URL, FetchFailure(FailureReason.CERTIFICATE, "self-signed"), "by --ca-file", id="authority"),
+        pytest.param("http://a/v2/", FetchFailure(FailureReason.EXPOSED, ""), "use https there", id="plain text"),
         pytest.param(f"{URL}/a", answer(301, location="https://b/c"), "everywhere: https://b/c", id="redirect"),
         pytest.param(f"{URL}/a", answer(301), f"everywhere: {URL}/a", id="a redirect to nowhere"),
         pytest.param(f"{URL}/a", answer(301, location="http://[x"), "everywhere: http://[x", id="a redirect to no URL"),
     ],
 )
-def test_mends_of_the_transport(url: str, outcome: Outcome, mend: str) -> None:
-    """The right address stands in it."""
-    found = transport_trouble("registry", url, outcome)
+def test_fixes_of_the_transport(url: str, outcome: Outcome, fix: str) -> None:
+    """The fix has the right URL."""
+    found = check_transport("registry", url, outcome)
     assert found is not None
-    assert mend in str(found.mend)
+    assert fix in str(found.fix)
 
 
-def test_a_well_transport_is_no_trouble() -> None:
+def test_a_healthy_transport_has_no_finding() -> None:
     """Any final answer will do."""
-    assert transport_trouble("registry", URL, answer(401)) is None
+    assert check_transport("registry", URL, answer(401)) is None
 
 
 @pytest.mark.parametrize(
@@ -158,21 +162,21 @@ def test_autoredirect_to_a_host_that_is_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "ok", "says"),
+    ("outcome", "ok", "message"),
     [
-        pytest.param(answer(200, jwk_set(ring_of()).encode()), True, "with the keys of this disk", id="ours"),
-        pytest.param(answer(200, jwk_set(ring_of(number=7)).encode()), False, "has other keys", id="other keys"),
-        pytest.param(answer(200, {"keys": [1, {"kid": 1}]}), False, "has other keys", id="strange keys"),
-        pytest.param(answer(200, b"<html>"), False, "no token server", id="a web page"),
-        pytest.param(answer(404, {"keys": []}), False, "no token server", id="not found"),
+        pytest.param(answer(200, jwk_set(ring_of()).encode()), True, "with the keys on this disk", id="ours"),
+        pytest.param(answer(200, jwk_set(ring_of(number=7)).encode()), False, "has different keys", id="other keys"),
+        pytest.param(answer(200, {"keys": [1, {"kid": 1}]}), False, "has different keys", id="strange keys"),
+        pytest.param(answer(200, b"<html>"), False, "not lead to a tokenserver", id="a web page"),
+        pytest.param(answer(404, {"keys": []}), False, "not lead to a tokenserver", id="not found"),
         pytest.param(answer(301, location="https://x/"), False, "redirects", id="redirect"),
-        pytest.param(FetchFailure(Trouble.REFUSED, ""), False, "nothing listens", id="down"),
+        pytest.param(FetchFailure(FailureReason.REFUSED, ""), False, "nothing listens", id="down"),
     ],
 )
-def test_our_own_server(outcome: Outcome, ok: bool, says: str) -> None:
+def test_our_own_server(outcome: Outcome, ok: bool, message: str) -> None:
     """It answers, and it is the one of these keys."""
     found = check_published(outcome, ours_of())
-    assert (found.ok, says in found.says) == (ok, True)
+    assert (found.ok, message in found.message) == (ok, True)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +191,7 @@ def test_our_own_server(outcome: Outcome, ok: bool, says: str) -> None:
         pytest.param(answer(503), True, "login", False, None, id="overloaded"),
         pytest.param(answer(404, b"[]"), True, "login", False, None, id="elsewhere"),
         pytest.param(answer(308, location="/token/"), True, "redirect", False, None, id="redirect"),
-        pytest.param(FetchFailure(Trouble.TIMEOUT, ""), True, "server", False, None, id="silent"),
+        pytest.param(FetchFailure(FailureReason.TIMEOUT, ""), True, "server", False, None, id="silent"),
     ],
 )
 def test_the_token_endpoint(outcome: Outcome, with_login: bool, check: str, ok: bool | None, token: str | None) -> None:
@@ -203,7 +207,7 @@ def test_the_token_endpoint(outcome: Outcome, with_login: bool, check: str, ok: 
         pytest.param(answer(503, {"parts": {"keys": "x", "corp": "y", "files": "ok"}}), 2, id="two parts are not"),
         pytest.param(answer(503, b"x"), 0, id="no JSON"),
         pytest.param(answer(404), 0, id="no such page"),
-        pytest.param(FetchFailure(Trouble.CLOSED, ""), 0, id="no answer"),
+        pytest.param(FetchFailure(FailureReason.CLOSED, ""), 0, id="no answer"),
     ],
 )
 def test_readiness(outcome: Outcome, count: int) -> None:
@@ -226,7 +230,7 @@ def test_readiness(outcome: Outcome, count: int) -> None:
         ),
         pytest.param(answer(401), False, RegistryKind.ZOT, id="no challenge"),
         pytest.param(answer(200), False, None, id="taken"),
-        pytest.param(FetchFailure(Trouble.CLOSED, ""), False, None, id="no answer"),
+        pytest.param(FetchFailure(FailureReason.CLOSED, ""), False, None, id="no answer"),
     ],
 )
 def test_oracles(outcome: Outcome, is_known: bool, kind: RegistryKind | None) -> None:
@@ -236,7 +240,7 @@ def test_oracles(outcome: Outcome, is_known: bool, kind: RegistryKind | None) ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "known_by", "compat", "check", "mend"),
+    ("kind", "known_by", "compat", "check", "fix"),
     [
         pytest.param(RegistryKind.DISTRIBUTION3, {"ES256"}, "universal", "issuer", "set issuer to auth", id="issuer"),
         pytest.param(RegistryKind.DISTRIBUTION3, {"RS256"}, "universal", "algorithm", "add ES256", id="algorithm"),
@@ -252,22 +256,22 @@ def test_oracles(outcome: Outcome, is_known: bool, kind: RegistryKind | None) ->
     ],
 )
 def test_why_a_right_token_is_refused(
-    kind: RegistryKind | None, known_by: set[str], compat: str, check: str, mend: str
+    kind: RegistryKind | None, known_by: set[str], compat: str, check: str, fix: str
 ) -> None:
     """What is left, when audience and times fit."""
     ours = ours_of(compat=compat)
     found = explain_refusal(kind, frozenset(known_by), ours, ours.registries[0], URL)
-    assert (found.check, found.ok, mend in str(found.mend)) == (check, False, True)
+    assert (found.check, found.ok, fix in str(found.fix)) == (check, False, True)
 
 
 def test_zot_says_what_access_it_misses() -> None:
     """With a challenge it is the access, without one the key; other registries are not judged by that."""
     zot, other = (ours_of(compat=compat).registries[0] for compat in ("zot", "universal"))
-    found = explain_zots_login(answer(401, www_authenticate=BEARER), zot)
+    found = explain_zot_login(answer(401, www_authenticate=BEARER), zot)
     assert found is not None
     assert (found.check, found.ok) == ("access", False)
-    assert explain_zots_login(answer(401), zot) is None
-    assert explain_zots_login(answer(401, www_authenticate=BEARER), other) is None
+    assert explain_zot_login(answer(401), zot) is None
+    assert explain_zot_login(answer(401, www_authenticate=BEARER), other) is None
 
 
 def test_a_right_configuration_that_does_not_run() -> None:
@@ -283,14 +287,14 @@ _HEADERS = st.dictionaries(
 
 @given(status=st.integers(100, 599), headers=_HEADERS, body=st.binary(max_size=60))
 def test_any_answer_is_judged(status: int, headers: dict[str, tuple[str]], body: bytes) -> None:
-    """Whatever a stranger answers is a finding and never an error."""
-    strange = HttpAnswer(status, headers, body, None)
+    """Any response gives a finding and never an exception."""
+    unknown_keys = HttpAnswer(status, headers, body, None)
     ours = ours_of()
     found = [
-        check_registry(URL, strange, SERVICE),
-        check_published(strange, ours),
-        check_token_answer(strange, ours, with_login=True)[0],
-        *check_ready(strange),
+        check_registry(URL, unknown_keys, SERVICE),
+        check_published(unknown_keys, ours),
+        check_token_answer(unknown_keys, ours, with_login=True)[0],
+        *check_ready(unknown_keys),
     ]
-    assert all(one.says.isprintable() for one in found)
-    assert check_published(strange, ours).ok is False
+    assert all(one.message.isprintable() for one in found)
+    assert check_published(unknown_keys, ours).ok is False

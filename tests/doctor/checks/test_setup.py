@@ -27,7 +27,7 @@ BOTH = (RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION3)
 
 
 def wrong(findings: Iterable[Finding]) -> dict[str, bool | None]:
-    return {finding.check: finding.ok for finding in findings if finding.counts}
+    return {finding.check: finding.ok for finding in findings if finding.is_actionable}
 
 
 def test_a_right_setup_has_no_finding() -> None:
@@ -53,7 +53,7 @@ def test_a_right_setup_has_no_finding() -> None:
         pytest.param({"issuer": None, "is_zot": True}, {}, id="zot looks at no issuer"),
         pytest.param({"algorithms": ("RS256",)}, {"algorithm": False}, id="our algorithm left out"),
         pytest.param({"algorithms": ("RS256", "ES256")}, {}, id="our algorithm among others"),
-        pytest.param({"strange": (("rootCertBundle", "did you mean"),)}, {"keys": None}, id="misspelt key"),
+        pytest.param({"unknown_keys": (("rootCertBundle", "did you mean"),)}, {"keys": None}, id="misspelt key"),
         pytest.param({"autoredirect": True, "realm": "x"}, {"autoredirect": False}, id="autoredirect"),
         pytest.param(
             {"autoredirect": True, "autoredirect_path": "/x"}, {"autoredirect": False}, id="autoredirect elsewhere"
@@ -70,26 +70,26 @@ def test_each_fault_is_named(changes: dict[str, Any], expected: dict[str, bool |
 def test_a_mend_names_value_and_place() -> None:
     """What to write, where, and that the registry has to be restarted."""
     ours = ours_of()
-    (finding,) = [one for one in check_setup(setup_of(realm="http://x/token"), ours, BOTH, None) if one.counts]
-    assert finding.mend == f"set realm to {REALM} in config.yml:5 and restart the registry"
+    (finding,) = [one for one in check_setup(setup_of(realm="http://x/token"), ours, BOTH, None) if one.is_actionable]
+    assert finding.fix == f"set realm to {REALM} in config.yml:5 and restart the registry"
     assert (finding.ours, finding.theirs) == (REALM, "http://x/token")
 
 
 @pytest.mark.parametrize("registry", [True, False], ids=["known", "unknown"])
 def test_an_open_registry_is_the_first_finding(registry: bool) -> None:
-    """Its empty keys are named with their values, and whatever else is wrong comes after."""
+    """Its empty keys are listed with their values, before other faults."""
     ours = ours_of()
     setup = setup_of(
         is_zot=True, auth="none", realm="http://elsewhere/token", service=None, empty=("service",), remark="why"
     )
     found = check_setup(setup, ours, (RegistryKind.ZOT,), ours.registries[0] if registry else None)
-    assert [(one.check, one.ok, one.is_open) for one in found if one.counts] == [
+    assert [(one.check, one.ok, one.is_open) for one in found if one.is_actionable] == [
         ("auth", False, True),
         ("realm", False, False),
     ]
-    assert "(why)" in found[0].says
+    assert "(why)" in found[0].message
     value = SERVICE if registry else "its service name"
-    assert str(found[0].mend).startswith(f"set service to {value} in config.yml")
+    assert str(found[0].fix).startswith(f"set service to {value} in config.yml")
 
 
 def test_a_registry_that_may_be_any_of_ours() -> None:
@@ -98,7 +98,7 @@ def test_a_registry_that_may_be_any_of_ours() -> None:
     several = replace(ours, registries=(*ours.registries, replace(ours.registries[0], service="other")))
     for side, name in ((ours, SERVICE), (several, "SERVICE")):
         (found,) = check_setup(setup_of(auth="none"), side, (), None)
-        assert f"`tokenserver registry-config {name} --for distribution2|distribution3`" in str(found.mend)
+        assert f"`tokenserver registry-config {name} --for distribution2|distribution3`" in str(found.fix)
 
 
 def test_the_service_of_another_registry_of_ours() -> None:
@@ -106,8 +106,8 @@ def test_the_service_of_another_registry_of_ours() -> None:
     ours = ours_of()
     ours = replace(ours, registries=(*ours.registries, replace(ours.registries[0], service="other")))
     found = check_service("other", ours, ours.registries[0], "there")
-    assert (found.ok, "another registry of ours" in found.says) == (False, True)
-    assert found.mend == f"set service to {SERVICE} in there and restart the registry"
+    assert (found.ok, "another registry of ours" in found.message) == (False, True)
+    assert found.fix == f"set service to {SERVICE} in there and restart the registry"
 
 
 @pytest.mark.parametrize(
@@ -119,20 +119,20 @@ def test_the_service_of_another_registry_of_ours() -> None:
         pytest.param("https://other.example.com/token", "another host", id="another host"),
         pytest.param("http://auth.example.com/token", "wrong scheme: http instead of https", id="scheme"),
         pytest.param("https://auth.example.com:5001/token", "another port", id="port"),
-        pytest.param("https://auth.example.com/v2/token", "not to a path", id="path"),
-        pytest.param("https://auth.example.com/token/", "not to a path", id="slash"),
-        pytest.param("auth.example.com/token", "no http or https URL", id="no scheme"),
-        pytest.param("ftp://auth.example.com/token", "no http or https URL", id="ftp"),
-        pytest.param("https:///token", "no http or https URL", id="no host"),
-        pytest.param("https://auth.example.com:x/token", "no http or https URL", id="no port number"),
-        pytest.param("https://[auth/token", "no http or https URL", id="broken brackets"),
+        pytest.param("https://auth.example.com/v2/token", "not to its token endpoint", id="path"),
+        pytest.param("https://auth.example.com/token/", "not to its token endpoint", id="slash"),
+        pytest.param("auth.example.com/token", "not an http or https URL", id="no scheme"),
+        pytest.param("ftp://auth.example.com/token", "not an http or https URL", id="ftp"),
+        pytest.param("https:///token", "not an http or https URL", id="no host"),
+        pytest.param("https://auth.example.com:x/token", "not an http or https URL", id="no port number"),
+        pytest.param("https://[auth/token", "not an http or https URL", id="broken brackets"),
     ],
 )
 def test_wrong_realms(realm: str, reason: str) -> None:
     """Each says what is wrong with it, and what it must be."""
     (finding,) = check_realm(realm, ours_of(), "config.yml")
     assert (finding.check, finding.ok, finding.ours) == ("realm", False, REALM)
-    assert reason in finding.says
+    assert reason in finding.message
 
 
 @pytest.mark.parametrize("path", ["/token", "/auth/token", "/auth"])
@@ -152,7 +152,7 @@ def test_every_path_of_the_endpoint_will_do(path: str) -> None:
     ],
 )
 def test_realms_that_work_for_some(host: str | None, is_https: bool | None, expected: dict[str, None]) -> None:
-    """Our own realm can be one that some clients refuse."""
+    """Some clients reject even our own realm."""
     ours = replace(ours_of(), url="http://localhost:5001", realm="http://localhost:5001/token")
     found = check_realm(ours.realm, ours, "config.yml", registry_host=host, is_https=is_https)
     assert wrong(found) == expected
@@ -180,10 +180,10 @@ def test_an_unknown_registry_is_told_what_is_known() -> None:
     assert find_registry(ours, "zzz") is None
     found = check_setup(setup_of(service="zzz"), ours, (), None)
     assert wrong(found) == {"service": False}
-    assert "registry.example.com, b.example.com" in str(check_service("zzz", ours, None, "config.yml").mend)
+    assert "registry.example.com, b.example.com" in str(check_service("zzz", ours, None, "config.yml").fix)
     near = check_service("registry.example.co", ours, None, "config.yml")
     assert near.ours == SERVICE
-    assert check_service(None, ours, one, "config.yml").mend == (
+    assert check_service(None, ours, one, "config.yml").fix == (
         f"set service to {SERVICE} in config.yml and restart the registry"
     )
 
@@ -253,4 +253,4 @@ def test_any_realm_is_judged(realm: str) -> None:
     found = check_realm(realm, ours_of(), "config.yml")
     ours = {f"https://auth.example.com{path}" for path in ("/token", "/auth/token", "/auth")}
     assert (found[0].ok is True) == (realm in ours)
-    assert all(str(one.theirs).isprintable() and one.says.isprintable() for one in found)
+    assert all(str(one.theirs).isprintable() and one.message.isprintable() for one in found)

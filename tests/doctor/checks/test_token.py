@@ -38,7 +38,7 @@ def expected(
 
 
 def wrong(findings: list[Finding]) -> dict[str, bool | None]:
-    return {one.check: one.ok for one in findings if one.counts}
+    return {one.check: one.ok for one in findings if one.is_actionable}
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def wrong(findings: list[Finding]) -> dict[str, bool | None]:
     ],
 )
 def test_claims(changes: dict[str, Any], check: str | None) -> None:
-    """Each refusal is named, and has its own mend."""
+    """Each rejection has its own check name and its own fix."""
     found = check_claims(claims(**changes), expected())
     assert wrong(found) == ({} if check is None else {check: False})
-    assert [one.mend for one in found if one.counts] == ([] if check is None else [MENDS[check]])
+    assert [one.fix for one in found if one.is_actionable] == ([] if check is None else [MENDS[check]])
 
 
 def test_zot_forgives_no_second() -> None:
-    """Distribution takes it for a minute longer."""
+    """Distribution accepts it for a minute longer."""
     late = claims(exp=SECONDS - 1)
     assert wrong(check_claims(late, expected(RegistryKind.ZOT))) == {"time": False}
     assert wrong(check_claims(late, expected())) == {}
@@ -86,8 +86,8 @@ def test_what_is_not_known_is_not_judged() -> None:
     ("changes", "reason"),
     [
         pytest.param({}, None, id="right"),
-        pytest.param({"exp": 1.5}, "exp is no whole number", id="float"),
-        pytest.param({"nbf": "1", "iat": None}, "nbf, iat is no whole number", id="text"),
+        pytest.param({"exp": 1.5}, "exp is not an integer", id="float"),
+        pytest.param({"nbf": "1", "iat": None}, "nbf, iat is not an integer", id="text"),
         pytest.param({"aud": ["service"]}, "aud is a list", id="list"),
         pytest.param({"access": [None]}, "access is not a list of entries", id="null entry"),
         pytest.param({"access": None}, "access is not a list of entries", id="null"),
@@ -96,18 +96,18 @@ def test_what_is_not_known_is_not_judged() -> None:
 def test_shapes(changes: dict[str, Any], reason: str | None) -> None:
     """What some registry cannot even read."""
     found = check_shape(claims(**changes))
-    assert [one.says.startswith(str(reason)) for one in found] == ([] if reason is None else [True])
+    assert [one.message.startswith(str(reason)) for one in found] == ([] if reason is None else [True])
 
 
 def test_the_key_is_judged_for_those_that_have_to_take_it() -> None:
-    """What other kinds would say is told, and is no finding."""
+    """The verdicts of other kinds are reported as notes."""
     verdicts = {RegistryKind.DISTRIBUTION2: None, RegistryKind.DISTRIBUTION3: "no", RegistryKind.ZOT: None}
     right = check_keys(verdicts, expected())
     assert [(one.check, one.ok) for one in right] == [("key", True), ("other kinds", None), ("other kinds", None)]
     assert wrong(right) == {}
     refused = check_keys(verdicts, expected(RegistryKind.DISTRIBUTION3))
     assert wrong(refused) == {"key": False}
-    assert refused[0].says == "Distribution 3.1 refuses the token's key: no"
+    assert refused[0].message == "Distribution 3.1 rejects the token's key: no"
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_access(wanted: list[str], lacks: str | None) -> None:
     assert found.ours == "repository:web/x:pull"
     assert found.ok is (lacks is None)
     if lacks is not None:
-        assert found.says == f"the token lacks {lacks}"
-        assert str(found.mend).endswith(f"policy why {lacks.rpartition(':')[2]} {lacks.split(':')[1]} --user ann")
+        assert found.message == f"the token lacks {lacks}"
+        assert str(found.fix).endswith(f"policy why {lacks.rpartition(':')[2]} {lacks.split(':')[1]} --user ann")
 
 
 def test_strange_entries_allow_nothing() -> None:
@@ -138,7 +138,7 @@ def test_strange_entries_allow_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "ok", "counts"),
+    ("difference", "ok", "is_actionable"),
     [
         pytest.param(None, None, False, id="not known"),
         pytest.param(0, True, False, id="the same"),
@@ -150,15 +150,15 @@ def test_strange_entries_allow_nothing() -> None:
         pytest.param(961, False, True, id="ahead by a token's life"),
     ],
 )
-def test_clocks(difference: float | None, ok: bool | None, counts: bool) -> None:
-    """Refused, warned about, or fine."""
+def test_clocks(difference: float | None, ok: bool | None, is_actionable: bool) -> None:
+    """Fault, warning or passed."""
     (found,) = check_clock(difference, 900, whose="the token server's")
-    assert (found.check, found.ok, found.counts) == ("clock", ok, counts)
+    assert (found.check, found.ok, found.is_actionable) == ("clock", ok, is_actionable)
 
 
 @given(difference=st.integers(-5000, 5000), lifetime=st.integers(60, 3600))
 def test_the_clock_agrees_with_the_verifier(difference: int, lifetime: int) -> None:
-    """It is a fault exactly where Distribution would refuse a token that was made this second."""
+    """It is a fault exactly if Distribution would reject a token issued this second."""
     there = expected(at=NOW + timedelta(seconds=difference))
     refused = wrong(check_claims(claims(exp=SECONDS + lifetime), there)) == {"time": False}
     (found,) = check_clock(difference, lifetime, whose="ours")
@@ -176,4 +176,4 @@ _ANY = st.recursive(
 def test_any_claims_are_judged(said: dict[str, Any]) -> None:
     """Strange claims are findings and never errors."""
     found = [*check_shape(said), *check_claims(said, expected()), *check_access(said, [])]
-    assert all(one.says.isprintable() for one in found)
+    assert all(one.message.isprintable() for one in found)

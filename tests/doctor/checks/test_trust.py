@@ -16,12 +16,12 @@ TWO, THREE, THREE_ZERO = (RegistryKind.DISTRIBUTION2,), (RegistryKind.DISTRIBUTI
 
 
 def wrong(trust: RegistryTrust) -> dict[str, bool | None]:
-    return {finding.check: finding.ok for finding in trust.check() if finding.counts}
+    return {finding.check: finding.ok for finding in trust.check() if finding.is_actionable}
 
 
-def says(trust: RegistryTrust) -> str:
-    (finding,) = [finding for finding in trust.check() if finding.counts]
-    return finding.says
+def message(trust: RegistryTrust) -> str:
+    (finding,) = [finding for finding in trust.check() if finding.is_actionable]
+    return finding.message
 
 
 def all_signing(ours: Ours) -> TrustFile:
@@ -38,17 +38,17 @@ def test_the_token_ca_is_all_that_universal_needs() -> None:
 
 
 def test_our_ca_is_missing() -> None:
-    """A bundle with nothing of ours: refused, and a stranger is let in."""
+    """A bundle with only foreign certificates is a fault, and a warning about the foreign one."""
     assert wrong(trust_of(ours_of(), bundle_of(stranger()))) == {"rootcertbundle": False, "foreign certificate": None}
 
 
 @pytest.mark.parametrize("is_ca", [True, False])
 def test_a_stranger_beside_our_ca_is_a_warning(is_ca: bool) -> None:
-    """Tokens work; so do those of whoever has that key."""
+    """Our tokens work, and so do those of the foreign key's owner."""
     ours = ours_of()
     trust = trust_of(ours, bundle_of(ours.ca, stranger(is_ca=is_ca)))
     assert wrong(trust) == {"foreign certificate": None}
-    assert says(trust).startswith(f"the bundle holds a foreign {'CA' if is_ca else 'certificate'}")
+    assert message(trust).startswith(f"the bundle holds a foreign {'CA' if is_ca else 'certificate'}")
 
 
 def test_the_leaf_instead_of_the_ca_is_a_warning() -> None:
@@ -56,7 +56,7 @@ def test_the_leaf_instead_of_the_ca_is_a_warning() -> None:
     ours = ours_of()
     trust = trust_of(ours, all_signing(ours))
     assert wrong(trust) == {"rootcertbundle": None}
-    assert "instead of the token CA" in says(trust)
+    assert "instead of the token CA" in message(trust)
 
 
 @pytest.mark.parametrize("at", [NOW - timedelta(days=1), NOW + timedelta(days=4000)])
@@ -65,15 +65,15 @@ def test_a_ca_that_is_not_valid_now(at: datetime) -> None:
     ours = ours_of()
     trust = replace(trust_of(ours, bundle_of(ours.ca)), at=at)
     assert wrong(trust) == {"rootcertbundle": False}
-    assert "is not valid now" in says(trust)
+    assert "is not valid now" in message(trust)
 
 
 def test_universal_with_only_a_jwks() -> None:
-    """Such a registry refuses every token that brings a certificate."""
+    """Such a registry rejects every token that carries a certificate."""
     ours = ours_of()
     trust = trust_of(ours, None, jwks_of(("k", ours.active.names)), kinds=THREE)
     assert wrong(trust) == {"rootcertbundle": False}
-    assert "only a jwks" in says(trust)
+    assert "only a jwks" in message(trust)
 
 
 # --- the files -------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_faults_of_the_files(
     [pytest.param("distribution2", TWO, id="2.8"), pytest.param("distribution3", THREE, id="3.1")],
 )
 def test_signing_certificates_for_kid(algorithm: Algorithm, compat: str, kinds: tuple[RegistryKind, ...]) -> None:
-    """Each generation knows our keys by the name that it computes; retired ones are nobody's fault."""
+    """Each generation knows our keys by the name that it computes; retired keys are not reported."""
     ours = ours_of(ring_of(algorithm), compat=compat)
     assert wrong(trust_of(ours, all_signing(ours), kinds=kinds)) == {}
 
@@ -119,8 +119,8 @@ def test_signing_certificates_for_kid(algorithm: Algorithm, compat: str, kinds: 
 @pytest.mark.parametrize(
     ("compat", "kinds", "reason"),
     [
-        pytest.param("distribution2", THREE, "libtrust's fingerprint, and Distribution 3.1", id="2.8's at 3.1"),
-        pytest.param("distribution3", TWO, "thumbprint of RFC 7638, and Distribution 2.8", id="3.1's at 2.8"),
+        pytest.param("distribution2", THREE, "libtrust fingerprint, but Distribution 3.1", id="2.8's at 3.1"),
+        pytest.param("distribution3", TWO, "RFC 7638 thumbprint, but Distribution 2.8", id="3.1's at 2.8"),
         pytest.param("distribution3", THREE_ZERO, "hashes the curve's generator", id="3.0"),
     ],
 )
@@ -129,8 +129,8 @@ def test_another_generation_computes_another_kid(compat: str, kinds: tuple[Regis
     ours = ours_of(compat=compat)
     found = [one for one in trust_of(ours, all_signing(ours), kinds=kinds).check() if one.ok is False]
     assert [one.check for one in found] == ["kid"]
-    assert reason in found[0].says
-    assert "compat: universal" in str(found[0].mend)
+    assert reason in found[0].message
+    assert "compat: universal" in str(found[0].fix)
 
 
 def test_rsa_is_right_in_3_0() -> None:
@@ -140,19 +140,19 @@ def test_rsa_is_right_in_3_0() -> None:
 
 
 def test_a_short_coordinate_is_another_kid_in_3_1() -> None:
-    """3.1 drops leading zero bytes; our own keys have none, but who knows."""
+    """3.1 drops leading zero bytes, which imported keys may have."""
     ours = ours_of(compat="distribution3")
     names = replace(ours.active.names, distribution31="short")
     key = OurKey("short", "ES256", replace(ours.active.certificate, names=names))
     trust = trust_of(replace(ours, keys=(key,)), bundle_of(key.certificate), kinds=THREE)
-    assert "drops leading zero bytes" in says(trust)
+    assert "drops leading zero bytes" in message(trust)
 
 
 def test_the_ca_where_kid_needs_the_leaf() -> None:
     """No token names the CA by its kid."""
     ours = ours_of(compat="distribution2")
     found = [one for one in trust_of(ours, bundle_of(ours.ca), kinds=TWO).check() if one.ok is False]
-    assert "holds the token CA" in found[0].says
+    assert "holds the token CA" in found[0].message
 
 
 def test_a_key_that_will_sign_must_be_known_before() -> None:
@@ -177,12 +177,12 @@ def test_a_jwks_that_does_not_fit(case: str) -> None:
         "another kid": (jwks_of(("x", names)), "our key under another kid"),
         "no kid": (jwks_of((None, names)), "our key under another kid"),
         "another key": (jwks_of((names.rfc7638, other)), "another key under the kid"),
-        "none of ours": (jwks_of(("x", other)), "does not have the key"),
-        "a stranger's bundle": (None, "does not have the key"),
+        "none of ours": (jwks_of(("x", other)), "does not have the active key"),
+        "a stranger's bundle": (None, "does not have the active key"),
     }[case]
     bundle = bundle_of(stranger()) if jwks is None else None
     (finding,) = [one for one in trust_of(ours, bundle, jwks, kinds=THREE).check() if one.ok is False]
-    assert (finding.check, reason in finding.says) == ("kid", True)
+    assert (finding.check, reason in finding.message) == ("kid", True)
 
 
 def test_a_key_that_cannot_be_used_is_no_key() -> None:
@@ -232,15 +232,15 @@ def test_zot_has_one_key(case: str, expected: dict[str, bool]) -> None:
 
 
 def test_zot_wants_tokens_that_are_made_for_it() -> None:
-    """It takes others, as long as nobody is granted a star."""
+    """zot accepts others, as long as no star is granted."""
     ours = ours_of(compat="universal")
     trust = trust_of(ours, bundle_of(ours.active.certificate), kinds=(RegistryKind.ZOT,), is_zot=True)
     assert wrong(trust) == {"compat": None}
 
 
 def test_keys_of_a_registrys_own_are_fetched_by_its_name() -> None:
-    """A mend names the address that gives them."""
+    """The fix has the URL of the keys."""
     ours = replace(ours_of(), query="?service=a")
     (finding,) = [one for one in trust_of(ours, bundle_of(stranger())).check() if one.ok is False]
-    assert "https://auth.example.com/ca.pem?service=a" in str(finding.mend)
+    assert "https://auth.example.com/ca.pem?service=a" in str(finding.fix)
     assert ours.jwks_url == "https://auth.example.com/.well-known/jwks.json?service=a"

@@ -14,18 +14,18 @@ from harness.misfits import Reply, impostor, trickler
 from harness.processes import free_port
 
 from tokenserver.credentials import Secret
-from tokenserver.doctor.checks.live import transport_trouble
+from tokenserver.doctor.checks.live import check_transport
 from tokenserver.doctor.examination import fetch as fetch_module
 from tokenserver.doctor.examination.fetch import MAX_BODY, fetch
-from tokenserver.doctor.http import FetchFailure, HttpAnswer, Trouble
+from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer
 
 PLAIN = ssl.create_default_context()
 
 
-def trouble(url: str, context: ssl.SSLContext = PLAIN) -> Trouble:
+def failure_reason(url: str, context: ssl.SSLContext = PLAIN) -> FailureReason:
     outcome = fetch(url, context=context, deadline=2)
     assert isinstance(outcome, FetchFailure), outcome
-    return outcome.trouble
+    return outcome.reason
 
 
 def got(reply: Reply) -> HttpAnswer:
@@ -39,7 +39,7 @@ def test_an_answer() -> None:
     """Status, headers by their lower-case names with all their values, body."""
     headers = (("WWW-Authenticate", "Basic x"), ("WWW-Authenticate", "Bearer y"))
     found = got(Reply(401, headers, b"body"))
-    assert (found.status, found.body, found.ahead) == (401, b"body", None)
+    assert (found.status, found.body, found.skew) == (401, b"body", None)
     assert found.headers["www-authenticate"] == ("Basic x", "Bearer y")
     assert (found.header("www-authenticate"), found.bearer(), found.header("none")) == ("Basic x", "Bearer y", None)
 
@@ -62,7 +62,7 @@ def test_a_large_body_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("date", "ahead"),
+    ("date", "skew"),
     [
         pytest.param("Fri, 01 Jan 2100 00:00:00 GMT", True, id="ahead"),
         pytest.param("Thu, 01 Jan 1970 00:00:00 GMT", False, id="behind"),
@@ -71,10 +71,10 @@ def test_a_large_body_is_cut() -> None:
         pytest.param("", None, id="empty"),
     ],
 )
-def test_clocks_are_compared_by_the_date(date: str, ahead: bool | None) -> None:
+def test_clocks_are_compared_by_the_date(date: str, skew: bool | None) -> None:
     """How many seconds theirs is ahead; None where it cannot be read."""
-    found = got(Reply(200, (("Date", date),))).ahead
-    assert (None if found is None else found > 0) is ahead
+    found = got(Reply(200, (("Date", date),))).skew
+    assert (None if found is None else found > 0) is skew
 
 
 def test_who_trickles_does_not_hold_us() -> None:
@@ -83,13 +83,13 @@ def test_who_trickles_does_not_hold_us() -> None:
         before = time.monotonic()
         outcome = fetch(f"http://localhost:{port}/", context=PLAIN, deadline=0.5)
         assert time.monotonic() - before < 3
-    assert outcome == FetchFailure(Trouble.TIMEOUT, "no answer in 0.5 s")
+    assert outcome == FetchFailure(FailureReason.TIMEOUT, "no answer in 0.5 s")
 
 
 def test_nothing_there() -> None:
     """Neither a listener nor a name."""
-    assert trouble(f"http://localhost:{free_port()}/") is Trouble.REFUSED
-    assert trouble("http://registry.invalid/") is Trouble.NAME
+    assert failure_reason(f"http://localhost:{free_port()}/") is FailureReason.REFUSED
+    assert failure_reason("http://registry.invalid/") is FailureReason.NAME
 
 
 def test_tls(tmp_path: Path) -> None:
@@ -99,14 +99,14 @@ def test_tls(tmp_path: Path) -> None:
     context.load_cert_chain(*authority.issue(tmp_path))
     with impostor(Reply(), context=context) as server:
         assert isinstance(fetch(f"https://localhost:{server.port}/", context=authority.context()), HttpAnswer)
-        assert trouble(f"https://localhost:{server.port}/") is Trouble.CERTIFICATE
-        assert trouble(f"https://127.0.0.1:{server.port}/", authority.context()) is Trouble.CERTIFICATE
-        assert trouble(f"http://localhost:{server.port}/") is Trouble.CLOSED
+        assert failure_reason(f"https://localhost:{server.port}/") is FailureReason.CERTIFICATE
+        assert failure_reason(f"https://127.0.0.1:{server.port}/", authority.context()) is FailureReason.CERTIFICATE
+        assert failure_reason(f"http://localhost:{server.port}/") is FailureReason.CLOSED
     with impostor(Reply()) as server:
-        assert trouble(f"https://localhost:{server.port}/") is Trouble.PLAIN
+        assert failure_reason(f"https://localhost:{server.port}/") is FailureReason.PLAIN
 
 
-def test_old_tls_is_a_trouble_of_its_own(tmp_path: Path) -> None:
+def test_old_tls_has_a_reason_of_its_own(tmp_path: Path) -> None:
     """Both speak TLS, and find no common version."""
     authority = Authority(tmp_path, "A company's CA")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -115,13 +115,13 @@ def test_old_tls_is_a_trouble_of_its_own(tmp_path: Path) -> None:
     client = authority.context()
     client.minimum_version = ssl.TLSVersion.TLSv1_3
     with impostor(Reply(), context=context) as server:
-        assert trouble(f"https://localhost:{server.port}/", client) is Trouble.TLS
+        assert failure_reason(f"https://localhost:{server.port}/", client) is FailureReason.TLS
 
 
 def test_what_is_no_http() -> None:
     """Something else listens there."""
     with impostor(Reply(200, (("X", "y" * 70_000),))) as server:
-        assert trouble(f"http://localhost:{server.port}/") is Trouble.CLOSED
+        assert failure_reason(f"http://localhost:{server.port}/") is FailureReason.CLOSED
 
 
 def test_secrets_do_not_print() -> None:
@@ -149,26 +149,26 @@ def test_what_this_machine_is(peer: str, is_here: bool) -> None:
         def getpeername(self) -> tuple[str, int]:
             return peer, 80
 
-    assert fetch_module._is_here(cast("socket.socket", Connected())) is is_here
+    assert fetch_module._is_local_peer(cast("socket.socket", Connected())) is is_here
 
 
 def test_no_credential_leaves_this_machine_in_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over http to another machine nothing is sent, not even a request; without a credential all is as ever."""
-    monkeypatch.setattr(fetch_module, "_is_here", lambda _: False)
+    monkeypatch.setattr(fetch_module, "_is_local_peer", lambda _: False)
     with impostor(Reply()) as server:
         url = f"http://localhost:{server.port}/"
         outcome = fetch(url, context=PLAIN, authorization=Secret("Bearer x"))
-        assert outcome == FetchFailure(Trouble.EXPOSED, "plain http to another machine")
+        assert outcome == FetchFailure(FailureReason.EXPOSED, "plain http to another machine")
         assert server.authorizations == []
         assert isinstance(fetch(url, context=PLAIN), HttpAnswer)
-        found = transport_trouble("registry", url, outcome)
+        found = check_transport("registry", url, outcome)
         assert found is not None
-        assert (found.check, found.ok, found.counts) == ("transport", None, True)
+        assert (found.check, found.ok, found.is_actionable) == ("transport", None, True)
 
 
 def test_credentials_go_over_tls_wherever_that_leads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whose certificate is verified."""
-    monkeypatch.setattr(fetch_module, "_is_here", lambda _: False)
+    monkeypatch.setattr(fetch_module, "_is_local_peer", lambda _: False)
     authority = Authority(tmp_path, "A company's CA")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue(tmp_path))

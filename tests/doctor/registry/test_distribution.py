@@ -1,4 +1,4 @@
-"""Distribution's configuration: what is read of it, what is refused, and the variables that win over it."""
+"""Reading Distribution's configuration, rejecting invalid ones, and variables that override it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_all_of_it_is_read() -> None:
     assert (setup.issuer, setup.bundle, setup.jwks) == ("auth.example.com", "/etc/ca.pem", "/etc/jwks.json")
     assert (setup.algorithms, setup.autoredirect, setup.autoredirect_path) == (("ES256", "RS256"), True, "/auth")
     assert setup.only_in_3 == ("jwks", "signingalgorithms", "autoredirectpath")
-    assert setup.strange == (("rootCertBundle", "did you mean 'rootcertbundle'?"),)
+    assert setup.unknown_keys == (("rootCertBundle", "did you mean 'rootcertbundle'?"),)
     assert setup.place("realm") == "config.yml:7"
 
 
@@ -62,7 +62,7 @@ def test_all_of_it_is_read() -> None:
     ],
 )
 def test_ways_to_let_clients_in(text: str, auth: str) -> None:
-    """What stands under auth is what it is."""
+    """The method is the key under auth."""
     assert read_distribution(text, "config.yml").auth == auth
 
 
@@ -183,7 +183,7 @@ def read_or_none(text: str, environment: dict[str, str]) -> Setup | None:
 
 @given(value=_VALUES, junk=st.text(max_size=40))
 def test_any_text_is_read_or_refused(value: Any, junk: str) -> None:
-    """Nothing but a LoadError ever leaves, and whatever is read has text where text belongs."""
+    """No exception but LoadError escapes, and text settings are text."""
     for text in (
         junk,
         f"auth: {value!r}",

@@ -99,7 +99,7 @@ def test_a_bundle_is_read_as_registries_read_it() -> None:
 
 
 def test_a_bare_public_key() -> None:
-    """What zot takes, and Distribution passes over."""
+    """zot accepts a bare public key, Distribution ignores it."""
     found = read_bundle(public_pem(ring_of()), "b")
     assert (found.certificates, len(found.public_keys), found.others) == ((), 1, ("PUBLIC KEY",))
 

@@ -1,4 +1,4 @@
-"""Which key a registry takes a token's signature by: our real tokens, against what registries were given."""
+"""Verdicts of each registry kind on our real tokens, with the keys that registries trust."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from doctor_worlds import ISSUER, NOW, SERVICE, ca_of, public_pem, ring_of, signing_pem
 
 from tokenserver.doctor.facts import RegistryKind
-from tokenserver.doctor.registry.verifiers import Trusted, refusal, signature_problem, trusted_by_right, trusted_files
-from tokenserver.doctor.token import Opened, open_unverified
+from tokenserver.doctor.registry.verifiers import Trusted, expected_trust, refusal, signature_problem, trusted_files
+from tokenserver.doctor.token import UnverifiedToken, open_unverified
 from tokenserver.identity import Identity
 from tokenserver.identity import Kind as Who
 from tokenserver.keys.jwk import jwk_set
@@ -26,7 +26,7 @@ from tokenserver.tokens.issuer import TokenIssuer
 COMPATS = ["universal", "distribution2", "distribution3", "jwks"]
 
 
-def token(ring: KeyRing, compat: str) -> Opened:
+def token(ring: KeyRing, compat: str) -> UnverifiedToken:
     issuer = TokenIssuer(ring, now=NOW.timestamp, new_id=lambda: "id")
     made = issuer.issue(Identity("ann", Who.PASSWORD), Registry(SERVICE, ISSUER, Compat(compat), 900), ())
     return open_unverified(made.text.reveal())
@@ -49,7 +49,7 @@ def token(ring: KeyRing, compat: str) -> Opened:
 def test_the_matrix_of_wire_behaviour(algorithm: Algorithm, compat: str, takers: set[RegistryKind]) -> None:
     """As measured with the real registries: 2.8 knows no EdDSA, and 3.0 only RSA keys by their thumbprint."""
     ring = ring_of(algorithm)
-    opened, trusted = token(ring, compat), trusted_by_right(ring, compat)
+    opened, trusted = token(ring, compat), expected_trust(ring, compat)
     kinds = [RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION30, RegistryKind.DISTRIBUTION3]
     expected = set(takers)
     if algorithm is Algorithm.EdDSA:
@@ -61,13 +61,13 @@ def test_the_matrix_of_wire_behaviour(algorithm: Algorithm, compat: str, takers:
 
 @pytest.mark.parametrize("compat", COMPATS)
 def test_zot_takes_the_one_key(compat: str) -> None:
-    """Whatever the header says."""
+    """The header does not matter."""
     ring = ring_of()
     opened = token(ring, compat)
-    assert refusal(opened, trusted_by_right(ring, "zot"), RegistryKind.ZOT, NOW) is None
+    assert refusal(opened, expected_trust(ring, "zot"), RegistryKind.ZOT, NOW) is None
     assert refusal(opened, Trusted(bare=(ring.active.public_key,)), RegistryKind.ZOT, NOW) is None
     assert refusal(opened, Trusted((ca_of(ring),)), RegistryKind.ZOT, NOW) is not None
-    assert refusal(opened, Trusted(), RegistryKind.ZOT, NOW) == "it has no single key to verify with"
+    assert refusal(opened, Trusted(), RegistryKind.ZOT, NOW) == "it does not have exactly one key to verify with"
 
 
 @pytest.mark.parametrize(
@@ -79,19 +79,19 @@ def test_zot_takes_the_one_key(compat: str) -> None:
     ],
 )
 def test_chains_that_lead_nowhere(bundle: str, jwks: str | None, reason: str) -> None:
-    """`x5c` decides alone, whatever else is known."""
+    """Only `x5c` counts, whatever other keys are trusted."""
     trusted = trusted_files(bundle.encode(), None if jwks is None else json.loads(jwks))
     assert reason in str(refusal(token(ring_of(), "universal"), trusted, RegistryKind.DISTRIBUTION3, NOW))
 
 
 @pytest.mark.parametrize("at", [NOW - timedelta(days=1), NOW + timedelta(days=900)])
 def test_chains_have_dates(at: datetime) -> None:
-    """A certificate that is over is none; by kid nobody looks at dates."""
+    """An expired certificate is rejected in a chain; by kid its dates are ignored."""
     ring = ring_of()
-    problem = refusal(token(ring, "universal"), trusted_by_right(ring, "universal"), RegistryKind.DISTRIBUTION2, at)
+    problem = refusal(token(ring, "universal"), expected_trust(ring, "universal"), RegistryKind.DISTRIBUTION2, at)
     assert "is not valid now" in str(problem)
     assert (
-        refusal(token(ring, "distribution2"), trusted_by_right(ring, "distribution2"), RegistryKind.DISTRIBUTION2, at)
+        refusal(token(ring, "distribution2"), expected_trust(ring, "distribution2"), RegistryKind.DISTRIBUTION2, at)
         is None
     )
 
@@ -104,7 +104,7 @@ def test_a_leaf_in_the_bundle_needs_no_ca() -> None:
 
 
 def test_a_chain_with_something_between() -> None:
-    """The CA may also come with the token, and a leaf that is no CA vouches for nobody."""
+    """The chain may include the CA, and a certificate that is not a CA issues nothing."""
     ring = ring_of()
     opened = token(ring, "universal")
     header = {**opened.header, "x5c": [*opened.header["x5c"], "AAAA"]}
@@ -116,9 +116,9 @@ def test_a_chain_with_something_between() -> None:
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
-        pytest.param({"alg": "ES256"}, "does not say which key", id="no key"),
-        pytest.param({"alg": "ES256", "kid": "x"}, "does not know the key", id="unknown kid"),
-        pytest.param({"alg": "none", "kid": ""}, "does not say which key", id="none"),
+        pytest.param({"alg": "ES256"}, "does not name its key", id="no key"),
+        pytest.param({"alg": "ES256", "kid": "x"}, "knows no key by the kid", id="unknown kid"),
+        pytest.param({"alg": "none", "kid": ""}, "does not name its key", id="none"),
         pytest.param({"alg": "ES256", "x5c": []}, "cannot be read", id="empty chain"),
         pytest.param({"alg": "PS256", "kid": "x"}, "cannot verify PS256", id="an algorithm that 2.8 lacks"),
     ],
@@ -126,7 +126,7 @@ def test_a_chain_with_something_between() -> None:
 def test_headers_that_name_no_key(header: dict[str, Any], reason: str) -> None:
     """Each says what is missing."""
     opened = replace(token(ring_of(), "distribution2"), header=header)
-    trusted = trusted_by_right(ring_of(), "distribution2")
+    trusted = expected_trust(ring_of(), "distribution2")
     assert reason in str(refusal(opened, trusted, RegistryKind.DISTRIBUTION2, NOW))
 
 
@@ -151,7 +151,7 @@ def test_signatures_of_every_algorithm(algorithm: str, key: Any) -> None:
     assert "its signature is wrong" in str(signature_problem(replace(opened, signature=flipped), key.public_key()))
     for other in ("HS256", "none", "", "ES999"):
         changed = replace(opened, header={"alg": other})
-        assert signature_problem(changed, key.public_key()) == "its algorithm does not fit the key"
+        assert signature_problem(changed, key.public_key()) == "its algorithm does not match the key"
 
 
 def test_a_signature_of_the_wrong_length() -> None:

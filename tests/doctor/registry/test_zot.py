@@ -1,4 +1,4 @@
-"""zot's configuration: what is read of it, and what is refused."""
+"""Reading zot's configuration, and rejecting invalid ones."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def config(**bearer: Any) -> str:
 
 
 def test_all_of_it_is_read() -> None:
-    """Whatever the case of its keys; a key that zot does not know is named."""
+    """Keys are case-insensitive; an unknown key is reported."""
     setup = read_zot(config(Realm="https://a/token", service="s", cert="/c.pem", certt="x"), "zot.json")
     assert (setup.is_zot, setup.auth, setup.https) == (True, "token", True)
     assert (setup.realm, setup.service, setup.bundle) == ("https://a/token", "s", "/c.pem")
-    assert setup.strange == (("certt", "did you mean 'cert'?"),)
+    assert setup.unknown_keys == (("certt", "did you mean 'cert'?"),)
     assert setup.place("cert") == "zot.json (http.auth.bearer.cert)"
 
 
@@ -38,7 +38,7 @@ def test_all_of_it_is_read() -> None:
     ],
 )
 def test_other_ways_in(auth: Any, expected: str) -> None:
-    """Without bearer it is whatever else stands there."""
+    """Without bearer the other methods are reported."""
     assert read_zot(json.dumps({"http": {"auth": auth}}), "zot.json").auth == expected
 
 
@@ -96,7 +96,7 @@ def test_whether_anybody_is_kept_out(http: dict[str, Any], auth: str, empty: tup
 def test_access_control_is_mentioned() -> None:
     """Without authentication it is all that is left."""
     text = json.dumps({"http": {"auth": {"bearer": {}}, "accessControl": {"repositories": {}}}})
-    assert read_zot(text, "z").remark.endswith("; its accessControl alone says what they may do")
+    assert read_zot(text, "z").remark.endswith("; only its accessControl limits what they may do")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_access_control_is_mentioned() -> None:
         pytest.param('{"http": {},\n}', "zot.json:2: is not JSON", id="a comma too many"),
         pytest.param('{"storage": {}}', "zot.json: http: is missing", id="no http"),
         pytest.param("[]", "zot.json: http: is missing", id="a list"),
-        pytest.param('{"http": {"a": 1, "A": 2}}', "zot.json: is not read: the key 'A' stands twice", id="twice"),
+        pytest.param('{"http": {"a": 1, "A": 2}}', "zot.json: is not read: the key 'A' is duplicated", id="twice"),
         pytest.param('{"http": {"auth": [1]}}', "zot.json: http.auth: must be", id="auth a list"),
         pytest.param('{"http": {"auth": {"bearer": "x"}}}', "zot.json: http.auth.bearer: must", id="bearer a word"),
         pytest.param(config(realm=1), "zot.json: http.auth.bearer.realm: must be text", id="a number"),

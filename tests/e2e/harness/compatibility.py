@@ -38,26 +38,26 @@ test_helm.py) against the real program; change the tables there, not here. -->
 
 ## Registries
 
-Does the registry take the tokens? Rows are what it runs and the `compat` that it is configured with here, columns are
-the algorithm of its keys (`tokenserver keys init --algorithm`). Each registry is given what
-`tokenserver registry-config` writes for that `compat`, or what comes nearest to it among its own settings.
+Does the registry accept the tokens? Rows are its version and its `compat` here, columns are the algorithm of its keys
+(`tokenserver keys init --algorithm`). Each registry is configured with the output of `tokenserver registry-config` for
+that `compat`, or the closest equivalent among its own settings.
 
 """
 
 _BELOW = """
-**zot 2.1 is not zot itself**: newer versions than 1.4.3 cannot be had as Go modules. It is a program of this repository
+**zot 2.1 is not zot itself**: versions after 1.4.3 are not available as Go modules. It is a program of this repository
 (`tests/e2e/zot_verifier`) that follows the rules of zot's bearer authentication since 2.1.3 and verifies with the
-library that zot uses (golang-jwt v5). zot does not look at how a header names the key, so it takes the tokens of every
-`compat`; set `compat: zot` all the same, since it reads actions otherwise
+same library as zot (golang-jwt v5). zot ignores how a header names the key, so it accepts the tokens of every
+`compat`; set `compat: zot` nevertheless, since it reads actions differently
 ([connect a registry](connect-a-registry.md#zot)).
 
-A Distribution 3 with `jwks` and without `rootcertbundle` takes `compat: jwks` alone: it looks at the certificate in
+A Distribution 3 with `jwks` and without `rootcertbundle` only accepts `compat: jwks`: it checks the certificate in
 `universal` tokens first, and trusts none. Distribution 2 has no `jwks`.
 
 ## Clients
 
-Against Distribution 2.8.2 and 3.1.1, with `compat: universal`: each operation where the policies allow it, and refused
-where they do not. *mount* is a copy inside one registry that takes no blob twice.
+Against Distribution 2.8.2 and 3.1.1, with `compat: universal`: each operation if the policies allow it, and denied
+if they do not. *mount* is a copy inside one registry that uploads no blob twice.
 
 """
 

@@ -23,7 +23,8 @@ from tokenserver.cli.policy.options import (
 )
 from tokenserver.cli.policy.why_output import Pasted, explanation_as_json, print_challenge, print_explanation
 from tokenserver.cli.terminal import echo_text
-from tokenserver.doctor.challenge import MAX_PASTED, Unverified, parse_challenge, read_unverified
+from tokenserver.doctor.challenge import parse_challenge
+from tokenserver.doctor.token import MAX_TOKEN, UnverifiedClaims, read_claims
 from tokenserver.errors import Fault, LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.losses import restricting_rule
@@ -68,7 +69,7 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
     """
     pasted = Pasted(
         None if challenge is None else parse_challenge(challenge),
-        None if token is None else read_unverified(token.read(MAX_PASTED + 1)),
+        None if token is None else read_claims(token.read(MAX_TOKEN + 1)),
     )
     source = read_source(config, folder)
     now = datetime.now(UTC)
@@ -137,7 +138,7 @@ def _service(source: Source, asked: str | None, pasted: Pasted) -> str | None:
     return service or None
 
 
-def _bearer(token: Unverified, given: Identity | None) -> Identity:
+def _bearer(token: UnverifiedClaims, given: Identity | None) -> Identity:
     """The identity that the token names, with the groups of the options, since a token holds none."""
     if not token.subject:
         return ANONYMOUS

@@ -10,7 +10,8 @@ from typing import Any
 from tokenserver.cli.policy.options import Source
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
-from tokenserver.doctor.challenge import Challenge, Unverified
+from tokenserver.doctor.challenge import Challenge
+from tokenserver.doctor.token import UnverifiedClaims
 from tokenserver.identity import spell_group
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.model import Context, Effect
@@ -24,7 +25,7 @@ class Pasted:
     """What the user pasted from a client's output: a registry's challenge, a token, both or neither."""
 
     challenge: Challenge | None
-    token: Unverified | None
+    token: UnverifiedClaims | None
 
     @property
     def is_empty(self) -> bool:
@@ -130,7 +131,7 @@ def print_challenge(challenge: Challenge, wanted: Sequence[Scope]) -> None:
         echo(f"It also asked for {one.text!r}, which grants nothing: {one.reason}")
 
 
-def _print_token(token: Unverified, missing: Mapping[Scope, frozenset[str]], now: datetime) -> None:
+def _print_token(token: UnverifiedClaims, missing: Mapping[Scope, frozenset[str]], now: datetime) -> None:
     echo("The token (its signature was NOT verified; anybody can write such a token):")
     echo(f"  is for {token.subject!r} at {token.service!r}")
     if token.expires is not None:
@@ -145,7 +146,7 @@ def _print_token(token: Unverified, missing: Mapping[Scope, frozenset[str]], now
         echo("  lacks nothing of that")
 
 
-def _spell_access(token: Unverified) -> list[str]:
+def _spell_access(token: UnverifiedClaims) -> list[str]:
     return [f"{resource}:{','.join(sorted(actions))}" for resource, actions in token.access.items()]
 
 

@@ -1,1 +1,1 @@
-"""Checks: pure functions from facts to findings. No file, socket or clock."""
+"""Checks: pure functions from facts to findings. No files, sockets or clocks."""

@@ -1,4 +1,4 @@
-"""What a registry and a token server answered, judged as a client would feel it. Pure."""
+"""Checks of live responses of a registry and of our token server, from a client's point of view. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from urllib.parse import urljoin, urlsplit
 
 from tokenserver.doctor.checks.setup import RESTART, split_url
 from tokenserver.doctor.facts import Ours
-from tokenserver.doctor.findings import Finding, doubtful, failed, known, passed, unprotected
-from tokenserver.doctor.http import FetchFailure, HttpAnswer, Outcome, Trouble
+from tokenserver.doctor.findings import Finding, failed, note, open_registry, passed, warning
+from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Outcome
 from tokenserver.printable import shell_word
 
 _HTTPS_WANTED = (b"Client sent an HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")
@@ -23,138 +23,138 @@ _GENERATIONS = {
 
 
 def place_of(compat: str) -> str:
-    """Where a registry of this `compat` keeps what it says about tokens."""
+    """The configuration section for tokens in a registry of this `compat`."""
     return "zot's http.auth.bearer" if compat == "zot" else "the registry's auth.token"
 
 
 def check_registry(url: str, outcome: Outcome, service: str, compat: str = "universal") -> Finding:
-    """What `GET /v2/` without a token says: a registry that wants tokens answers 401 with a challenge for one.
+    """Check the response to `GET /v2/` without a token: it must be 401 with a Bearer challenge.
 
-    `service` and `compat` are those of the one of ours that it most likely is, for the command that configures it; the
-    `compat` of one that is not known is empty.
+    `service` and `compat` are those of the registry that it most likely is, for the suggested command; `compat` is
+    empty if it is unknown.
     """
-    trouble = transport_trouble("registry", url, outcome)
-    if trouble is not None:
-        return trouble
-    assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always is a trouble
-    mend = _configure(service, compat)
+    fault = check_transport("registry", url, outcome)
+    if fault is not None:
+        return fault
+    assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always has a finding
+    fix = _configure(service, compat)
     if outcome.status == 200:
-        return unprotected("the registry asks for no token: everybody may do everything there", mend, theirs="none")
+        return open_registry("the registry requires no token: anyone can do anything there", fix, theirs="none")
     if outcome.status != 401:
-        says = f"the address answers {outcome.status} to /v2/, so that no registry seems to be there"
-        return failed("registry", says, "correct the URL, or start the registry", theirs=str(outcome.status))
+        message = f"/v2/ answers {outcome.status}, so this does not look like a registry"
+        return failed("registry", message, "correct the URL, or start the registry", theirs=str(outcome.status))
     if outcome.bearer() is not None:
         return passed("registry", "the registry asks for tokens", theirs=url)
     other = outcome.header("www-authenticate")
     if other is None:
-        says = "the registry answers 401 without a challenge, so clients do not know where to ask"
-        mend = "let the proxy before the registry pass on the header WWW-Authenticate"
-        return failed("auth", says, mend, ours="Bearer")
-    way = other.partition(" ")[0]
-    says = f"the registry asks for {way} credentials and not for a token"
-    return failed("auth", says, mend, ours="Bearer", theirs=way)
+        message = "the registry answers 401 without a challenge, so clients do not know where to get a token"
+        fix = "let the proxy in front of the registry pass the header WWW-Authenticate"
+        return failed("auth", message, fix, ours="Bearer")
+    scheme = other.partition(" ")[0]
+    message = f"the registry asks for {scheme} credentials instead of a token"
+    return failed("auth", message, fix, ours="Bearer", theirs=scheme)
 
 
 def check_verifies(outcome: Outcome, service: str, compat: str) -> Finding | None:
-    """What the registry answers to a token that nobody signed: one that takes it looks at none."""
+    """Check the response to a token with an invalid signature: a registry that accepts it verifies none."""
     if not isinstance(outcome, HttpAnswer) or outcome.status >= 400 or outcome.is_redirect:
         return None
-    says = "the registry takes a token that nobody signed: everybody may do everything there"
-    return unprotected(says, _configure(service, compat), theirs=str(outcome.status))
+    message = "the registry accepts a token with an invalid signature: anyone can do anything there"
+    return open_registry(message, _configure(service, compat), theirs=str(outcome.status))
 
 
 def _configure(service: str, compat: str) -> str:
-    prints = f"`tokenserver registry-config {shell_word(service)} --for {_GENERATIONS.get(compat, compat)}`"
-    return f"put into its configuration what {prints} prints {RESTART}"
+    command = f"`tokenserver registry-config {shell_word(service)} --for {_GENERATIONS.get(compat, compat)}`"
+    return f"add the output of {command} to its configuration {RESTART}"
 
 
-def transport_trouble(check: str, url: str, outcome: Outcome) -> Finding | None:
-    """Why nothing useful came from `url`: no connection, no TLS, the wrong scheme, a redirect. None: it is well."""
+def check_transport(check: str, url: str, outcome: Outcome) -> Finding | None:
+    """A fault of the transport to `url`: no connection, no TLS, the wrong scheme, a redirect. None if it works."""
     parts = urlsplit(url)
     host = parts.netloc
     if isinstance(outcome, FetchFailure):
         return _no_answer(check, url, outcome)
     if outcome.status == 400 and any(text in outcome.body for text in _HTTPS_WANTED):
         right = f"https://{host}{parts.path}"
-        return failed("scheme", f"{host} speaks TLS, and was asked without", f"write {right}", ours=url, theirs="https")
+        return failed("scheme", f"{host} speaks TLS, but the URL is http", f"write {right}", ours=url, theirs="https")
     if outcome.is_redirect:
         target = _joined(url, outcome.header("location") or "")
-        says = f"{url} redirects, which clients follow badly: a POST becomes a GET, and credentials are dropped"
-        mend = f"use the address that it leads to, everywhere: {target}"
-        return failed("redirect", says, mend, ours=url, theirs=target)
+        message = f"{url} redirects, which breaks clients: a POST becomes a GET, and credentials are dropped"
+        fix = f"use the target of the redirect everywhere: {target}"
+        return failed("redirect", message, fix, ours=url, theirs=target)
     return None
 
 
 def check_realm_address(realm: str, url: str, ours: Ours, place: str) -> Finding | None:
-    """Whether the registry, at `url`, announces its own host: that is `autoredirect`."""
+    """Check whether the realm is the registry's own host, which is the sign of `autoredirect`."""
     parts, host = split_url(realm), urlsplit(url).netloc
     if parts is None or parts.netloc != host or parts.path != "/auth/token" or realm.startswith(f"{ours.url}/"):
         return None
-    says = "the registry sends clients to its own host (autoredirect), which is not our server.url"
-    mend = f"remove autoredirect from {place} {RESTART}"
-    return failed("autoredirect", says, mend, ours=ours.realm, theirs=realm)
+    message = "the registry sends clients to its own host (autoredirect), which is not our server.url"
+    fix = f"remove autoredirect from {place} {RESTART}"
+    return failed("autoredirect", message, fix, ours=ours.realm, theirs=realm)
 
 
 def check_published(outcome: Outcome, ours: Ours) -> Finding:
-    """Whether the server at our URL publishes the keys that stand on this disk (its `/.well-known/jwks.json`)."""
-    trouble = transport_trouble("server", ours.jwks_url, outcome)
-    if trouble is not None:
-        return trouble
-    assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always is a trouble
+    """Check that the server at our URL publishes the keys on this disk (`/.well-known/jwks.json`)."""
+    fault = check_transport("server", ours.jwks_url, outcome)
+    if fault is not None:
+        return fault
+    assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always has a finding
     kids = _kids(outcome) if outcome.status == 200 else None
     if kids is None:
-        says = f"server.url leads to something that is no token server of this kind: it answers {outcome.status}"
-        mend = f"correct server.url in {ours.config}, or the proxy before the server"
-        return failed("server", says, mend, ours=ours.url, theirs=str(outcome.status))
+        message = f"server.url does not lead to a tokenserver: it answers {outcome.status}"
+        fix = f"correct server.url in {ours.config}, or the proxy in front of the server"
+        return failed("server", message, fix, ours=ours.url, theirs=str(outcome.status))
     if ours.active.names.rfc7638 not in kids:
-        says = "the server at server.url has other keys than those on this disk"
-        mend = (
-            f"see that it runs with {ours.config} and its keys; if it was started before the keys were made, see its"
-            " log: a reload may have been refused"
+        message = "the server at server.url has different keys than this disk"
+        fix = (
+            f"check that it runs with {ours.config} and its keys; if it started before the keys were made, check its"
+            " log: a reload may have been rejected"
         )
-        return failed("server", says, mend, ours=ours.active.names.rfc7638, theirs=", ".join(sorted(kids)))
-    return passed("server", "the server at server.url answers, with the keys of this disk", theirs=ours.url)
+        return failed("server", message, fix, ours=ours.active.names.rfc7638, theirs=", ".join(sorted(kids)))
+    return passed("server", "the server at server.url answers, with the keys on this disk", theirs=ours.url)
 
 
 def check_token_answer(outcome: Outcome, ours: Ours, *, with_login: bool) -> tuple[Finding, str | None]:
-    """What the token endpoint answered, and the token, where it gave one."""
-    trouble = transport_trouble("server", ours.realm, outcome)
-    if trouble is not None:
-        return trouble, None
-    assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always is a trouble
+    """Check the response of the token endpoint; returns the finding, and the token if it issued one."""
+    fault = check_transport("server", ours.realm, outcome)
+    if fault is not None:
+        return fault, None
+    assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always has a finding
     value = _object(outcome.body)
-    told = value.get("details")
-    said = told if isinstance(told, str) else f"status {outcome.status}"
+    details = value.get("details")
+    reported = details if isinstance(details, str) else f"status {outcome.status}"
     text = value.get("token")
     if outcome.status == 200 and isinstance(text, str):
-        return passed("login", "the server gives a token", theirs=ours.realm), text
+        return passed("login", "the server issues a token", theirs=ours.realm), text
     if outcome.status == 401 and not with_login:
-        return known("login", "without --user the server gives no token, so one of our own key is tried"), None
+        return note("login", "without --user the server issues no token, so one signed here is tried"), None
     if outcome.status == 401:
-        mend = "check name and password; the server's audit event of this moment says which of them is wrong"
-        return failed("login", f"the server refuses the login: {said}", mend, theirs=said), None
+        fix = "check the name and the password; the server's audit log says which of them is wrong"
+        return failed("login", f"the server rejects the login: {reported}", fix, theirs=reported), None
     if outcome.status == 400:
-        mend = f"if the registry is new in {ours.config}, see the server's log: a reload may have been refused"
-        return failed("login", f"the server refuses the request: {said}", mend, theirs=said), None
+        fix = f"if the registry is new in {ours.config}, check the server's log: a reload may have been rejected"
+        return failed("login", f"the server rejects the request: {reported}", fix, theirs=reported), None
     if outcome.status in (429, 503):
-        mend = "wait a little and ask again; /readyz and the log say what is wrong"
-        return failed("login", f"the server cannot answer now: {said}", mend, theirs=said), None
-    mend = f"correct server.url in {ours.config}, or the proxy before the server"
-    return failed("login", f"the token endpoint answers {said}", mend, theirs=said), None
+        fix = "wait and retry; /readyz and the log say what is wrong"
+        return failed("login", f"the server cannot answer now: {reported}", fix, theirs=reported), None
+    fix = f"correct server.url in {ours.config}, or the proxy in front of the server"
+    return failed("login", f"the token endpoint answers {reported}", fix, theirs=reported), None
 
 
 def check_ready(outcome: Outcome) -> list[Finding]:
-    """What `/readyz` says is not well."""
+    """One finding for each part that `/readyz` reports as not ready."""
     if not isinstance(outcome, HttpAnswer) or outcome.status not in (200, 503):
         return []
     parts = _object(outcome.body).get("parts")
-    wrong = {name: said for name, said in parts.items() if said != "ok"} if isinstance(parts, dict) else {}
-    mend = "see the server's log; `tokenserver check` tells faults of the files"
-    return [failed("ready", f"the server is not ready: {name}: {said}", mend) for name, said in wrong.items()]
+    wrong = {name: state for name, state in parts.items() if state != "ok"} if isinstance(parts, dict) else {}
+    fix = "check the server's log; `tokenserver check` lists faults in the files"
+    return [failed("ready", f"the server is not ready: {name}: {state}", fix) for name, state in wrong.items()]
 
 
 def _joined(url: str, location: str) -> str:
-    """Where a redirect leads; as it is where that is no URL."""
+    """The target of a redirect; unchanged if it is not a URL."""
     try:
         return urljoin(url, location)
     except ValueError:
@@ -164,38 +164,43 @@ def _joined(url: str, location: str) -> str:
 def _no_answer(check: str, url: str, failure: FetchFailure) -> Finding:
     parts = urlsplit(url)
     host, detail = parts.netloc, failure.detail
-    match failure.trouble:
-        case Trouble.NAME:
-            says, mend = f"the name {parts.hostname} is not known here", "correct the URL, or the DNS of this machine"
-        case Trouble.REFUSED:
-            says, mend = f"nothing listens at {host}", "start it, or correct the URL and its port"
-        case Trouble.TIMEOUT:
-            says, mend = (
-                f"{host} does not answer in time",
-                "look for a firewall between, and at the load of the machine",
+    match failure.reason:
+        case FailureReason.NAME:
+            message, fix = (
+                f"the name {parts.hostname} does not resolve here",
+                "correct the URL, or the DNS of this machine",
             )
-        case Trouble.CERTIFICATE:
-            mend = "if a CA of your own signed it, name that by --ca-file, and give it to every client; else renew it"
+        case FailureReason.REFUSED:
+            message, fix = f"nothing listens at {host}", "start it, or correct the URL and its port"
+        case FailureReason.TIMEOUT:
+            message, fix = (
+                f"{host} does not answer in time",
+                "check firewalls on the way, and the load of that machine",
+            )
+        case FailureReason.CERTIFICATE:
+            fix = (
+                "if your own CA signed it, pass that CA by --ca-file and install it on every client; otherwise renew it"
+            )
             if "hostname mismatch" in detail.lower() or "ip address mismatch" in detail.lower():
-                mend = f"use the name that its certificate has, or get a certificate for {parts.hostname}"
-            return failed("tls", f"the certificate of {host} is not trusted: {detail}", mend, ours=url, theirs=detail)
-        case Trouble.PLAIN:
+                fix = f"use the name that its certificate has, or get a certificate for {parts.hostname}"
+            return failed("tls", f"the certificate of {host} is not trusted: {detail}", fix, ours=url, theirs=detail)
+        case FailureReason.PLAIN:
             right = f"http://{host}{parts.path}"
-            says = f"{host} speaks no TLS, and was asked for it"
-            return failed("scheme", says, f"write {right}, or give it TLS", ours=url, theirs="http")
-        case Trouble.TLS:
-            mend = "see its TLS settings: versions, ciphers, a client certificate"
-            return failed("tls", f"no TLS connection to {host} came about: {detail}", mend, ours=url, theirs=detail)
-        case Trouble.CLOSED:
-            mend = f"if it speaks TLS, write https://{host}" if parts.scheme == "http" else "see its log"
-            says = f"{host} closes the connection: {detail}"
-        case Trouble.EXPOSED:
-            says = f"nothing secret was sent to {host}: over plain http, anybody on the way could use it"
-            mend = "use https there, or run the doctor on the machine where it listens, with a localhost URL"
-            return doubtful("transport", says, mend, ours=url, theirs=detail)
-        case Trouble.OTHER:  # pragma: no branch - the type checker proves that no other is left
-            says, mend = f"{host} cannot be reached: {detail}", "correct the URL, or the network of this machine"
-    return failed(check, says, mend, ours=url, theirs=detail)
+            message = f"{host} does not speak TLS, but the URL is https"
+            return failed("scheme", message, f"write {right}, or configure TLS there", ours=url, theirs="http")
+        case FailureReason.TLS:
+            fix = "check its TLS settings: versions, ciphers, client certificates"
+            return failed("tls", f"the TLS handshake with {host} failed: {detail}", fix, ours=url, theirs=detail)
+        case FailureReason.CLOSED:
+            fix = f"if it speaks TLS, write https://{host}" if parts.scheme == "http" else "see its log"
+            message = f"{host} closes the connection: {detail}"
+        case FailureReason.EXPOSED:
+            message = f"no credentials were sent to {host}: over plain http they could be read on the way"
+            fix = "use https there, or run the doctor on the machine where it listens, with a localhost URL"
+            return warning("transport", message, fix, ours=url, theirs=detail)
+        case FailureReason.OTHER:  # pragma: no branch - the type checker proves that this is the last one
+            message, fix = f"{host} cannot be reached: {detail}", "correct the URL, or the network of this machine"
+    return failed(check, message, fix, ours=url, theirs=detail)
 
 
 def _kids(answer: HttpAnswer) -> set[str] | None:

@@ -1,4 +1,4 @@
-"""The doctor's look at this installation itself: files, keys, the server as clients reach it, every known registry."""
+"""Examination of this installation: files, keys, the server as clients reach it, every registry that has a `url`."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from dataclasses import replace
 
 from tokenserver.config.settings import Settings
 from tokenserver.doctor.checks.token import check_clock
-from tokenserver.doctor.examination.token import Bench
+from tokenserver.doctor.examination.token import Baseline
 from tokenserver.doctor.examination.visit import Visit, visit_registry, visit_server
-from tokenserver.doctor.findings import Finding, doubtful, known, passed
+from tokenserver.doctor.findings import Finding, note, passed, warning
 from tokenserver.server.compose import load_snapshot, warnings
 
 
-def examine_installation(settings: Settings, bench: Bench, context: ssl.SSLContext) -> list[Finding]:
-    """Everything that can be seen from here.
+def examine_installation(settings: Settings, baseline: Baseline, context: ssl.SSLContext) -> list[Finding]:
+    """Check everything that is visible from this machine.
 
     Raises:
         LoadError: the server would not start with these files.
     """
     snapshot = load_snapshot(settings)
-    ours = bench.ours
+    ours = baseline.ours
     rules = snapshot.policies.rule_count
     found = [passed("configuration", f"the server starts with {ours.config}: {rules} rules, all tests pass")]
-    for warning in warnings(settings, snapshot):
+    for text in warnings(settings, snapshot):
         found.append(
-            doubtful("configuration", warning, f"see {ours.config} and its keys; `tokenserver check` repeats it")
+            warning("configuration", text, f"check {ours.config} and its keys; `tokenserver check` repeats this")
         )
-    sides = {id(side): side for side in (bench.sides.general, *bench.sides.own.values())}
+    sides = {id(side): side for side in (baseline.sides.general, *baseline.sides.own.values())}
     for side in sides.values():
         key = side.ours.active
-        says = f"{key.algorithm} until {key.certificate.not_after:%Y-%m-%d}"
-        found.append(passed("keys", says, ours=key.names.rfc7638))
-    told, ahead = visit_server(bench, context)
-    found += told
-    if ahead is not None:
-        found += check_clock(ahead, min(one.lifetime for one in ours.registries), whose="this machine's")
+        message = f"{key.algorithm} until {key.certificate.not_after:%Y-%m-%d}"
+        found.append(passed("keys", message, ours=key.names.rfc7638))
+    server_findings, skew = visit_server(baseline, context)
+    found += server_findings
+    if skew is not None:
+        found += check_clock(skew, min(one.lifetime for one in ours.registries), whose="this machine's")
     for registry in ours.registries:
         if registry.url is None:
-            says = f"{registry.service} has no url in {ours.config}, so it was not visited"
-            found.append(known("registry", says, ours=registry.service))
+            message = f"{registry.service} has no url in {ours.config}, so it was not visited"
+            found.append(note("registry", message, ours=registry.service))
             continue
-        visit = Visit(registry.url, replace(bench, registry=registry), context)
-        found += visit_registry(visit, ahead)[0]
+        visit = Visit(registry.url, replace(baseline, registry=registry), context)
+        found += visit_registry(visit, skew)[0]
     return found

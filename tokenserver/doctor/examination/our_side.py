@@ -1,4 +1,4 @@
-"""Our own side for the doctor: settings and keys as facts, for each registry with the keys that sign for it."""
+"""Facts about our side: settings and keys, for each registry with the keys that sign for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tokenserver.keys.store import load_keys
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What we say and sign with, and the keys themselves."""
+    """The facts about one set of keys, and the keys themselves."""
 
     ours: Ours
     ring: KeyRing
@@ -28,18 +28,18 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """`general` has the keys of the whole server; `own` is by service name, with the keys that sign for it."""
+    """`general` has the server-wide keys; `own` maps each service name to the side whose keys sign for it."""
 
     general: Side
     own: Mapping[str, Side]
 
     def of(self, registry: OurRegistry | None) -> Side:
-        """The side that this registry is to be compared with."""
+        """The side to compare this registry with."""
         return self.general if registry is None else self.own[registry.service]
 
 
 def our_sides(settings: Settings, config: Path | None, now: datetime) -> Sides:
-    """Load every folder of keys.
+    """Load every key folder.
 
     Raises:
         LoadError: every fault of every folder.

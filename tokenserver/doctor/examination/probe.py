@@ -1,4 +1,4 @@
-"""Tokens that the doctor brings to a registry: for what it does there, for a minute, and for that registry alone."""
+"""Probe tokens: signed for one registry, valid for a minute, with only the access that the doctor uses there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenserver.credentials import Secret
-from tokenserver.doctor.checks.token import access_in
 from tokenserver.doctor.facts import OurRegistry
-from tokenserver.doctor.token import UnreadableToken, open_unverified
-from tokenserver.doctor.visited import least_access
+from tokenserver.doctor.identification import least_access
+from tokenserver.doctor.token import UnreadableToken, access_in, open_unverified
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.keys.ring import KeyRing
 from tokenserver.scopes import Access, Resource, Scope
@@ -20,28 +19,28 @@ from tokenserver.tokens.claims import MIN_LIFETIME, Compat, Registry
 from tokenserver.tokens.issuer import TokenIssuer
 
 _CATALOG = (Resource("registry", "catalog"), Resource("repository", ""))
-"""The catalog, and what zot calls it."""
+"""The catalog, and zot's name for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """Makes tokens for one visit to `registry`, whose clock is `ahead` seconds before this machine's.
+    """Signs tokens for one visit to `registry`, whose clock is `skew` seconds ahead of this machine's.
 
-    `given` is the token that our server gave; it stays here, and what it allows is the most that a probe can allow.
-    Where it is None, probes are for nobody and allow nothing. `wanted` are the scopes of `--scope`.
+    `given` is the token that our server issued; it is not sent, and limits what a probe can allow. If it is None,
+    probes are anonymous and allow nothing. `wanted` are the scopes of `--scope`.
     """
 
     ring: KeyRing
     registry: OurRegistry
-    ahead: float
+    skew: float
     given: Secret | None
     wanted: Sequence[Scope]
 
     def least(self, *, with_catalog: bool = False) -> Secret:
-        """The token to send; `with_catalog` it also has the access to the catalog that was granted.
+        """The token to send. `with_catalog`: it also carries the catalog access that was granted.
 
         Raises:
-            SigningFailed: no signature could be made.
+            SigningFailed: the token could not be signed.
         """
         claims = _claims(self.given)
         subject, jti = claims.get("sub"), claims.get("jti")
@@ -51,14 +50,14 @@ class Probes:
             access += tuple(Access(one, granted[one]) for one in _CATALOG if one in granted)
         identity = Identity(subject, Kind.PASSWORD) if isinstance(subject, str) and subject else ANONYMOUS
         made_for = Registry(self.registry.service, self.registry.issuer, Compat(self.registry.compat), MIN_LIFETIME)
-        # Under the id of the token that it is a part of, which the audit trail has.
+        # With the id of the token that it is derived from, which is in the audit log.
         same_id = jti if isinstance(jti, str) else new_id()
-        issuer = TokenIssuer(self.ring, now=lambda: time.time() + self.ahead, new_id=lambda: same_id)
+        issuer = TokenIssuer(self.ring, now=lambda: time.time() + self.skew, new_id=lambda: same_id)
         return issuer.issue(identity, made_for, access).text
 
 
 def is_meant_for(token: Secret, registry: OurRegistry) -> bool:
-    """Whether the token's one audience is this registry, so that it can be used nowhere else."""
+    """Whether this registry is the token's only audience, so that it cannot be used elsewhere."""
     audience = _claims(token).get("aud")
     return isinstance(audience, str) and audience in registry.names
 

@@ -1,6 +1,6 @@
-"""Reads a registry's files for the doctor: its configuration, and the keys that it trusts.
+"""Reads a registry's files: its configuration and its trusted keys.
 
-They belong to somebody else and are only compared, so any owner will do; they are bounded all the same.
+They belong to another program and are only compared, so their owner and mode are not checked; their size is bounded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_TRUST = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RegistryFiles:
-    """A registry's configuration with the files that it names; None where it names none."""
+    """A registry's configuration and the files that it names; None if it names none."""
 
     setup: Setup
     bundle: TrustFile | None
@@ -34,11 +34,11 @@ class RegistryFiles:
 
 
 def read_registry_files(config: Path | None, environment: Path | None, trust: Path | None) -> RegistryFiles:
-    """What a registry's configuration says. `trust` is where its file of trusted keys stands on this machine.
+    """Read a registry's configuration. `trust` is a local copy of its file of trusted keys.
 
     Raises:
-        LoadError: a file cannot be read, or is no configuration of a registry. A file of trusted keys that cannot be
-            read is no error but a finding.
+        LoadError: a file cannot be read, or is not a registry's configuration. A file of trusted keys that cannot be
+            read is a finding, not an error.
     """
     text = None if config is None else _text(config)
     variables = {} if environment is None else parse_environment(_text(environment), str(environment))
@@ -69,7 +69,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
     """A regular file of at most `limit` bytes.
 
     Raises:
-        LoadError: it is none, or cannot be read.
+        LoadError: it is not a regular file, is larger, or cannot be read.
     """
     try:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer.
@@ -98,18 +98,18 @@ def _text(path: Path) -> str:
 
 
 def _placed(name: str, folder: Path) -> Path:
-    """A relative path is relative to where the registry is started; here, or beside its configuration."""
-    beside = folder / name
-    return beside if not Path(name).exists() and beside.exists() else Path(name)
+    """Resolve a path of the configuration: as it is, or relative to the configuration file."""
+    relative = folder / name
+    return relative if not Path(name).exists() and relative.exists() else Path(name)
 
 
 def _content(path: Path) -> bytes | str:
-    """The content, or why there is none."""
+    """The content, or why it could not be read."""
     try:
         return read_bounded(path, MAX_TRUST)
     except LoadError as error:
-        elsewhere = "; if the registry sees another file there, name a copy of it by --trust FILE"
-        return f"{error.faults[0].message}{elsewhere}"
+        hint = "; if the registry sees another file there, pass a copy of it by --trust FILE"
+        return f"{error.faults[0].message}{hint}"
 
 
 def _known(contents: dict[str, bytes | str], name: str | None) -> bytes:

@@ -1,4 +1,4 @@
-"""The doctor's judgement of one token: what it says, and what each kind of registry would make of it."""
+"""Examination of a token: its claims, and the verdict of each kind of registry."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tokenserver.doctor.checks.token import Expected, check_access, check_claims
 from tokenserver.doctor.examination.our_side import Sides
 from tokenserver.doctor.examination.registry_files import RegistryFiles
 from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
-from tokenserver.doctor.findings import Finding, known
-from tokenserver.doctor.registry.verifiers import refusal, trusted_by_right
-from tokenserver.doctor.token import Opened
+from tokenserver.doctor.findings import Finding, note
+from tokenserver.doctor.registry.verifiers import expected_trust, refusal
+from tokenserver.doctor.token import UnverifiedToken
 from tokenserver.keys.ring import KeyRing
 from tokenserver.printable import shell_word
 from tokenserver.scopes import Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """What a token is held against. `files` are the registry's, where they are known; `at` is its time."""
+class Baseline:
+    """What a token is compared with. `files` are the registry's, if known; `at` is the registry's time."""
 
     sides: Sides
     registry: OurRegistry | None
@@ -42,48 +42,57 @@ class Bench:
 
 
 def examine_token(
-    token: Opened, bench: Bench, wanted: Sequence[Scope] = (), *, service: str | None = None
+    token: UnverifiedToken, baseline: Baseline, wanted: Sequence[Scope] = (), *, service: str | None = None
 ) -> list[Finding]:
-    """Every check that registries make. `service` is what the registry itself says, where that was heard."""
-    registry, setup = bench.registry, None if bench.files is None else bench.files.setup
-    compat = "universal" if registry is None else registry.compat
-    plain = OurRegistry("", "", "universal", 900)
-    kinds = kinds_for(setup, registry or plain, bench.kind)
-    # Whose it is not known of must be for one of ours at least, by an issuer of ours.
-    own = bench.ours.registries if registry is None else (registry,)
-    issuer: str | None = " or ".join(dict.fromkeys(one.issuer for one in own))
+    """Run every check that registries make. `service` is the one in the registry's challenge, if known."""
+    expected = _expected(baseline, service)
+    subject = token.claims.get("sub")
+    is_named = isinstance(subject, str) and bool(subject)
+    owner = f"for {subject}" if is_named else "for nobody (anonymous)"
+    how = "x5c" if token.x5c is not None else "kid" if token.kid else "nothing"
+    return [
+        note("token", f"a token {owner}, signed by {token.algorithm or 'nothing'}, its key named by {how}"),
+        *check_shape(token.claims),
+        *check_keys(_verdicts(token, baseline, expected.kinds), expected),
+        *check_claims(token.claims, expected),
+        *check_access(token.claims, wanted, who=f"--user {shell_word(str(subject))}" if is_named else "--anonymous"),
+    ]
+
+
+def _expected(baseline: Baseline, service: str | None) -> Expected:
+    """What the registry expects: as its configuration says, else any issuer and audience of ours."""
+    registry, setup = baseline.registry, None if baseline.files is None else baseline.files.setup
+    kinds = kinds_for(setup, registry or OurRegistry("", "", "universal", 900), baseline.kind)
+    candidates = baseline.ours.registries if registry is None else (registry,)
+    issuer: str | None = " or ".join(dict.fromkeys(one.issuer for one in candidates))
     audience: str | None = service or " or ".join(
-        name for one in own for name in (one.names if registry is None else one.names[:1])
+        name for one in candidates for name in (one.names if registry is None else one.names[:1])
     )
     if setup is not None and setup.auth == "token":
         issuer, audience = setup.issuer, setup.service
     if kinds == (RegistryKind.ZOT,):
         issuer = audience = None
-    expected = Expected(issuer, audience, bench.at, kinds, _mends(bench))
-    trusted = trusted_by_right(bench.ring, compat) if bench.files is None else bench.files.trusted
-    verdicts = {kind: refusal(token, trusted, kind, bench.at) for kind in RegistryKind}
-    if bench.files is None and compat != "zot":
-        # What zot was given is another file, so there is nothing to say about it.
-        verdicts = {
-            kind: verdict for kind, verdict in verdicts.items() if kind is not RegistryKind.ZOT or kind in kinds
-        }
-    how = "x5c" if token.x5c is not None else "kid" if token.kid else "nothing"
-    subject = token.claims.get("sub")
-    who = f"for {subject}" if isinstance(subject, str) and subject else "for nobody (anonymous)"
-    found = [known("token", f"a token {who}, signed by {token.algorithm or 'nothing'}, its key named by {how}")]
-    user = f"--user {shell_word(subject)}" if isinstance(subject, str) and subject else "--anonymous"
-    return [
-        *found,
-        *check_shape(token.claims),
-        *check_keys(verdicts, expected),
-        *check_claims(token.claims, expected),
-        *check_access(token.claims, wanted, who=user),
-    ]
+    return Expected(issuer, audience, baseline.at, kinds, _fixes(baseline))
 
 
-def _mends(bench: Bench) -> Mapping[str, str]:
-    """What to do about each refusal, on the side where it is to be done."""
-    ours, registry, files = bench.ours, bench.registry, bench.files
+def _verdicts(
+    token: UnverifiedToken, baseline: Baseline, kinds: Sequence[RegistryKind]
+) -> dict[RegistryKind, str | None]:
+    """Each verifier's reason to reject the token's signature, None if it accepts it."""
+    compat = "universal" if baseline.registry is None else baseline.registry.compat
+    trusted = expected_trust(baseline.ring, compat) if baseline.files is None else baseline.files.trusted
+    # Without files, what a zot trusts is only known under `compat: zot`.
+    judges_zot = baseline.files is not None or compat == "zot" or RegistryKind.ZOT in kinds
+    return {
+        kind: refusal(token, trusted, kind, baseline.at)
+        for kind in RegistryKind
+        if kind is not RegistryKind.ZOT or judges_zot
+    }
+
+
+def _fixes(baseline: Baseline) -> Mapping[str, str]:
+    """The fix for each kind of rejection."""
+    ours, registry, files = baseline.ours, baseline.registry, baseline.files
     services = " or ".join(ours.services)
     compat = "universal" if registry is None else registry.compat
     where = place_of(compat) if files is None else files.setup.place("")
@@ -92,9 +101,9 @@ def _mends(bench: Bench) -> Mapping[str, str]:
     return {
         "issuer": f"set issuer to {issuer} in {where} {RESTART}",
         "audience": f"set service to {audience} in {where} {RESTART}, or ask for a token for the registry's service",
-        "time": "ask for a new token; if that is refused too, compare the clocks of both machines",
+        "time": "request a new token; if that is rejected too, compare the clocks of both machines",
         "key": (
-            "compare the keys: `tokenserver doctor --registry-config FILE` with the registry's configuration says what"
+            "compare the keys: `tokenserver doctor --registry-config FILE` with the registry's configuration shows what"
             " it lacks"
         ),
     }

@@ -1,7 +1,7 @@
-"""Reads the configuration of a Distribution registry (2.8 and 3.x): its `auth`, and what else decides about tokens.
+"""Reads the configuration of a Distribution registry (2.8 and 3.x): `auth`, and the other settings for tokens.
 
-The file is read strictly; what it holds beside that is the registry's own business. `REGISTRY_…` variables win over
-the file, as with the registry itself.
+The YAML is parsed strictly; unrelated sections are ignored. `REGISTRY_…` variables override the file, as in the
+registry itself.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ TOKEN_KEYS = {
 }
 _ONLY_IN_3 = ("jwks", "signingalgorithms", "autoredirectpath")
 _NOBODY = {"", "~", "null", "none"}
-"""Names of an `auth` section that mean: let in everybody (registry/handlers/app.go, `NewApp`)."""
+"""Names of an `auth` section that disable authentication (registry/handlers/app.go, `NewApp`)."""
 
-_SEVERAL = "with several ways of authentication Distribution takes any of them, or does not start"
-_SILLY = "silly takes every Authorization header, whatever it says"
+_SEVERAL = "with several authentication methods Distribution picks an arbitrary one, or does not start"
+_SILLY = "silly accepts any Authorization header"
 _VARIABLE = re.compile(r"REGISTRY_(AUTH(?:_[A-Z0-9]+)*|HTTP_TLS(?:_[A-Z0-9]+)*)", re.ASCII)
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII)
 
 
 def parse_environment(text: str, file: str) -> dict[str, str]:
-    """The variables of an env-file: `NAME=VALUE`, one a line, `#` before a comment.
+    """Parse an env file: one `NAME=VALUE` per line, `#` starts a comment line.
 
     Raises:
-        LoadError: every line that is neither.
+        LoadError: with every invalid line.
     """
     found: dict[str, str] = {}
     faults: list[Fault] = []
@@ -57,10 +57,10 @@ def parse_environment(text: str, file: str) -> dict[str, str]:
 
 
 def read_distribution(text: str | None, file: str, environment: Mapping[str, str] | None = None) -> Setup:
-    """What `config.yml` and the `REGISTRY_…` variables say; the text is None where there are only variables.
+    """Read `config.yml` and the `REGISTRY_…` variables. `text` is None if there are only variables.
 
     Raises:
-        LoadError: no YAML, no configuration of a registry, or a value that the registry does not start with.
+        LoadError: not YAML, not a registry's configuration, or a value with which the registry does not start.
     """
     if text is not None and len(text) > MAX_TEXT:
         raise LoadError([Fault(file, 0, "", f"is larger than {MAX_TEXT} characters")])
@@ -77,7 +77,7 @@ def read_distribution(text: str | None, file: str, environment: Mapping[str, str
 
 @dataclass
 class _ConfigReading:
-    """One configuration, with what the environment lays over it."""
+    """One configuration, with the overrides of the environment."""
 
     document: Document
     file: str
@@ -106,7 +106,7 @@ class _ConfigReading:
                 self.https = True
 
     def overlay(self, environment: Mapping[str, str]) -> None:
-        """Lay `REGISTRY_AUTH…` and `REGISTRY_HTTP_TLS…` over it. The registry reads a value as YAML."""
+        """Apply `REGISTRY_AUTH…` and `REGISTRY_HTTP_TLS…`. The registry parses each value as YAML."""
         for name, text in sorted(environment.items()):
             matched = _VARIABLE.fullmatch(name)
             if matched is None:
@@ -131,7 +131,7 @@ class _ConfigReading:
                 self.places[""] = self.places[""] or name
 
     def _replace(self, name: str, path: list[str], text: str) -> None:
-        """`REGISTRY_AUTH` replaces all that the file says, also where it is empty; `REGISTRY_AUTH_WAY` one section."""
+        """`REGISTRY_AUTH`, even if empty, replaces the whole of `auth`; `REGISTRY_AUTH_NAME` replaces one section."""
         try:
             value = parse(text, f"variable {name}").value
         except LoadError as error:
@@ -148,7 +148,7 @@ class _ConfigReading:
         self.places[""] = name
 
     def setup(self) -> Setup:
-        """All of it as facts."""
+        """The settings as facts."""
         ways = sorted(self.auth)
         if any(way.lower() in _NOBODY for way in ways) or not ways:
             remark = _SEVERAL if len(ways) > 1 else ""
@@ -158,7 +158,7 @@ class _ConfigReading:
             auth = " and ".join(ways)
             return Setup(is_zot=False, auth=auth, https=self.https, remark=remark, places=self.places)
         options = self.auth["token"]
-        strange = [(key, nearest(key, TOKEN_KEYS)) for key in options if key not in TOKEN_KEYS]
+        unknown_keys = [(key, nearest(key, TOKEN_KEYS)) for key in options if key not in TOKEN_KEYS]
         return Setup(
             is_zot=False,
             auth="token",
@@ -170,7 +170,7 @@ class _ConfigReading:
             algorithms=self._algorithms(options.get("signingalgorithms")),
             autoredirect=self._flag("autoredirect"),
             autoredirect_path=self._text("autoredirectpath") or "/auth/token",
-            strange=tuple(strange),
+            unknown_keys=tuple(unknown_keys),
             only_in_3=tuple(key for key in _ONLY_IN_3 if key in options),
             https=self.https,
             places=self.places,

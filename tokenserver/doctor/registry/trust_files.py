@@ -1,7 +1,7 @@
-"""Reads what a registry trusts: PEM bundles and JWKS files, and what each generation calls the keys in them.
+"""Parses a registry's trusted keys: PEM bundles and JWKS files, with the key ids that each generation computes.
 
-Nothing here touches a file: bytes come in. Reading is as the registries read: a PEM bundle's other blocks are passed
-over, and a certificate that cannot be parsed stops them at their start.
+Nothing here opens a file. Parsing follows the registries: other blocks of a PEM bundle are ignored, and a certificate
+that cannot be parsed keeps the registry from starting.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _EC: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384
 
 
 class UnusableKey(ValueError):
-    """No key that any registry takes."""
+    """A key type that no registry supports."""
 
 
 def key_names(key: object) -> KeyNames:
-    """What each generation calls the key.
+    """The key ids that each generation computes.
 
     Raises:
-        UnusableKey: none of them takes such a key.
+        UnusableKey: no registry supports the key type.
     """
     if isinstance(key, ec.EllipticCurvePublicKey):
         return _ec_names(key)
@@ -45,13 +45,13 @@ def key_names(key: object) -> KeyNames:
         name = thumbprint(key)
         return KeyNames(_spki(key), libtrust_id(key), name, name, name)
     if isinstance(key, ed25519.Ed25519PublicKey):
-        # libtrust stops at such a key; 3.0 leaves it out.
+        # libtrust fails on such a key; 3.0 skips it.
         return KeyNames(_spki(key), "", thumbprint(key), "", thumbprint(key))
     raise UnusableKey
 
 
 def read_bundle(content: bytes, path: str) -> TrustFile:
-    """The certificates of a `rootcertbundle`, or of what zot calls `cert`, which may be a bare public key as well."""
+    """Parse a `rootcertbundle`, or zot's `cert`, which may also be a bare public key."""
     certificates: list[Certificate] = []
     public_keys: list[KeyNames] = []
     others: list[str] = []
@@ -73,10 +73,10 @@ def read_bundle(content: bytes, path: str) -> TrustFile:
 
 
 def certificate_facts(certificate: x509.Certificate) -> Certificate:
-    """What checks want to know of a certificate.
+    """The facts about a certificate that checks use.
 
     Raises:
-        ValueError: it cannot be read in full, or its key is none that registries take.
+        ValueError: it cannot be parsed, or no registry supports its key.
     """
     key = certificate.public_key()
     try:
@@ -95,7 +95,7 @@ def certificate_facts(certificate: x509.Certificate) -> Certificate:
 
 
 def read_jwks(content: bytes, path: str) -> JwksFile:
-    """The keys of a JWKS (RFC 7517, section 5), as Distribution 3 reads it."""
+    """Parse a JWKS (RFC 7517, section 5) as Distribution 3 does."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -103,7 +103,7 @@ def read_jwks(content: bytes, path: str) -> JwksFile:
     if not isinstance(value, dict):
         return JwksFile(path, "is not a JSON object")
     if "keys" not in value and "kty" in value:
-        return JwksFile(path, 'is a single JWK; wanted is a set: {"keys": [ … ]}')
+        return JwksFile(path, 'is a single JWK and not a set: {"keys": [ … ]}')
     keys = value.get("keys")
     if not isinstance(keys, list) or len(keys) > MAX_CERTIFICATES:
         return JwksFile(path, 'is not a JWKS: {"keys": [ … ]}')
@@ -111,7 +111,7 @@ def read_jwks(content: bytes, path: str) -> JwksFile:
 
 
 def jwk_public_key(key: Any) -> PublicKey | None:
-    """The public key of a JWK (RFC 7517, section 4), or None where registries cannot use it."""
+    """The public key of a JWK (RFC 7517, section 4), or None if registries do not support it."""
     try:
         match key:
             case {"kty": "EC", "crv": str(curve), "x": str(x), "y": str(y)}:
@@ -126,7 +126,7 @@ def jwk_public_key(key: Any) -> PublicKey | None:
 
 
 def ring_certificates(ring: KeyRing) -> tuple[Certificate, tuple[Certificate, ...]]:
-    """The facts of the token CA and of each published signing key's certificate."""
+    """The facts about the token CA and the certificate of each published key."""
     ca = x509.load_pem_x509_certificate(ring.ca_certificate_pem.encode("ascii"))
     signing = [x509.load_der_x509_certificate(key.chain[0]) for key in ring.published()]
     return certificate_facts(ca), tuple(certificate_facts(certificate) for certificate in signing)
@@ -163,7 +163,7 @@ def _ec_thumbprint(curve: str, x: bytes, y: bytes) -> str:
 
 
 def _short(number: int) -> bytes:
-    """A number as Go's big.Int.Bytes() has it: without leading zeros."""
+    """A number as Go's big.Int.Bytes() encodes it: without leading zeros."""
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 

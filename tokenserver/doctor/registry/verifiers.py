@@ -1,6 +1,6 @@
-"""Finds a token's key and checks its signature as each kind of registry does. Says why a registry would not.
+"""Key lookup and signature verification as each kind of registry does it, with the reason for a rejection.
 
-Distribution looks at `x5c` first and, where it is there, at nothing else; then at `kid`. zot has one key.
+Distribution uses `x5c` if present, and otherwise `kid`. zot has a single key.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.registry.trust_files import UnusableKey, jwk_public_key, key_names
-from tokenserver.doctor.token import Opened
+from tokenserver.doctor.token import UnverifiedToken
 from tokenserver.keys.ring import KeyRing, PublicKey
 from tokenserver.keys.signatures import AlgorithmMismatch, SignatureLength, SignatureMismatch, verify_signature
 
@@ -26,7 +26,7 @@ _NOT_IN_2 = ("PS256", "PS384", "PS512", "EdDSA")
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """The keys that a registry was given: certificates, keys by their `kid`, and bare keys."""
+    """The keys that a registry trusts: certificates, keys by `kid`, and bare keys."""
 
     certificates: tuple[x509.Certificate, ...] = field(default=(), repr=False)
     by_kid: Mapping[str, PublicKey] = field(default_factory=dict, repr=False)
@@ -34,7 +34,7 @@ class Trusted:
 
 
 def trusted_files(bundle: bytes, jwks: Any) -> Trusted:
-    """What stands in a registry's bundle and in its JWKS (as JSON value). What cannot be read is left out."""
+    """The keys in a registry's bundle and JWKS (a JSON value). Entries that cannot be parsed are left out."""
     try:
         certificates = tuple(x509.load_pem_x509_certificates(bundle)) if bundle else ()
     except ValueError:
@@ -48,8 +48,8 @@ def trusted_files(bundle: bytes, jwks: Any) -> Trusted:
     return Trusted(certificates, by_kid)
 
 
-def trusted_by_right(ring: KeyRing, compat: str) -> Trusted:
-    """What a registry with this `compat` should have been given."""
+def expected_trust(ring: KeyRing, compat: str) -> Trusted:
+    """The keys that a registry with this `compat` should trust."""
     keys = ring.published()
     if compat == "universal":
         return Trusted((x509.load_pem_x509_certificate(ring.ca_certificate_pem.encode("ascii")),))
@@ -59,8 +59,8 @@ def trusted_by_right(ring: KeyRing, compat: str) -> Trusted:
     return Trusted(certificates[:1] if compat == "zot" else certificates)
 
 
-def refusal(token: Opened, trusted: Trusted, kind: RegistryKind, at: datetime) -> str | None:
-    """Why a registry of this kind does not take the token's signature at `at`, or None where it does."""
+def refusal(token: UnverifiedToken, trusted: Trusted, kind: RegistryKind, at: datetime) -> str | None:
+    """Why a registry of this kind rejects the token's signature at the time `at`, or None if it accepts it."""
     if kind is RegistryKind.DISTRIBUTION2 and token.algorithm in _NOT_IN_2:
         return f"it cannot verify {token.algorithm}"
     if kind is RegistryKind.ZOT:
@@ -72,12 +72,12 @@ def refusal(token: Opened, trusted: Trusted, kind: RegistryKind, at: datetime) -
     return problem if key is None else signature_problem(token, key)
 
 
-def signature_problem(token: Opened, key: object) -> str | None:
-    """Why the signature is not one of this key (RFC 7518, section 3; RFC 8037, section 3.1), or None where it is."""
+def signature_problem(token: UnverifiedToken, key: object) -> str | None:
+    """Why this key does not verify the signature (RFC 7518, section 3; RFC 8037, section 3.1), or None if it does."""
     try:
         verify_signature(key, token.algorithm, token.signature, token.signed)
     except AlgorithmMismatch:
-        return "its algorithm does not fit the key"
+        return "its algorithm does not match the key"
     except SignatureLength:
         return "its signature has the wrong length"
     except SignatureMismatch:
@@ -85,18 +85,18 @@ def signature_problem(token: Opened, key: object) -> str | None:
     return None
 
 
-def _by_only_key(token: Opened, trusted: Trusted) -> str | None:
-    # zot reads the first certificate of its file alone; a JWKS must hold exactly one key.
+def _by_only_key(token: UnverifiedToken, trusted: Trusted) -> str | None:
+    # zot reads only the first certificate of its file; a JWKS must hold exactly one key.
     first = [one.public_key() for one in trusted.certificates[:1]]
     keys: list[Any] = first or [*trusted.by_kid.values(), *trusted.bare]
     if len(keys) != 1:
-        return "it has no single key to verify with"
+        return "it does not have exactly one key to verify with"
     return signature_problem(token, keys[0])
 
 
-def _by_kid(token: Opened, trusted: Trusted, kind: RegistryKind) -> tuple[object | None, str]:
+def _by_kid(token: UnverifiedToken, trusted: Trusted, kind: RegistryKind) -> tuple[object | None, str]:
     if not token.kid:
-        return None, "the token does not say which key signed it"
+        return None, "the token does not name its key"
     known: dict[str, object] = {}
     for one in trusted.certificates:
         key = one.public_key()
@@ -108,29 +108,29 @@ def _by_kid(token: Opened, trusted: Trusted, kind: RegistryKind) -> tuple[object
     if kind is not RegistryKind.DISTRIBUTION2:
         known.update(trusted.by_kid)
     if token.kid not in known:
-        return None, "it does not know the key by the kid that the token names"
+        return None, "it knows no key by the kid that the token names"
     return known[token.kid], ""
 
 
 def _by_chain(chain: tuple[bytes, ...], trusted: Trusted, at: datetime) -> tuple[object | None, str]:
-    """The leaf's key, where a path leads from it to a trusted certificate (RFC 5280, section 6, as Go walks it)."""
+    """The leaf's key, if its path leads to a trusted certificate (RFC 5280, section 6, as Go implements it)."""
     try:
         certificates = [x509.load_der_x509_certificate(one) for one in chain]
     except ValueError:
         certificates = []
     if not certificates or len(certificates) > MAX_CHAIN:
         return None, "its certificates (x5c) cannot be read"
-    leaf, between = certificates[0], certificates[1:]
+    leaf, intermediates = certificates[0], certificates[1:]
     if not trusted.certificates:
-        return None, "the token brings its certificate (x5c), and the registry trusts no certificate at all"
+        return None, "the token carries its certificate (x5c), but the registry trusts no certificate"
     path = [leaf]
     while path[-1] not in trusted.certificates:
-        vouching = [one for one in (*trusted.certificates, *between) if one not in path and _issued(path[-1], one)]
-        if not vouching:
+        issuers = [one for one in (*trusted.certificates, *intermediates) if one not in path and _issued(path[-1], one)]
+        if not issuers:
             return None, "its certificate was not issued by one that the registry trusts"
-        path.append(vouching[0])
+        path.append(issuers[0])
     if any(not one.not_valid_before_utc <= at < one.not_valid_after_utc for one in path):
-        return None, "a certificate on the way from its key to the registry's bundle is not valid now"
+        return None, "a certificate in its chain is not valid now"
     return leaf.public_key(), ""
 
 

@@ -1,8 +1,8 @@
-"""Reads zot's configuration: `http.auth.bearer`, and what else decides about tokens.
+"""Reads zot's configuration: `http.auth.bearer`, and the other settings for tokens.
 
-zot finds keys whatever their case. A key that stands twice is refused: zot would take one of them, unseen. A way of
-authentication that is configured incompletely is switched off without a word (`IsBearerAuthEnabled`,
-`IsBasicAuthnEnabled` in pkg/api/config/config.go); where none is left, everybody is let in.
+zot matches keys case-insensitively. A duplicate key is rejected here, since zot would silently use one of the two.
+zot silently disables an authentication method that is configured incompletely (`IsBearerAuthEnabled`,
+`IsBasicAuthnEnabled` in pkg/api/config/config.go); if none is left, it is open to anyone.
 """
 
 from __future__ import annotations
@@ -25,38 +25,22 @@ _OFF = "zot turns bearer off when realm, service or cert is empty"
 
 
 class _Refused(ValueError):
-    """A key stands twice."""
+    """A duplicate key."""
 
 
 def looks_like_zot(text: str) -> bool:
-    """Whether this is JSON, as zot's configuration is, and not the YAML of Distribution."""
+    """Whether the text is JSON like zot's configuration, and not YAML like Distribution's."""
     return text.lstrip("\ufeff \t\r\n").startswith("{")
 
 
 def read_zot(text: str, file: str) -> Setup:
-    """What zot's configuration file says about tokens.
+    """Read the token settings of zot's configuration.
 
     Raises:
-        LoadError: no JSON, or no configuration that zot would start with.
+        LoadError: not JSON, or a configuration with which zot would not start.
     """
-    if len(text) > MAX_TEXT:
-        raise LoadError([Fault(file, 0, "", f"is larger than {MAX_TEXT} characters")])
-    try:
-        value = json.loads(text, object_pairs_hook=_object)
-    except json.JSONDecodeError as error:
-        raise LoadError([Fault(file, error.lineno, "", f"is not JSON: {error.msg}")]) from error
-    except (_Refused, RecursionError) as error:
-        raise LoadError([Fault(file, 0, "", f"is not read: {error or 'is nested too deeply'}")]) from error
-    if not isinstance(value, dict) or not isinstance(value.get("http"), dict):
-        raise LoadError([Fault(file, 0, "http", 'is missing: zot\'s configuration is {"http": {…}, "storage": {…}}')])
-    http = value["http"]
-    auth = http.get("auth")
-    auth = {} if auth is None else auth
-    if not isinstance(auth, dict):
-        raise LoadError([Fault(file, 0, "http.auth", "must be an object")])
-    bearer = auth.get("bearer")
-    if bearer is not None and not isinstance(bearer, dict):
-        raise LoadError([Fault(file, 0, "http.auth.bearer", "must be an object with realm, service and cert")])
+    http = _http_section(text, file)
+    auth, bearer = _auth_sections(http, file)
     section: dict[str, Any] = bearer or {}
     faults = [
         Fault(file, 0, f"http.auth.bearer.{key}", "must be text")
@@ -73,7 +57,7 @@ def read_zot(text: str, file: str) -> Setup:
         realm=section.get("realm") or None,
         service=section.get("service") or None,
         bundle=section.get("cert") or None,
-        strange=tuple((key, nearest(key, known)) for key in section if key not in known),
+        unknown_keys=tuple((key, nearest(key, known)) for key in section if key not in known),
         https=isinstance(http.get("tls"), dict),
         empty=() if bearer is None or is_complete else tuple(key for key in _KEYS if not section.get(key)),
         remark="" if is_complete else _remark(http, has_section=bearer is not None),
@@ -83,14 +67,41 @@ def read_zot(text: str, file: str) -> Setup:
     )
 
 
+def _http_section(text: str, file: str) -> dict[str, Any]:
+    if len(text) > MAX_TEXT:
+        raise LoadError([Fault(file, 0, "", f"is larger than {MAX_TEXT} characters")])
+    try:
+        value = json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise LoadError([Fault(file, error.lineno, "", f"is not JSON: {error.msg}")]) from error
+    except (_Refused, RecursionError) as error:
+        raise LoadError([Fault(file, 0, "", f"is not read: {error or 'is nested too deeply'}")]) from error
+    if not isinstance(value, dict) or not isinstance(value.get("http"), dict):
+        raise LoadError([Fault(file, 0, "http", 'is missing: zot\'s configuration is {"http": {…}, "storage": {…}}')])
+    http: dict[str, Any] = value["http"]
+    return http
+
+
+def _auth_sections(http: Mapping[str, Any], file: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """`http.auth`, and its `bearer`, which is None if absent."""
+    auth = http.get("auth")
+    auth = {} if auth is None else auth
+    if not isinstance(auth, dict):
+        raise LoadError([Fault(file, 0, "http.auth", "must be an object")])
+    bearer = auth.get("bearer")
+    if bearer is not None and not isinstance(bearer, dict):
+        raise LoadError([Fault(file, 0, "http.auth.bearer", "must be an object with realm, service and cert")])
+    return auth, bearer
+
+
 def _is_complete(bearer: Mapping[str, Any]) -> bool:
-    """Whether zot asks for the tokens of a token server."""
+    """Whether zot requires the tokens of a token server."""
     has_keys = bool(bearer.get("cert")) or isinstance(bearer.get("awssecretsmanager"), dict)
     return has_keys and bool(bearer.get("realm")) and bool(bearer.get("service"))
 
 
 def _other_ways(http: Mapping[str, Any], auth: Mapping[str, Any], bearer: Mapping[str, Any]) -> str:
-    """By what zot lets clients in where it asks for no token; `none` where it lets in everybody."""
+    """The other authentication methods that are enabled; `none` if zot is open to anyone."""
     tls = http.get("tls")
     ways = {way: way for way in _OTHER_WAYS if way in auth}
     if _has_issuer(bearer.get("oidc")):
@@ -101,7 +112,7 @@ def _other_ways(http: Mapping[str, Any], auth: Mapping[str, Any], bearer: Mappin
 
 
 def _is_on(way: str, section: Any) -> bool:
-    """Whether zot takes this way; one that is incomplete, it passes over."""
+    """Whether zot enables this method; it ignores an incomplete one."""
     match way, section:
         case "htpasswd", {"path": str(path)}:
             return bool(path)
@@ -122,15 +133,15 @@ def _has_issuer(oidc: Any) -> bool:
 def _remark(http: Mapping[str, Any], *, has_section: bool) -> str:
     parts = [_OFF] if has_section else []
     if http.get("accesscontrol"):
-        parts.append("its accessControl alone says what they may do")
+        parts.append("only its accessControl limits what they may do")
     return "; ".join(parts)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object with its keys in lower case."""
+    """An object with lower-case keys."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key.lower() in found:
-            raise _Refused(f"the key {key!r} stands twice in one object")
+            raise _Refused(f"the key {key!r} is duplicated")
         found[key.lower()] = value
     return found

@@ -1,4 +1,4 @@
-"""Which registry stands at an address, and what it may be sent."""
+"""Identification of the registry at an address, and the access of the token sent there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.doctor.facts import OurRegistry, Ours
-from tokenserver.doctor.findings import by_urgency, failed, passed, unprotected
-from tokenserver.doctor.visited import check_asked_scopes, identify, least_access
+from tokenserver.doctor.findings import by_urgency, failed, open_registry, passed
+from tokenserver.doctor.identification import check_asked_scopes, identify, least_access
 from tokenserver.scopes import Access, Resource, Scope, parse_scope
 
 URL = "https://registry.example.com"
@@ -44,12 +44,12 @@ def world(*urls: str | None) -> Ours:
     ],
 )
 def test_who_a_registry_is(urls: list[str | None], chosen: str | None, address: str, service: str | None) -> None:
-    """Known by --service or by a configured url; else there is a finding, whatever the registry announces."""
+    """By --service or by a configured url; otherwise there is a finding, whatever the registry announces."""
     ours = world(*urls)
     found = identify(ours, ours.registry(chosen), address, SERVICE)
     assert (None if found.registry is None else found.registry.service) == service
     assert (found.why is None) is (service is not None)
-    assert found.why is None or found.why.counts
+    assert found.why is None or found.why.is_actionable
 
 
 @given(announced=st.text(max_size=20) | st.just(SERVICE))
@@ -58,15 +58,15 @@ def test_the_announced_service_chooses_nothing(announced: str) -> None:
     found = identify(world(None, URL), None, "http://evil.test", announced)
     assert found.registry is None
     assert found.why is not None
-    assert f"--service {announced if announced in (SERVICE, 'other1') else 'NAME'} if" in str(found.why.mend)
+    assert f"--service {announced if announced in (SERVICE, 'other1') else 'NAME'} if" in str(found.why.fix)
 
 
 def test_scopes_of_the_challenge_are_told() -> None:
     """And only those that were not asked for anyway."""
     one, two = parse_scope("repository:a:pull"), parse_scope("repository:b:push")
     assert check_asked_scopes([one], [one]) == []
-    (told,) = check_asked_scopes([one, two], [one])
-    assert (told.counts, told.theirs) == (False, "repository:b:push")
+    (found,) = check_asked_scopes([one, two], [one])
+    assert (found.is_actionable, found.theirs) == (False, "repository:b:push")
     assert check_asked_scopes([two], [])[0].ours == "none"
 
 
@@ -95,5 +95,5 @@ def test_a_probe_only_reads_what_was_granted_and_wanted(
 
 def test_open_registries_come_first() -> None:
     """The rest keeps its order."""
-    one, two, three = passed("a", "a"), failed("b", "b", "b"), unprotected("c", "c", theirs="none")
+    one, two, three = passed("a", "a"), failed("b", "b", "b"), open_registry("c", "c", theirs="none")
     assert by_urgency([one, two, three]) == [three, one, two]
