@@ -49,8 +49,8 @@ class Guard(Protocol):
         credentials: Password,
         client: IPv4Address | IPv6Address | None,
         stamp: bytes,
-        check: Callable[[], Identity],
-        unavailable: Callable[[BackendUnavailable], None],
+        check: Callable[[Password], Identity],
+        unavailable: Callable[[Password, BackendUnavailable], None],
     ) -> Identity:
         """Who it is, by memory or by `check`, which is called once at most. `stamp` changes with the user's lines.
 

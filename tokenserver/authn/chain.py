@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
 from tokenserver.authn.authenticator import Authenticator, Guard, Rest, Stamped
-from tokenserver.authn.usernames import problem_with_name
+from tokenserver.authn.usernames import typed_name_problem
 from tokenserver.credentials import Credentials, Nothing, Password, Unusable
 from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials, Overloaded
 from tokenserver.identity import ANONYMOUS, Identity
@@ -63,29 +63,27 @@ class Chain:
             case Unusable(reason):
                 raise InvalidCredentials(reason)
             case Password():
-                return self._ask(credentials, client)
+                return self._login(credentials, client)
             case _:
                 assert_never(credentials)
 
-    def _ask(self, credentials: Password, client: IPv4Address | IPv6Address | None) -> Identity:
-        # No hashing for these: whether they are refused does not depend on which users exist.
-        problem = problem_with_name(credentials.username) or _problem_with_password(credentials.password.reveal())
+    def _login(self, credentials: Password, client: IPv4Address | IPv6Address | None) -> Identity:
+        # No hashing here: whether these are rejected does not depend on which users exist.
+        problem = typed_name_problem(credentials.username) or _problem_with_password(credentials.password.reveal())
         if problem is not None:
             raise InvalidCredentials(problem)
-        rest = self._rest
+        if self._guard is not None:
+            stamp = self._stamp(credentials.username)
+            return self._guard.login(credentials, client, stamp, self._check, self._unavailable)
+        try:
+            return self._check(credentials)
+        except BackendUnavailable as error:
+            self._unavailable(credentials, error)
+            raise
 
-        def unavailable(error: BackendUnavailable) -> None:
-            if rest is not None and not error.is_even and not isinstance(error, Overloaded):
-                rest.unavailable(credentials, error.backend)
-
-        if self._guard is None:
-            try:
-                return self._check(credentials)
-            except BackendUnavailable as error:
-                unavailable(error)
-                raise
-        stamp = self._stamp(credentials.username)
-        return self._guard.login(credentials, client, stamp, lambda: self._check(credentials), unavailable)
+    def _unavailable(self, credentials: Password, error: BackendUnavailable) -> None:
+        if self._rest is not None and not error.is_even and not isinstance(error, Overloaded):
+            self._rest.unavailable(credentials, error.backend)
 
     def _check(self, credentials: Password) -> Identity:
         for number, authenticator in enumerate(self.authenticators):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from tokenserver.authn.htpasswd.backend import name_problem
 from tokenserver.authn.passwords import hash_password
+from tokenserver.authn.usernames import name_problem
 from tokenserver.cli.options import WRONG_USE, tell_faults
 from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings

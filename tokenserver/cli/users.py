@@ -16,17 +16,10 @@ from typing import Any, NoReturn
 import click
 
 from tokenserver.authn.chain import Chain
-from tokenserver.authn.htpasswd.backend import (
-    fold,
-    load_htpasswd,
-    name_problem,
-    names_in,
-    parse_users,
-    users_command,
-    with_user,
-    without_user,
-)
+from tokenserver.authn.htpasswd.backend import load_htpasswd
+from tokenserver.authn.htpasswd.file import names_in, parse_users, users_command, with_user, without_user
 from tokenserver.authn.passwords import describe, hash_password, warning_about
+from tokenserver.authn.usernames import fold, name_problem
 from tokenserver.cli.options import config_option, tell_faults
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.credentials import Password, Secret

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.equal_work import SLEEPERS
@@ -182,17 +183,15 @@ class Protection:
         credentials: Password,
         client: Address | None,
         stamp: bytes,
-        check: Callable[[], Identity],
-        unavailable: Callable[[BackendUnavailable], None] = lambda _: None,
+        check: Callable[[Password], Identity],
+        unavailable: Callable[[Password, BackendUnavailable], None] = lambda _credentials, _error: None,
     ) -> Identity:
-        """Who it is, by memory or by `check`, which is called once at most. `stamp` changes with the user's line.
-
-        `unavailable` is called before it is raised that a source cannot tell: memory cannot help either.
+        """Authenticate from the cache, or by `check`, which is called at most once. See `Guard.login`.
 
         Raises:
             InvalidCredentials, BackendUnavailable: as `check`.
             Throttled: too many failures; nothing was checked.
-            Overloaded: no room; nothing was checked.
+            Overloaded: no capacity; nothing was checked.
         """
         key = self._key(credentials, stamp)
         begun = self._monotonic()
@@ -201,45 +200,55 @@ class Protection:
             return identity
         with self._aside():
             try:
-                return self._unremembered(key, begun, lambda: self._attempt(key, credentials, client, check))
-            except BackendUnavailable as error:
-                unavailable(error)
+                self._reject_early(key)
+                return self._flights.run(key, partial(self._verify, key, begun, credentials, client, check))
+            except (BackendUnavailable, Throttled) as error:
+                # This may have been the one request that refreshes an entry before it expires.
+                source = error.backend if isinstance(error, BackendUnavailable) else ""
+                identity = self._remembered.without_source(key, source)
+                if identity is not None:
+                    return identity
+                if isinstance(error, BackendUnavailable):
+                    unavailable(credentials, error)
                 raise
 
-    def _unremembered(self, key: bytes, begun: float, attempt: Callable[[], Identity]) -> Identity:
-        def first() -> Identity:
-            # The same login may have been checked by another since this one looked for it.
-            return self._remembered.verified_since(key, begun) or attempt()
+    def _reject_early(self, key: bytes) -> None:
+        """Reject what would be rejected later anyway, before it costs a flight or a question to shared counters.
 
+        Raises:
+            InvalidCredentials: this very login was refused a moment ago.
+            Overloaded: it would have to be hashed, and the queue is full.
+        """
         if self._throttle is not None:
             self._throttle.repeated(key)
-        try:
-            # Where it could only be sent away later, that should cost as little as possible: no counters are asked.
-            if self._hashes_all and not self._flights.is_under_way(key):
-                self.hashing.turn_away_if_full()
-            return self._flights.run(key, first)
-        except (BackendUnavailable, Throttled) as error:
-            # Perhaps this was only the one request that checks an entry anew before its time is up.
-            backend = error.backend if isinstance(error, BackendUnavailable) else ""
-            remembered = self._remembered.without_source(key, backend)
-            if remembered is None:
-                raise
-            return remembered
+        if self._hashes_all and not self._flights.is_under_way(key):
+            self.hashing.turn_away_if_full()
 
-    def _attempt(
-        self, key: bytes, credentials: Password, client: Address | None, check: Callable[[], Identity]
+    def _verify(
+        self,
+        key: bytes,
+        begun: float,
+        credentials: Password,
+        client: Address | None,
+        check: Callable[[Password], Identity],
     ) -> Identity:
-        if self._throttle is None:
-            return self._checked(key, check)
-        with self._throttle.attempt(credentials.username, client, key, self._digest(credentials)):
-            return self._checked(key, check)
+        """The part of a login that identical ones share: one throttled check, whose result is cached."""
+        # The same login may have been verified by another request since this one looked.
+        identity = self._remembered.verified_since(key, begun)
+        if identity is not None:
+            return identity
+        with self._attempt(key, credentials, client):
+            try:
+                identity = check(credentials)
+            except (InvalidCredentials, Incomplete):
+                # No grace for an incomplete answer either: a group that is missing may be one that is denied.
+                self._remembered.forget(key)
+                raise
+            self._remembered.remember(key, identity)
+            return identity
 
-    def _checked(self, key: bytes, check: Callable[[], Identity]) -> Identity:
-        try:
-            identity = check()
-        except (InvalidCredentials, Incomplete):
-            # Nor does a grace help who may be in a group by now that is denied something.
-            self._remembered.forget(key)
-            raise
-        self._remembered.remember(key, identity)
-        return identity
+    def _attempt(self, key: bytes, credentials: Password, client: Address | None) -> AbstractContextManager[None]:
+        if self._throttle is None:
+            return nullcontext()
+        tag = None if self._together is None else self._digest(credentials)
+        return self._throttle.attempt(credentials.username, client, key, tag)

@@ -19,8 +19,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from math import ceil
 from typing import Protocol
 
-from tokenserver.authn.htpasswd.backend import fold
 from tokenserver.authn.protection.failure_counters import BUCKETS, Failures, Limits, forgotten_after, halved
+from tokenserver.authn.usernames import canonical
 from tokenserver.errors import InvalidCredentials, Throttled
 
 Address = IPv4Address | IPv6Address
@@ -262,11 +262,6 @@ class Throttle:
                 self._good.popitem(last=False)
         if self._together is not None:
             self._together.succeeded(counted)
-
-
-def canonical(username: str) -> str:
-    """What all spellings have in common that a directory may take for one user: case, width and blanks differ."""
-    return " ".join(fold(username).split())
 
 
 def place_of(address: Address | None) -> str:
