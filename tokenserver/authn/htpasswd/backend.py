@@ -19,9 +19,9 @@ from tokenserver.identity import Identity, Kind
 class Htpasswd:
     """The users of one file, as an `Authenticator`.
 
-    `users` are their names, `file` is the path as the operator wrote it, `decoy` does the work of a wrong password
-    for an unknown user, `warnings` are the lines that work but deserve to be made anew, `lines` are where the users
-    stand. `room` bounds how much is hashed at once; with `once`, other workers are asked for what they know.
+    `users` are their names and `lines` their line numbers, `file` is the path as the operator wrote it, `warnings` are
+    lines with weak or slow hashes. `decoy` does the work of a wrong password for an unknown user. `room` bounds
+    concurrent hashing; `once` shares results with the other workers.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Htpasswd:
 
 
 class HtpasswdFile:
-    """A file that is loaded again and again; while its text is the same, so are the users. See `Htpasswd`."""
+    """A file that is reloaded; while its text is unchanged, `load` returns the same `Htpasswd`."""
 
     def __init__(self, path: Path, name: str, room: Room = ANYWHERE, once: Once | None = None) -> None:
         self._path = path
@@ -66,10 +66,10 @@ class HtpasswdFile:
         self._known: tuple[str, Htpasswd] | None = None
 
     def load(self, content: bytes | None = None) -> Htpasswd:
-        """Its users now, or those in `content`, which has been read from it already.
+        """Its current users, or those in `content`, which has been read from it already.
 
         Raises:
-            LoadError: as `load_htpasswd`; what is known stays as it was.
+            LoadError: as `load_htpasswd`; the last good users are kept for the next call.
         """
         text = read_text(self._path) if content is None else text_of(content, self._path)
         if self._known is None or self._known[0] != text:
@@ -78,11 +78,11 @@ class HtpasswdFile:
 
 
 def load_htpasswd(path: Path, name: str) -> Htpasswd:
-    """The users of the file at `path`, which audit events call the source `name`. A file without users is one.
+    """Load the users of the file at `path`; `name` is the source in audit events. A file may have no users.
 
     Raises:
-        LoadError: every fault of the file, each with its line and the command that mends it; one is enough for the
-            whole file to be refused, since nobody should find out at a login.
+        LoadError: every fault of the file, each with its line and the command that fixes it. One fault rejects the
+            whole file, so that it shows at the start and not at a login.
     """
     return HtpasswdFile(path, name).load()
 

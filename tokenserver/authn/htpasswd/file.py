@@ -25,10 +25,10 @@ class HtpasswdEntry:
 
 
 def parse_users(text: str, file: str) -> tuple[HtpasswdEntry, ...]:
-    """The users of an htpasswd file: a line `NAME:HASH` each; empty lines and those that begin with # are skipped.
+    """Parse an htpasswd file: one user per line as `NAME:HASH`; empty lines and lines that begin with # are skipped.
 
     Raises:
-        LoadError: all faults. None repeats a hash, or anything that could be one.
+        LoadError: all faults. None of them repeats anything that could be a hash.
     """
     faults: list[Fault] = []
     entries: dict[str, HtpasswdEntry] = {}
@@ -58,14 +58,14 @@ def parse_users(text: str, file: str) -> tuple[HtpasswdEntry, ...]:
 
 
 def names_in(text: str) -> list[str]:
-    """The names on all lines, right or wrong."""
+    """The names on all lines, valid or not."""
     return [_name_on(line) for _, line in _lines(text)]
 
 
 def with_user(text: str, name: str, hashed: str) -> str:
-    """The text with `name:hashed` in place of the first line of that name, and without further lines of it.
+    """Replace the first line of that name with `name:hashed`, and remove further lines of it.
 
-    Everything else stays as it is: comments, order, line ends and faults. A new user comes last.
+    Everything else is kept: comments, order, line endings and faults. A new user is appended.
     """
     lines = text.split("\n")
     carriage_return = "\r" if lines[0].endswith("\r") else ""
@@ -79,26 +79,26 @@ def with_user(text: str, name: str, hashed: str) -> str:
             kept.append(wanted)
             is_placed = True
     if not is_placed:
-        if kept[-1]:  # the last line has no end
+        if kept[-1]:  # the last line has no newline
             kept[-1:] = [kept[-1] + carriage_return, ""]
         kept[-1:] = [wanted, ""]
     return "\n".join(kept)
 
 
 def without_user(text: str, name: str) -> str:
-    """The text without the lines of that name; the same text where there are none."""
+    """Remove the lines of that name; the same text where there are none."""
     return "\n".join(line for line in text.split("\n") if _name_on(line) != name)
 
 
 def users_command(verb: str, name: str, file: str) -> str:
-    """The command that does `verb` to a user, ready for a shell."""
+    """The command `tokenserver users VERB` for a user, quoted for a shell."""
     place = f"--file {shell_word(file)}"
     target = f"{place} -- {shell_word(name)}" if name.startswith("-") else f"{shell_word(name)} {place}"
     return f"tokenserver users {verb} {target}"
 
 
 def _parse_line(line: str, number: int, file: str) -> tuple[HtpasswdEntry | None, list[Fault]]:
-    """The entry, where the line has a legal name, with the faults; with any, no entry of the file is used."""
+    """The entry, where the line has a legal name, and its faults; with any fault, the whole file is rejected."""
     faults: list[Fault] = []
     # Text that may be a hash is never repeated. Such a line is commented out, not removed, so that the other lines keep
     # their numbers while the file is fixed.
@@ -124,7 +124,7 @@ def _parse_line(line: str, number: int, file: str) -> tuple[HtpasswdEntry | None
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that should be users, with their numbers and without the CR of a CRLF."""
+    """The lines that should hold users, with their numbers and without the CR of a CRLF."""
     for number, line in enumerate(text.split("\n"), 1):
         content = line.removesuffix("\r")
         if content.strip(" \t") and not content.startswith("#"):
@@ -132,7 +132,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _name_on(line: str) -> str:
-    """Whom a line is about, as well as can be told; nobody: the empty name."""
+    """The user name on a line, as far as it can be recognised; empty where there is none."""
     content = line.removeprefix(_BOM).strip()
     name = "" if content.startswith("#") else content.partition(":")[0].strip()
     return unicodedata.normalize("NFC", name)

@@ -25,9 +25,9 @@ from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswer
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
 from tokenserver.authn.ldap.dn import fill
 from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
-from tokenserver.authn.ldap.groups import resolution as walk
+from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.groups.lookup import group_problem, unspeakable_groups
-from tokenserver.authn.ldap.listing import checked, everybody
+from tokenserver.authn.ldap.listing import all_subjects, checked
 from tokenserver.authn.ldap.pool import DirectoryServer, Servers
 from tokenserver.authn.ldap.result_codes import describe
 from tokenserver.credentials import Password, Secret
@@ -93,7 +93,7 @@ class LdapDirectory:
                 search_filter = fill(self.directory.user_filter, secrets.token_hex(16))
                 self._user_question(search_filter)(connection, deadline)
             try:
-                return walk.ask(connection, nobody, self.directory, deadline)
+                return resolution.ask(connection, nobody, self.directory, deadline)
             except Refused:  # the groups are found by what this entry does not have
                 return None
 
@@ -155,7 +155,7 @@ class LdapDirectory:
             entry = self._the_one(found)
             if entry is None:
                 return None
-            asked = walk.ask(connection, entry, self.directory, deadline)
+            asked = resolution.ask(connection, entry, self.directory, deadline)
             return self._identity(entry, connection, asked, deadline)
 
     def subjects(self) -> tuple[frozenset[str], bool]:
@@ -164,7 +164,7 @@ class LdapDirectory:
         Raises:
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
-        return self._asked(partial(everybody, self.directory))
+        return self._asked(partial(all_subjects, self.directory))
 
     def unspeakable_groups(self) -> tuple[tuple[LeftOut, ...], bool]:
         """All groups that users can be in and of which no name can be brought, and whether all groups were looked at.
@@ -219,7 +219,7 @@ class LdapDirectory:
             except Refused:
                 self._bound_as_nobody(self._nobody(), deadline, server)  # so that it takes as long as a wrong password
                 raise
-            asked = walk.ask(searcher, entry, self.directory, deadline)
+            asked = resolution.ask(searcher, entry, self.directory, deadline)
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:
                     self._bound(binder_server, binder, entry.dn, password, deadline)
@@ -239,7 +239,9 @@ class LdapDirectory:
             if entry is None:
                 raise Refused("the user may not read the own entry")
             raw_subject(entry, self.directory)
-            return self._identity(entry, connection, walk.ask(connection, entry, self.directory, deadline), deadline)
+            return self._identity(
+                entry, connection, resolution.ask(connection, entry, self.directory, deadline), deadline
+            )
 
     def _user_question(self, search_filter: str) -> Callable[[Connection, Deadline], Found]:
         def question(connection: Connection, deadline: Deadline) -> Found:
@@ -271,7 +273,7 @@ class LdapDirectory:
         raise InvalidCredentials(meaning.text)
 
     def _identity(self, entry: SearchEntry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
-        brought = walk.brought(connection, asked, entry, self.directory, deadline)
+        brought = resolution.brought(connection, asked, entry, self.directory, deadline)
         report(self.name, brought.left_out)
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:

@@ -18,7 +18,7 @@ from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswer
 from tokenserver.authn.ldap.directory import Address, GroupsBy
 from tokenserver.authn.ldap.dn import fill
 from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
-from tokenserver.authn.ldap.groups import resolution as walk
+from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.result_codes import describe, describe_search
 from tokenserver.credentials import Secret
 from tokenserver.identity import Identity, spell_group
@@ -65,7 +65,7 @@ def unjudged(identity: Identity) -> Judged:
     return Judged(f"group:{spell_group(name)}" for name in sorted(identity.groups))
 
 
-def examine(
+def diagnose(
     source: LdapDirectory,
     user: str | None,
     password: Secret | None,
@@ -247,7 +247,9 @@ def _groups(
         yield DiagnosisStep("groups", "none are looked for (no groups in the configuration)")
         return Brought()
     try:
-        found = walk.brought(connection, walk.ask(connection, entry, directory, deadline), entry, directory, deadline)
+        found = resolution.brought(
+            connection, resolution.ask(connection, entry, directory, deadline), entry, directory, deadline
+        )
     except Unanswerable as error:
         raise _Failed(DiagnosisStep("groups", error.reason, error.advice)) from error
     if groups.by is GroupsBy.MEMBEROF:

@@ -1,4 +1,4 @@
-"""Lists everybody whom a directory's filter can find, for the command that looks for names in two directories."""
+"""Lists all_subjects whom a directory's filter can find, for the command that looks for names in two directories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGE, MAX_PAGES = 500, 1000
 """Entries that are listed at once, and how often: of half a million users all are looked at, of more a part."""
 
 
-def everybody(directory: Directory, connection: Connection, deadline: Deadline) -> tuple[frozenset[str], bool]:
+def all_subjects(directory: Directory, connection: Connection, deadline: Deadline) -> tuple[frozenset[str], bool]:
     """The subjects of all entries that `user_filter` finds for some name, and whether these are all of them.
 
     Raises:
