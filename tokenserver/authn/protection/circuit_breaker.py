@@ -223,7 +223,7 @@ class Sheltered:
             ended.set_exception(error)
         except Exception as error:
             # Also raised in the login that waits for the probe; but that may have timed out.
-            logger.exception("%s: trying it failed by a fault of ours", self.name)
+            logger.exception("%s: the probe failed because of a bug in this server", self.name)
             self._breaker.cancelled(number)
             ended.set_exception(error)
         else:
