@@ -14,7 +14,8 @@ from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.chain import Chain
 from tokenserver.authn.equal_work import MEASURE_SECONDS, SLEEPERS, EqualWork, Pause
 from tokenserver.authn.htpasswd import verify as decoy
-from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.authn.passwords import describe, hash_password
 from tokenserver.authn.protection.guard import Plan, Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime

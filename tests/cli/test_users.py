@@ -197,7 +197,7 @@ def test_faults_of_others_do_not_block(tmp_path: Path) -> None:
     assert result.stdout == f"ann was changed in {file}.\n"
     assert result.stderr == (
         f"warning: {file}:2: bob: the password is in plain text;"
-        f" mend it with: tokenserver users set bob --file {file}\n"
+        f" fix: tokenserver users set bob --file {file}\n"
         f"The server rejects {file} as a whole until this is fixed.\n"
     )
     assert file.read_text() == f"ann:{hash_of(file, 'ann')}\nbob:secret\n"

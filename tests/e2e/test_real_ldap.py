@@ -678,7 +678,8 @@ def test_a_user_in_too_many_groups(make: Make, server: Slapd) -> None:
 
 def test_the_directory_is_down_and_the_name_is_in_a_file(make: Make) -> None:
     """A directory that cannot tell never hands its users over to the next source (row 10)."""
-    from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
+    from tokenserver.authn.htpasswd.backend import Htpasswd
+    from tokenserver.authn.htpasswd.file import parse_users
     from tokenserver.authn.passwords import hash_password
 
     file = Htpasswd("local", "users", parse_users(f"alice:{hash_password('file')}\n", "users"))

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests_web_server import make_server, server_folder
 
-from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdEntry
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.htpasswd.file import HtpasswdEntry
 from tokenserver.config.load import load_settings
 from tokenserver.credentials import Secret
 from tokenserver.errors import LoadError

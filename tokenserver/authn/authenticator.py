@@ -1,4 +1,4 @@
-"""The contracts of authentication: what every user source, and what stands in front of it, must keep to."""
+"""The protocols of authentication: user sources, and what the chain puts in front of them."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ class Authenticator(Protocol):
 
     @property
     def name(self) -> str:
-        """What the configuration and the audit events call it."""
+        """Its name in the configuration and in audit events."""
         ...
 
     def authenticate(self, credentials: Password) -> Identity | None:
-        """Tell who it is. The chain has checked before that neither name nor password is empty or oversized.
+        """Verify a password. The chain has already rejected empty and oversized names and passwords.
 
         Every possible answer:
             an `Identity`: the user is mine, and the password is right. It has a subject and is not anonymous.
             `None`: the user is not mine; the next source is asked. No password was checked for it.
             `InvalidCredentials` is raised: the user is mine, and the password is wrong. No other source is asked.
-            `BackendUnavailable` is raised: I cannot tell. No other source is asked, so that a source that is down
-            never hands its users over to the next one.
+            `BackendUnavailable` is raised: I cannot tell. No other source is asked, so a source that is down never
+            hands its users over to the next one.
         """
         ...
 
 
 @runtime_checkable
 class Stamped(Protocol):
-    """A user source that can tell at once, without any work, whether what it knows of a user has changed."""
+    """A user source that knows immediately, without I/O or hashing, whether its entry of a user has changed."""
 
     def stamp(self, username: str) -> bytes:
-        """Another text whenever the user's line is another; empty for a user who is not mine."""
+        """Changes whenever the user's entry does; empty for a user who is not mine."""
         ...
 
 
 class Guard(Protocol):
-    """What stands in front of all sources: memory, throttle, and bounds on work. See `protection`."""
+    """Protection of all sources: login cache, throttle, and bounds on concurrent work. See `protection.guard`."""
 
     def login(
         self,
         credentials: Password,
         client: IPv4Address | IPv6Address | None,
         stamp: bytes,
-        check: Callable[[], Identity],
-        unavailable: Callable[[BackendUnavailable], None],
+        check: Callable[[Password], Identity],
+        unavailable: Callable[[Password, BackendUnavailable], None],
     ) -> Identity:
-        """Who it is, by memory or by `check`, which is called once at most. `stamp` changes with the user's lines.
+        """Authenticate from the cache, or by `check`, which is called at most once.
 
-        `unavailable` is called before it is raised that a source cannot tell.
+        `stamp` changes with the user's entries. `unavailable` is called before a `BackendUnavailable` is raised.
 
         Raises whatever `check` raises, and `Throttled` or `Overloaded` where nothing was checked.
         """
@@ -62,15 +62,15 @@ class Guard(Protocol):
 
 
 class Rest(Protocol):
-    """Does what a failed login has not done, so that the time of its end does not tell who has the name.
+    """The work that a failed login has not done yet, so that its duration does not reveal which source knows the name.
 
     See `equal_work`.
     """
 
     def wrong(self, credentials: Password, number: int) -> None:
-        """The source of this number knows the name, and the password is wrong. Raises nothing that is expected."""
+        """The source with this index knows the name, and the password is wrong. Expected errors are suppressed."""
         ...
 
     def unavailable(self, credentials: Password, name: str) -> None:
-        """The source of this name cannot tell. Raises nothing that is expected."""
+        """The source with this name cannot answer. Expected errors are suppressed."""
         ...

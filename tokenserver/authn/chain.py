@@ -1,6 +1,6 @@
 """The authenticator chain: credentials to identity, by asking the user sources in the order of the configuration.
 
-The guards against unusable names and passwords stand in the chain, before any backend, so that none can forget one.
+Unusable names and passwords are rejected here, before any backend, so that no backend can forget to.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
 from tokenserver.authn.authenticator import Authenticator, Guard, Rest, Stamped
-from tokenserver.authn.usernames import problem_with_name
+from tokenserver.authn.usernames import typed_name_problem
 from tokenserver.credentials import Credentials, Nothing, Password, Unusable
 from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials, Overloaded
 from tokenserver.identity import ANONYMOUS, Identity
 
 MAX_PASSWORD_BYTES = 1024
-"""In UTF-8. A longer one would only cost work: a directory took a second for a password of one megabyte."""
+"""In UTF-8. A longer password would only cost work: a directory took a second for one of a megabyte."""
 
 
 class Chain:
     """Asks the user sources in the order of the configuration.
 
-    `decoy` does the work of a wrong password; it is called for a user whom no source knows, so that the time of an
-    answer does not tell which users exist. None where no source does such work. `rest` does the same for the other
-    failures. With a `guard`, it decides when the sources are asked at all.
+    `decoy` does the work of a wrong password for a user whom no source knows, so that response times do not reveal
+    which users exist; None where no source does such work. `rest` does the same for the other failures. A `guard`
+    decides whether the sources are asked at all.
     """
 
     def __init__(
@@ -44,16 +44,15 @@ class Chain:
         self._rest = rest
 
     def authenticate(self, credentials: Credentials, client: IPv4Address | IPv6Address | None = None) -> Identity:
-        """Tell who brought these credentials; `ANONYMOUS` only where nothing at all was brought.
+        """The identity behind these credentials; `ANONYMOUS` only where there are no credentials at all.
 
-        `client` is the address that they came from, None where it is not known.
+        `client` is the address of the client, None where it is unknown.
 
         Raises:
-            AuthenticationRequired: nothing was brought, and anonymous access is off.
-            InvalidCredentials: something was brought, and it is unusable, unknown or wrong.
-            BackendUnavailable: a source cannot tell, or gave an answer that its contract does not have, or there is
-                no room for the work now (`Overloaded`).
-            Throttled: there were too many failures of this user, from this address or in total.
+            AuthenticationRequired: there are no credentials, and anonymous access is off.
+            InvalidCredentials: the credentials are unusable, unknown or wrong.
+            BackendUnavailable: a source cannot answer or broke its contract, or there is no capacity (`Overloaded`).
+            Throttled: too many failures of this user, from this address or in total.
         """
         match credentials:
             case Nothing():
@@ -63,29 +62,27 @@ class Chain:
             case Unusable(reason):
                 raise InvalidCredentials(reason)
             case Password():
-                return self._ask(credentials, client)
+                return self._login(credentials, client)
             case _:
                 assert_never(credentials)
 
-    def _ask(self, credentials: Password, client: IPv4Address | IPv6Address | None) -> Identity:
-        # No hashing for these: whether they are refused does not depend on which users exist.
-        problem = problem_with_name(credentials.username) or _problem_with_password(credentials.password.reveal())
+    def _login(self, credentials: Password, client: IPv4Address | IPv6Address | None) -> Identity:
+        # No hashing here: whether these are rejected does not depend on which users exist.
+        problem = typed_name_problem(credentials.username) or _problem_with_password(credentials.password.reveal())
         if problem is not None:
             raise InvalidCredentials(problem)
-        rest = self._rest
+        if self._guard is not None:
+            stamp = self._stamp(credentials.username)
+            return self._guard.login(credentials, client, stamp, self._check, self._unavailable)
+        try:
+            return self._check(credentials)
+        except BackendUnavailable as error:
+            self._unavailable(credentials, error)
+            raise
 
-        def unavailable(error: BackendUnavailable) -> None:
-            if rest is not None and not error.is_even and not isinstance(error, Overloaded):
-                rest.unavailable(credentials, error.backend)
-
-        if self._guard is None:
-            try:
-                return self._check(credentials)
-            except BackendUnavailable as error:
-                unavailable(error)
-                raise
-        stamp = self._stamp(credentials.username)
-        return self._guard.login(credentials, client, stamp, lambda: self._check(credentials), unavailable)
+    def _unavailable(self, credentials: Password, error: BackendUnavailable) -> None:
+        if self._rest is not None and not error.is_even and not isinstance(error, Overloaded):
+            self._rest.unavailable(credentials, error.backend)
 
     def _check(self, credentials: Password) -> Identity:
         for number, authenticator in enumerate(self.authenticators):
@@ -107,7 +104,7 @@ class Chain:
 
 
 def _joined(stamps: Sequence[Callable[[str], bytes]]) -> Callable[[str], bytes]:
-    """One stamp out of those of all sources; with several, each stands behind its length."""
+    """One stamp from those of all sources; with several, each is preceded by its length."""
     if len(stamps) == 1:
         return stamps[0]
     return lambda name: b"".join(len(stamp).to_bytes(4, "big") + stamp for stamp in (of(name) for of in stamps))
@@ -124,7 +121,7 @@ def _problem_with_password(password: str) -> str | None:
 
 
 def _checked(identity: object, backend: str) -> Identity:
-    """Take `object`, because a backend's annotation binds nobody at run time."""
+    """Takes `object`, because a backend's annotation is not enforced at run time."""
     if not isinstance(identity, Identity):
         raise BackendUnavailable(backend, "gave an answer that is no identity")
     if identity.is_anonymous or not identity.subject.strip():

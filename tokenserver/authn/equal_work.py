@@ -1,12 +1,12 @@
 """Equal work: a failed login costs the same whichever user source knows the name, and if none does.
 
-Sources are asked in their order, and the first that knows a name ends it. So a wrong password costs a hash at a file,
-a search and a bind at a directory, and what the sources in front of it cost; the time would tell who has the name. What
-a failed login has not done by then, it does here: one hash of each kind that the files hold, and for each directory one
-search and one bind, for names that cannot exist. A login that is right never comes here.
+Sources are asked in order, and the first that knows a name ends the search. So a wrong password costs a hash at a file,
+a search and a bind at a directory, and the cost of all sources before it; the time would reveal which source knows the
+name. A failed login makes up for the difference here: one hash of each kind in the files, and for each directory one
+search and one bind, for names that cannot exist. Successful logins never come here.
 
-Where a directory cannot answer, its users and unknown ones get 503, and have cost no hash. Those who ask for it again
-and again should not take the processor from the users of files, so the time of the hashes is slept.
+Where a directory is down, its users and unknown ones get 503 without any hash. Clients that retry must not take the
+processor from the users of files, so the time of the hashes is slept.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from tokenserver.credentials import Password
 from tokenserver.errors import BackendUnavailable
 
 SLEEPERS = 16
-"""Logins that sleep at once while a directory does not answer, each in a thread; the others are answered right away."""
+"""Logins that sleep concurrently while a directory is down, each in a thread; more are answered immediately."""
 
 MEASURES = 9
 MEASURE_SECONDS = 5.0
-"""How often one of them does the work instead, so that the others know how long it takes now."""
+"""How often one of them does the work instead, to measure how long it currently takes."""
 
 BUSY_SECONDS = 0.1
 BUSY = 1.25
-"""On a busy machine, where work takes longer than the processor needs for it, nobody sleeps longer than so many
-seconds, or so many times what the processor needs: nobody should wait for a directory that is down."""
+"""On a busy machine the wall time of the work exceeds its processor time. A sleep is capped at the larger of
+`BUSY_SECONDS` and `BUSY` times the processor time: logins should not wait for a directory that is down."""
 
 
 @runtime_checkable
 class LookedUp(Protocol):
-    """A source whose work is a search for the name, and then a try of the password."""
+    """A source that searches for the name and then tries the password."""
 
     def decoy(self, credentials: Password, *, is_looked_up: bool = True) -> None:
-        """Cost what a wrong password costs, without the search where the name was looked for already.
+        """Do the work of a wrong password, without the search where the name was searched for already.
 
         Raises:
             BackendUnavailable: as with a wrong password.
@@ -52,11 +52,11 @@ class LookedUp(Protocol):
 
 
 Through = Callable[[Authenticator, Callable[[], None]], None]
-"""Does something with a source under the same bounds as its logins. It raises `BackendUnavailable` where they would."""
+"""Calls a source under the same bounds as its logins, and raises `BackendUnavailable` where they would."""
 
 
 class EqualWork:
-    """What is left to do for a failed login; see `authn.Chain`, which calls it. `sources` are in their order."""
+    """The remaining work of a failed login; called by `Chain`. `sources` are in the order of the chain."""
 
     def __init__(self, sources: Sequence[Authenticator], through: Through, pause: Pause | None = None) -> None:
         self._sources = tuple(sources)
@@ -66,7 +66,7 @@ class EqualWork:
         self._pause = pause or Pause()
 
     def unknown(self, credentials: Password) -> None:
-        """No source knows the name: each directory has looked for it.
+        """No source knows the name; each directory has searched for it.
 
         Raises:
             BackendUnavailable: as with a wrong password, after the work of all sources.
@@ -83,7 +83,7 @@ class EqualWork:
             raise failures[0]
 
     def wrong(self, credentials: Password, number: int) -> None:
-        """The source of this number knows the name, and the password is wrong, whatever becomes of the others."""
+        """The source with this index knows the name, and the password is wrong. Failures of the others are ignored."""
         owner = self._sources[number]
         is_file = isinstance(owner, Htpasswd)
         if self._hashes is not None and not (is_file and len(self._hashes.kinds) == 1):
@@ -93,7 +93,7 @@ class EqualWork:
         self._ask_others(credentials, number)
 
     def unavailable(self, credentials: Password, name: str) -> None:
-        """The source of this name cannot tell, or not whether the password is right."""
+        """The source with this name cannot answer, or cannot verify the password."""
         number = next((number for number, source in enumerate(self._sources) if source.name == name), None)
         if number is None:
             return
@@ -115,7 +115,7 @@ class EqualWork:
 
 
 class Pause:
-    """Takes as long as some work, mostly without doing it. Methods may be called by many threads at once."""
+    """Takes as long as some work, mostly without doing it. Thread-safe."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Pause:
         self._measured: float | None = None
 
     def __call__(self, work: Decoy, credentials: Password) -> None:
-        """Sleep, or do the work; nothing at all where too many sleep."""
+        """Sleep, or do the work; return immediately where too many sleep."""
         if not self._free.acquire(blocking=False):
             return
         try:
@@ -146,7 +146,7 @@ class Pause:
             self._free.release()
 
     def _usual(self) -> float | None:
-        """How long the work takes; None where this one is to find out."""
+        """How long the work usually takes; None where this call has to measure it."""
         with self._lock:
             now = self._monotonic()
             is_due = self._measured is None or now - self._measured >= MEASURE_SECONDS
@@ -156,7 +156,7 @@ class Pause:
 
     def _measure(self, work: Decoy, credentials: Password) -> None:
         start, computed = self._monotonic(), self._processor()
-        with suppress(BackendUnavailable):  # without room for it, it takes no time
+        with suppress(BackendUnavailable):  # without capacity for it, it takes no time
             work(credentials)
             most = max(BUSY_SECONDS, BUSY * (self._processor() - computed))
             with self._lock:

@@ -1,4 +1,4 @@
-"""Password hashes: making, verifying and judging them. Nothing else hashes passwords, or imports passlib."""
+"""Password hashes: creation, verification and strength. The only module that hashes passwords and imports passlib."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from passlib.hash import argon2, bcrypt, sha256_crypt, sha512_crypt
 from tokenserver.errors import TokenserverError
 
 COST = 10
-"""bcrypt's cost for new hashes. 10 is what OWASP asks for at least and what Go's bcrypt makes. Two cores check 33
-logins a second at 10 and 8 at 12, and clients give up after 15 seconds; whoever prefers 12 can write such lines with
-`htpasswd -B -C 12`."""
+"""bcrypt's cost for new hashes. 10 is OWASP's minimum and Go's default. Two cores check 33 logins a second
+at 10 and 8 at 12, and clients give up after 15 seconds; `htpasswd -B -C 12` writes lines with cost 12."""
 
 MAX_COST = 14
 MAX_BCRYPT_BYTES = 72
 
 MAX_ROUNDS = 1_000_000
-"""sha-crypt. Ansible and passlib write 656,000, which takes half a second here; more is an attack on the server."""
+"""sha-crypt. Ansible and passlib write 656,000, which takes half a second; more would be a denial of service."""
 
 MAX_MEMORY = 256 * 1024
-"""argon2's memory in KiB, which every login under way takes for itself."""
+"""argon2's memory in KiB, allocated by each concurrent login."""
 
 MAX_MEMORY_TIMES_PASSES = 1024 * 1024
 MAX_LANES = 16
@@ -47,7 +46,7 @@ _ARGON2ID = re.compile(
 )
 _SHA_CRYPT_DIGEST = {"5": 43, "6": 86}
 
-# What is refused, by the look of it; the first that fits. Nothing of the hash may stand in these texts.
+# Rejected hashes by their form; the first match counts. These texts must not contain any part of the hash.
 _REFUSED = tuple(
     (re.compile(pattern, re.DOTALL), problem)
     for pattern, problem in (
@@ -72,12 +71,12 @@ _REFUSED = tuple(
 
 
 class HashingFailed(TokenserverError):
-    """A hash could not be computed, for want of memory or threads; it says nothing about the password."""
+    """A hash could not be computed for lack of memory or threads; the password was not checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Hash:
-    """What a hash says about itself. `head` holds its kind and cost, `tail` its salt and digest."""
+    """A parsed hash. `head` holds its kind and cost, `tail` its salt and digest."""
 
     handler: Any
     description: str
@@ -88,7 +87,7 @@ class _Hash:
     warning: str | None = None
 
 
-# Loaded now, because passlib changes its classes when it does so, and two first logins may come at once.
+# Loaded at import, because passlib modifies its classes when it loads a backend, and first logins may be concurrent.
 for _handler in (bcrypt, argon2):
     _handler.get_backend()
 
@@ -97,7 +96,7 @@ def hash_password(password: str) -> str:
     """Hash a new password with bcrypt.
 
     Raises:
-        ValueError: the password cannot be kept; the text is for the operator and does not repeat it.
+        ValueError: the password cannot be hashed; the text is for the operator and does not repeat it.
     """
     if not password:
         raise ValueError("a password must not be empty")
@@ -114,14 +113,14 @@ def hash_password(password: str) -> str:
 
 
 def verify(password: str, hashed: str) -> bool:
-    """Tell whether `password` is the one that `hashed` was made of, in constant time.
+    """Whether `password` matches `hashed`, compared in constant time.
 
     The work depends on the hash alone: a password that the hash cannot hold (empty, with a NUL, over bcrypt's 72
     bytes, not encodable) is hashed as well, cut to what fits, and is never right. A hash that `problem_with`
     refuses is never right either.
 
     Raises:
-        HashingFailed: there is no memory for it. Nothing that a client sends raises anything.
+        HashingFailed: memory is short. No input of a client raises anything.
     """
     parsed = _parse(hashed)
     if isinstance(parsed, str):
@@ -132,19 +131,19 @@ def verify(password: str, hashed: str) -> bool:
     try:
         is_right = bool(parsed.handler.verify(cut, hashed))
     except (ValueError, MemoryError):
-        # passlib's text holds the hash, so neither it nor its traceback may go on.
+        # passlib's message contains the hash, so neither it nor its traceback may propagate.
         raise HashingFailed("the hash could not be computed; memory is short") from None
     return is_right and fits
 
 
 def problem_with(hashed: str) -> str | None:
-    """Why a hash is refused, without repeating anything of it, or None where it is accepted."""
+    """Why a hash is rejected, without repeating any of it, or None where it is accepted."""
     parsed = _parse(hashed)
     return parsed if isinstance(parsed, str) else None
 
 
 def warning_about(hashed: str) -> str | None:
-    """Why an accepted hash deserves to be made anew, or None where all is well."""
+    """Why an accepted hash should be replaced, or None."""
     parsed = _parse(hashed)
     return None if isinstance(parsed, str) else parsed.warning
 
@@ -156,10 +155,10 @@ def describe(hashed: str) -> str:
 
 
 def decoy_like(hashed: str | None) -> str:
-    """A hash that takes the same work as `hashed` (None: as a new one) and that no password is known to fit.
+    """A hash that takes the same work as `hashed` (None: as a new hash) and that no known password matches.
 
     Raises:
-        ValueError: `problem_with` refuses the hash.
+        ValueError: `problem_with` rejects the hash.
     """
     if hashed is None:
         return f"$2b${COST:02}${'.' * 53}"
@@ -174,7 +173,7 @@ def _is_encodable(text: str) -> bool:
 
 
 def _parse(hashed: str) -> _Hash | str:
-    """The accepted hash, or why it is refused."""
+    """The parsed hash, or why it is rejected."""
     if matched := _BCRYPT.fullmatch(hashed):
         return _bcrypt(matched)
     matched = _SHA_CRYPT.fullmatch(hashed)
@@ -187,7 +186,7 @@ def _parse(hashed: str) -> _Hash | str:
 
 
 def _is_base64(text: str) -> bool:
-    """Whether argon2 can decode it: without padding, and with nothing in the bits left over."""
+    """Whether argon2 can decode it: no padding, and no non-zero trailing bits."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error:

@@ -1,19 +1,59 @@
-"""User names: what a name may hold."""
+"""User names: what a name may hold, which names are reserved, and when two names count as the same."""
 
 from __future__ import annotations
+
+import unicodedata
 
 MAX_USERNAME = 255
 """Characters, as in policies."""
 
+RESERVED = frozenset({"anonymous", "everyone", "authenticated", "<token>"})
+"""Names of sets of users in policies, and the user name that clients send with a token."""
 
-def problem_with_name(name: str) -> str | None:
-    """Why no user can have this name, or None."""
+
+def typed_name_problem(name: str) -> str | None:
+    """Why a login with this name is rejected before any user source is asked, or None.
+
+    Looser than `name_problem`: a directory may accept spellings that are no subject.
+    """
     if not name.strip():
         return "the user name is empty"
     if len(name) > MAX_USERNAME:
         return f"the user name is longer than {MAX_USERNAME} characters"
-    # The house's one rule for names, in policies as well: neither control characters nor surrogates, nor blanks
-    # other than the plain one, nor what is invisible.
+    # The same rule as for names in policies: no control characters, surrogates or invisible characters, and no blank
+    # but the ASCII space.
     if not name.isprintable():
         return "the user name holds characters that cannot be printed"
     return None
+
+
+def name_problem(name: str) -> str | None:
+    """Why no user can have this name, or None. The text does not repeat the name."""
+    if not name:
+        return "the name is empty"
+    if len(name) > MAX_USERNAME:
+        return f"the name is longer than {MAX_USERNAME} characters"
+    if not name.isprintable():
+        return "the name holds characters that cannot be printed"
+    if name != name.strip():
+        return "the name begins or ends with a blank"
+    if not unicodedata.is_normalized("NFC", name):
+        return "the name is not in Unicode normal form C, in which names are compared"
+    if ":" in name or name.startswith("#"):
+        return "a name must not hold ':' or begin with '#'"
+    # `robot$…` is for robots; policies cannot name a user with a wildcard or a variable in the name.
+    if "$" in name or "*" in name:
+        return "a name must not hold '$' or '*'"
+    if fold(name) in RESERVED:
+        return f"the name is reserved, as are {', '.join(sorted(RESERVED))}"
+    return None
+
+
+def fold(name: str) -> str:
+    """The form in which names that people confuse are equal: `Ann`, `ANN` and full-width letters."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def canonical(username: str) -> str:
+    """The form in which all spellings that a directory may accept for one user are equal: case, width and blanks."""
+    return " ".join(fold(username).split())

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from tokenserver.authn.htpasswd.backend import name_problem
 from tokenserver.authn.passwords import hash_password
+from tokenserver.authn.usernames import name_problem
 from tokenserver.cli.exits import WRONG_USE
 from tokenserver.cli.options import exit_with, report_faults
 from tokenserver.cli.terminal import echo

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tokenserver.authn.ldap.diagnose import LEFT_OUT, DiagnosisStep, Judged, examine, unjudged
+from tokenserver.authn.ldap.diagnose import LEFT_OUT, DiagnosisStep, Judged, diagnose, unjudged
 from tokenserver.authn.usernames import MAX_USERNAME
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option, report_faults
@@ -56,7 +56,7 @@ def ldap_test(user: str | None, source: str | None, as_json: bool, config: Path 
         if not user.strip() or not user.isprintable() or len(user) > MAX_USERNAME:
             raise click.UsageError(f"a user name is 1 to {MAX_USERNAME} printable characters")
     steps = []
-    for step in examine(directory, user, password, _judge(settings)):
+    for step in diagnose(directory, user, password, _judge(settings)):
         steps.append(step)
         if not as_json:
             _print(step)

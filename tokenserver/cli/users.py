@@ -15,17 +15,10 @@ from typing import Any, NoReturn
 import click
 
 from tokenserver.authn.chain import Chain
-from tokenserver.authn.htpasswd.backend import (
-    fold,
-    load_htpasswd,
-    name_problem,
-    names_in,
-    parse_users,
-    users_command,
-    with_user,
-    without_user,
-)
+from tokenserver.authn.htpasswd.backend import load_htpasswd
+from tokenserver.authn.htpasswd.file import names_in, parse_users, users_command, with_user, without_user
 from tokenserver.authn.passwords import describe, hash_password, warning_about
+from tokenserver.authn.usernames import fold, name_problem
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.prompts import read_password

@@ -25,7 +25,7 @@ from ldap3.utils.dn import parse_dn as parsed_by_ldap3
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.ber import MAX_VALUES, Malformed, TooMany, message_size, parse_message
 from tokenserver.authn.ldap.deadline import MAX_BYTES, MAX_MESSAGES, Deadline, Unanswerable
-from tokenserver.authn.ldap.diagnose import examine
+from tokenserver.authn.ldap.diagnose import diagnose
 from tokenserver.authn.ldap.directory import Address, Directory, GroupsBy, GroupSettings, Primary
 from tokenserver.authn.ldap.dn import NotADn, escape_rdn, escape_value, fill, is_below, parse_dn, rdn_values
 from tokenserver.authn.ldap.filters import MAX_DEPTH, NotAFilter, check_filter
@@ -582,4 +582,4 @@ def test_any_answers(
         with contextlib.suppress(InvalidCredentials, BackendUnavailable):
             question()
     told[:] = list(script)
-    assert all(step.told for step in examine(asked, "ann", Secret("secret")))
+    assert all(step.told for step in diagnose(asked, "ann", Secret("secret")))

@@ -243,7 +243,7 @@ def test_a_bug_in_a_try_leaves_room_for_the_next(caplog: pytest.LogCaptureFixtur
     source.answer = ValueError("a bug")
     with pytest.raises(ValueError, match="a bug"):
         setup.sheltered.authenticate(LOGIN)
-    assert "corp: trying it failed by a fault of ours" in caplog.messages
+    assert "corp: the probe failed because of a bug in this server" in caplog.messages
     source.answer = ANN
     assert (setup.ask(), setup.breaker.state) == ([ANN], State.CLOSED)
 

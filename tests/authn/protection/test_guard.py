@@ -14,7 +14,8 @@ import pytest
 
 from tokenserver.authn.chain import Chain
 from tokenserver.authn.equal_work import SLEEPERS
-from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.authn.protection.circuit_breaker import Sheltered
 from tokenserver.authn.protection.failure_counters import Limit, Limits, growing
 from tokenserver.authn.protection.guard import FOLLOWERS, SPARE_THREADS, Plan, Protection
@@ -340,7 +341,7 @@ class Crowded:
     def login(self, password: str = "right", hold: Callable[[], object] = lambda: None) -> str:  # noqa: S107 - made up
         """Who ann is, or what went wrong; `hold` is called while it is hashed."""
 
-        def check() -> Identity:
+        def check(_: Password) -> Identity:
             with self.protection.hashing:
                 self.checked += 1
                 hold()
@@ -400,7 +401,7 @@ def test_a_directory_needs_no_room_to_hash() -> None:
     crowd = Crowded(directories=("corp",))
     credentials = Password("ann", Secret("right"))
     with crowd.protection.hashing:
-        identity = crowd.protection.login(credentials, HOME, b"", lambda: Identity("ann", Kind.PASSWORD, "corp"))
+        identity = crowd.protection.login(credentials, HOME, b"", lambda _: Identity("ann", Kind.PASSWORD, "corp"))
     assert (identity.source, len(crowd.counters.asked) > 0) == ("corp", True)
 
 

@@ -45,7 +45,7 @@ class Worker:
     def login(self, user: str, password: str) -> str:
         """One login; what comes of it."""
 
-        def check() -> Identity:
+        def check(_: Password) -> Identity:
             self.checked.append(password)
             raise InvalidCredentials("wrong password")
 

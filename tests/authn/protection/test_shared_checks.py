@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from tokenserver.authn.chain import Chain
 from tokenserver.authn.equal_work import EqualWork
-from tokenserver.authn.htpasswd.backend import Htpasswd, parse_users
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.authn.passwords import HashingFailed
 from tokenserver.authn.protection.guard import Plan, Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime

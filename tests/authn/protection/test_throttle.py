@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn.protection.failure_counters import BUCKETS, Failures, Limit, Limits, growing, shared
-from tokenserver.authn.protection.throttle import GOOD_SECONDS, REMEMBERED, Standing, Throttle, canonical, place_of
+from tokenserver.authn.protection.throttle import GOOD_SECONDS, REMEMBERED, Standing, Throttle, place_of
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Throttled
 
 X, Y, Z = "192.0.2.1", "198.51.100.7", "203.0.113.9"
@@ -370,9 +370,3 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_shared_between_workers(workers: int, expected: list[int]) -> None:
     """Each process allows its part, but two failures always: one wrong key must not lock anybody out."""
     assert [limit.failures for limit in shared(growing(5, 300), workers)] == expected
-
-
-@given(st.text())
-def test_canonical_names_are_stable(name: str) -> None:
-    """A name that was folded and is folded again goes to a counter that it always goes to."""
-    assert canonical(name) == canonical(f" {name}  ")

@@ -1,1 +1,1 @@
-"""Users of an htpasswd file: its format, the check of a password, and the equal cost of unknown users."""
+"""Users of an htpasswd file: its format, password verification, and equal cost for unknown users."""

@@ -1,4 +1,4 @@
-"""Users of an LDAP directory: connections, searches, binds, and what a hostile or broken directory may answer.
+"""Users of an LDAP directory: connections, searches, binds, and protection against hostile or broken servers.
 
-Everything that speaks LDAP is here; `connection` alone knows ldap3.
+Everything that speaks LDAP is here; only `connection` imports ldap3.
 """

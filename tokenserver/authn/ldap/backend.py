@@ -1,9 +1,9 @@
 """The users of an LDAP directory, as an `Authenticator`.
 
 With a service account: one search finds the entry, one bind tries the password on another connection, and a search for
-groups travels at the same time as the bind. A warm login mostly waits for two answers; for a third one where the groups
-are those of memberOf, whose names are looked up, or where a primary group is in other groups.
-Without one: a bind as the DN that a template gives, and then the entry is read by the user's own right.
+groups is sent concurrently with the bind. A warm login usually waits for two answers; for a third where the names of
+memberOf groups are looked up, or where a primary group is in other groups.
+Without one: a bind as the DN from a template, and then a read of the entry with the user's own rights.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswer
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
 from tokenserver.authn.ldap.dn import fill
 from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
-from tokenserver.authn.ldap.groups import resolution as walk
+from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.groups.lookup import group_problem, unspeakable_groups
-from tokenserver.authn.ldap.listing import checked, everybody
+from tokenserver.authn.ldap.listing import all_subjects, checked
 from tokenserver.authn.ldap.pool import DirectoryServer, Servers
 from tokenserver.authn.ldap.result_codes import describe
 from tokenserver.credentials import Password, Secret
@@ -42,11 +42,11 @@ _Answer = TypeVar("_Answer")
 logger = logging.getLogger("tokenserver.ldap")
 
 report = Reports()
-"""One for the process: a reload makes the directories anew, and what was told is not told again."""
+"""One per process, because a reload recreates the directories; each group is logged once."""
 
 
 class LdapDirectory:
-    """One directory. `context` is what verifies its servers' certificates; None only for plain text."""
+    """One directory. `context` verifies the certificates of its servers; None only for plain text."""
 
     def __init__(self, directory: Directory, context: ssl.SSLContext | None, *, resolve: Resolve | None = None) -> None:
         self.directory = directory
@@ -55,13 +55,13 @@ class LdapDirectory:
         self._wanted = wanted_attributes(directory)
 
     def authenticate(self, credentials: Password) -> Identity | None:
-        """See `Authenticator.authenticate`. The subject is the directory's own value, whatever spelling was typed.
+        """See `Authenticator.authenticate`. The subject is the directory's own value, not the typed spelling.
 
-        Without a service account nobody can tell an unknown user from a wrong password, so it never gives None.
+        Without a service account an unknown user looks like a wrong password, so it never returns None.
         """
         user, password = credentials.username, credentials.password
         text = password.reveal()
-        # The chain has looked already; but an empty password would be an unauthenticated bind, which succeeds.
+        # The chain has checked this; but an empty password would be an unauthenticated bind, which succeeds.
         if not user.strip() or not text or "\0" in user + text:
             raise InvalidCredentials("the user name or the password is empty, or holds a NUL character")
         deadline = Deadline(self.directory.deadline)
@@ -76,11 +76,11 @@ class LdapDirectory:
             return self._search_then_bind(filled, password, deadline)
 
     def decoy(self, credentials: Password, *, is_looked_up: bool = True) -> None:  # noqa: ARG002 - see below
-        """Take as long as a wrong password: bind as an entry that cannot exist, with a password made here, while the
-        groups of that entry are searched for. Unless the name `is_looked_up` already, look for one first.
+        """Take as long as a wrong password: bind as an entry that cannot exist, with a random password, while its
+        groups are searched for. Unless the name `is_looked_up` already, search for a random name first.
 
-        Never what was typed: it may be right for another user source. And never a real entry: the directory would
-        count the failure against somebody.
+        The typed password is never sent: it may be right for another user source. Nor is a real entry used: the
+        directory would count the failure against that user.
 
         Raises:
             BackendUnavailable: as with a wrong password.
@@ -93,8 +93,8 @@ class LdapDirectory:
                 search_filter = fill(self.directory.user_filter, secrets.token_hex(16))
                 self._user_question(search_filter)(connection, deadline)
             try:
-                return walk.ask(connection, nobody, self.directory, deadline)
-            except Refused:  # the groups are found by what this entry does not have
+                return resolution.ask(connection, nobody, self.directory, deadline)
+            except Refused:  # the groups are searched by an attribute that this entry lacks
                 return None
 
         groups = self.directory.groups
@@ -120,7 +120,7 @@ class LdapDirectory:
             self._bound(server, connection, nobody.dn, Secret(secrets.token_hex(16)), deadline)
 
     def probe(self) -> None:
-        """See that the directory answers, without anybody's password.
+        """Check that the directory answers, without a user's password.
 
         Raises:
             BackendUnavailable: it does not.
@@ -137,14 +137,14 @@ class LdapDirectory:
             pass
 
     def look_up(self, user: str) -> Identity | None:
-        """The identity that the user with this name would have, without a password; None where there is none.
+        """The identity of the user with this name, without a password; None where there is no such user.
 
         Raises:
-            InvalidCredentials: there is one who could not log in; the reason says why.
+            InvalidCredentials: the user exists but cannot log in; the reason says why.
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
         if self.directory.bind is None:
-            raise BackendUnavailable(self.name, "without bind_dn nobody can be looked up")
+            raise BackendUnavailable(self.name, "without bind_dn no user can be looked up")
         deadline = Deadline(self.directory.deadline)
         try:
             search_filter = fill(self.directory.user_filter, user)
@@ -155,19 +155,19 @@ class LdapDirectory:
             entry = self._the_one(found)
             if entry is None:
                 return None
-            asked = walk.ask(connection, entry, self.directory, deadline)
+            asked = resolution.ask(connection, entry, self.directory, deadline)
             return self._identity(entry, connection, asked, deadline)
 
     def subjects(self) -> tuple[frozenset[str], bool]:
-        """The subjects of all whom `user_filter` can find, and whether these are all of them.
+        """The subjects of all users that `user_filter` finds, and whether the list is complete.
 
         Raises:
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
-        return self._asked(partial(everybody, self.directory))
+        return self._asked(partial(all_subjects, self.directory))
 
     def unspeakable_groups(self) -> tuple[tuple[LeftOut, ...], bool]:
-        """All groups that users can be in and of which no name can be brought, and whether all groups were looked at.
+        """All groups without a usable name, and whether all groups were examined.
 
         Raises:
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
@@ -176,14 +176,14 @@ class LdapDirectory:
         return ((), True) if groups is None else self._asked(partial(unspeakable_groups, self.directory, groups))
 
     def group_problem(self, name: str) -> str | None:
-        """Why nobody ever brings a group of this name; None where somebody may.
+        """Why no user can have a group of this name; None where one may.
 
         Raises:
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
         groups = self.directory.groups
         if groups is None:
-            return "is brought by nobody: groups are not configured"
+            return "cannot belong to any user: groups are not configured"
         if not name.startswith(groups.prefix):
             return f"does not begin with {groups.prefix!r}, as all groups of this directory do"
         return self._asked(partial(group_problem, self.directory, groups, name))
@@ -199,7 +199,7 @@ class LdapDirectory:
 
     @contextmanager
     def _documented_errors(self) -> Iterator[None]:
-        """Whatever keeps an answer away, as the two errors of an `Authenticator`."""
+        """Translate all failures into the two errors of an `Authenticator`."""
         try:
             yield
         except ConnectionFailed as error:
@@ -217,15 +217,15 @@ class LdapDirectory:
                     return None
                 raw_subject(entry, self.directory)  # an entry without a DN must not be bound as
             except Refused:
-                self._bound_as_nobody(self._nobody(), deadline, server)  # so that it takes as long as a wrong password
+                self._bound_as_nobody(self._nobody(), deadline, server)  # takes as long as a wrong password
                 raise
-            asked = walk.ask(searcher, entry, self.directory, deadline)
+            asked = resolution.ask(searcher, entry, self.directory, deadline)
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:
                     self._bound(binder_server, binder, entry.dn, password, deadline)
                 except InvalidCredentials as error:
                     if asked is not None:
-                        # So that the connection can be used again; if not, it will be closed.
+                        # Drain the answer so that the connection can be reused; if that fails, it is closed.
                         with suppress(ConnectionFailed, Unanswerable):
                             searcher.found(asked, deadline)
                     raise Refused(refusal(entry, error.reason, datetime.now(UTC))) from error
@@ -237,13 +237,15 @@ class LdapDirectory:
             found = connection.search(dn, ANY_ENTRY, self._wanted, deadline, limit=2, is_read=True)
             entry = self._the_one(found)
             if entry is None:
-                raise Refused("the user may not read the own entry")
+                raise Refused("the user may not read their own entry")
             raw_subject(entry, self.directory)
-            return self._identity(entry, connection, walk.ask(connection, entry, self.directory, deadline), deadline)
+            return self._identity(
+                entry, connection, resolution.ask(connection, entry, self.directory, deadline), deadline
+            )
 
     def _user_question(self, search_filter: str) -> Callable[[Connection, Deadline], Found]:
         def question(connection: Connection, deadline: Deadline) -> Found:
-            # Two, so that an ambiguous name is seen as one.
+            # Two, to detect an ambiguous name.
             return checked(connection.search(self.directory.base, search_filter, self._wanted, deadline, limit=2))
 
         return question
@@ -257,7 +259,7 @@ class LdapDirectory:
     def _bound(
         self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline
     ) -> None:
-        """Try the password. Whatever fails is not tried again: it may have counted as a failed login."""
+        """Try the password. A failure is never retried: it may have counted as a failed login."""
         try:
             result = connection.bind(dn, password, deadline)
         except ConnectionFailed as error:
@@ -271,7 +273,7 @@ class LdapDirectory:
         raise InvalidCredentials(meaning.text)
 
     def _identity(self, entry: SearchEntry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
-        brought = walk.brought(connection, asked, entry, self.directory, deadline)
+        brought = resolution.brought(connection, asked, entry, self.directory, deadline)
         report(self.name, brought.left_out)
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:

@@ -1,7 +1,7 @@
-"""The names under which a user brings groups, and the groups of which no name can be brought.
+"""The names of a user's groups, and the groups without a usable name.
 
-A name keeps whatever characters the directory gives it; policies can spell all of them. What cannot be brought is
-never dropped in silence: it is told with its reason, and a group whose name nobody knows makes an identity incomplete.
+A name keeps the characters that the directory gives it; policies can spell all of them. A group is never dropped
+silently: it is reported with its reason, and a group whose name is unknown makes an identity incomplete.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TOO_MANY = f"the user is in more than {MAX_GROUPS} groups"
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A group that is not brought, or one name of it. `name` is None where nobody can know it."""
+    """A group, or one name of a group, that a user does not get. `name` is None where it is unknown."""
 
     dn: str
     name: str | None
@@ -43,7 +43,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """The groups of one user: the names that are brought, and all that is left out although it was found."""
+    """The groups of one user: their names, and what was found but left out."""
 
     names: frozenset[str] = frozenset()
     left_out: tuple[LeftOut, ...] = ()
@@ -93,7 +93,7 @@ def values_of(entry: SearchEntry, attribute: str) -> tuple[bytes, ...]:
 
 
 def is_allowed(name: str, groups: GroupSettings) -> bool:
-    """Whether the allow-list takes this short name over."""
+    """Whether the allow-list accepts this short name."""
     return groups.allow is None or any(matches(glob, name) for glob in groups.allow)
 
 
@@ -121,7 +121,7 @@ def _names(dn: str, values: tuple[bytes, ...], directory: Directory, groups: Gro
 
 
 def _problem(name: str, groups: GroupSettings) -> str | None:
-    """Why no policy can name a group like that; None where one can."""
+    """Why no policy can name this group; None where one can."""
     if not name:
         return "the name is empty"
     if len(groups.prefix + name) > MAX_GROUP_NAME:
@@ -132,14 +132,14 @@ def _problem(name: str, groups: GroupSettings) -> str | None:
 
 
 class Reports:
-    """Writes to the log what is left out, each once, and no more than `most` in the life of a process."""
+    """Logs the groups that are left out, each once, and at most `most` in the lifetime of a process."""
 
     def __init__(self, most: int = MAX_REPORTS) -> None:
         self._most = most
         self._seen: set[tuple[str, LeftOut]] = set()
 
     def __call__(self, source: str, left_out: Iterable[LeftOut]) -> None:
-        """Note what was left out at a login by that source."""
+        """Log what was left out at a login at that source."""
         for one in left_out:
             if (source, one) in self._seen or len(self._seen) >= self._most:
                 continue

@@ -38,7 +38,7 @@ _PIECE = 65536
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found. `result` says whether that is all; `cookie` asks for the next page, if there is one."""
+    """The entries that a search found. `result` says whether they are complete; `cookie` requests the next page."""
 
     entries: tuple[SearchEntry, ...]
     result: Result
@@ -63,7 +63,7 @@ class Connection:
         self._limit = 0
 
     def secure(self, context: ssl.SSLContext, deadline: Deadline) -> None:
-        """Speak TLS from here on, with the server's certificate and host name verified by `context`."""
+        """Switch to TLS, with the server's certificate and host name verified by `context`."""
         try:
             self._socket.settimeout(deadline.left())
             secured = context.wrap_socket(self._socket, server_hostname=self.address.host)
@@ -78,7 +78,7 @@ class Connection:
         self.certificate = dict(secured.getpeercert() or {})
 
     def start_tls(self, context: ssl.SSLContext, deadline: Deadline) -> None:
-        """StartTLS (RFC 4511, section 4.14). What the server says before TLS is not believed afterwards."""
+        """StartTLS (RFC 4511, section 4.14). Data received before TLS is not trusted afterwards."""
         number = self._send("extendedReq", lambda: extended_operation(_START_TLS), deadline)
         result = self._result(number, ber.EXTENDED_RESPONSE, deadline)
         if result.code != SUCCESS:
@@ -95,7 +95,7 @@ class Connection:
 
         Raises:
             ValueError: an empty or blank DN or password, or a NUL in one.
-            ConnectionFailed: no answer. It must not be tried again, since it may have counted as a failed login.
+            ConnectionFailed: no answer. It must not be retried, since it may have counted as a failed login.
             Unanswerable: the request cannot be written.
         """
         text = password.reveal()
@@ -188,7 +188,7 @@ class Connection:
                 self.is_waiting = False
                 return Found(tuple(entries), message.body, message.cookie)
             elif message.tag not in (ber.REFERENCE, ber.INTERMEDIATE):
-                raise ConnectionFailed("answer", "the answer is none to a search")
+                raise ConnectionFailed("answer", "the answer is not one to a search")
 
     def is_quiet(self) -> bool:
         """Whether it can be used again: open as far as can be told without asking, and nothing unasked has come."""
@@ -204,7 +204,7 @@ class Connection:
         return False  # it was closed, or a notice of disconnection has come
 
     def close(self) -> None:
-        """Unbind and close; never waits and never fails."""
+        """Unbind and close; never blocks and never fails."""
         with contextlib.suppress(OSError, Unanswerable):
             self._socket.settimeout(0)
             self._socket.send(self._encoded("unbindRequest", unbind_operation))
@@ -218,7 +218,7 @@ class Connection:
             self._socket.settimeout(deadline.left())
             self._socket.sendall(data)
         except TimeoutError as error:
-            raise ConnectionFailed("send", "the server took nothing in time") from error
+            raise ConnectionFailed("send", "the server did not accept the request in time") from error
         except (OSError, ValueError) as error:
             raise ConnectionFailed("send", reason_of(error)) from error
         return self._number
@@ -246,7 +246,7 @@ class Connection:
     def _result(self, number: int, tag: int, deadline: Deadline) -> Result:
         message = self._receive(number, deadline)
         if message.tag != tag or not isinstance(message.body, Result):
-            raise ConnectionFailed("answer", "the answer is none to what was asked")
+            raise ConnectionFailed("answer", "the answer is not one to this request")
         self.is_waiting = False
         return message.body
 

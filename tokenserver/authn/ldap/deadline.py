@@ -1,4 +1,4 @@
-"""How asking a directory ends without an answer, and what one login may cost: its deadline, and how much is read."""
+"""The deadline and the read limit of one login at a directory, and the errors of an unanswered request."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import ssl
 import time
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Of all answers to one login. A user in a thousand groups needs a tenth of it; sixteen logins are asked at a time."""
+"""Of all answers to one login. A user in a thousand groups needs a tenth of it; sixteen logins run concurrently."""
 
 MAX_MESSAGES = 20_000
 """In all answers to one login: each entry is one, and each reference to another server."""
 
 
 class ConnectionFailed(Exception):
-    """The server cannot be asked, or gave no answer. `step` is where it failed, the text says how.
+    """The server cannot be reached, or did not answer. `step` is where it failed, the text says how.
 
     `step` is one of `resolve`, `connect`, `tls`, `send` (nothing of the request was answered) and `answer`.
     """
@@ -25,10 +25,10 @@ class ConnectionFailed(Exception):
 
 
 class Unanswerable(Exception):
-    """The server works, but not for this question: another server or another try would come to the same.
+    """The server works, but cannot answer this request; another server or a retry would give the same result.
 
-    It cannot be written, the server tells only a part of the answer, or the answer is larger than what is read of it.
-    `advice` is what the operator can change.
+    The request cannot be encoded, or the answer is incomplete or larger than the read limit. `advice` is what the
+    operator can change.
     """
 
     def __init__(self, reason: str, advice: str) -> None:
@@ -38,14 +38,14 @@ class Unanswerable(Exception):
 
 
 class Deadline:
-    """A moment after which nothing is waited for any more, and what may still be read until then."""
+    """The moment after which nothing is waited for, and how much may still be read until then."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
         self._allowance = _Allowance()
 
     def left(self) -> float:
-        """The seconds until then, never none: a socket that is given 0 would not wait at all.
+        """The seconds until then, always more than 0, because a socket with timeout 0 would not block.
 
         Raises:
             TimeoutError: it has passed.
@@ -56,13 +56,13 @@ class Deadline:
         return left
 
     def part(self, fraction: float) -> Deadline:
-        """A deadline after this fraction of what is left. What may be read is not divided: it is one sum for both."""
+        """A deadline after this fraction of what is left. The read limit is shared, not divided."""
         part = Deadline(max(self._end - time.monotonic(), 0.0) * fraction)
         part._allowance = self._allowance
         return part
 
     def read(self, size: int) -> None:
-        """Take note of a message of so many bytes, before it is read.
+        """Count a message of `size` bytes, before it is read.
 
         Raises:
             Unanswerable: with it, the answers to this login are more than `MAX_BYTES` or `MAX_MESSAGES`.
@@ -75,7 +75,7 @@ class Deadline:
 
 
 class _Allowance:
-    """What was read so far for one login."""
+    """The bytes and messages read so far for one login."""
 
     __slots__ = ("messages", "size")
 
@@ -85,7 +85,7 @@ class _Allowance:
 
 
 def reason_of(error: Exception) -> str:
-    """What an error says, without its number and without what it repeats of the data."""
+    """The text of an error, without its number and without any data."""
     if isinstance(error, ssl.SSLError):
         return (error.reason or "the handshake failed").replace("_", " ").lower()
     if isinstance(error, OSError):

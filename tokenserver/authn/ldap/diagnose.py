@@ -1,6 +1,6 @@
-"""A login step by step, as `tokenserver ldap test` tells it: what was done, what came of it, and what to change.
+"""Diagnosis of a login, step by step, for `tokenserver ldap test`: each step, its result, and what to change.
 
-It asks the directory as the backend does, with the same functions, but each server, on connections of its own.
+It asks the directory with the same functions as the backend, but every server, on separate connections.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswer
 from tokenserver.authn.ldap.directory import Address, GroupsBy
 from tokenserver.authn.ldap.dn import fill
 from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
-from tokenserver.authn.ldap.groups import resolution as walk
+from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.result_codes import describe, describe_search
 from tokenserver.credentials import Secret
 from tokenserver.identity import Identity, spell_group
 
 _ADVICE = {
     "resolve": "correct the host name in url",
-    "connect": "see that the server runs, that url has its port, and that no firewall is between",
+    "connect": "check that the server runs, that url has its port, and that no firewall blocks it",
     "tls": "name the authority of the certificate in ca_file, and the server in url as its certificate does",
     "send": "see the directory's own log",
     "answer": "see that url leads to an LDAP server (ldaps:// to its TLS port), and the directory's own log",
@@ -33,7 +33,7 @@ _ADVICE = {
 
 
 LEFT_OUT = "left out"
-"""The name of a step that tells a group which is not brought."""
+"""The name of a step that reports a group without a usable name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class DiagnosisStep:
 
 
 class Judged(NamedTuple):
-    """What policies make of an identity: the principals that it is, as they write them, and why it is refused."""
+    """An identity in policies: its principals, as policies spell them, and why it is rejected."""
 
     principals: Iterable[str]
     problem: str | None = None
@@ -61,11 +61,11 @@ class _Failed(Exception):
 
 
 def unjudged(identity: Identity) -> Judged:
-    """What is known where no policies are: the groups that the identity brings."""
+    """The groups of an identity, where there are no policies."""
     return Judged(f"group:{spell_group(name)}" for name in sorted(identity.groups))
 
 
-def examine(
+def diagnose(
     source: LdapDirectory,
     user: str | None,
     password: Secret | None,
@@ -244,10 +244,12 @@ def _groups(
 ) -> Generator[DiagnosisStep, None, Brought]:
     directory, groups = source.directory, source.directory.groups
     if groups is None:
-        yield DiagnosisStep("groups", "none are looked for (no groups in the configuration)")
+        yield DiagnosisStep("groups", "not searched for (no groups in the configuration)")
         return Brought()
     try:
-        found = walk.brought(connection, walk.ask(connection, entry, directory, deadline), entry, directory, deadline)
+        found = resolution.brought(
+            connection, resolution.ask(connection, entry, directory, deadline), entry, directory, deadline
+        )
     except Unanswerable as error:
         raise _Failed(DiagnosisStep("groups", error.reason, error.advice)) from error
     if groups.by is GroupsBy.MEMBEROF:
@@ -255,7 +257,7 @@ def _groups(
     else:
         way = "the directory's matching rule" if groups.by_rule and groups.by is GroupsBy.NESTED else groups.by.value
         how = f"a search below {groups.base} ({way})"
-    kept = "" if groups.allow is None else f", taken over where they are like {', '.join(groups.allow)}"
+    kept = "" if groups.allow is None else f", taken over where they match {', '.join(groups.allow)}"
     names = ", ".join(map(spell_group, sorted(found.names)))
     yield DiagnosisStep("groups", f"{names or 'none'}; found by {how}{kept}")
     for one in found.left_out:

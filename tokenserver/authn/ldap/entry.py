@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from tokenserver.authn.htpasswd.backend import name_problem
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
 from tokenserver.authn.ldap.dn import NotADn, parse_dn
 from tokenserver.authn.ldap.result_codes import WRONG
+from tokenserver.authn.usernames import name_problem
 from tokenserver.identity import Identity, Kind
 
 MAX_ATTRIBUTE = 255

@@ -1,4 +1,4 @@
-"""Checks search filters (RFC 4515) as they stand in the configuration, before they are ever sent."""
+"""Validates the search filters (RFC 4515) of the configuration before any is sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 USER = "{user}"
 
 MAX_DEPTH = 20
-"""Filters inside filters; a directory refuses more, or the library that writes them does."""
+"""Nested filters; a directory or the encoding library rejects more."""
 
 _ATTRIBUTE = r"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)*)(?:;[A-Za-z0-9-]+)*"
 _RULE = r"[A-Za-z0-9][A-Za-z0-9.-]*"
@@ -19,13 +19,13 @@ _NEAR = 24
 
 
 class NotAFilter(ValueError):
-    """The text is no filter; the message says where it ceases to be one, and what would be right."""
+    """The text is not a filter; the message says where the fault is, and what would be right."""
 
 
 def check_filter(text: str) -> None:
-    """See that `text` is exactly one filter, in which every `{user}` is a value or a part of one.
+    """Check that `text` is exactly one filter, in which every `{user}` is a value or a part of one.
 
-    Blanks between the parts are let through, as the library that writes filters takes them.
+    Blanks between the parts are accepted, as they are by the encoding library.
 
     Raises:
         NotAFilter: anything else.
@@ -36,13 +36,13 @@ def check_filter(text: str) -> None:
 
 
 class _Reader:
-    """Walks over one text; every method takes the place of something and gives the place behind it."""
+    """Parses one text; every method takes the position of an element and returns the position after it."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     def filter(self, place: int, depth: int) -> int:
-        """One filter with its parentheses, and the blanks behind it."""
+        """One filter with its parentheses and the blanks after it."""
         text = self._text
         if not text.startswith("(", place):
             raise _fault(text, place, "a filter begins with (")

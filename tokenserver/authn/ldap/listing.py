@@ -1,4 +1,4 @@
-"""Lists everybody whom a directory's filter can find, for the command that looks for names in two directories."""
+"""Lists all users that a directory's filter finds, for the search for names that two directories share."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tokenserver.authn.ldap.entry import Refused, raw_subject, told
 from tokenserver.authn.ldap.result_codes import LIMITS, describe_search
 
 PAGE, MAX_PAGES = 500, 1000
-"""Entries that are listed at once, and how often: of half a million users all are looked at, of more a part."""
+"""Entries per page, and pages: half a million users are listed completely, a larger number partly."""
 
 
-def everybody(directory: Directory, connection: Connection, deadline: Deadline) -> tuple[frozenset[str], bool]:
-    """The subjects of all entries that `user_filter` finds for some name, and whether these are all of them.
+def all_subjects(directory: Directory, connection: Connection, deadline: Deadline) -> tuple[frozenset[str], bool]:
+    """The subjects of all entries that `user_filter` finds for any name, and whether the list is complete.
 
     Raises:
-        ConnectionFailed: the directory cannot tell.
+        ConnectionFailed: the directory cannot answer.
     """
     search_filter = directory.user_filter.replace("{user}", "*")
     names: set[str] = set()
@@ -38,10 +38,10 @@ def everybody(directory: Directory, connection: Connection, deadline: Deadline) 
 
 
 def checked(found: Found) -> Found:
-    """The answer to a search, if it is one.
+    """The answer to a search, if it is complete or cut off at a size limit.
 
     Raises:
-        ConnectionFailed: the search did not come to its end, so nobody can tell who is there.
+        ConnectionFailed: the search failed.
     """
     if found.result.code not in (SUCCESS, SIZE_LIMIT_EXCEEDED):
         raise ConnectionFailed("answer", describe_search(found.result))

@@ -1,8 +1,8 @@
-"""The servers of one directory: which one is asked, which are left alone for a while, and the connections kept open.
+"""The servers of one directory, with failover and a pool of open connections.
 
-Connections are kept for two purposes and never mixed: those bound as the service account, for searches, and those on
-which users' passwords are tried, for nothing else. A bind on an open connection replaces what it was bound as before
-(RFC 4511, section 4.2.1), so the latter can be used again after any answer.
+Connections are pooled for two purposes and never mixed: those bound as the service account, for searches, and those for
+binds with users' passwords. A bind on an open connection replaces the previous one (RFC 4511, section 4.2.1), so the
+latter can be reused after any answer.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tokenserver.authn.ldap.result_codes import describe
 from tokenserver.errors import BackendUnavailable
 
 DOWN_SECONDS = 30.0
-"""How long a server that failed is asked after the others."""
+"""How long a failed server is tried only after the others."""
 REFUSED_SECONDS = 10.0
-"""How long a refused service account is not tried again, so that the directory does not lock it."""
+"""How long a refused service account is not retried, so that the directory does not lock it."""
 IDLE_SECONDS = 60.0
-"""How long an unused connection is kept: less than firewalls forget one after."""
+"""How long an idle connection is kept: less than the idle timeout of firewalls."""
 MAX_IDLE = 16
 """Connections of one purpose that are kept for one server."""
 
@@ -56,7 +56,7 @@ class DirectoryServer:
         self._idle: dict[Purpose, list[tuple[float, Connection]]] = {purpose: [] for purpose in Purpose}
 
     def take(self, purpose: Purpose) -> Connection | None:
-        """An idle connection that seems to be well, the one last used; None where there is none."""
+        """The most recently used idle connection that seems healthy, or None."""
         while True:
             with self._lock:
                 if not self._idle[purpose]:
@@ -67,7 +67,7 @@ class DirectoryServer:
             connection.close()
 
     def give_back(self, purpose: Purpose, connection: Connection) -> None:
-        """Keep it for the next one, or close it if an answer is still due or enough are kept."""
+        """Return a connection to the pool, or close it if an answer is still due or the pool is full."""
         with self._lock:
             is_kept = not connection.is_waiting and len(self._idle[purpose]) < MAX_IDLE
             if is_kept:
@@ -76,7 +76,7 @@ class DirectoryServer:
             connection.close()
 
     def close_idle(self) -> None:
-        """Close all that is kept."""
+        """Close all idle connections."""
         with self._lock:
             idle = [connection for kept in self._idle.values() for _, connection in kept]
             for kept in self._idle.values():
@@ -97,16 +97,16 @@ class Servers:
         self._resolve = resolve
         self._servers = tuple(DirectoryServer(address) for address in directory.servers)
         self._refused: tuple[float, str] = (0.0, "")
-        # A reload drops the whole; whoever still uses a connection then keeps it until the end.
+        # A reload drops the whole pool; a connection in use stays open until it is returned.
         weakref.finalize(self, _close_all, self._servers)
 
     @contextmanager
     def asked(
         self, question: Callable[[Connection, Deadline], _Answer], deadline: Deadline
     ) -> Iterator[tuple[DirectoryServer, Connection, _Answer]]:
-        """Ask the first server that answers, as the service account; the connection stays the caller's in the block.
+        """Ask the first server that answers, as the service account; the block has exclusive use of the connection.
 
-        A question is asked again where a server fails, so it must be one that changes nothing.
+        A question is retried where a server fails, so it must be read-only.
 
         Raises:
             BackendUnavailable: no server answers in time, or the service account is refused.
@@ -122,7 +122,7 @@ class Servers:
     def for_bind(
         self, deadline: Deadline, preferred: DirectoryServer | None = None
     ) -> Iterator[tuple[DirectoryServer, Connection]]:
-        """An open connection for the bind of a user, bound as anybody or nobody so far.
+        """An open connection for the bind of a user; it may be bound as another user or not at all.
 
         Raises:
             BackendUnavailable: no server can be reached in time.
@@ -137,7 +137,7 @@ class Servers:
         """A new connection, as secure as the configuration says.
 
         Raises:
-            ConnectionFailed: it cannot be had.
+            ConnectionFailed: it cannot be opened.
         """
         connection = connect(address, deadline, self._resolve)
         try:
@@ -148,7 +148,7 @@ class Servers:
         except BaseException:
             connection.close()
             raise
-        # The settings have seen to it; but a password that leaves in clear text never comes back.
+        # The settings ensure this; but a password sent in clear text cannot be taken back.
         if connection.tls is None and not self._directory.plaintext:
             connection.close()
             raise ConnectionFailed("tls", "the connection is not encrypted")
@@ -161,7 +161,7 @@ class Servers:
         return connection.bind(dn, password, deadline)
 
     def failed(self, server: DirectoryServer, error: ConnectionFailed) -> str:
-        """Leave the server alone for a while; the text says why."""
+        """Mark the server as down for a while; returns the reason."""
         server.close_idle()
         if server.down_until <= time.monotonic():
             logger.warning("%s: %s: %s", self._directory.name, server.address.url, error.reason)
@@ -178,7 +178,7 @@ class Servers:
                 try:
                     return server, kept, question(kept, share)
                 except ConnectionFailed:
-                    # It may only have been an old connection: a server that was restarted, a firewall. Once more.
+                    # Perhaps only a stale connection (server restart, firewall): retry with a new one.
                     kept.close()
                     server.close_idle()
                 except BaseException:
@@ -211,7 +211,7 @@ class Servers:
     def _in_turn(
         self, deadline: Deadline, preferred: DirectoryServer | None
     ) -> Iterator[tuple[DirectoryServer, Deadline]]:
-        """The servers with their shares of the time; those that failed lately come last."""
+        """The servers with their shares of the time; those that failed recently come last."""
         now = time.monotonic()
         ordered = sorted(self._servers, key=lambda server: (server is not preferred, max(server.down_until - now, 0)))
         for number, server in enumerate(ordered):

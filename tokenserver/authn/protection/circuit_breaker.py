@@ -1,4 +1,4 @@
-"""Circuit breakers: a user source that does not answer is left alone for a while, and then tried once."""
+"""Circuit breakers: a user source that does not answer is not asked for a while, and then probed once."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ logger = logging.getLogger("tokenserver.authn")
 _Answer = TypeVar("_Answer")
 
 FAILURES = 3
-"""In a row. Each of them has already tried every server of the source until the deadline of a login."""
+"""Consecutive failures. Each has already tried every server of the source until the deadline of a login."""
 
 OPEN_SECONDS = 5.0
 
 PATIENCE_SECONDS = 0.5
-"""How long the login that comes when a source is to be tried again waits for that. A source that takes connections and
-says nothing would hold it until the deadline; the try goes on without it."""
+"""How long a login waits for the probe that it triggers. A source that accepts connections and never answers would hold
+it until the deadline; the probe continues without it."""
 
 
 class State(StrEnum):
-    """`closed`: asked as ever. `open`: not asked. `half-open`: one login tries it, the others are not let through."""
+    """`closed`: asked normally. `open`: not asked. `half-open`: one login probes it, the others are rejected."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -40,10 +40,10 @@ class State(StrEnum):
 
 @runtime_checkable
 class Probed(Protocol):
-    """A user source that can be tried without anybody's password."""
+    """A user source that can be probed without a user's password."""
 
     def probe(self) -> None:
-        """Ask it something.
+        """Send the source a request.
 
         Raises:
             BackendUnavailable: it gives no answer.
@@ -52,7 +52,7 @@ class Probed(Protocol):
 
 
 class Breaker:
-    """The state of one source. `monotonic` gives seconds; methods may be called by many threads at once."""
+    """The state of one source. `monotonic` gives seconds. Thread-safe."""
 
     def __init__(
         self,
@@ -74,32 +74,32 @@ class Breaker:
 
     @property
     def state(self) -> State:
-        """As it is now."""
+        """The current state."""
         with self._lock:
             return self._state()
 
     @property
     def problem(self) -> str | None:
-        """One sentence for `/readyz`, or None where the source is asked as ever. It names no host."""
+        """One sentence for `/readyz`, or None while the circuit is closed. It names no host."""
         state = self.state
         if state is State.CLOSED:
             return None
         return f"does not answer; the circuit breaker is {state} and one login tries it every {self._seconds:g} s"
 
     def check(self) -> None:
-        """See without a try whether one would be let through.
+        """Check whether a try would be admitted, without beginning one.
 
         Raises:
-            BackendUnavailable: it would not.
+            BackendUnavailable: it would be rejected.
         """
         with self._lock:
             self._refuse_unless_possible()
 
     def admit(self) -> int:
-        """Begin a try; its number is to be given to `answered`, `failed` or `cancelled`.
+        """Begin a try; pass its number to `answered`, `failed` or `cancelled`.
 
         Raises:
-            BackendUnavailable: none is let through now.
+            BackendUnavailable: the circuit is open, or a probe is under way.
         """
         with self._lock:
             self._refuse_unless_possible()
@@ -109,12 +109,12 @@ class Breaker:
             return self._round
 
     def is_probe(self, number: int) -> bool:
-        """Whether this try is the one that finds out if the source is well again."""
+        """Whether this try is the one that probes the source."""
         with self._lock:
             return self._probe is not None and self._probe == number
 
     def answered(self, number: int) -> None:
-        """The source gave an answer, be it yes or no."""
+        """The source answered, whether it accepted or rejected the login."""
         with self._lock:
             if number != self._round:
                 return  # it began before the state changed
@@ -132,8 +132,8 @@ class Breaker:
                 return
             if self._opened is None:
                 logger.error(
-                    "%s: no answer %d times in a row; the circuit breaker is open: its users get 503 at once, and one "
-                    "login tries it every %g s",
+                    "%s: no answer %d times in a row; the circuit breaker is open: its users get an immediate 503, "
+                    "and one login tries it every %g s",
                     self.name,
                     self._failures,
                     self._seconds,
@@ -162,7 +162,7 @@ class Breaker:
 
 
 class Sheltered:
-    """An `Authenticator` behind its breaker and its bulkhead: a slow source holds no more threads than it may."""
+    """An `Authenticator` behind its breaker and its bulkhead, which limits the threads that a slow source can hold."""
 
     def __init__(self, inner: Authenticator, breaker: Breaker, bulkhead: Bulkhead) -> None:
         self.inner = inner
@@ -171,15 +171,15 @@ class Sheltered:
 
     @property
     def name(self) -> str:
-        """As the source's own."""
+        """The name of the source."""
         return self.inner.name
 
     def authenticate(self, credentials: Password) -> Identity | None:
-        """See `Authenticator.authenticate`; `BackendUnavailable` at once where the source is not asked now."""
+        """See `Authenticator.authenticate`; fails immediately with `BackendUnavailable` while the circuit is open."""
         return self.through(lambda: self.inner.authenticate(credentials))
 
     def through(self, question: Callable[[], _Answer]) -> _Answer:
-        """The answer to any question to the source, under the same bounds."""
+        """Call the source with any question, under the same bounds."""
         self._breaker.check()  # before the queue; the state may change while this login waits
         with self._bulkhead:
             number = self._breaker.admit()
@@ -204,10 +204,10 @@ class Sheltered:
             return answer
 
     def _probe(self, source: Probed, number: int) -> None:
-        """Try the source, in a thread of its own, of which there is one at a time.
+        """Probe the source in a separate thread; there is one at a time.
 
         Raises:
-            BackendUnavailable: it does not answer, or not yet.
+            BackendUnavailable: it does not answer, or has not answered yet.
         """
         ended: Future[None] = Future()
         threading.Thread(target=self._run_probe, args=(source, number, ended), name="probe", daemon=True).start()
@@ -222,8 +222,8 @@ class Sheltered:
             self._breaker.failed(number)
             ended.set_exception(error)
         except Exception as error:
-            # It is raised in the login that waits for it; but that may have left.
-            logger.exception("%s: trying it failed by a fault of ours", self.name)
+            # Also raised in the login that waits for the probe; but that may have timed out.
+            logger.exception("%s: the probe failed because of a bug in this server", self.name)
             self._breaker.cancelled(number)
             ended.set_exception(error)
         else:

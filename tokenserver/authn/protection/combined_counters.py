@@ -1,4 +1,4 @@
-"""Several common counters as one: those of all replicas, beside those of one server's workers."""
+"""Combines several shared counters: those of all replicas and those of one server's workers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tokenserver.authn.protection.throttle import Counted, Standing, Together
 
 
 class Counters:
-    """Several of them as one: a login waits if any of them says so, and all are told, so that any can stand in.
+    """Several counters as one: any of them can reject a login, and all count it, so that any can take over.
 
-    Only where the first that can tell knows the user at this place, it alone is asked: nobody else's failures count.
+    Where the first available one knows the user at this place, it alone decides: failures elsewhere do not count.
     """
 
     def __init__(self, first: Together, *others: Together) -> None:
@@ -51,7 +51,7 @@ class Counters:
 
 
 def _joined(standings: Sequence[Standing]) -> Standing | None:
-    """All of them as one; whether the user is known at this place, the first one says. None where there are none."""
+    """Combine the states; the first decides whether the user is known at this place. None where there are none."""
     if len(standings) < 2:
         return standings[0] if standings else None
 

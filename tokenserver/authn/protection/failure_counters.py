@@ -1,4 +1,4 @@
-"""Failed logins, counted by this process: how many are allowed within which time, in a bounded memory."""
+"""Counters of failed logins in this process, in bounded memory, and the limits that they are measured against."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 BUCKETS = 1 << 15
-"""Names and addresses share this many counters of each kind, by a hash: a million random names take no more memory
-than these, and none of them pushes the counter of a real user out, as it would in a cache."""
+"""Names and addresses are hashed onto this many counters of each kind: a million random names take no more memory, and
+none evicts the counter of a real user, as it would in a cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one process allows. `user` holds several, each for a longer time, so that whoever goes on waits longer."""
+    """The limits of one process. `user` holds several, each for a longer time: persistent failures wait longer."""
 
     user: tuple[Limit, ...]
     address: tuple[Limit, ...]
@@ -31,27 +31,27 @@ class Limits:
 
 
 def growing(failures: int, seconds: float) -> tuple[Limit, ...]:
-    """The limit, and with it: two more failures within six times the time, twice as many within 24 times the time.
+    """Growing limits: as given, two more failures in six times the time, and twice as many in 24 times the time.
 
-    5 in 5 minutes, 7 in half an hour, 10 in two hours: below what directories lock an account at.
+    5 in 5 minutes, 7 in half an hour, 10 in two hours: below the lockout thresholds of directories.
     """
     return (Limit(failures, seconds), Limit(failures + 2, seconds * 6), Limit(failures * 2, seconds * 24))
 
 
 def shared(limits: Sequence[Limit], workers: int) -> tuple[Limit, ...]:
-    """What each of several processes may allow, so that all together allow about `limits`; two failures at least."""
+    """Each process's share of `limits`, so that all together allow about `limits`; at least two failures."""
     return tuple(Limit(max(2, -(-limit.failures // workers)), limit.seconds) for limit in limits)
 
 
 def halved(limits: Sequence[Limit]) -> tuple[Limit, ...]:
-    """Half of each limit; one failure at least."""
+    """Half of each limit; at least one failure."""
     return tuple(Limit(max(1, limit.failures // 2), limit.seconds) for limit in limits)
 
 
 class Failures:
-    """When failures happened, in a bounded number of counters, each of which keeps what `limits` need.
+    """Times of failures, in a bounded number of counters, each of which keeps as many as `limits` need.
 
-    With `common`, the limits of all processes together, it keeps what these need as well. See `wait`.
+    With `common`, the limits of all processes together, it keeps as many as these need, too. See `wait`.
     """
 
     def __init__(self, limits: Sequence[Limit], *, common: Sequence[Limit] = (), buckets: int = BUCKETS) -> None:
@@ -71,9 +71,9 @@ class Failures:
         return int.from_bytes(digest, "big") % self._buckets
 
     def wait(self, bucket: int, now: float, under_way: int = 0, *, common: bool = False) -> float:
-        """For how many seconds no further failure is possible; 0: one is. `under_way` are tries without an answer.
+        """Seconds until another try is allowed; 0: now. `under_way` is the number of undecided tries.
 
-        With `common`, what this process has seen is measured against the limits of all processes together.
+        With `common`, the failures in this process are measured against the limits of all processes together.
         """
         times = self._times.get(bucket)
         waits = [self._wait(times, limit, now, under_way) for limit in (self._common if common else self._limits)]
@@ -86,7 +86,7 @@ class Failures:
         times = self._times.get(bucket)
         if times is None:
             times = self._times[bucket] = array("d")
-        # What is older than every limit, or more than any of them counts, is of no use.
+        # Drop times that are older than every window, or more than any limit counts.
         del times[: max(bisect_right(times, now - self._longest), len(times) + 1 - self._kept)]
         times.append(now)
 
@@ -94,11 +94,11 @@ class Failures:
         recent = len(times) - bisect_right(times, now - limit.seconds) if times else 0
         if recent + under_way < limit.failures:
             return 0.0
-        # With only tries under way in front there is no failure to wait for: they are decided within seconds.
+        # Where only undecided tries fill the limit, retry soon: they are decided within seconds.
         oldest = recent - limit.failures
         return times[len(times) - recent + oldest] + limit.seconds - now if times and oldest >= 0 else 1.0
 
 
 def forgotten_after(limits: Limits) -> float:
-    """The seconds after which no failure of a user counts any more."""
+    """Seconds after which a failure of a user no longer counts."""
     return max((limit.seconds for limit in limits.user), default=0.0)

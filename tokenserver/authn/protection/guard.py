@@ -1,7 +1,7 @@
-"""What stands in front of the user sources and outlives every reload: memory, throttle, single flight, bulkheads.
+"""The guard in front of the user sources: login cache, throttle, single flight and bulkheads, kept across reloads.
 
-A login that was verified a moment ago passes first, so that no attack and no outage is in the way of who is known;
-then the throttle, before any work; then identical logins are made one; then there must be room for the work itself.
+The cache comes first, so that neither an attack nor an outage affects users who logged in recently; then the throttle,
+before any work; then identical logins are merged; then the work itself needs capacity.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.equal_work import SLEEPERS
@@ -24,36 +25,36 @@ from tokenserver.runtime.bulkhead import Bulkhead
 from tokenserver.runtime.singleflight import SingleFlight
 
 FOLLOWERS = 24
-"""Requests that may wait for somebody else's check of the same login; each holds a thread of the server."""
+"""Requests that may wait for another request's check of the same login; each holds a thread."""
 
 FOLLOWER_SECONDS = 10.0
 
 HASH_QUEUE = 64
-"""Logins that may wait for each core that hashes: four seconds' work at cost 10."""
+"""Logins that may wait per hashing core: four seconds of work at cost 10."""
 
 MAX_HASH_QUEUE = 256
-"""However many cores: each of those who wait holds a thread."""
+"""For any number of cores: each waiting login holds a thread."""
 
 HASH_WAIT = 6.0
 
 HASH_RETRY = 4
-"""Seconds until a full queue has been worked off; who comes earlier would only cost work."""
+"""Seconds until a full queue is drained; an earlier retry would be rejected again."""
 
 DIRECTORY_CALLS = 16
-"""For one directory. 50 ms away a login takes a tenth of a second, so this many are 160 logins a second."""
+"""Per directory. At a latency of 50 ms a login takes a tenth of a second, so these serve 160 logins a second."""
 DIRECTORY_QUEUE = 64
 DIRECTORY_WAIT = 3.0
 
 SPARE_THREADS = 8
-"""For requests that need no check: anonymous and remembered ones, health checks, and sending others away."""
+"""For requests that need no check: anonymous and cached logins, health checks, and rejections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one process is to keep. `lifetimes` by source; `limits` None: no throttle; `hashers` at once.
+    """Sizes and limits of one process. `lifetimes` by source; `limits` None: no throttle; `hashers` run concurrently.
 
-    `limits` are what this process allows where it counts by itself: its part of what all of a server's may allow.
-    `waiters` is how many may wait for the check of another process.
+    `limits` apply where this process counts by itself: its share of the limits of the whole server. `waiters` is how
+    many logins may wait for the check of another process.
     """
 
     lifetimes: Mapping[str, CacheLifetime]
@@ -64,7 +65,7 @@ class Plan:
 
     @property
     def repeats_count(self) -> bool:
-        """A directory locks an account after so many failures, also of one and the same password."""
+        """Directories lock an account after repeated failures, even with one and the same password."""
         return bool(self.directories)
 
     @property
@@ -74,7 +75,7 @@ class Plan:
 
     @property
     def threads(self) -> int:
-        """Threads that the server needs, so that the waiting ones never hold all of them."""
+        """Threads that the server needs, so that waiting requests never hold all of them."""
         hashing = self.hashers + self.hash_queue
         directories = len(self.directories) * (DIRECTORY_CALLS + DIRECTORY_QUEUE)
         sleeping = SLEEPERS if self.directories else 0
@@ -82,12 +83,12 @@ class Plan:
 
 
 class Protection:
-    """One for each process. `secret` is random and new; `monotonic` gives seconds.
+    """The `Guard` of one process. `secret` is random and new; `monotonic` gives seconds.
 
-    With `together`, failures are counted with other processes. They know the same login by its whole digest, which no
-    two logins have in common; what is kept of it is made under keys that no client knows. With `checks`, they hash a
-    login once. `slot_released` is entered for whatever may wait: a login that is not remembered holds no slot of
-    admission control that other requests could use.
+    With `together`, failures are counted across processes, which identify a login by its whole digest; no two logins
+    share one, and what is stored of it is derived under keys that no client knows. With `checks`, processes hash a
+    login once. `slot_released` surrounds whatever may wait: a login that is not cached occupies no slot
+    of admission control.
     """
 
     def __init__(
@@ -141,10 +142,10 @@ class Protection:
         return source if breaker is None else Sheltered(source, breaker, self._calls[source.name])
 
     def through(self, source: Authenticator, question: Callable[[], None]) -> None:
-        """Ask a source something under the same bounds as its logins.
+        """Call a source under the same bounds as its logins.
 
         Raises:
-            BackendUnavailable: it is not asked now, or whatever the question raises.
+            BackendUnavailable: the circuit is open, or there is no capacity; and whatever the question raises.
         """
         shelter = self.sheltered(source)
         if isinstance(shelter, Sheltered):
@@ -153,7 +154,7 @@ class Protection:
             question()
 
     def once(self, source: str) -> Once | None:
-        """How passwords of this source are checked with the other workers; None where each login is hashed here."""
+        """Shares the password checks of this source with the other workers; None where each login is hashed here."""
         seconds = self._lifetimes[source].fresh
         return self._checks.within(seconds) if self._checks is not None and seconds > 0 else None
 
@@ -164,17 +165,17 @@ class Protection:
 
     @property
     def loads(self) -> dict[str, tuple[int, int]]:
-        """How many logins are being checked and how many wait for it: by hashing, and by each directory."""
+        """Logins being checked and logins waiting: for hashing, and for each directory."""
         return {room.name: room.load for room in (self.hashing, *self._calls.values())}
 
     def problem(self, source: str) -> str | None:
-        """What `/readyz` says about a source: None while it is asked as ever."""
+        """What `/readyz` reports about a source: None while its circuit is closed."""
         breaker = self._breakers.get(source)
         return None if breaker is None else breaker.problem
 
     @property
     def note(self) -> str | None:
-        """What `/readyz` says about the throttle, which nobody has to wait for: None where it is as configured."""
+        """What `/readyz` reports about the throttle, without affecting readiness: None where it works as configured."""
         return None if self._together is None else self._together.note
 
     def login(
@@ -182,17 +183,15 @@ class Protection:
         credentials: Password,
         client: Address | None,
         stamp: bytes,
-        check: Callable[[], Identity],
-        unavailable: Callable[[BackendUnavailable], None] = lambda _: None,
+        check: Callable[[Password], Identity],
+        unavailable: Callable[[Password, BackendUnavailable], None] = lambda _credentials, _error: None,
     ) -> Identity:
-        """Who it is, by memory or by `check`, which is called once at most. `stamp` changes with the user's line.
-
-        `unavailable` is called before it is raised that a source cannot tell: memory cannot help either.
+        """Authenticate from the cache, or by `check`, which is called at most once. See `Guard.login`.
 
         Raises:
             InvalidCredentials, BackendUnavailable: as `check`.
             Throttled: too many failures; nothing was checked.
-            Overloaded: no room; nothing was checked.
+            Overloaded: no capacity; nothing was checked.
         """
         key = self._key(credentials, stamp)
         begun = self._monotonic()
@@ -201,45 +200,55 @@ class Protection:
             return identity
         with self._slot_released():
             try:
-                return self._unremembered(key, begun, lambda: self._attempt(key, credentials, client, check))
-            except BackendUnavailable as error:
-                unavailable(error)
+                self._reject_early(key)
+                return self._flights.run(key, partial(self._verify, key, begun, credentials, client, check))
+            except (BackendUnavailable, Throttled) as error:
+                # This may have been the one request that refreshes an entry before it expires.
+                source = error.backend if isinstance(error, BackendUnavailable) else ""
+                identity = self._remembered.without_source(key, source)
+                if identity is not None:
+                    return identity
+                if isinstance(error, BackendUnavailable):
+                    unavailable(credentials, error)
                 raise
 
-    def _unremembered(self, key: bytes, begun: float, attempt: Callable[[], Identity]) -> Identity:
-        def first() -> Identity:
-            # The same login may have been checked by another since this one looked for it.
-            return self._remembered.verified_since(key, begun) or attempt()
+    def _reject_early(self, key: bytes) -> None:
+        """Reject what would be rejected later anyway, before it costs a flight or a question to shared counters.
 
+        Raises:
+            InvalidCredentials: this very login was refused a moment ago.
+            Overloaded: it would have to be hashed, and the queue is full.
+        """
         if self._throttle is not None:
             self._throttle.repeated(key)
-        try:
-            # Where it could only be sent away later, that should cost as little as possible: no counters are asked.
-            if self._hashes_all and not self._flights.is_under_way(key):
-                self.hashing.reject_if_full()
-            return self._flights.run(key, first)
-        except (BackendUnavailable, Throttled) as error:
-            # Perhaps this was only the one request that checks an entry anew before its time is up.
-            backend = error.backend if isinstance(error, BackendUnavailable) else ""
-            remembered = self._remembered.without_source(key, backend)
-            if remembered is None:
-                raise
-            return remembered
+        if self._hashes_all and not self._flights.is_under_way(key):
+            self.hashing.reject_if_full()
 
-    def _attempt(
-        self, key: bytes, credentials: Password, client: Address | None, check: Callable[[], Identity]
+    def _verify(
+        self,
+        key: bytes,
+        begun: float,
+        credentials: Password,
+        client: Address | None,
+        check: Callable[[Password], Identity],
     ) -> Identity:
-        if self._throttle is None:
-            return self._checked(key, check)
-        with self._throttle.attempt(credentials.username, client, key, self._digest(credentials)):
-            return self._checked(key, check)
+        """The part of a login that identical ones share: one throttled check, whose result is cached."""
+        # The same login may have been verified by another request since this one looked.
+        identity = self._remembered.verified_since(key, begun)
+        if identity is not None:
+            return identity
+        with self._attempt(key, credentials, client):
+            try:
+                identity = check(credentials)
+            except (InvalidCredentials, Incomplete):
+                # No grace for an incomplete answer either: a group that is missing may be one that is denied.
+                self._remembered.forget(key)
+                raise
+            self._remembered.remember(key, identity)
+            return identity
 
-    def _checked(self, key: bytes, check: Callable[[], Identity]) -> Identity:
-        try:
-            identity = check()
-        except (InvalidCredentials, Incomplete):
-            # Nor does a grace help who may be in a group by now that is denied something.
-            self._remembered.forget(key)
-            raise
-        self._remembered.remember(key, identity)
-        return identity
+    def _attempt(self, key: bytes, credentials: Password, client: Address | None) -> AbstractContextManager[None]:
+        if self._throttle is None:
+            return nullcontext()
+        tag = None if self._together is None else self._digest(credentials)
+        return self._throttle.attempt(credentials.username, client, key, tag)

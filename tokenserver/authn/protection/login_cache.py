@@ -1,7 +1,7 @@
-"""Remembers for a short while who was verified, so that the next request of the same login costs no hash and no bind.
+"""The login cache: recently verified logins, so that the next request of the same login needs no hash and no bind.
 
-Only successes are remembered, and never a password: an entry is found by an HMAC under a key that this process made
-at its start and that never leaves it.
+Only successes are cached, and never a password: entries are keyed by a MAC under a key that this process generates at
+start and that never leaves it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from tokenserver.credentials import Password
 from tokenserver.identity import Identity
 
 SIZE = 10_000
-"""Entries; the one that was not used for the longest time goes first."""
+"""Entries; the least recently used one is evicted first."""
 
 REFRESH_AT = 0.8
-"""The part of its lifetime after which one request checks an entry anew while the others still use it. Without this,
-all requests of a busy user would meet an empty place at the same moment."""
+"""The fraction of its lifetime after which one request refreshes an entry while the others still use it. Without this,
+all requests of a busy user would miss the cache at the same moment."""
 
 REFRESH_SECONDS = 10.0
-"""How long the others wait for that one request, before the next one tries."""
+"""How long the others keep using the entry before another request tries to refresh it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheLifetime:
-    """For how many seconds a source's answers are used: `fresh` always, `grace` longer while it cannot be asked."""
+    """For how many seconds a source's answers are used: `fresh` always, `grace` longer while it is unreachable."""
 
     fresh: float
     grace: float = 0.0
@@ -43,15 +43,15 @@ class _Entry:
 
 
 class LoginKey:
-    """Makes the keys by which one login is the same as another, for who has the same `secret` (64 bytes at most)."""
+    """Derives cache keys: equal for the same login under the same `secret` (at most 64 bytes)."""
 
     def __init__(self, secret: bytes) -> None:
         self._keyed = hashlib.blake2b(key=secret, digest_size=32)
 
     def __call__(self, credentials: Password, stamp: bytes = b"") -> bytes:
-        """The key of these credentials as long as `stamp` (what the user files say of the user) stays the same.
+        """The key of these credentials while `stamp` (the user's entries in the user files) is unchanged.
 
-        The lengths stand in front, so that no two logins have the same text under the key.
+        The lengths come first, so that no two logins produce the same input.
         """
         user = credentials.username.encode("utf-8", "surrogatepass")
         password = credentials.password.reveal().encode("utf-8", "surrogatepass")
@@ -61,9 +61,9 @@ class LoginKey:
 
 
 class VerifiedLogins:
-    """The cache. `lifetimes` says how long the answers of each source are used, by its name; 0, or no entry: never.
+    """The cache. `lifetimes` is how long the answers of each source are used, by its name; 0 or no entry: never.
 
-    `monotonic` gives seconds. All methods may be called by many threads at once.
+    `monotonic` gives seconds. Thread-safe.
     """
 
     def __init__(
@@ -97,16 +97,16 @@ class VerifiedLogins:
             return entry.identity
 
     def verified_since(self, key: bytes, moment: float) -> Identity | None:
-        """Who was verified with this login at that moment or later, on the clock of `monotonic`."""
+        """The identity, if this login was verified at that moment or later, on the clock of `monotonic`."""
         with self._lock:
             entry = self._entries.get(key)
             return entry.identity if entry is not None and entry.verified >= moment else None
 
     def without_source(self, key: bytes, source: str) -> Identity | None:
-        """Who was verified with this login, where `source` cannot be asked now.
+        """The last identity verified with this login, for use while `source` is unreachable.
 
-        Past its lifetime, only as long as the source's grace lasts, and only if this very source vouched; such an
-        identity is marked as `stale`.
+        Past its lifetime, only within the source's grace, and only if it came from this very source; such an identity
+        is marked as `stale`.
         """
         now = self._monotonic()
         with self._lock:
@@ -121,7 +121,7 @@ class VerifiedLogins:
             return None
 
     def remember(self, key: bytes, identity: Identity) -> None:
-        """This login is right, as of now."""
+        """Cache a login that was verified just now."""
         lifetime = self._lifetimes.get(identity.source)
         if lifetime is None or lifetime.fresh <= 0:
             return
@@ -133,6 +133,6 @@ class VerifiedLogins:
                 self._entries.popitem(last=False)
 
     def forget(self, key: bytes) -> None:
-        """This login is not right any more."""
+        """Remove a login that is no longer right."""
         with self._lock:
             self._entries.pop(key, None)

@@ -1,7 +1,7 @@
-"""Connections to Redis on which one deadline bounds everything that a question waits for.
+"""Connections to Redis with one deadline for a whole operation.
 
-The client's own time-outs are for each piece of an answer, so a server that sends a byte now and then would hold a
-login for as long as it likes. Here the name, the connection, TLS, the password and all answers share one budget.
+The client's own timeouts apply to each read, so a server that sends a byte now and then could hold a login
+indefinitely. Here name resolution, connection, TLS, authentication and all answers share one budget.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from redis.retry import Retry
 from tokenserver.runtime.dns import Resolver
 
 ANSWER_SECONDS = 0.1
-"""For each piece of an answer, and for each address that is connected to."""
+"""For each read, and for each address that is connected to."""
 
 _resolve = Resolver()
 
 
 class TimeBudget(threading.local):
-    """How long this thread may still wait for Redis. Without `within`, for ever."""
+    """How long this thread may still wait for Redis; unlimited outside of `within`."""
 
     _end = math.inf
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Everything in here has so many seconds, all together."""
+        """Limit everything in the block to `seconds` in total."""
         self._end = time.monotonic() + seconds
         try:
             yield
@@ -43,7 +43,7 @@ class TimeBudget(threading.local):
             self._end = math.inf
 
     def left(self) -> float:
-        """The seconds that the next step may take, never none.
+        """The seconds that the next step may take; always more than 0.
 
         Raises:
             TimeoutError: there are none left.
@@ -63,14 +63,14 @@ class BoundedSocket:
         self._timeout = inner.gettimeout()
 
     def settimeout(self, timeout: float | None) -> None:
-        """As of any socket; 0 does not wait at all."""
+        """As of any socket; 0 never blocks."""
         self._timeout = timeout
 
     def recv(self, *arguments: Any) -> bytes:
         """As of any socket.
 
         Raises:
-            TimeoutError: there is no budget left, or nothing came in time.
+            TimeoutError: the budget is exhausted, or nothing arrived in time.
         """
         return self._bounded().recv(*arguments)
 
@@ -79,7 +79,7 @@ class BoundedSocket:
         return self._bounded().recv_into(*arguments)
 
     def sendall(self, data: bytes) -> None:
-        """See `recv`; the bound is that of all the data."""
+        """See `recv`; the limit applies to all the data."""
         self._bounded().sendall(data)
 
     def _bounded(self) -> socket.socket:
@@ -115,7 +115,7 @@ class BoundedTls(SSLConnection):
     def _connect(self) -> Any:
         made = _tcp(self.host, self.port, self.budget)
         try:
-            made.settimeout(self.budget.left())  # that of the whole handshake
+            made.settimeout(self.budget.left())  # for the whole handshake
             secured = self._wrap_socket_with_ssl(made)  # type: ignore[no-untyped-call]  # nor here
             return BoundedSocket(secured, self.budget)
         except BaseException:
@@ -135,7 +135,7 @@ class BoundedUnix(UnixDomainSocketConnection):
 
 
 def _tcp(host: str, port: int, budget: TimeBudget) -> socket.socket:
-    """A connection to one of the addresses of a name. A slow name server is waited for no longer than Redis itself."""
+    """Connect to one of the addresses of a name. Name resolution counts against the same budget."""
     failure: OSError = OSError("the name has no address")
     for family, *_, address in _resolve(host, port, budget.left()):
         try:
@@ -167,11 +167,11 @@ _KINDS: dict[type, type] = {
 
 
 def bounded_pool(url: str, password: str | None, budget: TimeBudget) -> ConnectionPool:
-    """The connections for a URL, none of which is made yet. Nothing is tried twice.
+    """A pool for a URL, without any open connection yet. Nothing is retried.
 
     Raises:
-        ValueError: the URL has options that the client does not know, or values and files that it cannot use. They
-            would show at a login otherwise.
+        ValueError: the URL has options that the client does not know, or values and files that it cannot use, which
+            would otherwise fail at a login.
     """
     options: dict[str, Any] = {
         "socket_timeout": ANSWER_SECONDS,
@@ -191,7 +191,7 @@ def bounded_pool(url: str, password: str | None, budget: TimeBudget) -> Connecti
 
 
 def _check(connection: object) -> None:
-    """Have the client read its files for TLS as it does for each connection; it connects to nothing."""
+    """Have the client read its TLS files as it does for each connection, without connecting."""
     if not isinstance(connection, SSLConnection):
         return
     for file in (connection.ca_certs, connection.certfile, connection.keyfile):

@@ -1,8 +1,8 @@
-"""Failed logins that all replicas count together, in Redis, by the library `limits`; the only importer of it.
+"""Counters of failed logins that all replicas share, in Redis, through the library `limits`; the only importer of it.
 
-What is sent there tells little: names and addresses are numbers of counters, and a refused login is a tag under a key
-that the replicas have in common and clients do not know. When Redis does not answer, nobody waits for it: it is said
-so, and each server counts by itself until a thread that tries it once a second finds it well again.
+Redis learns little: names and addresses are numbers of counters, and a refused login is a tag under a key that the
+replicas share and clients do not know. When Redis does not answer, no login waits for it: the failure is logged, and
+each server counts by itself until a thread that probes Redis once a second finds it working again.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ logger = logging.getLogger("tokenserver.authn")
 SOCKET_SECONDS = ANSWER_SECONDS
 
 SLOW_SECONDS = 0.25
-"""For one whole question, with all its answers and the connection. A Redis that is slower is as good as down."""
+"""For one whole operation, including the connection. A slower Redis is treated as down."""
 
 PROBE_SECONDS = 1.0
-"""How often a Redis that is down is tried, by a thread and never by a login."""
+"""How often a Redis that is down is probed, by a thread and never by a login."""
 
 NOTE = "redis does not answer; each server counts failed logins by itself until it does"
 
@@ -45,7 +45,7 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """The limits as `limits` has them."""
+    """The limits in the types of the library `limits`."""
 
     user: tuple[RateLimitItem, ...]
     address: tuple[RateLimitItem, ...]
@@ -94,15 +94,15 @@ class SharedFailures:
 
     @property
     def note(self) -> str | None:
-        """What `/readyz` says of it: None where it is well."""
+        """What `/readyz` reports about Redis; None while it works."""
         return NOTE if self._is_down else None
 
     def was_refused(self, counted: Counted) -> bool:
-        """Whether some replica has refused this very login a moment ago."""
+        """Whether a replica rejected this very login a moment ago."""
         return self._ask(lambda: not self._fixed.test(self._again, *self._login(counted))) or False
 
     def standing(self, counted: Counted) -> Standing | None:
-        """How this user, address and all together stand; None where nobody can tell."""
+        """The state of the counters of this user, this address and in total; None where Redis does not answer."""
         return self._ask(lambda: self._standing(counted))
 
     def failed(self, counted: Counted, *, is_good: bool) -> None:
@@ -127,12 +127,12 @@ class SharedFailures:
         return Standing(left, wait, max(waits, default=0.0), is_good=False, weight=self._workers)
 
     def _left(self, items: Sequence[RateLimitItem], kind: str, bucket: int) -> tuple[int, float]:
-        """How many failures are left in the fullest of these windows, and for how long it stays so."""
+        """Failures left in the fullest of these windows, and the seconds until that changes."""
         now = time.time()  # what `limits` goes by
         found = []
         for item in items:
             stats = self._moving.get_window_stats(item, kind, str(bucket))
-            # Never longer than the window, however far the clocks of two machines are apart.
+            # Never longer than the window, whatever the clock skew between the machines.
             found.append((stats.remaining, min(max(stats.reset_time - now, 0.0), float(item.get_expiry()))))
         least = min((remaining for remaining, _ in found), default=1)
         return least, max((wait for remaining, wait in found if remaining <= max(least, 0)), default=0.0)
@@ -150,7 +150,7 @@ class SharedFailures:
                 self._moving.hit(item, kind, str(bucket))
 
     def _login(self, counted: Counted) -> tuple[str, str, str]:
-        """Where a refused login stands, so that nobody who reads it could try passwords without the key."""
+        """The Redis key of a refused login; without the secret key it is of no use for guessing passwords."""
         tag = hashlib.blake2b(counted.tag, key=self._key, digest_size=TAG_BYTES)
         return "again", str(counted.user), tag.hexdigest()
 
@@ -178,7 +178,7 @@ class SharedFailures:
         threading.Thread(target=self._recover, name="throttle-redis", daemon=True).start()
 
     def _recover(self) -> None:
-        """Try it until it is well: it must take a write, and in time."""
+        """Probe Redis until it accepts a write in time."""
         probe = RateLimitItemPerSecond(1, 10)
         while self._is_down:
             time.sleep(PROBE_SECONDS)
@@ -198,7 +198,7 @@ def _items(limits: Sequence[Limit]) -> tuple[RateLimitItem, ...]:
 
 
 def _digest(counted: Counted) -> str:
-    """A user at a place, so that neither can be read in Redis."""
+    """The digest of a user and a place, so that neither can be read in Redis."""
     return hashlib.blake2b(
         f"{counted.place} {counted.name}".encode("utf-8", "surrogatepass"), digest_size=16
     ).hexdigest()

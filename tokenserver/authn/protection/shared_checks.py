@@ -1,9 +1,8 @@
-"""Password checks that all workers of one server share: a login that many clients bring at once is hashed once.
+"""Password checks shared by all workers of one server: a login that many clients send concurrently is hashed once.
 
-The memory is made before the workers are forked from the server's first process; its size is fixed. What stands there
-is a keyed digest of the login and of the user's line, whose key is random, is written nowhere and ends with the server.
-That a password is wrong is never remembered, that it is right just long enough for each worker to take it into its own
-memory. See `cache` for that one.
+The memory is allocated before the workers are forked; its size is fixed. It holds a keyed digest of the login and of
+the user's line; the key is random, never written anywhere, and discarded with the server. A wrong password is never
+remembered; a right one is just long enough for each worker to add it to its own `login_cache`.
 """
 
 from __future__ import annotations
@@ -24,26 +23,26 @@ ENTRIES = 8192
 """Two cores find 360 passwords right in the time for which they are kept, and some hundred checks are under way."""
 
 KEPT_SECONDS = 10.0
-"""For how long the others believe that a password is right. Clients that come at once come within it."""
+"""For how long other workers trust that a password is right. Concurrent clients arrive within it."""
 
 UNDER_WAY_SECONDS = 3.0
-"""After which a check without an end was that of a worker that died, and for how long one waits for another's."""
+"""After which an unfinished check is that of a worker that died, and how long to wait for another worker's check."""
 
 POLL_SECONDS = 0.005
 
 WAITERS = 24
-"""Logins that may wait for another worker's check at once; each holds a thread. The others hash for themselves."""
+"""Logins that may wait concurrently for another worker's check; each holds a thread. More hash for themselves."""
 
 STUCK = "logins: another worker holds the memory of checks; this one hashes whatever it is asked for now"
 
 
 class Once(Protocol):
-    """Checks a password, or learns from another worker what came of it."""
+    """Checks a password, or takes the result from another worker."""
 
     def __call__(
         self, credentials: Password, hashed: str, room: AbstractContextManager[None], check: Callable[[], bool]
     ) -> bool:
-        """Whether the password is the one of `hashed`. `check` tells it, and is called in `room`, once at most.
+        """Whether the password matches `hashed`. `check` computes it, and is called in `room`, at most once.
 
         Raises whatever `room` and `check` raise, and nothing else.
         """
@@ -53,7 +52,7 @@ class Once(Protocol):
 class SharedChecks:
     """The checks of all workers of a server. `monotonic` is a clock of the machine, not of the process.
 
-    Methods may be called by many threads of many processes at once.
+    Safe to use from many threads of many processes.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class SharedChecks:
         self._free = threading.Semaphore(WAITERS)  # each worker has its own after the fork
 
     def within(self, seconds: float) -> Once:
-        """As `Once`, for a source whose answers are used for so long; more than 0."""
+        """An `Once` for a source whose answers may be used for `seconds`; more than 0."""
         return partial(self._once, min(seconds, KEPT_SECONDS))
 
     def _once(
@@ -94,7 +93,7 @@ class SharedChecks:
         is_right = False
         try:
             with room:
-                # There may have been others in front: what came of it meanwhile? From now on it does not take long.
+                # Another worker may have finished while this one waited for room.
                 if self._begin(digest, ticket, seconds)[0]:
                     return True
                 is_right = check()
@@ -103,7 +102,7 @@ class SharedChecks:
         return is_right
 
     def _was_right(self, digest: bytes, ticket: int, seconds: float) -> bool:
-        """Whether some worker has found it right. Waits while one is at it, but not for a second one after that."""
+        """Whether some worker found it right. Waits for one check under way, but not for another after that."""
         is_right, first = self._begin(digest, ticket, seconds)
         if not first or not self._free.acquire(blocking=False):
             return is_right
@@ -117,7 +116,7 @@ class SharedChecks:
         return is_right
 
     def _begin(self, digest: bytes, ticket: int, seconds: float) -> tuple[bool, int]:
-        """Whether it was found right lately, else the ticket of who is at it; 0: this one is, or nobody can tell."""
+        """Whether it was recently found right, else the ticket of a check under way; 0: this one's, or unknown."""
         with self.memory.alone() as is_alone:
             if not is_alone:
                 return False, 0

@@ -1,11 +1,11 @@
-"""The throttle: who has failed too often waits, before any password is hashed and any directory is asked.
+"""The throttle of failed logins: rejects further tries before any password is hashed or any directory is asked.
 
-Where `repeats_count` is off, the same wrong password again is no further guess and counts once: a script with an old
-password does not lock its user out. It must be on where a directory counts failures by itself.
+Where `repeats_count` is off, repeating the same wrong password is not another guess and counts once: a script with an
+old password does not lock its user out. It must be on where a directory counts failures by itself.
 
-Failures are counted by user, by address and in total. Clients whose address is unknown share one counter with half of
-what is allowed in total, so that they never use up the part of all others. A place that a user has lately logged in
-from is counted by itself, so that nobody's failures elsewhere lock the user out there.
+Failures are counted by user, by address and in total. Clients with an unknown address share one counter with half of
+the total limit, so that they never use up the share of all others. A place from which a user has recently logged in
+has its own counter, so that failures elsewhere do not lock the user out there.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from math import ceil
 from typing import Protocol
 
-from tokenserver.authn.htpasswd.backend import fold
 from tokenserver.authn.protection.failure_counters import BUCKETS, Failures, Limits, forgotten_after, halved
+from tokenserver.authn.usernames import canonical
 from tokenserver.errors import InvalidCredentials, Throttled
 
 Address = IPv4Address | IPv6Address
 
 REMEMBERED = 10_000
-"""Pairs of a user and a place with a success; the oldest goes first."""
+"""Pairs of a user and a place with a successful login; the oldest is evicted first."""
 
 GOOD_SECONDS = 30 * 86_400
 
 REPEAT_SECONDS = 10.0
-"""The same wrong login again within this time is the same try: containerd asks with POST and then with GET."""
+"""The same wrong login within this time is the same try: containerd sends POST and then GET."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What one try is counted under: numbers of counters, and `tag`, by which other processes recognise the same login.
+    """The counters of one try, and `tag`, by which other processes recognise the same login.
 
-    No two logins have one tag. Where it is kept, it is shortened, but under a key that no client knows: an attacker
-    who could foretell what is kept would sort a word list by it, and all passwords of one kind would count as one.
+    No two logins share a tag. It is stored shortened, under a key that no client knows: an attacker who could predict
+    the stored value would sort a word list by it, and all passwords with one value would count as one.
     """
 
     name: str
@@ -77,27 +77,27 @@ class Standing:
 
 
 class Together(Protocol):
-    """Counters that several processes share. No method raises; None, or no: it cannot tell now.
+    """Counters that several processes share. No method raises; None or False where the counters are unavailable.
 
-    See `workers` for those of one server, and `replicas` for those of several.
+    See `worker_counters` for those of one server, and `redis_counters` for those of several.
     """
 
     @property
     def limits(self) -> Limits:
-        """What all processes together allow."""
+        """The limits of all processes together."""
         ...
 
     @property
     def note(self) -> str | None:
-        """A sentence for operators while it cannot tell."""
+        """A sentence for operators while the counters are unavailable."""
         ...
 
     def was_refused(self, counted: Counted) -> bool:
-        """Whether this very login was refused by any of them a moment ago."""
+        """Whether any of them rejected this very login a moment ago."""
         ...
 
     def standing(self, counted: Counted) -> Standing | None:
-        """How the user, the address and all together stand."""
+        """The state of the counters of the user, of the address and in total."""
         ...
 
     def failed(self, counted: Counted, *, is_good: bool) -> None:
@@ -110,11 +110,11 @@ class Together(Protocol):
 
 
 class Throttle:
-    """Lets tries through or not, and learns how they ended. `monotonic` gives seconds.
+    """Admits or rejects tries, and counts how they end. `monotonic` gives seconds.
 
-    `repeats_count`: whether the same wrong password counts again after `REPEAT_SECONDS`. With `together`, a login waits
-    if its counters say so, or if this process alone has seen as many failures as all may have. While it cannot tell,
-    this process allows `limits`, its own part.
+    `repeats_count`: whether the same wrong password counts again after `REPEAT_SECONDS`. With `together`, a login is
+    rejected if its counters say so, or if this process alone has seen as many failures as all may have. While they are
+    unavailable, this process allows `limits`, its own share.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Throttle:
         self._places = Failures(limits.user, common=common.user, buckets=buckets)
         self._addresses = Failures(limits.address, common=common.address, buckets=buckets)
         self._total = Failures(limits.total, common=common.total, buckets=1)
-        # Clients whose address nobody vouches for, all together.
+        # All clients with an unknown address.
         self._unknown = Failures(halved(limits.total), common=halved(common.total), buckets=1)
         self._under_way: Counter[int] = Counter()
         self._good: OrderedDict[tuple[str, str], float] = OrderedDict()
@@ -144,10 +144,10 @@ class Throttle:
         self._lock = threading.Lock()
 
     def repeated(self, key: bytes) -> None:
-        """See that this very login was not refused a moment ago; it would be again, and that would be no second try.
+        """Reject a login that was refused a moment ago, without counting it as a second try.
 
         Raises:
-            InvalidCredentials: it was, for the same reason.
+            InvalidCredentials: it was refused, for the same reason.
         """
         now = self._monotonic()
         with self._lock:
@@ -157,17 +157,17 @@ class Throttle:
 
     @contextmanager
     def attempt(self, username: str, address: Address | None, key: bytes, tag: bytes | None = None) -> Iterator[None]:
-        """One try of one login, which is checked inside; `InvalidCredentials` is a failure, nothing else is one.
+        """One try of a login, verified in the block; only `InvalidCredentials` counts as a failure.
 
-        `key` tells one login from another in this process, `tag` in all of them; without one, `key` stands for it, so
-        that no two logins are ever taken for the same.
+        `key` identifies the login in this process, `tag` in all processes; it defaults to `key`, so that two logins are
+        never taken for the same.
 
         Raises:
             Throttled: there were too many failures.
             InvalidCredentials: another process has just refused the same login.
         """
         counted = self._counted(canonical(username), place_of(address), key if tag is None else tag)
-        # Asked before the lock is taken: it is on the network.
+        # Before the lock is taken, because this may be a network call.
         standing = None
         if self._together is not None:
             # Where repeats count, a directory counts them as well: it must not be asked twice for one login.
@@ -190,7 +190,7 @@ class Throttle:
                 standing.ended()
 
     def _admit(self, counted: Counted, standing: Standing | None) -> bool:
-        """Let this try through, which is under way from now on; whether the user is known at this place.
+        """Admit this try, which is under way from now on. Returns whether the user is known at this place.
 
         Raises:
             Throttled: there were too many failures.
@@ -264,13 +264,8 @@ class Throttle:
             self._together.succeeded(counted)
 
 
-def canonical(username: str) -> str:
-    """What all spellings have in common that a directory may take for one user: case, width and blanks differ."""
-    return " ".join(fold(username).split())
-
-
 def place_of(address: Address | None) -> str:
-    """The address that failures are counted for: the /64 of IPv6, which one customer has whole; unknown: empty."""
+    """The address that failures are counted for: the /64 of IPv6, which belongs to one customer; empty: unknown."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)

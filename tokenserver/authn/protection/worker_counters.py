@@ -1,8 +1,8 @@
-"""Failed logins that all workers of one server count together, in memory that they share.
+"""Counters of failed logins that all workers of one server share, in shared memory.
 
-The memory is made before the workers are forked from the server's first process, so every worker has it, also one that
-takes the place of another. Its size is fixed. Nobody can be told from what stands there: names and addresses are
-numbers of counters, and logins are tags under a key that ends with the server.
+The memory is allocated before the workers are forked, so every worker has it, including replacements. Its size is
+fixed. It identifies no user: names and addresses are numbers of counters, and logins are tags under a key that is
+discarded with the server.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from tokenserver.authn.protection.throttle import GOOD_SECONDS, Counted, Standin
 from tokenserver.runtime.shared_memory import SEEN_BYTES, TAG_BYTES, Seen, SharedMemory, Times, Tries
 
 MAX_TABLE = 8 * 1024 * 1024
-"""Bytes for one kind of counter. Where each counter keeps more failures, there are fewer counters."""
+"""Bytes per kind of counter. The more failures each counter keeps, the fewer counters there are."""
 MIN_BUCKETS = 1024
 
 STUCK = "throttle: another worker holds the common counters; this one counts by itself for now"
 
 UNDER_WAY_SECONDS = 15.0
-"""After which a try without an end was that of a worker that died."""
+"""After which an undecided try is that of a worker that died."""
 
 
 class TooManyToShare(Exception):
-    """The limits ask for so many failures to be kept that the memory would not be small."""
+    """The limits require more failures to be kept than fit into the shared memory."""
 
 
 class WorkersTogether:
     """The counters of all workers; a `Together`. `limits` are for all of them.
 
-    A login that was refused is known as the same one for `repeat` seconds. `monotonic` is a clock of the machine, not
-    of the process. Methods may be called by many threads of many processes at once, and never raise.
+    A refused login is recognised for `repeat` seconds. `monotonic` is a clock of the machine, not of the process.
+    Methods are safe to use from many threads of many processes, and never raise.
     """
 
     note = None
 
     def __init__(self, limits: Limits, *, repeat: float, monotonic: Callable[[], float]) -> None:
-        """Lay out the memory.
+        """Allocate the memory.
 
         Raises:
             TooManyToShare: it would be too large.
-            OSError: the system gives none.
+            OSError: the system provides none.
         """
         self.limits = limits
         self._repeat = repeat
@@ -54,7 +54,7 @@ class WorkersTogether:
         user, address, total = (_kept(each) for each in (limits.user, limits.address, limits.total))
         kinds = [(user, BUCKETS), (user, BUCKETS), (address, BUCKETS), (total, 1)]
         shapes = [(kept, _buckets(kept * 8, most)) for kept, most in kinds]
-        # With as many tries under way as the tightest window allows failures, no further one is let through.
+        # No further try is admitted once as many are under way as the tightest window allows failures.
         at_once = min((limit.failures for limit in limits.user), default=1)
         tries = (at_once, _buckets(at_once * Tries.ENTRY_BYTES, BUCKETS))
         sizes = [kept * buckets * 8 for kept, buckets in shapes]
@@ -67,12 +67,12 @@ class WorkersTogether:
         self._good, self._refused = Seen(next(parts)), Seen(next(parts))
 
     def was_refused(self, counted: Counted) -> bool:
-        """Whether some worker has refused this very login a moment ago."""
+        """Whether a worker rejected this very login a moment ago."""
         with self.memory.alone() as is_alone:
             return is_alone and self._refused.is_within(self._login(counted), self._monotonic(), self._repeat)
 
     def standing(self, counted: Counted) -> Standing | None:
-        """How this user, address and all together stand. Where a try is possible, it is under way from now on."""
+        """The state of the counters of this user, this address and in total. An allowed try is now under way."""
         with self.memory.alone() as is_alone:
             return self._standing(counted, self._monotonic()) if is_alone else None
 
@@ -111,7 +111,7 @@ class WorkersTogether:
         others_wait = max((seconds for remaining, seconds in others if remaining <= 0), default=0.0)
         tag = self._login(counted)
         under_way = self._under_way.tags(counted.user, now - UNDER_WAY_SECONDS)
-        if left > 0:  # tries under way are decided within seconds: whoever waits for them waits no longer
+        if left > 0:  # tries under way are decided within seconds, so the wait is short
             left -= len(under_way - {tag})  # the same login at several workers is one guess
             wait = 1.0
         standing = Standing(left, wait, others_wait, is_good=False, weight=0)
@@ -140,7 +140,7 @@ def _kept(limits: Sequence[Limit]) -> int:
 
 
 def _buckets(size: int, most: int) -> int:
-    """How many counters of so many bytes there are."""
+    """The number of counters of `size` bytes that fit."""
     buckets = min(most, MAX_TABLE // size)
     if buckets < min(most, MIN_BUCKETS):
         raise TooManyToShare
@@ -148,7 +148,7 @@ def _buckets(size: int, most: int) -> int:
 
 
 def _left(times: Times, bucket: int, limits: Sequence[Limit], now: float) -> tuple[int, float]:
-    """How many failures are left in the fullest window, and the seconds until there is one more where none is."""
+    """Failures left in the fullest window, and the seconds until one more is allowed where none is left."""
     least, wait = 1, 0.0
     for number, limit in enumerate(limits):
         recent = times.recent(bucket, now - limit.seconds)

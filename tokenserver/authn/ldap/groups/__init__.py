@@ -1,1 +1,1 @@
-"""The groups of a directory's user: found in the entry, by search, by `memberOf`, and by primary group."""
+"""The groups of a directory user: by search, by `memberOf`, and by primary group."""

@@ -1,0 +1,35 @@
+"""The contract of every user source, at those that need no program beside this one, and that every source is tested."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from authenticator_contract import GOOD, NAME, AuthenticatorContract
+
+from tokenserver.authn.authenticator import Authenticator
+from tokenserver.authn.htpasswd.backend import Htpasswd
+from tokenserver.authn.htpasswd.file import parse_users
+from tokenserver.authn.passwords import hash_password
+from tokenserver.config.settings import UserSource
+
+TESTS = Path(__file__).parents[1]
+
+TESTED_IN = {"htpasswd": "authn/test_authenticator.py", "ldap": "e2e/test_authenticator_contract.py"}
+"""Each key of `authentication`, and the file that runs the contract for its kind of source."""
+
+
+class TestHtpasswd(AuthenticatorContract):
+    """An htpasswd file."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def backend(cls) -> Authenticator:
+        """A file with the user alice."""
+        return Htpasswd(NAME, "users", parse_users(f"alice:{hash_password(GOOD)}\n", "users"))
+
+
+def test_every_kind_of_source_keeps_the_contract() -> None:
+    """No kind of source can be configured whose contract is not tested."""
+    assert TESTED_IN.keys() == UserSource.model_fields.keys()
+    assert all("(AuthenticatorContract)" in (TESTS / file).read_text("utf-8") for file in TESTED_IN.values())

@@ -1,0 +1,146 @@
+"""The format of an htpasswd file: strict parsing, and editing that leaves every other line as it is."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tokenserver.authn.passwords import problem_with
+from tokenserver.authn.usernames import fold, name_problem
+from tokenserver.credentials import Secret
+from tokenserver.errors import Fault, Foreign, LoadError, note, veiled
+from tokenserver.printable import shell_word
+
+_BOM = "\ufeff"
+
+
+@dataclass(frozen=True, slots=True)
+class HtpasswdEntry:
+    """One accepted line of a file."""
+
+    name: str
+    line: int
+    hashed: Secret
+
+
+def parse_users(text: str, file: str) -> tuple[HtpasswdEntry, ...]:
+    """Parse an htpasswd file: one user per line as `NAME:HASH`; empty lines and lines that begin with # are skipped.
+
+    Raises:
+        LoadError: all faults. None of them repeats anything that could be a hash.
+    """
+    faults: list[Fault] = []
+    entries: dict[str, HtpasswdEntry] = {}
+    twins: dict[str, HtpasswdEntry] = {}
+    if text.startswith(_BOM):
+        faults.append(line_fault(file, 1, "begins with a byte order mark", _sed(file, r"1s/^\xEF\xBB\xBF//")))
+    for number, line in _lines(text.removeprefix(_BOM)):
+        entry, found = _parse_line(line, number, file)
+        for fault in found:
+            note(faults, fault)
+        if entry is None:
+            continue
+        name = entry.name
+        first = entries.setdefault(name, entry)
+        twin = twins.setdefault(fold(name), entry)
+        if first is not entry:
+            problem = f"stands on line {first.line} as well"
+            note(faults, line_fault(file, number, problem, users_command("set", name, file), name))
+        elif twin is not entry:
+            problem = f"differs only in case or width from {twin.name!r} on line {twin.line}; keep one of the two"
+            note(faults, line_fault(file, number, problem, users_command("delete", name, file), name))
+    if faults and isinstance(text, Foreign):
+        raise LoadError(veiled(fault, text.target) for fault in faults)
+    if faults:
+        raise LoadError(faults)
+    return tuple(entries.values())
+
+
+def names_in(text: str) -> list[str]:
+    """The names on all lines, valid or not."""
+    return [_name_on(line) for _, line in _lines(text)]
+
+
+def with_user(text: str, name: str, hashed: str) -> str:
+    """Replace the first line of that name with `name:hashed`, and remove further lines of it.
+
+    Everything else is kept: comments, order, line endings and faults. A new user is appended.
+    """
+    lines = text.split("\n")
+    carriage_return = "\r" if lines[0].endswith("\r") else ""
+    wanted = f"{name}:{hashed}{carriage_return}"
+    kept: list[str] = []
+    is_placed = False
+    for line in lines:
+        if _name_on(line) != name:
+            kept.append(line)
+        elif not is_placed:
+            kept.append(wanted)
+            is_placed = True
+    if not is_placed:
+        if kept[-1]:  # the last line has no newline
+            kept[-1:] = [kept[-1] + carriage_return, ""]
+        kept[-1:] = [wanted, ""]
+    return "\n".join(kept)
+
+
+def without_user(text: str, name: str) -> str:
+    """Remove the lines of that name; the same text where there are none."""
+    return "\n".join(line for line in text.split("\n") if _name_on(line) != name)
+
+
+def users_command(verb: str, name: str, file: str) -> str:
+    """The command `tokenserver users VERB` for a user, quoted for a shell."""
+    place = f"--file {shell_word(file)}"
+    target = f"{place} -- {shell_word(name)}" if name.startswith("-") else f"{shell_word(name)} {place}"
+    return f"tokenserver users {verb} {target}"
+
+
+def _parse_line(line: str, number: int, file: str) -> tuple[HtpasswdEntry | None, list[Fault]]:
+    """The entry, where the line has a legal name, and its faults; with any fault, the whole file is rejected."""
+    faults: list[Fault] = []
+    # Text that may be a hash is never repeated. Such a line is commented out, not removed, so that the other lines keep
+    # their numbers while the file is fixed.
+    comment_out = _sed(file, f"{number}s/^/#/")
+    if line[0] in " \t":
+        faults.append(line_fault(file, number, "begins with a blank", _sed(file, f"{number}s/^[[:blank:]]*//")))
+        line = line.lstrip(" \t")
+        if line.startswith("#"):
+            return None, faults
+    if line != line.rstrip(" \t"):
+        faults.append(line_fault(file, number, "ends with a blank", _sed(file, f"{number}s/[[:space:]]*$//")))
+        line = line.rstrip(" \t")
+    name, colon, hashed = line.partition(":")
+    if not colon:
+        return None, [*faults, line_fault(file, number, "is not NAME:HASH", comment_out)]
+    problem = name_problem(name)
+    if problem is not None:
+        return None, [*faults, line_fault(file, number, problem, comment_out)]
+    problem = problem_with(hashed)
+    if problem is not None:
+        faults.append(line_fault(file, number, problem, users_command("set", name, file), name))
+    return HtpasswdEntry(name, number, Secret(hashed)), faults
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that should hold users, with their numbers and without the CR of a CRLF."""
+    for number, line in enumerate(text.split("\n"), 1):
+        content = line.removesuffix("\r")
+        if content.strip(" \t") and not content.startswith("#"):
+            yield number, content
+
+
+def _name_on(line: str) -> str:
+    """The user name on a line, as far as it can be recognised; empty where there is none."""
+    content = line.removeprefix(_BOM).strip()
+    name = "" if content.startswith("#") else content.partition(":")[0].strip()
+    return unicodedata.normalize("NFC", name)
+
+
+def _sed(file: str, script: str) -> str:
+    return f"sed -i {shell_word(script)} {shell_word(file)}"
+
+
+def line_fault(file: str, line: int, problem: str, command: str, name: str = "") -> Fault:
+    return Fault(file, line, name, f"{problem}; fix: {command}")
