@@ -19,7 +19,7 @@ from bench.servers import QUERY, basic, write
 from tokenserver.config.load import load_settings
 from tokenserver.exchange.service import TokenService
 from tokenserver.server.compose import build
-from tokenserver.server.running import Parts
+from tokenserver.server.running import RunningServer
 from tokenserver.web.application import application, token_endpoint
 from tokenserver.web.authorization_header import parse_authorization
 from tokenserver.web.parameters import parse_query
@@ -44,7 +44,7 @@ def main() -> None:
                 print()
 
 
-def _steps(parts: Parts, header: str | None) -> Iterator[tuple[str, float]]:
+def _steps(parts: RunningServer, header: str | None) -> Iterator[tuple[str, float]]:
     endpoint, app = token_endpoint(parts), application(parts)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "GET", "PATH_INFO": "/token", "QUERY_STRING": QUERY, "REMOTE_ADDR": "127.0.0.1",
@@ -78,7 +78,7 @@ def _parsing(endpoint: TokenEndpoint, environ: dict[str, Any], header: str | Non
         yield "(its Authorization)", _microseconds(lambda: parse_authorization((header,)))
 
 
-def _signing(parts: Parts) -> Iterator[tuple[str, float]]:
+def _signing(parts: RunningServer) -> Iterator[tuple[str, float]]:
     """An ECDSA signature and the check of it, by the key itself."""
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - for this table alone
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
@@ -92,7 +92,7 @@ def _signing(parts: Parts) -> Iterator[tuple[str, float]]:
     yield "(its check)", _microseconds(lambda: public.verify(signature, content, algorithm), calls=500)
 
 
-def _service(parts: Parts) -> TokenService:
+def _service(parts: RunningServer) -> TokenService:
     """What the observers wrap."""
     found: Any = parts.exchange
     while not isinstance(found, TokenService):
@@ -101,7 +101,7 @@ def _service(parts: Parts) -> TokenService:
 
 
 @contextmanager
-def _parts(folder: Path, more: str) -> Iterator[Parts]:
+def _parts(folder: Path, more: str) -> Iterator[RunningServer]:
     config = write(folder, users=1, more=more)
     sink = os.open(os.devnull, os.O_WRONLY)
     try:

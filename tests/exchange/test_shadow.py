@@ -14,7 +14,7 @@ import pytest
 from tests_web_server import PASSWORDS, Lines, make_server, server_folder
 
 from tokenserver.config.load import load_settings
-from tokenserver.credentials import Nothing, Password, Secret
+from tokenserver.credentials import NoCredentials, Password, Secret
 from tokenserver.errors import AuthenticationRequired
 from tokenserver.exchange.service import Exchange, Snapshot, TokenRequest, TokenResult
 from tokenserver.exchange.shadow import ShadowedExchange
@@ -38,7 +38,7 @@ deny:
 
 def asked(*scopes: str, user: str | None = "ann") -> TokenRequest:
     """A request for these scopes."""
-    credentials = Nothing() if user is None else Password(user, Secret(PASSWORDS[user]))
+    credentials = NoCredentials() if user is None else Password(user, Secret(PASSWORDS[user]))
     return TokenRequest("id-1", "GET", "reg", parse_scopes(scopes), credentials, None, None)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing
-from tokenserver.keys.ring_operations import Changes
+from tokenserver.keys.ring_operations import RingOperations
 from tokenserver.keys.rotator import Rotator, rotation_warnings, watch_keys
 from tokenserver.keys.schedule import RotationStep, Schedule
 from tokenserver.keys.store import init_keys, load_keys
@@ -27,7 +27,7 @@ class World:
 
     def __init__(self, folder: Path, schedule: Schedule) -> None:
         init_keys(folder, issuer="a", algorithm=Algorithm.ES256, now=NOW)
-        self.changes = Changes(folder, "a", schedule, patience=0)
+        self.changes = RingOperations(folder, "a", schedule, patience=0)
         self.blocked = False
         self.live = load_keys(folder, now=NOW)
         self.rotator = Rotator(self.changes, self.ring, is_blocked=lambda: self.blocked)
@@ -135,10 +135,10 @@ def test_an_unexpected_error_is_survived(
 ) -> None:
     """Its kind is told and not its text, which may hold anything."""
 
-    def fails(_self: Changes, _now: datetime) -> None:
+    def fails(_self: RingOperations, _now: datetime) -> None:
         raise RuntimeError("canary")
 
-    monkeypatch.setattr(Changes, "advance", fails)
+    monkeypatch.setattr(RingOperations, "advance", fails)
     assert world.rotator.tick(NOW + 30 * DAY) is None
     assert messages(caplog) == ["rotation failed: unexpected RuntimeError"]
 

@@ -269,7 +269,7 @@ def test_init_in_an_unsafe_folder(tmp_path: Path) -> None:
     folder.chmod(0o777)
     with pytest.raises(LoadError) as error:
         make(folder)
-    expected = f"{folder}: can be changed by others (mode 0777); mend it with: chmod go-w {folder}"
+    expected = f"{folder}: can be changed by others (mode 0777); fix: chmod go-w {folder}"
     assert (str(error.value), list(folder.iterdir())) == (expected, [])
 
 
@@ -428,11 +428,11 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
     ("harm", "expected"),
     [
         pytest.param(
-            readable_by_all, [(KEY, f"can be read by others (mode 0644); mend it with: chmod 600 {KEY}")], id="key 0644"
+            readable_by_all, [(KEY, f"can be read by others (mode 0644); fix: chmod 600 {KEY}")], id="key 0644"
         ),
         pytest.param(
             readable_by_another_group,
-            [(KEY, f"can be read by others (mode 0640); mend it with: chmod 600 {KEY}")],
+            [(KEY, f"can be read by others (mode 0640); fix: chmod 600 {KEY}")],
             id="key 0640, another group",
         ),
         pytest.param(
@@ -440,20 +440,18 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
             [
                 (
                     "KEYS/token-ca.key",
-                    "can be read by others (mode 0604); mend it with: chmod 600 KEYS/token-ca.key",
+                    "can be read by others (mode 0604); fix: chmod 600 KEYS/token-ca.key",
                 )
             ],
             id="CA key readable",
         ),
-        pytest.param(
-            open_folder, [("KEYS", "can be changed by others (mode 0777); mend it with: chmod go-w KEYS")], id="0777"
-        ),
+        pytest.param(open_folder, [("KEYS", "can be changed by others (mode 0777); fix: chmod go-w KEYS")], id="0777"),
         pytest.param(
             open_signing_folder,
             [
                 (
                     "KEYS/signing",
-                    "can be changed by others (mode 0770); mend it with: chmod go-w KEYS/signing",
+                    "can be changed by others (mode 0770); fix: chmod go-w KEYS/signing",
                 )
             ],
             id="signing folder 0770",
@@ -463,7 +461,7 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
             [
                 (
                     "KEYS/ring.json",
-                    "can be changed by others (mode 0666); mend it with: chmod go-w KEYS/ring.json",
+                    "can be changed by others (mode 0666); fix: chmod go-w KEYS/ring.json",
                 )
             ],
             id="ring 0666",
@@ -473,7 +471,7 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
             [
                 (
                     "KEYS/token-ca.pem",
-                    "can be changed by others (mode 0666); mend it with: chmod go-w KEYS/token-ca.pem",
+                    "can be changed by others (mode 0666); fix: chmod go-w KEYS/token-ca.pem",
                 )
             ],
             id="CA certificate 0666",

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from tokenserver.authn.authenticator import Authenticator, Guard, Rest, Stamped
 from tokenserver.authn.usernames import problem_with_name
-from tokenserver.credentials import Credentials, Nothing, Password, Unusable
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password
 from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials, Overloaded
 from tokenserver.identity import ANONYMOUS, Identity
 
@@ -56,11 +56,11 @@ class Chain:
             Throttled: there were too many failures of this user, from this address or in total.
         """
         match credentials:
-            case Nothing():
+            case NoCredentials():
                 if self._anonymous:
                     return ANONYMOUS
                 raise AuthenticationRequired
-            case Unusable(reason):
+            case MalformedCredentials(reason):
                 raise InvalidCredentials(reason)
             case Password():
                 return self._ask(credentials, client)

@@ -12,7 +12,7 @@ from typing import IO, Any, NoReturn, ParamSpec, TypeVar
 import click
 
 from tokenserver.cli.terminal import echo
-from tokenserver.errors import LoadError, spell_more, told_faults
+from tokenserver.errors import LoadError, reported_faults, spell_more
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -64,14 +64,14 @@ def tell_faults(command: Callable[_Arguments, _Result]) -> Callable[_Arguments, 
 
 def fault_facts(error: LoadError) -> dict[str, Any]:
     """What `--json` tells of the faults: the first ones, and with `more` how many others there are."""
-    told, more = told_faults(error.faults)
+    told, more = reported_faults(error.faults)
     faults = [{"file": one.file, "line": one.line, "path": one.path, "message": one.message} for one in told]
     return {"faults": faults, "more": more} if more else {"faults": faults}
 
 
 def refuse(error: LoadError, *, code: int = WRONG_USE) -> NoReturn:
     """Print the first faults, and how many more there are, to standard error, and exit with `code`."""
-    told, more = told_faults(error.faults)
+    told, more = reported_faults(error.faults)
     for fault in told:
         echo(str(fault), err=True)
     if more:

@@ -35,10 +35,10 @@ from tokenserver.process.process_limits import (
     harden_process,
     take_files,
 )
-from tokenserver.runtime.cpu_affinity import Seats
+from tokenserver.runtime.cpu_affinity import WorkerCores
 from tokenserver.server.compose import login_plan, warnings
 from tokenserver.server.login_plan import worker_count
-from tokenserver.server.shared_state import ALONE, Shared, workers_share
+from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, workers_share
 from tokenserver.server.start_checks import is_forking, listening_refused, reason
 from tokenserver.server.startup import load_all
 
@@ -155,11 +155,11 @@ def run(settings: Settings, config: Path | None) -> None:
     # A worker is born with the master's handlers, which stop nobody but the master. Until granian has set the
     # worker's own, a signal must end it at once; otherwise stopping right after the start would take all of the grace.
     os.register_at_fork(after_in_child=_default_signals)
-    shared = workers_share(settings, workers=workers) if is_forking() else ALONE
+    shared = workers_share(settings, workers=workers) if is_forking() else NOTHING_SHARED
     sys.stdout.flush()
     server.serve(
         spawn_target=run_worker,
-        target_loader=partial(_load, config, Seats(workers), shared, outputs.audit, board),
+        target_loader=partial(_load, config, WorkerCores(workers), shared, outputs.audit, board),
         wrap_loader=False,
     )
 
@@ -191,8 +191,8 @@ def _serve_metrics(settings: Settings) -> Board | None:
 
 def _load(  # noqa: PLR0917 - the last two are the master's
     config: Path | None,
-    seats: Seats,
-    shared: Shared,
+    cores: WorkerCores,
+    shared: SharedState,
     output: SinkState | None,
     board: Board | None,
     signs: Signs,
@@ -215,6 +215,6 @@ def _load(  # noqa: PLR0917 - the last two are the master's
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
-    seats.take()  # before the server starts its threads, which stay where this one is
+    cores.claim()  # before the server starts its threads, which inherit the affinity
     signs.keep_living(worker)
     return application

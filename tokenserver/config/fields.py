@@ -10,16 +10,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
 
-MIN_LIFETIME = 60
-MAX_LIFETIME = 3600
+from tokenserver.runtime.durations import parse_duration
+from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME
 
 MAX_TOKEN_REUSE = 10
-"""Seconds for which one signed token may be given more than once."""
+"""Seconds for which one signed token may be reused."""
 
 Network = IPv4Network | IPv6Network
 
-_DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)", re.ASCII)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\.?")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
@@ -27,10 +25,10 @@ _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 def _duration(value: Any) -> Any:
     """Seconds from `90s`, `15m`, `1h`, `30d`, or a plain number of seconds."""
     if isinstance(value, str):
-        matched = _DURATION.fullmatch(value)
-        if matched is None:
+        seconds = parse_duration(value)
+        if seconds is None:
             raise ValueError(f"must be a duration such as 90s, 15m or 1h, not {value!r}")
-        return int(matched[1]) * _UNITS[matched[2]]
+        return seconds
     return value
 
 

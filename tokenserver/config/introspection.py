@@ -44,7 +44,7 @@ def shorthand(annotation: Any) -> str | None:
     return annotation.shorthand if is_section else None
 
 
-def spelt_out(value: Any, annotation: Any) -> Any:
+def expand_shorthand(value: Any, annotation: Any) -> Any:
     """A plain text that stands for a section, as that section."""
     key = shorthand(annotation)
     return {key: value} if key is not None and isinstance(value, str) else value

@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, model_validator
 
-from tokenserver.config.fields import MAX_LIFETIME, FilePath, Seconds, Section
+from tokenserver.config.fields import FilePath, Seconds, Section
 from tokenserver.documents.document import PlacedError
 from tokenserver.keys.schedule import Schedule
+from tokenserver.scopes import MAX_LIFETIME
 
 USUAL_FOLDER = "keys"
 

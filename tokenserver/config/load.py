@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from tokenserver.config.introspection import (
     Path_,
+    expand_shorthand,
     from_working_folder,
     is_list,
     kinds,
@@ -25,9 +26,8 @@ from tokenserver.config.introspection import (
     paths,
     shorthand,
     spell_variable,
-    spelt_out,
 )
-from tokenserver.config.referenced_files import SettingsRefused, named_in
+from tokenserver.config.referenced_files import SettingsRefused, referenced_files_in
 from tokenserver.config.registries_folder import WHAT, RegistryEntry, differing, read_registries
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
@@ -92,10 +92,10 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
             fault for fault in validation_faults(merged, Settings, error) if fault.path != "registries" or not in_folder
         ]
         placed = [_in_variable(_in_file(fault, entries), overrides) for fault in [*in_folder, *found]]
-        raise SettingsRefused([*faults, *placed], named_in(merged.value, base)) from error
+        raise SettingsRefused([*faults, *placed], referenced_files_in(merged.value, base)) from error
     faults += [_in_variable(fault, overrides) for fault in in_folder]
     if faults:
-        raise SettingsRefused(faults, named_in(merged.value, base))
+        raise SettingsRefused(faults, referenced_files_in(merged.value, base))
     return settings
 
 
@@ -215,7 +215,7 @@ def _value(text: str, annotation: Any, name: str) -> Any:
 def _merge(value: dict[str, Any], overrides: Mapping[Path_, tuple[str, Any]], faults: list[Fault]) -> dict[str, Any]:
     merged: dict[str, Any] = _copy(value)
     for section in {str(path[0]) for path in overrides if len(path) > 1} & merged.keys():
-        merged[section] = spelt_out(merged[section], Settings.model_fields[section].annotation)
+        merged[section] = expand_shorthand(merged[section], Settings.model_fields[section].annotation)
     # In the order of the lists: sorted by name, entry 10 would come before entry 2.
     by_place = sorted(overrides.items(), key=lambda item: [str(step).zfill(9) for step in item[0]])
     for path, (name, new) in by_place:

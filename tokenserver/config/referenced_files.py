@@ -12,7 +12,7 @@ from tokenserver.errors import Fault, LoadError
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ReferencedFiles:
     """The files that refused settings name, as far as they can be told."""
 
     policies: Path | None
@@ -23,17 +23,19 @@ class Named:
 class SettingsRefused(LoadError):
     """Settings were refused. What they name can be looked at all the same, so that all faults are told at once."""
 
-    def __init__(self, faults: Sequence[Fault], named: Named) -> None:
+    def __init__(self, faults: Sequence[Fault], named: ReferencedFiles) -> None:
         self.named = named
         super().__init__(faults)
 
 
-def named_in(value: Mapping[str, Any], base: Path) -> Named:
+def referenced_files_in(value: Mapping[str, Any], base: Path) -> ReferencedFiles:
     """The files that a configuration names, relative to `base`; nothing that it holds is taken for right."""
     keys = value.get("keys")
     folder = keys.get("folder", USUAL_FOLDER) if isinstance(keys, dict) else keys
     users = [_path(file, base) for file in _htpasswd_files(value.get("authentication"))]
-    return Named(_path(value.get("policies"), base), _path(folder, base), tuple(file for file in users if file))
+    return ReferencedFiles(
+        _path(value.get("policies"), base), _path(folder, base), tuple(file for file in users if file)
+    )
 
 
 def _htpasswd_files(authentication: object) -> Iterator[object]:

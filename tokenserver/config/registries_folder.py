@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tokenserver.config.registries import RegistrySettings
 from tokenserver.documents.document import Document, parse, spell, validation_faults
 from tokenserver.documents.files import folder_problem, read_text
-from tokenserver.errors import Fault, LoadError, veiled
+from tokenserver.errors import Fault, LoadError, redacted
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -30,7 +30,7 @@ class RegistryEntry:
         """A fault at a place of this file, spelt as `also[0]`; the first line where it does not stand there."""
         line = next((line for place, line in self.document.lines.items() if spell(place) == path), 1)
         fault = Fault(self.document.file, line, path, message)
-        return fault if self.document.origin is None else veiled(fault, self.document.origin)
+        return fault if self.document.origin is None else redacted(fault, self.document.origin)
 
 
 def read_registries(folder: Path) -> tuple[list[RegistryEntry], list[Fault]]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from tokenserver.documents.strict_yaml import Path, Step, read_yaml, spell
-from tokenserver.errors import Fault, Foreign, LoadError, is_full, note, veiled
+from tokenserver.errors import Fault, LinkedText, LoadError, is_full, note, redacted
 
 __all__ = ["Document", "Path", "PlacedError", "Step", "nearest", "parse", "spell", "validate", "validation_faults"]
 
@@ -21,7 +21,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class Document:
     """One parsed file: its plain value, and the line on which each place of it stands.
 
-    `origin` is the file that a link led to (`errors.Foreign`); faults do not say what it holds.
+    `origin` is the file that a link led to (`errors.LinkedText`); faults do not say what it holds.
     """
 
     file: str
@@ -40,7 +40,7 @@ class Document:
         """A fault at `path` of this document."""
         place = tuple(path)
         fault = Fault(self.file, self.line(place), spell(place), message)
-        return fault if self.origin is None else veiled(fault, self.origin)
+        return fault if self.origin is None else redacted(fault, self.origin)
 
 
 class PlacedError(ValueError):
@@ -57,13 +57,13 @@ def parse(text: str, file: str) -> Document:
     Raises:
         LoadError: all faults that could be found; after a syntax error that one alone.
     """
-    origin = text.target if isinstance(text, Foreign) else None
+    origin = text.target if isinstance(text, LinkedText) else None
     try:
         value, lines = read_yaml(str(text), file)  # the parser takes no text but a plain one
     except LoadError as error:
         if origin is None:
             raise
-        raise LoadError(veiled(fault, origin) for fault in error.faults) from None
+        raise LoadError(redacted(fault, origin) for fault in error.faults) from None
     return Document(file, value, lines, origin)
 
 

@@ -11,9 +11,10 @@ import errno
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from tokenserver.errors import Fault, Foreign, LoadError, TokenserverError
+from tokenserver.errors import Fault, LinkedText, LoadError, TokenserverError
 from tokenserver.printable import shell_word
 
 DEFAULT_LIMIT = 8 * 1024 * 1024
@@ -22,7 +23,7 @@ Stamp = tuple[int, ...]
 """What tells a changed file from an unchanged one; only good for comparing. See `stamp_of` and `folder_stamp_of`."""
 
 
-class FilesMoved(TokenserverError):
+class FilesChanged(TokenserverError):
     """Files changed between the look at them and the reading; nothing is wrong with them, they have to be looked at
     again."""
 
@@ -77,10 +78,21 @@ def read_file(path: Path, *, private: bool = False, limit: int = DEFAULT_LIMIT, 
     Raises:
         LoadError: one fault that names the path, what is wrong with it and the command that mends it.
     """
-    return _read(path, private=private, limit=limit, follow=follow)[0]
+    return _read(path, lambda status: _problem(status, path, private=private), limit=limit, follow=follow)[0]
 
 
-def _read(path: Path, *, private: bool, limit: int, follow: bool) -> tuple[bytes, str]:
+def read_bounded(path: Path, *, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes, whoever owns it and can change it. Not for files to rely on.
+
+    Raises:
+        LoadError: it is not a regular file, too large, or cannot be read.
+    """
+    return _read(path, _irregular, limit=limit, follow=True)[0]
+
+
+def _read(
+    path: Path, problem_of: Callable[[os.stat_result], str | None], *, limit: int, follow: bool
+) -> tuple[bytes, str]:
     """The content of a file, and the real path of the very file that was read."""
     try:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer.
@@ -89,7 +101,7 @@ def _read(path: Path, *, private: bool, limit: int, follow: bool) -> tuple[bytes
         raise _fault(path, f"cannot be read: {error.strerror}") from error
     try:
         status = os.fstat(descriptor)
-        problem = _problem(status, path, private=private)
+        problem = problem_of(status)
         if problem is not None:
             raise _fault(path, problem)
         if status.st_size > limit:
@@ -116,14 +128,14 @@ def _target(descriptor: int, path: Path) -> str:
 
 
 def read_text(path: Path, *, private: bool = False, limit: int = DEFAULT_LIMIT, follow: bool = True) -> str:
-    """Like `read_file`, decoded as UTF-8. The text is `Foreign` where `path` is a link.
+    """Like `read_file`, decoded as UTF-8. The text is `LinkedText` where `path` is a link.
 
     The links by which Kubernetes mounts files, to a folder `..data` beside them, are no matter.
 
     Raises:
         LoadError: also for bytes that are not UTF-8, with their line.
     """
-    content, target = _read(path, private=private, limit=limit, follow=follow)
+    content, target = _read(path, lambda status: _problem(status, path, private=private), limit=limit, follow=follow)
     return _decoded(content, path, target)
 
 
@@ -146,7 +158,7 @@ def _decoded(content: bytes, path: Path, target: str) -> str:
         return text
     folder = os.path.realpath(path.parent)
     is_own = target == f"{folder.rstrip('/')}/{path.name}" or is_mounted(target, folder)
-    return text if is_own else Foreign(text, target)
+    return text if is_own else LinkedText(text, target)
 
 
 def is_mounted(target: str, folder: str) -> bool:
@@ -234,23 +246,28 @@ def folder_problem(path: Path) -> str | None:
         return f"belongs to another user (uid {status.st_uid})"
     if status.st_mode & 0o022:
         mode = f"{status.st_mode & 0o7777:04o}"
-        return f"can be changed by others (mode {mode}); mend it with: chmod go-w {shell_word(path)}"
+        return f"can be changed by others (mode {mode}); fix: chmod go-w {shell_word(path)}"
     return None
 
 
 def _problem(status: os.stat_result, path: Path, *, private: bool) -> str | None:
     mode = status.st_mode & 0o7777
-    if not stat.S_ISREG(status.st_mode):
-        return "is not a regular file"
+    irregular = _irregular(status)
+    if irregular is not None:
+        return irregular
     if status.st_uid not in (0, os.geteuid()):
-        return f"belongs to another user (uid {status.st_uid}); mend it with: chown {os.geteuid()} {shell_word(path)}"
+        return f"belongs to another user (uid {status.st_uid}); fix: chown {os.geteuid()} {shell_word(path)}"
     if mode & 0o002 or (mode & 0o020 and status.st_gid != os.getegid()):
-        return f"can be changed by others (mode {mode:04o}); mend it with: chmod go-w {shell_word(path)}"
+        return f"can be changed by others (mode {mode:04o}); fix: chmod go-w {shell_word(path)}"
     if private and mode & 0o077:
         shared_by_root = status.st_uid == 0 and status.st_gid == os.getegid() and not mode & 0o037
         if not shared_by_root:
-            return f"can be read by others (mode {mode:04o}); mend it with: chmod 600 {shell_word(path)}"
+            return f"can be read by others (mode {mode:04o}); fix: chmod 600 {shell_word(path)}"
     return None
+
+
+def _irregular(status: os.stat_result) -> str | None:
+    return None if stat.S_ISREG(status.st_mode) else "is not a regular file"
 
 
 def _sync_folder(folder: Path) -> None:

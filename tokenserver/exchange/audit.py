@@ -24,7 +24,7 @@ from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.outcomes import outcome_of, outcome_of_ruling
 from tokenserver.exchange.service import RULINGS, Exchange, Explain, Ruling, TokenRequest, TokenResult
 from tokenserver.policy.decision import Decision, Reason
-from tokenserver.runtime.bounded_cache import Bounded
+from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import RejectedScope
 
 MAX_TEXT = 256
@@ -63,7 +63,7 @@ class AuditTrail:
         self._outage = Outage(now=now, monotonic=monotonic)
         self._now = now
         self._policy = policy
-        self._spelled: Bounded[Ruling, _Spelled] = Bounded(RULINGS)
+        self._spelled: BoundedCache[Ruling, _Spelled] = BoundedCache(RULINGS)
         self._second = (-1, "")  # the last one that was spelled
 
     def record(self, event: dict[str, Any]) -> None:

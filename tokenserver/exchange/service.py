@@ -18,7 +18,7 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import Context, PolicySet, Rule
-from tokenserver.runtime.bounded_cache import Bounded
+from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import Access, RejectedScope, ScopeRequest
 from tokenserver.tokens import zot
 from tokenserver.tokens.claims import Compat, Registry
@@ -97,7 +97,9 @@ class Snapshot:
     candidate: PolicySet | None = None
     own_issuers: Mapping[str, TokenIssuer] = field(default_factory=dict)
     restricting: dict[str, Rule | None] = field(default_factory=dict, compare=False, repr=False)
-    rulings: Bounded[Hashable, Ruling] = field(default_factory=lambda: Bounded(RULINGS), compare=False, repr=False)
+    rulings: BoundedCache[Hashable, Ruling] = field(
+        default_factory=lambda: BoundedCache(RULINGS), compare=False, repr=False
+    )
 
     def issuer_for(self, registry: Registry) -> TokenIssuer:
         """Who signs this registry's tokens."""

@@ -29,7 +29,7 @@ _BLOCK = re.compile(rb"-----BEGIN ([A-Z ]{1,40})-----.*?-----END \1-----", re.DO
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class KeyPair:
     """A private key and the certificate that was made for it. `id` will name their files."""
 
     id: str
@@ -47,7 +47,7 @@ class Pair:
         return self.certificate.public_bytes(Encoding.PEM)
 
 
-def issue_pair(place: KeyFolder, *, issuer: str, algorithm: Algorithm, lifetime: timedelta, now: datetime) -> Pair:
+def issue_pair(place: KeyFolder, *, issuer: str, algorithm: Algorithm, lifetime: timedelta, now: datetime) -> KeyPair:
     """A new signing key under the token CA of that folder, which needs nothing else in it. Writes nothing.
 
     Raises:
@@ -56,7 +56,7 @@ def issue_pair(place: KeyFolder, *, issuer: str, algorithm: Algorithm, lifetime:
     ca, ca_key = read_ca(place, now)
     key = generate_private_key(algorithm)
     certificate = issue_certificate(key, ca=ca, ca_key=ca_key, issuer=issuer, now=now, lifetime=lifetime)
-    return Pair(new_key_id(certificate, now), key, certificate)
+    return KeyPair(new_key_id(certificate, now), key, certificate)
 
 
 def read_ca(place: KeyFolder, now: datetime) -> tuple[x509.Certificate, CaKey]:
@@ -79,7 +79,7 @@ def read_ca(place: KeyFolder, now: datetime) -> tuple[x509.Certificate, CaKey]:
     return ca, key
 
 
-def read_pair(path: Path, place: KeyFolder, now: datetime) -> Pair:
+def read_pair(path: Path, place: KeyFolder, now: datetime) -> KeyPair:
     """The pair in a file that `keys rotate --to` or `keys export` wrote, judged under the token CA of that folder.
 
     Raises:
@@ -106,5 +106,5 @@ def read_pair(path: Path, place: KeyFolder, now: datetime) -> Pair:
     else:
         problem = certificate_problem(certificate, key, ca) or date_problem(certificate, now)
         if problem is None:
-            return Pair(new_key_id(certificate, certificate.not_valid_before_utc + BACKDATED), key, certificate)
+            return KeyPair(new_key_id(certificate, certificate.not_valid_before_utc + BACKDATED), key, certificate)
     raise LoadError([Fault(str(path), 0, "", str(problem))])

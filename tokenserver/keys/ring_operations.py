@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tokenserver.documents.files import write_file
 from tokenserver.errors import Fault, LoadError, TokenserverError
-from tokenserver.keys.key_pair import Pair, issue_pair
+from tokenserver.keys.key_pair import KeyPair, issue_pair
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing, SigningKey
 from tokenserver.keys.ring_file import RingEntry, State, write_entries
@@ -29,7 +29,7 @@ from tokenserver.printable import shell_word
 PATIENCE_SECONDS = 10.0
 
 
-class NotNow(TokenserverError):
+class RingOperationRefused(TokenserverError):
     """The change is possible and would do harm now; the text says from when on, or what to do instead."""
 
 
@@ -43,7 +43,7 @@ class RingChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class RingOperations:
     """The changes of one folder. `issuer` is the common name of new certificates. `algorithm` is what new keys sign
     with; None: what the active key signs with.
 
@@ -80,28 +80,28 @@ class Changes:
         """Make the next key and publish it, one for `algorithm` where that is given.
 
         Raises:
-            NotNow: there is a next key already.
+            RingOperationRefused: there is a next key already.
         """
         with self._locked() as place:
             ring = self._load(now)
             if ring.next:
-                raise NotNow(f"the key {ring.next[0].id} is published as next already")
+                raise RingOperationRefused(f"the key {ring.next[0].id} is published as next already")
             return self._prepare(place, ring, algorithm or self.algorithm or ring.active.algorithm, now)
 
     def switch(self, now: datetime, *, early: bool = False) -> RingChange:
         """Let the next key sign; the one that signed until now is retired.
 
         Raises:
-            NotNow: there is no next key; or, unless `early`, it is not published for long enough.
+            RingOperationRefused: there is no next key; or, unless `early`, it is not published for long enough.
         """
         with self._locked() as place:
             ring = self._load(now)
             if not ring.next:
-                raise NotNow("there is no next key to switch to; make one with: tokenserver keys rotate")
+                raise RingOperationRefused("there is no next key to switch to; make one with: tokenserver keys rotate")
             at = self.schedule.switch_at(ring.next[0])
             # With an expired certificate registries refuse everything, so nothing can be lost any more.
             if now < at and not early and now < ring.active.not_after:
-                raise NotNow(
+                raise RingOperationRefused(
                     f"the key {ring.next[0].id} may sign from {at:%Y-%m-%d %H:%M:%S} UTC on; until then some registry"
                     " or replica may not know it (--now does not wait)"
                 )
@@ -114,7 +114,7 @@ class Changes:
         that are unfit leave the ring too; their files stay.
 
         Raises:
-            NotNow: there is no such key.
+            RingOperationRefused: there is no such key.
         """
         with self._locked() as place:
             reading = RingReading(place, now, dates=False)
@@ -124,7 +124,7 @@ class Changes:
             states = {entry.id: entry.state for entry in entries}
             leaked = key_id or next(entry.id for entry in entries if entry.state == "active")
             if leaked not in states:
-                raise NotNow(f"no key here is called {leaked}; there are: {', '.join(states)}")
+                raise RingOperationRefused(f"no key here is called {leaked}; there are: {', '.join(states)}")
             # A ring with an unfit key in it would not load, and the leaked one would go on signing.
             others = [entry for entry in entries if entry.id != leaked]
             rest = [entry for entry in others if entry.state == "active" or self._is_fit(place, entry, now)]
@@ -140,27 +140,27 @@ class Changes:
         """Drop a key that does not sign: a next one, or a retired one whose last token is over.
 
         Raises:
-            NotNow: it is the active key; there is none of that name; or, unless `early`, its tokens still live.
+            RingOperationRefused: it is the active key; it is unknown; or, unless `early`, its tokens still live.
         """
         with self._locked() as place:
             ring = self._load(now)
             state = ring.state_of(key_id)
             if state is None:
                 known = ", ".join(key.id for key in ring.published())
-                raise NotNow(f"no key here is called {key_id}; there are: {known}")
+                raise RingOperationRefused(f"no key here is called {key_id}; there are: {known}")
             if state == "active":
-                raise NotNow(f"the key {key_id} signs; replace it with: tokenserver keys rotate")
+                raise RingOperationRefused(f"the key {key_id} signs; replace it with: tokenserver keys rotate")
             key = next(key for key in ring.published() if key.id == key_id)
             gone_at = self.schedule.gone_at(key)
             if state == "retired" and now < gone_at and not early:
-                raise NotNow(f"tokens of the key {key_id} live until {gone_at:%Y-%m-%d %H:%M:%S} UTC")
+                raise RingOperationRefused(f"tokens of the key {key_id} live until {gone_at:%Y-%m-%d %H:%M:%S} UTC")
             return self._drop(place, ring, [key], now)
 
-    def bring(self, pair: Pair, now: datetime) -> RingChange:
+    def bring(self, pair: KeyPair, now: datetime) -> RingChange:
         """Put a key from elsewhere into the ring as the next one; into a folder with a CA and no ring, as the active.
 
         Raises:
-            NotNow: the key is here already, or another one is next.
+            RingOperationRefused: the key is here already, or another one is next.
         """
         with self._locked() as place:
             if place.holds_ca_alone():
@@ -171,11 +171,11 @@ class Changes:
             ring = self._load(now)
             public = pair.certificate.public_key()
             if any(key.public_key == public for key in ring.published()):
-                raise NotNow(f"the key {pair.id} is in the ring already")
+                raise RingOperationRefused(f"the key {pair.id} is in the ring already")
             if ring.next:
                 first = ring.next[0].id
                 command = f"tokenserver keys retire {shell_word(first)}"
-                raise NotNow(f"the key {first} is next already; drop it with: {command}")
+                raise RingOperationRefused(f"the key {first} is next already; drop it with: {command}")
             entries = [*_entries(ring), RingEntry(id=pair.id, state="next", since=now)]
             self._add(place, pair, entries)
             return RingChange(RotationStep.PREPARE, pair.id, self._load(now))
@@ -248,11 +248,11 @@ class Changes:
         except LoadError:
             return Algorithm.ES256
 
-    def _issue(self, place: KeyFolder, algorithm: Algorithm, now: datetime) -> Pair:
+    def _issue(self, place: KeyFolder, algorithm: Algorithm, now: datetime) -> KeyPair:
         lifetime = self.schedule.certificate_lifetime
         return issue_pair(place, issuer=self.issuer, algorithm=algorithm, lifetime=lifetime, now=now)
 
-    def _add(self, place: KeyFolder, pair: Pair, entries: list[RingEntry]) -> None:
+    def _add(self, place: KeyFolder, pair: KeyPair, entries: list[RingEntry]) -> None:
         _write_pair(place, pair)
         try:
             self._commit(place, entries)
@@ -278,7 +278,7 @@ def _entry(key: SigningKey, state: State, now: datetime) -> RingEntry:
     return RingEntry(id=key.id, state=state, since=now)
 
 
-def _write_pair(place: KeyFolder, pair: Pair) -> None:
+def _write_pair(place: KeyFolder, pair: KeyPair) -> None:
     """Write both files, or none."""
     try:
         write_file(place.private_key(pair.id), pair.key_pem, mode=PRIVATE_MODE)

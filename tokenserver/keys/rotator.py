@@ -16,7 +16,7 @@ from tokenserver.errors import LoadError
 from tokenserver.keys.expiry import SIGNING_URGENT, key_warnings
 from tokenserver.keys.layout import KeysBusy
 from tokenserver.keys.ring import KeyRing
-from tokenserver.keys.ring_operations import Changes
+from tokenserver.keys.ring_operations import RingOperations
 from tokenserver.keys.schedule import RotationStep, Schedule, due
 
 logger = logging.getLogger("tokenserver.keys")
@@ -35,7 +35,7 @@ class Rotator:
     """`ring` gives the ring that is live in this process. While `is_blocked()`, no key is changed: this process could
     not follow the change."""
 
-    def __init__(self, changes: Changes, ring: Callable[[], KeyRing], *, is_blocked: Callable[[], bool]) -> None:
+    def __init__(self, changes: RingOperations, ring: Callable[[], KeyRing], *, is_blocked: Callable[[], bool]) -> None:
         self._changes = changes
         self._ring = ring
         self._is_blocked = is_blocked
@@ -100,7 +100,7 @@ def waits(ring: KeyRing, schedule: Schedule, now: datetime) -> str | None:
     )
 
 
-def rotation_warnings(ring: KeyRing, changes: Changes, now: datetime) -> list[str]:
+def rotation_warnings(ring: KeyRing, changes: RingOperations, now: datetime) -> list[str]:
     """What keeps keys from rotating as configured, or waits for people, as sentences."""
     found = []
     waiting = waits(ring, changes.schedule, now)

@@ -20,7 +20,7 @@ from tokenserver.errors import (
 from tokenserver.exchange.outcomes import EXPLAINED, outcome_of, outcome_of_ruling
 from tokenserver.exchange.service import RULINGS, Ruling
 from tokenserver.metrics.definitions import ANONYMOUS, BUCKETS, NO_SERVICE, Layout
-from tokenserver.runtime.bounded_cache import Bounded
+from tokenserver.runtime.bounded_cache import BoundedCache
 
 DIGITS = 12
 """Of a policy's digest, as the log tells it; so many fit a number exactly."""
@@ -71,7 +71,7 @@ class Meter:
         self._services = services
         self._unnamed = next(iter(services.values())) if len(set(services.values())) == 1 else NO_SERVICE
         self._lock = threading.Lock()
-        self._places: Bounded[Ruling, _Places] = Bounded(RULINGS)
+        self._places: BoundedCache[Ruling, _Places] = BoundedCache(RULINGS)
         self._counted = {table.cell: 0 for table in (layout.reloads, layout.reload_failures, layout.sent_away)}
 
     def ruled(self, method: str, ruling: Ruling, seconds: float) -> None:

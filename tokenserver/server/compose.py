@@ -32,16 +32,16 @@ from tokenserver.keys.store import load_keys
 from tokenserver.metrics.setup import Observed, metered
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.policy.loading.gating import note_lines
-from tokenserver.runtime.clock_jumps import Clock, steady_seconds
-from tokenserver.runtime.cpu_affinity import Roaming, core_count
-from tokenserver.runtime.random_ids import Ids
+from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
+from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
+from tokenserver.runtime.random_ids import RandomIds
 from tokenserver.server.login_plan import plan_for, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
-from tokenserver.server.reload.live import Live
+from tokenserver.server.reload.live import LiveSnapshot
 from tokenserver.server.reload.parts import FilesPart, PoliciesPart, ShadowPart
-from tokenserver.server.reload.watch import Part
-from tokenserver.server.running import Parts
-from tokenserver.server.shared_state import ALONE, Shared, shared_counters, sharing_warnings
+from tokenserver.server.reload.watch import ReloadablePart
+from tokenserver.server.running import RunningServer
+from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, shared_counters, sharing_warnings
 from tokenserver.server.snapshots import Composer
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.reuse import Reuse
@@ -52,7 +52,9 @@ MANY_KINDS = 3
 """Kinds and costs of hashes in all files. A wrong login costs one hash of each, see `equal_work`."""
 
 
-def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None, shared: Shared = ALONE) -> Parts:
+def build(
+    settings: Settings, *, sink: Sink | None = None, board: Board | None = None, shared: SharedState = NOTHING_SHARED
+) -> RunningServer:
     """Load everything and put it together. What is measured goes to a row of `board`; without it, nothing is measured.
 
     `shared` is what this process has together with the server's other workers.
@@ -72,7 +74,7 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
         aside=door.aside,
     )
     live = _live(settings, protection)
-    clock = Clock(now=time.time, monotonic=steady_seconds)
+    clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
     # A step that is due by a clock that was moved may not be due at all; nor could it be followed by a folder at fault.
     rotators = rotators_for(
         settings, live.snapshot, is_blocked=lambda: live.is_refused("keys") or clock.jump() is not None
@@ -91,7 +93,9 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     if board is not None:
         observed = metered(observed, settings, board)
     exchange, explanation, refusals, meter = observed
-    return Parts(settings, live, exchange, explanation, trail, refusals, protection, clock, door, rotators, meter)
+    return RunningServer(
+        settings, live, exchange, explanation, trail, refusals, protection, clock, door, rotators, meter
+    )
 
 
 def load_snapshot(settings: Settings, protection: Protection | None = None) -> Snapshot:
@@ -103,7 +107,7 @@ def load_snapshot(settings: Settings, protection: Protection | None = None) -> S
     return _live(settings, protection).snapshot()
 
 
-def _live(settings: Settings, protection: Protection | None) -> Live:
+def _live(settings: Settings, protection: Protection | None) -> LiveSnapshot:
     """Everything loaded, and ready to be watched.
 
     Raises:
@@ -113,16 +117,16 @@ def _live(settings: Settings, protection: Protection | None) -> Live:
     tls = settings.server.tls
     if tls is not None:
         _attempt(partial(check_server_files, tls.certificate, tls.key), faults)
-    live = _attempt(partial(Live, watched_parts(settings, protection), Composer(settings, protection)), faults)
+    live = _attempt(partial(LiveSnapshot, watched_parts(settings, protection), Composer(settings, protection)), faults)
     if faults or live is None:
         raise LoadError(faults)
     return live
 
 
-def watched_parts(settings: Settings, protection: Protection | None = None) -> list[Part]:
+def watched_parts(settings: Settings, protection: Protection | None = None) -> list[ReloadablePart]:
     """What makes a snapshot, each part to be watched and loaded without waiting for the others."""
     services = frozenset(registry.service for registry in settings.registries)
-    users: list[Part] = [_watched_source(source, protection) for source in settings.authentication]
+    users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.authentication]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
     policies = [PoliciesPart("policies", settings.policies, services=services)]
     if settings.shadow_policies is not None:
@@ -199,7 +203,7 @@ def _files_of(source: UserSource) -> Iterator[Path]:
         yield from (file for file in (source.ldap.ca_file, source.ldap.bind_password_file) if file is not None)
 
 
-new_id = Ids()
+new_id = RandomIds()
 """A new random id, from the system's cryptographic source."""
 
 
@@ -244,7 +248,7 @@ def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
 def _htpasswd_file(htpasswd: HtpasswdSettings, protection: Protection | None) -> HtpasswdFile:
     if protection is None:
         return HtpasswdFile(htpasswd.file, htpasswd.name)
-    room, once = Roaming(protection.hashing), protection.once(htpasswd.name)
+    room, once = OnAllCores(protection.hashing), protection.once(htpasswd.name)
     return HtpasswdFile(htpasswd.file, htpasswd.name, room, once)
 
 

@@ -36,19 +36,19 @@ _OWN_SECRET = secrets.token_bytes(32)
 """Of this server, where there is no other. It is made in the server's first process, and workers inherit it."""
 
 
-class Shared(NamedTuple):
+class SharedState(NamedTuple):
     """What the workers of one server share about logins; each is None where every worker has its own."""
 
     counters: Together | None = None
     checks: SharedChecks | None = None
 
 
-ALONE = Shared()
+NOTHING_SHARED = SharedState()
 
 
-def workers_share(settings: Settings, *, workers: int) -> Shared:
+def workers_share(settings: Settings, *, workers: int) -> SharedState:
     """What so many workers of this server share; they must be forked after this."""
-    return Shared(workers_counters(settings, workers=workers), workers_checks(settings, workers=workers))
+    return SharedState(workers_counters(settings, workers=workers), workers_checks(settings, workers=workers))
 
 
 def workers_counters(settings: Settings, *, workers: int) -> WorkersTogether | None:

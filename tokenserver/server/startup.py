@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tokenserver.authn.htpasswd.backend import load_htpasswd
 from tokenserver.config.load import config_path, load_settings
-from tokenserver.config.referenced_files import Named, SettingsRefused
+from tokenserver.config.referenced_files import ReferencedFiles, SettingsRefused
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.service import Snapshot
@@ -38,7 +38,7 @@ def load_all(config: Path | None) -> tuple[Settings, Snapshot]:
     return settings, snapshot
 
 
-def _faults_in(named: Named) -> list[Fault]:
+def _faults_in(named: ReferencedFiles) -> list[Fault]:
     """The faults of the named files by themselves; which services there are, refused settings do not tell."""
     now = datetime.now(UTC)
     faults: list[Fault] = []

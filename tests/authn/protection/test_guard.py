@@ -359,7 +359,7 @@ def test_no_room_costs_nothing() -> None:
     crowd = Crowded()
     with crowd.protection.hashing:
         assert {crowd.login(f"guess-{number}") for number in range(20)} == {"Overloaded 4"}
-    assert (crowd.counters.asked, crowd.checked, crowd.protection.hashing.sent_away) == ([], 0, 20)
+    assert (crowd.counters.asked, crowd.checked, crowd.protection.hashing.rejected) == ([], 0, 20)
     assert crowd.login() == "ann"
 
 

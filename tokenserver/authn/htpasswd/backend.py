@@ -14,7 +14,7 @@ from tokenserver.authn.protection.shared_checks import Once
 from tokenserver.authn.usernames import MAX_USERNAME
 from tokenserver.credentials import Password, Secret
 from tokenserver.documents.files import read_text, text_of
-from tokenserver.errors import Fault, Foreign, InvalidCredentials, LoadError, note, veiled
+from tokenserver.errors import Fault, InvalidCredentials, LinkedText, LoadError, note, redacted
 from tokenserver.identity import Identity, Kind
 from tokenserver.printable import shell_word
 
@@ -130,8 +130,8 @@ def parse_users(text: str, file: str) -> tuple[HtpasswdEntry, ...]:
         elif twin is not entry:
             problem = f"differs only in case or width from {twin.name!r} on line {twin.line}; keep one of the two"
             note(faults, _fault(file, number, problem, users_command("delete", name, file), name))
-    if faults and isinstance(text, Foreign):
-        raise LoadError(veiled(fault, text.target) for fault in faults)
+    if faults and isinstance(text, LinkedText):
+        raise LoadError(redacted(fault, text.target) for fault in faults)
     if faults:
         raise LoadError(faults)
     return tuple(entries.values())

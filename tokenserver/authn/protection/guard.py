@@ -216,7 +216,7 @@ class Protection:
         try:
             # Where it could only be sent away later, that should cost as little as possible: no counters are asked.
             if self._hashes_all and not self._flights.is_under_way(key):
-                self.hashing.turn_away_if_full()
+                self.hashing.reject_if_full()
             return self._flights.run(key, first)
         except (BackendUnavailable, Throttled) as error:
             # Perhaps this was only the one request that checks an entry anew before its time is up.

@@ -19,7 +19,7 @@ from tokenserver.config.settings import KeySet
 from tokenserver.keys.key_pair import issue_pair
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing
-from tokenserver.keys.ring_operations import Changes, NotNow, RingChange
+from tokenserver.keys.ring_operations import RingChange, RingOperationRefused, RingOperations
 from tokenserver.keys.schedule import RotationStep
 from tokenserver.keys.store import load_keys
 from tokenserver.printable import shell_word
@@ -88,7 +88,7 @@ def rotate(  # noqa: PLR0917 - click hands in one argument for each option
         return
     try:
         change = changes.emergency(now, key_id) if emergency else _rotate(changes, chosen, now, at_once=at_once)
-    except NotNow as error:
+    except RingOperationRefused as error:
         _refuse(str(error), EXIT_NO)
     if emergency:
         _tell_emergency(keys, change, as_json=as_json)
@@ -107,12 +107,12 @@ def retire(key_id: str, config: Path | None, service: str | None, at_once: bool)
     keys = chosen_keys(load_settings(config), service)
     try:
         change = key_changes(keys).retire(key_id, datetime.now(UTC), early=at_once)
-    except NotNow as error:
+    except RingOperationRefused as error:
         _refuse(str(error), EXIT_NO)
     echo(_DONE[change.step].format(change.key_id))
 
 
-def _rotate(changes: Changes, algorithm: Algorithm | None, now: datetime, *, at_once: bool) -> RingChange:
+def _rotate(changes: RingOperations, algorithm: Algorithm | None, now: datetime, *, at_once: bool) -> RingChange:
     """One step further: make the next key, or let it sign. Both at once, where there is nothing to wait for."""
     ring = load_keys(changes.folder, now=now, dates=False)
     made = None if ring.next else changes.prepare(now, algorithm)
