@@ -63,7 +63,7 @@ def test_it_rotates(world: World, caplog: pytest.LogCaptureFixture) -> None:
     assert messages(caplog) == [
         f"made the signing key {new} and published it as next",
         f"the signing key {new} signs from now on",
-        f"dropped the retired signing key {first}, whose last token is over",
+        f"removed the retired signing key {first}, whose last token has expired",
     ]
 
 
@@ -117,7 +117,7 @@ def test_without_the_ca_key_it_says_what_to_do(world: World, caplog: pytest.LogC
     ],
 )
 def test_a_failure_is_told_and_survived(world: World, caplog: pytest.LogCaptureFixture, file: str, told: str) -> None:
-    """What cannot be done is told once an hour, and the key of before stays."""
+    """A step that fails is reported once an hour, and the current key stays."""
     before = world.live.active.id
     (world.changes.folder / file).write_text("garbage")
     moments = [NOW + 30 * DAY + timedelta(minutes=20 * number) for number in range(6)]
@@ -125,7 +125,7 @@ def test_a_failure_is_told_and_survived(world: World, caplog: pytest.LogCaptureF
     found = messages(caplog)
     assert len(found) == 2
     assert found[0] == found[1]
-    assert found[0].startswith("rotation failed, the key of before stays: ")
+    assert found[0].startswith("rotation failed, keeping the current key: ")
     assert told in found[0]
     assert world.live.active.id == before
 

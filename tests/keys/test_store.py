@@ -214,7 +214,7 @@ def test_killed_init_is_never_used_nor_overwritten(tmp_path: Path, writes: int) 
     with pytest.raises(LoadError, match=r"but no ring\.json, so nothing was overwritten") as making:
         make(folder)
     assert (died.returncode, content(folder), len(before)) == (9, before, writes)
-    mends = {str(error.value).partition("make them anew: ")[2].partition(" && ")[0] for error in (loading, making)}
+    mends = {str(error.value).partition("create new ones: ")[2].partition(" && ")[0] for error in (loading, making)}
     [mend] = mends
     subprocess.run(["sh", "-c", mend], check=True)
     assert make(folder) is True
@@ -228,7 +228,7 @@ def test_mend_removes_unfinished_files_as_well(tmp_path: Path) -> None:
     (tmp_path / "keys" / ".token-ca.key.x1y2z3").write_text("half a key")
     with pytest.raises(LoadError) as error:
         make(tmp_path / "keys")
-    mend = str(error.value).partition("make them anew: ")[2].partition(" && ")[0]
+    mend = str(error.value).partition("create new ones: ")[2].partition(" && ")[0]
     subprocess.run(["sh", "-c", mend], check=True)
     assert list((tmp_path / "keys").iterdir()) == []
 
@@ -415,7 +415,7 @@ def from_the_future(folder: Path) -> None:
 
 KEY, CERTIFICATE = "KEYS/signing/ID.key", "KEYS/signing/ID.pem"
 NOT_A_KEY = (
-    "is not a private key in PEM that can be used here; wanted is an EC key on P-256 or P-384,"
+    "is not a private key in PEM that can be used here; expected is an EC key on P-256 or P-384,"
     " an RSA key of at least 2048 bits or an Ed25519 key"
 )
 ABSENT = "cannot be read: No such file or directory"
@@ -530,7 +530,9 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
         ),
         pytest.param(garbage_ca_key, [("KEYS/token-ca.key", NOT_A_KEY)], id="garbage for a CA key"),
         pytest.param(
-            weak_rsa, [(KEY, "is an RSA key of 1024 bits, which is too weak; wanted are at least 2048")], id="RSA 1024"
+            weak_rsa,
+            [(KEY, "is an RSA key of 1024 bits, which is too weak; expected are at least 2048")],
+            id="RSA 1024",
         ),
         pytest.param(
             expired,

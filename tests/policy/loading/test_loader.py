@@ -418,7 +418,7 @@ def test_folder_that_others_can_change(folder: Path, monkeypatch: pytest.MonkeyP
     """Whoever can remove a file can remove a deny rule. A read-only mount (Kubernetes) cannot be changed."""
     write(folder / "a.yaml", GOOD)
     folder.chmod(0o777)
-    assert faults(folder) == ["FOLDER: can be changed by others (mode 0777); fix: chmod go-w FOLDER"]
+    assert faults(folder) == ["FOLDER: can be changed by others (mode 0777); mend it with: chmod go-w FOLDER"]
 
     class ReadOnly:
         f_flag = os.ST_RDONLY
