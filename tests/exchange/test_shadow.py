@@ -194,7 +194,7 @@ def test_a_faulty_candidate_stops_nothing(configured: Configured, caplog: pytest
     parts.exchange.exchange(asked("repository:team/a:pull"))
     assert [one["outcome"] for one in audit.events] == ["granted"]
     (warning,) = [one for one in warnings(parts.settings, parts.live.snapshot()) if "shadow" in one]
-    assert "was refused" in warning
+    assert "was rejected" in warning
     assert parts.readiness()["files"] is None
 
 
