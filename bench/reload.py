@@ -94,15 +94,13 @@ def team_file(team: int, role: str) -> str:
 def reload(folder: Path, log: Path, arguments: argparse.Namespace) -> Iterator[float]:
     """Change files and wait until they are live in all workers, several times; returns the seconds of each."""
     for turn in range(arguments.reloads):
-        before = log.read_text().count("files changed: new")
+        before = log.read_text().count("reloaded: new")
         new = folder / "policies" / ".new"
         for team in range(arguments.changed):
             new.write_text(team_file(team, "reader" if turn % 2 == 0 else "writer"))
             os.replace(new, folder / "policies" / f"team-{team}.yaml")
         start = time.monotonic()
-        while (
-            log.read_text().count("files changed: new") < before + arguments.workers and time.monotonic() < start + 120
-        ):
+        while log.read_text().count("reloaded: new") < before + arguments.workers and time.monotonic() < start + 120:
             time.sleep(0.05)
         yield time.monotonic() - start
 

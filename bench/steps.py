@@ -18,7 +18,7 @@ from typing import Any
 from bench.servers import QUERY, basic, write
 from tokenserver.config.load import load_settings
 from tokenserver.server.compose import build
-from tokenserver.server.running import Parts
+from tokenserver.server.running import RunningServer
 from tokenserver.web.application import application, token_endpoint
 from tokenserver.web.authorization_header import parse_authorization
 from tokenserver.web.parameters import parse_query
@@ -43,7 +43,7 @@ def main() -> None:
                 print()
 
 
-def _steps(parts: Parts, header: str | None) -> Iterator[tuple[str, float]]:
+def _steps(parts: RunningServer, header: str | None) -> Iterator[tuple[str, float]]:
     endpoint, app = token_endpoint(parts), application(parts)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "GET", "PATH_INFO": "/token", "QUERY_STRING": QUERY, "REMOTE_ADDR": "127.0.0.1",
@@ -78,7 +78,7 @@ def _parsing(endpoint: TokenEndpoint, environ: dict[str, Any], header: str | Non
         yield "(its Authorization)", _microseconds(lambda: parse_authorization((header,)))
 
 
-def _signing(parts: Parts) -> Iterator[tuple[str, float]]:
+def _signing(parts: RunningServer) -> Iterator[tuple[str, float]]:
     """An ECDSA signature and its verification, by the key itself."""
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - only for this table
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
@@ -93,7 +93,7 @@ def _signing(parts: Parts) -> Iterator[tuple[str, float]]:
 
 
 @contextmanager
-def _parts(folder: Path, more: str) -> Iterator[Parts]:
+def _parts(folder: Path, more: str) -> Iterator[RunningServer]:
     config = write(folder, users=1, more=more)
     sink = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.credentials import Nothing, Password, Secret, Unusable
+from tokenserver.credentials import MalformedCredentials, NoCredentials, Password, Secret
 
 CANARY = "canary-5f1c"
 
@@ -145,17 +145,17 @@ def test_a_secret_is_no_key() -> None:
 
 
 def test_kinds_of_credentials_differ() -> None:
-    """Nothing, unusable and an empty password are three things; the types tell them apart."""
-    brought = [Nothing(), Unusable("not Basic"), Password("", Secret(""))]
-    assert [type(one) for one in brought] == [Nothing, Unusable, Password]
+    """NoCredentials, unusable and an empty password are three things; the types tell them apart."""
+    brought = [NoCredentials(), MalformedCredentials("not Basic"), Password("", Secret(""))]
+    assert [type(one) for one in brought] == [NoCredentials, MalformedCredentials, Password]
     assert all(one != other for one in brought for other in brought if one is not other)
-    assert Nothing() == Nothing()
+    assert NoCredentials() == NoCredentials()
 
 
 @pytest.mark.parametrize(
     ("value", "field"),
     [
-        pytest.param(Unusable("x"), "reason", id="unusable"),
+        pytest.param(MalformedCredentials("x"), "reason", id="unusable"),
         pytest.param(Password("ann", Secret("x")), "username", id="user"),
         pytest.param(Password("ann", Secret("x")), "password", id="password"),
     ],

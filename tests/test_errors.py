@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,9 +12,9 @@ from tokenserver.errors import (
     AuthenticationRequired,
     BackendUnavailable,
     Fault,
-    Foreign,
     InvalidCredentials,
     InvalidRequest,
+    LinkedText,
     LoadError,
     RequestError,
     ServiceError,
@@ -26,9 +27,10 @@ from tokenserver.errors import (
     is_full,
     more_faults,
     note,
-    told_faults,
-    veiled,
+    redacted,
+    reported_faults,
 )
+from tokenserver.exchange.outcomes import OUTCOMES
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_a_load_keeps_a_thousand() -> None:
     assert error.faults[999] == Fault("a.yaml", 1000, "x", "is wrong")
     assert str(error.faults[1000]) == "all files: has 4,500 more faults"
     assert LoadError(error.faults).count == 5500
-    assert told_faults(error.faults)[1] == 5480
+    assert reported_faults(error.faults)[1] == 5480
 
 
 def test_of_one_file_two_hundred_are_spelled() -> None:
@@ -177,9 +179,20 @@ def test_a_fault_is_one_line_without_control_characters(place: str) -> None:
 
 def test_a_veiled_fault_says_nothing_of_the_file() -> None:
     """Only where it is, and which file the link leads to."""
-    text = Foreign("root:x:0", "/etc/shadow")
-    fault = veiled(Fault("a.yaml", 3, "root", "unknown key 'hunter2'", 7), text.target)
+    text = LinkedText("root:x:0", "/etc/shadow")
+    fault = redacted(Fault("a.yaml", 3, "root", "unknown key 'hunter2'", 7), text.target)
     assert (text, fault.line, fault.path, fault.count) == ("root:x:0", 3, "", 7)
     assert "/etc/shadow" in fault.message
     assert "hunter2" not in str(fault)
     assert "root" not in str(fault)
+
+
+def _subclasses(kind: type[TokenserverError]) -> Iterator[type[TokenserverError]]:
+    yield kind
+    for further in kind.__subclasses__():
+        yield from _subclasses(further)
+
+
+def test_every_error_names_a_known_outcome() -> None:
+    """Metrics have a row for each outcome, and none for any other word."""
+    assert {kind.outcome for kind in _subclasses(TokenserverError)} <= set(OUTCOMES)

@@ -1,4 +1,4 @@
-"""What a client brought: nothing, a user name with a password, or something that cannot be used."""
+"""Credentials of a request: none, a user name with a password, or malformed ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class Secret:
-    """Text that must not print: its `repr`, `str` and `format` show dots. `reveal()` is the only way to it."""
+    """Text that does not print: its `repr`, `str` and `format` show dots. Only `reveal()` returns it."""
 
     __slots__ = ("_text",)
 
@@ -15,7 +15,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The secret itself, for the one place that needs it."""
+        """The plain text, for the one place that needs it."""
         return self._text
 
     def __repr__(self) -> str:
@@ -41,15 +41,15 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
+class NoCredentials:
     """No credentials at all: no header, or the empty user with the empty password (`Basic Og==`)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
-    """Credentials were brought, but in no form that can be read. Never treated as nothing.
+class MalformedCredentials:
+    """Credentials were sent in a form that cannot be read. Never treated as `NoCredentials`.
 
-    `reason` is for the audit event and repeats nothing of what was sent.
+    `reason` is for the audit event and does not repeat what was sent.
     """
 
     reason: str
@@ -63,4 +63,4 @@ class Password:
     password: Secret
 
 
-Credentials = Nothing | Unusable | Password
+Credentials = NoCredentials | MalformedCredentials | Password

@@ -1,7 +1,7 @@
-"""The one error tree. It knows no HTTP: `web/problems.py` holds the table that answers with a status.
+"""The error tree, and faults in files. It knows no HTTP: `web/problems.py` maps errors to statuses.
 
-Three families: `LoadError` (a file or a setting is wrong, found at load), `RequestError` (the client can mend
-it), and `ServiceError` (the client cannot). A message never holds a secret.
+Three families: `LoadError` (a file or a setting is wrong, found at load), `RequestError` (the client can fix it) and
+`ServiceError` (the client cannot). A message never holds a secret.
 """
 
 from __future__ import annotations
@@ -9,33 +9,39 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from tokenserver.printable import cut, one_line
 
-MAX_TOLD = 20
-"""How many faults are printed or logged for one load; of the rest there is the count."""
+MAX_REPORTED = 20
+"""How many faults of one load are printed or logged; the rest is only counted."""
 
 MAX_KEPT = 1000
 """How many faults a load keeps."""
 
-MAX_OF_A_FILE = 200
-"""How many faults of one file are spelled out; what follows is counted."""
+MAX_PER_FILE = 200
+"""How many faults of one file are listed; the rest is only counted."""
 
 _MAX_PATH = 200
 _MAX_MESSAGE = 1000
 
 
 class TokenserverError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The root of every error that this package raises on purpose.
+
+    `outcome` is the word for an exchange that ended with it, in audit events and metrics: one of `outcomes.OUTCOMES`.
+    """
+
+    outcome: ClassVar[str] = "error"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """One thing that is wrong in one file, with its place and, where it is known, what would be right.
+    """One thing that is wrong in a file: the place, the problem and, where it is known, the fix.
 
-    `file` is the path as the operator wrote it, `line` counts from 1 (0: the file as a whole), `path` is the
-    place inside the document (`registries[0].compat`), empty where there is none. Path and message are cut to a length
-    that a line of a log may have. `count` is how many faults it stands for.
+    `file` is the path as the operator wrote it, `line` counts from 1 (0: the file as a whole), and `path` is the place
+    inside the document (`registries[0].compat`), or empty. Path and message are truncated to fit into a line of a log.
+    `count` is the number of faults that it stands for.
     """
 
     file: str
@@ -50,73 +56,73 @@ class Fault:
             object.__setattr__(self, "message", cut(self.message, _MAX_MESSAGE))
 
     def __str__(self) -> str:
-        """One line without control characters, whatever the file and its name hold."""
+        """One line, with control characters of the file or its name escaped."""
         place = f"{self.file}:{self.line}" if self.line else self.file
         return one_line(f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}")
 
 
-class Foreign(str):
-    """The text of a file that a symbolic link leads to.
+class LinkedText(str):
+    """Text of a file that was read through a symbolic link; `target` is the path of the file.
 
-    The owner of the link may not be able to read that file, so no fault repeats what it holds. `target` is its path.
+    The owner of the link may not be able to read that file, so faults do not show its content.
     """
 
     __slots__ = ("target",)
 
     target: str
 
-    def __new__(cls, text: str, target: str) -> Foreign:
+    def __new__(cls, text: str, target: str) -> LinkedText:
         """The text of the file `target`."""
         foreign = super().__new__(cls, text)
         foreign.target = target
         return foreign
 
 
-def veiled(fault: Fault, target: str) -> Fault:
-    """The fault without a word of what the file holds, which is `target`, behind a link."""
+def redacted(fault: Fault, target: str) -> Fault:
+    """The fault without any content of the file, which was read through a link to `target`."""
     message = f"is wrong; the file is a link to {target}, so what it holds is not shown; fix: put the file itself here"
     return Fault(fault.file, fault.line, "", message, fault.count)
 
 
 def more_faults(file: str, count: int) -> Fault:
-    """Stands for `count` faults of a file that are not spelled out."""
+    """A fault that stands for `count` faults of a file that are not listed."""
     return Fault(file, 0, "", f"has {count:,} more fault{'s' if count != 1 else ''}", count)
 
 
 def is_full(faults: Sequence[Fault]) -> bool:
-    """Whether further faults of this file are only counted."""
-    return len(faults) > MAX_OF_A_FILE
+    """Whether `note` only counts further faults of this file."""
+    return len(faults) > MAX_PER_FILE
 
 
 def note(faults: list[Fault], fault: Fault) -> None:
-    """Add a fault to those of the same file; beyond `MAX_OF_A_FILE` the last one stands for all that follow."""
+    """Add a fault to those of the same file; beyond `MAX_PER_FILE` the last one stands for all further ones."""
     if is_full(faults):
         faults[-1] = more_faults(fault.file, faults[-1].count + fault.count)
-    elif len(faults) == MAX_OF_A_FILE:
+    elif len(faults) == MAX_PER_FILE:
         faults.append(more_faults(fault.file, fault.count))
     else:
         faults.append(fault)
 
 
 class LoadError(TokenserverError):
-    """Files or settings were refused. `faults` holds what was found, never only the first: up to a thousand of them.
+    """Files or settings were rejected. `faults` holds all faults, not just the first, up to a thousand of them.
 
-    The text has the first twenty, one a line, and how many more there are.
+    The text lists the first twenty, one per line, and how many more there are.
     """
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults: tuple[Fault, ...] = tuple(kept(faults))
-        told, more = told_faults(self.faults)
-        super().__init__("\n".join([*map(str, told), *([spell_more(more)] if more else [])]))
+        reported, more = reported_faults(self.faults)
+        super().__init__("\n".join([*map(str, reported), *([spell_more(more)] if more else [])]))
 
     @property
     def count(self) -> int:
-        """How many faults were found, those included that are not kept."""
+        """How many faults were found, including those that are not kept."""
         return sum(fault.count for fault in self.faults)
 
 
 def kept(faults: Iterable[Fault]) -> list[Fault]:
-    """The first `MAX_KEPT` of the faults by their places, each once; one more stands for all others."""
+    """The first `MAX_KEPT` distinct faults in the order of their places, and one that stands for all others."""
     found = sorted(set(faults))
     if len(found) <= MAX_KEPT + 1:
         return found
@@ -125,27 +131,29 @@ def kept(faults: Iterable[Fault]) -> list[Fault]:
     return [*first, more_faults("all files", rest)]
 
 
-def told_faults(faults: Sequence[Fault]) -> tuple[Sequence[Fault], int]:
-    """The faults to print or to log, at most `MAX_TOLD`, and how many more there are."""
-    told = [fault for fault in faults if fault.count == 1][:MAX_TOLD]
-    return told, sum(fault.count for fault in faults) - len(told)
+def reported_faults(faults: Sequence[Fault]) -> tuple[Sequence[Fault], int]:
+    """The faults to print or log, at most `MAX_REPORTED`, and how many more there are."""
+    reported = [fault for fault in faults if fault.count == 1][:MAX_REPORTED]
+    return reported, sum(fault.count for fault in faults) - len(reported)
 
 
 def spell_more(count: int) -> str:
-    """The line after the last fault that is told."""
+    """The line after the last reported fault."""
     return f"and {count:,} more"
 
 
 class RequestError(TokenserverError):
-    """A request that the client can mend; its text is safe to send back."""
+    """A request that the client can fix; its text is safe to send back."""
+
+    outcome = "invalid_request"
 
 
 class InvalidRequest(RequestError):
-    """A parameter is missing, unknown, repeated or where it must not be."""
+    """A parameter is missing, unknown, repeated or in the wrong place."""
 
 
 class TooManyScopes(InvalidRequest):
-    """More scopes, or more scope text, than one request may bring."""
+    """More scopes, or more scope text, than one request may have."""
 
 
 class UnsupportedGrantType(RequestError):
@@ -153,11 +161,13 @@ class UnsupportedGrantType(RequestError):
 
 
 class InvalidCredentials(RequestError):
-    """Credentials were brought and are not right.
+    """Credentials were sent and are wrong.
 
-    `reason` is for the audit event alone. The client gets one text for every reason, so that nobody learns
+    `reason` is only for the audit event. The client gets the same text for every reason, so that it cannot find out
     which users exist.
     """
+
+    outcome = "invalid_credentials"
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -165,16 +175,18 @@ class InvalidCredentials(RequestError):
 
 
 class AuthenticationRequired(RequestError):
-    """No credentials were brought, and anonymous access is off."""
+    """No credentials were sent, and anonymous access is off."""
+
+    outcome = "authentication_required"
 
     def __init__(self) -> None:
         super().__init__("authentication required")
 
 
 class PlainHttp(RequestError):
-    """A request came over a network without TLS, where that is not wanted; nothing in it was looked at.
+    """A request came over the network without TLS although https is required; nothing in it was looked at.
 
-    `reason` is for the audit event: what the operator can do about it.
+    `reason` is for the audit event; it says what the operator can do.
     """
 
     reason = "plain http from another machine; use TLS, name the proxy in trusted_proxies, or require_https: false"
@@ -186,6 +198,8 @@ class PlainHttp(RequestError):
 class Throttled(RequestError):
     """Too many attempts; `retry_after` is in seconds."""
 
+    outcome = "throttled"
+
     def __init__(self, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__("too many attempts, try again later")
@@ -194,11 +208,13 @@ class Throttled(RequestError):
 class ServiceError(TokenserverError):
     """The server cannot answer now. The text is for the log; clients get a generic one."""
 
+    outcome = "unavailable"
+
 
 class BackendUnavailable(ServiceError):
     """A user source cannot tell whether the credentials are right. `retry_after` is in seconds.
 
-    `is_even`: all has been done that any failed login does, so that the time of the answer tells nothing.
+    `is_even`: all the work of a failed login has been done, so the response time reveals nothing.
     """
 
     is_even = False
@@ -211,23 +227,23 @@ class BackendUnavailable(ServiceError):
 
 
 class Overloaded(BackendUnavailable):
-    """There is no room for one more login now; it says nothing about the backend. Shed at once, so that others work."""
+    """No capacity for another login; it says nothing about the backend. Rejected immediately, so that others get on."""
 
 
 class Incomplete(BackendUnavailable):
-    """The source works, but cannot tell all about this user: what is missing might have been denied something.
+    """The source works, but does not know everything about this user, and a deny rule might match what is missing.
 
-    It says nothing about other users, so that nobody else has to wait for it.
+    It says nothing about other users, so no other login waits because of it.
     """
 
 
 class SigningFailed(ServiceError):
-    """A token could not be signed, or its signature does not verify. No token leaves."""
+    """A token could not be signed, or its signature does not verify. No token is sent."""
 
 
 class TokenMismatch(ServiceError):
-    """What was signed is not what was decided: a bug. No token leaves."""
+    """The signed claims differ from the decision, which is a bug. No token is sent."""
 
 
 class AuditUnavailable(ServiceError):
-    """The audit event of an exchange could not be written; no token leaves."""
+    """The audit event of an exchange could not be written. No token is sent."""

@@ -1,4 +1,4 @@
-"""Who a client turned out to be."""
+"""Identities: the authenticated client of a request, as user sources report it and policies see it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who it is: the `subject` is the source's own name for the user, never the text that was typed.
+    """An authenticated client. `subject` is the source's own name for the user, never the text that was typed.
 
-    `source` names the user source that vouched (empty for anonymous). `groups` are those that the identity
-    brought from its source. `ceiling`, where it is not None, bounds what any policy can grant: only the listed
-    accesses, whatever the rules say. `stale` says that the source could not be asked and had vouched a while before.
-    `lost` names, as the source does, groups of which the source could not tell the name, the first few of them: the
-    identity may be in any group then.
+    `source` names the user source (empty for anonymous), `groups` are the groups that it reported. `ceiling`, unless
+    None, limits what policies can grant to the listed accesses. `stale`: the source is unreachable; this is the last
+    answer it gave. `lost` has the source's identifiers of groups whose names it could not tell, the first few of them:
+    the identity may be in any group then.
     The hash is computed once, since decisions are looked up by it.
     """
 
@@ -50,7 +49,7 @@ class Identity:
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether nobody vouched for this client."""
+        """Whether the client sent no credentials."""
         return self.kind is Kind.ANONYMOUS
 
 
@@ -58,14 +57,14 @@ _MEANINGFUL = re.compile(
     r'^"|[*{}]| & |^(?:everyone|authenticated|anonymous)$|(?:^|[,;&|\s])\s*(?:user|group|robot|workload)s?\s*:',
     re.IGNORECASE | re.ASCII,
 )
-"""What has a meaning in policies, or looks so much like it that policies take it for a mistake."""
+"""Text with a meaning in policies, or so similar to it that policies take it for a mistake."""
 
 
 def spell_group(name: str) -> str:
-    """The name of a group as policies write it, and as people can read it whatever it holds.
+    """The name of a group as policies write it, readable whatever characters it has.
 
-    That is the name itself, or a JSON string where the name holds what has a meaning in policies, what cannot be seen,
-    or what is easily lost.
+    This is the name itself, or a JSON string if the name has text with a meaning in policies, invisible characters, or
+    blanks at its ends.
     """
     is_plain = name.isprintable() and name == name.strip() and _MEANINGFUL.search(name) is None
     if is_plain and name:
@@ -75,4 +74,4 @@ def spell_group(name: str) -> str:
 
 
 ANONYMOUS = Identity(subject="", kind=Kind.ANONYMOUS)
-"""The client that brought nothing; its `sub` is empty."""
+"""The client without credentials; its `sub` is empty."""

@@ -1,8 +1,8 @@
-"""What is asked and what is granted: `Resource`, `Scope` (asked), `Access` (granted), and the parser of scopes.
+"""Scopes: `Resource`, `Scope` (requested), `Access` (granted), and the parser.
 
-The grammar is the one of the Distribution project's token scope documentation ("Resource Scope Grammar"), with
-names as in its reference grammar: lower case, at most 255 characters, ASCII only. A host prefix is taken only
-with a port (`host:5000/name`), because a bare word before the first slash is a path component.
+The grammar is that of the Distribution project's token scope documentation ("Resource Scope Grammar"), with names as in
+its reference grammar: lower case, at most 255 characters, ASCII only. A host prefix is accepted only with a port
+(`host:5000/name`), because a bare word before the first slash is a path component.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ACTIONS = ("pull", "push", "delete", "*")
 """Every known action, in the order in which answers list them."""
 
 REPOSITORY_ACTIONS = ("pull", "push", "delete")
-"""What `*` means when it is asked on a repository (skopeo's delete asks it)."""
+"""The meaning of `*` when it is requested on a repository, as by skopeo's delete."""
 
 TYPES = ("repository", "registry")
 
@@ -26,7 +26,10 @@ MAX_SCOPES = 64
 MAX_SCOPE_BYTES = 16 * 1024
 MAX_NAME_LENGTH = 255
 
-# Scopes longer than this are parsed each time, so that what is remembered is bounded in bytes as well.
+MIN_LIFETIME, MAX_LIFETIME = 60, 3600
+"""Seconds that a token, and so the access in it, may live. Clients take any lifetime below 60 s for 60 s."""
+
+# Longer scopes are not cached, so that the cache is bounded in bytes as well.
 _LONGEST_REMEMBERED = 512
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -39,12 +42,12 @@ _ACTION_LIST = re.compile(r"[a-z,*]*", re.ASCII)
 
 
 class ScopeSyntaxError(TokenserverError):
-    """One scope does not follow the grammar; it grants nothing, the others are served."""
+    """A scope does not follow the grammar. It grants nothing; the other scopes of the request are served."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Resource:
-    """What a scope is about: a `type` of `TYPES` and a legal `name`."""
+    """The resource of a scope: a `type` of `TYPES` and a legal `name`."""
 
     type: str
     name: str
@@ -55,7 +58,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a client asks: known actions on one resource. It is never what is granted."""
+    """A requested access: known actions on one resource. Never what is granted."""
 
     resource: Resource
     actions: frozenset[str]
@@ -66,7 +69,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What is granted: actions on one resource, never empty in a token."""
+    """A granted access: actions on one resource, never empty in a token."""
 
     resource: Resource
     actions: frozenset[str]
@@ -77,7 +80,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class RejectedScope:
-    """A piece of scope text that grants nothing, and why. The text is the client's: escape it before showing."""
+    """A piece of scope text that grants nothing, and why. The text is the client's: escape it before showing it."""
 
     text: str
     reason: str
@@ -85,9 +88,9 @@ class RejectedScope:
 
 @dataclass(frozen=True, slots=True)
 class ScopeRequest:
-    """All that one request asks: one `Scope` per resource, in the order first asked, and what was rejected.
+    """The scopes of one request: one `Scope` per resource, in the order first requested, and the rejected ones.
 
-    Its hash is computed once, since what was asked before is looked up by it.
+    The hash is computed once, since rulings are looked up by it.
     """
 
     scopes: tuple[Scope, ...] = ()
@@ -102,7 +105,7 @@ class ScopeRequest:
 
 
 def in_order(actions: Iterable[str]) -> list[str]:
-    """The known ones of `actions` without repetition, in the order of `ACTIONS`."""
+    """The known actions among `actions`, each once, in the order of `ACTIONS`."""
     asked = set(actions)
     return [action for action in ACTIONS if action in asked]
 
@@ -120,8 +123,8 @@ def is_repository_name(text: str) -> bool:
 def parse_scope(text: str) -> Scope:
     """Parse one scope, `type[(class)]:name:actions`.
 
-    The type ends at the first colon, the actions begin after the last one, so that the name may hold the colon
-    of a port. The class is accepted and ignored. An unknown action is no syntax error: it is not in the result.
+    The type ends at the first colon and the actions begin after the last one, so the name may contain the colon of a
+    port. The class is accepted and ignored. An unknown action is not a syntax error; it is left out of the result.
 
     Raises:
         ScopeSyntaxError: with a reason that does not repeat the text.
@@ -152,8 +155,8 @@ _remembered = lru_cache(maxsize=4096)(_parse)
 def parse_scopes(values: Iterable[str]) -> ScopeRequest:
     """Parse the values of all `scope` parameters, each a list separated by spaces (RFC 6749, section 3.3).
 
-    One resource asked twice becomes one `Scope` with the actions of both. A scope that is malformed or of an
-    unknown type lands in `rejected`, and so does an unknown action; neither touches the others.
+    A resource that is requested twice becomes one `Scope` with the actions of both. Scopes that are malformed or of an
+    unknown type are listed in `rejected`, as are unknown actions; neither affects the others.
 
     Raises:
         TooManyScopes: more than `MAX_SCOPES` scopes or `MAX_SCOPE_BYTES` of text.

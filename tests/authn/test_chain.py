@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.chain import Chain
-from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, Secret
 from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials, TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 
@@ -64,21 +64,21 @@ def outcome(chain: Chain, credentials: Credentials) -> Identity | str:
 def test_nothing_is_anonymous() -> None:
     """Who brings nothing is anonymous where that is enabled, and no backend hears of it."""
     backend, work = Backend(answer=ANN), Work()
-    assert Chain([backend], anonymous=True, decoy=work).authenticate(Nothing()) == ANONYMOUS
+    assert Chain([backend], anonymous=True, decoy=work).authenticate(NoCredentials()) == ANONYMOUS
     assert (backend.asked, work.names) == ([], [])
 
 
 def test_nothing_without_anonymous() -> None:
     """Who brings nothing has to log in where anonymous access is off."""
     with pytest.raises(AuthenticationRequired):
-        Chain([Backend(answer=ANN)], anonymous=False, decoy=None).authenticate(Nothing())
+        Chain([Backend(answer=ANN)], anonymous=False, decoy=None).authenticate(NoCredentials())
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
 def test_unusable_is_never_anonymous(anonymous: bool) -> None:
     """What cannot be used is wrong, also with anonymous access."""
     chain = Chain([Backend(answer=ANN)], anonymous=anonymous, decoy=None)
-    assert outcome(chain, Unusable("no colon")) == "InvalidCredentials: no colon"
+    assert outcome(chain, MalformedCredentials("no colon")) == "InvalidCredentials: no colon"
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_a_direct_bind_must_be_the_last_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "mode", "expected"),
     [
-        pytest.param("bind_password_file", "", 0o600, "must hold the password of bind_dn", id="empty"),
+        pytest.param("bind_password_file", "", 0o600, "must contain the password of bind_dn", id="empty"),
         pytest.param("bind_password_file", "canary", 0o644, "can be read by others", id="open to all"),
         pytest.param("ca_file", "canary", 0o644, "holds no certificates in PEM form", id="no certificate"),
     ],

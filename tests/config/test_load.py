@@ -412,7 +412,7 @@ NETWORK = "must be a network such as 10.0.0.0/8"
 NAME = "must be 1 to 255 printable ASCII characters without quotes and backslashes"
 SOURCE = "must be lower-case letters, digits, '.', '_' and '-', at most 64"
 ADDRESS = "must be ADDRESS:PORT, such as 127.0.0.1:5001 or [::]:5001"
-LIFETIME = "clients take less for 60 s, and no token is called back"
+LIFETIME = "clients take less for 60 s, and tokens cannot be revoked"
 IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an IP address"
 
 
@@ -634,12 +634,12 @@ IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an 
         ),
         pytest.param(
             _with("[{service: registry.example.com}]", "[{service: a}, {service: b}, {service: a}]"),
-            "registries[2]: the service 'a' stands twice; each entry needs its own",
+            "registries[2]: the service 'a' is used twice; each entry needs its own",
             id="service-twice",
         ),
         pytest.param(
             _with("[{htpasswd: {file: users.htpasswd}}]", "[{htpasswd: {file: a}}, {htpasswd: {file: b}}]"),
-            "authentication[1]: the name 'htpasswd' stands twice; each entry needs its own",
+            "authentication[1]: the name 'htpasswd' is used twice; each entry needs its own",
             id="name-twice-by-default",
         ),
     ],

@@ -44,14 +44,18 @@ def test_one_registry_under_several_names(tmp_path: Path) -> None:
     ("entries", "expected"),
     [
         pytest.param(
-            ["service: a", "service: b, also: [a]"], "8: registries[1].also[0]: the service 'a' stands", id="also"
+            ["service: a", "service: b, also: [a]"],
+            "8: registries[1].also[0]: the service 'a' is used twice",
+            id="also",
         ),
-        pytest.param(["service: b, also: [a]", "service: a"], "8: registries[1]: the service 'a' stands", id="service"),
+        pytest.param(
+            ["service: b, also: [a]", "service: a"], "8: registries[1]: the service 'a' is used twice", id="service"
+        ),
         pytest.param(
             ["service: a, also: [x]", "service: b, also: [y, x]"], "registries[1].also[1]: the", id="two-also"
         ),
-        pytest.param(["service: a, also: [a]"], "registries[0]: the service 'a' stands twice", id="itself"),
-        pytest.param(["service: a, also: [b, b]"], "registries[0].also[0]: the service 'b' stands twice", id="in-one"),
+        pytest.param(["service: a, also: [a]"], "registries[0]: the service 'a' is used twice", id="itself"),
+        pytest.param(["service: a, also: [b, b]"], "registries[0].also[0]: the service 'b' is used twice", id="in-one"),
         pytest.param(["service: a, also: b"], "registries[0].also: must be a list", id="no-list"),
         pytest.param(["service: a, also: ['']"], "registries[0].also[0]: must be 1 to 255 printable", id="empty-name"),
         pytest.param(["service: a, issuer: ''"], "registries[0].issuer: must be 1 to 255 printable", id="no-issuer"),

@@ -109,17 +109,17 @@ def test_every_fault_of_every_file_at_once(site: Path) -> None:
     [
         pytest.param(
             {"a": "service: x\n", "b": "compat: zot\nservice: x\n"},
-            ["registries/b.yaml:2: service: the service 'x' stands in a.yaml as well"],
+            ["registries/b.yaml:2: service: the service 'x' is also in a.yaml"],
             id="service",
         ),
         pytest.param(
             {"a": "service: x\nalso: [y]\n", "b": "service: z\nalso:\n  - w\n  - y\n"},
-            ["registries/b.yaml:4: also[1]: the service 'y' stands in a.yaml as well"],
+            ["registries/b.yaml:4: also[1]: the service 'y' is also in a.yaml"],
             id="also",
         ),
         pytest.param(
             {"a": "service: x\nalso:\n  - x\n"},
-            ["registries/a.yaml:1: the service 'x' stands twice; each entry needs its own"],
+            ["registries/a.yaml:1: the service 'x' is used twice; each entry needs its own"],
             id="twice-in-one",
         ),
         pytest.param(

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tokenserver.documents.files import create_file, folder_problem, read_file, read_text, write_file
-from tokenserver.errors import Foreign, LoadError
+from tokenserver.errors import LinkedText, LoadError
 
 OTHER_USER = 54321
 OTHER_GROUP = 54321
@@ -82,7 +82,7 @@ def test_readable_files_are_fit_for_what_is_public(tmp_path: Path, mode: int) ->
 def test_files_that_everybody_can_change_are_refused(tmp_path: Path, mode: int, private: bool) -> None:
     """Whoever could write a rule or a user would own the registry. The refusal names mode, path and command."""
     path = _file(tmp_path, mode)
-    expected = f"can be changed by others (mode {mode:04o}); mend it with: chmod go-w {path}"
+    expected = f"can be changed by others (mode {mode:04o}); fix: chmod go-w {path}"
     assert _refusal(path, private=private) == expected
 
 
@@ -102,7 +102,7 @@ def test_private_files_that_others_can_read_are_refused(tmp_path: Path, mode: in
     """A key is nobody else's. The refusal names mode, path and command, and never the content."""
     path = _file(tmp_path, mode, content=b"canary-5f1c")
     message = _refusal(path, private=True)
-    assert message == f"can be read by others (mode {mode:04o}); mend it with: chmod 600 {path}"
+    assert message == f"can be read by others (mode {mode:04o}); fix: chmod 600 {path}"
     assert "canary" not in message
 
 
@@ -145,7 +145,7 @@ def test_files_of_another_user_are_refused(tmp_path: Path, private: bool) -> Non
     """Their owner could change them at any time, whatever their mode is now."""
     path = _file(tmp_path)
     os.chown(path, OTHER_USER, -1)
-    expected = f"belongs to another user (uid {OTHER_USER}); mend it with: chown {os.geteuid()} {path}"
+    expected = f"belongs to another user (uid {OTHER_USER}); fix: chown {os.geteuid()} {path}"
     assert _refusal(path, private=private) == expected
 
 
@@ -476,12 +476,12 @@ def test_text_behind_a_link_is_foreign(tmp_path: Path, has_proc: bool, monkeypat
             return readlink(path)
 
         monkeypatch.setattr("tokenserver.documents.files.os.readlink", no_proc)
-    assert not isinstance(read_text(inside / "mounted"), Foreign)
-    assert not isinstance(read_text(tmp_path / "alias" / "mounted"), Foreign)
-    assert not isinstance(read_text(tmp_path / "alias" / "a.yaml"), Foreign)
-    assert isinstance(read_text(inside / "beside"), Foreign)
+    assert not isinstance(read_text(inside / "mounted"), LinkedText)
+    assert not isinstance(read_text(tmp_path / "alias" / "mounted"), LinkedText)
+    assert not isinstance(read_text(tmp_path / "alias" / "a.yaml"), LinkedText)
+    assert isinstance(read_text(inside / "beside"), LinkedText)
     text = read_text(inside / "away")
-    assert isinstance(text, Foreign)
+    assert isinstance(text, LinkedText)
     assert (text, text.target) == ("a: 1\n", str(outside / "a.yaml"))
     with pytest.raises(LoadError, match="symbolic links"):
         read_text(inside / "away", follow=False)
@@ -585,7 +585,7 @@ def test_a_folder_that_others_can_change_is_told(tmp_path: Path, mode: int) -> N
     folder = tmp_path / "keys"
     folder.mkdir()
     folder.chmod(mode)
-    expected = f"can be changed by others (mode {mode:04o}); mend it with: chmod go-w {folder}"
+    expected = f"can be changed by others (mode {mode:04o}); fix: chmod go-w {folder}"
     assert folder_problem(folder) == expected
 
 

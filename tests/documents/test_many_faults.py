@@ -19,11 +19,11 @@ from click.testing import CliRunner
 from tokenserver.authn.htpasswd.backend import load_htpasswd
 from tokenserver.cli import main
 from tokenserver.config.load import load_settings
-from tokenserver.errors import MAX_KEPT, MAX_TOLD, Fault, LoadError
+from tokenserver.errors import MAX_KEPT, MAX_REPORTED, Fault, LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.ring_file import read_entries
 from tokenserver.policy.loading.loader import load_policies
-from tokenserver.server.reload.live import Live, Values
+from tokenserver.server.reload.live import LiveSnapshot, Values
 from tokenserver.server.reload.parts import PoliciesPart
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
@@ -103,21 +103,21 @@ def test_a_large_bad_file_is_told_in_a_few_lines(name: str, tmp_path: Path) -> N
     error = refused.value
     assert len(error.faults) <= MAX_KEPT + 1
     lines = str(error).split("\n")
-    assert len(lines) <= MAX_TOLD + 1
+    assert len(lines) <= MAX_REPORTED + 1
     assert len(str(error)) < LINE
     assert all(len(str(fault)) < LINE for fault in error.faults)
-    if error.count > MAX_TOLD:
-        assert lines[-1] == f"and {error.count - MAX_TOLD:,} more"
+    if error.count > MAX_REPORTED:
+        assert lines[-1] == f"and {error.count - MAX_REPORTED:,} more"
     if "long" not in name:
         assert error.count > 2_000
     if name == "unknown keys of a policy":
         told = CliRunner().invoke(main, ["policy", "test", str(tmp_path / "policies")])
-        assert (told.exit_code, len(told.stderr.splitlines()) <= MAX_TOLD + 2) == (2, True)
+        assert (told.exit_code, len(told.stderr.splitlines()) <= MAX_REPORTED + 2) == (2, True)
         assert len(told.stderr) < LINE
         checked = CliRunner().invoke(main, ["check", "--json", "--config", str(settings)])
         assert checked.exit_code == 2
         facts = json.loads(checked.stdout)
-        assert len(facts["faults"]) <= MAX_TOLD
+        assert len(facts["faults"]) <= MAX_REPORTED
         assert len(facts["faults"]) + facts.get("more", 0) >= error.count
 
 
@@ -139,7 +139,7 @@ def test_a_reload_logs_a_few_lines(tmp_path: Path, caplog: pytest.LogCaptureFixt
     """And the server goes on with what it had."""
     config(tmp_path)
     folder = tmp_path / "policies"
-    live = Live([PoliciesPart("policies", folder, services=frozenset())], OnlyPolicies())
+    live = LiveSnapshot([PoliciesPart("policies", folder, services=frozenset())], OnlyPolicies())
     stop = threading.Event()
     with caplog.at_level(logging.ERROR):
         watcher = threading.Thread(target=live.watch, args=(stop,), kwargs={"every": 0.05})

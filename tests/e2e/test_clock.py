@@ -134,7 +134,7 @@ def test_a_clock_that_jumps_while_it_serves(jumping: Jumping, tmp_path: Path) ->
             assert claims["exp"] - claims["iat"] == 910
             assert abs(claims["iat"] + 10 - before) <= 5
             assert taken() == 401
-            assert jumping.notes()["clock"].startswith(f"went {'ahead' if by > 0 else 'back'} by {abs(by)} s")
+            assert jumping.notes()["clock"].startswith(f"jumped {'ahead' if by > 0 else 'back'} by {abs(by)} s")
             jumping.move("+0")
             assert (taken(), jumping.notes()) == (200, {})
 

@@ -345,7 +345,7 @@ def remove(path: Path) -> None:
 
 
 def refusals(server: TokenServer) -> int:
-    return server.daemon.stderr.read_text().count("files changed but were refused")
+    return server.daemon.stderr.read_text().count("reload rejected")
 
 
 def test_a_cut_at_any_place_is_never_applied(server: TokenServer) -> None:

@@ -266,7 +266,7 @@ def test_a_policy_is_live_beside_one_that_never_rests(server: TokenServer, metri
         assert until(lambda: granted(server) == "b", seconds=UNREST_SECONDS + SLACK) > 1.0
         until(lambda: "policies" in notes(server), seconds=SLACK)
         note = notes(server)["policies"]
-        assert re.fullmatch(r"changing for \d+ s \(policies/q\.yaml\); what keeps still goes live, .*", note)
+        assert re.fullmatch(r"changing for \d+ s \(policies/q\.yaml\); unchanged files go live now, .*", note)
         assert server.request("GET", "/readyz").status == 200
         until(lambda: delay(metrics, files="policies", state="changing") > 5, seconds=SLACK, in_a_row=1)
         assert delay(metrics, files="users", state="changing") == 0

@@ -185,7 +185,7 @@ def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> N
                 assert len(list(Path(f"/proc/{worker}/fd").iterdir())) <= 64
             policy = server.folder / "policies" / "root.yaml"
             policy.write_text(policy.read_text().replace("actions: [pull]}", "actions: [pull, push]}"))
-            until(lambda: server.daemon.log.count("files changed: new policies") == WORKERS)
+            until(lambda: server.daemon.log.count("reloaded: new policies") == WORKERS)
         start = time.monotonic()
         until(lambda: web.request(server.port, "GET", TARGET).status == 200)
         assert time.monotonic() - start < 2

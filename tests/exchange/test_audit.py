@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests_web_server import Lines, Server, make_server, server, server_folder
 
-from tokenserver.credentials import Nothing, Secret
+from tokenserver.credentials import NoCredentials, Secret
 from tokenserver.errors import AuditUnavailable
 from tokenserver.exchange.audit import MAX_CACHED, AuditTrail
 from tokenserver.exchange.audit_events import MAX_EVENT, MAX_RULES
@@ -34,7 +34,7 @@ from tokenserver.tokens.issuer import Token
 __all__ = ["server", "server_folder"]
 
 START = 1_700_000_000.0
-REQUEST = TokenRequest("request-1", "GET", "reg", parse_scopes(()), Nothing(), None, None)
+REQUEST = TokenRequest("request-1", "GET", "reg", parse_scopes(()), NoCredentials(), None, None)
 REGISTRY = Registry("reg", "auth.example.com", Compat.UNIVERSAL, 900)
 IN_USE = {"event": "exchange", "request_id": "1"}
 

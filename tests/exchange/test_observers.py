@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tokenserver.credentials import Nothing
+from tokenserver.credentials import NoCredentials
 from tokenserver.errors import AuditUnavailable, InvalidCredentials, InvalidRequest
 from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.scopes import parse_scopes
 
-REQUEST = TokenRequest("request-1", "GET", "reg", parse_scopes(()), Nothing(), None, None)
+REQUEST = TokenRequest("request-1", "GET", "reg", parse_scopes(()), NoCredentials(), None, None)
 UNPARSED = UnparsedRequest("request-2", "POST", None)
 RESULT = TokenResult(None, "a ruling")  # type: ignore[arg-type]  # observers here only pass it on
 REFUSED = InvalidCredentials("wrong password")

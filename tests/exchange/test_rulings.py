@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn.chain import Chain
-from tokenserver.credentials import Nothing, Password, Secret
+from tokenserver.credentials import NoCredentials, Password, Secret
 from tokenserver.exchange.rulings import MAX_CACHED_SCOPES
 from tokenserver.exchange.service import TokenRequest, TokenService
 from tokenserver.exchange.snapshot import Snapshot
@@ -74,7 +74,7 @@ def test_remembered_rulings_are_those_that_would_be_made(
             method="GET",
             service=asked_at,
             scopes=ScopeRequest(tuple(scopes)),
-            credentials=Nothing() if nobody else Password("x", Secret("y")),
+            credentials=NoCredentials() if nobody else Password("x", Secret("y")),
             account=None,
             client=context.client,
         )

@@ -14,7 +14,7 @@ import pytest
 from tests_web_server import PASSWORDS, Lines, make_server, server_folder
 
 from tokenserver.config.load import load_settings
-from tokenserver.credentials import Nothing, Password, Secret
+from tokenserver.credentials import NoCredentials, Password, Secret
 from tokenserver.errors import AuthenticationRequired
 from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
 from tokenserver.exchange.service import TokenRequest, TokenResult, TokenService
@@ -40,7 +40,7 @@ deny:
 
 def asked(*scopes: str, user: str | None = "ann") -> TokenRequest:
     """A request for these scopes."""
-    credentials = Nothing() if user is None else Password(user, Secret(PASSWORDS[user]))
+    credentials = NoCredentials() if user is None else Password(user, Secret(PASSWORDS[user]))
     return TokenRequest("id-1", "GET", "reg", parse_scopes(scopes), credentials, None, None)
 
 
@@ -211,7 +211,7 @@ def test_a_faulty_candidate_stops_nothing(configured: Configured, caplog: pytest
     parts.exchange.exchange(asked("repository:team/a:pull"))
     assert [one["outcome"] for one in audit.events] == ["granted"]
     (warning,) = [one for one in warnings(parts.settings, parts.live.snapshot()) if "shadow" in one]
-    assert "was refused" in warning
+    assert "was rejected" in warning
     assert parts.readiness()["files"] is None
 
 

@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tokenserver.documents.files import write_file
 from tokenserver.errors import LoadError
 from tokenserver.keys.certificates import generate_p256, issue_certificate, make_ca, private_pem
-from tokenserver.keys.key_pair import Pair, issue_pair, read_pair
+from tokenserver.keys.key_pair import KeyPair, issue_pair, read_pair
 from tokenserver.keys.layout import KeyFolder, KeysBusy
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.ring_file import read_entries
-from tokenserver.keys.ring_operations import Changes, NotNow, RingChange
+from tokenserver.keys.ring_operations import RingChange, RingOperationRefused, RingOperations
 from tokenserver.keys.schedule import LEEWAY, RotationStep, Schedule
 from tokenserver.keys.store import init_keys, load_keys
 
@@ -42,8 +42,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def changes(folder: Path) -> Changes:
-    return Changes(folder, "a", SCHEDULE, patience=0)
+def changes(folder: Path) -> RingOperations:
+    return RingOperations(folder, "a", SCHEDULE, patience=0)
 
 
 def states(folder: Path) -> list[tuple[str, str]]:
@@ -61,7 +61,7 @@ def pair_names(*ids: str) -> list[str]:
 # --- a key's life ----------------------------------------------------------------------------------------------------
 
 
-def test_a_whole_life(folder: Path, changes: Changes) -> None:
+def test_a_whole_life(folder: Path, changes: RingOperations) -> None:
     """By the timer alone: nothing, prepared, known, signing, retired, gone; what is published fits each phase."""
     first = load_keys(folder, now=NOW).active.id
     made_at = NOW + 30 * DAY - HOUR
@@ -85,7 +85,7 @@ def test_a_whole_life(folder: Path, changes: Changes) -> None:
     assert signing_files(folder) == pair_names(new)
 
 
-def test_ten_years_of_rotation(folder: Path, changes: Changes) -> None:
+def test_ten_years_of_rotation(folder: Path, changes: RingOperations) -> None:
     """Months pass; the ring stays small, whole and valid, until the CA itself ends."""
     now, actives = NOW, set()
     for _ in range(80):
@@ -103,28 +103,28 @@ def test_ten_years_of_rotation(folder: Path, changes: Changes) -> None:
 def test_a_new_key_is_of_the_same_kind(tmp_path: Path, algorithm: Algorithm) -> None:
     """Unless another one is asked for."""
     init_keys(tmp_path / "keys", issuer="a", algorithm=algorithm, now=NOW)
-    changes = Changes(tmp_path / "keys", "a", SCHEDULE)
+    changes = RingOperations(tmp_path / "keys", "a", SCHEDULE)
     made = changes.prepare(NOW).ring.next[0]
     assert (made.algorithm, made.not_after) == (algorithm, NOW + SCHEDULE.certificate_lifetime)
     changes.retire(made.id, NOW)
     assert changes.prepare(NOW, Algorithm.RS256).ring.next[0].algorithm is Algorithm.RS256
 
 
-def test_by_hand(changes: Changes) -> None:
+def test_by_hand(changes: RingOperations) -> None:
     """Prepared once, switched not too early unless told so, and only where there is something to switch to."""
-    with pytest.raises(NotNow, match="there is no next key to switch to"):
+    with pytest.raises(RingOperationRefused, match="there is no next key to switch to"):
         changes.switch(NOW)
     made = changes.prepare(NOW)
-    with pytest.raises(NotNow, match=f"the key {made.key_id} is published as next already"):
+    with pytest.raises(RingOperationRefused, match=f"the key {made.key_id} is published as next already"):
         changes.prepare(NOW)
-    with pytest.raises(NotNow, match=f"the key {made.key_id} may sign from 2027-01-31 13:00:00 UTC on"):
+    with pytest.raises(RingOperationRefused, match=f"the key {made.key_id} may sign from 2027-01-31 13:00:00 UTC on"):
         changes.switch(NOW + HOUR - timedelta(seconds=1))
     assert changes.switch(NOW, early=True).ring.active.id == made.key_id
     another = changes.prepare(NOW).key_id
     assert changes.switch(NOW + HOUR).ring.active.id == another
 
 
-def test_an_expired_key_is_replaced_at_once(folder: Path, changes: Changes) -> None:
+def test_an_expired_key_is_replaced_at_once(folder: Path, changes: RingOperations) -> None:
     """Registries refuse everything anyway, so there is nothing to wait for; such a ring does not serve but changes."""
     now = NOW + 900 * DAY
     with pytest.raises(LoadError, match="expired on"):
@@ -134,7 +134,7 @@ def test_an_expired_key_is_replaced_at_once(folder: Path, changes: Changes) -> N
     assert load_keys(folder, now=now).active.id == change.key_id
 
 
-def test_a_key_of_the_future_is_not_switched_to(folder: Path, changes: Changes) -> None:
+def test_a_key_of_the_future_is_not_switched_to(folder: Path, changes: RingOperations) -> None:
     """A clock was a day ahead when it was made: the ring serves on, and the key waits, whoever insists (F21)."""
     first = load_keys(folder, now=NOW).active.id
     changes.prepare(NOW + DAY)
@@ -144,7 +144,7 @@ def test_a_key_of_the_future_is_not_switched_to(folder: Path, changes: Changes) 
     assert changes.advance(NOW) is None
 
 
-def test_the_time_of_a_ring_without_times(folder: Path, changes: Changes) -> None:
+def test_the_time_of_a_ring_without_times(folder: Path, changes: RingOperations) -> None:
     """An older or hand-made `ring.json`: an active key counts from its making, the others from the file's change."""
     made = changes.prepare(NOW).key_id
     ring = folder / "ring.json"
@@ -160,24 +160,24 @@ def test_the_time_of_a_ring_without_times(folder: Path, changes: Changes) -> Non
 # --- retire, emergency -----------------------------------------------------------------------------------------------
 
 
-def test_retire(folder: Path, changes: Changes) -> None:
+def test_retire(folder: Path, changes: RingOperations) -> None:
     """A next key is withdrawn at once, a retired one after its last token, the active one never."""
     first = load_keys(folder, now=NOW).active.id
     unused = changes.prepare(NOW).key_id
     assert changes.retire(unused, NOW).ring.next == ()
     second = changes.prepare(NOW).key_id
     changes.switch(NOW, early=True)
-    with pytest.raises(NotNow, match=f"tokens of the key {first} live until 2027-01-31 13:05:00 UTC"):
+    with pytest.raises(RingOperationRefused, match=f"tokens of the key {first} live until 2027-01-31 13:05:00 UTC"):
         changes.retire(first, NOW + HOUR)
-    with pytest.raises(NotNow, match=f"the key {second} signs; replace it with: tokenserver keys rotate"):
+    with pytest.raises(RingOperationRefused, match=f"the key {second} signs; replace it with: tokenserver keys rotate"):
         changes.retire(second, NOW)
-    with pytest.raises(NotNow, match=f"no key here is called ghost; there are: {second}, {first}"):
+    with pytest.raises(RingOperationRefused, match=f"no key here is called ghost; there are: {second}, {first}"):
         changes.retire("ghost", NOW)
     assert changes.retire(first, NOW, early=True).ring.retired == ()
     assert signing_files(folder) == pair_names(second)
 
 
-def test_an_emergency_drops_the_active_key(folder: Path, changes: Changes) -> None:
+def test_an_emergency_drops_the_active_key(folder: Path, changes: RingOperations) -> None:
     """Nothing of it is left, not even as retired, and a new key signs."""
     first = load_keys(folder, now=NOW).active.id
     change = changes.emergency(NOW)
@@ -186,7 +186,7 @@ def test_an_emergency_drops_the_active_key(folder: Path, changes: Changes) -> No
     assert signing_files(folder) == pair_names(change.ring.active.id)
 
 
-def test_an_emergency_takes_the_next_key(folder: Path, changes: Changes) -> None:
+def test_an_emergency_takes_the_next_key(folder: Path, changes: RingOperations) -> None:
     """It is known to some already; and so no CA key is needed."""
     made = changes.prepare(NOW).key_id
     (folder / "token-ca.key").unlink()
@@ -194,7 +194,7 @@ def test_an_emergency_takes_the_next_key(folder: Path, changes: Changes) -> None
 
 
 @pytest.mark.parametrize("harm", ["garbage", "expired"])
-def test_an_emergency_does_not_take_an_unfit_next_key(folder: Path, changes: Changes, harm: str) -> None:
+def test_an_emergency_does_not_take_an_unfit_next_key(folder: Path, changes: RingOperations, harm: str) -> None:
     """What cannot sign is no way out, and would keep the ring from loading: a new key is made, alone."""
     made = changes.prepare(NOW).key_id
     now = NOW
@@ -209,7 +209,7 @@ def test_an_emergency_does_not_take_an_unfit_next_key(folder: Path, changes: Cha
 
 
 @pytest.mark.parametrize("harm", ["lost", "garbage", "half"])
-def test_an_emergency_needs_nothing_of_the_dropped_key(folder: Path, changes: Changes, harm: str) -> None:
+def test_an_emergency_needs_nothing_of_the_dropped_key(folder: Path, changes: RingOperations, harm: str) -> None:
     """Also a lost or a half-copied active key is replaced so; the server could not even start with it."""
     first = load_keys(folder, now=NOW).active.id
     path = folder / "signing" / f"{first}.key"
@@ -223,18 +223,18 @@ def test_an_emergency_needs_nothing_of_the_dropped_key(folder: Path, changes: Ch
     assert load_keys(folder, now=NOW).active.id != first
 
 
-def test_an_emergency_drops_another_key(folder: Path, changes: Changes) -> None:
+def test_an_emergency_drops_another_key(folder: Path, changes: RingOperations) -> None:
     """A retired key leaked: it is dropped, and the active one stays; a key that nobody knows is no emergency."""
     first = load_keys(folder, now=NOW).active.id
     second = changes.prepare(NOW).key_id
     changes.switch(NOW, early=True)
     change = changes.emergency(NOW, first)
     assert (change.step, [key.id for key in change.ring.published()]) == (RotationStep.FORGET, [second])
-    with pytest.raises(NotNow, match="no key here is called ghost"):
+    with pytest.raises(RingOperationRefused, match="no key here is called ghost"):
         changes.emergency(NOW, "ghost")
 
 
-def test_an_emergency_without_a_way_out_changes_nothing(folder: Path, changes: Changes) -> None:
+def test_an_emergency_without_a_way_out_changes_nothing(folder: Path, changes: RingOperations) -> None:
     """No next key and no CA key: the leaked key stays, and what mends it is told."""
     (folder / "token-ca.key").unlink()
     before = states(folder)
@@ -243,7 +243,7 @@ def test_an_emergency_without_a_way_out_changes_nothing(folder: Path, changes: C
     assert states(folder) == before
 
 
-def test_an_emergency_in_a_broken_ring(folder: Path, changes: Changes) -> None:
+def test_an_emergency_in_a_broken_ring(folder: Path, changes: RingOperations) -> None:
     """Which key is which cannot be told, so nothing is done."""
     (folder / "ring.json").write_text("{}")
     with pytest.raises(LoadError, match="is missing"):
@@ -254,60 +254,62 @@ def test_an_emergency_in_a_broken_ring(folder: Path, changes: Changes) -> None:
 
 
 @pytest.fixture
-def pair(folder: Path) -> Pair:
+def pair(folder: Path) -> KeyPair:
     """A key of this folder's CA that stands nowhere yet."""
     return issue_pair(KeyFolder(folder), issuer="a", algorithm=Algorithm.ES256, lifetime=DAY, now=NOW)
 
 
-def carried(pair: Pair, path: Path) -> Path:
+def carried(pair: KeyPair, path: Path) -> Path:
     path.touch(mode=0o600)
     path.write_bytes(pair.key_pem + pair.certificate_pem)
     return path
 
 
-def test_a_key_from_elsewhere(folder: Path, changes: Changes, pair: Pair, tmp_path: Path) -> None:
+def test_a_key_from_elsewhere(folder: Path, changes: RingOperations, pair: KeyPair, tmp_path: Path) -> None:
     """It is read, becomes the next key without the CA's private key, and comes once."""
     (folder / "token-ca.key").unlink()
     read = read_pair(carried(pair, tmp_path / "new.pem"), KeyFolder(folder), NOW)
     assert read.id == pair.id
     change = changes.bring(read, NOW)
     assert (change.step, [key.id for key in change.ring.next]) == (RotationStep.PREPARE, [pair.id])
-    with pytest.raises(NotNow, match=f"the key {pair.id} is in the ring already"):
+    with pytest.raises(RingOperationRefused, match=f"the key {pair.id} is in the ring already"):
         changes.bring(read, NOW)
     assert changes.advance(NOW + HOUR) is not None
     assert load_keys(folder, now=NOW + HOUR).active.id == pair.id
 
 
-def test_one_next_key_at_a_time(changes: Changes, pair: Pair) -> None:
+def test_one_next_key_at_a_time(changes: RingOperations, pair: KeyPair) -> None:
     """Which of two would sign first, nobody could tell."""
     first = changes.prepare(NOW).key_id
-    with pytest.raises(NotNow, match=f"the key {first} is next already; drop it with: tokenserver keys retire {first}"):
+    with pytest.raises(
+        RingOperationRefused, match=f"the key {first} is next already; drop it with: tokenserver keys retire {first}"
+    ):
         changes.bring(pair, NOW)
 
 
-def test_the_first_key_of_a_server_without_a_ca(folder: Path, pair: Pair, tmp_path: Path) -> None:
+def test_the_first_key_of_a_server_without_a_ca(folder: Path, pair: KeyPair, tmp_path: Path) -> None:
     """Its folder holds what registries trust and nothing else; the key signs at once."""
     server = tmp_path / "server"
     server.mkdir(mode=0o700)
     (server / "token-ca.pem").write_bytes((folder / "token-ca.pem").read_bytes())
     with pytest.raises(LoadError, match="there is no signing key yet; bring one with: tokenserver keys import FILE"):
         load_keys(server, now=NOW)
-    change = Changes(server, "a", SCHEDULE).bring(pair, NOW)
+    change = RingOperations(server, "a", SCHEDULE).bring(pair, NOW)
     assert (change.step, load_keys(server, now=NOW).active.id) == (RotationStep.SWITCH, pair.id)
 
 
-def foreign(folder: Path, pair: Pair) -> Pair:
+def foreign(folder: Path, pair: KeyPair) -> KeyPair:
     ca_key = generate_p256()
     ca = make_ca(ca_key, issuer="b", now=NOW)
     certificate = issue_certificate(pair.private_key, ca=ca, ca_key=ca_key, issuer="b", now=NOW)
     return replace(pair, certificate=certificate)
 
 
-def expired(folder: Path, pair: Pair) -> Pair:
+def expired(folder: Path, pair: KeyPair) -> KeyPair:
     return issue_pair(KeyFolder(folder), issuer="a", algorithm=Algorithm.ES256, lifetime=-HOUR / 2, now=NOW)
 
 
-def half(folder: Path, pair: Pair) -> Pair:
+def half(folder: Path, pair: KeyPair) -> KeyPair:
     return replace(pair, private_key=generate_p256())
 
 
@@ -320,7 +322,7 @@ def half(folder: Path, pair: Pair) -> Pair:
     ],
 )
 def test_unfit_keys_do_not_come_in(
-    folder: Path, pair: Pair, tmp_path: Path, harm: Callable[[Path, Pair], Pair], told: str
+    folder: Path, pair: KeyPair, tmp_path: Path, harm: Callable[[Path, KeyPair], KeyPair], told: str
 ) -> None:
     """What could not sign here is refused at the door, with the reason."""
     path = carried(harm(folder, pair), tmp_path / "new.pem")
@@ -349,7 +351,7 @@ BOTH = "must hold one private key and one certificate in PEM"
     ],
 )
 def test_files_that_are_no_pair(
-    folder: Path, pair: Pair, tmp_path: Path, content: Callable[[Pair], bytes], mode: int, told: str
+    folder: Path, pair: KeyPair, tmp_path: Path, content: Callable[[KeyPair], bytes], mode: int, told: str
 ) -> None:
     """Neither a half nor more than a whole comes in, nor what others could read on its way; nothing is repeated."""
     path = tmp_path / "new.pem"
@@ -360,15 +362,15 @@ def test_files_that_are_no_pair(
     assert not [line for line in pair.key_pem.decode().splitlines()[1:-1] if line in str(error.value)]
 
 
-def test_no_key_comes_where_the_ca_is_unfit(folder: Path, pair: Pair, tmp_path: Path) -> None:
+def test_no_key_comes_where_the_ca_is_unfit(folder: Path, pair: KeyPair, tmp_path: Path) -> None:
     """An expired CA is told as such."""
     with pytest.raises(LoadError, match=r"token-ca\.pem: expired on"):
         read_pair(carried(pair, tmp_path / "new.pem"), KeyFolder(folder), NOW + 3651 * DAY)
 
 
-def test_printing_a_pair_shows_no_key(pair: Pair) -> None:
+def test_printing_a_pair_shows_no_key(pair: KeyPair) -> None:
     """As with every type that holds one."""
-    assert repr(pair) == f"Pair(id='{pair.id}')"
+    assert repr(pair) == f"KeyPair(id='{pair.id}')"
 
 
 # --- unfit CAs -------------------------------------------------------------------------------------------------------
@@ -401,7 +403,7 @@ def open_ca_key(folder: Path) -> None:
     ],
 )
 def test_no_key_is_made_under_an_unfit_ca(
-    folder: Path, changes: Changes, harm: Callable[[Path], object], now: datetime, told: str
+    folder: Path, changes: RingOperations, harm: Callable[[Path], object], now: datetime, told: str
 ) -> None:
     """Each is told, and the folder stays as it was."""
     harm(folder)
@@ -411,7 +413,7 @@ def test_no_key_is_made_under_an_unfit_ca(
     assert (states(folder), signing_files(folder)) == before
 
 
-def test_an_rsa_ca_can_issue(folder: Path, changes: Changes) -> None:
+def test_an_rsa_ca_can_issue(folder: Path, changes: RingOperations) -> None:
     """A CA that a company made may have an RSA key."""
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -429,7 +431,7 @@ def test_an_rsa_ca_can_issue(folder: Path, changes: Changes) -> None:
 
 def test_of_many_threads_one_does_the_step(folder: Path) -> None:
     """Everybody looks at the same moment; each step is done once, and the others find nothing to do."""
-    patient = Changes(folder, "a", SCHEDULE, patience=30)
+    patient = RingOperations(folder, "a", SCHEDULE, patience=30)
     for now, expected in (
         (NOW + 30 * DAY, RotationStep.PREPARE),
         (NOW + 31 * DAY, RotationStep.SWITCH),
@@ -476,7 +478,7 @@ def dying_remove(*arguments):
 changes.write_file, changes._remove = dying_write, dying_remove
 hour = timedelta(hours=1)
 schedule = Schedule(publish_ahead=hour, longest_token=hour, rotate_every=720 * hour)
-change = changes.Changes(Path(sys.argv[1]), "a", schedule, 30).advance(datetime.fromisoformat(sys.argv[2]))
+change = changes.RingOperations(Path(sys.argv[1]), "a", schedule, 30).advance(datetime.fromisoformat(sys.argv[2]))
 print(change.step.value if change else "none")
 """
 
@@ -505,7 +507,7 @@ def test_of_many_processes_one_does_the_step(folder: Path) -> None:
         pytest.param(RotationStep.FORGET, 1, id="forget, before the files"),
     ],
 )
-def test_killed_between_any_two_writes(folder: Path, changes: Changes, step: RotationStep, writes: int) -> None:
+def test_killed_between_any_two_writes(folder: Path, changes: RingOperations, step: RotationStep, writes: int) -> None:
     """The ring is whole, the lock is free, and the same step is done by whoever comes next (F20)."""
     now = NOW + 30 * DAY
     if step is not RotationStep.PREPARE:
@@ -529,7 +531,7 @@ def test_killed_between_any_two_writes(folder: Path, changes: Changes, step: Rot
 
 @pytest.mark.parametrize("writes", range(3))
 def test_a_failed_write_changes_nothing(
-    folder: Path, changes: Changes, monkeypatch: pytest.MonkeyPatch, writes: int
+    folder: Path, changes: RingOperations, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     """A full disk at any file: told, no half key is left, and the next try works."""
     done: list[Path] = []
@@ -550,7 +552,9 @@ def test_a_failed_write_changes_nothing(
     assert changes.prepare(NOW).step is RotationStep.PREPARE
 
 
-def test_a_folder_that_cannot_be_written(folder: Path, changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written(
+    folder: Path, changes: RingOperations, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A read-only mount is told as such; the ring loads on."""
     opened = os.open
 
@@ -565,7 +569,7 @@ def test_a_folder_that_cannot_be_written(folder: Path, changes: Changes, monkeyp
     assert load_keys(folder, now=NOW).next == ()
 
 
-def test_a_file_system_without_locks(folder: Path, changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks(folder: Path, changes: RingOperations, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a lock two replicas could undo each other's change, so there is none."""
 
     def no_locks(_descriptor: int, _operation: int) -> None:
@@ -576,14 +580,16 @@ def test_a_file_system_without_locks(folder: Path, changes: Changes, monkeypatch
         changes.prepare(NOW)
 
 
-def test_somebody_else_is_at_it(folder: Path, changes: Changes) -> None:
+def test_somebody_else_is_at_it(folder: Path, changes: RingOperations) -> None:
     """Whoever has no patience is told so at once, and later it works."""
     with KeyFolder(folder).changing(patience=0), pytest.raises(KeysBusy, match="another process is changing the keys"):
         changes.prepare(NOW)
     assert changes.prepare(NOW).step is RotationStep.PREPARE
 
 
-def test_a_key_that_goes_while_it_is_read(folder: Path, changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_goes_while_it_is_read(
+    folder: Path, changes: RingOperations, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reader that saw the old ring, and then no file of the key that was dropped, reads again and is content."""
     changes.prepare(NOW)
     changes.switch(NOW, early=True)

@@ -12,7 +12,7 @@ import pytest
 
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing
-from tokenserver.keys.ring_operations import Changes
+from tokenserver.keys.ring_operations import RingOperations
 from tokenserver.keys.rotator import Rotator, rotation_warnings, watch_keys
 from tokenserver.keys.schedule import RotationStep, Schedule
 from tokenserver.keys.store import init_keys, load_keys
@@ -27,7 +27,7 @@ class World:
 
     def __init__(self, folder: Path, schedule: Schedule) -> None:
         init_keys(folder, issuer="a", algorithm=Algorithm.ES256, now=NOW)
-        self.changes = Changes(folder, "a", schedule, patience=0)
+        self.changes = RingOperations(folder, "a", schedule, patience=0)
         self.blocked = False
         self.live = load_keys(folder, now=NOW)
         self.rotator = Rotator(self.changes, self.ring, is_blocked=lambda: self.blocked)
@@ -63,7 +63,7 @@ def test_it_rotates(world: World, caplog: pytest.LogCaptureFixture) -> None:
     assert messages(caplog) == [
         f"made the signing key {new} and published it as next",
         f"the signing key {new} signs from now on",
-        f"dropped the retired signing key {first}, whose last token is over",
+        f"removed the retired signing key {first}, whose last token has expired",
     ]
 
 
@@ -117,7 +117,7 @@ def test_without_the_ca_key_it_says_what_to_do(world: World, caplog: pytest.LogC
     ],
 )
 def test_a_failure_is_told_and_survived(world: World, caplog: pytest.LogCaptureFixture, file: str, told: str) -> None:
-    """What cannot be done is told once an hour, and the key of before stays."""
+    """A step that fails is reported once an hour, and the current key stays."""
     before = world.live.active.id
     (world.changes.folder / file).write_text("garbage")
     moments = [NOW + 30 * DAY + timedelta(minutes=20 * number) for number in range(6)]
@@ -125,7 +125,7 @@ def test_a_failure_is_told_and_survived(world: World, caplog: pytest.LogCaptureF
     found = messages(caplog)
     assert len(found) == 2
     assert found[0] == found[1]
-    assert found[0].startswith("rotation failed, the key of before stays: ")
+    assert found[0].startswith("rotation failed, keeping the current key: ")
     assert told in found[0]
     assert world.live.active.id == before
 
@@ -135,10 +135,10 @@ def test_an_unexpected_error_is_survived(
 ) -> None:
     """Its kind is told and not its text, which may hold anything."""
 
-    def fails(_self: Changes, _now: datetime) -> None:
+    def fails(_self: RingOperations, _now: datetime) -> None:
         raise RuntimeError("canary")
 
-    monkeypatch.setattr(Changes, "advance", fails)
+    monkeypatch.setattr(RingOperations, "advance", fails)
     assert world.rotator.tick(NOW + 30 * DAY) is None
     assert messages(caplog) == ["rotation failed: unexpected RuntimeError"]
 

@@ -214,7 +214,7 @@ def test_killed_init_is_never_used_nor_overwritten(tmp_path: Path, writes: int) 
     with pytest.raises(LoadError, match=r"but no ring\.json, so nothing was overwritten") as making:
         make(folder)
     assert (died.returncode, content(folder), len(before)) == (9, before, writes)
-    mends = {str(error.value).partition("make them anew: ")[2].partition(" && ")[0] for error in (loading, making)}
+    mends = {str(error.value).partition("create new ones: ")[2].partition(" && ")[0] for error in (loading, making)}
     [mend] = mends
     subprocess.run(["sh", "-c", mend], check=True)
     assert make(folder) is True
@@ -228,7 +228,7 @@ def test_mend_removes_unfinished_files_as_well(tmp_path: Path) -> None:
     (tmp_path / "keys" / ".token-ca.key.x1y2z3").write_text("half a key")
     with pytest.raises(LoadError) as error:
         make(tmp_path / "keys")
-    mend = str(error.value).partition("make them anew: ")[2].partition(" && ")[0]
+    mend = str(error.value).partition("create new ones: ")[2].partition(" && ")[0]
     subprocess.run(["sh", "-c", mend], check=True)
     assert list((tmp_path / "keys").iterdir()) == []
 
@@ -269,7 +269,7 @@ def test_init_in_an_unsafe_folder(tmp_path: Path) -> None:
     folder.chmod(0o777)
     with pytest.raises(LoadError) as error:
         make(folder)
-    expected = f"{folder}: can be changed by others (mode 0777); mend it with: chmod go-w {folder}"
+    expected = f"{folder}: can be changed by others (mode 0777); fix: chmod go-w {folder}"
     assert (str(error.value), list(folder.iterdir())) == (expected, [])
 
 
@@ -415,7 +415,7 @@ def from_the_future(folder: Path) -> None:
 
 KEY, CERTIFICATE = "KEYS/signing/ID.key", "KEYS/signing/ID.pem"
 NOT_A_KEY = (
-    "is not a private key in PEM that can be used here; wanted is an EC key on P-256 or P-384,"
+    "is not a private key in PEM that can be used here; expected is an EC key on P-256 or P-384,"
     " an RSA key of at least 2048 bits or an Ed25519 key"
 )
 ABSENT = "cannot be read: No such file or directory"
@@ -428,11 +428,11 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
     ("harm", "expected"),
     [
         pytest.param(
-            readable_by_all, [(KEY, f"can be read by others (mode 0644); mend it with: chmod 600 {KEY}")], id="key 0644"
+            readable_by_all, [(KEY, f"can be read by others (mode 0644); fix: chmod 600 {KEY}")], id="key 0644"
         ),
         pytest.param(
             readable_by_another_group,
-            [(KEY, f"can be read by others (mode 0640); mend it with: chmod 600 {KEY}")],
+            [(KEY, f"can be read by others (mode 0640); fix: chmod 600 {KEY}")],
             id="key 0640, another group",
         ),
         pytest.param(
@@ -440,20 +440,18 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
             [
                 (
                     "KEYS/token-ca.key",
-                    "can be read by others (mode 0604); mend it with: chmod 600 KEYS/token-ca.key",
+                    "can be read by others (mode 0604); fix: chmod 600 KEYS/token-ca.key",
                 )
             ],
             id="CA key readable",
         ),
-        pytest.param(
-            open_folder, [("KEYS", "can be changed by others (mode 0777); mend it with: chmod go-w KEYS")], id="0777"
-        ),
+        pytest.param(open_folder, [("KEYS", "can be changed by others (mode 0777); fix: chmod go-w KEYS")], id="0777"),
         pytest.param(
             open_signing_folder,
             [
                 (
                     "KEYS/signing",
-                    "can be changed by others (mode 0770); mend it with: chmod go-w KEYS/signing",
+                    "can be changed by others (mode 0770); fix: chmod go-w KEYS/signing",
                 )
             ],
             id="signing folder 0770",
@@ -463,7 +461,7 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
             [
                 (
                     "KEYS/ring.json",
-                    "can be changed by others (mode 0666); mend it with: chmod go-w KEYS/ring.json",
+                    "can be changed by others (mode 0666); fix: chmod go-w KEYS/ring.json",
                 )
             ],
             id="ring 0666",
@@ -473,7 +471,7 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
             [
                 (
                     "KEYS/token-ca.pem",
-                    "can be changed by others (mode 0666); mend it with: chmod go-w KEYS/token-ca.pem",
+                    "can be changed by others (mode 0666); fix: chmod go-w KEYS/token-ca.pem",
                 )
             ],
             id="CA certificate 0666",
@@ -532,7 +530,9 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
         ),
         pytest.param(garbage_ca_key, [("KEYS/token-ca.key", NOT_A_KEY)], id="garbage for a CA key"),
         pytest.param(
-            weak_rsa, [(KEY, "is an RSA key of 1024 bits, which is too weak; wanted are at least 2048")], id="RSA 1024"
+            weak_rsa,
+            [(KEY, "is an RSA key of 1024 bits, which is too weak; expected are at least 2048")],
+            id="RSA 1024",
         ),
         pytest.param(
             expired,

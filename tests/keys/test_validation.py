@@ -36,7 +36,7 @@ from tokenserver.keys.validation import (
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
 NOT_PEM = (
-    "is not a private key in PEM that can be used here; wanted is an EC key on P-256 or P-384,"
+    "is not a private key in PEM that can be used here; expected is an EC key on P-256 or P-384,"
     " an RSA key of at least 2048 bits or an Ed25519 key"
 )
 WRONG_KIND = NOT_PEM.replace("is not a private key in PEM that can be used here", "is a key of the wrong kind")
@@ -168,9 +168,9 @@ SHORT = (
     "is an EC key whose X or Y coordinate begins with a zero byte: Distribution 3 computes another thumbprint for it"
     " than everybody else; make a new key"
 )
-CURVE = "is an EC key on the curve {}; wanted is P-256 (secp256r1) or P-384 (secp384r1)"
-BITS = "is an RSA key of {} bits, which is too weak; wanted are at least 2048"
-EXPONENT = "is an RSA key with the public exponent {}; wanted is 65537"
+CURVE = "is an EC key on the curve {}; expected is P-256 (secp256r1) or P-384 (secp384r1)"
+BITS = "is an RSA key of {} bits, which is too weak; expected are at least 2048"
+EXPONENT = "is an RSA key with the public exponent {}; expected is 65537"
 
 
 @pytest.mark.parametrize(

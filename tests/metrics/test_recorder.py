@@ -34,7 +34,7 @@ from tokenserver.metrics.exposition import SILENT_SECONDS, Page
 from tokenserver.metrics.setup import metrics_board
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.server.compose import build
-from tokenserver.server.running import Parts
+from tokenserver.server.running import RunningServer
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.web.application import application, token_endpoint
 
@@ -58,7 +58,7 @@ Sample = tuple[str, Mapping[str, str]]
 class Measured:
     """A server in this process, its page of metrics, and the clocks that the page reads."""
 
-    parts: Parts
+    parts: RunningServer
     client: FlaskClient
     board: Board
     audit: Lines
@@ -404,7 +404,7 @@ def digests(samples: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in samples.items() if name.startswith("tokenserver_policy_info")}
 
 
-def look_twice(parts: Parts) -> None:
+def look_twice(parts: RunningServer) -> None:
     """A change is loaded when two looks in a row agree."""
     parts.live.look()
     parts.live.look()

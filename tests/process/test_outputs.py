@@ -57,10 +57,10 @@ def test_both_in_one_place_share_a_lock(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_without_memory_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server does not start: lines of its workers could mix."""
 
-    def refuse() -> int:
+    def refuse(name: str) -> int:
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr("tokenserver.exchange.sink_state._anonymous_file", refuse)
+    monkeypatch.setattr("tokenserver.exchange.sink_state.anonymous_file", refuse)
     with pytest.raises(LoadError, match=r"standard output: there is no memory .*: Cannot allocate memory"):
         shared_outputs()
 

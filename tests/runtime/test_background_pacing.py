@@ -1,4 +1,4 @@
-"""The pace of work in the background: it rests when it is due, and only while it steps aside."""
+"""A pacer rests when a rest is due, and only inside `yielding`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from tokenserver.runtime.background_pacing import REST_SECONDS, STEP_SECONDS, WORK_SECONDS, Pace, unpaced
+from tokenserver.runtime.background_pacing import REST_SECONDS, STEP_SECONDS, WORK_SECONDS, Pacer, unpaced
 
 
 class Clock:
-    """A clock that moves when it is told to, or when somebody sleeps."""
+    """A clock that moves when it is set, or when `sleep` is called."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -20,7 +20,7 @@ class Clock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Seconds that pass at once."""
+        """Let the seconds pass immediately."""
         self.slept.append(seconds)
         self.now += seconds
 
@@ -28,20 +28,20 @@ class Clock:
 def test_it_rests_after_a_while_of_work() -> None:
     """Not after each piece, or the rest would take longer than the work."""
     clock = Clock()
-    pace = Pace(monotonic=clock, sleep=clock.sleep)
-    with pace.stepping_aside():
+    pace = Pacer(monotonic=clock, sleep=clock.sleep)
+    with pace.yielding():
         for _ in range(8):
             pace()
             clock.now += WORK_SECONDS * 0.4
     assert clock.slept == [REST_SECONDS, REST_SECONDS]
 
 
-def test_nothing_rests_that_does_not_step_aside() -> None:
-    """The first load delays nobody, and should be over soon."""
+def test_it_does_not_rest_outside_of_yielding() -> None:
+    """The first load delays no request, and should end soon."""
     clock = Clock()
-    pace = Pace(monotonic=clock, sleep=clock.sleep)
+    pace = Pacer(monotonic=clock, sleep=clock.sleep)
     pace()
-    with pace.stepping_aside():
+    with pace.yielding():
         pass
     clock.now += 10
     pace()
@@ -50,22 +50,22 @@ def test_nothing_rests_that_does_not_step_aside() -> None:
 
 
 def test_the_switch_interval_is_short_meanwhile() -> None:
-    """And as before afterwards, also after an error."""
+    """Afterwards it is as before, also after an error."""
     usual = sys.getswitchinterval()
-    pace = Pace()
-    with pace.stepping_aside():
+    pace = Pacer()
+    with pace.yielding():
         assert sys.getswitchinterval() == pytest.approx(STEP_SECONDS)
     assert sys.getswitchinterval() == usual
-    with pytest.raises(RuntimeError), pace.stepping_aside():
+    with pytest.raises(RuntimeError), pace.yielding():
         raise RuntimeError
     assert sys.getswitchinterval() == usual
     assert pace._due is None
 
 
-def test_threads_step_aside_at_the_same_time() -> None:
+def test_two_threads_yield_at_the_same_time() -> None:
     """The switch interval is short until the last of them is done, whichever that is."""
     usual = sys.getswitchinterval()
-    first, second = Pace().stepping_aside(), Pace().stepping_aside()
+    first, second = Pacer().yielding(), Pacer().yielding()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)

@@ -1,4 +1,4 @@
-"""The dictionary that cannot grow."""
+"""The cache evicts its oldest entries, and survives concurrent use."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.runtime.bounded_cache import Bounded
+from tokenserver.runtime.bounded_cache import BoundedCache
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers()), max_size=40), st.integers(1, 5))
-def test_the_newest_are_remembered(puts: list[tuple[int, int]], size: int) -> None:
-    """What is there is what was put last, at most `size` of it; an entry put again counts as new."""
-    bounded: Bounded[int, int] = Bounded(size)
+def test_the_newest_entries_are_kept(puts: list[tuple[int, int]], size: int) -> None:
+    """It holds the last `size` entries put; an entry that is put again counts as new."""
+    bounded: BoundedCache[int, int] = BoundedCache(size)
     expected: dict[int, int] = {}
     for key, value in puts:
         bounded.put(key, value)
@@ -25,8 +25,8 @@ def test_the_newest_are_remembered(puts: list[tuple[int, int]], size: int) -> No
 
 
 def test_many_threads() -> None:
-    """Nobody is disturbed by an entry that goes while another one comes."""
-    bounded: Bounded[int, int] = Bounded(8)
+    """Concurrent puts and gets raise nothing and keep the size."""
+    bounded: BoundedCache[int, int] = BoundedCache(8)
     failures: list[Exception] = []
 
     def work(start: int) -> None:

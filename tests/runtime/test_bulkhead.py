@@ -1,4 +1,4 @@
-"""Bulkheads: how many work, how many wait and in which order, and who is sent away."""
+"""Bulkheads: how many callers run, how many queue and in which order, and which are rejected."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SECONDS = 10.0
 
 
 def bulkhead(workers: int = 1, queue: int = 0, wait: float = SECONDS) -> Bulkhead:
-    """A bulkhead with a clock that stands still."""
+    """A bulkhead with a stopped clock."""
     return Bulkhead("hashing", workers=workers, queue=queue, wait=wait, monotonic=lambda: 0.0)
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for another thread to come so far."""
+    """Wait until another thread has made the condition true."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline
@@ -31,12 +31,12 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def has_load(room: Bulkhead, load: tuple[int, int]) -> bool:
-    """Whether so many work and so many wait."""
+    """Whether this many callers run and this many wait."""
     return room.load == load
 
 
 def test_no_more_than_the_workers_at_once() -> None:
-    """Forty threads, three places: never more than three inside, and all of them come in."""
+    """Forty threads, three slots: never more than three inside, and all of them get in."""
     room = bulkhead(workers=3, queue=40)
     inside, most, lock = 0, 0, threading.Lock()
 
@@ -56,8 +56,8 @@ def test_no_more_than_the_workers_at_once() -> None:
     assert (most, room.load) == (3, (0, 0))
 
 
-def test_sent_away_at_once() -> None:
-    """F29: who finds the queue full learns so within 100 ms, and when to come again."""
+def test_rejected_immediately() -> None:
+    """F29: a caller that finds the queue full is told so within 100 ms, and when to retry."""
     room = bulkhead(workers=1, queue=0)
     start = time.monotonic()
     with room, pytest.raises(Overloaded) as raised, room:
@@ -67,8 +67,8 @@ def test_sent_away_at_once() -> None:
     assert room.load == (0, 0)
 
 
-def test_turned_away_before_other_work() -> None:
-    """Who would come in later is told so now, exactly where there is no room; it takes no place, and it is counted."""
+def test_rejected_before_other_work() -> None:
+    """A caller that could not enter later is rejected now and counted; one that could takes no slot by asking."""
     room = bulkhead(workers=1, queue=1)
     room.reject_if_full()
     with ThreadPoolExecutor(1) as pool:
@@ -85,7 +85,7 @@ def test_turned_away_before_other_work() -> None:
 
 
 def test_waits_for_a_bounded_time() -> None:
-    """Who waits too long is sent away and takes no place with him."""
+    """A caller that waits too long is rejected, and leaves no slot taken."""
     room = bulkhead(workers=1, queue=1, wait=0.01)
     with room:
         with pytest.raises(Overloaded, match="waited too long"), room:
@@ -95,7 +95,7 @@ def test_waits_for_a_bounded_time() -> None:
 
 
 def test_first_come_first_served() -> None:
-    """A place is handed to who waits longest; nobody slips in between."""
+    """A slot is handed to the caller that has waited longest; no other caller gets in between."""
     room = bulkhead(workers=1, queue=5)
     served: list[int] = []
 
@@ -110,16 +110,16 @@ def test_first_come_first_served() -> None:
     assert served == [0, 1, 2, 3, 4]
 
 
-def test_an_error_inside_gives_the_place_back() -> None:
-    """Whatever happens inside, the place is free again."""
+def test_an_error_inside_frees_the_slot() -> None:
+    """The slot is free again after any exception."""
     room = bulkhead()
     with pytest.raises(ValueError, match="inside"), room:
         raise ValueError("inside")
     assert room.load == (0, 0)
 
 
-def test_two_bulkheads_do_not_meet() -> None:
-    """A full one for a directory leaves the one for hashes alone."""
+def test_two_bulkheads_are_independent() -> None:
+    """A full bulkhead of a directory does not affect the one for hashing."""
     directory, hashing = bulkhead(), bulkhead()
     with directory:
         with pytest.raises(Overloaded), directory:
@@ -129,7 +129,7 @@ def test_two_bulkheads_do_not_meet() -> None:
 
 
 def test_overload_is_logged_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
-    """A line for each one who is sent away would be load as well; the count is in the line."""
+    """One line for each rejected caller would add to the load; the line has their number."""
     now = 0.0
     room = Bulkhead("corp", workers=0, queue=0, wait=1, monotonic=lambda: now)
 
@@ -143,12 +143,12 @@ def test_overload_is_logged_once_in_a_while(caplog: pytest.LogCaptureFixture) ->
         now = 10.0
         shed(1)
     assert [record.getMessage() for record in caplog.records] == [
-        f"corp: overloaded: 0 at once and 0 waiting are the most; {count} were sent away so far" for count in (1, 101)
+        f"corp: overloaded: limit is 0 running and 0 queued; {count} rejected so far" for count in (1, 101)
     ]
 
 
-def test_who_steps_aside_lets_another_in() -> None:
-    """A place is not kept by who waits for something else; who was let in meanwhile is not sent away afterwards."""
+def test_a_caller_aside_lets_another_in() -> None:
+    """A caller that waits for something else gives up its slot; the caller that took it is not evicted afterwards."""
     room = bulkhead(workers=1, queue=1)
     entered, may_leave = threading.Event(), threading.Event()
 
@@ -169,8 +169,8 @@ def test_who_steps_aside_lets_another_in() -> None:
     assert room.load == (0, 0)
 
 
-def test_nobody_is_let_in_while_too_many_are_inside() -> None:
-    """Two came back to one place: the first who leaves hands it to nobody, the second to who waits."""
+def test_no_caller_enters_while_too_many_are_inside() -> None:
+    """Two callers came back to one slot: the first to leave hands it to nobody, the second to the waiting one."""
     room = bulkhead(workers=1, queue=1)
     aside = [room.slot_released() for _ in range(2)]
     for one in aside:
@@ -194,16 +194,16 @@ def test_nobody_is_let_in_while_too_many_are_inside() -> None:
     assert room.load == (0, 0)
 
 
-def test_an_error_aside_comes_back_too() -> None:
-    """Whatever happens there, the place is taken again and given back once."""
+def test_an_error_aside_takes_the_slot_back() -> None:
+    """After any exception the slot is taken again, and given back once."""
     room = bulkhead()
     with pytest.raises(ValueError, match="aside"), room, room.slot_released():
         raise ValueError("aside")
     assert room.load == (0, 0)
 
 
-def test_who_waits_and_who_is_aside_share_their_room() -> None:
-    """Each of them holds a thread: the more are aside, the fewer may wait."""
+def test_waiting_callers_and_those_aside_share_a_limit() -> None:
+    """Each of them holds a thread: the more callers are aside, the fewer may wait."""
     room = Bulkhead("requests", workers=1, queue=5, wait=SECONDS, monotonic=lambda: 0.0, parked=1)
     room.__enter__()
     with room.slot_released(), room, pytest.raises(Overloaded, match="no room to wait"), room:

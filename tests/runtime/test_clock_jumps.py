@@ -1,4 +1,4 @@
-"""A clock that is moved is noticed, told for as long as tokens of before live, and forgotten when it is right again."""
+"""A jump of the clock is detected, reported while tokens from before it live, and forgotten when it is undone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tokenserver.runtime.clock_jumps import LEEWAY, REMEMBERED_SECONDS, Clock, steady_seconds
+from tokenserver.runtime.clock_jumps import LEEWAY, REMEMBERED_SECONDS, ClockJumpDetector, steady_seconds
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -20,10 +20,10 @@ class World:
     monotonic: float = 50.0
 
     def __post_init__(self) -> None:
-        self.clock = Clock(now=lambda: self.now, monotonic=lambda: self.monotonic)
+        self.clock = ClockJumpDetector(now=lambda: self.now, monotonic=lambda: self.monotonic)
 
     def after(self, seconds: float, *, moved: float = 0.0) -> float | None:
-        """What is said when that much time has passed and the clock was moved by `moved`."""
+        """The reported jump after that much time, in which the clock was moved by `moved`."""
         self.monotonic += seconds
         self.now += seconds + moved
         jump = self.clock.jump()
@@ -32,19 +32,17 @@ class World:
 
 @pytest.mark.parametrize("moved", [HOUR, -HOUR, DAY, -DAY, LEEWAY + 1, -LEEWAY - 1])
 def test_a_jump_is_noticed(moved: float, caplog: pytest.LogCaptureFixture) -> None:
-    """F21: in both directions, at the first look, and logged once."""
+    """F21: in both directions, at the first check, and logged once."""
     world = World()
     assert world.after(1) is None
     assert [world.after(1, moved=moved), world.after(1), world.after(60)] == [moved] * 3
     way = "ahead" if moved > 0 else "back"
-    assert [record.getMessage() for record in caplog.records] == [
-        f"the clock went {way} by {abs(moved):.0f} s in one go"
-    ]
-    assert (world.clock.note or "").startswith(f"went {way} by {abs(moved):.0f} s; if it was right before, ")
+    assert [record.getMessage() for record in caplog.records] == [f"the clock jumped {way} by {abs(moved):.0f} s"]
+    assert (world.clock.note or "").startswith(f"jumped {way} by {abs(moved):.0f} s; if it was right before, ")
 
 
 def test_time_that_passes_is_no_jump() -> None:
-    """A day without a look, a leap second, and a clock that is slowly set right."""
+    """A day between two checks, a leap second, and a clock that is corrected slowly."""
     world = World()
     assert world.after(DAY) is None
     assert world.after(1, moved=-1) is None
@@ -52,8 +50,8 @@ def test_time_that_passes_is_no_jump() -> None:
     assert world.clock.note is None
 
 
-def test_a_clock_that_comes_back_is_forgiven_at_once() -> None:
-    """However long it was away within the hour, and to within the leeway."""
+def test_a_jump_that_is_undone_is_forgotten_immediately() -> None:
+    """At any time within the hour, and to within the leeway."""
     world = World()
     world.after(1, moved=-HOUR)
     assert world.after(600) == -HOUR
@@ -62,8 +60,8 @@ def test_a_clock_that_comes_back_is_forgiven_at_once() -> None:
     assert world.after(1, moved=DAY) == DAY
 
 
-def test_two_jumps_are_one_distance() -> None:
-    """What counts is how far it is from where it was."""
+def test_jumps_add_up() -> None:
+    """The distance from where the clock was before the first one counts."""
     world = World()
     assert world.after(1, moved=HOUR) == HOUR
     assert world.after(1, moved=HOUR) == 2 * HOUR
@@ -72,7 +70,7 @@ def test_two_jumps_are_one_distance() -> None:
 
 
 def test_after_an_hour_it_is_the_time_of_day() -> None:
-    """The last token of before is over, so the new time is as good as any; a later jump counts from it."""
+    """The last token from before has expired, so the new time becomes the reference for later jumps."""
     world = World()
     world.after(1, moved=-DAY)
     assert world.after(REMEMBERED_SECONDS - 2) == -DAY
@@ -82,6 +80,6 @@ def test_after_an_hour_it_is_the_time_of_day() -> None:
 
 
 def test_the_steady_clock_goes_on() -> None:
-    """The one that the server uses."""
+    """The clock that the server uses never goes back."""
     before = steady_seconds()
     assert steady_seconds() >= before

@@ -1,4 +1,4 @@
-"""Cores: how many there are to work with, and who stays on which."""
+"""CPU affinity: the number of usable cores, and workers pinned to one core each."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from tokenserver.runtime import cpu_affinity as machine
-from tokenserver.runtime.cpu_affinity import CORES, Roaming, Seats, core_count
+from tokenserver.runtime.cpu_affinity import CORES, OnAllCores, WorkerCores, core_count
 
 SEVERAL = pytest.mark.skipif(len(CORES) < 2, reason="this machine has one core, so there is no choice")
 
 
 @pytest.fixture
 def own_affinity(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Where this process runs, and what is known of it, is as before afterwards."""
+    """Restores the affinity of this process, and what the module remembers of it."""
     before = os.sched_getaffinity(0)
     monkeypatch.setattr(machine, "_home", None)
     yield
@@ -51,60 +51,60 @@ def test_without_a_limit_it_is_the_machine(tmp_path: Path) -> None:
 
 @SEVERAL
 @pytest.mark.parametrize("workers", [1, len(CORES) + 1])
-def test_nobody_is_bound_where_workers_and_cores_differ(own_affinity: None, workers: int) -> None:
-    """Fewer workers would leave cores idle while others are crowded, more would have to share."""
-    assert Seats(workers).take() is None
+def test_no_worker_is_pinned_if_workers_and_cores_differ(own_affinity: None, workers: int) -> None:
+    """Fewer workers would leave cores idle while others are crowded; more would have to share."""
+    assert WorkerCores(workers).claim() is None
     assert os.sched_getaffinity(0) == CORES
 
 
 @SEVERAL
 def test_each_worker_has_a_core_of_its_own(own_affinity: None) -> None:
-    """Children take seats as workers do; there is none for one more, and that of a dead one is free again."""
-    seats = Seats(len(CORES))
-    taken = [_child_takes(seats) for _ in CORES]
+    """Forked children claim cores as workers do; one more finds none, and the core of a dead one is free again."""
+    cores = WorkerCores(len(CORES))
+    taken = [_child_claims(cores) for _ in CORES]
     assert sorted(core for core, _ in taken) == sorted(CORES)
-    assert seats.take() is None
+    assert cores.claim() is None
     assert os.sched_getaffinity(0) == CORES
     core, child = taken[0]
     _end(child)
-    again, other = _child_takes(seats)
+    again, other = _child_claims(cores)
     assert again == core
     for process in [other, *(process for _, process in taken[1:])]:
         _end(process)
 
 
 @SEVERAL
-def test_who_hashes_may_use_every_core(own_affinity: None) -> None:
-    """Only inside the room, and back on its own core afterwards, also after an error."""
-    room = Roaming(nullcontext())
+def test_a_thread_that_hashes_may_use_every_core(own_affinity: None) -> None:
+    """Only inside the room; afterwards it is pinned again, also after an error."""
+    room = OnAllCores(nullcontext())
     with room:
         assert os.sched_getaffinity(0) == CORES
-    core = Seats(len(CORES)).take()
+    core = WorkerCores(len(CORES)).claim()
     assert os.sched_getaffinity(0) == {core}
     with pytest.raises(ZeroDivisionError):
         _fail_in(room)
     assert os.sched_getaffinity(0) == {core}
 
 
-def test_a_core_that_is_not_to_be_had_is_no_error(
+def test_a_core_that_is_unavailable_is_no_error(
     own_affinity: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The cores of a container may be changed while it runs; the process stays where it is, and says so."""
     monkeypatch.setattr(machine, "CORES", frozenset({4000, 4001}))
     before = os.sched_getaffinity(0)
-    Seats(2, frozenset({4000, 4001})).take()
+    WorkerCores(2, frozenset({4000, 4001})).claim()
     assert os.sched_getaffinity(0) == before
-    assert "core 4000 is not to be had" in caplog.text
-    with Roaming(nullcontext()):
+    assert "cannot run on core 4000" in caplog.text
+    with OnAllCores(nullcontext()):
         assert os.sched_getaffinity(0) == before
 
 
-def _child_takes(seats: Seats) -> tuple[int, int]:
-    """A forked child takes a seat, tells its core, and waits to be ended; gives the core and the child."""
+def _child_claims(cores: WorkerCores) -> tuple[int, int]:
+    """Fork a child that claims a core, reports it and waits to be killed; the core and the child's process id."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        core = seats.take()
+        core = cores.claim()
         is_bound = core is not None and os.sched_getaffinity(0) == {core}
         os.write(writing, f"{core if is_bound else -1}\n".encode())
         signal.pause()
@@ -114,9 +114,9 @@ def _child_takes(seats: Seats) -> tuple[int, int]:
 
 
 @SEVERAL
-def test_a_worker_that_dies_while_it_takes_its_seat(own_affinity: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed at any point of it, it stops none of those that come after it."""
-    seats = Seats(len(CORES))
+def test_a_worker_that_is_killed_while_claiming_a_core(own_affinity: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not block the workers that start after it."""
+    cores = WorkerCores(len(CORES))
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -125,8 +125,8 @@ def test_a_worker_that_dies_while_it_takes_its_seat(own_affinity: None, monkeypa
             os.write(writing, f"{core}\n".encode())
             signal.pause()
 
-        monkeypatch.setattr(machine, "_stay_on", stop)
-        seats.take()
+        monkeypatch.setattr(machine, "_pin_to", stop)
+        cores.claim()
         os._exit(1)
     os.close(writing)
     with os.fdopen(reading) as lines:
@@ -136,13 +136,13 @@ def test_a_worker_that_dies_while_it_takes_its_seat(own_affinity: None, monkeypa
     waiting = os.fork()
     if waiting == 0:
         signal.alarm(5)
-        os._exit(0 if seats.take() == core else 1)
+        os._exit(0 if cores.claim() == core else 1)
     assert os.waitpid(waiting, 0)[1] == 0
 
 
 def test_no_lock_outlives_the_process_that_holds_it() -> None:
-    """What processes share is locked by the kernel's record locks alone, which end with their process. A semaphore of
-    `multiprocessing` stays taken, and an flock stays with every process that was forked meanwhile."""
+    """Only the kernel's record locks guard what processes share, since they end with their process. A semaphore of
+    `multiprocessing` would stay taken, and an flock would stay with every process forked in the meantime."""
     package = Path(machine.__file__).parents[1]
     made = r"\b(?:multiprocessing|context)\.(?:Array|Value|R?Lock|Bounded|Semaphore|Condition|Barrier|Event|Queue)"
     found = {
@@ -153,7 +153,7 @@ def test_no_lock_outlives_the_process_that_holds_it() -> None:
     assert found == set()
 
 
-def _fail_in(room: Roaming) -> None:
+def _fail_in(room: OnAllCores) -> None:
     with room:
         assert os.sched_getaffinity(0) == CORES
         raise ZeroDivisionError

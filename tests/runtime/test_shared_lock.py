@@ -1,4 +1,4 @@
-"""The lock of several processes: it excludes threads and processes alike, and nobody who is dead keeps it."""
+"""The shared lock excludes threads and processes, and a dead process does not keep it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUNDS = 3000
 
 @pytest.fixture
 def memory() -> Iterator[tuple[int, mmap.mmap]]:
-    """Shared memory and its file. It stays mapped for as long as a lock in it is known."""
+    """Shared memory and its file, mapped for as long as a lock in it exists."""
     file = os.memfd_create("lock")
     os.ftruncate(file, SIZE)
     yield file, mmap.mmap(file, SIZE)
@@ -31,7 +31,7 @@ def memory() -> Iterator[tuple[int, mmap.mmap]]:
 
 @pytest.fixture(params=[RobustMutex, RecordLock])
 def lock(request: pytest.FixtureRequest, memory: tuple[int, mmap.mmap], monkeypatch: pytest.MonkeyPatch) -> SharedLock:
-    """Either kind."""
+    """A lock of either kind."""
     if request.param is RecordLock:
         monkeypatch.setattr("tokenserver.runtime.shared_lock.sys.platform", "elsewhere")
     made = shared_lock(*memory, 64)
@@ -59,7 +59,7 @@ def _count(lock: SharedLock, memory: mmap.mmap) -> None:
 
 
 def test_it_excludes_threads_and_processes(lock: SharedLock, memory: tuple[int, mmap.mmap]) -> None:
-    """Nothing that is counted under it is lost."""
+    """No increment under the lock is lost."""
     processes = [FORK.Process(target=_count, args=(lock, memory[1])) for _ in range(3)]
     for process in processes:
         process.start()
@@ -75,7 +75,7 @@ def _take_and_stop(lock: SharedLock, ready: Callable[[], None]) -> None:
 
 
 def test_a_process_that_is_killed_does_not_keep_it(lock: SharedLock) -> None:
-    """While it lives, others wait in vain; they have it as soon as it is dead, and more than once."""
+    """While it lives, others time out; they get the lock as soon as it is dead, and more than once."""
     ready = FORK.Event()
     process = FORK.Process(target=_take_and_stop, args=(lock, ready.set))
     process.start()
@@ -92,7 +92,7 @@ def test_a_process_that_is_killed_does_not_keep_it(lock: SharedLock) -> None:
 
 
 def test_another_thread_does_not_get_it(lock: SharedLock) -> None:
-    """The kernel knows record locks by process, so this one must know its threads."""
+    """Record locks belong to processes, so the lock itself has to exclude threads."""
     assert lock.try_acquire()
     found: list[bool] = []
     thread = threading.Thread(target=lambda: found.append(lock.try_acquire()))
@@ -106,7 +106,7 @@ def test_another_thread_does_not_get_it(lock: SharedLock) -> None:
 def test_a_system_without_robust_mutexes(
     trouble: str, memory: tuple[int, mmap.mmap], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There it is the lock that works everywhere; nothing but the mutex's own place in memory was written to."""
+    """A record lock is used there; nothing but the mutex's own bytes of memory was written."""
 
     def refused(*_: object) -> RobustMutex:
         raise OSError(errno.ENOTSUP, "no robust mutex") if trouble == "none of that kind" else AttributeError(trouble)
@@ -121,7 +121,7 @@ def test_a_system_without_robust_mutexes(
 
 
 def test_attributes_that_the_system_refuses(memory: tuple[int, mmap.mmap], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the C library is an error here."""
+    """An error code of the C library raises an OSError."""
     monkeypatch.setattr(module, "_PROCESS_SHARED", 99)
     with pytest.raises(OSError, match="no robust mutex"):
         RobustMutex(memory[1], 64)

@@ -1,4 +1,4 @@
-"""Single flight: identical checks at the same moment are one, with one answer or one error for all."""
+"""Single flight: concurrent identical checks run once, with one answer or one error for all callers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECONDS = 10.0
 
 
 class Check:
-    """A check that waits until it may end, and counts its calls."""
+    """A check that waits for permission to end, and counts its calls."""
 
     def __init__(self, result: Any) -> None:
         self.result = result
@@ -26,7 +26,7 @@ class Check:
         self.may_end = threading.Event()
 
     def __call__(self) -> Any:
-        """The result, raised where it is an error."""
+        """The result, raised if it is an error."""
         self.calls += 1
         self.begun.set()
         assert self.may_end.wait(SECONDS)
@@ -36,7 +36,7 @@ class Check:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for another thread to come so far."""
+    """Wait until another thread has made the condition true."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline
@@ -44,7 +44,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def followed(flights: SingleFlight[Any], check: Check, followers: int) -> list[Any]:
-    """What the leader and its followers get: answers, or errors."""
+    """The answers or errors that the leader and its followers get."""
 
     def ask() -> Any:
         try:
@@ -63,7 +63,7 @@ def followed(flights: SingleFlight[Any], check: Check, followers: int) -> list[A
 
 
 def test_one_check_for_all() -> None:
-    """Whoever comes while it runs gets the same answer, and nothing is checked for them."""
+    """Callers that arrive while it runs get the same answer without a check of their own."""
     flights: SingleFlight[Any] = SingleFlight(followers=20, seconds=SECONDS)
     check = Check("ann")
     assert (followed(flights, check, 20), check.calls) == (["ann"] * 21, 1)
@@ -84,7 +84,7 @@ def test_one_check_for_all() -> None:
     ],
 )
 def test_errors_are_shared(error: Exception, told: dict[str, Any]) -> None:
-    """A failure is the failure of all, with all that it tells; each thread gets an object of its own."""
+    """All callers fail with equal errors, with all details; each thread gets its own exception object."""
     flights: SingleFlight[Any] = SingleFlight(followers=3, seconds=SECONDS)
     found = followed(flights, Check(error), 3)
     assert [(type(one), vars(one), one.args) for one in found] == [(type(error), told, error.args)] * 4
@@ -92,14 +92,14 @@ def test_errors_are_shared(error: Exception, told: dict[str, Any]) -> None:
 
 
 def test_nothing_lingers() -> None:
-    """The next one after the end is checked again."""
+    """A call after the end is checked again."""
     flights: SingleFlight[Any] = SingleFlight(followers=1, seconds=SECONDS)
     answers = iter(["first", "second"])
     assert [flights.run(b"key", lambda: next(answers)) for _ in range(2)] == ["first", "second"]
 
 
 def test_others_do_not_wait() -> None:
-    """Another login is checked while the first one still is."""
+    """Another login is checked while the first one is still under way."""
     flights: SingleFlight[Any] = SingleFlight(followers=0, seconds=SECONDS)
     check = Check("ann")
     with ThreadPoolExecutor(1) as pool:
@@ -112,7 +112,7 @@ def test_others_do_not_wait() -> None:
 
 
 def test_followers_are_bounded() -> None:
-    """Beyond the bound nobody waits: each of them would hold a thread of the server."""
+    """Beyond the limit no caller waits: each of them would hold a thread of the server."""
     flights: SingleFlight[Any] = SingleFlight(followers=0, seconds=SECONDS)
     check = Check("ann")
     with ThreadPoolExecutor(1) as pool:

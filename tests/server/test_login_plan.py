@@ -123,15 +123,15 @@ def test_refused(tmp_path: Path, text: str, fault: str) -> None:
         pytest.param(
             "cache: 10s",
             "cache: 61s",
-            "authentication[0].htpasswd.cache: must be from 0s (never) to 60s, not 61s: so long a changed password "
-            "still works",
+            "authentication[0].htpasswd.cache: must be from 0s (never) to 60s, not 61s: a changed password "
+            "still works that long",
             id="long cache",
         ),
         pytest.param(
             "stale_grace: 5m",
             "stale_grace: 2h",
-            "authentication[1].ldap.stale_grace: must be from 0s (never) to 1h, not 7200s: so long somebody who was "
-            "removed could still log in",
+            "authentication[1].ldap.stale_grace: must be from 0s (never) to 1h, not 7200s: a user who was "
+            "removed could still log in that long",
             id="long grace",
         ),
         pytest.param(

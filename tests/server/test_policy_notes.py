@@ -16,7 +16,7 @@ from tokenserver.cli import main
 from tokenserver.config.load import load_settings
 from tokenserver.policy.loading.gating import MAX_NOTES
 from tokenserver.server.compose import build
-from tokenserver.server.running import Parts
+from tokenserver.server.running import RunningServer
 from tokenserver.web.application import application
 
 __all__ = ["server_folder"]
@@ -48,7 +48,7 @@ def write(path: Path, text: str) -> None:
     path.chmod(0o644)
 
 
-def ready(parts: Parts) -> tuple[int, dict[str, object]]:
+def ready(parts: RunningServer) -> tuple[int, dict[str, object]]:
     client: FlaskClient = application(parts).test_client()
     answer = client.get("/readyz")
     content = answer.get_json()

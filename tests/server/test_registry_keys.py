@@ -20,11 +20,11 @@ from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.certificates import generate_p256, make_ca, private_pem
-from tokenserver.keys.ring_operations import Changes
+from tokenserver.keys.ring_operations import RingOperations
 from tokenserver.keys.schedule import RotationStep
 from tokenserver.server.compose import build, warnings
 from tokenserver.server.registry_keys import key_changes
-from tokenserver.server.running import Parts
+from tokenserver.server.running import RunningServer
 from tokenserver.tokens.claims import Registry
 from tokenserver.tokens.verification import InvalidToken, verify_own
 from tokenserver.web.application import application
@@ -48,9 +48,9 @@ class World:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.parts: Parts = build(settings)
+        self.parts: RunningServer = build(settings)
         self.client: FlaskClient = application(self.parts).test_client()
-        self.changes: Changes = key_changes(settings.key_sets()[0])
+        self.changes: RingOperations = key_changes(settings.key_sets()[0])
 
     @property
     def snapshot(self) -> Snapshot:
@@ -127,7 +127,7 @@ def test_the_server_rotates_by_itself(world: World) -> None:
 
 
 def test_the_watch_runs_the_rotation(world: World) -> None:
-    """`Parts.watch` starts both threads, and one event ends them."""
+    """`RunningServer.watch` starts both threads, and one event ends them."""
     age(world.settings.keys.folder, 40 * DAY)
     again = World(world.settings)
     stop = again.parts.watch()
@@ -245,8 +245,8 @@ def test_the_keys_in_memory_go_on(
     assert world.published() == before
     status, parts = world.ready()
     assert (status, parts["keys"]) == (503, "ok")
-    assert "the files as they are now were refused (keys" in parts["files"]
-    assert "the last good ones stay live" in caplog.text
+    assert "the current files were rejected (keys" in parts["files"]
+    assert "keeping the previous configuration" in caplog.text
     [rotator] = world.parts.rotators
     assert rotator.tick(datetime.now(UTC) + 30 * DAY) is None
     shutil.rmtree(folder, ignore_errors=True)
@@ -294,7 +294,7 @@ def test_no_key_changes_by_a_clock_that_was_moved(world: World, monkeypatch: pyt
     assert rotator.tick(later) is None
     answer = world.client.get("/readyz")
     assert answer.status_code == 200
-    assert answer.get_json()["notes"]["clock"].startswith("went ahead by 2592000 s")
+    assert answer.get_json()["notes"]["clock"].startswith("jumped ahead by 2592000 s")
     monkeypatch.undo()
     assert rotator.tick(later) is not None
     assert "notes" not in world.client.get("/readyz").get_json()

@@ -10,7 +10,7 @@ import pytest
 from tokenserver.authn.protection.redis_counters import SharedFailures
 from tokenserver.config.load import load_settings
 from tokenserver.errors import LoadError
-from tokenserver.server.shared_state import Shared, shared_counters, sharing_warnings, workers_share
+from tokenserver.server.shared_state import SharedState, shared_counters, sharing_warnings, workers_share
 
 CONFIG = """\
 issuer: auth.example.com
@@ -30,7 +30,7 @@ def counters(folder: Path, throttle: str) -> object:
     return shared_counters(settings, workers=2)
 
 
-def shared(folder: Path, more: str, workers: int = 2) -> Shared:
+def shared(folder: Path, more: str, workers: int = 2) -> SharedState:
     """What the workers of a server with these settings share."""
     path = folder / "tokenserver.yaml"
     path.write_text(CONFIG + more)
@@ -68,10 +68,10 @@ def test_without_memory_to_share(
 ) -> None:
     """The server starts; each worker has its own, and it is said."""
 
-    def refuse(size: int) -> int:
+    def refuse(name: str) -> int:
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr("tokenserver.runtime.shared_memory._file_of", refuse)
+    monkeypatch.setattr("tokenserver.runtime.shared_memory.anonymous_file", refuse)
     assert shared(tmp_path, "authentication: [{htpasswd: {file: u}}]\n") == (None, None)
     assert [message.partition(" (")[0] for message in caplog.messages] == [
         "throttle: workers cannot share memory",

@@ -16,7 +16,7 @@ from tokenserver.config.load import load_settings
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
 from tokenserver.server.compose import build
-from tokenserver.server.running import Parts
+from tokenserver.server.running import RunningServer
 from tokenserver.web.application import application
 
 POLICY = """\
@@ -74,7 +74,7 @@ class Lines:
 class Server:
     """A server to be asked."""
 
-    parts: Parts
+    parts: RunningServer
     client: FlaskClient
     audit: Lines
     folder: Path

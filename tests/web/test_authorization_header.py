@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn.chain import Chain
-from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, Secret
 from tokenserver.errors import InvalidCredentials
 from tokenserver.web.authorization_header import normalize_username, parse_authorization
 
@@ -45,7 +45,7 @@ def password(username: str, text: str) -> Password:
         pytest.param(basic(" ann :x"), password(" ann ", "x"), id="blanks stay"),
         pytest.param(basic("a\0:x\0"), password("a\0", "x\0"), id="control characters are the chain's matter"),
         pytest.param(basic("ann:\ufeffx"), password("ann", "\ufeffx"), id="BOM in the password"),
-        pytest.param("Basic Og==", Nothing(), id="empty user and password"),
+        pytest.param("Basic Og==", NoCredentials(), id="empty user and password"),
     ],
 )
 def test_usable(value: str, expected: Credentials) -> None:
@@ -55,7 +55,7 @@ def test_usable(value: str, expected: Credentials) -> None:
 
 def test_no_header() -> None:
     """No header is nothing."""
-    assert parse_authorization([]) == Nothing()
+    assert parse_authorization([]) == NoCredentials()
 
 
 MALFORMED = "the Authorization header is malformed"
@@ -107,7 +107,7 @@ UNUSABLE = [
 @pytest.mark.parametrize(("values", "reason"), UNUSABLE)
 def test_unusable(values: list[str], reason: str) -> None:
     """Present but unusable is reported as such, with a reason that repeats nothing of it."""
-    assert parse_authorization(values) == Unusable(reason)
+    assert parse_authorization(values) == MalformedCredentials(reason)
 
 
 @pytest.mark.parametrize(("values", "reason"), UNUSABLE)
@@ -121,20 +121,20 @@ def test_unusable_is_denied(values: list[str], reason: str) -> None:
 
 @given(st.text(st.characters(max_codepoint=255)), st.text(st.characters(max_codepoint=255)))
 def test_only_one_header_is_nothing(value: str, scheme: str) -> None:
-    """A header is `Nothing` only if it has the empty user with the empty password."""
+    """A header is `NoCredentials` only if it has the empty user with the empty password."""
     for header in (value, f"Basic {value}", f"{scheme} Og=="):
         parsed = parse_authorization([header])
         is_empty = header.lower().split(" ")[0] == "basic" and header.split(" ")[-1] == "Og=="
-        assert isinstance(parsed, (Password, Unusable)) or is_empty
+        assert isinstance(parsed, (Password, MalformedCredentials)) or is_empty
 
 
 @given(st.binary(max_size=100))
 def test_any_bytes(raw: bytes) -> None:
     """Any bytes inside of Basic give credentials, unusable ones, or nothing for a lone colon."""
     parsed = parse_authorization([basic(raw)])
-    assert (parsed == Nothing()) == (raw == b":")
+    assert (parsed == NoCredentials()) == (raw == b":")
     if b":" not in raw:
-        assert isinstance(parsed, Unusable)
+        assert isinstance(parsed, MalformedCredentials)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters=":\ufeff"), min_size=1), st.text())

@@ -22,7 +22,7 @@ from tokenserver.authn.protection.login_cache import VerifiedLogins
 from tokenserver.config.load import load_settings
 from tokenserver.identity import Identity, Kind
 from tokenserver.server.compose import build
-from tokenserver.server.running import Parts
+from tokenserver.server.running import RunningServer
 from tokenserver.web.application import application
 
 CONFIG = """\
@@ -42,7 +42,7 @@ X, Y = "192.0.2.1", "198.51.100.7"
 class Site:
     """A server with one worker's share, and a count of the hashes that it computed."""
 
-    parts: Parts
+    parts: RunningServer
     app: Any
     audit: Lines
     hashed: list[str]

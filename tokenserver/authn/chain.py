@@ -1,6 +1,6 @@
 """The authenticator chain: credentials to identity, by asking the user sources in the order of the configuration.
 
-Unusable names and passwords are rejected here, before any backend, so that no backend can forget to.
+MalformedCredentials names and passwords are rejected here, before any backend, so that no backend can forget to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import assert_never
 
 from tokenserver.authn.authenticator import Authenticator, Guard, Rest, Stamped
 from tokenserver.authn.usernames import typed_name_problem
-from tokenserver.credentials import Credentials, Nothing, Password, Unusable
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password
 from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials, Overloaded
 from tokenserver.identity import ANONYMOUS, Identity
 
@@ -55,11 +55,11 @@ class Chain:
             Throttled: too many failures of this user, from this address or in total.
         """
         match credentials:
-            case Nothing():
+            case NoCredentials():
                 if self._anonymous:
                     return ANONYMOUS
                 raise AuthenticationRequired
-            case Unusable(reason):
+            case MalformedCredentials(reason):
                 raise InvalidCredentials(reason)
             case Password():
                 return self._login(credentials, client)

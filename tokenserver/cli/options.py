@@ -13,7 +13,7 @@ import click
 
 from tokenserver.cli.exits import WRONG_USE
 from tokenserver.cli.terminal import echo
-from tokenserver.errors import LoadError, spell_more, told_faults
+from tokenserver.errors import LoadError, reported_faults, spell_more
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -63,14 +63,14 @@ def report_faults(command: Callable[_Arguments, _Result]) -> Callable[_Arguments
 
 def faults_as_json(error: LoadError) -> dict[str, Any]:
     """The faults for `--json`: the first ones, and in `more` how many others there are."""
-    shown, more = told_faults(error.faults)
+    shown, more = reported_faults(error.faults)
     faults = [{"file": one.file, "line": one.line, "path": one.path, "message": one.message} for one in shown]
     return {"faults": faults, "more": more} if more else {"faults": faults}
 
 
 def exit_with_faults(error: LoadError, *, code: int = WRONG_USE) -> NoReturn:
     """Print the first faults and the number of the others to standard error, and exit with `code`."""
-    shown, more = told_faults(error.faults)
+    shown, more = reported_faults(error.faults)
     for fault in shown:
         echo(str(fault), err=True)
     if more:

@@ -1,1 +1,1 @@
-"""Configuration: `settings` holds the typed, frozen values, `load` reads them from YAML and the environment."""
+"""Configuration: `settings` has the typed, frozen values, `load` reads them from YAML and the environment."""

@@ -1,4 +1,4 @@
-"""The values that settings are made of, read strictly: durations, names, paths, URLs, addresses and networks."""
+"""Strict field types of the settings: durations, names, paths, URLs, addresses and networks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
 
-MIN_LIFETIME = 60
-MAX_LIFETIME = 3600
+from tokenserver.runtime.durations import parse_duration
+from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME
 
 MAX_TOKEN_REUSE = 10
-"""Seconds for which one signed token may be given more than once."""
+"""Seconds for which one signed token may be reused."""
 
 Network = IPv4Network | IPv6Network
 
-_DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)", re.ASCII)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\.?")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
@@ -27,29 +25,29 @@ _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 def _duration(value: Any) -> Any:
     """Seconds from `90s`, `15m`, `1h`, `30d`, or a plain number of seconds."""
     if isinstance(value, str):
-        matched = _DURATION.fullmatch(value)
-        if matched is None:
+        seconds = parse_duration(value)
+        if seconds is None:
             raise ValueError(f"must be a duration such as 90s, 15m or 1h, not {value!r}")
-        return int(matched[1]) * _UNITS[matched[2]]
+        return seconds
     return value
 
 
 def _token_reuse(seconds: int) -> int:
     if not 0 <= seconds <= MAX_TOKEN_REUSE:
-        raise ValueError(f"must be from 0s (each token is signed anew) to {MAX_TOKEN_REUSE}s, not {seconds}s")
+        raise ValueError(f"must be from 0s (no reuse) to {MAX_TOKEN_REUSE}s, not {seconds}s")
     return seconds
 
 
 def _lifetime(seconds: int) -> int:
     if not MIN_LIFETIME <= seconds <= MAX_LIFETIME:
         raise ValueError(
-            f"must be from 60s to 1h, not {seconds}s: clients take less for 60 s, and no token is called back"
+            f"must be from 60s to 1h, not {seconds}s: clients take less for 60 s, and tokens cannot be revoked"
         )
     return seconds
 
 
 def _name_text(value: str) -> str:
-    """Text that is safe inside a header's quoted string and a token: printable ASCII without quotes."""
+    """Text that is safe in a quoted string of a header and in a token: printable ASCII without quotes."""
     if not value or len(value) > 255 or re.fullmatch(r"[ -~]+", value) is None or '"' in value or "\\" in value:
         raise ValueError("must be 1 to 255 printable ASCII characters without quotes and backslashes")
     if value != value.strip():
@@ -58,7 +56,7 @@ def _name_text(value: str) -> str:
 
 
 def _path(value: Any, info: ValidationInfo) -> Any:
-    """A path relative to the file it stands in, made absolute."""
+    """An absolute path; a relative one is relative to the file that contains it."""
     if not isinstance(value, (str, Path)):
         return value
     if not str(value) or "\0" in str(value):
@@ -71,7 +69,7 @@ def _path(value: Any, info: ValidationInfo) -> Any:
 
 
 def _url(value: str) -> str:
-    """An http or https URL with a host name, without query and fragment; a closing slash is dropped."""
+    """An http or https URL with a host name, without query and fragment; a trailing slash is removed."""
     try:
         parts = urlsplit(value)
         port = parts.port
@@ -79,7 +77,7 @@ def _url(value: str) -> str:
         raise ValueError("must be a URL such as https://auth.example.com") from error
     if not value.startswith(("http://", "https://")) or not parts.hostname or port == 0:
         raise ValueError("must be a URL such as https://auth.example.com")
-    # A bare "?" or "#" counts as well: a path that is put behind it would not be a path any more.
+    # A bare "?" or "#" is rejected as well: a path appended to it would not be a path.
     if "?" in value or "#" in value or parts.username is not None or re.fullmatch(r"[!-~]+", value) is None:
         raise ValueError("must be a URL without user, query, fragment and blanks")
     if '"' in value or "\\" in value:
@@ -146,9 +144,9 @@ SourceName = Annotated[str, AfterValidator(_source_name)]
 
 
 class Section(BaseModel):
-    """A part of the configuration: frozen, exact about types, and without unknown keys.
+    """A section of the configuration: frozen, strict about types, without unknown keys.
 
-    With a `shorthand`, a plain text stands for the section whose key of that name has this value.
+    With a `shorthand`, a plain string stands for the section in which the key of that name has this value.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)

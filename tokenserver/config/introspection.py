@@ -1,4 +1,4 @@
-"""What the settings' types say about a value: which keys there are, where paths stand, what a plain text stands for."""
+"""Introspection of the settings' types: which keys exist, which of them are paths, and shorthands for sections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Path_ = tuple[str | int, ...]
 
 
 def spell_variable(path: Path_) -> str:
-    """The environment's spelling of a path, without the prefix."""
+    """The name of the environment variable for a path, without the prefix."""
     return "_".join(str(step) for step in path).upper()
 
 
@@ -39,19 +39,19 @@ def is_list(annotation: Any) -> bool:
 
 
 def shorthand(annotation: Any) -> str | None:
-    """The key of a section for which a plain text may stand, or None."""
+    """The key of a section that a plain string sets; None if the section has no such shorthand."""
     is_section = isinstance(annotation, type) and issubclass(annotation, Section)
     return annotation.shorthand if is_section else None
 
 
-def spelt_out(value: Any, annotation: Any) -> Any:
-    """A plain text that stands for a section, as that section."""
+def expand_shorthand(value: Any, annotation: Any) -> Any:
+    """A plain string that stands for a section, as that section."""
     key = shorthand(annotation)
     return {key: value} if key is not None and isinstance(value, str) else value
 
 
 def from_working_folder(value: Any, annotation: Any) -> Any:
-    """`value` with every path in it made absolute, wherever the annotation says that a path stands."""
+    """`value` with every path in it made absolute, according to the annotation."""
     if Path in kinds(annotation) and isinstance(value, str) and value and not value.startswith("~"):
         return str(Path(value).absolute())
     if isinstance(value, list) and is_list(annotation):
@@ -65,7 +65,7 @@ def from_working_folder(value: Any, annotation: Any) -> Any:
 
 
 def kinds(annotation: Any) -> set[Any]:
-    """The plain types that an annotation allows: of `Annotated[Path, …] | None` these are Path and None."""
+    """The plain types of an annotation: those of `Annotated[Path, …] | None` are Path and None."""
     if get_origin(annotation) is Annotated:
         return kinds(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):

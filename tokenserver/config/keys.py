@@ -1,4 +1,4 @@
-"""The settings of the signing keys: where they are, and how they rotate."""
+"""Settings of the signing keys: their folder and their rotation."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, model_validator
 
-from tokenserver.config.fields import MAX_LIFETIME, FilePath, Seconds, Section
+from tokenserver.config.fields import FilePath, Seconds, Section
 from tokenserver.documents.document import PlacedError
 from tokenserver.keys.schedule import Schedule
+from tokenserver.scopes import MAX_LIFETIME
 
 USUAL_FOLDER = "keys"
 
@@ -35,8 +36,8 @@ def _every(seconds: int) -> int:
 class Keys(Section):
     """`keys: DIR`, or a section that also says how keys rotate.
 
-    A new key is published for `publish_ahead` before it signs; without it for an hour, and for a day where registries
-    pin keys. The server makes a new one every `rotate_every`; without it when somebody says so.
+    A new key is published for `publish_ahead` before it signs; by default for an hour, or a day if registries pin keys.
+    The server creates a new key every `rotate_every`; without it, keys are rotated by hand.
     """
 
     shorthand: ClassVar[str | None] = "folder"
@@ -58,7 +59,7 @@ class Keys(Section):
         return self
 
     def schedule(self, *, pinned: bool) -> Schedule:
-        """How keys go through their states. `pinned`: a registry that uses them trusts single keys."""
+        """The rotation schedule. `pinned`: a registry that uses these keys trusts individual keys."""
         return Schedule(
             publish_ahead=timedelta(seconds=self._published_for(pinned=pinned)),
             longest_token=timedelta(seconds=MAX_LIFETIME),

@@ -1,4 +1,4 @@
-"""The settings of an LDAP directory: five lines with a preset, every key without."""
+"""Settings of an LDAP directory: five lines with a preset; without one, every key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_DEADLINE = 10
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,31}", re.ASCII)
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 _NAMED_BY_CN = frozenset({"active_directory", "freeipa"})
-"""The presets of directories in which the DN of every group begins with its cn."""
+"""Presets for directories in which the DN of every group begins with its cn."""
 
 _EXAMPLE = "ldaps://ldap.example.com"
 
@@ -45,7 +45,7 @@ def _list(value: Any) -> Any:
 
 
 def _secret(value: Any) -> Any:
-    # No message here repeats what it was given.
+    # Messages must not repeat the value.
     if isinstance(value, Secret):
         return value
     if not isinstance(value, str):
@@ -66,7 +66,7 @@ def _dn(value: str) -> str:
 
 
 def _account(value: str) -> str:
-    """A DN, or what Active Directory takes in its place: `name@domain` or `DOMAIN\\name`."""
+    """A DN, or one of Active Directory's alternatives: `name@domain` or `DOMAIN\\name`."""
     if not value.strip() or not value.isprintable():
         raise ValueError("must be a DN such as cn=tokenserver,dc=example,dc=com")
     return value
@@ -124,7 +124,7 @@ AttributeName = Annotated[str, AfterValidator(_attribute)]
 
 
 class LdapGroups(Section):
-    """How the groups of a user are found, where, and which of them count."""
+    """How and where the groups of a user are found, and which of them are used."""
 
     by: Literal["memberof", "member", "posix", "nested"] | None = None
     base: Dn | None = None
@@ -142,7 +142,7 @@ class LdapGroups(Section):
 
 
 class Ldap(Section):
-    """A user source: one LDAP directory. What is left out, the preset says."""
+    """A user source: one LDAP directory. `preset` provides the keys that are left out."""
 
     name: SourceName = "ldap"
     preset: Literal["openldap", "active_directory", "freeipa"] | None = None

@@ -1,8 +1,8 @@
-"""Reads the settings: a YAML file and the environment (this is the only reader of `os.environ`).
+"""Loads the settings from a YAML file and the environment (this is the only reader of `os.environ`).
 
 Every key is also an environment variable: `TOKENSERVER_` and the path in capitals with underscores
-(`TOKENSERVER_SERVER_LISTEN`, `TOKENSERVER_REGISTRIES_0_SERVICE`). A value is read as YAML. With `_FILE` behind
-the name, the variable names a file that holds the value. The environment wins over the file.
+(`TOKENSERVER_SERVER_LISTEN`, `TOKENSERVER_REGISTRIES_0_SERVICE`). Values are parsed as YAML. With the suffix `_FILE`,
+the variable names a file that contains the value. The environment takes precedence over the file.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from tokenserver.config.introspection import (
     Path_,
+    expand_shorthand,
     from_working_folder,
     is_list,
     kinds,
@@ -25,9 +26,8 @@ from tokenserver.config.introspection import (
     paths,
     shorthand,
     spell_variable,
-    spelt_out,
 )
-from tokenserver.config.referenced_files import SettingsRefused, named_in
+from tokenserver.config.referenced_files import SettingsRefused, referenced_files_in
 from tokenserver.config.registries_folder import WHAT, RegistryEntry, differing, read_registries
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
@@ -61,12 +61,12 @@ def config_path(given: Path | None, environment: Mapping[str, str] | None = None
 def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings from `path` (see `config_path`) and the environment.
 
-    Without the default file, the environment alone will do. Relative paths in the file are relative to it,
-    relative paths in the environment to the working folder.
+    If the default file does not exist, the environment alone is enough. Relative paths in the file are relative to it,
+    those in the environment to the working folder.
 
     Raises:
-        LoadError: every fault, each with `file:line: path` or the name of its variable. Where the file could be read
-            it is a `SettingsRefused`.
+        LoadError: every fault, each with `file:line: path` or the name of its variable; a `SettingsRefused` if the file
+            could be read.
     """
     environment = os.environ if environment is None else environment
     file = config_path(path, environment)
@@ -87,20 +87,20 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     try:
         settings = Settings.model_validate(merged.value, context={"base": base})
     except ValidationError as error:
-        # Files that are at fault are missing in the list; that need not be told as well.
+        # Registries whose files have faults are missing in the list; that is not reported again.
         found = [
             fault for fault in validation_faults(merged, Settings, error) if fault.path != "registries" or not in_folder
         ]
         placed = [_in_variable(_in_file(fault, entries), overrides) for fault in [*in_folder, *found]]
-        raise SettingsRefused([*faults, *placed], named_in(merged.value, base)) from error
+        raise SettingsRefused([*faults, *placed], referenced_files_in(merged.value, base)) from error
     faults += [_in_variable(fault, overrides) for fault in in_folder]
     if faults:
-        raise SettingsRefused(faults, named_in(merged.value, base))
+        raise SettingsRefused(faults, referenced_files_in(merged.value, base))
     return settings
 
 
 def _from_folder(merged: Document, base: Path) -> tuple[list[RegistryEntry], list[Fault]]:
-    """Put the registries in place of the folder that is named for them, if one is; its files, and their faults."""
+    """Replace the folder named in `registries`, if one is, by its registries; returns its files and their faults."""
     given = merged.value.get("registries")
     if not isinstance(given, str):
         return [], []
@@ -117,13 +117,13 @@ def _from_folder(merged: Document, base: Path) -> tuple[list[RegistryEntry], lis
 
 
 def _in_file(fault: Fault, entries: Sequence[RegistryEntry]) -> Fault:
-    """The fault at its file, where its registry came from one."""
+    """The fault at its place in the registry's own file, if it came from one."""
     matched = re.fullmatch(r"registries\[([0-9]+)\]\.?(.*)", fault.path) if entries else None
     return fault if matched is None else entries[int(matched[1])].fault(matched[2], fault.message)
 
 
 def _is_missing(file: Path) -> bool:
-    """Whether there is nothing at `file`. Unlike `Path.exists`, a file out of reach is not taken for missing."""
+    """Whether there is nothing at `file`. Unlike with `Path.exists`, an inaccessible file is not missing."""
     try:
         file.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -146,7 +146,7 @@ _IN_A_FILE = (
 
 
 def _overrides(variables: Mapping[str, str]) -> tuple[dict[Path_, tuple[str, Any]], list[Fault]]:
-    """What the environment sets: path -> (variable, value), and the variables that set nothing."""
+    """The overrides from the environment, path -> (variable, value), and faults of variables that set nothing."""
     found: dict[Path_, tuple[str, Any]] = {}
     faults: list[Fault] = []
     for name, text in sorted(variables.items()):
@@ -215,7 +215,7 @@ def _value(text: str, annotation: Any, name: str) -> Any:
 def _merge(value: dict[str, Any], overrides: Mapping[Path_, tuple[str, Any]], faults: list[Fault]) -> dict[str, Any]:
     merged: dict[str, Any] = _copy(value)
     for section in {str(path[0]) for path in overrides if len(path) > 1} & merged.keys():
-        merged[section] = spelt_out(merged[section], Settings.model_fields[section].annotation)
+        merged[section] = expand_shorthand(merged[section], Settings.model_fields[section].annotation)
     # In the order of the lists: sorted by name, entry 10 would come before entry 2.
     by_place = sorted(overrides.items(), key=lambda item: [str(step).zfill(9) for step in item[0]])
     for path, (name, new) in by_place:
@@ -230,7 +230,7 @@ def _merge(value: dict[str, Any], overrides: Mapping[Path_, tuple[str, Any]], fa
 
 
 class _NoPlace(Exception):
-    """The file has no place for what a variable sets."""
+    """The file has no place for the value of a variable."""
 
 
 def _set(here: Any, key: str, new: Any) -> None:
@@ -263,7 +263,7 @@ def _copy(value: Any) -> Any:
 
 
 def _in_variable(fault: Fault, overrides: Mapping[Path_, tuple[str, Any]]) -> Fault:
-    """The fault at its variable, where the value came from one; the nearest one, where several reach there."""
+    """The fault at its variable, if the value came from one; the most specific one, if several apply."""
     for path, (name, _) in sorted(overrides.items(), key=lambda item: len(item[0]), reverse=True):
         rest = fault.path.removeprefix(spell(path))
         if fault.path == spell(path) + rest and rest[:1] in ("", ".", "["):

@@ -1,4 +1,4 @@
-"""The settings of the throttle and of what is remembered about logins."""
+"""Settings of the throttle and of the login cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tokenserver.config.fields import FilePath, Seconds, Section
 from tokenserver.documents.document import PlacedError
 
 MAX_CACHE = 60
-"""Seconds for which a password that was right is believed, although it may have been changed since."""
+"""Seconds for which a verified password is accepted from the cache, although it may have been changed since."""
 
 MAX_GRACE = 3600
 
@@ -23,7 +23,7 @@ MIN_WINDOW, MAX_WINDOW = 10, 3600
 def _cache(seconds: int) -> int:
     if not 0 <= seconds <= MAX_CACHE:
         raise ValueError(
-            f"must be from 0s (never) to {MAX_CACHE}s, not {seconds}s: so long a changed password still works"
+            f"must be from 0s (never) to {MAX_CACHE}s, not {seconds}s: a changed password still works that long"
         )
     return seconds
 
@@ -31,7 +31,7 @@ def _cache(seconds: int) -> int:
 def _grace(seconds: int) -> int:
     if not 0 <= seconds <= MAX_GRACE:
         raise ValueError(
-            f"must be from 0s (never) to 1h, not {seconds}s: so long somebody who was removed could still log in"
+            f"must be from 0s (never) to 1h, not {seconds}s: a user who was removed could still log in that long"
         )
     return seconds
 
@@ -43,7 +43,7 @@ def _window(seconds: int) -> int:
 
 
 def _redis(value: str) -> str:
-    """A URL as the Redis client takes it, without a password: that stands in a file of its own."""
+    """A URL for the Redis client, without a password, which is in a file of its own."""
     example = "redis://redis.example.com:6379/0"
     try:
         parts = urlsplit(value)
@@ -65,10 +65,10 @@ Failures = Annotated[int, Field(ge=2, le=MAX_FAILURES)]
 
 
 class ThrottleSettings(Section):
-    """How many failed logins within `window` make the next one wait. Successful ones never count.
+    """How many failed logins within `window` make the next one wait. Successful logins never count.
 
-    With `redis` all replicas count together, in the Redis at that URL. `secret_file` holds what they recognise a wrong
-    login by that was refused elsewhere; without it, that is derived from the password of redis.
+    With `redis`, all replicas count together in the Redis at that URL. `secret_file` has the secret with which they
+    recognise a wrong login that another replica has rejected; by default it is derived from the password of redis.
     """
 
     enabled: bool = True

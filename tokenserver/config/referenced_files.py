@@ -1,4 +1,4 @@
-"""What a refused configuration names all the same: its files can be looked at, so that all faults are told at once."""
+"""Files that a rejected configuration refers to, so that their faults can be reported together with its own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tokenserver.errors import Fault, LoadError
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """The files that refused settings name, as far as they can be told."""
+class ReferencedFiles:
+    """The files that rejected settings refer to, as far as they can be determined."""
 
     policies: Path | None
     keys: Path | None
@@ -21,19 +21,21 @@ class Named:
 
 
 class SettingsRefused(LoadError):
-    """Settings were refused. What they name can be looked at all the same, so that all faults are told at once."""
+    """Settings were rejected. `named` are the files that they refer to, which can be checked nevertheless."""
 
-    def __init__(self, faults: Sequence[Fault], named: Named) -> None:
+    def __init__(self, faults: Sequence[Fault], named: ReferencedFiles) -> None:
         self.named = named
         super().__init__(faults)
 
 
-def named_in(value: Mapping[str, Any], base: Path) -> Named:
-    """The files that a configuration names, relative to `base`; nothing that it holds is taken for right."""
+def referenced_files_in(value: Mapping[str, Any], base: Path) -> ReferencedFiles:
+    """The files that a configuration refers to, relative to `base`. The configuration is not assumed to be valid."""
     keys = value.get("keys")
     folder = keys.get("folder", USUAL_FOLDER) if isinstance(keys, dict) else keys
     users = [_path(file, base) for file in _htpasswd_files(value.get("authentication"))]
-    return Named(_path(value.get("policies"), base), _path(folder, base), tuple(file for file in users if file))
+    return ReferencedFiles(
+        _path(value.get("policies"), base), _path(folder, base), tuple(file for file in users if file)
+    )
 
 
 def _htpasswd_files(authentication: object) -> Iterator[object]:
@@ -44,7 +46,7 @@ def _htpasswd_files(authentication: object) -> Iterator[object]:
 
 
 def _path(given: object, base: Path) -> Path | None:
-    """The path, where the settings would take it for one."""
+    """The path, or None if the settings would not accept it as one."""
     if not isinstance(given, str) or not given or "\0" in given:
         return None
     try:

@@ -1,4 +1,4 @@
-"""One registry as the configuration spells it, and the names, keys and lifetimes that it has for itself."""
+"""Settings of one registry: its service names, keys and token lifetimes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tokenserver.tokens.jose_header import compat_problem
 
 
 class Lifetimes(Section):
-    """How long tokens live, in seconds. An action that is not named lives as long as `default`."""
+    """Token lifetimes in seconds. Actions without one of their own use `default`."""
 
     default: Lifetime = 900
     pull: Lifetime | None = None
@@ -23,7 +23,7 @@ class Lifetimes(Section):
 
     @property
     def of_actions(self) -> tuple[tuple[str, int], ...]:
-        """The actions that have a lifetime of their own, with it."""
+        """The actions with a lifetime of their own, and that lifetime."""
         named = {"pull": self.pull, "push": self.push, "delete": self.delete}
         return tuple((action, seconds) for action, seconds in named.items() if seconds is not None)
 
@@ -39,8 +39,8 @@ def _one_for_all(value: Any) -> Any:
 class RegistrySettings(Section):
     """A registry that this server signs tokens for. `service` is its `auth.token.service`, the token's audience.
 
-    `also` are further service names under which the same registry is asked for; policies know it by `service` alone.
-    What is None here is as for all registries.
+    `also` are further service names of the same registry; policies know it only as `service`. A value of None means
+    that of the whole server.
     """
 
     service: NameText
@@ -54,7 +54,7 @@ class RegistrySettings(Section):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every service name under which it is known, its own first."""
+        """All service names of the registry, `service` first."""
         return (self.service, *self.also)
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""A folder of registries: one small file for each, so that fifty registries are fifty files with an owner each."""
+"""A folder of registries, with one small file for each, so that each can have its own owner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tokenserver.config.registries import RegistrySettings
 from tokenserver.documents.document import Document, parse, spell, validation_faults
 from tokenserver.documents.files import folder_problem, read_text
-from tokenserver.errors import Fault, LoadError, veiled
+from tokenserver.errors import Fault, LoadError, redacted
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -21,25 +21,25 @@ WHAT = "a list of registries, or the folder of their files (one *.yaml for each)
 
 @dataclass(frozen=True, slots=True)
 class RegistryEntry:
-    """One file and what it says."""
+    """One file and its registry."""
 
     document: Document
     registry: RegistrySettings
 
     def fault(self, path: str, message: str) -> Fault:
-        """A fault at a place of this file, spelt as `also[0]`; the first line where it does not stand there."""
+        """A fault at a place of this file, such as `also[0]`; in the first line if the file has no such place."""
         line = next((line for place, line in self.document.lines.items() if spell(place) == path), 1)
         fault = Fault(self.document.file, line, path, message)
-        return fault if self.document.origin is None else veiled(fault, self.document.origin)
+        return fault if self.document.origin is None else redacted(fault, self.document.origin)
 
 
 def read_registries(folder: Path) -> tuple[list[RegistryEntry], list[Fault]]:
-    """The registries of all files in `folder`, by the names of the files, and every fault of every file.
+    """The registries of all files in `folder`, sorted by file name, and every fault of every file.
 
-    Paths in a file are relative to it. Hidden files, files of another kind and folders are passed over.
+    Paths in a file are relative to it. Hidden files, other kinds of files and folders are ignored.
 
     Raises:
-        LoadError: the folder itself cannot be read, can be changed by others, or holds no such file.
+        LoadError: the folder itself cannot be read, can be changed by others, or contains no such file.
     """
     try:
         names = sorted(path.name for path in folder.iterdir() if _is_registry(path.name))
@@ -63,7 +63,7 @@ def read_registries(folder: Path) -> tuple[list[RegistryEntry], list[Fault]]:
 
 
 def differing(entries: Sequence[RegistryEntry]) -> list[RegistryEntry]:
-    """`entries` without those that take a name which an earlier one has."""
+    """`entries` without those that repeat a name of an earlier one."""
     taken: set[str] = set()
     found = []
     for entry in entries:
@@ -85,16 +85,16 @@ def _read(file: Path) -> RegistryEntry:
 
 
 def _repeats(entries: Sequence[RegistryEntry]) -> Iterator[Fault]:
-    """One name in two files."""
+    """Faults for names that are in two files."""
     owner: dict[str, RegistryEntry] = {}
     for entry in entries:
         for index, name in enumerate(entry.registry.names):
             first = owner.setdefault(name, entry)
             if first is not entry:
                 path = f"also[{index - 1}]" if index else "service"
-                yield entry.fault(path, f"the service {name!r} stands in {Path(first.document.file).name} as well")
+                yield entry.fault(path, f"the service {name!r} is also in {Path(first.document.file).name}")
 
 
 def _is_registry(name: str) -> bool:
-    # Hidden names are editors' and Kubernetes' own. Capitals count: a file must not be left out for its spelling.
+    # Hidden names belong to editors and Kubernetes. Case is ignored, so that no file is left out for its spelling.
     return not name.startswith(".") and name.lower().endswith(SUFFIXES)

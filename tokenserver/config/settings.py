@@ -1,4 +1,4 @@
-"""The settings, typed and frozen, as `tokenserver.yaml` spells them. Reading them is `load`'s work."""
+"""The settings, typed and frozen, as in `tokenserver.yaml`. `load` reads them."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ MAX_WORKERS = 256
 
 
 class Tls(Section):
-    """The certificate (chain) and the key that the server shows to clients, as PEM files."""
+    """The server's certificate (chain) and key, as PEM files."""
 
     certificate: FilePath
     key: FilePath
 
 
 class ServerSettings(Section):
-    """Where the server listens, what clients call it, and whose X-Forwarded-For it believes.
+    """The addresses of the server, its public URL, TLS, and the proxies whose X-Forwarded-For it trusts.
 
-    With `require_https`, requests for tokens that come from other machines over plain http are refused.
-    Metrics are served at an address of their own, or not at all.
+    With `require_https`, token requests from other machines over plain http are rejected. Metrics have a separate
+    address, or are off.
     """
 
     listen: Listen = "127.0.0.1:5001"
@@ -73,7 +73,7 @@ class ServerSettings(Section):
 
     @property
     def metrics_url(self) -> str | None:
-        """Where metrics are, None where there are none."""
+        """The URL of the metrics; None if they are off."""
         return None if self.metrics is None else f"http://{self.metrics}/metrics"
 
     @property
@@ -89,7 +89,7 @@ def address_of(listen: str) -> tuple[str, int]:
 
 
 class HtpasswdSettings(Section):
-    """A user source: one htpasswd file. `name` is what audit events call it."""
+    """A user source: one htpasswd file. `name` identifies it in audit events."""
 
     file: FilePath
     name: SourceName = "htpasswd"
@@ -112,12 +112,12 @@ class UserSource(Section):
     def name(self) -> str:
         """The name of the source, whatever its kind."""
         source = self.htpasswd or self.ldap
-        assert source is not None  # noqa: S101 - _exactly_one has seen to it
+        assert source is not None  # noqa: S101 - _exactly_one has checked it
         return source.name
 
 
 class KeySet(NamedTuple):
-    """A folder of keys, the registries that it signs for, who is named as its issuer, and how the keys rotate.
+    """A key folder, the registries that it signs for, its issuer, and its rotation schedule.
 
     `registries` may be empty for the folder of the whole server.
     """
@@ -129,17 +129,17 @@ class KeySet(NamedTuple):
 
     @property
     def wanted(self) -> RegistrySettings | None:
-        """The first of its registries that insists on an algorithm."""
+        """The first of its registries that requires an algorithm."""
         return next((registry for registry in self.registries if registry.algorithm is not None), None)
 
     @property
     def algorithm(self) -> str | None:
-        """The algorithm that the keys must have; None where nobody minds."""
+        """The algorithm that the keys must have; None if no registry requires one."""
         return None if self.wanted is None else self.wanted.algorithm
 
 
 class Settings(Section):
-    """Everything that `tokenserver.yaml` says."""
+    """The whole configuration."""
 
     issuer: NameText
     server: ServerSettings
@@ -152,7 +152,7 @@ class Settings(Section):
     shadow_policies: FilePath | None = None
     keys: Keys
 
-    # One validator for each field, so that a fault in one of them does not hide those of the others.
+    # One validator per field, so that a fault in one of them does not hide those of the others.
     @field_validator("registries")
     @classmethod
     def _registries_differ(cls, registries: tuple[RegistrySettings, ...]) -> tuple[RegistrySettings, ...]:
@@ -162,7 +162,7 @@ class Settings(Section):
         for index, registry in enumerate(registries):
             for place, name in _names(registry):
                 if owner.setdefault(name, index) != index or registry.names.count(name) > 1:
-                    raise PlacedError((index, *place), f"the service {name!r} stands twice; each entry needs its own")
+                    raise PlacedError((index, *place), f"the service {name!r} is used twice; each entry needs its own")
         return registries
 
     @field_validator("authentication")
@@ -196,15 +196,15 @@ class Settings(Section):
         return self
 
     def registry(self, service: str) -> RegistrySettings | None:
-        """The registry of that service name, its own or one of `also`; None where there is none."""
+        """The registry with this service name, also among its `also`; None if there is none."""
         return next((registry for registry in self.registries if service in registry.names), None)
 
     def issuer_of(self, registry: RegistrySettings) -> str:
-        """Who signs its tokens: the token's `iss`."""
+        """The `iss` of the registry's tokens."""
         return registry.issuer or self.issuer
 
     def key_sets(self) -> list[KeySet]:
-        """Every folder of keys that is in use, that of the whole server first. Two paths may lead to one folder."""
+        """Every key folder in use, that of the whole server first. Different paths may lead to the same folder."""
         usual = self.keys.folder
         named = dict.fromkeys([usual, *(registry.keys for registry in self.registries if registry.keys)])
         reals = {folder: os.path.realpath(folder) for folder in named}
@@ -223,12 +223,12 @@ class Settings(Section):
         return KeySet(folder, registries, issuer, self.keys.schedule(pinned=pinned))
 
     def key_set(self, registry: RegistrySettings) -> KeySet:
-        """The keys that sign for this registry, which is one of `registries`."""
+        """The key set of this registry, which is one of `registries`."""
         return next(keys for keys in self.key_sets() if any(one is registry for one in keys.registries))
 
 
 def _names(registry: RegistrySettings) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Each service name of a registry, and where it stands in it; its own name is the entry itself."""
+    """Each service name of a registry with its path in the entry; that of `service` is the entry itself."""
     yield (), registry.service
     yield from ((("also", index), name) for index, name in enumerate(registry.also))
 
@@ -236,4 +236,4 @@ def _names(registry: RegistrySettings) -> Iterator[tuple[tuple[str | int, ...], 
 def _refuse_repeats(key: str, names: list[str]) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise PlacedError((index,), f"the {key} {name!r} stands twice; each entry needs its own")
+            raise PlacedError((index,), f"the {key} {name!r} is used twice; each entry needs its own")

@@ -1,4 +1,4 @@
-"""Strict YAML documents: a parsed file with the lines of its places, and its validation against a model."""
+"""Strict YAML documents: a parsed file with the line of each place, and its validation against a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from tokenserver.documents.strict_yaml import Path, Step, read_yaml, spell
-from tokenserver.errors import Fault, Foreign, LoadError, is_full, note, veiled
+from tokenserver.errors import Fault, LinkedText, LoadError, is_full, note, redacted
 
 __all__ = ["Document", "Path", "PlacedError", "Step", "nearest", "parse", "spell", "validate", "validation_faults"]
 
@@ -19,9 +19,9 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One parsed file: its plain value, and the line on which each place of it stands.
+    """One parsed file: its plain value, and the line of each place in it.
 
-    `origin` is the file that a link led to (`errors.Foreign`); faults do not say what it holds.
+    `origin` is the file that a link led to (`errors.LinkedText`); faults do not show its content.
     """
 
     file: str
@@ -30,7 +30,7 @@ class Document:
     origin: str | None = None
 
     def line(self, path: Iterable[Step]) -> int:
-        """The line of `path`, else of the nearest place above it that stands in the file."""
+        """The line of `path`, or of its nearest ancestor in the file."""
         place = tuple(path)
         while place and place not in self.lines:
             place = place[:-1]
@@ -40,11 +40,11 @@ class Document:
         """A fault at `path` of this document."""
         place = tuple(path)
         fault = Fault(self.file, self.line(place), spell(place), message)
-        return fault if self.origin is None else veiled(fault, self.origin)
+        return fault if self.origin is None else redacted(fault, self.origin)
 
 
 class PlacedError(ValueError):
-    """What a model's validator raises about a place below the model: `path` is relative to it."""
+    """Raised by a model's validator about a place below the model; `path` is relative to the model."""
 
     def __init__(self, path: Path, message: str) -> None:
         self.path = path
@@ -55,15 +55,15 @@ def parse(text: str, file: str) -> Document:
     """Parse one strict YAML document; an empty one has the value None.
 
     Raises:
-        LoadError: all faults that could be found; after a syntax error that one alone.
+        LoadError: all faults that could be found; after a syntax error just that one.
     """
-    origin = text.target if isinstance(text, Foreign) else None
+    origin = text.target if isinstance(text, LinkedText) else None
     try:
-        value, lines = read_yaml(str(text), file)  # the parser takes no text but a plain one
+        value, lines = read_yaml(str(text), file)  # the parser accepts no subclass of str
     except LoadError as error:
         if origin is None:
             raise
-        raise LoadError(veiled(fault, origin) for fault in error.faults) from None
+        raise LoadError(redacted(fault, origin) for fault in error.faults) from None
     return Document(file, value, lines, origin)
 
 
@@ -71,7 +71,7 @@ def validate(document: Document, model: type[_Model]) -> _Model:
     """The document as `model`, which should forbid extra keys and be strict.
 
     Raises:
-        LoadError: every fault that the model finds, each with its line; a misspelt key with the nearest right one.
+        LoadError: every fault that the model finds, each with its line; a misspelt key with the nearest known one.
     """
     try:
         return model.model_validate(document.value)
@@ -80,10 +80,10 @@ def validate(document: Document, model: type[_Model]) -> _Model:
 
 
 def validation_faults(document: Document, model: type[BaseModel], error: ValidationError) -> list[Fault]:
-    """Pydantic's errors as faults with lines, in the words of whoever wrote the file."""
+    """Pydantic's errors as faults with lines, in the terms of the file."""
     faults: list[Fault] = []
     for item in error.errors(include_url=False):
-        if is_full(faults):  # what is only counted need not be spelled
+        if is_full(faults):  # a fault that is only counted needs no text
             note(faults, Fault(document.file, 0, "", ""))
             continue
         below = getattr(item.get("ctx", {}).get("error"), "path", ())
@@ -93,7 +93,7 @@ def validation_faults(document: Document, model: type[BaseModel], error: Validat
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint that names the known word nearest to `word`, else all of them."""
+    """A hint with the known word nearest to `word`, or with all known words if none is near."""
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
@@ -102,7 +102,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _place_in(document: Document, location: tuple[Step, ...]) -> Path:
-    """Pydantic's location without the names of union branches, which stand in no file."""
+    """Pydantic's location without the names of union branches, which are not in the file."""
     place: Path = ()
     value = document.value
     for position, step in enumerate(location):
@@ -143,7 +143,7 @@ def _message(model: type[BaseModel], item: Any) -> str:
 
 
 def _fields_at(model: type[BaseModel], location: tuple[Step, ...]) -> list[str]:
-    """The keys that may stand at `location`, found by walking the model's annotations."""
+    """The keys that are allowed at `location`, according to the model's annotations."""
     candidates: list[type[BaseModel]] = [model]
     for step in location:
         if not isinstance(step, str):
@@ -153,7 +153,7 @@ def _fields_at(model: type[BaseModel], location: tuple[Step, ...]) -> list[str]:
             for name, field in candidate.model_fields.items():
                 if step in (name, field.alias):
                     following.extend(_models_in(field.annotation))
-        # A step that is no field is the name of a union branch or the key of a free mapping.
+        # A step that is not a field is the name of a union branch or the key of a free mapping.
         candidates = following or candidates
     return [field.alias or name for candidate in candidates for name, field in candidate.model_fields.items()]
 

@@ -1,7 +1,7 @@
-"""How files are read and written here: opened once, checked on the open file, bounded; replaced as a whole.
+"""Safe file access: bounded reads with owner and mode checked on the open descriptor, and atomic replacement.
 
-The checks follow the open descriptor and not the path, so that nothing can be swapped between check and read. Nothing
-is ever written through a symbolic link: somebody else may have planted it, to get a key or to have a file overwritten.
+The checks use the open descriptor, not the path, so that nothing can be swapped between check and read. Nothing is
+written through a symbolic link, which an attacker may have planted to obtain a key or to have a file overwritten.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ import errno
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from tokenserver.errors import Fault, Foreign, LoadError, TokenserverError
+from tokenserver.errors import Fault, LinkedText, LoadError, TokenserverError
 from tokenserver.printable import shell_word
 
 DEFAULT_LIMIT = 8 * 1024 * 1024
 
 Stamp = tuple[int, ...]
-"""What tells a changed file from an unchanged one; only good for comparing. See `stamp_of` and `folder_stamp_of`."""
+"""A fingerprint of a file's metadata, for detecting changes by comparison. See `stamp_of` and `folder_stamp_of`."""
 
 
-class FilesMoved(TokenserverError):
-    """Files changed between the look at them and the reading; nothing is wrong with them, they have to be looked at
-    again."""
+class FilesChanged(TokenserverError):
+    """Files changed between the poll and the read. Nothing is wrong with them; they have to be polled again."""
 
 
 def stamp_of(path: str) -> Stamp:
-    """The stamp of what is at `path`, links followed; its content is not read, and nothing is opened.
+    """The stamp of the file at `path`, following links. The file is not opened.
 
-    Device, inode and mode, and of a regular file also size, time of writing and time of change (which nobody can set
-    back). What cannot be looked at has its error number alone.
+    Device, inode and mode; of a regular file also size, mtime and ctime (which cannot be set back). If `stat` fails,
+    just the error number.
     """
     try:
         status = os.stat(path)  # noqa: PTH116 - for each of thousands of files a `Path` would cost as much again
@@ -41,7 +41,7 @@ def stamp_of(path: str) -> Stamp:
 
 
 def stamp_of_status(status: os.stat_result) -> Stamp:
-    """As `stamp_of`, of what has been looked at."""
+    """As `stamp_of`, from a `stat` result."""
     if not stat.S_ISREG(status.st_mode):
         return (status.st_dev, status.st_ino, status.st_mode)
     times = (status.st_mtime_ns, status.st_ctime_ns)
@@ -49,7 +49,7 @@ def stamp_of_status(status: os.stat_result) -> Stamp:
 
 
 def folder_stamp_of(path: str) -> Stamp:
-    """The stamp of a folder: which one it is and who may change it, but not when something in it changed."""
+    """The stamp of a folder: its identity, owner and mode, but not when its entries changed."""
     try:
         status = os.stat(path)  # noqa: PTH116 - as above
     except OSError as error:
@@ -58,7 +58,7 @@ def folder_stamp_of(path: str) -> Stamp:
 
 
 class NotReplaced(OSError):
-    """What stands at a path is neither nothing nor a regular file, so nothing is written there; `problem` says what."""
+    """The path holds something other than a regular file, so nothing is written there; `problem` says what it is."""
 
     def __init__(self, number: int, problem: str, path: Path) -> None:
         super().__init__(number, problem, str(path))
@@ -66,22 +66,33 @@ class NotReplaced(OSError):
 
 
 def read_file(path: Path, *, private: bool = False, limit: int = DEFAULT_LIMIT, follow: bool = True) -> bytes:
-    """Read a regular file of at most `limit` bytes that nobody else can change.
+    """Read a regular file of at most `limit` bytes that no other user can change.
 
-    Without `follow`, a symbolic link at the last step of the path is refused.
+    Without `follow`, a symbolic link as the last component of the path is rejected.
 
-    Refused are files owned by anyone but root or this process, files that others can write, and files that a
-    group other than this process's own can write. With `private`, a file that others can read is refused as
-    well; the one exception is 0640, owned by root, in this process's own group, as Kubernetes mounts secrets.
+    Rejected are files owned by anyone but root or this process, files that others can write, and files that a group
+    other than this process's own can write. With `private`, files that others can read are rejected as well, except
+    for 0640, owned by root, in this process's own group, as Kubernetes mounts secrets.
 
     Raises:
-        LoadError: one fault that names the path, what is wrong with it and the command that mends it.
+        LoadError: one fault with the path, what is wrong with it and, where there is one, the command that fixes it.
     """
-    return _read(path, private=private, limit=limit, follow=follow)[0]
+    return _read(path, lambda status: _problem(status, path, private=private), limit=limit, follow=follow)[0]
 
 
-def _read(path: Path, *, private: bool, limit: int, follow: bool) -> tuple[bytes, str]:
-    """The content of a file, and the real path of the very file that was read."""
+def read_bounded(path: Path, *, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes, whoever owns it and can change it. Not for files to rely on.
+
+    Raises:
+        LoadError: it is not a regular file, too large, or cannot be read.
+    """
+    return _read(path, _irregular, limit=limit, follow=True)[0]
+
+
+def _read(
+    path: Path, problem_of: Callable[[os.stat_result], str | None], *, limit: int, follow: bool
+) -> tuple[bytes, str]:
+    """The content of a file, and the real path of the file that was read."""
     try:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
@@ -89,12 +100,12 @@ def _read(path: Path, *, private: bool, limit: int, follow: bool) -> tuple[bytes
         raise _fault(path, f"cannot be read: {error.strerror}") from error
     try:
         status = os.fstat(descriptor)
-        problem = _problem(status, path, private=private)
+        problem = problem_of(status)
         if problem is not None:
             raise _fault(path, problem)
         if status.st_size > limit:
             raise _fault(path, f"is larger than {limit} bytes")
-        # Only now a file object: open() itself fails on a folder, and leaves the descriptor open then.
+        # Only now a file object: on a folder, open() itself would fail and leave the descriptor open.
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read(limit + 1)
         target = _target(descriptor, path)
@@ -108,7 +119,7 @@ def _read(path: Path, *, private: bool, limit: int, follow: bool) -> tuple[bytes
 
 
 def _target(descriptor: int, path: Path) -> str:
-    """Where an open file stands, links resolved; the path itself can lead elsewhere by now."""
+    """The path of an open file with links resolved; the original path may lead elsewhere by now."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - one call for each of thousands of files
     except OSError:  # no /proc
@@ -116,19 +127,19 @@ def _target(descriptor: int, path: Path) -> str:
 
 
 def read_text(path: Path, *, private: bool = False, limit: int = DEFAULT_LIMIT, follow: bool = True) -> str:
-    """Like `read_file`, decoded as UTF-8. The text is `Foreign` where `path` is a link.
+    """Like `read_file`, decoded as UTF-8. The text is a `LinkedText` if `path` is a link.
 
-    The links by which Kubernetes mounts files, to a folder `..data` beside them, are no matter.
+    The links with which Kubernetes mounts files, to a folder `..data` next to them, do not count.
 
     Raises:
         LoadError: also for bytes that are not UTF-8, with their line.
     """
-    content, target = _read(path, private=private, limit=limit, follow=follow)
+    content, target = _read(path, lambda status: _problem(status, path, private=private), limit=limit, follow=follow)
     return _decoded(content, path, target)
 
 
 def text_of(content: bytes, path: Path) -> str:
-    """As `read_text`, of content that was read from the file at `path` before.
+    """As `read_text`, for content that was read earlier from the file at `path`.
 
     Raises:
         LoadError: bytes that are not UTF-8, with their line.
@@ -142,23 +153,23 @@ def _decoded(content: bytes, path: Path, target: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise LoadError([Fault(str(path), line, "", "is not UTF-8 text")]) from error
-    if target == str(path):  # most often, and there are thousands of files
+    if target == str(path):  # the usual case, and there are thousands of files
         return text
     folder = os.path.realpath(path.parent)
     is_own = target == f"{folder.rstrip('/')}/{path.name}" or is_mounted(target, folder)
-    return text if is_own else Foreign(text, target)
+    return text if is_own else LinkedText(text, target)
 
 
 def is_mounted(target: str, folder: str) -> bool:
-    """Whether a path, without links, is below the folder in one that begins with `..`, as Kubernetes mounts volumes."""
+    """Whether a resolved path is in a subfolder of `folder` named `..*`, as Kubernetes mounts volumes."""
     return target.startswith(f"{folder.rstrip('/')}/..")
 
 
 def require_replaceable(path: Path) -> None:
-    """Refuse to write where a link, a folder, a FIFO or a device stands.
+    """Check that `path` is free or a regular file, not a link, a folder, a FIFO or a device.
 
     Raises:
-        NotReplaced: what stands there, and what to do about it.
+        NotReplaced: what it is, and what to do about it.
     """
     try:
         status = os.lstat(path)
@@ -173,11 +184,11 @@ def require_replaceable(path: Path) -> None:
 
 
 def create_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a new file, which from its first moment has this mode; whatever stands there, a link too, is left alone.
+    """Create a file with this mode from the start. An existing file or link is left alone.
 
     Raises:
-        FileExistsError: something stands there.
-        OSError: the folder cannot be written; nothing is left of the file then.
+        FileExistsError: the path exists.
+        OSError: the folder is not writable; no partial file is left.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
@@ -193,15 +204,15 @@ def create_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
 
 
 def write_file(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
-    """Replace `path` as a whole: readers see the old content or the new, never a part.
+    """Replace `path` atomically: readers see the old content or the new, never a part of it.
 
-    The content is written into a new file beside it that only this process can read, which then takes its place. A
-    link that appears meanwhile is replaced as well, and never followed. `owner` is the user and group that it shall
-    belong to; None: whoever this process is.
+    The content is written to a temporary file in the same folder, which only this process can read and which is then
+    renamed. A link that appears in the meantime is replaced, never followed. `owner` is the user and group of the new
+    file; None: those of this process.
 
     Raises:
-        NotReplaced: a link, or anything else that is no regular file, stands there.
-        OSError: the folder cannot be written, or the owner not be set; nothing has changed then.
+        NotReplaced: the path is a link, or anything else but a regular file.
+        OSError: the folder is not writable, or the owner cannot be set; nothing has changed then.
     """
     path = path.absolute()
     require_replaceable(path)
@@ -223,7 +234,7 @@ def write_file(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[in
 
 
 def folder_problem(path: Path) -> str | None:
-    """Why a folder that holds private keys is not safe, or None where it is."""
+    """Why a folder is not safe to hold private keys; None if it is."""
     try:
         status = path.stat()
     except OSError as error:
@@ -234,23 +245,28 @@ def folder_problem(path: Path) -> str | None:
         return f"belongs to another user (uid {status.st_uid})"
     if status.st_mode & 0o022:
         mode = f"{status.st_mode & 0o7777:04o}"
-        return f"can be changed by others (mode {mode}); mend it with: chmod go-w {shell_word(path)}"
+        return f"can be changed by others (mode {mode}); fix: chmod go-w {shell_word(path)}"
     return None
 
 
 def _problem(status: os.stat_result, path: Path, *, private: bool) -> str | None:
     mode = status.st_mode & 0o7777
-    if not stat.S_ISREG(status.st_mode):
-        return "is not a regular file"
+    irregular = _irregular(status)
+    if irregular is not None:
+        return irregular
     if status.st_uid not in (0, os.geteuid()):
-        return f"belongs to another user (uid {status.st_uid}); mend it with: chown {os.geteuid()} {shell_word(path)}"
+        return f"belongs to another user (uid {status.st_uid}); fix: chown {os.geteuid()} {shell_word(path)}"
     if mode & 0o002 or (mode & 0o020 and status.st_gid != os.getegid()):
-        return f"can be changed by others (mode {mode:04o}); mend it with: chmod go-w {shell_word(path)}"
+        return f"can be changed by others (mode {mode:04o}); fix: chmod go-w {shell_word(path)}"
     if private and mode & 0o077:
         shared_by_root = status.st_uid == 0 and status.st_gid == os.getegid() and not mode & 0o037
         if not shared_by_root:
-            return f"can be read by others (mode {mode:04o}); mend it with: chmod 600 {shell_word(path)}"
+            return f"can be read by others (mode {mode:04o}); fix: chmod 600 {shell_word(path)}"
     return None
+
+
+def _irregular(status: os.stat_result) -> str | None:
+    return None if stat.S_ISREG(status.st_mode) else "is not a regular file"
 
 
 def _sync_folder(folder: Path) -> None:

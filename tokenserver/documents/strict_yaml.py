@@ -1,7 +1,7 @@
-"""Reading strict YAML: text to plain values and the lines of their places, in one pass over the parser's events.
+"""Strict YAML parser: text to plain values and line numbers, in one pass over the parser's events.
 
-YAML is read as its 1.2 core schema reads it (`no` is text, `true` is a boolean), and stricter: no duplicate
-keys, no aliases, no tags, one document a file, bounded depth. Every fault is reported, each with its line.
+Scalars follow the YAML 1.2 core schema (`no` is text, `true` is a boolean). Duplicate keys, aliases, tags, a second
+document and deep nesting are errors. Every fault is reported, each with its line.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def spell(path: Iterable[Step]) -> str:
-    """A path as people write it: `registries[0].compat`."""
+    """A path in its usual notation: `registries[0].compat`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
@@ -40,10 +40,10 @@ def spell(path: Iterable[Step]) -> str:
 
 
 def read_yaml(text: str, file: str) -> tuple[Any, Mapping[Path, int]]:
-    """The value of one strict YAML document (None where it is empty), and the line on which each place stands.
+    """The value of one strict YAML document (None if it is empty), and the line of each place in it.
 
     Raises:
-        LoadError: all faults that could be found; after a syntax error that one alone.
+        LoadError: all faults that could be found; after a syntax error just that one.
     """
     try:
         text.encode("utf-8")
@@ -59,9 +59,9 @@ def read_yaml(text: str, file: str) -> tuple[Any, Mapping[Path, int]]:
 
 
 class _Lines(Mapping[Path, int]):
-    """The line of every place. Those of deep places are found when first asked for, since mostly nobody asks.
+    """The line of every place. Lines of deep places are computed on first use, since they are rarely needed.
 
-    A tree of many thousand rules would otherwise keep a million of them.
+    A tree of many thousand rules would otherwise keep a million of them in memory.
     """
 
     def __init__(self, text: str, file: str, shallow: Mapping[Path, int]) -> None:
@@ -103,10 +103,10 @@ def _read(text: str, file: str, depth: int) -> _Reading:
 
 
 class _Reading:
-    """One pass over the events of a text: its value, the lines of its places, what is refused and what is repeated.
+    """One pass over the events of a text: its value, the line of each place, rejected constructs and repeated keys.
 
-    What is refused is seen on the event itself, so that neither a bomb nor a deep nest costs anything. Places below
-    `depth` steps are taken for the place above them.
+    Constructs are rejected on the event itself, so that neither an alias bomb nor deep nesting costs anything. Places
+    deeper than `depth` steps count as their ancestor at that depth.
     """
 
     def __init__(self, loader: Any, file: str, depth: int) -> None:
@@ -118,10 +118,10 @@ class _Reading:
         self.repeated: list[Fault] = []
 
     def document(self) -> None:
-        """Read all of it, up to a second document.
+        """Read the text up to a second document.
 
         Raises:
-            LoadError: too deep a nest, with everything else that is refused before it.
+            LoadError: the nesting is too deep; with the faults found before that.
         """
         documents = 0
         while self._loader.check_event():
@@ -151,7 +151,7 @@ class _Reading:
             self._refuse(event, "tags (!name) are not allowed")
 
     def _node(self, event: Any, path: Path) -> Any:
-        """The value that begins with `event`, at `path`."""
+        """The value that starts with `event`, at `path`."""
         self._check(event)
         if type(event) is yaml.ScalarEvent:
             return event.value if event.style in QUOTED_STYLES else _plain_scalar(event.value)
@@ -198,11 +198,11 @@ class _Reading:
         return mapping
 
     def _repeat(self, line: int, path: Path, message: str) -> None:
-        """Note what is wrong with a key, and pass over its value."""
+        """Note a fault of a key, and skip its value."""
         note(self.repeated, Fault(self._file, line, spell(path), message))
-        told, last = len(self.repeated), self.repeated[-1]
+        noted, last = len(self.repeated), self.repeated[-1]
         self._node(self._loader.get_event(), path)
-        self.repeated[told - 1 :] = [last]
+        self.repeated[noted - 1 :] = [last]
 
 
 def _plain_scalar(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""TLS on both sides: the files that the server shows to clients, and whom it believes when it is the client."""
+"""TLS files: the server's certificate and key, and the CA certificates that it trusts as a client."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
 def check_server_files(certificate: Path, key: Path) -> None:
-    """See that a server can be started with this certificate (chain) and its key.
+    """Check that a server can start with this certificate (chain) and key.
 
     Raises:
-        LoadError: a file is missing or unsafe, the key is not PKCS#8 (granian takes no other form) or of a kind that
-            granian's TLS library does not sign with, or they do not belong together.
+        LoadError: a file is missing or unsafe, the key is not PKCS#8 (granian accepts no other form) or of a kind that
+            granian's TLS library does not support, or the files do not belong together.
     """
     faults: list[Fault] = []
     pem = chain = b""
@@ -46,14 +46,14 @@ def check_server_files(certificate: Path, key: Path) -> None:
     if faults:
         raise LoadError(faults)
     if b"-----BEGIN PRIVATE KEY-----" not in pem:
-        mend = f"openssl pkcs8 -topk8 -nocrypt -in {shell_word(key)} -out NEW"
-        raise LoadError([Fault(str(key), 0, "", f"must be an unencrypted PKCS#8 PEM key; convert it with: {mend}")])
+        fix = f"openssl pkcs8 -topk8 -nocrypt -in {shell_word(key)} -out NEW"
+        raise LoadError([Fault(str(key), 0, "", f"must be an unencrypted PKCS#8 PEM key; convert it with: {fix}")])
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
     except (ssl.SSLError, OSError) as error:
         reason = getattr(error, "reason", None) or error.strerror
         raise LoadError([Fault(str(certificate), 0, "", f"does not work with {key}: {reason}")]) from error
-    # What OpenSSL takes is not yet what the server's TLS library (rustls) takes; it would end each worker.
+    # The server's TLS library (rustls) rejects some keys that OpenSSL accepts, and every worker would end on one.
     if _BEGIN not in chain:
         problem = "must hold BEGIN CERTIFICATE lines; convert it with: openssl x509 -in OLD -out NEW"
         raise LoadError([Fault(str(certificate), 0, "", problem)])
@@ -63,7 +63,7 @@ def check_server_files(certificate: Path, key: Path) -> None:
 
 
 def _unfit(pem: bytes, chain: bytes) -> str | None:
-    """Why rustls does not sign with this key, which OpenSSL has taken; None where it does."""
+    """Why rustls cannot sign with this key, which OpenSSL has accepted; None if it can."""
     try:
         key = load_pem_private_key(pem, None)
         oid = load_pem_x509_certificate(chain[chain.index(_BEGIN) :]).public_key_algorithm_oid
@@ -82,10 +82,10 @@ def _unfit(pem: bytes, chain: bytes) -> str | None:
 
 
 def client_context(ca_file: Path | None) -> ssl.SSLContext:
-    """TLS that believes the authorities in the file and no others; without a file, those of the system.
+    """A TLS context that trusts only the CAs in the file; without a file, those of the system.
 
     Raises:
-        LoadError: the file is missing or unsafe, or holds no certificate.
+        LoadError: the file is missing or unsafe, or contains no certificate.
     """
     if ca_file is None:
         return ssl.create_default_context()

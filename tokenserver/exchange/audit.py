@@ -26,7 +26,7 @@ from tokenserver.exchange.outcomes import outcome_of, outcome_of_ruling
 from tokenserver.exchange.rulings import MAX_RULINGS, Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.policy.decision import Decision, Reason
-from tokenserver.runtime.bounded_cache import Bounded
+from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import RejectedScope
 
 MAX_TEXT = 256
@@ -65,7 +65,7 @@ class AuditTrail:
         self._outage = Outage(now=now, monotonic=monotonic)
         self._now = now
         self._policy = policy
-        self._encoded: Bounded[Ruling, _EncodedRuling] = Bounded(MAX_RULINGS)
+        self._encoded: BoundedCache[Ruling, _EncodedRuling] = BoundedCache(MAX_RULINGS)
         self._second = (-1, "")  # the last one that was formatted
 
     def record(self, event: dict[str, Any]) -> None:

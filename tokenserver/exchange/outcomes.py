@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from tokenserver.errors import (
-    AuthenticationRequired,
-    InvalidCredentials,
-    InvalidRequest,
-    RequestError,
-    ServiceError,
-    Throttled,
-)
+from tokenserver.errors import TokenserverError
 from tokenserver.exchange.rulings import Ruling
 
 EXPLAINED = "explained"
@@ -32,20 +25,8 @@ OUTCOMES = (
 
 
 def outcome_of(error: BaseException) -> str:
-    """The outcome of a failed exchange."""
-    match error:
-        case InvalidCredentials():
-            return "invalid_credentials"
-        case AuthenticationRequired():
-            return "authentication_required"
-        case Throttled():
-            return "throttled"
-        case InvalidRequest() | RequestError():
-            return "invalid_request"
-        case ServiceError():
-            return "unavailable"
-        case _:
-            return "error"
+    """The outcome of an exchange that ended with this error."""
+    return error.outcome if isinstance(error, TokenserverError) else "error"
 
 
 def outcome_of_ruling(ruling: Ruling) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tokenserver.identity import Identity
 from tokenserver.policy.decision import Decision
-from tokenserver.runtime.bounded_cache import Bounded
+from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import Access, RejectedScope
 from tokenserver.tokens.claims import Registry
 
@@ -53,7 +53,7 @@ class RulingCache:
     the registry as it was asked for, the identity and the scopes."""
 
     def __init__(self) -> None:
-        self._rulings: Bounded[Hashable, Ruling] = Bounded(MAX_RULINGS)
+        self._rulings: BoundedCache[Hashable, Ruling] = BoundedCache(MAX_RULINGS)
         self.get = self._rulings.get
 
     def keep(self, question: Hashable, ruling: Ruling) -> Ruling:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
-import tempfile
 import weakref
 
+from tokenserver.runtime.anonymous_file import allocate, anonymous_file
 from tokenserver.runtime.shared_lock import MUTEX_BYTES, shared_lock
 
 MAX_REST = 64 * 1024
@@ -36,10 +35,9 @@ class SinkState:
         Raises:
             OSError: there is not enough.
         """
-        file = _anonymous_file()
+        file = anonymous_file("tokenserver-audit")
         weakref.finalize(self, os.close, file)
-        with open(file, "wb", closefd=False) as stream:
-            stream.write(bytes(_SIZE))  # all of it now: a lack of memory shows here, and not as a killed worker later
+        allocate(file, _SIZE)
         memory = mmap.mmap(file, _SIZE)
         self.lock = shared_lock(file, memory, _MUTEX)
         self.numbers = memoryview(memory)[:_MUTEX].cast("Q")
@@ -84,12 +82,3 @@ class SinkState:
     def unblock(self) -> None:
         """Record that the last write succeeded."""
         self.numbers[BLOCKED] = 0
-
-
-def _anonymous_file() -> int:
-    """A file without a name, in memory if the system can."""
-    if hasattr(os, "memfd_create"):
-        with contextlib.suppress(OSError):  # a sandbox may forbid it
-            return os.memfd_create("tokenserver-audit", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

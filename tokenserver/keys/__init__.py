@@ -1,1 +1,1 @@
-"""Signing keys, the token CA that vouches for them, and what the world may know of both."""
+"""Signing keys and the token CA: creation, validation, rotation, and their public form (JWKS)."""

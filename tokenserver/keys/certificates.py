@@ -1,6 +1,6 @@
-"""Makes private keys, the token CA and the signing certificates under it.
+"""Generation of private keys, the token CA and the signing certificates that it issues.
 
-Registries trust the CA alone, so that a signing key can be replaced without touching any of them.
+Registries trust only the CA, so a signing key can be replaced without touching any of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CA_LIFETIME = timedelta(days=3650)
 SIGNING_LIFETIME = timedelta(days=825)
 
 BACKDATED = timedelta(hours=1)
-"""Certificates begin this much before they are made: a registry's clock may be behind."""
+"""How far `notBefore` lies in the past: a registry's clock may be behind."""
 
 RSA_BITS = 2048
 
@@ -30,9 +30,9 @@ _MAX_COMMON_NAME = 64
 
 
 def has_short_coordinate(key: ec.EllipticCurvePublicKey) -> bool:
-    """Whether X or Y begins with a zero byte, as with one key in 128.
+    """Whether X or Y begins with a zero byte, as in one key of 128.
 
-    Distribution 3 leaves that byte out and so computes another thumbprint than RFC 7638 for such a key.
+    Distribution 3 omits that byte, so for such a key it computes another thumbprint than RFC 7638.
     """
     point = key.public_numbers()
     return min(point.x, point.y).bit_length() <= key.curve.key_size - 8
@@ -52,7 +52,7 @@ def generate_private_key(algorithm: Algorithm) -> PrivateKey:
 
 
 def generate_p256() -> ec.EllipticCurvePrivateKey:
-    """A new random key on P-256. One with a short coordinate is thrown away."""
+    """A new random key on P-256. Keys with a short coordinate are discarded."""
     return _generate_ec(ec.SECP256R1())
 
 
@@ -64,7 +64,7 @@ def _generate_ec(curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey:
 
 
 def make_ca(key: ec.EllipticCurvePrivateKey, *, issuer: str, now: datetime) -> x509.Certificate:
-    """A self-signed CA certificate for `key` that may vouch for signing certificates and for no further CA."""
+    """A self-signed CA certificate for `key` that may issue signing certificates but no further CA."""
     name = _name(issuer, _CA_SUFFIX)
     return (
         _builder(key, name, name, now, now + CA_LIFETIME)
@@ -83,7 +83,7 @@ def issue_certificate(
     now: datetime,
     lifetime: timedelta = SIGNING_LIFETIME,
 ) -> x509.Certificate:
-    """A signing certificate for `key` under the token CA; it vouches for nothing and does not outlive the CA."""
+    """A signing certificate for `key`, issued by the token CA. It is no CA itself and does not outlive its issuer."""
     not_after = min(now + lifetime, ca.not_valid_after_utc)
     vouching = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
@@ -103,9 +103,9 @@ def signing_key(
     *,
     since: datetime | None = None,
 ) -> SigningKey:
-    """The signing key of a certificate that was made for `key`, with every name that registries know it by.
+    """The signing key for `key` and its certificate, with all key ids that registries compute for it.
 
-    `since` is when its state began; None: when the certificate was made.
+    `since` is when its state began; None: when the certificate was issued.
     """
     public = key.public_key()
     return SigningKey(
@@ -123,7 +123,7 @@ def signing_key(
 
 
 def new_key_id(certificate: x509.Certificate, now: datetime) -> str:
-    """A name for the files of a new key: its day, and what no other key has."""
+    """A unique name for the files of a new key: the date and part of the certificate's hash."""
     digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
     return f"{now:%Y-%m-%d}-{digest[:8]}"
 
@@ -149,7 +149,7 @@ def _builder(
 
 
 def _name(issuer: str, suffix: str = "") -> x509.Name:
-    """The issuer as a common name, which X.509 bounds to 64 (here: bytes; names need not be ASCII)."""
+    """The issuer as a common name, which X.509 limits to 64 (here: bytes, since names need not be ASCII)."""
     room = _MAX_COMMON_NAME - len(suffix)
     cut = issuer.encode("utf-8")[:room].decode("utf-8", "ignore")
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cut + suffix)])

@@ -1,4 +1,4 @@
-"""When certificates end: as numbers for whoever measures, and as sentences for whoever reads."""
+"""Certificate expiry: the remaining time for metrics, and warnings for people."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tokenserver.keys.ring import KeyRing
 SIGNING_WARNING = timedelta(days=30)
 SIGNING_URGENT = timedelta(days=7)
 CA_WARNING = timedelta(days=180)
-"""A new CA has to be brought to every registry, so its end is announced long before."""
+"""A new CA has to be deployed to every registry, so its expiry is announced early."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """The seconds until the certificate of the active key and that of the token CA end; below zero: since then.
+    """Seconds until the certificates of the active key and of the token CA expire; negative after that.
 
-    `begins` is how long it is until the certificate of the active key begins, below zero since it has.
+    `begins` is the time until the certificate of the active key becomes valid; negative after that.
     """
 
     active: float
@@ -26,7 +26,7 @@ class Expiry:
 
     @property
     def problem(self) -> str | None:
-        """Why registries take no token at all now, or None where nothing has ended."""
+        """Why registries reject every token now; None if they do not."""
         if self.active <= 0:
             return "the signing certificate has expired, so registries refuse every token"
         if self.ca <= 0:
@@ -37,7 +37,7 @@ class Expiry:
 
 
 def expiry(ring: KeyRing, now: datetime) -> Expiry:
-    """How long the certificates of `ring` are still valid."""
+    """The remaining validity of the certificates of `ring`."""
     return Expiry(
         active=(ring.active.not_after - now).total_seconds(),
         ca=(ring.ca_not_after - now).total_seconds(),
@@ -46,7 +46,7 @@ def expiry(ring: KeyRing, now: datetime) -> Expiry:
 
 
 def key_warnings(ring: KeyRing, now: datetime) -> list[str]:
-    """What works now but will not for long, as sentences; what ends within a week begins with `urgent`."""
+    """Warnings about certificates that expire soon; those within a week begin with `urgent`."""
     found = []
     for key in (ring.active, *ring.next):
         left = key.not_after - now

@@ -1,4 +1,4 @@
-"""Public keys as JSON Web Keys, and the two names that registries compute for them. Public parts only."""
+"""JSON Web Keys of public keys, and the two key ids that registries compute. Public parts only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def libtrust_id(key: PublicKey) -> str:
 
 
 def public_jwk(key: SigningKey) -> dict[str, str]:
-    """The public half as a JWK (RFC 7517, section 4), with `kid` (the thumbprint), `use` and `alg`."""
+    """The public key as a JWK (RFC 7517, section 4), with `kid` (the thumbprint), `use` and `alg`."""
     return {**_members(key.public_key), "kid": key.thumbprint, "use": "sig", "alg": key.algorithm.value}
 
 
@@ -43,7 +43,7 @@ def jwk_set(*rings: KeyRing) -> str:
 
 
 def _members(key: PublicKey) -> dict[str, str]:
-    """The members that make the key, and so the thumbprint: named one by one, so that no private one can slip in.
+    """The required members of the key, which make its thumbprint: listed one by one, so that no private one slips in.
 
     Coordinates have the width of the field, with leading zeros (RFC 7518, section 6.2.1.2).
     """

@@ -1,4 +1,4 @@
-"""A signing key on its way from one folder to another: its private key and its certificate, in PEM, in one file."""
+"""Key pairs for transfer between folders: a private key and its certificate in one PEM file."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _BLOCK = re.compile(rb"-----BEGIN ([A-Z ]{1,40})-----.*?-----END \1-----", re.DO
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A private key and the certificate that was made for it. `id` will name their files."""
+class KeyPair:
+    """A private key and its certificate. `id` becomes the name of their files."""
 
     id: str
     private_key: PrivateKey = field(repr=False)
@@ -38,25 +38,25 @@ class Pair:
 
     @property
     def key_pem(self) -> bytes:
-        """The private key for its file."""
+        """The private key in PEM."""
         return private_pem(self.private_key)
 
     @property
     def certificate_pem(self) -> bytes:
-        """The certificate for its file."""
+        """The certificate in PEM."""
         return self.certificate.public_bytes(Encoding.PEM)
 
 
-def issue_pair(place: KeyFolder, *, issuer: str, algorithm: Algorithm, lifetime: timedelta, now: datetime) -> Pair:
-    """A new signing key under the token CA of that folder, which needs nothing else in it. Writes nothing.
+def issue_pair(place: KeyFolder, *, issuer: str, algorithm: Algorithm, lifetime: timedelta, now: datetime) -> KeyPair:
+    """A new signing key with a certificate issued by the token CA in the folder; only the CA is needed. Writes nothing.
 
     Raises:
-        LoadError: the CA or its private key is not there, or not fit.
+        LoadError: the CA or its private key is missing or unusable.
     """
     ca, ca_key = read_ca(place, now)
     key = generate_private_key(algorithm)
     certificate = issue_certificate(key, ca=ca, ca_key=ca_key, issuer=issuer, now=now, lifetime=lifetime)
-    return Pair(new_key_id(certificate, now), key, certificate)
+    return KeyPair(new_key_id(certificate, now), key, certificate)
 
 
 def read_ca(place: KeyFolder, now: datetime) -> tuple[x509.Certificate, CaKey]:
@@ -79,12 +79,12 @@ def read_ca(place: KeyFolder, now: datetime) -> tuple[x509.Certificate, CaKey]:
     return ca, key
 
 
-def read_pair(path: Path, place: KeyFolder, now: datetime) -> Pair:
-    """The pair in a file that `keys rotate --to` or `keys export` wrote, judged under the token CA of that folder.
+def read_pair(path: Path, place: KeyFolder, now: datetime) -> KeyPair:
+    """The pair in a file written by `keys rotate --to` or `keys export`, validated against the folder's token CA.
 
     Raises:
-        LoadError: others can read the file, a half is missing, the halves or the CA do not belong together, the key is
-            weak, or the certificate has expired; or the folder has no fit token CA.
+        LoadError: others can read the file, the key or the certificate is missing, they do not match each other or the
+            CA, the key is weak, or the certificate has expired; or the folder has no valid token CA.
     """
     place.require_safe()
     reading = RingReading(place, now)
@@ -106,5 +106,5 @@ def read_pair(path: Path, place: KeyFolder, now: datetime) -> Pair:
     else:
         problem = certificate_problem(certificate, key, ca) or date_problem(certificate, now)
         if problem is None:
-            return Pair(new_key_id(certificate, certificate.not_valid_before_utc + BACKDATED), key, certificate)
+            return KeyPair(new_key_id(certificate, certificate.not_valid_before_utc + BACKDATED), key, certificate)
     raise LoadError([Fault(str(path), 0, "", str(problem))])

@@ -1,9 +1,9 @@
-"""The layout of the folder of keys, and what can be said about one without reading a key.
+"""The layout of a key folder, and checks of it that read no key.
 
-token-ca.pem        what registries trust          token-ca.key        needed only to make signing keys
+token-ca.pem        what registries trust          token-ca.key        needed only to issue signing keys
 signing/ID.pem      a signing certificate          signing/ID.key      its private key
 ring.json           which key is in which state; written last, so a folder without it is not in use
-.lock               held by whoever changes the ring
+.lock               held while the ring is changed
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BRING = "tokenserver keys import FILE"
 _RETRY_SECONDS = 0.02
 
 MAX_KEY_FILES = 10_000
-"""So many are looked at. A ring has three or four keys, two files each."""
+"""How many files of keys are watched. A ring has three or four keys with two files each."""
 
 
 class KeysBusy(LoadError):
@@ -36,7 +36,7 @@ class KeysBusy(LoadError):
 
 @dataclass(frozen=True, slots=True)
 class KeyFolder:
-    """Where each file stands."""
+    """The paths of the files in a key folder."""
 
     path: Path
 
@@ -62,7 +62,7 @@ class KeyFolder:
 
     @property
     def lock(self) -> Path:
-        """What is locked while the ring is changed."""
+        """The file that is locked while the ring is changed."""
         return self.path / ".lock"
 
     def certificate(self, key_id: str) -> Path:
@@ -70,14 +70,14 @@ class KeyFolder:
         return self.signing / f"{key_id}.pem"
 
     def private_key(self, key_id: str) -> Path:
-        """The private half of a signing key."""
+        """The private key of a signing key."""
         return self.signing / f"{key_id}.key"
 
     def require_safe(self) -> None:
-        """Refuse a folder in which somebody else could replace a key.
+        """Check that no other user could replace a key.
 
         Raises:
-            LoadError: the folder is not there, or others can change it or its folder of signing keys.
+            LoadError: the folder does not exist, or others can change it or its folder of signing keys.
         """
         if is_absent(self.path):
             raise LoadError([Fault(str(self.path), 0, "", f"does not exist; make the keys with: {MAKE}")])
@@ -87,44 +87,44 @@ class KeyFolder:
                 raise LoadError([Fault(str(folder), 0, "", problem)])
 
     def why_no_keys(self) -> str | None:
-        """Why there are no keys to load, with what mends it, or None where there are some."""
+        """Why there are no keys to load, with the fix; None if there are some."""
         if not is_absent(self.ring):
             return None
         if not self.leftovers():
             return f"does not exist, there are no keys here; make them with: {MAKE}"
         if self.holds_ca_alone() and is_absent(self.ca_key):
             return f"does not exist, there is no signing key yet; bring one with: {BRING}"
-        return f"does not exist, but other parts of the keys do; {self.mend()}"
+        return f"does not exist, but other parts of the keys do; {self.recovery()}"
 
     def holds_ca_alone(self) -> bool:
-        """Whether this is a folder that never had a signing key, with the token CA's certificate to trust."""
+        """Whether the folder has the token CA's certificate and never had a signing key."""
         has_keys = any(self.signing.glob("*.key"))
         return is_absent(self.ring) and not is_absent(self.ca_certificate) and not has_keys
 
     def unnamed(self, known: Collection[str]) -> list[Path]:
-        """Files of signing keys beside those of the ids `known`: what an interrupted change left."""
+        """Files of signing keys with other ids than `known`, left by an interrupted change."""
         return sorted(path for path in self.signing.glob("[!.]*") if path.stem not in known)
 
     def leftovers(self) -> list[Path]:
-        """What stands here although it does not count without `ring.json`."""
+        """Files that are present but mean nothing without `ring.json`."""
         parts = [path for path in (self.ca_key, self.ca_certificate, self.signing) if not is_absent(path)]
         unfinished = [path for part in (self.ca_key, self.ring) for path in self.path.glob(f".{part.stem}.*")]
         return [*parts, *sorted(unfinished)]
 
     def read_at_load(self) -> list[Path]:
-        """The files that loading the keys reads, and those beside them that the next ring may name.
+        """The files that loading reads, and those that the next ring may name.
 
-        Not the lock, and not what is being written under a hidden name.
+        Without the lock, and without hidden files, which are still being written.
         """
         named = (path for kind in ("pem", "key") for path in self.signing.glob(f"[!.]*.{kind}"))
         return [self.ring, self.ca_certificate, self.ca_key, *islice(named, MAX_KEY_FILES)]
 
-    def mend(self) -> str:
-        """What to do about leftovers. Never done by itself: they may be all that is left of keys in use."""
+    def recovery(self) -> str:
+        """What to do about leftovers. Never done automatically: they may be all that is left of keys in use."""
         remains = " ".join(shell_word(path) for path in self.leftovers())
         return (
             f"if these keys were in use, bring {self.ring.name} back from a backup; if making them was interrupted,"
-            f" remove what is left and make them anew: rm -r {remains} && {MAKE}"
+            f" remove what is left and create new ones: rm -r {remains} && {MAKE}"
         )
 
     @contextlib.contextmanager
@@ -132,8 +132,8 @@ class KeyFolder:
         """Let one process at a time make keys; the lock is on the folder itself, so that no file is left behind."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # Some network file systems lock no folders. There, making the folder of signing keys decides who
-            # wins, and the other process is refused instead of waiting.
+            # Some network file systems cannot lock folders. There, the process that creates the folder of signing
+            # keys wins, and the other one fails instead of waiting.
             with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -142,12 +142,12 @@ class KeyFolder:
 
     @contextlib.contextmanager
     def changing(self, *, patience: float) -> Iterator[None]:
-        """Let one process at a time, on whatever machine, change the ring. `patience` is in seconds.
+        """Let one process at a time, on any machine, change the ring. `patience` is in seconds.
 
-        The lock is on a file, since network file systems lock only what is open for writing. It ends with the process.
+        The lock is on a file, since network file systems only lock files open for writing. It ends with the process.
 
         Raises:
-            KeysBusy: another process kept the lock for longer than `patience`.
+            KeysBusy: another process held the lock for longer than `patience`.
             LoadError: this file system has no locks, so that two replicas could undo each other's change.
             OSError: the folder cannot be written.
         """
@@ -177,7 +177,7 @@ class KeyFolder:
 
 
 def is_absent(path: Path) -> bool:
-    """Whether nothing stands at `path`, not even a link; what cannot be looked at is not absent."""
+    """Whether nothing exists at `path`, not even a link; a path that cannot be examined is not absent."""
     try:
         path.stat(follow_symlinks=False)
     except FileNotFoundError:

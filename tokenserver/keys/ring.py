@@ -1,6 +1,6 @@
-"""The key ring: which key signs now, which ones verifiers must know, and nothing that prints a key.
+"""The key ring: the active signing key, and the keys that verifiers must know. Nothing here prints a key.
 
-Pure types; `checks` sees to it that what is in them is fit, `store` reads and writes them.
+Pure types; `validation` checks their content, `store` reads and writes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519Public
 
 
 class Algorithm(StrEnum):
-    """How a key signs, as the `alg` of RFC 7518, section 3.1 and RFC 8037, section 3.1; its key type follows."""
+    """Signing algorithm: an `alg` of RFC 7518, section 3.1, or RFC 8037, section 3.1. It implies the key type."""
 
     ES256 = "ES256"
     ES384 = "ES384"
@@ -29,12 +29,12 @@ class Algorithm(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SigningKey:
-    """A private key with its certificate. Whatever prints it shows no key material.
+    """A private key with its certificate. Its `repr` shows no key material.
 
-    `id` names the key's files. `chain` is the certificate in DER, then those between it and the token CA (none
-    today). `public_key` is the certificate's, so that a check against it is a check against what registries
-    trust. `thumbprint` is the one of RFC 7638, `libtrust_id` the fingerprint that Distribution 2 computes. The
-    certificate is valid from `not_before` to `not_after`; the key is in its state since `since`.
+    `id` names the key's files. `chain` is the certificate in DER, followed by those between it and the token CA (none
+    today). `public_key` is the certificate's, so that verifying with it checks what registries trust. `thumbprint` is
+    that of RFC 7638, `libtrust_id` the fingerprint that Distribution 2 computes. The certificate is valid from
+    `not_before` to `not_after`; the key has been in its state since `since`.
     """
 
     id: str
@@ -50,12 +50,12 @@ class SigningKey:
 
     @property
     def x5c(self) -> tuple[str, ...]:
-        """The chain as the `x5c` header has it: standard base64, not the URL-safe one (RFC 7515, section 4.1.6)."""
+        """The chain for the `x5c` header: standard base64, not URL-safe (RFC 7515, section 4.1.6)."""
         return tuple(base64.b64encode(certificate).decode("ascii") for certificate in self.chain)
 
     @property
     def certificate_pem(self) -> str:
-        """The signing certificate alone, in PEM."""
+        """The signing certificate in PEM, without the rest of the chain."""
         return ssl.DER_cert_to_PEM_cert(self.chain[0])
 
     def __reduce__(self) -> NoReturn:
@@ -66,8 +66,8 @@ class SigningKey:
 class KeyRing:
     """All signing keys by their state, and the token CA's certificate.
 
-    `active` signs. `next` will sign and is published already, so that verifiers know it before its first token.
-    `retired` signs no more, but its last tokens still live.
+    `active` signs. `next` will sign and is already published, so that verifiers know it before its first token.
+    `retired` no longer signs, but its last tokens are still valid.
     """
 
     ca_certificate_pem: str = field(repr=False)
@@ -81,6 +81,6 @@ class KeyRing:
         return (self.active, *self.next, *self.retired)
 
     def state_of(self, key_id: str) -> str | None:
-        """`next`, `active` or `retired`; None: no key of this ring is called so."""
+        """`next`, `active` or `retired`; None if the ring has no such key."""
         states = {key.id: "next" for key in self.next} | {key.id: "retired" for key in self.retired}
         return "active" if key_id == self.active.id else states.get(key_id)

@@ -1,4 +1,4 @@
-"""`ring.json`: which signing key is in which state since when. Replaced as a whole, so it commits a change."""
+"""`ring.json`: the signing keys with their states. It is replaced atomically, which commits a change."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ State = Literal["next", "active", "retired"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _YEARS = range(2000, 3000)
-"""Far from the ends of what a datetime can hold, so that no sum with a duration leaves it."""
+"""Far from the limits of `datetime`, so that adding a duration cannot overflow."""
 
 
 def _file_name(key_id: str) -> str:
-    """An id names files, so it may not lead out of the folder."""
+    """Validate an id, which names files and so must not lead out of the folder."""
     if _ID.fullmatch(key_id) is None:
         raise ValueError("must be letters, digits, - and _, at most 64")
     return key_id
@@ -41,7 +41,7 @@ def _moment(value: Any) -> Any:
 
 
 class RingEntry(BaseModel):
-    """One signing key and its state. `since` is when that state began; None: not written down."""
+    """One signing key and its state. `since` is when that state began; None if it was not recorded."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -51,7 +51,7 @@ class RingEntry(BaseModel):
 
 
 class RingFile(BaseModel):
-    """The whole file."""
+    """The content of the file."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

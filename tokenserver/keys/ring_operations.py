@@ -1,8 +1,8 @@
-"""Changes one folder's ring: makes, brings, switches and drops signing keys, one change at a time.
+"""Operations on the key ring of a folder: create, import, switch to and remove signing keys, one change at a time.
 
-Each change takes the folder's lock, reads what is there now, decides, and ends by replacing `ring.json` as a whole.
+Each operation takes the folder's lock, reads the current ring, decides, and ends by replacing `ring.json` atomically.
 New files are written before that and old ones removed after it, so that a crash leaves the ring as it was or as it
-will be, and at most files that nothing names.
+will be, and at most some unreferenced files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tokenserver.documents.files import write_file
 from tokenserver.errors import Fault, LoadError, TokenserverError
-from tokenserver.keys.key_pair import Pair, issue_pair
+from tokenserver.keys.key_pair import KeyPair, issue_pair
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing, SigningKey
 from tokenserver.keys.ring_file import RingEntry, State, write_entries
@@ -29,13 +29,13 @@ from tokenserver.printable import shell_word
 PATIENCE_SECONDS = 10.0
 
 
-class NotNow(TokenserverError):
-    """The change is possible and would do harm now; the text says from when on, or what to do instead."""
+class RingOperationRefused(TokenserverError):
+    """The operation would do harm now, or does not apply; the text says when it will, or what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class RingChange:
-    """What was done to which key, and the ring as it is now."""
+    """The step that was done, the key that it was done to, and the new ring."""
 
     step: RotationStep
     key_id: str
@@ -43,12 +43,12 @@ class RingChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """The changes of one folder. `issuer` is the common name of new certificates. `algorithm` is what new keys sign
-    with; None: what the active key signs with.
+class RingOperations:
+    """Operations on a folder's ring. `issuer` is the common name of new certificates, `algorithm` that of new keys;
+    None: that of the active key.
 
-    Every method raises `LoadError` where the keys are at fault or the folder cannot be written, with what mends it,
-    and `KeysBusy`, which is one, where another process kept the lock for longer than `patience` seconds.
+    Every method raises `LoadError`, with the fix, if the keys have faults or the folder is not writable, and its
+    subclass `KeysBusy` if another process held the lock for longer than `patience` seconds.
     """
 
     folder: Path
@@ -58,11 +58,11 @@ class Changes:
     algorithm: Algorithm | None = None
 
     def can_issue(self) -> bool:
-        """Whether the token CA's private key is here and may be read."""
+        """Whether the token CA's private key exists and is readable."""
         return os.access(KeyFolder(self.folder).ca_key, os.R_OK)
 
     def advance(self, now: datetime) -> RingChange | None:
-        """Do the step that is due, or nothing where none is: another process may have done it."""
+        """Do the step that is due, if any: another process may have done it already."""
         with self._locked() as place:
             ring = load_keys(self.folder, now=now)
             match due(ring, self.schedule, now):
@@ -71,50 +71,50 @@ class Changes:
                 case RotationStep.SWITCH:
                     return self._switch(place, ring, now)
                 case RotationStep.FORGET:
-                    over = [key for key in ring.retired if self.schedule.gone_at(key) <= now]
-                    return self._drop(place, ring, over, now)
+                    expired = [key for key in ring.retired if self.schedule.gone_at(key) <= now]
+                    return self._drop(place, ring, expired, now)
                 case None:  # pragma: no branch - the type checker proves that nothing else is left
                     return None
 
     def prepare(self, now: datetime, algorithm: Algorithm | None = None) -> RingChange:
-        """Make the next key and publish it, one for `algorithm` where that is given.
+        """Create the next key, of `algorithm` if that is given, and publish it.
 
         Raises:
-            NotNow: there is a next key already.
+            RingOperationRefused: there is a next key already.
         """
         with self._locked() as place:
             ring = self._load(now)
             if ring.next:
-                raise NotNow(f"the key {ring.next[0].id} is published as next already")
+                raise RingOperationRefused(f"the key {ring.next[0].id} is published as next already")
             return self._prepare(place, ring, algorithm or self.algorithm or ring.active.algorithm, now)
 
     def switch(self, now: datetime, *, early: bool = False) -> RingChange:
         """Let the next key sign; the one that signed until now is retired.
 
         Raises:
-            NotNow: there is no next key; or, unless `early`, it is not published for long enough.
+            RingOperationRefused: there is no next key; or, unless `early`, it is not published for long enough.
         """
         with self._locked() as place:
             ring = self._load(now)
             if not ring.next:
-                raise NotNow("there is no next key to switch to; make one with: tokenserver keys rotate")
+                raise RingOperationRefused("there is no next key to switch to; make one with: tokenserver keys rotate")
             at = self.schedule.switch_at(ring.next[0])
-            # With an expired certificate registries refuse everything, so nothing can be lost any more.
+            # With an expired certificate registries reject every token anyway, so switching loses nothing.
             if now < at and not early and now < ring.active.not_after:
-                raise NotNow(
+                raise RingOperationRefused(
                     f"the key {ring.next[0].id} may sign from {at:%Y-%m-%d %H:%M:%S} UTC on; until then some registry"
                     " or replica may not know it (--now does not wait)"
                 )
             return self._switch(place, ring, now)
 
     def emergency(self, now: datetime, key_id: str | None = None) -> RingChange:
-        """Drop a key at once, the active one if none is named. Another key signs from now on: the next, or a new one.
+        """Remove a key immediately, by default the active one, which the next key or a new one then replaces.
 
-        The files of the dropped key need not be whole. It is published no more and its files are removed. Other keys
-        that are unfit leave the ring too; their files stay.
+        The files of the removed key may be damaged. It is no longer published, and its files are deleted. Other keys
+        that are unusable leave the ring as well; their files stay.
 
         Raises:
-            NotNow: there is no such key.
+            RingOperationRefused: there is no such key.
         """
         with self._locked() as place:
             reading = RingReading(place, now, dates=False)
@@ -124,8 +124,8 @@ class Changes:
             states = {entry.id: entry.state for entry in entries}
             leaked = key_id or next(entry.id for entry in entries if entry.state == "active")
             if leaked not in states:
-                raise NotNow(f"no key here is called {leaked}; there are: {', '.join(states)}")
-            # A ring with an unfit key in it would not load, and the leaked one would go on signing.
+                raise RingOperationRefused(f"no key here is called {leaked}; there are: {', '.join(states)}")
+            # A ring with an unusable key would not load, and the leaked one would continue to sign.
             others = [entry for entry in entries if entry.id != leaked]
             rest = [entry for entry in others if entry.state == "active" or self._is_fit(place, entry, now)]
             if states[leaked] == "active":
@@ -137,30 +137,30 @@ class Changes:
             )
 
     def retire(self, key_id: str, now: datetime, *, early: bool = False) -> RingChange:
-        """Drop a key that does not sign: a next one, or a retired one whose last token is over.
+        """Remove a key that does not sign: a next one, or a retired one whose last token has expired.
 
         Raises:
-            NotNow: it is the active key; there is none of that name; or, unless `early`, its tokens still live.
+            RingOperationRefused: it is the active key; it is unknown; or, unless `early`, its tokens still live.
         """
         with self._locked() as place:
             ring = self._load(now)
             state = ring.state_of(key_id)
             if state is None:
                 known = ", ".join(key.id for key in ring.published())
-                raise NotNow(f"no key here is called {key_id}; there are: {known}")
+                raise RingOperationRefused(f"no key here is called {key_id}; there are: {known}")
             if state == "active":
-                raise NotNow(f"the key {key_id} signs; replace it with: tokenserver keys rotate")
+                raise RingOperationRefused(f"the key {key_id} signs; replace it with: tokenserver keys rotate")
             key = next(key for key in ring.published() if key.id == key_id)
             gone_at = self.schedule.gone_at(key)
             if state == "retired" and now < gone_at and not early:
-                raise NotNow(f"tokens of the key {key_id} live until {gone_at:%Y-%m-%d %H:%M:%S} UTC")
+                raise RingOperationRefused(f"tokens of the key {key_id} live until {gone_at:%Y-%m-%d %H:%M:%S} UTC")
             return self._drop(place, ring, [key], now)
 
-    def bring(self, pair: Pair, now: datetime) -> RingChange:
-        """Put a key from elsewhere into the ring as the next one; into a folder with a CA and no ring, as the active.
+    def bring(self, pair: KeyPair, now: datetime) -> RingChange:
+        """Add a key from elsewhere to the ring as the next one, or in a folder with just a CA, as the active one.
 
         Raises:
-            NotNow: the key is here already, or another one is next.
+            RingOperationRefused: the key is here already, or another one is next.
         """
         with self._locked() as place:
             if place.holds_ca_alone():
@@ -171,11 +171,11 @@ class Changes:
             ring = self._load(now)
             public = pair.certificate.public_key()
             if any(key.public_key == public for key in ring.published()):
-                raise NotNow(f"the key {pair.id} is in the ring already")
+                raise RingOperationRefused(f"the key {pair.id} is in the ring already")
             if ring.next:
                 first = ring.next[0].id
                 command = f"tokenserver keys retire {shell_word(first)}"
-                raise NotNow(f"the key {first} is next already; drop it with: {command}")
+                raise RingOperationRefused(f"the key {first} is next already; drop it with: {command}")
             entries = [*_entries(ring), RingEntry(id=pair.id, state="next", since=now)]
             self._add(place, pair, entries)
             return RingChange(RotationStep.PREPARE, pair.id, self._load(now))
@@ -216,7 +216,7 @@ class Changes:
         return RingChange(RotationStep.FORGET, ", ".join(ids), self._load(now))
 
     def _with_another_active(self, place: KeyFolder, rest: list[RingEntry], now: datetime) -> list[RingEntry]:
-        """`rest` with a key that signs from now on: the first next one that is valid, else a new one."""
+        """`rest` with a new active key: the first next one that is valid, else a new one."""
         for entry in rest:
             if entry.state == "next" and self._fit_key(place, entry, now).not_before <= now:
                 active = RingEntry(id=entry.id, state="active", since=now)
@@ -240,7 +240,7 @@ class Changes:
         return key
 
     def _algorithm(self, now: datetime) -> Algorithm:
-        """What a new key is to sign with: as the active one, as far as its files tell."""
+        """The algorithm of a new key: that of the active key, if its files can be read."""
         if self.algorithm is not None:
             return self.algorithm
         try:
@@ -248,11 +248,11 @@ class Changes:
         except LoadError:
             return Algorithm.ES256
 
-    def _issue(self, place: KeyFolder, algorithm: Algorithm, now: datetime) -> Pair:
+    def _issue(self, place: KeyFolder, algorithm: Algorithm, now: datetime) -> KeyPair:
         lifetime = self.schedule.certificate_lifetime
         return issue_pair(place, issuer=self.issuer, algorithm=algorithm, lifetime=lifetime, now=now)
 
-    def _add(self, place: KeyFolder, pair: Pair, entries: list[RingEntry]) -> None:
+    def _add(self, place: KeyFolder, pair: KeyPair, entries: list[RingEntry]) -> None:
         _write_pair(place, pair)
         try:
             self._commit(place, entries)
@@ -265,7 +265,7 @@ class Changes:
 
 
 def _entries(ring: KeyRing) -> list[RingEntry]:
-    """The ring as it stands, the active key first."""
+    """The entries of the current ring, the active key first."""
     keys: list[tuple[State, tuple[SigningKey, ...]]] = [
         ("active", (ring.active,)),
         ("next", ring.next),
@@ -278,8 +278,8 @@ def _entry(key: SigningKey, state: State, now: datetime) -> RingEntry:
     return RingEntry(id=key.id, state=state, since=now)
 
 
-def _write_pair(place: KeyFolder, pair: Pair) -> None:
-    """Write both files, or none."""
+def _write_pair(place: KeyFolder, pair: KeyPair) -> None:
+    """Write both files or none."""
     try:
         write_file(place.private_key(pair.id), pair.key_pem, mode=PRIVATE_MODE)
         write_file(place.certificate(pair.id), pair.certificate_pem, mode=PUBLIC_MODE)
@@ -289,7 +289,7 @@ def _write_pair(place: KeyFolder, pair: Pair) -> None:
 
 
 def _remove(place: KeyFolder, ids: list[str]) -> None:
-    """Remove the files of keys that the ring does not name. What cannot be removed is `keys list`'s to tell."""
+    """Delete the files of keys that the ring no longer names. `keys list` reports those that cannot be deleted."""
     for key_id in ids:
         for path in (place.private_key(key_id), place.certificate(key_id)):
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Reads the files of one folder of keys and judges them; no fault hides another file's."""
+"""Reads and validates the files of one key folder; a fault in one file does not hide those of others."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _Result = TypeVar("_Result")
 
 
 class RingReading:
-    """One pass over the files. What is wrong with them collects in `faults`.
+    """One pass over the files; collects their faults in `faults`.
 
-    Without `dates`, a signing certificate that has expired is no fault: so a ring can be changed that cannot serve.
+    Without `dates`, an expired signing certificate is not a fault, so that a ring that cannot serve can be changed.
     """
 
     def __init__(self, place: KeyFolder, now: datetime, *, dates: bool = True) -> None:
@@ -65,7 +65,7 @@ class RingReading:
         if self.faults or ca is None:
             raise LoadError(self.faults)
         return KeyRing(
-            # Written anew from what was parsed: whatever else stands in the file is not published.
+            # Encoded again from the parsed certificate, so that nothing else in the file is published.
             ca_certificate_pem=ca.public_bytes(Encoding.PEM).decode("ascii"),
             ca_not_after=ca.not_valid_after_utc,
             active=loaded["active"][0],
@@ -74,7 +74,7 @@ class RingReading:
         )
 
     def entries(self) -> tuple[RingEntry, ...]:
-        """The keys and their states; none where the file is at fault."""
+        """The keys and their states; none if the file has faults."""
         path = self._place.ring
 
         def read() -> tuple[RingEntry, ...]:
@@ -84,12 +84,12 @@ class RingReading:
         return self._attempt(path, read) or ()
 
     def ca(self) -> x509.Certificate | None:
-        """The token CA, judged; its private key is judged too where it can be read."""
+        """The validated token CA; its private key is validated as well if it can be read."""
         path, key_path = self._place.ca_certificate, self._place.ca_key
         ca = self._certificate(path)
         if ca is not None:
             self._note(path, ca_problem(ca, self._now))
-        # Kept away, or kept for another user: both are fine, since nothing here signs with it.
+        # The private key may be missing or belong to another user: nothing here signs with it.
         if os.access(key_path, os.R_OK):
             key = self._private_key(key_path)
             if ca is not None and key is not None and not belongs_to(ca, key):
@@ -97,12 +97,12 @@ class RingReading:
         return ca
 
     def ca_key(self) -> CaKey | None:
-        """The token CA's private key; None where it is at fault. That it is the CA's is `ca`'s to judge."""
+        """The token CA's private key; None if it has faults. `ca` checks that it belongs to the CA."""
         key = self._private_key(self._place.ca_key)
         return key if isinstance(key, CaKey) else None
 
     def signing_key(self, entry: RingEntry, ca: x509.Certificate | None) -> SigningKey | None:
-        """One signing key with its certificate under `ca`; None where anything is wrong with it."""
+        """One signing key with its certificate issued by `ca`; None if anything is wrong with it."""
         path, key_path = self._place.certificate(entry.id), self._place.private_key(entry.id)
         certificate = self._certificate(path)
         if certificate is not None and self._must_be_valid(entry.state, certificate):
@@ -120,13 +120,13 @@ class RingReading:
         return signing_key(entry.id, algorithm, key, certificate, since=entry.since or self._since_change(entry.state))
 
     def _must_be_valid(self, state: State, certificate: x509.Certificate) -> bool:
-        """A retired key signs no more. A next one waits until it is valid: the clock of its maker may be ahead."""
+        """A retired key no longer signs. A next one may not be valid yet, if its maker's clock is ahead."""
         if state == "next":
             return self._dates and self._now >= certificate.not_valid_before_utc
         return self._dates and state == "active"
 
     def _since_change(self, state: State) -> datetime | None:
-        """Where nothing is written down, a state other than the first began at the last change of `ring.json`."""
+        """When a state began that has no recorded time: at the last change of `ring.json`, unless it is `active`."""
         if state == "active":
             return None
         try:

@@ -1,7 +1,7 @@
-"""Rotates the keys of a running server: does each step when it is due, and tells of certificates that end.
+"""Key rotation in a running server: does each step when it is due, and warns of expiring certificates.
 
-One for each folder of keys and process. Which of several processes or replicas does a step is decided by the lock of
-the folder; the others find it done and follow the files.
+Each process has one rotator for each key folder. The lock of the folder decides which of several processes or replicas
+does a step; the others find it done and reload the files.
 """
 
 from __future__ import annotations
@@ -16,48 +16,48 @@ from tokenserver.errors import LoadError
 from tokenserver.keys.expiry import SIGNING_URGENT, key_warnings
 from tokenserver.keys.layout import KeysBusy
 from tokenserver.keys.ring import KeyRing
-from tokenserver.keys.ring_operations import Changes
+from tokenserver.keys.ring_operations import RingOperations
 from tokenserver.keys.schedule import RotationStep, Schedule, due
 
 logger = logging.getLogger("tokenserver.keys")
 
-TELL_AGAIN = timedelta(hours=1)
+REPEAT_ERROR = timedelta(hours=1)
 REMIND = timedelta(days=1)
 
 _DONE = {
     RotationStep.PREPARE: "made the signing key %s and published it as next",
     RotationStep.SWITCH: "the signing key %s signs from now on",
-    RotationStep.FORGET: "dropped the retired signing key %s, whose last token is over",
+    RotationStep.FORGET: "removed the retired signing key %s, whose last token has expired",
 }
 
 
 class Rotator:
-    """`ring` gives the ring that is live in this process. While `is_blocked()`, no key is changed: this process could
+    """`ring` returns the live ring of this process. While `is_blocked()`, it changes no key, because this process could
     not follow the change."""
 
-    def __init__(self, changes: Changes, ring: Callable[[], KeyRing], *, is_blocked: Callable[[], bool]) -> None:
+    def __init__(self, changes: RingOperations, ring: Callable[[], KeyRing], *, is_blocked: Callable[[], bool]) -> None:
         self._changes = changes
         self._ring = ring
         self._is_blocked = is_blocked
-        self._told: dict[str, datetime] = {}
+        self._reported: dict[str, datetime] = {}
 
     def tick(self, now: datetime) -> RotationStep | None:
-        """Do what is due at `now` and give the step that this call did. Raises nothing: the server goes on signing."""
+        """Do the step that is due at `now`; returns it if this call did it. Never raises: the server keeps signing."""
         ring = self._ring()
         for warning in key_warnings(ring, now):
             urgent = logging.ERROR if ring.active.not_after - now <= SIGNING_URGENT else logging.WARNING
-            self._tell(warning, now, again=REMIND, level=urgent)
+            self._report(warning, now, again=REMIND, level=urgent)
         schedule = self._changes.schedule
         waiting = waits(ring, schedule, now)
         if waiting is not None:
-            self._tell(waiting, now, again=REMIND, level=logging.WARNING)
+            self._report(waiting, now, again=REMIND, level=logging.WARNING)
         if self._is_blocked():
             return None
         step = due(ring, schedule, now)
         if step is None:
             return None
         if step is RotationStep.PREPARE and not self._changes.can_issue():
-            self._tell(NO_CA_KEY, now, again=REMIND, level=logging.WARNING)
+            self._report(NO_CA_KEY, now, again=REMIND, level=logging.WARNING)
             return None
         return self._advance(now)
 
@@ -65,22 +65,22 @@ class Rotator:
         try:
             change = self._changes.advance(now)
         except KeysBusy:
-            return None  # another process is at it
+            return None  # another process is doing it
         except LoadError as error:
-            self._tell(f"rotation failed, the key of before stays: {error}", now, again=TELL_AGAIN)
-        except Exception as error:  # the server must outlive any file; the kind is all that is safe to tell
-            self._tell(f"rotation failed: unexpected {type(error).__name__}", now, again=TELL_AGAIN)
+            self._report(f"rotation failed, keeping the current key: {error}", now, again=REPEAT_ERROR)
+        except Exception as error:  # the server must outlive any file; only the kind is safe to log
+            self._report(f"rotation failed: unexpected {type(error).__name__}", now, again=REPEAT_ERROR)
         else:
             if change is not None:
                 logger.info(_DONE[change.step], change.key_id)
                 return change.step
         return None
 
-    def _tell(self, message: str, now: datetime, *, again: timedelta, level: int = logging.ERROR) -> None:
-        """Log the message, and not again too soon."""
-        last = self._told.get(message)
+    def _report(self, message: str, now: datetime, *, again: timedelta, level: int = logging.ERROR) -> None:
+        """Log the message unless it was logged recently."""
+        last = self._reported.get(message)
         if last is None or abs(now - last) >= again:
-            self._told[message] = now
+            self._reported[message] = now
             logger.log(level, "%s", message)
 
 
@@ -91,7 +91,7 @@ NO_CA_KEY = (
 
 
 def waits(ring: KeyRing, schedule: Schedule, now: datetime) -> str | None:
-    """What waits for people: a next key that registries have to be given first; None where nothing does."""
+    """The next key that waits for people to give it to registries, as a sentence; None if there is none."""
     if not schedule.pinned or not ring.next or now < schedule.switch_at(ring.next[0]):
         return None
     return (
@@ -100,8 +100,8 @@ def waits(ring: KeyRing, schedule: Schedule, now: datetime) -> str | None:
     )
 
 
-def rotation_warnings(ring: KeyRing, changes: Changes, now: datetime) -> list[str]:
-    """What keeps keys from rotating as configured, or waits for people, as sentences."""
+def rotation_warnings(ring: KeyRing, changes: RingOperations, now: datetime) -> list[str]:
+    """Reasons why keys do not rotate as configured, or wait for people, as sentences."""
     found = []
     waiting = waits(ring, changes.schedule, now)
     if waiting is not None:
@@ -119,7 +119,7 @@ def rotation_warnings(ring: KeyRing, changes: Changes, now: datetime) -> list[st
 
 
 def watch_keys(rotators: Iterable[Rotator], stop: threading.Event, *, every: float = 0.5) -> None:
-    """Let the rotators tick until `stop` is set; runs in a thread of its own."""
+    """Call `tick` of the rotators every `every` seconds until `stop` is set. Blocks."""
     rotators = tuple(rotators)
     while not stop.wait(every):
         for rotator in rotators:

@@ -1,6 +1,6 @@
-"""When a signing key goes from one state to the next: next -> active -> retired -> gone. Decisions only, no I/O.
+"""Rotation schedule: when a signing key changes its state (next -> active -> retired -> gone). Pure, no I/O.
 
-Every process and every replica decides by this from the same `ring.json`, so that they agree without talking.
+All processes and replicas decide from the same `ring.json`, so they agree without communicating.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from tokenserver.keys.certificates import SIGNING_LIFETIME
 from tokenserver.keys.ring import KeyRing, SigningKey
 
 LEEWAY = timedelta(minutes=5)
-"""How long after the last token's end its key stays published: registries bear a minute of wrong clocks, and a
-replica signs with the old key for the seconds until it has read of the new one."""
+"""How long a key stays published after its last token has expired: registries tolerate a minute of clock skew, and a
+replica signs with the old key for the few seconds until it has loaded the new ring."""
 
 RENEW_BEFORE = timedelta(days=30)
-"""A certificate is replaced this long before its end, however seldom keys rotate otherwise."""
+"""A key is replaced at the latest this long before its certificate expires, however rarely keys rotate."""
 
 CERTIFICATE_SLACK = timedelta(days=60)
 
@@ -32,11 +32,11 @@ class RotationStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long keys stay in their states.
+    """How long keys stay in each state.
 
-    A new key is published for `publish_ahead` before it signs. `longest_token` is how long a token may live.
-    `rotate_every` is how long a key signs; None: until somebody says so. `pinned`: registries trust single keys, so
-    people have to bring them a new one, and only people say when it signs.
+    A new key is published for `publish_ahead` before it signs. `longest_token` is the maximum lifetime of a token.
+    `rotate_every` is how long a key signs; None: until it is rotated by hand. `pinned`: registries trust individual
+    keys, so people have to deploy a new one to them, and decide when it signs.
     """
 
     publish_ahead: timedelta
@@ -46,42 +46,42 @@ class Schedule:
 
     @property
     def certificate_lifetime(self) -> timedelta:
-        """How long a new signing certificate is valid.
+        """The lifetime of a new signing certificate.
 
-        With rotation not much longer than its key signs, since registries ask nobody whether a certificate still
-        counts: a stolen key is of use until its certificate ends.
+        With rotation it is not much longer than its key signs, since registries do not check for revocation: a stolen
+        key is usable until its certificate expires.
         """
         if self.rotate_every is None:
             return SIGNING_LIFETIME
         return min(SIGNING_LIFETIME, 2 * self.rotate_every + self.publish_ahead + CERTIFICATE_SLACK)
 
     def switch_at(self, key: SigningKey) -> datetime:
-        """From when on a key that is `next` may sign."""
+        """The time from which a key in the state `next` may sign."""
         return key.since + self.publish_ahead
 
     def gone_at(self, key: SigningKey) -> datetime:
-        """When nobody needs a retired key any more."""
+        """The time from which a retired key is no longer needed."""
         return key.since + self.longest_token + LEEWAY
 
     def rotate_at(self, ring: KeyRing) -> datetime | None:
-        """When the active key is to be replaced, or None where nothing says so."""
+        """When the active key is due to be replaced; None without automatic rotation."""
         if self.rotate_every is None:
             return None
         by_age = ring.active.since + self.rotate_every
         if ring.ca_not_after - ring.active.not_after <= RENEW_BEFORE:
-            return by_age  # no new certificate would last longer: it is the CA that ends
+            return by_age  # a new certificate would not last longer, since the CA expires
         return min(by_age, ring.active.not_after - RENEW_BEFORE)
 
     def prepare_at(self, ring: KeyRing) -> datetime | None:
-        """When the next key is to be made, so that it is known in time, or None where nothing says so."""
+        """When the next key is due to be created, so that it is published in time; None if none is due."""
         rotation = self.rotate_at(ring)
         return None if rotation is None or ring.next else rotation - self.publish_ahead
 
 
 def due(ring: KeyRing, schedule: Schedule, now: datetime) -> RotationStep | None:
-    """The step that is to be done now, without anybody's word; one at a time, or None.
+    """The automatic step that is due now, one at a time; None if there is none.
 
-    A key whose certificate is not valid yet does not sign: a clock was ahead when it was made.
+    A key does not sign before its certificate is valid, which happens if a clock was ahead when it was made.
     """
     if any(schedule.gone_at(key) <= now for key in ring.retired):
         return RotationStep.FORGET

@@ -1,6 +1,6 @@
-"""Makes the first content of the folder of keys, and loads it. `folder` says what stands where.
+"""The key store: initialises and loads the folder of keys, whose files are described in `layout`.
 
-Several replicas may share the folder. What is loaded is checked in full; nothing half made is ever used.
+Several replicas may share the folder. Everything that is loaded is validated; partial content is never used.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class _NewFile(NamedTuple):
 def init_keys(
     folder: Path, *, issuer: str, algorithm: Algorithm, now: datetime, lifetime: timedelta = SIGNING_LIFETIME
 ) -> bool:
-    """Make the token CA and the first signing key in `folder`, which is created (0700) if it is not there.
+    """Create the token CA and the first signing key in `folder`, which is created (0700) if it does not exist.
 
-    `issuer` becomes the certificates' common name, `lifetime` is that of the signing certificate. True where keys
-    were made; False, and nothing was touched, where there are keys already. Of several processes that try at once
-    exactly one gets True, and the others return when the keys are whole.
+    `issuer` becomes the certificates' common name, `lifetime` is that of the signing certificate. Returns true if keys
+    were made, false if there were keys already; these are not touched. Of several concurrent processes exactly one gets
+    true, and the others return when the keys are complete.
 
     Raises:
-        LoadError: the folder is unsafe or cannot be written, or holds half of a set of keys, which is never
-            overwritten; each with what mends it.
+        LoadError: the folder is unsafe or not writable, or contains an incomplete set of keys, which is never
+            overwritten; each with its fix.
     """
     place = KeyFolder(folder)
     try:
@@ -62,7 +62,7 @@ def init_keys(
                 return False
             found = ", ".join(path.name for path in place.leftovers())
             if found:
-                message = f"holds {found} but no {place.ring.name}, so nothing was overwritten; {place.mend()}"
+                message = f"holds {found} but no {place.ring.name}, so nothing was overwritten; {place.recovery()}"
                 raise LoadError([Fault(str(folder), 0, "", message)])
             _write(place, _new_files(place, issuer, algorithm, now, lifetime))
     except OSError as error:
@@ -71,14 +71,14 @@ def init_keys(
 
 
 def load_keys(folder: Path, *, now: datetime, dates: bool = True) -> KeyRing:
-    """Load and check all keys. The CA's private key need not be there, nor be readable; it is not kept.
+    """Load and validate all keys. The CA's private key may be missing or unreadable; it is not kept in memory.
 
-    Without `dates`, signing certificates that have expired are loaded as well. A ring that another process replaces
-    meanwhile is read again.
+    Without `dates`, expired signing certificates are accepted. If another process replaces the ring in the meantime, it
+    is read again.
 
     Raises:
-        LoadError: every fault of every file: others can read or change it, it is missing, garbage, weak, expired,
-            or does not belong to the rest.
+        LoadError: every fault of every file: others can read or change it, it is missing, malformed, weak or expired,
+            or does not match the other files.
     """
     place = KeyFolder(folder)
     place.require_safe()
@@ -91,7 +91,7 @@ def load_keys(folder: Path, *, now: datetime, dates: bool = True) -> KeyRing:
             return reading.ring()
         except LoadError as error:
             refused = error
-        # A key that the ring does not name any more is removed right after the ring was replaced.
+        # The files of a key are removed right after a ring that no longer names it was written.
         if not _was_replaced(place, reading.text):
             break
     raise refused
@@ -107,7 +107,7 @@ def _was_replaced(place: KeyFolder, text: str) -> bool:
 def _new_files(
     place: KeyFolder, issuer: str, algorithm: Algorithm, now: datetime, lifetime: timedelta
 ) -> list[_NewFile]:
-    """All files, in the order in which they are written: the ring last, since it makes the rest count."""
+    """All files in the order in which they are written: the ring comes last, since it makes the others count."""
     ca_key = generate_p256()
     ca = make_ca(ca_key, issuer=issuer, now=now)
     key = generate_private_key(algorithm)
@@ -123,7 +123,7 @@ def _new_files(
 
 
 def _write(place: KeyFolder, files: list[_NewFile]) -> None:
-    """Write all files or, where that fails, none."""
+    """Write all files, or none if that fails."""
     place.signing.mkdir(mode=0o700)
     written: list[Path] = []
     try:

@@ -1,6 +1,6 @@
-"""Judges keys and certificates that were loaded: what is unfit, why, and what would be right.
+"""Validation of loaded keys and certificates: why one cannot be used, and what is expected instead.
 
-A reason never repeats anything of what was read, and no error of the library below is kept: it could.
+A reason never repeats content of a file, and errors of the cryptography library are not kept, since they could.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ENCRYPTED = "is encrypted; store it unencrypted and readable by its owner alone
 
 
 class UnfitKey(TokenserverError):
-    """A key or certificate cannot be used; the text is the reason and repeats nothing of the file."""
+    """A key or certificate cannot be used; the text is the reason and repeats no content of the file."""
 
 
 def parse_private_key(pem: bytes) -> PrivateKey:
@@ -32,28 +32,28 @@ def parse_private_key(pem: bytes) -> PrivateKey:
     Raises:
         UnfitKey: with the reason.
     """
-    problem = f"is not a private key in PEM that can be used here; wanted is {_WANTED}"
+    problem = f"is not a private key in PEM that can be used here; expected is {_WANTED}"
     try:
         key = load_pem_private_key(pem, password=None)
     except TypeError:
         problem = _ENCRYPTED
     except UnsupportedAlgorithm:
-        problem = f"is a key of an unsupported kind or on an unsupported curve; wanted is {_WANTED}"
+        problem = f"is a key of an unsupported kind or on an unsupported curve; expected is {_WANTED}"
     except ValueError:
         pass
     else:
         if isinstance(key, PrivateKey):
             return key
-        problem = f"is a key of the wrong kind; wanted is {_WANTED}"
-    # Raised out here, so that the library's error, which saw the file, is not in the traceback.
+        problem = f"is a key of the wrong kind; expected is {_WANTED}"
+    # Raised outside of the handlers, so that the library's error, which saw the file, is not in the traceback.
     raise UnfitKey(problem)
 
 
 def parse_certificate(pem: bytes) -> x509.Certificate:
-    """The one certificate of a PEM file that is published as it is read.
+    """The only certificate of a PEM file, which will be published.
 
     Raises:
-        UnfitKey: no certificate, several, or a private key beside it.
+        UnfitKey: there is no certificate, several, or also a private key.
     """
     if _PRIVATE_BLOCK.search(pem):
         raise UnfitKey("holds a private key, and certificates are published; keep the key in its own .key file")
@@ -67,10 +67,10 @@ def parse_certificate(pem: bytes) -> x509.Certificate:
 
 
 def signing_algorithm(key: PrivateKey) -> Algorithm:
-    """The algorithm that the type of the key fixes.
+    """The algorithm that the type of the key implies.
 
     Raises:
-        UnfitKey: the key is weak, or registries do not agree about it.
+        UnfitKey: the key is weak, or registries disagree about its thumbprint.
     """
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return Algorithm.EdDSA
@@ -78,7 +78,9 @@ def signing_algorithm(key: PrivateKey) -> Algorithm:
         _check_rsa(key.public_key())
         return Algorithm.RS256
     if not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
-        raise UnfitKey(f"is an EC key on the curve {key.curve.name}; wanted is P-256 (secp256r1) or P-384 (secp384r1)")
+        raise UnfitKey(
+            f"is an EC key on the curve {key.curve.name}; expected is P-256 (secp256r1) or P-384 (secp384r1)"
+        )
     if has_short_coordinate(key.public_key()):
         raise UnfitKey(
             "is an EC key whose X or Y coordinate begins with a zero byte: Distribution 3 computes another"
@@ -88,7 +90,7 @@ def signing_algorithm(key: PrivateKey) -> Algorithm:
 
 
 def ca_problem(ca: x509.Certificate, now: datetime) -> str | None:
-    """Why `ca` cannot be the token CA, or None where it can."""
+    """Why `ca` cannot be the token CA; None if it can."""
     if not _is_ca(ca):
         return "is not a CA certificate (basicConstraints CA:TRUE, keyUsage keyCertSign); registries would refuse it"
     problem = date_problem(ca, now)
@@ -110,7 +112,7 @@ def ca_problem(ca: x509.Certificate, now: datetime) -> str | None:
 
 
 def certificate_problem(certificate: x509.Certificate, key: PrivateKey, ca: x509.Certificate | None) -> str | None:
-    """Why `certificate` cannot vouch for `key` under `ca` (None: not known, not judged), or None where it can."""
+    """Why `certificate` is not valid for `key` under `ca` (None: unknown, not checked); None if it is."""
     if not belongs_to(certificate, key):
         return "does not match its key: copy both files of the pair from the same place"
     if _is_ca(certificate):
@@ -125,7 +127,7 @@ def certificate_problem(certificate: x509.Certificate, key: PrivateKey, ca: x509
 
 
 def date_problem(certificate: x509.Certificate, now: datetime) -> str | None:
-    """Why `certificate` is not valid at `now`, or None where it is."""
+    """Why `certificate` is not valid at `now`; None if it is."""
     if now < certificate.not_valid_before_utc:
         return f"is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC; is this clock right?"
     if now >= certificate.not_valid_after_utc:
@@ -134,7 +136,7 @@ def date_problem(certificate: x509.Certificate, now: datetime) -> str | None:
 
 
 def belongs_to(certificate: x509.Certificate, key: PrivateKey) -> bool:
-    """Whether `certificate` was made for `key`."""
+    """Whether `certificate` has the public key of `key`."""
     try:
         return certificate.public_key() == key.public_key()
     except (UnsupportedAlgorithm, ValueError):
@@ -143,10 +145,10 @@ def belongs_to(certificate: x509.Certificate, key: PrivateKey) -> bool:
 
 def _check_rsa(key: rsa.RSAPublicKey) -> None:
     if key.key_size < 2048:
-        raise UnfitKey(f"is an RSA key of {key.key_size} bits, which is too weak; wanted are at least 2048")
+        raise UnfitKey(f"is an RSA key of {key.key_size} bits, which is too weak; expected are at least 2048")
     exponent = key.public_numbers().e
     if exponent != 65537:
-        raise UnfitKey(f"is an RSA key with the public exponent {exponent}; wanted is 65537")
+        raise UnfitKey(f"is an RSA key with the public exponent {exponent}; expected is 65537")
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:

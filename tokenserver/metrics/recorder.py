@@ -22,7 +22,7 @@ from tokenserver.exchange.outcomes import EXPLAINED, outcome_of, outcome_of_ruli
 from tokenserver.exchange.rulings import MAX_RULINGS, Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.metrics.definitions import ANONYMOUS, BUCKETS, NO_SERVICE, Layout
-from tokenserver.runtime.bounded_cache import Bounded
+from tokenserver.runtime.bounded_cache import BoundedCache
 
 DIGITS = 12
 """Digits of a policy's digest, as in the log; a float holds that many exactly."""
@@ -74,7 +74,7 @@ class Meter:
         self._services = services
         self._unnamed = next(iter(services.values())) if len(set(services.values())) == 1 else NO_SERVICE
         self._lock = threading.Lock()
-        self._places: Bounded[Ruling, _Places] = Bounded(MAX_RULINGS)
+        self._places: BoundedCache[Ruling, _Places] = BoundedCache(MAX_RULINGS)
         self._counted = {table.cell: 0 for table in (layout.reloads, layout.reload_failures, layout.sent_away)}
 
     def observe(

@@ -7,16 +7,14 @@ no count is lost, not even if a worker is killed.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import mmap
-import os
-import tempfile
 from array import array
 from typing import Any
 
 from tokenserver.metrics.definitions import Layout
+from tokenserver.runtime.anonymous_file import allocate, anonymous_file
 
 CELL = array("d").itemsize
 
@@ -34,11 +32,8 @@ class Board:
     def __init__(self, layout: Layout, *, workers: int) -> None:
         self.layout = layout
         self._rows = workers + SPARE_ROWS
-        self._file = _anonymous_file()
-        with open(self._file, "wb", closefd=False) as file:
-            file.write(
-                bytes(self._size)
-            )  # all of it now: a lack of memory shows here, and not as a killed worker later
+        self._file = anonymous_file("tokenserver-metrics")
+        allocate(self._file, self._size)
         self._memory = mmap.mmap(self._file, self._size)
 
     def claim(self) -> memoryview[float] | None:
@@ -74,12 +69,3 @@ class Board:
         self.layout, self._rows = state["layout"], state["rows"]
         self._file = state["file"].detach()
         self._memory = mmap.mmap(self._file, self._size)
-
-
-def _anonymous_file() -> int:
-    """A file without a name, in memory if the system can."""
-    if hasattr(os, "memfd_create"):
-        with contextlib.suppress(OSError):  # a sandbox may forbid it
-            return os.memfd_create("tokenserver-metrics")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

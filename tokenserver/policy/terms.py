@@ -16,17 +16,14 @@ from tokenserver.policy.misspellings import SETS, mistake_in_name, right_princip
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.patterns import parse_name as parse_plain_name
-from tokenserver.scopes import ACTIONS, Resource, Scope, in_order, is_repository_name
+from tokenserver.runtime.durations import parse_duration
+from tokenserver.scopes import ACTIONS, MAX_LIFETIME, MIN_LIFETIME, Resource, Scope, in_order, is_repository_name
 
 MAX_NAME = 255
-SHORTEST, LONGEST = 60, 3600
-"""How long a token lives at least and at most, in seconds."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?:[Zz]|[+-]\d{2}:\d{2})?", re.ASCII)
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
-_DURATION = re.compile(r"([0-9]{1,6})([smh])", re.ASCII)
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
 _LATER = ("robot", "workload")
 REGISTRY_RESOURCES = ("catalog",)
@@ -211,11 +208,10 @@ def parse_lifetime(text: str) -> int:
     Raises:
         TermError: another form, or a time that no token lives.
     """
-    matched = _DURATION.fullmatch(text)
-    if matched is None:
+    seconds = parse_duration(text)
+    if seconds is None:
         raise TermError(f"{text!r}: must be a duration such as 90s, 10m or 1h")
-    seconds = int(matched[1]) * _UNITS[matched[2]]
-    if not SHORTEST <= seconds <= LONGEST:
+    if not MIN_LIFETIME <= seconds <= MAX_LIFETIME:
         raise TermError(f"{text!r}: must be from 60s to 1h, as tokens live no shorter and no longer")
     return seconds
 

@@ -24,10 +24,10 @@ from tokenserver.process.outputs import Outputs, shared_outputs
 from tokenserver.process.process_limits import MAX_FILES, MAX_FILES_TLS, connections_for, take_files
 from tokenserver.process.supervisor import Supervisor
 from tokenserver.process.worker import WorkerSetup, load_worker
-from tokenserver.runtime.cpu_affinity import Seats
+from tokenserver.runtime.cpu_affinity import WorkerCores
 from tokenserver.server.compose import login_plan
 from tokenserver.server.login_plan import worker_count
-from tokenserver.server.shared_state import ALONE, workers_share
+from tokenserver.server.shared_state import NOTHING_SHARED, workers_share
 from tokenserver.server.start_checks import is_forking
 
 HEADER_SECONDS = 5
@@ -92,9 +92,9 @@ def run(settings: Settings, config: Path | None, board: Board | None) -> None:
     # A worker inherits the master's handlers, which stop only the master. Until granian has set the worker's own, a
     # signal must end it immediately; otherwise a stop right after the start would take the whole grace period.
     os.register_at_fork(after_in_child=_default_signals)
-    shared = workers_share(settings, workers=workers) if is_forking() else ALONE
+    shared = workers_share(settings, workers=workers) if is_forking() else NOTHING_SHARED
     sys.stdout.flush()
-    setup = WorkerSetup(config, Seats(workers), shared, outputs.audit, board)
+    setup = WorkerSetup(config, WorkerCores(workers), shared, outputs.audit, board)
     server.serve(spawn_target=run_worker, target_loader=partial(load_worker, setup), wrap_loader=False)
 
 

@@ -13,8 +13,8 @@ from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.sink_state import SinkState
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.process.process_limits import end_with, harden_process
-from tokenserver.runtime.cpu_affinity import Seats
-from tokenserver.server.shared_state import Shared
+from tokenserver.runtime.cpu_affinity import WorkerCores
+from tokenserver.server.shared_state import SharedState
 
 if TYPE_CHECKING:
     from tokenserver.process.supervisor import Heartbeats
@@ -33,8 +33,8 @@ class WorkerSetup(NamedTuple):
     """What the master hands to each worker. `audit` and `board` are None where there is nothing to share."""
 
     config: Path | None
-    seats: Seats
-    shared: Shared
+    cores: WorkerCores
+    shared: SharedState
     audit: SinkState | None
     board: Board | None
 
@@ -62,6 +62,6 @@ def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
-    setup.seats.take()  # before the server starts its threads, which inherit the affinity of this one
+    setup.cores.claim()  # before the server starts its threads, which inherit the affinity of this one
     heartbeats.start_beating(worker)
     return application

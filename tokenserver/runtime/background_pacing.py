@@ -1,8 +1,8 @@
-"""Work in the background that leaves the interpreter to requests again and again.
+"""Pacing of background work, so that requests on other threads are not held up by it.
 
-Python runs one thread at a time. Who asks for the interpreter while another thread computes waits for the switch
-interval; and while another thread calls the system in a row, much longer: each call gives the interpreter away and
-takes it back before the waiting thread is awake. A thread that sleeps is out of the way for sure.
+Python runs one thread at a time. A thread that wants the interpreter while another one computes waits for the switch
+interval, and much longer while the other one makes system calls in a row: each call releases the interpreter and
+reacquires it before the waiting thread is awake. Only a sleeping thread is certain to be out of the way.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 WORK_SECONDS = 0.0002
-"""For so long it works in one go."""
+"""How long a paced thread works before it rests."""
 
 REST_SECONDS = 0.00005
-"""For so long it sleeps then. The system makes it twice as long, which is what two or three requests take."""
+"""How long it then sleeps. The system doubles that, which is the time of two or three requests."""
 
 STEP_SECONDS = 0.0005
-"""The switch interval meanwhile, for what cannot stop in between; Python's usual one is ten times that. A request takes
-the interpreter back several times, and each time it would wait as long."""
+"""The switch interval during background work, for the steps that cannot rest in between. Python's default is ten times
+as long, and a request that reacquires the interpreter several times would wait that long each time."""
 
 
-class Pace:
-    """Called between two small pieces of work, it rests where that is due; only within `stepping_aside`.
+class Pacer:
+    """Call it between two small pieces of work: within `yielding` it sleeps when a rest is due, else it does nothing.
 
-    Each thread that steps aside has a pace of its own; the others go on as they are. Clock and sleep are in seconds.
+    Each background thread needs its own pacer. Clock and sleep are in seconds.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class Pace:
         self._due: float | None = None
 
     def __call__(self) -> None:
-        """Rest, where that is due."""
+        """Rest if a rest is due."""
         if self._due is not None and self._monotonic() >= self._due:
             self._sleep(REST_SECONDS)
             self._due = self._monotonic() + WORK_SECONDS
 
     @contextmanager
-    def stepping_aside(self) -> Iterator[None]:
-        """Rest again and again from now on, and be interrupted soon where that is not possible."""
+    def yielding(self) -> Iterator[None]:
+        """Pace this thread: calls rest when due, and between them the switch interval is short."""
         _interval.shorten()
         self._due = self._monotonic() + WORK_SECONDS
         try:
@@ -56,7 +56,7 @@ class Pace:
 
 
 class _Interval:
-    """The interpreter's switch interval, which all threads share: short until the last thread that asked is done."""
+    """The interpreter's switch interval, shared by all threads: short until the last of them is done."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -81,4 +81,4 @@ _interval = _Interval()
 
 
 def unpaced() -> None:
-    """For work that nobody waits behind."""
+    """A pacer that never rests, for work that delays no request."""

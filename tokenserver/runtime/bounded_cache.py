@@ -1,4 +1,4 @@
-"""A dictionary that cannot grow beyond its size, for what may be forgotten at any time."""
+"""A thread-safe dictionary of bounded size that evicts its oldest entry."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
 
-class Bounded(Generic[_Key, _Value]):
-    """Remembers at most `size` entries; the oldest goes first. Many threads may use it at once."""
+class BoundedCache(Generic[_Key, _Value]):
+    """Holds at most `size` entries; the oldest is evicted first. Safe for concurrent use by many threads."""
 
     __slots__ = ("_entries", "_lock", "_size", "get")
 
     get: Callable[[_Key], _Value | None]
-    """What stands under a key, or None. The dictionary's own method: it is called several times for each request."""
+    """The value of a key, or None. This is the dictionary's own method, since each request calls it several times."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -28,15 +28,10 @@ class Bounded(Generic[_Key, _Value]):
         return len(self._entries)
 
     def put(self, key: _Key, value: _Value) -> None:
-        """Remember `value`; whatever stood under `key` is gone."""
+        """Store `value` under `key`, replacing any earlier value."""
         with self._lock:
             entries = self._entries
-            entries.pop(key, None)  # so that it counts as the newest
+            entries.pop(key, None)  # reinserted below, so that it counts as the newest
             entries[key] = value
             if len(entries) > self._size:
                 del entries[next(iter(entries))]
-
-    def drop(self, key: _Key) -> None:
-        """Forget what stands under `key`, if anything."""
-        with self._lock:
-            self._entries.pop(key, None)

@@ -1,4 +1,4 @@
-"""Bulkheads: how much of one kind of work runs at once, how much may wait for it, and that the rest is sent away."""
+"""Bulkheads: limits on how much of one kind of work runs concurrently and how much may queue; the rest is rejected."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tokenserver.errors import Overloaded
 logger = logging.getLogger("tokenserver.authn")
 
 LOG_SECONDS = 10.0
-"""An overload is logged this often: a line for each client that is sent away would be load as well."""
+"""The minimum time between two log lines about an overload: a line for each rejected caller would add to the load."""
 
 
 class Bulkhead:
-    """Room for `workers` at once and for `queue` that wait, first come, first served; a context manager.
+    """A context manager with slots for `workers` concurrent callers and a FIFO queue of `queue` waiting ones.
 
-    Who finds no room is sent away at once, who waits longer than `wait` seconds is sent away then: clients give up
-    after 15 seconds, and work for somebody who has left is work taken from others. Who waits and who has stepped aside
-    are `parked` together at most, where each of them holds a thread.
+    A caller that finds the queue full is rejected immediately, one that waits longer than `wait` seconds after that
+    time: clients give up after 15 seconds, and work for a client that has left is work taken from others. Waiting
+    callers and those inside `slot_released` each hold a thread; `parked` limits their sum.
     """
 
     def __init__(
@@ -47,37 +47,37 @@ class Bulkhead:
         self._released = 0
         self._lock = threading.Lock()
         self._busy = 0
-        # Each who waits sleeps on a lock of its own, which costs less than an event.
+        # Each waiting caller sleeps on its own lock, which costs less than an event.
         self._waiting: deque[threading.Lock] = deque()
         self._rejected = 0
         self._logged: float | None = None
 
     @property
     def load(self) -> tuple[int, int]:
-        """How many work and how many wait now."""
+        """How many callers hold a slot and how many wait, now."""
         with self._lock:
             return self._busy, len(self._waiting)
 
     @property
     def rejected(self) -> int:
-        """How many found no room so far."""
+        """How many callers have been rejected so far."""
         return self._rejected
 
     def reject_if_full(self) -> None:
-        """For who would come in only after other work, which can be spared where there is no room now.
+        """Reject a caller before it does the work that precedes entering, if it could not enter now.
 
         Raises:
-            Overloaded: there is neither a place nor room to wait. It counts as one who was sent away.
+            Overloaded: all slots are taken and the queue is full. The caller counts as rejected.
         """
         with self._lock:
             if self._busy >= self.workers and self._is_full():
                 raise self._overloaded("no room to wait")
 
     def __enter__(self) -> None:
-        """Take a place.
+        """Take a slot, waiting for it if necessary.
 
         Raises:
-            Overloaded: there is none.
+            Overloaded: the queue is full, or the wait took too long.
         """
         with self._lock:
             if self._busy < self.workers:
@@ -91,7 +91,7 @@ class Bulkhead:
         if turn.acquire(timeout=self._wait):
             return
         with self._lock:
-            if turn.acquire(blocking=False):  # the place was handed over between the end of the wait and here
+            if turn.acquire(blocking=False):  # the slot was handed over between the end of the wait and here
                 return
             self._waiting.remove(turn)
             raise self._overloaded("waited too long")
@@ -99,7 +99,7 @@ class Bulkhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Hand the place to who waits longest; it is never free in between, so nobody can slip in."""
+        """Hand the slot to the caller that has waited longest; it is never free in between, so no other can jump in."""
         with self._lock:
             if self._waiting and self._busy <= self.workers:
                 self._waiting.popleft().release()
@@ -108,9 +108,9 @@ class Bulkhead:
 
     @contextmanager
     def slot_released(self) -> Iterator[None]:
-        """Who holds a place gives it up while it waits for something else, so that others can work meanwhile.
+        """Give up the slot while waiting for something else, so that other callers can work.
 
-        Afterwards it goes on at once, also where all places are taken by then: it has waited already.
+        Afterwards the caller continues immediately, even if all slots are taken by then: it has waited already.
         """
         self.__exit__(None, None, None)
         with self._lock:
@@ -123,7 +123,7 @@ class Bulkhead:
                 self._busy += 1
 
     def _is_full(self) -> bool:
-        """Whether nobody else may wait."""
+        """Whether the queue is full."""
         return len(self._waiting) >= min(self.queue, self._parked - self._released)
 
     def _overloaded(self, reason: str) -> Overloaded:
@@ -132,7 +132,7 @@ class Bulkhead:
         if self._logged is None or now - self._logged >= LOG_SECONDS:
             self._logged = now
             logger.warning(
-                "%s: overloaded: %d at once and %d waiting are the most; %d were sent away so far",
+                "%s: overloaded: limit is %d running and %d queued; %d rejected so far",
                 self.name,
                 self.workers,
                 self.queue,

@@ -1,7 +1,8 @@
-"""Notices when the clock of this machine is moved, by the clock that nobody can move.
+"""Detects jumps of the wall clock by comparing it with the monotonic clock.
 
-Tokens say when they begin and end. A clock that was moved makes tokens that registries refuse, or it was wrong before
-and is right now: nobody here can tell which. So it is told, and what depends on the time of day waits.
+Tokens carry their start and end. After a jump, either the clock is wrong now and registries refuse the new tokens, or
+it was wrong before and has been corrected; this process cannot tell which. So the jump is reported, and work that
+depends on the time of day waits.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from collections.abc import Callable
 logger = logging.getLogger("tokenserver.clock")
 
 LEEWAY = 60.0
-"""Seconds that registries bear; slower corrections than this in one go are none that matter."""
+"""Seconds of skew that registries tolerate; a correction of at most this is no jump."""
 
 REMEMBERED_SECONDS = 3600.0
-"""How long a jump is told: the longest token from before it is over then."""
+"""How long a jump is reported: by then the longest-lived token from before it has expired."""
 
 
 def steady_seconds() -> float:
-    """Seconds that go on whatever happens to the time of day, also while the machine sleeps, where the system can."""
+    """Seconds of a clock that nobody can set; where the system can, it counts through suspend as well."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
 
-class Clock:
-    """`now` gives seconds since the epoch, `monotonic` as `steady_seconds`. Many threads may ask at once."""
+class ClockJumpDetector:
+    """`now` gives seconds since the epoch, `monotonic` as `steady_seconds`. Safe for concurrent use by many threads."""
 
     def __init__(self, *, now: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._now = now
@@ -35,11 +36,11 @@ class Clock:
         self._lock = threading.Lock()
         self._seen = now() - monotonic()
         self._right = self._seen
-        """What lay between the two clocks before the jump, if there was one."""
+        """The offset between the two clocks before the jump, if there was one."""
         self._jumped_at: float | None = None
 
     def jump(self) -> float | None:
-        """By how many seconds the clock is off from where it was an hour ago at most; None where it is not."""
+        """The seconds by which the clock has jumped within the last hour; None if it has not."""
         with self._lock:
             monotonic = self._monotonic()
             offset = self._now() - monotonic
@@ -48,11 +49,11 @@ class Clock:
                 self._right = offset  # small corrections are followed
                 return None
             if abs(moved) > LEEWAY:
-                logger.error("the clock went %s by %.0f s in one go", "ahead" if moved > 0 else "back", abs(moved))
+                logger.error("the clock jumped %s by %.0f s", "ahead" if moved > 0 else "back", abs(moved))
                 self._jumped_at = monotonic
             jump = offset - self._right
             if abs(jump) <= LEEWAY:
-                logger.warning("the clock is back where it was")
+                logger.warning("the clock is back to where it was before the jump")
                 self._forget(offset)
                 return None
             if self._jumped_at is not None and monotonic - self._jumped_at >= REMEMBERED_SECONDS:
@@ -62,14 +63,14 @@ class Clock:
 
     @property
     def note(self) -> str | None:
-        """One sentence for `/readyz`, None where the clock is as it was."""
+        """One sentence for `/readyz`; None if the clock has not jumped."""
         jump = self.jump()
         if jump is None:
             return None
         way = "ahead" if jump > 0 else "back"
         return (
-            f"went {way} by {abs(jump):.0f} s; if it was right before, registries refuse tokens until it is right"
-            " again; keys do not rotate meanwhile"
+            f"jumped {way} by {abs(jump):.0f} s; if it was right before, registries refuse tokens until it is"
+            " corrected; keys do not rotate meanwhile"
         )
 
     def _forget(self, offset: float) -> None:

@@ -1,4 +1,4 @@
-"""What this server may use of its machine, and what its processes keep to themselves."""
+"""CPU affinity: how many cores the server may use, and which core each worker is pinned to."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
+from tokenserver.runtime.anonymous_file import anonymous_file
+
 logger = logging.getLogger("tokenserver.machine")
 
 CORES = frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else frozenset(range(os.cpu_count() or 1))
-"""The cores that the server was started on."""
+"""The cores that the server may run on, as of its start."""
 
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
-"""Where a container reads how much of its cores it may have (Linux, "Control Group v2", section CPU)."""
+"""A container's limit on CPU time (Linux, "Control Group v2", section CPU)."""
 
 _home: frozenset[int] | None = None
 
 
 def core_count(limit: Path = CPU_LIMIT) -> int:
-    """How many cores there are to work with: those of the machine, or as many as a container is limited to."""
+    """The number of usable cores: those of the machine, or as many as a container is limited to."""
     try:
         quota, period = limit.read_text("ascii").split()
         allowed = -(-int(quota) // int(period))
@@ -31,48 +33,43 @@ def core_count(limit: Path = CPU_LIMIT) -> int:
     return max(1, min(len(CORES), allowed))
 
 
-class Seats:
-    """One core for each worker, where there is a worker for each core. Made before the workers are.
+class WorkerCores:
+    """One core for each worker, if there are as many workers as cores. Create it before the workers are forked.
 
-    A worker runs one thread of Python at a time. As long as its threads may run anywhere, each is woken on another
-    core than the one before, with cold caches; on one core the same work takes a third less time.
+    A worker runs one Python thread at a time. If its threads may run anywhere, each tends to wake on another core than
+    the one before, with cold caches; pinned to one core, the same work takes a third less time.
 
-    A seat is a record lock on one byte of a file without a name. The kernel releases it when the worker ends, wherever
-    that was, so a worker that is killed while it takes its seat stops no other one.
+    A claim is a record lock on one byte of an unnamed file. The kernel releases it when the worker ends, at any point,
+    so a worker that is killed while claiming a core does not block the others.
     """
 
     def __init__(self, workers: int, cores: frozenset[int] = CORES) -> None:
         self._cores = sorted(cores) if workers == len(cores) > 1 and sys.platform == "linux" else []
-        self._file = _nameless_file() if self._cores else None
-        if self._file is None:
-            self._cores = []
+        self._file: int | None = None
+        if self._cores:
+            try:
+                self._file = anonymous_file("tokenserver-cores")
+            except OSError:  # without the file no core can be claimed
+                self._cores = []
 
-    def take(self) -> int | None:
-        """Keep this process, and the threads that it will start, on a core of its own; None where there is none."""
-        for seat, core in enumerate(self._cores):
-            if self._is_free(seat):
-                _stay_on(core)
+    def claim(self) -> int | None:
+        """Pin this process, and the threads that it will start, to a free core; None if there is none."""
+        for index, core in enumerate(self._cores):
+            if self._is_free(index):
+                _pin_to(core)
                 return core
         return None
 
-    def _is_free(self, seat: int) -> bool:
-        assert self._file is not None  # noqa: S101 - without it there are no seats
+    def _is_free(self, index: int) -> bool:
+        assert self._file is not None  # noqa: S101 - without it there are no cores to claim
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, seat)
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, index)
         except OSError:
             return False
         return True
 
 
-def _nameless_file() -> int | None:
-    """A file in memory to lock; None where a sandbox forbids it."""
-    try:
-        return os.memfd_create("tokenserver-seats", os.MFD_CLOEXEC)
-    except OSError:
-        return None
-
-
-def _stay_on(core: int) -> None:
+def _pin_to(core: int) -> None:
     global _home  # noqa: PLW0603 - as the affinity itself, it is one for the whole process
     home = frozenset({core})
     if _move_to(home):
@@ -80,17 +77,17 @@ def _stay_on(core: int) -> None:
 
 
 def _move_to(cores: frozenset[int]) -> bool:
-    """Move this thread, and those that it starts from now on. No harm where that is refused: it runs where it did."""
+    """Move this thread, and those that it starts later. A refusal is harmless: it keeps running where it did."""
     try:
         os.sched_setaffinity(0, cores)
-    except OSError as error:  # the cores were given to others since the start
-        logger.warning("core %s is not to be had: %s", ", ".join(map(str, sorted(cores))), error.strerror)
+    except OSError as error:  # the cores were taken away since the start
+        logger.warning("cannot run on core %s: %s", ", ".join(map(str, sorted(cores))), error.strerror)
         return False
     return True
 
 
-class Roaming(AbstractContextManager[None]):
-    """`room`, and in it this thread may use every core: it computes alone, without Python's lock, and for long."""
+class OnAllCores(AbstractContextManager[None]):
+    """Enters `room`, and inside it unpins this thread, for long computations that do not hold Python's lock."""
 
     def __init__(self, room: AbstractContextManager[None]) -> None:
         self._room = room

@@ -1,4 +1,4 @@
-"""Host names to addresses, bounded in time: a slow DNS server delays nobody longer than it may."""
+"""DNS resolution with a deadline and a cache, so that a slow DNS server delays a caller only so long."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Found = Sequence[tuple[Any, ...]]
 
 
 class Resolver:
-    """Remembers addresses for a minute, and beyond it where the name cannot be resolved any more.
+    """Resolves host names and caches the addresses for a minute; beyond that while the name cannot be resolved.
 
-    The system's resolver cannot be interrupted, so it runs in a thread; at most one for each name.
+    The system's resolver cannot be interrupted, so it runs in a thread, at most one for each name.
     """
 
     def __init__(self) -> None:
@@ -28,11 +28,11 @@ class Resolver:
         self._running: dict[tuple[str, int], Future[Found]] = {}
 
     def __call__(self, host: str, port: int, seconds: float) -> Found:
-        """What `socket.getaddrinfo` gives for a TCP connection.
+        """The result of `socket.getaddrinfo` for a TCP connection.
 
         Raises:
-            TimeoutError: it took longer than `seconds`, or than `PATIENCE_SECONDS`.
-            OSError: the name cannot be resolved, and never could.
+            TimeoutError: it took longer than `seconds` or `PATIENCE_SECONDS`, and nothing is cached.
+            OSError: the name cannot be resolved, and nothing is cached.
         """
         place = (host, port)
         with self._lock:
@@ -62,7 +62,7 @@ class Resolver:
         except OSError as error:
             failure = error
         except UnicodeError:
-            failure = OSError(0, "it is no host name")
+            failure = OSError(0, "not a host name")
         with self._lock:
             del self._running[place]
             if failure is None:

@@ -1,12 +1,12 @@
-"""Writing to a descriptor without waiting for whoever reads it, whatever it is: file, pipe, terminal or socket.
+"""Non-blocking writes to a descriptor of any kind (file, pipe, terminal or socket), without waiting for its reader.
 
-The mode of an inherited descriptor (O_NONBLOCK) belongs to everybody who has it, the shell that started this program
-too. So it stays as it is: a pipe or a terminal is opened once more, and a socket is told for each call. Where opening
-once more is not allowed, only as much is written at a time as a pipe that says it is writable has room for.
+The flags of an inherited descriptor (O_NONBLOCK) are shared with every process that has it, such as the shell that
+started this program, so they are left alone: a pipe or a terminal is reopened, and on a socket each call is made
+non-blocking. Where reopening is not allowed, each write is limited to what a writable pipe is certain to accept.
 
-The calls go straight to the C library and keep Python's own lock, so that a caller that holds a lock of its own holds
-it for microseconds, and never while another thread of Python runs. A file's disk may be slow, which nobody can ask;
-once it was, writes let other threads run.
+The calls go straight to the C library and keep Python's own lock, so that a caller that holds another lock holds it for
+microseconds, and never while another Python thread runs. Whether a file's disk is slow cannot be known in advance; once
+a write was slow, later writes let other threads run.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from typing import Protocol
 
 SLOW_SECONDS = 0.1
 PATIENT_SECONDS = 5.0
-"""For how long a file is written to with patience after a write that took `SLOW_SECONDS`."""
+"""How long writes to a file let other threads run after a write that took `SLOW_SECONDS`."""
 
 
-# Not CDLL, which would let other threads run meanwhile. Without types for arguments, each of which would be converted:
+# Not CDLL, which would let other threads run during the call. No argument types, since each would cost a conversion:
 # bytes are a pointer, integers are C ints, which libffi extends to the width of a register, and a failed call gives -1.
 _libc = ctypes.PyDLL(None)
 _write, _send = _libc.write, _libc.send
@@ -41,49 +41,49 @@ class Port(Protocol):
 
     @property
     def at_once(self) -> Callable[[bytes, int], int]:
-        """Writes what there is room for of the bytes, so many, and tells how many that were; never waits for a reader.
+        """Writes as much of the bytes as there is room for, given their number; returns how many were written.
 
-        Below one where `send` has to be asked.
+        Never waits for a reader. A result below one means that the caller has to use `send`.
         """
         ...
 
     def send(self, data: bytes) -> int:
-        """Write what there is room for, and tell how many bytes that were; more than none.
+        """Write as much as there is room for; returns how many bytes were written, at least one.
 
         Raises:
             BlockingIOError: there is no room.
-            OSError: it takes no more at all.
+            OSError: the descriptor takes no more data at all.
         """
         ...
 
     def wait(self, seconds: float) -> None:
-        """Wait for room, or for an error that `send` then raises, but no longer than this."""
+        """Wait for room, or for an error that `send` then raises, for at most `seconds`."""
         ...
 
     def has_room(self) -> bool:
-        """Whether a line would find room, or an error, as far as that can be known without writing.
+        """Whether a write would find room, or an error, as far as that can be known without writing.
 
-        A pipe that is full may have room for a very short line, which would say nothing about the next one.
+        A full pipe may still have room for a very short line, which would say nothing about the next one.
         """
         ...
 
     def is_gone(self) -> bool:
-        """Whether its reader has gone, as far as that can be known without writing."""
+        """Whether the reader is gone, as far as that can be known without writing."""
         ...
 
 
 def open_port(descriptor: int) -> Port:
-    """The port for an open descriptor, which stays open and as it is.
+    """The port for an open descriptor, which stays open and keeps its flags.
 
     Raises:
-        OSError: it is not open.
+        OSError: the descriptor is not open.
     """
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(mode):
         return SocketPort(descriptor)
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         return FilePort(descriptor)
-    if sys.platform == "linux":  # elsewhere this gives the same open file once more, and not a new one
+    if sys.platform == "linux":  # elsewhere this would duplicate the open file description instead of making a new one
         with suppress(OSError):
             flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             return StreamPort(os.open(f"/proc/self/fd/{descriptor}", flags))
@@ -91,7 +91,7 @@ def open_port(descriptor: int) -> Port:
 
 
 class _Polled:
-    """What can be asked of a descriptor that somebody reads."""
+    """What `poll` tells about a descriptor that has a reader."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -110,7 +110,7 @@ class _Polled:
 
 
 class StreamPort(_Polled):
-    """A pipe or a terminal, by a descriptor of its own that does not block; it is closed with the port."""
+    """A pipe or a terminal, reopened on a non-blocking descriptor, which is closed with the port."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
@@ -123,7 +123,7 @@ class StreamPort(_Polled):
 
 
 class SocketPort(_Polled):
-    """A socket, by a descriptor of its own, which blocks as the inherited one does."""
+    """A socket, on a duplicate of the inherited descriptor, which shares its flags."""
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=os.dup(descriptor))
@@ -141,10 +141,10 @@ class SocketPort(_Polled):
 
 
 class PolledPort(_Polled):
-    """A pipe or a terminal that blocks. One that is writable has room for `PIPE_BUF` bytes, if nobody else writes."""
+    """A blocking pipe or terminal. If it is writable, it has room for `PIPE_BUF` bytes, unless others write to it."""
 
     def at_once(self, data: bytes, size: int) -> int:  # noqa: ARG002 - see `Port`
-        """See `Port`. It might block after all, so other threads must run meanwhile."""
+        """See `Port`. A write might still block, so other threads must be able to run."""
         return 0
 
     def send(self, data: bytes) -> int:
@@ -155,14 +155,14 @@ class PolledPort(_Polled):
 
 
 class FilePort:
-    """A file. There is no way to know whether its disk will take long, but it is known how long it took."""
+    """A file. How long its disk will take cannot be known, only how long it took last time."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._patient_until = 0.0
 
     def at_once(self, data: bytes, size: int) -> int:
-        """See `Port`. While the disk is slow, there is no room at once."""
+        """See `Port`. While the disk is slow, the caller has to use `send`."""
         start = time.monotonic()
         if start < self._patient_until:
             return 0

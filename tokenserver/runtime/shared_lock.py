@@ -1,9 +1,9 @@
-"""A lock that threads of several processes share and that a process which is killed cannot keep.
+"""A lock shared by the threads of several processes, which is released when the process that holds it is killed.
 
 On Linux it is a robust mutex of the C library (POSIX.1-2008, `pthread_mutexattr_setrobust`) in shared memory: taking
-and releasing it costs less than half a microsecond, no system call, and it never gives up Python's own lock, which
-would let another thread run for as long as it likes while this lock is held. Elsewhere, and on a system that turns out
-not to release the locks of the dead, it is a record lock on a file (`lockf`), which is slower and works everywhere.
+and releasing it costs less than half a microsecond and no system call, and it never gives up Python's own lock, which
+would let another thread run for any length of time while this lock is held. Elsewhere, and on systems that turn out not
+to release the locks of dead processes, it is a record lock on a file (`lockf`), which is slower and works everywhere.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _ROBUST = 1
 _PROOF_SECONDS = 1.0
 
 SPIN = 8
-"""Attempts before a waiter sleeps: whoever holds the lock usually does so for some microseconds."""
+"""Attempts before a waiter sleeps: the lock is usually held for a few microseconds."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.00005, 0.002
 
 
 class SharedLock(Protocol):
-    """Excludes every other thread of every process. Not reentrant; released by the thread that took it."""
+    """Mutual exclusion over all threads of all processes. Not reentrant; released by the thread that acquired it."""
 
     def try_acquire(self) -> bool:
-        """Take it, if it is free or whoever had it is dead."""
+        """Acquire the lock if it is free or its owner is dead."""
         ...
 
     @property
     def release(self) -> Callable[[], object]:
-        """Gives it back; what it returns means nothing."""
+        """Releases the lock; the return value is meaningless."""
         ...
 
 
 def acquire(lock: SharedLock, end: float) -> bool:
-    """Take the lock; false where that does not work until `end` (of `time.monotonic`). Tries once at least."""
+    """Acquire the lock, or return false at `end` (of `time.monotonic`). Tries at least once."""
     for _ in range(SPIN):
         if lock.try_acquire():
             return True
@@ -61,7 +61,7 @@ def acquire(lock: SharedLock, end: float) -> bool:
 
 
 def shared_lock(file: int, memory: mmap.mmap, offset: int) -> SharedLock:
-    """A new lock. `memory` is that of `file`, shared, with `MUTEX_BYTES` at `offset` that are for the lock alone."""
+    """A new lock. `memory` is the shared mapping of `file`; the `MUTEX_BYTES` at `offset` are reserved for the lock."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             mutex = RobustMutex(memory, offset)
@@ -71,14 +71,14 @@ def shared_lock(file: int, memory: mmap.mmap, offset: int) -> SharedLock:
 
 
 class RobustMutex:
-    """A mutex in shared memory; see `shared_lock`."""
+    """A robust mutex in shared memory; see `shared_lock`."""
 
     def __init__(self, memory: mmap.mmap, offset: int) -> None:
-        """Make the mutex at `offset`.
+        """Create the mutex at `offset`.
 
         Raises:
-            OSError: the C library makes none of that kind.
-            AttributeError: it has none.
+            OSError: the C library cannot create such a mutex.
+            AttributeError: the C library has no robust mutexes.
         """
         # Calls through PyDLL keep Python's lock, and nothing here waits.
         libc = ctypes.PyDLL(None)
@@ -106,7 +106,7 @@ class RobustMutex:
 
 
 class RecordLock:
-    """A record lock, which belongs to the process: `_threads` keeps the others out of it. See `shared_lock`."""
+    """A record lock. It belongs to the process, so `_threads` excludes its other threads. See `shared_lock`."""
 
     def __init__(self, file: int) -> None:
         self._file = file
@@ -130,7 +130,7 @@ class RecordLock:
 
 
 def _is_robust(mutex: RobustMutex) -> bool:
-    """Whether the system takes the mutex back from a thread that ends with it. Sandboxes of a system may not."""
+    """Whether the system releases the mutex of a thread that ends while holding it. Some sandboxes do not."""
     thread = threading.Thread(target=mutex.try_acquire)
     thread.start()
     thread.join()

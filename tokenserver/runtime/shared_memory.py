@@ -1,4 +1,4 @@
-"""Memory that a server's processes share: moments and marks in tables of a fixed size, under one lock."""
+"""Shared memory for the processes of a server: fixed-size tables of timestamps and tags, guarded by one lock."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ import hmac
 import logging
 import mmap
 import os
-import tempfile
 import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from tokenserver.runtime.anonymous_file import anonymous_file
+
 logger = logging.getLogger("tokenserver.authn")
 
 LOCK_SECONDS = 0.05
-"""How long a login waits for the others. A worker holds the lock for microseconds, unless it was stopped there."""
+"""How long a login waits for the lock. A worker holds it for microseconds, unless it was stopped while holding it."""
 
 LOG_SECONDS = 10.0
 
 TAG_BYTES = 16
-"""Of what tells one login, or one known place, from another. It is made under a key that no client knows."""
+"""The size of a tag, a keyed hash that identifies a login or a known address; no client knows the key."""
 
 SEEN_BYTES = (1 << 15) * (8 + TAG_BYTES)
 _WAYS = 4
-"""Marks are kept in groups of so many; the oldest of its group makes room for a new one."""
+"""Entries per group: a new entry replaces the oldest one of its group."""
 
 DIGEST_BYTES = 32
 
 
-class Times:
-    """When failures happened: `kept` moments for each of `buckets` counters. 0 is none."""
+class TimesTable:
+    """Times of failures: the last `kept` for each of `buckets` counters; 0 means empty."""
 
     def __init__(self, memory: memoryview, kept: int, buckets: int) -> None:
         self._moments = memory.cast("d")
@@ -40,12 +41,12 @@ class Times:
         self._buckets = buckets
 
     def recent(self, bucket: int, since: float) -> list[float]:
-        """Those after `since`, the oldest first."""
+        """The times after `since`, the oldest first."""
         moments = sorted(self._all(bucket))
         return moments[bisect_right(moments, max(since, 0.0)) :]
 
     def add(self, bucket: int, now: float) -> None:
-        """One more, in the place of the oldest. It is one write, so that a worker that dies spoils nothing."""
+        """Replace the oldest time by `now`. This is a single write, so a worker that dies corrupts nothing."""
         moments = self._all(bucket)
         self._moments[self._start(bucket) + moments.index(min(moments))] = now
 
@@ -57,8 +58,8 @@ class Times:
         return bucket % self._buckets * self._kept
 
 
-class Tries:
-    """Tries under way: `kept` of them for each of `buckets` counters, each with the tag of its login."""
+class AttemptsTable:
+    """Login attempts under way: the last `kept` for each of `buckets` counters, each with the tag of its login."""
 
     ENTRY_BYTES = 8 + TAG_BYTES
 
@@ -70,7 +71,7 @@ class Tries:
         self._buckets = buckets
 
     def tags(self, bucket: int, since: float) -> set[bytes]:
-        """The logins that were begun after `since`, each once."""
+        """The tags of the attempts that began after `since`."""
         return {
             bytes(self._tags[_tag_span(place)])
             for place in self._places(bucket)
@@ -78,14 +79,14 @@ class Tries:
         }
 
     def add(self, bucket: int, tag: bytes, now: float) -> None:
-        """One more, in the place of the oldest."""
+        """Replace the oldest attempt by this one."""
         place = min(self._places(bucket), key=self._moments.__getitem__)
-        self._moments[place] = 0.0  # so that no tag ever stands beside another one's moment
+        self._moments[place] = 0.0  # so that a tag is never paired with the time of another one
         self._tags[_tag_span(place)] = tag
         self._moments[place] = now
 
     def remove(self, bucket: int, tag: bytes) -> None:
-        """It is over."""
+        """Remove the attempts with this tag."""
         for place in self._places(bucket):
             if self._tags[_tag_span(place)] == tag:
                 self._moments[place] = 0.0
@@ -95,8 +96,8 @@ class Tries:
         return range(start, start + self._kept)
 
 
-class Seen:
-    """When tags were last seen; the oldest are forgotten first."""
+class LastSeenTable:
+    """When each tag was last seen; the oldest are evicted first."""
 
     def __init__(self, memory: memoryview) -> None:
         self._groups = len(memory) // ((8 + TAG_BYTES) * _WAYS)
@@ -105,18 +106,18 @@ class Seen:
         self._tags = memory[moments:]
 
     def is_within(self, tag: bytes, now: float, seconds: float) -> bool:
-        """Whether it was seen in the last `seconds`."""
+        """Whether the tag was seen in the last `seconds`."""
         return any(
             self._moments[place] > 0.0 and now - self._moments[place] < seconds and self._tags[_tag_span(place)] == tag
             for place in self._places(tag)
         )
 
     def put(self, tag: bytes, now: float) -> None:
-        """It is seen now."""
+        """Record that the tag is seen now."""
         places = self._places(tag)
         known = (place for place in places if self._tags[_tag_span(place)] == tag)
         place = next(known, min(places, key=self._moments.__getitem__))
-        self._moments[place] = 0.0  # so that no tag ever stands beside another one's moment
+        self._moments[place] = 0.0  # so that a tag is never paired with the time of another one
         self._tags[_tag_span(place)] = tag
         self._moments[place] = now
 
@@ -125,10 +126,10 @@ class Seen:
         return range(start, start + _WAYS)
 
 
-class Checks:
-    """Checks that are known by a digest: when each was begun, by whom, and when it was found right.
+class ChecksTable:
+    """Password checks by digest: when each began, the ticket of the worker that runs it, and when it last succeeded.
 
-    The whole digest stands there: whoever finds it takes it for the very same check.
+    The whole digest is stored, since a match is taken for the very same check.
     """
 
     ENTRY_BYTES = DIGEST_BYTES + 3 * 8
@@ -142,30 +143,30 @@ class Checks:
         self._digests = memory[3 * eighth : 3 * eighth + self._entries * DIGEST_BYTES]
 
     def is_right(self, digest: bytes, since: float) -> bool:
-        """Whether it was found right after `since`."""
+        """Whether the check succeeded after `since`."""
         place = self._find(digest)
         return place is not None and self._right[place] > max(since, 0.0)
 
     def under_way(self, digest: bytes, since: float) -> int:
-        """The ticket of who began it after `since` and has not ended it; 0: nobody."""
+        """The ticket of the worker that began the check after `since` and has not ended it; 0 if there is none."""
         place = self._find(digest)
         return 0 if place is None or self._begun[place] <= max(since, 0.0) else self._tickets[place]
 
     def begin(self, digest: bytes, ticket: int, now: float) -> None:
-        """Whoever has this ticket (not 0) is at it, as of now."""
+        """Record that the worker with this ticket (not 0) runs the check from now on."""
         place = self._place(digest)
-        self._begun[place] = 0.0  # so that no ticket ever stands beside another one's moment
+        self._begun[place] = 0.0  # so that a ticket is never paired with the time of another one
         self._tickets[place] = ticket
         self._begun[place] = now
 
     def end(self, digest: bytes, ticket: int) -> None:
-        """Whoever has this ticket is not at it any more."""
+        """Record that the worker with this ticket no longer runs the check."""
         place = self._find(digest)
         if place is not None and self._tickets[place] == ticket:
             self._begun[place] = 0.0
 
     def found_right(self, digest: bytes, now: float) -> None:
-        """It is right, as of now."""
+        """Record that the check succeeded now."""
         self._right[self._place(digest)] = now
 
     def _find(self, digest: bytes) -> int | None:
@@ -173,11 +174,11 @@ class Checks:
         return next((place for place in places if hmac.compare_digest(self._digests[_span(place)], digest)), None)
 
     def _place(self, digest: bytes) -> int:
-        """Where it stands from now on: where it did, or in the place of who was heard of the longest time ago."""
+        """The place of the digest; if it has none, it replaces the least recently used one of its group."""
         place = self._find(digest)
         if place is None:
             place = min(self._places(digest), key=lambda place: max(self._begun[place], self._right[place]))
-            self._begun[place] = self._right[place] = 0.0  # so that no digest stands beside another one's moment
+            self._begun[place] = self._right[place] = 0.0  # so that a digest is never paired with the time of another
             self._digests[_span(place)] = digest
         return place
 
@@ -187,27 +188,28 @@ class Checks:
 
 
 class SharedMemory:
-    """So many bytes for each of several tables. Processes that are forked later have the same ones.
+    """Anonymous shared memory, divided into tables of `sizes` bytes; processes that are forked later share it.
 
-    `stuck` is what is logged where they cannot be had in time.
+    `stuck` is logged when the lock cannot be acquired in time.
     """
 
     def __init__(self, sizes: Sequence[int], *, stuck: str) -> None:
-        """Have the system make it.
+        """Allocate the memory.
 
         Raises:
-            OSError: it does not.
+            OSError: the system refuses.
         """
         self.size = sum(sizes)
         self._stuck = stuck
-        self._file = _file_of(self.size)
+        self._file = anonymous_file("tokenserver-logins")  # only a file can be locked
+        os.ftruncate(self._file, self.size)
         self.parts = list(_cut(memoryview(mmap.mmap(self._file, self.size)), sizes))
         self._lock = threading.Lock()
         self._logged: float | None = None
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
-        """The memory for one thread of one process; false where it cannot be had in time."""
+        """Exclusive access for one thread of one process; yields false if the lock was not acquired in time."""
         end = time.monotonic() + LOCK_SECONDS
         if not self._lock.acquire(timeout=LOCK_SECONDS):
             self._say_stuck()
@@ -224,7 +226,7 @@ class SharedMemory:
             self._lock.release()
 
     def _lock_file(self, end: float) -> bool:
-        """The system takes this lock back from a worker that dies."""
+        """Lock the file; the system releases this lock when a worker dies."""
         while True:
             with suppress(OSError):
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -247,17 +249,6 @@ def _tag_span(place: int) -> slice:
 
 def _span(place: int) -> slice:
     return slice(place * DIGEST_BYTES, (place + 1) * DIGEST_BYTES)
-
-
-def _file_of(size: int) -> int:
-    """Memory with the descriptor of a file, which alone can be locked; nothing of it is ever on a disk on Linux."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("tokenserver-logins", os.MFD_CLOEXEC)
-    else:
-        with tempfile.TemporaryFile() as temporary:
-            file = os.dup(temporary.fileno())
-    os.ftruncate(file, size)
-    return file
 
 
 def _cut(memory: memoryview, sizes: Sequence[int]) -> Iterator[memoryview]:

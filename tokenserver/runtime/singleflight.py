@@ -1,4 +1,4 @@
-"""Single flight: identical logins at the same moment are checked once, and all of them get that answer."""
+"""Single flight: concurrent identical calls run once, and all of them get that one answer."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class _Flight(Generic[_Answer]):
 
 
 class SingleFlight(Generic[_Answer]):
-    """Runs a check once for all who ask for it while it runs; an error is shared as an answer is.
+    """Runs a check once for all callers that ask for it while it runs; an error is shared like an answer.
 
-    `followers` is how many may wait at once, for whatever flights: each of them holds a thread of the server.
+    `followers` limits how many callers may wait at a time, over all checks: each of them holds a thread of the server.
     `seconds` is how long one of them waits.
     """
 
@@ -34,19 +34,19 @@ class SingleFlight(Generic[_Answer]):
 
     @property
     def waiting(self) -> bool:
-        """Whether anybody follows somebody else's check now."""
+        """Whether any check is under way now."""
         return any(not flight.landed.is_set() for flight in self._flights.values())
 
     def is_under_way(self, key: bytes) -> bool:
-        """Whether somebody's check of it could be followed now."""
+        """Whether a check with this key is under way, so that a caller would wait for it."""
         return key in self._flights
 
     def run(self, key: bytes, check: Callable[[], _Answer]) -> _Answer:
-        """The answer of `check`, or that of the same check under way.
+        """The answer of `check`, or of the same check if it is under way.
 
         Raises:
-            Overloaded: too many are waiting, or the check takes too long.
-            Exception: whatever the check raised.
+            Overloaded: too many callers are waiting, or the check takes too long.
+            Exception: any error of the check.
         """
         with self._lock:
             flight = self._flights.get(key)
@@ -54,7 +54,7 @@ class SingleFlight(Generic[_Answer]):
             if flight is None:
                 flight = self._flights[key] = _Flight()
             elif self._free <= 0:
-                raise Overloaded("logins", "too many wait for the same login", 1)
+                raise Overloaded("logins", "too many requests wait for the same login", 1)
             else:
                 self._free -= 1
         return self._lead(key, flight, check) if is_leader else self._follow(flight)
@@ -79,15 +79,15 @@ class SingleFlight(Generic[_Answer]):
             with self._lock:
                 self._free += 1
         if not has_landed:
-            raise Overloaded("logins", "the same login is being checked for too long", 1)
+            raise Overloaded("logins", "the check of the same login takes too long", 1)
         if flight.error is not None:
-            # One exception object in several threads would collect all of their tracebacks.
+            # A single exception object raised in several threads would collect all of their tracebacks.
             raise copied(flight.error)
         return flight.answer  # type: ignore[return-value]  # landed without an error: the answer is there
 
 
 def copied(error: BaseException) -> BaseException:
-    """The same error without the traceback of the thread that it came from."""
+    """A copy of the error without the traceback of the thread that raised it."""
     fresh = error.__class__.__new__(error.__class__, *error.args)
     fresh.args = error.args
     fresh.__dict__.update(error.__dict__)

@@ -1,4 +1,4 @@
-"""Settings -> running parts. The only file that knows every backend."""
+"""Composition root: builds a running server from settings. The only module that knows every backend."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from tokenserver.keys.store import load_keys
 from tokenserver.metrics.setup import worker_meter
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.policy.loading.gating import note_lines
-from tokenserver.runtime.clock_jumps import Clock, steady_seconds
-from tokenserver.runtime.cpu_affinity import Roaming, core_count
-from tokenserver.runtime.random_ids import Ids
+from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
+from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
+from tokenserver.runtime.random_ids import RandomIds
 from tokenserver.server.login_plan import plan_for, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
-from tokenserver.server.reload.live import Live
+from tokenserver.server.reload.live import LiveSnapshot
 from tokenserver.server.reload.parts import FilesPart, PoliciesPart, ShadowPart
-from tokenserver.server.reload.watch import Part
-from tokenserver.server.running import Parts
-from tokenserver.server.shared_state import ALONE, Shared, shared_counters, sharing_warnings
+from tokenserver.server.reload.watch import ReloadablePart
+from tokenserver.server.running import RunningServer
+from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, shared_counters, sharing_warnings
 from tokenserver.server.snapshots import Composer
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.reuse import Reuse
@@ -51,13 +51,15 @@ from tokenserver.tokens.reuse import Reuse
 _Part = TypeVar("_Part")
 
 MANY_KINDS = 3
-"""Kinds and costs of hashes in all files. A wrong login costs one hash of each, see `equal_work`."""
+"""More kinds and costs of password hashes than this are reported: a wrong login costs one of each (`equal_work`)."""
 
 
-def build(settings: Settings, *, sink: Sink | None = None, board: Board | None = None, shared: Shared = ALONE) -> Parts:
-    """Load everything and put it together. What is measured goes to a row of `board`; without it, nothing is measured.
+def build(
+    settings: Settings, *, sink: Sink | None = None, board: Board | None = None, shared: SharedState = NOTHING_SHARED
+) -> RunningServer:
+    """Load everything and put it together. Metrics go to a row of `board`; without one, nothing is measured.
 
-    `shared` is what this process has together with the server's other workers.
+    `shared` is the state that this process shares with the server's other workers.
 
     Raises:
         LoadError: every fault of every file.
@@ -74,8 +76,8 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
         slot_released=admission.slot_released,
     )
     live = _live(settings, protection)
-    clock = Clock(now=time.time, monotonic=steady_seconds)
-    # A step that is due by a clock that was moved may not be due at all; nor could it be followed by a folder at fault.
+    clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
+    # After a jump of the clock a step may not be due after all; a process that rejected the folder could not follow it.
     rotators = rotators_for(
         settings, live.snapshot, is_blocked=lambda: live.is_refused("keys") or clock.jump() is not None
     )
@@ -89,38 +91,38 @@ def build(settings: Settings, *, sink: Sink | None = None, board: Board | None =
     if meter is not None:
         observers.append(meter)  # the last one, so that it also counts what could not be audited
     exchange = ObservedExchange(service, observers, monotonic=time.perf_counter)
-    return Parts(settings, live, exchange, trail, protection, clock, admission, rotators, meter)
+    return RunningServer(settings, live, exchange, trail, protection, clock, admission, rotators, meter)
 
 
 def load_snapshot(settings: Settings, protection: Protection | None = None) -> Snapshot:
-    """Users, policies and keys as the files are now; without `protection`, every login is checked, one by one.
+    """Users, policies and keys from the current files. Without `protection`, no login is cached or throttled.
 
     Raises:
-        LoadError: every fault of every file, not only of the first.
+        LoadError: every fault of every file, not just of the first.
     """
     return _live(settings, protection).snapshot()
 
 
-def _live(settings: Settings, protection: Protection | None) -> Live:
-    """Everything loaded, and ready to be watched.
+def _live(settings: Settings, protection: Protection | None) -> LiveSnapshot:
+    """The live snapshot with its watched parts, loaded.
 
     Raises:
-        LoadError: every fault of every file, also of those that are read at the start only.
+        LoadError: every fault of every file, including those that are only read at the start.
     """
     faults: list[Fault] = []
     tls = settings.server.tls
     if tls is not None:
         _attempt(partial(check_server_files, tls.certificate, tls.key), faults)
-    live = _attempt(partial(Live, watched_parts(settings, protection), Composer(settings, protection)), faults)
+    live = _attempt(partial(LiveSnapshot, watched_parts(settings, protection), Composer(settings, protection)), faults)
     if faults or live is None:
         raise LoadError(faults)
     return live
 
 
-def watched_parts(settings: Settings, protection: Protection | None = None) -> list[Part]:
-    """What makes a snapshot, each part to be watched and loaded without waiting for the others."""
+def watched_parts(settings: Settings, protection: Protection | None = None) -> list[ReloadablePart]:
+    """The parts of a snapshot; each is watched and loaded independently of the others."""
     services = frozenset(registry.service for registry in settings.registries)
-    users: list[Part] = [_watched_source(source, protection) for source in settings.authentication]
+    users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.authentication]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
     policies = [PoliciesPart("policies", settings.policies, services=services)]
     if settings.shadow_policies is not None:
@@ -150,7 +152,7 @@ def _watched_keys(key_set: KeySet) -> FilesPart:
 
 
 def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
-    """What works now but deserves a look, as sentences."""
+    """Warnings about settings and files that work now, as sentences."""
     now = datetime.now(UTC)
     found = [warning for ring in snapshot.rings for warning in key_warnings(ring, now)]
     for key_set in settings.key_sets():
@@ -160,8 +162,8 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     kinds = {kind for source in user_sources(snapshot) for kind in source.decoy.kinds}
     if len(kinds) > MANY_KINDS:
         found.append(
-            f"the users' passwords are kept in {len(kinds)} ways ({', '.join(sorted(kinds))}): each wrong login costs"
-            " one hash of each; make them alike with tokenserver users set"
+            f"the users' passwords are hashed in {len(kinds)} ways ({', '.join(sorted(kinds))}): each wrong login costs"
+            " one hash of each; fix: rehash them with tokenserver users set"
         )
     found.extend(f"policies: {line}" for line in note_lines(snapshot.policies.notes))
     host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
@@ -171,7 +173,7 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
             f"server.url is {settings.server.url}: passwords would travel in clear text{refused}; use https://"
         )
     if settings.shadow_policies is not None and snapshot.candidate is None:
-        found.append(f"shadow_policies: {settings.shadow_policies} was refused (see the log); nothing is compared")
+        found.append(f"shadow_policies: {settings.shadow_policies} was rejected (see the log); nothing is compared")
     found.extend(sharing_warnings(settings))
     if not settings.authentication:
         found.append("authentication is empty: every client is anonymous")
@@ -184,7 +186,7 @@ def user_sources(snapshot: Snapshot) -> list[Htpasswd]:
 
 
 def watched_files(settings: Settings) -> list[Path]:
-    """The files and folders whose change makes a new snapshot."""
+    """The files and folders whose changes are reloaded."""
     users = [file for source in settings.authentication for file in _files_of(source)]
     candidate = [settings.shadow_policies] if settings.shadow_policies is not None else []
     return [*users, settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
@@ -197,20 +199,20 @@ def _files_of(source: UserSource) -> Iterator[Path]:
         yield from (file for file in (source.ldap.ca_file, source.ldap.bind_password_file) if file is not None)
 
 
-new_id = Ids()
-"""A new random id, from the system's cryptographic source."""
+new_id = RandomIds()
+"""Returns a new random id from the system's cryptographic source."""
 
 
 def login_plan(settings: Settings) -> Plan:
-    """What each worker process keeps for its logins."""
+    """The login protection plan of each worker process."""
     return plan_for(settings, workers=worker_count(settings), cores=core_count())
 
 
 def ldap_directory(ldap: Ldap) -> LdapDirectory:
-    """The directory that is configured so; nothing is asked of it yet.
+    """The directory of this configuration; no connection is made yet.
 
     Raises:
-        LoadError: the file of the CA or of the password is missing, unsafe or wrong.
+        LoadError: the file with the CA or the password is missing, unsafe or wrong.
     """
     faults: list[Fault] = []
     password = ldap.bind_password
@@ -225,7 +227,7 @@ def ldap_directory(ldap: Ldap) -> LdapDirectory:
 
 
 def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
-    """The user source that is configured so, as its files are now.
+    """The user source of this configuration, loaded from its current files.
 
     Raises:
         LoadError: every fault of its files.
@@ -236,20 +238,20 @@ def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
         case UserSource(ldap=Ldap() as ldap):
             return ldap_directory(ldap)
         case _:
-            raise AssertionError("the settings have seen to it that there is exactly one kind")
+            raise AssertionError("the settings allow exactly one kind")
 
 
 def _htpasswd_file(htpasswd: HtpasswdSettings, protection: Protection | None) -> HtpasswdFile:
     if protection is None:
         return HtpasswdFile(htpasswd.file, htpasswd.name)
-    room, once = Roaming(protection.hashing), protection.once(htpasswd.name)
+    room, once = OnAllCores(protection.hashing), protection.once(htpasswd.name)
     return HtpasswdFile(htpasswd.file, htpasswd.name, room, once)
 
 
 def _password_in(file: Path) -> Secret:
     text = read_text(file, private=True).rstrip("\r\n")
     if not text or "\0" in text:
-        problem = "must hold the password of bind_dn; an empty one would be an anonymous bind"
+        problem = "must contain the password of bind_dn; an empty one would be an anonymous bind"
         raise LoadError([Fault(str(file), 0, "", problem)])
     return Secret(text)
 

@@ -1,4 +1,4 @@
-"""Settings -> what one worker process keeps for its logins: what is remembered, throttled, and run at once."""
+"""Login protection plan of a worker, from settings: cache lifetimes, throttle limits and concurrency."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tokenserver.runtime.cpu_affinity import core_count
 
 
 def worker_count(settings: Settings) -> int:
-    """As configured, else one worker for each core that this server may use."""
+    """The number of workers: as configured, else one for each core that this server may use."""
     return settings.server.workers or core_count()
 
 
 def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:
-    """The plan for each of `workers` processes that have `cores` between them.
+    """The plan for each of `workers` processes that share `cores`.
 
-    Each allows its part of the failures where it cannot count together with the others.
+    Each allows its part of the failures while it cannot count together with the others.
     """
     return Plan(
         lifetimes={source.name: _lifetime(source) for source in settings.authentication},
@@ -37,7 +37,7 @@ def _lifetime(source: UserSource) -> CacheLifetime:
 
 
 def limits_for(throttle: ThrottleSettings, *, workers: int) -> Limits:
-    """What each of `workers` processes may allow, so that all of them together allow what is configured."""
+    """The limits of each of `workers` processes, so that together they allow what is configured."""
     return Limits(
         user=shared(growing(throttle.failures_per_user, throttle.window), workers),
         address=shared((Limit(throttle.failures_per_address, throttle.window),), workers),

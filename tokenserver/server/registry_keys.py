@@ -1,4 +1,4 @@
-"""The registries of the settings: as exchanges know them, and whether each one's keys suit it."""
+"""Registries from the settings: their form for exchanges, and the key sets, rotators and checks that belong to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tokenserver.config.settings import KeySet, Settings
 from tokenserver.errors import Fault
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.ring import Algorithm, KeyRing
-from tokenserver.keys.ring_operations import PATIENCE_SECONDS, Changes
+from tokenserver.keys.ring_operations import PATIENCE_SECONDS, RingOperations
 from tokenserver.keys.rotator import Rotator
 from tokenserver.policy.model import Effect
 from tokenserver.tokens.claims import Compat, Registry
@@ -27,7 +27,7 @@ def registries_of(settings: Settings) -> dict[str, Registry]:
 
 
 def key_faults(keys: KeySet, ring: KeyRing) -> list[Fault]:
-    """Which registries could not verify what these keys of theirs sign."""
+    """Faults of registries that could not verify tokens signed with these keys."""
     faults = []
     algorithm = ring.active.algorithm
     for entry in keys.registries:
@@ -43,7 +43,7 @@ def key_faults(keys: KeySet, ring: KeyRing) -> list[Fault]:
 
 
 def registry_warnings(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """What works but deserves a look, registry by registry: the service and a sentence."""
+    """Warnings about registries, each as the service and a sentence."""
     for keys in settings.key_sets():
         for entry in keys.registries:
             algorithm = snapshot.issuer_for(snapshot.registry(entry.service)).ring.active.algorithm
@@ -59,28 +59,28 @@ def registry_warnings(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[
                 yield entry.service, message
 
 
-def unspoken_for(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """The registries for which no policy grants anything: the service and a sentence."""
+def unmentioned_registries(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Registries for which no policy grants anything, each as the service and a sentence."""
     for entry in settings.registries:
         if not any(
             rule.effect is Effect.ALLOW and (rule.services is None or entry.service in rule.services)
             for rule in snapshot.policies.rules
         ):
             message = (
-                "no policy speaks for it, so its tokens never allow anything;"
-                f" write {entry.service!r} into the registries: of a policy file"
+                "no policy applies to it, so its tokens never allow anything;"
+                f" fix: add {entry.service!r} to registries: of a policy file"
             )
             yield entry.service, message
 
 
-def key_changes(key_set: KeySet, *, patience: float = PATIENCE_SECONDS) -> Changes:
-    """What may change these keys; `patience` is how many seconds it waits for another process that does."""
+def key_changes(key_set: KeySet, *, patience: float = PATIENCE_SECONDS) -> RingOperations:
+    """The ring operations on these keys; `patience` is how many seconds they wait for another process's lock."""
     wanted = None if key_set.algorithm is None else Algorithm(key_set.algorithm)
-    return Changes(key_set.folder, key_set.issuer, key_set.schedule, patience, wanted)
+    return RingOperations(key_set.folder, key_set.issuer, key_set.schedule, patience, wanted)
 
 
 def ring_of(snapshot: Snapshot, key_set: KeySet) -> KeyRing:
-    """The ring that is read from these keys' folder."""
+    """The live ring of this key set."""
     own = (snapshot.own_issuers.get(registry.service) for registry in key_set.registries)
     return next((issuer for issuer in own if issuer is not None), snapshot.issuer).ring
 
@@ -88,7 +88,7 @@ def ring_of(snapshot: Snapshot, key_set: KeySet) -> KeyRing:
 def rotators_for(
     settings: Settings, snapshot: Callable[[], Snapshot], *, is_blocked: Callable[[], bool]
 ) -> tuple[Rotator, ...]:
-    """One rotator for each folder of keys. They change nothing while `is_blocked()`."""
+    """One rotator for each key set. They change nothing while `is_blocked()`."""
 
     def rotator(key_set: KeySet) -> Rotator:
         return Rotator(key_changes(key_set, patience=0), lambda: ring_of(snapshot(), key_set), is_blocked=is_blocked)

@@ -1,4 +1,4 @@
-"""A whole server without its web: what runs, and whether it is well."""
+"""The running server without its web front: its components, background threads, health and gauges."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ from tokenserver.exchange.observers import ObservedExchange
 from tokenserver.keys.expiry import Expiry, expiry
 from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.metrics.recorder import Gauges, Meter
-from tokenserver.runtime.clock_jumps import Clock
+from tokenserver.runtime.clock_jumps import ClockJumpDetector
 from tokenserver.server.registry_keys import ring_of
-from tokenserver.server.reload.live import Live, describe
+from tokenserver.server.reload.live import LiveSnapshot, describe
 from tokenserver.server.reload.watch import UNREST_SECONDS
 
 LOOK_SECONDS = 1.0
-"""How often a worker looks whether the audit trail takes events, where it did not."""
+"""How often a worker checks whether an audit trail that failed takes events again."""
 
 SAMPLE_SECONDS = 1.0
-"""How often a worker notes how it is, where metrics are on."""
+"""How often a worker samples its gauges, if metrics are on."""
 
 MAX_PLACES = 5
 """How many faulty places `/readyz` lists."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class RunningServer:
     """A whole server without its web. Every token request passes `admission` first."""
 
     settings: Settings
-    live: Live
+    live: LiveSnapshot
     exchange: ObservedExchange
     trail: AuditTrail
     protection: Protection
-    clock: Clock
+    clock: ClockJumpDetector
     admission: AdmissionControl
     rotators: tuple[Rotator, ...] = ()
     meter: Meter | None = None
     is_stopping: Callable[[], bool] = lambda: False
 
     def watch(self) -> threading.Event:
-        """Follow changes of files, rotate keys and check the audit trail, in threads; setting the event ends them."""
+        """Start the background threads: reload, key rotation, audit trail, metrics. Setting the event stops them."""
         stop = threading.Event()
         keys = (self.rotators, stop)
         threading.Thread(target=watch_keys, args=keys, name="rotate-keys", daemon=True).start()
         threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
         threading.Thread(target=self._look, args=(stop,), name="audit-trail", daemon=True).start()
         if self.meter is not None:
-            self._sample(self.meter)  # so that the first scrape finds everything
+            self._sample(self.meter)  # so that the first scrape is complete
             threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True).start()
         return stop
 
     def reading(self) -> Gauges:
-        """How this process is now, for metrics."""
+        """The gauges of this process as they are now, for metrics."""
         snapshot = self.live.snapshot()
         rings = ((key_set, ring_of(snapshot, key_set)) for key_set in self.settings.key_sets())
         return Gauges(
@@ -90,7 +90,7 @@ class Parts:
         meter.sample(self.reading(), now=time.time(), monotonic=time.monotonic())
 
     def expiry(self, now: datetime) -> Expiry:
-        """How long the live certificates are still valid at `now`: those of all keys that end first."""
+        """The time until the first of all live certificates expires, as of `now`."""
         found = [expiry(ring, now) for ring in self.live.snapshot().rings]
         return Expiry(
             active=min(one.active for one in found),
@@ -99,7 +99,7 @@ class Parts:
         )
 
     def readiness(self) -> Mapping[str, str | None]:
-        """For keys, policies, each user source and the audit trail: None where it is well, else what is wrong."""
+        """What is wrong with keys, policies, each user source, files and the audit trail; None for a healthy one."""
         parts: dict[str, str | None] = {"keys": self.expiry(datetime.now(UTC)).problem, "policies": None}
         parts |= {source.name: self.protection.problem(source.name) for source in self.settings.authentication}
         parts["files"] = self._refused() if self.live.fault is not None else None
@@ -109,14 +109,14 @@ class Parts:
         return parts
 
     def notes(self) -> Mapping[str, str]:
-        """What does not work as configured without making the server unready: it has something to fall back on."""
+        """What does not work as configured, but leaves the server ready because there is a fallback."""
         notes = {"throttle": self.protection.note, "clock": self.clock.note} | self._slow_reloads()
-        told = [note for note in (self._noted(), notes.get("policies")) if note is not None]
-        notes["policies"] = "; ".join(told) or None
+        of_policies = [note for note in (self._failing_tests(), notes.get("policies")) if note is not None]
+        notes["policies"] = "; ".join(of_policies) or None
         return {name: note for name, note in notes.items() if note is not None}
 
     def _slow_reloads(self) -> dict[str, str | None]:
-        """What has been changing or loading for more than five seconds, by kind; where it does both, the latter."""
+        """By kind, the parts that have been changing or loading for more than five seconds; loading comes first."""
         above = self.settings.policies.parent
         return {
             kind: describe(delay, [_below(above, file) for file in delay.files])
@@ -125,11 +125,11 @@ class Parts:
         }
 
     def _refused(self) -> str:
-        """Where the files as they are now are wrong. What is wrong there is in the log, not for everybody to read."""
+        """Where the current files are wrong; what is wrong there is only in the log, since `/readyz` is public."""
         listed = self._places(self.live.faults)
-        return f"the files as they are now were refused ({listed or 'an unexpected error'}); see the log"
+        return f"the current files were rejected ({listed or 'an unexpected error'}); see the log"
 
-    def _noted(self) -> str | None:
+    def _failing_tests(self) -> str | None:
         """The places of failing tests in delegated files, or None; the log has the details."""
         notes = self.live.snapshot().policies.notes
         if not notes:
@@ -137,7 +137,7 @@ class Parts:
         return f"tests of delegated files fail ({self._places(notes)}); see the log, or run: policy test"
 
     def _places(self, faults: Iterable[Fault]) -> str:
-        """The first few places of faults, from the policy folder on."""
+        """The first few places of the faults, relative to the parent of the policy folder."""
         above = self.settings.policies.parent
         places = dict.fromkeys(
             f"{_below(above, fault.file)}:{fault.line}" if fault.line else _below(above, fault.file) for fault in faults
@@ -146,6 +146,6 @@ class Parts:
 
 
 def _below(folder: Path, file: str) -> str:
-    """A file's path from `folder` on, else its name alone."""
+    """The path of a file relative to `folder`, or just its name if it is elsewhere."""
     path = Path(file)
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name

@@ -1,4 +1,4 @@
-"""What processes share about logins, as the settings name it: the counters of failed ones, and password checks."""
+"""Login state that processes share: counters of failed logins, and password checks under way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tokenserver.server.login_plan import limits_for
 logger = logging.getLogger("tokenserver.counters")
 
 MIN_SECRET = 32
-"""Characters of a secret that all replicas have: as many as `openssl rand -hex 16` prints."""
+"""The minimum length of the secret shared by all replicas: that of `openssl rand -hex 16`."""
 
 UNSHARED = (
     "throttle.redis has no password, and there is no throttle.secret_file: a wrong login that reaches two servers"
@@ -33,27 +33,27 @@ UNSHARED = (
 )
 
 _OWN_SECRET = secrets.token_bytes(32)
-"""Of this server, where there is no other. It is made in the server's first process, and workers inherit it."""
+"""The secret of this server if none is configured. Generated in the master process and inherited by workers."""
 
 
-class Shared(NamedTuple):
-    """What the workers of one server share about logins; each is None where every worker has its own."""
+class SharedState(NamedTuple):
+    """Login state shared by the workers of one server; None for state that each worker keeps for itself."""
 
     counters: Together | None = None
     checks: SharedChecks | None = None
 
 
-ALONE = Shared()
+NOTHING_SHARED = SharedState()
 
 
-def workers_share(settings: Settings, *, workers: int) -> Shared:
-    """What so many workers of this server share; they must be forked after this."""
-    return Shared(workers_counters(settings, workers=workers), workers_checks(settings, workers=workers))
+def workers_share(settings: Settings, *, workers: int) -> SharedState:
+    """The state shared by this number of workers, which must be forked after this call."""
+    return SharedState(workers_counters(settings, workers=workers), workers_checks(settings, workers=workers))
 
 
 def workers_counters(settings: Settings, *, workers: int) -> WorkersTogether | None:
-    """The counters of all workers of this server. None where each counts by itself: a single one does, and where limits
-    are so high that each may as well allow its part of them.
+    """The counters shared by all workers. None if each worker counts by itself: if there is only one, or if the limits
+    are so high that each worker may as well allow its part of them.
     """
     if workers < 2 or not settings.throttle.enabled:
         return None
@@ -68,8 +68,8 @@ def workers_counters(settings: Settings, *, workers: int) -> WorkersTogether | N
 
 
 def workers_checks(settings: Settings, *, workers: int) -> SharedChecks | None:
-    """The password checks of all workers of this server. None where each hashes by itself: a single one does, and where
-    no login may be remembered.
+    """The password checks shared by all workers. None if each worker hashes by itself: if there is only one, or if no
+    login may be cached.
     """
     files = [source.htpasswd for source in settings.authentication if source.htpasswd is not None]
     if workers < 2 or not any(file.cache for file in files):
@@ -82,9 +82,9 @@ def workers_checks(settings: Settings, *, workers: int) -> SharedChecks | None:
 
 
 def shared_counters(settings: Settings, *, workers: int, beside: Together | None = None) -> Together | None:
-    """The counters in Redis, with those of this server's workers `beside` for when it does not answer.
+    """The counters in Redis, with those of this server's workers (`beside`) as a fallback.
 
-    None where neither is there. Redis need not answer yet.
+    None if there are neither. Redis need not answer yet.
 
     Raises:
         LoadError: a file of its secrets is missing, unsafe or too short, the libraries for it are not installed, or
@@ -123,14 +123,14 @@ def shared_counters(settings: Settings, *, workers: int, beside: Together | None
 
 
 def sharing_warnings(settings: Settings) -> list[str]:
-    """What to think about where replicas count together without a secret that all of them know."""
+    """A warning if replicas share counters in Redis without a common secret."""
     throttle = settings.throttle
     has_secret = throttle.secret_file is not None or throttle.redis_password_file is not None
     return [UNSHARED] if throttle.enabled and throttle.redis is not None and not has_secret else []
 
 
 def _secret_in(file: Path | None, problem: str, faults: list[Fault], *, least: int = 1) -> Secret | None:
-    """What stands in a private file, without its line end; None where no file is named, or with a fault."""
+    """The content of a private file, without its line end; None if no file is named, or after noting a fault."""
     if file is None:
         return None
     try:
@@ -145,10 +145,10 @@ def _secret_in(file: Path | None, problem: str, faults: list[Fault], *, least: i
 
 
 def _key(secret: Secret | None) -> bytes:
-    """The key by which processes recognise a login that another one has refused (HKDF, RFC 5869).
+    """The key with which processes recognise a login that another one has rejected (HKDF, RFC 5869).
 
-    From a secret that all replicas have and that does not rotate by itself; else one that this server alone has. The
-    latter, and two replicas of which one was restarted with a new secret, count a login once more than others would.
+    It is derived from a secret that all replicas have and that does not rotate by itself, else from one of this server.
+    In the latter case, and between replicas with different secrets, the same login is counted once more.
     """
     if secret is None:
         return _OWN_SECRET
@@ -157,7 +157,7 @@ def _key(secret: Secret | None) -> bytes:
 
 
 def _repeat(settings: Settings) -> float:
-    """For how many seconds a login that was refused is no further try. A directory counts each one that it hears of."""
+    """Seconds for which repeating a rejected login does not count again. A directory counts every attempt it sees."""
     if any(source.ldap is not None for source in settings.authentication):
         return REPEAT_SECONDS
     return forgotten_after(limits_for(settings.throttle, workers=1))

@@ -1,4 +1,4 @@
-"""Puts a snapshot together from its parts: what can go live beside what, and the frozen whole that exchanges read."""
+"""Snapshot composition: which versions of the parts are consistent, and the frozen whole that exchanges read."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Key = tuple[str, str]
 """A part: its kind and its name."""
 
 Values = Mapping[Key, object]
-"""What was loaded of each part: `Htpasswd` or `LdapDirectory` for users (by source), `TokenIssuer` for keys (by
+"""The loaded value of each part: `Htpasswd` or `LdapDirectory` for users (by source), `TokenIssuer` for keys (by
 folder), `PolicySet` for policies and shadow policies (without a name; the latter may be None)."""
 
 Source = Htpasswd | LdapDirectory
 
 
 class Composer:
-    """Composes snapshots of one configuration. Without `protection`, every login is checked, one by one."""
+    """Composes snapshots for one configuration. Without `protection`, no login is cached or throttled."""
 
     def __init__(self, settings: Settings, protection: Protection | None = None) -> None:
         self._settings = settings
@@ -36,13 +36,13 @@ class Composer:
         self._registries = registries_of(settings)
 
     def faults(self, values: Values) -> list[Fault]:
-        """What is wrong with the parts side by side, where each is good by itself; some may be missing."""
+        """Conflicts between parts that are each valid by themselves; some parts may be missing."""
         return [fault for _, fault in _overlaps(_sources(values))]
 
     def together(self, newest: Values, live: Values) -> tuple[Values, list[Fault]]:
-        """As much of the newest parts as can go live together, with the live ones in place of the others, and why.
+        """As many of the newest parts as can go live together, the live ones for the rest, and the conflicts.
 
-        A name that two user sources claim keeps those of them that changed from going live, and nothing else.
+        If two user sources claim the same name, only those of them that changed are kept from going live.
         """
         faults = self.faults(newest)
         if not faults:
@@ -52,7 +52,7 @@ class Composer:
         while overlapping := {key for pair, _ in _overlaps(_sources(chosen)) for key in pair}:
             changed = [key for key in overlapping if chosen[key] is not live[key]]
             if not changed:
-                break  # cannot be: the live ones are good together
+                break  # impossible: the live ones are consistent
             chosen |= {key: live[key] for key in changed}
             kept += changed
         while more := next((key for key in sorted(kept) if self._fits(chosen, key, newest)), None):
@@ -64,7 +64,7 @@ class Composer:
         return not self.faults({**chosen, key: newest[key]})
 
     def snapshot(self, values: Values) -> Snapshot:
-        """The whole of these parts."""
+        """The snapshot of these parts."""
         settings = self._settings
         sources = _sources(values)
         issuers = {name: cast("TokenIssuer", value) for (kind, name), value in values.items() if kind == "keys"}
@@ -87,7 +87,7 @@ def _sources(values: Values) -> dict[Key, Source]:
 
 
 def _overlaps(sources: Mapping[Key, Source]) -> Iterable[tuple[tuple[Key, Key], Fault]]:
-    """One name in two files: nobody could say who that is. Between a file and a directory, their order decides."""
+    """Names in two htpasswd files, which would be ambiguous. Between a file and a directory, their order decides."""
     files = [(key, source) for key, source in sources.items() if isinstance(source, Htpasswd)]
     for index, (key, source) in enumerate(files):
         for other, first in files[:index]:

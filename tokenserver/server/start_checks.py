@@ -1,6 +1,6 @@
-"""What a process needs beside the files: libraries, secrets, addresses and descriptors. `check` and `serve` ask alike.
+"""Start-up checks beyond the files: libraries, secrets, addresses and descriptors, for both `check` and `serve`.
 
-Whatever a worker would refuse must be found here: a worker that ends is started again and again.
+Everything that would stop a worker must be found here, since a worker that ends is restarted again and again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tokenserver.server.login_plan import worker_count
 from tokenserver.server.shared_state import shared_counters
 
 MIN_FILES = 64
-"""Descriptors that a process needs to answer anybody at all."""
+"""File descriptors that a process needs to serve any request."""
 
 PROBE_SECONDS = 1.0
 
 
 def start_faults(settings: Settings, file: str) -> list[Fault]:
-    """Everything that would end a worker, or the server, right after its start; `file` is the configuration's."""
+    """Everything that would stop a worker or the server right after its start; `file` is the configuration file."""
     found = [*_counter_faults(settings, file), *_file_limit(file)]
     found.extend(_address_faults(settings, file))
     if settings.server.metrics is not None and not is_forking():
@@ -37,7 +37,7 @@ def start_faults(settings: Settings, file: str) -> list[Fault]:
 
 
 def is_forking() -> bool:
-    """Whether workers are forked, and so share memory with the first process: always on Linux."""
+    """Whether workers are forked, and so share memory with the master process: always on Linux."""
     return sys.platform == "linux" or multiprocessing.get_start_method() == "fork"
 
 
@@ -45,7 +45,7 @@ def _counter_faults(settings: Settings, file: str) -> list[Fault]:
     try:
         shared_counters(settings, workers=worker_count(settings))
     except LoadError as error:
-        # What is no file's fault is that of a key.
+        # A fault that belongs to no file belongs to a key of the configuration.
         return [
             replace(fault, file=file, path=f"throttle.{fault.path}") if fault.file == "throttle" else fault
             for fault in error.faults
@@ -64,7 +64,8 @@ def _file_limit(file: str) -> Iterator[Fault]:
 
 
 def _address_faults(settings: Settings, file: str) -> Iterator[Fault]:
-    """Addresses that cannot be had. Where a server runs already, its own are in use, and `check` may run beside it."""
+    """Addresses that cannot be listened on. If the server is running already, its addresses are in use; `check` may
+    run next to it."""
     listen, metrics = settings.server.listen, settings.server.metrics
     error = listening_refused(address_of(listen))
     if error is not None and error.errno != errno.EADDRINUSE:
@@ -77,7 +78,7 @@ def _address_faults(settings: Settings, file: str) -> Iterator[Fault]:
 
 
 def listening_refused(address: tuple[str, int]) -> OSError | None:
-    """Why the address cannot be listened on, or None. Listens for a moment to find out."""
+    """The error of listening on the address for a moment; None if that works."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
         with socket.socket(family) as listener:
@@ -90,7 +91,7 @@ def listening_refused(address: tuple[str, int]) -> OSError | None:
 
 
 def _is_ours(address: tuple[str, int]) -> bool:
-    """Whether the metrics of a tokenserver are served there."""
+    """Whether a tokenserver serves its metrics there."""
     with suppress(OSError), socket.create_connection(address, PROBE_SECONDS) as connection:
         connection.sendall(b"HEAD /metrics HTTP/1.0\r\n\r\n")
         return b"\nServer: tokenserver" in connection.recv(4096)
@@ -98,5 +99,5 @@ def _is_ours(address: tuple[str, int]) -> bool:
 
 
 def reason(error: OSError) -> str:
-    """What the system says of it."""
+    """The system's text for the error."""
     return os.strerror(error.errno) if error.errno else str(error)

@@ -1,4 +1,4 @@
-"""What `check` and `serve` load before anything else: settings, users, policies and keys, and every fault of all."""
+"""Start-up: loads and checks settings, users, policies and keys for `check` and `serve`, and collects every fault."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tokenserver.authn.htpasswd.backend import load_htpasswd
 from tokenserver.config.load import config_path, load_settings
-from tokenserver.config.referenced_files import Named, SettingsRefused
+from tokenserver.config.referenced_files import ReferencedFiles, SettingsRefused
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.snapshot import Snapshot
@@ -18,11 +18,11 @@ from tokenserver.server.start_checks import start_faults
 
 
 def load_all(config: Path | None) -> tuple[Settings, Snapshot]:
-    """The settings and what they name; whatever a worker process would refuse is refused here.
+    """The settings and the snapshot of the files that they name. Everything that would stop a worker is checked here.
 
     Raises:
-        LoadError: every fault of every file, and of what the process needs beside them. Faults in the settings do not
-            hide those of the files that they name.
+        LoadError: every fault of every file, and of the process's environment. Faults in the settings do not hide
+            those of the files that they name.
     """
     try:
         settings = load_settings(config)
@@ -38,8 +38,8 @@ def load_all(config: Path | None) -> tuple[Settings, Snapshot]:
     return settings, snapshot
 
 
-def _faults_in(named: Named) -> list[Fault]:
-    """The faults of the named files by themselves; which services there are, refused settings do not tell."""
+def _faults_in(named: ReferencedFiles) -> list[Fault]:
+    """Faults of the named files alone: which services exist is not known from rejected settings."""
     now = datetime.now(UTC)
     faults: list[Fault] = []
     for file in named.users:

@@ -12,10 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from tokenserver.identity import Identity
-from tokenserver.scopes import Access, Resource, in_order
-
-MIN_LIFETIME = 60
-MAX_LIFETIME = 3600
+from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME, Access, Resource, in_order
 
 BACKDATED = 10
 """`nbf` and `iat` are set back by this many seconds, because some registries allow no clock skew at all."""

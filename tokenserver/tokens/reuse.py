@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 
-from tokenserver.runtime.bounded_cache import Bounded
+from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.tokens.issuer import Token
 
 RUSH = 500
@@ -28,7 +28,7 @@ class Reuse:
         self._seconds = seconds
         self._now = now
         self._rush = rush
-        self._tokens: Bounded[Hashable, Token] = Bounded(SIZE)
+        self._tokens: BoundedCache[Hashable, Token] = BoundedCache(SIZE)
         self._second = 0
         self._requested = self._requested_before = 0
 

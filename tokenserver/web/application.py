@@ -15,8 +15,8 @@ from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.server.compose import build, new_id
-from tokenserver.server.running import Parts
-from tokenserver.server.shared_state import ALONE, Shared
+from tokenserver.server.running import RunningServer
+from tokenserver.server.shared_state import NOTHING_SHARED, SharedState
 from tokenserver.web.client_address import finder
 from tokenserver.web.https_only import guard_of
 from tokenserver.web.routes import Pages, create_app
@@ -25,12 +25,12 @@ from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenEndpoint
 MAX_JWKS_SECONDS = 300
 
 
-def application(parts: Parts) -> Flask:
+def application(parts: RunningServer) -> Flask:
     """The application for parts that are already built."""
     return create_app(token_endpoint(parts), other_pages(parts))
 
 
-def token_endpoint(parts: Parts) -> TokenEndpoint:
+def token_endpoint(parts: RunningServer) -> TokenEndpoint:
     """The endpoint that issues tokens."""
     settings = parts.settings
     return TokenEndpoint(
@@ -45,7 +45,7 @@ def token_endpoint(parts: Parts) -> TokenEndpoint:
     )
 
 
-def other_pages(parts: Parts) -> Pages:
+def other_pages(parts: RunningServer) -> Pages:
     """The other endpoints: health, readiness, JWKS and the CA certificate."""
     settings = parts.settings
     ahead = min(key_set.schedule.publish_ahead for key_set in settings.key_sets())
@@ -59,7 +59,7 @@ def other_pages(parts: Parts) -> Pages:
     )
 
 
-def _published(parts: Parts, service: str | None, encode: Callable[[Sequence[KeyRing]], str]) -> str | None:
+def _published(parts: RunningServer, service: str | None, encode: Callable[[Sequence[KeyRing]], str]) -> str | None:
     """What is published of every key ring, or of that of `service`; None if there is no such registry."""
     snapshot = parts.live.snapshot()
     if service is None:
@@ -76,7 +76,7 @@ def load_application(
     config: Path | None,
     *,
     board: Board | None = None,
-    shared: Shared = ALONE,
+    shared: SharedState = NOTHING_SHARED,
     sink: Sink | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> Flask:

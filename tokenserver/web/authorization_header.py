@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from tokenserver.authn.usernames import MAX_USERNAME
-from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, Secret
 from tokenserver.errors import InvalidCredentials
 
 # RFC 9110, section 11.4: the scheme, spaces, one token68. A comma is in neither, so two headers that were joined
@@ -25,42 +25,42 @@ _MAX_TYPED = 4 * MAX_USERNAME
 def parse_authorization(values: Sequence[str]) -> Credentials:
     """The credentials in all `Authorization` headers of a request; values as in WSGI, bytes decoded as Latin-1.
 
-    No header at all is `Nothing`, and so is `Basic Og==`, the empty user with the empty password. Anything else that is
-    not one well-formed Basic header is `Unusable` and never `Nothing`, including an empty value: granian passes one on
-    if the header had bytes that are not ASCII. User and password are decoded as UTF-8, else as Latin-1, which
-    python-requests sends. The user is normalised to NFC, the password is left as typed.
+    No header at all is `NoCredentials`, and so is `Basic Og==`, the empty user with the empty password. Anything else
+    that is not one well-formed Basic header is `MalformedCredentials` and never `NoCredentials`, including an empty
+    value: granian passes one on if the header had bytes that are not ASCII. User and password are decoded as UTF-8,
+    else as Latin-1, which python-requests sends. The user is normalised to NFC, the password is left as typed.
     """
     if not values:
-        return Nothing()
+        return NoCredentials()
     if len(values) > 1:
-        return Unusable("the Authorization header is given twice")
+        return MalformedCredentials("the Authorization header is given twice")
     value = values[0]
     # Nearly every header begins like this; the rest must be base64 and nothing else, which the decoder ensures.
     raw = _decode(value[6:]) if value.startswith("Basic ") else None
     if not raw:
         matched = _CREDENTIALS.fullmatch(value)
         if matched is None:
-            return Unusable("the Authorization header is malformed")
+            return MalformedCredentials("the Authorization header is malformed")
         if matched[1].lower() != "basic":
-            return Unusable("the Authorization header is not of the Basic scheme")
+            return MalformedCredentials("the Authorization header is not of the Basic scheme")
         raw = _decode(matched[2])
     if raw is None:
-        return Unusable("the Basic credentials are not base64")
+        return MalformedCredentials("the Basic credentials are not base64")
     if raw.startswith(_BOM_BYTES):
-        return Unusable("the user name begins with a byte order mark")
+        return MalformedCredentials("the user name begins with a byte order mark")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
     typed, colon, password = text.partition(":")
     if not colon:
-        return Unusable("the Basic credentials have no colon")
+        return MalformedCredentials("the Basic credentials have no colon")
     if not typed and not password:
-        return Nothing()
+        return NoCredentials()
     try:
         return Password(normalize_username(typed), Secret(password))
     except InvalidCredentials as error:
-        return Unusable(error.reason)
+        return MalformedCredentials(error.reason)
 
 
 def normalize_username(typed: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tokenserver.credentials import Credentials, Nothing, Password, Secret, Unusable
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, Secret
 from tokenserver.errors import (
     AuditUnavailable,
     InvalidCredentials,
@@ -27,7 +27,7 @@ from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import reason_of
 from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
 from tokenserver.exchange.service import TokenRequest, TokenResult
-from tokenserver.runtime.bounded_cache import Bounded
+from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import parse_scopes
 from tokenserver.tokens.reuse import SIZE
 from tokenserver.web.authorization_header import normalize_username, parse_authorization
@@ -83,7 +83,7 @@ class TokenEndpoint:
     is_protected: Callable[[Mapping[str, Any], Address | None], bool] | None = None
     headers: tuple[tuple[str, str], ...] = JSON_HEADERS
     places: BodyPlaces = field(default_factory=BodyPlaces, repr=False)
-    bodies: Bounded[tuple[str, bool], bytes] = field(default_factory=lambda: Bounded(SIZE), repr=False)
+    bodies: BoundedCache[tuple[str, bool], bytes] = field(default_factory=lambda: BoundedCache(SIZE), repr=False)
 
     def answer(self, environ: Mapping[str, Any]) -> TokenAnswer:
         """Answer one GET or POST; never raises.
@@ -229,15 +229,15 @@ def _form_credentials(parameters: Parameters, header: Credentials) -> Credential
     for name in ("username", "password"):
         if name not in parameters.single:
             raise InvalidRequest(f"{name}: is missing")
-    if isinstance(header, Unusable):
+    if isinstance(header, MalformedCredentials):
         return header
     try:
         username = normalize_username(parameters.single["username"])
     except InvalidCredentials as error:
-        return Unusable(error.reason)
+        return MalformedCredentials(error.reason)
     credentials = Password(username, Secret(parameters.single["password"]))
-    if not isinstance(header, Nothing) and header != credentials:
-        return Unusable("the header and the form have different credentials")
+    if not isinstance(header, NoCredentials) and header != credentials:
+        return MalformedCredentials("the header and the form have different credentials")
     return credentials
 
 

@@ -241,7 +241,7 @@ def test_load_what_was_read_already(tmp_path: Path) -> None:
         pytest.param(
             b"",
             0o666,
-            "FILE: can be changed by others (mode 0666); mend it with: chmod go-w FILE",
+            "FILE: can be changed by others (mode 0666); fix: chmod go-w FILE",
             id="writable by all",
         ),
         pytest.param(b"ann\n", 0o600, "FILE:1: is not NAME:HASH; fix: sed -i '1s/^/#/' FILE", id="a malformed line"),

@@ -21,7 +21,7 @@ from tokenserver.authn.protection.worker_counters import WorkersTogether
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import InvalidCredentials, Throttled
 from tokenserver.identity import Identity
-from tokenserver.runtime.shared_memory import TAG_BYTES, Seen, Tries
+from tokenserver.runtime.shared_memory import TAG_BYTES, AttemptsTable, LastSeenTable
 
 HOME = ip_address("192.0.2.1")
 LIMITS = Limits(growing(5, 300), (Limit(50, 300),), (Limit(1000, 300),))
@@ -131,7 +131,7 @@ def test_what_is_kept_cannot_be_foretold() -> None:
 def test_the_tables_tell_tags_apart(steps: list[tuple[int, bool]]) -> None:
     """Tags that agree in all but their last byte, in one group of one table: as a set would have them."""
     kept, now = 8, 10.0
-    tries, under_way = Tries(memoryview(bytearray(kept * Tries.ENTRY_BYTES)), kept, 1), set[bytes]()
+    tries, under_way = AttemptsTable(memoryview(bytearray(kept * AttemptsTable.ENTRY_BYTES)), kept, 1), set[bytes]()
     for number, is_new in steps:
         tag = bytes(TAG_BYTES - 1) + bytes([number % 8])
         now += 1
@@ -142,7 +142,7 @@ def test_the_tables_tell_tags_apart(steps: list[tuple[int, bool]]) -> None:
             tries.remove(3, tag)
             under_way.discard(tag)
         assert tries.tags(3, 0.0) == under_way
-    seen = Seen(memoryview(bytearray(16 * (8 + TAG_BYTES))))
+    seen = LastSeenTable(memoryview(bytearray(16 * (8 + TAG_BYTES))))
     for number in range(4):
         seen.put(bytes(TAG_BYTES - 1) + bytes([number]), 100.0 + number)
     assert [seen.is_within(bytes(TAG_BYTES - 1) + bytes([number]), 103.5, 2.0) for number in range(5)] == [

@@ -27,7 +27,7 @@ from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.shared_checks import KEPT_SECONDS, STUCK, UNDER_WAY_SECONDS, WAITERS, SharedChecks
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Overloaded
-from tokenserver.runtime.shared_memory import DIGEST_BYTES, Checks
+from tokenserver.runtime.shared_memory import DIGEST_BYTES, ChecksTable
 
 FORK = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded")  # as the server forks its workers
 LINE, OTHER_LINE = ("$2b$04$" + letter * 21 + "e" + "." * 31 for letter in "ac")
@@ -353,14 +353,14 @@ class _Dying:
 @pytest.mark.parametrize("is_right", [True, False])
 def test_killed_while_it_writes(writes: int, *, is_right: bool) -> None:
     """Wherever it is killed: nothing is right that nobody found right, and nobody is at what nobody began."""
-    memory = memoryview(bytearray(4 * Checks.ENTRY_BYTES))
+    memory = memoryview(bytearray(4 * ChecksTable.ENTRY_BYTES))
     old = [bytes([number]) * DIGEST_BYTES for number in range(4)]
     new = [bytes([number]) * DIGEST_BYTES for number in (7, 8)]
-    table = Checks(memory)
+    table = ChecksTable(memory)
     for number, digest in enumerate(old):
         table.begin(digest, 5, 10.0 + number)
         table.found_right(digest, 10.0 + number)
-    dying, life = Checks(memory), _Life(writes)
+    dying, life = ChecksTable(memory), _Life(writes)
     for name in ("_begun", "_right", "_tickets", "_digests"):
         setattr(dying, name, _Dying(getattr(dying, name), life))
 
@@ -386,7 +386,7 @@ def test_killed_while_it_writes(writes: int, *, is_right: bool) -> None:
 def test_killed_while_it_takes_over(writes: int) -> None:
     """The new ticket never stands beside the old one's moment."""
     digest = b"d" * DIGEST_BYTES
-    table = Checks(memoryview(bytearray(4 * Checks.ENTRY_BYTES)))
+    table = ChecksTable(memoryview(bytearray(4 * ChecksTable.ENTRY_BYTES)))
     table.begin(digest, 5, 10.0)
     life = _Life(writes)
     begun, tickets = table._begun, table._tickets
@@ -567,7 +567,7 @@ def test_digests_are_compared_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> Non
         return real(one, other)
 
     monkeypatch.setattr("tokenserver.runtime.shared_memory.hmac.compare_digest", compare)
-    table = Checks(memoryview(bytearray(8 * Checks.ENTRY_BYTES)))
+    table = ChecksTable(memoryview(bytearray(8 * ChecksTable.ENTRY_BYTES)))
     table.found_right(b"a" * DIGEST_BYTES, 1.0)
     assert table.is_right(b"a" * DIGEST_BYTES, 0.0)
     assert not table.is_right(b"a" * (DIGEST_BYTES - 1) + b"b", 0.0)

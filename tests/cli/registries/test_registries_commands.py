@@ -117,7 +117,7 @@ def test_check_says_that_all_is_well(site: Site) -> None:
 @pytest.mark.parametrize(
     ("entries", "service", "expected"),
     [
-        pytest.param([PLAIN, ZOT, "{service: forgotten}"], "forgotten", "no policy speaks for it", id="no-policy"),
+        pytest.param([PLAIN, ZOT, "{service: forgotten}"], "forgotten", "no policy applies to it", id="no-policy"),
         pytest.param([PLAIN, "{service: zot, compat: zot}"], "zot", "takes the tokens for plain as well", id="shared"),
         pytest.param([PLAIN, "{service: zot, compat: zot, keys: k}"], "zot", "an older one needs RS256", id="old-zot"),
         pytest.param(
@@ -146,7 +146,7 @@ def test_a_deny_rule_does_not_speak_for_a_registry(site: Site) -> None:
         'deny:\n  - {id: no, to: [everyone], repositories: ["**"], actions: [push]}\n'
     )
     site.write(PLAIN, ZOT, "{service: forgotten}")
-    assert "no policy speaks for it" in site.run("registries", "check").stdout
+    assert "no policy applies to it" in site.run("registries", "check").stdout
 
 
 @pytest.mark.parametrize(

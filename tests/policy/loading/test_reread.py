@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tokenserver.documents.files import FilesMoved
+from tokenserver.documents.files import FilesChanged
 from tokenserver.errors import LoadError
 from tokenserver.policy.loading import folder as folder_module
 from tokenserver.policy.loading import reread as reread_module
@@ -197,7 +197,7 @@ def test_a_file_that_moved_since_it_was_looked_at(folder: Path, monkeypatch: pyt
             return one.read_text()
 
         monkeypatch.setattr(reread_module, "read_text", reading)
-    with pytest.raises(FilesMoved):
+    with pytest.raises(FilesChanged):
         reread.read_as(look)
     assert reread.read_as(reread.look() if when != "before" else look, {}).texts == {
         "a.yaml": "a",
@@ -242,5 +242,5 @@ def test_a_folder_that_is_gone_or_back(folder: Path) -> None:
     with pytest.raises(LoadError, match="cannot be read as a folder: No such file"):
         reread.read_as(look)
     away.rename(folder)
-    with pytest.raises(FilesMoved):
+    with pytest.raises(FilesChanged):
         reread.read_as(look)

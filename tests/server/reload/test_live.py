@@ -17,9 +17,9 @@ from tokenserver.documents.files import stamp_of
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.loading.reread import RereadFolder
-from tokenserver.server.reload.live import Live, Values, describe
+from tokenserver.server.reload.live import LiveSnapshot, Values, describe
 from tokenserver.server.reload.parts import FilesPart
-from tokenserver.server.reload.watch import Delay, Looks
+from tokenserver.server.reload.watch import FileStates, ReloadDelay
 
 
 class Files:
@@ -62,7 +62,7 @@ class Everything(FilesPart):
         super().__init__("policies", "", files.load, lambda: (files.users, *files.also))
         self._folder = RereadFolder(files.policies)
 
-    def look(self) -> Looks:
+    def look(self) -> FileStates:
         """Both."""
         return {**super().look(), **self._folder.look()}
 
@@ -94,24 +94,24 @@ def files(tmp_path: Path) -> Files:
 
 
 @pytest.fixture
-def live(files: Files) -> Live:
-    return Live([Everything(files)], OneText())
+def live(files: Files) -> LiveSnapshot:
+    return LiveSnapshot([Everything(files)], OneText())
 
 
-def fingerprint(paths: Iterable[Path]) -> Looks:
+def fingerprint(paths: Iterable[Path]) -> FileStates:
     """A look at single files."""
     return {str(path): stamp_of(str(path)) for path in paths}
 
 
-def _digest(live: Live) -> str:
+def _digest(live: LiveSnapshot) -> str:
     return live.snapshot().policies.digest
 
 
-def _fault(live: Live) -> str | None:
+def _fault(live: LiveSnapshot) -> str | None:
     return live.fault
 
 
-def _looks(live: Live, times: int = 2) -> list[bool]:
+def _looks(live: LiveSnapshot, times: int = 2) -> list[bool]:
     return [live.look() for _ in range(times)]
 
 
@@ -197,7 +197,7 @@ def _replaced_folder(files: Files) -> None:
         pytest.param(_replaced_folder, id="replaced-folder"),
     ],
 )
-def test_a_change_is_live_after_two_looks(files: Files, live: Live, change: Callable[[Files], None]) -> None:
+def test_a_change_is_live_after_two_looks(files: Files, live: LiveSnapshot, change: Callable[[Files], None]) -> None:
     """The first look waits, the second loads, and the third has nothing to do."""
     before = live.snapshot()
     change(files)
@@ -209,14 +209,14 @@ def test_a_change_is_live_after_two_looks(files: Files, live: Live, change: Call
     assert files.loads == 2
 
 
-def test_nothing_changed_loads_nothing(files: Files, live: Live) -> None:
+def test_nothing_changed_loads_nothing(files: Files, live: LiveSnapshot) -> None:
     """However often one looks: the first load is the only one, and the snapshot is the very same."""
     first = live.snapshot()
     assert _looks(live, 20) == [False] * 20
     assert (live.snapshot() is first, files.loads, live.fault) == (True, 1, None)
 
 
-def test_reading_a_file_changes_nothing(files: Files, live: Live) -> None:
+def test_reading_a_file_changes_nothing(files: Files, live: LiveSnapshot) -> None:
     """The time of the last access is no change."""
     files.content()
     assert _looks(live) == [False, False]
@@ -237,7 +237,7 @@ def test_a_mounted_volume_is_followed(tmp_path: Path, text: str) -> None:
     (folder / "..data").symlink_to("..2026_01")
     (folder / "root.yaml").symlink_to("..data/root.yaml")
     part = FilesPart("policies", "", lambda _: (folder / "root.yaml").read_text(), lambda: [folder / "root.yaml"])
-    live = Live([part], OneText())
+    live = LiveSnapshot([part], OneText())
     _volume(folder, "..2026_02", text)
     (folder / "..data_tmp").symlink_to("..2026_02")
     os.replace(folder / "..data_tmp", folder / "..data")
@@ -260,7 +260,7 @@ def test_a_link_to_a_file_elsewhere_is_followed(tmp_path: Path) -> None:
     assert len({tuple(look.items()) for look in (first, second, fingerprint([link]))}) == 3
 
 
-def test_a_folder_behind_a_link_is_followed(files: Files, live: Live, tmp_path: Path) -> None:
+def test_a_folder_behind_a_link_is_followed(files: Files, live: LiveSnapshot, tmp_path: Path) -> None:
     """The loader reads what is in it, so a change there counts: in place, and a new file."""
     elsewhere = tmp_path / "elsewhere"
     (files.policies / "teams").rename(elsewhere)
@@ -296,7 +296,7 @@ def test_another_file_of_the_same_size_and_time_is_seen(tmp_path: Path) -> None:
     assert fingerprint([path]) != before
 
 
-def test_only_what_is_read_is_looked_at(files: Files, live: Live) -> None:
+def test_only_what_is_read_is_looked_at(files: Files, live: LiveSnapshot) -> None:
     """Neither notes, nor an editor's swap file, nor a pipe, nor an empty folder, nor the time of a folder counts."""
     (files.policies / ".root.yaml.swp").write_text("x")
     (files.policies / "NOTES.txt").write_text("x")
@@ -313,7 +313,7 @@ def test_only_what_is_read_is_looked_at(files: Files, live: Live) -> None:
     }
 
 
-def test_who_may_change_a_folder_is_looked_at(files: Files, live: Live) -> None:
+def test_who_may_change_a_folder_is_looked_at(files: Files, live: LiveSnapshot) -> None:
     """The loader refuses folders that others can change, so a change of the mode is a change."""
     (files.policies / "teams").chmod(0o700)
     assert _looks(live) == [False, True]
@@ -343,7 +343,7 @@ def test_a_folder_that_cannot_be_listed_has_a_fingerprint(files: Files, monkeypa
 # --- when it is loaded -----------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_being_written_waits(files: Files, live: Live) -> None:
+def test_a_file_that_is_being_written_waits(files: Files, live: LiveSnapshot) -> None:
     """As long as each look sees something else, nothing is loaded; the first calm look loads the whole."""
     text = "a whole new list of users"
     for end in range(5, len(text) + 1, 5):
@@ -358,7 +358,7 @@ def test_a_change_that_was_taken_back_is_forgotten(files: Files, tmp_path: Path)
     """What comes and goes between two looks is nothing, and when it comes again it needs two looks again."""
     optional = tmp_path / "optional"  # a link, because it looks the very same each time it comes
     files.also = (optional,)
-    live = Live([Everything(files)], OneText())
+    live = LiveSnapshot([Everything(files)], OneText())
     optional.symlink_to(files.users)
     assert live.look() is False
     optional.unlink()
@@ -368,7 +368,7 @@ def test_a_change_that_was_taken_back_is_forgotten(files: Files, tmp_path: Path)
     assert files.loads == 2
 
 
-def test_a_file_that_changes_while_it_is_loaded_is_loaded_again(files: Files, live: Live) -> None:
+def test_a_file_that_changes_while_it_is_loaded_is_loaded_again(files: Files, live: LiveSnapshot) -> None:
     """What was read may be of two ages: it is thrown away, and the next calm pair of looks loads the whole."""
     before = live.snapshot()
 
@@ -389,7 +389,7 @@ def test_files_that_look_as_before_after_a_disturbed_load_are_loaded_again(files
     look agrees with the one before the load."""
     optional = tmp_path / "optional"
     files.also = (optional,)
-    live = Live([Everything(files)], OneText())
+    live = LiveSnapshot([Everything(files)], OneText())
 
     def disturb_once() -> None:
         files.during_load = lambda: None
@@ -407,7 +407,7 @@ def test_the_first_load_must_succeed(files: Files) -> None:
     """At the start there is no last good one: the error goes to whoever starts."""
     files.users.write_text("bad")
     with pytest.raises(LoadError, match="is bad too"):
-        Live([Everything(files)], OneText())
+        LiveSnapshot([Everything(files)], OneText())
 
 
 def test_a_change_between_the_first_look_and_the_first_load_is_seen(files: Files) -> None:
@@ -418,7 +418,7 @@ def test_a_change_between_the_first_look_and_the_first_load_is_seen(files: Files
         files.users.write_text("ann and bob")
 
     files.during_load = change_once
-    live = Live([Everything(files)], OneText())
+    live = LiveSnapshot([Everything(files)], OneText())
     assert _digest(live) == "ann+root+web"
     assert _looks(live) == [False, True]
     assert _digest(live) == "ann and bob+root+web"
@@ -427,7 +427,7 @@ def test_a_change_between_the_first_look_and_the_first_load_is_seen(files: Files
 # --- what does not load ----------------------------------------------------------------------------------------------
 
 
-def test_what_is_refused_keeps_the_last_good_one(files: Files, live: Live) -> None:
+def test_what_is_refused_keeps_the_last_good_one(files: Files, live: LiveSnapshot) -> None:
     """The snapshot stays, the fault says why with every place, and it is not loaded again and again."""
     before = live.snapshot()
     files.users.write_text("bad users")
@@ -436,7 +436,7 @@ def test_what_is_refused_keeps_the_last_good_one(files: Files, live: Live) -> No
     assert live.fault == "root.yaml:3: allow: is bad\nroot.yaml:4: deny: is bad too"
 
 
-def test_the_fault_is_gone_when_it_is_mended(files: Files, live: Live) -> None:
+def test_the_fault_is_gone_when_it_is_mended(files: Files, live: LiveSnapshot) -> None:
     """The next change that loads clears it."""
     files.users.write_text("bad users")
     _looks(live)
@@ -445,7 +445,7 @@ def test_the_fault_is_gone_when_it_is_mended(files: Files, live: Live) -> None:
     assert (_fault(live), _digest(live)) == (None, "ann+root+web")
 
 
-def test_another_bad_change_tells_the_new_fault(files: Files, live: Live) -> None:
+def test_another_bad_change_tells_the_new_fault(files: Files, live: LiveSnapshot) -> None:
     """The fault is about the files as they are now."""
     files.users.write_text("bad users")
     _looks(live)
@@ -454,7 +454,7 @@ def test_another_bad_change_tells_the_new_fault(files: Files, live: Live) -> Non
     assert _fault(live) == f"{files.users}: does not exist"
 
 
-def test_a_deleted_file_keeps_the_last_good_one(files: Files, live: Live) -> None:
+def test_a_deleted_file_keeps_the_last_good_one(files: Files, live: LiveSnapshot) -> None:
     """Deleting is no way to empty a list: it is refused, until the file is back."""
     before = live.snapshot()
     files.users.unlink()
@@ -466,7 +466,7 @@ def test_a_deleted_file_keeps_the_last_good_one(files: Files, live: Live) -> Non
     assert (_fault(live), _digest(live)) == (None, "cleo+root+web")
 
 
-def test_the_same_file_moved_away_and_back_clears_the_fault(files: Files, live: Live) -> None:
+def test_the_same_file_moved_away_and_back_clears_the_fault(files: Files, live: LiveSnapshot) -> None:
     """What was good before is loaded again, though nothing in it is new."""
     away = files.users.with_name("away")
     files.users.rename(away)
@@ -477,7 +477,7 @@ def test_the_same_file_moved_away_and_back_clears_the_fault(files: Files, live: 
     assert (_fault(live), _digest(live)) == (None, "ann+root+web")
 
 
-def test_a_bug_in_loading_does_not_end_the_watch(files: Files, live: Live) -> None:
+def test_a_bug_in_loading_does_not_end_the_watch(files: Files, live: LiveSnapshot) -> None:
     """An exception that nobody foresaw is a fault as well; its text, which may hold anything, is not told."""
     before = live.snapshot()
     files.users.write_text("canary")
@@ -491,29 +491,31 @@ def test_a_bug_in_loading_does_not_end_the_watch(files: Files, live: Live) -> No
 # --- the log ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_change_is_logged_with_the_digest(files: Files, live: Live, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_change_is_logged_with_the_digest(files: Files, live: LiveSnapshot, caplog: pytest.LogCaptureFixture) -> None:
     """One line, with the beginning of the policy's digest."""
     files.users.write_text("0123456789abcdef")
     with caplog.at_level(logging.INFO, "tokenserver.live"):
         _looks(live, 4)
-    expected = "files changed: new policies are live, policy 0123456789ab"
+    expected = "reloaded: new policies are live, policy 0123456789ab"
     assert caplog.record_tuples == [("tokenserver.live", logging.INFO, expected)]
 
 
-def test_a_refusal_is_logged_once_with_its_faults(files: Files, live: Live, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refusal_is_logged_once_with_its_faults(
+    files: Files, live: LiveSnapshot, caplog: pytest.LogCaptureFixture
+) -> None:
     """One error, with every fault and its line, and no repetition at every look."""
     files.users.write_text("bad users")
     with caplog.at_level(logging.INFO, "tokenserver.live"):
         _looks(live, 4)
     ((name, level, message),) = caplog.record_tuples
     assert (name, level) == ("tokenserver.live", logging.ERROR)
-    told = "policies: files changed but were refused; the last good ones stay live: root.yaml:3: allow"
+    told = "policies: reload rejected, keeping the previous configuration: root.yaml:3: allow"
     assert message.startswith(told)
     assert "root.yaml:4" in message
 
 
 def test_an_unexpected_error_is_logged_without_its_text(
-    files: Files, live: Live, caplog: pytest.LogCaptureFixture
+    files: Files, live: LiveSnapshot, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The kind alone."""
     files.users.write_text("canary")
@@ -537,7 +539,7 @@ class Two:
             FilesPart(kind, "", lambda _, path=path: self.load(path), lambda path=path: [path])  # type: ignore[misc]  # a default binds the loop's value
             for kind, path in (("users", self.users), ("keys", self.keys))
         ]
-        self.live = Live(self.parts, OneText())
+        self.live = LiveSnapshot(self.parts, OneText())
 
     def load(self, path: Path) -> str:
         text = path.read_text()
@@ -586,7 +588,7 @@ def test_parts_that_cannot_go_together_are_refused(two: Two, caplog: pytest.LogC
     assert (_digest(two.live), two.live.fault) == ("key|ann", "users: the same twice")
     assert two.live.faults == (Fault("users", 0, "", "the same twice"),)
     assert (two.live.reloads, two.live.reload_failures) == (0, 1)
-    assert caplog.text.count("files changed but were refused; the last good ones stay live: users: the same") == 1
+    assert caplog.text.count("reload rejected, keeping the previous configuration: users: the same") == 1
     two.keys.write_text("new key")
     assert _looks(two.live) == [False, True]
     assert (_digest(two.live), _fault(two.live)) == ("new key|key", None)
@@ -596,11 +598,11 @@ def test_parts_that_cannot_go_together_are_no_start(two: Two) -> None:
     """With every fault of every part."""
     two.users.write_text("key")
     with pytest.raises(LoadError, match="the same twice"):
-        Live(two.parts, OneText())
+        LiveSnapshot(two.parts, OneText())
     two.keys.write_text("bad")
     two.users.write_text("bad too")
     with pytest.raises(LoadError, match=r"is bad\n.*is bad"):
-        Live(two.parts, OneText())
+        LiveSnapshot(two.parts, OneText())
 
 
 def test_a_bug_in_composing_changes_nothing(two: Two) -> None:
@@ -628,7 +630,7 @@ class Stop(threading.Event):
         return super().wait(timeout)
 
 
-def _watching(live: Live, stop: threading.Event, every: float | None = None) -> threading.Thread:
+def _watching(live: LiveSnapshot, stop: threading.Event, every: float | None = None) -> threading.Thread:
     kwargs = {} if every is None else {"every": every}
     thread = threading.Thread(target=live.watch, args=(stop,), kwargs=kwargs)
     thread.start()
@@ -644,7 +646,7 @@ def _until(holds: Callable[[], bool]) -> None:
     raise AssertionError("not within ten seconds")
 
 
-def test_the_watch_looks_until_it_is_stopped(files: Files, live: Live) -> None:
+def test_the_watch_looks_until_it_is_stopped(files: Files, live: LiveSnapshot) -> None:
     """It waits before each look, as long as it was told, and ends with its threads when the event is set."""
     files.users.write_text("ann and bob")
     stop = Stop()
@@ -657,7 +659,7 @@ def test_the_watch_looks_until_it_is_stopped(files: Files, live: Live) -> None:
     assert set(stop.waits) == {0.01}
 
 
-def test_the_watch_looks_twice_a_second(live: Live) -> None:
+def test_the_watch_looks_twice_a_second(live: LiveSnapshot) -> None:
     """Where nothing is said; two looks must agree, so that a change is live within about a second."""
     stop = Stop()
     thread = _watching(live, stop)
@@ -667,7 +669,7 @@ def test_the_watch_looks_twice_a_second(live: Live) -> None:
     assert set(stop.waits) == {0.5}
 
 
-def test_a_stopped_watch_does_not_look(files: Files, live: Live) -> None:
+def test_a_stopped_watch_does_not_look(files: Files, live: LiveSnapshot) -> None:
     """An event that is set before ends it at once."""
     files.users.write_text("ann and bob")
     stop = threading.Event()
@@ -676,7 +678,7 @@ def test_a_stopped_watch_does_not_look(files: Files, live: Live) -> None:
     assert (_digest(live), files.loads, live.delays) == ("ann+root+web", 1, {})
 
 
-def test_the_watch_outlives_bad_files_in_a_thread(files: Files, live: Live) -> None:
+def test_the_watch_outlives_bad_files_in_a_thread(files: Files, live: LiveSnapshot) -> None:
     """A real thread and a real event: bad, then worse, then good, and it ends when it is told to."""
     reached = threading.Event()
     files.during_load = reached.set
@@ -743,7 +745,7 @@ def test_a_change_that_never_rests_is_told_once_and_so_is_its_end(
 ) -> None:
     """Not before five seconds; with the files, and with how long it took in the end."""
     clock = Seconds()
-    live = Live([Everything(files)], OneText(), monotonic=clock)
+    live = LiveSnapshot([Everything(files)], OneText(), monotonic=clock)
     with caplog.at_level(logging.INFO, "tokenserver.live"):
         for turn in range(9):
             files.users.write_text("ann" + "." * turn)
@@ -754,8 +756,8 @@ def test_a_change_that_never_rests_is_told_once_and_so_is_its_end(
         live.look()
         live.report_delays()
         live.report_delays()
-    after = "what keeps still goes live, and the rest whenever it is seen whole"
-    lines = [message for _, _, message in caplog.record_tuples if "files changed" not in message]
+    after = "unchanged files go live now, the others as soon as they are complete"
+    lines = [message for _, _, message in caplog.record_tuples if "reloaded" not in message]
     assert lines == [
         f"policies: changing for 5 s ({files.users}); {after}",
         "policies: no longer changing, after 8 s",
@@ -766,7 +768,7 @@ def test_a_change_that_never_rests_is_told_once_and_so_is_its_end(
 def test_a_load_that_takes_long_is_told_while_it_lasts(files: Files, caplog: pytest.LogCaptureFixture) -> None:
     """By the thread that does not load."""
     clock = Seconds()
-    live = Live([Everything(files)], OneText(), monotonic=clock)
+    live = LiveSnapshot([Everything(files)], OneText(), monotonic=clock)
     seen = []
 
     def slow() -> None:
@@ -780,7 +782,7 @@ def test_a_load_that_takes_long_is_told_while_it_lasts(files: Files, caplog: pyt
     assert _looks(live) == [False, True]
     live.report_delays()
     assert seen == [3.0, 6.0, 9.0]
-    told = "policies: loading for 6 s; the last good ones stay live until it is done"
+    told = "policies: loading for 6 s; the previous configuration stays live until it is done"
     assert caplog.text.count(told) == caplog.text.count("policies: loading for") == 1
     assert caplog.text.count("policies: no longer loading, after 9 s") == 1
     assert "changing for" not in caplog.text
@@ -788,7 +790,7 @@ def test_a_load_that_takes_long_is_told_while_it_lasts(files: Files, caplog: pyt
 
 def test_a_delay_names_three_files(tmp_path: Path) -> None:
     """And says that there are more; as they are told to whoever asks."""
-    delay = Delay("changing", 7.6, ("a", "b", "c", "d"))
-    assert describe(delay).startswith("changing for 8 s (a, b, c, …); what keeps still")
-    assert describe(delay, ["x"]).startswith("changing for 8 s (x); what keeps still")
-    assert describe(Delay("changing", 7.6, ())).startswith("changing for 8 s; what keeps still")
+    delay = ReloadDelay("changing", 7.6, ("a", "b", "c", "d"))
+    assert describe(delay).startswith("changing for 8 s (a, b, c, …); unchanged files")
+    assert describe(delay, ["x"]).startswith("changing for 8 s (x); unchanged files")
+    assert describe(ReloadDelay("changing", 7.6, ())).startswith("changing for 8 s; unchanged files")

@@ -19,8 +19,8 @@ from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import PolicySet
 from tokenserver.runtime.background_pacing import STEP_SECONDS
 from tokenserver.server.compose import build, user_sources, watched_parts
-from tokenserver.server.reload.watch import Part
-from tokenserver.server.running import Parts
+from tokenserver.server.reload.watch import ReloadablePart
+from tokenserver.server.running import RunningServer
 
 __all__ = ["server_folder"]
 
@@ -98,10 +98,10 @@ def test_readiness_names_files_and_lines_and_no_more(settings: Settings) -> None
     assert [parts.live.look(), parts.live.look()] == [False, False]
     told = parts.readiness()["files"]
     places = ", ".join(f"policies/{number}.yaml:2" for number in range(5))
-    assert told == f"the files as they are now were refused ({places}, …); see the log"
+    assert told == f"the current files were rejected ({places}, …); see the log"
 
 
-def part_of(parts: Parts, kind: str) -> Part:
+def part_of(parts: RunningServer, kind: str) -> ReloadablePart:
     (watch,) = [watch for watch in parts.live._watches if watch.part.kind == kind]
     return watch.part
 
@@ -116,7 +116,7 @@ def test_readiness_survives_an_unexpected_error(settings: Settings, monkeypatch:
     monkeypatch.setattr(part_of(parts, "policies"), "load", fails)
     (settings.policies / "p.yaml").write_text(MARKED + "\n")
     assert [parts.live.look(), parts.live.look()] == [False, False]
-    assert parts.readiness()["files"] == "the files as they are now were refused (an unexpected error); see the log"
+    assert parts.readiness()["files"] == "the current files were rejected (an unexpected error); see the log"
 
 
 def test_readers_never_wait_for_a_load(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_a_slow_reload_is_a_note(settings: Settings, monkeypatch: pytest.MonkeyP
     assert parts.notes() == {}
     now = watch._monotonic()
     monkeypatch.setattr(watch, "_monotonic", lambda: now + 7)
-    after = "what keeps still goes live, and the rest whenever it is seen whole"
+    after = "unchanged files go live now, the others as soon as they are complete"
     assert parts.notes() == {"policies": f"changing for 7 s (policies/p.yaml); {after}"}
     assert parts.reading().reload_delays["policies", "changing"] == pytest.approx(7, abs=1)
     assert set(parts.readiness().values()) == {None}
@@ -192,7 +192,7 @@ def test_a_slow_reload_is_a_note(settings: Settings, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(watch.part, "load", slowly)
     assert parts.live.look() is True
-    assert seen == [{"policies": "loading for 12 s; the last good ones stay live until it is done"}]
+    assert seen == [{"policies": "loading for 12 s; the previous configuration stays live until it is done"}]
     assert (parts.notes(), parts.reading().reload_delays) == ({}, {})
 
 

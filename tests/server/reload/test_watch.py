@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tokenserver.documents.files import FilesMoved
+from tokenserver.documents.files import FilesChanged
 from tokenserver.errors import Fault, LoadError
-from tokenserver.runtime.background_pacing import Pace
+from tokenserver.runtime.background_pacing import Pacer
 from tokenserver.server.reload.settling import Given, Settled
-from tokenserver.server.reload.watch import RETRY_SECONDS, UNREST_SECONDS, Loaded, Looks, Watch
+from tokenserver.server.reload.watch import RETRY_SECONDS, UNREST_SECONDS, FileStates, Loaded, PartWatcher
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Tree:
     name: str = ""
     settles: bool = True
     has_lines: bool = False
-    pace: Pace = field(default_factory=Pace)
+    pace: Pacer = field(default_factory=Pacer)
     version: int = 0
     now: float = 100.0
     good: dict[str, str] = field(default_factory=dict)
@@ -33,17 +33,17 @@ class Tree:
     broken: Exception | None = None
     passing: set[str] = field(default_factory=set)
 
-    def look(self) -> Looks:
+    def look(self) -> FileStates:
         """A text is known by itself."""
         if self.broken is not None:
             raise self.broken
         return {name: (text,) for name, text in self.texts.items()}
 
-    def load(self, seen: Looks | None, given: Given | None = None) -> object:
-        """See `Part`."""
+    def load(self, seen: FileStates | None, given: Given | None = None) -> object:
+        """See `ReloadablePart`."""
         self.loads.append(given)
         if self.moves:
-            raise FilesMoved("x")
+            raise FilesChanged("x")
         assert seen is not None or not self.settles or not self.good
         taken = dict(self.texts)
         for name, content in (given or {}).items():
@@ -69,9 +69,9 @@ class Tree:
             if path in self.texts
         }
 
-    def watch(self) -> Watch:
+    def watch(self) -> PartWatcher:
         """A watch that has the part as it is now."""
-        watch = Watch(self, monotonic=lambda: self.now, settle=self.settle)
+        watch = PartWatcher(self, monotonic=lambda: self.now, settle=self.settle)
         assert watch.first() == self.texts
         self.loads.clear()
         return watch
@@ -82,7 +82,9 @@ class Tree:
         self.texts[name] = f"{text} {self.version}"
 
 
-def looks(watch: Watch, tree: Tree, seconds: float, *restless: str, every: float = 0.5) -> list[tuple[float, Loaded]]:
+def looks(
+    watch: PartWatcher, tree: Tree, seconds: float, *restless: str, every: float = 0.5
+) -> list[tuple[float, Loaded]]:
     """Look again and again while these files are rewritten before each look; what came of it, and after how long."""
     found = []
     start = tree.now
@@ -166,7 +168,7 @@ def test_a_restless_file_that_is_bad_keeps_its_last_good_text(caplog: pytest.Log
         tree.now += 0.5
     assert watch.fault is not None
     assert watch.fault.startswith("b:1: bad")
-    assert watch.failures == caplog.text.count("were refused") == 1
+    assert watch.failures == caplog.text.count("reload rejected") == 1
     tree.texts["b"] = "good"
     looks(watch, tree, 2)
     assert watch.fault is None
@@ -235,7 +237,7 @@ def test_what_nobody_foresaw_is_told_once() -> None:
 class Lines(Tree):
     """One file of lines, as files of users are, with the size that its stamp has."""
 
-    def look(self) -> Looks:
+    def look(self) -> FileStates:
         """As a regular file looks."""
         return {name: (1, 2, 3, len(text), hash(text), 0) for name, text in self.texts.items()}
 
@@ -282,7 +284,7 @@ def test_what_takes_long_is_not_done_all_the_time() -> None:
     watch = tree.watch()
     load = tree.load
 
-    def slowly(seen: Looks | None, given: Given | None = None) -> object:
+    def slowly(seen: FileStates | None, given: Given | None = None) -> object:
         tree.now += 12
         return load(seen, given)
 

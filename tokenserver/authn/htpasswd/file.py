@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tokenserver.authn.passwords import problem_with
 from tokenserver.authn.usernames import fold, name_problem
 from tokenserver.credentials import Secret
-from tokenserver.errors import Fault, Foreign, LoadError, note, veiled
+from tokenserver.errors import Fault, LinkedText, LoadError, note, redacted
 from tokenserver.printable import shell_word
 
 _BOM = "\ufeff"
@@ -50,8 +50,8 @@ def parse_users(text: str, file: str) -> tuple[HtpasswdEntry, ...]:
         elif twin is not entry:
             problem = f"differs only in case or width from {twin.name!r} on line {twin.line}; keep one of the two"
             note(faults, line_fault(file, number, problem, users_command("delete", name, file), name))
-    if faults and isinstance(text, Foreign):
-        raise LoadError(veiled(fault, text.target) for fault in faults)
+    if faults and isinstance(text, LinkedText):
+        raise LoadError(redacted(fault, text.target) for fault in faults)
     if faults:
         raise LoadError(faults)
     return tuple(entries.values())

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from tokenserver.authn.protection.login_cache import LoginKey
 from tokenserver.credentials import Password
-from tokenserver.runtime.shared_memory import Checks, SharedMemory
+from tokenserver.runtime.shared_memory import ChecksTable, SharedMemory
 
 ENTRIES = 8192
 """Two cores find 360 passwords right in the time for which they are kept, and some hundred checks are under way."""
@@ -70,8 +70,8 @@ class SharedChecks:
         self._monotonic = monotonic
         self._sleep = sleep
         self._key = LoginKey(secrets.token_bytes(64))
-        self.memory = SharedMemory([entries * Checks.ENTRY_BYTES], stuck=STUCK)
-        self._checks = Checks(self.memory.parts[0])
+        self.memory = SharedMemory([entries * ChecksTable.ENTRY_BYTES], stuck=STUCK)
+        self._checks = ChecksTable(self.memory.parts[0])
         self._free = threading.Semaphore(WAITERS)  # each worker has its own after the fork
 
     def within(self, seconds: float) -> Once:

@@ -15,7 +15,14 @@ from functools import partial
 
 from tokenserver.authn.protection.failure_counters import BUCKETS, Limit, Limits
 from tokenserver.authn.protection.throttle import GOOD_SECONDS, Counted, Standing
-from tokenserver.runtime.shared_memory import SEEN_BYTES, TAG_BYTES, Seen, SharedMemory, Times, Tries
+from tokenserver.runtime.shared_memory import (
+    SEEN_BYTES,
+    TAG_BYTES,
+    AttemptsTable,
+    LastSeenTable,
+    SharedMemory,
+    TimesTable,
+)
 
 MAX_TABLE = 8 * 1024 * 1024
 """Bytes per kind of counter. The more failures each counter keeps, the fewer counters there are."""
@@ -56,15 +63,15 @@ class WorkersTogether:
         shapes = [(kept, _buckets(kept * 8, most)) for kept, most in kinds]
         # No further try is admitted once as many are under way as the tightest window allows failures.
         at_once = min((limit.failures for limit in limits.user), default=1)
-        tries = (at_once, _buckets(at_once * Tries.ENTRY_BYTES, BUCKETS))
+        tries = (at_once, _buckets(at_once * AttemptsTable.ENTRY_BYTES, BUCKETS))
         sizes = [kept * buckets * 8 for kept, buckets in shapes]
-        sizes += [tries[0] * tries[1] * Tries.ENTRY_BYTES] + [SEEN_BYTES] * 2
+        sizes += [tries[0] * tries[1] * AttemptsTable.ENTRY_BYTES] + [SEEN_BYTES] * 2
         self.memory = SharedMemory(sizes, stuck=STUCK)
         parts = iter(self.memory.parts)
-        tables = [Times(next(parts), kept, buckets) for kept, buckets in shapes]
+        tables = [TimesTable(next(parts), kept, buckets) for kept, buckets in shapes]
         self._users, self._places, self._addresses, self._total = tables
-        self._under_way = Tries(next(parts), *tries)
-        self._good, self._refused = Seen(next(parts)), Seen(next(parts))
+        self._under_way = AttemptsTable(next(parts), *tries)
+        self._good, self._refused = LastSeenTable(next(parts)), LastSeenTable(next(parts))
 
     def was_refused(self, counted: Counted) -> bool:
         """Whether a worker rejected this very login a moment ago."""
@@ -147,7 +154,7 @@ def _buckets(size: int, most: int) -> int:
     return buckets
 
 
-def _left(times: Times, bucket: int, limits: Sequence[Limit], now: float) -> tuple[int, float]:
+def _left(times: TimesTable, bucket: int, limits: Sequence[Limit], now: float) -> tuple[int, float]:
     """Failures left in the fullest window, and the seconds until one more is allowed where none is left."""
     least, wait = 1, 0.0
     for number, limit in enumerate(limits):

@@ -19,7 +19,7 @@ from tokenserver.config.settings import KeySet
 from tokenserver.keys.key_pair import issue_pair
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import Algorithm, KeyRing
-from tokenserver.keys.ring_operations import Changes, NotNow, RingChange
+from tokenserver.keys.ring_operations import RingChange, RingOperationRefused, RingOperations
 from tokenserver.keys.schedule import RotationStep
 from tokenserver.keys.store import load_keys
 from tokenserver.printable import shell_word
@@ -89,7 +89,7 @@ def keys_rotate(  # noqa: PLR0917 - click passes options by name
         return
     try:
         change = changes.emergency(now, key_id) if emergency else _rotate(changes, chosen, now, early=early)
-    except NotNow as error:
+    except RingOperationRefused as error:
         exit_with(str(error), NO)
     if emergency:
         _print_emergency(keys, change, as_json=as_json)
@@ -111,12 +111,12 @@ def keys_retire(key_id: str, config: Path | None, service: str | None, early: bo
     keys = chosen_keys(load_settings(config), service)
     try:
         change = key_changes(keys).retire(key_id, datetime.now(UTC), early=early)
-    except NotNow as error:
+    except RingOperationRefused as error:
         exit_with(str(error), NO)
     echo(_DONE[change.step].format(change.key_id))
 
 
-def _rotate(changes: Changes, algorithm: Algorithm | None, now: datetime, *, early: bool) -> RingChange:
+def _rotate(changes: RingOperations, algorithm: Algorithm | None, now: datetime, *, early: bool) -> RingChange:
     """Take the next step: create a key, or switch to it. Both in one go where there is nothing to wait for."""
     ring = load_keys(changes.folder, now=now, dates=False)
     created = None if ring.next else changes.prepare(now, algorithm)

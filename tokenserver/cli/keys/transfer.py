@@ -19,7 +19,7 @@ from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.key_pair import read_pair
 from tokenserver.keys.layout import KeyFolder
 from tokenserver.keys.ring import KeyRing
-from tokenserver.keys.ring_operations import NotNow
+from tokenserver.keys.ring_operations import RingOperationRefused
 from tokenserver.keys.schedule import RotationStep
 from tokenserver.keys.store import load_keys
 from tokenserver.server.registry_keys import key_changes
@@ -87,7 +87,7 @@ def keys_import(file: Path, config: Path | None, service: str | None) -> None:
     changes = key_changes(keys)
     try:
         change = changes.bring(read_pair(file, KeyFolder(keys.folder), now), now)
-    except NotNow as error:
+    except RingOperationRefused as error:
         exit_with(str(error), NO)
     if change.step is RotationStep.SWITCH:
         echo(f"The key {change.key_id} signs from now on. Delete {file}.")

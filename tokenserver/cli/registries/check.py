@@ -14,7 +14,7 @@ from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.errors import LoadError
 from tokenserver.server.compose import load_snapshot
-from tokenserver.server.registry_keys import registry_warnings, unspoken_for
+from tokenserver.server.registry_keys import registry_warnings, unmentioned_registries
 
 
 @click.command("check")
@@ -35,7 +35,7 @@ def registries_check(config: Path | None, as_json: bool) -> None:
         echo_text(json.dumps({"ok": False, **faults_as_json(error), "registries": []}))
         raise SystemExit(WRONG_USE) from error
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for service, sentence in (*unspoken_for(settings, snapshot), *registry_warnings(settings, snapshot)):
+    for service, sentence in (*unmentioned_registries(settings, snapshot), *registry_warnings(settings, snapshot)):
         found[service].append(sentence)
     if as_json:
         facts = [{"service": entry.service, "findings": found[entry.service]} for entry in settings.registries]

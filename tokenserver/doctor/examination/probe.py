@@ -13,9 +13,9 @@ from tokenserver.doctor.identification import least_access
 from tokenserver.doctor.token import UnreadableToken, access_in, open_unverified
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.keys.ring import KeyRing
-from tokenserver.scopes import Access, Resource, Scope
+from tokenserver.scopes import MIN_LIFETIME, Access, Resource, Scope
 from tokenserver.server.compose import new_id
-from tokenserver.tokens.claims import MIN_LIFETIME, Compat, Registry
+from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import TokenIssuer
 
 _CATALOG = (Resource("registry", "catalog"), Resource("repository", ""))

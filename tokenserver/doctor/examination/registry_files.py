@@ -6,8 +6,6 @@ They belong to another program and are only compared, so their owner and mode ar
 from __future__ import annotations
 
 import json
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from tokenserver.doctor.registry.distribution import parse_environment, read_dis
 from tokenserver.doctor.registry.trust_files import read_bundle, read_jwks
 from tokenserver.doctor.registry.verifiers import Trusted, trusted_files
 from tokenserver.doctor.registry.zot import looks_like_zot, read_zot
+from tokenserver.documents.files import read_bounded
 from tokenserver.errors import Fault, LoadError
 
 MAX_CONFIGURATION = 256 * 1024
@@ -51,7 +50,7 @@ def read_registry_files(config: Path | None, environment: Path | None, trust: Pa
     bundle, jwks = setup.bundle, setup.jwks
     contents: dict[str, bytes | str] = {name: _content(path) for name, path in named.items()}
     if trust is not None:
-        copy = read_bounded(trust, MAX_TRUST)
+        copy = read_bounded(trust, limit=MAX_TRUST)
         replaced = jwks if _is_json(copy) and jwks is not None else bundle or jwks
         if replaced is not None:
             contents[replaced] = copy
@@ -65,31 +64,8 @@ def read_registry_files(config: Path | None, environment: Path | None, trust: Pa
     )
 
 
-def read_bounded(path: Path, limit: int) -> bytes:
-    """A regular file of at most `limit` bytes.
-
-    Raises:
-        LoadError: it is not a regular file, is larger, or cannot be read.
-    """
-    try:
-        # Without O_NONBLOCK, opening a FIFO would wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise LoadError([Fault(str(path), 0, "", "is not a regular file")])
-            with open(descriptor, "rb", closefd=False) as file:
-                content = file.read(limit + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise LoadError([Fault(str(path), 0, "", f"cannot be read: {error.strerror}")]) from error
-    if len(content) > limit:
-        raise LoadError([Fault(str(path), 0, "", f"is larger than {limit} bytes")])
-    return content
-
-
 def _text(path: Path) -> str:
-    content = read_bounded(path, MAX_CONFIGURATION)
+    content = read_bounded(path, limit=MAX_CONFIGURATION)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -106,7 +82,7 @@ def _placed(name: str, folder: Path) -> Path:
 def _content(path: Path) -> bytes | str:
     """The content, or why it could not be read."""
     try:
-        return read_bounded(path, MAX_TRUST)
+        return read_bounded(path, limit=MAX_TRUST)
     except LoadError as error:
         hint = "; if the registry sees another file there, pass a copy of it by --trust FILE"
         return f"{error.faults[0].message}{hint}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tokenserver.documents.files import folder_stamp_of, is_mounted, read_text, stamp_of
-from tokenserver.errors import Fault, Foreign, LoadError
+from tokenserver.errors import Fault, LinkedText, LoadError
 from tokenserver.printable import shell_word
 from tokenserver.runtime.background_pacing import unpaced
 
@@ -71,7 +71,7 @@ class Containing:
         self._places: dict[str, str] = {}
 
     def marked(self, name: str, text: str) -> str:
-        """The text; as `Foreign` if it was read from such a folder."""
+        """The text, as `LinkedText` where it was read out of such a folder."""
         below, _, file = name.rpartition("/")
         if not below:
             return text
@@ -79,7 +79,7 @@ class Containing:
         if place is None:
             place = self._places[below] = os.path.realpath(f"{self._folder}/{below}")
         is_own = place == f"{self._root}/{below}" or is_mounted(place, self._root)
-        return text if is_own or isinstance(text, Foreign) else Foreign(text, f"{place}/{file}")
+        return text if is_own or isinstance(text, LinkedText) else LinkedText(text, f"{place}/{file}")
 
 
 _FOLDER, _UNREADABLE, _TWICE = "folder", "unreadable", "twice"

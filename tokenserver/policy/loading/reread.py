@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tokenserver.documents.files import FilesMoved, Stamp, read_text, stamp_of, text_of
+from tokenserver.documents.files import FilesChanged, Stamp, read_text, stamp_of, text_of
 from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.loading.folder import Containing, Picture, files_in, picture_faults, picture_of, read_folder
 from tokenserver.runtime.background_pacing import unpaced
@@ -72,7 +72,7 @@ class RereadFolder:
 
         Raises:
             LoadError: the folder itself could not be read.
-            FilesMoved: a file has changed since, and `given` is None.
+            FilesChanged: a file is not as it was seen, and nothing was given.
         """
         picture = self._picture(looks)
         within = Containing(self._folder)
@@ -87,7 +87,7 @@ class RereadFolder:
                     self._take_given(name, given_here[name], texts, within)
                 elif not self._read_one(name, picture[name], texts, stamps, within):
                     if given is None:
-                        raise FilesMoved(name)
+                        raise FilesChanged(name)
                     self._take_given(name, None, texts, within)
             except LoadError as error:
                 faults += error.faults
@@ -103,8 +103,8 @@ class RereadFolder:
     def _picture(self, looks: Mapping[str, tuple[object, ...]]) -> Picture:
         own = str(self._folder)
         if len(looks[own]) == 1:
-            picture_of(self._folder, self._pace)  # raises the reason
-            raise FilesMoved(own)
+            picture_of(self._folder, self._pace)  # says why it could not be read
+            raise FilesChanged(own)
         return {path[len(own) + 1 :]: entry for path, entry in looks.items()}
 
     def _take_given(self, name: str, content: bytes | None, texts: dict[str, str], within: Containing) -> None:

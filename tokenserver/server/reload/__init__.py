@@ -1,5 +1,5 @@
-"""Hot reload of one part at a time: users, keys, policies.
+"""Hot reload of users, keys and policies, one part at a time.
 
-How each part is watched, when a change is loaded, and what is loaded of files that never stay unchanged. `live` puts
-the parts together and swaps the snapshot.
+`parts` says what is watched, `watch` when a change is loaded, `settling` what is loaded of files that are rewritten all
+the time; `live` puts the parts together and swaps the snapshot.
 """

@@ -1,8 +1,8 @@
-"""Hot reload: the live snapshot, and the watch that replaces it as a whole when a part of it has changed.
+"""Hot reload: the live snapshot, replaced as a whole when one of its parts has changed.
 
-Users, keys and policies are watched and loaded apart, each kind in a thread of its own, so that none waits for another.
-Each snapshot is composed of the newest good version of every part. A part that does not load keeps its last good
-version, and the others go live beside it.
+Users, keys and policies are watched and loaded separately, each kind in its own thread, so that none waits for another.
+Each snapshot is composed of the latest good version of every part: a part that does not load keeps its previous
+version, and the other parts still go live.
 """
 
 from __future__ import annotations
@@ -16,42 +16,46 @@ from typing import Protocol
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.loading.gating import note_lines
-from tokenserver.server.reload.watch import UNREST_SECONDS, Delay, Part, Watch
+from tokenserver.server.reload.watch import UNREST_SECONDS, PartWatcher, ReloadablePart, ReloadDelay
 
 logger = logging.getLogger("tokenserver.live")
 
 Key = tuple[str, str]
 Values = Mapping[Key, object]
-"""What was loaded of each part, by its kind and name."""
+"""The loaded value of each part, by its kind and name."""
 
 
 class SnapshotComposer(Protocol):
-    """What puts a snapshot together; see `snapshots.Composer`."""
+    """Puts a snapshot together; see `snapshots.Composer`."""
 
     def faults(self, values: Values) -> list[Fault]:
-        """What is wrong with parts side by side; some may be missing."""
+        """Conflicts between parts; some parts may be missing."""
         ...
 
     def together(self, newest: Values, live: Values) -> tuple[Values, list[Fault]]:
-        """As much of the newest as can go live together, the live ones in place of the rest, and why."""
+        """As many of the newest parts as can go live together, the live ones for the rest, and the conflicts."""
         ...
 
     def snapshot(self, values: Values) -> Snapshot:
-        """The whole."""
+        """The snapshot of these parts."""
         ...
 
 
-class Live:
-    """Holds the snapshot, made by `composer` of these parts. `monotonic` gives seconds.
+class LiveSnapshot:
+    """Holds the snapshot that `composer` makes from the parts. `monotonic` gives seconds.
 
     Raises:
-        LoadError: every fault of every part; at the start there is no last good one.
+        LoadError: every fault of every part, since at the start there is no previous version to keep.
     """
 
     def __init__(
-        self, parts: Iterable[Part], composer: SnapshotComposer, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        parts: Iterable[ReloadablePart],
+        composer: SnapshotComposer,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._watches = tuple(Watch(part, monotonic=monotonic) for part in parts)
+        self._watches = tuple(PartWatcher(part, monotonic=monotonic) for part in parts)
         self._composer = composer
         self._lock = threading.Lock()
         self._reported: dict[tuple[Key, str], float] = {}
@@ -69,7 +73,7 @@ class Live:
         """How many changes went live since the start."""
 
     def snapshot(self) -> Snapshot:
-        """The snapshot to use for one whole exchange."""
+        """The current snapshot; an exchange gets it once and uses it to its end."""
         return self._snapshot
 
     def policy(self) -> str:
@@ -78,30 +82,30 @@ class Live:
 
     @property
     def reload_failures(self) -> int:
-        """How many changes were refused since the start."""
+        """How many changes were rejected since the start."""
         return self._refusals + sum(watch.failures for watch in self._watches)
 
     @property
     def fault(self) -> str | None:
-        """Why files as they are now were refused, or None where the snapshot is what the files say."""
+        """Why the current files were rejected; None if the snapshot reflects them."""
         found = [*(watch.fault for watch in self._watches), self._refusal]
         return "\n".join(fault for fault in found if fault is not None) or None
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """The faults behind `fault`, as far as it has places."""
+        """The faults behind `fault` that have a place in a file."""
         return (*(fault for watch in self._watches for fault in watch.faults), *self._refused)
 
     def is_refused(self, kind: str) -> bool:
-        """Whether files of this kind as they are now were refused."""
+        """Whether the current files of this kind were rejected."""
         return any(watch.fault is not None for watch in self._watches if watch.part.kind == kind)
 
     def look(self) -> bool:
-        """Look at all files once; True where a new snapshot was put in place."""
+        """Check all files once; true if a new snapshot went live."""
         return self._look_at(self._watches)
 
     def watch(self, stop: threading.Event, *, every: float = 0.5) -> None:
-        """Look again and again until `stop` is set; runs in a thread of its own, and starts one for each kind."""
+        """Check the files every `every` seconds until `stop` is set, with one thread for each kind. Blocks."""
         kinds = dict.fromkeys(watch.part.kind for watch in self._watches)
         threads = [
             threading.Thread(target=self._follow, args=(kind, stop, every), name=f"watch-{kind}", daemon=True)
@@ -115,9 +119,9 @@ class Live:
             thread.join()
 
     @property
-    def delays(self) -> dict[tuple[str, str], Delay]:
-        """What is changing or loading now, by kind and state: the longest delay of each, however short."""
-        found: dict[tuple[str, str], Delay] = {}
+    def delays(self) -> dict[tuple[str, str], ReloadDelay]:
+        """The longest current delay by kind and state (changing or loading), however short."""
+        found: dict[tuple[str, str], ReloadDelay] = {}
         for watch in self._watches:
             for delay in watch.delays:
                 at = (watch.part.kind, delay.state)
@@ -143,17 +147,17 @@ class Live:
         while not stop.wait(every):
             self._look_at(watches)
 
-    def _look_at(self, watches: Iterable[Watch]) -> bool:
+    def _look_at(self, watches: Iterable[PartWatcher]) -> bool:
         found: dict[Key, object] = {}
         for watch in watches:
-            with watch.part.pace.stepping_aside():
+            with watch.part.pace.yielding():
                 loaded = watch.look()
             if loaded is not None:
                 found[watch.part.kind, watch.part.name] = loaded.value
         return bool(found) and self._put(found)
 
     def _put(self, found: Values) -> bool:
-        """Compose a snapshot with the parts that were loaded, as far as they can go live beside the rest."""
+        """Compose a snapshot with the parts that were loaded, as far as they are consistent with the others."""
         with self._lock:
             newest = {**self._newest, **found}
             try:
@@ -172,31 +176,31 @@ class Live:
             self._snapshot, self._values = snapshot, values
             self.reloads += 1
             kinds = " and ".join(dict.fromkeys(kind for kind, _ in found))
-            logger.info("files changed: new %s are live, policy %s", kinds, self.policy()[:12])
+            logger.info("reloaded: new %s are live, policy %s", kinds, self.policy()[:12])
             for line in note_lines(snapshot.policies.notes) if ("policies", "") in found else ():
                 logger.warning("policies: %s", line)
             return True
 
     def _refuse(self, refusal: str, faults: tuple[Fault, ...] = ()) -> None:
-        """Record that the newest parts cannot all go live together; the same reason counts once."""
+        """Record that the newest parts cannot all go live together; the same reason is counted once."""
         if refusal != self._refusal:
             self._refusals += 1
-            logger.error("files changed but were refused; the last good ones stay live: %s", refusal)
+            logger.error("reload rejected, keeping the previous configuration: %s", refusal)
         self._refusal, self._refused = refusal, faults
 
 
-def describe(delay: Delay, files: Iterable[str] | None = None) -> str:
-    """A delay as a sentence; `files` are the names to show for its files (None: as they are)."""
+def describe(delay: ReloadDelay, files: Iterable[str] | None = None) -> str:
+    """A delay as a sentence; `files` replaces the names of its files."""
     names = [*(delay.files if files is None else files)]
     listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     place = f" ({listed})" if listed else ""
     if delay.state == "loading":
-        return f"loading for {delay.seconds:.0f} s; the last good ones stay live until it is done"
-    after = "what keeps still goes live, and the rest whenever it is seen whole"
+        return f"loading for {delay.seconds:.0f} s; the previous configuration stays live until it is done"
+    after = "unchanged files go live now, the others as soon as they are complete"
     return f"changing for {delay.seconds:.0f} s{place}; {after}"
 
 
-def _first(watches: Iterable[Watch]) -> tuple[dict[Key, object], list[Fault]]:
+def _first(watches: Iterable[PartWatcher]) -> tuple[dict[Key, object], list[Fault]]:
     values: dict[Key, object] = {}
     faults: list[Fault] = []
     for watch in watches:

@@ -1,4 +1,4 @@
-"""What is watched apart: single files (users, keys), and folders of policies. See `watch.Part`."""
+"""The reloadable parts: single files (users, keys) and folders of policies. See `watch.ReloadablePart`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tokenserver.documents.files import FilesMoved, folder_stamp_of, stamp_of
+from tokenserver.documents.files import FilesChanged, folder_stamp_of, stamp_of
 from tokenserver.errors import LoadError
 from tokenserver.policy.loading.loader import PolicyLoader
 from tokenserver.policy.loading.reread import RereadFolder
-from tokenserver.runtime.background_pacing import Pace
+from tokenserver.runtime.background_pacing import Pacer
 from tokenserver.server.reload.settling import Given
-from tokenserver.server.reload.watch import Looks
+from tokenserver.server.reload.watch import FileStates
 
 logger = logging.getLogger("tokenserver.live")
 
@@ -21,8 +21,8 @@ logger = logging.getLogger("tokenserver.live")
 class FilesPart:
     """A part that is read from single files.
 
-    `files` lists them; of `folders` it matters who may change them. `load` reads what it needs, or gets the content of
-    the one file of a part that `settles`; `has_lines` is as in `watch.Part`.
+    `files` lists them; of `folders` only owner and mode matter. `load` reads the files itself, or is given the content
+    of the only file of a part that `settles`; `has_lines` is as in `watch.ReloadablePart`.
     """
 
     def __init__(
@@ -40,27 +40,27 @@ class FilesPart:
         self.name = name
         self.settles = settles
         self.has_lines = has_lines
-        self.pace = Pace()
+        self.pace = Pacer()
         self._load = load
         self._files = files
         self._folders = tuple(folders)
 
-    def look(self) -> Looks:
-        """See `watch.Part`."""
+    def look(self) -> FileStates:
+        """See `watch.ReloadablePart`."""
         looks: dict[str, tuple[object, ...]] = {str(path): stamp_of(str(path)) for path in self._files()}
         return looks | {str(path): ("folder", *folder_stamp_of(str(path))) for path in self._folders}
 
-    def load(self, seen: Looks | None, given: Given | None = None) -> object:
-        """See `watch.Part`."""
+    def load(self, seen: FileStates | None, given: Given | None = None) -> object:
+        """See `watch.ReloadablePart`."""
         contents = list((given or {}).values())
         if None in contents:
-            raise FilesMoved(self.name)
+            raise FilesChanged(self.name)
         try:
             return self._load(contents[0] if contents else None)
         finally:
             if seen is not None and not contents and self.look() != seen:
-                # Result and fault alike belong to files that are no longer there.
-                raise FilesMoved(self.name)
+                # The result, or the fault, belongs to files that have changed since.
+                raise FilesChanged(self.name)
 
 
 class PoliciesPart:
@@ -72,16 +72,16 @@ class PoliciesPart:
 
     def __init__(self, kind: str, folder: Path, *, services: frozenset[str]) -> None:
         self.kind = kind
-        self.pace = Pace()
+        self.pace = Pacer()
         self._folder = RereadFolder(folder, self.pace)
         self._loader = PolicyLoader(folder, services=services, pace=self.pace)
 
-    def look(self) -> Looks:
-        """See `watch.Part`."""
+    def look(self) -> FileStates:
+        """See `watch.ReloadablePart`."""
         return self._folder.look()
 
-    def load(self, seen: Looks | None, given: Given | None = None) -> object:
-        """See `watch.Part`."""
+    def load(self, seen: FileStates | None, given: Given | None = None) -> object:
+        """See `watch.ReloadablePart`."""
         reading = self._folder.read() if seen is None else self._folder.read_as(seen, given)
         policies = self._loader.load(datetime.now(UTC), (reading.texts, reading.faults))
         self._folder.accept(reading)
@@ -89,12 +89,12 @@ class PoliciesPart:
 
 
 class ShadowPart(PoliciesPart):
-    """Policies that are only compared with the live ones. Nothing depends on them, so their faults are only logged."""
+    """Policies that are only compared with the live ones. Nothing depends on them, so faults are only logged."""
 
-    def load(self, seen: Looks | None, given: Given | None = None) -> object:
-        """See `watch.Part`; None where they are at fault."""
+    def load(self, seen: FileStates | None, given: Given | None = None) -> object:
+        """See `watch.ReloadablePart`; None if they have faults."""
         try:
             return super().load(seen, given)
         except LoadError as error:
-            logger.warning("shadow_policies were refused; nothing is compared until they are mended: %s", error)
+            logger.warning("shadow_policies: rejected, nothing is compared until they are fixed: %s", error)
             return None

@@ -1,6 +1,6 @@
-"""Settling: the latest whole content of a file that never keeps still, if there is one.
+"""Settling: the latest complete content of a file that is never at rest, if there is one.
 
-A file that is rewritten again and again is whole between two writes. A file that is still being written grows: its
+A file that is rewritten repeatedly is complete between two writes. A file that is still being written grows: its
 earlier content is a prefix of the current one. Only the former is used.
 """
 
@@ -21,7 +21,7 @@ WINDOW_SECONDS = 0.6
 slow writer is caught writing."""
 
 STEP_SECONDS = 0.02
-"""How often a file is looked at. A file that is unchanged at two looks in a row was at rest in between."""
+"""How often a file is polled. A file that is unchanged at two polls in a row was at rest in between."""
 
 MAX_FILES = 1_000
 """How many files are observed at once; any beyond count as still being written."""
@@ -30,7 +30,7 @@ MAX_FILES = 1_000
 class Settled(NamedTuple):
     """The content of a file and the stamp that it had then; None for a file that is still being written.
 
-    `so_far` is what a file holds that grows, and nothing else.
+    `so_far` is the content so far of a file that does nothing but grow.
     """
 
     content: bytes | None
@@ -39,7 +39,7 @@ class Settled(NamedTuple):
 
 
 Given = Mapping[str, bytes | None]
-"""By path, the content to load in place of what a restless file holds now; None: that of the last good load."""
+"""By path, the content to load instead of the current one of a restless file; None: that of the last good load."""
 
 
 def settle(
@@ -48,8 +48,8 @@ def settle(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Settled]:
-    """Observe files for `WINDOW_SECONDS`. A file that is unsafe or no file in the end, or was never there, is not
-    in the result."""
+    """Observe files for `WINDOW_SECONDS`. The result omits files that were never there, and those that are unsafe or
+    no regular file at the end."""
     paths = sorted(paths)
     observed = [_Observed(path) for path in islice(paths, MAX_FILES)]
     end = monotonic() + WINDOW_SECONDS
@@ -64,7 +64,7 @@ def settle(
 
 
 def is_growing(states: Sequence[bytes]) -> bool:
-    """Whether any of the contents, in the order in which they were seen, is the beginning of the next one."""
+    """Whether any of the contents, in the order in which they were seen, is a proper prefix of the next one."""
     return any(len(before) < len(after) and after.startswith(before) for before, after in pairwise(states))
 
 
@@ -73,7 +73,7 @@ def _only_grows(states: Sequence[bytes]) -> bool:
 
 
 class _Observed:
-    """One file, and what it held whenever it was the same twice in a row."""
+    """One file, and its content each time that it was unchanged at two polls in a row."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -92,7 +92,7 @@ class _Observed:
         try:
             content = read_file(Path(self.path))
         except LoadError:
-            # One that comes and goes, as some editors write it, is taken as it last was.
+            # A file that comes and goes, as some editors write it, keeps its last content.
             is_away = self._states and stamp == (errno.ENOENT,)
             self._is_read, self.is_unreadable = True, not is_away
             return
@@ -102,7 +102,7 @@ class _Observed:
 
     def settled(self) -> Settled:
         contents = [state.content or b"" for state in self._states]
-        # An empty file is a file that was just opened for writing; an empty one on purpose keeps still.
+        # An empty file was probably just opened for writing; one that is empty on purpose stays at rest.
         if not contents or not contents[-1]:
             return Settled(None, ())
         if is_growing(contents):

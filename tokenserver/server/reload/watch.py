@@ -1,9 +1,9 @@
-"""The watch over one part of what is live (a user source, a folder of keys, policies): when a change of it is loaded.
+"""File watching for one part (a user source, a folder of keys, policies): when a change of it is loaded.
 
-Files are looked at, not their events, because that also sees a rename over, a rename away and back, and the symlink
-swap of a mounted volume. A change is loaded when two looks in a row agree, so that a file that is still being written
-waits. Where files have not kept still for `UNREST_SECONDS`, what keeps still is loaded anyway, beside what `settling`
-finds of the others.
+Files are polled, without file system events, because polling also sees a rename over, a rename away and back, and the
+symlink swap of a mounted volume. A change is loaded once two polls in a row agree, so that a file that is still being
+written is left alone. If files have not been at rest for `UNREST_SECONDS`, those that are at rest are loaded anyway,
+with what `settling` finds of the others.
 """
 
 from __future__ import annotations
@@ -14,30 +14,29 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from tokenserver.documents.files import FilesMoved
+from tokenserver.documents.files import FilesChanged
 from tokenserver.errors import Fault, LoadError
-from tokenserver.runtime.background_pacing import Pace
+from tokenserver.runtime.background_pacing import Pacer
 from tokenserver.server.reload.settling import Given, Settled, settle
 
 logger = logging.getLogger("tokenserver.live")
 
 UNREST_SECONDS = 5.0
-"""After so long without rest, files are loaded as they are; and whatever takes longer is reported."""
+"""Files that have been changing for this long are loaded as they are; longer delays are reported."""
 
 RETRY_SECONDS = 10.0
-"""Refused files are loaded again after so long, though they look the same: the reason may have passed, as a lack of
-descriptors. A load that took long is retried less often, so that it takes a twentieth of the time at most."""
+"""Rejected files are retried this often although they look the same: the reason may have passed, such as a lack of
+descriptors. A slow load is retried less often, so that it takes at most a twentieth of the time."""
 
-Looks = Mapping[str, tuple[object, ...]]
-"""What a look sees: by path, what tells each file and folder that is read from a changed one. Equal looks, equal
-content."""
+FileStates = Mapping[str, tuple[object, ...]]
+"""The result of a poll: by path, a stamp of each file and folder that is read. Equal states mean equal content."""
 
 
-class Part(Protocol):
-    """What is watched and loaded separately. `kind` is one of `RELOADED`; kind and `name` together are unique.
+class ReloadablePart(Protocol):
+    """A part that is watched and loaded by itself. `kind` is one of `RELOADED`; `kind` and `name` together are unique.
 
-    `settles` says that single files can be given, `has_lines` that each line of a file stands by itself, as each user
-    does. `pace` is that of `look` and `load`.
+    `settles`: the content of single files can be given. `has_lines`: each line of a file is complete in itself, like
+    that of a user. `pace` is called by `look` and `load`.
     """
 
     @property
@@ -49,46 +48,46 @@ class Part(Protocol):
     @property
     def has_lines(self) -> bool: ...
     @property
-    def pace(self) -> Pace: ...
+    def pace(self) -> Pacer: ...
 
-    def look(self) -> Looks:
-        """The files as they are now; nothing is read."""
+    def look(self) -> FileStates:
+        """The current states of the files; nothing is read."""
         ...
 
-    def load(self, seen: Looks | None, given: Given | None = None) -> object:
-        """The part as its files are.
+    def load(self, seen: FileStates | None, given: Given | None = None) -> object:
+        """Load the part from its files.
 
-        `seen` are the files as they have to be (None: as they are now). With `given`, files may differ: those that
-        it names are taken to hold what it says, and of others that moved the content of the last good load is taken.
+        The files must be in the states `seen` (None: any). With `given`, they may differ: it provides the content of
+        the files that it names, and other files that changed count as they were at the last good load.
 
         Raises:
             LoadError: every fault of every file.
-            FilesMoved: the files are not as in `seen`, or there is nothing to load in what was given.
+            FilesChanged: the files are not as in `seen`, or `given` leaves nothing to load.
         """
         ...
 
 
 class Loaded(NamedTuple):
-    """A part as its files are now."""
+    """A newly loaded version of a part."""
 
     value: object
 
 
-class Delay(NamedTuple):
-    """What a part waits for: `state` is `changing` or `loading`, for so many seconds; `files` are those that change."""
+class ReloadDelay(NamedTuple):
+    """Why a part is not up to date: `state` is `changing` or `loading`; `files` are those that are changing."""
 
     state: str
     seconds: float
     files: tuple[str, ...]
 
 
-class Watch:
-    """The watch over one part; one thread looks, any may read. `fault` tells why the files as they are were refused,
-    `failures` how often files were."""
+class PartWatcher:
+    """Watches one part; one thread calls `look`, any may read. `fault` says why the current files were rejected (None:
+    they were not), `failures` how often files were rejected."""
 
     def __init__(
         self,
-        part: Part,
+        part: ReloadablePart,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         settle: Callable[[Iterable[str]], dict[str, Settled]] = settle,
@@ -99,8 +98,8 @@ class Watch:
         self.failures = 0
         self._monotonic = monotonic
         self._settle = settle
-        self._seen: Looks = {}
-        self._before: Looks = {}
+        self._seen: FileStates = {}
+        self._before: FileStates = {}
         self._restless: frozenset[str] = frozenset()
         self._moving: frozenset[str] = frozenset()
         self._changing_since: float | None = None
@@ -111,20 +110,20 @@ class Watch:
         self._was_small: frozenset[str] = frozenset()
 
     def first(self) -> object:
-        """The part at the start.
+        """Load the part at the start.
 
         Raises:
-            LoadError: at the start there is no last good one.
+            LoadError: every fault, since at the start there is no previous version to keep.
         """
-        # Looked at before it is loaded, so that a change in between is seen.
+        # Polled before it is loaded, so that a change in between is noticed.
         self._seen = self._before = self.part.look()
         return self.part.load(None)
 
     def look(self) -> Loaded | None:
-        """Look once; the new version of the part if it has changed and could be loaded."""
+        """Poll once; the new version of the part if it has changed and could be loaded."""
         try:
             return self._look()
-        except FilesMoved:
+        except FilesChanged:
             return None
         except Exception as error:  # the server must outlive any file; only the kind is safe to log
             fault = f"unexpected {type(error).__name__}"
@@ -133,19 +132,19 @@ class Watch:
             return None
 
     @property
-    def delays(self) -> list[Delay]:
-        """For how long files have been changing without going live, and for how long they have been loading."""
+    def delays(self) -> list[ReloadDelay]:
+        """How long files have been changing without going live, and how long they have been loading."""
         now = self._monotonic()
         since = (("changing", self._changing_since), ("loading", self._loading_since))
         files = tuple(sorted(self._moving | self._restless))
-        return [Delay(state, now - begun, files) for state, begun in since if begun is not None]
+        return [ReloadDelay(state, now - begun, files) for state, begun in since if begun is not None]
 
     def _look(self) -> Loaded | None:
         before = self._before
         try:
             current = self._before = self.part.look()
         except Exception:
-            self._seen = {}  # loaded again as soon as there is something to see
+            self._seen = {}  # so that it is loaded again as soon as polling works
             raise
         if current == self._seen:
             self._rest()
@@ -160,16 +159,16 @@ class Watch:
         self._was_small |= {path for path, size in self._half.items() if _size(current.get(path)) < size}
         if not self._moving:
             return self._load_calm(current)
-        # Once it is known which files never rest, nothing else has to wait for them.
+        # Once it is known which files are never at rest, the others do not wait for them.
         others_wait = self._moving <= self._restless and not _differing(current, self._seen) <= self._restless
         return self._load_restless(current) if others_wait or now >= self._due else None
 
-    def _load_calm(self, current: Looks) -> Loaded | None:
+    def _load_calm(self, current: FileStates) -> Loaded | None:
         is_again = current == self._seen
         since, self._changing_since = self._changing_since, None
         try:
             value = self._load(current)
-        except FilesMoved:
+        except FilesChanged:
             self._changing_since = since
             raise
         except LoadError as error:
@@ -177,7 +176,7 @@ class Watch:
                 self._refuse(str(error), error.faults)
             loaded = None
         except Exception:
-            self._seen = current  # not tried again before something changes
+            self._seen = current  # so that it is not retried before something changes
             raise
         else:
             self.fault, self.faults = None, ()
@@ -186,8 +185,8 @@ class Watch:
         self._rest()
         return loaded
 
-    def _load_restless(self, current: Looks) -> Loaded | None:
-        """Load what keeps still, and of what moves what it is found to hold; None where nothing came of it."""
+    def _load_restless(self, current: FileStates) -> Loaded | None:
+        """Load the files at rest, with the settled content of the others; None if that did not yield a new version."""
         found = self._settle(self._moving) if self.part.settles else {}
         self._restless |= self._moving
         self._seen = {**current, **{path: one.stamp for path, one in found.items()}}
@@ -197,20 +196,20 @@ class Watch:
             return self._load_given(current if self.part.settles else None, given)
         finally:
             end = self._monotonic()
-            self._due = end + max(UNREST_SECONDS, end - begun)  # what takes long is not done all the time
+            self._due = end + max(UNREST_SECONDS, end - begun)  # so that a slow load does not run all the time
 
     def _content(self, path: str, found: Settled) -> bytes | None:
-        """The content to load of a restless file; None: that of the last good load.
+        """The content to load for a restless file; None: that of the last good load.
 
-        A file to which lines are added is whole at the end of each. A file that is written from its first line on is
-        not, and is small in the beginning: less than half of what it was before.
+        A file to which lines are appended is complete after each of them. A file that is being rewritten from the start
+        is not, and it can be told by its size: at first it is less than half of what it was.
         """
         so_far = found.so_far
         if so_far is None or not self.part.has_lines or not so_far.endswith(b"\n"):
             return found.content
         return so_far if self._half.get(path, 0) > 0 and path not in self._was_small else None
 
-    def _load_given(self, seen: Looks | None, given: Given) -> Loaded | None:
+    def _load_given(self, seen: FileStates | None, given: Given) -> Loaded | None:
         try:
             loaded = Loaded(self._load(seen, given))
         except LoadError as error:
@@ -225,7 +224,7 @@ class Watch:
         self.fault, self.faults = None, ()
         return loaded
 
-    def _load(self, seen: Looks | None, given: Given | None = None) -> object:
+    def _load(self, seen: FileStates | None, given: Given | None = None) -> object:
         self._loading_since = begun = self._monotonic()
         try:
             return self.part.load(seen, given)
@@ -241,7 +240,7 @@ class Watch:
     def _refuse(self, fault: str, faults: tuple[Fault, ...] = ()) -> None:
         self.fault, self.faults = fault, faults
         self.failures += 1
-        logger.error("%s: files changed but were refused; the last good ones stay live: %s", self.part.kind, self.fault)
+        logger.error("%s: reload rejected, keeping the previous configuration: %s", self.part.kind, self.fault)
 
 
 def _size(stamp: tuple[object, ...] | None) -> int:
@@ -250,5 +249,5 @@ def _size(stamp: tuple[object, ...] | None) -> int:
     return size if isinstance(size, int) else 0
 
 
-def _differing(one: Looks, other: Looks) -> frozenset[str]:
+def _differing(one: FileStates, other: FileStates) -> frozenset[str]:
     return frozenset(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))

@@ -16,7 +16,7 @@ from tokenserver.authn.ldap.dn import escape_value
 from tokenserver.authn.ldap.listing import MAX_PAGES, PAGE, checked
 from tokenserver.authn.ldap.result_codes import LIMITS, NO_PAGES
 
-MAX_TOLD = 100
+MAX_REPORTED = 100
 """Groups without a usable name that are told one by one."""
 
 
@@ -58,7 +58,7 @@ def group_problem(
 def unspeakable_groups(
     directory: Directory, groups: GroupSettings, connection: Connection, deadline: Deadline
 ) -> tuple[tuple[LeftOut, ...], bool]:
-    """What would be left out of the groups of anybody, `MAX_TOLD` at most, and whether that is all there is.
+    """What would be left out of the groups of anybody, `MAX_REPORTED` at most, and whether that is all there is.
 
     Raises:
         ConnectionFailed, Unanswerable: the directory cannot tell.
@@ -71,8 +71,8 @@ def unspeakable_groups(
             found = connection.search(groups.base, any_group(groups), [groups.name], deadline, limit=PAGE)
         for entry in found.entries:
             left_out += names_of([(entry.dn, values_of(entry, groups.name))], directory, groups).left_out
-        if found.result.code in LIMITS or len(left_out) > MAX_TOLD:
-            return tuple(left_out[:MAX_TOLD]), False
+        if found.result.code in LIMITS or len(left_out) > MAX_REPORTED:
+            return tuple(left_out[:MAX_REPORTED]), False
         cookie = checked(found).cookie
         if not cookie:
             return tuple(left_out), True
