@@ -104,7 +104,9 @@ def test_a_password_that_does_not_fit_is_wrong(hashed: str, password: str) -> No
 
 
 @pytest.mark.parametrize("password", ["", "x", "x" * 73, "x\0y", "\ud800"])
-@pytest.mark.parametrize("hashed", [bcrypt_hash("y"), argon2_hash("y"), SHA256_CRYPT])
+@pytest.mark.parametrize(
+    "hashed", [bcrypt_hash("y"), argon2_hash("y"), SHA256_CRYPT], ids=["bcrypt", "argon2", "crypt"]
+)
 def test_every_password_costs_one_hash(password: str, hashed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A password that cannot be right is hashed like any other, so that time tells nothing."""
     calls: list[str] = []

@@ -176,7 +176,15 @@ def test_a_name_in_another_normal_form(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [f"ann:{APR1}", "ann:", "ann", "ann:secret", f" ann:{GOOD}", f"ann:{GOOD}\nann:{GOOD}"]
+    "line",
+    [
+        pytest.param(f"ann:{APR1}", id="apr1"),
+        pytest.param("ann:", id="no hash"),
+        pytest.param("ann", id="no colon"),
+        pytest.param("ann:secret", id="plain text"),
+        pytest.param(f" ann:{GOOD}", id="a blank"),
+        pytest.param(f"ann:{GOOD}\nann:{GOOD}", id="twice"),
+    ],
 )
 def test_set_mends_the_line(tmp_path: Path, line: str) -> None:
     """The command that the faults name mends what they tell."""

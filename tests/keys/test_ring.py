@@ -16,7 +16,9 @@ from tokenserver.keys.certificates import private_pem
 from tokenserver.keys.ring import Algorithm, KeyRing
 
 
-@pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r}".format, "%s".__mod__], ids=str)
+@pytest.mark.parametrize(
+    "show", [repr, str, "{}".format, "{!r}".format, "%s".__mod__], ids=["repr", "str", "{}", "{!r}", "%s"]
+)
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_printing_shows_no_key_material(
     rings: dict[Algorithm, KeyRing], algorithm: Algorithm, show: Callable[[object], str]

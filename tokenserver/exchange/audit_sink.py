@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tokenserver.exchange.sink_state import BLOCKED, BROKEN, ENDING, KEPT, WHOLE, SinkState
 from tokenserver.runtime.output_ports import Port, open_port
-from tokenserver.runtime.shared_lock import acquire
+from tokenserver.runtime.shared_lock import acquire, spin
 
 WAIT_SECONDS = 1.5
 """How long one call waits for other writers and for the reader, in total: less than the two seconds that a request may
@@ -76,7 +76,7 @@ class DescriptorSink:
         """
         # The usual case: no other writer, the last line is whole, and there is room for this one.
         numbers = self._numbers
-        if self._try_acquire():
+        if self._try_acquire() or spin(self._lock):
             try:
                 if numbers[ENDING] == WHOLE and not numbers[BLOCKED]:
                     numbers[ENDING] = BROKEN  # what the next writer finds if this process dies now
