@@ -313,7 +313,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
 
 
 def test_defaults(folder: Path) -> None:
-    """What need not be said: loopback, 15 minutes, x5c for every registry, and nobody anonymous."""
+    """The defaults: loopback, 15 minutes, x5c for every registry, and no anonymous access."""
     found = _load(folder, MINIMAL)
     assert found.server.listen == "127.0.0.1:5001"
     assert (found.server.tls, found.server.trusted_proxies, found.server.workers) == (None, (), None)
@@ -390,7 +390,7 @@ def test_every_misspelt_key_is_refused(folder: Path, number: int, change: str) -
 
 
 def test_every_line_of_the_reference_is_a_key() -> None:
-    """So that the test above misses none."""
+    """The test above covers all of them."""
     lines = REFERENCE.splitlines()
     assert [line for line in lines if KEY_LINE.fullmatch(line) is None] == []
 
@@ -536,7 +536,7 @@ IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an 
         pytest.param(_url("https://a/ü"), f"server.url: {URL_BARE}", id="url-not-ascii"),
         pytest.param(
             _with('"https://auth.example.com"', "'https://a/\"b'"),
-            "server.url: must not hold quotes",
+            "server.url: must not contain quotes",
             id="quote-in-url",
         ),
         pytest.param(
@@ -549,7 +549,7 @@ IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an 
         pytest.param(_registry("url: registry"), f"registries[0].url: {URL_NEEDED}", id="registry-url"),
         pytest.param(
             _with('{url: "https://auth.example.com"}', '{url: "http://a.example.com", tls: {certificate: c, key: k}}'),
-            "server.url: begins with http:// although tls is configured; write https://",
+            "server.url: begins with http:// although tls is configured; use https://",
             id="tls-and-http",
         ),
         # addresses and networks
@@ -614,12 +614,12 @@ IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an 
         ),
         pytest.param(
             _with("[{htpasswd: {file: users.htpasswd}}]", "[]"),
-            "authentication: is empty and anonymous is off, so nobody could ever get a token",
+            "authentication: is empty and anonymous is off, so no client could get a token",
             id="nobody-can-log-in",
         ),
         pytest.param(
             _with("authentication: [{htpasswd: {file: users.htpasswd}}]\n", ""),
-            "authentication: is empty and anonymous is off, so nobody could ever get a token",
+            "authentication: is empty and anonymous is off, so no client could get a token",
             id="nobody-can-log-in-by-absence",
         ),
         pytest.param(
@@ -645,7 +645,7 @@ IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an 
     ],
 )
 def test_wrong_values_are_refused(folder: Path, text: str, expected: str) -> None:
-    """Exactly one fault, in its file, at its path, with what would be right."""
+    """Exactly one fault, with its file and path, and what would be right."""
     (fault,) = _faults(folder, text)
     assert re.match(r"tokenserver\.yaml:[1-9][0-9]*: ", fault) is not None
     assert expected in fault
@@ -664,13 +664,13 @@ def test_wrong_values_are_refused(folder: Path, text: str, expected: str) -> Non
     ],
 )
 def test_a_fault_has_its_line(folder: Path, text: str, line: int) -> None:
-    """The line on which the wrong key or entry stands."""
+    """The line of the wrong key or entry."""
     (fault,) = _faults(folder, text)
     assert fault.startswith(f"tokenserver.yaml:{line}: ")
 
 
 def test_all_faults_at_once(folder: Path) -> None:
-    """Unknown keys, wrong types, wrong values and variables: every one is told in one go, in the order of lines."""
+    """Unknown keys, wrong types, wrong values and variables: all are reported together, in the order of lines."""
     text = (
         REFERENCE.replace("issuer: auth", "isuer: auth")
         .replace("workers: 2", "workers: two")
@@ -1314,7 +1314,7 @@ def test_a_missing_file_is_refused(folder: Path, given_path: str | None, environ
     with pytest.raises(LoadError) as caught:
         load_settings(Path(given_path) if given_path else None, environment)
     (fault,) = caught.value.faults
-    assert "does not exist; `tokenserver init DIR` makes one, --config FILE names another" in str(fault)
+    assert "does not exist; create one with `tokenserver init DIR`, or name another with --config FILE" in str(fault)
     assert fault.file == (given_path or environment.get("TOKENSERVER_CONFIG", "tokenserver.yaml"))
 
 
@@ -1342,14 +1342,14 @@ def test_what_is_missing_in_the_environment_is_told(folder: Path) -> None:
     ],
 )
 def test_a_file_out_of_reach_is_refused(folder: Path, name: str, expected: str) -> None:
-    """It is no missing file, and it is no crash either; the environment does not stand in for it."""
+    """It is neither a missing file nor a crash; the environment does not replace it."""
     (folder / "loop").symlink_to("loop")
     with pytest.raises(LoadError, match=expected):
         load_settings(folder / name, ENVIRONMENT)
 
 
 def test_a_file_out_of_reach_is_not_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default file that this user may not look at is told, and not passed over for the environment."""
+    """An inaccessible default file is reported, and not skipped in favour of the environment."""
     Path("tokenserver.yaml").symlink_to("tokenserver.yaml")
     with pytest.raises(LoadError, match="cannot be read"):
         load_settings(None, ENVIRONMENT)

@@ -136,7 +136,7 @@ class OnlyPolicies:
 
 
 def test_a_reload_logs_a_few_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """And the server goes on with what it had."""
+    """And the server keeps its previous configuration."""
     config(tmp_path)
     folder = tmp_path / "policies"
     live = LiveSnapshot([PoliciesPart("policies", folder, services=frozenset())], OnlyPolicies())
@@ -213,7 +213,7 @@ PLACES: dict[str, Callable[[Path], tuple[Path, Callable[[], Any]]]] = {
 @pytest.mark.parametrize("held", list(HELD))
 @pytest.mark.parametrize("place", list(PLACES))
 def test_what_a_linked_file_holds_is_never_told(place: str, held: str, tmp_path: Path) -> None:
-    """Neither a value of it nor a key; that it is wrong, in which line, and where the link leads is told."""
+    """Neither values nor keys are repeated; only the line and the target of the link are reported."""
     config(tmp_path)
     (tmp_path / "registries").mkdir()
     (tmp_path / "with.yaml").write_text(

@@ -24,15 +24,15 @@ _RSA = {
 
 
 class SignatureMismatch(TokenserverError):
-    """The signature is not one of this key over this content."""
+    """The signature does not verify with this key and content."""
 
 
 class SignatureLength(SignatureMismatch):
-    """The signature has not the length that the algorithm prescribes."""
+    """The signature does not have the length that the algorithm requires."""
 
 
 class AlgorithmMismatch(SignatureMismatch):
-    """The algorithm is unknown or not one of this type of key."""
+    """The algorithm is unknown or does not fit the type of key."""
 
 
 def verify_signature(key: object, algorithm: str, signature: bytes, content: bytes) -> None:

@@ -18,15 +18,15 @@ from functools import partial
 from typing import TypeVar
 
 from tokenserver.authn.ldap.ber import SearchEntry
-from tokenserver.authn.ldap.brought import LeftOut, Reports
 from tokenserver.authn.ldap.connect import Resolve
 from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
 from tokenserver.authn.ldap.dn import fill
 from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.group_names import OmissionLog, OmittedGroup
 from tokenserver.authn.ldap.groups import resolution
-from tokenserver.authn.ldap.groups.lookup import group_problem, unspeakable_groups
+from tokenserver.authn.ldap.groups.lookup import group_problem, unnameable_groups
 from tokenserver.authn.ldap.listing import all_subjects, checked
 from tokenserver.authn.ldap.pool import DirectoryServer, Servers
 from tokenserver.authn.ldap.result_codes import describe
@@ -41,7 +41,7 @@ _Answer = TypeVar("_Answer")
 
 logger = logging.getLogger("tokenserver.ldap")
 
-report = Reports()
+report = OmissionLog()
 """One per process, because a reload recreates the directories; each group is logged once."""
 
 
@@ -63,7 +63,7 @@ class LdapDirectory:
         text = password.reveal()
         # The chain has checked this; but an empty password would be an unauthenticated bind, which succeeds.
         if not user.strip() or not text or "\0" in user + text:
-            raise InvalidCredentials("the user name or the password is empty, or holds a NUL character")
+            raise InvalidCredentials("the user name or the password is empty, or contains a NUL character")
         deadline = Deadline(self.directory.deadline)
         template = self.directory.user_dn_template
         try:
@@ -152,7 +152,7 @@ class LdapDirectory:
             raise InvalidCredentials(f"the user name {error}") from error
         question = self._user_question(search_filter)
         with self._documented_errors(), self.servers.asked(question, deadline) as (_, connection, found):
-            entry = self._the_one(found)
+            entry = self._single_entry(found)
             if entry is None:
                 return None
             asked = resolution.ask(connection, entry, self.directory, deadline)
@@ -166,14 +166,14 @@ class LdapDirectory:
         """
         return self._asked(partial(all_subjects, self.directory))
 
-    def unspeakable_groups(self) -> tuple[tuple[LeftOut, ...], bool]:
+    def unnameable_groups(self) -> tuple[tuple[OmittedGroup, ...], bool]:
         """All groups without a usable name, and whether all groups were examined.
 
         Raises:
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
         groups = self.directory.groups
-        return ((), True) if groups is None else self._asked(partial(unspeakable_groups, self.directory, groups))
+        return ((), True) if groups is None else self._asked(partial(unnameable_groups, self.directory, groups))
 
     def group_problem(self, name: str) -> str | None:
         """Why no user can have a group of this name; None where one may.
@@ -212,7 +212,7 @@ class LdapDirectory:
     def _search_then_bind(self, search_filter: str, password: Secret, deadline: Deadline) -> Identity | None:
         with self.servers.asked(self._user_question(search_filter), deadline) as (server, searcher, found):
             try:
-                entry = self._the_one(found)
+                entry = self._single_entry(found)
                 if entry is None:
                     return None
                 raw_subject(entry, self.directory)  # an entry without a DN must not be bound as
@@ -235,7 +235,7 @@ class LdapDirectory:
         with self.servers.for_bind(deadline) as (server, connection):
             self._bound(server, connection, dn, password, deadline)
             found = connection.search(dn, ANY_ENTRY, self._wanted, deadline, limit=2, is_read=True)
-            entry = self._the_one(found)
+            entry = self._single_entry(found)
             if entry is None:
                 raise Refused("the user may not read their own entry")
             raw_subject(entry, self.directory)
@@ -250,7 +250,7 @@ class LdapDirectory:
 
         return question
 
-    def _the_one(self, found: Found) -> SearchEntry | None:
+    def _single_entry(self, found: Found) -> SearchEntry | None:
         if len(found.entries) > 1 or found.result.code == SIZE_LIMIT_EXCEEDED:
             logger.error("%s: ambiguous: several entries match one user name; make user_filter narrower", self.name)
             raise Refused("ambiguous: several entries match the user name")
@@ -273,9 +273,9 @@ class LdapDirectory:
         raise InvalidCredentials(meaning.text)
 
     def _identity(self, entry: SearchEntry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
-        brought = resolution.brought(connection, asked, entry, self.directory, deadline)
-        report(self.name, brought.left_out)
+        groups = resolution.resolve(connection, asked, entry, self.directory, deadline)
+        report(self.name, groups.omitted)
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:
             raise Refused(problem)
-        return identity_of(entry, self.directory, brought.names, brought.lost)
+        return identity_of(entry, self.directory, groups.names, groups.lost)
