@@ -1,4 +1,4 @@
-"""The configuration: every key, every way to get one wrong, and the environment beside the file."""
+"""Loading the configuration: every key, every way to get one wrong, and environment variables."""
 
 from __future__ import annotations
 
@@ -740,7 +740,7 @@ def test_a_truncated_file_is_settings_or_a_load_error(folder: Path, offset: int)
     ),
 )
 def test_any_value_anywhere_is_settings_or_a_load_error(folder: Path, line: str, value: Any) -> None:
-    """Whatever stands behind whichever key: settings or faults, and nothing else."""
+    """Any value of any key results in settings or in faults, and in nothing else."""
     import json
 
     text = REFERENCE.replace(line, f"{line.partition(': ')[0]}: {json.dumps(value)}")
@@ -875,7 +875,7 @@ def test_relative_paths_are_relative_to_the_file(folder: Path, monkeypatch: pyte
 
 
 def test_absolute_and_home_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An absolute path stays as it is; `~` is the home of whoever runs this."""
+    """An absolute path is unchanged; `~` is the home of the current user."""
     monkeypatch.setenv("HOME", "/home/ann")
     text = _with("keys: keys", "keys: /srv/keys").replace("policies: policies", "policies: ~/policies")
     found = _load(folder, text)
@@ -883,7 +883,7 @@ def test_absolute_and_home_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_relative_paths_of_the_environment_are_relative_to_the_working_folder(folder: Path) -> None:
-    """A variable stands in no file, so that its paths are relative to where the command runs, inside a value too."""
+    """A variable is in no file, so its paths are relative to the working folder, inside a value too."""
     here = Path.cwd()
     found = _load(
         folder,
@@ -902,7 +902,7 @@ def test_relative_paths_of_the_environment_are_relative_to_the_working_folder(fo
 
 
 def test_wrong_paths_of_the_environment_are_refused(folder: Path) -> None:
-    """Nothing, a number in a value, a home of nobody: faults of their variables."""
+    """Nothing, a number in a value, the home of an unknown user: faults of their variables."""
     environment = {
         "TOKENSERVER_KEYS": "~no-such-user-here",
         "TOKENSERVER_POLICIES": "",
@@ -1133,7 +1133,7 @@ def test_every_misspelt_variable_is_refused_with_the_right_one(folder: Path, nam
 
 
 def test_what_kubernetes_and_docker_set_is_ignored(folder: Path) -> None:
-    """In a pod or container beside a service called tokenserver, or tokenserver-metrics, these are always set."""
+    """In a pod or container next to a service called tokenserver, or tokenserver-metrics, these are always set."""
     theirs: Environment = {}
     for service in ("TOKENSERVER", "TOKENSERVER_METRICS", "TOKENSERVER_BLUE_2"):
         theirs |= {
@@ -1154,7 +1154,7 @@ def test_what_kubernetes_and_docker_set_is_ignored(folder: Path) -> None:
 
 
 def test_a_fault_in_a_variable_names_it(folder: Path) -> None:
-    """What is wrong in a variable is told of the variable, and not of a line of the file."""
+    """A fault in a variable is reported for the variable, not for a line of the file."""
     environment = {
         "TOKENSERVER_SERVER_URL": "https://192.0.2.1",
         "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME": "5s",
@@ -1171,7 +1171,7 @@ def test_a_fault_in_a_variable_names_it(folder: Path) -> None:
 
 
 def test_a_fault_below_the_value_of_a_variable_names_it(folder: Path) -> None:
-    """A whole section may come from one variable; the place inside it stands behind its name."""
+    """A whole section may come from one variable; the path inside it follows the variable's name."""
     environment = {
         "TOKENSERVER_SERVER": "{url: 'https://a.example.com', listn: x}",
         "TOKENSERVER_SERVER_WORKERS": "0",
@@ -1245,7 +1245,7 @@ def test_more_than_ten_indexes(folder: Path) -> None:
 def test_a_variable_without_a_place_is_refused(
     folder: Path, text: str, environment: Environment, expected: str
 ) -> None:
-    """What the file says there is no place for it; every other fault is told beside it."""
+    """The file has no place for it; all other faults are reported as well."""
     found = _faults(folder, text, {**environment, "TOKENSERVER_ISUER": "x"})
     assert f"environment variable {expected}" in found
     assert any("TOKENSERVER_ISUER" in fault for fault in found)
@@ -1319,7 +1319,7 @@ def test_a_missing_file_is_refused(folder: Path, given_path: str | None, environ
 
 
 def test_a_missing_file_does_not_hide_an_unknown_variable(folder: Path) -> None:
-    """Both are told."""
+    """Both are reported."""
     with pytest.raises(LoadError) as caught:
         load_settings(folder / "none.yaml", {"TOKENSERVER_ISUER": "x"})
     assert len(caught.value.faults) == 2

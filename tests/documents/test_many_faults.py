@@ -1,4 +1,4 @@
-"""What is told of a file that is wrong in very many places, and of one that a link has brought in from elsewhere."""
+"""Reports about files with very many faults, and about files reached through a link."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def test_a_folder_that_is_linked_in_is_no_way_around(tmp_path: Path) -> None:
 
 
 def test_links_inside_of_the_folder_say_everything(tmp_path: Path) -> None:
-    """As Kubernetes mounts a ConfigMap: `x.yaml` leads to `..data/x.yaml`, and that to a folder beside it."""
+    """As Kubernetes mounts a ConfigMap: `x.yaml` leads to `..data/x.yaml`, and that to a folder next to it."""
     config(tmp_path)
     policies = tmp_path / "policies"
     (policies / "..2027_01").mkdir()

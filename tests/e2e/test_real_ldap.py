@@ -652,7 +652,7 @@ def test_a_bind_without_an_answer_is_not_tried_again(make: Make, server: Slapd) 
         server_ = source.servers._servers[0]
         proxy.mode = Mode.CLOSE
         with source.servers.for_bind(Deadline(2)) as (_, connection), pytest.raises(ConnectionFailed):
-            source._bound(server_, connection, f"cn=alice,ou=people,{BASE}", Secret("only-here"), Deadline(2))
+            source._bind_user(server_, connection, f"cn=alice,ou=people,{BASE}", Secret("only-here"), Deadline(2))
         assert proxy.received.count(b"only-here") == 1
         assert server_.take(Purpose.BIND) is None
 

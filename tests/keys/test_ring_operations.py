@@ -1,4 +1,4 @@
-"""Changing the ring: the whole life of a key, several processes at once, crashes between any two writes, bad input."""
+"""Ring operations: the life cycle of a key, concurrent processes, crashes between any two writes, bad input."""
 
 from __future__ import annotations
 

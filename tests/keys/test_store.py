@@ -1,4 +1,4 @@
-"""The folder of keys: made once and whole, loaded with every fault told, never leaking what is in it."""
+"""The key store: created atomically, loaded with every fault reported, never leaking its content."""
 
 from __future__ import annotations
 

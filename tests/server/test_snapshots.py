@@ -1,4 +1,4 @@
-"""What can go live beside what, where each part is good by itself."""
+"""Snapshot composition: which parts can go live together, if each is valid by itself."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Chain:
     """Asks the user sources in the order of the configuration.
 
     `decoy` does the work of a wrong password for a user unknown to all sources, so that response times do not reveal
-    which users exist; None where no source does such work. `rest` does the same for the other failures. A `guard`
+    which users exist; None if no source does such work. `rest` does the same for the other failures. A `guard`
     decides whether the sources are asked at all.
     """
 
@@ -46,7 +46,7 @@ class Chain:
     def authenticate(self, credentials: Credentials, client: IPv4Address | IPv6Address | None = None) -> Identity:
         """The identity of these credentials; `ANONYMOUS` only if there are no credentials at all.
 
-        `client` is the address of the client, None where it is unknown.
+        `client` is the address of the client, None if it is unknown.
 
         Raises:
             AuthenticationRequired: there are no credentials, and anonymous access is off.

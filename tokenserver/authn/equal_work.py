@@ -52,7 +52,7 @@ class LookedUp(Protocol):
 
 
 Through = Callable[[Authenticator, Callable[[], None]], None]
-"""Calls a source under the same bounds as its logins, and raises `BackendUnavailable` where they would."""
+"""Calls a source under the same bounds as its logins, and raises `BackendUnavailable` if they would."""
 
 
 class EqualWork:

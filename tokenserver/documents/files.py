@@ -75,7 +75,7 @@ def read_file(path: Path, *, private: bool = False, limit: int = DEFAULT_LIMIT, 
     for 0640, owned by root, in this process's own group, as Kubernetes mounts secrets.
 
     Raises:
-        LoadError: one fault with the path, what is wrong with it and, where there is one, the command that fixes it.
+        LoadError: one fault with the path, what is wrong with it and, if there is one, the command that fixes it.
     """
     return _read(path, lambda status: _problem(status, path, private=private), limit=limit, follow=follow)[0]
 

@@ -39,7 +39,7 @@ def verify_signature(key: object, algorithm: str, signature: bytes, content: byt
     """Verify `signature` over `content` with a public key; `algorithm` is the JWS `alg`.
 
     Raises:
-        SignatureMismatch: it does not verify; `AlgorithmMismatch` and `SignatureLength` where it cannot.
+        SignatureMismatch: it does not verify; `AlgorithmMismatch` and `SignatureLength` if it cannot.
     """
     try:
         if isinstance(key, ec.EllipticCurvePublicKey) and algorithm in _ECDSA:

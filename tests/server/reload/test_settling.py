@@ -1,4 +1,4 @@
-"""What is found of files that never keep still: whole contents, and nothing that somebody is still writing."""
+"""Settling: complete contents of files that are never at rest, and nothing that is still being written."""
 
 from __future__ import annotations
 

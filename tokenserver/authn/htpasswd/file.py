@@ -86,7 +86,7 @@ def with_user(text: str, name: str, hashed: str) -> str:
 
 
 def without_user(text: str, name: str) -> str:
-    """Remove the lines of that name; the same text where there are none."""
+    """Remove the lines of that name; the same text if there are none."""
     return "\n".join(line for line in text.split("\n") if _name_on(line) != name)
 
 
@@ -132,7 +132,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _name_on(line: str) -> str:
-    """The user name on a line, as far as it can be recognised; empty where there is none."""
+    """The user name on a line, as far as it can be recognised; empty if there is none."""
     content = line.removeprefix(_BOM).strip()
     name = "" if content.startswith("#") else content.partition(":")[0].strip()
     return unicodedata.normalize("NFC", name)

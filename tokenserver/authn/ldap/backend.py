@@ -86,14 +86,14 @@ class LdapDirectory:
             BackendUnavailable: as with a wrong password.
         """
         deadline = Deadline(self.directory.deadline)
-        nobody = self._nobody()
+        entry = self._decoy_entry()
 
         def question(connection: Connection, deadline: Deadline) -> int | None:
             if not is_looked_up:
                 search_filter = fill(self.directory.user_filter, secrets.token_hex(16))
                 self._user_question(search_filter)(connection, deadline)
             try:
-                return resolution.ask(connection, nobody, self.directory, deadline)
+                return resolution.ask(connection, entry, self.directory, deadline)
             except Refused:  # the groups are searched by an attribute that this entry lacks
                 return None
 
@@ -101,23 +101,21 @@ class LdapDirectory:
         is_searching = groups is not None and groups.by is not GroupsBy.MEMBEROF
         with self._documented_errors():
             if self.directory.bind is None or (is_looked_up and not is_searching):
-                self._bound_as_nobody(nobody, deadline)
+                self._bind_decoy(entry, deadline)
                 return
             with self.servers.asked(question, deadline) as (server, searcher, asked):
-                self._bound_as_nobody(nobody, deadline, server)
+                self._bind_decoy(entry, deadline, server)
                 if asked is not None:
                     with suppress(ConnectionFailed, Unanswerable):  # as after a wrong password
                         searcher.found(asked, deadline)
 
-    def _nobody(self) -> SearchEntry:
+    def _decoy_entry(self) -> SearchEntry:
         name = secrets.token_hex(16)
         return SearchEntry(f"cn={name},{self.directory.base}", {self.directory.subject.lower(): (name.encode(),)})
 
-    def _bound_as_nobody(
-        self, nobody: SearchEntry, deadline: Deadline, preferred: DirectoryServer | None = None
-    ) -> None:
+    def _bind_decoy(self, entry: SearchEntry, deadline: Deadline, preferred: DirectoryServer | None = None) -> None:
         with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(InvalidCredentials):
-            self._bound(server, connection, nobody.dn, Secret(secrets.token_hex(16)), deadline)
+            self._bind_user(server, connection, entry.dn, Secret(secrets.token_hex(16)), deadline)
 
     def probe(self) -> None:
         """Check that the directory answers, without a user's password.
@@ -137,7 +135,7 @@ class LdapDirectory:
             pass
 
     def look_up(self, user: str) -> Identity | None:
-        """The identity of the user with this name, without a password; None where there is no such user.
+        """The identity of the user with this name, without a password; None if there is no such user.
 
         Raises:
             InvalidCredentials: the user exists but cannot log in; the reason says why.
@@ -176,7 +174,7 @@ class LdapDirectory:
         return ((), True) if groups is None else self._asked(partial(unnameable_groups, self.directory, groups))
 
     def group_problem(self, name: str) -> str | None:
-        """Why no user can have a group of this name; None where one may.
+        """Why no user can have a group of this name; None if one may.
 
         Raises:
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
@@ -217,12 +215,12 @@ class LdapDirectory:
                     return None
                 raw_subject(entry, self.directory)  # an entry without a DN must not be bound as
             except Refused:
-                self._bound_as_nobody(self._nobody(), deadline, server)  # takes as long as a wrong password
+                self._bind_decoy(self._decoy_entry(), deadline, server)  # takes as long as a wrong password
                 raise
             asked = resolution.ask(searcher, entry, self.directory, deadline)
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:
-                    self._bound(binder_server, binder, entry.dn, password, deadline)
+                    self._bind_user(binder_server, binder, entry.dn, password, deadline)
                 except InvalidCredentials as error:
                     if asked is not None:
                         # Drain the answer so that the connection can be reused; if that fails, it is closed.
@@ -233,7 +231,7 @@ class LdapDirectory:
 
     def _bind_then_read(self, dn: str, password: Secret, deadline: Deadline) -> Identity:
         with self.servers.for_bind(deadline) as (server, connection):
-            self._bound(server, connection, dn, password, deadline)
+            self._bind_user(server, connection, dn, password, deadline)
             found = connection.search(dn, ANY_ENTRY, self._wanted, deadline, limit=2, is_read=True)
             entry = self._single_entry(found)
             if entry is None:
@@ -256,7 +254,7 @@ class LdapDirectory:
             raise Refused("ambiguous: several entries match the user name")
         return found.entries[0] if found.entries else None
 
-    def _bound(
+    def _bind_user(
         self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline
     ) -> None:
         """Try the password. A failure is never retried: it may have counted as a failed login."""

@@ -51,7 +51,7 @@ class Counters:
 
 
 def _joined(standings: Sequence[Standing]) -> Standing | None:
-    """Combine the states; the first decides whether the user is known at this place. None where there are none."""
+    """Combine the states; the first decides whether the user is known at this place. None if there are none."""
     if len(standings) < 2:
         return standings[0] if standings else None
 

@@ -154,7 +154,7 @@ class Protection:
             question()
 
     def once(self, source: str) -> Once | None:
-        """Shares the password checks of this source with the other workers; None where each login is hashed here."""
+        """Shares the password checks of this source with the other workers; None if each login is hashed here."""
         seconds = self._lifetimes[source].fresh
         return self._checks.within(seconds) if self._checks is not None and seconds > 0 else None
 
@@ -175,7 +175,7 @@ class Protection:
 
     @property
     def note(self) -> str | None:
-        """What `/readyz` reports about the throttle, without affecting readiness: None where it works as configured."""
+        """What `/readyz` reports about the throttle, without affecting readiness: None if it works as configured."""
         return None if self._together is None else self._together.note
 
     def login(

@@ -102,7 +102,7 @@ class SharedFailures:
         return self._ask(lambda: not self._fixed.test(self._again, *self._login(counted))) or False
 
     def standing(self, counted: Counted) -> Standing | None:
-        """The state of the counters of this user, this address and in total; None where Redis does not answer."""
+        """The state of the counters of this user, this address and in total; None if Redis does not answer."""
         return self._ask(lambda: self._standing(counted))
 
     def failed(self, counted: Counted, *, is_good: bool) -> None:

@@ -155,7 +155,7 @@ def _buckets(size: int, most: int) -> int:
 
 
 def _left(times: TimesTable, bucket: int, limits: Sequence[Limit], now: float) -> tuple[int, float]:
-    """Failures left in the fullest window, and the seconds until one more is allowed where none is left."""
+    """Failures left in the fullest window, and the seconds until one more is allowed if none is left."""
     least, wait = 1, 0.0
     for number, limit in enumerate(limits):
         recent = times.recent(bucket, now - limit.seconds)
