@@ -39,6 +39,7 @@ _NAME = re.compile(rf"(?:{_HOST_AND_PORT}/)?{_COMPONENT}(?:/{_COMPONENT})*", re.
 _PATH_COMPONENT = re.compile(_COMPONENT, re.ASCII)
 _TYPE = re.compile(r"([a-z0-9]+)(?:\([a-z0-9]+\))?", re.ASCII)
 _ACTION_LIST = re.compile(r"[a-z,*]*", re.ASCII)
+_VALID_ACTIONS = frozenset({*ACTIONS, ""})  # an empty one is ignored
 
 
 class ScopeSyntaxError(TokenserverError):
@@ -167,7 +168,7 @@ def parse_scopes(values: Iterable[str]) -> ScopeRequest:
 
 
 def _parse_all(values: tuple[str, ...]) -> ScopeRequest:
-    if sum(len(value.encode("utf-8", "surrogatepass")) for value in values) > MAX_SCOPE_BYTES:
+    if len("".join(values).encode("utf-8", "surrogatepass")) > MAX_SCOPE_BYTES:
         raise TooManyScopes(f"scope: more than {MAX_SCOPE_BYTES} bytes")
     pieces = [piece for value in values for piece in value.split(" ") if piece]
     if len(pieces) > MAX_SCOPES:
@@ -181,9 +182,10 @@ def _parse_all(values: tuple[str, ...]) -> ScopeRequest:
             rejected.append(RejectedScope(piece, str(error)))
             continue
         merged[scope.resource] = merged.get(scope.resource, frozenset()) | scope.actions
-        if any(action and action not in ACTIONS for action in piece.rpartition(":")[2].split(",")):
+        if not _VALID_ACTIONS.issuperset(piece.rpartition(":")[2].split(",")):
             rejected.append(RejectedScope(piece, "unknown action"))
-    return ScopeRequest(tuple(Scope(resource, actions) for resource, actions in merged.items()), tuple(rejected))
+    scopes = [Scope(resource, actions) for resource, actions in merged.items()]
+    return ScopeRequest(tuple(scopes), tuple(rejected))
 
 
 _remembered_request = lru_cache(maxsize=2048)(_parse_all)

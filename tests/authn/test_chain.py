@@ -20,7 +20,7 @@ ANN = Identity("ann", Kind.PASSWORD, "first")
 
 @dataclass
 class Backend:
-    """A user source that gives one answer to everybody and remembers who asked."""
+    """A user source that gives everyone the same answer, and records its callers."""
 
     name: str = "first"
     answer: Any = None
@@ -37,7 +37,7 @@ class Backend:
 
 @dataclass
 class Work:
-    """A decoy that remembers for whom it worked."""
+    """A decoy that records the users it was called for."""
 
     names: list[str] = field(default_factory=list)
 
@@ -62,14 +62,14 @@ def outcome(chain: Chain, credentials: Credentials) -> Identity | str:
 
 
 def test_nothing_is_anonymous() -> None:
-    """Who brings nothing is anonymous where that is enabled, and no backend hears of it."""
+    """A client without credentials is anonymous if that is enabled, and no backend is asked."""
     backend, work = Backend(answer=ANN), Work()
     assert Chain([backend], anonymous=True, decoy=work).authenticate(NoCredentials()) == ANONYMOUS
     assert (backend.asked, work.names) == ([], [])
 
 
 def test_nothing_without_anonymous() -> None:
-    """Who brings nothing has to log in where anonymous access is off."""
+    """A client without credentials has to log in if anonymous access is off."""
     with pytest.raises(AuthenticationRequired):
         Chain([Backend(answer=ANN)], anonymous=False, decoy=None).authenticate(NoCredentials())
 
@@ -131,18 +131,22 @@ def test_no_source(decoy: Work | None) -> None:
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        pytest.param(True, "gave an answer that is no identity", id="True"),
-        pytest.param("ann", "gave an answer that is no identity", id="a name"),
-        pytest.param((ANN, BackendUnavailable("x", "y")), "gave an answer that is no identity", id="both"),
-        pytest.param(False, "gave an answer that is no identity", id="False"),
-        pytest.param(ANONYMOUS, "gave an identity of nobody", id="anonymous"),
-        pytest.param(Identity("ann", Kind.ANONYMOUS), "gave an identity of nobody", id="anonymous with a name"),
-        pytest.param(Identity("", Kind.PASSWORD, "first"), "gave an identity of nobody", id="no subject"),
-        pytest.param(Identity("\u3000", Kind.PASSWORD, "first"), "gave an identity of nobody", id="a blank subject"),
+        pytest.param(True, "returned something other than an identity", id="True"),
+        pytest.param("ann", "returned something other than an identity", id="a name"),
+        pytest.param((ANN, BackendUnavailable("x", "y")), "returned something other than an identity", id="both"),
+        pytest.param(False, "returned something other than an identity", id="False"),
+        pytest.param(ANONYMOUS, "returned an identity without a subject", id="anonymous"),
+        pytest.param(
+            Identity("ann", Kind.ANONYMOUS), "returned an identity without a subject", id="anonymous with a name"
+        ),
+        pytest.param(Identity("", Kind.PASSWORD, "first"), "returned an identity without a subject", id="no subject"),
+        pytest.param(
+            Identity("\u3000", Kind.PASSWORD, "first"), "returned an identity without a subject", id="a blank subject"
+        ),
     ],
 )
 def test_answers_outside_the_contract(answer: Any, problem: str) -> None:
-    """A backend that gives another answer than its contract has does not let anybody in, or on to the next."""
+    """A backend whose answer violates its contract neither admits a user nor passes on to the next."""
     second = Backend("second", ANN)
     chain = Chain([Backend("first", answer), second], anonymous=True, decoy=None)
     assert outcome(chain, password()) == f"BackendUnavailable: first: {problem}"
@@ -157,28 +161,26 @@ def test_answers_outside_the_contract(answer: Any, problem: str) -> None:
         pytest.param("\u3000", "secret", "the user name is empty", id="an ideographic blank"),
         pytest.param("\u00a0\t", "secret", "the user name is empty", id="other blanks"),
         pytest.param("a" * 256, "secret", "the user name is longer than 255 characters", id="256 characters"),
-        pytest.param("a\0", "secret", "the user name holds characters that cannot be printed", id="NUL in the user"),
-        pytest.param("a\nb", "secret", "the user name holds characters that cannot be printed", id="newline"),
-        pytest.param("a\x1b[1m", "secret", "the user name holds characters that cannot be printed", id="escape"),
-        pytest.param("a\x7f", "secret", "the user name holds characters that cannot be printed", id="DEL"),
-        pytest.param("a\x9b", "secret", "the user name holds characters that cannot be printed", id="a C1 control"),
-        pytest.param("a\u2028", "secret", "the user name holds characters that cannot be printed", id="U+2028"),
-        pytest.param("a\u202e", "secret", "the user name holds characters that cannot be printed", id="bidi override"),
-        pytest.param("\ufeffann", "secret", "the user name holds characters that cannot be printed", id="BOM"),
-        pytest.param("a\udc80", "secret", "the user name holds characters that cannot be printed", id="a surrogate"),
-        pytest.param(
-            "a\u3000b", "secret", "the user name holds characters that cannot be printed", id="wide blank inside"
-        ),
+        pytest.param("a\0", "secret", "the user name contains non-printable characters", id="NUL in the user"),
+        pytest.param("a\nb", "secret", "the user name contains non-printable characters", id="newline"),
+        pytest.param("a\x1b[1m", "secret", "the user name contains non-printable characters", id="escape"),
+        pytest.param("a\x7f", "secret", "the user name contains non-printable characters", id="DEL"),
+        pytest.param("a\x9b", "secret", "the user name contains non-printable characters", id="a C1 control"),
+        pytest.param("a\u2028", "secret", "the user name contains non-printable characters", id="U+2028"),
+        pytest.param("a\u202e", "secret", "the user name contains non-printable characters", id="bidi override"),
+        pytest.param("\ufeffann", "secret", "the user name contains non-printable characters", id="BOM"),
+        pytest.param("a\udc80", "secret", "the user name contains non-printable characters", id="a surrogate"),
+        pytest.param("a\u3000b", "secret", "the user name contains non-printable characters", id="wide blank inside"),
         pytest.param("ann", "", "the password is empty", id="empty password"),
-        pytest.param("ann", "\0", "the password holds a NUL character", id="NUL alone"),
-        pytest.param("ann", "pass\0word", "the password holds a NUL character", id="NUL"),
+        pytest.param("ann", "\0", "the password contains a NUL character", id="NUL alone"),
+        pytest.param("ann", "pass\0word", "the password contains a NUL character", id="NUL"),
         pytest.param("ann", "a" * 1025, "the password is longer than 1024 bytes", id="1,025 bytes"),
         pytest.param("ann", "é" * 513, "the password is longer than 1024 bytes", id="1,026 bytes in 513 characters"),
         pytest.param("ann", "a" * 1_000_000, "the password is longer than 1024 bytes", id="1 MB"),
     ],
 )
 def test_guards(username: str, text: str, reason: str) -> None:
-    """What can belong to nobody is refused before any backend, and before any hashing."""
+    """Credentials that no user can have are rejected before any backend, and before any hashing."""
     backend, work = Backend(answer=ANN), Work()
     chain = Chain([backend], anonymous=True, decoy=work)
     assert outcome(chain, password(username, text)) == f"InvalidCredentials: {reason}"
@@ -212,7 +214,7 @@ def test_the_empty_password_is_always_denied(username: str) -> None:
 
 @pytest.mark.parametrize("credentials", [None, "ann:secret", ("ann", "secret")])
 def test_what_is_no_credentials(credentials: Any) -> None:
-    """A value of no known kind is a bug and lets nobody in, also with anonymous access."""
+    """A value of an unknown kind is a bug and is rejected, even with anonymous access."""
     with pytest.raises(AssertionError):
         Chain([Backend(answer=ANN)], anonymous=True, decoy=None).authenticate(credentials)
 

@@ -182,7 +182,7 @@ def test_what_a_failure_costs(shape: tuple[tuple[int, ...] | str, ...], expected
 
 
 def test_a_success_costs_nothing_more(log: Log) -> None:
-    """What is right is not slowed: only what its own source, and those in front of it, need."""
+    """A right password is not slowed: it costs only the work of its source and of those before it."""
     world = World(("corp", (4, 6), "partner"), log)
     for name, work in {
         "user-0": ["search corp-0", "bind corp-0"],
@@ -195,7 +195,7 @@ def test_a_success_costs_nothing_more(log: Log) -> None:
 
 
 def test_a_fault_elsewhere_changes_no_answer(log: Log) -> None:
-    """A wrong password is a wrong one, whatever becomes of the other sources, and costs what an unknown name costs."""
+    """A wrong password stays wrong, whatever the other sources do, and costs the same as an unknown name."""
     world = World(((4,), "corp?", "partner!"), log)
     work = Counter(["bcrypt, cost 4", "search corp-1", "bind corp-1", "search partner-2"])
     assert world.login("user-0-4") == "InvalidCredentials"
@@ -206,7 +206,7 @@ def test_a_fault_elsewhere_changes_no_answer(log: Log) -> None:
 
 
 def test_a_directory_that_is_not_asked(log: Log) -> None:
-    """With its breaker open, it is not asked for anybody; the hash is slept, or done, and the status says why."""
+    """With its breaker open it is never asked; the hash is slept or computed, and the status says why."""
     directory = Directory("corp", frozenset({"ann"}), log, "search")
     file = Htpasswd("file", "users", parse_users(f"ben:$2b$04${TAIL}\n", "users"))
     plan = Plan({"file": CacheLifetime(0), "corp": CacheLifetime(0)}, ("corp",), None, 1)
@@ -241,7 +241,7 @@ def test_a_directory_that_is_not_asked(log: Log) -> None:
 
 @dataclass
 class Work:
-    """Stands for hashes: each takes so many seconds of a clock that sleeping moves as well."""
+    """A stub for hashes: each takes this many seconds of a clock that sleeping advances as well."""
 
     seconds: float = 0.25
     processor: float = 1.0
@@ -296,7 +296,7 @@ def test_a_pause_takes_as_long_as_the_work() -> None:
     ],
 )
 def test_a_busy_machine_makes_nobody_wait(seconds: float, processor: float, expected: float) -> None:
-    """How long the work takes is one thing, how long somebody waits for a directory that is down another."""
+    """Waiting for a directory that is down does not count as the duration of the work."""
     work = Work(seconds, processor)
     pause = work.pause()
     for _ in range(2):
@@ -305,7 +305,7 @@ def test_a_busy_machine_makes_nobody_wait(seconds: float, processor: float, expe
 
 
 def test_without_room_there_is_no_pause() -> None:
-    """Where hashes find no room, they take no time, and nobody sleeps for a time that was never measured."""
+    """Hashes without a slot take no time, and no login sleeps for a time that was never measured."""
     work = Work(is_full=True)
     pause = work.pause()
     for _ in range(3):
@@ -314,7 +314,7 @@ def test_without_room_there_is_no_pause() -> None:
 
 
 def test_few_sleep_at_once() -> None:
-    """Beyond a number of threads nobody sleeps: an attacker must not hold the server's threads with it."""
+    """Only a limited number of threads sleep, so that an attacker cannot occupy the server's threads."""
     work = Work()
     pause = work.pause()
     pause(work, NOBODY)  # type: ignore[arg-type]  # as above

@@ -99,7 +99,7 @@ def test_the_right_password_is_right(hashed: str, password: str) -> None:
     ],
 )
 def test_a_password_that_does_not_fit_is_wrong(hashed: str, password: str) -> None:
-    """Even where the hash of what is left of it would match, and never as an error."""
+    """Even if the hash of the truncated password would match, and never as an error."""
     assert verify(password, hashed) is False
 
 
@@ -141,7 +141,7 @@ def test_every_password_costs_one_hash(password: str, hashed: str, monkeypatch: 
         pytest.param("{SSHA}pKqkNr1tq3wtQqk+UcPyA3HnA2NsU5NJ", "SHA-1, also with salt, is too weak", id="salted sha-1"),
         pytest.param("rqXexS6ZhobKA", "DES crypt (htpasswd -d) is too weak", id="DES"),
         pytest.param("_J9..rasmBYk8r9AiWNc", "DES crypt (htpasswd -d) is too weak", id="extended DES"),
-        pytest.param("$2x$10$" + "." * 53, "bcrypt 2x comes from a program that computed it wrongly", id="bcrypt 2x"),
+        pytest.param("$2x$10$" + "." * 53, "bcrypt 2x comes from an implementation with a known bug", id="bcrypt 2x"),
         pytest.param("$2$10$" + "." * 53, "this is a damaged bcrypt hash", id="bcrypt 2"),
         pytest.param(with_cost("10")[:-1], "this is a damaged bcrypt hash", id="bcrypt, cut"),
         pytest.param(with_cost("10") + ".", "this is a damaged bcrypt hash", id="bcrypt, too long"),
@@ -151,14 +151,14 @@ def test_every_password_costs_one_hash(password: str, hashed: str, monkeypatch: 
             "$2b$10$" + "." * 21 + "/" + "." * 31, "this is a damaged bcrypt hash", id="bcrypt, impossible salt"
         ),
         pytest.param(with_cost("03"), "this is a damaged bcrypt hash", id="bcrypt cost 3"),
-        pytest.param(with_cost("15"), "bcrypt cost 15 takes too long to check; 14 is the most", id="bcrypt cost 15"),
-        pytest.param(with_cost("31"), "bcrypt cost 31 takes too long to check; 14 is the most", id="bcrypt cost 31"),
-        pytest.param(with_cost("99"), "bcrypt cost 99 takes too long to check; 14 is the most", id="bcrypt cost 99"),
+        pytest.param(with_cost("15"), "bcrypt cost 15 takes too long to check; the maximum is 14", id="bcrypt cost 15"),
+        pytest.param(with_cost("31"), "bcrypt cost 31 takes too long to check; the maximum is 14", id="bcrypt cost 31"),
+        pytest.param(with_cost("99"), "bcrypt cost 99 takes too long to check; the maximum is 14", id="bcrypt cost 99"),
         pytest.param(sha_crypt_of("999"), "this is a damaged sha-crypt hash", id="sha-crypt, 999 rounds"),
         pytest.param(sha_crypt_of("05000"), "this is a damaged sha-crypt hash", id="sha-crypt, rounds with a zero"),
         pytest.param(
             sha_crypt_of("1000001"),
-            "sha512-crypt with 1000001 rounds takes too long to check; 1000000 is the most",
+            "sha512-crypt with 1000001 rounds takes too long to check; the maximum is 1000000",
             id="sha-crypt, too many rounds",
         ),
         pytest.param(SHA512_CRYPT[:-1], "this is a damaged sha-crypt hash", id="sha512-crypt, cut"),
@@ -166,8 +166,12 @@ def test_every_password_costs_one_hash(password: str, hashed: str, monkeypatch: 
             "$5$" + SHA512_CRYPT[3:], "this is a damaged sha-crypt hash", id="sha256-crypt with the other's digest"
         ),
         pytest.param("$6$$" + "." * 86, "this is a damaged sha-crypt hash", id="sha-crypt without salt"),
-        pytest.param(argon2_hash("x", argon2.Type.I), "of the argon2 family only argon2id is accepted", id="argon2i"),
-        pytest.param(argon2_hash("x", argon2.Type.D), "of the argon2 family only argon2id is accepted", id="argon2d"),
+        pytest.param(
+            argon2_hash("x", argon2.Type.I), "of the argon2 variants, only argon2id is accepted", id="argon2i"
+        ),
+        pytest.param(
+            argon2_hash("x", argon2.Type.D), "of the argon2 variants, only argon2id is accepted", id="argon2d"
+        ),
         pytest.param(
             argon2_of().replace("v=19$", ""),
             "this is a damaged argon2id hash, or one of an old version",
@@ -188,7 +192,7 @@ def test_every_password_costs_one_hash(password: str, hashed: str, monkeypatch: 
         ),
         pytest.param(
             argon2_of(memory=262145, passes=1),
-            "argon2id with 262145 KiB takes too much memory to check; 262144 is the most",
+            "argon2id with 262145 KiB takes too much memory to check; the maximum is 262144",
             id="argon2id, too much memory",
         ),
         pytest.param(
@@ -198,11 +202,11 @@ def test_every_password_costs_one_hash(password: str, hashed: str, monkeypatch: 
         ),
         pytest.param(
             argon2_of(lanes=17),
-            "argon2id with parallelism 17 takes too many threads to check; 16 is the most",
+            "argon2id with parallelism 17 takes too many threads to check; the maximum is 16",
             id="argon2id, too many threads",
         ),
-        pytest.param("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$", "this kind of hash is not known here", id="yescrypt"),
-        pytest.param("$", "this kind of hash is not known here", id="a dollar"),
+        pytest.param("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$", "this kind of hash is not supported", id="yescrypt"),
+        pytest.param("$", "this kind of hash is not supported", id="a dollar"),
     ],
 )
 def test_what_is_refused(hashed: str, problem: str) -> None:
@@ -272,7 +276,7 @@ def test_a_new_hash() -> None:
         pytest.param("", "a password must not be empty", id="empty"),
         pytest.param("a" * 73, "a password must not be longer than 72 bytes (this one has 73)", id="73 bytes"),
         pytest.param("é" * 37, "a password must not be longer than 72 bytes (this one has 74)", id="37 characters"),
-        pytest.param("a\0b", "a password must not hold a NUL character", id="NUL"),
+        pytest.param("a\0b", "a password must not contain a NUL character", id="NUL"),
         pytest.param("\udcff", "a password must be UTF-8 text", id="a surrogate"),
     ],
 )
@@ -292,7 +296,7 @@ def test_passwords_that_cannot_be_kept(password: str, problem: str) -> None:
     ],
 )
 def test_a_decoy_costs_the_same(hashed: str) -> None:
-    """A decoy has the kind, the cost and the lengths of the hash that it stands for, and nothing else of it."""
+    """A decoy has the kind, the cost and the lengths of the original hash, and nothing else of it."""
     decoy = decoy_like(hashed)
     assert problem_with(decoy) is None
     assert describe(decoy) == describe(hashed)
@@ -302,13 +306,13 @@ def test_a_decoy_costs_the_same(hashed: str) -> None:
 
 
 def test_the_decoy_of_nobody() -> None:
-    """Without any hash to stand for, the decoy is like a new hash."""
+    """Without an original hash, the decoy is like a new hash."""
     assert describe(decoy_like(None)) == describe(hash_password("x"))
     assert verify("x", decoy_like(None)) is False
 
 
 def test_no_decoy_for_a_refused_hash() -> None:
-    """A refused hash has no cost that could be told."""
+    """A rejected hash has no known cost."""
     with pytest.raises(ValueError, match="the password is in plain text"):
         decoy_like("secret")
 
@@ -317,7 +321,7 @@ def test_no_decoy_for_a_refused_hash() -> None:
     "error", [pytest.param(ValueError("argon2: memory: hash=…"), id="argon2"), pytest.param(MemoryError(), id="Python")]
 )
 def test_short_memory_is_no_wrong_password(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be computed is told as such, without the library's text, which holds the hash."""
+    """A failed computation is reported as such, without the library's text, which contains the hash."""
 
     def fail(*_: object) -> bool:
         raise error

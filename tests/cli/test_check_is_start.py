@@ -109,12 +109,12 @@ BROKEN: list[tuple[str, Broken, str]] = [
     (
         "an empty password of redis",
         lambda s: s.change("throttle", redis="redis://h", redis_password_file=s.secret("p", "\n")),
-        "p: must hold the password of redis",
+        "p: must contain the password of redis",
     ),
     (
         "a short secret",
         lambda s: s.change("throttle", redis="redis://h", secret_file=s.secret("p", "short\n")),
-        "p: must hold a secret of at least 32 characters",
+        "p: must contain a secret of at least 32 characters",
     ),
     (
         "a secret that others read",
@@ -233,10 +233,7 @@ def test_metrics_without_fork(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("tokenserver.server.start_checks.is_forking", lambda: False)
     for command in ("check", "serve"):
         result = run(command, site)
-        assert (result.exit_code, "server.metrics: needs worker processes that are forked" in result.stderr) == (
-            2,
-            True,
-        )
+        assert (result.exit_code, "server.metrics: needs forked worker processes" in result.stderr) == (2, True)
 
 
 # --- as programs -----------------------------------------------------------------------------------------------------

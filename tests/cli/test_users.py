@@ -85,7 +85,7 @@ def test_set_changes(file: Path) -> None:
 
 
 def test_set_makes_the_file(tmp_path: Path) -> None:
-    """A file that is not there yet is made, readable by its owner alone."""
+    """A file that is not there yet is made, readable only by its owner."""
     file = tmp_path / "users.htpasswd"
     assert run("set", "ann", "--file", file).exit_code == 0
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -111,7 +111,7 @@ def test_the_password_is_the_first_line(file: Path, ending: str) -> None:
     [
         pytest.param(b"", "a password must not be empty", id="end of file"),
         pytest.param(b"\n", "a password must not be empty", id="empty"),
-        pytest.param(b"a\0b\n", "a password must not hold a NUL character", id="NUL"),
+        pytest.param(b"a\0b\n", "a password must not contain a NUL character", id="NUL"),
         pytest.param(b"a" * 73, "a password must not be longer than 72 bytes (this one has 73)", id="73 bytes"),
         pytest.param(b"\xe9\n", "a password must be UTF-8 text", id="Latin-1"),
         pytest.param(
@@ -145,7 +145,7 @@ def test_the_password_is_never_an_argument(file: Path) -> None:
         ),
         pytest.param("a:b", "a name must not hold ':' or begin with '#'", id="colon"),
         pytest.param("robot$ci", "a name must not hold '$' or '*'", id="robot"),
-        pytest.param("a\nb", "the name holds characters that cannot be printed", id="newline"),
+        pytest.param("a\nb", "the name contains non-printable characters", id="newline"),
     ],
 )
 def test_names_that_cannot_be(file: Path, name: str, problem: str) -> None:
@@ -408,7 +408,7 @@ def test_list_nobody(tmp_path: Path) -> None:
         pytest.param("ann", "secret\n", 0, "yes", id="right"),
         pytest.param("ann", "wrong\n", 1, "no: wrong password", id="wrong"),
         pytest.param("ann", "", 1, "no: the password is empty", id="empty"),
-        pytest.param("ann", "a\0\n", 1, "no: the password holds a NUL character", id="NUL"),
+        pytest.param("ann", "a\0\n", 1, "no: the password contains a NUL character", id="NUL"),
         pytest.param("ann", "a" * 2000, 1, "no: the password is longer than 1024 bytes", id="too long"),
         pytest.param("carol", "secret\n", 1, "no: unknown user", id="unknown"),
         pytest.param("ANN", "secret\n", 1, "no: unknown user", id="another case"),

@@ -109,7 +109,7 @@ def test_registries_that_pin_keys(tmp_path: Path, keys: str, expected: timedelta
     ],
 )
 def test_what_is_refused(tmp_path: Path, keys: str, line: str) -> None:
-    """Each fault is told with its line, and what would be right."""
+    """Each fault is reported with its line, and what would be right."""
     with pytest.raises(LoadError) as error:
         load(tmp_path, keys)
     assert [str(fault) for fault in error.value.faults] == [f"{tmp_path}/tokenserver.yaml:6: {line}"]

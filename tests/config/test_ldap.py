@@ -102,10 +102,12 @@ def test_a_direct_bind_needs_no_account() -> None:
     [
         pytest.param({"url": "ldap://a"}, "url: sends passwords in clear text", id="clear text"),
         pytest.param({"url": "http://a"}, "url: must be a URL such as ldaps://", id="http"),
-        pytest.param({"url": "ldaps://a/dc=x"}, "url: must be no more than a scheme", id="path"),
-        pytest.param({"url": "ldaps://u@a"}, "url: must be no more than a scheme", id="user"),
-        pytest.param({"start_tls": True}, "start_tls: does not go with ldaps://", id="both kinds of TLS"),
-        pytest.param({"insecure_plaintext": True}, "insecure_plaintext: does not go with ldaps://", id="plain TLS"),
+        pytest.param({"url": "ldaps://a/dc=x"}, "url: must consist of a scheme", id="path"),
+        pytest.param({"url": "ldaps://u@a"}, "url: must consist of a scheme", id="user"),
+        pytest.param({"start_tls": True}, "start_tls: cannot be combined with ldaps://", id="both kinds of TLS"),
+        pytest.param(
+            {"insecure_plaintext": True}, "insecure_plaintext: cannot be combined with ldaps://", id="plain TLS"
+        ),
         pytest.param(
             {"url": "ldap://a", "start_tls": True, "insecure_plaintext": True},
             "insecure_plaintext: contradicts start_tls",
@@ -122,8 +124,10 @@ def test_a_direct_bind_needs_no_account() -> None:
         pytest.param({"bind_password_file": "x"}, "bind_password: contradicts bind_password_file", id="two passwords"),
         pytest.param({"bind_password": ""}, "bind_password: must not be empty", id="empty password"),
         pytest.param({"bind_password": 12}, "bind_password: must be text; quote it", id="password that is a number"),
-        pytest.param({"user_dn_template": TEMPLATE}, "bind_dn: does not go with user_dn_template", id="both binds"),
-        pytest.param({"preset": None}, "subject: is missing; a preset gives it a value", id="no preset"),
+        pytest.param(
+            {"user_dn_template": TEMPLATE}, "bind_dn: cannot be combined with user_dn_template", id="both binds"
+        ),
+        pytest.param({"preset": None}, "subject: is missing; presets that set it", id="no preset"),
         pytest.param(
             {"user_filter": "(uid=x)"}, "user_filter: must be one filter with {user}", id="filter without user"
         ),
@@ -160,24 +164,22 @@ def test_what_does_not_go_together(tmp_path: Path, changes: dict[str, Any], expe
         pytest.param(
             "active_directory",
             {"by": "memberof", "name": "sAMAccountName"},
-            "groups.name: goes only with cn where by is memberof",
+            "groups.name: must be cn if by is memberof",
             id="Active Directory",
         ),
-        pytest.param(
-            "freeipa", {"name": "description"}, "groups.name: goes only with cn where by is memberof", id="FreeIPA"
-        ),
+        pytest.param("freeipa", {"name": "description"}, "groups.name: must be cn if by is memberof", id="FreeIPA"),
         pytest.param("openldap", {"prefix": "a*"}, "groups.prefix: must be 1 to 32 letters", id="a star"),
         pytest.param("openldap", {"prefix": ""}, "groups.prefix: must be 1 to 32 letters", id="empty"),
         pytest.param(
             "openldap",
             {"prefix": "partner/", "allow": ["web", "Partner/web"]},
-            "groups.allow[1]: is compared with the names in the directory, which have no prefix: leave partner/ out",
+            "groups.allow[1]: is compared with the names in the directory, which have no prefix; remove partner/",
             id="the prefix in the allow-list",
         ),
     ],
 )
 def test_groups_that_could_only_be_lost(tmp_path: Path, preset: str, groups: dict[str, Any], expected: str) -> None:
-    """Refused at load, at its key."""
+    """Rejected at load, at its key."""
     (fault,) = faults(tmp_path, **(FIVE_LINES | {"preset": preset, "groups": Flow(groups)}))
     assert fault.startswith(expected)
 
@@ -199,9 +201,9 @@ def test_groups_that_can_be_found(preset: str, groups: dict[str, Any]) -> None:
 
 
 def test_a_direct_bind_must_be_the_last_source(tmp_path: Path) -> None:
-    """It cannot tell who is unknown, so nobody behind it would ever be asked."""
+    """It cannot recognise an unknown user, so sources after it would never be asked."""
     (fault,) = faults(tmp_path, **DIRECT)
-    assert fault.startswith("user_dn_template: without bind_dn nobody can tell")
+    assert fault.startswith("user_dn_template: without bind_dn an unknown user looks like a wrong password")
 
 
 @pytest.mark.parametrize(
@@ -209,11 +211,11 @@ def test_a_direct_bind_must_be_the_last_source(tmp_path: Path) -> None:
     [
         pytest.param("bind_password_file", "", 0o600, "must contain the password of bind_dn", id="empty"),
         pytest.param("bind_password_file", "canary", 0o644, "can be read by others", id="open to all"),
-        pytest.param("ca_file", "canary", 0o644, "holds no certificates in PEM form", id="no certificate"),
+        pytest.param("ca_file", "canary", 0o644, "contains no PEM certificate", id="no certificate"),
     ],
 )
 def test_the_files_are_checked_at_load(tmp_path: Path, name: str, content: str, mode: int, expected: str) -> None:
-    """Before anybody logs in, and without their content."""
+    """Faults are found before any login, and do not repeat the content."""
     file = tmp_path / "file"
     file.write_text(content)
     file.chmod(mode)
@@ -227,7 +229,7 @@ def test_the_files_are_checked_at_load(tmp_path: Path, name: str, content: str, 
 
 
 def test_the_files_are_watched(tmp_path: Path) -> None:
-    """A new password or authority is taken over without a restart (F8)."""
+    """A new password or CA is used without a restart (F8)."""
     file = tmp_path / "tokenserver.yaml"
     values = 'preset: openldap, url: "ldaps://a", base: "dc=a", bind_dn: "cn=a", bind_password_file: pw, ca_file: ca'
     file.write_text(CONFIG % values)

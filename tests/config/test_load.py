@@ -1,4 +1,4 @@
-"""The configuration: every key, every way to get one wrong, and the environment beside the file."""
+"""Loading the configuration: every key, every way to get one wrong, and environment variables."""
 
 from __future__ import annotations
 
@@ -313,7 +313,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
 
 
 def test_defaults(folder: Path) -> None:
-    """What need not be said: loopback, 15 minutes, x5c for every registry, and nobody anonymous."""
+    """The defaults: loopback, 15 minutes, x5c for every registry, and no anonymous access."""
     found = _load(folder, MINIMAL)
     assert found.server.listen == "127.0.0.1:5001"
     assert (found.server.tls, found.server.trusted_proxies, found.server.workers) == (None, (), None)
@@ -390,7 +390,7 @@ def test_every_misspelt_key_is_refused(folder: Path, number: int, change: str) -
 
 
 def test_every_line_of_the_reference_is_a_key() -> None:
-    """So that the test above misses none."""
+    """The test above covers all of them."""
     lines = REFERENCE.splitlines()
     assert [line for line in lines if KEY_LINE.fullmatch(line) is None] == []
 
@@ -536,7 +536,7 @@ IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an 
         pytest.param(_url("https://a/ü"), f"server.url: {URL_BARE}", id="url-not-ascii"),
         pytest.param(
             _with('"https://auth.example.com"', "'https://a/\"b'"),
-            "server.url: must not hold quotes",
+            "server.url: must not contain quotes",
             id="quote-in-url",
         ),
         pytest.param(
@@ -549,7 +549,7 @@ IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an 
         pytest.param(_registry("url: registry"), f"registries[0].url: {URL_NEEDED}", id="registry-url"),
         pytest.param(
             _with('{url: "https://auth.example.com"}', '{url: "http://a.example.com", tls: {certificate: c, key: k}}'),
-            "server.url: begins with http:// although tls is configured; write https://",
+            "server.url: begins with http:// although tls is configured; use https://",
             id="tls-and-http",
         ),
         # addresses and networks
@@ -614,12 +614,12 @@ IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an 
         ),
         pytest.param(
             _with("[{htpasswd: {file: users.htpasswd}}]", "[]"),
-            "authentication: is empty and anonymous is off, so nobody could ever get a token",
+            "authentication: is empty and anonymous is off, so no client could get a token",
             id="nobody-can-log-in",
         ),
         pytest.param(
             _with("authentication: [{htpasswd: {file: users.htpasswd}}]\n", ""),
-            "authentication: is empty and anonymous is off, so nobody could ever get a token",
+            "authentication: is empty and anonymous is off, so no client could get a token",
             id="nobody-can-log-in-by-absence",
         ),
         pytest.param(
@@ -645,7 +645,7 @@ IP_LITERAL = "must hold a host name: crane and oras refuse a token server at an 
     ],
 )
 def test_wrong_values_are_refused(folder: Path, text: str, expected: str) -> None:
-    """Exactly one fault, in its file, at its path, with what would be right."""
+    """Exactly one fault, with its file and path, and what would be right."""
     (fault,) = _faults(folder, text)
     assert re.match(r"tokenserver\.yaml:[1-9][0-9]*: ", fault) is not None
     assert expected in fault
@@ -664,13 +664,13 @@ def test_wrong_values_are_refused(folder: Path, text: str, expected: str) -> Non
     ],
 )
 def test_a_fault_has_its_line(folder: Path, text: str, line: int) -> None:
-    """The line on which the wrong key or entry stands."""
+    """The line of the wrong key or entry."""
     (fault,) = _faults(folder, text)
     assert fault.startswith(f"tokenserver.yaml:{line}: ")
 
 
 def test_all_faults_at_once(folder: Path) -> None:
-    """Unknown keys, wrong types, wrong values and variables: every one is told in one go, in the order of lines."""
+    """Unknown keys, wrong types, wrong values and variables: all are reported together, in the order of lines."""
     text = (
         REFERENCE.replace("issuer: auth", "isuer: auth")
         .replace("workers: 2", "workers: two")
@@ -740,7 +740,7 @@ def test_a_truncated_file_is_settings_or_a_load_error(folder: Path, offset: int)
     ),
 )
 def test_any_value_anywhere_is_settings_or_a_load_error(folder: Path, line: str, value: Any) -> None:
-    """Whatever stands behind whichever key: settings or faults, and nothing else."""
+    """Any value of any key results in settings or in faults, and in nothing else."""
     import json
 
     text = REFERENCE.replace(line, f"{line.partition(': ')[0]}: {json.dumps(value)}")
@@ -875,7 +875,7 @@ def test_relative_paths_are_relative_to_the_file(folder: Path, monkeypatch: pyte
 
 
 def test_absolute_and_home_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An absolute path stays as it is; `~` is the home of whoever runs this."""
+    """An absolute path is unchanged; `~` is the home of the current user."""
     monkeypatch.setenv("HOME", "/home/ann")
     text = _with("keys: keys", "keys: /srv/keys").replace("policies: policies", "policies: ~/policies")
     found = _load(folder, text)
@@ -883,7 +883,7 @@ def test_absolute_and_home_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_relative_paths_of_the_environment_are_relative_to_the_working_folder(folder: Path) -> None:
-    """A variable stands in no file, so that its paths are relative to where the command runs, inside a value too."""
+    """A variable is in no file, so its paths are relative to the working folder, inside a value too."""
     here = Path.cwd()
     found = _load(
         folder,
@@ -902,7 +902,7 @@ def test_relative_paths_of_the_environment_are_relative_to_the_working_folder(fo
 
 
 def test_wrong_paths_of_the_environment_are_refused(folder: Path) -> None:
-    """Nothing, a number in a value, a home of nobody: faults of their variables."""
+    """Nothing, a number in a value, the home of an unknown user: faults of their variables."""
     environment = {
         "TOKENSERVER_KEYS": "~no-such-user-here",
         "TOKENSERVER_POLICIES": "",
@@ -1133,7 +1133,7 @@ def test_every_misspelt_variable_is_refused_with_the_right_one(folder: Path, nam
 
 
 def test_what_kubernetes_and_docker_set_is_ignored(folder: Path) -> None:
-    """In a pod or container beside a service called tokenserver, or tokenserver-metrics, these are always set."""
+    """In a pod or container next to a service called tokenserver, or tokenserver-metrics, these are always set."""
     theirs: Environment = {}
     for service in ("TOKENSERVER", "TOKENSERVER_METRICS", "TOKENSERVER_BLUE_2"):
         theirs |= {
@@ -1154,7 +1154,7 @@ def test_what_kubernetes_and_docker_set_is_ignored(folder: Path) -> None:
 
 
 def test_a_fault_in_a_variable_names_it(folder: Path) -> None:
-    """What is wrong in a variable is told of the variable, and not of a line of the file."""
+    """A fault in a variable is reported for the variable, not for a line of the file."""
     environment = {
         "TOKENSERVER_SERVER_URL": "https://192.0.2.1",
         "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME": "5s",
@@ -1171,7 +1171,7 @@ def test_a_fault_in_a_variable_names_it(folder: Path) -> None:
 
 
 def test_a_fault_below_the_value_of_a_variable_names_it(folder: Path) -> None:
-    """A whole section may come from one variable; the place inside it stands behind its name."""
+    """A whole section may come from one variable; the path inside it follows the variable's name."""
     environment = {
         "TOKENSERVER_SERVER": "{url: 'https://a.example.com', listn: x}",
         "TOKENSERVER_SERVER_WORKERS": "0",
@@ -1245,7 +1245,7 @@ def test_more_than_ten_indexes(folder: Path) -> None:
 def test_a_variable_without_a_place_is_refused(
     folder: Path, text: str, environment: Environment, expected: str
 ) -> None:
-    """What the file says there is no place for it; every other fault is told beside it."""
+    """The file has no place for it; all other faults are reported as well."""
     found = _faults(folder, text, {**environment, "TOKENSERVER_ISUER": "x"})
     assert f"environment variable {expected}" in found
     assert any("TOKENSERVER_ISUER" in fault for fault in found)
@@ -1314,12 +1314,12 @@ def test_a_missing_file_is_refused(folder: Path, given_path: str | None, environ
     with pytest.raises(LoadError) as caught:
         load_settings(Path(given_path) if given_path else None, environment)
     (fault,) = caught.value.faults
-    assert "does not exist; `tokenserver init DIR` makes one, --config FILE names another" in str(fault)
+    assert "does not exist; create one with `tokenserver init DIR`, or name another with --config FILE" in str(fault)
     assert fault.file == (given_path or environment.get("TOKENSERVER_CONFIG", "tokenserver.yaml"))
 
 
 def test_a_missing_file_does_not_hide_an_unknown_variable(folder: Path) -> None:
-    """Both are told."""
+    """Both are reported."""
     with pytest.raises(LoadError) as caught:
         load_settings(folder / "none.yaml", {"TOKENSERVER_ISUER": "x"})
     assert len(caught.value.faults) == 2
@@ -1342,14 +1342,14 @@ def test_what_is_missing_in_the_environment_is_told(folder: Path) -> None:
     ],
 )
 def test_a_file_out_of_reach_is_refused(folder: Path, name: str, expected: str) -> None:
-    """It is no missing file, and it is no crash either; the environment does not stand in for it."""
+    """It is neither a missing file nor a crash; the environment does not replace it."""
     (folder / "loop").symlink_to("loop")
     with pytest.raises(LoadError, match=expected):
         load_settings(folder / name, ENVIRONMENT)
 
 
 def test_a_file_out_of_reach_is_not_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default file that this user may not look at is told, and not passed over for the environment."""
+    """An inaccessible default file is reported, and not skipped in favour of the environment."""
     Path("tokenserver.yaml").symlink_to("tokenserver.yaml")
     with pytest.raises(LoadError, match="cannot be read"):
         load_settings(None, ENVIRONMENT)

@@ -63,7 +63,8 @@ def test_one_registry_under_several_names(tmp_path: Path) -> None:
         pytest.param(["service: a, algorithm: none"], "registries[0].algorithm: must be one of 'ES256'", id="none"),
         pytest.param(
             ["service: a, compat: distribution2, algorithm: EdDSA"],
-            "registries[0].algorithm: does not go with compat: distribution2: Distribution 2 cannot verify EdDSA",
+            "registries[0].algorithm: cannot be combined with compat: distribution2: "
+            "Distribution 2 cannot verify EdDSA",
             id="a-clash",
         ),
         pytest.param(
@@ -136,7 +137,7 @@ def test_keys_and_issuers(tmp_path: Path) -> None:
 
 
 def test_two_paths_to_one_folder_are_one_set_of_keys(tmp_path: Path) -> None:
-    """By dots or by a link: who shares a key must be seen, also where nobody wrote the same path."""
+    """By dots or by a link: shared keys must be recognised even if the paths are spelled differently."""
     (tmp_path / "keys").mkdir()
     (tmp_path / "linked").symlink_to("keys")
     (tmp_path / "registries").mkdir()

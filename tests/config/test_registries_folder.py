@@ -22,7 +22,7 @@ registries: registries/
 """
 
 
-GIVE = "give one of the two a folder of its own with keys:"
+GIVE = "give one of the two a separate folder with keys:"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_other_files_are_passed_over(site: Path) -> None:
 
 
 def test_every_fault_of_every_file_at_once(site: Path) -> None:
-    """Each with its file and line, beside those of the configuration itself; what is missing is not told as well."""
+    """Each with its file and line, along with those of the configuration; missing entries are not reported again."""
     _write(
         site,
         a="service: a\ncompat: docker\n",
@@ -130,13 +130,13 @@ def test_every_fault_of_every_file_at_once(site: Path) -> None:
     ],
 )
 def test_files_that_do_not_go_together(site: Path, files: dict[str, str], expected: list[str]) -> None:
-    """Told at the later file; of a repeated name the other file is told too."""
+    """Reported at the later file; for a repeated name, the message names the other file."""
     _write(site, **files)
     assert _faults(site) == expected
 
 
 def test_a_folder_that_is_not_there(site: Path) -> None:
-    """Told where it is named, with both things that may stand there."""
+    """Reported where it is named, with both kinds of value that are allowed there."""
     (site / "tokenserver.yaml").write_text(CONFIG.replace("registries/", "nowhere/"))
     (fault,) = _faults(site)
     assert fault.startswith(
@@ -148,7 +148,7 @@ def test_a_folder_that_is_not_there(site: Path) -> None:
 def test_an_empty_folder(site: Path) -> None:
     """Nothing would ever be signed."""
     (fault,) = _faults(site)
-    assert "registries: holds no file of a registry (*.yaml)" in fault
+    assert "registries: contains no registry file (*.yaml)" in fault
 
 
 def test_a_folder_that_others_can_change(site: Path) -> None:
@@ -168,7 +168,7 @@ def test_what_is_no_folder(site: Path, given: str) -> None:
 
 
 def test_the_environment_names_a_folder(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Relative to the working folder, in place of whatever the file says; faults are told at the variable."""
+    """Relative to the working folder, overriding the file; faults are reported at the variable."""
     _write(site, a="service: a\n")
     (site / "tokenserver.yaml").write_text(CONFIG.replace("registries/", "[{service: b}]"))
     monkeypatch.chdir(site / "registries")
@@ -188,7 +188,7 @@ def test_single_entries_are_set_in_the_list_form_alone(site: Path) -> None:
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=60), st.sampled_from(["", "service: a\n", "service: a\nalso: [b]\n"]))
 def test_any_text_is_settings_or_a_load_error(site: Path, text: str, before: str) -> None:
-    """Whatever stands in a file, nothing else is ever raised, and every fault names that file."""
+    """For any content of a file, nothing else is raised, and every fault names that file."""
     (site / "registries" / "a.yaml").write_text(before + text, encoding="utf-8", errors="replace")
     file = str(site / "registries" / "a.yaml")
     outcome = _outcome(site)

@@ -63,6 +63,6 @@ def test_padding_of_others_is_read(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["Z", "Zm 9v", "Zm9v\n", "é", "Zg=x"])
 def test_no_base64url_is_an_error(text: str) -> None:
-    """Not skipped over, as the standard library's own URL-safe decoder does."""
+    """They are not skipped, unlike in the standard library's own URL-safe decoder."""
     with pytest.raises(ValueError):  # noqa: PT011 - the caller says what is wrong with its own text
         decode_base64url(text)

@@ -110,7 +110,7 @@ def test_an_empty_document_is_none(text: str) -> None:
     ],
 )
 def test_keys_are_text(text: str, expected: dict[str, Any]) -> None:
-    """A key is what is written, whatever a value of that spelling would be."""
+    """A key is its literal text, even if a value with that spelling would be something else."""
     assert parse(text, "f.yaml").value == expected
 
 
@@ -154,8 +154,8 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         pytest.param("a: !!str 12\n", ["f.yaml:1: tags (!name) are not allowed"], id="tag"),
         pytest.param("a:\n  - !!python/object/apply:os.system [id]\n", None, id="python-tag"),
         pytest.param("a: !custom {b: 1}\n", ["f.yaml:1: tags (!name) are not allowed"], id="tag-of-a-mapping"),
-        pytest.param("a: 1\n---\nb: 2\n", ["f.yaml:2: only one YAML document may stand in a file"], id="two-documents"),
-        pytest.param("---\n---\n", ["f.yaml:2: only one YAML document may stand in a file"], id="two-empty-documents"),
+        pytest.param("a: 1\n---\nb: 2\n", ["f.yaml:2: a file must contain only one YAML document"], id="two-documents"),
+        pytest.param("---\n---\n", ["f.yaml:2: a file must contain only one YAML document"], id="two-empty-documents"),
         pytest.param("? [a]\n: 1\n", ["f.yaml:1: a key must be plain text"], id="list-as-key"),
         pytest.param("x:\n  ? {a: 1}\n  : 1\n", ["f.yaml:2: x: a key must be plain text"], id="mapping-as-key"),
         pytest.param("a: 1\nb: [1, 2\n", None, id="not-closed"),
@@ -192,7 +192,7 @@ def test_depth_is_bounded(opening: str, closing: str) -> None:
 
 
 def test_levels_end_where_they_close() -> None:
-    """Depth counts what is open, not what was: a hundred lists side by side are one level."""
+    """Depth counts open levels only: a hundred lists in a row are one level."""
     assert len(parse("\n".join(f"k{index}: [[a], {{b: c}}]" for index in range(100)), "f.yaml").value) == 100
 
 
@@ -345,7 +345,7 @@ def test_lines(path: tuple[str | int, ...], line: int) -> None:
 
 
 def test_the_line_of_an_empty_document() -> None:
-    """Where nothing stands, line 1 is as good as any."""
+    """Without any place in the file, the line is 1."""
     assert Document("f.yaml", {}, {}).line(("a", 0)) == 1
 
 
@@ -368,7 +368,7 @@ def test_spell(path: tuple[str | int, ...], expected: str) -> None:
     [
         pytest.param("acitons", ["actions", "allow"], "did you mean 'actions'?", id="typo"),
         pytest.param("zzz", ["b", "a"], "known here: a, b", id="nothing-near"),
-        pytest.param("zzz", [], "nothing may stand here", id="nothing-known"),
+        pytest.param("zzz", [], "nothing is allowed here", id="nothing-known"),
     ],
 )
 def test_nearest(word: str, known: list[str], expected: str) -> None:
@@ -517,19 +517,19 @@ def _refusals(text: str) -> list[str]:
     ],
 )
 def test_validation_messages(text: str, expected: list[str]) -> None:
-    """Line, path, what is wrong and what would be right, in the words of whoever wrote the file."""
+    """Line, path, the fault and what would be right, in the terms of the file."""
     assert _refusals(text) == expected
 
 
 def test_union_branches_stand_in_no_path() -> None:
-    """Each branch says what it wanted; none of their names gets into the path, and the lines are right."""
+    """Each branch says what it expected; no branch name appears in the path, and the lines are right."""
     found = _refusals("tags: []\neither:\n  - name: a\n    sise: 3\n")
     assert "f.yaml:4: either[0].sise: unknown key; did you mean 'size'?" in found
     assert {fault.split(": ")[1] for fault in found} == {"either", "either[0].sise"}
 
 
 def test_union_branches_of_a_mapping_stand_in_no_path() -> None:
-    """The branch's name is passed over on the way to the key below it."""
+    """The branch's name is skipped on the way to the key below it."""
     found = _refusals("either:\n  name: a\n  colr: red\n")
     assert "f.yaml:3: either.colr: unknown key; did you mean 'colour'?" in found
 
@@ -570,5 +570,5 @@ def test_nothing_may_stand_in_a_model_without_fields() -> None:
     class Empty(Strict):
         pass
 
-    with pytest.raises(LoadError, match=r"f\.yaml:1: x: unknown key; nothing may stand here"):
+    with pytest.raises(LoadError, match=r"f\.yaml:1: x: unknown key; nothing is allowed here"):
         validate(parse("x: 1", "f.yaml"), Empty)

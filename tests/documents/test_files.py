@@ -51,7 +51,7 @@ def _refusal(path: Path, **options: bool) -> str:
 @pytest.mark.parametrize("private", [pytest.param(False, id="public"), pytest.param(True, id="private")])
 @pytest.mark.parametrize("mode", [pytest.param(0o600, id="0600"), pytest.param(0o400, id="0400")])
 def test_own_files_are_read(tmp_path: Path, mode: int, private: bool) -> None:
-    """What nobody else can read is fit for everything."""
+    """A file that no other user can read is accepted for every purpose."""
     assert read_file(_file(tmp_path, mode), private=private) == b"content"
 
 
@@ -99,7 +99,7 @@ def test_files_that_everybody_can_change_are_refused(tmp_path: Path, mode: int, 
     ],
 )
 def test_private_files_that_others_can_read_are_refused(tmp_path: Path, mode: int) -> None:
-    """A key is nobody else's. The refusal names mode, path and command, and never the content."""
+    """No other user may read a key. The message has mode, path and command, and never the content."""
     path = _file(tmp_path, mode, content=b"canary-5f1c")
     message = _refusal(path, private=True)
     assert message == f"can be read by others (mode {mode:04o}); fix: chmod 600 {path}"
@@ -116,7 +116,7 @@ def test_private_files_of_root_in_the_own_group_are_read(tmp_path: Path, mode: i
 @needs_root
 @pytest.mark.parametrize("mode", [pytest.param(0o640, id="0640"), pytest.param(0o440, id="0440")])
 def test_private_files_of_another_group_are_refused(tmp_path: Path, mode: int) -> None:
-    """The same mode in somebody else's group is readable by somebody else."""
+    """The same mode with another group is readable by other users."""
     path = _file(tmp_path, mode)
     os.chown(path, 0, OTHER_GROUP)
     assert _refusal(path, private=True).startswith(f"can be read by others (mode {mode:04o})")
@@ -124,7 +124,7 @@ def test_private_files_of_another_group_are_refused(tmp_path: Path, mode: int) -
 
 @needs_root
 def test_private_files_in_the_own_group_must_be_owned_by_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """0640 of an own, non-root user is readable by that user's colleagues: chmod 600 mends it."""
+    """0640 owned by a non-root user is readable by that user's group; fix: chmod 600."""
     path = _file(tmp_path, 0o640)
     os.chown(path, OTHER_USER, os.getegid())
     monkeypatch.setattr(os, "geteuid", lambda: OTHER_USER)
@@ -209,7 +209,7 @@ def _make_socket(path: Path) -> None:
 def test_what_is_no_regular_file_is_refused(
     tmp_path: Path, make: Callable[[Path], None], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refused at once: nothing waits for the writer of a FIFO, nothing reads a device for ever, nothing stays open."""
+    """Rejected immediately: without waiting for a FIFO's writer, reading a device for ever, or leaking a descriptor."""
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     path = Path("special")
     make(path)
@@ -221,7 +221,7 @@ def test_what_is_no_regular_file_is_refused(
 
 
 def test_a_link_is_followed_and_its_target_is_checked(tmp_path: Path) -> None:
-    """Kubernetes mounts every file as a link; what counts is what is at its end."""
+    """Kubernetes mounts every file as a link; only its target counts."""
     target = _file(tmp_path, 0o600)
     link = tmp_path / "link"
     link.symlink_to(target)
@@ -263,7 +263,7 @@ def test_a_sparse_file_is_refused_by_its_size(tmp_path: Path) -> None:
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What counts is what was read, not the size that was told before."""
+    """The number of bytes read counts, not the size reported before."""
     path = _file(tmp_path, content=b"12345")
     real = os.fstat
 
@@ -278,7 +278,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypat
 
 
 def test_an_error_while_reading_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that fails is told as a fault, and the descriptor is closed."""
+    """A failing disk is reported as a fault, and the descriptor is closed."""
     path = _file(tmp_path)
 
     class FailingDisk(io.BytesIO):
@@ -346,7 +346,7 @@ def test_any_bytes_are_text_or_a_load_error(tmp_path: Path, content: bytes) -> N
 @pytest.mark.parametrize("umask", [pytest.param(0o000, id="open-umask"), pytest.param(0o077, id="closed-umask")])
 @pytest.mark.parametrize("mode", [pytest.param(0o600, id="0600"), pytest.param(0o644, id="0644")])
 def test_the_mode_is_as_asked(tmp_path: Path, mode: int, umask: int) -> None:
-    """Neither the umask nor the mode of what stood there changes it."""
+    """Neither the umask nor the mode of the previous file changes it."""
     path = _file(tmp_path, 0o666, b"old")
     before = os.umask(umask)
     try:
@@ -357,7 +357,7 @@ def test_the_mode_is_as_asked(tmp_path: Path, mode: int, umask: int) -> None:
 
 
 def test_a_new_file_is_private(tmp_path: Path) -> None:
-    """Where nothing is said, nobody else can read it."""
+    """By default no other user can read it."""
     path = tmp_path / "new"
     write_file(path, b"secret")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -366,7 +366,7 @@ def test_a_new_file_is_private(tmp_path: Path) -> None:
 
 @needs_root
 def test_the_owner_is_as_asked(tmp_path: Path) -> None:
-    """A file that belongs to somebody else goes on belonging to them, where that is asked."""
+    """On request, a file of another user keeps its owner."""
     path = tmp_path / "file"
     write_file(path, b"x", mode=0o640, owner=(OTHER_USER, OTHER_GROUP))
     status = path.stat()
@@ -391,7 +391,7 @@ PLANTED = ["link", "dangling", "device", "folder", "fifo"]
 def test_nothing_is_written_where_something_else_stands(
     tmp_path: Path, kind: str, write: Callable[[Path, bytes], None]
 ) -> None:
-    """A link, a folder, a FIFO: refused at once, and nothing has changed there or behind it."""
+    """A link, a folder, a FIFO: rejected immediately, and neither it nor its target is changed."""
     _file(tmp_path, content=b"old").rename(tmp_path / "victim")
     _planted(tmp_path / "path", kind)
     before = os.lstat(tmp_path / "path")
@@ -404,7 +404,7 @@ def test_nothing_is_written_where_something_else_stands(
 
 
 def test_a_link_that_appears_meanwhile_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the look and before the rename: the file takes the link's place, and what it led to stays as it is."""
+    """Between check and rename: the file replaces the link, and the link's target stays unchanged."""
     victim, path = _file(tmp_path, content=b"old"), tmp_path / "path"
     replace = os.replace
 
@@ -496,7 +496,7 @@ def test_nothing_is_left_beside_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", ["fchmod", "fsync", "replace"])
 def test_a_failure_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
-    """Whichever step fails: the old content stands, and no temporary file is left."""
+    """If any step fails, the old content stays, and no temporary file is left."""
     path = _file(tmp_path, content=b"old")
 
     def fails(*arguments: object) -> None:
@@ -522,7 +522,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
-    """The caller says what to do about it."""
+    """The caller decides how to handle it."""
     with pytest.raises(FileNotFoundError):
         write_file(tmp_path / "none" / "file", b"x")
 
@@ -572,7 +572,7 @@ def test_readers_never_see_a_part(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [pytest.param(0o700, id="0700"), pytest.param(0o755, id="0755")])
 def test_a_safe_folder_has_no_problem(tmp_path: Path, mode: int) -> None:
-    """Others may look into it; they may not change what is in it."""
+    """Others may read the folder, but not change it."""
     tmp_path.chmod(mode)
     assert folder_problem(tmp_path) is None
 

@@ -1,4 +1,4 @@
-"""What is told of a file that is wrong in very many places, and of one that a link has brought in from elsewhere."""
+"""Reports about files with very many faults, and about files reached through a link."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class OnlyPolicies:
 
 
 def test_a_reload_logs_a_few_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """And the server goes on with what it had."""
+    """And the server keeps its previous configuration."""
     config(tmp_path)
     folder = tmp_path / "policies"
     live = LiveSnapshot([PoliciesPart("policies", folder, services=frozenset())], OnlyPolicies())
@@ -213,7 +213,7 @@ PLACES: dict[str, Callable[[Path], tuple[Path, Callable[[], Any]]]] = {
 @pytest.mark.parametrize("held", list(HELD))
 @pytest.mark.parametrize("place", list(PLACES))
 def test_what_a_linked_file_holds_is_never_told(place: str, held: str, tmp_path: Path) -> None:
-    """Neither a value of it nor a key; that it is wrong, in which line, and where the link leads is told."""
+    """Neither values nor keys are repeated; only the line and the target of the link are reported."""
     config(tmp_path)
     (tmp_path / "registries").mkdir()
     (tmp_path / "with.yaml").write_text(
@@ -241,7 +241,7 @@ def test_a_folder_that_is_linked_in_is_no_way_around(tmp_path: Path) -> None:
 
 
 def test_links_inside_of_the_folder_say_everything(tmp_path: Path) -> None:
-    """As Kubernetes mounts a ConfigMap: `x.yaml` leads to `..data/x.yaml`, and that to a folder beside it."""
+    """As Kubernetes mounts a ConfigMap: `x.yaml` leads to `..data/x.yaml`, and that to a folder next to it."""
     config(tmp_path)
     policies = tmp_path / "policies"
     (policies / "..2027_01").mkdir()

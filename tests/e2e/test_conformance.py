@@ -91,7 +91,7 @@ def test_what_is_not_offered(setup: Setup, tmp_path: Path, signer: TokenServer) 
     config.write_text(text.replace("registries:\n", f"registries:\n{entry}"))
     output = run(signer.command("check", "--config", config), environment=signer.environment, folder=signer.folder)
     assert output.code == 2
-    assert "registries[0].algorithm: does not go with compat: distribution2" in output.stderr
+    assert "registries[0].algorithm: cannot be combined with compat: distribution2" in output.stderr
 
 
 def test_a_registry_with_a_set_alone_refuses_universal(

@@ -203,7 +203,7 @@ def test_every_way_brings_every_name(directory: Slapd, by: str) -> None:
         assert found is not None
         assert (found.lost, set(found.groups)) == ((), {name} | ({"another"} if user == "second" else set()))
         assert source.group_problem(name) is None
-    assert source.unspeakable_groups() == ((), True)
+    assert source.unnameable_groups() == ((), True)
 
 
 def test_no_name_is_a_path(site: Site) -> None:
@@ -282,7 +282,7 @@ def test_a_group_without_a_name_is_not_passed_over(site: Site) -> None:
     status, event = site.event("lost", FREE)
     assert (status, event.fields["groups"], event.fields["lost"]) == (200, [], [lost])
     assert "lost" not in site.event("partner", FREE)[1].fields
-    told = f"partner: left out of the groups of users: a group ({lost}): it has no description that can be read"
+    told = f"partner: left out of the groups of users: a group ({lost}): it has no readable description"
     assert site.server.daemon.log.count(told) == 1
     answer = site.server.request("GET", "/readyz")
     assert (answer.status, answer.json()["parts"]["partner"]) == (200, "ok")
@@ -292,7 +292,7 @@ def test_the_commands_tell_what_is_lost(site: Site) -> None:
     """`ldap test` fails with what was left out, `why --as` refuses to answer, lint names the group."""
     output = site.command("ldap", "test", "lost", "--source", "partner", stdin="pw\n")
     assert output.code == 1, str(output)
-    told = f"left out  a group (cn=p2,ou=pgroups,{BASE}): it has no description that can be read"
+    told = f"left out  a group (cn=p2,ou=pgroups,{BASE}): it has no readable description"
     assert told in output.stdout
     assert "policies  the login is refused: no-" in output.stdout
     assert "All steps passed." not in output.stdout
@@ -319,7 +319,9 @@ def test_a_limit_of_the_directory_is_told_as_such(site: Site) -> None:
     for _ in range(4):
         status, event = site.event("many")
         assert (status, event.outcome) == (503, "unavailable")
-        assert event.fields["reason"].startswith(f"third: the directory tells no more than {LIMIT} groups of the user")
+        assert event.fields["reason"].startswith(
+            f"third: the directory returns no more than {LIMIT} groups of the user"
+        )
     status, event = site.event("few")
     assert (status, event.fields["groups"]) == (200, ["t0", "t1"])
     output = site.command("ldap", "test", "many", "--source", "third", stdin="pw\n")
@@ -353,4 +355,4 @@ def test_a_directory_without_pages(site: Site, by: str) -> None:
     assert found is not None
     assert len(found.groups) == 10
     assert "SEARCH RESULT tag=101 err=11" in site.directory.log()[before:]
-    assert source.unspeakable_groups() == ((), True)
+    assert source.unnameable_groups() == ((), True)

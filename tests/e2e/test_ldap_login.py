@@ -239,5 +239,5 @@ def test_the_command_names_the_step_that_failed(server: TokenServer, directory: 
     command = server.command("ldap", "test", "--config", other)
     output = run(command, environment=server.environment, folder=server.folder)
     assert output.code == 1, str(output)
-    assert "tls       the certificate is refused" in output.stdout
+    assert "tls       the certificate is rejected" in output.stdout
     assert "ca_file" in output.stdout

@@ -141,10 +141,10 @@ def test_lint_asks_the_directory(site: Site) -> None:
             str(policies),
             7,
             "TS302",
-            "groups: the group 'Web-Devs' is brought as 'web-devs': the directory compares names without case (corp)",
+            "groups: the group 'Web-Devs' must be spelled 'web-devs': the directory ignores case in names (corp)",
         ),
         (str(policies), 7, "TS302", "groups: the group 'alice' is not in the directory (corp)"),
-        (str(policies), 7, "TS302", "groups: the group 'other' is left out by groups.allow (corp)"),
+        (str(policies), 7, "TS302", "groups: the group 'other' is excluded by groups.allow (corp)"),
         (str(policies), 8, "TS303", "two: the user 'both' is in local, corp; logins use the first, local"),
         (str(users), 2, "TS303", "the user 'both' is in corp as well; logins use the first, local"),
     ]

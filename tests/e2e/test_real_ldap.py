@@ -289,7 +289,7 @@ def test_locked_for_a_while(make: Make, tmp_path: Path, authority: Authority) ->
             "replace: pwdLockoutDuration\npwdLockoutDuration: 3\n-\nreplace: pwdMustChange\npwdMustChange: TRUE\n"
         )
         source = make(url=own.tls_url, bind_password=own.reader_password)
-        locked = "wrong password, or the account is locked for a while"
+        locked = "wrong password, or the account is temporarily locked"
         assert [login(source, "alice", "wrong") for _ in range(3)] == ["wrong password"] * 3
         assert login(source, "alice") == locked
         time.sleep(3.5)
@@ -459,8 +459,8 @@ def test_wrong_certificates(make: Make, server: Slapd, tmp_path: Path) -> None:
     other = Authority(tmp_path / "other", "another")
     with faulty(server.tls_port) as proxy:
         for settings_, words in (
-            ({"url": f"ldaps://localhost:{proxy.port}", "ca_file": str(other.file)}, "the certificate is refused"),
-            ({"url": f"ldaps://127.0.0.1:{proxy.port}"}, "the certificate is refused: IP address mismatch"),
+            ({"url": f"ldaps://localhost:{proxy.port}", "ca_file": str(other.file)}, "the certificate is rejected"),
+            ({"url": f"ldaps://127.0.0.1:{proxy.port}"}, "the certificate is rejected: IP address mismatch"),
         ):
             found = login(make(**settings_), "alice")
             assert str(found).startswith("503 ")
@@ -476,7 +476,7 @@ def test_start_tls_that_is_stripped(make: Make) -> None:
     answers = _Fixed(refusal)
     try:
         found = login(make(url=f"ldap://localhost:{answers.port}", start_tls=True), "alice")
-        assert "StartTLS is refused" in str(found)
+        assert "StartTLS is rejected" in str(found)
         assert b"reader" not in answers.received
     finally:
         stripped.close()
@@ -652,7 +652,7 @@ def test_a_bind_without_an_answer_is_not_tried_again(make: Make, server: Slapd) 
         server_ = source.servers._servers[0]
         proxy.mode = Mode.CLOSE
         with source.servers.for_bind(Deadline(2)) as (_, connection), pytest.raises(ConnectionFailed):
-            source._bound(server_, connection, f"cn=alice,ou=people,{BASE}", Secret("only-here"), Deadline(2))
+            source._bind_user(server_, connection, f"cn=alice,ou=people,{BASE}", Secret("only-here"), Deadline(2))
         assert proxy.received.count(b"only-here") == 1
         assert server_.take(Purpose.BIND) is None
 
@@ -662,7 +662,7 @@ def test_a_refused_service_account_is_left_alone(make: Make, server: Slapd) -> N
     with faulty(server.port) as proxy:
         source = make(**plain(proxy, bind_password="no-longer-right"))
         found = [login(source, "alice") for _ in range(5)]
-        assert all("refuses the service account: wrong password" in str(one) for one in found)
+        assert all("rejects the service account: wrong password" in str(one) for one in found)
         assert proxy.received.count(b"no-longer-right") == 1
 
 

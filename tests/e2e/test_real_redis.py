@@ -50,7 +50,7 @@ class Replica:
     slowest: float = 0.0
 
     def attempt(self, user: str = "ann", password: str | None = None, *, right: bool = False, address: str = X) -> str:
-        """One login as the server does it; what comes of it."""
+        """The outcome of one login as the server performs it."""
         login = Password(user, Secret(password or f"p-{next(NUMBERS)}"))
         key, tag = LoginKey(id(self).to_bytes(8, "big"))(login), LoginKey(b"throttle")(login)
         start = time.monotonic()

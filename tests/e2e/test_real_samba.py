@@ -177,7 +177,7 @@ def test_odd_names_of_groups(make: Make, by: str) -> None:
     found = identity(source, "odd")
     assert found.groups - PRIMARY == set(map(str.lower, ODD))
     assert [source.group_problem(name.lower()) for name in ODD] == [None] * len(ODD)
-    assert source.unspeakable_groups() == ((), True)
+    assert source.unnameable_groups() == ((), True)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_groups_that_are_there(make: Make) -> None:
         None,
         "is not in the directory",
         "is not in the directory",
-        "is brought as 'reg-web': the directory compares names without case",
+        "must be spelled 'reg-web': the directory ignores case in names",
     ]
 
 
@@ -281,7 +281,7 @@ def test_plain_text_is_refused_by_the_domain(make: Make, domain: Samba) -> None:
 def test_another_authority(make: Make, tmp_path: Path) -> None:
     """A certificate that the company did not issue: 503 (row 8)."""
     other = Authority(tmp_path, "another")
-    assert "the certificate is refused" in str(login(make(ca_file=str(other.file)), "alice"))
+    assert "the certificate is rejected" in str(login(make(ca_file=str(other.file)), "alice"))
 
 
 def test_referrals_are_not_followed(make: Make) -> None:

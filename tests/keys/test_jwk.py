@@ -60,7 +60,7 @@ def test_libtrust_id_of_the_published_key() -> None:
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_names_agree_with_an_independent_computation(rings: dict[Algorithm, KeyRing], algorithm: Algorithm) -> None:
-    """A key's two names are what anybody computes from its published JWK and from its certificate."""
+    """A key's two ids are those computed from its published JWK and from its certificate."""
     key = rings[algorithm].active
     jwk = public_jwk(key)
     required = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}[jwk["kty"]]

@@ -1,4 +1,4 @@
-"""`ring.json`: what it may say, and that every fault is told with its line."""
+"""`ring.json`: valid contents, and every fault with its line."""
 
 from __future__ import annotations
 

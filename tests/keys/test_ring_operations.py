@@ -1,4 +1,4 @@
-"""Changing the ring: the whole life of a key, several processes at once, crashes between any two writes, bad input."""
+"""Ring operations: the life cycle of a key, concurrent processes, crashes between any two writes, bad input."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def pair_names(*ids: str) -> list[str]:
 
 
 def test_a_whole_life(folder: Path, changes: RingOperations) -> None:
-    """By the timer alone: nothing, prepared, known, signing, retired, gone; what is published fits each phase."""
+    """By the timer alone: nothing, prepared, known, signing, retired, gone; the published keys fit each phase."""
     first = load_keys(folder, now=NOW).active.id
     made_at = NOW + 30 * DAY - HOUR
     switched_at = made_at + HOUR
@@ -111,7 +111,7 @@ def test_a_new_key_is_of_the_same_kind(tmp_path: Path, algorithm: Algorithm) -> 
 
 
 def test_by_hand(changes: RingOperations) -> None:
-    """Prepared once, switched not too early unless told so, and only where there is something to switch to."""
+    """Prepared once; switched early only if requested, and only if there is a next key."""
     with pytest.raises(RingOperationRefused, match="there is no next key to switch to"):
         changes.switch(NOW)
     made = changes.prepare(NOW)
@@ -135,7 +135,7 @@ def test_an_expired_key_is_replaced_at_once(folder: Path, changes: RingOperation
 
 
 def test_a_key_of_the_future_is_not_switched_to(folder: Path, changes: RingOperations) -> None:
-    """A clock was a day ahead when it was made: the ring serves on, and the key waits, whoever insists (F21)."""
+    """A key created with a clock a day ahead: the ring keeps serving, and the key waits, even if forced (F21)."""
     first = load_keys(folder, now=NOW).active.id
     changes.prepare(NOW + DAY)
     assert load_keys(folder, now=NOW).active.id == first
@@ -161,17 +161,19 @@ def test_the_time_of_a_ring_without_times(folder: Path, changes: RingOperations)
 
 
 def test_retire(folder: Path, changes: RingOperations) -> None:
-    """A next key is withdrawn at once, a retired one after its last token, the active one never."""
+    """A next key is removed immediately, a retired one after its last token, the active one never."""
     first = load_keys(folder, now=NOW).active.id
     unused = changes.prepare(NOW).key_id
     assert changes.retire(unused, NOW).ring.next == ()
     second = changes.prepare(NOW).key_id
     changes.switch(NOW, early=True)
-    with pytest.raises(RingOperationRefused, match=f"tokens of the key {first} live until 2027-01-31 13:05:00 UTC"):
+    with pytest.raises(
+        RingOperationRefused, match=f"tokens of the key {first} are valid until 2027-01-31 13:05:00 UTC"
+    ):
         changes.retire(first, NOW + HOUR)
     with pytest.raises(RingOperationRefused, match=f"the key {second} signs; replace it with: tokenserver keys rotate"):
         changes.retire(second, NOW)
-    with pytest.raises(RingOperationRefused, match=f"no key here is called ghost; there are: {second}, {first}"):
+    with pytest.raises(RingOperationRefused, match=f"no key here has the id ghost; existing ids: {second}, {first}"):
         changes.retire("ghost", NOW)
     assert changes.retire(first, NOW, early=True).ring.retired == ()
     assert signing_files(folder) == pair_names(second)
@@ -224,18 +226,18 @@ def test_an_emergency_needs_nothing_of_the_dropped_key(folder: Path, changes: Ri
 
 
 def test_an_emergency_drops_another_key(folder: Path, changes: RingOperations) -> None:
-    """A retired key leaked: it is dropped, and the active one stays; a key that nobody knows is no emergency."""
+    """A leaked retired key is removed, and the active one stays; an unknown key is rejected."""
     first = load_keys(folder, now=NOW).active.id
     second = changes.prepare(NOW).key_id
     changes.switch(NOW, early=True)
     change = changes.emergency(NOW, first)
     assert (change.step, [key.id for key in change.ring.published()]) == (RotationStep.FORGET, [second])
-    with pytest.raises(RingOperationRefused, match="no key here is called ghost"):
+    with pytest.raises(RingOperationRefused, match="no key here has the id ghost"):
         changes.emergency(NOW, "ghost")
 
 
 def test_an_emergency_without_a_way_out_changes_nothing(folder: Path, changes: RingOperations) -> None:
-    """No next key and no CA key: the leaked key stays, and what mends it is told."""
+    """No next key and no CA key: the leaked key stays, and the message has the fix."""
     (folder / "token-ca.key").unlink()
     before = states(folder)
     with pytest.raises(LoadError, match=r"token-ca\.key: is not here, so no signing key can be made; run"):
@@ -244,7 +246,7 @@ def test_an_emergency_without_a_way_out_changes_nothing(folder: Path, changes: R
 
 
 def test_an_emergency_in_a_broken_ring(folder: Path, changes: RingOperations) -> None:
-    """Which key is which cannot be told, so nothing is done."""
+    """The keys cannot be told apart, so nothing is done."""
     (folder / "ring.json").write_text("{}")
     with pytest.raises(LoadError, match="is missing"):
         changes.emergency(NOW)
@@ -255,7 +257,7 @@ def test_an_emergency_in_a_broken_ring(folder: Path, changes: RingOperations) ->
 
 @pytest.fixture
 def pair(folder: Path) -> KeyPair:
-    """A key of this folder's CA that stands nowhere yet."""
+    """A key issued by this folder's CA that is not in the ring yet."""
     return issue_pair(KeyFolder(folder), issuer="a", algorithm=Algorithm.ES256, lifetime=DAY, now=NOW)
 
 
@@ -270,31 +272,31 @@ def test_a_key_from_elsewhere(folder: Path, changes: RingOperations, pair: KeyPa
     (folder / "token-ca.key").unlink()
     read = read_pair(carried(pair, tmp_path / "new.pem"), KeyFolder(folder), NOW)
     assert read.id == pair.id
-    change = changes.bring(read, NOW)
+    change = changes.import_pair(read, NOW)
     assert (change.step, [key.id for key in change.ring.next]) == (RotationStep.PREPARE, [pair.id])
     with pytest.raises(RingOperationRefused, match=f"the key {pair.id} is in the ring already"):
-        changes.bring(read, NOW)
+        changes.import_pair(read, NOW)
     assert changes.advance(NOW + HOUR) is not None
     assert load_keys(folder, now=NOW + HOUR).active.id == pair.id
 
 
 def test_one_next_key_at_a_time(changes: RingOperations, pair: KeyPair) -> None:
-    """Which of two would sign first, nobody could tell."""
+    """It would be unclear which of two signs first."""
     first = changes.prepare(NOW).key_id
     with pytest.raises(
-        RingOperationRefused, match=f"the key {first} is next already; drop it with: tokenserver keys retire {first}"
+        RingOperationRefused, match=f"the key {first} is next already; remove it with: tokenserver keys retire {first}"
     ):
-        changes.bring(pair, NOW)
+        changes.import_pair(pair, NOW)
 
 
 def test_the_first_key_of_a_server_without_a_ca(folder: Path, pair: KeyPair, tmp_path: Path) -> None:
-    """Its folder holds what registries trust and nothing else; the key signs at once."""
+    """Its folder has only the CA that registries trust; the key signs immediately."""
     server = tmp_path / "server"
     server.mkdir(mode=0o700)
     (server / "token-ca.pem").write_bytes((folder / "token-ca.pem").read_bytes())
-    with pytest.raises(LoadError, match="there is no signing key yet; bring one with: tokenserver keys import FILE"):
+    with pytest.raises(LoadError, match="there is no signing key yet; import one with: tokenserver keys import FILE"):
         load_keys(server, now=NOW)
-    change = RingOperations(server, "a", SCHEDULE).bring(pair, NOW)
+    change = RingOperations(server, "a", SCHEDULE).import_pair(pair, NOW)
     assert (change.step, load_keys(server, now=NOW).active.id) == (RotationStep.SWITCH, pair.id)
 
 
@@ -330,7 +332,7 @@ def test_unfit_keys_do_not_come_in(
         read_pair(path, KeyFolder(folder), NOW)
 
 
-BOTH = "must hold one private key and one certificate in PEM"
+BOTH = "must contain one private key and one certificate in PEM"
 
 
 @pytest.mark.parametrize(
@@ -353,7 +355,7 @@ BOTH = "must hold one private key and one certificate in PEM"
 def test_files_that_are_no_pair(
     folder: Path, pair: KeyPair, tmp_path: Path, content: Callable[[KeyPair], bytes], mode: int, told: str
 ) -> None:
-    """Neither a half nor more than a whole comes in, nor what others could read on its way; nothing is repeated."""
+    """Incomplete files, several pairs, and files that others could read are rejected; content is not repeated."""
     path = tmp_path / "new.pem"
     path.write_bytes(content(pair))
     path.chmod(mode)
@@ -363,7 +365,7 @@ def test_files_that_are_no_pair(
 
 
 def test_no_key_comes_where_the_ca_is_unfit(folder: Path, pair: KeyPair, tmp_path: Path) -> None:
-    """An expired CA is told as such."""
+    """An expired CA is reported as such."""
     with pytest.raises(LoadError, match=r"token-ca\.pem: expired on"):
         read_pair(carried(pair, tmp_path / "new.pem"), KeyFolder(folder), NOW + 3651 * DAY)
 
@@ -396,8 +398,8 @@ def open_ca_key(folder: Path) -> None:
     ("harm", "now", "told"),
     [
         pytest.param(lost_ca, NOW, "is not here, so no signing key can be made", id="kept away"),
-        pytest.param(other_ca_key, NOW, "one of the two comes from somewhere else", id="of another CA"),
-        pytest.param(edwards_ca_key, NOW, "one of the two comes from somewhere else", id="of another kind"),
+        pytest.param(other_ca_key, NOW, "copy both files from the same place", id="of another CA"),
+        pytest.param(edwards_ca_key, NOW, "copy both files from the same place", id="of another kind"),
         pytest.param(open_ca_key, NOW, "can be read by others", id="readable by others"),
         pytest.param(Path.exists, NOW + 3651 * DAY, "expired on", id="expired"),
     ],
@@ -405,7 +407,7 @@ def open_ca_key(folder: Path) -> None:
 def test_no_key_is_made_under_an_unfit_ca(
     folder: Path, changes: RingOperations, harm: Callable[[Path], object], now: datetime, told: str
 ) -> None:
-    """Each is told, and the folder stays as it was."""
+    """Each is reported, and the folder is unchanged."""
     harm(folder)
     before = states(folder), signing_files(folder)
     with pytest.raises(LoadError, match=told):
@@ -484,7 +486,7 @@ print(change.step.value if change else "none")
 
 
 def in_process(folder: Path, now: datetime, writes: int = 99) -> subprocess.Popen[str]:
-    """One step in a process of its own, which dies, as if killed, before so many writes."""
+    """One step in a separate process, which dies as if killed before this many writes."""
     command = [sys.executable, "-c", ADVANCE, str(folder), now.isoformat(), str(writes)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -508,7 +510,7 @@ def test_of_many_processes_one_does_the_step(folder: Path) -> None:
     ],
 )
 def test_killed_between_any_two_writes(folder: Path, changes: RingOperations, step: RotationStep, writes: int) -> None:
-    """The ring is whole, the lock is free, and the same step is done by whoever comes next (F20)."""
+    """The ring is complete, the lock is free, and the next process performs the same step (F20)."""
     now = NOW + 30 * DAY
     if step is not RotationStep.PREPARE:
         changes.prepare(now)
@@ -526,14 +528,14 @@ def test_killed_between_any_two_writes(folder: Path, changes: RingOperations, st
         assert change is not None
         assert change.step is step
     known = {key.id for key in load_keys(folder, now=later).published()}
-    assert {path.suffix for path in KeyFolder(folder).unnamed(known)} <= {".key", ".pem"}
+    assert {path.suffix for path in KeyFolder(folder).unreferenced(known)} <= {".key", ".pem"}
 
 
 @pytest.mark.parametrize("writes", range(3))
 def test_a_failed_write_changes_nothing(
     folder: Path, changes: RingOperations, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
-    """A full disk at any file: told, no half key is left, and the next try works."""
+    """A full disk at any file is reported, no half key is left, and the next try works."""
     done: list[Path] = []
 
     def full(path: Path, content: bytes, *, mode: int) -> None:
@@ -555,7 +557,7 @@ def test_a_failed_write_changes_nothing(
 def test_a_folder_that_cannot_be_written(
     folder: Path, changes: RingOperations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A read-only mount is told as such; the ring loads on."""
+    """A read-only mount is reported as such; the ring still loads."""
     opened = os.open
 
     def read_only(path: Path, flags: int, *arguments: int) -> int:
@@ -570,7 +572,7 @@ def test_a_folder_that_cannot_be_written(
 
 
 def test_a_file_system_without_locks(folder: Path, changes: RingOperations, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a lock two replicas could undo each other's change, so there is none."""
+    """Without a lock two replicas could undo each other's change, so none is made."""
 
     def no_locks(_descriptor: int, _operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
@@ -581,7 +583,7 @@ def test_a_file_system_without_locks(folder: Path, changes: RingOperations, monk
 
 
 def test_somebody_else_is_at_it(folder: Path, changes: RingOperations) -> None:
-    """Whoever has no patience is told so at once, and later it works."""
+    """Without patience the operation fails immediately, and works later."""
     with KeyFolder(folder).changing(patience=0), pytest.raises(KeysBusy, match="another process is changing the keys"):
         changes.prepare(NOW)
     assert changes.prepare(NOW).step is RotationStep.PREPARE

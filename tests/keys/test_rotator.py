@@ -23,7 +23,7 @@ SCHEDULE = Schedule(publish_ahead=HOUR, longest_token=HOUR, rotate_every=30 * DA
 
 
 class World:
-    """A folder of keys and a server's view of it, which follows when told to."""
+    """A folder of keys and a server's view of it, which is updated on request."""
 
     def __init__(self, folder: Path, schedule: Schedule) -> None:
         init_keys(folder, issuer="a", algorithm=Algorithm.ES256, now=NOW)
@@ -51,7 +51,7 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_it_rotates(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Each step when it is due, told in the log; between them nothing."""
+    """Each step is performed when it is due, and logged; nothing happens in between."""
     caplog.set_level(logging.INFO)
     first = world.live.active.id
     steps = []
@@ -61,7 +61,7 @@ def test_it_rotates(world: World, caplog: pytest.LogCaptureFixture) -> None:
     new = world.live.active.id
     assert steps == [None, RotationStep.PREPARE, RotationStep.SWITCH, RotationStep.FORGET, None]
     assert messages(caplog) == [
-        f"made the signing key {new} and published it as next",
+        f"created the signing key {new} and published it as next",
         f"the signing key {new} signs from now on",
         f"removed the retired signing key {first}, whose last token has expired",
     ]
@@ -92,7 +92,7 @@ def test_it_changes_nothing_that_it_could_not_follow(world: World) -> None:
 
 
 def test_without_the_ca_key_it_says_what_to_do(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """The CA is kept away: once a day it is told that a key is due, and what comes from there is switched to."""
+    """The CA key is kept elsewhere: a due key is reported once a day, and an imported one is switched to."""
     ca_key = KeyFolder(world.changes.folder).ca_key
     kept = ca_key.read_bytes()
     ca_key.unlink()
@@ -133,7 +133,7 @@ def test_a_failure_is_told_and_survived(world: World, caplog: pytest.LogCaptureF
 def test_an_unexpected_error_is_survived(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its kind is told and not its text, which may hold anything."""
+    """Its type is logged, but not its text, which may contain anything."""
 
     def fails(_self: RingOperations, _now: datetime) -> None:
         raise RuntimeError("canary")
@@ -170,12 +170,12 @@ def test_ends_of_certificates_are_told(
 
 
 def test_pinned_registries_wait_for_people(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The server never switches by itself; when the time has come it says what to do, and check says it too."""
+    """The server never switches by itself; when it is due, the log and `check` say what to do."""
     world = World(tmp_path / "keys", replace(SCHEDULE, pinned=True))
     made = world.changes.prepare(NOW).key_id
     world.follow()
     told = (
-        f"the signing key {made} waits: when every registry that pins keys has it, let it sign with:"
+        f"the signing key {made} waits: when every registry that pins keys has it, switch to it with:"
         " tokenserver keys rotate"
     )
     assert world.rotator.tick(NOW + HOUR / 2) is None
@@ -192,10 +192,10 @@ def test_check_says_what_keeps_keys_from_rotating(world: World, monkeypatch: pyt
     KeyFolder(world.changes.folder).ca_key.unlink()
     [soon] = rotation_warnings(world.live, world.changes, NOW)
     [late] = rotation_warnings(world.live, world.changes, NOW + 30 * DAY)
-    assert soon == "rotate_every is set and token-ca.key is not here: bring keys in time"
-    assert late.startswith("a new signing key is due, and token-ca.key is not here: run")
+    assert soon == "rotate_every is set, but token-ca.key is not here: import new keys in time"
+    assert late.startswith("a new signing key is due, but token-ca.key is not here: run")
     monkeypatch.setattr("tokenserver.keys.rotator.os.access", lambda _path, _mode: False)
-    assert f"{world.changes.folder} cannot be written: keys do not rotate here" in " ".join(
+    assert f"{world.changes.folder} is not writable: keys do not rotate here" in " ".join(
         rotation_warnings(world.live, world.changes, NOW)
     )
 

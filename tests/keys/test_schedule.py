@@ -153,8 +153,8 @@ GAPS = st.lists(st.integers(min_value=1, max_value=40 * 86400), min_size=1, max_
 
 @given(gaps=GAPS)
 def test_no_timeline_harms_anybody(gaps: list[int]) -> None:
-    """Whenever somebody looks: a key signs only after everybody had time to learn of it, and is dropped only after its
-    last token; there is at most one next key."""
+    """At any time, a key signs only after verifiers had time to learn of it, and is removed only after its last token
+    has expired; there is at most one next key."""
     found, now = ring(), NOW
     published: dict[str, datetime] = {}
     signed_until: dict[str, datetime] = {}

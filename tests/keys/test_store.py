@@ -1,4 +1,4 @@
-"""The folder of keys: made once and whole, loaded with every fault told, never leaking what is in it."""
+"""The key store: created atomically, loaded with every fault reported, never leaking its content."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def refused(folder: Path, now: datetime = NOW) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_made_keys_load(tmp_path: Path, algorithm: Algorithm) -> None:
-    """`keys init` makes, for each algorithm, what the server loads and a registry trusts."""
+    """`keys init` creates keys of each algorithm that the server loads and a registry trusts."""
     made = make(tmp_path / "keys", algorithm)
     ring = load_keys(tmp_path / "keys", now=NOW)
     ca = x509.load_pem_x509_certificate(ring.ca_certificate_pem.encode())
@@ -191,7 +191,7 @@ print(store.init_keys(Path(sys.argv[1]), issuer="a", algorithm=Algorithm.ES256, 
 
 
 def init_in_process(folder: Path, writes: int) -> subprocess.Popen[str]:
-    """An init in a process of its own that dies, as if killed, after so many files."""
+    """An init in a separate process, which dies as if killed after this many files."""
     return subprocess.Popen([sys.executable, "-c", INIT, str(folder), str(writes)], stdout=subprocess.PIPE, text=True)
 
 
@@ -204,12 +204,12 @@ def test_of_simultaneous_processes_one_wins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("writes", range(5))
 def test_killed_init_is_never_used_nor_overwritten(tmp_path: Path, writes: int) -> None:
-    """After a kill at any file, load and init refuse, change nothing, and the mend they name works."""
+    """After a kill at any file, load and init fail and change nothing, and their suggested fix works."""
     folder = tmp_path / "my keys"
     died = init_in_process(folder, writes)
     died.communicate()
     before = content(folder)
-    with pytest.raises(LoadError, match="if making them was interrupted, remove what is left") as loading:
+    with pytest.raises(LoadError, match="if creating them was interrupted, remove what is left") as loading:
         load_keys(folder, now=NOW)
     with pytest.raises(LoadError, match=r"but no ring\.json, so nothing was overwritten") as making:
         make(folder)
@@ -235,7 +235,7 @@ def test_mend_removes_unfinished_files_as_well(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("writes", range(5))
 def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
-    """A full disk at any file is told, and the same command works when there is room again."""
+    """A full disk at any file is reported, and the same command works when there is room again."""
     folder = tmp_path / "keys"
     done: list[Path] = []
 
@@ -255,7 +255,7 @@ def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_init_where_a_file_stands(tmp_path: Path) -> None:
-    """A path that is no folder is told, not a traceback."""
+    """A path that is not a folder is reported without a traceback."""
     (tmp_path / "keys").write_text("")
     with pytest.raises(LoadError) as error:
         make(tmp_path / "keys")
@@ -263,7 +263,7 @@ def test_init_where_a_file_stands(tmp_path: Path) -> None:
 
 
 def test_init_in_an_unsafe_folder(tmp_path: Path) -> None:
-    """No key is put where somebody else could replace it."""
+    """No key is written where another user could replace it."""
     folder = tmp_path / "keys"
     folder.mkdir()
     folder.chmod(0o777)
@@ -415,12 +415,12 @@ def from_the_future(folder: Path) -> None:
 
 KEY, CERTIFICATE = "KEYS/signing/ID.key", "KEYS/signing/ID.pem"
 NOT_A_KEY = (
-    "is not a private key in PEM that can be used here; expected is an EC key on P-256 or P-384,"
+    "is not a private key in PEM that can be used here; expected an EC key on P-256 or P-384,"
     " an RSA key of at least 2048 bits or an Ed25519 key"
 )
 ABSENT = "cannot be read: No such file or directory"
 NOT_A_CA = "is not a CA certificate (basicConstraints CA:TRUE, keyUsage keyCertSign); registries would refuse it"
-GARBAGE = "holds no certificates in PEM that can be read; it must hold exactly one"
+GARBAGE = "contains no readable PEM certificates; it must contain exactly one"
 NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that trust that CA would refuse its tokens"
 
 
@@ -501,7 +501,7 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
             [
                 (
                     "KEYS/token-ca.pem",
-                    "holds a private key, and certificates are published; keep the key in its own .key file",
+                    "contains a private key, but certificates are published; keep the key in its own .key file",
                 )
             ],
             id="a key in a published file",
@@ -523,7 +523,7 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
             [
                 (
                     "KEYS/token-ca.key",
-                    "is not the key of KEYS/token-ca.pem; one of the two comes from somewhere else",
+                    "is not the key of KEYS/token-ca.pem; copy both files from the same place",
                 )
             ],
             id="key of another CA",
@@ -531,7 +531,7 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
         pytest.param(garbage_ca_key, [("KEYS/token-ca.key", NOT_A_KEY)], id="garbage for a CA key"),
         pytest.param(
             weak_rsa,
-            [(KEY, "is an RSA key of 1024 bits, which is too weak; expected are at least 2048")],
+            [(KEY, "is an RSA key of 1024 bits, which is too weak; at least 2048 are required")],
             id="RSA 1024",
         ),
         pytest.param(
@@ -547,7 +547,7 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
     ],
 )
 def test_what_refuses_the_load(keys: Path, harm: Callable[[Path], None], expected: list[tuple[str, str]]) -> None:
-    """Each harm is told as what it is, with the file and what mends it, and nothing else is."""
+    """Each fault is reported with its file and its fix, and nothing else is."""
     harm(keys)
     assert refused(keys) == expected
 
@@ -568,17 +568,17 @@ def test_expiry_is_told_beside_an_unfit_key(keys: Path) -> None:
 
 def test_no_folder(tmp_path: Path) -> None:
     """The first start says which command makes the keys."""
-    assert refused(tmp_path / "keys") == [("KEYS", "does not exist; make the keys with: tokenserver keys init")]
+    assert refused(tmp_path / "keys") == [("KEYS", "does not exist; create the keys with: tokenserver keys init")]
 
 
 def test_empty_folder(tmp_path: Path) -> None:
     """So does an empty folder."""
-    expected = "does not exist, there are no keys here; make them with: tokenserver keys init"
+    expected = "does not exist, there are no keys here; create them with: tokenserver keys init"
     assert refused(tmp_path) == [("KEYS/ring.json", expected)]
 
 
 def test_folder_is_a_file(tmp_path: Path) -> None:
-    """A file where the folder should be is told as such."""
+    """A file in place of the folder is reported as such."""
     (tmp_path / "keys").write_text("")
     assert refused(tmp_path / "keys") == [("KEYS", "is not a folder")]
 
@@ -590,12 +590,12 @@ def test_folder_below_a_file(tmp_path: Path) -> None:
 
 
 def test_lost_ring_with_keys_in_use(keys: Path) -> None:
-    """A lost `ring.json` is to be brought back: the keys may be trusted by registries."""
+    """A lost `ring.json` should be restored: registries may trust the keys."""
     (keys / "ring.json").unlink()
     [(file, message)] = refused(keys)
     assert file == "KEYS/ring.json"
     assert message.startswith(
-        "does not exist, but other parts of the keys do; if these keys were in use, bring ring.json back from a backup"
+        "does not exist, but other parts of the keys do; if these keys were in use, restore ring.json from a backup"
     )
 
 
@@ -653,7 +653,7 @@ def test_expired_certificates_beside_the_active_one(keys: Path, state: str, expe
 
 
 def test_only_the_certificate_is_published(keys: Path) -> None:
-    """`/ca.pem` holds what was parsed: text around the certificate stays behind."""
+    """`/ca.pem` contains only the parsed certificate, without text around it."""
     path = keys / "token-ca.pem"
     plain = path.read_text()
     path.write_text(f"a note of mine\n{plain}another\n")
@@ -715,7 +715,7 @@ def test_warnings(ring: KeyRing, days: int, expected: list[str]) -> None:
 
 
 def test_warnings_name_the_key(ring: KeyRing) -> None:
-    """The sentence says which key, until when, and what happens then."""
+    """The sentence has the key, the date, and the consequence."""
     expected = (
         f"the certificate of the signing key {ring.active.id} expires on 2029-05-05, in 25 days; registries then"
         " refuse every token that it signs: replace the keys before"

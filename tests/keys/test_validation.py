@@ -36,14 +36,14 @@ from tokenserver.keys.validation import (
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
 NOT_PEM = (
-    "is not a private key in PEM that can be used here; expected is an EC key on P-256 or P-384,"
+    "is not a private key in PEM that can be used here; expected an EC key on P-256 or P-384,"
     " an RSA key of at least 2048 bits or an Ed25519 key"
 )
 WRONG_KIND = NOT_PEM.replace("is not a private key in PEM that can be used here", "is a key of the wrong kind")
 UNSUPPORTED = NOT_PEM.replace(
     "is not a private key in PEM that can be used here", "is a key of an unsupported kind or on an unsupported curve"
 )
-ENCRYPTED = "is encrypted; store it unencrypted and readable by its owner alone"
+ENCRYPTED = "is encrypted; store it unencrypted and readable only by its owner"
 
 P256 = generate_p256()
 CA_KEY = generate_p256()
@@ -128,7 +128,7 @@ def test_no_bytes_break_the_parsers(content: bytes) -> None:
 
 
 def test_a_refused_key_is_in_no_traceback() -> None:
-    """Neither the error nor what it came from repeats a line of the file, and no cause is kept that could."""
+    """Neither the error nor its context repeats a line of the file, and no cause is kept that could."""
     broken = private_pem(P256).replace(b"-----END PRIVATE KEY-----", b"canary-body-line\n-----END PRIVATE KEY-----")
     with pytest.raises(UnfitKey) as refused:
         parse_private_key(broken)
@@ -165,12 +165,12 @@ def short_coordinate() -> ec.EllipticCurvePrivateKey:
 
 
 SHORT = (
-    "is an EC key whose X or Y coordinate begins with a zero byte: Distribution 3 computes another thumbprint for it"
-    " than everybody else; make a new key"
+    "is an EC key whose X or Y coordinate begins with a zero byte: Distribution 3 computes a different thumbprint"
+    " for it than other registries; create a new key"
 )
-CURVE = "is an EC key on the curve {}; expected is P-256 (secp256r1) or P-384 (secp384r1)"
-BITS = "is an RSA key of {} bits, which is too weak; expected are at least 2048"
-EXPONENT = "is an RSA key with the public exponent {}; expected is 65537"
+CURVE = "is an EC key on the curve {}; expected P-256 (secp256r1) or P-384 (secp384r1)"
+BITS = "is an RSA key of {} bits, which is too weak; at least 2048 are required"
+EXPONENT = "is an RSA key with the public exponent {}; expected 65537"
 
 
 @pytest.mark.parametrize(
@@ -209,19 +209,19 @@ def test_the_type_of_a_key_fixes_its_algorithm(key: PrivateKey, algorithm: Algor
 
 
 CA_PEM = CA.public_bytes(Encoding.PEM)
-PUBLISHED_KEY = "holds a private key, and certificates are published; keep the key in its own .key file"
+PUBLISHED_KEY = "contains a private key, but certificates are published; keep the key in its own .key file"
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        pytest.param(b"", "holds no certificates in PEM that can be read; it must hold exactly one", id="empty"),
+        pytest.param(b"", "contains no readable PEM certificates; it must contain exactly one", id="empty"),
         pytest.param(
-            CA_PEM[:-60], "holds no certificates in PEM that can be read; it must hold exactly one", id="cut short"
+            CA_PEM[:-60], "contains no readable PEM certificates; it must contain exactly one", id="cut short"
         ),
         pytest.param(
             CA_PEM + CERTIFICATE.public_bytes(Encoding.PEM),
-            "holds 2 certificates in PEM that can be read; it must hold exactly one",
+            "contains 2 readable PEM certificates; it must contain exactly one",
             id="two",
         ),
         pytest.param(CA_PEM + private_pem(CA_KEY), PUBLISHED_KEY, id="with a PKCS#8 key"),
@@ -264,7 +264,7 @@ def ca_with(
 
 
 NOT_A_CA = "is not a CA certificate (basicConstraints CA:TRUE, keyUsage keyCertSign); registries would refuse it"
-CA_KIND = "has a key that not every registry takes; a token CA has an EC key (P-256) or an RSA key"
+CA_KIND = "has a key that not every registry accepts; a token CA has an EC key (P-256) or an RSA key"
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def forged() -> x509.Certificate:
         pytest.param(
             make_ca(P256, issuer="auth.example.com", now=NOW),
             CA,
-            "is a CA certificate; a signing certificate is issued by the token CA and is none itself",
+            "is a CA certificate; a signing certificate is issued by the token CA and is not a CA itself",
             id="a CA",
         ),
     ],

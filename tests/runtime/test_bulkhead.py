@@ -57,7 +57,7 @@ def test_no_more_than_the_workers_at_once() -> None:
 
 
 def test_rejected_immediately() -> None:
-    """F29: a caller that finds the queue full is told so within 100 ms, and when to retry."""
+    """F29: a caller that finds the queue full is rejected within 100 ms, with a retry time."""
     room = bulkhead(workers=1, queue=0)
     start = time.monotonic()
     with room, pytest.raises(Overloaded) as raised, room:
@@ -170,7 +170,7 @@ def test_a_caller_aside_lets_another_in() -> None:
 
 
 def test_no_caller_enters_while_too_many_are_inside() -> None:
-    """Two callers came back to one slot: the first to leave hands it to nobody, the second to the waiting one."""
+    """Two callers returned to one slot: the first to leave frees none, the second hands it to the waiting one."""
     room = bulkhead(workers=1, queue=1)
     aside = [room.slot_released() for _ in range(2)]
     for one in aside:

@@ -19,7 +19,7 @@ SEVERAL = pytest.mark.skipif(len(CORES) < 2, reason="this machine has one core, 
 
 @pytest.fixture
 def own_affinity(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Restores the affinity of this process, and what the module remembers of it."""
+    """Restores the affinity of this process, and the module's record of it."""
     before = os.sched_getaffinity(0)
     monkeypatch.setattr(machine, "_home", None)
     yield

@@ -51,7 +51,7 @@ def test_plan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("workers", "cores", "hashers"), [(1, 1, 1), (8, 2, 1), (1, 8, 8), (3, 8, 2)])
 def test_cores_are_shared(tmp_path: Path, workers: int, cores: int, hashers: int) -> None:
-    """All workers together hash about as much at once as there are cores, and each of them something."""
+    """All workers together run about as many hashes as there are cores, and each at least one."""
     assert plan_for(load(tmp_path, CONFIG), workers=workers, cores=cores).hashers == hashers
 
 
@@ -92,19 +92,19 @@ def test_off(tmp_path: Path) -> None:
         *(
             pytest.param(
                 f"throttle: {{redis: '{url}'}}",
-                "throttle.redis: must not hold a password; name a file with it: redis_password_file",
+                "throttle.redis: must not contain a password; name a file with it: redis_password_file",
                 id=f"password in {url!r}",
             )
             for url in ("redis://:canary@a", "redis://u:canary@a", "redis://a?password=canary")
         ),
         pytest.param(
             "throttle: {secret_file: x}",
-            "throttle.secret_file: needs redis; the workers of one server have a secret of their own",
+            "throttle.secret_file: needs redis; the workers of one server share a generated secret",
             id="secret without a redis",
         ),
         pytest.param(
             "throttle: {redis_password_file: x}",
-            "throttle.redis_password_file: needs redis, the URL of the Redis whose password it holds",
+            "throttle.redis_password_file: needs redis, the URL of the Redis with this password",
             id="password without a redis",
         ),
         pytest.param("throttle: off", "throttle: must be a mapping (key: value), not text", id="a switch"),
@@ -137,13 +137,13 @@ def test_refused(tmp_path: Path, text: str, fault: str) -> None:
         pytest.param(
             "stale_grace: 5m",
             "cache: 0s\n      stale_grace: 5m",
-            "authentication[1].ldap.stale_grace: needs cache: nothing is remembered that could be used longer",
+            "authentication[1].ldap.stale_grace: needs cache: only cached logins can be used longer",
             id="grace without memory",
         ),
     ],
 )
 def test_memory_refused(tmp_path: Path, old: str, new: str, fault: str) -> None:
-    """Row 26: a minute at most; and a grace for what is not remembered is a mistake."""
+    """Row 26: a minute at most; grace without a cache is a mistake."""
     with pytest.raises(LoadError) as caught:
         load(tmp_path, CONFIG.replace(old, new))
     assert [str(one).partition(": ")[2] for one in caught.value.faults] == [fault]

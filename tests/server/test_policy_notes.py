@@ -61,7 +61,7 @@ def run(config: Path, *arguments: str) -> Result:
 
 
 def test_the_deny_goes_live_and_says_so(config: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """In the log with what failed, in `/readyz` with the place alone; the server is ready."""
+    """Logged with the failure, in `/readyz` with the place only; the server is ready."""
     parts = build(load_settings(config, {}))
     assert ready(parts) == (200, {})
     write(config.parent / "policies" / "company.yaml", COMPANY + DENY)
@@ -76,7 +76,7 @@ def test_the_deny_goes_live_and_says_so(config: Path, caplog: pytest.LogCaptureF
 
 
 def test_a_restart_is_no_exit_code_2(config: Path) -> None:
-    """By somebody else's change: `check`, which is what the start does, warns and says yes."""
+    """Caused by another team's change: `check`, like the start, warns and succeeds."""
     write(config.parent / "policies" / "company.yaml", COMPANY + DENY)
     checked = run(config, "check")
     assert (checked.exit_code, SENTENCE in checked.stderr) == (0, True)

@@ -44,7 +44,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 class World:
-    """A server over files of its own, and who changes its keys."""
+    """A server with separate files, and operations on its keys."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -94,14 +94,14 @@ def age(folder: Path, by: timedelta) -> None:
 
 @pytest.fixture
 def world(server_folder: Path, tmp_path: Path) -> World:
-    """A server whose files nobody else has."""
+    """A server with separate files."""
     shutil.copytree(server_folder, tmp_path / "site")
     (tmp_path / "site" / "tokenserver.yaml").write_text(CONFIG)
     return World(load_settings(tmp_path / "site" / "tokenserver.yaml", {}))
 
 
 def test_a_rotation_as_the_world_sees_it(world: World) -> None:
-    """Threat 68: the JWKS has a key before its first token and until its last is over; the CA never changes."""
+    """Threat 68: the JWKS has a key before its first token and until its last has expired; the CA never changes."""
     ca = world.client.get("/ca.pem").text
     first = world.snapshot.issuer.ring.active.thumbprint
     tokens, seen = [world.token()], [world.published()]
@@ -159,7 +159,7 @@ def test_what_is_not_read_is_no_change(world: World) -> None:
 
 
 def test_an_emergency_as_the_world_sees_it(world: World) -> None:
-    """Threat 69: the dropped key is published no more, and this server takes no token of it."""
+    """Threat 69: the removed key is no longer published, and this server rejects its tokens."""
     old, before = world.snapshot.issuer.ring.active.thumbprint, world.token()
     assert world.opens(before)
     world.changes.emergency(datetime.now(UTC))
@@ -235,7 +235,7 @@ def half_a_ring(folder: Path) -> None:
 def test_the_keys_in_memory_go_on(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: Callable[[Path], None]
 ) -> None:
-    """F20: signed with what is in memory, said in the log, not ready, nothing rotated; well again when mended."""
+    """F20: signing continues from memory, logged and not ready, without rotation; it recovers after the fix."""
     folder = world.settings.keys.folder
     shutil.copytree(folder, tmp_path / "kept")
     before = world.published()
@@ -266,7 +266,7 @@ def test_the_keys_in_memory_go_on(
 def test_readiness_ends_with_a_certificate(
     world: World, monkeypatch: pytest.MonkeyPatch, active: timedelta, ca: timedelta, expected: str
 ) -> None:
-    """Threat 70: the numbers are there for metrics, and readiness says what has ended."""
+    """Threat 70: metrics have the remaining times, and readiness names what has expired."""
     now, snapshot = datetime.now(UTC), world.snapshot
     ring = snapshot.issuer.ring
     ring = replace(ring, active=replace(ring.active, not_after=now + active), ca_not_after=now + ca)
@@ -287,7 +287,7 @@ def test_a_clock_far_behind_is_not_ready(world: World, monkeypatch: pytest.Monke
 
 
 def test_no_key_changes_by_a_clock_that_was_moved(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F21: a step that is due by it may not be due at all; it is told and no reason to send clients elsewhere."""
+    """F21: a step that seems due may not be; the jump is reported, and the server stays ready."""
     [rotator] = world.parts.rotators
     later = datetime.now(UTC) + 30 * DAY
     monkeypatch.setattr(world.parts.clock, "_now", later.timestamp)
@@ -301,7 +301,7 @@ def test_no_key_changes_by_a_clock_that_was_moved(world: World, monkeypatch: pyt
 
 
 def test_check_warns(world: World) -> None:
-    """What keeps keys from rotating is told before the start, and what ends within a week is urgent."""
+    """Obstacles to rotation are reported before the start, and an expiry within a week is urgent."""
     (world.settings.keys.folder / "token-ca.key").unlink()
     ring = world.snapshot.issuer.ring
     ending = replace(ring, active=replace(ring.active, not_after=datetime.now(UTC) + 6 * DAY))

@@ -111,7 +111,7 @@ def test_without_the_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("mode", "content", "told"),
     [
-        pytest.param(0o600, "\n", "must hold the password of redis; it is empty", id="empty"),
+        pytest.param(0o600, "\n", "must contain the password of redis, but is empty", id="empty"),
         pytest.param(0o644, "canary", "can be read by others", id="open to others"),
         pytest.param(None, "", "cannot be read: No such file", id="missing"),
     ],
@@ -130,13 +130,13 @@ def test_the_password_file(tmp_path: Path, mode: int | None, content: str, told:
 @pytest.mark.parametrize(
     ("mode", "content", "told"),
     [
-        pytest.param(0o600, "canary" * 5, "must hold a secret of at least 32 characters", id="short"),
+        pytest.param(0o600, "canary" * 5, "must contain a secret of at least 32 characters", id="short"),
         pytest.param(0o644, "canary" * 6, "can be read by others", id="open to others"),
         pytest.param(None, "", "cannot be read: No such file", id="missing"),
     ],
 )
 def test_the_secret_file(tmp_path: Path, mode: int | None, content: str, told: str) -> None:
-    """The secret of all replicas is long, and private as well; each fault is told, also beside one of the password."""
+    """The shared secret must be long and private; its fault is reported even along with one of the password."""
     if mode is not None:
         (tmp_path / "secret").write_text(content)
         (tmp_path / "secret").chmod(mode)

@@ -1,4 +1,4 @@
-"""What can go live beside what, where each part is good by itself."""
+"""Snapshot composition: which parts can go live together, if each is valid by itself."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_nobody_is_ever_two_people(composer: Composer, live: dict[str, str], new
 
 
 def test_a_start_tells_overlaps_with_all_other_faults(server_folder: Path, tmp_path: Path) -> None:
-    """Every fault of every part at once, and those between parts."""
+    """Every fault of every part, and those between parts, are reported together."""
     make_server(server_folder)
     first = (server_folder / "tokenserver-True-1.yaml").read_text()
     users = (server_folder / "users.htpasswd").read_text()

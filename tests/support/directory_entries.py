@@ -1,4 +1,4 @@
-"""Entries of a directory, and what is configured of it, without any directory."""
+"""Directory entries and settings for tests that run without a directory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from tokenserver.authn.ldap.ber import Result, SearchEntry
 from tokenserver.authn.ldap.connection import NO_SUCH_OBJECT, Found
 from tokenserver.authn.ldap.deadline import Deadline
 from tokenserver.authn.ldap.directory import Directory, GroupSettings
-from tokenserver.authn.ldap.groups.resolution import brought
+from tokenserver.authn.ldap.groups.resolution import resolve
 
 BASE = "dc=example,dc=com"
 
 
 def directory(**more: Any) -> Directory:
-    """A directory with the least that it needs."""
+    """A directory with minimal settings."""
     values: dict[str, Any] = {
         "name": "corp",
         "servers": (),
@@ -29,24 +29,24 @@ def directory(**more: Any) -> Directory:
 
 
 def entry(dn: str = f"uid=ann,{BASE}", **attributes: Any) -> SearchEntry:
-    """An entry with these attributes; ann's, unless it says otherwise."""
+    """An entry with these attributes; ann's by default."""
     found: dict[str, Any] = {"uid": "ann"} | attributes
     lists = {name: [value] if isinstance(value, str) else value for name, value in found.items()}
     return SearchEntry(dn, {name.lower(): tuple(one.encode() for one in values) for name, values in lists.items()})
 
 
 def in_entry(found: SearchEntry, groups: GroupSettings) -> frozenset[str]:
-    """What the entry's memberOf brings where the groups themselves cannot be read."""
-    return brought(Nothing(), None, found, directory(groups=groups), Deadline(5)).names  # type: ignore[arg-type]
+    """The groups in the entry's memberOf if the group entries themselves cannot be read."""
+    return resolve(Nothing(), None, found, directory(groups=groups), Deadline(5)).names  # type: ignore[arg-type]
 
 
 class Nothing:
-    """A connection to a directory that lets nobody see a group."""
+    """A connection to a directory in which the account may not read any group."""
 
     def ask_page(self, *_arguments: Any, **_more: Any) -> int:
         """A number."""
         return 1
 
     def found(self, _number: int, _deadline: Deadline) -> Any:
-        """Nothing: the base does not exist, for who asks."""
+        """Nothing: to this account, the base does not exist."""
         return Found((), Result(NO_SUCH_OBJECT, ""))

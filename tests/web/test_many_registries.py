@@ -193,7 +193,7 @@ def test_warnings_about_registries(many_folder: Path) -> None:
     settings = load_settings(config, {})
     found = "\n".join(warnings(settings, load_snapshot(settings)))
     assert "registry zot: zot verifies ES256 since 2.1.3; an older one needs RS256" in found
-    assert "registry zot: zot checks neither issuer nor audience, so it takes the tokens for first as well" in found
+    assert "registry zot: zot checks neither issuer nor audience, so it also accepts the tokens for first" in found
     settings = load_settings(many_folder / "many.yaml", {})
     assert "neither issuer" not in "\n".join(warnings(settings, load_snapshot(settings)))
 
@@ -203,7 +203,7 @@ def test_warnings_about_registries(many_folder: Path) -> None:
     [
         pytest.param(
             ("algorithm: RS256", "algorithm: ES256"),
-            "registry team: the keys here sign with RS256, not with its algorithm: ES256; give it a folder of its own",
+            "registry team: the keys here sign with RS256, not with its algorithm: ES256; give it a separate folder",
             id="another-algorithm",
         ),
         pytest.param(("keys: team-keys", "keys: nowhere"), "nowhere: does not exist", id="no-keys"),

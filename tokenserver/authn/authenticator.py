@@ -37,7 +37,7 @@ class Stamped(Protocol):
     """A user source that knows immediately, without I/O or hashing, whether its entry of a user has changed."""
 
     def stamp(self, username: str) -> bytes:
-        """Changes whenever the user's entry does; empty for a user who is not mine."""
+        """Changes whenever the user's entry does; empty for a user unknown to this source."""
         ...
 
 
@@ -62,7 +62,7 @@ class Guard(Protocol):
 
 
 class Rest(Protocol):
-    """The work that a failed login has not done yet, so that its duration does not reveal which source knows the name.
+    """The remaining work of a failed login, so that its duration does not reveal which source knows the name.
 
     See `equal_work`.
     """

@@ -22,8 +22,8 @@ MAX_PASSWORD_BYTES = 1024
 class Chain:
     """Asks the user sources in the order of the configuration.
 
-    `decoy` does the work of a wrong password for a user whom no source knows, so that response times do not reveal
-    which users exist; None where no source does such work. `rest` does the same for the other failures. A `guard`
+    `decoy` does the work of a wrong password for a user unknown to all sources, so that response times do not reveal
+    which users exist; None if no source does such work. `rest` does the same for the other failures. A `guard`
     decides whether the sources are asked at all.
     """
 
@@ -44,9 +44,9 @@ class Chain:
         self._rest = rest
 
     def authenticate(self, credentials: Credentials, client: IPv4Address | IPv6Address | None = None) -> Identity:
-        """The identity behind these credentials; `ANONYMOUS` only where there are no credentials at all.
+        """The identity of these credentials; `ANONYMOUS` only if there are no credentials at all.
 
-        `client` is the address of the client, None where it is unknown.
+        `client` is the address of the client, None if it is unknown.
 
         Raises:
             AuthenticationRequired: there are no credentials, and anonymous access is off.
@@ -116,14 +116,14 @@ def _problem_with_password(password: str) -> str | None:
     if len(password) > MAX_PASSWORD_BYTES or len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
         return f"the password is longer than {MAX_PASSWORD_BYTES} bytes"
     if "\0" in password:
-        return "the password holds a NUL character"
+        return "the password contains a NUL character"
     return None
 
 
 def _checked(identity: object, backend: str) -> Identity:
     """Takes `object`, because a backend's annotation is not enforced at run time."""
     if not isinstance(identity, Identity):
-        raise BackendUnavailable(backend, "gave an answer that is no identity")
+        raise BackendUnavailable(backend, "returned something other than an identity")
     if identity.is_anonymous or not identity.subject.strip():
-        raise BackendUnavailable(backend, "gave an identity of nobody")
+        raise BackendUnavailable(backend, "returned an identity without a subject")
     return identity

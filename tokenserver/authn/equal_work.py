@@ -1,4 +1,4 @@
-"""Equal work: a failed login costs the same whichever user source knows the name, and if none does.
+"""Equal work: a failed login costs the same, no matter which user source knows the name, or whether any does.
 
 Sources are asked in order, and the first that knows a name ends the search. So a wrong password costs a hash at a file,
 a search and a bind at a directory, and the cost of all sources before it; the time would reveal which source knows the
@@ -52,7 +52,7 @@ class LookedUp(Protocol):
 
 
 Through = Callable[[Authenticator, Callable[[], None]], None]
-"""Calls a source under the same bounds as its logins, and raises `BackendUnavailable` where they would."""
+"""Calls a source under the same bounds as its logins, and raises `BackendUnavailable` if they would."""
 
 
 class EqualWork:
@@ -146,7 +146,7 @@ class Pause:
             self._free.release()
 
     def _usual(self) -> float | None:
-        """How long the work usually takes; None where this call has to measure it."""
+        """How long the work usually takes; None if this call has to measure it."""
         with self._lock:
             now = self._monotonic()
             is_due = self._measured is None or now - self._measured >= MEASURE_SECONDS

@@ -33,7 +33,9 @@ _GOOD_ROUNDS = 5_000  # the format's own default, and that of htpasswd and mkpas
 _SLOW_ROUNDS = 100_000
 _GOOD_MEMORY_TIMES_PASSES = 35_840  # the smallest that OWASP recommends: 7 MiB, five passes
 
-_UNLIMITED = 4096  # passlib's own limit; the chain lets far less through
+_UNLIMITED = 4096  # passlib's own limit; the chain accepts far less
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _BCRYPT = re.compile(r"(?P<head>\$2[aby]\$(?P<cost>[0-9]{2})\$)(?P<tail>[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31})")
 _SHA_CRYPT = re.compile(
@@ -46,7 +48,7 @@ _ARGON2ID = re.compile(
 )
 _SHA_CRYPT_DIGEST = {"5": 43, "6": 86}
 
-# Rejected hashes by their form; the first match counts. These texts must not contain any part of the hash.
+# Rejected hashes by their form; the first match applies. These texts must not contain any part of the hash.
 _REFUSED = tuple(
     (re.compile(pattern, re.DOTALL), problem)
     for pattern, problem in (
@@ -58,12 +60,12 @@ _REFUSED = tuple(
         (r"\$1\$.*", "MD5-crypt is too weak"),
         (r"\{SHA\}.*", "SHA-1 (htpasswd -s) is too weak"),
         (r"\{SSHA\}.*", "SHA-1, also with salt, is too weak"),
-        (r"\$2x\$.*", "bcrypt 2x comes from a program that computed it wrongly"),
+        (r"\$2x\$.*", "bcrypt 2x comes from an implementation with a known bug"),
         (r"\$2[aby]?\$.*", "this is a damaged bcrypt hash"),
-        (r"\$argon2[id]\$.*", "of the argon2 family only argon2id is accepted"),
+        (r"\$argon2[id]\$.*", "of the argon2 variants, only argon2id is accepted"),
         (r"\$argon2id\$.*", "this is a damaged argon2id hash, or one of an old version"),
         (r"\$[56]\$.*", "this is a damaged sha-crypt hash"),
-        (r"\$.*", "this kind of hash is not known here"),
+        (r"\$.*", "this kind of hash is not supported"),
         (r"[./0-9A-Za-z]{13}|_[./0-9A-Za-z]{19}", "DES crypt (htpasswd -d) is too weak"),
         (r".*", "the password is in plain text"),
     )
@@ -105,7 +107,7 @@ def hash_password(password: str) -> str:
     except UnicodeEncodeError:
         raise ValueError("a password must be UTF-8 text") from None
     if b"\0" in secret:
-        raise ValueError("a password must not hold a NUL character")
+        raise ValueError("a password must not contain a NUL character")
     if len(secret) > MAX_BCRYPT_BYTES:
         raise ValueError(f"a password must not be longer than {MAX_BCRYPT_BYTES} bytes (this one has {len(secret)})")
     hashed: str = bcrypt.using(rounds=COST).hash(secret)
@@ -115,18 +117,18 @@ def hash_password(password: str) -> str:
 def verify(password: str, hashed: str) -> bool:
     """Whether `password` matches `hashed`, compared in constant time.
 
-    The work depends on the hash alone: a password that the hash cannot hold (empty, with a NUL, over bcrypt's 72
-    bytes, not encodable) is hashed as well, cut to what fits, and is never right. A hash that `problem_with`
-    refuses is never right either.
+    The work depends only on the hash: a password that does not fit the hash (empty, with a NUL, over bcrypt's 72
+    bytes, not encodable) is truncated and hashed as well, and never matches. A hash rejected by `problem_with` never
+    matches either.
 
     Raises:
-        HashingFailed: memory is short. No input of a client raises anything.
+        HashingFailed: memory is short. No client input raises an error.
     """
     parsed = _parse(hashed)
     if isinstance(parsed, str):
         return False
     secret = password.encode("utf-8", "surrogatepass")
-    fits = 0 < len(secret) <= parsed.max_bytes and b"\0" not in secret and _is_encodable(password)
+    fits = 0 < len(secret) <= parsed.max_bytes and b"\0" not in secret and _SURROGATE.search(password) is None
     cut = secret.replace(b"\0", b"?")[: parsed.max_bytes]
     try:
         is_right = bool(parsed.handler.verify(cut, hashed))
@@ -137,7 +139,7 @@ def verify(password: str, hashed: str) -> bool:
 
 
 def problem_with(hashed: str) -> str | None:
-    """Why a hash is rejected, without repeating any of it, or None where it is accepted."""
+    """Why a hash is rejected, without repeating any of it, or None if it is accepted."""
     parsed = _parse(hashed)
     return parsed if isinstance(parsed, str) else None
 
@@ -149,13 +151,13 @@ def warning_about(hashed: str) -> str | None:
 
 
 def describe(hashed: str) -> str:
-    """The kind and the cost of an accepted hash, such as `bcrypt, cost 10`; `refused` for another."""
+    """The kind and the cost of an accepted hash, such as `bcrypt, cost 10`; `refused` for a rejected one."""
     parsed = _parse(hashed)
     return "refused" if isinstance(parsed, str) else parsed.description
 
 
 def decoy_like(hashed: str | None) -> str:
-    """A hash that takes the same work as `hashed` (None: as a new hash) and that no known password matches.
+    """A hash that takes the same work as `hashed` (None: as a new hash) and matches no known password.
 
     Raises:
         ValueError: `problem_with` rejects the hash.
@@ -166,10 +168,6 @@ def decoy_like(hashed: str | None) -> str:
     if isinstance(parsed, str):
         raise ValueError(parsed)  # noqa: TRY004 - the value is wrong, not its type
     return parsed.head + re.sub(r"[^$]", parsed.fill, parsed.tail)
-
-
-def _is_encodable(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _parse(hashed: str) -> _Hash | str:
@@ -199,7 +197,7 @@ def _bcrypt(matched: re.Match[str]) -> _Hash | str:
     if cost < 4:
         return "this is a damaged bcrypt hash"
     if cost > MAX_COST:
-        return f"bcrypt cost {cost} takes too long to check; {MAX_COST} is the most"
+        return f"bcrypt cost {cost} takes too long to check; the maximum is {MAX_COST}"
     warning = f"bcrypt cost {cost} is quick to guess; {_GOOD_COST} or more is advised" if cost < _GOOD_COST else None
     return _Hash(
         bcrypt, f"bcrypt, cost {cost}", matched["head"], matched["tail"], ".", MAX_BCRYPT_BYTES, warning=warning
@@ -210,7 +208,7 @@ def _sha_crypt(matched: re.Match[str]) -> _Hash | str:
     name, handler = ("sha256-crypt", sha256_crypt) if matched["kind"] == "5" else ("sha512-crypt", sha512_crypt)
     rounds = int(matched["rounds"] or 5000)
     if rounds > MAX_ROUNDS:
-        return f"{name} with {rounds} rounds takes too long to check; {MAX_ROUNDS} is the most"
+        return f"{name} with {rounds} rounds takes too long to check; the maximum is {MAX_ROUNDS}"
     warning = None
     if rounds < _GOOD_ROUNDS:
         warning = f"{name} with {rounds} rounds is quick to guess; {_GOOD_ROUNDS} or more is advised"
@@ -222,11 +220,11 @@ def _sha_crypt(matched: re.Match[str]) -> _Hash | str:
 def _argon2id(matched: re.Match[str]) -> _Hash | str:
     memory, passes, lanes = (int(matched[name]) for name in ("memory", "passes", "lanes"))
     if memory > MAX_MEMORY:
-        return f"argon2id with {memory} KiB takes too much memory to check; {MAX_MEMORY} is the most"
+        return f"argon2id with {memory} KiB takes too much memory to check; the maximum is {MAX_MEMORY}"
     if memory * passes > MAX_MEMORY_TIMES_PASSES:
         return f"argon2id with {memory} KiB and {passes} passes takes too long to check"
     if lanes > MAX_LANES:
-        return f"argon2id with parallelism {lanes} takes too many threads to check; {MAX_LANES} is the most"
+        return f"argon2id with parallelism {lanes} takes too many threads to check; the maximum is {MAX_LANES}"
     if memory < 8 * lanes:
         return "this is a damaged argon2id hash, or one of an old version"
     warning = None

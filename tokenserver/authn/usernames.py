@@ -1,4 +1,4 @@
-"""User names: what a name may hold, which names are reserved, and when two names count as the same."""
+"""User names: valid characters, reserved names, and when two names count as the same."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def typed_name_problem(name: str) -> str | None:
     # The same rule as for names in policies: no control characters, surrogates or invisible characters, and no blank
     # but the ASCII space.
     if not name.isprintable():
-        return "the user name holds characters that cannot be printed"
+        return "the user name contains non-printable characters"
     return None
 
 
@@ -34,7 +34,7 @@ def name_problem(name: str) -> str | None:
     if len(name) > MAX_USERNAME:
         return f"the name is longer than {MAX_USERNAME} characters"
     if not name.isprintable():
-        return "the name holds characters that cannot be printed"
+        return "the name contains non-printable characters"
     if name != name.strip():
         return "the name begins or ends with a blank"
     if not unicodedata.is_normalized("NFC", name):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tokenserver.authn.ldap.diagnose import LEFT_OUT, DiagnosisStep, Judged, diagnose, unjudged
+from tokenserver.authn.ldap.diagnose import OMITTED, DiagnosisStep, Judged, diagnose, unjudged
 from tokenserver.authn.usernames import MAX_USERNAME
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import config_option, report_faults
@@ -62,9 +62,9 @@ def ldap_test(user: str | None, source: str | None, as_json: bool, config: Path 
             _print(step)
     failures = [step for step in steps if step.advice is not None]
     if as_json:
-        facts = [{"step": step.name, "told": step.told, "advice": step.advice} for step in steps]
+        facts = [{"step": step.name, "told": step.result, "advice": step.advice} for step in steps]
         echo_text(json.dumps({"ok": not failures, "steps": facts}))
-    elif not failures and any(step.name == LEFT_OUT for step in steps):
+    elif not failures and any(step.name == OMITTED for step in steps):
         echo("The login works, but some groups are left out.", fg="yellow")
     elif not failures:
         echo("All steps passed.", fg="green")
@@ -109,7 +109,7 @@ def _chosen(directories: dict[str, Ldap], source: str | None, config: Path | Non
 
 
 def _print(step: DiagnosisStep) -> None:
-    text = "".join(character if character.isprintable() else "?" for character in step.told)
+    text = "".join(character if character.isprintable() else "?" for character in step.result)
     failed = step.advice is not None
     echo(f"{step.name:<9} {text}", fg="red" if failed else None, bold=step.name == "server")
     if failed:

@@ -81,7 +81,7 @@ def _url(value: str) -> str:
     if "?" in value or "#" in value or parts.username is not None or re.fullmatch(r"[!-~]+", value) is None:
         raise ValueError("must be a URL without user, query, fragment and blanks")
     if '"' in value or "\\" in value:
-        raise ValueError("must not hold quotes or backslashes")
+        raise ValueError("must not contain quotes or backslashes")
     return value.rstrip("/")
 
 
@@ -146,7 +146,7 @@ SourceName = Annotated[str, AfterValidator(_source_name)]
 class Section(BaseModel):
     """A section of the configuration: frozen, strict about types, without unknown keys.
 
-    With a `shorthand`, a plain string stands for the section in which the key of that name has this value.
+    With a `shorthand`, a plain string is short for a section that sets only the key of that name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)

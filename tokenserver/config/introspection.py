@@ -45,13 +45,13 @@ def shorthand(annotation: Any) -> str | None:
 
 
 def expand_shorthand(value: Any, annotation: Any) -> Any:
-    """A plain string that stands for a section, as that section."""
+    """A plain string that is short for a section, as that section."""
     key = shorthand(annotation)
     return {key: value} if key is not None and isinstance(value, str) else value
 
 
 def from_working_folder(value: Any, annotation: Any) -> Any:
-    """`value` with every path in it made absolute, according to the annotation."""
+    """`value` with every path in it resolved against the working folder, according to the annotation."""
     if Path in kinds(annotation) and isinstance(value, str) and value and not value.startswith("~"):
         return str(Path(value).absolute())
     if isinstance(value, list) and is_list(annotation):

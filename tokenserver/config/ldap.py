@@ -1,4 +1,4 @@
-"""Settings of an LDAP directory: five lines with a preset; without one, every key."""
+"""Settings of an LDAP directory: five lines are enough with a preset."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _address(value: str) -> str:
     if parts.scheme not in ("ldap", "ldaps") or not parts.hostname or port == 0 or not value.isascii():
         raise ValueError(f"must be a URL such as {_EXAMPLE}")
     if parts.path not in ("", "/") or set("?#@ ") & set(value):
-        raise ValueError(f"must be no more than a scheme, a host and a port, such as {_EXAMPLE}:636")
+        raise ValueError(f"must consist of a scheme, a host and a port only, such as {_EXAMPLE}:636")
     return value.rstrip("/")
 
 
@@ -108,7 +108,7 @@ def _deadline(seconds: int) -> int:
 
 def _globs(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value or any(not glob for glob in value):
-        raise ValueError("must list names such as reg-*; leave it out to take every group over")
+        raise ValueError("must list names such as reg-*; leave it out to keep every group")
     return value
 
 
@@ -133,16 +133,16 @@ class LdapGroups(Section):
     prefix: Annotated[str, AfterValidator(_prefix)] | None = None
 
     @model_validator(mode="after")
-    def _allows_names_without_their_prefix(self) -> Self:
+    def _allow_list_has_no_prefix(self) -> Self:
         for number, glob in enumerate(self.allow or ()):
             if self.prefix is not None and glob.casefold().startswith(self.prefix.casefold()):
-                message = f"is compared with the names in the directory, which have no prefix: leave {self.prefix} out"
+                message = f"is compared with the names in the directory, which have no prefix; remove {self.prefix}"
                 raise PlacedError(("allow", number), message)
         return self
 
 
 class Ldap(Section):
-    """A user source: one LDAP directory. `preset` provides the keys that are left out."""
+    """A user source: one LDAP directory. `preset` provides defaults for the other keys."""
 
     name: SourceName = "ldap"
     preset: Literal["openldap", "active_directory", "freeipa"] | None = None
@@ -169,48 +169,48 @@ class Ldap(Section):
     def _is_encrypted(self) -> Self:
         schemes = {url.partition("://")[0] for url in self.url}
         if len(schemes) > 1:
-            raise PlacedError(("url",), "mixes ldap:// and ldaps://; all servers must be asked alike")
+            raise PlacedError(("url",), "mixes ldap:// and ldaps://; all servers must use the same scheme")
         if schemes == {"ldaps"}:
             for key in ("start_tls", "insecure_plaintext"):
                 if getattr(self, key):
-                    raise PlacedError((key,), "does not go with ldaps://, which is encrypted from the start")
+                    raise PlacedError((key,), "cannot be combined with ldaps://, which is always encrypted")
         elif self.start_tls and self.insecure_plaintext:
             raise PlacedError(("insecure_plaintext",), "contradicts start_tls; keep one of the two")
         elif self.insecure_plaintext and self.ca_file is not None:
             raise PlacedError(("ca_file",), "verifies nothing without TLS; use ldaps:// or start_tls: true")
         elif not self.start_tls and not self.insecure_plaintext:
-            message = "sends passwords in clear text; write ldaps://, or add start_tls: true"
+            message = "sends passwords in clear text; use ldaps://, or add start_tls: true"
             raise PlacedError(("url",), f"{message} (insecure_plaintext: true, if the directory really has no TLS)")
         return self
 
     @model_validator(mode="after")
-    def _knows_how_to_bind(self) -> Self:
+    def _has_one_way_to_bind(self) -> Self:
         passwords = [self.bind_password, self.bind_password_file]
         if self.user_dn_template is not None:
             for key in ("bind_dn", "bind_password", "bind_password_file", "user_filter"):
                 if getattr(self, key) is not None:
-                    message = "does not go with user_dn_template, with which the users bind by themselves"
+                    message = "cannot be combined with user_dn_template: users then bind with their own DN and password"
                     raise PlacedError((key,), message)
         elif self.bind_dn is None:
             message = "is missing: the account that searches for users"
-            raise PlacedError(("bind_dn",), f"{message} (or user_dn_template, if users can be bound without a search)")
+            raise PlacedError(("bind_dn",), f"{message} (or user_dn_template, if users can bind without a search)")
         elif passwords.count(None) != 1:
             message = "contradicts bind_password_file; keep one of the two"
             if passwords.count(None) == 2:
-                message = "is missing; better, name a file with it: bind_password_file"
+                message = "is missing; better, put it in a file and name that: bind_password_file"
             raise PlacedError(("bind_password",), message)
         return self
 
     @model_validator(mode="after")
-    def _remembers_what_it_grants_grace_to(self) -> Self:
+    def _grace_needs_a_cache(self) -> Self:
         if self.stale_grace and not self.cache:
-            raise PlacedError(("stale_grace",), "needs cache: nothing is remembered that could be used longer")
+            raise PlacedError(("stale_grace",), "needs cache: only cached logins can be used longer")
         return self
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if self.preset is None:
-            hint = f"is missing; a preset gives it a value: {', '.join(sorted(PRESETS))}"
+            hint = f"is missing; presets that set it: {', '.join(sorted(PRESETS))}"
             for key in ("subject", *(("user_filter",) if self.bind_dn is not None else ())):
                 if getattr(self, key) is None:
                     raise PlacedError((key,), hint)
@@ -219,19 +219,19 @@ class Ldap(Section):
         return self
 
     @model_validator(mode="after")
-    def _finds_the_names_of_groups(self) -> Self:
+    def _group_names_can_be_found(self) -> Self:
         groups = self.groups or LdapGroups()
         by = groups.by or PRESETS.get(self.preset or "", {}).get("groups_by")
         if by == GroupsBy.MEMBEROF and self.preset in _NAMED_BY_CN and not same_attribute(groups.name, "cn"):
             message = (
-                "goes only with cn where by is memberof: memberOf names a group by its DN, which has the cn in it in "
-                "this kind of directory; write by: nested"
+                "must be cn if by is memberof: memberOf lists DNs, which contain the cn in this kind of directory; "
+                "fix: by: nested"
             )
             raise PlacedError(("groups", "name"), message)
         return self
 
     def directory(self, bind_password: Secret | None) -> Directory:
-        """The directory that these settings describe, with the password of the service account."""
+        """The directory described by these settings, with the password of the service account."""
         preset = PRESETS.get(self.preset or "", {})
         lowercase = self.lowercase if self.lowercase is not None else bool(preset.get("lowercase", False))
         return Directory(

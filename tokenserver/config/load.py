@@ -38,9 +38,9 @@ from tokenserver.errors import Fault, LoadError
 PREFIX = "TOKENSERVER_"
 DEFAULT_FILE = "tokenserver.yaml"
 
-# Not settings: which file to read, the tests' own switch, and what Kubernetes and Docker links set in every
-# container beside a service that is called "tokenserver", or "tokenserver-" and something. A bare ..._PORT is theirs
-# only with their kind of value: whoever sets TOKENSERVER_PORT=5001 must hear that it sets nothing.
+# Not settings: the file to read, the tests' own switch, and the variables that Kubernetes and Docker links set in
+# containers next to a service called "tokenserver" or "tokenserver-…". A bare ..._PORT is theirs only with their kind
+# of value: TOKENSERVER_PORT=5001 must be reported as a variable that sets nothing.
 _NOT_SETTINGS = re.compile(
     r"TOKENSERVER_(?:(?:CONFIG|REQUIRE_REAL|NAME|ENV_.*)=.*"
     r"|(?:.*_)?SERVICE_(?:HOST|PORT(?:_.*)?)=.*"
@@ -108,7 +108,7 @@ def _from_folder(merged: Document, base: Path) -> tuple[list[RegistryEntry], lis
     try:
         entries, faults = read_registries(base / Path(given or "\0").expanduser())
     except (ValueError, RuntimeError):  # nothing, or a NUL in it; a home that does not exist
-        return [], [merged.fault(("registries",), f"must be {WHAT}; {given!r} is no path")]
+        return [], [merged.fault(("registries",), f"must be {WHAT}; {given!r} is not a path")]
     except LoadError as error:
         return [], [merged.fault(("registries",), f"must be {WHAT}; {fault}") for fault in error.faults]
     entries = differing(entries)
@@ -135,13 +135,13 @@ def _is_missing(file: Path) -> bool:
 
 def _read(file: Path) -> Document:
     if _is_missing(file):
-        message = "does not exist; `tokenserver init DIR` makes one, --config FILE names another"
+        message = "does not exist; create one with `tokenserver init DIR`, or name another with --config FILE"
         raise LoadError([Fault(str(file), 0, "", message)])
     return parse(read_text(file), str(file))
 
 
 _IN_A_FILE = (
-    "the file that it names does not hold what this setting takes; such a file may be secret, so it is not shown"
+    "the file that it names contains no valid value for this setting; the content may be secret and is not shown"
 )
 
 
@@ -159,7 +159,7 @@ def _overrides(variables: Mapping[str, str]) -> tuple[dict[Path_, tuple[str, Any
                 if target is not None:
                     text = read_text(Path(text), private=True).rstrip("\r\n")  # noqa: PLW2901 - the file's text is the value
             if target is None:
-                # The right name is of the same entry of a list, not of its first.
+                # Suggest names for the same entry of a list, not for its first.
                 entry = re.search(r"_[0-9]+_", name)
                 known = [PREFIX + spell_variable(path) for path in paths(Settings)]
                 known = [one.replace("_0_", entry[0]) if entry else one for one in known]
@@ -181,7 +181,7 @@ def _overrides(variables: Mapping[str, str]) -> tuple[dict[Path_, tuple[str, Any
 
 
 def _target(model: type[BaseModel], rest: str) -> tuple[Path_, Any] | None:
-    """The path that `server_listen` names and the annotation of its field; field names hold underscores too."""
+    """The path that `server_listen` names and the annotation of its field; field names contain underscores, too."""
     for name in sorted(model.model_fields, key=len, reverse=True):
         annotation = model.model_fields[name].annotation
         if rest == name:
@@ -207,7 +207,7 @@ def _value(text: str, annotation: Any, name: str) -> Any:
     value = text if kinds(annotation) & {Path, str, Secret} else parse(text, name).value
     key = shorthand(annotation)
     if key is not None and not isinstance(value, dict):
-        # The plain text that stands for a section, whatever YAML would make of it.
+        # The shorthand of a section: plain text, even if YAML would parse it as something else.
         return from_working_folder(text, annotation.model_fields[key].annotation)
     return from_working_folder(value, annotation)
 

@@ -43,7 +43,7 @@ def _window(seconds: int) -> int:
 
 
 def _redis(value: str) -> str:
-    """A URL for the Redis client, without a password, which is in a file of its own."""
+    """A URL for the Redis client, without a password, which belongs in a separate file."""
     example = "redis://redis.example.com:6379/0"
     try:
         parts = urlsplit(value)
@@ -52,7 +52,7 @@ def _redis(value: str) -> str:
     except ValueError as error:
         raise ValueError(f"must be a URL such as {example}") from error
     if has_password:
-        raise ValueError("must not hold a password; name a file with it: redis_password_file")
+        raise ValueError("must not contain a password; name a file with it: redis_password_file")
     is_known = is_host if parts.scheme in ("redis", "rediss") else parts.scheme == "redis+unix" and len(parts.path) > 1
     if not is_known or re.fullmatch(r"[!-~]+", value) is None:
         raise ValueError(f"must be a URL such as {example} (rediss:// with TLS, redis+unix:///run/redis.sock)")
@@ -65,10 +65,10 @@ Failures = Annotated[int, Field(ge=2, le=MAX_FAILURES)]
 
 
 class ThrottleSettings(Section):
-    """How many failed logins within `window` make the next one wait. Successful logins never count.
+    """The number of failed logins within `window` after which the next one has to wait. Successful logins never count.
 
-    With `redis`, all replicas count together in the Redis at that URL. `secret_file` has the secret with which they
-    recognise a wrong login that another replica has rejected; by default it is derived from the password of redis.
+    With `redis`, all replicas share their counters in the Redis at that URL. `secret_file` contains the secret by which
+    they recognise a wrong login that another replica has rejected; by default it is derived from the Redis password.
     """
 
     enabled: bool = True
@@ -83,11 +83,11 @@ class ThrottleSettings(Section):
     @model_validator(mode="after")
     def _password_has_a_redis(self) -> Self:
         if self.redis_password_file is not None and self.redis is None:
-            raise PlacedError(("redis_password_file",), "needs redis, the URL of the Redis whose password it holds")
+            raise PlacedError(("redis_password_file",), "needs redis, the URL of the Redis with this password")
         return self
 
     @model_validator(mode="after")
     def _secret_has_a_redis(self) -> Self:
         if self.secret_file is not None and self.redis is None:
-            raise PlacedError(("secret_file",), "needs redis; the workers of one server have a secret of their own")
+            raise PlacedError(("secret_file",), "needs redis; the workers of one server share a generated secret")
         return self

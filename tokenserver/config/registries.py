@@ -14,7 +14,7 @@ from tokenserver.tokens.jose_header import compat_problem
 
 
 class Lifetimes(Section):
-    """Token lifetimes in seconds. Actions without one of their own use `default`."""
+    """Token lifetimes in seconds, by action. `default` is for the actions without one."""
 
     default: Lifetime = 900
     pull: Lifetime | None = None
@@ -23,7 +23,7 @@ class Lifetimes(Section):
 
     @property
     def of_actions(self) -> tuple[tuple[str, int], ...]:
-        """The actions with a lifetime of their own, and that lifetime."""
+        """The actions with a specific lifetime, and that lifetime."""
         named = {"pull": self.pull, "push": self.push, "delete": self.delete}
         return tuple((action, seconds) for action, seconds in named.items() if seconds is not None)
 
@@ -63,5 +63,5 @@ class RegistrySettings(Section):
         if self.algorithm is not None:
             problem = compat_problem(Algorithm(self.algorithm), Compat(self.compat))
         if problem is not None:
-            raise PlacedError(("algorithm",), f"does not go with compat: {self.compat}: {problem}")
+            raise PlacedError(("algorithm",), f"cannot be combined with compat: {self.compat}: {problem}")
         return self

@@ -49,7 +49,7 @@ def read_registries(folder: Path) -> tuple[list[RegistryEntry], list[Fault]]:
     is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
     problem = None if is_read_only else folder_problem(folder)
     if problem is None and not names:
-        problem = "holds no file of a registry (*.yaml)"
+        problem = "contains no registry file (*.yaml)"
     if problem is not None:
         raise LoadError([Fault(str(folder), 0, "", problem)])
     entries: list[RegistryEntry] = []
@@ -96,5 +96,5 @@ def _repeats(entries: Sequence[RegistryEntry]) -> Iterator[Fault]:
 
 
 def _is_registry(name: str) -> bool:
-    # Hidden names belong to editors and Kubernetes. Case is ignored, so that no file is left out for its spelling.
+    # Hidden names belong to editors and Kubernetes. Case is ignored, so that no file is skipped because of it.
     return not name.startswith(".") and name.lower().endswith(SUFFIXES)

@@ -57,13 +57,13 @@ class ServerSettings(Section):
     @model_validator(mode="after")
     def _tls_and_url_agree(self) -> Self:
         if self.tls is not None and self.url.startswith("http://"):
-            raise PlacedError(("url",), "begins with http:// although tls is configured; write https://")
+            raise PlacedError(("url",), "begins with http:// although tls is configured; use https://")
         return self
 
     @model_validator(mode="after")
-    def _metrics_have_an_address_of_their_own(self) -> Self:
+    def _metrics_have_a_separate_port(self) -> Self:
         if self.metrics is not None and address_of(self.metrics)[1] == self.address[1]:
-            raise PlacedError(("metrics",), f"has the port of listen ({self.listen}); metrics need one of their own")
+            raise PlacedError(("metrics",), f"has the port of listen ({self.listen}); metrics need a different one")
         return self
 
     @property
@@ -171,14 +171,14 @@ class Settings(Section):
         _refuse_repeats("name", [source.name for source in authentication])
         for index, source in enumerate(authentication[:-1]):
             if source.ldap is not None and source.ldap.user_dn_template is not None:
-                message = "without bind_dn nobody can tell an unknown user from a wrong password, so it must come last"
+                message = "without bind_dn an unknown user looks like a wrong password, so this source must come last"
                 raise PlacedError((index, "ldap", "user_dn_template"), message)
         return authentication
 
     @model_validator(mode="after")
-    def _somebody_can_log_in(self) -> Self:
+    def _some_client_can_get_a_token(self) -> Self:
         if not self.authentication and not self.anonymous:
-            message = "is empty and anonymous is off, so nobody could ever get a token"
+            message = "is empty and anonymous is off, so no client could get a token"
             raise PlacedError(("authentication",), message)
         return self
 
@@ -190,7 +190,7 @@ class Settings(Section):
             if wanted is not None and registry.algorithm not in (None, wanted.algorithm):
                 message = (
                     f"{wanted.service} signs with {wanted.algorithm} and shares its keys;"
-                    " give one of the two a folder of its own with keys:"
+                    " give one of the two a separate folder with keys:"
                 )
                 raise PlacedError(("registries", index, "algorithm"), message)
         return self

@@ -15,23 +15,23 @@ def encode_base64url(content: bytes) -> str:
 
 
 def decode_base64url(text: str) -> bytes:
-    """The bytes of base64url that somebody else wrote, with or without padding.
+    """Decode base64url from other programs, with or without padding.
 
     Raises:
-        ValueError: a character outside the alphabet, or a length that no bytes have.
+        ValueError: a character outside the alphabet, or an impossible length.
     """
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
 def decode_canonical_base64url(text: str) -> bytes:
-    """The bytes of base64url in its only canonical spelling: what `encode_base64url` gives for them.
+    """Decode base64url in its only canonical spelling, as written by `encode_base64url`.
 
     Raises:
         ValueError: any other text.
     """
     data = text.encode("ascii")
     content = binascii.a2b_base64(data.translate(_FROM_URL) + b"=" * (-len(data) % 4))
-    # The decoder skips what it does not know; whatever it skipped is missing when the bytes are encoded again.
+    # The decoder skips unknown characters; they are missing when the bytes are encoded again.
     if binascii.b2a_base64(content, newline=False).translate(_TO_URL).rstrip(b"=") != data:
         raise ValueError("not canonical base64url")
     return content

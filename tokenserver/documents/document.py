@@ -98,7 +98,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return "known here: " + ", ".join(known) if known else "nothing may stand here"
+    return "known here: " + ", ".join(known) if known else "nothing is allowed here"
 
 
 def _place_in(document: Document, location: tuple[Step, ...]) -> Path:

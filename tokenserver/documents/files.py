@@ -58,7 +58,7 @@ def folder_stamp_of(path: str) -> Stamp:
 
 
 class NotReplaced(OSError):
-    """The path holds something other than a regular file, so nothing is written there; `problem` says what it is."""
+    """There is something other than a regular file at the path, so nothing is written; `problem` says what it is."""
 
     def __init__(self, number: int, problem: str, path: Path) -> None:
         super().__init__(number, problem, str(path))
@@ -75,13 +75,13 @@ def read_file(path: Path, *, private: bool = False, limit: int = DEFAULT_LIMIT, 
     for 0640, owned by root, in this process's own group, as Kubernetes mounts secrets.
 
     Raises:
-        LoadError: one fault with the path, what is wrong with it and, where there is one, the command that fixes it.
+        LoadError: one fault with the path, what is wrong with it and, if there is one, the command that fixes it.
     """
     return _read(path, lambda status: _problem(status, path, private=private), limit=limit, follow=follow)[0]
 
 
 def read_bounded(path: Path, *, limit: int) -> bytes:
-    """Read a regular file of at most `limit` bytes, whoever owns it and can change it. Not for files to rely on.
+    """Read a regular file of at most `limit` bytes without checking its owner and mode. Not for trusted files.
 
     Raises:
         LoadError: it is not a regular file, too large, or cannot be read.
@@ -234,7 +234,7 @@ def write_file(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[in
 
 
 def folder_problem(path: Path) -> str | None:
-    """Why a folder is not safe to hold private keys; None if it is."""
+    """Why a folder is not safe for private keys; None if it is."""
     try:
         status = path.stat()
     except OSError as error:

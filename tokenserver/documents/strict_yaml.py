@@ -16,7 +16,7 @@ from tokenserver.errors import Fault, LoadError, note
 
 MAX_DEPTH = 24
 
-_SHALLOW = 2  # `allow[3]`: what a loaded rule knows of its place
+_SHALLOW = 2  # `allow[3]`: the depth at which a loaded rule keeps its line
 
 QUOTED_STYLES = {"'", '"', "|", ">"}
 
@@ -129,7 +129,7 @@ class _Reading:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self._refuse(event, "only one YAML document may stand in a file")
+                    self._refuse(event, "a file must contain only one YAML document")
                     return
             elif isinstance(event, yaml.NodeEvent):
                 self._begin(event)

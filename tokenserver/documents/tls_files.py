@@ -21,7 +21,7 @@ MIN_RSA, MAX_RSA = 2048, 4096
 MIN_EXPONENT = 65537
 CURVES = frozenset({"secp256r1", "secp384r1"})
 _FIT = (
-    f"the server takes P-256, P-384, Ed25519, and RSA of {MIN_RSA} to {MAX_RSA} bits with the exponent {MIN_EXPONENT}"
+    f"the server accepts P-256, P-384, Ed25519, and RSA of {MIN_RSA} to {MAX_RSA} bits with the exponent {MIN_EXPONENT}"
 )
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
@@ -53,9 +53,9 @@ def check_server_files(certificate: Path, key: Path) -> None:
     except (ssl.SSLError, OSError) as error:
         reason = getattr(error, "reason", None) or error.strerror
         raise LoadError([Fault(str(certificate), 0, "", f"does not work with {key}: {reason}")]) from error
-    # The server's TLS library (rustls) rejects some keys that OpenSSL accepts, and every worker would end on one.
+    # The server's TLS library (rustls) rejects some keys that OpenSSL accepts, and every worker would exit on one.
     if _BEGIN not in chain:
-        problem = "must hold BEGIN CERTIFICATE lines; convert it with: openssl x509 -in OLD -out NEW"
+        problem = "must contain BEGIN CERTIFICATE lines; convert it with: openssl x509 -in OLD -out NEW"
         raise LoadError([Fault(str(certificate), 0, "", problem)])
     problem_with_key = _unfit(pem, chain)
     if problem_with_key is not None:
@@ -71,7 +71,7 @@ def _unfit(pem: bytes, chain: bytes) -> str | None:
         return "is a key of an unknown kind"
     if isinstance(key, RSAPrivateKey):
         if oid != PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5:
-            return "is an RSA key for PSS alone"
+            return "is an RSA key restricted to PSS"
         if not MIN_RSA <= key.key_size <= MAX_RSA:
             return f"is an RSA key of {key.key_size} bits"
         exponent = key.public_key().public_numbers().e
@@ -93,5 +93,5 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError) as error:
-        problem = "holds no certificates in PEM form, of the authority that signed the directory's certificate"
+        problem = "contains no PEM certificate of the CA that issued the directory's certificate"
         raise LoadError([Fault(str(ca_file), 0, "", problem)]) from error

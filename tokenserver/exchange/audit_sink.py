@@ -57,7 +57,7 @@ class DescriptorSink:
         self._state = state or SinkState()
         self._lock = self._state.lock
         # Needed for every line, so looked up once.
-        self._numbers, self._at_once = self._state.numbers, self._port.at_once
+        self._numbers, self._try_write = self._state.numbers, self._port.try_write
         self._try_acquire, self._release = self._lock.try_acquire, self._lock.release
         self._threads = threading.Lock()
         self._monotonic = monotonic
@@ -81,7 +81,7 @@ class DescriptorSink:
                 if numbers[ENDING] == WHOLE and not numbers[BLOCKED]:
                     numbers[ENDING] = BROKEN  # what the next writer finds if this process dies now
                     size = len(line)
-                    sent = self._at_once(line, size)
+                    sent = self._try_write(line, size)
                     if sent > 0:
                         if sent < size:
                             self._finish_new(line[sent:])

@@ -21,7 +21,7 @@ CA_LIFETIME = timedelta(days=3650)
 SIGNING_LIFETIME = timedelta(days=825)
 
 BACKDATED = timedelta(hours=1)
-"""How far `notBefore` lies in the past: a registry's clock may be behind."""
+"""How far `notBefore` is in the past, because a registry's clock may be slow."""
 
 RSA_BITS = 2048
 
@@ -83,14 +83,14 @@ def issue_certificate(
     now: datetime,
     lifetime: timedelta = SIGNING_LIFETIME,
 ) -> x509.Certificate:
-    """A signing certificate for `key`, issued by the token CA. It is no CA itself and does not outlive its issuer."""
+    """A signing certificate for `key`, issued by the token CA. It is not a CA, and does not outlive its issuer."""
     not_after = min(now + lifetime, ca.not_valid_after_utc)
-    vouching = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
         _builder(key, _name(issuer), ca.subject, now, not_after)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(ca=False), critical=True)
-        .add_extension(vouching, critical=False)
+        .add_extension(authority, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
 

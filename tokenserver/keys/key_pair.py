@@ -96,7 +96,9 @@ def read_pair(path: Path, place: KeyFolder, now: datetime) -> KeyPair:
     keys = [block + b"\n" for name, block in blocks if name.endswith(b"PRIVATE KEY")]
     certificates = [block + b"\n" for name, block in blocks if name == b"CERTIFICATE"]
     if len(keys) != 1 or len(certificates) != 1:
-        message = "must hold one private key and one certificate in PEM, as `tokenserver keys rotate --to FILE` writes"
+        message = (
+            "must contain one private key and one certificate in PEM, as `tokenserver keys rotate --to FILE` writes"
+        )
         raise LoadError([Fault(str(path), 0, "", message)])
     try:
         key, certificate = parse_private_key(keys[0]), parse_certificate(certificates[0])

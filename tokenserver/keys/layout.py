@@ -1,8 +1,8 @@
 """The layout of a key folder, and checks of it that read no key.
 
-token-ca.pem        what registries trust          token-ca.key        needed only to issue signing keys
+token-ca.pem        the CA that registries trust   token-ca.key        needed only to issue signing keys
 signing/ID.pem      a signing certificate          signing/ID.key      its private key
-ring.json           which key is in which state; written last, so a folder without it is not in use
+ring.json           the state of each key; written last, so a folder without it is not in use
 .lock               held while the ring is changed
 """
 
@@ -21,17 +21,17 @@ from tokenserver.documents.files import folder_problem
 from tokenserver.errors import Fault, LoadError
 from tokenserver.printable import shell_word
 
-MAKE = "tokenserver keys init"
-BRING = "tokenserver keys import FILE"
+INIT = "tokenserver keys init"
+IMPORT = "tokenserver keys import FILE"
 
 _RETRY_SECONDS = 0.02
 
 MAX_KEY_FILES = 10_000
-"""How many files of keys are watched. A ring has three or four keys with two files each."""
+"""Maximum number of key files that are watched. A ring has three or four keys with two files each."""
 
 
 class KeysBusy(LoadError):
-    """Another process is changing the keys at this moment."""
+    """Another process is changing the keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class KeyFolder:
 
     @property
     def ca_key(self) -> Path:
-        """The token CA's private key; a server that only signs tokens does without it."""
+        """The token CA's private key; a server that only signs tokens does not need it."""
         return self.path / "token-ca.key"
 
     @property
@@ -80,7 +80,7 @@ class KeyFolder:
             LoadError: the folder does not exist, or others can change it or its folder of signing keys.
         """
         if is_absent(self.path):
-            raise LoadError([Fault(str(self.path), 0, "", f"does not exist; make the keys with: {MAKE}")])
+            raise LoadError([Fault(str(self.path), 0, "", f"does not exist; create the keys with: {INIT}")])
         for folder in (self.path, self.signing):
             problem = None if is_absent(folder) else folder_problem(folder)
             if problem is not None:
@@ -91,22 +91,22 @@ class KeyFolder:
         if not is_absent(self.ring):
             return None
         if not self.leftovers():
-            return f"does not exist, there are no keys here; make them with: {MAKE}"
-        if self.holds_ca_alone() and is_absent(self.ca_key):
-            return f"does not exist, there is no signing key yet; bring one with: {BRING}"
+            return f"does not exist, there are no keys here; create them with: {INIT}"
+        if self.has_only_ca() and is_absent(self.ca_key):
+            return f"does not exist, there is no signing key yet; import one with: {IMPORT}"
         return f"does not exist, but other parts of the keys do; {self.recovery()}"
 
-    def holds_ca_alone(self) -> bool:
+    def has_only_ca(self) -> bool:
         """Whether the folder has the token CA's certificate and never had a signing key."""
         has_keys = any(self.signing.glob("*.key"))
         return is_absent(self.ring) and not is_absent(self.ca_certificate) and not has_keys
 
-    def unnamed(self, known: Collection[str]) -> list[Path]:
+    def unreferenced(self, known: Collection[str]) -> list[Path]:
         """Files of signing keys with other ids than `known`, left by an interrupted change."""
         return sorted(path for path in self.signing.glob("[!.]*") if path.stem not in known)
 
     def leftovers(self) -> list[Path]:
-        """Files that are present but mean nothing without `ring.json`."""
+        """Files that are present but have no meaning without `ring.json`."""
         parts = [path for path in (self.ca_key, self.ca_certificate, self.signing) if not is_absent(path)]
         unfinished = [path for part in (self.ca_key, self.ring) for path in self.path.glob(f".{part.stem}.*")]
         return [*parts, *sorted(unfinished)]
@@ -120,16 +120,16 @@ class KeyFolder:
         return [self.ring, self.ca_certificate, self.ca_key, *islice(named, MAX_KEY_FILES)]
 
     def recovery(self) -> str:
-        """What to do about leftovers. Never done automatically: they may be all that is left of keys in use."""
+        """How to recover from leftovers. Never done automatically: they may be the only remains of keys in use."""
         remains = " ".join(shell_word(path) for path in self.leftovers())
         return (
-            f"if these keys were in use, bring {self.ring.name} back from a backup; if making them was interrupted,"
-            f" remove what is left and create new ones: rm -r {remains} && {MAKE}"
+            f"if these keys were in use, restore {self.ring.name} from a backup; if creating them was interrupted,"
+            f" remove what is left and create new ones: rm -r {remains} && {INIT}"
         )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Let one process at a time make keys; the lock is on the folder itself, so that no file is left behind."""
+        """Serialise the creation of keys across processes; the lock is on the folder itself, so it leaves no file."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # Some network file systems cannot lock folders. There, the process that creates the folder of signing
@@ -142,13 +142,13 @@ class KeyFolder:
 
     @contextlib.contextmanager
     def changing(self, *, patience: float) -> Iterator[None]:
-        """Let one process at a time, on any machine, change the ring. `patience` is in seconds.
+        """Serialise changes of the ring across processes and machines. `patience` is in seconds.
 
         The lock is on a file, since network file systems only lock files open for writing. It ends with the process.
 
         Raises:
             KeysBusy: another process held the lock for longer than `patience`.
-            LoadError: this file system has no locks, so that two replicas could undo each other's change.
+            LoadError: this file system has no locks, so two replicas could undo each other's change.
             OSError: the folder cannot be written.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -170,7 +170,7 @@ class KeyFolder:
                     raise KeysBusy([Fault(str(self.path), 0, "", message)]) from None
                 time.sleep(_RETRY_SECONDS)
             except OSError as error:
-                message = f"cannot be locked ({error.strerror}); change keys where the file system has locks"
+                message = f"cannot be locked ({error.strerror}); change keys on a file system that has locks"
                 raise LoadError([Fault(str(self.path), 0, "", message)]) from error
             else:
                 return

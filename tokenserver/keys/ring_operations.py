@@ -30,12 +30,12 @@ PATIENCE_SECONDS = 10.0
 
 
 class RingOperationRefused(TokenserverError):
-    """The operation would do harm now, or does not apply; the text says when it will, or what to do instead."""
+    """The operation would do harm now, or does not apply; the text says when it is possible, or what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class RingChange:
-    """The step that was done, the key that it was done to, and the new ring."""
+    """The step that was performed, its key, and the new ring."""
 
     step: RotationStep
     key_id: str
@@ -62,7 +62,7 @@ class RingOperations:
         return os.access(KeyFolder(self.folder).ca_key, os.R_OK)
 
     def advance(self, now: datetime) -> RingChange | None:
-        """Do the step that is due, if any: another process may have done it already."""
+        """Perform the step that is due, if any: another process may have performed it already."""
         with self._locked() as place:
             ring = load_keys(self.folder, now=now)
             match due(ring, self.schedule, now):
@@ -89,21 +89,23 @@ class RingOperations:
             return self._prepare(place, ring, algorithm or self.algorithm or ring.active.algorithm, now)
 
     def switch(self, now: datetime, *, early: bool = False) -> RingChange:
-        """Let the next key sign; the one that signed until now is retired.
+        """Make the next key active, and retire the active one.
 
         Raises:
-            RingOperationRefused: there is no next key; or, unless `early`, it is not published for long enough.
+            RingOperationRefused: there is no next key; or, unless `early`, it has not been published long enough.
         """
         with self._locked() as place:
             ring = self._load(now)
             if not ring.next:
-                raise RingOperationRefused("there is no next key to switch to; make one with: tokenserver keys rotate")
+                raise RingOperationRefused(
+                    "there is no next key to switch to; create one with: tokenserver keys rotate"
+                )
             at = self.schedule.switch_at(ring.next[0])
-            # With an expired certificate registries reject every token anyway, so switching loses nothing.
+            # Once the certificate has expired, registries reject every token anyway, so switching loses nothing.
             if now < at and not early and now < ring.active.not_after:
                 raise RingOperationRefused(
                     f"the key {ring.next[0].id} may sign from {at:%Y-%m-%d %H:%M:%S} UTC on; until then some registry"
-                    " or replica may not know it (--now does not wait)"
+                    " or replica may not know it (--now switches anyway)"
                 )
             return self._switch(place, ring, now)
 
@@ -124,7 +126,7 @@ class RingOperations:
             states = {entry.id: entry.state for entry in entries}
             leaked = key_id or next(entry.id for entry in entries if entry.state == "active")
             if leaked not in states:
-                raise RingOperationRefused(f"no key here is called {leaked}; there are: {', '.join(states)}")
+                raise RingOperationRefused(f"no key here has the id {leaked}; existing ids: {', '.join(states)}")
             # A ring with an unusable key would not load, and the leaked one would continue to sign.
             others = [entry for entry in entries if entry.id != leaked]
             rest = [entry for entry in others if entry.state == "active" or self._is_fit(place, entry, now)]
@@ -140,30 +142,32 @@ class RingOperations:
         """Remove a key that does not sign: a next one, or a retired one whose last token has expired.
 
         Raises:
-            RingOperationRefused: it is the active key; it is unknown; or, unless `early`, its tokens still live.
+            RingOperationRefused: it is the active key; it is unknown; or, unless `early`, its tokens are still valid.
         """
         with self._locked() as place:
             ring = self._load(now)
             state = ring.state_of(key_id)
             if state is None:
                 known = ", ".join(key.id for key in ring.published())
-                raise RingOperationRefused(f"no key here is called {key_id}; there are: {known}")
+                raise RingOperationRefused(f"no key here has the id {key_id}; existing ids: {known}")
             if state == "active":
                 raise RingOperationRefused(f"the key {key_id} signs; replace it with: tokenserver keys rotate")
             key = next(key for key in ring.published() if key.id == key_id)
             gone_at = self.schedule.gone_at(key)
             if state == "retired" and now < gone_at and not early:
-                raise RingOperationRefused(f"tokens of the key {key_id} live until {gone_at:%Y-%m-%d %H:%M:%S} UTC")
+                raise RingOperationRefused(
+                    f"tokens of the key {key_id} are valid until {gone_at:%Y-%m-%d %H:%M:%S} UTC"
+                )
             return self._drop(place, ring, [key], now)
 
-    def bring(self, pair: KeyPair, now: datetime) -> RingChange:
+    def import_pair(self, pair: KeyPair, now: datetime) -> RingChange:
         """Add a key from elsewhere to the ring as the next one, or in a folder with just a CA, as the active one.
 
         Raises:
-            RingOperationRefused: the key is here already, or another one is next.
+            RingOperationRefused: the key is in the ring already, or another one is next.
         """
         with self._locked() as place:
-            if place.holds_ca_alone():
+            if place.has_only_ca():
                 place.signing.mkdir(mode=0o700, exist_ok=True)
                 entries = [RingEntry(id=pair.id, state="active", since=now)]
                 self._add(place, pair, entries)
@@ -175,7 +179,7 @@ class RingOperations:
             if ring.next:
                 first = ring.next[0].id
                 command = f"tokenserver keys retire {shell_word(first)}"
-                raise RingOperationRefused(f"the key {first} is next already; drop it with: {command}")
+                raise RingOperationRefused(f"the key {first} is next already; remove it with: {command}")
             entries = [*_entries(ring), RingEntry(id=pair.id, state="next", since=now)]
             self._add(place, pair, entries)
             return RingChange(RotationStep.PREPARE, pair.id, self._load(now))

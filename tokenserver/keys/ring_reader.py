@@ -93,7 +93,7 @@ class RingReading:
         if os.access(key_path, os.R_OK):
             key = self._private_key(key_path)
             if ca is not None and key is not None and not belongs_to(ca, key):
-                self._note(key_path, f"is not the key of {path}; one of the two comes from somewhere else")
+                self._note(key_path, f"is not the key of {path}; copy both files from the same place")
         return ca
 
     def ca_key(self) -> CaKey | None:

@@ -1,7 +1,7 @@
-"""Key rotation in a running server: does each step when it is due, and warns of expiring certificates.
+"""Key rotation in a running server: performs each step when it is due, and warns of expiring certificates.
 
 Each process has one rotator for each key folder. The lock of the folder decides which of several processes or replicas
-does a step; the others find it done and reload the files.
+performs a step; the others reload the files.
 """
 
 from __future__ import annotations
@@ -25,30 +25,32 @@ REPEAT_ERROR = timedelta(hours=1)
 REMIND = timedelta(days=1)
 
 _DONE = {
-    RotationStep.PREPARE: "made the signing key %s and published it as next",
+    RotationStep.PREPARE: "created the signing key %s and published it as next",
     RotationStep.SWITCH: "the signing key %s signs from now on",
     RotationStep.FORGET: "removed the retired signing key %s, whose last token has expired",
 }
 
 
 class Rotator:
-    """`ring` returns the live ring of this process. While `is_blocked()`, it changes no key, because this process could
-    not follow the change."""
+    """Rotates the keys of one folder. `ring` returns the live ring of this process. While `is_blocked()`, no key is
+    changed, because this process could not load the change."""
 
-    def __init__(self, changes: RingOperations, ring: Callable[[], KeyRing], *, is_blocked: Callable[[], bool]) -> None:
-        self._changes = changes
+    def __init__(
+        self, operations: RingOperations, ring: Callable[[], KeyRing], *, is_blocked: Callable[[], bool]
+    ) -> None:
+        self._operations = operations
         self._ring = ring
         self._is_blocked = is_blocked
         self._reported: dict[str, datetime] = {}
 
     def tick(self, now: datetime) -> RotationStep | None:
-        """Do the step that is due at `now`; returns it if this call did it. Never raises: the server keeps signing."""
+        """Perform the step due at `now`; returns it if this call did so. Never raises: the server keeps signing."""
         ring = self._ring()
         for warning in key_warnings(ring, now):
             urgent = logging.ERROR if ring.active.not_after - now <= SIGNING_URGENT else logging.WARNING
             self._report(warning, now, again=REMIND, level=urgent)
-        schedule = self._changes.schedule
-        waiting = waits(ring, schedule, now)
+        schedule = self._operations.schedule
+        waiting = pending_switch(ring, schedule, now)
         if waiting is not None:
             self._report(waiting, now, again=REMIND, level=logging.WARNING)
         if self._is_blocked():
@@ -56,19 +58,19 @@ class Rotator:
         step = due(ring, schedule, now)
         if step is None:
             return None
-        if step is RotationStep.PREPARE and not self._changes.can_issue():
+        if step is RotationStep.PREPARE and not self._operations.can_issue():
             self._report(NO_CA_KEY, now, again=REMIND, level=logging.WARNING)
             return None
         return self._advance(now)
 
     def _advance(self, now: datetime) -> RotationStep | None:
         try:
-            change = self._changes.advance(now)
+            change = self._operations.advance(now)
         except KeysBusy:
             return None  # another process is doing it
         except LoadError as error:
             self._report(f"rotation failed, keeping the current key: {error}", now, again=REPEAT_ERROR)
-        except Exception as error:  # the server must outlive any file; only the kind is safe to log
+        except Exception as error:  # no file may stop the server; only the type is safe to log
             self._report(f"rotation failed: unexpected {type(error).__name__}", now, again=REPEAT_ERROR)
         else:
             if change is not None:
@@ -85,36 +87,36 @@ class Rotator:
 
 
 NO_CA_KEY = (
-    "a new signing key is due, and token-ca.key is not here: run `tokenserver keys rotate --to FILE` where it is kept,"
+    "a new signing key is due, but token-ca.key is not here: run `tokenserver keys rotate --to FILE` where it is kept,"
     " and `tokenserver keys import FILE` here"
 )
 
 
-def waits(ring: KeyRing, schedule: Schedule, now: datetime) -> str | None:
-    """The next key that waits for people to give it to registries, as a sentence; None if there is none."""
+def pending_switch(ring: KeyRing, schedule: Schedule, now: datetime) -> str | None:
+    """A notice that the next key must be deployed to registries that pin keys; None if no key is waiting."""
     if not schedule.pinned or not ring.next or now < schedule.switch_at(ring.next[0]):
         return None
     return (
         f"the signing key {ring.next[0].id} waits: when every registry that pins keys has it,"
-        " let it sign with: tokenserver keys rotate"
+        " switch to it with: tokenserver keys rotate"
     )
 
 
-def rotation_warnings(ring: KeyRing, changes: RingOperations, now: datetime) -> list[str]:
-    """Reasons why keys do not rotate as configured, or wait for people, as sentences."""
+def rotation_warnings(ring: KeyRing, operations: RingOperations, now: datetime) -> list[str]:
+    """Reasons why keys do not rotate as configured, or need manual deployment, as sentences."""
     found = []
-    waiting = waits(ring, changes.schedule, now)
+    waiting = pending_switch(ring, operations.schedule, now)
     if waiting is not None:
         found.append(waiting)
-    if changes.schedule.rotate_every is not None:
-        if not changes.can_issue():
-            at = changes.schedule.prepare_at(ring)
+    if operations.schedule.rotate_every is not None:
+        if not operations.can_issue():
+            at = operations.schedule.prepare_at(ring)
             is_due = at is not None and at <= now
             found.append(
-                NO_CA_KEY if is_due else "rotate_every is set and token-ca.key is not here: bring keys in time"
+                NO_CA_KEY if is_due else "rotate_every is set, but token-ca.key is not here: import new keys in time"
             )
-        if not os.access(changes.folder, os.W_OK):
-            found.append(f"rotate_every is set, but {changes.folder} cannot be written: keys do not rotate here")
+        if not os.access(operations.folder, os.W_OK):
+            found.append(f"rotate_every is set, but {operations.folder} is not writable: keys do not rotate here")
     return found
 
 

@@ -36,7 +36,7 @@ class Schedule:
 
     A new key is published for `publish_ahead` before it signs. `longest_token` is the maximum lifetime of a token.
     `rotate_every` is how long a key signs; None: until it is rotated by hand. `pinned`: registries trust individual
-    keys, so people have to deploy a new one to them, and decide when it signs.
+    keys, so a new one must be deployed to them by hand before it may sign.
     """
 
     publish_ahead: timedelta

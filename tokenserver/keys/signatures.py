@@ -24,22 +24,22 @@ _RSA = {
 
 
 class SignatureMismatch(TokenserverError):
-    """The signature is not one of this key over this content."""
+    """The signature does not verify with this key and content."""
 
 
 class SignatureLength(SignatureMismatch):
-    """The signature has not the length that the algorithm prescribes."""
+    """The signature does not have the length that the algorithm requires."""
 
 
 class AlgorithmMismatch(SignatureMismatch):
-    """The algorithm is unknown or not one of this type of key."""
+    """The algorithm is unknown or does not fit the type of key."""
 
 
 def verify_signature(key: object, algorithm: str, signature: bytes, content: bytes) -> None:
     """Verify `signature` over `content` with a public key; `algorithm` is the JWS `alg`.
 
     Raises:
-        SignatureMismatch: it does not verify; `AlgorithmMismatch` and `SignatureLength` where it cannot.
+        SignatureMismatch: it does not verify; `AlgorithmMismatch` and `SignatureLength` if it cannot.
     """
     try:
         if isinstance(key, ec.EllipticCurvePublicKey) and algorithm in _ECDSA:

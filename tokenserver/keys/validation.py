@@ -1,6 +1,6 @@
 """Validation of loaded keys and certificates: why one cannot be used, and what is expected instead.
 
-A reason never repeats content of a file, and errors of the cryptography library are not kept, since they could.
+A reason never repeats content of a file; errors of the cryptography library are dropped, since they could.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tokenserver.keys.ring import Algorithm, PrivateKey
 
 _PRIVATE_BLOCK = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _WANTED = "an EC key on P-256 or P-384, an RSA key of at least 2048 bits or an Ed25519 key"
-_ENCRYPTED = "is encrypted; store it unencrypted and readable by its owner alone"
+_ENCRYPTED = "is encrypted; store it unencrypted and readable only by its owner"
 
 
 class UnfitKey(TokenserverError):
@@ -27,25 +27,25 @@ class UnfitKey(TokenserverError):
 
 
 def parse_private_key(pem: bytes) -> PrivateKey:
-    """One unencrypted private key in PEM, of a kind that can sign.
+    """Parse one unencrypted private key in PEM, of a type that can sign.
 
     Raises:
         UnfitKey: with the reason.
     """
-    problem = f"is not a private key in PEM that can be used here; expected is {_WANTED}"
+    problem = f"is not a private key in PEM that can be used here; expected {_WANTED}"
     try:
         key = load_pem_private_key(pem, password=None)
     except TypeError:
         problem = _ENCRYPTED
     except UnsupportedAlgorithm:
-        problem = f"is a key of an unsupported kind or on an unsupported curve; expected is {_WANTED}"
+        problem = f"is a key of an unsupported kind or on an unsupported curve; expected {_WANTED}"
     except ValueError:
         pass
     else:
         if isinstance(key, PrivateKey):
             return key
-        problem = f"is a key of the wrong kind; expected is {_WANTED}"
-    # Raised outside of the handlers, so that the library's error, which saw the file, is not in the traceback.
+        problem = f"is a key of the wrong kind; expected {_WANTED}"
+    # Raised outside the handlers, so that the library's error, which may contain the file, is not in the traceback.
     raise UnfitKey(problem)
 
 
@@ -56,13 +56,13 @@ def parse_certificate(pem: bytes) -> x509.Certificate:
         UnfitKey: there is no certificate, several, or also a private key.
     """
     if _PRIVATE_BLOCK.search(pem):
-        raise UnfitKey("holds a private key, and certificates are published; keep the key in its own .key file")
+        raise UnfitKey("contains a private key, but certificates are published; keep the key in its own .key file")
     try:
         found = x509.load_pem_x509_certificates(pem)
     except ValueError:
         found = []
     if len(found) != 1:
-        raise UnfitKey(f"holds {len(found) or 'no'} certificates in PEM that can be read; it must hold exactly one")
+        raise UnfitKey(f"contains {len(found) or 'no'} readable PEM certificates; it must contain exactly one")
     return found[0]
 
 
@@ -78,13 +78,11 @@ def signing_algorithm(key: PrivateKey) -> Algorithm:
         _check_rsa(key.public_key())
         return Algorithm.RS256
     if not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
-        raise UnfitKey(
-            f"is an EC key on the curve {key.curve.name}; expected is P-256 (secp256r1) or P-384 (secp384r1)"
-        )
+        raise UnfitKey(f"is an EC key on the curve {key.curve.name}; expected P-256 (secp256r1) or P-384 (secp384r1)")
     if has_short_coordinate(key.public_key()):
         raise UnfitKey(
-            "is an EC key whose X or Y coordinate begins with a zero byte: Distribution 3 computes another"
-            " thumbprint for it than everybody else; make a new key"
+            "is an EC key whose X or Y coordinate begins with a zero byte: Distribution 3 computes a different"
+            " thumbprint for it than other registries; create a new key"
         )
     return Algorithm.ES256 if isinstance(key.curve, ec.SECP256R1) else Algorithm.ES384
 
@@ -108,7 +106,7 @@ def ca_problem(ca: x509.Certificate, now: datetime) -> str | None:
         return None
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1):
         return None
-    return "has a key that not every registry takes; a token CA has an EC key (P-256) or an RSA key"
+    return "has a key that not every registry accepts; a token CA has an EC key (P-256) or an RSA key"
 
 
 def certificate_problem(certificate: x509.Certificate, key: PrivateKey, ca: x509.Certificate | None) -> str | None:
@@ -116,7 +114,7 @@ def certificate_problem(certificate: x509.Certificate, key: PrivateKey, ca: x509
     if not belongs_to(certificate, key):
         return "does not match its key: copy both files of the pair from the same place"
     if _is_ca(certificate):
-        return "is a CA certificate; a signing certificate is issued by the token CA and is none itself"
+        return "is a CA certificate; a signing certificate is issued by the token CA and is not a CA itself"
     if ca is None:
         return None
     try:
@@ -145,10 +143,10 @@ def belongs_to(certificate: x509.Certificate, key: PrivateKey) -> bool:
 
 def _check_rsa(key: rsa.RSAPublicKey) -> None:
     if key.key_size < 2048:
-        raise UnfitKey(f"is an RSA key of {key.key_size} bits, which is too weak; expected are at least 2048")
+        raise UnfitKey(f"is an RSA key of {key.key_size} bits, which is too weak; at least 2048 are required")
     exponent = key.public_numbers().e
     if exponent != 65537:
-        raise UnfitKey(f"is an RSA key with the public exponent {exponent}; expected is 65537")
+        raise UnfitKey(f"is an RSA key with the public exponent {exponent}; expected 65537")
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:

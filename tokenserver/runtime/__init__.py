@@ -1,4 +1,4 @@
 """Technical building blocks that would be the same in any other program: caches, locks, shared memory, pacing.
 
-Nothing here knows of tokens, policies or users.
+Nothing here depends on tokens, policies or users.
 """

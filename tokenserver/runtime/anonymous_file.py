@@ -8,12 +8,12 @@ import tempfile
 
 
 def anonymous_file(name: str) -> int:
-    """The descriptor of a new empty file; `name` is only what the system shows for it.
+    """The descriptor of a new empty file; `name` is only for display by the system.
 
-    It is in no folder, so no folder can be full, read-only or left behind.
+    It is in no folder, so no folder can be full or read-only, and nothing has to be cleaned up.
 
     Raises:
-        OSError: the system can neither make one in memory nor one in the folder for temporary files.
+        OSError: it can be created neither in memory nor in the folder for temporary files.
     """
     if hasattr(os, "memfd_create"):
         with contextlib.suppress(OSError):  # a sandbox may forbid it

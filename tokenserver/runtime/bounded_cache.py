@@ -11,7 +11,7 @@ _Value = TypeVar("_Value")
 
 
 class BoundedCache(Generic[_Key, _Value]):
-    """Holds at most `size` entries; the oldest is evicted first. Safe for concurrent use by many threads."""
+    """A cache of at most `size` entries; the oldest is evicted first. Safe for concurrent use by many threads."""
 
     __slots__ = ("_entries", "_lock", "_size", "get")
 

@@ -22,7 +22,7 @@ class Bulkhead:
     """A context manager with slots for `workers` concurrent callers and a FIFO queue of `queue` waiting ones.
 
     A caller that finds the queue full is rejected immediately, one that waits longer than `wait` seconds after that
-    time: clients give up after 15 seconds, and work for a client that has left is work taken from others. Waiting
+    time: clients give up after 15 seconds, and work for a client that has left only delays others. Waiting
     callers and those inside `slot_released` each hold a thread; `parked` limits their sum.
     """
 
@@ -54,13 +54,13 @@ class Bulkhead:
 
     @property
     def load(self) -> tuple[int, int]:
-        """How many callers hold a slot and how many wait, now."""
+        """The number of callers that currently hold a slot, and of those that wait."""
         with self._lock:
             return self._busy, len(self._waiting)
 
     @property
     def rejected(self) -> int:
-        """How many callers have been rejected so far."""
+        """The number of callers rejected so far."""
         return self._rejected
 
     def reject_if_full(self) -> None:
@@ -99,7 +99,7 @@ class Bulkhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Hand the slot to the caller that has waited longest; it is never free in between, so no other can jump in."""
+        """Hand the slot to the caller that has waited longest; so no other can jump the queue."""
         with self._lock:
             if self._waiting and self._busy <= self.workers:
                 self._waiting.popleft().release()

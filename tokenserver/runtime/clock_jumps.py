@@ -15,20 +15,20 @@ from collections.abc import Callable
 logger = logging.getLogger("tokenserver.clock")
 
 LEEWAY = 60.0
-"""Seconds of skew that registries tolerate; a correction of at most this is no jump."""
+"""Seconds of skew that registries tolerate; a correction of at most this does not count as a jump."""
 
 REMEMBERED_SECONDS = 3600.0
 """How long a jump is reported: by then the longest-lived token from before it has expired."""
 
 
 def steady_seconds() -> float:
-    """Seconds of a clock that nobody can set; where the system can, it counts through suspend as well."""
+    """Seconds of a clock that cannot be set; if the system supports it, it continues during suspend."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
 
 class ClockJumpDetector:
-    """`now` gives seconds since the epoch, `monotonic` as `steady_seconds`. Safe for concurrent use by many threads."""
+    """`now` is in seconds since the epoch, `monotonic` is like `steady_seconds`. Safe for concurrent use by threads."""
 
     def __init__(self, *, now: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._now = now

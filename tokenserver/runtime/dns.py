@@ -1,4 +1,4 @@
-"""DNS resolution with a deadline and a cache, so that a slow DNS server delays a caller only so long."""
+"""DNS resolution with a deadline and a cache, so that a slow DNS server delays a caller only briefly."""
 
 from __future__ import annotations
 

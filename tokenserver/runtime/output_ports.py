@@ -5,8 +5,8 @@ started this program, so they are left alone: a pipe or a terminal is reopened, 
 non-blocking. Where reopening is not allowed, each write is limited to what a writable pipe is certain to accept.
 
 The calls go straight to the C library and keep Python's own lock, so that a caller that holds another lock holds it for
-microseconds, and never while another Python thread runs. Whether a file's disk is slow cannot be known in advance; once
-a write was slow, later writes let other threads run.
+microseconds, and never while another Python thread runs. Whether a file's disk is slow cannot be known in advance;
+after a slow write, later writes let other threads run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PATIENT_SECONDS = 5.0
 
 
 # Not CDLL, which would let other threads run during the call. No argument types, since each would cost a conversion:
-# bytes are a pointer, integers are C ints, which libffi extends to the width of a register, and a failed call gives -1.
+# bytes are a pointer, integers are C ints, which libffi extends to the width of a register; a failed call returns -1.
 _libc = ctypes.PyDLL(None)
 _write, _send = _libc.write, _libc.send
 
@@ -40,7 +40,7 @@ class Port(Protocol):
     """A way to write to a descriptor."""
 
     @property
-    def at_once(self) -> Callable[[bytes, int], int]:
+    def try_write(self) -> Callable[[bytes, int], int]:
         """Writes as much of the bytes as there is room for, given their number; returns how many were written.
 
         Never waits for a reader. A result below one means that the caller has to use `send`.
@@ -52,7 +52,7 @@ class Port(Protocol):
 
         Raises:
             BlockingIOError: there is no room.
-            OSError: the descriptor takes no more data at all.
+            OSError: the descriptor accepts no more data at all.
         """
         ...
 
@@ -91,7 +91,7 @@ def open_port(descriptor: int) -> Port:
 
 
 class _Polled:
-    """What `poll` tells about a descriptor that has a reader."""
+    """The state of a descriptor with a reader, according to `poll`."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -115,7 +115,7 @@ class StreamPort(_Polled):
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
         weakref.finalize(self, os.close, descriptor)
-        self.at_once: Callable[[bytes, int], int] = partial(_write, descriptor)
+        self.try_write: Callable[[bytes, int], int] = partial(_write, descriptor)
 
     def send(self, data: bytes) -> int:
         """See `Port`."""
@@ -130,7 +130,7 @@ class SocketPort(_Polled):
         weakref.finalize(self, self._socket.close)
         super().__init__(self._socket.fileno())
 
-    def at_once(self, data: bytes, size: int) -> int:
+    def try_write(self, data: bytes, size: int) -> int:
         """See `Port`."""
         count: int = _send(self.descriptor, data, size, socket.MSG_DONTWAIT)
         return count
@@ -143,7 +143,7 @@ class SocketPort(_Polled):
 class PolledPort(_Polled):
     """A blocking pipe or terminal. If it is writable, it has room for `PIPE_BUF` bytes, unless others write to it."""
 
-    def at_once(self, data: bytes, size: int) -> int:  # noqa: ARG002 - see `Port`
+    def try_write(self, data: bytes, size: int) -> int:  # noqa: ARG002 - see `Port`
         """See `Port`. A write might still block, so other threads must be able to run."""
         return 0
 
@@ -155,13 +155,13 @@ class PolledPort(_Polled):
 
 
 class FilePort:
-    """A file. How long its disk will take cannot be known, only how long it took last time."""
+    """A file. The speed of its disk is only known from the previous write."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._patient_until = 0.0
 
-    def at_once(self, data: bytes, size: int) -> int:
+    def try_write(self, data: bytes, size: int) -> int:
         """See `Port`. While the disk is slow, the caller has to use `send`."""
         start = time.monotonic()
         if start < self._patient_until:

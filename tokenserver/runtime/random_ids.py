@@ -10,19 +10,19 @@ BYTES = 16
 
 
 class RandomIds:
-    """Unguessable ids, each given only once, in any thread. `source` is the system's cryptographic one."""
+    """Unguessable ids, each returned only once, in any thread. `source` is a cryptographic random source."""
 
     def __init__(self, source: Callable[[int], bytes] = os.urandom) -> None:
         self._source = source
         self._ready: list[str] = []
-        # A forked child would give the same ids as its parent.
+        # A forked child would return the same ids as its parent.
         os.register_at_fork(after_in_child=self._ready.clear)
 
     def __call__(self) -> str:
         """A new id: 32 hexadecimal digits.
 
         Raises:
-            OSError: the system gave no random bytes.
+            OSError: the system returned no random bytes.
         """
         try:
             return self._ready.pop()

@@ -23,7 +23,7 @@ LOCK_SECONDS = 0.05
 LOG_SECONDS = 10.0
 
 TAG_BYTES = 16
-"""The size of a tag, a keyed hash that identifies a login or a known address; no client knows the key."""
+"""The size of a tag, a keyed hash that identifies a login or a known address; the key is unknown to clients."""
 
 SEEN_BYTES = (1 << 15) * (8 + TAG_BYTES)
 _WAYS = 4

@@ -1,4 +1,4 @@
-"""Single flight: concurrent identical calls run once, and all of them get that one answer."""
+"""Single flight: concurrent identical calls run once and share the answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SingleFlight(Generic[_Answer]):
 
     @property
     def waiting(self) -> bool:
-        """Whether any check is under way now."""
+        """Whether any check is under way."""
         return any(not flight.landed.is_set() for flight in self._flights.values())
 
     def is_under_way(self, key: bytes) -> bool:

@@ -64,7 +64,7 @@ def build(
     Raises:
         LoadError: every fault of every file.
     """
-    together = shared_counters(settings, workers=worker_count(settings), beside=shared.counters)
+    together = shared_counters(settings, workers=worker_count(settings), fallback=shared.counters)
     plan = login_plan(settings)
     admission = AdmissionControl(logins=plan.threads, monotonic=time.monotonic)
     protection = Protection(
@@ -77,7 +77,7 @@ def build(
     )
     live = _live(settings, protection)
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
-    # After a jump of the clock a step may not be due after all; a process that rejected the folder could not follow it.
+    # After a clock jump, a step may not really be due; a process that rejected the folder could not load the change.
     rotators = rotators_for(
         settings, live.snapshot, is_blocked=lambda: live.is_refused("keys") or clock.jump() is not None
     )

@@ -35,7 +35,7 @@ def key_faults(keys: KeySet, ring: KeyRing) -> list[Fault]:
         if entry.algorithm not in (None, algorithm):
             problem = (
                 f"the keys here sign with {algorithm}, not with its algorithm: {entry.algorithm};"
-                " give it a folder of its own with keys: and run: tokenserver keys init"
+                " give it a separate folder with keys: and run: tokenserver keys init"
             )
         if problem is not None:
             faults.append(Fault(str(keys.folder), 0, f"registry {entry.service}", problem))
@@ -53,8 +53,8 @@ def registry_warnings(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[
             others = [other.service for other in keys.registries if other is not entry]
             if entry.compat == "zot" and others:
                 message = (
-                    f"zot checks neither issuer nor audience, so it takes the tokens for {', '.join(others)} as well,"
-                    " which are signed with the same key; give it a folder of its own with keys:"
+                    f"zot checks neither issuer nor audience, so it also accepts the tokens for {', '.join(others)},"
+                    " which are signed with the same key; give it a separate folder with keys:"
                 )
                 yield entry.service, message
 

@@ -24,7 +24,7 @@ from tokenserver.server.reload.live import LiveSnapshot, describe
 from tokenserver.server.reload.watch import UNREST_SECONDS
 
 LOOK_SECONDS = 1.0
-"""How often a worker checks whether an audit trail that failed takes events again."""
+"""How often a worker checks whether a failed audit trail accepts events again."""
 
 SAMPLE_SECONDS = 1.0
 """How often a worker samples its gauges, if metrics are on."""
@@ -35,7 +35,7 @@ MAX_PLACES = 5
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A whole server without its web. Every token request passes `admission` first."""
+    """A complete server without its web front. Every token request passes `admission` first."""
 
     settings: Settings
     live: LiveSnapshot
@@ -99,7 +99,7 @@ class RunningServer:
         )
 
     def readiness(self) -> Mapping[str, str | None]:
-        """What is wrong with keys, policies, each user source, files and the audit trail; None for a healthy one."""
+        """The problems of keys, policies, each user source, files and the audit trail; None for a healthy one."""
         parts: dict[str, str | None] = {"keys": self.expiry(datetime.now(UTC)).problem, "policies": None}
         parts |= {source.name: self.protection.problem(source.name) for source in self.settings.authentication}
         parts["files"] = self._refused() if self.live.fault is not None else None
@@ -109,7 +109,7 @@ class RunningServer:
         return parts
 
     def notes(self) -> Mapping[str, str]:
-        """What does not work as configured, but leaves the server ready because there is a fallback."""
+        """Components that do not work as configured but have a fallback, so that the server stays ready."""
         notes = {"throttle": self.protection.note, "clock": self.clock.note} | self._slow_reloads()
         of_policies = [note for note in (self._failing_tests(), notes.get("policies")) if note is not None]
         notes["policies"] = "; ".join(of_policies) or None
@@ -125,7 +125,7 @@ class RunningServer:
         }
 
     def _refused(self) -> str:
-        """Where the current files are wrong; what is wrong there is only in the log, since `/readyz` is public."""
+        """The places of faults in the current files; the faults are only in the log, since `/readyz` is public."""
         listed = self._places(self.live.faults)
         return f"the current files were rejected ({listed or 'an unexpected error'}); see the log"
 

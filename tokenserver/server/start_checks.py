@@ -31,7 +31,7 @@ def start_faults(settings: Settings, file: str) -> list[Fault]:
     found = [*_counter_faults(settings, file), *_file_limit(file)]
     found.extend(_address_faults(settings, file))
     if settings.server.metrics is not None and not is_forking():
-        problem = "needs worker processes that are forked, which this platform does not do; leave it out"
+        problem = "needs forked worker processes, which this platform does not support; leave it out"
         found.append(Fault(file, 0, "server.metrics", problem))
     return found
 

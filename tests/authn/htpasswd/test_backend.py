@@ -41,7 +41,7 @@ def credentials(username: str, text: str = "secret") -> Password:
 
 @given(st.text(min_size=1, max_size=300))
 def test_a_legal_name_can_log_in(name: str) -> None:
-    """Whatever name a file may hold passes the guards of the chain, so that nobody is added in vain."""
+    """Every name that a file may contain passes the guards of the chain, so that every user added can log in."""
     if name_problem(name) is None:
         backend = Htpasswd("htpasswd", "users", parse_users(f"{name}:{GOOD}\n", "users"))
         identity = Chain([backend], anonymous=False, decoy=None).authenticate(credentials(name))
@@ -64,7 +64,7 @@ def test_right(backend: Htpasswd, name: str) -> None:
 @pytest.mark.parametrize("name", ["ann", "bob"])
 @pytest.mark.parametrize("password", ["", "wrong", "Secret", "secret ", "secret\0", "secret" * 1000])
 def test_wrong(backend: Htpasswd, name: str, password: str) -> None:
-    """Any other password is wrong, and the audit is told so."""
+    """Any other password is wrong, and the audit event says so."""
     with pytest.raises(InvalidCredentials) as caught:
         backend.authenticate(credentials(name, password))
     assert caught.value.reason == "wrong password"
@@ -72,12 +72,12 @@ def test_wrong(backend: Htpasswd, name: str, password: str) -> None:
 
 @pytest.mark.parametrize("name", ["ANN", "Ann", "ann ", " ann", "\uff41nn", "carol", "", "ann\0"])
 def test_not_mine(backend: Htpasswd, name: str) -> None:
-    """A name is compared exactly: another spelling is another user, whom this source does not know."""
+    """Names are compared exactly: another spelling is a different, unknown user."""
     assert backend.authenticate(credentials(name)) is None
 
 
 def test_what_is_told_of_a_source(backend: Htpasswd) -> None:
-    """Names, the file and what deserves a look; no hash shows anywhere."""
+    """Names, the file and its warnings are visible; hashes are not."""
     assert (backend.name, backend.file, sorted(backend.users)) == ("local", "users", ["ann", "bob"])
     assert backend.warnings == (
         Fault(
@@ -122,7 +122,7 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_an_unknown_user_costs_a_wrong_password(text: str, kinds: set[str], hashes: list[str]) -> None:
-    """Row 19: one hash of each kind and cost that some user has, whoever has which of them, and if nobody has."""
+    """Row 19: one hash of each kind and cost in use, no matter which user has which, and also without users."""
     backend = Htpasswd("local", "users", parse_users(text, "users"))
     equal = EqualWork([backend], lambda _, question: question())
     chain = Chain([backend], anonymous=True, decoy=equal.unknown, rest=equal)
@@ -168,7 +168,7 @@ def test_a_password_that_cannot_be_costs_the_same(hashes: list[str]) -> None:
 
 
 def test_the_decoy_of_several_sources(hashes: list[str]) -> None:
-    """Each kind of hash that any source has is computed once, but for the one that was; no users add none."""
+    """Each kind of hash in any source is computed once, except the one already done; an empty source adds none."""
     sources = [
         Htpasswd(str(cost), "users", parse_users(f"ann:{hashed(cost=cost)}\n" if cost else "", "users"))
         for cost in (0, 4, 5, 4)
@@ -206,7 +206,7 @@ def test_load(tmp_path: Path) -> None:
 
 
 def test_load_again(tmp_path: Path) -> None:
-    """As long as the text is the same, nothing is made anew; what is refused changes nothing."""
+    """Nothing is rebuilt while the text is unchanged; a rejected file changes nothing."""
     path = tmp_path / "users"
     path.write_text(f"ann:{GOOD}\n")
     path.chmod(0o600)
@@ -224,7 +224,7 @@ def test_load_again(tmp_path: Path) -> None:
 
 
 def test_load_what_was_read_already(tmp_path: Path) -> None:
-    """In place of what the file holds by now, which may be half of it; the path in a fault is the file's."""
+    """It replaces the file's current content, which may be incomplete; faults still name the file."""
     path = tmp_path / "users"
     path.write_text("half of")
     file = HtpasswdFile(path, "local")

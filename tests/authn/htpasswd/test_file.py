@@ -107,12 +107,12 @@ FIX_ANN = "fix: tokenserver users set ann --file users"
         ),
         pytest.param(
             f"ann:$2y$31${'.' * 53}\n",
-            [f"users:1: ann: bcrypt cost 31 takes too long to check; 14 is the most; {FIX_ANN}"],
+            [f"users:1: ann: bcrypt cost 31 takes too long to check; the maximum is 14; {FIX_ANN}"],
             id="cost 31",
         ),
         pytest.param(
             f"ann:{GOOD}\nbob:{GOOD}\nann:{GOOD}\n",
-            [f"users:3: ann: stands on line 1 as well; {FIX_ANN}"],
+            [f"users:3: ann: is also on line 1; {FIX_ANN}"],
             id="duplicate",
         ),
         pytest.param(
@@ -174,7 +174,7 @@ FIX_ANN = "fix: tokenserver users set ann --file users"
         ),
         pytest.param(
             f"an\rn:{GOOD}\n",
-            ["users:1: the name holds characters that cannot be printed; fix: sed -i '1s/^/#/' users"],
+            ["users:1: the name contains non-printable characters; fix: sed -i '1s/^/#/' users"],
             id="CR inside",
         ),
         pytest.param(
@@ -199,14 +199,14 @@ FIX_ANN = "fix: tokenserver users set ann --file users"
                 r"users:1: begins with a byte order mark; fix: sed -i '1s/^\xEF\xBB\xBF//' users",
                 f"users:1: ann: the password is in plain text; {FIX_ANN}",
                 "users:2: is not NAME:HASH; fix: sed -i '2s/^/#/' users",
-                f"users:3: ann: stands on line 1 as well; {FIX_ANN}",
+                f"users:3: ann: is also on line 1; {FIX_ANN}",
             ],
             id="all at once",
         ),
     ],
 )
 def test_what_is_refused(text: str, faults: list[str]) -> None:
-    """Every fault with its line, what it is, and the command that fixes it."""
+    """Every fault has its line, its reason, and the command that fixes it."""
     assert faults_of(text) == faults
 
 
@@ -253,7 +253,7 @@ def test_faults_never_repeat_a_hash(text: str) -> None:
     ],
 )
 def test_the_command_fixes_it(text: str, tmp_path: Path) -> None:
-    """After each fault's command the file has no faults left; `tokenserver` stands here for what its command does."""
+    """After each fault's command the file has no faults left; a stub replaces the `tokenserver` command."""
     file = tmp_path / "my users"
     file.write_bytes(text.encode())
     with pytest.raises(LoadError) as caught:

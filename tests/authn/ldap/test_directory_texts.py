@@ -1,4 +1,4 @@
-"""What a directory's texts and entries mean, without any directory: escapes, DNs, answers, accounts and groups."""
+"""Parsing of a directory's texts and entries, without any directory: escapes, DNs, answers, accounts and groups."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _value(text: bytes) -> bytes:
 
 @given(NAMES)
 def test_an_escaped_name_is_one_value_in_a_filter(name: str) -> None:
-    """ldap3's own parser finds one comparison with exactly that value, whatever the name holds."""
+    """ldap3's parser finds one comparison with exactly that value, whatever characters the name has."""
     text = fill("(&(objectClass=person)(uid={user}))", name)
     parsed = parse_filter(text, None, False, False, None, False).elements[0]
     comparison = compile_filter(parsed)["and"][1]["equalityMatch"]
@@ -65,7 +65,7 @@ def test_an_escaped_name_is_one_component_of_a_dn(name: str) -> None:
 @pytest.mark.parametrize("escape", [escape_filter, escape_rdn])
 @pytest.mark.parametrize("text", ["a\0b", "\0", "a\nb", "\x7f", "\ud800"])
 def test_what_no_name_holds_is_refused(escape: Any, text: str) -> None:
-    """NUL, control characters and surrogates have no escape here."""
+    """NUL, control characters and surrogates are rejected instead of escaped."""
     with pytest.raises(ValueError, match="control character"):
         escape(text)
 
@@ -112,7 +112,7 @@ def test_what_no_name_holds_is_refused(escape: Any, text: str) -> None:
     ],
 )
 def test_parse_dn(text: str, expected: Any) -> None:
-    """Each form of a DN, and what is none."""
+    """Each form of a DN, and texts that are not DNs."""
     if expected is None:
         with pytest.raises(NotADn):
             parse_dn(text)
@@ -122,7 +122,7 @@ def test_parse_dn(text: str, expected: Any) -> None:
 
 @given(st.text(max_size=40))
 def test_parse_dn_never_fails_otherwise(text: str) -> None:
-    """Any text is a DN or it is not."""
+    """Any text parses as a DN or raises `NotADn`."""
     with contextlib.suppress(NotADn):
         assert isinstance(parse_dn(text), tuple)
 
@@ -139,7 +139,7 @@ def test_parse_dn_never_fails_otherwise(text: str) -> None:
     ],
 )
 def test_is_below(dn: str, expected: bool) -> None:
-    """By components, not by text."""
+    """DNs are compared by components, not as text."""
     assert is_below(dn, BASE) is expected
 
 
@@ -156,7 +156,7 @@ def test_is_below(dn: str, expected: bool) -> None:
     ],
 )
 def test_the_names_in_a_dn(dn: str, expected: tuple[str, ...]) -> None:
-    """The leftmost component's values of the right type, under whichever name that goes."""
+    """The leftmost component's values of the right type, under any name of that type."""
     assert rdn_values(dn, "cn") == expected
     with pytest.raises(NotADn):
         rdn_values("nonsense", "cn")
@@ -177,7 +177,7 @@ def test_the_names_in_a_dn(dn: str, expected: tuple[str, ...]) -> None:
     ],
 )
 def test_globs(glob: str, name: str, expected: bool) -> None:
-    """A star is any run of characters; nothing else means anything."""
+    """A star is any run of characters; everything else is literal."""
     assert matches(glob, name) is expected
 
 
@@ -185,7 +185,7 @@ def test_globs(glob: str, name: str, expected: bool) -> None:
 
 
 def test_an_identity() -> None:
-    """Subject in lower case and NFC, display name and address; what cannot be printed is left out."""
+    """Subject in lower case and NFC, display name and address; non-printable values are dropped."""
     found = identity_of(entry(uid="A\u0308NN", cn="Ann", mail="a\nb"), directory(), {"web"})
     assert (found.subject, found.source, found.groups) == ("änn", "corp", frozenset({"web"}))
     assert dict(found.attributes) == {"dn": f"uid=ann,{BASE}", "display_name": "Ann"}
@@ -194,8 +194,8 @@ def test_an_identity() -> None:
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        pytest.param(entry(dn=""), "the directory found an entry without a usable DN", id="no DN (row 2)"),
-        pytest.param(entry(dn="nonsense"), "the directory found an entry without a usable DN", id="no DN at all"),
+        pytest.param(entry(dn=""), "the directory returned an entry without a usable DN", id="no DN (row 2)"),
+        pytest.param(entry(dn="nonsense"), "the directory returned an entry without a usable DN", id="no DN at all"),
         pytest.param(entry(uid=[]), "the entry has no usable values of uid; it must have one", id="no subject"),
         pytest.param(entry(uid=["a", "b"]), "the entry has 2 usable values of uid; it must have one", id="two"),
         pytest.param(
@@ -215,7 +215,7 @@ def test_an_identity() -> None:
     ],
 )
 def test_no_identity(found: SearchEntry, reason: str) -> None:
-    """An entry that nobody can be is refused with its reason."""
+    """An entry without a usable subject is rejected with a reason."""
     with pytest.raises(Refused) as caught:
         identity_of(found, directory(), ())
     assert str(caught.value) == reason
@@ -253,12 +253,12 @@ def test_no_identity(found: SearchEntry, reason: str) -> None:
     ],
 )
 def test_account_state(attributes: dict[str, Any], expected: str | None) -> None:
-    """Disabled, locked and expired accounts are refused, and so is what nobody can read."""
+    """Disabled, locked and expired accounts are rejected, and so are unreadable values."""
     assert account_problem(entry(**attributes), NOW) == expected
 
 
 @pytest.mark.parametrize(
-    ("attributes", "told", "expected"),
+    ("attributes", "reported", "expected"),
     [
         pytest.param({}, "wrong password", "wrong password", id="nothing in the entry"),
         pytest.param(
@@ -267,19 +267,19 @@ def test_account_state(attributes: dict[str, Any], expected: str | None) -> None
         pytest.param(
             {"pwdAccountLockedTime": "20260601115959Z"},
             "wrong password",
-            "wrong password, or the account is locked for a while",
+            "wrong password, or the account is temporarily locked",
             id="locked since a second ago, nobody knows for how long",
         ),
         pytest.param({"userAccountControl": "514"}, "the account is locked", "the account is locked", id="AD's word"),
     ],
 )
-def test_why_a_bind_was_refused(attributes: dict[str, Any], told: str, expected: str) -> None:
-    """What the entry says, where the directory itself says no more than that the password is wrong."""
-    assert refusal(entry(**attributes), told, NOW) == expected
+def test_why_a_bind_was_refused(attributes: dict[str, Any], reported: str, expected: str) -> None:
+    """The reason comes from the entry if the directory itself reports only a wrong password."""
+    assert refusal(entry(**attributes), reported, NOW) == expected
 
 
 def test_fifty_thousand_groups() -> None:
-    """F9: an answer with so many is read and refused in no time, and nothing of it is kept."""
+    """F9: an answer with too many values is rejected quickly, and nothing of it is kept."""
     values = b"".join(_value(f"cn=group-{number},ou=groups,{BASE}".encode()) for number in range(50_000))
     attribute = _tagged(0x30, _value(b"memberOf") + _tagged(0x31, values))
     answer = _tagged(0x30, b"\x02\x01\x01" + _tagged(0x64, _value(b"uid=ann") + _tagged(0x30, attribute)))
@@ -317,7 +317,7 @@ def test_answers() -> None:
 
 @pytest.mark.parametrize("whole", [pytest.param(SUCCESS, id="result"), pytest.param(FOUND, id="entry")])
 def test_a_cut_answer_is_none(whole: bytes) -> None:
-    """At every place: the size says that there is more, and what is there is no answer."""
+    """Cut at any place, its size says that more is due, and the part received is not an answer."""
     for length in range(len(whole)):
         assert message_size(whole[:length]) in (None, len(whole))
         with pytest.raises(Malformed):
@@ -334,7 +334,7 @@ def test_a_cut_answer_is_none(whole: bytes) -> None:
     ],
 )
 def test_a_size_that_no_message_has(data: bytes) -> None:
-    """Refused before anything is kept for it."""
+    """Rejected before any memory is allocated for it."""
     with pytest.raises(Malformed):
         message_size(data)
 
@@ -351,7 +351,7 @@ def test_a_size_that_no_message_has(data: bytes) -> None:
     ],
 )
 def test_a_false_success(data: bytes) -> None:
-    """Nothing that is damaged is a success."""
+    """A damaged answer is never a success."""
     with pytest.raises(Malformed):
         parse_message(data)
 
@@ -364,7 +364,7 @@ PAGED = b"\x04\x161.2.840.113556.1.4.319"
 
 
 def test_a_cookie() -> None:
-    """The control of RFC 2696 among others; with no such control, or at the last page, there is none."""
+    """The control of RFC 2696 among others; without it, or on the last page, there is no cookie."""
     other = _tagged(0x30, b"\x04\x031.2")
     page = _tagged(0x30, PAGED + b"\x01\x01\xff" + _value(b"\x30\x08\x02\x01\x00\x04\x03abc"))
     last = _tagged(0x30, PAGED + _value(b"\x30\x05\x02\x01\x00\x04\x00"))
@@ -383,7 +383,7 @@ def test_a_cookie() -> None:
     ],
 )
 def test_no_cookie(control: bytes) -> None:
-    """Nothing else is taken for one."""
+    """Nothing else is accepted as one."""
     with pytest.raises(Malformed):
         parse_message(_paged(control))
 
@@ -409,6 +409,6 @@ def test_any_bytes(data: bytes) -> None:
     ],
 )
 def test_refusals(code: int, diagnostic: str, text: str, is_about_user: bool) -> None:
-    """What is not known to be about the user is the server's trouble: 503, not 401."""
+    """A result not known to concern the user is a fault of the server: 503, not 401."""
     found = describe(Result(code, diagnostic))
     assert (found.text, found.is_about_user) == (text, is_about_user)

@@ -1,6 +1,6 @@
-"""What comes from configurations, users and directories that mean no good: filters, DNs and answers of all kinds.
+"""Hostile input from configurations, users and directories: filters, DNs and answers of all kinds.
 
-A fake directory stands here for what no real one can be made to send.
+A fake directory sends what no real one can be made to send.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tokenserver.identity import Identity
 
 BASE = "dc=example,dc=com"
 SPECIAL = r' #\,+"<>;=a%02'
-"""What means something in DNs, and a little else."""
+"""Special characters of DNs, and some others."""
 
 
 # --- DNs -------------------------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def test_a_hexadecimal_value_is_the_value(text: str) -> None:
 
 @given(st.text(st.sampled_from(SPECIAL + "cn\0\n"), max_size=30) | st.text(max_size=30))
 def test_any_text_is_a_dn_or_none(text: str) -> None:
-    """Nothing else comes out of it."""
+    """It raises nothing else."""
     with contextlib.suppress(NotADn):
         assert isinstance(parse_dn(f"cn={text},{BASE}"), tuple)
 
@@ -113,13 +113,13 @@ def test_any_text_is_a_dn_or_none(text: str) -> None:
     ],
 )
 def test_a_filter(text: str) -> None:
-    """Is let through, and ldap3 can write it."""
+    """It is accepted, and ldap3 can encode it."""
     check_filter(text)
     assert written(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
         pytest.param(
             "(&(uid={user})(memberOf=cn=Web Team (x),ou=groups))",
@@ -135,19 +135,20 @@ def test_a_filter(text: str) -> None:
         pytest.param("(uid={user}", "is no filter at its end, near '(uid={user}': a ) is missing", id="open"),
         pytest.param("uid={user}", "is no filter at character 1, near 'uid={user}': a filter begins with (", id="bare"),
         pytest.param("", "is no filter at its end, near '': a filter begins with (", id="empty"),
-        pytest.param("(&)", "is no filter at character 3, near ')': & is followed by a filter in parentheses", id="&"),
+        pytest.param(
+            "(&)", "is no filter at character 3, near ')': & must be followed by a filter in parentheses", id="&"
+        ),
         pytest.param("(!(a=b)(c=d))", "is no filter at character 8, near '(c=d))': a ) is missing", id="two negated"),
         pytest.param(
             r"(cn=\2x)",
             r"is no filter at character 5, near '\\2x)': "
-            r"a backslash is followed by two hexadecimal digits; itself it is written \5c",
+            r"a backslash must be followed by two hexadecimal digits; a literal one is written \5c",
             id="escape",
         ),
-        pytest.param("(cn=a**b)", "is no filter at character 6, near '**b)': one * is enough", id="stars"),
+        pytest.param("(cn=a**b)", "is no filter at character 6, near '**b)': repeated *; one is enough", id="stars"),
         pytest.param(
             "(cn>=a*)",
-            r"is no filter at character 7, near '*)': a * stands for anything behind = alone; the character is "
-            r"written \2a",
+            r"is no filter at character 7, near '*)': * is a wildcard only after =; a literal one is written \2a",
             id="star elsewhere",
         ),
         pytest.param(
@@ -157,28 +158,28 @@ def test_a_filter(text: str) -> None:
         ),
         pytest.param(
             "(cn=a\nb)",
-            r"is no filter at character 6, near '\nb)': a character that cannot be printed is written as its bytes, "
+            r"is no filter at character 6, near '\nb)': a non-printable character is written as its bytes, "
             r"such as \c2\a0",
             id="line break",
         ),
     ],
 )
-def test_no_filter(text: str, told: str) -> None:
-    """Says where it ceases to be one, and what would be right."""
+def test_no_filter(text: str, problem: str) -> None:
+    """The message says where the fault is, and what would be right."""
     with pytest.raises(NotAFilter) as caught:
         check_filter(text)
-    assert str(caught.value) == told
+    assert str(caught.value) == problem
 
 
 def test_filters_inside_filters() -> None:
-    """As deep as any that somebody writes, and no deeper: the library that writes them goes down as deep."""
+    """Deeper than any filter in practice, but bounded: the library that encodes filters is recursive."""
     check_filter("(!" * (MAX_DEPTH - 1) + "(uid={user})" + ")" * (MAX_DEPTH - 1))
     with pytest.raises(NotAFilter, match="more than 20 deep"):
         check_filter("(&" * 5000 + "(uid={user})" + ")" * 5000)
 
 
 def written(text: str) -> bytes:
-    """A filter as it is sent, by the library."""
+    """A filter as encoded by the library."""
     return bytes(encode(compile_filter(parse_filter(text, None, False, False, None, False).elements[0])))
 
 
@@ -207,7 +208,7 @@ WORDS = [
 
 @given(st.lists(st.sampled_from(WORDS), max_size=14).map("".join) | st.text(max_size=20))
 def test_what_is_let_through_can_be_written(text: str) -> None:
-    """Whatever passes at load is sent without an error at the login, for every name of a user."""
+    """Any filter accepted at load can be sent at a login without an error, for every user name."""
     with contextlib.suppress(NotAFilter):
         check_filter(text)
         for user in ("ann", "(x)*\\", "é "):
@@ -230,7 +231,7 @@ FILTERS = st.recursive(
 
 @given(FILTERS, st.integers(0, 200), st.sampled_from(["(", ")", "=", "\\", "*", "&", ""]))
 def test_a_filter_with_one_fault(text: str, place: int, instead: str) -> None:
-    """A good filter passes; with one character put in or taken out, what still passes can still be written."""
+    """A valid filter is accepted; with one character added or removed, it is rejected or can still be encoded."""
     check_filter(text)
     assert written(text)
     place %= len(text)
@@ -242,13 +243,13 @@ def test_a_filter_with_one_fault(text: str, place: int, instead: str) -> None:
 
 @given(st.binary(max_size=20))
 def test_any_value_is_one_value_in_a_filter(value: bytes) -> None:
-    """Whatever bytes a directory gives, ldap3 finds exactly them again."""
+    """ldap3 decodes arbitrary bytes from a directory to exactly the same bytes."""
     parsed = parse_filter(f"(&(a=b)(uid={escape_value(value)}))", None, False, False, None, False).elements[0]
     assert bytes(compile_filter(parsed)["and"][1]["equalityMatch"]["assertionValue"]) == value
 
 
 def test_ldap3_refuses_what_is_no_filter() -> None:
-    """So the properties above prove something."""
+    """The generators reach the interesting cases, so the properties above are not vacuous."""
     with pytest.raises(LDAPException):
         written("(&(uid=x)(memberOf=(x)))")
 
@@ -272,7 +273,7 @@ def message(number: int, operation: bytes, controls: bytes = b"") -> bytes:
 
 
 def result(tag: int, code: int = 0) -> bytes:
-    """How an operation ended."""
+    """The result of an operation."""
     return tagged(tag, b"\x0a\x01" + bytes([code]) + text(b"") + text(b""))
 
 
@@ -285,7 +286,7 @@ def entry(dn: bytes, attributes: dict[bytes, list[bytes]]) -> bytes:
 
 
 def test_more_values_than_any_answer_has() -> None:
-    """Two bytes each, and a hundred in memory: refused before they are kept."""
+    """Two bytes each, and a hundred in memory: rejected before they are kept."""
     values = b"\x04\x00" * (MAX_VALUES + 1)
     whole = message(1, tagged(0x64, text(b"cn=a") + tagged(0x30, tagged(0x30, text(b"x") + tagged(0x31, values)))))
     with pytest.raises(TooMany):
@@ -293,7 +294,7 @@ def test_more_values_than_any_answer_has() -> None:
 
 
 def test_what_a_login_may_read() -> None:
-    """One sum of bytes and of messages for a login, whichever part of its time they are read in."""
+    """Bytes and messages are summed over a whole login, across all parts of its deadline."""
     deadline = Deadline(5)
     part = deadline.part(0.5)
     part.read(MAX_BYTES - 1)
@@ -308,7 +309,7 @@ def test_what_a_login_may_read() -> None:
 
 
 Answers = Callable[[int, int], Iterator[bytes]]
-"""The number and the tag of a request -> what is sent back, piece by piece."""
+"""The number and the tag of a request -> the answer, piece by piece."""
 
 
 class HangUp(Exception):
@@ -316,7 +317,7 @@ class HangUp(Exception):
 
 
 class Rogue:
-    """A directory that answers as it is told, and counts the bytes that were taken from it."""
+    """A scripted directory, which counts the bytes that were read from it."""
 
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
@@ -382,7 +383,7 @@ def rogue(answers: Answers) -> Iterator[Rogue]:
 
 
 def source(server: Rogue, **more: Any) -> LdapDirectory:
-    """The backend that asks it."""
+    """The backend that uses it."""
     values: dict[str, Any] = {
         "name": "corp",
         "servers": (Address(f"ldap://127.0.0.1:{server.port}", "127.0.0.1", server.port, is_ldaps=False),),
@@ -404,7 +405,7 @@ LOGIN = Password("ann", Secret("secret"))
 
 
 def outcome(asked: LdapDirectory) -> Identity | Exception | None:
-    """What a login comes to; whatever else is raised is a fault of ours."""
+    """The outcome of a login; any other exception is a bug."""
     try:
         return asked.authenticate(LOGIN)
     except (InvalidCredentials, BackendUnavailable) as error:
@@ -412,7 +413,7 @@ def outcome(asked: LdapDirectory) -> Identity | Exception | None:
 
 
 NUMBER = 0xEE
-"""Stands for the number of the request in prepared answers."""
+"""Placeholder for the number of the request in prepared answers."""
 
 
 def numbered(pieces: Iterable[bytes], number: int) -> Iterator[bytes]:
@@ -443,14 +444,14 @@ def answering(pieces: Iterable[bytes]) -> Answers:
     ],
 )
 def test_an_endless_answer_before_the_password_is_checked(piece: bytes) -> None:
-    """As large as the directory likes: no more is read than a login may cost, and no password is tried. Nobody else has
-    to wait for it, since the directory does answer.
+    """However large it is, no more is read than the limit of a login, and no password is tried. The directory does
+    answer, so it is not marked as down for other logins.
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with rogue(answering(itertools.repeat(piece))) as server:
         found = outcome(source(server, deadline=10.0))
         assert isinstance(found, Incomplete), found
-        assert "than a login may cost" in found.reason or "an entry holds more than" in found.reason
+        assert "than a login may cost" in found.reason or "an entry contains more than" in found.reason
         assert server.binds == 1  # the service account's
     # What was read, what the two sockets hold, and the piece that was on its way.
     assert server.sent <= MAX_BYTES + 16 * 1024 * 1024 + len(piece)
@@ -458,7 +459,7 @@ def test_an_endless_answer_before_the_password_is_checked(piece: bytes) -> None:
 
 
 def test_entries_that_were_not_asked_for_are_not_kept() -> None:
-    """A directory that ignores how many may come: the name is ambiguous, as with two."""
+    """A directory that ignores the size limit: the name is ambiguous, as with two entries."""
     one = message(NUMBER, entry(b"uid=ann," + BASE.encode(), {b"uid": [b"ann"]}))
     with rogue(answering([one * 5000, message(NUMBER, result(0x65))])) as server:
         found = outcome(source(server))
@@ -468,7 +469,7 @@ def test_entries_that_were_not_asked_for_are_not_kept() -> None:
 
 @pytest.mark.parametrize("code", [4, 11])
 def test_groups_that_are_cut_off(code: int) -> None:
-    """The directory's own limit is told as such: 503, and not that the user is in too many groups."""
+    """The directory's own limit is reported as such: 503, and not as a user in too many groups."""
     found = message(NUMBER, entry(b"uid=ann," + BASE.encode(), {b"uid": [b"ann"]}))
     searches = 0
 
@@ -482,20 +483,20 @@ def test_groups_that_are_cut_off(code: int) -> None:
         yield from numbered(ends, number)
 
     with rogue(answers) as server:
-        told = outcome(source(server))
-        assert isinstance(told, Incomplete)
-        assert told.reason.startswith("the directory tells no more than 0 groups of the user (the directory's ")
-        assert "raise the limit" in told.reason
+        cut_off = outcome(source(server))
+        assert isinstance(cut_off, Incomplete)
+        assert cut_off.reason.startswith("the directory returns no more than 0 groups of the user (the directory's ")
+        assert "raise the limit" in cut_off.reason
 
 
 def test_a_request_that_cannot_be_written() -> None:
-    """Whatever the library raises about a filter that no check has seen: 503, and no server is blamed for it."""
+    """Any error of the library about a filter that was not checked: 503, and no server is marked as down."""
     with rogue(answering([message(NUMBER, result(0x65))])) as server:
         asked = source(server, user_filter="(&(uid={user})(memberOf))")
         for _ in range(4):
-            told = outcome(asked)
-            assert isinstance(told, Incomplete)
-            assert told.reason.startswith("the request cannot be written: LDAPInvalidFilterError; correct user_filter")
+            found = outcome(asked)
+            assert isinstance(found, Incomplete)
+            assert found.reason.startswith("the request cannot be encoded: LDAPInvalidFilterError; correct user_filter")
         assert asked.servers._servers[0].down_until == 0
 
 
@@ -535,7 +536,7 @@ ANSWERS = st.lists(st.lists(MESSAGES | st.binary(max_size=30), max_size=4), min_
 
 @pytest.fixture(scope="module")
 def talker() -> Iterator[tuple[Rogue, list[list[bytes]]]]:
-    """A directory that answers its searches with what stands in the list, one after the other."""
+    """A directory that answers its searches with the items of the list, in order."""
     script: list[list[bytes]] = []
 
     def answers(number: int, tag: int) -> Iterator[bytes]:
@@ -566,20 +567,20 @@ def test_any_answers(
     kind: Primary | None,
     by_rule: bool,
 ) -> None:
-    """Whatever a directory answers, a login ends in an identity, in nobody, or in one of the two documented errors;
-    and so do the questions of the commands. An identity is the user that was asked for.
+    """Any answer of a directory results in an identity, in None, or in one of the two documented errors, for logins
+    and for the queries of commands. An identity is the user that was asked for.
     """
-    server, told = talker
+    server, answers = talker
     asked = source(server, groups=GroupSettings(by, BASE, by_rule=by_rule, primary=kind), deadline=1.0)
-    told[:] = list(script)
+    answers[:] = list(script)
     found = outcome(asked)
     assert found is None or isinstance(found, (Identity, InvalidCredentials, BackendUnavailable))
     if isinstance(found, Identity):
         assert found.subject
         assert all(0 < len(name) <= 255 and "\0" not in name for name in found.groups)
-    for question in (lambda: asked.look_up("ann"), asked.subjects, asked.unspeakable_groups, asked.probe):
-        told[:] = list(script)
+    for question in (lambda: asked.look_up("ann"), asked.subjects, asked.unnameable_groups, asked.probe):
+        answers[:] = list(script)
         with contextlib.suppress(InvalidCredentials, BackendUnavailable):
             question()
-    told[:] = list(script)
-    assert all(step.told for step in diagnose(asked, "ann", Secret("secret")))
+    answers[:] = list(script)
+    assert all(step.result for step in diagnose(asked, "ann", Secret("secret")))

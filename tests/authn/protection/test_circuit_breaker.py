@@ -26,7 +26,7 @@ DOWN = BackendUnavailable("corp", "connection refused")
 
 @dataclass
 class Clock:
-    """A clock that stands still until it is set."""
+    """A clock that advances only when it is set."""
 
     now: float = 1000.0
 
@@ -37,7 +37,7 @@ class Clock:
 
 @dataclass
 class Source:
-    """A user source that gives one answer, raised where it is an error, and counts who asks."""
+    """A user source with one answer, which is raised if it is an error; counts its callers."""
 
     answer: Any = ANN
     name: str = "corp"
@@ -68,7 +68,7 @@ class Setup:
         self.sheltered = Sheltered(self.source, self.breaker, self.room)
 
     def ask(self, times: int = 1) -> list[Any]:
-        """What so many logins get."""
+        """The outcomes of this many logins."""
         found: list[Any] = []
         for _ in range(times):
             try:
@@ -82,7 +82,7 @@ LEFT_ALONE = "is not asked now, because it did not answer"
 
 
 def test_opens_after_failures_in_a_row() -> None:
-    """F1: the third failure opens it; after that nobody waits for the source, and all hear when to come again."""
+    """F1: the third failure opens it; after that no login waits for the source, and each gets a retry time."""
     setup = Setup(Source(DOWN))
     assert setup.ask(5) == ["connection refused"] * 3 + [LEFT_ALONE] * 2
     assert (setup.source.asked, setup.breaker.state) == (3, State.OPEN)
@@ -128,7 +128,7 @@ def test_what_does_not_count(answer: Any) -> None:
 
 
 def test_half_open_lets_one_through() -> None:
-    """After the rest one login tries the source; while it does, the others are still sent away at once."""
+    """After the pause one login probes the source; meanwhile the others are still rejected immediately."""
     setup = Setup(Source(DOWN))
     setup.ask(3)
     setup.clock.now += 5
@@ -235,7 +235,7 @@ def assert_set(event: threading.Event) -> None:
 
 
 def test_a_bug_in_a_try_leaves_room_for_the_next(caplog: pytest.LogCaptureFixture) -> None:
-    """As with a login that never came as far as the source; and it is told, also where nobody waits for it."""
+    """As for a login that never reached the source; and it is reported, even if no login waits for it."""
     source = Probed(DOWN)
     setup = Setup(source)
     setup.ask(3)

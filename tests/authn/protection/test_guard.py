@@ -74,7 +74,7 @@ class World:
         return Chain([self.protection.sheltered(self.directory)], anonymous=False, decoy=None, guard=self.protection)
 
     def login(self, user: str = "ann", password: str = "right", client: Any = HOME) -> str:  # noqa: S107 - made up here
-        """Who it is, or what went wrong."""
+        """The identity, or the error."""
         try:
             identity = self.chain().authenticate(Password(user, Secret(password)), client)
         except TokenserverError as error:
@@ -89,7 +89,7 @@ def test_remembered_across_reloads() -> None:
 
 
 def test_a_changed_password() -> None:
-    """Row 26: after a change the old password works for the lifetime at most, and the new one at once."""
+    """Row 26: after a change the old password works at most for the lifetime, and the new one immediately."""
     world = World()
     world.login()
     world.directory.people["ann"] = "new"
@@ -99,7 +99,7 @@ def test_a_changed_password() -> None:
 
 
 def test_who_comes_as_a_check_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looked for just before it was remembered, and nobody to follow just after: it is not checked a second time."""
+    """A login that misses the cache just before it is filled, and finds no check to follow, is not checked again."""
     world = World()
     assert world.login() == "ann"
     monkeypatch.setattr(world.protection._remembered, "get", lambda _key: None)
@@ -109,7 +109,7 @@ def test_who_comes_as_a_check_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_change_that_is_found_early_holds_for_all() -> None:
-    """The one request that checks anew before the end removes what is not right any more."""
+    """The one request that rechecks before expiry removes an entry that is no longer right."""
     world = World()
     world.login()
     world.directory.people["ann"] = "new"
@@ -129,7 +129,7 @@ def test_another_password_never_hits() -> None:
 
 
 def test_throttled_before_anything_is_asked() -> None:
-    """Row 21: after five failures the directory hears of no sixth one, and is below what it locks accounts at."""
+    """Row 21: after five failures the directory sees no sixth one, which keeps it below its lockout threshold."""
     world = World()
     outcomes = [world.login(password=f"wrong-{number}") for number in range(20)]
     assert (outcomes, world.directory.asked) == (["InvalidCredentials"] * 5 + ["Throttled"] * 15, 5)
@@ -148,7 +148,7 @@ def test_who_is_remembered_passes_the_throttle() -> None:
 
 
 def test_a_fresh_entry_outlives_a_throttled_refresh() -> None:
-    """The request that should check anew meets the throttle; the entry is still good and is used."""
+    """If the request that should recheck is throttled, the entry is still valid and is used."""
     world = World()
     world.login(client=AWAY)
     for number in range(20):
@@ -173,7 +173,7 @@ def test_switched_off() -> None:
 
 
 def test_an_outage_without_grace() -> None:
-    """The lifetime over, a directory that is down is 503, and after three failures it is left alone."""
+    """After the lifetime, a directory that is down results in 503, and after three failures it is not asked."""
     world = World()
     world.login()
     world.directory.down = True
@@ -187,7 +187,7 @@ def test_an_outage_without_grace() -> None:
 
 
 def test_an_outage_with_grace() -> None:
-    """With a grace, who was verified lately stays in for so long; nobody else comes in, with no other password."""
+    """Grace keeps recently verified logins valid for that long, but no other user and no other password."""
     world = World(lifetime=CacheLifetime(60, 300))
     world.login()
     world.directory.down = True
@@ -289,7 +289,7 @@ def test_what_is_done_for_an_outage_is_not_done_for_the_remembered() -> None:
 @pytest.mark.parametrize("hashers", [1, 2, 64])
 @pytest.mark.parametrize("waiters", [0, 5])
 def test_threads_are_never_all_waiting(hashers: int, waiters: int) -> None:
-    """However many hash, call, follow and wait for other workers, threads are left for those who need none of it."""
+    """However many logins hash, call, follow and wait, threads remain for requests that do none of it."""
     plan = Plan({}, ("one", "two"), None, hashers, waiters)
     protection = Protection(plan, secret=b"s", monotonic=lambda: 0.0)
     held = FOLLOWERS + sum(room.workers + room.queue for room in (protection.hashing, *protection._calls.values()))
@@ -302,7 +302,7 @@ def test_threads_are_never_all_waiting(hashers: int, waiters: int) -> None:
 
 @dataclass
 class Asked:
-    """Stands for counters that processes share, and keeps what they are asked."""
+    """A stub for the counters that processes share; records its calls."""
 
     note: str | None = None
     limits: Limits = field(default_factory=lambda: Limits((), (), ()))
@@ -325,7 +325,7 @@ class Asked:
 
 @dataclass
 class Crowded:
-    """An htpasswd file whose one place to hash is taken or free; nobody may wait for it."""
+    """An htpasswd file whose only hashing slot is taken or free, with no queue."""
 
     directories: tuple[str, ...] = ()
     now: float = 1000.0
@@ -339,7 +339,7 @@ class Crowded:
         self.protection.hashing.queue = 0
 
     def login(self, password: str = "right", hold: Callable[[], object] = lambda: None) -> str:  # noqa: S107 - made up
-        """Who ann is, or what went wrong; `hold` is called while it is hashed."""
+        """The identity of ann, or the error; `hold` is called during the hash."""
 
         def check(_: Password) -> Identity:
             with self.protection.hashing:
@@ -356,7 +356,7 @@ class Crowded:
 
 
 def test_no_room_costs_nothing() -> None:
-    """F29: who would find no room is sent away before any counter is asked, to come again; that is no failure."""
+    """F29: a login without a slot is rejected with a retry time before any counter is asked; it is not a failure."""
     crowd = Crowded()
     with crowd.protection.hashing:
         assert {crowd.login(f"guess-{number}") for number in range(20)} == {"Overloaded 4"}
@@ -397,7 +397,7 @@ def test_who_needs_no_room_is_answered_without_it() -> None:
 
 
 def test_a_directory_needs_no_room_to_hash() -> None:
-    """Where a directory may answer, nobody knows before whether there will be a hash."""
+    """If a directory may answer, it is not known in advance whether a hash is needed."""
     crowd = Crowded(directories=("corp",))
     credentials = Password("ann", Secret("right"))
     with crowd.protection.hashing:
@@ -412,7 +412,7 @@ SECOND = "$2b$04$" + "c" * 21 + "e" + "." * 31
 
 
 def test_a_changed_line_is_another_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 26: a reload forgets the users whose line changed or went, at once, and nobody else."""
+    """Row 26: a reload immediately forgets the users whose line changed or was removed, and no others."""
     checked: list[str] = []
 
     def verify(password: str, hashed: str) -> bool:
@@ -423,7 +423,7 @@ def test_a_changed_line_is_another_login(monkeypatch: pytest.MonkeyPatch) -> Non
     protection = Protection(Plan({"local": CacheLifetime(60)}, (), None, 1), secret=b"s", monotonic=lambda: 0.0)
 
     def work(lines: str) -> list[str]:
-        """How much is hashed for ann and for ben, or what went wrong, with the file as it is now."""
+        """The number of hashes for ann and for ben, or the error, with the current file."""
         source = Htpasswd("local", "users", parse_users(lines, "users"), protection.hashing)
         chain = Chain([source], anonymous=False, decoy=None, guard=protection)
         found = []
@@ -443,7 +443,7 @@ def test_a_changed_line_is_another_login(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_new_line_comes_before_what_a_later_source_said() -> None:
-    """A user who is added to the first source is that one's at once, although the second one's answer is remembered."""
+    """A user added to the first source belongs to it immediately, although the second one's answer is cached."""
     world = World()
     chain = Chain([world.directory], anonymous=False, decoy=None, guard=world.protection)
     login = Password("ann", Secret("right"))

@@ -18,7 +18,7 @@ KEY = b"k"
 
 @dataclass
 class Clock:
-    """A clock that stands still until it is set."""
+    """A clock that advances only when it is set."""
 
     now: float = 1000.0
 
@@ -57,7 +57,7 @@ def test_keys_differ(first: tuple[str, str, bytes], second: tuple[str, str, byte
     ],
 )
 def test_parts_do_not_run_together(first: tuple[str, str, bytes], second: tuple[str, str, bytes]) -> None:
-    """Row 26: what stands behind each other is told apart by its length."""
+    """Row 26: length prefixes keep concatenated fields distinct."""
     key = LoginKey(b"x")
     keys = {key(password(user, text), stamp) for user, text, stamp in (first, second)}
     assert len(keys) == 2
@@ -69,7 +69,7 @@ def test_keys_of_two_processes() -> None:
 
 
 def test_nothing_of_the_password_is_kept() -> None:
-    """Neither the password nor an unkeyed hash of it stands in the memory."""
+    """Memory contains neither the password nor an unkeyed hash of it."""
     memory, login = logins(Clock()), password("ann", "canary-71c3")
     memory.remember(LoginKey(b"s")(login), ANN)
     assert "canary-71c3" not in repr(vars(memory))
@@ -89,7 +89,7 @@ def test_lifetime(after: float, expected: Identity | None) -> None:
 
 
 def test_use_does_not_prolong() -> None:
-    """Row 26: a login that is used all the time is checked anew all the same."""
+    """Row 26: a login in constant use is still rechecked."""
     clock = Clock()
     memory = logins(clock)
     memory.remember(KEY, ANN)
@@ -155,7 +155,7 @@ def test_bounded() -> None:
     ],
 )
 def test_grace(after: float, source: str, expected: tuple[bool, bool]) -> None:
-    """A directory that cannot be asked does not log out whom it verified lately, and such an identity says so."""
+    """An unreachable directory does not log out recently verified users, and their identities are marked."""
     clock = Clock()
     memory = logins(clock, fresh=60, grace=300)
     memory.remember(KEY, ANN)
@@ -165,7 +165,7 @@ def test_grace(after: float, source: str, expected: tuple[bool, bool]) -> None:
 
 
 def test_no_grace_by_default() -> None:
-    """Without a grace, an outage is an outage as soon as the lifetime is over."""
+    """Without grace, an outage takes effect as soon as the lifetime has passed."""
     clock = Clock()
     memory = logins(clock)
     memory.remember(KEY, ANN)

@@ -43,7 +43,7 @@ class Worker:
         self.protection = Protection(plan, secret=secret, monotonic=lambda: 1000.0, together=self.together)
 
     def login(self, user: str, password: str) -> str:
-        """One login; what comes of it."""
+        """The outcome of one login."""
 
         def check(_: Password) -> Identity:
             self.checked.append(password)
@@ -110,7 +110,7 @@ def test_every_byte_of_a_digest_counts(bases: list[bytes], changes: list[tuple[i
 
 
 def test_what_is_kept_cannot_be_foretold() -> None:
-    """Two servers keep different tags of one login, of at least 16 bytes, and none of them is its digest."""
+    """Two servers keep different tags of one login, of at least 16 bytes, and neither is its digest."""
     digest = bytes(range(32))
     counted = Counted("ann", "", 1, 1, 1, digest)
     kept = []
@@ -156,7 +156,7 @@ def test_the_tables_tell_tags_apart(steps: list[tuple[int, bool]]) -> None:
 
 @dataclass
 class Blind:
-    """Common counters that say "go on" whatever happens, as those of a Redis would that somebody empties."""
+    """Shared counters that always admit, like those of a Redis that is emptied repeatedly."""
 
     limits: Limits = LIMITS
     note: None = None
@@ -180,7 +180,7 @@ class Blind:
 
 
 def wrong(throttle: Throttle, user: str = "ann") -> str:
-    """One wrong login with a password of its own; what comes of it."""
+    """The outcome of one wrong login with a unique password."""
     key = str(next(NUMBERS)).encode()
     try:
         with throttle.attempt(user, HOME, key):
@@ -193,7 +193,7 @@ def wrong(throttle: Throttle, user: str = "ann") -> str:
 
 @pytest.mark.parametrize("is_good", [pytest.param(False, id="anywhere"), pytest.param(True, id="at a known place")])
 def test_the_own_counter_refuses_too(is_good: bool) -> None:
-    """Where the common counters never say no, a process lets through what all together may, and no more."""
+    """If the shared counters never reject, one process admits what all together may, and no more."""
     together = Blind(is_good=is_good)
     throttle = Throttle(PART, monotonic=lambda: 1000.0, together=together)
     assert [wrong(throttle) for _ in range(7)] == ["wrong"] * 5 + ["wait 300"] * 2
@@ -202,14 +202,14 @@ def test_the_own_counter_refuses_too(is_good: bool) -> None:
 
 
 def test_the_own_counters_of_address_and_total_refuse_too() -> None:
-    """The same for whoever tries one password at many users."""
+    """The same when one password is tried on many users."""
     limits = Limits(LIMITS.user, (Limit(6, 300),), (Limit(9, 300),))
     throttle = Throttle(Limits((), (), ()), monotonic=lambda: 1000.0, together=Blind(limits))
     assert [wrong(throttle, f"user-{number}") for number in range(8)] == ["wrong"] * 6 + ["wait 300"] * 2
 
 
 def test_the_common_counters_refuse_too() -> None:
-    """A process that has seen nothing by itself believes them, and none of several counters is overruled."""
+    """A process without failures of its own trusts them, and no counter overrules another."""
     memory = counters()
     for number in range(5):
         memory.failed(Counted("ann", "", _user("ann"), 1, 1, str(number).encode()), is_good=False)

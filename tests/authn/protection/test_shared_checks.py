@@ -35,13 +35,13 @@ ANYWHERE: AbstractContextManager[None] = nullcontext()
 
 
 def login(user: str = "ann", password: str = "right") -> Password:  # noqa: S107 - made up here
-    """What a client brings."""
+    """The credentials of a client."""
     return Password(user, Secret(password))
 
 
 @dataclass
 class World:
-    """The checks of a server's workers, and a clock that goes on while somebody waits."""
+    """The checks of a server's workers, and a clock that advances while a worker waits."""
 
     entries: int = 64
     now: float = 1000.0
@@ -58,7 +58,7 @@ class World:
         self.meanwhile()
 
     def check(self, answer: object) -> bool:
-        """One hash; what comes of it."""
+        """The result of one hash."""
         self.hashed += 1
         if isinstance(answer, BaseException):
             raise answer
@@ -84,7 +84,7 @@ class World:
 
 
 def test_a_right_password_is_hashed_once() -> None:
-    """Whoever comes soon after learns it from the others, and nobody waits."""
+    """Logins shortly after reuse the result of another worker, and none waits."""
     world = World()
     assert [world.ask() for _ in range(5)] == [True] * 5
     assert (world.hashed, world.waited) == (1, 0)
@@ -127,7 +127,7 @@ def test_not_for_long(cache: float, kept: float) -> None:
 
 
 def test_what_is_found_right_while_one_waits() -> None:
-    """Who waits is told, and hashes nothing."""
+    """A waiting worker gets the result, and does not hash."""
     world = World()
     digest = world.begin()
 
@@ -142,7 +142,7 @@ def test_what_is_found_right_while_one_waits() -> None:
 
 
 def test_what_is_found_wrong_while_one_waits() -> None:
-    """Who waited hashes for himself, also where somebody else is at it again by then: nobody waits in a row."""
+    """A worker that waited then hashes by itself, even if another check has begun by then: none waits twice."""
     world = World()
     digest = world.begin()
 
@@ -157,7 +157,7 @@ def test_what_is_found_wrong_while_one_waits() -> None:
 
 
 def test_who_is_gone_is_not_waited_for() -> None:
-    """A check without an end is taken over, and then it is under way for the others."""
+    """A check that never ends is taken over, and is then under way for the others."""
     world = World()
     digest = world.begin()
     seen = []
@@ -178,7 +178,7 @@ def test_nobody_waits_longer_than_the_bound() -> None:
 
 
 def test_only_so_many_wait() -> None:
-    """Each who waits holds a thread; the next one hashes."""
+    """Each waiting login holds a thread; the next one hashes."""
     world = World()
     world.begin()
     for _ in range(WAITERS):
@@ -251,7 +251,7 @@ def test_who_is_sent_away_is_over() -> None:
 
 
 def test_a_full_group() -> None:
-    """The memory does not grow: who was heard of the longest time ago is hashed again, and nobody else."""
+    """The memory does not grow: only the least recently used login is hashed again."""
     world = World(entries=4)
     size = world.checks.memory.size
     users = [f"user-{number}" for number in range(5)]
@@ -263,7 +263,7 @@ def test_a_full_group() -> None:
 
 
 def test_a_mark_that_was_pushed_out() -> None:
-    """Its check ends as any other: who is right is remembered, and only that one."""
+    """Its check ends like any other: a right login is remembered, and only that one."""
     world = World(entries=4)
 
     def check() -> bool:
@@ -286,7 +286,7 @@ STEPS = st.lists(st.tuples(LOGINS, st.booleans(), st.sampled_from([2.0, 60.0]), 
 def test_right_only_if_found_right_lately(
     steps: list[tuple[tuple[str, str, str], bool, float, float]], entries: int
 ) -> None:
-    """In any order and rhythm: who is believed was found right by a hash of the very same, not too long ago."""
+    """In any order and rhythm: an accepted login was verified by a hash of the same login, not too long ago."""
     world = World(entries)
     found: dict[tuple[str, str, str], float] = {}
     for one, answer, cache, pause in steps:
@@ -330,7 +330,7 @@ class _Life:
 
 
 class _Dying:
-    """Memory that takes so many writes; of the next one half is done, where it has parts, and the worker is dead."""
+    """Memory that accepts this many writes; the next one is done by half, if it has parts, and the worker dies."""
 
     def __init__(self, memory: Any, life: _Life) -> None:
         self._memory = memory
@@ -352,7 +352,7 @@ class _Dying:
 @pytest.mark.parametrize("writes", range(6))
 @pytest.mark.parametrize("is_right", [True, False])
 def test_killed_while_it_writes(writes: int, *, is_right: bool) -> None:
-    """Wherever it is killed: nothing is right that nobody found right, and nobody is at what nobody began."""
+    """Wherever it is killed, no login is right that was not verified, and no check is under way that was not begun."""
     memory = memoryview(bytearray(4 * ChecksTable.ENTRY_BYTES))
     old = [bytes([number]) * DIGEST_BYTES for number in range(4)]
     new = [bytes([number]) * DIGEST_BYTES for number in (7, 8)]
@@ -384,7 +384,7 @@ def test_killed_while_it_writes(writes: int, *, is_right: bool) -> None:
 
 @pytest.mark.parametrize("writes", range(3))
 def test_killed_while_it_takes_over(writes: int) -> None:
-    """The new ticket never stands beside the old one's moment."""
+    """The new ticket is never paired with the time of the old one."""
     digest = b"d" * DIGEST_BYTES
     table = ChecksTable(memoryview(bytearray(4 * ChecksTable.ENTRY_BYTES)))
     table.begin(digest, 5, 10.0)
@@ -408,7 +408,7 @@ def _forked(target: Callable[[], object]) -> multiprocessing.process.BaseProcess
 
 
 def _at_once(workers: int, *, answer: bool, seconds: float) -> tuple[int, int, float]:
-    """So many processes check the same login at once: how many hashes, how many times right, and how long it took."""
+    """Checks one login in this many processes concurrently: the number of hashes, of right answers, and the seconds."""
     context = multiprocessing.get_context("fork")
     checks = SharedChecks(monotonic=time.monotonic)
     ready, start = context.Semaphore(0), context.Event()
@@ -454,7 +454,7 @@ def test_processes_with_a_wrong_password_at_once() -> None:
 
 @FORK
 def test_a_worker_that_is_killed_in_the_middle() -> None:
-    """The next one takes over when the bound is over, and not before; what it finds holds for all."""
+    """The next one takes over when the time limit has passed, and not before; its result is valid for all."""
     checks = SharedChecks(monotonic=time.monotonic)
     is_at_it = multiprocessing.get_context("fork").Event()
 
@@ -481,7 +481,7 @@ def _hold(checks: SharedChecks, is_held: Any) -> None:
 
 @FORK
 def test_a_worker_that_is_stopped_with_the_lock(caplog: pytest.LogCaptureFixture) -> None:
-    """F24: nobody waits for it longer than a moment; each hashes what it is asked, and it is said."""
+    """F24: no login waits for it longer than a moment; each worker hashes by itself, and logs it."""
     world = World()
     world.ask()
     is_held = multiprocessing.get_context("fork").Event()
@@ -506,7 +506,7 @@ def test_a_worker_that_is_stopped_with_the_lock(caplog: pytest.LogCaptureFixture
 
 @dataclass
 class Steps:
-    """Stands for the shared checks, and keeps what it is asked."""
+    """A stub for the shared checks; records its calls."""
 
     asked: list[tuple[str, str]] = field(default_factory=list)
 
@@ -519,7 +519,7 @@ class Steps:
 
 
 def test_an_unknown_user_goes_the_same_way() -> None:
-    """Row 19: the others are asked for it as for a wrong password, whoever has the name."""
+    """Row 19: the others are asked as for a wrong password, no matter which source has the name."""
     steps = Steps()
     shared = Htpasswd("one", "users", parse_users(f"ann:{LINE}\n", "users"), once=steps)
     alone = Htpasswd("two", "users", parse_users(f"ben:{LINE.replace('04', '05')}\n", "users"))
@@ -549,7 +549,7 @@ def test_short_memory_is_not_shared() -> None:
     ("cache", "is_shared"), [pytest.param(60, True, id="remembered"), pytest.param(0, False, id="cache: 0")]
 )
 def test_only_for_sources_that_are_remembered(cache: float, *, is_shared: bool) -> None:
-    """Who wants each login hashed gets it, and nobody waits for another worker."""
+    """With caching off, each login is hashed, and none waits for another worker."""
     plan = Plan({"local": CacheLifetime(cache)}, (), None, 1)
     checks = World().checks
     protection = Protection(plan, secret=b"s", monotonic=lambda: 0.0, checks=checks)
@@ -558,7 +558,7 @@ def test_only_for_sources_that_are_remembered(cache: float, *, is_shared: bool) 
 
 
 def test_digests_are_compared_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two that begin alike stand in one group and are two; the comparison takes the same time wherever they differ."""
+    """Two digests with the same prefix share a group and stay distinct; comparing them takes constant time."""
     compared: list[int] = []
     real = hmac.compare_digest
 

@@ -39,7 +39,7 @@ class World:
         self.throttle = Throttle(self.limits, monotonic=lambda: self.now, repeats_count=self.repeats_count)
 
     def attempt(self, user: str, *, right: bool = False, address: str | None = X, key: bytes | None = None) -> str:
-        """One try with a password of its own; what comes of it. A throttled one is not checked."""
+        """The outcome of one try with a unique password. A throttled one is not checked."""
         self.number += 1
         try:
             place = None if address is None else ip_address(address)
@@ -99,7 +99,7 @@ def test_no_limit_is_ever_passed(pauses: list[float]) -> None:
     ],
 )
 def test_one_counter_for_all_spellings(name: str) -> None:
-    """Row 6: what a directory may take for one user is one user."""
+    """Row 6: names that a directory may treat as one user count as one user."""
     world = World()
     for _ in range(5):
         world.attempt(name, address=Y)
@@ -140,12 +140,12 @@ def test_stuffing_from_everywhere() -> None:
     ],
 )
 def test_place(address: str, expected: str) -> None:
-    """Row 22: who has one address of a /64 has all of them."""
+    """Row 22: a client with one address of a /64 has all of them."""
     assert place_of(ip_address(address)) == expected
 
 
 def test_without_an_address() -> None:
-    """Where no address is known, users are counted, and nobody shares a counter with everybody."""
+    """Without a known address, failures count by user, and clients do not share one counter."""
     world = World()
     outcomes = [world.attempt(f"user-{number}", address=None) for number in range(30)]
     assert outcomes == ["wrong"] * 30
@@ -165,7 +165,7 @@ def test_unknown_addresses_share_a_counter() -> None:
 
 
 def test_nobody_is_known_at_an_unknown_address() -> None:
-    """A success without an address does not vouch for the next client that has none."""
+    """A success without an address does not make the next client without one known."""
     world = World()
     assert world.attempt("ann", right=True, address=None) == "ok"
     assert [world.attempt("ann", address=None) for _ in range(6)] == ["wrong"] * 5 + ["wait 300"]
@@ -191,7 +191,7 @@ def test_a_victim_beside_an_attacker() -> None:
 
 
 def test_a_victim_under_a_flood() -> None:
-    """Row 23: the limit in total does not meet who is at a known place."""
+    """Row 23: the total limit does not apply to a user at a known address."""
     world = World()
     world.attempt("ann", right=True)
     for number in range(110):
@@ -245,7 +245,7 @@ def test_what_is_no_failure(error: Exception) -> None:
 
 
 def test_parallel_guesses() -> None:
-    """A hundred passwords at once for one user: no more of them are under way than may fail."""
+    """A hundred concurrent passwords for one user: no more of them are under way than may fail."""
     world = World()
     under_way = [world.throttle.attempt("ann", ip_address(X), str(number).encode()) for number in range(5)]
     for one in under_way:
@@ -285,7 +285,7 @@ def test_the_same_wrong_login_later() -> None:
 
 @pytest.mark.parametrize(("repeats_count", "expected"), [(True, "wait 180"), (False, "ok")])
 def test_an_old_password_in_a_loop(repeats_count: bool, expected: str) -> None:
-    """One wrong password, again and again: no guessing, so it locks nobody out, unless a directory counts it too."""
+    """Repeating one wrong password is not guessing, so it locks no user out, unless a directory counts it as well."""
     world = World(repeats_count=repeats_count)
     for _ in range(5):
         world.attempt("ann", key=b"old password")
@@ -336,7 +336,7 @@ def resident() -> int:
 
 
 def test_a_million_random_names() -> None:
-    """Row 24: they take less than 20 MB, push nobody's counter out, and do not lock everybody else out at once."""
+    """Row 24: they take less than 20 MB, evict no other counter, and do not lock out all other users."""
     failures = Failures(growing(5, 300))
     victim = failures.bucket("ann")
     for _ in range(5):
@@ -368,5 +368,5 @@ def test_what_is_remembered_is_bounded() -> None:
     ],
 )
 def test_shared_between_workers(workers: int, expected: list[int]) -> None:
-    """Each process allows its part, but two failures always: one wrong key must not lock anybody out."""
+    """Each process allows its part, but always two failures: one typing error must not lock a user out."""
     assert [limit.failures for limit in shared(growing(5, 300), workers)] == expected

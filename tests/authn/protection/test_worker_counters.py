@@ -46,7 +46,7 @@ class Worker:
         )
 
     def attempt(self, user: str = "ann", password: str | None = None, *, right: bool = False, address: str = X) -> str:
-        """One login as the server does it; what comes of it."""
+        """The outcome of one login as the server performs it."""
         login = Password(user, Secret(password or f"p-{next(NUMBERS)}"))
         key, tag = LoginKey(id(self).to_bytes(8, "big"))(login), LoginKey(b"throttle")(login)
         try:
@@ -113,7 +113,7 @@ def test_whoever_goes_on_waits_longer() -> None:
 
 
 def test_addresses_and_total() -> None:
-    """Row 22: spraying from one /64 and stuffing from everywhere, spread over workers."""
+    """Row 22: password spraying from one /64 and credential stuffing from everywhere, spread over workers."""
     one, two = World().workers()
     sides = itertools.cycle((one, two))
     sprayed = [next(sides).attempt(f"user-{number}", address=f"2001:db8::{number:x}") for number in range(22)]
@@ -124,7 +124,7 @@ def test_addresses_and_total() -> None:
 
 
 def test_a_victim_at_a_known_place() -> None:
-    """Row 23: where ann is known to one worker she is known to all, so nobody's failures lock her out there."""
+    """Row 23: an address known to one worker is known to all, so failures of others do not lock ann out there."""
     world = World()
     one, two = world.workers()
     assert one.attempt(right=True, address=Y) == "ok"
@@ -178,7 +178,7 @@ def test_guesses_at_the_same_moment() -> None:
 
 
 def test_one_login_at_many_workers() -> None:
-    """Bug B30: one client whose requests reach twelve workers at once makes one guess, and nobody is sent away."""
+    """Bug B30: one client whose requests reach twelve workers concurrently makes one guess; none is rejected."""
     world = World()
     workers = [Worker(world) for _ in range(12)]
     under_way = [worker.throttle.attempt("ann", ip_address(X), b"key", b"ab") for worker in workers]
@@ -214,7 +214,7 @@ def _counted(name: str, user: int = 1) -> Counted:
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(min_value=0.5, max_value=400)), max_size=40))
 def test_as_one_process_counts(tries: list[tuple[int, float]]) -> None:
-    """In any rhythm, and whoever is asked: the same answers as one throttle with the same limits gives."""
+    """In any rhythm, every worker gives the same answers as one throttle with the same limits."""
     world = World()
     sides = itertools.cycle(world.workers())
     alone = Worker(world)
@@ -292,7 +292,7 @@ def _hold(counters: WorkersTogether, is_held: multiprocessing.synchronize.Event)
 
 @FORK
 def test_a_worker_that_dies_with_the_lock() -> None:
-    """The system takes it back; what was counted stays."""
+    """The system releases it; the counts stay."""
     world = World()
     one, _ = world.workers()
     one.attempt()
@@ -306,7 +306,7 @@ def test_a_worker_that_dies_with_the_lock() -> None:
 
 @FORK
 def test_a_worker_that_is_stopped_with_the_lock(caplog: pytest.LogCaptureFixture) -> None:
-    """F24: nobody waits for it longer than a moment; each counts its part by itself, and it is said."""
+    """F24: no login waits for it longer than a moment; each worker counts its part by itself, and logs it."""
     world = World()
     one, two = world.workers()
     is_held = multiprocessing.get_context("fork").Event()
@@ -323,7 +323,7 @@ def test_a_worker_that_is_stopped_with_the_lock(caplog: pytest.LogCaptureFixture
     finally:
         process.kill()
         process.join(10)
-    told = "throttle: another worker holds the common counters; this one counts by itself for now"
+    told = "throttle: another worker holds the lock of the shared counters; this one counts by itself for now"
     assert caplog.messages == [told]
     assert one.attempt() == "wrong"
 
@@ -332,7 +332,7 @@ def test_a_worker_that_is_stopped_with_the_lock(caplog: pytest.LogCaptureFixture
 
 
 def test_the_first_that_can_tell() -> None:
-    """A Redis decides while it answers; the workers' own counters, which are told everything, stand in for it."""
+    """Redis decides while it answers; the workers' own counters, which record everything, are the fallback."""
     first, second = World(), World()
 
     class Redis:

@@ -122,7 +122,7 @@ def test_list_of_no_keys(run: Run) -> None:
     """What makes some is told."""
     result = run("list")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "make the keys with: tokenserver keys init" in result.stderr
+    assert "create the keys with: tokenserver keys init" in result.stderr
 
 
 def test_rotate_makes_a_key_and_says_when_it_signs(run: Run, made: Path) -> None:
@@ -233,7 +233,7 @@ def test_emergency_of_another_key(run: Run, made: Path) -> None:
     assert run("rotate", "--emergency", "--key", retired).exit_code == 0
     assert [key["id"] for key in listed(run)["keys"]] == [active]
     unknown = run("rotate", "--emergency", "--key", "ghost")
-    assert (unknown.exit_code, "no key here is called ghost" in unknown.stderr) == (1, True)
+    assert (unknown.exit_code, "no key here has the id ghost" in unknown.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_retire(run: Run, made: Path) -> None:
     assert run("retire", following).stdout == f"Dropped the key {following}.\n"
     run("rotate", "--now")
     early = run("retire", active)
-    assert (early.exit_code, "live until" in early.stderr) == (1, True)
+    assert (early.exit_code, "are valid until" in early.stderr) == (1, True)
     assert run("retire", active, "--now").exit_code == 0
     assert states(run) == ["active"]
 
@@ -347,7 +347,7 @@ def test_a_key_is_exported_and_imported(run: Run, made: Path, tmp_path: Path) ->
         ),
         pytest.param(["export", "key", "--key", "ghost", "--to", "x"], "the ring has no key ghost", id="unknown"),
         pytest.param(["export", "ca", "--key", "x"], "--key goes with `export key` only", id="a key of the CA"),
-        pytest.param(["import", "taken"], "must hold one private key and one certificate", id="no pair"),
+        pytest.param(["import", "taken"], "must contain one private key and one certificate", id="no pair"),
         pytest.param(["import", "absent"], "cannot be read: No such file or directory", id="no file"),
         pytest.param(["export", "key", "--to", "no/x"], "cannot be written: No such file or directory", id="no folder"),
         pytest.param(

@@ -118,7 +118,7 @@ def test_check_says_that_all_is_well(site: Site) -> None:
     ("entries", "service", "expected"),
     [
         pytest.param([PLAIN, ZOT, "{service: forgotten}"], "forgotten", "no policy applies to it", id="no-policy"),
-        pytest.param([PLAIN, "{service: zot, compat: zot}"], "zot", "takes the tokens for plain as well", id="shared"),
+        pytest.param([PLAIN, "{service: zot, compat: zot}"], "zot", "also accepts the tokens for plain", id="shared"),
         pytest.param([PLAIN, "{service: zot, compat: zot, keys: k}"], "zot", "an older one needs RS256", id="old-zot"),
         pytest.param(
             ["{service: plain, algorithm: EdDSA, keys: e}", ZOT], "plain", "works with Distribution 3 alone", id="eddsa"

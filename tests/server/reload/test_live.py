@@ -261,7 +261,7 @@ def test_a_link_to_a_file_elsewhere_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_folder_behind_a_link_is_followed(files: Files, live: LiveSnapshot, tmp_path: Path) -> None:
-    """The loader reads what is in it, so a change there counts: in place, and a new file."""
+    """The loader reads its files, so changes there count: in place, and a new file."""
     elsewhere = tmp_path / "elsewhere"
     (files.policies / "teams").rename(elsewhere)
     (files.policies / "teams").symlink_to(elsewhere)
@@ -285,7 +285,7 @@ def test_a_change_that_hides_its_time_is_seen(tmp_path: Path) -> None:
 
 
 def test_another_file_of_the_same_size_and_time_is_seen(tmp_path: Path) -> None:
-    """A rename over, where size and times agree: the inode tells."""
+    """A rename with the same size and times is detected by its inode."""
     path, other = tmp_path / "file", tmp_path / "other"
     far = 2**33 * 10**9  # later than any change, so that it is the time that counts for both
     for one, text in ((path, "ann"), (other, "bob")):
@@ -320,7 +320,7 @@ def test_who_may_change_a_folder_is_looked_at(files: Files, live: LiveSnapshot) 
 
 
 def test_a_missing_file_has_a_fingerprint(tmp_path: Path) -> None:
-    """A file that is not there is told from one that is."""
+    """A missing file is distinguished from an existing one."""
     path = tmp_path / "file"
     missing = fingerprint([path])
     path.write_text("")
@@ -404,7 +404,7 @@ def test_files_that_look_as_before_after_a_disturbed_load_are_loaded_again(files
 
 
 def test_the_first_load_must_succeed(files: Files) -> None:
-    """At the start there is no last good one: the error goes to whoever starts."""
+    """At the start there is no previous version, so the error is raised to the caller."""
     files.users.write_text("bad")
     with pytest.raises(LoadError, match="is bad too"):
         LiveSnapshot([Everything(files)], OneText())
@@ -478,7 +478,7 @@ def test_the_same_file_moved_away_and_back_clears_the_fault(files: Files, live: 
 
 
 def test_a_bug_in_loading_does_not_end_the_watch(files: Files, live: LiveSnapshot) -> None:
-    """An exception that nobody foresaw is a fault as well; its text, which may hold anything, is not told."""
+    """An unexpected exception is a fault as well; its text, which may contain anything, is not logged."""
     before = live.snapshot()
     files.users.write_text("canary")
     assert _looks(live) == [False, False]
@@ -554,7 +554,7 @@ def two(tmp_path: Path) -> Two:
 
 
 def test_a_bad_part_does_not_keep_a_good_one_from_going_live(two: Two) -> None:
-    """The bad one's last good one stays; what is refused is told until it is good again."""
+    """The faulty part keeps its previous version; the rejection is reported until the file is fixed."""
     two.keys.write_text("bad key")
     two.users.write_text("bob")
     assert _looks(two.live) == [False, True]
@@ -582,7 +582,7 @@ def test_parts_that_change_together_go_live_as_one(two: Two) -> None:
 
 
 def test_parts_that_cannot_go_together_are_refused(two: Two, caplog: pytest.LogCaptureFixture) -> None:
-    """Each is good by itself. The reason is told once, and is gone with its cause."""
+    """Each is valid by itself. The reason is logged once, and disappears with its cause."""
     two.users.write_text("key")
     assert _looks(two.live, 4) == [False] * 4
     assert (_digest(two.live), two.live.fault) == ("key|ann", "users: the same twice")
@@ -606,7 +606,7 @@ def test_parts_that_cannot_go_together_are_no_start(two: Two) -> None:
 
 
 def test_a_bug_in_composing_changes_nothing(two: Two) -> None:
-    """The last snapshot stays, and the text of the error, which may hold anything, is not told."""
+    """The previous snapshot stays, and the text of the error, which may contain anything, is not logged."""
     two.users.write_text("unforeseen")
     assert _looks(two.live) == [False, False]
     assert (_digest(two.live), two.live.fault) == ("key|ann", "unexpected RuntimeError")
@@ -619,7 +619,7 @@ def test_a_bug_in_composing_changes_nothing(two: Two) -> None:
 
 
 class Stop(threading.Event):
-    """An event that keeps what it was asked to wait."""
+    """An event that records its wait times."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -647,7 +647,7 @@ def _until(holds: Callable[[], bool]) -> None:
 
 
 def test_the_watch_looks_until_it_is_stopped(files: Files, live: LiveSnapshot) -> None:
-    """It waits before each look, as long as it was told, and ends with its threads when the event is set."""
+    """It waits the given time before each poll, and ends with its threads when the event is set."""
     files.users.write_text("ann and bob")
     stop = Stop()
     thread = _watching(live, stop, every=0.01)
@@ -670,7 +670,7 @@ def test_the_watch_looks_twice_a_second(live: LiveSnapshot) -> None:
 
 
 def test_a_stopped_watch_does_not_look(files: Files, live: LiveSnapshot) -> None:
-    """An event that is set before ends it at once."""
+    """An event that is set beforehand ends it immediately."""
     files.users.write_text("ann and bob")
     stop = threading.Event()
     stop.set()
@@ -679,7 +679,7 @@ def test_a_stopped_watch_does_not_look(files: Files, live: LiveSnapshot) -> None
 
 
 def test_the_watch_outlives_bad_files_in_a_thread(files: Files, live: LiveSnapshot) -> None:
-    """A real thread and a real event: bad, then worse, then good, and it ends when it is told to."""
+    """A real thread and a real event: faulty, then worse, then fixed; it ends when the event is set."""
     reached = threading.Event()
     files.during_load = reached.set
     stop = threading.Event()
@@ -789,7 +789,7 @@ def test_a_load_that_takes_long_is_told_while_it_lasts(files: Files, caplog: pyt
 
 
 def test_a_delay_names_three_files(tmp_path: Path) -> None:
-    """And says that there are more; as they are told to whoever asks."""
+    """And says that there are more."""
     delay = ReloadDelay("changing", 7.6, ("a", "b", "c", "d"))
     assert describe(delay).startswith("changing for 8 s (a, b, c, …); unchanged files")
     assert describe(delay, ["x"]).startswith("changing for 8 s (x); unchanged files")

@@ -60,7 +60,7 @@ def test_a_cut_at_every_offset_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_cut_at_a_line_is_refused_by_the_next_load_only(settings: Settings) -> None:
-    """At the start nobody can know that there was more; after a marked file everybody can."""
+    """At the start it is unknown that there was more; after a marked file it is known."""
     path = settings.policies / "p.yaml"
     load = policies_of(settings)
     assert load().is_marked
@@ -89,7 +89,7 @@ def test_the_mark_may_come_later(settings: Settings) -> None:
 
 
 def test_readiness_names_files_and_lines_and_no_more(settings: Settings) -> None:
-    """What is wrong in a file may be nobody else's business, and where the folder stands as well."""
+    """Faults in a file, and the place of the folder, may be confidential."""
     parts = build(settings)
     assert parts.readiness()["files"] is None
     (settings.policies / "teams").mkdir()

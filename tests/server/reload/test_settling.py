@@ -1,4 +1,4 @@
-"""What is found of files that never keep still: whole contents, and nothing that somebody is still writing."""
+"""Settling: complete contents of files that are never at rest, and nothing that is still being written."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def nobody(_turn: int) -> None:
 
 
 def stamped(path: Path, text: str, turn: int, *, other_inode: bool = False) -> None:
-    """Write at once, at a time that differs from turn to turn however coarse the clock of the file system is."""
+    """Write immediately, with a time that differs each turn, however coarse the file system's clock is."""
     if other_inode:
         other = path.with_name(f"new-{turn}")
         other.write_text(text)
@@ -79,7 +79,7 @@ def test_a_file_that_is_rewritten_is_taken_whole(tmp_path: Path, every: int, oth
 @pytest.mark.parametrize("every", [1, 5, 12, 25])
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_file_that_is_written_line_by_line_is_not_taken(tmp_path: Path, every: int, restarts: bool) -> None:
-    """F17: while it grows, what it holds is a part; also where the writer begins again."""
+    """F17: while it grows, its content is incomplete; also if the writer starts again."""
     path = tmp_path / "file"
     path.write_text("the whole\nof it\n")
     lines: list[str] = []

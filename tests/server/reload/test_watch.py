@@ -85,7 +85,7 @@ class Tree:
 def looks(
     watch: PartWatcher, tree: Tree, seconds: float, *restless: str, every: float = 0.5
 ) -> list[tuple[float, Loaded]]:
-    """Look again and again while these files are rewritten before each look; what came of it, and after how long."""
+    """Poll repeatedly while these files are rewritten before each poll; the result, and the time it took."""
     found = []
     start = tree.now
     while tree.now < start + seconds:
@@ -99,7 +99,7 @@ def looks(
 
 
 def test_after_five_seconds_everything_is_loaded_as_it_is_found() -> None:
-    """What keeps still, and what does not, as it stood whole a moment ago."""
+    """Files at rest go live, and the others with their latest complete content."""
     tree = Tree({"a": "old", "b": "old"})
     watch = tree.watch()
     tree.texts["a"] = "new"
@@ -153,7 +153,7 @@ def test_a_file_that_is_still_written_keeps_its_last_good_text() -> None:
 
 
 def test_a_restless_file_that_is_bad_keeps_its_last_good_text(caplog: pytest.LogCaptureFixture) -> None:
-    """The others go live, and the fault is told: once, however often it is met."""
+    """The others go live, and the fault is reported once, however often it occurs."""
     tree = Tree({"a": "old", "b": "old"})
     watch = tree.watch()
     tree.texts["a"] = "new"
@@ -175,7 +175,7 @@ def test_a_restless_file_that_is_bad_keeps_its_last_good_text(caplog: pytest.Log
 
 
 def test_a_bad_file_beside_a_restless_one_is_refused() -> None:
-    """Its fault is told, and it is not loaded again and again; what is mended goes live within two looks."""
+    """Its fault is reported without repeated loading; a fixed file goes live within two polls."""
     tree = Tree({"a": "old", "b": "old"})
     watch = tree.watch()
     tree.texts["a"] = "bad"
@@ -212,7 +212,7 @@ def test_files_that_move_while_they_are_loaded_are_tried_again() -> None:
 
 
 def test_what_moves_while_restless_files_are_loaded_waits_for_the_next_time() -> None:
-    """Nothing was loaded, nothing is told as wrong, and it is tried again."""
+    """Nothing was loaded, no fault is reported, and it is retried."""
     tree = Tree({"a": "old"})
     watch = tree.watch()
     tree.moves = True
@@ -223,7 +223,7 @@ def test_what_moves_while_restless_files_are_loaded_waits_for_the_next_time() ->
 
 
 def test_what_nobody_foresaw_is_told_once() -> None:
-    """In a look as in a load; the text of it, which may hold anything, is not told."""
+    """In a poll as in a load; its text, which may contain anything, is not logged."""
     tree = Tree({"a": "old"})
     watch = tree.watch()
     tree.broken = RuntimeError("canary-77")

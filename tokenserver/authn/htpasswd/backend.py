@@ -47,12 +47,12 @@ class Htpasswd:
         return Identity(credentials.username, Kind.PASSWORD, self.name)
 
     def kind_of(self, username: str) -> str | None:
-        """The kind and the cost of the user's hash; None for a user who is not mine."""
+        """The kind and the cost of the user's hash; None for an unknown user."""
         hashed = self._hashes.get(username)
         return None if hashed is None else describe(hashed.reveal())
 
     def stamp(self, username: str) -> bytes:
-        """The user's hash; empty for a user who is not mine. It is as secret as the line it comes from."""
+        """The user's hash; empty for an unknown user. It is as secret as the line it comes from."""
         hashed = self._hashes.get(username)
         return b"" if hashed is None else hashed.reveal().encode("ascii")
 

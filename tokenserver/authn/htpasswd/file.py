@@ -45,7 +45,7 @@ def parse_users(text: str, file: str) -> tuple[HtpasswdEntry, ...]:
         first = entries.setdefault(name, entry)
         twin = twins.setdefault(fold(name), entry)
         if first is not entry:
-            problem = f"stands on line {first.line} as well"
+            problem = f"is also on line {first.line}"
             note(faults, line_fault(file, number, problem, users_command("set", name, file), name))
         elif twin is not entry:
             problem = f"differs only in case or width from {twin.name!r} on line {twin.line}; keep one of the two"
@@ -86,7 +86,7 @@ def with_user(text: str, name: str, hashed: str) -> str:
 
 
 def without_user(text: str, name: str) -> str:
-    """Remove the lines of that name; the same text where there are none."""
+    """Remove the lines of that name; the same text if there are none."""
     return "\n".join(line for line in text.split("\n") if _name_on(line) != name)
 
 
@@ -124,7 +124,7 @@ def _parse_line(line: str, number: int, file: str) -> tuple[HtpasswdEntry | None
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that should hold users, with their numbers and without the CR of a CRLF."""
+    """The lines that should contain users, with their numbers and without the CR of a CRLF."""
     for number, line in enumerate(text.split("\n"), 1):
         content = line.removesuffix("\r")
         if content.strip(" \t") and not content.startswith("#"):
@@ -132,7 +132,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _name_on(line: str) -> str:
-    """The user name on a line, as far as it can be recognised; empty where there is none."""
+    """The user name on a line, as far as it can be recognised; empty if there is none."""
     content = line.removeprefix(_BOM).strip()
     name = "" if content.startswith("#") else content.partition(":")[0].strip()
     return unicodedata.normalize("NFC", name)

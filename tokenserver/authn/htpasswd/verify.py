@@ -54,7 +54,7 @@ class Decoy:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds and costs of its hashes, as `describe` gives them."""
+        """The kinds and costs of its hashes, as returned by `describe`."""
         return tuple(self._forms)
 
     def joined_with(self, *others: Decoy) -> Decoy:

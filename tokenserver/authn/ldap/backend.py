@@ -18,15 +18,15 @@ from functools import partial
 from typing import TypeVar
 
 from tokenserver.authn.ldap.ber import SearchEntry
-from tokenserver.authn.ldap.brought import LeftOut, Reports
 from tokenserver.authn.ldap.connect import Resolve
 from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
 from tokenserver.authn.ldap.dn import fill
 from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.group_names import OmissionLog, OmittedGroup
 from tokenserver.authn.ldap.groups import resolution
-from tokenserver.authn.ldap.groups.lookup import group_problem, unspeakable_groups
+from tokenserver.authn.ldap.groups.lookup import group_problem, unnameable_groups
 from tokenserver.authn.ldap.listing import all_subjects, checked
 from tokenserver.authn.ldap.pool import DirectoryServer, Servers
 from tokenserver.authn.ldap.result_codes import describe
@@ -41,7 +41,7 @@ _Answer = TypeVar("_Answer")
 
 logger = logging.getLogger("tokenserver.ldap")
 
-report = Reports()
+report = OmissionLog()
 """One per process, because a reload recreates the directories; each group is logged once."""
 
 
@@ -63,7 +63,7 @@ class LdapDirectory:
         text = password.reveal()
         # The chain has checked this; but an empty password would be an unauthenticated bind, which succeeds.
         if not user.strip() or not text or "\0" in user + text:
-            raise InvalidCredentials("the user name or the password is empty, or holds a NUL character")
+            raise InvalidCredentials("the user name or the password is empty, or contains a NUL character")
         deadline = Deadline(self.directory.deadline)
         template = self.directory.user_dn_template
         try:
@@ -86,14 +86,14 @@ class LdapDirectory:
             BackendUnavailable: as with a wrong password.
         """
         deadline = Deadline(self.directory.deadline)
-        nobody = self._nobody()
+        entry = self._decoy_entry()
 
         def question(connection: Connection, deadline: Deadline) -> int | None:
             if not is_looked_up:
                 search_filter = fill(self.directory.user_filter, secrets.token_hex(16))
                 self._user_question(search_filter)(connection, deadline)
             try:
-                return resolution.ask(connection, nobody, self.directory, deadline)
+                return resolution.ask(connection, entry, self.directory, deadline)
             except Refused:  # the groups are searched by an attribute that this entry lacks
                 return None
 
@@ -101,23 +101,21 @@ class LdapDirectory:
         is_searching = groups is not None and groups.by is not GroupsBy.MEMBEROF
         with self._documented_errors():
             if self.directory.bind is None or (is_looked_up and not is_searching):
-                self._bound_as_nobody(nobody, deadline)
+                self._bind_decoy(entry, deadline)
                 return
             with self.servers.asked(question, deadline) as (server, searcher, asked):
-                self._bound_as_nobody(nobody, deadline, server)
+                self._bind_decoy(entry, deadline, server)
                 if asked is not None:
                     with suppress(ConnectionFailed, Unanswerable):  # as after a wrong password
                         searcher.found(asked, deadline)
 
-    def _nobody(self) -> SearchEntry:
+    def _decoy_entry(self) -> SearchEntry:
         name = secrets.token_hex(16)
         return SearchEntry(f"cn={name},{self.directory.base}", {self.directory.subject.lower(): (name.encode(),)})
 
-    def _bound_as_nobody(
-        self, nobody: SearchEntry, deadline: Deadline, preferred: DirectoryServer | None = None
-    ) -> None:
+    def _bind_decoy(self, entry: SearchEntry, deadline: Deadline, preferred: DirectoryServer | None = None) -> None:
         with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(InvalidCredentials):
-            self._bound(server, connection, nobody.dn, Secret(secrets.token_hex(16)), deadline)
+            self._bind_user(server, connection, entry.dn, Secret(secrets.token_hex(16)), deadline)
 
     def probe(self) -> None:
         """Check that the directory answers, without a user's password.
@@ -137,7 +135,7 @@ class LdapDirectory:
             pass
 
     def look_up(self, user: str) -> Identity | None:
-        """The identity of the user with this name, without a password; None where there is no such user.
+        """The identity of the user with this name, without a password; None if there is no such user.
 
         Raises:
             InvalidCredentials: the user exists but cannot log in; the reason says why.
@@ -152,7 +150,7 @@ class LdapDirectory:
             raise InvalidCredentials(f"the user name {error}") from error
         question = self._user_question(search_filter)
         with self._documented_errors(), self.servers.asked(question, deadline) as (_, connection, found):
-            entry = self._the_one(found)
+            entry = self._single_entry(found)
             if entry is None:
                 return None
             asked = resolution.ask(connection, entry, self.directory, deadline)
@@ -166,17 +164,17 @@ class LdapDirectory:
         """
         return self._asked(partial(all_subjects, self.directory))
 
-    def unspeakable_groups(self) -> tuple[tuple[LeftOut, ...], bool]:
+    def unnameable_groups(self) -> tuple[tuple[OmittedGroup, ...], bool]:
         """All groups without a usable name, and whether all groups were examined.
 
         Raises:
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
         groups = self.directory.groups
-        return ((), True) if groups is None else self._asked(partial(unspeakable_groups, self.directory, groups))
+        return ((), True) if groups is None else self._asked(partial(unnameable_groups, self.directory, groups))
 
     def group_problem(self, name: str) -> str | None:
-        """Why no user can have a group of this name; None where one may.
+        """Why no user can have a group of this name; None if one may.
 
         Raises:
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
@@ -212,17 +210,17 @@ class LdapDirectory:
     def _search_then_bind(self, search_filter: str, password: Secret, deadline: Deadline) -> Identity | None:
         with self.servers.asked(self._user_question(search_filter), deadline) as (server, searcher, found):
             try:
-                entry = self._the_one(found)
+                entry = self._single_entry(found)
                 if entry is None:
                     return None
                 raw_subject(entry, self.directory)  # an entry without a DN must not be bound as
             except Refused:
-                self._bound_as_nobody(self._nobody(), deadline, server)  # takes as long as a wrong password
+                self._bind_decoy(self._decoy_entry(), deadline, server)  # takes as long as a wrong password
                 raise
             asked = resolution.ask(searcher, entry, self.directory, deadline)
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:
-                    self._bound(binder_server, binder, entry.dn, password, deadline)
+                    self._bind_user(binder_server, binder, entry.dn, password, deadline)
                 except InvalidCredentials as error:
                     if asked is not None:
                         # Drain the answer so that the connection can be reused; if that fails, it is closed.
@@ -233,9 +231,9 @@ class LdapDirectory:
 
     def _bind_then_read(self, dn: str, password: Secret, deadline: Deadline) -> Identity:
         with self.servers.for_bind(deadline) as (server, connection):
-            self._bound(server, connection, dn, password, deadline)
+            self._bind_user(server, connection, dn, password, deadline)
             found = connection.search(dn, ANY_ENTRY, self._wanted, deadline, limit=2, is_read=True)
-            entry = self._the_one(found)
+            entry = self._single_entry(found)
             if entry is None:
                 raise Refused("the user may not read their own entry")
             raw_subject(entry, self.directory)
@@ -250,13 +248,13 @@ class LdapDirectory:
 
         return question
 
-    def _the_one(self, found: Found) -> SearchEntry | None:
+    def _single_entry(self, found: Found) -> SearchEntry | None:
         if len(found.entries) > 1 or found.result.code == SIZE_LIMIT_EXCEEDED:
             logger.error("%s: ambiguous: several entries match one user name; make user_filter narrower", self.name)
             raise Refused("ambiguous: several entries match the user name")
         return found.entries[0] if found.entries else None
 
-    def _bound(
+    def _bind_user(
         self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline
     ) -> None:
         """Try the password. A failure is never retried: it may have counted as a failed login."""
@@ -273,9 +271,9 @@ class LdapDirectory:
         raise InvalidCredentials(meaning.text)
 
     def _identity(self, entry: SearchEntry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
-        brought = resolution.brought(connection, asked, entry, self.directory, deadline)
-        report(self.name, brought.left_out)
+        groups = resolution.resolve(connection, asked, entry, self.directory, deadline)
+        report(self.name, groups.omitted)
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:
             raise Refused(problem)
-        return identity_of(entry, self.directory, brought.names, brought.lost)
+        return identity_of(entry, self.directory, groups.names, groups.lost)

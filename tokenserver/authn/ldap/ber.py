@@ -1,7 +1,7 @@
-"""Reads LDAP's answers (RFC 4511) out of BER (X.690), strictly.
+"""Strict BER decoder (X.690) for the messages of LDAP servers (RFC 4511).
 
-ldap3's own fast decoder takes the lengths inside a message on trust, so that a damaged answer can look like a
-success. Here a value that does not end where its frame ends is an error, and nothing is read past a limit.
+ldap3's own fast decoder trusts the lengths inside a message, so a damaged answer can look like a success. Here a
+value that does not end where its frame ends is an error, and nothing is read past a limit.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MAX_MESSAGE = 8 * 1024 * 1024
-"""Bytes of one message; what says that it is longer is no LDAP. How much is read at all, `deadline.py` bounds."""
+"""Bytes in one message; a longer one is malformed. `deadline.py` bounds how much is read in total."""
 
 MAX_VALUES = 100_000
-"""Of one message, those that hold others included: each costs far more memory than the two bytes that it may have."""
+"""Values in one message, including nested ones: a value can be two bytes long, but costs far more memory."""
 
 INTEGER, OCTETS, ENUMERATED, SEQUENCE, SET = 0x02, 0x04, 0x0A, 0x30, 0x31
 BIND_RESPONSE, ENTRY, DONE, REFERENCE, EXTENDED_RESPONSE, INTERMEDIATE = 0x61, 0x64, 0x65, 0x73, 0x78, 0x79
@@ -21,22 +21,22 @@ _REFERRAL = 0xA3
 _CONTROLS = 0xA0
 
 PAGED_RESULTS = "1.2.840.113556.1.4.319"
-"""The control by which a search is answered page by page (RFC 2696)."""
+"""The control for paged search results (RFC 2696)."""
 
 _RESULTS = frozenset({BIND_RESPONSE, DONE, EXTENDED_RESPONSE})
 
 
 class Malformed(ValueError):
-    """The bytes are no answer of an LDAP server."""
+    """The bytes are not a message of an LDAP server."""
 
 
 class TooMany(Malformed):
-    """The message holds more than `MAX_VALUES` values."""
+    """The message contains more than `MAX_VALUES` values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How an operation ended: its code (RFC 4511, appendix A) and what the server says about it."""
+    """The result of an operation: its code (RFC 4511, appendix A) and the server's diagnostic message."""
 
     code: int
     diagnostic: str
@@ -44,13 +44,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class SearchEntry:
-    """One entry that a search found. The names of the attributes are in lower case."""
+    """One entry found by a search. Attribute names are in lower case."""
 
     dn: str
     attributes: Mapping[str, tuple[bytes, ...]]
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """The values of an attribute that are text, in the server's order."""
+        """The values of an attribute that are valid UTF-8, in the server's order."""
         found = []
         for value in self.attributes.get(name.lower(), ()):
             try:
@@ -62,9 +62,9 @@ class SearchEntry:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message: the number of the request that it answers (0: none), its tag, and what it holds, if it is known.
+    """One message: the number of the request it answers (0: none), its tag, and its body if the tag is known.
 
-    `cookie` asks for the next page; empty where there is none.
+    `cookie` requests the next page; it is empty on the last one.
     """
 
     number: int
@@ -74,10 +74,10 @@ class Message:
 
 
 def message_size(data: bytes | bytearray) -> int | None:
-    """The size of the message that begins with `data`, or None where too little of it is there.
+    """The size of the message that begins with `data`, or None if too few bytes of it have arrived.
 
     Raises:
-        Malformed: it begins like no message, or is larger than `MAX_MESSAGE`.
+        Malformed: it does not begin like a message, or is larger than `MAX_MESSAGE`.
     """
     if data and data[0] != SEQUENCE:
         raise Malformed("does not begin like an LDAP message")
@@ -87,7 +87,7 @@ def message_size(data: bytes | bytearray) -> int | None:
     if size >= 0x80:
         count = size - 0x80
         if not 1 <= count <= 4:
-            raise Malformed("has a length that no message has")
+            raise Malformed("has an invalid message length")
         start += count
         if len(data) < start:
             return None
@@ -98,40 +98,40 @@ def message_size(data: bytes | bytearray) -> int | None:
 
 
 def parse_message(data: bytes) -> Message:
-    """One whole message. Nothing in it is copied but what the result keeps.
+    """Parse one complete message. Only what the result keeps is copied.
 
     Raises:
-        TooMany: it holds more values than any answer needs.
-        Malformed: anything in it is not as RFC 4511 has it.
+        TooMany: it contains more values than any answer needs.
+        Malformed: it does not conform to RFC 4511.
     """
-    room = _Room(MAX_VALUES)
-    parts = _parts(_only(memoryview(data), SEQUENCE, room), room)
+    budget = _ValueBudget(MAX_VALUES)
+    parts = _parts(_only(memoryview(data), SEQUENCE, budget), budget)
     if not 2 <= len(parts) <= 3 or parts[0][0] != INTEGER:
-        raise Malformed("is no LDAP message")
+        raise Malformed("is not an LDAP message")
     number = _integer(parts[0][1])
     tag, content = parts[1]
     if tag == ENTRY:
-        return Message(number, tag, _entry(content, room))
+        return Message(number, tag, _entry(content, budget))
     is_last = tag == DONE and len(parts) == 3 and parts[2][0] == _CONTROLS
-    cookie = _cookie(parts[2][1], room) if is_last else b""
-    return Message(number, tag, _result(content, room) if tag in _RESULTS else None, cookie)
+    cookie = _cookie(parts[2][1], budget) if is_last else b""
+    return Message(number, tag, _result(content, budget) if tag in _RESULTS else None, cookie)
 
 
 def only_value(data: bytes) -> tuple[int, bytes]:
-    """The one value that `data` is the encoding of: its tag, and what it holds.
+    """Decode `data`, which must encode exactly one value, into its tag and content.
 
     Raises:
-        Malformed: it is none, or more than one.
+        Malformed: it encodes no value, or several.
     """
-    parts = _parts(memoryview(data), _Room(MAX_VALUES))
+    parts = _parts(memoryview(data), _ValueBudget(MAX_VALUES))
     if len(parts) != 1:
-        raise Malformed("is not one value")
+        raise Malformed("is not exactly one value")
     tag, content = parts[0]
     return tag, bytes(content)
 
 
-class _Room:
-    """How many more values a message may hold."""
+class _ValueBudget:
+    """The number of further values that a message may contain."""
 
     __slots__ = ("left",)
 
@@ -139,58 +139,58 @@ class _Room:
         self.left = left
 
 
-def _result(content: memoryview, room: _Room) -> Result:
-    parts = _parts(content, room)
+def _result(content: memoryview, budget: _ValueBudget) -> Result:
+    parts = _parts(content, budget)
     if [tag for tag, _ in parts[:3]] != [ENUMERATED, OCTETS, OCTETS]:
-        raise Malformed("is no result")
+        raise Malformed("is not a result")
     code = _integer(parts[0][1])
     if code == 0 and any(tag == _REFERRAL for tag, _ in parts[3:]):
-        raise Malformed("is a success and a referral at once")
+        raise Malformed("is both a success and a referral")
     return Result(code, bytes(parts[2][1]).decode("utf-8", "replace"))
 
 
-def _cookie(controls: memoryview, room: _Room) -> bytes:
-    """The cookie of the control for paged results, if it is among them."""
-    for tag, control in _parts(controls, room):
-        parts = _parts(control, room)
+def _cookie(controls: memoryview, budget: _ValueBudget) -> bytes:
+    """The cookie of the control for paged results, or empty if that control is missing."""
+    for tag, control in _parts(controls, budget):
+        parts = _parts(control, budget)
         if tag != SEQUENCE or not parts or parts[0][0] != OCTETS:
-            raise Malformed("has a control that is none")
+            raise Malformed("has an invalid control")
         if parts[0][1] == PAGED_RESULTS.encode():
-            pair = _parts(_only(parts[-1][1], SEQUENCE, room), room)
+            pair = _parts(_only(parts[-1][1], SEQUENCE, budget), budget)
             if [inner for inner, _ in pair] != [INTEGER, OCTETS]:
-                raise Malformed("has a page that is none")
+                raise Malformed("has an invalid paged results control")
             return bytes(pair[1][1])
     return b""
 
 
-def _entry(content: memoryview, room: _Room) -> SearchEntry:
-    parts = _parts(content, room)
+def _entry(content: memoryview, budget: _ValueBudget) -> SearchEntry:
+    parts = _parts(content, budget)
     if [tag for tag, _ in parts] != [OCTETS, SEQUENCE]:
-        raise Malformed("is no entry")
+        raise Malformed("is not an entry")
     attributes: dict[str, tuple[bytes, ...]] = {}
-    for tag, attribute in _parts(parts[1][1], room):
-        pair = _parts(attribute, room)
+    for tag, attribute in _parts(parts[1][1], budget):
+        pair = _parts(attribute, budget)
         if tag != SEQUENCE or [inner for inner, _ in pair] != [OCTETS, SET]:
-            raise Malformed("is no attribute")
-        values = _parts(pair[1][1], room)
+            raise Malformed("has an invalid attribute")
+        values = _parts(pair[1][1], budget)
         if any(inner != OCTETS for inner, _ in values):
-            raise Malformed("has a value that is none")
+            raise Malformed("has an invalid attribute value")
         name = _text(pair[0][1]).lower()
         if name in attributes:
-            raise Malformed("has one attribute twice")
+            raise Malformed("repeats an attribute")
         attributes[name] = tuple(bytes(value) for _, value in values)
     return SearchEntry(_text(parts[0][1]), attributes)
 
 
-def _only(data: memoryview, tag: int, room: _Room) -> memoryview:
-    parts = _parts(data, room)
+def _only(data: memoryview, tag: int, budget: _ValueBudget) -> memoryview:
+    parts = _parts(data, budget)
     if len(parts) != 1 or parts[0][0] != tag:
-        raise Malformed("is not one value")
+        raise Malformed("is not exactly one value")
     return parts[0][1]
 
 
-def _parts(data: memoryview, room: _Room) -> Sequence[tuple[int, memoryview]]:
-    """The values in a row, each with its tag; together they fill `data` exactly."""
+def _parts(data: memoryview, budget: _ValueBudget) -> Sequence[tuple[int, memoryview]]:
+    """The consecutive values in `data`, each with its tag; together they fill `data` exactly."""
     found = []
     place = 0
     while place < len(data):
@@ -203,22 +203,22 @@ def _parts(data: memoryview, room: _Room) -> Sequence[tuple[int, memoryview]]:
         if size >= 0x80:
             count = size - 0x80
             if not 1 <= count <= 4 or start + count > len(data):
-                raise Malformed("has a wrong length")
+                raise Malformed("has an invalid length")
             size = int.from_bytes(data[start : start + count], "big")
             start += count
         place = start + size
         if place > len(data):
             raise Malformed("has a value that is longer than its frame")
-        room.left -= 1
-        if room.left < 0:
-            raise TooMany(f"holds more than {MAX_VALUES} values")
+        budget.left -= 1
+        if budget.left < 0:
+            raise TooMany(f"contains more than {MAX_VALUES} values")
         found.append((tag, data[start:place]))
     return found
 
 
 def _integer(content: memoryview) -> int:
     if not 1 <= len(content) <= 4:
-        raise Malformed("has a number that is none")
+        raise Malformed("has an invalid number")
     return int.from_bytes(content, "big", signed=True)
 
 

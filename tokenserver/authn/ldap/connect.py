@@ -1,4 +1,4 @@
-"""A connection to one server, over whichever of the host's addresses answers first."""
+"""Opens a TCP connection to an LDAP server, trying each address of the host in order."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, reason_o
 from tokenserver.authn.ldap.directory import Address
 
 Resolve = Callable[[str, int, float], Sequence[tuple[Any, ...]]]
-"""Host, port and seconds -> what `socket.getaddrinfo` gives."""
+"""Host, port and timeout in seconds -> the result of `socket.getaddrinfo`."""
 
 
 def connect(address: Address, deadline: Deadline, resolve: Resolve) -> Connection:
-    """A new connection, without TLS so far. All addresses of the host are tried in order.
+    """A new connection, not yet secured by TLS, to the first address of the host that accepts it.
 
     Raises:
         ConnectionFailed: none of them answers in time.
@@ -43,4 +43,4 @@ def connect(address: Address, deadline: Deadline, resolve: Resolve) -> Connectio
     try:
         raise failure or ConnectionFailed("resolve", "the name has no address")
     finally:
-        del failure  # or the frame and the error would keep each other
+        del failure  # breaks the reference cycle between the frame and the error

@@ -48,8 +48,8 @@ class Found:
 class Connection:
     """An open connection. It is used by one thread at a time, and closed after any `ConnectionFailed`.
 
-    `tls` is the version of TLS that is spoken, None without; `certificate` is the server's, as `ssl` tells it.
-    `is_waiting` holds while an answer is due, and for ever after one that did not come.
+    `tls` is the TLS version in use, or None; `certificate` is the server's, in the form returned by `ssl`.
+    `is_waiting` is true while an answer is due, and stays true if the answer never arrives.
     """
 
     def __init__(self, address: Address, connected: socket.socket) -> None:
@@ -68,11 +68,11 @@ class Connection:
             self._socket.settimeout(deadline.left())
             secured = context.wrap_socket(self._socket, server_hostname=self.address.host)
         except ssl.SSLCertVerificationError as error:
-            raise ConnectionFailed("tls", f"the certificate is refused: {error.verify_message}") from error
+            raise ConnectionFailed("tls", f"the certificate is rejected: {error.verify_message}") from error
         except TimeoutError as error:
             raise ConnectionFailed("tls", "no answer to the TLS handshake in time") from error
         except (OSError, ValueError) as error:
-            raise ConnectionFailed("tls", f"no TLS: {reason_of(error)}") from error
+            raise ConnectionFailed("tls", f"the TLS handshake failed: {reason_of(error)}") from error
         self._socket = secured
         self.tls = secured.version()
         self.certificate = dict(secured.getpeercert() or {})
@@ -82,26 +82,26 @@ class Connection:
         number = self._send("extendedReq", lambda: extended_operation(_START_TLS), deadline)
         result = self._result(number, ber.EXTENDED_RESPONSE, deadline)
         if result.code != SUCCESS:
-            raise ConnectionFailed("tls", f"StartTLS is refused: {_told(result)}")
+            raise ConnectionFailed("tls", f"StartTLS is rejected: {_describe(result)}")
         if self._data:
             raise ConnectionFailed("tls", "the server sent data between StartTLS and TLS")
         self.secure(context, deadline)
 
     def bind(self, dn: str, password: Secret, deadline: Deadline) -> Result:
-        """A simple bind (RFC 4511, section 4.2), as whoever asks for a login or as the service account.
+        """A simple bind (RFC 4511, section 4.2), as a user or as the service account.
 
-        An empty DN or password would be an anonymous or unauthenticated bind (RFC 4513, section 5.1), which a server
-        may answer with success: nothing is sent for one.
+        An empty DN or password is never sent: that would be an anonymous or unauthenticated bind (RFC 4513, section
+        5.1), which a server may answer with success.
 
         Raises:
             ValueError: an empty or blank DN or password, or a NUL in one.
             ConnectionFailed: no answer. It must not be retried, since it may have counted as a failed login.
-            Unanswerable: the request cannot be written.
+            Unanswerable: the request cannot be encoded.
         """
         text = password.reveal()
         if not dn.strip() or not text or "\0" in dn + text:
             raise ValueError("an empty DN or password would be an anonymous bind")
-        # Bytes are sent as they are; text would go through SASLprep, and then be another password.
+        # Bytes are sent unchanged; text would go through SASLprep, and could become a different password.
         secret = text.encode("utf-8", "surrogatepass")
         number = self._send("bindRequest", lambda: bind_operation(3, SIMPLE, name=dn, password=secret), deadline)
         return self._result(number, ber.BIND_RESPONSE, deadline)
@@ -116,21 +116,21 @@ class Connection:
         limit: int,
         is_read: bool = False,
     ) -> Found:
-        """The entries that match in the subtree of `base`; with `is_read`, the entry `base` itself.
+        """The matching entries in the subtree of `base`; with `is_read`, the entry `base` itself.
 
-        At most `limit` entries; if there are more, the result's code is `SIZE_LIMIT_EXCEEDED`. Referrals are left
-        alone: neither they nor continuation references are followed, and aliases are not resolved.
+        At most `limit` entries; if there are more, the result's code is `SIZE_LIMIT_EXCEEDED`. Referrals and
+        continuation references are not followed, and aliases are not resolved.
 
         Raises:
             ConnectionFailed: no answer.
-            Unanswerable: the filter cannot be written, or the answer is larger than a login may read.
+            Unanswerable: the filter cannot be encoded, or the answer is larger than a login may read.
         """
         return self.found(self.ask(base, search_filter, attributes, deadline, limit=limit, is_read=is_read), deadline)
 
     def page(
         self, base: str, search_filter: str, attributes: Sequence[str], deadline: Deadline, *, size: int, cookie: bytes
     ) -> Found:
-        """One page of what matches in the subtree of `base` (RFC 2696); the first with an empty cookie."""
+        """One page of the matching entries in the subtree of `base` (RFC 2696); the first with an empty cookie."""
         return self.found(self.ask_page(base, search_filter, attributes, deadline, size=size, cookie=cookie), deadline)
 
     def ask_page(
@@ -144,9 +144,9 @@ class Connection:
         cookie: bytes = b"",
         limit: int = 0,
     ) -> int:
-        """Send a search for one page, and give its number for `found`. At most `limit` entries are taken; 0: all.
+        """Send a search for one page and return its number, for `found`. At most `limit` entries are kept; 0: all.
 
-        A server that has no pages gives all at once (the control is not critical for the first page).
+        A server without paging returns everything in one answer (the control is not critical for the first page).
         """
         control = paged_search_control(criticality=bool(cookie) or not limit, size=size, cookie=cookie)
         number = self._send(
@@ -168,7 +168,7 @@ class Connection:
         limit: int,
         is_read: bool = False,
     ) -> int:
-        """Send a search, and give its number for `found`. Until that was called, nothing else may be sent."""
+        """Send a search and return its number, for `found`. Nothing else may be sent until `found` returns."""
         scope = BASE if is_read else SUBTREE
         number = self._send(
             "searchRequest", lambda: _search(base, search_filter, scope, attributes, deadline, limit=limit), deadline
@@ -177,7 +177,7 @@ class Connection:
         return number
 
     def found(self, number: int, deadline: Deadline) -> Found:
-        """The answer to the search with that number. Of entries beyond what was asked for, none is kept."""
+        """The answer to the search with that number. Entries beyond its limit are dropped."""
         entries: list[SearchEntry] = []
         while True:
             message = self._receive(number, deadline)
@@ -188,10 +188,10 @@ class Connection:
                 self.is_waiting = False
                 return Found(tuple(entries), message.body, message.cookie)
             elif message.tag not in (ber.REFERENCE, ber.INTERMEDIATE):
-                raise ConnectionFailed("answer", "the answer is not one to a search")
+                raise ConnectionFailed("answer", "the answer is not a search result")
 
     def is_quiet(self) -> bool:
-        """Whether it can be used again: open as far as can be told without asking, and nothing unasked has come."""
+        """Whether the connection can be reused: it seems open, and no unsolicited data has arrived."""
         if self.is_waiting or self._data:
             return False
         try:
@@ -201,7 +201,7 @@ class Connection:
             return True
         except (OSError, ValueError):
             return False
-        return False  # it was closed, or a notice of disconnection has come
+        return False  # closed, or a notice of disconnection has arrived
 
     def close(self) -> None:
         """Unbind and close; never blocks and never fails."""
@@ -224,10 +224,10 @@ class Connection:
         return self._number
 
     def _encoded(self, kind: str, build: Callable[[], Any], controls: Sequence[Any] = ()) -> bytes:
-        """The message with what `build` makes of a request.
+        """The encoded message with the request that `build` returns.
 
         Raises:
-            Unanswerable: it cannot be made. What the library raises then is not documented, so that it may be anything.
+            Unanswerable: it cannot be encoded. The library does not document what it raises, so any error counts.
         """
         self._number += 1
         try:
@@ -240,18 +240,18 @@ class Connection:
         except ConnectionFailed:
             raise
         except Exception as error:
-            reason = f"the request cannot be written: {type(error).__name__}"
+            reason = f"the request cannot be encoded: {type(error).__name__}"
             raise Unanswerable(reason, "correct user_filter and the names of attributes") from error
 
     def _result(self, number: int, tag: int, deadline: Deadline) -> Result:
         message = self._receive(number, deadline)
         if message.tag != tag or not isinstance(message.body, Result):
-            raise ConnectionFailed("answer", "the answer is not one to this request")
+            raise ConnectionFailed("answer", "the answer does not match the request")
         self.is_waiting = False
         return message.body
 
     def _receive(self, number: int, deadline: Deadline) -> Message:
-        """The next message, which must answer the request with that number. Nothing is read beyond what a login may."""
+        """The next message, which must answer the request with that number. It counts towards the read limit."""
         try:
             while (size := ber.message_size(self._data)) is None:
                 self._read_more(deadline)
@@ -271,7 +271,7 @@ class Connection:
         if message.number != number:
             ended = message.number == 0
             raise ConnectionFailed(
-                "answer", "the server ends the session" if ended else "the answer is to another request"
+                "answer", "the server ended the session" if ended else "the answer is to another request"
             )
         return message
 
@@ -286,9 +286,9 @@ class Connection:
 def _search(
     base: str, search_filter: str, scope: str, attributes: Sequence[str], deadline: Deadline, *, limit: int
 ) -> Any:
-    """A search request for at most `limit` entries (0: all), on which the server may give up after the deadline."""
+    """A search request for at most `limit` entries (0: all), which the server may abandon after the deadline."""
     try:
-        seconds = ceil(deadline.left())  # the server counts in whole ones, and must not give up first
+        seconds = ceil(deadline.left())  # whole seconds, rounded up: the server must not give up first
     except TimeoutError as error:
         raise ConnectionFailed("send", "no time is left") from error
     return search_operation(
@@ -296,5 +296,5 @@ def _search(
     )
 
 
-def _told(result: Result) -> str:
+def _describe(result: Result) -> str:
     return f"result {result.code}" + (f", {result.diagnostic}" if result.diagnostic else "")

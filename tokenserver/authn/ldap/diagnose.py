@@ -1,6 +1,6 @@
-"""Diagnosis of a login, step by step, for `tokenserver ldap test`: each step, its result, and what to change.
+"""Step-by-step diagnosis of an LDAP login for `tokenserver ldap test`: each step, its result, and what to change.
 
-It asks the directory with the same functions as the backend, but every server, on separate connections.
+It uses the same functions as the backend, but tries every server, on separate connections.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
 from tokenserver.authn.ldap.ber import SearchEntry
-from tokenserver.authn.ldap.brought import Brought
 from tokenserver.authn.ldap.connection import NO_SUCH_OBJECT, SUCCESS, Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Address, GroupsBy
 from tokenserver.authn.ldap.dn import fill
 from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.group_names import ResolvedGroups
 from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.result_codes import describe, describe_search
 from tokenserver.credentials import Secret
@@ -26,42 +26,42 @@ from tokenserver.identity import Identity, spell_group
 _ADVICE = {
     "resolve": "correct the host name in url",
     "connect": "check that the server runs, that url has its port, and that no firewall blocks it",
-    "tls": "name the authority of the certificate in ca_file, and the server in url as its certificate does",
-    "send": "see the directory's own log",
-    "answer": "see that url leads to an LDAP server (ldaps:// to its TLS port), and the directory's own log",
+    "tls": "put the certificate's CA in ca_file, and use the host name of the certificate in url",
+    "send": "see the directory's log",
+    "answer": "check that url is that of an LDAP server (ldaps:// with its TLS port), and see the directory's log",
 }
 
 
-LEFT_OUT = "left out"
+OMITTED = "left out"
 """The name of a step that reports a group without a usable name."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisStep:
-    """One step. `advice` is what to change where it failed, None where it did not."""
+    """One step of the diagnosis. `advice` is what to change if it failed; None if it succeeded."""
 
     name: str
-    told: str
+    result: str
     advice: str | None = None
 
 
 class Judged(NamedTuple):
-    """An identity in policies: its principals, as policies spell them, and why it is rejected."""
+    """An identity as seen by policies: its principals, as policies spell them, and why it is rejected."""
 
     principals: Iterable[str]
     problem: str | None = None
 
 
 class _Failed(Exception):
-    """A step failed, and nothing after it can be tried."""
+    """A step failed, so the steps after it are skipped."""
 
     def __init__(self, step: DiagnosisStep) -> None:
         self.step = step
-        super().__init__(step.told)
+        super().__init__(step.result)
 
 
 def unjudged(identity: Identity) -> Judged:
-    """The groups of an identity, where there are no policies."""
+    """The groups of an identity, if there are no policies."""
     return Judged(f"group:{spell_group(name)}" for name in sorted(identity.groups))
 
 
@@ -71,11 +71,10 @@ def diagnose(
     password: Secret | None,
     judge: Callable[[Identity], Judged] = unjudged,
 ) -> Iterator[DiagnosisStep]:
-    """Every step with every server; for `user` the search as well, and with the password the bind.
+    """Try every server; search for `user` if one is given, and bind if the password is given as well.
 
-    `judge` tells which groups policies take the identity to be in. The last step of a server that fails has an
-    advice; the other servers are tried all the same. The user's password is tried with the first server that answers,
-    once.
+    `judge` returns the identity's principals in policies. The last step of a failing server has advice; the remaining
+    servers are still tried. The user's password is tried once, on the first server that answers.
     """
     is_tried = False
     for address in source.directory.servers:
@@ -90,14 +89,14 @@ def diagnose(
                 yield _base(source, connection, deadline)
             if user is not None and not is_tried:
                 is_tried = True
-                identity = yield from _person(source, connection, user, password, deadline)
+                identity = yield from _user(source, connection, user, password, deadline)
                 judged = judge(identity)
                 yield DiagnosisStep(
                     "policies", ", ".join(["authenticated", f"user:{identity.subject}", *judged.principals])
                 )
                 if judged.problem is not None:
                     yield DiagnosisStep(
-                        "policies", judged.problem, "see what was left out: correct groups.name, or the entries"
+                        "policies", judged.problem, "see the groups left out; correct groups.name, or the entries"
                     )
         except _Failed as failed:
             yield failed.step
@@ -139,7 +138,7 @@ def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
 
 
 def _service_bind(source: LdapDirectory, connection: Connection, deadline: Deadline) -> DiagnosisStep:
-    assert source.directory.bind is not None  # noqa: S101 - the caller has looked
+    assert source.directory.bind is not None  # noqa: S101 - checked by the caller
     dn = source.directory.bind[0]
     result = source.servers.bind_service(connection, deadline)
     if result.code != SUCCESS:
@@ -152,14 +151,14 @@ def _base(source: LdapDirectory, connection: Connection, deadline: Deadline) -> 
     base = source.directory.base
     found = connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True)
     if found.result.code not in (SUCCESS, NO_SUCH_OBJECT):
-        raise _Failed(DiagnosisStep("base", f"{base}: {describe_search(found.result)}", "see what bind_dn may read"))
+        raise _Failed(DiagnosisStep("base", f"{base}: {describe_search(found.result)}", "check what bind_dn may read"))
     if not found.entries:
-        advice = "correct base, or let bind_dn read it"
+        advice = "correct base, or grant bind_dn read access"
         raise _Failed(DiagnosisStep("base", f"{base} does not exist, or bind_dn may not see it", advice))
     return DiagnosisStep("base", base)
 
 
-def _person(
+def _user(
     source: LdapDirectory, connection: Connection, user: str, password: Secret | None, deadline: Deadline
 ) -> Generator[DiagnosisStep, None, Identity]:
     directory = source.directory
@@ -171,23 +170,21 @@ def _person(
         else:
             dn = fill(directory.user_dn_template, user, dn=True)
             if password is None:
-                raise _Failed(DiagnosisStep("login", f"as {dn}: not tried, no password", "give the user's password"))
+                raise _Failed(DiagnosisStep("login", f"as {dn}: not tried, no password", "enter the user's password"))
             yield _login(connection, dn, password, deadline)
             found = connection.search(dn, ANY_ENTRY, wanted_attributes(directory), deadline, limit=2, is_read=True)
     except ValueError as error:
-        raise _Failed(
-            DiagnosisStep("search", f"the user name {error}", "type the name as the directory has it")
-        ) from error
+        raise _Failed(DiagnosisStep("search", f"the user name {error}", "type the name as in the directory")) from error
     if found.result.code != SUCCESS and not found.entries:
         raise _Failed(DiagnosisStep("search", describe_search(found.result), "correct base and user_filter"))
     if len(found.entries) != 1:
-        told = "several entries match; nobody of that name can log in" if found.entries else "no entry matches"
+        problem = "several entries match, so this user cannot log in" if found.entries else "no entry matches"
         advice = "make user_filter narrower" if found.entries else "correct base, user_filter or the name"
-        raise _Failed(DiagnosisStep("entry", told, advice))
-    return (yield from _meaning(source, connection, found.entries[0], password, deadline))
+        raise _Failed(DiagnosisStep("entry", problem, advice))
+    return (yield from _entry_identity(source, connection, found.entries[0], password, deadline))
 
 
-def _meaning(
+def _entry_identity(
     source: LdapDirectory, connection: Connection, entry: SearchEntry, password: Secret | None, deadline: Deadline
 ) -> Generator[DiagnosisStep, None, Identity]:
     directory = source.directory
@@ -195,19 +192,17 @@ def _meaning(
         subject = raw_subject(entry, directory)
         yield DiagnosisStep("entry", f"{entry.dn}, {directory.subject} is {subject!r}")
         groups = yield from _groups(source, connection, entry, deadline)
-        # Before the bind: OpenLDAP calls a right password of a locked account a wrong one.
+        # Before the bind: OpenLDAP reports a wrong password for a locked account, even if the password is right.
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:
-            raise _Failed(
-                DiagnosisStep("account", problem, "nothing here: the directory says that nobody may log in with it")
-            )
+            raise _Failed(DiagnosisStep("account", problem, "nothing here; enable the account in the directory"))
         if directory.user_dn_template is None:
             yield _user_bind(source, connection, entry, password, deadline)
         identity = identity_of(entry, directory, groups.names, groups.lost)
     except Refused as refused:
         advice = "correct subject or groups, or the entry in the directory"
         raise _Failed(DiagnosisStep("identity", str(refused), advice)) from refused
-    yield DiagnosisStep("identity", _told(identity))
+    yield DiagnosisStep("identity", _summary(identity))
     return identity
 
 
@@ -232,22 +227,22 @@ def _login(
         raise _Failed(DiagnosisStep("login", str(error), "type a password")) from error
     if result.code != SUCCESS:
         advice = "type the password again; each failure may count towards the directory's lockout"
-        told = describe(result).text
+        reason = describe(result).text
         if entry is not None:
-            told = refusal(entry, told, datetime.now(UTC))
-        raise _Failed(DiagnosisStep("login", f"as {dn}: {told}", advice))
+            reason = refusal(entry, reason, datetime.now(UTC))
+        raise _Failed(DiagnosisStep("login", f"as {dn}: {reason}", advice))
     return DiagnosisStep("login", f"as {dn}: the password is right")
 
 
 def _groups(
     source: LdapDirectory, connection: Connection, entry: SearchEntry, deadline: Deadline
-) -> Generator[DiagnosisStep, None, Brought]:
+) -> Generator[DiagnosisStep, None, ResolvedGroups]:
     directory, groups = source.directory, source.directory.groups
     if groups is None:
-        yield DiagnosisStep("groups", "not searched for (no groups in the configuration)")
-        return Brought()
+        yield DiagnosisStep("groups", "not searched (groups are not configured)")
+        return ResolvedGroups()
     try:
-        found = resolution.brought(
+        found = resolution.resolve(
             connection, resolution.ask(connection, entry, directory, deadline), entry, directory, deadline
         )
     except Unanswerable as error:
@@ -255,16 +250,16 @@ def _groups(
     if groups.by is GroupsBy.MEMBEROF:
         how = f"{len(entry.attributes.get('memberof', ()))} values of memberOf in the entry"
     else:
-        way = "the directory's matching rule" if groups.by_rule and groups.by is GroupsBy.NESTED else groups.by.value
-        how = f"a search below {groups.base} ({way})"
-    kept = "" if groups.allow is None else f", taken over where they match {', '.join(groups.allow)}"
+        method = "the directory's matching rule" if groups.by_rule and groups.by is GroupsBy.NESTED else groups.by.value
+        how = f"a search below {groups.base} ({method})"
+    kept = "" if groups.allow is None else f", kept if they match {', '.join(groups.allow)}"
     names = ", ".join(map(spell_group, sorted(found.names)))
     yield DiagnosisStep("groups", f"{names or 'none'}; found by {how}{kept}")
-    for one in found.left_out:
-        yield DiagnosisStep(LEFT_OUT, str(one))
+    for one in found.omitted:
+        yield DiagnosisStep(OMITTED, str(one))
     return found
 
 
-def _told(identity: Identity) -> str:
+def _summary(identity: Identity) -> str:
     more = [identity.attributes[key] for key in ("display_name", "email") if key in identity.attributes]
     return identity.subject + (f" ({', '.join(more)})" if more else "")

@@ -1,4 +1,4 @@
-"""What is known of a directory before it is asked anything: its description, and what a preset says of its kind."""
+"""The description of an LDAP directory: its servers, attributes and groups, and the presets for each kind."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from tokenserver.credentials import Secret
 
 MAX_GROUPS = 1000
-"""Of one user. Active Directory itself lets nobody in who is in more than 1,015."""
+"""Groups of one user. Active Directory itself rejects logins of users in more than 1,015."""
 
 MAX_GROUP_NAME = 255
-"""Characters of the name of a group, with its prefix, as in policies."""
+"""Characters in the name of a group, including its prefix, as in policies."""
 
 MAX_NESTING = 10
-"""Levels of groups in groups that are walked up, where the directory does not do it."""
+"""Levels of nested groups that are searched when the directory does not resolve them itself."""
 
 
 class GroupsBy(StrEnum):
@@ -30,26 +30,26 @@ class GroupsBy(StrEnum):
     POSIX = "posix"
     """By a search for posixGroup entries, by memberUid and by the user's own gidNumber."""
     NESTED = "nested"
-    """Like `MEMBER`, and the groups of those groups as well."""
+    """Like `MEMBER`, and recursively the groups of those groups."""
 
 
 class Primary(StrEnum):
-    """By what the entry of a user names a primary group, which does not list its members."""
+    """The attribute by which a user's entry refers to its primary group, which does not list its members."""
 
     SID = "primaryGroupID"
-    """The last part of the group's SID; all else of it is as in the user's own ([MS-ADTS] 3.1.1.4.5.19)."""
+    """The last part of the group's SID; the rest is the same as in the user's ([MS-ADTS] 3.1.1.4.5.19)."""
     NUMBER = "gidNumber"
     """The number of a posixGroup (RFC 2307, section 2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupSettings:
-    """Which groups of a user are told, and under which names.
+    """How a user's groups are found, filtered and named.
 
-    Only groups below `base` count. A group's short names are the values of its attribute `name`. `allow` are the globs
-    of the short names that are taken over; None: all. What is taken over has `prefix` before it. `by_rule` has the
-    directory walk up nested groups by the matching rule 1.2.840.113556.1.4.1941 ([MS-ADTS] 3.1.1.3.4.4.3), which only
-    Active Directory and Samba have. `primary` tells how users name their primary group, None: they have none.
+    Only groups below `base` count. A group's short names are the values of its attribute `name`. `allow` are globs for
+    the short names to keep; None keeps all. `prefix` is prepended to each name. With `by_rule`, the directory resolves
+    nested groups by the matching rule 1.2.840.113556.1.4.1941 ([MS-ADTS] 3.1.1.3.4.4.3), which only Active Directory
+    and Samba have. `primary` is how users refer to their primary group; None: they have none.
     """
 
     by: GroupsBy
@@ -73,11 +73,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One directory as configured, with all that its preset says put in.
+    """One directory as configured, with the defaults of its preset filled in.
 
-    Either `bind` (the service account's DN and password) and `user_filter`, or `user_dn_template` with nothing but
-    the users' own passwords. `{user}` in either stands for the name as typed. `subject`, `display_name` and `email`
-    name attributes; with `lowercase` the directory compares names without case, so they are told in lower case.
+    It has either `bind` (the service account's DN and password) and `user_filter`, or `user_dn_template`, which needs
+    only the users' own passwords. `{user}` in either is the name as typed. `subject`, `display_name` and `email` are
+    names of attributes. `lowercase`: the directory ignores case in names, so they are converted to lower case.
     `deadline` is in seconds, for a whole login.
     """
 
@@ -124,10 +124,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "display_name": "displayName",
             "email": "mail",
             "lowercase": True,
-            "groups_by": GroupsBy.MEMBEROF,  # which tells nested groups as well
+            "groups_by": GroupsBy.MEMBEROF,  # which includes nested groups
             "by_rule": False,
             "primary": Primary.NUMBER,
         },
     }
 )
-"""What each kind of directory calls things. All of them compare names without case."""
+"""The usual filters and attributes of each kind of directory. All of them ignore case in names."""

@@ -1,4 +1,4 @@
-"""Texts of the directory's own languages: filters (RFC 4515), distinguished names (RFC 4514) and globs for groups."""
+"""Escaping for LDAP filters (RFC 4515), parsing of distinguished names (RFC 4514), and globs for group names."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ _ATTRIBUTES = {
     **dict.fromkeys(("userid", "0.9.2342.19200300.100.1.1"), "uid"),
     **dict.fromkeys(("domaincomponent", "0.9.2342.19200300.100.1.25"), "dc"),
 }
-"""Further names of attributes that stand in DNs, and the one that is used here (RFC 4519, sections 2 and 4.2)."""
+"""Long names and OIDs of attributes common in DNs, and their short names (RFC 4519, sections 2 and 4.2)."""
 
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)*")
 _SPECIAL = ',+"\\<>;=#'
 _TEXT_TAGS = frozenset({ber.OCTETS, 0x0C, 0x13, 0x16})
-"""OCTET STRING, and of X.690's strings those that are also UTF-8: UTF8String, PrintableString, IA5String."""
-_MAX_REMEMBERED = 1024
-"""Characters of a DN whose parts are remembered; a longer one is taken apart whenever it is met."""
+"""OCTET STRING and the string types of X.690 that are valid UTF-8: UTF8String, PrintableString, IA5String."""
+_MAX_CACHED = 1024
+"""Characters of a DN whose normal form is cached; a longer one is parsed every time."""
 
 _HARMLESS = frozenset(string.ascii_letters + string.digits + "-_.@")
 
 
 class NotADn(ValueError):
-    """The text is no distinguished name."""
+    """The text is not a distinguished name."""
 
 
 def escape_filter(text: str) -> str:
-    """`text` as a value in a filter, with each byte that is no ASCII letter or digit as `\\xx` (RFC 4515, section 3).
+    """Escape `text` as a value in a filter: every byte but `A-Za-z0-9-_.@` becomes `\\xx` (RFC 4515, section 3).
 
-    That is more than the RFC asks for, so that no parser of filters has anything to interpret or to strip.
+    That is more than the RFC requires, so that no filter parser has anything to interpret or to strip.
 
     Raises:
-        ValueError: a NUL, another control character or a surrogate, which no name holds.
+        ValueError: a NUL, another control character or a surrogate, which no name contains.
     """
     return "".join(chr(byte) if chr(byte) in _HARMLESS else f"\\{byte:02x}" for byte in _plain(text).encode())
 
 
 def escape_rdn(text: str) -> str:
-    """`text` as a value in a DN (RFC 4514, section 2.4); parsed back, it is one component with exactly that value.
+    """Escape `text` as a value in a DN (RFC 4514, section 2.4); it parses back to one component with that value.
 
     Raises:
         ValueError: as with `escape_filter`.
@@ -60,12 +60,12 @@ def escape_rdn(text: str) -> str:
 
 
 def escape_value(value: bytes) -> str:
-    """Any value at all in a filter, with each byte that is no ASCII letter or digit as `\\xx`; nothing is refused."""
+    """Escape arbitrary bytes as a value in a filter: every byte but an ASCII letter or digit becomes `\\xx`."""
     return "".join(chr(byte) if byte < 128 and chr(byte).isalnum() else f"\\{byte:02x}" for byte in value)
 
 
 def fill(template: str, user: str, *, dn: bool = False) -> str:
-    """The template with every `{user}` replaced by the typed name, escaped for a filter, or with `dn` for a DN.
+    """Replace every `{user}` in a template by the typed name, escaped for a filter, or with `dn` for a DN.
 
     Raises:
         ValueError: as with `escape_filter`.
@@ -74,10 +74,10 @@ def fill(template: str, user: str, *, dn: bool = False) -> str:
 
 
 def parse_dn(text: str) -> tuple[Rdn, ...]:
-    """The components of a DN, the leftmost first (RFC 4514, section 3). The empty text is the empty DN.
+    """Parse a DN into its components, leftmost first (RFC 4514, section 3). The empty text is the empty DN.
 
     Raises:
-        NotADn: anything else.
+        NotADn: the text is not a DN.
     """
     if not text.strip(" "):
         return ()
@@ -100,48 +100,48 @@ def parse_dn(text: str) -> tuple[Rdn, ...]:
 
 
 def is_below(dn: str, base: str) -> bool:
-    """Whether the entry `dn` is `base` or stands below it, compared without case and without surplus blanks.
+    """Whether the entry `dn` is `base` or below it, ignoring case and surplus blanks.
 
     Raises:
-        NotADn: one of them is no DN.
+        NotADn: one of them is not a DN.
     """
     above = _folded(base)
     return not above or same_dn(dn)[-len(above) :] == above
 
 
 def same_dn(dn: str) -> tuple[Rdn, ...]:
-    """What equal DNs have in common, however they are written.
+    """The normal form of a DN: the same for all spellings of one DN.
 
     Raises:
-        NotADn: it is no DN.
+        NotADn: it is not a DN.
     """
-    return _folded(dn) if len(dn) <= _MAX_REMEMBERED else _folded.__wrapped__(dn)
+    return _folded(dn) if len(dn) <= _MAX_CACHED else _folded.__wrapped__(dn)
 
 
 def same_attribute(name: str, other: str) -> bool:
-    """Whether two names are those of one attribute, compared without case (RFC 4519 gives some of them several)."""
+    """Whether two names denote the same attribute, ignoring case (RFC 4519 gives some attributes several names)."""
     name, other = name.lower(), other.lower()
     return _ATTRIBUTES.get(name, name) == _ATTRIBUTES.get(other, other)
 
 
 def rdn_values(dn: str, kind: str) -> tuple[str, ...]:
-    """The values of the attribute `kind` in the leftmost component of `dn`; mostly there is one, or none.
+    """The values of the attribute `kind` in the leftmost component of `dn`; usually one or none.
 
     Raises:
-        NotADn: it is no DN.
+        NotADn: it is not a DN.
     """
     rdns = parse_dn(dn)
     return tuple(value for name, value in rdns[0] if same_attribute(name, kind)) if rdns else ()
 
 
 def matches(glob: str, name: str) -> bool:
-    """Whether `name` is what `glob` means: `*` is any run of characters, all else is itself, without case."""
+    """Whether `name` matches `glob`: `*` is any run of characters; everything else is literal, ignoring case."""
     return _compiled(glob).fullmatch(name.casefold()) is not None
 
 
 @lru_cache(maxsize=1024)
 def _compiled(glob: str) -> re.Pattern[str]:
-    # Runs of stars are one star: in a row they would only make the match slow.
+    # Collapse runs of stars, which would only make the match slow.
     parts = (re.escape(part.casefold()) for part in re.sub(r"\*+", "*", glob).split("*"))
     return re.compile(".*".join(parts), re.DOTALL)
 
@@ -149,12 +149,12 @@ def _compiled(glob: str) -> re.Pattern[str]:
 def _plain(text: str) -> str:
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs"):
-            raise ValueError("holds a control character or half a character")
+            raise ValueError("contains a control character or a lone surrogate")
     return text
 
 
 def _value(text: str, place: int) -> tuple[str, int]:
-    """The value that begins at `place`, and the place of the separator behind it."""
+    """The value that begins at `place`, and the place of the separator after it."""
     while place < len(text) and text[place] == " ":
         place += 1
     if place < len(text) and text[place] == '"':
@@ -162,7 +162,7 @@ def _value(text: str, place: int) -> tuple[str, int]:
     if place < len(text) and text[place] == "#":
         return _encoded(text, place + 1)
     found = bytearray()
-    kept = 0  # blanks at the end count only where they are escaped
+    kept = 0  # trailing blanks count only if they are escaped
     while place < len(text) and text[place] not in ",;+":
         character = text[place]
         if character == "\\":
@@ -179,7 +179,7 @@ def _value(text: str, place: int) -> tuple[str, int]:
 
 
 def _quoted(text: str, place: int) -> tuple[str, int]:
-    """A value in quotes, as RFC 2253 asks to accept from LDAPv2."""
+    """A quoted value, which RFC 2253 requires to be accepted from LDAPv2."""
     found = bytearray()
     while place < len(text) and text[place] != '"':
         if text[place] == "\\":
@@ -192,22 +192,22 @@ def _quoted(text: str, place: int) -> tuple[str, int]:
     while place < len(text) and text[place] == " ":
         place += 1
     if place > len(text) or (place < len(text) and text[place] not in ",;+"):
-        raise NotADn("a quoted value does not end where its quotes do")
+        raise NotADn("a quoted value does not end at its closing quote")
     return _decoded(bytes(found)), place
 
 
 def _encoded(text: str, place: int) -> tuple[str, int]:
-    """A value as the hexadecimal digits of its BER encoding (RFC 4514, section 2.4); of the types that are text."""
+    """A value given as the hexadecimal digits of its BER encoding (RFC 4514, section 2.4); text types only."""
     end = min((found for found in (text.find(mark, place) for mark in ",;+") if found >= 0), default=len(text))
     digits = text[place:end].rstrip(" ")
     if not digits or len(digits) % 2 or not set(digits) <= set(string.hexdigits):
-        raise NotADn("a # is followed by no hexadecimal digits")
+        raise NotADn("a # is not followed by hexadecimal digits")
     try:
         tag, value = ber.only_value(bytes.fromhex(digits))
     except ber.Malformed as error:
-        raise NotADn("a # is followed by no BER value") from error
+        raise NotADn("a # is not followed by a BER value") from error
     if tag not in _TEXT_TAGS:
-        raise NotADn("a # is followed by a value that is no text")
+        raise NotADn("a # is followed by a value that is not text")
     return _decoded(value), end
 
 

@@ -1,4 +1,4 @@
-"""What the entry of a user means: who it is, and whether the account is in force."""
+"""Converts a user's directory entry to an identity, and reads the state of the account (disabled, locked, expired)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tokenserver.authn.usernames import name_problem
 from tokenserver.identity import Identity, Kind
 
 MAX_ATTRIBUTE = 255
-"""Characters of a display name or an e-mail address that are kept."""
+"""Characters in a display name or an e-mail address; a longer one is dropped."""
 
 ACCOUNT_STATE = (
     "userAccountControl",
@@ -28,14 +28,14 @@ ACCOUNT_STATE = (
     "krbPrincipalExpiration",
     "shadowExpire",
 )
-"""The attributes that `account_problem` reads; directories leave out those that they do not have."""
+"""The attributes read by `account_problem`; a directory omits those that it does not have."""
 
 _BY = {GroupsBy.MEMBEROF: ("memberOf",), GroupsBy.POSIX: ("uid", "gidNumber")}
 _BY_PRIMARY = {Primary.SID: ("objectSid", "primaryGroupID"), Primary.NUMBER: ("gidNumber",)}
-"""What of a user's entry leads to the groups; a group in turn names a posix user by uid, whatever the subject is."""
+"""Attributes of a user's entry that lead to the groups. A posixGroup lists users by uid, whatever the subject is."""
 
 _DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE, [MS-ADTS] 2.2.16
-_LOCKED, _PASSWORD_EXPIRED = 0x10, 0x800000  # told by the computed attribute alone, [MS-ADTS] 3.1.1.4.5.17
+_LOCKED, _PASSWORD_EXPIRED = 0x10, 0x800000  # only in the computed attribute, [MS-ADTS] 3.1.1.4.5.17
 _NEVER = frozenset({0, 0x7FFFFFFFFFFFFFFF})
 _FOR_EVER = "000001010000Z"  # draft-behera-ldap-password-policy-11, section 5.3.3
 _1601 = datetime(1601, 1, 1, tzinfo=UTC)
@@ -44,11 +44,11 @@ _TIME = re.compile(r"([0-9]{14})(?:[.,][0-9]+)?Z", re.ASCII)
 
 
 class Refused(Exception):
-    """The entry gives no identity; the text is for the audit event and says why."""
+    """The entry is rejected as an identity; the text is the reason for the audit event."""
 
 
 def wanted_attributes(directory: Directory) -> tuple[str, ...]:
-    """The attributes to ask for, with one search for everything that the entry itself can tell."""
+    """The attributes to request, so that one search returns everything needed from the entry."""
     wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
     if directory.groups is not None:
         wanted += _BY.get(directory.groups.by, ())
@@ -60,12 +60,12 @@ def wanted_attributes(directory: Directory) -> tuple[str, ...]:
 def identity_of(
     entry: SearchEntry, directory: Directory, groups: Iterable[str], lost: tuple[str, ...] = ()
 ) -> Identity:
-    """The identity of the user with this entry, in these groups and in those that were `lost`.
+    """The identity of the user with this entry; `lost` are the DNs of further groups, whose names are unknown.
 
     Raises:
-        Refused: the entry has no subject, several, or one that nobody may be called.
+        Refused: the entry has no subject, several, or one that is not allowed as a name.
     """
-    subject = told(raw_subject(entry, directory), directory)
+    subject = normalize_name(raw_subject(entry, directory), directory)
     problem = name_problem(subject)
     if problem is not None:
         raise Refused(f"the value of {directory.subject} cannot be a subject: {problem}")
@@ -74,17 +74,17 @@ def identity_of(
 
 
 def raw_subject(entry: SearchEntry, directory: Directory) -> str:
-    """The directory's own value of the subject attribute, as it stands there.
+    """The directory's own value of the subject attribute, unchanged.
 
     Raises:
-        Refused: there is not exactly one; and an entry without a DN is nobody's.
+        Refused: there is not exactly one, or the entry has no usable DN.
     """
     try:
         has_dn = bool(parse_dn(entry.dn))
     except NotADn:
         has_dn = False
     if not has_dn:
-        raise Refused("the directory found an entry without a usable DN")
+        raise Refused("the directory returned an entry without a usable DN")
     values = entry.attributes.get(directory.subject.lower(), ())
     texts = entry.texts(directory.subject)
     if len(values) != 1 or len(texts) != 1:
@@ -92,17 +92,17 @@ def raw_subject(entry: SearchEntry, directory: Directory) -> str:
     return texts[0]
 
 
-def told(name: str, directory: Directory) -> str:
-    """A name of the directory as policies know it: NFC, and in lower case where the directory has no case."""
+def normalize_name(name: str, directory: Directory) -> str:
+    """A name from the directory as used in policies: in NFC, and in lower case if the directory ignores case."""
     name = unicodedata.normalize("NFC", name)
     return unicodedata.normalize("NFC", name.lower()) if directory.lowercase else name
 
 
 def account_problem(entry: SearchEntry, now: datetime) -> str | None:
-    """Why the account is not in force at `now`, although its password may be right; None where it is.
+    """Why the account cannot be used at `now`, even with the right password; None if it can.
 
-    A value that cannot be read refuses: nobody can tell then. A temporary lock (pwdAccountLockedTime in the past) is
-    left to the directory's own answer to the bind, because only the directory knows how long it lasts.
+    A value that cannot be parsed counts as a problem. A temporary lock (pwdAccountLockedTime in the past) is left to
+    the directory's answer to the bind, because only the directory knows how long it lasts.
     """
     try:
         return _account_problem(entry, now)
@@ -110,12 +110,12 @@ def account_problem(entry: SearchEntry, now: datetime) -> str | None:
         return "the state of the account cannot be read"
 
 
-def refusal(entry: SearchEntry, told: str, now: datetime) -> str:
-    """Why the directory refused the bind, for which it `told` a reason: OpenLDAP calls all of them a wrong password."""
-    if told != WRONG:
-        return told
-    lock = ", or the account is locked for a while" if entry.texts("pwdAccountLockedTime") else ""
-    return account_problem(entry, now) or f"{told}{lock}"
+def refusal(entry: SearchEntry, reported: str, now: datetime) -> str:
+    """Why the bind failed, given the `reported` reason: OpenLDAP reports a wrong password in every case."""
+    if reported != WRONG:
+        return reported
+    lock = ", or the account is temporarily locked" if entry.texts("pwdAccountLockedTime") else ""
+    return account_problem(entry, now) or f"{reported}{lock}"
 
 
 def _attributes(entry: SearchEntry, directory: Directory) -> Mapping[str, str]:
@@ -162,8 +162,8 @@ def _ends(entry: SearchEntry) -> Iterable[datetime]:
 
 
 def _time(text: str) -> datetime:
-    """A GeneralizedTime as directories write it (RFC 4517, section 3.3.13, in UTC)."""
+    """Parse a GeneralizedTime in UTC (RFC 4517, section 3.3.13)."""
     matched = _TIME.fullmatch(text)
     if matched is None:
-        raise ValueError("is no time")
+        raise ValueError("is not a time")
     return datetime.strptime(matched[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)

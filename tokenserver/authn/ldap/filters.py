@@ -32,7 +32,7 @@ def check_filter(text: str) -> None:
     """
     place = _Reader(text).filter(_blanks(text, 0), 1)
     if place < len(text):
-        raise _fault(text, place, "something stands behind the filter; several are joined as (&(…)(…)) or (|(…)(…))")
+        raise _fault(text, place, "unexpected text after the filter; combine several filters as (&(…)(…)) or (|(…)(…))")
 
 
 class _Reader:
@@ -47,7 +47,7 @@ class _Reader:
         if not text.startswith("(", place):
             raise _fault(text, place, "a filter begins with (")
         if depth > MAX_DEPTH:
-            raise _fault(text, place, f"filters stand inside of each other more than {MAX_DEPTH} deep")
+            raise _fault(text, place, f"filters are nested more than {MAX_DEPTH} deep")
         inner = _blanks(text, place + 1)
         mark = text[inner : inner + 1]
         is_joint = mark in ("&", "|", "!")
@@ -58,7 +58,7 @@ class _Reader:
 
     def _filters(self, place: int, mark: str, depth: int) -> int:
         if not self._text.startswith("(", place):
-            raise _fault(self._text, place, f"{mark} is followed by a filter in parentheses")
+            raise _fault(self._text, place, f"{mark} must be followed by a filter in parentheses")
         place = self.filter(place, depth + 1)
         if mark == "!":
             return place
@@ -87,15 +87,15 @@ class _Reader:
         if character == "\\":
             if len(pair := text[place + 1 : place + 3]) != 2 or not set(pair) <= _HEX:
                 raise _fault(
-                    text, place, r"a backslash is followed by two hexadecimal digits; itself it is written \5c"
+                    text, place, r"a backslash must be followed by two hexadecimal digits; a literal one is written \5c"
                 )
             return place + 3
         if character == "*" and not takes_stars:
-            raise _fault(text, place, r"a * stands for anything behind = alone; the character is written \2a")
+            raise _fault(text, place, r"* is a wildcard only after =; a literal one is written \2a")
         if character == "*" and text.startswith("*", place + 1):
-            raise _fault(text, place, "one * is enough")
+            raise _fault(text, place, "repeated *; one is enough")
         if not character.isprintable():
-            raise _fault(text, place, "a character that cannot be printed is written as its bytes, such as \\c2\\a0")
+            raise _fault(text, place, "a non-printable character is written as its bytes, such as \\c2\\a0")
         return place + 1
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.ldap.directory import Directory
-from tokenserver.authn.ldap.entry import Refused, raw_subject, told
+from tokenserver.authn.ldap.entry import Refused, normalize_name, raw_subject
 from tokenserver.authn.ldap.result_codes import LIMITS, describe_search
 
 PAGE, MAX_PAGES = 500, 1000
@@ -27,7 +27,7 @@ def all_subjects(directory: Directory, connection: Connection, deadline: Deadlin
         found = connection.page(directory.base, search_filter, [directory.subject], deadline, size=PAGE, cookie=cookie)
         for entry in found.entries:
             with suppress(Refused):
-                names.add(told(raw_subject(entry, directory), directory))
+                names.add(normalize_name(raw_subject(entry, directory), directory))
         if found.result.code in LIMITS:
             return frozenset(names), False
         cookie = checked(found).cookie

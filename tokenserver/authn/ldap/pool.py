@@ -28,7 +28,7 @@ from tokenserver.errors import BackendUnavailable
 DOWN_SECONDS = 30.0
 """How long a failed server is tried only after the others."""
 REFUSED_SECONDS = 10.0
-"""How long a refused service account is not retried, so that the directory does not lock it."""
+"""How long a rejected service account is not retried, so that the directory does not lock it."""
 IDLE_SECONDS = 60.0
 """How long an idle connection is kept: less than the idle timeout of firewalls."""
 MAX_IDLE = 16
@@ -40,7 +40,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Purpose(Enum):
-    """What a connection is for."""
+    """The use of a pooled connection."""
 
     SEARCH = "search"
     BIND = "bind"
@@ -88,7 +88,7 @@ class DirectoryServer:
 class Servers:
     """All servers of a directory, in the order of the configuration.
 
-    `context` verifies their certificates; None only where the directory is asked in plain text.
+    `context` verifies their certificates; None only for plain text.
     """
 
     def __init__(self, directory: Directory, context: ssl.SSLContext | None, resolve: Resolve) -> None:
@@ -106,10 +106,10 @@ class Servers:
     ) -> Iterator[tuple[DirectoryServer, Connection, _Answer]]:
         """Ask the first server that answers, as the service account; the block has exclusive use of the connection.
 
-        A question is retried where a server fails, so it must be read-only.
+        A question is retried if a server fails, so it must be read-only.
 
         Raises:
-            BackendUnavailable: no server answers in time, or the service account is refused.
+            BackendUnavailable: no server answers in time, or the service account is rejected.
             Unanswerable: no server can answer this question.
         """
         server, connection, answer = self._ask(question, deadline)
@@ -156,7 +156,7 @@ class Servers:
 
     def bind_service(self, connection: Connection, deadline: Deadline) -> Result:
         """Bind as the service account."""
-        assert self._directory.bind is not None  # noqa: S101 - the settings have seen to it
+        assert self._directory.bind is not None  # noqa: S101 - the settings ensure it
         dn, password = self._directory.bind
         return connection.bind(dn, password, deadline)
 
@@ -227,7 +227,7 @@ class Servers:
         meaning = describe(result)
         if not meaning.is_about_user:
             raise ConnectionFailed("answer", f"the bind of the service account failed: {meaning.text}")
-        reason = f"{server.address.url} refuses the service account: {meaning.text}"
+        reason = f"{server.address.url} rejects the service account: {meaning.text}"
         self._refused = (time.monotonic() + REFUSED_SECONDS, reason)
         logger.error("%s: %s", self._directory.name, reason)
         raise BackendUnavailable(self._directory.name, reason)

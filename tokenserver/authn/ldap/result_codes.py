@@ -1,4 +1,4 @@
-"""What a directory's refusals mean (RFC 4511, appendix A; [MS-ADTS] and its `data` codes in diagnostic messages)."""
+"""LDAP result codes (RFC 4511, appendix A), and Active Directory's `data` codes in diagnostic messages ([MS-ADTS])."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tokenserver.authn.ldap.ber import Result
 WRONG = "wrong password"
 
 LIMITS = frozenset({3, 4, 11})
-"""The codes of a search that found more than the directory tells."""
+"""Result codes of a search that exceeded one of the directory's limits."""
 
 CUT_OFF = frozenset({4, 11})
-"""Those of a search whose answer is cut off at a number of entries, however often it is asked."""
+"""Result codes of a search that is truncated at a number of entries, however often it is repeated."""
 
 NO_PAGES = frozenset({11, 12, 53})
-"""Those of a server that is asked for pages and gives none (OpenLDAP: size.prtotal=disabled)."""
+"""Result codes of a server that does not provide paged results (OpenLDAP: size.prtotal=disabled)."""
 
 HIDDEN = frozenset({32, 50})
-"""Those of a search where the account may see nothing."""
+"""Result codes of a search where the account may not read anything."""
 
 _USER = {
-    19: "the directory takes no password of this account now (too many failures?)",
-    32: "there is no entry of that DN",
+    19: "the directory does not accept passwords for this account now (too many failures?)",
+    32: "no entry has that DN",
     34: "the DN is not valid",
     48: "the entry has no password to bind with",
     49: WRONG,
@@ -33,10 +33,10 @@ _SERVER = {
     1: "operations error (a bind is required before a search?)",
     3: "the directory's time limit",
     4: "the directory's size limit",
-    8: "the directory wants a stronger authentication (LDAPS or StartTLS)",
+    8: "the directory requires stronger authentication (LDAPS or StartTLS)",
     10: "the directory refers to another server; referrals are not followed",
     11: "the directory's administrative limit",
-    13: "the directory wants a confidential connection (LDAPS or StartTLS)",
+    13: "the directory requires a confidential connection (LDAPS or StartTLS)",
     18: "the filter uses a matching rule that the directory does not have",
     32: "the base does not exist, or the account may not see it",
     50: "the account may not do that",
@@ -60,14 +60,14 @@ _DATA = re.compile(r"\bdata ([0-9a-f]{3})\b")
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a result says. `is_about_user`: the directory has judged the DN and the password, and refuses them."""
+    """The meaning of a result. `is_about_user`: the directory has checked the DN and the password, and rejects them."""
 
     text: str
     is_about_user: bool
 
 
 def describe(result: Result) -> Meaning:
-    """What the refusal of a bind means. What it does not name is the server's trouble, never a wrong password."""
+    """The meaning of a failed bind. An unknown code is a fault of the server, never a wrong password."""
     matched = _DATA.search(result.diagnostic)
     if result.code == 49 and matched is not None and matched[1] in _ACTIVE_DIRECTORY:
         return Meaning(_ACTIVE_DIRECTORY[matched[1]], is_about_user=True)
@@ -77,5 +77,5 @@ def describe(result: Result) -> Meaning:
 
 
 def describe_search(result: Result) -> str:
-    """What the failure of a search means."""
+    """The meaning of a failed search."""
     return _SERVER.get(result.code, f"result {result.code}")

@@ -46,7 +46,7 @@ class Probed(Protocol):
         """Send the source a request.
 
         Raises:
-            BackendUnavailable: it gives no answer.
+            BackendUnavailable: it does not answer.
         """
         ...
 

@@ -12,7 +12,7 @@ from tokenserver.authn.protection.throttle import Counted, Standing, Together
 class Counters:
     """Several counters as one: any of them can reject a login, and all count it, so that any can take over.
 
-    Where the first available one knows the user at this place, it alone decides: failures elsewhere do not count.
+    If the first available one knows the user at this place, it alone decides: failures elsewhere do not count.
     """
 
     def __init__(self, first: Together, *others: Together) -> None:
@@ -51,7 +51,7 @@ class Counters:
 
 
 def _joined(standings: Sequence[Standing]) -> Standing | None:
-    """Combine the states; the first decides whether the user is known at this place. None where there are none."""
+    """Combine the states; the first decides whether the user is known at this place. None if there are none."""
     if len(standings) < 2:
         return standings[0] if standings else None
 
@@ -59,4 +59,4 @@ def _joined(standings: Sequence[Standing]) -> Standing | None:
         for one in standings:
             one.ended()
 
-    return replace(standings[0], ended=ended, beside=tuple(standings[1:]))
+    return replace(standings[0], ended=ended, others=tuple(standings[1:]))

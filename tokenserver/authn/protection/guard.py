@@ -86,7 +86,7 @@ class Protection:
     """The `Guard` of one process. `secret` is random and new; `monotonic` gives seconds.
 
     With `together`, failures are counted across processes, which identify a login by its whole digest; no two logins
-    share one, and what is stored of it is derived under keys that no client knows. With `checks`, processes hash a
+    share one, and only digests under keys unknown to clients are stored. With `checks`, processes hash a
     login once. `slot_released` surrounds whatever may wait: a login that is not cached occupies no slot
     of admission control.
     """
@@ -137,7 +137,7 @@ class Protection:
         )
 
     def sheltered(self, source: Authenticator) -> Authenticator:
-        """The source behind the breaker and the bulkhead of its name, where it is one of the plan's directories."""
+        """The source behind the breaker and the bulkhead of its name, if it is one of the plan's directories."""
         breaker = self._breakers.get(source.name)
         return source if breaker is None else Sheltered(source, breaker, self._calls[source.name])
 
@@ -154,7 +154,7 @@ class Protection:
             question()
 
     def once(self, source: str) -> Once | None:
-        """Shares the password checks of this source with the other workers; None where each login is hashed here."""
+        """Shares the password checks of this source with the other workers; None if each login is hashed here."""
         seconds = self._lifetimes[source].fresh
         return self._checks.within(seconds) if self._checks is not None and seconds > 0 else None
 
@@ -175,7 +175,7 @@ class Protection:
 
     @property
     def note(self) -> str | None:
-        """What `/readyz` reports about the throttle, without affecting readiness: None where it works as configured."""
+        """What `/readyz` reports about the throttle, without affecting readiness: None if it works as configured."""
         return None if self._together is None else self._together.note
 
     def login(

@@ -79,7 +79,7 @@ class VerifiedLogins:
         return len(self._entries)
 
     def get(self, key: bytes) -> Identity | None:
-        """Who was verified with this login, or None where it has to be checked (again)."""
+        """The identity verified with this login, or None if it has to be checked (again)."""
         now = self._monotonic()
         with self._lock:
             entry = self._entries.get(key)

@@ -57,8 +57,8 @@ class SharedFailures:
 
     `limits` are for all of them together. A login that was refused is known as the same one for `repeat` seconds, by
     replicas that have the same `key` (16 to 64 bytes). With another key it counts once more.
-    `workers` processes share a machine: each takes it that the others have as many tries under way as it has itself.
-    `monotonic` gives seconds. Methods may be called by many threads at once, and never raise.
+    `workers` processes share a machine: each assumes that the others have as many tries under way as it has itself.
+    `monotonic` is in seconds. Methods are thread-safe, and never raise.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class SharedFailures:
         return self._ask(lambda: not self._fixed.test(self._again, *self._login(counted))) or False
 
     def standing(self, counted: Counted) -> Standing | None:
-        """The state of the counters of this user, this address and in total; None where Redis does not answer."""
+        """The state of the counters of this user, this address and in total; None if Redis does not answer."""
         return self._ask(lambda: self._standing(counted))
 
     def failed(self, counted: Counted, *, is_good: bool) -> None:
@@ -161,7 +161,7 @@ class SharedFailures:
         try:
             with self._budget.within(SLOW_SECONDS):
                 answer = question()
-        except Exception as error:  # an answer of another shape than Redis gives breaks `limits` in ways of its own
+        except Exception as error:  # a malformed answer can make `limits` fail in any way
             self._gave_up(f"{type(error).__name__}: {error}")
             return None
         if self._monotonic() - start > SLOW_SECONDS:
@@ -173,8 +173,8 @@ class SharedFailures:
             if self._is_down:
                 return
             self._is_down = True
-        told = "".join(character if character.isprintable() else "?" for character in reason)[:200]
-        logger.warning("throttle: redis does not answer (%s); each server counts failed logins by itself", told)
+        text = "".join(character if character.isprintable() else "?" for character in reason)[:200]
+        logger.warning("throttle: redis does not answer (%s); each server counts failed logins by itself", text)
         threading.Thread(target=self._recover, name="throttle-redis", daemon=True).start()
 
     def _recover(self) -> None:

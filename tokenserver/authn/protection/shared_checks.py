@@ -31,9 +31,9 @@ UNDER_WAY_SECONDS = 3.0
 POLL_SECONDS = 0.005
 
 WAITERS = 24
-"""Logins that may wait concurrently for another worker's check; each holds a thread. More hash for themselves."""
+"""Logins that may wait concurrently for another worker's check; each holds a thread. Any more hash by themselves."""
 
-STUCK = "logins: another worker holds the memory of checks; this one hashes whatever it is asked for now"
+STUCK = "logins: another worker holds the lock of the shared checks; this one hashes by itself for now"
 
 
 class Once(Protocol):
@@ -65,7 +65,7 @@ class SharedChecks:
         """Lay out the memory.
 
         Raises:
-            OSError: the system gives none.
+            OSError: no shared memory is available.
         """
         self._monotonic = monotonic
         self._sleep = sleep

@@ -54,7 +54,7 @@ class Counted:
 class Standing:
     """What all replicas together know: failures that are `left` to the user, seconds until there are more, and the
     seconds that address and total make wait. `weight`: how many tries are under way for each one that is known here.
-    `ended` is called when this try is over. `beside` is what other counters say: the longest wait counts.
+    `ended` is called when this try is over. `others` are the standings at other counters: the longest wait counts.
     """
 
     left: int
@@ -63,11 +63,11 @@ class Standing:
     is_good: bool
     weight: int
     ended: Callable[[], None] = field(default=lambda: None, compare=False)
-    beside: tuple[Standing, ...] = ()
+    others: tuple[Standing, ...] = ()
 
     def wait(self, under_way: int) -> float:
         """For how many seconds no further failure is possible; 0: one is."""
-        wait = max((one.wait(under_way) for one in self.beside), default=0.0)
+        wait = max((one.wait(under_way) for one in self.others), default=0.0)
         wait = max(wait, self.others_wait)
         if self.left <= 0:
             wait = max(wait, self.user_wait, 1.0)

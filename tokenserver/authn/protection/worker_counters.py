@@ -28,7 +28,7 @@ MAX_TABLE = 8 * 1024 * 1024
 """Bytes per kind of counter. The more failures each counter keeps, the fewer counters there are."""
 MIN_BUCKETS = 1024
 
-STUCK = "throttle: another worker holds the common counters; this one counts by itself for now"
+STUCK = "throttle: another worker holds the lock of the shared counters; this one counts by itself for now"
 
 UNDER_WAY_SECONDS = 15.0
 """After which an undecided try is that of a worker that died."""
@@ -155,7 +155,7 @@ def _buckets(size: int, most: int) -> int:
 
 
 def _left(times: TimesTable, bucket: int, limits: Sequence[Limit], now: float) -> tuple[int, float]:
-    """Failures left in the fullest window, and the seconds until one more is allowed where none is left."""
+    """Failures left in the fullest window, and the seconds until one more is allowed if none is left."""
     least, wait = 1, 0.0
     for number, limit in enumerate(limits):
         recent = times.recent(bucket, now - limit.seconds)

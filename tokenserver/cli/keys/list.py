@@ -38,7 +38,7 @@ def keys_list(config: Path | None, service: str | None, as_json: bool) -> None:
     ring = load_keys(keys.folder, now=now, dates=False)
     changes = key_changes(keys)
     warnings = [*key_warnings(ring, now), *rotation_warnings(ring, changes, now)]
-    unnamed = KeyFolder(keys.folder).unnamed([key.id for key in ring.published()])
+    unnamed = KeyFolder(keys.folder).unreferenced([key.id for key in ring.published()])
     warnings.extend(
         f"{path} belongs to no key of the ring; fix: rm {shell_word(path)}, unless you need it" for path in unnamed
     )

@@ -86,7 +86,7 @@ def keys_import(file: Path, config: Path | None, service: str | None) -> None:
     now = datetime.now(UTC)
     changes = key_changes(keys)
     try:
-        change = changes.bring(read_pair(file, KeyFolder(keys.folder), now), now)
+        change = changes.import_pair(read_pair(file, KeyFolder(keys.folder), now), now)
     except RingOperationRefused as error:
         exit_with(str(error), NO)
     if change.step is RotationStep.SWITCH:

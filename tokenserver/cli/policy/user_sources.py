@@ -116,8 +116,8 @@ class UserSources:
         for directory in self.directories:
             if directory.directory.bind is None:
                 continue
-            left_out, is_all = directory.unspeakable_groups()
-            for one in left_out:
+            omitted, is_all = directory.unnameable_groups()
+            for one in omitted:
                 yield directory.name, f"left out of the groups of users: {one}"
             if not is_all:
                 yield directory.name, "not all groups could be examined; more may have no usable name"

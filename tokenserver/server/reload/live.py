@@ -26,7 +26,7 @@ Values = Mapping[Key, object]
 
 
 class SnapshotComposer(Protocol):
-    """Puts a snapshot together; see `snapshots.Composer`."""
+    """Composes snapshots; see `snapshots.Composer`."""
 
     def faults(self, values: Values) -> list[Fault]:
         """Conflicts between parts; some parts may be missing."""
@@ -42,7 +42,7 @@ class SnapshotComposer(Protocol):
 
 
 class LiveSnapshot:
-    """Holds the snapshot that `composer` makes from the parts. `monotonic` gives seconds.
+    """The current snapshot, composed of the parts by `composer`. `monotonic` is in seconds.
 
     Raises:
         LoadError: every fault of every part, since at the start there is no previous version to keep.
@@ -70,10 +70,10 @@ class LiveSnapshot:
         self._values: Values = values
         self._snapshot = composer.snapshot(values)
         self.reloads = 0
-        """How many changes went live since the start."""
+        """Number of changes that went live since the start."""
 
     def snapshot(self) -> Snapshot:
-        """The current snapshot; an exchange gets it once and uses it to its end."""
+        """The current snapshot; an exchange fetches it once and uses it throughout."""
         return self._snapshot
 
     def policy(self) -> str:
@@ -82,7 +82,7 @@ class LiveSnapshot:
 
     @property
     def reload_failures(self) -> int:
-        """How many changes were rejected since the start."""
+        """Number of changes that were rejected since the start."""
         return self._refusals + sum(watch.failures for watch in self._watches)
 
     @property
@@ -163,7 +163,7 @@ class LiveSnapshot:
             try:
                 values, refused = self._composer.together(newest, self._values)
                 snapshot = self._composer.snapshot(values)
-            except Exception as error:  # the server must outlive any file; only the kind is safe to log
+            except Exception as error:  # no file may stop the server; only the type is safe to log
                 self._refuse(f"unexpected {type(error).__name__}")
                 return False
             self._newest = newest

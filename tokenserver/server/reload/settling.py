@@ -24,13 +24,13 @@ STEP_SECONDS = 0.02
 """How often a file is polled. A file that is unchanged at two polls in a row was at rest in between."""
 
 MAX_FILES = 1_000
-"""How many files are observed at once; any beyond count as still being written."""
+"""Number of files that are observed concurrently; any beyond count as still being written."""
 
 
 class Settled(NamedTuple):
     """The content of a file and the stamp that it had then; None for a file that is still being written.
 
-    `so_far` is the content so far of a file that does nothing but grow.
+    `so_far` is the current content of a file that only grows.
     """
 
     content: bytes | None
@@ -48,8 +48,8 @@ def settle(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Settled]:
-    """Observe files for `WINDOW_SECONDS`. The result omits files that were never there, and those that are unsafe or
-    no regular file at the end."""
+    """Observe files for `WINDOW_SECONDS`. The result omits files that never existed, and those that are unsafe or not
+    regular files at the end."""
     paths = sorted(paths)
     observed = [_Observed(path) for path in islice(paths, MAX_FILES)]
     end = monotonic() + WINDOW_SECONDS

@@ -1,4 +1,4 @@
-"""File watching for one part (a user source, a folder of keys, policies): when a change of it is loaded.
+"""File watching for one part (a user source, a key folder, policies): decides when a change is loaded.
 
 Files are polled, without file system events, because polling also sees a rename over, a rename away and back, and the
 symlink swap of a mounted volume. A change is loaded once two polls in a row agree, so that a file that is still being
@@ -82,8 +82,8 @@ class ReloadDelay(NamedTuple):
 
 
 class PartWatcher:
-    """Watches one part; one thread calls `look`, any may read. `fault` says why the current files were rejected (None:
-    they were not), `failures` how often files were rejected."""
+    """Watches one part; one thread calls `look`, any may read. `fault` is why the current files were rejected (None:
+    they were not), `failures` the number of rejections."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class PartWatcher:
             return self._look()
         except FilesChanged:
             return None
-        except Exception as error:  # the server must outlive any file; only the kind is safe to log
+        except Exception as error:  # no file may stop the server; only the type is safe to log
             fault = f"unexpected {type(error).__name__}"
             if fault != self.fault:
                 self._refuse(fault)
@@ -202,7 +202,7 @@ class PartWatcher:
         """The content to load for a restless file; None: that of the last good load.
 
         A file to which lines are appended is complete after each of them. A file that is being rewritten from the start
-        is not, and it can be told by its size: at first it is less than half of what it was.
+        is not, and can be recognised by its size: at first it is less than half of the previous one.
         """
         so_far = found.so_far
         if so_far is None or not self.part.has_lines or not so_far.endswith(b"\n"):

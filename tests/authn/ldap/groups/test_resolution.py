@@ -1,4 +1,4 @@
-"""Which groups of a directory a user brings, under which names, and which cannot be brought."""
+"""Group resolution: which groups a directory user is in, under which names, and which are omitted."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pytest
 from directory_entries import BASE, Nothing, directory, entry, in_entry
 
 from tokenserver.authn.ldap.ber import SearchEntry
-from tokenserver.authn.ldap.brought import LeftOut, Reports, names_of, values_of
 from tokenserver.authn.ldap.deadline import Deadline
 from tokenserver.authn.ldap.directory import MAX_GROUP_NAME, MAX_GROUPS, GroupsBy, GroupSettings, Primary
 from tokenserver.authn.ldap.entry import Refused, raw_subject
+from tokenserver.authn.ldap.group_names import OmissionLog, OmittedGroup, names_of, values_of
 from tokenserver.authn.ldap.groups.lookup import any_group
-from tokenserver.authn.ldap.groups.resolution import brought, first_filter
+from tokenserver.authn.ldap.groups.resolution import first_filter, resolve
 
 
 def test_groups_of_an_entry() -> None:
-    """Short names in lower case, below the base alone, of the right type, allowed, whatever characters they have."""
+    """Short names in lower case: only below the base, of the right type and allowed, with any characters."""
     groups = GroupSettings(GroupsBy.MEMBEROF, f"ou=groups,{BASE}", allow=("reg-*",))
     dns = [
         f"CN=Reg-Web,OU=Groups,{BASE}",
@@ -32,7 +32,7 @@ def test_groups_of_an_entry() -> None:
 
 
 def test_too_many_groups() -> None:
-    """One more than the limit, or a list that the directory cut off, refuses."""
+    """One more than the limit, or a list truncated by the directory, is rejected."""
     groups = GroupSettings(GroupsBy.MEMBEROF, BASE)
     just = [f"cn=g{number},{BASE}" for number in range(MAX_GROUPS)]
     assert len(in_entry(entry(memberOf=just), groups)) == MAX_GROUPS
@@ -45,7 +45,7 @@ def test_too_many_groups() -> None:
     ("dn", "values", "expected"),
     [
         pytest.param("cn=web", ["web", "admins"], {"web", "admins"}, id="every value"),
-        pytest.param("cn=web", [], {"web"}, id="that of the DN, where the values may not be read"),
+        pytest.param("cn=web", [], {"web"}, id="that of the DN, if the values may not be read"),
         pytest.param("ou=x", ["Web", "WEB "], {"web", "web "}, id="another attribute in the DN; a blank counts"),
         pytest.param("cn=x", ["Apps: Prod", "Cost $5", "#ops", "all*stars"], None, id="characters of all kinds"),
         pytest.param("cn=x", ["authenticated", "everyone", "robot$a", "<token>"], None, id="reserved for users alone"),
@@ -55,22 +55,22 @@ def test_too_many_groups() -> None:
     ],
 )
 def test_what_a_group_is_called(dn: str, values: list[str], expected: set[str] | None) -> None:
-    """Every name, with whatever characters the directory gives it; nothing is left out."""
+    """Every name is kept, with all characters it has in the directory; nothing is omitted."""
     found = names_of(
         [(f"{dn},{BASE}", tuple(map(str.encode, values)))], directory(), GroupSettings(GroupsBy.MEMBER, BASE)
     )
     assert found.names == ({"x", *map(str.lower, values)} if expected is None else expected)
-    assert (found.left_out, found.lost) == ((), ())
+    assert (found.omitted, found.lost) == ((), ())
 
 
 @pytest.mark.parametrize(
-    ("dn", "values", "names", "told", "is_lost"),
+    ("dn", "values", "names", "reported", "is_lost"),
     [
         pytest.param(
             "cn=x",
             [b"a\0b"],
             {"x"},
-            f"'a\\x00b' (cn=x,{BASE}): the name holds a control character",
+            f"'a\\x00b' (cn=x,{BASE}): the name contains a control character",
             False,
             id="control character",
         ),
@@ -83,56 +83,54 @@ def test_what_a_group_is_called(dn: str, values: list[str], expected: set[str] |
             id="too long",
         ),
         pytest.param("ou=x", [b""], set(), f"'' (ou=x,{BASE}): the name is empty", False, id="empty"),
-        pytest.param(
-            "ou=x", [], set(), f"a group (ou=x,{BASE}): it has no cn that can be read", True, id="nothing to read"
-        ),
+        pytest.param("ou=x", [], set(), f"a group (ou=x,{BASE}): it has no readable cn", True, id="nothing to read"),
         pytest.param(
             "cn=x", [b"\xff"], {"x"}, f"a group (cn=x,{BASE}): a value of its cn is not UTF-8", True, id="not UTF-8"
         ),
-        pytest.param("x", [], set(), f"a group (x,{BASE}): its DN cannot be read", True, id="no DN"),
+        pytest.param("x", [], set(), f"a group (x,{BASE}): its DN is malformed", True, id="no DN"),
     ],
 )
-def test_what_is_left_out(dn: str, values: list[bytes], names: set[str], told: str, is_lost: bool) -> None:
-    """Is told with its reason; what has no name that anybody knows is lost, and may have any name."""
+def test_omitted_groups(dn: str, values: list[bytes], names: set[str], reported: str, is_lost: bool) -> None:
+    """Each is reported with its reason; a group whose name is unknown counts as lost, and may have any name."""
     found = names_of([(f"{dn},{BASE}", tuple(values))], directory(), GroupSettings(GroupsBy.MEMBER, BASE))
-    assert (set(found.names), list(map(str, found.left_out)), bool(found.lost)) == (names, [told], is_lost)
+    assert (set(found.names), list(map(str, found.omitted)), bool(found.lost)) == (names, [reported], is_lost)
 
 
-def test_what_is_not_meant_is_not_left_out() -> None:
-    """Other groups than those below the base, and names that the allow-list does not take over."""
+def test_ignored_groups_are_not_reported_as_omitted() -> None:
+    """Groups outside the base, and names that the allow-list does not match."""
     groups = GroupSettings(GroupsBy.MEMBER, f"ou=groups,{BASE}", allow=("reg-*",))
     found = names_of([(f"ou=x,{BASE}", ()), (f"cn=a,ou=groups,{BASE}", (b"a\0",))], directory(), groups)
-    assert (found.names, found.left_out) == (frozenset(), ())
+    assert (found.names, found.omitted) == (frozenset(), ())
 
 
 def test_names_with_other_languages_are_names_too() -> None:
-    """`cn;lang-de` is a cn (RFC 4512, section 2.5), and so is commonName; uid is none."""
+    """`cn;lang-de` is a cn (RFC 4512, section 2.5), and so is commonName; uid is not."""
     found = SearchEntry(BASE, {"cn": (b"a",), "cn;lang-de": (b"b",), "commonname": (b"c",), "uid": (b"d",)})
     assert values_of(found, "CN") == (b"a", b"b", b"c")
 
 
 def test_a_prefix() -> None:
-    """Stands before every name; the allow-list is about the names without it, the length about those with it."""
+    """It is prepended to every name; the allow-list applies without it, the length limit with it."""
     groups = GroupSettings(GroupsBy.MEMBER, BASE, allow=("web*", "y*"), prefix="partner/")
     values = (b"Web", b"other", b"y" * 250)
     found = names_of([(f"cn=web,{BASE}", values)], directory(), groups)
     assert found.names == {"partner/web"}
-    assert [one.reason for one in found.left_out] == ["the name is longer than 255 characters"]
+    assert [one.reason for one in found.omitted] == ["the name is longer than 255 characters"]
 
 
-def test_the_log_tells_each_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Each for each source, escaped, and no more than a bound in all."""
-    report = Reports(most=3)
-    bad = LeftOut("cn=\x1b[2J", "a\n", "reason")
+def test_omitted_groups_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Each once per source, escaped, up to a limit in total."""
+    report = OmissionLog(limit=3)
+    bad = OmittedGroup("cn=\x1b[2J", "a\n", "reason")
     for _ in range(2):
         report("corp", [bad])
         report("other", [bad])
-    report("corp", [LeftOut(f"cn={number}", None, "reason") for number in range(5)])
+    report("corp", [OmittedGroup(f"cn={number}", None, "reason") for number in range(5)])
     assert [one.getMessage() for one in caplog.records] == [
         r"corp: left out of the groups of users: 'a\n' (cn=\x1b[2J): reason",
         r"other: left out of the groups of users: 'a\n' (cn=\x1b[2J): reason",
         "corp: left out of the groups of users: a group (cn=0): reason",
-        "corp: what else is left out is not logged any more",
+        "corp: further groups left out are not logged",
     ]
 
 
@@ -147,13 +145,13 @@ def test_the_log_tells_each_once(caplog: pytest.LogCaptureFixture) -> None:
         ),
     ],
 )
-def test_what_lint_takes_for_a_group(groups: GroupSettings, expected: str) -> None:
-    """No group that a login cannot find."""
+def test_the_filter_for_groups_in_lint(groups: GroupSettings, expected: str) -> None:
+    """It finds no group that a login would not find."""
     assert any_group(groups) == expected
 
 
 def test_a_dn_in_a_group_filter_is_one_value() -> None:
-    """A DN with the characters of filters in it (row 5, GHSA-6mwx)."""
+    """A DN that contains filter syntax (row 5, GHSA-6mwx)."""
     found = entry(dn=f"cn=(x)(member=*)\\\\,{BASE}")
     for by_rule in (False, True):
         text = first_filter(found, directory(), GroupSettings(GroupsBy.NESTED, BASE, by_rule=by_rule))
@@ -162,7 +160,7 @@ def test_a_dn_in_a_group_filter_is_one_value() -> None:
 
 
 def test_the_subject_of_posix_groups_is_the_directorys_own() -> None:
-    """memberUid is compared with case, so the value is not folded."""
+    """memberUid is case-sensitive, so the value is not folded."""
     found = entry(uid="Ann", gidNumber=["7", "x)"])
     text = first_filter(found, directory(), GroupSettings(GroupsBy.POSIX, BASE))
     assert text == "(&(objectClass=posixGroup)(|(memberUid=Ann)(gidNumber=7)))"
@@ -170,7 +168,7 @@ def test_the_subject_of_posix_groups_is_the_directorys_own() -> None:
 
 
 def test_posix_groups_list_the_uid_whatever_the_subject_is() -> None:
-    """RFC 2307; and where an entry has no uid, its groups can only list the subject."""
+    """RFC 2307; if an entry has no uid, its groups can only list the subject."""
     groups = GroupSettings(GroupsBy.POSIX, BASE)
     found = entry(uid=["ann", "a(nn)"], mail="ann@example.com")
     text = first_filter(found, directory(subject="mail"), groups)
@@ -189,7 +187,7 @@ def account(**more: Any) -> SearchEntry:
 
 
 def test_the_primary_group_is_looked_for() -> None:
-    """By the user's own SID with another end, together with the groups that list the user."""
+    """By the user's SID with the last part replaced, together with the groups that list the user."""
     groups = GroupSettings(GroupsBy.NESTED, BASE, by_rule=True, primary=Primary.SID)
     text = first_filter(account(), directory(), groups)
     assert text.startswith("(|(member:1.2.840.113556.1.4.1941:=")
@@ -214,13 +212,13 @@ def test_the_primary_group_is_looked_for() -> None:
         pytest.param({"objectsid": (USER_SID, USER_SID)}, id="two SIDs"),
     ],
 )
-def test_a_primary_group_that_nobody_can_tell_is_lost(more: dict[str, Any]) -> None:
-    """An account that has one and does not say which may be in any group."""
+def test_an_unreadable_primary_group_is_lost(more: dict[str, Any]) -> None:
+    """An account whose primary group cannot be identified may be in any group."""
     groups = GroupSettings(GroupsBy.MEMBEROF, BASE, primary=Primary.SID)
-    found = brought(Nothing(), None, account(**more), directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
+    found = resolve(Nothing(), None, account(**more), directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
     assert found.lost == (f"the primary group of cn=ann,{BASE}",)
-    known = brought(Nothing(), None, account(), directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
-    assert [one.reason for one in known.left_out] == ["it cannot be found"]
+    known = resolve(Nothing(), None, account(), directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
+    assert [one.reason for one in known.omitted] == ["not found"]
 
 
 def test_no_primary_group() -> None:
@@ -230,9 +228,9 @@ def test_no_primary_group() -> None:
 
 
 def test_rules_of_freeipa_are_no_groups() -> None:
-    """memberOf names HBAC and sudo rules as well; elsewhere such a DN is a group without a name."""
+    """memberOf lists HBAC and sudo rules as well; in other directories such a DN is a group without a name."""
     found = SearchEntry(f"uid=ann,{BASE}", {"memberof": (f"ipaUniqueID=1,cn=hbac,{BASE}".encode(),)})
     for kind, lost in ((Primary.NUMBER, ()), (None, (f"ipaUniqueID=1,cn=hbac,{BASE}",))):
         groups = GroupSettings(GroupsBy.MEMBEROF, BASE, primary=kind)
-        told = brought(Nothing(), None, found, directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
-        assert (told.names, told.lost) == (frozenset(), lost)
+        resolved = resolve(Nothing(), None, found, directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
+        assert (resolved.names, resolved.lost) == (frozenset(), lost)

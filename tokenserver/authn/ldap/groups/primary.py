@@ -1,4 +1,4 @@
-"""The primary group of a user: named in the user's own entry, and nowhere among the members of the group."""
+"""The primary group of a user, which is recorded in the user's entry and not among the members of the group."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from tokenserver.authn.ldap.directory import Primary
 from tokenserver.authn.ldap.dn import NotADn, escape_rdn, escape_value, parse_dn
 
 ATTRIBUTES = {Primary.SID: ("objectSid",), Primary.NUMBER: ("gidNumber", "objectClass", "memberOf")}
-"""What of a group tells that it is somebody's primary group, and what follows from that."""
+"""Attributes of a group that identify it as a primary group, and lead to the groups that contain it."""
 
 _PRIVATE = "mepmanagedentry"
-"""The object class of a group that FreeIPA makes for one user alone, under the user's own name: it is no group."""
+"""The object class of a user's private group, which FreeIPA creates under the user's name; it does not count."""
 
 
 class Unreadable(Exception):
-    """The entry has a primary group, but does not tell which."""
+    """The entry has a primary group, but the attributes that identify it are missing or malformed."""
 
 
 def filter_for(entry: SearchEntry, primary: Primary | None) -> str | None:
-    """The filter that finds the user's primary group; None where there is none.
+    """A filter for the user's primary group; None if there is none.
 
     Raises:
-        Unreadable: nobody can tell which it is.
+        Unreadable: it cannot be identified.
     """
     if primary is Primary.SID:
         sid = _sid(entry)
@@ -35,7 +35,7 @@ def filter_for(entry: SearchEntry, primary: Primary | None) -> str | None:
 
 
 def gid_numbers(entry: SearchEntry) -> list[str]:
-    """The values of gidNumber that are numbers."""
+    """The values of gidNumber that are valid numbers."""
     return [number for number in entry.texts("gidNumber") if number.isascii() and number.isdigit()]
 
 
@@ -47,12 +47,12 @@ def is_primary(group: SearchEntry, entry: SearchEntry, primary: Primary) -> bool
 
 
 def is_private(group: SearchEntry) -> bool:
-    """Whether it is the private group of one user."""
+    """Whether `group` is a user's private group."""
     return _PRIVATE in map(str.lower, group.texts("objectClass"))
 
 
 def domain_of(dn: str, otherwise: str) -> str:
-    """The domain that an entry of Active Directory stands in: the dc components at the end of its DN."""
+    """The domain of an Active Directory entry: the dc components at the end of its DN, or `otherwise` if none."""
     domain: list[str] = []
     try:
         for rdn in reversed(parse_dn(dn)):
@@ -65,7 +65,7 @@ def domain_of(dn: str, otherwise: str) -> str:
 
 
 def _sid(entry: SearchEntry) -> bytes | None:
-    """The SID of the primary group ([MS-DTYP] 2.4.2.2); None where the entry is no account of Active Directory."""
+    """The SID of the primary group ([MS-DTYP] 2.4.2.2); None if the entry is not an Active Directory account."""
     sids = entry.attributes.get("objectsid", ())
     numbers = entry.texts("primaryGroupID")
     if not sids and not numbers and not entry.texts("userAccountControl"):

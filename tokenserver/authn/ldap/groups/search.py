@@ -1,4 +1,4 @@
-"""Searches for the groups of one user: page by page, bounded, and never a part that looks like all."""
+"""Paged, bounded searches for the groups of one user; a partial result is an error, never taken for a complete one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from tokenserver.authn.ldap.ber import SearchEntry
-from tokenserver.authn.ldap.brought import TOO_MANY, LeftOut
 from tokenserver.authn.ldap.connection import SUCCESS, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import MAX_GROUPS, Directory, GroupSettings, Primary
 from tokenserver.authn.ldap.dn import NotADn, same_dn
 from tokenserver.authn.ldap.entry import Refused
+from tokenserver.authn.ldap.group_names import TOO_MANY, OmittedGroup
 from tokenserver.authn.ldap.groups import primary
 from tokenserver.authn.ldap.result_codes import CUT_OFF, HIDDEN, NO_PAGES, describe_search
 
 PAGE = 500
-"""Groups that are told at once (RFC 2696), where the server knows pages: many servers tell no more at a time."""
+"""Groups per page (RFC 2696), if the server supports paging: many servers return no more at a time."""
 
 _ADVICE = (
     "raise the limit for the account that searches (OpenLDAP: limits dn.exact=… size=unlimited; "
@@ -25,14 +25,14 @@ _ADVICE = (
 
 
 class CutOff(Unanswerable):
-    """The directory tells no more than a part of what a search finds."""
+    """The directory returns only some of the entries that a search finds."""
 
 
 @dataclass(slots=True)
 class GroupSearch:
-    """The searches for the groups of the user with this entry, on a connection that nobody else uses meanwhile.
+    """The searches for the groups of the user with this entry, which need exclusive use of the connection.
 
-    `left_out` grows by what is found out to be lost on the way.
+    `omitted` collects the groups that cannot be resolved.
     """
 
     connection: Connection
@@ -40,10 +40,10 @@ class GroupSearch:
     directory: Directory
     groups: GroupSettings
     deadline: Deadline
-    left_out: list[LeftOut] = field(default_factory=list)
+    omitted: list[OmittedGroup] = field(default_factory=list)
 
     def ask(self, search_filter: str, *, base: str | None = None, cookie: bytes = b"") -> int:
-        """Send a search, and give its number for `entries`."""
+        """Send a search and return its number, for `entries`."""
         base = self.groups.base if base is None else base
         limit = MAX_GROUPS + 1
         return self.connection.ask_page(
@@ -53,15 +53,15 @@ class GroupSearch:
     def entries(
         self, search_filter: str, *, asked: int | None = None, base: str | None = None, may_be_hidden: bool = False
     ) -> list[SearchEntry]:
-        """All that the search finds, whose first page may be `asked` for already.
+        """All entries found by the search; `asked` is its number if its first page was requested already.
 
-        With `may_be_hidden`, nothing is found where the account may not look; else that is a failure.
+        With `may_be_hidden`, a base that the account may not read yields no entries instead of an error.
 
         Raises:
             Refused: there are more than `MAX_GROUPS`.
-            CutOff: the directory tells only a part.
-            ConnectionFailed: it cannot tell.
-            Unanswerable: the answer is larger than a login may cost.
+            CutOff: the directory returns only some of them.
+            ConnectionFailed: it does not answer, or reports an error.
+            Unanswerable: the answer is larger than a login may read.
         """
         found_so_far: list[SearchEntry] = []
         asked = self.ask(search_filter, base=base) if asked is None else asked
@@ -75,8 +75,8 @@ class GroupSearch:
             if found.result.code in HIDDEN and may_be_hidden:
                 return found_so_far
             if found.result.code in CUT_OFF:
-                told = f"the directory tells no more than {len(found_so_far)} groups of the user"
-                raise CutOff(f"{told} ({describe_search(found.result)})", _ADVICE)
+                reason = f"the directory returns no more than {len(found_so_far)} groups of the user"
+                raise CutOff(f"{reason} ({describe_search(found.result)})", _ADVICE)
             if found.result.code != SUCCESS:
                 raise ConnectionFailed("answer", f"the search for groups failed: {describe_search(found.result)}")
             if not found.cookie:
@@ -84,7 +84,7 @@ class GroupSearch:
             asked = self.ask(search_filter, base=base, cookie=found.cookie)
 
     def _whole(self, search_filter: str, base: str | None) -> Found:
-        """What the search finds where the server gives no pages."""
+        """The answer to the search without paging, for servers that do not provide it."""
         base = self.groups.base if base is None else base
         return self.connection.search(base, search_filter, self._wanted(), self.deadline, limit=MAX_GROUPS + 1)
 
@@ -93,16 +93,16 @@ class GroupSearch:
         return [self.groups.name, *(primary.ATTRIBUTES[kind] if kind is not None else ())]
 
     def primary_filter(self) -> str | None:
-        """What finds the primary group; None where there is none, or nobody can tell, which `primary` notes."""
+        """A filter for the primary group; None if there is none, or if it is unreadable, which `primary` reports."""
         try:
             return primary.filter_for(self.entry, self.groups.primary)
         except primary.Unreadable:
             return None
 
     def primary(self, found: list[SearchEntry]) -> SearchEntry | None:
-        """The user's primary group, if there is one: among what was found with its filter, or outside of the base.
+        """The user's primary group, if any: among the entries found with its filter, or outside the base.
 
-        There it does not count itself, but the groups that it is in may.
+        Outside the base it does not count itself, but the groups that contain it may.
         """
         kind = self.groups.primary
         if kind is None:
@@ -110,7 +110,7 @@ class GroupSearch:
         try:
             search_filter = primary.filter_for(self.entry, kind)
         except primary.Unreadable:
-            self._lose_primary("it cannot be read which it is")
+            self._omit_primary("the attributes that identify it cannot be read")
             return None
         if search_filter is None:
             return None
@@ -119,19 +119,19 @@ class GroupSearch:
             domain = primary.domain_of(self.entry.dn, self.directory.base)
             own = next(iter(self.entries(search_filter, base=domain, may_be_hidden=True)), None)
             if own is None:
-                self._lose_primary("it cannot be found")
+                self._omit_primary("not found")
         return None if own is None or self.is_private(own) else own
 
     def is_private(self, group: SearchEntry) -> bool:
-        """Whether it is the private group of one user, which counts for none."""
+        """Whether `group` is a user's private group, which does not count."""
         return self.groups.primary is Primary.NUMBER and primary.is_private(group)
 
-    def _lose_primary(self, reason: str) -> None:
-        self.left_out.append(LeftOut(f"the primary group of {self.entry.dn}", None, reason))
+    def _omit_primary(self, reason: str) -> None:
+        self.omitted.append(OmittedGroup(f"the primary group of {self.entry.dn}", None, reason))
 
 
 def key_of(dn: str) -> Hashable:
-    """What equal DNs have in common; of what is no DN, the text."""
+    """The normal form of a DN, or the text itself if it is not a DN."""
     try:
         return same_dn(dn)
     except NotADn:
@@ -139,5 +139,5 @@ def key_of(dn: str) -> Hashable:
 
 
 def keyed(entry: SearchEntry) -> tuple[Hashable, SearchEntry]:
-    """An entry by its DN."""
+    """An entry with the key of its DN."""
     return key_of(entry.dn), entry
