@@ -116,8 +116,8 @@ _lines = st.builds(
 )
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
-@settings(max_examples=settings().max_examples // 2)
+# One example is much work, and a busy machine is no failure.
+@settings(deadline=None, max_examples=settings().max_examples // 2)
 @given(world.worlds, world.names, st.lists(_lines, max_size=3), st.data())
 def test_two_answers_agree_where_they_let_the_same_clients(
     policies: PolicySet, name: str, made_up: list[Line], data: st.DataObject
@@ -155,8 +155,8 @@ def advised(policies: PolicySet, name: str, lines: Sequence[Line]) -> WhoTest:
     return test
 
 
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
-@settings(max_examples=settings().max_examples // 3)
+# One example is much work, and a busy machine is no failure.
+@settings(deadline=None, max_examples=settings().max_examples // 3)
 @given(world.worlds, world.names)
 def test_the_spelling_that_is_advised_holds_until_a_rule_matters(policies: PolicySet, name: str) -> None:
     """It passes as it is; with any rule taken away it fails, unless nobody gains or loses anything by that."""
