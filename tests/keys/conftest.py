@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from key_folders import keys
+from key_operations import folder, pair
 
 from tokenserver.keys.certificates import (
     generate_p256,
@@ -17,7 +18,7 @@ from tokenserver.keys.certificates import (
 )
 from tokenserver.keys.ring import Algorithm, KeyRing
 
-__all__ = ["keys"]
+__all__ = ["folder", "keys", "pair"]
 
 
 @pytest.fixture(scope="session")
