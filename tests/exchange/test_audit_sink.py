@@ -22,7 +22,7 @@ import pytest
 
 from tokenserver.exchange.audit_sink import WAIT_SECONDS, DescriptorSink
 from tokenserver.exchange.sink_state import BROKEN, KEPT, WHOLE, SinkState
-from tokenserver.runtime.output_ports import FilePort, PolledPort, SocketPort, StreamPort, open_port
+from tokenserver.runtime.output_ports import FilePort, PolledPort, open_port
 from tokenserver.runtime.shared_lock import RecordLock, RobustMutex
 
 FORK = multiprocessing.get_context("fork")
@@ -382,16 +382,6 @@ def test_a_slow_disk_lets_other_threads_run(tmp_path: Path, monkeypatch: pytest.
     assert (port.has_room(), port.is_gone()) == (True, False)
     assert (tmp_path / "out").read_bytes() == b"a\na\nb\n"
     os.close(descriptor)
-
-
-def test_what_a_descriptor_is(pipe: tuple[int, int], tmp_path: Path) -> None:
-    """Each kind is written to in its own way; nothing that is not open is taken."""
-    with socket.socket() as unconnected, (tmp_path / "out").open("wb") as file:
-        kinds = [type(open_port(one)) for one in (pipe[1], unconnected.fileno(), file.fileno())]
-    assert kinds == [StreamPort, SocketPort, FilePort]
-    os.close(pipe[1])
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        open_port(pipe[1])
 
 
 def test_a_named_pipe_without_a_reader(tmp_path: Path) -> None:

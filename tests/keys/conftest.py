@@ -1,4 +1,4 @@
-"""Keys for the tests of this folder: made once in a session, never stored."""
+"""Keys for the tests of this folder: rings made once in a session and never stored, and a key folder for each test."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from key_folders import keys
+from key_operations import folder, pair
 
 from tokenserver.keys.certificates import (
     generate_p256,
@@ -15,6 +17,8 @@ from tokenserver.keys.certificates import (
     signing_key,
 )
 from tokenserver.keys.ring import Algorithm, KeyRing
+
+__all__ = ["folder", "keys", "pair"]
 
 
 @pytest.fixture(scope="session")

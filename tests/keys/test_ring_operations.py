@@ -1,4 +1,4 @@
-"""Ring operations: the life cycle of a key, concurrent processes, crashes between any two writes, bad input."""
+"""Changes of the ring: the whole life of a key, concurrent processes, crashes between any two writes, bad input."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
+from key_operations import DAY, HOUR, NOW, carried
 
 from tokenserver.documents.files import write_file
 from tokenserver.errors import LoadError
-from tokenserver.keys.certificates import generate_p256, issue_certificate, make_ca, private_pem
+from tokenserver.keys.certificates import generate_p256, make_ca, private_pem
 from tokenserver.keys.key_pair import KeyPair, issue_pair, read_pair
 from tokenserver.keys.layout import KeyFolder, KeysBusy
 from tokenserver.keys.ring import Algorithm
@@ -28,17 +28,7 @@ from tokenserver.keys.ring_operations import RingChange, RingOperationRefused, R
 from tokenserver.keys.schedule import LEEWAY, RotationStep, Schedule
 from tokenserver.keys.store import init_keys, load_keys
 
-NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SCHEDULE = Schedule(publish_ahead=HOUR, longest_token=HOUR, rotate_every=30 * DAY)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A whole folder of keys, made at NOW."""
-    made = tmp_path / "keys"
-    init_keys(made, issuer="a", algorithm=Algorithm.ES256, now=NOW)
-    return made
 
 
 @pytest.fixture
@@ -56,9 +46,6 @@ def signing_files(folder: Path) -> list[str]:
 
 def pair_names(*ids: str) -> list[str]:
     return sorted(f"{key_id}{suffix}" for key_id in ids for suffix in (".key", ".pem"))
-
-
-# --- a key's life ----------------------------------------------------------------------------------------------------
 
 
 def test_a_whole_life(folder: Path, changes: RingOperations) -> None:
@@ -157,9 +144,6 @@ def test_the_time_of_a_ring_without_times(folder: Path, changes: RingOperations)
     assert (found.active.since, found.next[0].since, found.next[0].id) == (NOW, NOW + DAY, made)
 
 
-# --- retire, emergency -----------------------------------------------------------------------------------------------
-
-
 def test_retire(folder: Path, changes: RingOperations) -> None:
     """A next key is removed immediately, a retired one after its last token, the active one never."""
     first = load_keys(folder, now=NOW).active.id
@@ -252,21 +236,6 @@ def test_an_emergency_in_a_broken_ring(folder: Path, changes: RingOperations) ->
         changes.emergency(NOW)
 
 
-# --- keys from elsewhere ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pair(folder: Path) -> KeyPair:
-    """A key issued by this folder's CA that is not in the ring yet."""
-    return issue_pair(KeyFolder(folder), issuer="a", algorithm=Algorithm.ES256, lifetime=DAY, now=NOW)
-
-
-def carried(pair: KeyPair, path: Path) -> Path:
-    path.touch(mode=0o600)
-    path.write_bytes(pair.key_pem + pair.certificate_pem)
-    return path
-
-
 def test_a_key_from_elsewhere(folder: Path, changes: RingOperations, pair: KeyPair, tmp_path: Path) -> None:
     """It is read, becomes the next key without the CA's private key, and comes once."""
     (folder / "token-ca.key").unlink()
@@ -298,84 +267,6 @@ def test_the_first_key_of_a_server_without_a_ca(folder: Path, pair: KeyPair, tmp
         load_keys(server, now=NOW)
     change = RingOperations(server, "a", SCHEDULE).import_pair(pair, NOW)
     assert (change.step, load_keys(server, now=NOW).active.id) == (RotationStep.SWITCH, pair.id)
-
-
-def foreign(folder: Path, pair: KeyPair) -> KeyPair:
-    ca_key = generate_p256()
-    ca = make_ca(ca_key, issuer="b", now=NOW)
-    certificate = issue_certificate(pair.private_key, ca=ca, ca_key=ca_key, issuer="b", now=NOW)
-    return replace(pair, certificate=certificate)
-
-
-def expired(folder: Path, pair: KeyPair) -> KeyPair:
-    return issue_pair(KeyFolder(folder), issuer="a", algorithm=Algorithm.ES256, lifetime=-HOUR / 2, now=NOW)
-
-
-def half(folder: Path, pair: KeyPair) -> KeyPair:
-    return replace(pair, private_key=generate_p256())
-
-
-@pytest.mark.parametrize(
-    ("harm", "told"),
-    [
-        pytest.param(foreign, "was not issued by the token CA", id="of a foreign CA"),
-        pytest.param(expired, "expired on 2027-01-31", id="expired"),
-        pytest.param(half, "does not match its key", id="two halves"),
-    ],
-)
-def test_unfit_keys_do_not_come_in(
-    folder: Path, pair: KeyPair, tmp_path: Path, harm: Callable[[Path, KeyPair], KeyPair], told: str
-) -> None:
-    """What could not sign here is refused at the door, with the reason."""
-    path = carried(harm(folder, pair), tmp_path / "new.pem")
-    with pytest.raises(LoadError, match=told):
-        read_pair(path, KeyFolder(folder), NOW)
-
-
-BOTH = "must contain one private key and one certificate in PEM"
-
-
-@pytest.mark.parametrize(
-    ("content", "mode", "told"),
-    [
-        pytest.param(lambda pair: pair.key_pem, 0o600, BOTH, id="the key alone"),
-        pytest.param(lambda pair: pair.certificate_pem, 0o600, BOTH, id="the certificate alone"),
-        pytest.param(lambda pair: pair.key_pem * 2 + pair.certificate_pem, 0o600, BOTH, id="two keys"),
-        pytest.param(lambda pair: pair.key_pem[:0], 0o600, BOTH, id="empty"),
-        pytest.param(lambda pair: (pair.key_pem + pair.certificate_pem)[:-30], 0o600, BOTH, id="cut short"),
-        pytest.param(
-            lambda pair: pair.key_pem.replace(b"M", b"N") + pair.certificate_pem,
-            0o600,
-            "is not a private",
-            id="garbled",
-        ),
-        pytest.param(lambda pair: pair.key_pem + pair.certificate_pem, 0o644, "can be read by others", id="open"),
-    ],
-)
-def test_files_that_are_no_pair(
-    folder: Path, pair: KeyPair, tmp_path: Path, content: Callable[[KeyPair], bytes], mode: int, told: str
-) -> None:
-    """Incomplete files, several pairs, and files that others could read are rejected; content is not repeated."""
-    path = tmp_path / "new.pem"
-    path.write_bytes(content(pair))
-    path.chmod(mode)
-    with pytest.raises(LoadError, match=told) as error:
-        read_pair(path, KeyFolder(folder), NOW)
-    assert not [line for line in pair.key_pem.decode().splitlines()[1:-1] if line in str(error.value)]
-
-
-def test_no_key_comes_where_the_ca_is_unfit(folder: Path, pair: KeyPair, tmp_path: Path) -> None:
-    """An expired CA is reported as such."""
-    with pytest.raises(LoadError, match=r"token-ca\.pem: expired on"):
-        read_pair(carried(pair, tmp_path / "new.pem"), KeyFolder(folder), NOW + 3651 * DAY)
-
-
-def test_printing_a_pair_shows_no_key(pair: KeyPair) -> None:
-    """As with every type that holds one."""
-    assert repr(pair) == f"KeyPair(id='{pair.id}')"
-
-
-# --- unfit CAs -------------------------------------------------------------------------------------------------------
 
 
 def lost_ca(folder: Path) -> None:
@@ -426,9 +317,6 @@ def test_an_rsa_ca_can_issue(folder: Path, changes: RingOperations) -> None:
     place.ca_certificate.write_bytes(ca.public_bytes(Encoding.PEM))
     pair = issue_pair(place, issuer="a", algorithm=Algorithm.ES256, lifetime=DAY, now=NOW)
     pair.certificate.verify_directly_issued_by(ca)
-
-
-# --- several at once -------------------------------------------------------------------------------------------------
 
 
 def test_of_many_threads_one_does_the_step(folder: Path) -> None:

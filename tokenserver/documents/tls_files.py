@@ -90,8 +90,10 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
     if ca_file is None:
         return ssl.create_default_context()
     pem = read_text(ca_file)
+    problem = "contains no PEM certificate of the CA that issued the directory's certificate"
+    if not pem:  # for create_default_context, this would be the same as no file, and it would trust the system's CAs
+        raise LoadError([Fault(str(ca_file), 0, "", problem)])
     try:
         return ssl.create_default_context(cadata=pem)
     except (ssl.SSLError, ValueError) as error:
-        problem = "contains no PEM certificate of the CA that issued the directory's certificate"
         raise LoadError([Fault(str(ca_file), 0, "", problem)]) from error

@@ -1,0 +1,5 @@
+"""The fixtures of the policy commands."""
+
+from policy_commands import folder, run, site
+
+__all__ = ["folder", "run", "site"]

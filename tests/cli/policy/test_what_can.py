@@ -1,0 +1,89 @@
+"""`tokenserver policy what-can`: patterns with actions, conditions, and what denies cut off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from policy_commands import POLICY, Run, facts, write
+
+
+def test_what_can(run: Run) -> None:
+    """Patterns with actions, conditions and what denies cut off."""
+    result = run("what-can", "user:eve", "--group", "web-dev", "--json")
+    assert (result.exit_code, facts(result)) == (
+        0,
+        [
+            {
+                "repositories": "web/**",
+                "actions": ["pull"],
+                "when": {},
+                "rule": "web-developers",
+                "except": [],
+                "unless": [],
+            },
+            {
+                "repositories": "web/**",
+                "actions": ["push"],
+                "when": {},
+                "rule": "web-developers",
+                "except": ["web/prod/*"],
+                "unless": [],
+            },
+            {
+                "repositories": "public/**",
+                "actions": ["pull"],
+                "when": {},
+                "rule": "public",
+                "except": [],
+                "unless": [],
+            },
+        ],
+    )
+    kim = facts(run("what-can", "user:kim", "--json"))[0]
+    assert kim["when"] == {"from": ["10.0.0.0/8"], "until": "2027-01-01"}
+    assert "web/prod/* (freeze)" in run("what-can", "group:web").stdout
+    assert run("what-can", "everyone").exit_code == 2
+    assert run("what-can", "anonymous", "--group", "x").exit_code == 2
+
+
+TEAM = """\
+version: 1
+groups: {devs: {users: [zoe]}}
+allow:
+  - {id: %s, to: ["group:devs"], repositories: ["%s/**"], role: reader}
+"""
+
+
+def test_a_group_of_a_team_s_own(run: Run, folder: Path) -> None:
+    """It is found by its name where no other could be meant, and by the name that answers give it in any case."""
+    delegate = 'delegate:\n  - {file: t/a.yaml, repositories: ["a/**"], actions: [pull]}\n'
+    write(folder / "web.yaml", POLICY + delegate)
+    (folder / "t").mkdir(mode=0o755)
+    write(folder / "t" / "a.yaml", TEAM % ("a", "a"))
+
+    def rules(who: str) -> tuple[list[str], str]:
+        result = run("what-can", who, "--json")
+        return sorted(one["rule"] for one in facts(result)), result.stderr
+
+    told = "group:devs is resolved to group:devs (t/a.yaml)\n"
+    assert rules("group:devs") == (["a", "public"], told)
+    assert rules("group:devs (t/a.yaml)") == (["a", "public"], "")
+    assert rules("group:web-dev")[1] == ""
+    matrix = run("matrix", "--who", "group:devs", "--repositories", "a/**")
+    assert (matrix.stdout.splitlines()[1].split(), matrix.stderr) == (["group:devs", "(t/a.yaml)", "p"], told)
+    write(folder / "web.yaml", POLICY + delegate + '  - {file: t/b.yaml, repositories: ["b/**"], actions: [pull]}\n')
+    write(folder / "t" / "b.yaml", TEAM % ("b", "b"))
+    found, told = rules("group:devs")
+    assert found == ["public"]
+    assert "delegated files also have 'group:devs (t/a.yaml)' and 'group:devs (t/b.yaml)'" in told
+    assert rules("group:devs (t/b.yaml)") == (["b", "public"], "")
+
+
+def test_what_can_nothing(run: Run, folder: Path) -> None:
+    """Exit code 1."""
+    write(
+        folder / "web.yaml",
+        POLICY.replace('to: [everyone], repositories: ["public', 'to: ["user:x"], repositories: ["public'),
+    )
+    result = run("what-can", "anonymous")
+    assert (result.exit_code, result.stdout) == (1, "anonymous can do nothing\n")

@@ -1,0 +1,5 @@
+"""The fixtures of the registries commands."""
+
+from registries_commands import site
+
+__all__ = ["site"]

@@ -1,0 +1,5 @@
+"""The fixtures of the configuration tests."""
+
+from configuration import folder
+
+__all__ = ["folder"]

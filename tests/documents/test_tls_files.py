@@ -1,0 +1,121 @@
+"""TLS files: certificates and keys that the server can start with, and the CAs that it trusts as a client."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from tokenserver.documents.tls_files import check_server_files, client_context
+from tokenserver.errors import LoadError
+
+RSA_2048 = rsa.generate_private_key(65537, 2048)
+
+
+def certificate_of(key: Any) -> bytes:
+    """A certificate that this key has signed itself."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    built = built.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    is_edwards = isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
+    return built.sign(key, None if is_edwards else SHA256()).public_bytes(Encoding.PEM)
+
+
+def written(folder: Path, key: Any, form: PrivateFormat = PrivateFormat.PKCS8) -> tuple[Path, Path]:
+    """The paths of a certificate and of its key."""
+    certificate, private = folder / "tls.pem", folder / "tls.key"
+    certificate.write_bytes(certificate_of(key))
+    private.touch(mode=0o600)
+    private.write_bytes(key.private_bytes(Encoding.PEM, form, NoEncryption()))
+    return certificate, private
+
+
+def refused(certificate: Path, key: Path) -> list[str]:
+    with pytest.raises(LoadError) as caught:
+        check_server_files(certificate, key)
+    return [f"{Path(fault.file).name}: {fault.message}" for fault in caught.value.faults]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(ec.generate_private_key(ec.SECP256R1()), id="P-256"),
+        pytest.param(ec.generate_private_key(ec.SECP384R1()), id="P-384"),
+        pytest.param(ed25519.Ed25519PrivateKey.generate(), id="Ed25519"),
+        pytest.param(RSA_2048, id="RSA"),
+    ],
+)
+def test_keys_that_do(tmp_path: Path, key: Any) -> None:
+    """Nothing is raised."""
+    check_server_files(*written(tmp_path, key))
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        pytest.param(ec.generate_private_key(ec.SECP521R1()), "is a key on the curve secp521r1", id="P-521"),
+        pytest.param(ed448.Ed448PrivateKey.generate(), "is a key of an unknown kind", id="Ed448"),
+        pytest.param(rsa.generate_private_key(3, 2048), "is an RSA key with the exponent 3", id="exponent"),
+    ],
+)
+def test_keys_that_only_openssl_takes(tmp_path: Path, key: Any, problem: str) -> None:
+    """The server's own TLS library would end every worker; the message has those that it takes."""
+    (message,) = refused(*written(tmp_path, key))
+    assert message.startswith(f"tls.key: {problem}; the server accepts P-256, P-384, Ed25519")
+
+
+def test_another_form_of_the_key(tmp_path: Path) -> None:
+    """The message has the command that converts it."""
+    certificate, key = written(tmp_path, RSA_2048, PrivateFormat.TraditionalOpenSSL)
+    (message,) = refused(certificate, key)
+    assert message.endswith(f"convert it with: openssl pkcs8 -topk8 -nocrypt -in {key} -out NEW")
+
+
+def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
+    """Both are named."""
+    certificate, key = written(tmp_path, RSA_2048)
+    certificate.write_bytes(certificate_of(ec.generate_private_key(ec.SECP256R1())))
+    (message,) = refused(certificate, key)
+    assert message.startswith(f"tls.pem: does not work with {key}: ")
+
+
+def test_both_files_are_looked_at(tmp_path: Path) -> None:
+    """A missing certificate does not hide a key that others can read."""
+    _, key = written(tmp_path, RSA_2048)
+    key.chmod(0o644)
+    first, second = refused(tmp_path / "none.pem", key)
+    assert first.startswith("none.pem: cannot be read: No such file")
+    assert "can be read by others" in second
+
+
+def test_client_contexts(tmp_path: Path) -> None:
+    """Only the CAs in the file, else those of the system; certificates are always verified."""
+    (tmp_path / "ca.pem").write_bytes(certificate_of(RSA_2048))
+    for context in (client_context(None), client_context(tmp_path / "ca.pem")):
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert client_context(tmp_path / "ca.pem").cert_store_stats()["x509"] == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("\n", id="an empty line"),
+        pytest.param("no certificate", id="text"),
+        pytest.param("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", id="garbled"),
+    ],
+)
+def test_files_without_a_ca(tmp_path: Path, content: str) -> None:
+    """Reported with the file, instead of a login that fails much later."""
+    (tmp_path / "ca.pem").write_text(content)
+    with pytest.raises(LoadError, match="contains no PEM certificate of the CA"):
+        client_context(tmp_path / "ca.pem")

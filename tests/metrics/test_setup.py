@@ -1,0 +1,67 @@
+"""Setting metrics up: the labels of the configuration, and workers without a free row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
+from tokenserver.errors import LoadError
+from tokenserver.metrics.setup import metrics_board, worker_meter
+from tokenserver.metrics.shared_rows import SPARE_ROWS
+
+CONFIG = """\
+issuer: auth.example.com
+server: {url: "https://auth.example.com"}
+registries: [{service: a, also: [b]}, {service: own, keys: own-keys}]
+authentication:
+  - htpasswd: {file: users}
+  - ldap: {name: corp, preset: openldap, url: "ldaps://localhost", base: "dc=a", bind_dn: "cn=a", bind_password: x}
+policies: policies
+keys: keys
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Two registries, of which one has keys of its own, and a file and a directory of users."""
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    return load_settings(tmp_path / "c.yaml", {})
+
+
+def test_labels_are_those_of_the_configuration(settings: Settings, tmp_path: Path) -> None:
+    """Registries by their primary name, all sources, and the directories alone for circuit breakers."""
+    layout = metrics_board(settings, workers=2).layout
+    assert {service for service, _, _ in layout.exchanges} == {"a", "own", ""}
+    assert {source for (source,) in layout.authenticated} == {"htpasswd", "corp", "anonymous"}
+    assert {source for source, _ in layout.breakers} == {"corp"}
+    assert {keys for keys, _ in layout.certificates} == {str(tmp_path / "keys"), str(tmp_path / "own-keys")}
+
+
+def test_a_row_for_each_worker(settings: Settings) -> None:
+    """One for each, and spare ones."""
+    assert len(metrics_board(settings, workers=3).rows()) == 3 + SPARE_ROWS
+
+
+def test_a_worker_without_a_free_row_does_not_count(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It serves nevertheless, and the log says so."""
+    board = metrics_board(settings, workers=1)
+    assert worker_meter(settings, board) is not None
+    monkeypatch.setattr(board, "claim", lambda: None)
+    assert worker_meter(settings, board) is None
+    assert caplog.messages == ["metrics: no free row for this worker; its requests are not counted"]
+
+
+def test_no_memory_is_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start ends with the reason."""
+
+    def full(*_: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("tokenserver.metrics.shared_rows.allocate", full)
+    with pytest.raises(LoadError, match="metrics: not enough memory: Cannot allocate memory"):
+        metrics_board(settings, workers=1)

@@ -1,0 +1,168 @@
+"""The reference configuration with every key, its variables, and what loading a changed one gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
+from tokenserver.errors import LoadError
+
+REFERENCE = """\
+issuer: auth.example.com
+server:
+  listen: 127.0.0.1:5001
+  metrics: 127.0.0.1:9090
+  url: https://auth.example.com/registry
+  tls:
+    certificate: tls.pem
+    key: tls.key
+  trusted_proxies: [10.0.0.0/8, "2001:db8::/32"]
+  require_https: false
+  workers: 2
+registries:
+  - service: registry.example.com
+    also: [old.example.com, older.example.com]
+    issuer: team.example.com
+    compat: distribution3
+    algorithm: RS256
+    token_lifetime:
+      default: 10m
+      pull: 5m
+      push: 1h
+      delete: 60s
+    keys: team-keys/
+    url: https://registry.example.com:5000
+  - service: second
+authentication:
+  - htpasswd:
+      file: users.htpasswd
+      name: local
+      cache: 45s
+  - ldap:
+      name: corp
+      preset: active_directory
+      url: [ldaps://dc1.example.com, ldaps://dc2.example.com:1636]
+      ca_file: ca.pem
+      base: dc=example,dc=com
+      bind_dn: cn=reader,dc=example,dc=com
+      bind_password_file: ldap-password
+      user_filter: "(uid={user})"
+      subject: uid
+      display_name: gecos
+      email: mail
+      lowercase: false
+      groups:
+        by: member
+        base: ou=groups,dc=example,dc=com
+        name: ou
+        allow: ['reg-*']
+        prefix: corp/
+      deadline: 7s
+      cache: 30s
+      stale_grace: 10m
+  - ldap:
+      name: second
+      preset: openldap
+      url: ldap://second.example.com
+      start_tls: true
+      base: dc=second
+      bind_dn: cn=reader,dc=second
+      bind_password: "1234"
+  - ldap:
+      name: third
+      url: ldap://third.example.com
+      insecure_plaintext: true
+      base: dc=third
+      subject: uid
+      user_dn_template: "uid={user},dc=third"
+anonymous: true
+policies: policies/
+shadow_policies: candidate/
+keys:
+  folder: keys/
+  rotate_every: 30d
+  publish_ahead: 2h
+throttle:
+  enabled: true
+  failures_per_user: 6
+  failures_per_address: 60
+  failures_total: 600
+  window: 10m
+  redis: rediss://counter@redis.example.com:6380/1
+  redis_password_file: redis-password
+  secret_file: throttle-secret
+token_reuse: 5s
+"""
+"""Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""
+
+MINIMAL = """\
+issuer: auth.example.com
+server: {url: "https://auth.example.com"}
+registries: [{service: registry.example.com}]
+authentication: [{htpasswd: {file: users.htpasswd}}]
+policies: policies
+keys: keys
+"""
+
+Environment = dict[str, str]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An own folder for the file; the working folder is another one, so that the two cannot be confused."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path / "config"
+
+
+def load(folder: Path, text: str, environment: Environment | None = None) -> Settings:
+    path = folder / "tokenserver.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_settings(path, environment or {})
+
+
+def faults_of(folder: Path, text: str, environment: Environment | None = None) -> list[str]:
+    with pytest.raises(LoadError) as caught:
+        load(folder, text, environment)
+    return [str(fault).removeprefix(f"{folder}/") for fault in caught.value.faults]
+
+
+def changed(old: str, new: str) -> str:
+    """MINIMAL with one change that really is one."""
+    assert MINIMAL.count(old) == 1
+    return MINIMAL.replace(old, new)
+
+
+def with_server(line: str) -> str:
+    return changed('{url: "https://auth.example.com"}', f'{{url: "https://auth.example.com", {line}}}')
+
+
+def with_url(url: str) -> str:
+    return changed('"https://auth.example.com"', f'"{url}"')
+
+
+def with_registry(line: str) -> str:
+    return changed("{service: registry.example.com}", f"{{service: registry.example.com, {line}}}")
+
+
+def leaf_paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every key of a model by its names, found without the help of `load`."""
+    found: list[tuple[str, ...]] = []
+    for name, field in model.model_fields.items():
+        inner = sections(field.annotation)
+        found.append((*prefix, name))
+        for section in inner:
+            found.extend(leaf_paths(section, (*prefix, name)))
+    return found
+
+
+def sections(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in sections(part)]

@@ -1,0 +1,78 @@
+"""JSON bodies of successful responses: tokens with true times, messages of deny rules, and explanations."""
+
+from __future__ import annotations
+
+import json
+
+from tokenserver.credentials import Secret
+from tokenserver.exchange.rulings import Ruling
+from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.decision import Decision, Reason
+from tokenserver.policy.model import Effect, Principals, Rule
+from tokenserver.policy.patterns import parse_pattern
+from tokenserver.scopes import Access, RejectedScope, Resource, Scope
+from tokenserver.tokens.claims import Compat, Registry
+from tokenserver.tokens.issuer import Token
+from tokenserver.web.payloads import explanation_body, messages_of, token_body
+
+EVERYBODY, EVERYWHERE = Principals(everyone=True), [parse_pattern("**")]
+ALLOW = Rule.of("open", Effect.ALLOW, EVERYBODY, EVERYWHERE, ["pull"], file="secret-place.yaml")
+DENY = Rule.of("frozen", Effect.DENY, EVERYBODY, EVERYWHERE, ["push"], message="ask ünal")
+REGISTRY = Registry("reg", "auth.example.com", Compat.UNIVERSAL, 900)
+RESOURCE = Resource("repository", "a/b")
+ANN = Identity("ann", Kind.PASSWORD, "corp", frozenset({"web", "ops"}))
+
+
+def ruled(identity: Identity = ANN, *rules: Rule, rejected: tuple[RejectedScope, ...] = ()) -> Ruling:
+    """A ruling on pull and push of `a/b`, of which pull is granted; `rules` decided about push."""
+    pull = frozenset({"pull"})
+    reasons = (Reason("pull", ALLOW), *(Reason("push", rule) for rule in rules))
+    decision = Decision(Scope(RESOURCE, frozenset({"pull", "push"})), pull, reasons)
+    return Ruling(REGISTRY, identity, (decision, decision), rejected, "digest", (Access(RESOURCE, pull),), None)
+
+
+def issued(ruling: Ruling) -> Token:
+    return Token(Secret("signed"), "1", 1_700_000_000, 900, ruling.access)
+
+
+def test_a_token() -> None:
+    """Under both names, with its time in UTC."""
+    assert json.loads(token_body(issued(ruled()), ruled(), with_scope=False)) == {
+        "token": "signed",
+        "access_token": "signed",
+        "expires_in": 900,
+        "issued_at": "2023-11-14T22:13:20Z",
+    }
+
+
+def test_scope_and_messages() -> None:
+    """`scope` if asked for, `messages` if there are any; ASCII, one line."""
+    body = token_body(issued(ruled()), ruled(ANN, DENY), with_scope=True)
+    content = json.loads(body)
+    assert (content["scope"], content["messages"]) == ("repository:a/b:pull", ["ask ünal"])
+    assert (body.isascii(), body.count(b"\n"), body[-1:]) == (True, 1, b"\n")
+
+
+def test_messages_are_not_for_anonymous_callers() -> None:
+    """Each message once, and none for those who did not log in."""
+    assert messages_of(ruled(ANN, DENY, DENY)) == ("ask ünal",)
+    assert messages_of(ruled(ANN)) == ()
+    assert messages_of(ruled(ANONYMOUS, DENY)) == ()
+
+
+def test_an_explanation() -> None:
+    """The caller, what was asked and granted, and the rules by id; no file of a rule."""
+    body = explanation_body(ruled(ANN, DENY, rejected=(RejectedScope("x" * 5000, "is no scope"),)))
+    content = json.loads(body)
+    assert (content["service"], content["subject"], content["groups"]) == ("reg", "ann", ["ops", "web"])
+    assert content["scopes"][0] == {
+        "resource": "repository:a/b",
+        "asked": ["pull", "push"],
+        "granted": ["pull"],
+        "rules": [
+            {"action": "pull", "effect": "allow", "rule": "open", "message": None},
+            {"action": "push", "effect": "deny", "rule": "frozen", "message": "ask ünal"},
+        ],
+    }
+    assert (content["rejected"][0]["reason"], len(content["rejected"][0]["scope"]) < 5000) == ("is no scope", True)
+    assert b"secret-place" not in body
