@@ -20,7 +20,7 @@ from tokenserver.errors import LoadError
 from tokenserver.identity import Kind
 from tokenserver.policy import budget
 from tokenserver.policy.analysis.circumstances import Circumstances
-from tokenserver.policy.analysis.containment import Meeting
+from tokenserver.policy.analysis.containment import CoveredName
 from tokenserver.policy.analysis.intersection import intersection
 from tokenserver.policy.budget import Budget, TooComplex, command_budget, file_budget
 from tokenserver.policy.diff.diff import diff
@@ -259,9 +259,9 @@ def test_the_whole_budget_of_diff_is_spent_once() -> None:
 def test_a_walk_that_failed_fails_each_time() -> None:
     """What it met before is not all that there is."""
 
-    first = Meeting("first", frozenset(), frozenset())
+    first = CoveredName("first", frozenset(), frozenset())
 
-    def failing() -> Iterator[Meeting]:
+    def failing() -> Iterator[CoveredName]:
         yield first
         raise TooComplex("too much")
 

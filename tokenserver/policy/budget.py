@@ -12,8 +12,8 @@ from tokenserver.errors import TokenserverError
 QUESTION_STEPS = 250_000
 """Steps for one question, such as whether one pattern lies within others: a second or less."""
 
-WALK_STEPS = 1_000_000
-"""Steps for going over all names that many patterns tell apart, as `policy diff` has to at times."""
+SEARCH_STEPS = 1_000_000
+"""Steps for a search over all names that many patterns distinguish, as `policy diff` sometimes needs."""
 
 FILE_STEPS = 1_000_000
 """Steps for all questions that one policy file raises while it is loaded."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenserver.policy.analysis.containment import contains, escape, is_empty, overlaps, walk
+from tokenserver.policy.analysis.containment import contains, covered_names, escape, is_empty, overlaps
 from tokenserver.policy.analysis.intersection import intersection, is_exact, with_group
 from tokenserver.policy.analysis.segment_automata import shortest_hosts, shortest_words
 from tokenserver.policy.patterns import Pattern, matches, parse_pattern
@@ -153,10 +153,10 @@ def test_the_walk_meets_every_way_in_which_patterns_cover_a_name(patterns: list[
     group = "b"
     wanted = {place for place, one in enumerate(patterns) if covers(one, name, user, group)}
     met = [
-        {match.place - 1 for match in meeting.others if match.user in ("", who) and match.group in ("", team)}
-        for meeting in walk([parse_pattern("**")], patterns)
-        for who in {match.user for match in meeting.others} | {""}
-        for team in {match.group for match in meeting.others} | {""}
+        {match.place - 1 for match in covered.others if match.user in ("", who) and match.group in ("", team)}
+        for covered in covered_names([parse_pattern("**")], patterns)
+        for who in {match.user for match in covered.others} | {""}
+        for team in {match.group for match in covered.others} | {""}
     ]
     assert wanted in met
 

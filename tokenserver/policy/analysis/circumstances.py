@@ -84,7 +84,7 @@ class Circumstances:
         parts = product(self.kinds, self.services, self.moments, self.clients.values())
         return [Cell(kind, Context(service, client, now)) for kind, service, now, client in parts]
 
-    def regions(self, found: Mapping[Cell, _Found]) -> list[tuple[dict[str, Any], Cell, _Found]]:
+    def merged(self, found: Mapping[Cell, _Found]) -> list[tuple[dict[str, Any], Cell, _Found]]:
         """The cells of `found` in as few pieces as can be spelled, each spelled and with one cell that lies in it."""
         by_run: dict[tuple[tuple[str, Any], ...], dict[str, dict[Kind, Cell]]] = {}
         spelled: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
@@ -93,7 +93,7 @@ class Circumstances:
                 key = tuple((name, str(value)) for name, value in facts.items())
                 spelled[key] = facts
                 by_run.setdefault(key, {}).setdefault(service, {})[kind] = cell
-        regions: list[tuple[dict[str, Any], Cell, _Found]] = []
+        pieces: list[tuple[dict[str, Any], Cell, _Found]] = []
         for key, by_service in by_run.items():
             for kinds in dict.fromkeys(tuple(by_kind) for by_kind in by_service.values()):
                 chosen = [service for service, by_kind in by_service.items() if tuple(by_kind) == kinds]
@@ -101,8 +101,8 @@ class Circumstances:
                 facts = {**self._services(chosen), **spelled[key]}
                 if len(kinds) < len(self.kinds):
                     facts["kind"] = sorted(kinds)
-                regions.append((facts, cell, found[cell]))
-        return regions
+                pieces.append((facts, cell, found[cell]))
+        return pieces
 
     def _services(self, chosen: Sequence[str]) -> dict[str, Any]:
         if len(chosen) == len(self.services):
