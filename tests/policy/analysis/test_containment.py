@@ -148,8 +148,10 @@ def test_a_group_is_filled_in() -> None:
 
 @settings(deadline=None)
 @given(st.lists(with_variables | plain, min_size=1, max_size=3), st.sampled_from(NAMES), st.sampled_from(COMPONENTS))
-def test_the_walk_meets_every_way_in_which_patterns_cover_a_name(patterns: list[Pattern], name: str, user: str) -> None:
-    """Whichever patterns cover a name for a user in a group, some name that the walk meets is covered by just those."""
+def test_covered_names_have_every_way_in_which_patterns_cover_a_name(
+    patterns: list[Pattern], name: str, user: str
+) -> None:
+    """For any patterns that cover a name for a user in a group, some result is covered by exactly those."""
     group = "b"
     wanted = {place for place, one in enumerate(patterns) if covers(one, name, user, group)}
     met = [

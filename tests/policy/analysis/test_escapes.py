@@ -264,7 +264,7 @@ def test_one_name_for_all_places_of_a_user() -> None:
     assert escape_from([], [parse_pattern("${user}/a*"), parse_pattern("b*/${user}")]) is None
 
 
-def test_a_walk_tries_all_words_of_a_small_class() -> None:
+def test_a_product_search_tries_all_words_of_a_small_class() -> None:
     """Of a class with one word alone, that word is the user's and nobody's in turn."""
     others = [parse_pattern(f"{text}/**") for text in NO_WORD_BUT_A]
     met = [one for one in covered_names([parse_pattern("*/${user}")], others) if not one.others]
