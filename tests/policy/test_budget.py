@@ -20,7 +20,7 @@ from tokenserver.errors import LoadError
 from tokenserver.identity import Kind
 from tokenserver.policy import budget
 from tokenserver.policy.analysis.circumstances import Circumstances
-from tokenserver.policy.analysis.containment import Meeting
+from tokenserver.policy.analysis.containment import CoveredName
 from tokenserver.policy.analysis.intersection import intersection
 from tokenserver.policy.budget import Budget, TooComplex, command_budget, file_budget
 from tokenserver.policy.diff.diff import diff
@@ -88,7 +88,9 @@ def test_a_delegation_that_is_not_decided_is_a_fault(tmp_path: Path) -> None:
         f"teams/web.yaml:3: allow[0].repositories[0]: {INNER.text!r}: whether it lies within a*/**, b*/**, "
     )
     assert "delegated in root.yaml:3, is not decided within 250,000 steps" in fault
-    assert fault.endswith("fix: begin patterns with literal segments, or use fewer wildcards side by side")
+    assert fault.endswith(
+        "fix: begin patterns with literal segments, use fewer wildcards in one pattern, or name fewer principals"
+    )
 
 
 def test_a_file_has_one_budget_for_all_of_its_patterns(tmp_path: Path) -> None:
@@ -165,7 +167,9 @@ def test_lint_tells_what_it_did_not_decide(tmp_path: Path) -> None:
     assert line.startswith(
         f"{folder}/root.yaml:4: TS113 a: not decided within 250,000 steps, the limit for one question:"
     )
-    assert line.endswith("; fix: begin patterns with literal segments, or use fewer wildcards side by side")
+    assert line.endswith(
+        "; fix: begin patterns with literal segments, use fewer wildcards in one pattern, or name fewer principals"
+    )
 
 
 def test_lint_as_a_whole_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,9 +263,9 @@ def test_the_whole_budget_of_diff_is_spent_once() -> None:
 def test_a_walk_that_failed_fails_each_time() -> None:
     """What it met before is not all that there is."""
 
-    first = Meeting("first", frozenset(), frozenset())
+    first = CoveredName("first", frozenset(), frozenset())
 
-    def failing() -> Iterator[Meeting]:
+    def failing() -> Iterator[CoveredName]:
         yield first
         raise TooComplex("too much")
 
@@ -276,7 +280,9 @@ def test_a_walk_that_failed_fails_each_time() -> None:
 def test_an_intersection_with_too_many_patterns_is_not_spelled() -> None:
     """Each `**` of the one can lie before, behind or within each of the other."""
     one, other = (parse_pattern("/".join(f"**/{letter}{number}" for number in range(8)) + "/**") for letter in "ab")
-    with pytest.raises(TooComplex, match="takes more than 1000 patterns to say; fix: use fewer"):
+    with pytest.raises(
+        TooComplex, match="the intersection of two patterns takes more than 1,000 patterns; fix: use fewer"
+    ):
         intersection(one, other)
 
 

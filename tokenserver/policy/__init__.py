@@ -1,5 +1,5 @@
-"""What an identity may do: policy files become one frozen policy set, and `decide` answers from it.
+"""Policies: what an identity may do. Policy files become one frozen policy set, and `decide` answers from it.
 
-`model`, `patterns`, `index`, `decision`, `decide` and `explain` are pure; `load` reads the folder, `check` runs its
-tests.
+The core is pure. `loading/` reads the folder, `syntax/` parses its files, and `testing/` runs their tests; `analysis/`
+compares patterns and conditions for `lint/`, `diff/` and `queries/`.
 """

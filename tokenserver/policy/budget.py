@@ -1,8 +1,8 @@
-"""Step budgets: how much work one question about policies may take, in steps counted by the search itself.
+"""Step budgets: limits on the work for one question about policies, in steps that the search itself counts.
 
-What globs can be combined into is exponential in the worst case, so that every search counts its steps and gives up
-with `TooComplex` instead of running on. Steps, unlike seconds, are the same on every machine: a policy that `check`
-accepts is accepted by the start as well.
+Patterns and principals combine exponentially in the worst case, so every search counts its steps and gives up with
+`TooComplex` at the limit. Steps, unlike seconds, are the same on every machine: a policy that `check` accepts is also
+accepted at start-up.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from __future__ import annotations
 from tokenserver.errors import TokenserverError
 
 QUESTION_STEPS = 250_000
-"""Steps for one question, such as whether one pattern lies within others: a second or less."""
+"""Steps for one question, such as whether some patterns contain another one: a second or less."""
 
-WALK_STEPS = 1_000_000
-"""Steps for going over all names that many patterns tell apart, as `policy diff` has to at times."""
+SEARCH_STEPS = 1_000_000
+"""Steps for a search over all names that many patterns distinguish, as `policy diff` sometimes needs."""
 
 FILE_STEPS = 1_000_000
 """Steps for all questions that one policy file raises while it is loaded."""
 
 ITEM_STEPS = 100
-"""Steps on top of either for each pattern, test or rule: large files ask many questions that are simple."""
+"""Additional steps for each pattern, test or rule of a file or command: large files ask many simple questions."""
 
 COMMAND_STEPS = 10_000_000
 """Steps for all questions of one command, such as `policy lint`, `policy matrix` or `policy diff`."""
 
 
 class TooComplex(TokenserverError):
-    """A question about policies was not decided within its budget. Nothing follows from that, neither yes nor no."""
+    """A question about policies was not decided within its budget; the answer is neither yes nor no."""
 
 
 class Budget:
-    """Steps that are left. Those of a question count against the whole that it belongs to as well."""
+    """A counter of the steps that are left. The steps of a question also count against the `whole` it is part of."""
 
     __slots__ = ("_of", "_steps", "_whole", "left")
 
@@ -41,34 +41,35 @@ class Budget:
 
     @property
     def is_spent(self) -> bool:
-        """Whether a question went beyond it."""
+        """Whether the limit was exceeded."""
         return self.left < 0
 
     def question(self, steps: int = QUESTION_STEPS) -> Budget:
-        """The budget of one question within this one."""
+        """A budget for one question within this one."""
         return Budget(steps, whole=self)
 
     def spend(self, steps: int = 1) -> None:
         """Count steps.
 
         Raises:
-            TooComplex: more steps than this budget, or the whole that it belongs to, has.
+            TooComplex: this budget, or the whole it is part of, is exceeded.
         """
         self.left -= steps
         if self.left < 0:
             raise TooComplex(
-                f"not decided within {self._steps:,} steps, the limit for {self._of}: too many patterns with * or ** "
-                "combine; fix: begin patterns with literal segments, or use fewer wildcards side by side"
+                f"not decided within {self._steps:,} steps, the limit for {self._of}: too many combinations of "
+                "patterns or principals; fix: begin patterns with literal segments, use fewer wildcards in one "
+                "pattern, or name fewer principals"
             )
         if self._whole is not None:
             self._whole.spend(steps)
 
 
 def file_budget(items: int = 0) -> Budget:
-    """For all questions that one policy file with so many patterns, or tests, raises while it is loaded."""
+    """A budget for loading one policy file; `items` is the number of its patterns or tests."""
     return Budget(FILE_STEPS + ITEM_STEPS * items, of="one policy file")
 
 
 def command_budget(items: int = 0) -> Budget:
-    """For all questions of one command about so many rules."""
+    """A budget for one command; `items` is the number of rules."""
     return Budget(COMMAND_STEPS + ITEM_STEPS * items, of="one command")

@@ -1,4 +1,4 @@
-"""The decision: what an identity may do of what a scope asks, and which rules say so."""
+"""Policy decision: which actions of a scope an identity is granted, and by which rules."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Objection(Enum):
 
 
 def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Context) -> Decision:
-    """What of `scope` is granted: an allow rule grants it, no deny rule forbids it, the ceiling has room for it.
+    """The actions of `scope` that an allow rule grants, no deny rule forbids, and the ceiling includes.
 
-    `*` asked on a repository asks for pull, push and delete, each decided on its own. The literal `*` is granted
+    A request of `*` on a repository asks for pull, push and delete, each decided on its own. The literal `*` is granted
     only where an allow rule literally says it and no deny rule at all applies to the identity on that resource,
     since a registry may read it as everything.
     """
@@ -66,10 +66,10 @@ def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Conte
 
 
 def objection(rule: Rule, identity: Identity, groups: frozenset[str], context: Context) -> Objection | None:
-    """What keeps `rule` from applying to the identity, being in `groups`; None where it applies.
+    """The reason why `rule` does not apply to the identity in `groups`; None if it applies.
 
-    Whether a pattern of the rule covers the resource is for the index. Explanations call this very function, so that
-    none of them can disagree with a decision.
+    The index has already matched the patterns. Explanations call this function too, so that they never disagree with a
+    decision.
     """
     if rule.services is not None and context.service not in rule.services:
         return Objection.SERVICE
@@ -92,5 +92,5 @@ def _ceiling(identity: Identity, resource: Resource) -> frozenset[str]:
 def _cited(rules: list[Rule], action: str) -> list[Reason]:
     reasons = [Reason(action, rule) for rule in rules]
     if len(reasons) > 1:
-        reasons.sort(key=lambda reason: reason.rule)  # no order of files may show
+        reasons.sort(key=lambda reason: reason.rule)  # independent of the order of files
     return reasons

@@ -1,4 +1,4 @@
-"""The decision: what came out for one scope, and the rules that decided."""
+"""Decision: the granted actions of one scope, and the rules that decided."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokenserver.scopes import Access, Scope
 class Reason(NamedTuple):
     """A rule that decided about one action: an allow that grants it, or a deny that forbids it.
 
-    A tuple, since every decision makes some, and a dataclass that is frozen takes three times as long to make.
+    A named tuple: every decision creates some, and a frozen dataclass takes three times as long.
     """
 
     action: str
@@ -41,7 +41,7 @@ class Reason(NamedTuple):
 
     @property
     def message(self) -> str | None:
-        """What a deny says to whom it stops."""
+        """The message of a deny for the client."""
         return self.by.message
 
     @property
@@ -54,8 +54,8 @@ class Reason(NamedTuple):
 class Decision:
     """The answer for one scope. `reasons` holds the deciding rules alone, by action and then by rule id.
 
-    `is_lasting` tells that no rule about the resource has a condition, so that the answer is the same at any time and
-    from any address.
+    `is_lasting`: no rule about the resource has a condition, so the answer is the same at any time and from any
+    address.
     """
 
     scope: Scope

@@ -1,4 +1,4 @@
-"""Names of groups that one delegated file defines for itself: how the tree knows them, and how people read them.
+"""Names of groups that one delegated file defines for itself: the internal and the displayed form.
 
 Such a group must never be taken for one of the tree, of another file or of a directory, whatever it is called. So
 the tree knows it under a name that nobody can write: no name in a file, and no segment of a repository, has a line
@@ -14,17 +14,17 @@ _BETWEEN = "\n"
 
 
 def is_root(name: str) -> bool:
-    """Whether the file of that name, relative to the policy folder, stands at its top."""
+    """Whether the file, relative to the policy folder, is directly in it."""
     return "/" not in name
 
 
 def owned_name(name: str, file: str) -> str:
-    """The name under which the tree knows the group `name` of the delegated file `file`."""
+    """The internal name of the group `name` of the delegated file `file`."""
     return f"{name}{_BETWEEN}{file}"
 
 
 def shown_name(name: str) -> str:
-    """The name of a group as people read it: where it is a file's own, the file stands behind it."""
+    """The displayed name of a group, followed by its file if one file defines it for itself."""
     plain, _, file = name.partition(_BETWEEN)
     plain = spell_group(plain)
     return f"{plain} ({file})" if file else plain

@@ -1,7 +1,7 @@
-"""The index over all rules: found by the literal beginning of a pattern, then by who could be meant.
+"""Rule index: rules by the literal prefix of their patterns, then by principal.
 
-A decision looks at the rules that could matter to this name and this identity and at no others, so that its time
-does not grow with the number of teams.
+A decision looks only at rules that could apply to its name and identity, so its time does not grow with the number of
+teams.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tokenserver.policy.patterns import matches_below
 from tokenserver.scopes import Resource
 
 FEW = 4
-"""Up to so many entries of one beginning are not told apart by people: to try them all is the shortest way."""
+"""Up to this many entries with one prefix are not indexed by principal: trying them all is faster."""
 
 _NONE: dict[str, tuple[Entry, ...]] = {}
-"""Kept once, since most buckets have no entry for a user, or none for a group."""
+"""Shared, since most buckets have no entry for a user, or none for a group."""
 
 
 def build_index(rules: Iterable[Rule], *, few: int = FEW) -> Index:
@@ -84,12 +84,12 @@ def _bucket(entries: list[Entry], few: int) -> Bucket:
 
 
 def prefixes(segments: list[str]) -> list[str]:
-    """Every literal beginning that a pattern for this name can have, from none to all of it."""
+    """Every literal prefix that a pattern for this name can have, from the empty one to the whole name."""
     return ["", *accumulate(segments, "{}/{}".format)]
 
 
 def buckets_for(index: Index, resource_type: str, segments: list[str]) -> list[Bucket]:
-    """The buckets of every literal beginning that a pattern can have which covers names that begin with `segments`."""
+    """The buckets of every literal prefix of patterns that can cover names beginning with `segments`."""
     by_first = index.get(resource_type, {})
     found = list(by_first.get("", {}).values())
     own = by_first.get(segments[0], {}) if segments else {}
@@ -99,14 +99,14 @@ def buckets_for(index: Index, resource_type: str, segments: list[str]) -> list[B
 
 
 def matching_rules(index: Index, resource: Resource, identity: Identity, groups: frozenset[str]) -> list[Rule]:
-    """The rules with a pattern that covers `resource` and that could mean the identity, each once.
+    """The rules with a pattern that covers `resource` and that could apply to the identity, each once.
 
-    Whether a rule does mean it (`except`), its condition and its services are for the caller to look at.
+    The caller checks exceptions, condition and services.
     """
     user = None if identity.is_anonymous else identity.subject
     segments = resource.name.split("/")
-    found: dict[int, Rule] = {}  # by what costs nothing to look at
-    # The loops stand here and not in generators: this is the hottest place of an exchange after the signature.
+    found: dict[int, Rule] = {}  # by identity, which is the cheapest key
+    # Plain loops instead of generators: only the signature takes more of an exchange.
     for bucket in buckets_for(index, resource.type, segments):
         entries = bucket.broad
         if user is not None:

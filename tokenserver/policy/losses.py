@@ -1,4 +1,4 @@
-"""What policies take away from members of groups, so that it matters if some groups of an identity are unknown."""
+"""Rules that grant less to members of a group: with one of them, an identity with unknown groups must not get more."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from tokenserver.policy.patterns import SegmentKind
 
 
 def restricting_rule(policies: PolicySet, service: str) -> Rule | None:
-    """A rule that may grant less at this registry to somebody who is in one group more; None where there is none.
+    """A rule that may grant less at this registry to a client with one more group; None if there is none.
 
     That is a deny rule for a group that a user source can bring, or about `${group}`, and an allow rule that excepts
-    such a group. When a rule applies (`when`) is not looked at: another moment would be another answer.
+    such a group. Conditions (`when`) are ignored, so that the answer does not depend on the time.
     """
     return next((rule for rule in policies.rules if _restricts(rule, service, policies.groups)), None)
 
@@ -24,7 +24,7 @@ def _restricts(rule: Rule, service: str, groups: Groups) -> bool:
 
 
 def _asks_for_brought(people: Principals, groups: Groups) -> bool:
-    """Whether somebody may belong to these people by a group that a user source brings, and not else."""
+    """Whether a client may be among these principals only by a group that a user source reports."""
     if people.everyone or people.authenticated:
         return False
     return any(name not in groups.by_name or groups.by_name[name].groups for name in people.groups)

@@ -19,7 +19,7 @@ _EVERY_ACTION = frozenset(ACTIONS)
 
 
 class Effect(StrEnum):
-    """What a rule does with the actions it names. A deny always wins."""
+    """The effect of a rule on its actions. A deny always wins."""
 
     ALLOW = "allow"
     DENY = "deny"
@@ -27,9 +27,9 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a decision depends on besides identity and scope.
+    """The circumstances of a decision.
 
-    `service` is the registry that will read the token, `client` the address that asks (None: not known), `now`
+    `service` is the registry that will read the token, `client` the address of the client (None: unknown), `now`
     an aware time in UTC.
     """
 
@@ -52,7 +52,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Principals:
-    """A set of people as a rule names it. Nobody is in an empty one."""
+    """A set of principals of a rule. An empty one includes nobody."""
 
     everyone: bool = False
     authenticated: bool = False
@@ -70,26 +70,26 @@ class Principals:
 
     @property
     def are_named(self) -> bool:
-        """Whether a user name or a group alone leads into this set."""
+        """Whether only users and groups by name are in this set."""
         return not (self.everyone or self.authenticated or self.anonymous)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A rule's `when`. What is left empty is not asked."""
+    """A rule's `when`. Empty parts always hold."""
 
     networks: tuple[Network, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     kinds: frozenset[Kind] = frozenset()
     prefixes: Prefixes = field(init=False, repr=False, compare=False)
-    """`networks` in the form in which they can be asked."""
+    """`networks` in the form for lookups."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", prefixes_of(self.networks))
 
     def holds(self, kind: Kind, context: Context) -> bool | None:
-        """Whether every part holds; None where that cannot be known, because the client's address is not."""
+        """Whether every part holds; None if that depends on the client's address, which is unknown."""
         if self.since is not None and context.now < self.since:
             return False
         if self.until is not None and context.now >= self.until:
@@ -178,7 +178,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """All groups of the tree, and the ways into them. Made by `Groups.of_all`."""
+    """All groups of the tree, by name and by member. Created by `Groups.of_all`."""
 
     by_name: Mapping[str, Group]
     by_user: Mapping[str, frozenset[str]]
@@ -195,7 +195,7 @@ class Groups:
                 by_user.setdefault(user, set()).add(group.name)
             for brought in group.groups:
                 by_brought.setdefault(brought, set()).add(group.name)
-        kept: dict[frozenset[str], frozenset[str]] = {}  # a team's members mostly are in the same groups
+        kept: dict[frozenset[str], frozenset[str]] = {}  # most members of a team are in the same groups
 
         def frozen(ways: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
             sets = ((name, frozenset(names)) for name, names in ways.items())
@@ -206,7 +206,7 @@ class Groups:
     def holding(self, identity: Identity) -> frozenset[str]:
         """Every group that the identity is in: those of the tree, and those it brought.
 
-        A group of the tree hides a brought one of the same name: bringing that name leads nowhere by itself.
+        A group of the tree hides a brought one of the same name: bringing that name alone has no effect.
         """
         if identity.is_anonymous:
             return frozenset()
@@ -226,10 +226,10 @@ Entry = tuple[Rule, Pattern]
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The entries whose patterns begin with the same literal segments, apart by who could be meant.
+    """The entries whose patterns begin with the same literal segments, by principal.
 
-    `broad` is for everybody to look at; the others are only found by whoever has the user name or the group. A few
-    entries all are in `broad`, since to look at them is less work than to look for them.
+    `broad` applies to every client; the others are looked up by user name and group. If there are only a few entries,
+    all are in `broad`, since trying them is faster than a lookup.
     """
 
     broad: tuple[Entry, ...]
@@ -240,7 +240,7 @@ class Bucket:
 Index = Mapping[str, Mapping[str, Mapping[str, Bucket]]]
 """By resource type, by the first segment and then all of the pattern's literal beginning (empty: there is none).
 
-With a table for each first segment, what one team's decisions touch lies together, however many teams there are.
+One table for each first segment keeps the entries of one team together, however many teams there are.
 """
 
 
@@ -248,8 +248,8 @@ With a table for each first segment, what one team's decisions touch lies togeth
 class PolicySet:
     """All policy files as one frozen value. `digest` tells two apart: SHA-256 over file names and contents.
 
-    `is_marked` tells whether the files end with the line that says that they are whole. `notes` are what is not as a
-    delegated file wants it, though these policies are live: tests of its own that fail, and changes of it that wait.
+    `is_marked`: the files end with the line that marks them complete. `notes` report delegated files that are not fully
+    in effect although these policies are live: their failing tests, and their pending changes.
     """
 
     digest: str

@@ -1,6 +1,6 @@
-"""Sets of networks that are asked often: whether an address, or a whole network, lies within one of them.
+"""Network sets: whether an address, or a whole network, lies within one of them.
 
-The work grows with how many lengths of prefixes there are, 33 and 129 at most, and not with how many networks.
+The work grows with the number of prefix lengths, at most 33 and 129, not with the number of networks.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 Network = IPv4Network | IPv6Network
 
 Prefixes = tuple[tuple[int, int, frozenset[int]], ...]
-"""By IP version and length of the prefix, all prefixes as numbers."""
+"""By IP version and prefix length, all prefixes as numbers."""
 
 
 def prefixes_of(networks: Iterable[Network]) -> Prefixes:
-    """The networks in the form in which they can be asked."""
+    """The networks in the form for lookups."""
     found: dict[tuple[int, int], set[int]] = {}
     for network in networks:
         prefix = int(network.network_address) >> network.max_prefixlen - network.prefixlen
@@ -24,7 +24,7 @@ def prefixes_of(networks: Iterable[Network]) -> Prefixes:
 
 
 def have_address(prefixes: Prefixes, address: IPv4Address | IPv6Address) -> bool:
-    """Whether the address lies within one of the networks. IPv4 and IPv6 have nothing in common here."""
+    """Whether the address lies within one of the networks. IPv4 and IPv6 are separate."""
     number, size = int(address), address.max_prefixlen
     return any(
         version == address.version and number >> size - length in numbers for version, length, numbers in prefixes

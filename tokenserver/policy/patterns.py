@@ -21,7 +21,7 @@ _VARIABLES = {"${user}", "${group}"}
 
 
 class PatternError(TokenserverError):
-    """A pattern that is not one; the text says what would be right."""
+    """An invalid pattern; the text says what is expected."""
 
 
 class SegmentKind(Enum):
@@ -36,7 +36,7 @@ class SegmentKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment of a pattern; `pieces` is what stands between the `*` of a glob."""
+    """One segment of a pattern; `pieces` are the texts between the `*` of a glob."""
 
     kind: SegmentKind
     text: str
@@ -44,20 +44,20 @@ class Segment:
 
 
 MAX_GLOBS = 32
-"""So many segments of one pattern can have a `*` within; with them grows what it costs at most to match a name."""
+"""Limit for the segments of one pattern that contain `*`, which bounds the cost of matching a name."""
 
 _WHOLE_TREE = (Segment(SegmentKind.MANY, "**"),)
 
 
 @lru_cache(maxsize=4096)
 def _kept_once(rest: tuple[Segment, ...]) -> tuple[Segment, ...]:
-    """The first equal one: most patterns of a large tree end alike."""
+    """The first equal one, shared: most patterns of a large tree end alike."""
     return rest
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A parsed pattern: its literal beginning of `depth` whole segments, and the `rest` that must be compared."""
+    """A parsed pattern: its literal prefix of `depth` whole segments, and the `rest` that must be compared."""
 
     text: str
     prefix: str
@@ -66,7 +66,7 @@ class Pattern:
     repeats_group: bool = False
 
     def uses(self, kind: SegmentKind) -> bool:
-        """Whether a segment of this kind stands in it."""
+        """Whether it has a segment of this kind, other than in its prefix."""
         return any(segment.kind is kind for segment in self.rest)
 
 
@@ -74,7 +74,7 @@ def parse_pattern(text: str) -> Pattern:
     """Parse a pattern of the policy language.
 
     Raises:
-        PatternError: something no repository name could match, or that would be read as something else.
+        PatternError: no repository name could match it, or it is likely to be misread.
     """
     if len(text) > MAX_NAME_LENGTH:
         raise PatternError(f"is longer than {MAX_NAME_LENGTH} characters, as no repository name is")
@@ -101,14 +101,14 @@ def parse_name(text: str) -> Pattern:
 
 
 def matches(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Collection[str]) -> bool:
-    """Whether the name made of `segments` is covered, for this user (None: nobody) in these groups."""
+    """Whether the pattern covers the name with these `segments`, for this user (None: no user) in these groups."""
     if "/".join(segments[: pattern.depth]) != pattern.prefix:
         return False
     return matches_below(pattern, segments, user, groups)
 
 
 def matches_below(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Collection[str]) -> bool:
-    """Like `matches`, for a caller who found the pattern by its prefix and need not compare that again."""
+    """Like `matches`, for a caller that found the pattern by its prefix and need not compare it again."""
     rest = pattern.rest
     if not rest:
         return len(segments) == pattern.depth

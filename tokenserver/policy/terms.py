@@ -1,4 +1,4 @@
-"""The small words of the policy language: principals, networks, moments, what a test asks. Text becomes types."""
+"""Terms of the policy language, parsed into types: principals, networks, moments, requests of tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REGISTRY_RESOURCES = ("catalog",)
 
 
 class TermError(TokenserverError):
-    """A word that does not belong to the language; the text says what would be right."""
+    """An invalid term of the policy language; the text says what is expected."""
 
 
 def parse_rule_id(text: str) -> str:
@@ -139,7 +139,7 @@ def parse_principal(text: str) -> Principal:
 
 
 def parse_who(text: str) -> Principal:
-    """Whom a question is about.
+    """The principal that a question is about.
 
     Raises:
         TermError: no principal, or `everyone`, who are two kinds of clients.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenserver.policy.analysis.containment import contains, escape, is_empty, overlaps, walk
+from tokenserver.policy.analysis.containment import contains, covered_names, escape, is_empty, overlaps
 from tokenserver.policy.analysis.intersection import intersection, is_exact, with_group
 from tokenserver.policy.analysis.segment_automata import shortest_hosts, shortest_words
 from tokenserver.policy.patterns import Pattern, matches, parse_pattern
@@ -148,15 +148,17 @@ def test_a_group_is_filled_in() -> None:
 
 @settings(deadline=None)
 @given(st.lists(with_variables | plain, min_size=1, max_size=3), st.sampled_from(NAMES), st.sampled_from(COMPONENTS))
-def test_the_walk_meets_every_way_in_which_patterns_cover_a_name(patterns: list[Pattern], name: str, user: str) -> None:
-    """Whichever patterns cover a name for a user in a group, some name that the walk meets is covered by just those."""
+def test_covered_names_have_every_way_in_which_patterns_cover_a_name(
+    patterns: list[Pattern], name: str, user: str
+) -> None:
+    """For any patterns that cover a name for a user in a group, some result is covered by exactly those."""
     group = "b"
     wanted = {place for place, one in enumerate(patterns) if covers(one, name, user, group)}
     met = [
-        {match.place - 1 for match in meeting.others if match.user in ("", who) and match.group in ("", team)}
-        for meeting in walk([parse_pattern("**")], patterns)
-        for who in {match.user for match in meeting.others} | {""}
-        for team in {match.group for match in meeting.others} | {""}
+        {match.place - 1 for match in covered.others if match.user in ("", who) and match.group in ("", team)}
+        for covered in covered_names([parse_pattern("**")], patterns)
+        for who in {match.user for match in covered.others} | {""}
+        for team in {match.group for match in covered.others} | {""}
     ]
     assert wanted in met
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from policy_globs import WORDS, covered_in_many_ways
 
-from tokenserver.policy.analysis.containment import contains, escape, escape_from, is_empty, overlaps, walk
+from tokenserver.policy.analysis.containment import contains, covered_names, escape, escape_from, is_empty, overlaps
 from tokenserver.policy.analysis.segment_automata import Grammar
 from tokenserver.policy.analysis.shortest_names import least_words
 from tokenserver.policy.budget import Budget, TooComplex
@@ -264,9 +264,9 @@ def test_one_name_for_all_places_of_a_user() -> None:
     assert escape_from([], [parse_pattern("${user}/a*"), parse_pattern("b*/${user}")]) is None
 
 
-def test_a_walk_tries_all_words_of_a_small_class() -> None:
+def test_a_product_search_tries_all_words_of_a_small_class() -> None:
     """Of a class with one word alone, that word is the user's and nobody's in turn."""
     others = [parse_pattern(f"{text}/**") for text in NO_WORD_BUT_A]
-    met = [one for one in walk([parse_pattern("*/${user}")], others) if not one.others]
+    met = [one for one in covered_names([parse_pattern("*/${user}")], others) if not one.others]
     assert {one.name.partition("/")[0] for one in met} == {"a"}
     assert {match.user == "a" for one in met for match in one.required} == {True, False}

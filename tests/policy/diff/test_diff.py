@@ -494,7 +494,7 @@ def test_addresses_are_spelled(networks: list[str], chosen: list[str | None], sp
     wanted = [None if text is None else ip_address(text) for text in chosen]
     picked = {_home(circumstances.clients, one) for one in wanted}
     cells = {cell: "" for cell in circumstances.cells() if cell.context.client in picked}
-    ((facts, cell, _),) = circumstances.regions(cells)
+    ((facts, cell, _),) = circumstances.merged(cells)
     assert facts == spelled
     assert cell in cells
 
@@ -549,5 +549,5 @@ def test_kinds_of_credential_are_spelled() -> None:
     """Where they make a difference."""
     circumstances = Circumstances.of([], [Kind.ANONYMOUS, Kind.PASSWORD], NOW)
     cells = {cell: "" for cell in circumstances.cells() if cell.kind is Kind.PASSWORD}
-    ((facts, _, _),) = circumstances.regions(cells)
+    ((facts, _, _),) = circumstances.merged(cells)
     assert facts == {"kind": ["password"]}

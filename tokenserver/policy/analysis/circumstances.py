@@ -1,7 +1,6 @@
-"""The circumstances that conditions tell apart: registry, address, time and kind of credential, and how to spell them.
+"""Circumstances that conditions distinguish: cells of registry, address, time and kind of credential.
 
-Every condition holds, or not, throughout one cell of circumstances, so that one context out of each cell stands for
-all contexts.
+Every condition has one value throughout a cell, so one context of each cell represents all contexts.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ OTHER_SERVICE = "\0"
 """A registry that no rule names."""
 
 UNKNOWN = "unknown"
-"""How a client address that is not known is spelled among networks."""
+"""Spelling of an unknown client address in a list of networks."""
 
 CELLS_PER_STEP = 4
-"""So many cells count as one step."""
+"""Number of cells that count as one step."""
 
 _ROOTS: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 _MAPPED = IPv6Network("::ffff:0:0/96")
@@ -38,7 +37,7 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One context and kind of credential, standing for all that no condition tells from it."""
+    """One context and kind of credential, representing all that no condition distinguishes from it."""
 
     kind: Kind
     context: Context
@@ -46,14 +45,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """All cells that a set of rules distinguishes, from a moment on. Made by `Circumstances.of`."""
+    """All cells that a set of rules distinguishes from some moment on. Created by `Circumstances.of`."""
 
     kinds: tuple[Kind, ...]
     services: tuple[str, ...]
     moments: tuple[datetime, ...]
     clients: Mapping[Network | None, _Client]
     parents: Mapping[Network, Network]
-    """The narrowest other network around each; none around the whole of the internet."""
+    """The narrowest other network that contains each one; the roots have none."""
 
     @classmethod
     def of(
@@ -84,8 +83,8 @@ class Circumstances:
         parts = product(self.kinds, self.services, self.moments, self.clients.values())
         return [Cell(kind, Context(service, client, now)) for kind, service, now, client in parts]
 
-    def regions(self, found: Mapping[Cell, _Found]) -> list[tuple[dict[str, Any], Cell, _Found]]:
-        """The cells of `found` in as few pieces as can be spelled, each spelled and with one cell that lies in it."""
+    def merged(self, found: Mapping[Cell, _Found]) -> list[tuple[dict[str, Any], Cell, _Found]]:
+        """The cells of `found`, merged into as few conditions as possible; each with one of its cells and values."""
         by_run: dict[tuple[tuple[str, Any], ...], dict[str, dict[Kind, Cell]]] = {}
         spelled: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
         for service, kind in product(self.services, self.kinds):
@@ -93,7 +92,7 @@ class Circumstances:
                 key = tuple((name, str(value)) for name, value in facts.items())
                 spelled[key] = facts
                 by_run.setdefault(key, {}).setdefault(service, {})[kind] = cell
-        regions: list[tuple[dict[str, Any], Cell, _Found]] = []
+        pieces: list[tuple[dict[str, Any], Cell, _Found]] = []
         for key, by_service in by_run.items():
             for kinds in dict.fromkeys(tuple(by_kind) for by_kind in by_service.values()):
                 chosen = [service for service, by_kind in by_service.items() if tuple(by_kind) == kinds]
@@ -101,8 +100,8 @@ class Circumstances:
                 facts = {**self._services(chosen), **spelled[key]}
                 if len(kinds) < len(self.kinds):
                     facts["kind"] = sorted(kinds)
-                regions.append((facts, cell, found[cell]))
-        return regions
+                pieces.append((facts, cell, found[cell]))
+        return pieces
 
     def _services(self, chosen: Sequence[str]) -> dict[str, Any]:
         if len(chosen) == len(self.services):
@@ -112,7 +111,7 @@ class Circumstances:
         return {"service": list(chosen)}
 
     def _runs(self, service: str, kind: Kind, found: Mapping[Cell, _Found]) -> Iterable[tuple[dict[str, Any], Cell]]:
-        """The times in a row in which the same clients are concerned, for one registry and kind of credential."""
+        """Runs of consecutive time spans with the same clients, for one registry and kind of credential."""
 
         def clients_at(place: int) -> tuple[Network | None, ...]:
             now = self.moments[place]
@@ -134,7 +133,7 @@ class Circumstances:
             yield facts, Cell(kind, Context(service, self.clients[networks[0]], self.moments[run[0]]))
 
     def _addresses(self, chosen: Collection[Network | None]) -> dict[str, Any]:
-        """`from` and `not_from`, of which for every address the narrowest network that holds it counts."""
+        """`from` and `not_from`, where the narrowest network that contains an address counts."""
         if len(chosen) == len(self.clients):
             return {}
         chosen = frozenset(chosen)
@@ -158,28 +157,28 @@ class Circumstances:
 
 
 def _clients(networks: Iterable[Network]) -> tuple[dict[Network | None, _Client], dict[Network, Network]]:
-    """For each network an address that lies in it and in none within it, and the client whose address is not known.
+    """For each network, an address in it that no narrower one contains; and None for the unknown address.
 
-    The second result is the narrowest other network around each.
+    The second result is the narrowest other network that contains each one.
     """
-    asked = {*networks, *_ROOTS}
-    # IPv4 written as IPv6 is no IPv6 client.
-    every = sorted({*asked, _MAPPED}, key=lambda one: (one.version, one.network_address.packed, one.prefixlen))
+    wanted = {*networks, *_ROOTS}
+    # IPv4-mapped addresses are not IPv6 clients.
+    every = sorted({*wanted, _MAPPED}, key=lambda one: (one.version, one.network_address.packed, one.prefixlen))
     free = {network: int(network.network_address) for network in every}
     parents: dict[Network, Network] = {}
-    around: list[Network] = []
+    enclosing: list[Network] = []
     for network in every:
-        while around and not _is_within(network, around[-1]):
-            around.pop()
-        for parent in around[-1:]:
-            parents[network] = next(one for one in reversed(around) if one in asked)
+        while enclosing and not _is_within(network, enclosing[-1]):
+            enclosing.pop()
+        for parent in enclosing[-1:]:
+            parents[network] = next(one for one in reversed(enclosing) if one in wanted)
             if free[parent] == int(network.network_address):
                 free[parent] = int(network.broadcast_address) + 1
-        around.append(network)
+        enclosing.append(network)
     clients: dict[Network | None, _Client] = {
         network: type(network.network_address)(free[network])
         for network in every
-        if network in asked and free[network] <= int(network.broadcast_address)
+        if network in wanted and free[network] <= int(network.broadcast_address)
     }
     clients[None] = None
     return clients, parents

@@ -1,4 +1,4 @@
-"""Conditions kept as conditions: what of a rule's `when` a question leaves open, and how it is spelled."""
+"""Symbolic conditions: the part of a rule's `when` that a question leaves open, implication, and spelling."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tokenserver.policy.model import Condition, Context, Effect, Rule
 from tokenserver.policy.networks import have_network
 
 ALWAYS = Condition()
-"""No condition: it holds whatever the context is."""
+"""The empty condition, which holds in every context."""
 
 CREDENTIALS = frozenset(Kind) - {Kind.ANONYMOUS}
-"""The kinds of credential that whoever logs in can have."""
+"""The kinds of credential of clients that log in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a question says about the circumstances; where it says nothing, conditions stay open.
+    """The circumstances that a question states; conditions on all others stay open.
 
-    With `is_closed` an address that is not given counts as one that is not known, as in a decision.
+    With `is_closed`, a missing address counts as unknown, as in a decision.
     """
 
     service: str
@@ -33,9 +33,9 @@ class Given:
 
 
 def left_open(rule: Rule, *, anonymous: bool, given: Given) -> Condition | None:
-    """What of the rule's condition `given` leaves open (`ALWAYS`: nothing); None where the rule cannot apply.
+    """The part of the rule's condition that `given` leaves open (`ALWAYS`: none); None if the rule cannot apply.
 
-    `anonymous` says whether the question is about a client that did not log in.
+    `anonymous`: the question is about a client that did not log in.
     """
     if rule.services is not None and given.service not in rule.services:
         return None
@@ -52,7 +52,7 @@ def left_open(rule: Rule, *, anonymous: bool, given: Given) -> Condition | None:
             return None
         since = until = None
     if networks and given.client is not None:
-        # The time is of no account for networks; any will do.
+        # Networks do not depend on the time.
         any_time = Context("", given.client, datetime.min.replace(tzinfo=UTC))
         if not Condition(networks=networks).holds(Kind.ANONYMOUS, any_time):
             return None
@@ -78,7 +78,7 @@ def implies(narrow: Condition, wide: Condition) -> bool:
 
 
 def are_apart(one: Condition, other: Condition) -> bool:
-    """Whether the two never hold at once."""
+    """Whether the two never hold together."""
     return (
         _ends_before(one, other)
         or _ends_before(other, one)
@@ -93,7 +93,7 @@ def are_apart(one: Condition, other: Condition) -> bool:
 
 
 def as_facts(condition: Condition) -> dict[str, Any]:
-    """The condition as JSON has it, in the words of a policy file; empty where nothing is asked."""
+    """The condition as JSON, with the keys of a policy file; empty without a condition."""
     facts: dict[str, Any] = {}
     if condition.networks:
         facts["from"] = [str(network) for network in condition.networks]
@@ -107,7 +107,7 @@ def as_facts(condition: Condition) -> dict[str, Any]:
 
 
 def spell_condition(condition: Condition) -> str:
-    """The condition in words, such as `from 10.0.0.0/8, until 2027-01-01`; empty where nothing is asked."""
+    """The condition in words, such as `from 10.0.0.0/8, until 2027-01-01`; empty without a condition."""
     return ", ".join(f"{key} {_spell_value(value)}" for key, value in as_facts(condition).items())
 
 

@@ -1,16 +1,16 @@
-"""The search for the shortest name that some patterns cover together, each for somebody, and that others do not.
+"""Shortest escapes: the shortest name that all required patterns cover and no avoided pattern does.
 
-States of the product automaton of all patterns are gone over shortest names first. What a name has left of the avoided
-patterns is a set of positions in them, and a state with fewer positions is worth more than one with more: only the
-antichain of least ones is followed. A pattern that covers whatever may come ends the search there.
+The search visits states of the product automaton of all patterns, shortest names first. The avoided patterns are in a
+set of positions, and a state is dominated by another one with fewer of them: only the antichain of minimal states is
+followed. Where an avoided pattern covers every continuation, the search stops.
 
-Variables are taken for somebody's own name, which stands nowhere else. That leaves out no name that escapes, so that
-"there is none" is certain; a name that is found is checked with its user and its group before it is believed.
+Variables are treated as the client's own name, which occurs nowhere else. That excludes no name that escapes, so "there
+is none" is certain; a name that is found is checked with its user and its group before it is reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count, product
@@ -29,31 +29,34 @@ Label = tuple[bool, bool]
 Path = tuple[tuple[str, Label], ...]
 """A name, segment by segment."""
 
-_Entry = tuple[int, int, int, bool, tuple[int, ...], int, Path]
-"""What a name has at least when it is whole, in characters, an order, what it has now, whether it is nothing or a host
-alone, the segments at which the required patterns are, the positions of the avoided ones, and the name."""
+_Places = tuple[int, ...]
+"""The next segment of each required pattern."""
+
+_Pending = tuple[int, int, int, bool, _Places, int, Path]
+"""A lower bound for the length of the whole name, a tie-breaker, the length so far, whether the name is empty or a host
+alone, the places in the required patterns, the positions in the avoided ones, and the name."""
 
 _VARIABLES = {SegmentKind.USER: (True, False), SegmentKind.GROUP: (False, True)}
-_NOBODYS: Label = (False, False)
+_UNBOUND: Label = (False, False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Open:
-    """What the avoided patterns can do next in one set of positions: bits of the positions that follow."""
+class _Transitions:
+    """Transitions of the avoided patterns from one set of positions, as bits of the positions that follow."""
 
     many: int
     by_text: dict[str, int]
     user: int
     group: int
 
-    def after(self, taken: frozenset[str], label: Label) -> int:
+    def after(self, matching: frozenset[str], label: Label) -> int:
         found = self.many
-        for text in taken:
+        for text in matching:
             found |= self.by_text[text]
         return found | (self.user if label[0] else 0) | (self.group if label[1] else 0)
 
 
-class _Avoided:
+class _AvoidedPatterns:
     """The positions of all avoided patterns in a row, as bits. The last one of each pattern is its end."""
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
@@ -71,11 +74,11 @@ class _Avoided:
             place += 1
 
     def is_everything(self, state: int, *, is_end: bool) -> bool:
-        """Whether some pattern covers whatever follows; `is_end` tells that this may be nothing."""
+        """Whether some pattern covers every continuation; with `is_end`, the name can also end here."""
         last = state & self._last_many
         return bool(last << 1 & state if is_end else last)
 
-    def opened(self, state: int, budget: Budget) -> _Open:
+    def transitions(self, state: int, budget: Budget) -> _Transitions:
         many = user = group = 0
         by_text: dict[str, int] = {}
         left = state & ~self.ends
@@ -92,86 +95,123 @@ class _Avoided:
                 group |= bit << 1
             else:
                 by_text[segment.text] = by_text.get(segment.text, 0) | bit << 1
-        return _Open(many, by_text, user, group)
+        return _Transitions(many, by_text, user, group)
+
+
+class _RequiredPatterns:
+    """The required patterns side by side. A state is the place in each of them."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._segments = [segments_of(pattern) for pattern in patterns]
+        self._lengths = [shortest_ends(segments) for segments in self._segments]
+        self._ends = tuple(map(len, self._segments))
+        self.start: _Places = (0,) * len(patterns)
+
+    def is_end(self, places: _Places) -> bool:
+        """Whether a name can end here."""
+        return places == self._ends
+
+    def next_segments(self, places: _Places) -> list[Segment] | None:
+        """The next segment of each pattern; None if one of them is at its end."""
+        if any(place == end for place, end in zip(places, self._ends, strict=True)):
+            return None
+        return [segments[place] for place, segments in zip(places, self._segments, strict=True)]
+
+    @staticmethod
+    def following(places: _Places, here: Sequence[Segment]) -> list[_Places]:
+        """The states after one more segment: each `**` of `here` can repeat or end, every other segment ends."""
+        choices = (
+            (place, place + 1) if segment.kind is SegmentKind.MANY else (place + 1,)
+            for place, segment in zip(places, here, strict=True)
+        )
+        return [*product(*choices)]
+
+    def needed(self, places: _Places) -> int:
+        """A lower bound for the number of characters that complete the name."""
+        return max(ends[place] for ends, place in zip(self._lengths, places, strict=True))
 
 
 def shortest_path(required: Sequence[Pattern], avoided: Sequence[Pattern], budget: Budget) -> Path | None:
     """A shortest name that all `required` cover and none of `avoided` does; None if there is none.
 
-    Segments where variables of `required` stand are labelled. They are spelled as if each label were for itself: that
-    all segments of one label are the same, and no other segment is, is for the caller to see to.
+    Segments matched by variables of `required` are labelled, and spelled as if each label were independent. The caller
+    has to ensure that all segments with one label are equal, and that no other segment equals them.
 
     Raises:
-        TooComplex: the budget does not suffice to find one, or to be certain that there is none.
+        TooComplex: the budget is spent before a name was found or excluded.
     """
-    needs = [segments_of(pattern) for pattern in required]
-    lengths = [shortest_ends(segments) for segments in needs]
-    others = _Avoided(avoided)
-    order = count()  # so that the heap never compares what is behind it
-    start = tuple(0 for _ in needs)
-    pending: list[_Entry] = [(0, next(order), 0, True, start, others.start, ())]
-    reached: dict[tuple[bool, tuple[int, ...]], list[int]] = {}
+    needs, others = _RequiredPatterns(required), _AvoidedPatterns(avoided)
+    order = count()  # so that the heap never compares what follows
+    pending: list[_Pending] = [(0, next(order), 0, True, needs.start, others.start, ())]
+    reached: dict[tuple[bool, _Places], list[int]] = {}
     while pending:
         _, _, length, is_host, places, state, path = heappop(pending)
         known_states = reached.setdefault((is_host, places), [])
         budget.spend(1 + len(known_states) // 8)
-        if any(known & ~state == 0 for known in known_states):
+        if _is_dominated(state, known_states):
             continue
         known_states.append(state)
-        is_end = all(place == len(segments) for place, segments in zip(places, needs, strict=True))
-        if is_end and not is_host and not state & others.ends:
+        if needs.is_end(places) and not is_host and not state & others.ends:
             return path
-        # Each required pattern goes on in one way: whatever takes part in a `**` stays in it, or leaves it.
-        if any(place == len(segments) for place, segments in zip(places, needs, strict=True)):
+        here = needs.next_segments(places)
+        if here is None:
             continue
-        here = [segments[place] for place, segments in zip(places, needs, strict=True)]
-        following = [
-            *product(
-                *(
-                    (place, place + 1) if segment.kind is SegmentKind.MANY else (place + 1,)
-                    for place, segment in zip(places, here, strict=True)
-                )
-            )
-        ]
-        opened = others.opened(state, budget)
-        label = (any(one.kind is SegmentKind.USER for one in here), any(one.kind is SegmentKind.GROUP for one in here))
-        for word, taken in _words(here, label, frozenset(opened.by_text), is_first=not path, budget=budget):
-            after = opened.after(taken, label)
+        following = [(after, needs.needed(after), needs.is_end(after)) for after in needs.following(places, here)]
+        for step, after_state in _steps(here, others.transitions(state, budget), is_first=not path, budget=budget):
+            word = step[0]
             begun = length + bool(path) + len(word)
-            for next_places in following:
+            for after, needed, is_end in following:
                 budget.spend()
-                reach = begun + max(ends[place] for ends, place in zip(lengths, next_places, strict=True))
-                is_whole = all(place == len(segments) for place, segments in zip(next_places, needs, strict=True))
-                if reach <= MAX_NAME_LENGTH and not others.is_everything(after, is_end=is_whole):
-                    step = (word, label)
-                    heappush(pending, (reach, next(order), begun, ":" in word, next_places, after, (*path, step)))
+                reach = begun + needed
+                if reach <= MAX_NAME_LENGTH and not others.is_everything(after_state, is_end=is_end):
+                    heappush(pending, (reach, next(order), begun, ":" in word, after, after_state, (*path, step)))
     return None
 
 
+def _is_dominated(state: int, known_states: Sequence[int]) -> bool:
+    """Whether a known state has no other positions than this one."""
+    return any(known & ~state == 0 for known in known_states)
+
+
+def _steps(
+    here: Sequence[Segment], transitions: _Transitions, *, is_first: bool, budget: Budget
+) -> Iterator[tuple[tuple[str, Label], int]]:
+    """Each labelled word that all segments of `here` match, with the state of the avoided patterns after it."""
+    label = (any(one.kind is SegmentKind.USER for one in here), any(one.kind is SegmentKind.GROUP for one in here))
+    for word, matching in _words(here, label, frozenset(transitions.by_text), is_first=is_first, budget=budget):
+        yield (word, label), transitions.after(matching, label)
+
+
 def _words(here: Sequence[Segment], label: Label, avoided: frozenset[str], *, is_first: bool, budget: Budget) -> Words:
-    """The words to try where all segments of `here` must take one, each with the avoided globs and names it meets."""
+    """The words that all segments of `here` match, each with the avoided globs and names that match it too."""
     names = {segment.text for segment in here if segment.kind is SegmentKind.LITERAL}
     globs = [segment for segment in here if segment.kind is SegmentKind.GLOB]
-    is_variable = label != _NOBODYS
+    can_be_host = is_first and label == _UNBOUND
     if names:
-        name = min(names)
-        is_host = ":" in name
-        if len(names) > 1 or (is_host and (is_variable or not is_first)) or not all(fits(one, name) for one in globs):
-            return ()
-        budget.spend(len(avoided))
-        return ((name, frozenset(text for text in avoided if _takes(text, name))),)
+        return _literal(names, globs, avoided, can_be_host=can_be_host, budget=budget)
     required = frozenset(segment.text for segment in globs)
     fresh = label[0] + 2 * label[1]
-    in_path = frozenset(text for text in avoided if ":" not in text)
     words: Words = ()
     if not any(":" in text for text in required):
+        in_path = frozenset(text for text in avoided if ":" not in text)
         words = least_words(Grammar.COMPONENT, required, in_path, fresh, budget)
-    if is_first and not is_variable:
+    if can_be_host:
         words += least_words(Grammar.HOST, required, avoided, fresh, budget)
     return words
 
 
-def _takes(text: str, name: str) -> bool:
+def _literal(
+    names: Collection[str], globs: Sequence[Segment], avoided: frozenset[str], *, can_be_host: bool, budget: Budget
+) -> Words:
+    """The only word that matches where a literal is required; none where `names` differ or a glob does not match."""
+    name = min(names)
+    if len(names) > 1 or (":" in name and not can_be_host) or not all(fits(glob, name) for glob in globs):
+        return ()
+    budget.spend(len(avoided))
+    return ((name, frozenset(text for text in avoided if _matches_text(text, name))),)
+
+
+def _matches_text(text: str, name: str) -> bool:
     if "*" not in text:
         return text == name
     return fits(Segment(SegmentKind.GLOB, text, tuple(text.split("*"))), name)

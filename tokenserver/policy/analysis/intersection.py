@@ -1,4 +1,4 @@
-"""Patterns made from patterns: what two have in common, spelled as patterns, and one with a group's name filled in."""
+"""Intersection of patterns, spelled as patterns; and patterns with the name of a group filled in."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
 _Segments = tuple[Segment, ...]
 
 MAX_PATTERNS = 1_000
-"""What two patterns have in common is spelled in no more than so many."""
+"""Limit for the patterns of one intersection."""
 
 _VARIABLES = (SegmentKind.USER, SegmentKind.GROUP)
 
 
 def intersection(one: Pattern, other: Pattern, budget: Budget | None = None) -> tuple[Pattern, ...]:
-    """Patterns that together cover all names that both cover, none within another.
+    """Patterns that together cover all names that both cover, none of them contained in the others.
 
-    They are exact but for two globs, of which neither lies within the other, in one segment: then one of them stands
-    for both. A variable beside a name becomes the name.
+    They are exact unless two globs meet in one segment and neither contains the other: then one of them represents
+    both. A variable and a literal become the literal.
 
     Raises:
-        TooComplex: it has more than `MAX_PATTERNS`, or not decided within the budget (None: that of one command).
+        TooComplex: more than `MAX_PATTERNS` are needed, or not decided within the budget (None: that of one command).
     """
     budget = budget or command_budget()
     found = [pattern_of(segments) for segments in sorted(_common(segments_of(one), segments_of(other)), key=_order)]
@@ -38,13 +38,13 @@ def intersection(one: Pattern, other: Pattern, budget: Budget | None = None) -> 
 
 
 def is_exact(one: Pattern, other: Pattern) -> bool:
-    """Whether `intersection` of the two has no other names than both have, whatever it is."""
+    """Whether `intersection` of the two covers only names that both cover, which is certain without globs."""
     segments = (*segments_of(one), *segments_of(other))
     return all(segment.kind is not SegmentKind.GLOB for segment in segments)
 
 
 def with_group(pattern: Pattern, group: str) -> Pattern:
-    """The pattern for members of `group` as such: its name stands where `${group}` stood."""
+    """The pattern for members of `group`: its name replaces `${group}`."""
     filled = Segment(SegmentKind.LITERAL, group)
     return pattern_of([filled if one.kind is SegmentKind.GROUP else one for one in segments_of(pattern)])
 
@@ -68,7 +68,7 @@ def _common(one: _Segments, other: _Segments) -> frozenset[_Segments]:
     found = _spelled(one, other)
     if len(found) > MAX_PATTERNS:
         raise TooComplex(
-            f"not decided: what two patterns have in common takes more than {MAX_PATTERNS} patterns to say; "
+            f"not decided: the intersection of two patterns takes more than {MAX_PATTERNS:,} patterns; "
             "fix: use fewer ** in one pattern"
         )
     return found
@@ -90,7 +90,7 @@ def _spelled(one: _Segments, other: _Segments) -> frozenset[_Segments]:
 
 
 def _both(one: Segment, other: Segment) -> Segment | None:
-    """A segment for what two take that are not `**`; None where nothing is."""
+    """The intersection of two segments other than `**`; None if it is empty."""
     for first, second in ((one, other), (other, one)):
         if first.kind is SegmentKind.LITERAL:
             if second.kind is SegmentKind.LITERAL:

@@ -1,7 +1,7 @@
 """Time independence of tests: the moments at which a test without `at:` is evaluated, and the report if they differ.
 
-Tests run at every load. A test that is decided by a rule with `since` or `until` would begin to fail at a moment that
-nobody expects, and refuse a restart. So a test without `at:` must have one outcome for all moments, and whether files
+Tests run at every load. A test that depends on a rule with `since` or `until` would begin to fail at an unexpected
+moment and prevent a restart. So a test without `at:` must have one outcome for all moments, and whether files
 load never depends on the clock.
 """
 

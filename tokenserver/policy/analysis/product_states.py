@@ -1,6 +1,7 @@
-"""Where patterns stand in the middle of a name, and who has been met on the way there: what a walk goes over.
+"""States of the product automaton: each pattern's position after a prefix of a name, and the values bound so far.
 
-Each of both is there once in a walk, so that what was found out about it serves each time that it is reached again.
+The values are those of `${user}` and `${group}`. States and bindings are interned, so that everything computed for one
+of them is reused whenever the search reaches it again.
 """
 
 from __future__ import annotations
@@ -11,77 +12,77 @@ from functools import lru_cache
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches
 
-Part = tuple[bool, bool]
-"""Whether a word is the user's name, and whether it is the name of a group of the user's."""
+Binding = tuple[bool, bool]
+"""Whether a word is the user's name, and whether it is the name of one of the user's groups."""
 
 Position = tuple[int, int, str, str]
-"""Where a pattern stands: which one, before which of its segments, and what variables that it repeats have taken."""
+"""A position in a pattern: the pattern, the next of its segments, and the values of variables that it repeats."""
 
-State = frozenset[Position]
+Positions = frozenset[Position]
 
-NEVER = 1 << 30
+UNREACHABLE = 1 << 30
 """More characters than any name has."""
 
 _VARIABLES = {SegmentKind.USER, SegmentKind.GROUP}
 
 
-class Cast:
-    """Who has been met on the way: the user, and the words whose parts had to be chosen."""
+class Bindings:
+    """The user, and the words whose binding was chosen during the search."""
 
-    __slots__ = ("chosen", "groups", "parts", "played", "user")
+    __slots__ = ("by_word", "chosen", "group_count", "successors", "user")
 
-    def __init__(self, user: str, chosen: frozenset[tuple[str, Part]]) -> None:
+    def __init__(self, user: str, chosen: frozenset[tuple[str, Binding]]) -> None:
         self.user = user
         self.chosen = chosen
-        self.parts = dict(chosen)
-        self.groups = sum(part[1] for _, part in chosen)
-        self.played: dict[tuple[str, bool], list[tuple[Part, Cast]]] = {}
-        """What `Walk` has found out: the parts that a word can play here, and the cast from then on."""
+        self.by_word = dict(chosen)
+        self.group_count = sum(binding[1] for _, binding in chosen)
+        self.successors: dict[tuple[str, bool], list[tuple[Binding, Bindings]]] = {}
+        """Cache of `ProductSearch`: the possible bindings of a word, each with the bindings that result."""
 
 
-class Casts:
-    """All casts of a walk."""
+class BindingsTable:
+    """All bindings of one search, each a single object."""
 
     def __init__(self) -> None:
-        self._casts: dict[tuple[str, frozenset[tuple[str, Part]]], Cast] = {}
+        self._interned: dict[tuple[str, frozenset[tuple[str, Binding]]], Bindings] = {}
 
-    def of(self, user: str = "", chosen: frozenset[tuple[str, Part]] = frozenset()) -> Cast:
-        """The one cast with this user and these parts."""
+    def intern(self, user: str = "", chosen: frozenset[tuple[str, Binding]] = frozenset()) -> Bindings:
+        """The single object for this user and these choices."""
         key = (user, chosen)
-        cast = self._casts.get(key)
-        if cast is None:
-            cast = self._casts[key] = Cast(user, chosen)
-        return cast
+        bindings = self._interned.get(key)
+        if bindings is None:
+            bindings = self._interned[key] = Bindings(user, chosen)
+        return bindings
 
-    def forget(self) -> None:
-        """Let go of what leads in circles, which would be left for the garbage collector."""
-        for cast in self._casts.values():
-            cast.played.clear()
+    def clear(self) -> None:
+        """Break the reference cycles, which would otherwise be left to the garbage collector."""
+        for bindings in self._interned.values():
+            bindings.successors.clear()
 
 
-class Front:
-    """What comes next in one state: the literal segments by their text, and those that take more than one word.
+class PositionSet:
+    """Positions with their transitions: literal segments by text, and the segments that match more than one word.
 
-    Most are reached and never gone on from; so all of that is there only after `open`.
+    The transitions are available after `expand`: most sets are reached, but never left.
     """
 
-    __slots__ = ("is_open", "literals", "loose", "meets_variable", "remembered", "state")
+    __slots__ = ("has_variable", "is_expanded", "literals", "loose", "positions", "remembered")
 
-    def __init__(self, state: State) -> None:
-        self.state = state
-        self.is_open = False
+    def __init__(self, positions: Positions) -> None:
+        self.positions = positions
+        self.is_expanded = False
         self.literals: dict[str, list[Position]] = {}
         self.loose: list[tuple[Position, Segment, bool]] = []
-        self.meets_variable = False
+        self.has_variable = False
         self.remembered: set[str] = set()
-        """Words that variables here have taken and that must come again: no class of words has to offer them."""
+        """Values that a repeated variable must take again: no class of words has to contain them."""
 
-    def open(self, segments: Sequence[Sequence[Segment]]) -> None:
-        """Find out what comes next. `segments` are those of all patterns."""
-        if self.is_open:
+    def expand(self, segments: Sequence[Sequence[Segment]]) -> None:
+        """Compute the transitions. `segments` are those of all patterns."""
+        if self.is_expanded:
             return
-        self.is_open = True
-        for position in self.state:
+        self.is_expanded = True
+        for position in self.positions:
             place, at, user, group = position
             if at == len(segments[place]):
                 continue
@@ -89,104 +90,112 @@ class Front:
             if segment.kind is SegmentKind.LITERAL:
                 self.literals.setdefault(segment.text, []).append((place, at + 1, user, group))
             elif segment.kind in _VARIABLES:
-                self.meets_variable = True
+                self.has_variable = True
                 self.remembered |= {word for word in (user, group) if word}
-                # Only what must be the same again has to be remembered.
+                # Only a variable that the pattern repeats needs its value later.
                 is_repeated = sum(one.kind is segment.kind for one in segments[place]) > 1
                 self.loose.append((position, segment, is_repeated))
             else:
                 self.loose.append((position, segment, False))
 
-    def state_after(self, word: str, part: Part) -> State:
-        """Where the patterns stand after one more segment; those that it does not suit are gone."""
+    def after(self, word: str, binding: Binding) -> Positions:
+        """The positions after one more segment, without those of patterns that it does not match."""
         after = set(self.literals.get(word, ()))
         for position, segment, is_repeated in self.loose:
             place, at, user, group = position
             if segment.kind is SegmentKind.MANY:
                 after |= {position, (place, at + 1, user, group)}
             elif segment.kind is SegmentKind.USER:
-                if part[0] and user in ("", word):
+                if binding[0] and user in ("", word):
                     after.add((place, at + 1, word if is_repeated else "", group))
             elif segment.kind is SegmentKind.GROUP:
-                if part[1] and group in ("", word):
+                if binding[1] and group in ("", word):
                     after.add((place, at + 1, user, word if is_repeated else ""))
             elif fits(segment, word):
                 after.add((place, at + 1, user, group))
         return frozenset(after)
 
 
-class PatternRow:
-    """Fronts side by side: one for each required pattern, and last that of all others.
+class ProductState:
+    """A state of the product: the positions in each required pattern, and last those in all other patterns.
 
-    `needed` is how many more characters a name has at least.
+    `needed` is a lower bound for the number of characters that complete a name.
     """
 
-    __slots__ = ("choices", "fronts", "moves", "needed")
+    __slots__ = ("choices", "needed", "sets", "successors")
 
-    def __init__(self, fronts: tuple[Front, ...], needed: int) -> None:
-        self.fronts = fronts
+    def __init__(self, sets: tuple[PositionSet, ...], needed: int) -> None:
+        self.sets = sets
         self.needed = needed
-        self.moves: dict[tuple[str, Part], PatternRow] = {}
-        """What `Rows` has found out: the row after a word in a part."""
+        self.successors: dict[tuple[str, Binding], ProductState] = {}
+        """Cache of `ProductAutomaton`: the state after a word with a binding."""
         self.choices: dict[bool, tuple[bool, dict[str, bool]]] = {}
-        """What `Walk` has found out: what can come next, in the beginning of a name and later."""
+        """Cache of `ProductSearch`: the words that can follow, for the first segment and for later ones."""
 
 
-_NOWHERE = PatternRow((), NEVER)
+_DEAD = ProductState((), UNREACHABLE)
 
 
-class Rows:
-    """All rows of a walk over patterns with these segments.
+class ProductAutomaton:
+    """The product automaton of patterns with these segments. Its states are computed on demand, within `budget`.
 
-    `lengths` are, for each required pattern, how many characters a name has at least from each of its segments on.
-    What is found out counts against `budget`.
+    `lengths` are, for each required pattern, the characters that a name needs at least from each of its segments on.
     """
 
     def __init__(self, segments: Sequence[Sequence[Segment]], lengths: Sequence[Sequence[int]], budget: Budget) -> None:
         self._budget = budget
         self._segments = segments
         self._lengths = lengths
-        self._fronts: dict[State, Front] = {}
-        self._rows: dict[tuple[Front, ...], PatternRow] = {}
+        self._sets: dict[Positions, PositionSet] = {}
+        self._states: dict[tuple[PositionSet, ...], ProductState] = {}
 
-    def of(self, states: Iterable[State]) -> PatternRow:
-        """The one row of these states."""
-        fronts = tuple(map(self._front, states))
-        row = self._rows.get(fronts)
-        if row is None:
-            ends = (min([self._lengths[place][at] for place, at, _, _ in front.state]) for front in fronts[:-1])
-            row = self._rows[fronts] = PatternRow(fronts, max(ends))
-        return row
+    def start(self) -> ProductState:
+        """The state before the first segment."""
+        starts = [(place, 0, "", "") for place in range(len(self._segments))]
+        required, others = starts[: len(self._lengths)], starts[len(self._lengths) :]
+        return self._intern([*(frozenset({start}) for start in required), frozenset(others)])
 
-    def opened(self, row: PatternRow) -> tuple[Front, ...]:
-        """The fronts of a row from which the walk goes on."""
-        for front in row.fronts:
-            front.open(self._segments)
-        return row.fronts
+    def expanded(self, state: ProductState) -> tuple[PositionSet, ...]:
+        """The position sets of a state, with their transitions."""
+        for positions in state.sets:
+            positions.expand(self._segments)
+        return state.sets
 
-    def after(self, row: PatternRow, word: str, part: Part) -> PatternRow:
-        """The row after one more segment, where `row` is opened; nowhere, where a required pattern cannot go on."""
-        found = row.moves.get((word, part))
+    def after(self, state: ProductState, word: str, binding: Binding) -> ProductState:
+        """The state after one more segment of an expanded `state`; a dead one if a required pattern does not match.
+
+        Raises:
+            TooComplex: the budget is spent.
+        """
+        found = state.successors.get((word, binding))
         if found is None:
-            self._budget.spend(sum(len(front.loose) for front in row.fronts) // 8)
-            required = [front.state_after(word, part) for front in row.fronts[:-1]]
-            found = self.of([*required, row.fronts[-1].state_after(word, part)]) if all(required) else _NOWHERE
-            row.moves[word, part] = found
+            self._budget.spend(sum(len(positions.loose) for positions in state.sets) // 8)
+            required = [positions.after(word, binding) for positions in state.sets[:-1]]
+            found = self._intern([*required, state.sets[-1].after(word, binding)]) if all(required) else _DEAD
+            state.successors[word, binding] = found
         return found
 
-    def forget(self) -> None:
-        """Let go of what leads in circles, which would be left for the garbage collector."""
-        for row in self._rows.values():
-            row.moves.clear()
+    def clear(self) -> None:
+        """Break the reference cycles, which would otherwise be left to the garbage collector."""
+        for state in self._states.values():
+            state.successors.clear()
 
-    def _front(self, state: State) -> Front:
-        front = self._fronts.get(state)
-        if front is None:
-            front = self._fronts[state] = Front(state)
-        return front
+    def _intern(self, position_sets: Iterable[Positions]) -> ProductState:
+        sets = tuple(map(self._set, position_sets))
+        state = self._states.get(sets)
+        if state is None:
+            ends = (min([self._lengths[place][at] for place, at, _, _ in one.positions]) for one in sets[:-1])
+            state = self._states[sets] = ProductState(sets, max(ends))
+        return state
+
+    def _set(self, positions: Positions) -> PositionSet:
+        found = self._sets.get(positions)
+        if found is None:
+            found = self._sets[positions] = PositionSet(positions)
+        return found
 
 
 @lru_cache(maxsize=65536)
 def fits(glob: Segment, word: str) -> bool:
-    """Whether the glob takes this segment."""
+    """Whether the glob matches this segment."""
     return matches(Pattern(glob.text, "", 0, (glob,)), [word], None, ())

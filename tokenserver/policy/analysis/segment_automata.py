@@ -1,7 +1,7 @@
-"""Single segments of repository names: for every way in which globs tell legal segments apart, the shortest ones.
+"""Segment automata: for each class of legal segments that globs distinguish, its shortest segments.
 
-A glob is a small machine over characters, and so is the grammar of a segment. All of them run side by side, and
-whatever the product can reach is a class of segments that no glob tells apart; a class that it cannot reach is empty.
+A glob is a small automaton over characters, and so is the grammar of a segment. Each reachable state of their product
+is a class of segments that no glob distinguishes; a class that is not reachable is empty.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ DIGITS = "0123456789"
 _ALPHANUMERIC = frozenset(LETTERS + DIGITS)
 START = 0
 
-# The grammar of `scopes`, as machines: state -> (the characters that lead on, and where to).
-_Machine = Mapping[int, Sequence[tuple[frozenset[str], int]]]
+# The grammar of `scopes` as automata: state -> (characters, next state).
+_Automaton = Mapping[int, Sequence[tuple[frozenset[str], int]]]
 
-_COMPONENT: _Machine = {
+_COMPONENT: _Automaton = {
     0: [(_ALPHANUMERIC, 1)],
     1: [(_ALPHANUMERIC, 1), (frozenset("."), 2), (frozenset("_"), 3), (frozenset("-"), 5)],
     2: [(_ALPHANUMERIC, 1)],
@@ -33,7 +33,7 @@ _COMPONENT: _Machine = {
 }
 _COMPONENT_ENDS = frozenset({1})
 
-_HOST: _Machine = {
+_HOST: _Automaton = {
     0: [(_ALPHANUMERIC, 1)],
     1: [(_ALPHANUMERIC, 1), (frozenset("-"), 2), (frozenset("."), 0), (frozenset(":"), 3)],
     2: [(_ALPHANUMERIC, 1), (frozenset("-"), 2)],
@@ -44,30 +44,30 @@ _HOST_ENDS = frozenset(range(4, 9))
 
 
 class Grammar(Enum):
-    """What a segment can be; a host with a port stands first alone."""
+    """The two kinds of segments; a host with a port can only be the first one."""
 
     COMPONENT = auto()
     HOST = auto()
 
 
-MACHINES = {Grammar.COMPONENT: (_COMPONENT, _COMPONENT_ENDS), Grammar.HOST: (_HOST, _HOST_ENDS)}
+GRAMMARS = {Grammar.COMPONENT: (_COMPONENT, _COMPONENT_ENDS), Grammar.HOST: (_HOST, _HOST_ENDS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Globs:
-    """Globs side by side as one machine: bit `i` of a state is "stands before character `i`" of all texts in a row."""
+class GlobAutomaton:
+    """Several globs as one bit-parallel automaton; bit `i` of a state is the position before character `i` of all."""
 
     start: int
     ends: int
     stars: int
     last_stars: int
-    """The stars behind which nothing comes: whoever has reached one is taken, whatever follows."""
+    """The stars at the end of a glob: a word that reaches one is matched, whatever follows."""
     characters: Mapping[str, int]
     text_of: Mapping[int, str]
-    """By the bit of its end."""
+    """Each glob by the bit of its end."""
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Globs:
+    def of(cls, texts: Iterable[str]) -> GlobAutomaton:
         start = ends = stars = last_stars = place = 0
         characters: dict[str, int] = {}
         text_of: dict[int, str] = {}
@@ -87,14 +87,14 @@ class Globs:
 
     def step(self, state: int, character: str) -> int:
         after = (state & self.characters.get(character, 0)) << 1 | state & self.stars
-        return after | (after & self.stars) << 1  # a star may also take nothing
+        return after | (after & self.stars) << 1  # a star also matches the empty string
 
-    def taken_for_good(self, state: int) -> int:
-        """The ends of the globs that take the word so far, and every word that begins with it."""
+    def settled(self, state: int) -> int:
+        """The ends of the globs that match the word so far and each of its continuations."""
         return (state & self.last_stars) << 1
 
     def furthest(self, state: int) -> int:
-        """The same state of a single glob without what its last star that is reached makes up for."""
+        """The state of a single glob without the positions that its last reached star makes redundant."""
         reached = state & self.stars
         return state & -(1 << reached.bit_length() - 1) if reached else state
 
@@ -111,9 +111,9 @@ class Globs:
 def shortest_words(
     globs: Collection[str], taken: Collection[str] = (), count: int = 1, budget: Budget | None = None
 ) -> list[list[str]]:
-    """Path components, for each class that `globs` tell apart: the shortest, until `count` are not in `taken`.
+    """The shortest path components of each class that `globs` distinguish, until `count` are not in `taken`.
 
-    A class with fewer is there with all of its words.
+    A class with fewer words is returned with all of them.
 
     Raises:
         TooComplex: there are too many classes.
@@ -122,7 +122,7 @@ def shortest_words(
 
 
 def shortest_hosts(globs: Collection[str], budget: Budget | None = None) -> tuple[str, ...]:
-    """The shortest `host:port` for each class that `globs` tell apart.
+    """The shortest `host:port` of each class that `globs` distinguish.
 
     Raises:
         TooComplex: there are too many classes.
@@ -137,7 +137,7 @@ def _shortest(
     limit = count
     while True:
         by_class, steps = _by_class(grammar, globs, limit)
-        budget.spend(steps)  # also where the answer is remembered, so that a verdict never depends on what came before
+        budget.spend(steps)  # also for a cached result, so that a verdict never depends on earlier questions
         chosen: list[list[str]] = []
         for words in by_class.values():
             free = 0
@@ -147,7 +147,7 @@ def _shortest(
                     break
                 chosen[-1].append(word)
                 free += word not in taken
-            # With a full list there may be more words behind its end; with a shorter one, these are all.
+            # A full list may be cut off; a shorter one is complete.
             if free < count and len(words) >= limit:
                 break
         else:
@@ -159,22 +159,22 @@ def _shortest(
 def _by_class(grammar: Grammar, globs: tuple[str, ...], limit: int) -> tuple[dict[int, list[str]], int]:
     """At least the `limit` shortest words of every class, by length; all of them where a class has no more.
 
-    The machine is deterministic, so that the `limit` shortest words of a state need no more than that many of any
-    state before it. Characters that stand in no glob are all alike, and `limit` of them are as good as all. The second
-    result is how many steps it took.
+    The automaton is deterministic, so the `limit` shortest words of a state need at most that many of any state before
+    it. Characters that occur in no glob are equivalent, and `limit` of them represent all. The second result is the
+    number of steps.
     """
-    machine, machine_ends = MACHINES[grammar]
-    machine_of_globs = Globs.of(globs)
-    named = set(machine_of_globs.characters)
+    transitions, grammar_ends = GRAMMARS[grammar]
+    automaton = GlobAutomaton.of(globs)
+    named = set(automaton.characters)
     fresh = [character for character in LETTERS if character not in named][:limit]
     fresh += [character for character in DIGITS if character not in named][:limit]
-    # Where no letter or digit is left that no glob names, separators are not as good as one of those.
+    # A letter or digit that no glob names also represents separators; without one, they are tried themselves.
     fresh += [character for character in "-_." if not fresh and character not in named]
     alphabet = [*fresh, *sorted(named - {":"}), ":"]
     budget = Budget()
     visits: dict[tuple[int, int], int] = {}
     found: dict[int, list[str]] = {}
-    pending = deque([(START, machine_of_globs.start, "")])
+    pending = deque([(START, automaton.start, "")])
     while pending:
         state, positions, word = pending.popleft()
         budget.spend()
@@ -182,13 +182,13 @@ def _by_class(grammar: Grammar, globs: tuple[str, ...], limit: int) -> tuple[dic
             continue
         budget.spend(len(alphabet))
         visits[state, positions] = visits.get((state, positions), 0) + 1
-        if state in machine_ends:
-            found.setdefault(positions & machine_of_globs.ends, []).append(word)
+        if state in grammar_ends:
+            found.setdefault(positions & automaton.ends, []).append(word)
         if len(word) == MAX_NAME_LENGTH:
             continue
-        for characters, following in machine[state]:
+        for characters, following in transitions[state]:
             pending.extend(
-                (following, machine_of_globs.step(positions, character), word + character)
+                (following, automaton.step(positions, character), word + character)
                 for character in alphabet
                 if character in characters
             )

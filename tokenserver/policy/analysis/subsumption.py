@@ -1,7 +1,7 @@
-"""Whether one rule covers all that another one says: its people, its conditions, its registries, its names.
+"""Subsumption: whether one rule covers another one, with its principals, conditions, registries and names.
 
-Every answer is safe: True is always true. For people it may miss a cover that only who is in which directory group
-could show; for repository names it is exact.
+Every answer is conservative: True is always right. False can be wrong for principals, where the answer depends on the
+members of directory groups; for repository names it is exact.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOGGED_IN = frozenset(kind for kind in Kind if kind is not Kind.ANONYMOUS)
 
 
 def covers(outer: Rule, inner: Rule, groups: Groups, actions: frozenset[str], budget: Budget | None = None) -> bool:
-    """Whether `outer` applies wherever `inner` does, as far as `inner` speaks about `actions`.
+    """Whether `outer` applies wherever `inner` does, for `actions` of `inner`.
 
     Raises:
         TooComplex: not decided within the budget (None: that of one command).
@@ -41,10 +41,10 @@ def covers(outer: Rule, inner: Rule, groups: Groups, actions: frozenset[str], bu
 
 
 def candidates(policies: PolicySet, rule: Rule) -> list[Rule]:
-    """The other rules that could cover this one: found by the index, so that not every pair must be compared.
+    """The other rules that could cover this one, from the index, so that not every pair has to be compared.
 
-    Whatever covers the rule covers its first pattern, and so begins no deeper than that; and it covers the first of
-    its people, and so is found where that one is.
+    A covering rule covers each pattern of this one, so its prefix is no deeper; and it covers each principal, so the
+    index lists it for any one of them.
     """
     pattern = min(rule.patterns, key=lambda pattern: pattern.depth)
     found: dict[str, Rule] = {}
@@ -56,7 +56,7 @@ def candidates(policies: PolicySet, rule: Rule) -> list[Rule]:
 
 
 def _entries(policies: PolicySet, bucket: Bucket, to: Principals) -> Iterator[Entry]:
-    """The entries for everybody, and those for one of `to`, by name and by every group that it is known to be in."""
+    """The broad entries, and those for one principal of `to`, by its name and by every group it is known to be in."""
     yield from bucket.broad
     if not to.are_named:
         return
@@ -78,12 +78,12 @@ def _entries(policies: PolicySet, bucket: Bucket, to: Principals) -> Iterator[En
 
 
 def covers_services(outer: frozenset[str] | None, inner: frozenset[str] | None) -> bool:
-    """Whether a rule for the registries `outer` holds wherever one for `inner` does (None: all of them)."""
+    """Whether the registries `outer` include all of `inner` (None: all registries)."""
     return outer is None or (inner is not None and inner <= outer)
 
 
 def covers_people(outer: Principals, inner: Principals, groups: Groups) -> bool:
-    """Whether everybody in `inner` is in `outer`. Nobody is in any."""
+    """Whether `outer` includes everybody in `inner`. An empty `inner` is always included."""
     if outer.everyone:
         return True
     if inner.everyone and not (outer.authenticated and outer.anonymous):
@@ -101,7 +101,7 @@ def covers_people(outer: Principals, inner: Principals, groups: Groups) -> bool:
 
 
 def excludes_no_more(excluded: Principals, inner: Rule, groups: Groups) -> bool:
-    """Whether nobody whom `inner` means is in `excluded`."""
+    """Whether `excluded` includes nobody to whom `inner` applies."""
     if covers_people(inner.excluded or NOBODY, excluded, groups):
         return True
     if excluded.everyone or (excluded.anonymous and (inner.to.anonymous or inner.to.everyone)):
@@ -109,9 +109,9 @@ def excludes_no_more(excluded: Principals, inner: Rule, groups: Groups) -> bool:
     if not (excluded.authenticated or excluded.users or excluded.groups):
         return True
     if inner.to.everyone or inner.to.authenticated or inner.to.groups:
-        return False  # some of them may be whom a name or a directory group leaves out
+        return False  # some of them may have an excluded name or be in an excluded directory group
     if not inner.to.users:
-        return True  # anonymous clients are in no group and have no name
+        return True  # anonymous clients have neither groups nor a name
     members = excluded.users.union(*(groups.by_name[name].users for name in excluded.groups if name in groups.by_name))
     return (
         not excluded.authenticated
@@ -121,12 +121,12 @@ def excludes_no_more(excluded: Principals, inner: Rule, groups: Groups) -> bool:
 
 
 def covers_condition(outer: Condition | None, inner: Rule) -> bool:
-    """Whether `outer` holds whenever the condition of `inner` does, for the credentials of those whom it means."""
+    """Whether `outer` holds whenever the condition of `inner` does, for every kind of credential of `inner`."""
     return outer is None or implies(replace(inner.condition or Condition(), kinds=kinds_of(inner)), outer)
 
 
 def kinds_of(rule: Rule) -> frozenset[Kind]:
-    """The kinds of credential with which a rule can apply; none where its people and its `kind` exclude each other."""
+    """The kinds of credential that a rule can apply to; none where its principals and its `kind` exclude each other."""
     to = rule.to
     possible: frozenset[Kind] = frozenset()
     if to.everyone or to.anonymous:
@@ -153,6 +153,6 @@ def _has_group(people: Principals, name: str, groups: Groups) -> bool:
 
 
 def _has_brought(people: Principals, name: str, groups: Groups) -> bool:
-    """Whether whoever brings this directory group is among `people`. A group of the tree hides one of its name."""
+    """Whether `people` include all members of this directory group. A group of the tree hides one of the same name."""
     is_meant = name in people.groups and name not in groups.by_name
     return is_meant or not people.groups.isdisjoint(groups.by_brought.get(name, frozenset()))

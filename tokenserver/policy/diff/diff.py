@@ -119,7 +119,7 @@ def _rows(  # noqa: PLR0917 - one direction of a comparison
             raise TooComplex(f"{error} ({cause.required[-1].text} by {', '.join(rules)})") from error
         allow = cause.allow
         for who, by_cell in by_people.items():
-            for when, cell, witness in circumstances.regions(by_cell):
+            for when, cell, witness in circumstances.merged(by_cell):
                 resource = Resource(allow.rule.resource_type, witness.name)
                 scope = Scope(resource, frozenset({allow.action}))
                 is_granted = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tokenserver.policy.analysis.containment import Meeting, walk
+from tokenserver.policy.analysis.containment import CoveredName, covered_names
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.patterns import Pattern
 
@@ -18,12 +18,12 @@ class Retold:
     A walk that was too complex once is so each time.
     """
 
-    def __init__(self, met: Iterator[Meeting]) -> None:
+    def __init__(self, met: Iterator[CoveredName]) -> None:
         self._met = met
-        self._known: list[Meeting] = []
+        self._known: list[CoveredName] = []
         self._error: TooComplex | None = None
 
-    def __iter__(self) -> Iterator[Meeting]:
+    def __iter__(self) -> Iterator[CoveredName]:
         place = 0
         while True:
             if place == len(self._known):
@@ -34,7 +34,7 @@ class Retold:
             yield self._known[place]
             place += 1
 
-    def _following(self) -> Meeting | None:
+    def _following(self) -> CoveredName | None:
         if self._error is None:
             try:
                 return next(self._met, None)
@@ -56,8 +56,8 @@ class RememberedWalks:
 
     def meetings(
         self, required: tuple[Pattern, ...], others: tuple[Pattern, ...], names: tuple[str, ...] | None, steps: int
-    ) -> Iterator[Meeting]:
-        """The walk over these patterns, as `languages.walk` has it. That of one action mostly is that of the next.
+    ) -> Iterator[CoveredName]:
+        """The result of `containment.covered_names` for these patterns, which several actions mostly share.
 
         Raises:
             TooComplex: not all of it was met in so many steps.
@@ -68,5 +68,5 @@ class RememberedWalks:
             if len(self._walks) >= WALKS:
                 del self._walks[next(iter(self._walks))]
             named, taken = ((), frozenset[str]()) if names is None else (names, self._reserved)
-            met = self._walks[key] = Retold(walk(required, others, named, taken, self._budget.question(steps)))
+            met = self._walks[key] = Retold(covered_names(required, others, named, taken, self._budget.question(steps)))
         return iter(met)

@@ -1,7 +1,7 @@
 """The search behind `diff`: whether, and for whom and when, one claim makes a difference between two trees.
 
-Nothing is sampled. For one claim, `languages.walk` meets every way in which the rules of both trees can cover a name,
-and `regions` every circumstance that they tell apart. For one such name and circumstance, what is left is who: the
+Nothing is sampled. For one claim, `containment.covered_names` finds every way in which the rules of both trees can
+cover a name, and `Circumstances` every circumstance that they distinguish. For one such name and circumstance, the
 search starts with the least that somebody must be, and adds groups or a name only where a rule leaves no other way.
 """
 
@@ -16,10 +16,10 @@ from tokenserver.identity import ANONYMOUS as NOBODY
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.circumstances import Cell, Circumstances
 from tokenserver.policy.analysis.conditions import CREDENTIALS
-from tokenserver.policy.analysis.containment import Meeting, escape_from, meeting_at
+from tokenserver.policy.analysis.containment import CoveredName, covered_name, escape_from
 from tokenserver.policy.analysis.intersection import intersection, is_exact
 from tokenserver.policy.analysis.product_search import segments_of
-from tokenserver.policy.budget import QUESTION_STEPS, WALK_STEPS, Budget, TooComplex
+from tokenserver.policy.budget import QUESTION_STEPS, SEARCH_STEPS, Budget, TooComplex
 from tokenserver.policy.decide import objection
 from tokenserver.policy.diff.claims import ANONYMOUS, Claim, Person, Who, changed_groups, listed, ways
 from tokenserver.policy.diff.memory import RememberedWalks
@@ -148,7 +148,7 @@ class Search:
         names = self._names(rules, patterns)
         seeds = self._seeds(cause)
 
-        def is_settled(met: Meeting) -> bool:
+        def is_settled(met: CoveredName) -> bool:
             """Whether it needs no more than this name: all whom the cause means gain on it."""
             covering = self._covering(met, entries, places)
             for cell, found in pending.items():
@@ -167,8 +167,8 @@ class Search:
                 if self._is_rival(cause, tree, rule) and self._concerns(tree, rule, seeds[:1], pending)
             ]
             name = escape_from(rivals, cause.required, self._budget.question())
-            if name is None or not is_settled(meeting_at(name, patterns, len(cause.required))):
-                any(map(is_settled, walk(WALK_STEPS)))
+            if name is None or not is_settled(covered_name(name, patterns, len(cause.required))):
+                any(map(is_settled, walk(SEARCH_STEPS)))
         return circumstances, self._by_people(cause, pending)
 
     def _concerns(self, tree: Tree, rule: Rule, seeds: Iterable[Person], cells: Collection[Cell]) -> bool:
@@ -184,7 +184,7 @@ class Search:
         return cause.deny is None and rule.effect is Effect.ALLOW
 
     def _covering(
-        self, met: Meeting, entries: Iterable[tuple[Tree, Rule, Pattern]], places: Mapping[str, int]
+        self, met: CoveredName, entries: Iterable[tuple[Tree, Rule, Pattern]], places: Mapping[str, int]
     ) -> dict[_Key, _Covering]:
         """The rules that can cover the name, and also each under single patterns."""
         by_place: dict[int, Bindings] = {}

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import product
 
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, implies, left_open
-from tokenserver.policy.analysis.containment import Match, escape, escape_from, overlaps, readings, walk
+from tokenserver.policy.analysis.containment import Match, covered_names, escape, escape_from, overlaps, readings
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.decide import objection
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
@@ -180,7 +180,7 @@ def _walked_difference(
     limits = {one.text: one for one in within or ()}
     by_text = {one.text: one for side in sides for span in side for one in (span.pattern, *span.but)} | limits
     patterns = list(by_text.values())
-    for met in walk([start], patterns, budget=budget):  # places are counted from `start`
+    for met in covered_names([start], patterns, budget=budget):  # places are counted from `start`
         for own in met.required:
             covered = {patterns[one.place - 1].text for one in met.others if agree(own, one)}
             has = [any(span.has(covered) for span in side) for side in sides]
