@@ -81,7 +81,7 @@ def _dotted(node: ast.AST) -> str:
 
 
 def impure(tree: ast.Module) -> list[str]:
-    """House rule 2: files, sockets, clocks, environment, loggers, printing."""
+    """Files, sockets, clocks, environment, loggers, printing (docs/architecture.md#house-rule-2)."""
     found = [f"line {line}: imports {name}" for name, line in _imports(tree) if name.partition(".")[0] in IMPURE]
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _dotted(node.func) in ("open", "print", "input"):
@@ -92,7 +92,7 @@ def impure(tree: ast.Module) -> list[str]:
 
 
 def reads_environment(tree: ast.Module) -> list[str]:
-    """House rule 3: the environment is read in config/load.py alone."""
+    """The environment is read in config/load.py alone (docs/architecture.md#house-rule-3)."""
     words = ("environ", "environb", "getenv", "getenvb", "putenv", "unsetenv")
     found = [
         f"line {line}: imports {name}" for name, line in _imports(tree) if name in {f"os.{word}" for word in words}
@@ -122,7 +122,10 @@ def _names(node: ast.AST) -> Iterator[str]:
 
 
 def compares_secrets(tree: ast.Module) -> list[str]:
-    """Row 105: ==, != and `in` stop at the first difference, and so tell by their time how much was right."""
+    """==, != and `in` stop at the first difference, and so tell by their time how much was right.
+
+    See docs/design/threats.md#threat-105.
+    """
     found: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare) and any(isinstance(op, COMPARISONS) for op in node.ops):
@@ -149,7 +152,10 @@ UNSAFE_TEXT = {"md5", "sha1", "none"}
 
 
 def unsafe(tree: ast.Module) -> list[str]:
-    """Rows 60, 108 and 110: calls that have hurt others."""
+    """Calls that have hurt others.
+
+    See docs/design/threats.md#threat-60, docs/design/threats.md#threat-108 and docs/design/threats.md#threat-110.
+    """
     found = [
         f"line {line}: imports {name}" for name, line in _imports(tree) if name.partition(".")[0] in UNSAFE_IMPORTS
     ]

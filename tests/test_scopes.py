@@ -331,7 +331,7 @@ def test_over_16_kib_is_too_much(values: list[str]) -> None:
 
 
 def test_limits_are_those_of_the_contract() -> None:
-    """design.md: 64 scopes, 16 KiB, names of 255 characters, four actions."""
+    """The limits (docs/design/protocol.md#scopes): 64 scopes, 16 KiB, names of 255 characters, four actions."""
     assert (MAX_SCOPES, MAX_SCOPE_BYTES, MAX_NAME_LENGTH) == (64, 16384, 255)
     assert ACTIONS == ("pull", "push", "delete", "*")
 
@@ -362,7 +362,10 @@ def test_long_scopes_are_not_remembered() -> None:
     ],
 )
 def test_no_name_is_slow_to_refuse(name: str) -> None:
-    """Row 44: the longest near misses are refused in less than 5 ms, because nothing matches in two ways."""
+    """The longest near misses are refused in less than 5 ms, because nothing matches in two ways.
+
+    See docs/design/threats.md#threat-44.
+    """
     assert min(_seconds_to_refuse(name) for _ in range(3)) < 0.005
 
 

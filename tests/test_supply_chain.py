@@ -1,4 +1,8 @@
-"""What is installed, imported and shipped: only what is declared, pinned and reproducible (rows 106 to 108 and 110)."""
+"""What is installed, imported and shipped: only what is declared, pinned and reproducible.
+
+See docs/design/threats.md#threat-106, docs/design/threats.md#threat-107, docs/design/threats.md#threat-108 and
+docs/design/threats.md#threat-110.
+"""
 
 from __future__ import annotations
 
@@ -50,26 +54,38 @@ def closure(requirements: list[Requirement]) -> dict[str, Distribution]:
 
 
 def test_every_installed_package_is_pinned() -> None:
-    """Row 106: what runs and what tests is one known version each, whatever was released since."""
+    """What runs and what tests is one known version each, whatever was released since.
+
+    See docs/design/threats.md#threat-106.
+    """
     installed = closure([*RUNTIME, *EXTRAS, *DEVELOPMENT])
     assert {name: package.version for name, package in installed.items() if PINS.get(name) != package.version} == {}
 
 
 def test_constraints_are_plain_pins() -> None:
-    """Row 106: nothing but `name==version`, so that no address of an index can come in unseen."""
+    """Nothing but `name==version`, so that no address of an index can come in unseen.
+
+    See docs/design/threats.md#threat-106.
+    """
     lines = [line for line in CONSTRAINTS if line and not line.startswith("#")]
     assert [line for line in lines if re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+", line) is None] == []
 
 
 @pytest.mark.parametrize("requirement", [*RUNTIME, *EXTRAS, *DEVELOPMENT], ids=str)
 def test_every_dependency_has_a_lower_bound_that_its_pin_keeps(requirement: Requirement) -> None:
-    """Row 106: an installation without the constraints gets nothing older than what was looked at."""
+    """An installation without the constraints gets nothing older than what was looked at.
+
+    See docs/design/threats.md#threat-106.
+    """
     assert any(specifier.operator in (">=", "==", "~=") for specifier in requirement.specifier)
     assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)])
 
 
 def test_the_server_imports_only_what_it_declares() -> None:
-    """Row 106: the production server loads no package that nobody declared, such as one of the tests'."""
+    """The production server loads no package that nobody declared, such as one of the tests'.
+
+    See docs/design/threats.md#threat-106.
+    """
     program = (
         "import sys, pkgutil, importlib, tokenserver\n"
         "for one in pkgutil.walk_packages(tokenserver.__path__, 'tokenserver.'):\n"
@@ -98,7 +114,10 @@ def build_wheel(folder: Path) -> Path:
 
 
 def test_the_wheel_is_reproducible_and_holds_the_package_alone(tmp_path: Path) -> None:
-    """Rows 106 and 107: built twice it is the same, byte for byte, and nothing but the package and samples is in it."""
+    """Built twice it is the same, byte for byte, and nothing but the package and samples is in it.
+
+    See docs/design/threats.md#threat-106 and docs/design/threats.md#threat-107.
+    """
     first, second = build_wheel(tmp_path / "first"), build_wheel(tmp_path / "second")
     assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest()
     names = zipfile.ZipFile(first).namelist()
@@ -111,7 +130,10 @@ def test_the_wheel_is_reproducible_and_holds_the_package_alone(tmp_path: Path) -
 
 
 def test_the_linter_looks_for_unsafe_calls() -> None:
-    """Row 108: ruff's security rules are on for the whole package, with no rule of them switched off."""
+    """Ruff's security rules are on for the whole package, with no rule of them switched off.
+
+    See docs/design/threats.md#threat-108.
+    """
     lint = PROJECT["tool"]["ruff"]["lint"]
     assert "S" in lint["select"]
     ignored = {rule for rule in lint["ignore"] if re.fullmatch(r"S[0-9]*", rule)}

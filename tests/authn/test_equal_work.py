@@ -1,4 +1,7 @@
-"""Row 19 across user sources: a failed login does the same work whoever has the name, also if a source is at fault."""
+"""Across user sources: a failed login does the same work whoever has the name, also if a source is at fault.
+
+See docs/design/threats.md#threat-19.
+"""
 
 from __future__ import annotations
 

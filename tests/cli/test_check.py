@@ -122,7 +122,7 @@ def test_check_warns_of_clear_text_beyond_this_machine(run: Run) -> None:
 
 
 def test_one_name_in_two_sources_is_refused(run: Run, made: Path) -> None:
-    """Threat 10: nobody could say which of the two it is."""
+    """Nobody could say which of the two it is (docs/design/threats.md#threat-10)."""
     config = made / "tokenserver.yaml"
     (made / "more.htpasswd").write_bytes((made / "users.htpasswd").read_bytes())
     text = config.read_text()

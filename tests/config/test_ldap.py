@@ -229,7 +229,7 @@ def test_the_files_are_checked_at_load(tmp_path: Path, name: str, content: str, 
 
 
 def test_the_files_are_watched(tmp_path: Path) -> None:
-    """A new password or CA is used without a restart (F8)."""
+    """A new password or CA is used without a restart (docs/design/threats.md#fault-8)."""
     file = tmp_path / "tokenserver.yaml"
     values = 'preset: openldap, url: "ldaps://a", base: "dc=a", bind_dn: "cn=a", bind_password_file: pw, ca_file: ca'
     file.write_text(CONFIG % values)

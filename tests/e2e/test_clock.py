@@ -118,7 +118,10 @@ def jumping(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_a_clock_that_jumps_while_it_serves(jumping: Jumping, tmp_path: Path) -> None:
-    """F21: tokens agree with themselves, it is told, and right after the return registries take tokens again."""
+    """Tokens agree with themselves, it is told, and right after the return registries take tokens again.
+
+    See docs/design/threats.md#fault-21.
+    """
     server = jumping.server
     with registries.registry(tmp_path, server, SERVICE, "distribution3") as registry:
 
@@ -140,7 +143,10 @@ def test_a_clock_that_jumps_while_it_serves(jumping: Jumping, tmp_path: Path) ->
 
 
 def test_a_clock_that_jumps_locks_nobody_out(jumping: Jumping) -> None:
-    """F21: how long somebody has to wait is measured by a clock that cannot jump; an hour back is no hour more."""
+    """How long somebody has to wait is measured by a clock that cannot jump; an hour back is no hour more.
+
+    See docs/design/threats.md#fault-21.
+    """
     server = jumping.server
     right = dict(server.people)
     server.people["ann"] = "wrong"
@@ -159,7 +165,10 @@ def test_a_clock_that_jumps_locks_nobody_out(jumping: Jumping) -> None:
 
 
 def test_a_certificate_that_ends_while_it_serves(jumping: Jumping) -> None:
-    """Threat 70: the metric counts down to nothing, and then the server is not ready; with the right clock it is."""
+    """The metric counts down to nothing, and then the server is not ready; with the right clock it is.
+
+    See docs/design/threats.md#threat-70.
+    """
     day = 86400
     first = jumping.certificate_ends_in()
     jumping.move(f"+{int(first) - 29 * day}")

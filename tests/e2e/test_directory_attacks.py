@@ -1,4 +1,11 @@
-"""What an attacker tries on a running server with a directory behind it (threats.md, 1 to 10, 14, 20, 21, 26, 32)."""
+"""What an attacker tries on a running server with a directory behind it.
+
+See docs/design/threats.md#threat-1, docs/design/threats.md#threat-2, docs/design/threats.md#threat-3,
+docs/design/threats.md#threat-4, docs/design/threats.md#threat-5, docs/design/threats.md#threat-6,
+docs/design/threats.md#threat-7, docs/design/threats.md#threat-8, docs/design/threats.md#threat-9,
+docs/design/threats.md#threat-10, docs/design/threats.md#threat-14, docs/design/threats.md#threat-20,
+docs/design/threats.md#threat-21, docs/design/threats.md#threat-26 and docs/design/threats.md#threat-32.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +110,10 @@ def site(directory: Slapd, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.mark.parametrize("password", ["", "\0", " \0", "secret\0"])
 @pytest.mark.parametrize("user", ["alice", "Alice", "nobody"])
 def test_an_empty_password_asks_nobody(site: Site, user: str, password: str) -> None:
-    """Rows 1 and 13: by header and by form, 401, and the directory heard of nothing."""
+    """By header and by form, 401, and the directory heard of nothing.
+
+    See docs/design/threats.md#threat-1 and docs/design/threats.md#threat-13.
+    """
     before = site.proxy.connections, len(site.proxy.received)
     assert [site.basic(user, password).status, site.form(user, password).status] == [401, 401]
     assert (site.proxy.connections, len(site.proxy.received)) == before
@@ -111,7 +121,7 @@ def test_an_empty_password_asks_nobody(site: Site, user: str, password: str) -> 
 
 @pytest.mark.parametrize("user", [" ", "\u3000", "\t", "\0", "al\0ice"])
 def test_an_empty_name_asks_nobody(site: Site, user: str) -> None:
-    """Row 2: a blank name would be an anonymous bind."""
+    """A blank name would be an anonymous bind (docs/design/threats.md#threat-2)."""
     before = site.proxy.connections, len(site.proxy.received)
     assert [site.basic(user).status, site.form(user).status] == [401, 401]
     assert (site.proxy.connections, len(site.proxy.received)) == before
@@ -119,7 +129,7 @@ def test_an_empty_name_asks_nobody(site: Site, user: str) -> None:
 
 @pytest.mark.parametrize("spelling", ["alice", "ALICE", "Alice", "alice ", " alice", "\uff41lice"])
 def test_every_spelling_is_one_subject(site: Site, spelling: str) -> None:
-    """Row 6: the same `sub`, the same audit subject, the same access."""
+    """The same `sub`, the same audit subject, the same access (docs/design/threats.md#threat-6)."""
     mark = site.server.audit.mark()
     answer = site.basic(spelling)
     claims = web.claims(answer.json()["token"])
@@ -130,7 +140,10 @@ def test_every_spelling_is_one_subject(site: Site, spelling: str) -> None:
 
 @pytest.mark.parametrize("spelling", ["BOB", "Bob", "bob ", "\uff42ob"])
 def test_no_spelling_escapes_a_deny(site: Site, spelling: str) -> None:
-    """Row 6 and bug B28: the rule against bob holds however bob is spelled."""
+    """The rule against bob holds however bob is spelled.
+
+    See docs/design/threats.md#threat-6 and docs/design/threats.md#bug-28.
+    """
     target = web.token_target(SERVICE, ["repository:users/bob/x:push"])
     answer = site.server.request("GET", target, headers=web.basic(spelling, GOOD))
     assert (answer.status, web.claims(answer.json()["token"])["access"]) == (200, [])
@@ -143,7 +156,10 @@ def _seen(answer: web.Answer) -> tuple[int, bytes, list[tuple[str, list[str]]]]:
 
 
 def test_refusals_are_alike(site: Site) -> None:
-    """Row 20: unknown, wrong, locked, expired, ambiguous, reserved, in the file, injected: byte for byte the same."""
+    """Unknown, wrong, locked, expired, ambiguous, reserved, in the file, injected: byte for byte the same.
+
+    See docs/design/threats.md#threat-20.
+    """
     tries = [
         *(("nobody", GOOD), ("alice", "wrong"), ("barred", GOOD), ("gone", GOOD), ("twin", GOOD), ("anonymous", GOOD)),
         *(("robot$ci", GOOD), ("lea", "wrong"), ("*", GOOD), ("alice)(|(uid=*", GOOD), ("alice", "x" * 1025)),
@@ -156,7 +172,10 @@ def test_refusals_are_alike(site: Site) -> None:
 
 @pytest.mark.parametrize("user", ["anonymous", "everyone", "robot$ci", "twin"])
 def test_names_that_nobody_may_have(site: Site, user: str) -> None:
-    """Rows 9 and 32: a directory that has such an entry gives nobody the rights of that name."""
+    """A directory that has such an entry gives nobody the rights of that name.
+
+    See docs/design/threats.md#threat-9 and docs/design/threats.md#threat-32.
+    """
     mark = site.server.audit.mark()
     assert site.basic(user).status == 401
     (event,) = site.server.audit.events(mark)
@@ -165,8 +184,10 @@ def test_names_that_nobody_may_have(site: Site, user: str) -> None:
 
 
 def test_a_name_in_two_sources(site: Site) -> None:
-    """Row 10: carol is the directory's, which comes first, so the file's password is a wrong one; and when nobody can
+    """Carol is the directory's, which comes first, so the file's password is a wrong one; and when nobody can
     ask the directory, the file does not take her over.
+
+    See docs/design/threats.md#threat-10.
     """
     assert site.basic("carol").status == 200
     assert site.basic("carol", "carol of the file").status == 401
@@ -183,14 +204,20 @@ def test_a_name_in_two_sources(site: Site) -> None:
 
 
 def test_an_oversized_password_asks_nobody(site: Site) -> None:
-    """Row 14: more than any password has is refused without work, as large as a form may be."""
+    """More than any password has is refused without work, as large as a form may be.
+
+    See docs/design/threats.md#threat-14.
+    """
     before = site.proxy.connections, len(site.proxy.received)
     assert [site.form("alice", "x" * 60_000).status, site.basic("alice", "x" * 5_000).status] == [401, 401]
     assert (site.proxy.connections, len(site.proxy.received)) == before
 
 
 def test_a_changed_password(directory: Slapd, tmp_path: Path) -> None:
-    """Row 26: after a change in the directory the old password works for the cache's lifetime at most."""
+    """After a change in the directory the old password works for the cache's lifetime at most.
+
+    See docs/design/threats.md#threat-26.
+    """
     ldap = settings_for(directory, directory.tls_port, cache=2)
     settings = {"server": {"workers": 1}, "authentication": [{"ldap": ldap}]}
     with serving(tmp_path, Setup({}, POLICIES, {SERVICE: "universal"}, settings)) as server:
@@ -208,7 +235,7 @@ def test_a_changed_password(directory: Slapd, tmp_path: Path) -> None:
 
 
 def test_failover_under_load(directory: Slapd, tmp_path: Path) -> None:
-    """F7: the first of two servers fails; nobody is refused for it."""
+    """The first of two servers fails; nobody is refused for it (docs/design/threats.md#fault-7)."""
     with faulty(directory.tls_port) as first, faulty(directory.tls_port) as second:
         ldap = settings_for(directory, first.port, second.port)
         settings = {"server": {"workers": 1}, "authentication": [{"ldap": ldap}]}
@@ -229,8 +256,10 @@ def test_failover_under_load(directory: Slapd, tmp_path: Path) -> None:
 
 
 def test_below_the_lockout_of_the_directory(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Row 21: the directory locks at six failures; twenty wrong passwords, each brought twice as clients do, come to
+    """The directory locks at six failures; twenty wrong passwords, each brought twice as clients do, come to
     five binds, and the account is not locked.
+
+    See docs/design/threats.md#threat-21.
     """
     authority = Authority(tmp_path, "the company")
     with slapd(tmp_path_factory.mktemp("slapd"), authority) as own:

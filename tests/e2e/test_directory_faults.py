@@ -1,4 +1,9 @@
-"""A running server while its directory has a bad day (threats.md, F1 to F8): what its users and all the others meet."""
+"""A running server while its directory has a bad day: what its users and all the others meet.
+
+See docs/design/threats.md#fault-1, docs/design/threats.md#fault-2, docs/design/threats.md#fault-3,
+docs/design/threats.md#fault-4, docs/design/threats.md#fault-5, docs/design/threats.md#fault-6,
+docs/design/threats.md#fault-7 and docs/design/threats.md#fault-8.
+"""
 
 from __future__ import annotations
 
@@ -173,8 +178,10 @@ def start(tmp_path: Path, authority: Authority) -> Iterator[Start]:
 
 
 def test_refused_under_load(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
-    """F1: 503 with Retry-After in under a second, the breaker opens and says so, the file's users notice nothing, and
+    """503 with Retry-After in under a second, the breaker opens and says so, the file's users notice nothing, and
     the first try after the probe interval works.
+
+    See docs/design/threats.md#fault-1.
     """
     site = start()
     quiet, local, remote = Load(site.local, 0.05), Load(site.local, 0.05), Load(site.alice, 0.1)
@@ -206,8 +213,10 @@ def test_refused_under_load(start: Start, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_silent_with_a_crowd(start: Start) -> None:
-    """F2: 200 logins at once against a directory that takes connections and says nothing: all are answered within the
+    """200 logins at once against a directory that takes connections and says nothing: all are answered within the
     deadline, the file's users do not wait with them, and threads are bounded.
+
+    See docs/design/threats.md#fault-2.
     """
     site = start()
     site.proxy.mode = Mode.SILENT
@@ -236,8 +245,10 @@ NUMBERS = itertools.count()
 
 
 def test_nobody_waits_for_a_silent_directory(start: Start) -> None:
-    """F2, with the usual deadline: once the breaker is open, every login of the directory has its 503 within a second,
+    """With the usual deadline: once the breaker is open, every login of the directory has its 503 within a second,
     also the one that comes when the directory is tried again.
+
+    See docs/design/threats.md#fault-2.
     """
     site = start(deadline=5)
     site.proxy.mode = Mode.SILENT
@@ -253,8 +264,10 @@ def test_nobody_waits_for_a_silent_directory(start: Start) -> None:
 
 
 def test_whatever_comes_back(start: Start) -> None:
-    """F3 and F4: whatever comes instead of an answer: 503 within the deadline and never a success; the next login,
+    """Whatever comes instead of an answer: 503 within the deadline and never a success; the next login,
     with the directory well again, works at once, since two failures do not open the breaker.
+
+    See docs/design/threats.md#fault-3 and docs/design/threats.md#fault-4.
     """
     site = start()
     modes = [mode for mode in Mode if mode not in (Mode.PASS, Mode.DELAY, Mode.DRIP)]
@@ -275,7 +288,7 @@ def test_whatever_comes_back(start: Start) -> None:
 
 
 def test_slow_is_not_down(start: Start) -> None:
-    """F5: an answer that comes within the deadline is one; the breaker stays closed."""
+    """An answer that comes within the deadline is one; the breaker stays closed (docs/design/threats.md#fault-5)."""
     site = start()
     site.proxy.mode, site.proxy.seconds = Mode.DELAY, 0.3
     assert [site.alice() for _ in range(3)] == [200] * 3
@@ -285,7 +298,10 @@ def test_slow_is_not_down(start: Start) -> None:
 
 
 def test_a_restart_under_load(start: Start) -> None:
-    """F6: while the directory restarts a right password is never called wrong, and nobody is bound more than twice."""
+    """While the directory restarts a right password is never called wrong, and nobody is bound more than twice.
+
+    See docs/design/threats.md#fault-6.
+    """
     site = start()
     logins = Load(site.alice, 0.02)
     with load(logins):
@@ -301,8 +317,10 @@ def test_a_restart_under_load(start: Start) -> None:
 
 
 def test_an_expired_certificate(start: Start, authority: Authority) -> None:
-    """F8 and row 8: the directory's certificate expires: 503, no password leaves, and the log says why; a new one is
+    """The directory's certificate expires: 503, no password leaves, and the log says why; a new one is
     taken as soon as it is there.
+
+    See docs/design/threats.md#fault-8 and docs/design/threats.md#threat-8.
     """
     site = start()
     site.directory.stop()
@@ -320,7 +338,10 @@ def test_an_expired_certificate(start: Start, authority: Authority) -> None:
 
 
 def test_another_authority(start: Start, authority: Authority, tmp_path: Path) -> None:
-    """F8: the company changes its authority; the new `ca_file` is taken over without a restart, the old one is out."""
+    """The company changes its authority; the new `ca_file` is taken over without a restart, the old one is out.
+
+    See docs/design/threats.md#fault-8.
+    """
     site = start()
     (tmp_path / "next").mkdir()
     successor = Authority(tmp_path / "next", "the company, again")

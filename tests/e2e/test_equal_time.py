@@ -1,4 +1,7 @@
-"""Row 19 by the clock: a failed login takes as long whoever has the name, with several kinds of real user sources."""
+"""By the clock: a failed login takes as long whoever has the name, with several kinds of real user sources.
+
+See docs/design/threats.md#threat-19.
+"""
 
 from __future__ import annotations
 

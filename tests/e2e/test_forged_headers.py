@@ -259,7 +259,10 @@ LINKS = [
 
 @pytest.mark.parametrize("name", LINKS)
 def test_nothing_of_an_answer_comes_from_a_header(way: Way, name: str) -> None:
-    """Row 92: realm, links and challenge are the configured ones, and no prefix moves the endpoints."""
+    """Realm, links and challenge are the configured ones, and no prefix moves the endpoints.
+
+    See docs/design/threats.md#threat-92.
+    """
     lines = [f"{name}: /evil.example", "SCRIPT_NAME: /evil.example", "PATH_INFO: /evil.example"]
     for target, status in (("/token?service=nobody", 400), ("/nothing", 404), ("/healthz", 200), ("/readyz", 200)):
         found, answer = way.get(target, OUTSIDE, *lines)

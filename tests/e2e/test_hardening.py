@@ -19,7 +19,10 @@ print(before, ctypes.CDLL(None).prctl(3), *resource.getrlimit(resource.RLIMIT_CO
 
 
 def test_no_core_file_and_no_debugger() -> None:
-    """Threat 66: PR_SET_DUMPABLE 0 and RLIMIT_CORE 0; the first number shows that there was something to switch off."""
+    """PR_SET_DUMPABLE 0 and RLIMIT_CORE 0; the first number shows that there was something to switch off.
+
+    See docs/design/threats.md#threat-66.
+    """
     done = subprocess.run([sys.executable, "-c", DUMPABLE], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["1", "0", "0", "0"]
 

@@ -138,8 +138,10 @@ def test_one_wrong_login_of_containerd_is_one_failure(
     ldap_settings: dict[str, object],
     client_of: Callable[[type[Client]], Client],
 ) -> None:
-    """Bug B30: containerd asks with POST, and after a 401 with GET; together that is one failure and one bind, so four
+    """containerd asks with POST, and after a 401 with GET; together that is one failure and one bind, so four
     mistakes leave the fifth try, which is right. And one client's parallel requests are none at all.
+
+    See docs/design/threats.md#bug-30.
     """
     folder = tmp_path / "throttled"
     folder.mkdir()

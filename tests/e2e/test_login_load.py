@@ -1,4 +1,7 @@
-"""F29: a thousand clients log in at once, as one user and as a thousand, and what they and a health check meet."""
+"""A thousand clients log in at once, as one user and as a thousand, and what they and a health check meet.
+
+See docs/design/threats.md#fault-29.
+"""
 
 from __future__ import annotations
 

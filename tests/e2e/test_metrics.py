@@ -104,7 +104,10 @@ def test_a_killed_worker_takes_nothing_with_it(scraped: Scraped) -> None:
 
 
 def test_all_workers_take_a_change(scraped: Scraped) -> None:
-    """F19: a moment after a change there is one digest, live in all of them, and each took it once."""
+    """A moment after a change there is one digest, live in all of them, and each took it once.
+
+    See docs/design/threats.md#fault-19.
+    """
     assert eventually(lambda: scraped.value("tokenserver_workers") == WORKERS)
     policy = scraped.server.folder / "policies" / "root.yaml"
     policy.write_text(policy.read_text() + "# changed\n")
@@ -117,7 +120,7 @@ def test_all_workers_take_a_change(scraped: Scraped) -> None:
 
 
 def test_no_process_leaves_a_core(scraped: Scraped) -> None:
-    """Threat 66: neither the workers nor the process above them."""
+    """Neither the workers nor the process above them (docs/design/threats.md#threat-66)."""
     for process in (scraped.server.daemon.pid, *scraped.workers()):
         limits = Path(f"/proc/{process}/limits").read_text()
         (line,) = (line for line in limits.splitlines() if line.startswith("Max core file size"))
@@ -125,13 +128,16 @@ def test_no_process_leaves_a_core(scraped: Scraped) -> None:
 
 
 def test_the_two_listeners_are_apart(scraped: Scraped) -> None:
-    """Threat 101: no metrics where clients are, no tokens where Prometheus is."""
+    """No metrics where clients are, no tokens where Prometheus is (docs/design/threats.md#threat-101)."""
     assert scraped.server.request("GET", "/metrics").status == 404
     assert web.request(scraped.port, "GET", web.token_target(SERVICE, [])).status == 404
 
 
 def test_it_needs_no_folder(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """F37: nowhere to write, full disks and left-over files are nothing to it, since it writes no file."""
+    """Nowhere to write, full disks and left-over files are nothing to it, since it writes no file.
+
+    See docs/design/threats.md#fault-37.
+    """
     port = free_port()
     settings = {"server": {"workers": WORKERS, "metrics": f"127.0.0.1:{port}"}}
     small = replace(setup, people={KEEPER: setup.people[KEEPER]}, settings=settings)

@@ -1,4 +1,7 @@
-"""F29: one user logs in from many places at once, and all workers of the server hash the password once between them."""
+"""One user logs in from many places at once, and all workers of the server hash the password once between them.
+
+See docs/design/threats.md#fault-29.
+"""
 
 from __future__ import annotations
 

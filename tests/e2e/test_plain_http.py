@@ -40,7 +40,10 @@ def behind_a_proxy(
 def test_what_the_proxy_says_counts_without_tls_here(
     told: dict[str, str], by_http: int, behind_a_proxy: TokenServer
 ) -> None:
-    """Threat 33: with TLS here nothing else matters; without it, a client that the proxy took in clear text is out."""
+    """With TLS here nothing else matters; without it, a client that the proxy took in clear text is out.
+
+    See docs/design/threats.md#threat-33.
+    """
     mark = behind_a_proxy.audit.mark()
     headers = {**web.basic("ann", behind_a_proxy.people["ann"]), **FROM_AFAR, **told}
     answer = behind_a_proxy.request("GET", web.token_target(SERVICE), headers=headers)

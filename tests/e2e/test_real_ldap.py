@@ -158,7 +158,7 @@ def test_a_login(make: Make) -> None:
 
 @pytest.mark.parametrize("spelling", ["alice", "ALICE", "Alice", "alice ", " alice", "\uff41lice"])
 def test_every_spelling_is_one_person(make: Make, spelling: str) -> None:
-    """OpenLDAP takes each of them for alice, so each of them is alice here too (row 6)."""
+    """OpenLDAP takes each of them for alice, so each of them is alice here too (docs/design/threats.md#threat-6)."""
     assert subject(make(), spelling) == "alice"
 
 
@@ -239,21 +239,21 @@ def test_odd_names(make: Make, name: str) -> None:
     ("user", "reason"),
     [
         pytest.param("nobody", "unknown user", id="unknown"),
-        pytest.param("twin", "ambiguous: several entries match the user name", id="two entries (row 9)"),
+        pytest.param("twin", "ambiguous: several entries match the user name", id="two entries (threat-9)"),
         pytest.param("two", "the entry has 2 usable values of uid; it must have one", id="two subjects"),
         pytest.param(
             "anonymous",
             "the value of uid cannot be a subject: "
             "the name is reserved, as are <token>, anonymous, authenticated, everyone",
-            id="reserved (row 32)",
+            id="reserved (threat-32)",
         ),
         pytest.param(
-            "robot$ci", "the value of uid cannot be a subject: a name must not hold '$' or '*'", id="robot (row 32)"
+            "robot$ci", "the value of uid cannot be a subject: a name must not hold '$' or '*'", id="robot (threat-32)"
         ),
         pytest.param("gone", "the account has expired", id="expired"),
         pytest.param("barred", "the account is locked", id="locked, which slapd itself does not say"),
         *(
-            pytest.param(text, "unknown user", id=f"filter {text!r} (row 3)")
+            pytest.param(text, "unknown user", id=f"filter {text!r} (threat-3)")
             for text in (
                 "*",
                 "a*",
@@ -348,7 +348,7 @@ def test_five_lines(server: Slapd, tmp_path: Path, preset: str, user: str, group
 @given(user=st.text(min_size=1, max_size=12) | st.sampled_from(["alice", "*", "ali*"]).map(str.swapcase))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_name_is_somebody_or_nobody(make: Make, shared: dict[str, LdapDirectory], user: str) -> None:
-    """No text is ever somebody whom the directory would not call so (row 3)."""
+    """No text is ever somebody whom the directory would not call so (docs/design/threats.md#threat-3)."""
     source = shared.setdefault("source", make())
     found = login(source, user)
     if isinstance(found, Identity):
@@ -366,7 +366,10 @@ def shared() -> dict[str, LdapDirectory]:
 @pytest.mark.parametrize("password", ["", "\0", "a\0b"])
 @pytest.mark.parametrize("user", ["alice", "", " ", "\u3000"])
 def test_nothing_is_sent_for_an_empty_password(make: Make, server: Slapd, user: str, password: str) -> None:
-    """slapd here answers an empty password with success; it is never asked (rows 1, 2 and 13)."""
+    """slapd here answers an empty password with success; it is never asked.
+
+    See docs/design/threats.md#threat-1, docs/design/threats.md#threat-2 and docs/design/threats.md#threat-13.
+    """
     with faulty(server.port) as proxy:
         source = make(**plain(proxy))
         with pytest.raises(InvalidCredentials):
@@ -393,7 +396,10 @@ def test_slapd_would_take_an_empty_password(server: Slapd) -> None:
 
 @pytest.mark.parametrize("user", ["alice,ou=admins", "alice+cn=x", "#616c", " alice", '"x"', "a\\,b", "alice\\2cou=x"])
 def test_a_name_stays_one_component_of_the_template(make: Make, server: Slapd, user: str) -> None:
-    """A typed name is a value in the DN and never more; slapd logs which DN was bound (row 4)."""
+    """A typed name is a value in the DN and never more; slapd logs which DN was bound.
+
+    See docs/design/threats.md#threat-4.
+    """
     source = make(bind_dn=None, bind_password=None, user_dn_template=f"cn={{user}},ou=people,{BASE}")
     before = len(server.log())
     found = login(source, user)
@@ -411,7 +417,10 @@ def test_a_direct_bind(make: Make) -> None:
 
 
 def test_referrals_are_not_followed(make: Make, server: Slapd) -> None:
-    """Neither a search nor a bind goes where a referral points; the password stays here (row 7)."""
+    """Neither a search nor a bind goes where a referral points; the password stays here.
+
+    See docs/design/threats.md#threat-7.
+    """
     spy = Spy()
     reference = f"ldap://127.0.0.1:{spy.port}/ou=elsewhere,{BASE}"
     server.add(Entry("ou=elsewhere", ["referral", "extensibleObject"], {"ou": "elsewhere", "ref": reference}))
@@ -433,7 +442,7 @@ def test_referrals_are_not_followed(make: Make, server: Slapd) -> None:
 
 
 def test_a_group_of_somebody_else(make: Make, server: Slapd) -> None:
-    """A DN that looks like a filter is only a DN (row 5)."""
+    """A DN that looks like a filter is only a DN (docs/design/threats.md#threat-5)."""
     name = "(x)(member=*)*"
     server.add(person(name.replace("*", "s"), GOOD))
     found = login(make(groups={"by": "nested"}), name.replace("*", "s"))
@@ -454,7 +463,7 @@ def test_start_tls(make: Make, server: Slapd) -> None:
 
 
 def test_wrong_certificates(make: Make, server: Slapd, tmp_path: Path) -> None:
-    """Another authority, or another host name: 503, and no password on the wire (row 8)."""
+    """Another authority, or another host name: 503, and no password on the wire (docs/design/threats.md#threat-8)."""
     (tmp_path / "other").mkdir()
     other = Authority(tmp_path / "other", "another")
     with faulty(server.tls_port) as proxy:
@@ -470,7 +479,7 @@ def test_wrong_certificates(make: Make, server: Slapd, tmp_path: Path) -> None:
 
 
 def test_start_tls_that_is_stripped(make: Make) -> None:
-    """A server, or somebody between, that refuses StartTLS gets no password (row 8)."""
+    """A server, or somebody between, that refuses StartTLS gets no password (docs/design/threats.md#threat-8)."""
     refusal = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x02\x04\x00\x04\x00"
     stripped = Spy()
     answers = _Fixed(refusal)
@@ -520,7 +529,10 @@ def test_two_round_trips(make: Make, server: Slapd) -> None:
     ("by", "searches"), [pytest.param("memberof", 1), pytest.param("member", 2), pytest.param("nested", 2)]
 )
 def test_unknown_and_wrong_cost_the_same(make: Make, server: Slapd, by: str, searches: int) -> None:
-    """As many searches and one bind for both; nobody's failures are counted for an unknown name (rows 19 and 21)."""
+    """As many searches and one bind for both; nobody's failures are counted for an unknown name.
+
+    See docs/design/threats.md#threat-19 and docs/design/threats.md#threat-21.
+    """
     source = make(groups={"by": by})
 
     def operations(attempt: Callable[[], object]) -> Counter[str]:
@@ -559,7 +571,11 @@ BROKEN = [mode for mode in Mode if mode not in (Mode.PASS, Mode.DELAY, Mode.DRIP
 @pytest.mark.parametrize("mode", [pytest.param(mode, id=mode.value) for mode in BROKEN])
 @pytest.mark.parametrize("is_warm", [pytest.param(False, id="cold"), pytest.param(True, id="warm")])
 def test_a_broken_server_is_503(make: Make, server: Slapd, mode: Mode, is_warm: bool) -> None:
-    """Whatever comes back instead of LDAP: 503 within the deadline, never a success, and nothing stays open (F1-F4)."""
+    """Whatever comes back instead of LDAP: 503 within the deadline, never a success, and nothing stays open.
+
+    See docs/design/threats.md#fault-1, docs/design/threats.md#fault-2, docs/design/threats.md#fault-3 and
+    docs/design/threats.md#fault-4.
+    """
     descriptors = _descriptors()
     with faulty(server.port) as proxy:
         source = make(**plain(proxy, deadline=1))
@@ -582,7 +598,7 @@ def test_a_broken_server_is_503(make: Make, server: Slapd, mode: Mode, is_warm: 
 
 
 def test_a_dripping_server_is_bounded_in_total(make: Make, server: Slapd) -> None:
-    """Each byte comes in time, all of them do not; no thread is left behind (F3)."""
+    """Each byte comes in time, all of them do not; no thread is left behind (docs/design/threats.md#fault-3)."""
     with faulty(server.port, Mode.DRIP, seconds=0.1) as proxy:
         source = make(**plain(proxy, deadline=1))
         start = time.monotonic()
@@ -592,7 +608,7 @@ def test_a_dripping_server_is_bounded_in_total(make: Make, server: Slapd) -> Non
 
 
 def test_a_slow_server_works_within_the_deadline(make: Make, server: Slapd) -> None:
-    """Slow is not down: 0.5 s for each answer is well within 5 s (F5)."""
+    """Slow is not down: 0.5 s for each answer is well within 5 s (docs/design/threats.md#fault-5)."""
     with faulty(server.port, Mode.DELAY, seconds=0.5) as proxy:
         assert subject(make(**plain(proxy)), "alice") == "alice"
 
@@ -609,7 +625,10 @@ def test_a_warm_login_waits_for_two_answers(make: Make, server: Slapd) -> None:
 
 
 def test_failover(make: Make, server: Slapd) -> None:
-    """The second server answers where the first does not, and the first is left alone for a while (F7)."""
+    """The second server answers where the first does not, and the first is left alone for a while.
+
+    See docs/design/threats.md#fault-7.
+    """
     with faulty(server.port) as first, faulty(server.port) as second:
         urls = [f"ldap://localhost:{proxy.port}" for proxy in (first, second)]
         source = make(url=urls, ca_file=None, insecure_plaintext=True)
@@ -630,7 +649,10 @@ def test_a_silent_first_server_leaves_time_for_the_second(make: Make, server: Sl
 
 
 def test_a_restart_is_not_noticed(make: Make, tmp_path: Path, authority: Authority) -> None:
-    """Connections kept from before a restart are replaced: the first login afterwards succeeds (F6)."""
+    """Connections kept from before a restart are replaced: the first login afterwards succeeds.
+
+    See docs/design/threats.md#fault-6.
+    """
     with slapd(tmp_path, authority) as own:
         own.add(person("alice", GOOD))
         source = make(url=own.tls_url, bind_password=own.reader_password)
@@ -645,7 +667,7 @@ def test_a_restart_is_not_noticed(make: Make, tmp_path: Path, authority: Authori
 
 
 def test_a_bind_without_an_answer_is_not_tried_again(make: Make, server: Slapd) -> None:
-    """It may have counted as a failed login already, so it counts once at most (F6)."""
+    """It may have counted as a failed login already, so it counts once at most (docs/design/threats.md#fault-6)."""
     with faulty(server.port) as proxy:
         source = make(**plain(proxy, groups={"by": "memberof"}))
         assert subject(source, "alice") == "alice"
@@ -667,7 +689,10 @@ def test_a_refused_service_account_is_left_alone(make: Make, server: Slapd) -> N
 
 
 def test_a_user_in_too_many_groups(make: Make, server: Slapd) -> None:
-    """Bounded, and denied: with fewer groups than there are a deny rule might not hold (F9)."""
+    """Bounded, and denied: with fewer groups than there are a deny rule might not hold.
+
+    See docs/design/threats.md#fault-9.
+    """
     server.add(person("many", GOOD))
     server.add(*(group(f"g{number}", "cn=many,ou=people") for number in range(MAX_GROUPS + 1)))
     refusal = f"the user is in more than {MAX_GROUPS} groups"
@@ -677,7 +702,7 @@ def test_a_user_in_too_many_groups(make: Make, server: Slapd) -> None:
 
 
 def test_the_directory_is_down_and_the_name_is_in_a_file(make: Make) -> None:
-    """A directory that cannot tell never hands its users over to the next source (row 10)."""
+    """A directory that cannot tell never hands its users over to the next source (docs/design/threats.md#threat-10)."""
     from tokenserver.authn.htpasswd.backend import Htpasswd
     from tokenserver.authn.htpasswd.file import parse_users
     from tokenserver.authn.passwords import hash_password

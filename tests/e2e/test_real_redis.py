@@ -1,4 +1,7 @@
-"""Replicas that count failed logins together in a real Redis, and what they do while it has a bad day (row 25, F32)."""
+"""Replicas that count failed logins together in a real Redis, and what they do while it has a bad day.
+
+See docs/design/threats.md#threat-25 and docs/design/threats.md#fault-32.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +125,10 @@ def until(condition: Callable[[], bool], seconds: float = RECOVERY) -> None:
 
 
 def test_five_in_all(redis: RedisServer) -> None:
-    """Row 21 with replicas: five failures wherever they happen, and then everybody waits, also with the right one."""
+    """With replicas: five failures wherever they happen, and then everybody waits, also with the right one.
+
+    See docs/design/threats.md#threat-21.
+    """
     one, two = replica(redis), replica(redis)
     found = [(one, two)[number % 2].attempt() for number in range(5)]
     assert found == ["wrong"] * 5
@@ -132,7 +138,7 @@ def test_five_in_all(redis: RedisServer) -> None:
 
 
 def test_every_spelling_is_one_user(redis: RedisServer) -> None:
-    """Row 6: in all processes alike."""
+    """In all processes alike (docs/design/threats.md#threat-6)."""
     one, two = replica(redis), replica(redis)
     for name in ("Alice", "ALICE ", "\uff41lice", " alice", "alice"):
         one.attempt(name)
@@ -140,7 +146,7 @@ def test_every_spelling_is_one_user(redis: RedisServer) -> None:
 
 
 def test_addresses_and_total(redis: RedisServer) -> None:
-    """Row 22: spraying from one /64 and stuffing from everywhere, spread over replicas."""
+    """Spraying from one /64 and stuffing from everywhere, spread over replicas (docs/design/threats.md#threat-22)."""
     one, two = replica(redis), replica(redis)
     sides = itertools.cycle((one, two))
     sprayed = [next(sides).attempt(f"user-{number}", address=f"2001:db8::{number:x}") for number in range(22)]
@@ -163,7 +169,10 @@ def test_whoever_goes_on_waits_longer(redis: RedisServer) -> None:
 
 
 def test_a_victim_at_a_known_place(redis: RedisServer) -> None:
-    """Row 23: where ann is known to one replica she is known to all, so nobody's failures lock her out there."""
+    """Where ann is known to one replica she is known to all, so nobody's failures lock her out there.
+
+    See docs/design/threats.md#threat-23.
+    """
     one, two = replica(redis), replica(redis)
     assert one.attempt(right=True, address=Y) == "ok"
     assert [two.attempt(address=X) for _ in range(7)] == ["wrong"] * 5 + ["wait 300"] * 2
@@ -174,7 +183,10 @@ def test_a_victim_at_a_known_place(redis: RedisServer) -> None:
 
 
 def test_post_here_and_get_there(redis: RedisServer) -> None:
-    """Bug B30 behind a load balancer: the second request of one wrong login is refused unchecked and uncounted."""
+    """Behind a load balancer: the second request of one wrong login is refused unchecked and uncounted.
+
+    See docs/design/threats.md#bug-30.
+    """
     one, two = replica(redis), replica(redis)
     for number in range(4):
         assert [side.attempt(password=f"mistake {number}") for side in (one, two)] == ["wrong", "wrong"]
@@ -191,7 +203,10 @@ def test_an_old_password_in_a_loop(redis: RedisServer) -> None:
 
 @pytest.mark.parametrize("repeats_count", [pytest.param(True, id="a directory"), pytest.param(False, id="files")])
 def test_a_sorted_word_list(redis: RedisServer, repeats_count: bool) -> None:
-    """Row 21: passwords that a short digest under a known key takes for one are as many guesses as there are words."""
+    """Passwords that a short digest under a known key takes for one are as many guesses as there are words.
+
+    See docs/design/threats.md#threat-21.
+    """
     sides = itertools.cycle([replica(redis, repeats_count=repeats_count) for _ in range(2)])
     found = [next(sides).attempt(password=word) for word in words_of_one_tag("ann", 12)]
     assert found == ["wrong"] * 5 + ["wait 300"] * 7
@@ -251,7 +266,10 @@ def test_what_stands_in_redis(redis: RedisServer) -> None:
 
 
 def test_names_are_bounded(redis: RedisServer) -> None:
-    """Row 24: random names fill no more than the counters that there are; here two of them."""
+    """Random names fill no more than the counters that there are; here two of them.
+
+    See docs/design/threats.md#threat-24.
+    """
     one = replica(redis)
     names = [f"name-{number}" for number in range(60)]
     buckets = {one.throttle._users.bucket(name) for name in names}
@@ -265,7 +283,10 @@ def test_names_are_bounded(redis: RedisServer) -> None:
 
 
 def test_redis_dies_and_comes_back(redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    """Row 25: logins go on, wrong tries are still stopped, it is said in the log, and afterwards all count together."""
+    """Logins go on, wrong tries are still stopped, it is said in the log, and afterwards all count together.
+
+    See docs/design/threats.md#threat-25.
+    """
     one, two = replica(redis), replica(redis)
     assert one.attempt(right=True, address=Y) == "ok"
     redis.stop()
@@ -292,7 +313,10 @@ def test_redis_dies_and_comes_back(redis: RedisServer, caplog: pytest.LogCapture
     ],
 )
 def test_nobody_waits_for_a_broken_redis(redis: RedisServer, mode: Mode) -> None:
-    """F32: one login finds out, in the time-out of one answer, and no other one waits; right passwords get in."""
+    """One login finds out, in the time-out of one answer, and no other one waits; right passwords get in.
+
+    See docs/design/threats.md#fault-32.
+    """
     with faulty(redis.port) as proxy:
         one = replica(redis, port=proxy.port)
         assert one.attempt(right=True) == "ok"
@@ -318,7 +342,10 @@ def test_nobody_waits_for_a_broken_redis(redis: RedisServer, mode: Mode) -> None
 )
 @pytest.mark.parametrize("is_new", [pytest.param(False, id="a known connection"), pytest.param(True, id="a new one")])
 def test_a_dripping_redis(redis: RedisServer, mode: Mode, seconds: float, is_new: bool) -> None:
-    """F32: each byte comes in time, and all of them never would: one deadline is over the whole question."""
+    """Each byte comes in time, and all of them never would: one deadline is over the whole question.
+
+    See docs/design/threats.md#fault-32.
+    """
     with faulty(redis.port, seconds=seconds) as proxy:
         one = replica(redis, port=proxy.port)
         if not is_new:
@@ -336,7 +363,7 @@ def test_a_dripping_redis(redis: RedisServer, mode: Mode, seconds: float, is_new
 
 
 def test_a_dripping_tls_handshake(tmp_path: Path) -> None:
-    """F32: the same before there is a connection at all."""
+    """The same before there is a connection at all (docs/design/threats.md#fault-32)."""
     authority = Authority(tmp_path, "the company")
     with redis_server(tmp_path, authority) as redis, faulty(redis.tls_port, Mode.DRIP, seconds=0.01) as proxy:
         one = replica(redis, url=f"rediss://localhost:{proxy.port}/0?ssl_ca_certs={authority.file}")
@@ -371,7 +398,10 @@ def test_a_unix_socket(redis: RedisServer) -> None:
 
 
 def test_a_slow_redis(redis: RedisServer) -> None:
-    """F32: answers that come in time, each of them, and are too slow together: as good as down."""
+    """Answers that come in time, each of them, and are too slow together: as good as down.
+
+    See docs/design/threats.md#fault-32.
+    """
     with faulty(redis.port, Mode.DELAY, seconds=SOCKET_SECONDS * 0.8) as proxy:
         one = replica(redis, port=proxy.port)
         assert one.attempt(right=True) == "ok"
@@ -410,8 +440,10 @@ def _other_password(redis: RedisServer) -> Iterator[None]:
 def test_a_redis_that_takes_no_writes(
     redis: RedisServer, trouble: Callable[[RedisServer], Iterator[None]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """F32: read only, full, or no longer ours: a Redis that forgets what it is told is not asked either, so that an
+    """Read only, full, or no longer ours: a Redis that forgets what it is told is not asked either, so that an
     attacker meets at least the limits of one process, and no new tries whenever it is looked after.
+
+    See docs/design/threats.md#fault-32.
     """
     one = replica(redis)
     assert one.attempt(right=True, address=Y) == "ok"
@@ -427,7 +459,10 @@ def test_a_redis_that_takes_no_writes(
 
 
 def test_a_flushed_redis(redis: RedisServer) -> None:
-    """F32: what was counted is gone, scripts too; counting goes on from nothing, and nobody gets an error."""
+    """What was counted is gone, scripts too; counting goes on from nothing, and nobody gets an error.
+
+    See docs/design/threats.md#fault-32.
+    """
     one, two = replica(redis), replica(redis)
     assert [one.attempt() for _ in range(6)] == ["wrong"] * 5 + ["wait 300"]
     redis.client.flushall()
@@ -521,14 +556,20 @@ def test_two_servers(replicas: tuple[TokenServer, TokenServer], redis: RedisServ
 
 
 def test_a_sorted_word_list_at_two_servers(replicas: tuple[TokenServer, TokenServer]) -> None:
-    """Row 21: five guesses in all, whatever words they are; the sixth waits, and so does the right one."""
+    """Five guesses in all, whatever words they are; the sixth waits, and so does the right one.
+
+    See docs/design/threats.md#threat-21.
+    """
     found = [ask(replicas[number % 2], word).status for number, word in enumerate(words_of_one_tag("ann", 12))]
     assert found == [401] * 5 + [429] * 7
     assert [ask(server, "right").status for server in replicas] == [429, 429]
 
 
 def test_post_here_and_get_at_the_other_server(replicas: tuple[TokenServer, TokenServer]) -> None:
-    """Bug 30: one wrong login that reaches both servers is one failure; they know it by the password of Redis."""
+    """One wrong login that reaches both servers is one failure; they know it by the password of Redis.
+
+    See docs/design/threats.md#bug-30.
+    """
     one, two = replicas
     for number in range(4):
         assert [ask(one, f"mistake {number}", post=True).status, ask(two, f"mistake {number}").status] == [401, 401]

@@ -122,7 +122,7 @@ def test_a_login(make: Make) -> None:
 
 @pytest.mark.parametrize("spelling", ["alice", "ALICE", "Alice"])
 def test_every_spelling_is_one_person(make: Make, spelling: str) -> None:
-    """The domain compares without case (row 6)."""
+    """The domain compares without case (docs/design/threats.md#threat-6)."""
     assert identity(make(), spelling).subject == "alice"
 
 
@@ -192,10 +192,10 @@ def test_odd_names_of_groups(make: Make, by: str) -> None:
             "robot$ci",
             GOOD,
             "the value of sAMAccountName cannot be a subject: a name must not hold '$' or '*'",
-            id="robot (row 32)",
+            id="robot (threat-32)",
         ),
-        pytest.param("al*", GOOD, "unknown user", id="filter (row 3)"),
-        pytest.param("alice)(objectClass=*", GOOD, "unknown user", id="injection (row 3)"),
+        pytest.param("al*", GOOD, "unknown user", id="filter (threat-3)"),
+        pytest.param("alice)(objectClass=*", GOOD, "unknown user", id="injection (threat-3)"),
         pytest.param("DC1$", GOOD, "unknown user", id="a machine's account"),
     ],
 )
@@ -257,7 +257,7 @@ def test_the_domain_locks_an_account(make: Make) -> None:
 
 
 def test_an_empty_password_is_never_sent(make: Make) -> None:
-    """A domain answers an unauthenticated bind with success; it is never asked (row 1)."""
+    """A domain answers an unauthenticated bind with success; it is never asked (docs/design/threats.md#threat-1)."""
     source = make()
     with pytest.raises(InvalidCredentials):
         source.authenticate(Password("alice", Secret("")))
@@ -279,14 +279,16 @@ def test_plain_text_is_refused_by_the_domain(make: Make, domain: Samba) -> None:
 
 
 def test_another_authority(make: Make, tmp_path: Path) -> None:
-    """A certificate that the company did not issue: 503 (row 8)."""
+    """A certificate that the company did not issue: 503 (docs/design/threats.md#threat-8)."""
     other = Authority(tmp_path, "another")
     assert "the certificate is rejected" in str(login(make(ca_file=str(other.file)), "alice"))
 
 
 def test_referrals_are_not_followed(make: Make) -> None:
     """A search at the root of a domain comes with references to its other parts, which lead nowhere here: a login
-    that went after them would wait for its deadline (row 7; what a spy sees of it, test_real_ldap tells).
+    that went after them would wait for its deadline (what a spy sees of it, test_real_ldap tells).
+
+    See docs/design/threats.md#threat-7.
     """
     source = make(deadline=2)
     with source.servers.asked(source._user_question("(sAMAccountName=nobody)"), Deadline(2)) as (_, connection, _found):

@@ -254,7 +254,7 @@ def asking(server: TokenServer, *, threads: int = 3) -> Iterator[Counter[str]]:
             thread.join()
 
 
-# --- what is refused (F16) -------------------------------------------------------------------------------------------
+# --- what is refused (docs/design/threats.md#fault-16) ---------------------------------------------------------------
 
 
 def unreadable(path: Path) -> None:
@@ -361,7 +361,7 @@ def test_a_cut_at_any_place_is_never_applied(server: TokenServer) -> None:
     wait_until(server, "b")
 
 
-# --- slow and violent writers (F17), storms (F18) --------------------------------------------------------------------
+# --- slow and violent writers (docs/design/threats.md#fault-17), storms (docs/design/threats.md#fault-18) ------------
 
 WRITER = """
 import sys, time

@@ -332,9 +332,11 @@ with open(path, "r+") as file:
 
 
 def test_a_slow_writer_is_never_believed_however_long_it_takes(server: TokenServer) -> None:
-    """F17: it writes line after line for longer than the watch waits, again and again, and is killed in the middle.
+    """It writes line after line for longer than the watch waits, again and again, and is killed in the middle.
 
     A file that never ends with its mark is not granted by; neither is a part of the users.
+
+    See docs/design/threats.md#fault-17.
     """
     path = server.folder / "policies" / "p.yaml"
     users = server.folder / "users.htpasswd"

@@ -39,7 +39,7 @@ def servers(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.mark.parametrize("restarts", [4, pytest.param(10, marks=pytest.mark.nightly)])
 def test_a_rolling_restart_is_not_seen(restarts: int, servers: tuple[TokenServer, Replica], tmp_path: Path) -> None:
-    """F22: restarts in turn under load, and not a single answer but 200."""
+    """Restarts in turn under load, and not a single answer but 200 (docs/design/threats.md#fault-22)."""
     first, second = servers
     with shipped_nginx(tmp_path, [first.port, second.port]) as proxy, asking(proxy.port, TARGET) as found:
         for number in range(restarts):

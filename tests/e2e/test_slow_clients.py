@@ -1,4 +1,7 @@
-"""Clients that are slow on purpose: five hundred of them take nothing away from the others (threats F27)."""
+"""Clients that are slow on purpose: five hundred of them take nothing away from the others.
+
+See docs/design/threats.md#fault-27.
+"""
 
 from __future__ import annotations
 

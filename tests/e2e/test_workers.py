@@ -1,4 +1,8 @@
-"""Worker processes that are killed, hang, do not start, or have no descriptors and no time left (F23 to F26, F40)."""
+"""Worker processes that are killed, hang, do not start, or have no descriptors and no time left.
+
+See docs/design/threats.md#fault-23, docs/design/threats.md#fault-24, docs/design/threats.md#fault-25,
+docs/design/threats.md#fault-26 and docs/design/threats.md#fault-40.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +64,10 @@ def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
 
 
 def test_a_killed_worker_is_replaced_every_time(server: TokenServer) -> None:
-    """F23: killed again and again, also one that has just come; a client that tries again never fails."""
+    """Killed again and again, also one that has just come; a client that tries again never fails.
+
+    See docs/design/threats.md#fault-23.
+    """
     with asking(server.port, TARGET, tries=6) as found:
         for _ in range(KILLS):
             victim = workers(server)[-1]
@@ -72,7 +79,10 @@ def test_a_killed_worker_is_replaced_every_time(server: TokenServer) -> None:
 
 
 def test_a_hanging_worker_is_ended_and_the_other_serves(server: TokenServer) -> None:
-    """F24: stopped by a signal, as if it were in a dead lock; what it has in its hands is lost, nothing else."""
+    """Stopped by a signal, as if it were in a dead lock; what it has in its hands is lost, nothing else.
+
+    See docs/design/threats.md#fault-24.
+    """
     until(lambda: server.request("GET", "/readyz").status == 200)
     time.sleep(1.5)  # both have given a sign of life
     victim = workers(server)[0]
@@ -90,7 +100,10 @@ def test_a_hanging_worker_is_ended_and_the_other_serves(server: TokenServer) -> 
 
 
 def test_a_worker_that_does_not_start_does_not_end_the_other(server: TokenServer) -> None:
-    """F25: the configuration went bad; who has read it before serves on, and the other is back when it is mended."""
+    """The configuration went bad; who has read it before serves on, and the other is back when it is mended.
+
+    See docs/design/threats.md#fault-25.
+    """
     good = server.config.read_text()
     time.sleep(3.5)  # both have served
     server.config.write_text("nonsense: [")
@@ -104,7 +117,7 @@ def test_a_worker_that_does_not_start_does_not_end_the_other(server: TokenServer
 
 
 def test_where_no_worker_starts_the_server_ends(server: TokenServer) -> None:
-    """F25: with exit code 1, after a few tries."""
+    """With exit code 1, after a few tries (docs/design/threats.md#fault-25)."""
     time.sleep(3.5)  # both have served
     server.config.write_text("nonsense: [")
     for victim in workers(server):
@@ -116,7 +129,10 @@ def test_where_no_worker_starts_the_server_ends(server: TokenServer) -> None:
 
 
 def test_a_young_worker_that_serves_keeps_the_server(server: TokenServer) -> None:
-    """F25: one worker fails again and again, and the other has only just come, but serves: nothing is given up."""
+    """One worker fails again and again, and the other has only just come, but serves: nothing is given up.
+
+    See docs/design/threats.md#fault-25.
+    """
     time.sleep(3.5)  # both have served
     failing, other = workers(server)
 
@@ -174,7 +190,10 @@ def test_an_address_in_use_is_tried_again(server: TokenServer) -> None:
 
 
 def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> None:
-    """F26: 120 idle connections and 64 descriptors: a changed policy is still read, and all is well when they leave."""
+    """120 idle connections and 64 descriptors: a changed policy is still read, and all is well when they leave.
+
+    See docs/design/threats.md#fault-26.
+    """
     few = ["prlimit", "--nofile=64:64"]
     with serving(tmp_path, small, prefix=few) as server:
         with ExitStack() as idle:
@@ -201,7 +220,10 @@ def test_all_descriptors_that_may_be_had_are_taken(server: TokenServer) -> None:
 
 
 def test_a_busy_machine(server: TokenServer) -> None:
-    """F40: other programs want all cores as well; everybody is answered, health checks too."""
+    """Other programs want all cores as well; everybody is answered, health checks too.
+
+    See docs/design/threats.md#fault-40.
+    """
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
     try:
         tokens = Stream(get(TARGET, "Connection: close"), steady(200), is_new_each_time=True)
@@ -228,7 +250,7 @@ def test_a_busy_machine(server: TokenServer) -> None:
     ],
 )
 def test_too_large(server: TokenServer, request_bytes: bytes, statuses: set[int]) -> None:
-    """F28: refused quickly, a thousand times, and nothing of it stays in memory."""
+    """Refused quickly, a thousand times, and nothing of it stays in memory (docs/design/threats.md#fault-28)."""
 
     def ask(times: float) -> set[int]:
         stream = Stream(request_bytes, steady(times), is_new_each_time=True)

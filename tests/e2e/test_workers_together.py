@@ -1,4 +1,7 @@
-"""A running server of several workers counts failed logins as one, whichever worker they reach (rows 21 to 23)."""
+"""A running server of several workers counts failed logins as one, whichever worker they reach.
+
+See docs/design/threats.md#threat-21, docs/design/threats.md#threat-22 and docs/design/threats.md#threat-23.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ def test_the_sixth_try(server: TokenServer) -> None:
 
 
 def test_parallel_pulls(server: TokenServer) -> None:
-    """Bug B30: one client asks eighty times at once, unremembered: every worker has it under way, and nobody waits."""
+    """One client asks eighty times at once, unremembered: every worker has it under way, and nobody waits.
+
+    See docs/design/threats.md#bug-30.
+    """
     with ThreadPoolExecutor(20) as pool:
         assert set(pool.map(lambda _: ask(server, "ann", "right"), range(80))) == {200}
 
@@ -73,7 +79,10 @@ def test_post_then_get(server: TokenServer) -> None:
 
 
 def test_a_sorted_word_list(server: TokenServer) -> None:
-    """Row 21: passwords that a short digest under a known key takes for one are as many guesses as there are words."""
+    """Passwords that a short digest under a known key takes for one are as many guesses as there are words.
+
+    See docs/design/threats.md#threat-21.
+    """
     found = [ask(server, "ann", word) for word in words_of_one_tag("ann", 12)]
     assert (found, ask(server, "ann", "right")) == ([401] * 5 + [429] * 7, 429)
 

@@ -71,7 +71,10 @@ def test_all_are_given_the_error() -> None:
 
 
 def test_no_result_leaves_if_an_observer_fails() -> None:
-    """Threat 98: its error takes the place of the result, for the caller and for later observers alone."""
+    """Its error takes the place of the result, for the caller and for later observers alone.
+
+    See docs/design/threats.md#threat-98.
+    """
     exchange, notes = observed(RESULT, None, LOST, None)
     with pytest.raises(AuditUnavailable):
         exchange.exchange(REQUEST)

@@ -122,7 +122,10 @@ def test_an_expired_key_is_replaced_at_once(folder: Path, changes: RingOperation
 
 
 def test_a_key_of_the_future_is_not_switched_to(folder: Path, changes: RingOperations) -> None:
-    """A key created with a clock a day ahead: the ring keeps serving, and the key waits, even if forced (F21)."""
+    """A key created with a clock a day ahead: the ring keeps serving, and the key waits, even if forced.
+
+    See docs/design/threats.md#fault-21.
+    """
     first = load_keys(folder, now=NOW).active.id
     changes.prepare(NOW + DAY)
     assert load_keys(folder, now=NOW).active.id == first
@@ -398,7 +401,10 @@ def test_of_many_processes_one_does_the_step(folder: Path) -> None:
     ],
 )
 def test_killed_between_any_two_writes(folder: Path, changes: RingOperations, step: RotationStep, writes: int) -> None:
-    """The ring is complete, the lock is free, and the next process performs the same step (F20)."""
+    """The ring is complete, the lock is free, and the next process performs the same step.
+
+    See docs/design/threats.md#fault-20.
+    """
     now = NOW + 30 * DAY
     if step is not RotationStep.PREPARE:
         changes.prepare(now)

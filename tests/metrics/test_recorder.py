@@ -244,7 +244,10 @@ def test_who_gave_no_answer(measured: Measured, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_false_signature_sounds_the_alarm(measured: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threat 63: a signature that does not verify gives no token, and a metric of its own to alert on."""
+    """A signature that does not verify gives no token, and a metric of its own to alert on.
+
+    See docs/design/threats.md#threat-63.
+    """
     right = TokenIssuer._sign
 
     def flipped(self: TokenIssuer, header: str, claims: dict[str, Any]) -> str:
@@ -280,10 +283,12 @@ class Anybody:
 
 
 def test_random_names_make_no_series(measured: Measured) -> None:
-    """Threat 104: 10,000 requests with random users, repositories and services leave the series as they were.
+    """10,000 requests with random users, repositories and services leave the series as they were.
 
     The audit trail is the witness that all of them came as far as names go: users who are known and users who are not,
     registries and repositories that nobody has heard of.
+
+    See docs/design/threats.md#threat-104.
     """
     snapshot = replace(measured.parts.live.snapshot(), chain=Chain([Anybody()], anonymous=True, decoy=None))
     service = TokenService(lambda: snapshot, now=lambda: measured.now)
@@ -338,7 +343,10 @@ def test_every_series_is_there_from_the_start(measured: Measured) -> None:
 
 
 def test_nothing_secret_or_personal_is_told(measured: Measured) -> None:
-    """Threats 66 and 97: no user, repository, address, password or key appears in metrics."""
+    """No user, repository, address, password or key appears in metrics.
+
+    See docs/design/threats.md#threat-66 and docs/design/threats.md#threat-97.
+    """
     measured.client.get("/token?service=reg&scope=repository:team/very-special:pull", headers=ANN)
     measured.client.get("/token?service=reg", headers=basic("mallory", "hunter2"))
     page = Page(measured.board, now=lambda: measured.now, monotonic=lambda: measured.monotonic).text().decode()
@@ -358,7 +366,10 @@ def ends(samples: Mapping[str, float], folder: Path, which: str) -> float:
 
 @pytest.mark.parametrize("days", [0, 29, 3000])
 def test_certificates_count_down(measured: Measured, days: int) -> None:
-    """Threat 70: the seconds until a certificate ends go down as time goes by, and below zero when it is past."""
+    """The seconds until a certificate ends go down as time goes by, and below zero when it is past.
+
+    See docs/design/threats.md#threat-70.
+    """
     ring = measured.parts.live.snapshot().rings[0]
     measured.sampled()
     measured.now += timedelta(days=days).total_seconds()
@@ -371,7 +382,7 @@ def test_certificates_count_down(measured: Measured, days: int) -> None:
 
 
 def test_a_refused_change_is_counted_and_a_part_not_ready(measured: Measured) -> None:
-    """F16: `policy_reload_failed_total` + 1, and the age of what is live goes on."""
+    """`policy_reload_failed_total` + 1, and the age of what is live goes on (docs/design/threats.md#fault-16)."""
     first = measured.sampled()
     (measured.folder / "policies" / "policy.yaml").write_text("version: 1\nallow: nonsense\n")
     look_twice(measured.parts)
@@ -385,7 +396,10 @@ def test_a_refused_change_is_counted_and_a_part_not_ready(measured: Measured) ->
 
 
 def test_a_change_that_goes_live_shows_its_digest(measured: Measured) -> None:
-    """F19: how many workers have which policies live; a young age; and the file that was mended is ready again."""
+    """How many workers have which policies live; a young age; and the file that was mended is ready again.
+
+    See docs/design/threats.md#fault-19.
+    """
     old = digests(measured.sampled())
     policy = measured.folder / "policies" / "policy.yaml"
     policy.write_text(policy.read_text() + "# changed\n")
@@ -446,7 +460,10 @@ def test_requests_that_admission_control_rejects_are_counted(
 
 
 def test_counting_failed_logins_alone_is_seen(measured: Measured) -> None:
-    """Threat 25: a Redis that does not answer costs nobody a login, so a metric has to report it."""
+    """A Redis that does not answer costs nobody a login, so a metric has to report it.
+
+    See docs/design/threats.md#threat-25.
+    """
     reading = measured.parts.reading()
     for alone in (True, False):
         assert measured.parts.meter is not None
@@ -481,5 +498,5 @@ def test_without_metrics_nothing_is_observed(measured: Measured) -> None:
 
 
 def test_the_public_port_has_no_metrics(measured: Measured) -> None:
-    """Threat 101: 404 there, metrics on or off."""
+    """404 there, metrics on or off (docs/design/threats.md#threat-101)."""
     assert measured.client.get("/metrics").status_code == 404

@@ -95,7 +95,7 @@ def test_without_a_free_row_there_is_none() -> None:
 
 
 def test_it_leaves_nothing_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threat F37: there is no folder that could be full, read-only or stale."""
+    """There is no folder that could be full, read-only or stale (docs/design/threats.md#fault-37)."""
     monkeypatch.setenv("TMPDIR", "/nowhere")
     monkeypatch.chdir(tmp_path)
     tmp_path.chmod(0o500)

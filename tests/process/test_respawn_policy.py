@@ -18,7 +18,10 @@ from tokenserver.process.respawn_policy import (
 
 
 def test_one_that_served_is_replaced_at_once() -> None:
-    """However often it happens: whoever is killed every few seconds is back every time (F23)."""
+    """However often it happens: whoever is killed every few seconds is back every time.
+
+    See docs/design/threats.md#fault-23.
+    """
     policy = RespawnPolicy()
     for moment in range(0, 600, 5):
         policy.ended(0, 5.0, moment)
@@ -40,7 +43,7 @@ def test_one_that_does_not_start_is_tried_again_and_again_more_slowly() -> None:
 
 
 def test_it_is_hopeless_where_nobody_starts() -> None:
-    """All workers failed so often, and none serves (F25)."""
+    """All workers failed so often, and none serves (docs/design/threats.md#fault-25)."""
     policy = RespawnPolicy()
     for number in range(HOPELESS):
         assert not policy.is_hopeless({})
@@ -81,6 +84,6 @@ def test_a_worker_may_start_until_it_has_failed_too_often() -> None:
 
 
 def test_who_is_silent_for_too_long_hangs() -> None:
-    """One that starts has given no sign yet (F24)."""
+    """One that starts has given no sign yet (docs/design/threats.md#fault-24)."""
     now = 1000.0
     assert hanging({0: now - 1, 1: now - HANG_SECONDS - 1, 2: 0.0}, now) == [1]

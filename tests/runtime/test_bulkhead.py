@@ -57,7 +57,10 @@ def test_no_more_than_the_workers_at_once() -> None:
 
 
 def test_rejected_immediately() -> None:
-    """F29: a caller that finds the queue full is rejected within 100 ms, with a retry time."""
+    """A caller that finds the queue full is rejected within 100 ms, with a retry time.
+
+    See docs/design/threats.md#fault-29.
+    """
     room = bulkhead(workers=1, queue=0)
     start = time.monotonic()
     with room, pytest.raises(Overloaded) as raised, room:

@@ -32,7 +32,7 @@ class World:
 
 @pytest.mark.parametrize("moved", [HOUR, -HOUR, DAY, -DAY, LEEWAY + 1, -LEEWAY - 1])
 def test_a_jump_is_noticed(moved: float, caplog: pytest.LogCaptureFixture) -> None:
-    """F21: in both directions, at the first check, and logged once."""
+    """In both directions, at the first check, and logged once (docs/design/threats.md#fault-21)."""
     world = World()
     assert world.after(1) is None
     assert [world.after(1, moved=moved), world.after(1), world.after(60)] == [moved] * 3

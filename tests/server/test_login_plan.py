@@ -143,7 +143,7 @@ def test_refused(tmp_path: Path, text: str, fault: str) -> None:
     ],
 )
 def test_memory_refused(tmp_path: Path, old: str, new: str, fault: str) -> None:
-    """Row 26: a minute at most; grace without a cache is a mistake."""
+    """A minute at most; grace without a cache is a mistake (docs/design/threats.md#threat-26)."""
     with pytest.raises(LoadError) as caught:
         load(tmp_path, CONFIG.replace(old, new))
     assert [str(one).partition(": ")[2] for one in caught.value.faults] == [fault]

@@ -101,7 +101,10 @@ def world(server_folder: Path, tmp_path: Path) -> World:
 
 
 def test_a_rotation_as_the_world_sees_it(world: World) -> None:
-    """Threat 68: the JWKS has a key before its first token and until its last has expired; the CA never changes."""
+    """The JWKS has a key before its first token and until its last has expired; the CA never changes.
+
+    See docs/design/threats.md#threat-68.
+    """
     ca = world.client.get("/ca.pem").text
     first = world.snapshot.issuer.ring.active.thumbprint
     tokens, seen = [world.token()], [world.published()]
@@ -159,7 +162,7 @@ def test_what_is_not_read_is_no_change(world: World) -> None:
 
 
 def test_an_emergency_as_the_world_sees_it(world: World) -> None:
-    """Threat 69: the removed key is no longer published, and this server rejects its tokens."""
+    """The removed key is no longer published, and this server rejects its tokens (docs/design/threats.md#threat-69)."""
     old, before = world.snapshot.issuer.ring.active.thumbprint, world.token()
     assert world.opens(before)
     world.changes.emergency(datetime.now(UTC))
@@ -235,7 +238,10 @@ def half_a_ring(folder: Path) -> None:
 def test_the_keys_in_memory_go_on(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: Callable[[Path], None]
 ) -> None:
-    """F20: signing continues from memory, logged and not ready, without rotation; it recovers after the fix."""
+    """Signing continues from memory, logged and not ready, without rotation; it recovers after the fix.
+
+    See docs/design/threats.md#fault-20.
+    """
     folder = world.settings.keys.folder
     shutil.copytree(folder, tmp_path / "kept")
     before = world.published()
@@ -266,7 +272,7 @@ def test_the_keys_in_memory_go_on(
 def test_readiness_ends_with_a_certificate(
     world: World, monkeypatch: pytest.MonkeyPatch, active: timedelta, ca: timedelta, expected: str
 ) -> None:
-    """Threat 70: metrics have the remaining times, and readiness names what has expired."""
+    """Metrics have the remaining times, and readiness names what has expired (docs/design/threats.md#threat-70)."""
     now, snapshot = datetime.now(UTC), world.snapshot
     ring = snapshot.issuer.ring
     ring = replace(ring, active=replace(ring.active, not_after=now + active), ca_not_after=now + ca)
@@ -278,7 +284,10 @@ def test_readiness_ends_with_a_certificate(
 
 
 def test_a_clock_far_behind_is_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threat 111: by a clock of last year the certificate has not begun, and registries would refuse every token."""
+    """By a clock of last year the certificate has not begun, and registries would refuse every token.
+
+    See docs/design/threats.md#threat-111.
+    """
     ring = world.snapshot.issuer.ring
     tomorrow = datetime.now(UTC) + DAY
     monkeypatch.setattr(world.snapshot.issuer, "ring", replace(ring, active=replace(ring.active, not_before=tomorrow)))
@@ -287,7 +296,10 @@ def test_a_clock_far_behind_is_not_ready(world: World, monkeypatch: pytest.Monke
 
 
 def test_no_key_changes_by_a_clock_that_was_moved(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F21: a step that seems due may not be; the jump is reported, and the server stays ready."""
+    """A step that seems due may not be; the jump is reported, and the server stays ready.
+
+    See docs/design/threats.md#fault-21.
+    """
     [rotator] = world.parts.rotators
     later = datetime.now(UTC) + 30 * DAY
     monkeypatch.setattr(world.parts.clock, "_now", later.timestamp)

@@ -60,13 +60,16 @@ class AuthenticatorContract:
         "password", ["", "\0", f"{GOOD}\0", f"\0{GOOD}", f"{GOOD} ", f" {GOOD}", GOOD.upper(), GOOD[:-1]]
     )
     def test_nearly_right(self, backend: Authenticator, password: str) -> None:
-        """Rows 1 and 13, at the backend itself: no password but the right one, and never the empty one."""
+        """At the backend itself: no password but the right one, and never the empty one.
+
+        See docs/design/threats.md#threat-1 and docs/design/threats.md#threat-13.
+        """
         assert ask(backend, "alice", password) == "InvalidCredentials"
 
     @given(user=_NAMES, password=st.sampled_from(["", "\0", "x\0"]))
     @_EXAMPLES
     def test_the_empty_password_is_nobody_s(self, backend: Authenticator, user: str, password: str) -> None:
-        """Row 1: for every name, at every backend."""
+        """For every name, at every backend (docs/design/threats.md#threat-1)."""
         assert not isinstance(ask(backend, user, password), Identity)
 
     @given(user=_NAMES, password=st.text(st.characters(), max_size=100))

@@ -1,7 +1,9 @@
-"""Secrets that must never show (threats.md, row 97): what any test makes the server write is searched for them.
+"""Secrets that must never show: what any test makes the server write is searched for them.
 
 Whoever makes a secret says so with `know`; whoever collects output gives it to `watch`. What is found fails the test
 that is running (tests/conftest.py), whichever it is: so every route and every fault that has a test is covered.
+
+See docs/design/threats.md#threat-97.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def test_readyz_is_503_while_changed_files_are_refused(server: Server) -> None:
 
 
 def test_readyz_is_503_when_the_signing_certificate_is_past(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threat 70: registries refuse its tokens, so this server is not ready."""
+    """Registries refuse its tokens, so this server is not ready (docs/design/threats.md#threat-70)."""
     from tokenserver.server import running as parts
 
     class Later(datetime):
@@ -56,7 +56,7 @@ def test_readyz_is_503_when_the_signing_certificate_is_past(server: Server, monk
 
 
 def test_jwks_holds_public_parts_only(server: Server) -> None:
-    """Threat 72."""
+    """See docs/design/threats.md#threat-72."""
     (key,) = server.client.get("/.well-known/jwks.json").get_json()["keys"]
     assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key)
     assert key["kid"]

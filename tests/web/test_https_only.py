@@ -74,7 +74,7 @@ def test_protected_requests_are_taken(server: Server, overrides: dict[str, Any])
 def test_plain_http_is_403_and_the_password_is_not_looked_at(
     server: Server, overrides: dict[str, Any], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threat 33: right or wrong, nobody learns it over a network that others listen on."""
+    """Right or wrong, nobody learns it over a network that others listen on (docs/design/threats.md#threat-33)."""
     asked: list[object] = []
     monkeypatch.setattr(Htpasswd, "authenticate", lambda _, credentials: asked.append(credentials))
     form = {"grant_type": "password", "service": "reg", "username": "ann", "password": PASSWORDS["ann"]}

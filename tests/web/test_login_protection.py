@@ -121,7 +121,10 @@ def test_memory_off(make_site: Callable[[str], Site], server_folder: Path) -> No
 
 
 def test_the_sixth_try(site: Site) -> None:
-    """Row 21: 429 with Retry-After, also with the right password, without a hash, readable for every kind of client."""
+    """429 with Retry-After, also with the right password, without a hash, readable for every kind of client.
+
+    See docs/design/threats.md#threat-21.
+    """
     assert site.statuses("ann", 6) == [401] * 5 + [429]
     answer = site.ask("ann", PASSWORDS["ann"], post=True)
     assert (answer.status_code, len(site.hashed)) == (429, 5)
@@ -133,7 +136,10 @@ def test_the_sixth_try(site: Site) -> None:
 
 
 def test_unknown_users_are_throttled_alike(site: Site) -> None:
-    """Row 20: the throttle does not tell who exists: the same statuses, bodies and headers, and as many hashes."""
+    """The throttle does not tell who exists: the same statuses, bodies and headers, and as many hashes.
+
+    See docs/design/threats.md#threat-20.
+    """
     found = []
     for user in ("ann", "nobody"):
         answers = [site.ask(user, f"wrong-{number}") for number in range(7)]
@@ -149,7 +155,10 @@ def test_unknown_users_are_throttled_alike(site: Site) -> None:
 
 
 def test_spraying(make_site: Callable[[str], Site]) -> None:
-    """Row 22: one address, many names; the address is the one behind trusted proxies, and a /64 is one."""
+    """One address, many names; the address is the one behind trusted proxies, and a /64 is one.
+
+    See docs/design/threats.md#threat-22.
+    """
     site = make_site("throttle: {failures_per_address: 10}\n")
     sprayed = [site.ask(f"user-{number}", "x", address=f"2001:db8::{number:x}").status_code for number in range(12)]
     assert sprayed == [401] * 10 + [429] * 2
@@ -158,7 +167,10 @@ def test_spraying(make_site: Callable[[str], Site]) -> None:
 
 
 def test_a_victim_at_a_known_place(make_site: Callable[[str], Site]) -> None:
-    """Row 23: somebody else's failures do not lock ann out from where she was, also when nothing is remembered."""
+    """Somebody else's failures do not lock ann out from where she was, also when nothing is remembered.
+
+    See docs/design/threats.md#threat-23.
+    """
     site = make_site("throttle: {failures_per_user: 3}\n")
     assert site.ask("ann", PASSWORDS["ann"], address=Y).status_code == 200
     assert site.statuses("ann", 4, address=X) == [401, 401, 401, 429]
@@ -167,7 +179,10 @@ def test_a_victim_at_a_known_place(make_site: Callable[[str], Site]) -> None:
 
 
 def test_one_containerd_login_is_one_failure(site: Site) -> None:
-    """Bug B30: POST and then GET with one wrong password are one failure; four mistakes leave the fifth try."""
+    """POST and then GET with one wrong password are one failure; four mistakes leave the fifth try.
+
+    See docs/design/threats.md#bug-30.
+    """
     for number in range(4):
         pair = [site.ask("ann", f"mistake {number}", post=post) for post in (True, False)]
         assert [answer.status_code for answer in pair] == [401, 401]
@@ -175,7 +190,10 @@ def test_one_containerd_login_is_one_failure(site: Site) -> None:
 
 
 def test_parallel_pulls_are_no_attack(site: Site) -> None:
-    """Bug B30: forty concurrent requests of one client cost one hash, and none of them is refused."""
+    """Forty concurrent requests of one client cost one hash, and none of them is refused.
+
+    See docs/design/threats.md#bug-30.
+    """
     with ThreadPoolExecutor(20) as pool:
         statuses = list(pool.map(lambda _: site.ask("ann", PASSWORDS["ann"]).status_code, range(40)))
     assert (statuses, len(site.hashed)) == ([200] * 40, 1)
@@ -202,7 +220,10 @@ def slow_hash(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def test_overload(site: Site, slow_hash: threading.Event) -> None:
-    """F29: with the queue full, the next one is rejected within 100 ms; anonymous clients and /healthz do not wait."""
+    """With the queue full, the next one is rejected within 100 ms; anonymous clients and /healthz do not wait.
+
+    See docs/design/threats.md#fault-29.
+    """
     room = site.parts.protection.hashing
     with ThreadPoolExecutor(room.workers + room.queue) as pool:
         waiting = [pool.submit(site.ask, f"user-{number}", "x") for number in range(room.workers + room.queue)]
@@ -243,7 +264,7 @@ def test_stale_logins_are_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_deleted_user_is_out_at_once(site: Site, server_folder: Path) -> None:
-    """Row 26: what is remembered does not outlive the user's line."""
+    """What is remembered does not outlive the user's line (docs/design/threats.md#threat-26)."""
     users = server_folder / "users.htpasswd"
     kept = users.read_text("utf-8")
     live = site.parts.live

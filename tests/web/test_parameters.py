@@ -59,7 +59,7 @@ def test_texts_have_their_parameters(text: str, expected: Parameters) -> None:
 
 @pytest.mark.parametrize("name", sorted(SINGLE))
 def test_a_single_valued_parameter_stands_once(name: str) -> None:
-    """Threat 30: the second one is refused, equal or not, and the value is not in the error."""
+    """The second one is refused, equal or not, and the value is not in the error (docs/design/threats.md#threat-30)."""
     with pytest.raises(InvalidRequest) as caught:
         parse_parameters(f"{name}=canary&{name}=canary")
     assert str(caught.value) == f"{name}: is given twice"
@@ -67,7 +67,7 @@ def test_a_single_valued_parameter_stands_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SECRETS))
 def test_a_secret_in_a_query_is_refused(name: str) -> None:
-    """Threat 29: however it is spelt in percent-encoding; the value is not in the error."""
+    """However it is spelt in percent-encoding; the value is not in the error (docs/design/threats.md#threat-29)."""
     encoded = "".join(f"%{ord(letter):02x}" for letter in name)
     for spelling in (name, encoded):
         with pytest.raises(InvalidRequest) as caught:
@@ -116,7 +116,7 @@ def test_no_more_is_read_of_a_chunked_body_than_its_limit(length: int) -> None:
 
 @pytest.mark.parametrize("length", ["65537", "8000000", "9" * 5_000])
 def test_a_long_announced_body_is_not_read_at_all(length: str) -> None:
-    """413 immediately (threat 41)."""
+    """413 immediately (docs/design/threats.md#threat-41)."""
     body = Trickle(b"x" * (MAX_BODY + 1))
     environ = {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": length, "wsgi.input": body}
     with pytest.raises(RequestTooLarge):
@@ -156,7 +156,7 @@ def test_a_form_may_name_its_charset(media_type: str) -> None:
 
 @pytest.mark.parametrize("media_type", ["", "application/json", "multipart/form-data", f"{FORM}x"])
 def test_anything_else_is_no_form(media_type: str) -> None:
-    """Threat 103."""
+    """See docs/design/threats.md#threat-103."""
     environ = {"CONTENT_TYPE": media_type, "CONTENT_LENGTH": "9", "wsgi.input": io.BytesIO(b"service=a")}
     with pytest.raises(UnsupportedMediaType):
         parse_form(environ)

@@ -23,7 +23,7 @@ def test_healthz_is_cheap_and_well(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/ca.pem", "/.well-known/jwks.json"])
 def test_other_pages_are_read_only(server: Server, path: str) -> None:
-    """Threat 103: other methods are 405."""
+    """Other methods are 405 (docs/design/threats.md#threat-103)."""
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         response = server.client.open(path, method=method)
         assert response.status_code == 405
@@ -31,7 +31,7 @@ def test_other_pages_are_read_only(server: Server, path: str) -> None:
 
 
 def test_there_is_no_debug_mode(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threat 101: FLASK_DEBUG=1 changes nothing; an error shows no traceback and no console."""
+    """FLASK_DEBUG=1 changes nothing; an error shows no traceback and no console (docs/design/threats.md#threat-101)."""
     monkeypatch.setenv("FLASK_DEBUG", "1")
     broken = replace(other_pages(server.parts), ca_pem=lambda _: 1 // 0)  # type: ignore[arg-type, return-value]  # it never returns
     app = create_app(token_endpoint(server.parts), broken)
@@ -52,7 +52,7 @@ def test_there_is_no_debug_mode(server: Server, monkeypatch: pytest.MonkeyPatch)
 @example("/token;x", "GoogleHC/1.0")
 @example("/%74oken/", "ELB-HealthChecker/2.0")
 def test_only_the_token_paths_give_tokens(server: Server, path: str, agent: str) -> None:
-    """Threat 102: no other path, and no User-Agent, leads to a token."""
+    """No other path, and no User-Agent, leads to a token (docs/design/threats.md#threat-102)."""
     response = server.client.get("/" + quote(path), headers={"User-Agent": agent})
     gives_token = b'"token"' in response.data
     assert gives_token == ("/" + path in TOKEN_PATHS)

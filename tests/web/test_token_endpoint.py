@@ -115,7 +115,10 @@ UNUSABLE = [
 @pytest.mark.parametrize("header", UNUSABLE)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_header_that_cannot_be_used_is_never_anonymous(server: Server, header: str, method: str) -> None:
-    """Threat 27, bug B12: present and unusable is 401 although anonymous access is on; on POST as well."""
+    """Present and unusable is 401 although anonymous access is on; on POST as well.
+
+    See docs/design/threats.md#threat-27 and docs/design/threats.md#bug-12.
+    """
     if method == "GET":
         response = get(server, headers={"Authorization": header})
     else:
@@ -134,7 +137,7 @@ def test_the_empty_user_with_the_empty_password_is_no_credentials(server: Server
 
 
 def test_wrong_password_and_unknown_user_get_the_same_bytes(server: Server) -> None:
-    """Threat 20, bug B21: only date and request id may differ."""
+    """Only date and request id may differ (docs/design/threats.md#threat-20 and docs/design/threats.md#bug-21)."""
     answers = []
     for header in (basic("ann", "wrong"), basic("nobody", "wrong"), basic("nobody", PASSWORDS["ann"])):
         response = get(server, headers=header)
@@ -159,20 +162,24 @@ WEAK_INPUT = [
 
 @pytest.mark.parametrize(("username", "password"), WEAK_INPUT)
 def test_weak_input_is_a_wrong_password_by_header_and_by_form(server: Server, username: str, password: str) -> None:
-    """Threats 1, 2, 12-14: 401, never 500, never anonymous."""
+    """401, never 500, never anonymous.
+
+    See docs/design/threats.md#threat-1, docs/design/threats.md#threat-2, docs/design/threats.md#threat-12,
+    docs/design/threats.md#threat-13 and docs/design/threats.md#threat-14.
+    """
     assert get(server, headers=basic(username, password)).status_code == 401
     form = {"grant_type": "password", "service": "reg", "username": username, "password": password}
     assert post(server, form).status_code == 401
 
 
 def test_a_latin_1_password_works_once_decoded(server: Server) -> None:
-    """Threat 28: python-requests sends Latin-1."""
+    """python-requests sends Latin-1 (docs/design/threats.md#threat-28)."""
     response = get(server, headers=basic("ann", PASSWORDS["ann"], "latin-1"))
     assert response.status_code == 200
 
 
 def test_a_decomposed_user_name_is_the_same_user(server: Server) -> None:
-    """Threat 28: NFD and NFC are one person, by header and by form."""
+    """NFD and NFC are one person, by header and by form (docs/design/threats.md#threat-28)."""
     response = get(server, headers=basic("zoe\u0308", "z"))
     assert claims(response.get_json())["sub"] == "zoë"
     form = {"grant_type": "password", "service": "reg", "username": "zoe\u0308", "password": "z"}
@@ -180,7 +187,7 @@ def test_a_decomposed_user_name_is_the_same_user(server: Server) -> None:
 
 
 def test_granted_less_than_asked_is_200_with_the_subset(server: Server) -> None:
-    """House rule 10: an ungranted scope is left out, a partly granted one is cut."""
+    """An ungranted scope is left out, a partly granted one is cut (docs/architecture.md#house-rule-10)."""
     query = "service=reg&scope=repository:team/app:push,pull,delete&scope=repository:secret/app:pull"
     response = get(server, query, as_user("ann"))
     assert response.status_code == 200
@@ -205,7 +212,7 @@ def test_a_denial_names_its_rule_with_file_and_line(server: Server) -> None:
 
 
 def test_star_on_a_repository_means_what_the_client_may(server: Server) -> None:
-    """House rule 8: skopeo's delete asks `*` and gets the explicit list, never the star."""
+    """skopeo's delete asks `*` and gets the explicit list, never the star (docs/architecture.md#house-rule-8)."""
     body = get(server, "service=reg&scope=repository:users/ann/app:*", as_user("ann")).get_json()
     assert claims(body)["access"][0]["actions"] == ["pull", "push", "delete"]
     body = get(server, "service=reg&scope=repository:team/app:*", as_user("ann")).get_json()
@@ -213,7 +220,10 @@ def test_star_on_a_repository_means_what_the_client_may(server: Server) -> None:
 
 
 def test_the_catalog_is_for_those_that_a_rule_names(server: Server) -> None:
-    """Bug B19: the literal star on the catalog comes from a rule that says so, for its group alone."""
+    """The literal star on the catalog comes from a rule that says so, for its group alone.
+
+    See docs/design/threats.md#bug-19.
+    """
     query = "service=reg&scope=registry:catalog:*"
     allowed = get(server, query, as_user("root-ann")).get_json()
     assert claims(allowed)["access"] == [{"type": "registry", "name": "catalog", "actions": ["*"]}]
@@ -231,7 +241,10 @@ SPLITS = [
 @pytest.mark.parametrize("values", SPLITS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_scopes_repeat_and_list_alike(server: Server, values: list[str], method: str) -> None:
-    """Bugs B7 and B8, threat 40: every spelling of the same scopes gives the same access, on GET and POST."""
+    """Every spelling of the same scopes gives the same access, on GET and POST.
+
+    See docs/design/threats.md#bug-7, docs/design/threats.md#bug-8 and docs/design/threats.md#threat-40.
+    """
     pairs = [("service", "reg"), *(("scope", value) for value in values)]
     if method == "GET":
         body = get(server, urlencode(pairs), as_user("ann")).get_json()
@@ -242,7 +255,7 @@ def test_scopes_repeat_and_list_alike(server: Server, values: list[str], method:
 
 
 def test_one_malformed_scope_does_not_touch_the_others(server: Server) -> None:
-    """Bug B10: that one grants nothing and is in the event; the other is served."""
+    """That one grants nothing and is in the event; the other is served (docs/design/threats.md#bug-10)."""
     query = urlencode(
         [("service", "reg"), ("scope", "repository:../x:pull"), ("scope", "galaxy:x:pull repository:public/a:pull")]
     )
@@ -254,7 +267,7 @@ def test_one_malformed_scope_does_not_touch_the_others(server: Server) -> None:
 
 
 def test_too_many_scopes_are_refused_at_once(server: Server) -> None:
-    """Threat 41: 64 are served, 65 are 400."""
+    """64 are served, 65 are 400 (docs/design/threats.md#threat-41)."""
     scopes = [("scope", f"repository:public/r{number}:pull") for number in range(65)]
     assert get(server, urlencode([("service", "reg"), *scopes[:64]])).status_code == 200
     response = get(server, urlencode([("service", "reg"), *scopes]))
@@ -263,7 +276,7 @@ def test_too_many_scopes_are_refused_at_once(server: Server) -> None:
 
 
 def test_a_token_of_the_largest_request_passes_a_proxys_header(server: Server) -> None:
-    """Threat 41: 64 scopes of usual length stay below nginx's 8 kB."""
+    """64 scopes of usual length stay below nginx's 8 kB (docs/design/threats.md#threat-41)."""
     scopes = [("scope", f"repository:public/team-{number}/app:pull") for number in range(64)]
     body = get(server, urlencode([("service", "reg"), *scopes])).get_json()
     assert len(body["token"]) < 7 * 1024
@@ -286,7 +299,7 @@ def test_a_large_body_is_413(server: Server, length_known: bool) -> None:
 
 
 def test_a_chunked_form_works(server: Server) -> None:
-    """wire.md rule 14: containers/image posts chunked, without a length."""
+    """containers/image posts chunked (docs/design/wire.md#chunked-forms), without a length."""
     form = urlencode({"grant_type": "password", "service": "reg", **ANN}).encode()
     response = server.client.post(
         "/token", input_stream=io.BytesIO(form), content_type=FORM, environ_overrides={"wsgi.input_terminated": True}
@@ -306,7 +319,10 @@ BAD_SERVICE = [
 
 @pytest.mark.parametrize("query", BAD_SERVICE)
 def test_an_unclear_service_is_400_and_named(two_registries: Server, query: str) -> None:
-    """Threat 58: with two registries, unknown, missing and repeated are 400 that name the parameter."""
+    """With two registries, unknown, missing and repeated are 400 that name the parameter.
+
+    See docs/design/threats.md#threat-58.
+    """
     response = get(two_registries, query)
     assert response.status_code == 400
     assert response.get_json()["errors"][0]["message"].startswith("service:")
@@ -319,7 +335,10 @@ def test_a_missing_service_means_the_only_registry(server: Server, query: str) -
 
 
 def test_account_must_be_who_authenticated(server: Server) -> None:
-    """Threats 30, 31, bug B4: another account is 401; without credentials it is no claim at all."""
+    """Another account is 401; without credentials it is no claim at all.
+
+    See docs/design/threats.md#threat-30, docs/design/threats.md#threat-31 and docs/design/threats.md#bug-4.
+    """
     assert get(server, "service=reg&account=admin", as_user("ann")).status_code == 401
     assert get(server, "service=reg&account=ann", as_user("ann")).status_code == 200
     body = get(server, "service=reg&account=ann").get_json()
@@ -329,7 +348,7 @@ def test_account_must_be_who_authenticated(server: Server) -> None:
 @pytest.mark.parametrize("name", ["password", "refresh_token", "client_secret", "id_token", "access_token"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_secrets_in_the_query_are_400_and_not_logged(server: Server, name: str, method: str) -> None:
-    """Threat 29: refused, and the value is in no event."""
+    """Refused, and the value is in no event (docs/design/threats.md#threat-29)."""
     path = f"/token?service=reg&username=ann&{name}=canary-4711"
     response = server.client.open(path, method=method, data="", content_type=FORM)
     assert response.status_code == 400
@@ -340,12 +359,12 @@ def test_secrets_in_the_query_are_400_and_not_logged(server: Server, name: str, 
 
 @pytest.mark.parametrize("name", ["service", "account", "client_id", "offline_token"])
 def test_a_repeated_parameter_is_400(server: Server, name: str) -> None:
-    """Threat 30: single-valued parameters must occur once."""
+    """Single-valued parameters must occur once (docs/design/threats.md#threat-30)."""
     assert get(server, f"service=reg&{name}=reg&{name}=reg").status_code == 400
 
 
 def test_a_parameter_in_query_and_form_is_400(server: Server) -> None:
-    """Threat 30: query against body."""
+    """Query against body (docs/design/threats.md#threat-30)."""
     form = {"grant_type": "password", "service": "reg", **ANN}
     response = server.client.post("/token?service=reg", data=urlencode(form), content_type=FORM)
     assert response.status_code == 400
@@ -359,7 +378,10 @@ def test_an_unknown_parameter_in_the_realm_is_ignored(server: Server) -> None:
 
 
 def test_the_password_grant_answers_as_oauth(server: Server) -> None:
-    """POST: access_token, expires_in, issued_at, and scope as one space-separated text (bug B14)."""
+    """POST: access_token, expires_in, issued_at, and scope as one space-separated text.
+
+    See docs/design/threats.md#bug-14.
+    """
     form = {
         "grant_type": "password",
         "service": "reg",
@@ -402,7 +424,7 @@ def test_other_grants_are_400_in_oauths_words(server: Server, form: dict[str, st
 
 @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", None])
 def test_a_body_that_is_no_form_is_415(server: Server, content_type: str | None) -> None:
-    """Threat 103."""
+    """See docs/design/threats.md#threat-103."""
     response = server.client.post("/token", data=b'{"grant_type":"password"}', content_type=content_type)
     assert response.status_code == 415
 
@@ -417,7 +439,7 @@ def test_different_credentials_in_header_and_form_are_401(server: Server) -> Non
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", ["/token", "/auth/token", "/auth"])
 def test_other_methods_are_405_with_allow(server: Server, method: str, path: str) -> None:
-    """Threat 103; a HEAD signs nothing."""
+    """A HEAD signs nothing (docs/design/threats.md#threat-103)."""
     response = server.client.open(path, method=method)
     assert response.status_code == 405
     assert response.headers["Allow"] == "GET, POST"
@@ -463,8 +485,11 @@ PAGES = [
 
 @pytest.mark.parametrize("name", [*FORGED, "all"])
 def test_a_forged_host_and_prefix_change_nothing(server: Server, name: str) -> None:
-    """Threats 92, 93, bug B17: realm, issuer, audience, links and the client of the audit event come from the
-    configuration and the connection. Every page is the same as without the header, refusals too."""
+    """Realm, issuer, audience, links and the client of the audit event come from the
+    configuration and the connection. Every page is the same as without the header, refusals too.
+
+    See docs/design/threats.md#threat-92, docs/design/threats.md#threat-93 and docs/design/threats.md#bug-17.
+    """
     forged = FORGED if name == "all" else {name: FORGED[name]}
     environ = {"SCRIPT_NAME": "/evil"} if name == "all" else {}  # as a front would set it that believes a prefix
     wrong = {"Authorization": "Basic x"}
@@ -492,7 +517,7 @@ def without_ids(answer: TestResponse) -> tuple[object, object]:
 @pytest.mark.parametrize("text", ["x\r\nSet-Cookie: a=b", '"quoted"', "<script>alert(1)</script>", "😀", "\x1b[31m"])
 @pytest.mark.parametrize("name", ["service", "account", "scope", "client_id"])
 def test_no_parameter_reaches_a_header_or_the_body(server: Server, name: str, text: str) -> None:
-    """Threats 94, 95: nothing is echoed."""
+    """Nothing is echoed (docs/design/threats.md#threat-94 and docs/design/threats.md#threat-95)."""
     response = get(server, f"{name}={quote(text)}", as_user("ann"))
     assert "Set-Cookie" not in response.headers
     assert text.encode() not in response.data
@@ -500,7 +525,10 @@ def test_no_parameter_reaches_a_header_or_the_body(server: Server, name: str, te
 
 
 def test_an_event_cannot_be_forged(server: Server) -> None:
-    """Threat 96: newlines, escapes and line separators of a user name stay inside one ASCII line."""
+    """Newlines, escapes and line separators of a user name stay inside one ASCII line.
+
+    See docs/design/threats.md#threat-96.
+    """
     name = 'a\n{"event":"exchange","outcome":"granted"}\x1b[2J\u2028\x7f' + "y" * 2000
     response = get(server, headers=basic(name, "x"))
     assert response.status_code == 401
@@ -513,7 +541,7 @@ def test_an_event_cannot_be_forged(server: Server) -> None:
 
 
 def test_the_client_address_is_the_proxys_word_only_if_it_is_trusted(server: Server) -> None:
-    """Threat 53, bug B26."""
+    """See docs/design/threats.md#threat-53 and docs/design/threats.md#bug-26."""
     cases = [("10.1.1.1", "203.0.113.7"), ("192.0.2.1", "192.0.2.1")]
     for peer, expected in cases:
         response = server.client.get(
@@ -543,8 +571,10 @@ def ask(client: FlaskClient, asked: str) -> Any:
 
 @pytest.mark.parametrize("asked", ASKED)
 def test_no_token_leaves_when_its_event_cannot_be_written(server: Server, asked: str) -> None:
-    """Threat 98: on a full device, and with a reader that is gone, every answer is 503 and holds nothing that was asked
+    """On a full device, and with a reader that is gone, every answer is 503 and holds nothing that was asked
     for; the same request is well again when there is room, and has its event.
+
+    See docs/design/threats.md#threat-98.
     """
     expected = ask(server.client, asked).status_code
     reading, writing = os.pipe()
@@ -572,7 +602,10 @@ def test_no_token_leaves_when_its_event_cannot_be_written(server: Server, asked:
 
 
 def test_a_bug_gives_500_and_no_token(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F39, threat 52: any exception is 500 without a token, audited as an error, and the next request is fine."""
+    """Any exception is 500 without a token, audited as an error, and the next request is fine.
+
+    See docs/design/threats.md#fault-39 and docs/design/threats.md#threat-52.
+    """
     import tokenserver.exchange.service
 
     def broken(*_: object) -> None:
@@ -589,7 +622,7 @@ def test_a_bug_gives_500_and_no_token(server: Server, monkeypatch: pytest.Monkey
 
 
 def test_what_was_decided_is_what_is_signed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threat 62: more access between decision and signature is 500, no token."""
+    """More access between decision and signature is 500, no token (docs/design/threats.md#threat-62)."""
 
     def generous(*args: Any, **options: Any) -> dict[str, Any]:
         built = build_claims(*args, **options)
@@ -624,7 +657,10 @@ def looks(response: Any) -> tuple[Any, ...]:
 )
 @pytest.mark.parametrize("actions", ["push", "delete", "push,delete"])
 def test_denied_and_absent_repositories_look_the_same(server: Server, present: str, absent: str, actions: str) -> None:
-    """Threat 51: nothing in any answer tells whether a repository exists, though others were given access to it."""
+    """Nothing in any answer tells whether a repository exists, though others were given access to it.
+
+    See docs/design/threats.md#threat-51.
+    """
     for owner in ("ann", "zoë"):
         given = get(server, f"service=reg&scope=repository:{present}:pull,push", as_user(owner)).get_json()
         is_theirs = owner == "ann" or present.startswith("team/")
@@ -644,7 +680,7 @@ def test_denied_and_absent_repositories_look_the_same(server: Server, present: s
 
 
 def test_an_exchange_changes_nothing(server: Server) -> None:
-    """Bug B18: asking for a repository, a user or a registry that is not there makes none."""
+    """Asking for a repository, a user or a registry that is not there makes none (docs/design/threats.md#bug-18)."""
 
     def state() -> dict[str, bytes]:
         files = [path for path in server.folder.rglob("*") if path.is_file()]
@@ -662,7 +698,7 @@ def test_an_exchange_changes_nothing(server: Server) -> None:
 
 
 def test_no_secret_in_any_event(server: Server) -> None:
-    """Threat 97: neither password nor token nor header is in the audit trail."""
+    """Neither password nor token nor header is in the audit trail (docs/design/threats.md#threat-97)."""
     canary = "canary-pässword"
     token = get(server, headers=as_user("ann")).get_json()["token"]
     get(server, headers=basic("ann", canary))

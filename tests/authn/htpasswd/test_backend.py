@@ -122,7 +122,10 @@ def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_an_unknown_user_costs_a_wrong_password(text: str, kinds: set[str], hashes: list[str]) -> None:
-    """Row 19: one hash of each kind and cost in use, no matter which user has which, and also without users."""
+    """One hash of each kind and cost in use, no matter which user has which, and also without users.
+
+    See docs/design/threats.md#threat-19.
+    """
     backend = Htpasswd("local", "users", parse_users(text, "users"))
     equal = EqualWork([backend], lambda _, question: question())
     chain = Chain([backend], anonymous=True, decoy=equal.unknown, rest=equal)
@@ -138,8 +141,10 @@ SAMPLES = 200
 
 
 def test_the_time_is_the_same_too() -> None:
-    """Row 19: of 200 samples each, in the processor's time, the medians differ by less than 5 %, and by less than half
+    """Of 200 samples each, in the processor's time, the medians differ by less than 5 %, and by less than half
     a millisecond. The clock on the wall would measure what else the machine does; a rank test finds any microsecond.
+
+    See docs/design/threats.md#threat-19.
     """
     backend = Htpasswd("local", "users", parse_users(f"ann:{hashed(cost=6)}\nben:{hashed(cost=4)}\n", "users"))
     equal = EqualWork([backend], lambda _, question: question())

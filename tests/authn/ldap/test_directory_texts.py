@@ -194,7 +194,7 @@ def test_an_identity() -> None:
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        pytest.param(entry(dn=""), "the directory returned an entry without a usable DN", id="no DN (row 2)"),
+        pytest.param(entry(dn=""), "the directory returned an entry without a usable DN", id="no DN (threat-2)"),
         pytest.param(entry(dn="nonsense"), "the directory returned an entry without a usable DN", id="no DN at all"),
         pytest.param(entry(uid=[]), "the entry has no usable values of uid; it must have one", id="no subject"),
         pytest.param(entry(uid=["a", "b"]), "the entry has 2 usable values of uid; it must have one", id="two"),
@@ -279,7 +279,10 @@ def test_why_a_bind_was_refused(attributes: dict[str, Any], reported: str, expec
 
 
 def test_fifty_thousand_groups() -> None:
-    """F9: an answer with too many values is rejected quickly, and nothing of it is kept."""
+    """An answer with too many values is rejected quickly, and nothing of it is kept.
+
+    See docs/design/threats.md#fault-9.
+    """
     values = b"".join(_value(f"cn=group-{number},ou=groups,{BASE}".encode()) for number in range(50_000))
     attribute = _tagged(0x30, _value(b"memberOf") + _tagged(0x31, values))
     answer = _tagged(0x30, b"\x02\x01\x01" + _tagged(0x64, _value(b"uid=ann") + _tagged(0x30, attribute)))

@@ -82,7 +82,10 @@ LEFT_ALONE = "is not asked now, because it did not answer"
 
 
 def test_opens_after_failures_in_a_row() -> None:
-    """F1: the third failure opens it; after that no login waits for the source, and each gets a retry time."""
+    """The third failure opens it; after that no login waits for the source, and each gets a retry time.
+
+    See docs/design/threats.md#fault-1.
+    """
     setup = Setup(Source(DOWN))
     assert setup.ask(5) == ["connection refused"] * 3 + [LEFT_ALONE] * 2
     assert (setup.source.asked, setup.breaker.state) == (3, State.OPEN)
@@ -209,7 +212,10 @@ def test_a_source_is_tried_without_a_login() -> None:
 
 
 def test_nobody_waits_for_a_silent_source() -> None:
-    """F2: the try of a source that says nothing goes on without the login that began it, and one at a time."""
+    """The try of a source that says nothing goes on without the login that began it, and one at a time.
+
+    See docs/design/threats.md#fault-2.
+    """
     source = Probed(DOWN)
     setup = Setup(source)
     setup.ask(3)
@@ -263,7 +269,10 @@ def test_late_answers_of_an_earlier_age_do_not_count() -> None:
 
 
 def test_who_waited_for_a_place_does_not_ask_a_source_that_is_left_alone_by_now() -> None:
-    """F2: the breaker is asked again behind the queue, or each of those in it would wait for the source in turn."""
+    """The breaker is asked again behind the queue, or each of those in it would wait for the source in turn.
+
+    See docs/design/threats.md#fault-2.
+    """
     setup = Setup()
 
     class Opening(Bulkhead):
@@ -279,7 +288,7 @@ def test_who_waited_for_a_place_does_not_ask_a_source_that_is_left_alone_by_now(
 
 
 def test_a_full_bulkhead_sends_away_at_once() -> None:
-    """F2: no more threads are held by a slow source than it has places."""
+    """No more threads are held by a slow source than it has places (docs/design/threats.md#fault-2)."""
     setup = Setup(workers=0)
     with pytest.raises(Overloaded):
         setup.sheltered.authenticate(LOGIN)

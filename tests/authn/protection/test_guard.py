@@ -89,7 +89,10 @@ def test_remembered_across_reloads() -> None:
 
 
 def test_a_changed_password() -> None:
-    """Row 26: after a change the old password works at most for the lifetime, and the new one immediately."""
+    """After a change the old password works at most for the lifetime, and the new one immediately.
+
+    See docs/design/threats.md#threat-26.
+    """
     world = World()
     world.login()
     world.directory.people["ann"] = "new"
@@ -118,7 +121,7 @@ def test_a_change_that_is_found_early_holds_for_all() -> None:
 
 
 def test_another_password_never_hits() -> None:
-    """Row 26: the right user with another password is checked, whatever is remembered."""
+    """The right user with another password is checked, whatever is remembered (docs/design/threats.md#threat-26)."""
     world = World()
     world.login()
     assert (world.login(password="wrong"), world.login("anne", "right"), world.directory.asked) == (
@@ -129,7 +132,10 @@ def test_another_password_never_hits() -> None:
 
 
 def test_throttled_before_anything_is_asked() -> None:
-    """Row 21: after five failures the directory sees no sixth one, which keeps it below its lockout threshold."""
+    """After five failures the directory sees no sixth one, which keeps it below its lockout threshold.
+
+    See docs/design/threats.md#threat-21.
+    """
     world = World()
     outcomes = [world.login(password=f"wrong-{number}") for number in range(20)]
     assert (outcomes, world.directory.asked) == (["InvalidCredentials"] * 5 + ["Throttled"] * 15, 5)
@@ -139,7 +145,10 @@ def test_throttled_before_anything_is_asked() -> None:
 
 
 def test_who_is_remembered_passes_the_throttle() -> None:
-    """Row 23: a verified login needs no check, so there is nothing to throttle, from wherever."""
+    """A verified login needs no check, so there is nothing to throttle, from wherever.
+
+    See docs/design/threats.md#threat-23.
+    """
     world = World()
     world.login()
     for number in range(20):
@@ -158,7 +167,7 @@ def test_a_fresh_entry_outlives_a_throttled_refresh() -> None:
 
 
 def test_post_then_get() -> None:
-    """Bug B30: one wrong login that containerd tries twice is one failure, and one bind."""
+    """One wrong login that containerd tries twice is one failure, and one bind (docs/design/threats.md#bug-30)."""
     world = World()
     for number in range(4):
         assert [world.login(password=f"wrong-{number}") for _ in range(2)] == ["InvalidCredentials"] * 2
@@ -356,7 +365,10 @@ class Crowded:
 
 
 def test_no_room_costs_nothing() -> None:
-    """F29: a login without a slot is rejected with a retry time before any counter is asked; it is not a failure."""
+    """A login without a slot is rejected with a retry time before any counter is asked; it is not a failure.
+
+    See docs/design/threats.md#fault-29.
+    """
     crowd = Crowded()
     with crowd.protection.hashing:
         assert {crowd.login(f"guess-{number}") for number in range(20)} == {"Overloaded 4"}
@@ -412,7 +424,10 @@ SECOND = "$2b$04$" + "c" * 21 + "e" + "." * 31
 
 
 def test_a_changed_line_is_another_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 26: a reload immediately forgets the users whose line changed or was removed, and no others."""
+    """A reload immediately forgets the users whose line changed or was removed, and no others.
+
+    See docs/design/threats.md#threat-26.
+    """
     checked: list[str] = []
 
     def verify(password: str, hashed: str) -> bool:

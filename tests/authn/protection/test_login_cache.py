@@ -42,7 +42,7 @@ def password(username: str, text: str) -> Password:
     second=st.tuples(st.text(), st.text(), st.binary(max_size=80)),
 )
 def test_keys_differ(first: tuple[str, str, bytes], second: tuple[str, str, bytes]) -> None:
-    """Row 26: two logins have the same key only if user, password and stamp are the same."""
+    """Two logins have the same key only if user, password and stamp are the same (docs/design/threats.md#threat-26)."""
     key = LoginKey(b"x" * 64)
     keys = [key(password(user, text), stamp) for user, text, stamp in (first, second)]
     assert (keys[0] == keys[1]) is (first == second)
@@ -57,7 +57,7 @@ def test_keys_differ(first: tuple[str, str, bytes], second: tuple[str, str, byte
     ],
 )
 def test_parts_do_not_run_together(first: tuple[str, str, bytes], second: tuple[str, str, bytes]) -> None:
-    """Row 26: length prefixes keep concatenated fields distinct."""
+    """Length prefixes keep concatenated fields distinct (docs/design/threats.md#threat-26)."""
     key = LoginKey(b"x")
     keys = {key(password(user, text), stamp) for user, text, stamp in (first, second)}
     assert len(keys) == 2
@@ -89,7 +89,7 @@ def test_lifetime(after: float, expected: Identity | None) -> None:
 
 
 def test_use_does_not_prolong() -> None:
-    """Row 26: a login in constant use is still rechecked."""
+    """A login in constant use is still rechecked (docs/design/threats.md#threat-26)."""
     clock = Clock()
     memory = logins(clock)
     memory.remember(KEY, ANN)

@@ -1,4 +1,7 @@
-"""Which wrong logins count as one: the very same ones, whatever passwords an attacker chooses (row 21, bug 30)."""
+"""Which wrong logins count as one: the very same ones, whatever passwords an attacker chooses.
+
+See docs/design/threats.md#threat-21 and docs/design/threats.md#bug-30.
+"""
 
 from __future__ import annotations
 

@@ -440,7 +440,7 @@ def _at_once(workers: int, *, answer: bool, seconds: float) -> tuple[int, int, f
 
 @FORK
 def test_processes_at_once() -> None:
-    """F29: eight workers, one login, one hash in all."""
+    """Eight workers, one login, one hash in all (docs/design/threats.md#fault-29)."""
     assert _at_once(8, answer=True, seconds=0.3)[:2] == (1, 8)
 
 
@@ -481,7 +481,10 @@ def _hold(checks: SharedChecks, is_held: Any) -> None:
 
 @FORK
 def test_a_worker_that_is_stopped_with_the_lock(caplog: pytest.LogCaptureFixture) -> None:
-    """F24: no login waits for it longer than a moment; each worker hashes by itself, and logs it."""
+    """No login waits for it longer than a moment; each worker hashes by itself, and logs it.
+
+    See docs/design/threats.md#fault-24.
+    """
     world = World()
     world.ask()
     is_held = multiprocessing.get_context("fork").Event()
@@ -519,7 +522,10 @@ class Steps:
 
 
 def test_an_unknown_user_goes_the_same_way() -> None:
-    """Row 19: the others are asked as for a wrong password, no matter which source has the name."""
+    """The others are asked as for a wrong password, no matter which source has the name.
+
+    See docs/design/threats.md#threat-19.
+    """
     steps = Steps()
     shared = Htpasswd("one", "users", parse_users(f"ann:{LINE}\n", "users"), once=steps)
     alone = Htpasswd("two", "users", parse_users(f"ben:{LINE.replace('04', '05')}\n", "users"))

@@ -54,7 +54,10 @@ class World:
 
 
 def test_the_sixth_try() -> None:
-    """Row 21: after five failures even the right password waits, nothing is checked for it, and later it works."""
+    """After five failures even the right password waits, nothing is checked for it, and later it works.
+
+    See docs/design/threats.md#threat-21.
+    """
     world = World()
     assert [world.attempt("ann") for _ in range(5)] == ["wrong"] * 5
     assert (world.attempt("ann", right=True), world.checked) == ("wait 300", 5)
@@ -65,7 +68,10 @@ def test_the_sixth_try() -> None:
 
 
 def test_whoever_goes_on_waits_longer() -> None:
-    """Row 21: five in five minutes, seven in half an hour, ten in two hours, whatever the rhythm of the tries."""
+    """Five in five minutes, seven in half an hour, ten in two hours, whatever the rhythm of the tries.
+
+    See docs/design/threats.md#threat-21.
+    """
     world = World()
     tries = []
     for second in range(0, 4 * 3600, 10):
@@ -99,7 +105,7 @@ def test_no_limit_is_ever_passed(pauses: list[float]) -> None:
     ],
 )
 def test_one_counter_for_all_spellings(name: str) -> None:
-    """Row 6: names that a directory may treat as one user count as one user."""
+    """Names that a directory may treat as one user count as one user (docs/design/threats.md#threat-6)."""
     world = World()
     for _ in range(5):
         world.attempt(name, address=Y)
@@ -115,7 +121,10 @@ def test_others_are_not_touched() -> None:
 
 
 def test_spraying_from_one_address() -> None:
-    """Row 22: a hundred users with one try each from one address; from another, ann can still log in."""
+    """A hundred users with one try each from one address; from another, ann can still log in.
+
+    See docs/design/threats.md#threat-22.
+    """
     world = World()
     outcomes = [world.attempt(f"user-{number}") for number in range(100)]
     assert outcomes == ["wrong"] * 20 + ["wait 300"] * 80
@@ -123,7 +132,7 @@ def test_spraying_from_one_address() -> None:
 
 
 def test_stuffing_from_everywhere() -> None:
-    """Row 22: many users from many addresses meet the limit in total."""
+    """Many users from many addresses meet the limit in total (docs/design/threats.md#threat-22)."""
     world = World()
     outcomes = [world.attempt(f"user-{number}", address=f"10.0.{number}.1") for number in range(110)]
     assert outcomes == ["wrong"] * 100 + ["wait 300"] * 10
@@ -140,7 +149,7 @@ def test_stuffing_from_everywhere() -> None:
     ],
 )
 def test_place(address: str, expected: str) -> None:
-    """Row 22: a client with one address of a /64 has all of them."""
+    """A client with one address of a /64 has all of them (docs/design/threats.md#threat-22)."""
     assert place_of(ip_address(address)) == expected
 
 
@@ -172,7 +181,10 @@ def test_nobody_is_known_at_an_unknown_address() -> None:
 
 
 def test_a_victim_at_a_known_place() -> None:
-    """Row 23: ann logged in from Y lately, so an attacker at X does not lock her out there, whatever the spelling."""
+    """ann logged in from Y lately, so an attacker at X does not lock her out there, whatever the spelling.
+
+    See docs/design/threats.md#threat-23.
+    """
     world = World()
     assert world.attempt("ann", right=True, address=Y) == "ok"
     for _ in range(9):
@@ -182,7 +194,10 @@ def test_a_victim_at_a_known_place() -> None:
 
 
 def test_a_victim_beside_an_attacker() -> None:
-    """Row 23: the attacker comes from the victim's own address (one proxy for a house) and tries other names."""
+    """The attacker comes from the victim's own address (one proxy for a house) and tries other names.
+
+    See docs/design/threats.md#threat-23.
+    """
     world = World()
     world.attempt("ann", right=True)
     for number in range(30):
@@ -191,7 +206,7 @@ def test_a_victim_beside_an_attacker() -> None:
 
 
 def test_a_victim_under_a_flood() -> None:
-    """Row 23: the total limit does not apply to a user at a known address."""
+    """The total limit does not apply to a user at a known address (docs/design/threats.md#threat-23)."""
     world = World()
     world.attempt("ann", right=True)
     for number in range(110):
@@ -218,7 +233,7 @@ def test_a_known_place_is_forgotten() -> None:
 
 
 def test_successes_never_count() -> None:
-    """Parallel layer pulls of one client are no attack (bug B30)."""
+    """Parallel layer pulls of one client are no attack (docs/design/threats.md#bug-30)."""
     world = World()
     assert {world.attempt("ann", right=True, address=Y) for _ in range(1000)} == {"ok"}
 
@@ -257,7 +272,10 @@ def test_parallel_guesses() -> None:
 
 
 def test_the_same_wrong_login_twice() -> None:
-    """Bug B30: containerd asks with POST and then with GET; the second one is answered without being counted."""
+    """containerd asks with POST and then with GET; the second one is answered without being counted.
+
+    See docs/design/threats.md#bug-30.
+    """
     world = World()
     for number in range(5):
         key = f"login {number}".encode()
@@ -336,7 +354,10 @@ def resident() -> int:
 
 
 def test_a_million_random_names() -> None:
-    """Row 24: they take less than 20 MB, evict no other counter, and do not lock out all other users."""
+    """They take less than 20 MB, evict no other counter, and do not lock out all other users.
+
+    See docs/design/threats.md#threat-24.
+    """
     failures = Failures(growing(5, 300))
     victim = failures.bucket("ann")
     for _ in range(5):

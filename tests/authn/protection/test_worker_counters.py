@@ -80,7 +80,10 @@ class World:
 
 
 def test_five_in_all() -> None:
-    """Row 21: five failures wherever they happen, then everybody waits, and later they do not."""
+    """Five failures wherever they happen, then everybody waits, and later they do not.
+
+    See docs/design/threats.md#threat-21.
+    """
     world = World()
     one, two = world.workers()
     assert [(one, two)[number % 2].attempt() for number in range(5)] == ["wrong"] * 5
@@ -100,7 +103,10 @@ def test_one_worker_may_use_all_of_it() -> None:
 
 
 def test_whoever_goes_on_waits_longer() -> None:
-    """Row 21: five in five minutes, seven in half an hour, ten in two hours, whatever the rhythm of the tries."""
+    """Five in five minutes, seven in half an hour, ten in two hours, whatever the rhythm of the tries.
+
+    See docs/design/threats.md#threat-21.
+    """
     world = World()
     sides = itertools.cycle(world.workers())
     tries = []
@@ -113,7 +119,10 @@ def test_whoever_goes_on_waits_longer() -> None:
 
 
 def test_addresses_and_total() -> None:
-    """Row 22: password spraying from one /64 and credential stuffing from everywhere, spread over workers."""
+    """Password spraying from one /64 and credential stuffing from everywhere, spread over workers.
+
+    See docs/design/threats.md#threat-22.
+    """
     one, two = World().workers()
     sides = itertools.cycle((one, two))
     sprayed = [next(sides).attempt(f"user-{number}", address=f"2001:db8::{number:x}") for number in range(22)]
@@ -124,7 +133,10 @@ def test_addresses_and_total() -> None:
 
 
 def test_a_victim_at_a_known_place() -> None:
-    """Row 23: an address known to one worker is known to all, so failures of others do not lock ann out there."""
+    """An address known to one worker is known to all, so failures of others do not lock ann out there.
+
+    See docs/design/threats.md#threat-23.
+    """
     world = World()
     one, two = world.workers()
     assert one.attempt(right=True, address=Y) == "ok"
@@ -139,7 +151,10 @@ def test_a_victim_at_a_known_place() -> None:
 
 
 def test_post_here_and_get_there() -> None:
-    """Bug B30: the second request of one wrong login is refused unchecked, and counts nothing; later it does."""
+    """The second request of one wrong login is refused unchecked, and counts nothing; later it does.
+
+    See docs/design/threats.md#bug-30.
+    """
     world = World()
     one, two = world.workers()
     for number in range(4):
@@ -178,7 +193,10 @@ def test_guesses_at_the_same_moment() -> None:
 
 
 def test_one_login_at_many_workers() -> None:
-    """Bug B30: one client whose requests reach twelve workers concurrently makes one guess; none is rejected."""
+    """One client whose requests reach twelve workers concurrently makes one guess; none is rejected.
+
+    See docs/design/threats.md#bug-30.
+    """
     world = World()
     workers = [Worker(world) for _ in range(12)]
     under_way = [worker.throttle.attempt("ann", ip_address(X), b"key", b"ab") for worker in workers]
@@ -225,7 +243,10 @@ def test_as_one_process_counts(tries: list[tuple[int, float]]) -> None:
 
 
 def test_a_million_random_names_and_addresses() -> None:
-    """Row 24: less than 20 MB, for all workers together, and no counter of a real user is pushed out."""
+    """Less than 20 MB, for all workers together, and no counter of a real user is pushed out.
+
+    See docs/design/threats.md#threat-24.
+    """
     world = World()
     counters = world.counters
     one, _ = world.workers()
@@ -306,7 +327,10 @@ def test_a_worker_that_dies_with_the_lock() -> None:
 
 @FORK
 def test_a_worker_that_is_stopped_with_the_lock(caplog: pytest.LogCaptureFixture) -> None:
-    """F24: no login waits for it longer than a moment; each worker counts its part by itself, and logs it."""
+    """No login waits for it longer than a moment; each worker counts its part by itself, and logs it.
+
+    See docs/design/threats.md#fault-24.
+    """
     world = World()
     one, two = world.workers()
     is_held = multiprocessing.get_context("fork").Event()

@@ -254,7 +254,7 @@ def test_a_fault_of_a_file_that_did_not_change_has_its_line(folder: Path) -> Non
 
 
 def test_a_cut_file_is_refused_once_files_were_marked(folder: Path) -> None:
-    """Threat F16: the mark is remembered from load to load, and only of loads that were good."""
+    """The mark is remembered from load to load, and only of loads that were good (docs/design/threats.md#fault-16)."""
     loader = PolicyLoader(folder)
     for name, text in TREE.items():
         put(folder, name, text + "...\n")

@@ -45,7 +45,10 @@ def policies_of(settings: Settings) -> Callable[[], PolicySet]:
 
 
 def test_a_cut_at_every_offset_is_refused(tmp_path: Path) -> None:
-    """Threat F16, row 49: after a marked file, each shorter one is refused or means the same."""
+    """After a marked file, each shorter one is refused or means the same.
+
+    See docs/design/threats.md#fault-16 and docs/design/threats.md#threat-49.
+    """
     path = tmp_path / "p.yaml"
     path.write_text(MARKED)
     whole = load_policies(tmp_path, now=NOW)

@@ -79,7 +79,7 @@ def test_a_file_that_is_rewritten_is_taken_whole(tmp_path: Path, every: int, oth
 @pytest.mark.parametrize("every", [1, 5, 12, 25])
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_file_that_is_written_line_by_line_is_not_taken(tmp_path: Path, every: int, restarts: bool) -> None:
-    """F17: while it grows, its content is incomplete; also if the writer starts again."""
+    """While it grows, its content is incomplete; also if the writer starts again (docs/design/threats.md#fault-17)."""
     path = tmp_path / "file"
     path.write_text("the whole\nof it\n")
     lines: list[str] = []

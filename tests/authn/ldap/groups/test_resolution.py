@@ -151,7 +151,7 @@ def test_the_filter_for_groups_in_lint(groups: GroupSettings, expected: str) -> 
 
 
 def test_a_dn_in_a_group_filter_is_one_value() -> None:
-    """A DN that contains filter syntax (row 5, GHSA-6mwx)."""
+    """A DN that contains filter syntax (GHSA-6mwx; docs/design/threats.md#threat-5)."""
     found = entry(dn=f"cn=(x)(member=*)\\\\,{BASE}")
     for by_rule in (False, True):
         text = first_filter(found, directory(), GroupSettings(GroupsBy.NESTED, BASE, by_rule=by_rule))
