@@ -82,12 +82,12 @@ def test_more_tests_from_another_file(run: Run, tmp_path: Path) -> None:
         pytest.param("tests: {", "is not valid YAML", id="syntax"),
     ],
 )
-def test_a_faulty_file_of_tests(run: Run, tmp_path: Path, text: str, told: str) -> None:
+def test_a_faulty_file_of_tests(run: Run, tmp_path: Path, text: str, problem: str) -> None:
     """Exit code 2."""
     extra = tmp_path / "audit.yaml"
     write(extra, text)
     result = run("test", "--tests", extra)
-    assert (result.exit_code, told in result.stderr) == (2, True), result.stderr
+    assert (result.exit_code, problem in result.stderr) == (2, True), result.stderr
 
 
 def test_junit(run: Run, folder: Path, tmp_path: Path) -> None:
