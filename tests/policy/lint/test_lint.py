@@ -20,7 +20,7 @@ from tokenserver.policy.analysis.subsumption import covers, excludes_no_more
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.lint.lint import CODES, LintedFile, lint
-from tokenserver.policy.lint.suppressions import Silence, find_silences
+from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
@@ -341,13 +341,13 @@ NO_COMMENTS = [
 @pytest.mark.parametrize("text", NO_COMMENTS)
 def test_what_only_looks_like_a_comment_is_none(text: str) -> None:
     """Whatever is part of a value says something else there."""
-    assert list(find_silences(text)) == []
+    assert list(find_suppressions(text)) == []
 
 
 def test_a_comment_beside_something_that_looks_like_one_is_found() -> None:
     """Each is looked at for itself where not all are comments."""
     text = 'a: "# lint: ignore TS101 because x"\nb: 1 # lint: ignore TS104, TS105 because of this  \n'
-    assert list(find_silences(text)) == [Silence(2, 2, ("TS104", "TS105"), "of this")]
+    assert list(find_suppressions(text)) == [Suppression(2, 2, ("TS104", "TS105"), "of this")]
 
 
 # --- documentation and the command -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tokenserver.policy.lint.lint import LintedFile, lint
-from tokenserver.policy.lint.unknown_names import Outside, named_groups, named_users
+from tokenserver.policy.lint.unknown_names import UnknownNames, named_groups, named_users
 from tokenserver.policy.loading.loader import compile_policies
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -34,7 +34,7 @@ allow:
 """
 
 
-def findings(folder: Path, outside: Outside | None, root: str = ROOT) -> list[str]:
+def findings(folder: Path, outside: UnknownNames | None, root: str = ROOT) -> list[str]:
     """What lint says with these answers."""
     write(folder, root)
     policies, tests = compile_policies(folder)
@@ -62,12 +62,12 @@ def test_names(tmp_path: Path) -> None:
 
 def test_everybody_is_there(tmp_path: Path) -> None:
     """Nothing wrong with any name, no finding."""
-    assert findings(tmp_path, Outside({}, {}, {})) == []
+    assert findings(tmp_path, UnknownNames({}, {}, {})) == []
 
 
 def test_where_it_is_told(tmp_path: Path) -> None:
     """At each rule and each group that names it, also in a delegated file; a tree's group is never asked about."""
-    outside = Outside(
+    outside = UnknownNames(
         {"bob": "is gone", "ivy": "is gone"},
         {"auditors": "is not there", "web-devs": "is not there", "web-inner": "is not there", "web": "x", "ops": "x"},
         {"ann": "is in two"},
@@ -85,7 +85,7 @@ def test_where_it_is_told(tmp_path: Path) -> None:
 
 def test_groups_that_two_sources_bring(tmp_path: Path) -> None:
     """At each rule and group that names them."""
-    outside = Outside({}, {}, {}, {"auditors": "is brought by two", "web": "x", "web-inner": "is brought by two"})
+    outside = UnknownNames({}, {}, {}, {"auditors": "is brought by two", "web": "x", "web-inner": "is brought by two"})
     assert findings(tmp_path, outside) == [
         "root.yaml:8 TS303 web: the group 'auditors' is brought by two",
         "teams/web.yaml:3 TS303 inner: the group 'web-inner' is brought by two",
@@ -95,14 +95,16 @@ def test_groups_that_two_sources_bring(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("outside", "expected"),
     [
-        pytest.param(Outside({"olga": "is on leave"}, {}, {}), ["root.yaml:4 TS301 ops"], id="silenced"),
+        pytest.param(UnknownNames({"olga": "is on leave"}, {}, {}), ["root.yaml:4 TS301 ops"], id="silenced"),
         pytest.param(None, [], id="nobody was asked, so it may still be of use"),
         pytest.param(
-            Outside({}, {}, {}), ["root.yaml:9 TS202 there is no TS301 on line 9 any more"], id="asked, and of no use"
+            UnknownNames({}, {}, {}),
+            ["root.yaml:9 TS202 there is no TS301 on line 9 any more"],
+            id="asked, and of no use",
         ),
     ],
 )
-def test_silences(tmp_path: Path, outside: Outside | None, expected: list[str]) -> None:
+def test_silences(tmp_path: Path, outside: UnknownNames | None, expected: list[str]) -> None:
     """A silence for what only the user sources tell rests where they are not asked."""
     line = '"user:olga"], repositories: ["ops/**"], role: writer}'
     root = ROOT.replace(line, f"{line}  # lint: ignore TS301 because she is on leave")

@@ -16,7 +16,7 @@ from tokenserver.documents.document import parse
 from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.lint.lint import LintedFile, LintFinding, lint
-from tokenserver.policy.lint.unknown_names import Outside
+from tokenserver.policy.lint.unknown_names import UnknownNames
 
 EXPLAINED_IN = "docs/policy-lint.md"
 
@@ -57,7 +57,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
     raise SystemExit(NO if findings else OK)
 
 
-def _asked(source: Source, config: Path | None) -> tuple[Outside, list[LintFinding]]:
+def _asked(source: Source, config: Path | None) -> tuple[UnknownNames, list[LintFinding]]:
     """What is wrong with the policies' names by the user sources, and findings for names in several of them."""
     # Needed only here, and importing it takes as long as everything else.
     from tokenserver.cli.policy.user_sources import UserSources  # noqa: PLC0415 - see above

@@ -14,7 +14,7 @@ from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity, Kind
-from tokenserver.policy.lint.unknown_names import Outside, named_groups, named_users
+from tokenserver.policy.lint.unknown_names import UnknownNames, named_groups, named_users
 from tokenserver.policy.model import PolicySet
 from tokenserver.server.compose import user_source
 
@@ -78,11 +78,11 @@ class UserSources:
             message += f"; {', '.join(silent)} {without}"
         raise LoadError([Fault("--as", 0, "", message)])
 
-    def outside(self, policies: PolicySet) -> Outside:
+    def outside(self, policies: PolicySet) -> UnknownNames:
         """What is wrong with the users and groups that these policies name. Each name is looked up once."""
         groups, shared_groups = self._group_problems(policies)
         users, shared = self._user_problems(policies)
-        return Outside(users, groups, shared, shared_groups)
+        return UnknownNames(users, groups, shared, shared_groups)
 
     def overlaps(self) -> Iterator[tuple[str, int, str]]:
         """Users of htpasswd files who are in a directory as well: the file, the line, and what that means."""

@@ -1,1 +1,1 @@
-"""What a change of policies grants and takes away, with examples. Pure."""
+"""What a change of policies grants and removes, with witnesses. Pure."""

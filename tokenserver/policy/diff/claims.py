@@ -1,7 +1,7 @@
-"""What differs between two policy trees, rule by rule: claims, the smallest things that a rule says.
+"""Claims: the smallest statements of rules, and those that only one of two policy trees makes.
 
-A claim is one action, one pattern and one set of people of one rule. Equal claims are equal access wherever they
-stand, so that all difference in access comes from claims that only one of two trees makes.
+A claim is one action, one pattern and one set of people of one rule. Equal claims mean equal access, whichever rule
+makes them, so every difference in access comes from a claim that only one of two trees makes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tokenserver.scopes import is_path_component
 AUTHENTICATED, ANONYMOUS = Principal("authenticated"), Principal("anonymous")
 
 Who = frozenset[Principal]
-"""Whoever is all of these. A `brought` principal is a directory group, even if a group of the tree hides it."""
+"""Clients that are all of these. A `brought` principal is a directory group, even if a group of the tree hides it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """That a rule covers `action` on `pattern` for those who are all of `who`.
+    """A rule covers `action` on `pattern` for clients that are all of `who`.
 
-    `written` is the pattern as the rule has it, where `pattern` is that with the name of a group filled in.
+    `written` is the pattern as in the rule; `pattern` may have the name of a group filled in.
     """
 
     rule: Rule
@@ -37,14 +37,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """As much of a client as matters: who it is (empty: somebody whom no rule names), and the groups it brings."""
+    """The relevant part of a client: its user name (empty: a user that no rule names), and its directory groups."""
 
     user: str = ""
     groups: frozenset[str] = frozenset()
     anonymous: bool = False
 
     def joined(self, other: Person) -> Person | None:
-        """Both at once; None where nobody can be both."""
+        """A client that is both; None if no client can be both."""
         if other == Person():
             return self
         if self.anonymous or (self.user and other.user and self.user != other.user):
@@ -52,17 +52,17 @@ class Person:
         return Person(self.user or other.user, self.groups | other.groups)
 
     def __le__(self, other: Person) -> bool:
-        """Whether `other` is all that this one is."""
+        """Whether every client like `other` is also one like this."""
         return self.user in ("", other.user) and self.groups <= other.groups
 
     @property
     def size(self) -> int:
-        """How much is known about it."""
+        """The number of known facts."""
         return bool(self.user) + len(self.groups)
 
 
 def ways(groups: Groups, principal: Principal) -> Iterator[Person]:
-    """The least that makes somebody this principal, in a tree with these groups."""
+    """The minimal persons that are this principal in a tree with these groups."""
     if principal.sort == "group" and principal.name in groups.by_name:
         group = groups.by_name[principal.name]
         yield from (Person(groups=frozenset({brought})) for brought in sorted(group.groups))
@@ -74,7 +74,7 @@ def ways(groups: Groups, principal: Principal) -> Iterator[Person]:
 
 
 def listed(principals: Principals) -> list[Principal]:
-    """A set of people as single principals; `everyone` is taken apart."""
+    """A set of people as single principals; `everyone` is split into its two halves."""
     broad: list[Principal] = []
     if principals.everyone or principals.authenticated:
         broad.append(AUTHENTICATED)
@@ -87,13 +87,13 @@ def listed(principals: Principals) -> list[Principal]:
 
 
 def changed_groups(old: Groups, new: Groups) -> frozenset[str]:
-    """The groups that are not the same in both trees."""
+    """The names of groups that differ between two trees."""
     names = old.by_name.keys() | new.by_name.keys()
     return frozenset(name for name in names if old.by_name.get(name) != new.by_name.get(name))
 
 
 def changed_claims(old: PolicySet, new: PolicySet) -> tuple[list[Claim], list[Claim]]:
-    """The claims that `old` alone makes, and those that `new` alone makes."""
+    """The claims that only `old` makes, and those that only `new` makes."""
     changed = changed_groups(old.groups, new.groups)
     wordings = [{_wording(rule) for rule in policies.rules} for policies in (old, new)]
     found: list[dict[Hashable, Claim]] = []
@@ -108,7 +108,7 @@ def changed_claims(old: PolicySet, new: PolicySet) -> tuple[list[Claim], list[Cl
 
 
 def _wording(rule: Rule) -> Hashable:
-    """All that a rule says, without its name and place."""
+    """The content of a rule without its id and position."""
     patterns = frozenset(pattern.text for pattern in rule.patterns)
     return (
         *(rule.effect, rule.resource_type, patterns, rule.actions),
@@ -117,7 +117,7 @@ def _wording(rule: Rule) -> Hashable:
 
 
 def speaks_of(rule: Rule, groups: frozenset[str]) -> bool:
-    """Whether the rule means something else if these groups do."""
+    """Whether the meaning of the rule depends on any of these groups."""
     if not groups:
         return False
     named = rule.to.groups if rule.excluded is None else rule.to.groups | rule.excluded.groups
@@ -141,14 +141,14 @@ def _meant(rule: Rule, groups: Groups, changed: frozenset[str]) -> Iterator[tupl
     for pattern, one in product(rule.patterns, _in_ways(listed(rule.to), groups, changed)):
         yield pattern, frozenset({one}), pattern
         if pattern.uses(SegmentKind.GROUP) and one != ANONYMOUS:
-            # What `${group}` is for a group whose members change is said by itself, once for each way into it.
+            # For a group whose members change, `${group}` is a claim of its own, once for each way to be a member.
             for name in sorted(filter(is_path_component, changed)):
                 for way in _in_ways([Principal("group", name)], groups, changed):
                     yield with_group(pattern, name), frozenset({one, way}), pattern
 
 
 def _in_ways(principals: Iterable[Principal], groups: Groups, changed: frozenset[str]) -> Iterator[Principal]:
-    """Principals, with each group that changes replaced by the ways into it."""
+    """Principals, with each changed group replaced by the ways to be a member of it."""
     for one in principals:
         if one.sort != "group" or one.name not in changed:
             yield one

@@ -1,7 +1,7 @@
-"""What a change of policies changes in effective access: who gains and who loses what, each with a witness.
+"""Policy diff: the effective access that a change of policies grants and removes, with a witness for each row.
 
-The answer is complete: whatever any identity could do in one tree and not in the other, on any name, from any address
-and at any time from now on, lies in some row. Every row's witness has been decided in both trees like a real client.
+The answer is complete: everything that any identity can do in one tree and not in the other, on any name, from any
+address and at any time from now on, is in some row. Every row's witness was decided in both trees like a real client.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from tokenserver.policy.patterns import Pattern
 from tokenserver.scopes import ACTIONS, Resource, Scope
 
 STRANGER = "Somebody"
-"""A user of no particular name. No pattern takes it, since repository names are lower case."""
+"""The name of an arbitrary user. No pattern matches it, since repository names are lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiffRow:
-    """That whoever is all of `who` gains (or loses) `action` on what `pattern` covers, or on a part of it.
+    """Clients that are all of `who` gain (or lose) `action` on the names that `pattern` covers, or on some of them.
 
-    `when` says in which circumstances, empty where in all. The witness is the `identity` that shows the difference on
-    the resource named `name` in `context`. `rules` are the rules that make it, with their files and lines.
+    `when` holds the circumstances in which that is so; empty: in all. The witness is `identity`, which shows the
+    difference on the resource `name` in `context`. `rules` are the rules that cause it, with their files and lines.
     """
 
     who: Who
@@ -47,18 +47,18 @@ class DiffRow:
 
     @property
     def circumstances(self) -> str:
-        """`when`, so that it can be compared and sorted."""
+        """`when` in a form that can be compared and sorted."""
         return str(sorted(self.when.items()))
 
     @property
     def people(self) -> Who:
-        """`who` without `authenticated`, which is in every name and group: the fewer, the more people."""
+        """`who` without `authenticated`, which every user and group implies. Fewer principals mean more people."""
         return self.who - {AUTHENTICATED}
 
 
 @dataclass(frozen=True, slots=True)
 class LifetimeDifference:
-    """How long tokens live at most by a file that is delegated to, in seconds (None: as long as the registry says)."""
+    """The token lifetime limit of a delegated file in both trees, in seconds (None: the registry's own limit)."""
 
     file: str
     old: int | None
@@ -67,7 +67,7 @@ class LifetimeDifference:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """All that two policy trees grant differently, and for how long where that is another time in the same file."""
+    """Everything that two policy trees grant differently, and the files whose token lifetime limit differs."""
 
     gains: tuple[DiffRow, ...]
     losses: tuple[DiffRow, ...]
@@ -75,10 +75,10 @@ class Difference:
 
 
 def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = None) -> Difference:
-    """What `new` grants and `old` does not, and the other way round, from the aware moment `now` on.
+    """What `new` grants and `old` does not, and vice versa, from the aware time `now` on.
 
     Raises:
-        TooComplex: not decided within the budget (None: that of one command). Part of an answer would be none.
+        TooComplex: not decided within the budget (None: that of one command). There is no partial answer.
     """
     budget = budget or command_budget(old.rule_count + new.rule_count)
     lost, gained = changed_claims(old, new)
@@ -95,7 +95,7 @@ def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = 
 
 
 def _lifetimes(old: PolicySet, new: PolicySet) -> tuple[LifetimeDifference, ...]:
-    """The files in both trees by which tokens live for another time. All rules of a file have one limit."""
+    """The files of both trees whose limit differs. All rules of a file share one limit."""
     before, after = (
         {rule.file: rule.max_lifetime for rule in tree.rules if rule.effect is Effect.ALLOW} for tree in (old, new)
     )
@@ -126,7 +126,7 @@ def _rows(  # noqa: PLR0917 - one direction of a comparison
                     allow.action in decide(tree.policies, witness.identity, scope, cell.context).granted
                     for tree in (before, after)
                 ]
-                assert is_granted == [False, True], (witness, cell)  # noqa: S101 - else the search itself is wrong
+                assert is_granted == [False, True], (witness, cell)  # noqa: S101 - otherwise the search has a bug
                 found.append(
                     DiffRow(
                         _spelled(who),
@@ -149,12 +149,12 @@ def _rules(cause: Cause) -> tuple[str, ...]:
 
 
 def _spelled(who: Who) -> Who:
-    """Whoever has a name or a group is authenticated anyway."""
+    """Without `authenticated` where another principal implies it."""
     return who - {AUTHENTICATED} or who
 
 
 def _without_covered(rows: Iterable[DiffRow], budget: Budget) -> list[DiffRow]:
-    """The rows without those that another one covers: for the same or more people, on the same names or more."""
+    """The rows that no other row covers, for the same or more people and on the same or more names."""
     by_kind: dict[tuple[str, str, str, Who], list[DiffRow]] = {}
     ordered = sorted(rows, key=lambda row: (len(row.people), len(row.pattern.text), _order(row)))
     for row in ordered:
@@ -188,7 +188,7 @@ def _order(row: DiffRow) -> tuple[Any, ...]:
 
 
 def _names(policies: PolicySet) -> Iterable[str]:
-    """Every name of a user or a group that a tree knows."""
+    """The names of all users and groups in a tree."""
     for rule in policies.rules:
         for people in (rule.to, rule.excluded):
             if people is not None:
@@ -201,5 +201,5 @@ def _names(policies: PolicySet) -> Iterable[str]:
 
 
 def spell_who(who: Collection[Principal]) -> str:
-    """Whoever is all of `who`, in words."""
+    """The principals of `who`, in words: clients that are all of them."""
     return " & ".join(f"directory group {one.name}" if one.sort == "brought" else str(one) for one in sorted(who))

@@ -1,4 +1,4 @@
-"""Walks over the same patterns that are asked for again and again, as the rules of many actions and causes are."""
+"""Memoized product searches: many actions and causes ask for the same patterns again."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.patterns import Pattern
 
 WALKS = 16
-"""So many are remembered; with many names in each, that is some hundred thousand."""
+"""Searches that are kept. With many names in each, that is some hundred thousand names."""
 
 
 class Retold:
-    """What a walk meets, each time from the beginning; it goes on only where nobody was before.
+    """The names that a search covers, replayed from the start; the search itself advances only past its known end.
 
-    A walk that was too complex once is so each time.
+    If the search exceeds its budget, every later iteration raises the same error at that point.
     """
 
     def __init__(self, met: Iterator[CoveredName]) -> None:
@@ -44,11 +44,11 @@ class Retold:
 
 
 _Walk = tuple[tuple[Pattern, ...], tuple[str, ...], tuple[str, ...] | None, int]
-"""Required patterns, the texts of the others, the names to try, where there is a variable, and the steps for it."""
+"""Required patterns, the texts of the others, the names to try for variables (None: no variables), and the steps."""
 
 
 class RememberedWalks:
-    """The last walks, within `budget`. `reserved` are names of users and groups that nobody unnamed has."""
+    """The latest searches, within `budget`. `reserved` are names that an arbitrary user or group never has."""
 
     def __init__(self, reserved: frozenset[str], budget: Budget) -> None:
         self._reserved, self._budget = reserved, budget
@@ -57,10 +57,10 @@ class RememberedWalks:
     def meetings(
         self, required: tuple[Pattern, ...], others: tuple[Pattern, ...], names: tuple[str, ...] | None, steps: int
     ) -> Iterator[CoveredName]:
-        """The result of `containment.covered_names` for these patterns, which several actions mostly share.
+        """The result of `containment.covered_names` for these patterns, which several actions usually share.
 
         Raises:
-            TooComplex: not all of it was met in so many steps.
+            TooComplex: the search did not end within `steps`.
         """
         key = (required, tuple([pattern.text for pattern in others]), names, steps)
         met = self._walks.get(key)

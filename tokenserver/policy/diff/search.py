@@ -1,8 +1,8 @@
-"""The search behind `diff`: whether, and for whom and when, one claim makes a difference between two trees.
+"""The search behind `diff`: whether, for whom and when one claim makes a difference between two trees.
 
 Nothing is sampled. For one claim, `containment.covered_names` finds every way in which the rules of both trees can
-cover a name, and `Circumstances` every circumstance that they distinguish. For one such name and circumstance, the
-search starts with the least that somebody must be, and adds groups or a name only where a rule leaves no other way.
+cover a name, and `Circumstances` every circumstance that they distinguish. For each name and circumstance, the search
+starts with the minimal persons that the claim means, and adds groups or a user name only if a rule requires them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from tokenserver.policy.patterns import Pattern, SegmentKind
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What may make a difference: an allow of the tree `after`, and where it is not new, a deny of `before`.
+    """A possible cause of a difference: an allow of the tree `after` and, if it is not new, a deny of `before`.
 
-    `required` are patterns that all cover the names in question, the last one by itself.
+    The names in question are those that all of `required` cover; the last of these patterns alone covers the same.
     """
 
     allow: Claim
@@ -41,23 +41,23 @@ class Cause:
 
     @property
     def who(self) -> Who:
-        """Who is meant by the allow and the deny."""
+        """The clients that the allow and the deny mean."""
         return self.allow.who if self.deny is None else self.allow.who | self.deny.who
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A name and somebody who is granted it by one of two trees."""
+    """A name and an identity that only one of two trees grants access to it."""
 
     name: str
     identity: Identity
 
 
 _Key = tuple[bool, str, str]
-"""Whether a rule stands in the tree `after`, its id, and one of its patterns (empty: all together)."""
+"""Whether a rule is in the tree `after`, its id, and one of its patterns (empty: all together)."""
 
 Bindings = list[tuple[str, str]]
-"""The users and groups for whom the patterns of a rule cover one name (empty: whoever it is)."""
+"""The users and groups for which the patterns of a rule cover one name (empty: any)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class _Covering:
         ) and (objection(self.rule, identity, held, cell.context) is None)
 
     def binding_persons(self) -> Iterator[Person]:
-        """The least that somebody must be for the patterns."""
+        """The minimal persons for which the patterns cover the name."""
         for user, group in dict.fromkeys(self.bindings):
             for way in ways(self.groups, Principal("group", group)) if group else (Person(),):
                 person = Person(user).joined(way)
@@ -84,13 +84,13 @@ class _Covering:
 
 
 class Search:
-    """The search between two trees, in the direction of more: what `after` grants and `before` does not.
+    """The search for what `after` grants and `before` does not.
 
-    `stranger` is the name of a user whom no rule and no pattern can mean; `reserved` are all names of users and groups
-    of both trees; nothing before the moment `since` counts. Whatever does not suffice of `budget` is a `TooComplex`.
+    `stranger` is the name of a user that no rule and no pattern can mean; `reserved` are the names of all users and
+    groups of both trees; times before `since` do not count. Methods raise `TooComplex` when `budget` is exceeded.
     """
 
-    def __init__(  # noqa: PLR0917 - two trees, and what is asked about them
+    def __init__(  # noqa: PLR0917 - two trees and the question about them
         self,
         before: Tree,
         after: Tree,
@@ -105,10 +105,10 @@ class Search:
         self._walks = RememberedWalks(reserved, budget)
 
     def causes(self, lost: Iterable[Claim], gained: Iterable[Claim]) -> Iterator[Cause]:
-        """Everything that can make a difference: allows that are new, and allows on which a lost deny lay.
+        """Every possible cause: new allows, and allows that a lost deny overrode.
 
-        What the other tree says as well, in a wider rule, makes none: a new allow that was granted before matters only
-        where a deny lay on it, and then that deny is the cause.
+        A claim that a wider rule of the other tree covers is not a cause: a new allow that was granted before matters
+        only where a deny overrode it, and then that deny is the cause.
         """
         changed = changed_groups(self._before.groups, self._after.groups)
         for claim in gained:
@@ -126,9 +126,9 @@ class Search:
                                     yield Cause(allow, deny, (*both, common))
 
     def differences(self, cause: Cause) -> tuple[Circumstances, dict[Who, dict[Cell, Witness]]]:
-        """For whom the cause makes a difference, beyond those it means, and in which circumstances, with a witness.
+        """The people for whom the cause makes a difference, in which circumstances, each with a witness.
 
-        Nobody is there twice: where somebody gains for less, those who are more are left out.
+        Only minimal people are listed: whoever has more groups than these gains as well.
         """
         entries = [
             (tree, rule, pattern)
@@ -149,7 +149,7 @@ class Search:
         seeds = self._seeds(cause)
 
         def is_settled(met: CoveredName) -> bool:
-            """Whether it needs no more than this name: all whom the cause means gain on it."""
+            """Whether this name settles the cause: everyone that the cause means gains on it."""
             covering = self._covering(met, entries, places)
             for cell, found in pending.items():
                 if Person() not in found:
@@ -160,7 +160,7 @@ class Search:
         try:
             any(map(is_settled, walk(QUESTION_STEPS)))
         except TooComplex:
-            # A name that none of the rules in the way of the plainest one covers often does, and takes no walk.
+            # A name that no rival of the simplest person covers often settles the cause, and needs no product search.
             rivals = [
                 pattern
                 for tree, rule, pattern in entries
@@ -172,13 +172,13 @@ class Search:
         return circumstances, self._by_people(cause, pending)
 
     def _concerns(self, tree: Tree, rule: Rule, seeds: Iterable[Person], cells: Collection[Cell]) -> bool:
-        """Whether the rule applies to one of these, in one of these cells, on names that it covers."""
+        """Whether the rule applies to any of these persons in any of these cells, on the names that it covers."""
         self._budget.spend(1 + len(cells) // 4)
         identities = [(self.identity(seed, cell.kind), cell.context) for seed in seeds for cell in cells]
         return any(objection(rule, one, tree.groups.holding(one), context) is None for one, context in identities)
 
     def _is_rival(self, cause: Cause, tree: Tree, rule: Rule) -> bool:
-        """Whether the rule can be in the way of the cause."""
+        """Whether the rule can cancel the effect of the cause."""
         if tree is self._after:
             return rule.effect is Effect.DENY
         return cause.deny is None and rule.effect is Effect.ALLOW
@@ -186,7 +186,7 @@ class Search:
     def _covering(
         self, met: CoveredName, entries: Iterable[tuple[Tree, Rule, Pattern]], places: Mapping[str, int]
     ) -> dict[_Key, _Covering]:
-        """The rules that can cover the name, and also each under single patterns."""
+        """The rules that can cover the name, by rule and by single pattern."""
         by_place: dict[int, Bindings] = {}
         for match in sorted(met.others):
             by_place.setdefault(match.place, []).append((match.user, match.group))
@@ -200,7 +200,7 @@ class Search:
         return covering
 
     def _names(self, rules: Collection[Rule], patterns: Collection[Pattern]) -> tuple[str, ...] | None:
-        """The users and groups that the rules can tell from others; None where no variable can take them."""
+        """The users and groups that the rules distinguish; None if no pattern has a variable."""
         if not any(pattern.uses(SegmentKind.USER) or pattern.uses(SegmentKind.GROUP) for pattern in patterns):
             return None
         groups = {segment.text for pattern in patterns for segment in segments_of(pattern)}
@@ -224,8 +224,8 @@ class Search:
         *,
         seeds: Iterable[Person],
     ) -> None:
-        """Add who gains on this name in this cell to `found`, by what they must be beyond those the cause means."""
-        # Only the patterns in question count here: the rule's other ones are other causes.
+        """Add those who gain on this name in this cell to `found`, by what they are beyond what the cause means."""
+        # Only the pattern in question counts: the rule's other patterns are other causes.
         allow = covering.get((True, cause.allow.rule.id, cause.allow.written.text))
         deny = covering.get((False, cause.deny.rule.id, cause.deny.written.text)) if cause.deny is not None else None
         if allow is None or (deny is None and cause.deny is not None):
@@ -255,7 +255,7 @@ class Search:
                 if rival is None:
                     found[added] = Witness(name, identity)
                     continue
-                # Whom a rule means once, it still means with more groups: only its exceptions lead out of it.
+                # A rule that applies still applies with more groups; only its exceptions can end that.
                 for principal in listed(rival.rule.excluded) if rival.rule.excluded is not None else ():
                     for way in ways(rival.groups, principal):
                         more, extra = person.joined(way), added.joined(way)
@@ -263,7 +263,7 @@ class Search:
                             pending.append((more, extra))
 
     def _seeds(self, cause: Cause) -> list[Person]:
-        """The least that somebody must be to be all whom the cause means."""
+        """The minimal persons that are all that the cause means."""
         sides = [(self._after, one) for one in sorted(cause.allow.who)]
         if cause.deny is not None:
             sides += [(self._before, one) for one in sorted(cause.deny.who)]
@@ -276,7 +276,7 @@ class Search:
         return sorted(set(seeds), key=lambda seed: (seed.size, seed.user, sorted(seed.groups)))
 
     def identity(self, person: Person, kind: Kind) -> Identity:
-        """Somebody who is as much as `person` and no more."""
+        """An identity that is exactly `person`."""
         return NOBODY if person.anonymous else Identity(person.user or self._stranger, kind, groups=person.groups)
 
     def _by_people(

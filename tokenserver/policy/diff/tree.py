@@ -1,4 +1,4 @@
-"""One of two policy trees that are compared: which rules are near some patterns, and whether it says a claim, too."""
+"""A policy tree in a comparison: rules by pattern, and whether the tree already makes a claim of the other one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BESIDE_SLASH = chr(ord("/") + 1)
 
 
 class Tree:
-    """A policy tree whose rules are found by their patterns alone, whomever they mean."""
+    """A policy tree whose rules are indexed by their patterns, whatever their principals."""
 
     def __init__(self, policies: PolicySet) -> None:
         self.policies = policies
@@ -34,7 +34,7 @@ class Tree:
         return self.policies.groups
 
     def near(self, resource_type: str, required: Collection[Pattern], action: str) -> Iterator[Entry]:
-        """The rules about `action` under each of their patterns that could cover what all `required` cover."""
+        """The rules about `action`, with each pattern that may cover a name that all of `required` cover."""
         deepest = max(required, key=lambda pattern: pattern.depth)
         segments = deepest.prefix.split("/") if deepest.depth else []
         keys = [(resource_type, prefix) for prefix in prefixes(segments)]
@@ -46,9 +46,9 @@ class Tree:
                     yield rule, pattern
 
     def covers(self, claim: Claim, changed: frozenset[str], budget: Budget | None = None) -> bool:
-        """Whether a rule here does what the claim of another tree does, or more; `changed` are groups that differ.
+        """Whether a rule of this tree covers the claim of the other tree; `changed` are the groups that differ.
 
-        Where one question about that is not decided, the answer is no: the search then has to find out.
+        The answer is no if a single question is not decided within its budget: the search then decides.
 
         Raises:
             TooComplex: the whole budget (None: that of one command) is spent.
@@ -66,7 +66,7 @@ class Tree:
 
 
 def _is_certain(outer: Rule, inner: Rule, groups: Groups, action: str, budget: Budget) -> bool:
-    """Whether `outer` covers `inner` for certain."""
+    """Whether `outer` provably covers `inner`."""
     try:
         return covers(outer, inner, groups, frozenset({action}), budget)
     except TooComplex:

@@ -1,6 +1,6 @@
-"""Lint: what a policy says that its writer can hardly have meant. Nothing here is an error; load refuses those.
+"""Lint: valid policy text that its author probably did not mean. Errors are not found here: loading rejects them.
 
-Every finding has a code (see `CODES` and docs/policy-lint.md), and a comment in the file can silence it.
+Every finding has a code (see `CODES` and docs/policy-lint.md), and a comment in the file can suppress it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tokenserver.policy.analysis.containment import is_empty
 from tokenserver.policy.analysis.subsumption import NOBODY, candidates, covers, covers_people, kinds_of
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.group_names import owned_name
-from tokenserver.policy.lint.suppressions import Silence, find_silences
+from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.lint.tests import LintedFile, test_findings
 from tokenserver.policy.lint.unknown_names import CODES as OUTSIDE_CODES
-from tokenserver.policy.lint.unknown_names import Outside, outside_findings
+from tokenserver.policy.lint.unknown_names import UnknownNames, unknown_name_findings
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.syntax.hosts import host_remarks
@@ -54,7 +54,7 @@ CODES = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, order=True)
 class LintFinding:
-    """One thing worth a look. `file` is the policy file's name in its folder, `line` counts from 1."""
+    """One finding. `file` is the policy file's name in its folder, `line` counts from 1."""
 
     file: str
     line: int
@@ -68,13 +68,13 @@ def lint(
     now: datetime,
     *,
     brings_groups: bool,
-    outside: Outside | None = None,
+    outside: UnknownNames | None = None,
 ) -> tuple[LintFinding, ...]:
-    """Every finding that no comment silences, by file and line.
+    """Every finding that no comment suppresses, by file and line.
 
-    `policies` are what `files` say. `brings_groups` tells whether some user source may know groups that the files
-    do not define. `outside` is what they say about the names in the policies; None: nobody has asked them. `now` is
-    an aware time.
+    `policies` is loaded from `files`. `brings_groups` tells whether a user source may have groups that the files do
+    not define. `outside` has the answers of the user sources about names in the policies; None: they were not asked.
+    `now` is an aware time.
     """
     budget = command_budget(policies.rule_count)
     found = {
@@ -84,13 +84,13 @@ def lint(
     }
     if outside is not None:
         documents = [(file.name, file.document) for file in files]
-        found |= {LintFinding(*told) for told in outside_findings(policies, documents, outside)}
+        found |= {LintFinding(*told) for told in unknown_name_findings(policies, documents, outside)}
     sleeping = OUTSIDE_CODES if outside is None else frozenset[str]()
     silenced: set[LintFinding] = set()
     remarks: list[LintFinding] = []
     for file in files:
         here = [finding for finding in found if finding.file == file.name]
-        for silence in find_silences(file.text, file.name):
+        for silence in find_suppressions(file.text, file.name):
             told, problems = _apply(silence, here, file.name, sleeping)
             silenced |= told
             remarks += problems
@@ -98,7 +98,7 @@ def lint(
 
 
 def _apply(
-    silence: Silence, here: Iterable[LintFinding], file: str, sleeping: frozenset[str]
+    silence: Suppression, here: Iterable[LintFinding], file: str, sleeping: frozenset[str]
 ) -> tuple[set[LintFinding], list[LintFinding]]:
     """What a silence silences, and what is wrong with it. Nobody can tell whether one for a sleeping code is of use."""
     form = "write: # lint: ignore TS104 because REASON"

@@ -1,8 +1,8 @@
-"""Silences: comments in policy files that say which finding of lint is meant to be there, and why.
+"""Suppressions: comments in policy files that accept a lint finding, with a reason.
 
     - {id: drop-box, …}   # lint: ignore TS104 because scanners only ever add layers
 
-A silence speaks for the line it stands on, or for the next line with something in it where it stands alone.
+A suppression applies to its own line, or to the next line of content if it is alone on its line.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from tokenserver.documents.document import parse
 from tokenserver.errors import LoadError
 
 _MARK = re.compile(r"(?:^|(?<=[ \t]))#[ \t]*lint:(.*)$", re.ASCII)
-_SILENCE = re.compile(r"\s*ignore\s+(TS\d{3}(?:\s*,\s*TS\d{3})*)\s+because\s+(\S.*)", re.ASCII)
+_SUPPRESSION = re.compile(r"\s*ignore\s+(TS\d{3}(?:\s*,\s*TS\d{3})*)\s+because\s+(\S.*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """One comment. `codes` is empty where it cannot be understood; `speaks_for` is the line that it is about."""
+class Suppression:
+    """One comment. `codes` is empty if it is malformed; `speaks_for` is the line that it applies to."""
 
     line: int
     speaks_for: int
@@ -28,10 +28,10 @@ class Silence:
     reason: str
 
 
-def find_silences(text: str, name: str = "") -> Iterator[Silence]:
-    """The silences in the text of one policy file, which is valid YAML, by line.
+def find_suppressions(text: str, name: str = "") -> Iterator[Suppression]:
+    """The suppressions in the text of one policy file, which is valid YAML, by line.
 
-    What only looks like a comment, because it stands inside quotes or a block of text, is none.
+    Text inside quotes or a block scalar that only looks like a comment is not one.
     """
     lines = text.split("\n")
     marks = [(number, found) for number, line in enumerate(lines) if (found := _MARK.search(line)) is not None]
@@ -41,13 +41,15 @@ def find_silences(text: str, name: str = "") -> Iterator[Silence]:
     for number, mark in marks:
         if not (all_at_once or _are_comments(text, lines, [number], name)):
             continue
-        matched = _SILENCE.fullmatch(mark[1].rstrip())
+        matched = _SUPPRESSION.fullmatch(mark[1].rstrip())
         codes = tuple(re.split(r"\s*,\s*", matched[1])) if matched is not None else ()
-        yield Silence(number + 1, _speaks_for(lines, number, mark), codes, matched[2] if matched is not None else "")
+        yield Suppression(
+            number + 1, _speaks_for(lines, number, mark), codes, matched[2] if matched is not None else ""
+        )
 
 
 def _speaks_for(lines: list[str], number: int, mark: re.Match[str]) -> int:
-    """A comment that stands alone is about the next line that is more than a comment."""
+    """The line that a suppression applies to, 1-based: its own, or the next one that is not a comment."""
     if lines[number][: mark.start()].strip():
         return number + 1
     for following in range(number + 1, len(lines)):
@@ -58,7 +60,7 @@ def _speaks_for(lines: list[str], number: int, mark: re.Match[str]) -> int:
 
 
 def _are_comments(text: str, lines: list[str], numbers: list[int], name: str) -> bool:
-    """Whether the document says the same without them: that is what makes a comment one."""
+    """Whether these marks are comments: the document has the same value without them."""
     without = list(lines)
     for number in numbers:
         without[number] = _MARK.sub("", without[number])

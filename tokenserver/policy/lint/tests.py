@@ -20,7 +20,7 @@ from tokenserver.scopes import in_order
 
 @dataclass(frozen=True, slots=True)
 class LintedFile:
-    """One policy file: its name in the folder, its text, and what was read from it. `service` as tests default to."""
+    """One policy file: its name in the folder, its text, and its content. `service` is the default of its tests."""
 
     name: str
     text: str
@@ -30,7 +30,7 @@ class LintedFile:
 
 
 def test_findings(policies: PolicySet, files: Sequence[LintedFile], now: datetime, budget: Budget) -> Iterator[Told]:
-    """Findings about the tests of these files. A failing test of a root file is none, since it refuses the load."""
+    """Findings about the tests of these files. A failing test of a root file is not reported: it rejects the load."""
     first: dict[object, str] = {}
     for file in files:
         for test in file.tests:
@@ -48,7 +48,7 @@ def test_findings(policies: PolicySet, files: Sequence[LintedFile], now: datetim
 
 
 def _hidden(policies: PolicySet, file: LintedFile, test: AsTest) -> Iterator[Told]:
-    """A test whose identity brings a group that a group of the tree hides."""
+    """A test whose identity has a directory group that a group of the tree hides."""
     for name in sorted(test.identity.groups & policies.groups.by_name.keys()):
         if name not in policies.groups.by_brought:
             line = file.document.line(test.expectations[0].place)
@@ -57,7 +57,7 @@ def _hidden(policies: PolicySet, file: LintedFile, test: AsTest) -> Iterator[Tol
 
 
 def _expected(file: LintedFile, test: Test) -> Iterator[tuple[int, object, str]]:
-    """By line, each single thing that a test expects, in a form that equals that of any repetition."""
+    """Each expectation of a test with its line and a key that is equal for repetitions."""
     setting = replace(test.setting, service=test.setting.service or file.service)
     if isinstance(test, AsTest):
         for expectation in test.expectations:

@@ -1,6 +1,6 @@
-"""What policies name and the user sources do not have: users who left, groups that are gone, names that two share.
+"""Unknown names: users and groups that policies name and no user source has, or that more than one source has.
 
-The sources are asked elsewhere; here stands which names to ask about, and which lines the answers are told for.
+The user sources are queried elsewhere. This module lists the names to ask about, and turns answers into findings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.model import Group, PolicySet, Principals
 
 CODES = frozenset({"TS301", "TS302", "TS303"})
-"""The codes of findings that only the user sources can tell, so that their silences rest where nobody asked them."""
+"""Codes that need the user sources. Without them, suppressions of these codes are not reported as unused."""
 
 Told = tuple[str, int, str, str]
 """A file's name, a line, a code and a text."""
@@ -22,11 +22,11 @@ _NOBODY = Principals()
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
-    """What is wrong with names, by name, as the user sources tell it; a name that is well is in none of these.
+class UnknownNames:
+    """Problems with names according to the user sources, by name; names without a problem are absent.
 
-    `users` and `groups` are not there, or not under that name; `shared` are users that more than one source knows, and
-    `shared_groups` are groups that more than one source brings.
+    `users` and `groups` do not exist, or not under that name; `shared` are users that more than one source has, and
+    `shared_groups` are groups that more than one source has.
     """
 
     users: Mapping[str, str]
@@ -36,22 +36,24 @@ class Outside:
 
 
 def named_users(policies: PolicySet) -> frozenset[str]:
-    """Every user whom a rule or a group of the tree names."""
+    """The users that rules and groups of the tree name."""
     people = [one for rule in policies.rules for one in (rule.to, rule.excluded or _NOBODY)]
     groups = policies.groups.by_name.values()
     return frozenset().union(*(one.users for one in people), *(group.users for group in groups))
 
 
 def named_groups(policies: PolicySet) -> frozenset[str]:
-    """Every group that only a user source can bring: named by a rule without being one of the tree, or in `groups:`."""
+    """The groups that must come from a user source: in a rule without being defined in the tree, or in `groups:`."""
     people = [one for rule in policies.rules for one in (rule.to, rule.excluded or _NOBODY)]
     known = policies.groups.by_name
     brought = (group.groups for group in known.values())
     return frozenset().union(*(one.groups - known.keys() for one in people), *brought)
 
 
-def outside_findings(policies: PolicySet, files: Iterable[tuple[str, Document]], outside: Outside) -> Iterator[Told]:
-    """Each name that is not well, at the line of each rule and each group of the tree that names it."""
+def unknown_name_findings(
+    policies: PolicySet, files: Iterable[tuple[str, Document]], outside: UnknownNames
+) -> Iterator[Told]:
+    """A finding for each name with a problem, at the line of each rule and group of the tree that names it."""
     for rule in policies.rules:
         for people in (rule.to, rule.excluded or _NOBODY):
             groups = people.groups - policies.groups.by_name.keys()
@@ -69,7 +71,7 @@ def _group(policies: PolicySet, name: str, file: str) -> Group:
 
 
 def _told(
-    file: str, line: int, what: str, names: tuple[frozenset[str], frozenset[str]], outside: Outside
+    file: str, line: int, what: str, names: tuple[frozenset[str], frozenset[str]], outside: UnknownNames
 ) -> Iterator[Told]:
     users, groups = names
     for user in sorted(users & outside.users.keys()):
