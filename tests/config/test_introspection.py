@@ -112,15 +112,15 @@ def test_shorthands(value: Any, annotation: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "annotation", "expected"),
     [
-        pytest.param("a/b", FilePath, "/work/a/b", id="relative"),
+        pytest.param("a/b", FilePath, "/base/a/b", id="relative"),
         pytest.param("/a", FilePath, "/a", id="absolute"),
         pytest.param("~/a", FilePath, "~/a", id="home"),
         pytest.param("", FilePath, "", id="empty"),
         pytest.param("a", str, "a", id="no-path"),
         pytest.param(5, FilePath, 5, id="number"),
-        pytest.param({"file": "a", "count": "b"}, Leaf, {"file": "/work/a", "count": "b"}, id="section"),
-        pytest.param([{"file": "a"}], tuple[Leaf, ...], [{"file": "/work/a"}], id="list"),
-        pytest.param({"leaves": [{"file": "a"}]}, Tree, {"leaves": [{"file": "/work/a"}]}, id="nested"),
+        pytest.param({"file": "a", "count": "b"}, Leaf, {"file": "/base/a", "count": "b"}, id="section"),
+        pytest.param([{"file": "a"}], tuple[Leaf, ...], [{"file": "/base/a"}], id="list"),
+        pytest.param({"leaves": [{"file": "a"}]}, Tree, {"leaves": [{"file": "/base/a"}]}, id="nested"),
         pytest.param({"unknown": "a"}, Leaf, {"unknown": "a"}, id="unknown-key"),
     ],
 )
@@ -138,4 +138,4 @@ def _in(folder: Path, value: Any) -> Any:
         return {key: _in(folder, item) for key, item in value.items()}
     if isinstance(value, list):
         return [_in(folder, item) for item in value]
-    return value.replace("/work", str(folder)) if isinstance(value, str) else value
+    return value.replace("/base", str(folder)) if isinstance(value, str) else value
