@@ -133,7 +133,7 @@ def test_from_working_folder(
 
 
 def _in(folder: Path, value: Any) -> Any:
-    """`value` with /work replaced by the folder."""
+    """`value` with /base replaced by the folder."""
     if isinstance(value, dict):
         return {key: _in(folder, item) for key, item in value.items()}
     if isinstance(value, list):
