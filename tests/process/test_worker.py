@@ -29,7 +29,7 @@ def test_files_that_no_longer_load(
     monkeypatch.setattr(worker, "end_with", ended_with.append)
     monkeypatch.setattr(worker, "harden_process", lambda: None)
     monkeypatch.setattr("tokenserver.web.application.load_application", refused)
-    setup = WorkerSetup(tmp_path / "c.yaml", WorkerCores(1), NOTHING_SHARED, None, None)
+    setup = WorkerSetup(tmp_path / "c.yaml", WorkerCores(1), NOTHING_SHARED, None, None, 0)
     with (tmp_path / "audit").open("w") as audit:
         monkeypatch.setattr(sys, "stdout", audit)
         with pytest.raises(SystemExit) as left:

@@ -94,7 +94,7 @@ def run(settings: Settings, config: Path | None, board: Board | None) -> None:
     os.register_at_fork(after_in_child=_default_signals)
     shared = workers_share(settings, workers=workers) if is_forking() else NOTHING_SHARED
     sys.stdout.flush()
-    setup = WorkerSetup(config, WorkerCores(workers), shared, outputs.audit, board)
+    setup = WorkerSetup(config, WorkerCores(workers), shared, outputs.audit, board, port)
     server.serve(spawn_target=run_worker, target_loader=partial(load_worker, setup), wrap_loader=False)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from granian.server.mp import MPServer, WorkerProcess
 
-from tokenserver.process.process_limits import has_descriptor
+from tokenserver.process.overload import Overload
 from tokenserver.process.respawn_policy import HANG_SECONDS, RespawnPolicy, hanging
 
 logger = logging.getLogger("tokenserver")
@@ -28,8 +28,8 @@ GRACE_SECONDS = 20
 
 CHECK_SECONDS = 1.0
 
-DESCRIPTOR_CHECKS = 5
-"""A worker that is out of descriptors at this many checks in a row exits, and is replaced."""
+OVERLOAD_CHECK_SECONDS = 0.1
+"""The interval of a worker's checks while it is out of descriptors."""
 
 Load = Callable[["Heartbeats", int], Any]
 
@@ -64,20 +64,16 @@ class Heartbeats:
         """Record that the server is stopping. Called by the master."""
         self._moments[self._workers] = 1.0
 
-    def start_beating(self, worker: int) -> None:
-        """Start the heartbeat thread of a worker. It also ends the worker when the master is gone, or when the worker
-        can accept no more connections.
-
-        granian's TLS listener does not recover from a lack of descriptors: it accepts in a busy loop, and no longer
-        closes connections whose handshake takes too long.
+    def start_beating(self, worker: int, port: int) -> None:
+        """Start the heartbeat thread of a worker that listens on `port`. It also deals with a lack of descriptors,
+        and ends the worker when the master is gone.
         """
 
         def run() -> None:
-            missed, orphaned = 0, 0.0
+            overload, orphaned = Overload(port), 0.0
             while True:
                 self.beat(worker)
-                missed = 0 if has_descriptor() else missed + 1
-                if missed >= DESCRIPTOR_CHECKS:
+                if not overload.is_relieved(time.monotonic()):
                     logger.critical("worker-%d has had no descriptors for seconds and is replaced", worker + 1)
                     os._exit(1)
                 if os.getppid() != self.master:
@@ -86,7 +82,7 @@ class Heartbeats:
                         orphaned = time.monotonic()
                     elif time.monotonic() - orphaned > GRACE_SECONDS:
                         os._exit(1)
-                time.sleep(CHECK_SECONDS)
+                time.sleep(OVERLOAD_CHECK_SECONDS if overload.is_exhausted else CHECK_SECONDS)
 
         threading.Thread(target=run, name="heartbeat", daemon=True).start()
 

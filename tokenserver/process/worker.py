@@ -30,13 +30,15 @@ _REFUSED = 2
 
 
 class WorkerSetup(NamedTuple):
-    """What the master hands to each worker. `audit` and `board` are None where there is nothing to share."""
+    """What the master hands to each worker. `audit` and `board` are None where there is nothing to share;
+    `port` is where the worker listens."""
 
     config: Path | None
     cores: WorkerCores
     shared: SharedState
     audit: SinkState | None
     board: Board | None
+    port: int
 
 
 def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
@@ -63,5 +65,5 @@ def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     setup.cores.claim()  # before the server starts its threads, which inherit the affinity of this one
-    heartbeats.start_beating(worker)
+    heartbeats.start_beating(worker, setup.port)
     return application

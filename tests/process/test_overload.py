@@ -1,0 +1,142 @@
+"""Overload: a process without descriptors closes the connections that wait to be accepted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tokenserver.process.overload import EXHAUSTED_SECONDS, Overload, close_queued, find_listener
+
+FILES = 64
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as listening:
+        yield listening
+
+
+Connect = Callable[[int], list[socket.socket]]
+
+
+@pytest.fixture
+def connect(listener: socket.socket) -> Iterator[Connect]:
+    """Makes clients, which wait in the queue of the listener."""
+    with ExitStack() as stack:
+
+        def some(count: int) -> list[socket.socket]:
+            return [
+                stack.enter_context(socket.create_connection(listener.getsockname(), timeout=5)) for _ in range(count)
+            ]
+
+        yield some
+
+
+def ends(client: socket.socket) -> bool:
+    """Whether the server has closed the client's connection."""
+    client.settimeout(0.2)
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def without_descriptors(check: Callable[[], bool]) -> bool:
+    """What a check says in a child process that can open nothing more."""
+    child = os.fork()
+    if not child:
+        code = 2
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            try:
+                while True:
+                    os.dup(2)
+            except OSError:
+                code = 0 if check() else 1
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, 1}
+    return code == 0
+
+
+def test_find_listener(listener: socket.socket, connect: Connect) -> None:
+    """The socket that listens on the port: not a connection of it, and not a socket that listens elsewhere."""
+    port = listener.getsockname()[1]
+    clients = connect(2)
+    accepted, _ = listener.accept()
+    with accepted, socket.create_server(("127.0.0.1", 0)) as other:
+        assert find_listener(port) == listener.fileno()
+        assert find_listener(other.getsockname()[1]) == other.fileno()
+    assert find_listener(clients[0].getsockname()[1]) is None
+
+
+def test_find_listener_without_descriptors(listener: socket.socket) -> None:
+    """It opens nothing."""
+    port, descriptor = listener.getsockname()[1], listener.fileno()
+    assert without_descriptors(lambda: find_listener(port) == descriptor)
+
+
+def test_close_queued(listener: socket.socket, connect: Connect) -> None:
+    """All clients in the queue are closed; those accepted before stay, and later ones are accepted as usual."""
+    first = connect(1)
+    accepted, _ = listener.accept()
+    with accepted:
+        queued = connect(5)
+        close_queued(listener.fileno())
+        assert [ends(client) for client in queued] == [True] * 5
+        assert not ends(first[0])
+        connect(1)[0].sendall(b"x")
+        listener.setblocking(True)
+        later, _ = listener.accept()
+        assert later.recv(1) == b"x"
+        later.close()
+
+
+def test_without_descriptors(listener: socket.socket, connect: Connect) -> None:
+    """A process that has none left closes the queue by its own check."""
+    queued = connect(3)
+    overload = Overload(listener.getsockname()[1])
+    assert without_descriptors(lambda: overload.is_relieved(100.0) and overload.is_exhausted)
+    assert [ends(client) for client in queued] == [True] * 3
+
+
+def test_with_descriptors(listener: socket.socket, connect: Connect) -> None:
+    """Nothing is closed."""
+    queued = connect(1)
+    overload = Overload(listener.getsockname()[1])
+    assert (overload.is_relieved(100.0), overload.is_exhausted) == (True, False)
+    assert not ends(queued[0])
+
+
+def test_how_long(listener: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The time counts from the first check without descriptors, and anew after one with some; each time logs once."""
+    caplog.set_level(logging.ERROR)
+    has_some = iter([False, False, True, False, False, False])
+    monkeypatch.setattr("tokenserver.process.overload.has_descriptor", lambda: next(has_some))
+    overload = Overload(listener.getsockname()[1])
+    moments = [0.0, EXHAUSTED_SECONDS - 1.0, EXHAUSTED_SECONDS + 1.0, 20.0, 20.0 + EXHAUSTED_SECONDS - 0.1, 35.0]
+    assert [overload.is_relieved(moment) for moment in moments] == [True, True, True, True, True, False]
+    assert [record.message.partition(";")[0] for record in caplog.records] == [
+        "a worker is out of descriptors, and closes new connections"
+    ] * 2
+
+
+def test_no_process_either(listener: socket.socket, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no child can be started, the queue stays for the next call."""
+
+    def refused() -> int:
+        raise BlockingIOError
+
+    queued = connect(1)
+    monkeypatch.setattr(os, "fork", refused)
+    close_queued(listener.fileno())
+    assert not ends(queued[0])
