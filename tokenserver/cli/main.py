@@ -18,6 +18,7 @@ _COMMANDS = {
     "registry-config": LazyCommand(
         "tokenserver.cli.registries.registry_config", "registry_config", "Print the auth section for one registry."
     ),
+    "schema": LazyCommand("tokenserver.cli.schema", "schema", "Print the JSON Schema of a kind of file."),
     "serve": LazyCommand("tokenserver.cli.serve", "serve", "Run the server."),
     "users": LazyCommand("tokenserver.cli.users", "users", "Manage the users of an htpasswd file."),
 }
