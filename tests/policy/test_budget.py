@@ -24,7 +24,7 @@ from tokenserver.policy.analysis.containment import CoveredName
 from tokenserver.policy.analysis.intersection import intersection
 from tokenserver.policy.budget import Budget, TooComplex, command_budget, file_budget
 from tokenserver.policy.diff.diff import diff
-from tokenserver.policy.diff.memory import Retold
+from tokenserver.policy.diff.search_cache import ReplayableSearch
 from tokenserver.policy.index import build_index
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Rule
@@ -269,12 +269,12 @@ def test_a_walk_that_failed_fails_each_time() -> None:
         yield first
         raise TooComplex("too much")
 
-    retold = Retold(failing())
+    search = ReplayableSearch(failing())
     for _ in range(2):
-        met = iter(retold)
-        assert next(met) == first
+        names = iter(search)
+        assert next(names) == first
         with pytest.raises(TooComplex, match="too much"):
-            next(met)
+            next(names)
 
 
 def test_an_intersection_with_too_many_patterns_is_not_spelled() -> None:
