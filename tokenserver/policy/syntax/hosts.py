@@ -32,7 +32,7 @@ def host_remarks(names: Iterable[str]) -> Iterator[str]:
         host = host_in(name)
         if host is not None:
             rest = without_host(name)
-            yield f"{name!r} begins with the host {host}, which token requests never contain; write {rest!r}"
+            yield f"{name!r} begins with the host {host}, which token requests never contain; fix: write {rest!r}"
 
 
 def host_faults(file: PolicyFile, services: Collection[str]) -> Iterator[Fault]:
