@@ -178,6 +178,9 @@ def _spell_namesakes(names: Sequence[str], first: str, second: str) -> str:
 
 def _identity(source: Source, name: str) -> Identity | None:
     if isinstance(source, Htpasswd):
+        problem = source.account_problem(name)
+        if problem is not None:
+            raise InvalidCredentials(problem)
         return Identity(name, Kind.PASSWORD, source.name) if name in source.users else None
     return source.look_up(name)
 
