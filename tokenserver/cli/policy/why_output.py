@@ -82,7 +82,7 @@ def _facts(answer: Explanation) -> dict[str, Any]:
     name = answer.resource.name if answer.resource.type == "repository" else str(answer.resource)
     verdict = {"verdict": answer.verdict.value, "action": answer.action, "repository": name}
     messages = [reason.message for reason in answer.decision.reasons if reason.message is not None]
-    return {**verdict, "rules": rules, "nearest": nearest, "messages": messages}
+    return {**verdict, "rules": rules, "nearest": nearest, "messages": messages, "contacts": list(answer.contacts)}
 
 
 def _pasted_facts(pasted: Pasted, wanted: Sequence[Scope]) -> dict[str, Any]:
@@ -202,6 +202,9 @@ def _print_rules(answer: Explanation) -> None:
         echo("nearest:")
         for near in answer.nearest:
             echo(f"  {near.sentence} ({near.rule.file}:{near.rule.line})")
+    if answer.contacts:
+        echo()
+        echo(f"owners: {', '.join(answer.contacts)}")
 
 
 def _spelled_out(scope: Scope) -> Scope:
