@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from tokenserver.web.front_page import HTML_HEADERS, as_html, as_json
 from tokenserver.web.parameters import MAX_BODY
 from tokenserver.web.problems import Problem
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, TokenEndpoint
@@ -102,6 +103,19 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.wsgi_app = TokenFront(endpoint, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap it
+
+    @app.get("/", provide_automatic_options=False)
+    def front_page() -> Response:
+        is_ready = all(problem is None for problem in pages.readiness().values())
+        # A client that accepts anything, as curl does, gets JSON; a browser names HTML.
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+            response = Response(as_html(is_ready=is_ready))
+            response.headers.update(HTML_HEADERS)
+            return response
+        response = Response(as_json(is_ready=is_ready))
+        response.headers.update(JSON_HEADERS)
+        response.headers["Vary"] = "Accept"
+        return response
 
     @app.get("/healthz", provide_automatic_options=False)
     def healthz() -> Response:

@@ -214,7 +214,7 @@ class TokenServer:
         users = self.folder / "users.htpasswd"
         for name, password in self.people.items():
             canaries.know(password, user=name)
-            self.run("users", "set", name, "--file", users, stdin=password)
+            self.run("users", "set", name, "--weak", "--file", users, stdin=password)
         self.run("keys", "init", "--config", self.config)
         canaries.know_keys(self.folder / "keys")
 

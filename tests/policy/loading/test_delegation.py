@@ -195,6 +195,12 @@ def test_every_fault_of_a_team_is_told_at_once(folder: Path) -> None:
         pytest.param(f"{WEB}, max_lifetime: 59s", "max_lifetime: '59s': must be from 60s to 1h", id="too-short"),
         pytest.param(f"{WEB}, max_lifetime: 2h", "max_lifetime: '2h': must be from 60s to 1h", id="too-long"),
         pytest.param(f"{WEB}, max_lifetime: true", "max_lifetime: must be text, not a boolean", id="boolean"),
+        pytest.param(f"{WEB}, contact: [a]", "contact: must be text, not a list", id="contacts"),
+        pytest.param(f"{WEB}, contact: ''", "contact: must be one line of 1 to 200 printable", id="no-contact"),
+        pytest.param(f"{WEB}, contact: ' '", "contact: must be one line of 1 to 200 printable", id="blank-contact"),
+        pytest.param(f"{WEB}, contact: {'a' * 201}", "contact: must be one line of 1 to 200", id="long-contact"),
+        pytest.param(f'{WEB}, contact: "a\\nb"', "contact: must be one line of 1 to 200 printable", id="two-lines"),
+        pytest.param(f'{WEB}, contact: "\\e[2J"', "contact: must be one line of 1 to 200 printable", id="escape"),
         pytest.param(WEB.replace("teams/web.yaml", "web.yaml"), "speak about everything; only a file in", id="root"),
         pytest.param(WEB.replace("teams/", "../"), "file: '../web.yaml': must be a policy file below", id="outside"),
         pytest.param(WEB.replace("teams/", "/teams/"), "must be a policy file below the policy folder", id="absolute"),
@@ -499,6 +505,19 @@ def test_lifetimes_as_they_are_written(folder: Path, written: str, seconds: int)
     files = {"root.yaml": delegating(f"{WEB}, max_lifetime: {written}"), "teams/web.yaml": team(WITHIN)}
     (rule,) = load(folder, files).rules
     assert rule.max_lifetime == seconds
+
+
+def test_owners(folder: Path) -> None:
+    """Each entry with its patterns, its registries and its contact, which is text of any kind."""
+    contact = "web team <web@example.com>, https://chat.example.com/web"
+    root = delegating(f'{WEB}, contact: "{contact}"', "registries: [reg]\n")
+    policies = load(folder, {"root.yaml": root, "teams/web.yaml": team(WITHIN)})
+    assert [
+        (one.file, one.place, [pattern.text for pattern in one.patterns], one.registries, one.contact)
+        for one in policies.owners
+    ] == [("root.yaml", ("delegate", 0), ["web/**"], ("reg",), contact)]
+    policies = load(folder, {"root.yaml": delegating(WEB), "teams/web.yaml": team(WITHIN)})
+    assert [one.contact for one in policies.owners] == [None]
 
 
 # --- the folder ------------------------------------------------------------------------------------------------------

@@ -187,6 +187,9 @@ def _rename(first: str, which: str = "one of the two") -> str:
 
 def _identity(source: Source, name: str) -> Identity | None:
     if isinstance(source, Htpasswd):
+        problem = source.account_problem(name)
+        if problem is not None:
+            raise InvalidCredentials(problem)
         return Identity(name, Kind.PASSWORD, source.name) if name in source.users else None
     return source.look_up(name)
 

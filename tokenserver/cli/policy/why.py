@@ -13,6 +13,7 @@ import click
 
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import TokenFile
+from tokenserver.cli.policy.account import account_problem
 from tokenserver.cli.policy.options import (
     Source,
     asked_identity,
@@ -88,10 +89,11 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
         for scope in wanted
         for one in actions_of(scope)
     ]
+    account = account_problem(source, identity)
     if as_json:
-        echo_text(json.dumps(explanation_as_json(answers, pasted, wanted), indent=2))
+        echo_text(json.dumps(explanation_as_json(answers, pasted, wanted, account), indent=2))
     else:
-        print_explanation(source, answers, pasted, wanted, context=context, now=now)
+        print_explanation(source, answers, pasted, wanted, context=context, now=now, account=account)
     is_allowed = all(answer.verdict is Verdict.ALLOWED for answer in answers)
     is_complete = not any(pasted.missing(wanted).values())
     raise SystemExit(OK if is_allowed and is_complete and not pasted.is_expired(now) else NO)

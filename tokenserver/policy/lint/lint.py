@@ -15,6 +15,7 @@ from tokenserver.policy.analysis.containment import is_empty
 from tokenserver.policy.analysis.subsumption import NOBODY, candidates, covers, covers_people, kinds_of
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.group_names import owned_name
+from tokenserver.policy.lint.delegations import delegation_findings
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.lint.tests import LintedFile, test_findings
 from tokenserver.policy.lint.unknown_names import CODES as DIRECTORY_CODES
@@ -43,6 +44,7 @@ CODES = MappingProxyType(
         "TS113": "a rule that could not be checked completely",
         "TS114": "a name that begins with a registry's host",
         "TS115": "a failing test in a delegated file",
+        "TS117": "a delegation without a contact",
         "TS201": "an invalid suppression",
         "TS202": "an unused suppression",
         "TS301": "a user who cannot log in under that name",
@@ -81,6 +83,7 @@ def lint(
         *_rule_findings(policies, now, budget),
         *_group_findings(policies, files, have_groups=have_groups),
         *(LintFinding(*finding) for finding in test_findings(policies, files, now, budget)),
+        *(LintFinding(*finding) for finding in delegation_findings(policies, files)),
     }
     if unknown_names is not None:
         documents = [(file.name, file.document) for file in files]

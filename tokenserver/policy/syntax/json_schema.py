@@ -18,6 +18,7 @@ from tokenserver.documents.json_schema import (
 )
 from tokenserver.identity import Kind
 from tokenserver.policy.model import BUILT_IN_ROLES
+from tokenserver.policy.syntax.delegation import MAX_CONTACT
 from tokenserver.policy.syntax.file import MAX_MESSAGE, VERSION
 from tokenserver.policy.terms import REGISTRY_RESOURCES
 from tokenserver.runtime.durations import PATTERN
@@ -65,6 +66,7 @@ _DELEGATION = mapping(
             "description": "The longest lifetime of tokens to which the file's rules contribute.",
         },
         "principals": _PRINCIPALS | {"description": "All that the rules of the file may name; by default anybody."},
+        "contact": text("How users reach the owners: a line with an address, a channel or a URL.", maxLength=MAX_CONTACT),
     },
     required=("file", "repositories", "actions"),
 )
