@@ -45,8 +45,8 @@ class Accounts:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.users = [self._user("me", os.geteuid(), os.getegid())]
         self.groups: dict[int, list[str]] = {}
-        monkeypatch.setattr(permissions.pwd, "getpwall", lambda: self.users)
-        monkeypatch.setattr(permissions.grp, "getgrgid", self._group)
+        monkeypatch.setattr(pwd, "getpwall", lambda: self.users)
+        monkeypatch.setattr(grp, "getgrgid", self._group)
 
     def add(self, name: str, uid: int, gid: int) -> None:
         """Another user, whose own group this is."""

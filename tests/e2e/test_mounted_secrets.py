@@ -86,7 +86,7 @@ class Pod:
 
 
 def _is_mounting_permitted(folder: Path) -> bool:
-    command = ["unshare", "--mount", "--propagation", "private", "mount", "--bind", folder, folder]
+    command = ["unshare", "--mount", "--propagation", "private", "mount", "--bind", str(folder), str(folder)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
