@@ -6,14 +6,16 @@ BIN := $(VENV)/bin
 RUN := run
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick test-fast nightly mutants coverage lint real-servers bench clean
+.PHONY: help run demo test quick test-fast nightly mutants coverage lint real-servers bench clean
 
 help: ## list these targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## serve the sample policies on http://localhost:5001, the first time with new keys and a new user
-	@test -f $(RUN)/tokenserver.yaml || $(BIN)/tokenserver init $(RUN) --policies policies --keys keys
-	@exec $(BIN)/tokenserver serve --config $(RUN)/tokenserver.yaml
+	@exec $(BIN)/tokenserver demo $(RUN) --no-registry --policies policies
+
+demo: $(VENV)/.installed ## the same in run/demo with a registry next to it, and the commands to try both
+	@exec env PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/tokenserver demo $(RUN)/demo --policies policies
 
 # Tests that need a missing program are skipped; the last line counts them.
 test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers` installs what they need
@@ -66,10 +68,12 @@ clean: ## remove everything that these targets made
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokenserver needs Python 3.11 or newer" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || { echo "Creating $(VENV) …" >&2; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing tokenserver into $(VENV), with the versions of constraints.txt …" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@echo "Installing the tools of the tests into $(VENV) …" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-dev.txt
 	@touch $@

@@ -9,6 +9,7 @@ from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
     "check": LazyCommand("tokenserver.cli.check", "check", "Validate everything that serve loads, without serving."),
+    "demo": LazyCommand("tokenserver.cli.demo.command", "demo", "Serve with a registry next to it, to try both."),
     "doctor": LazyCommand("tokenserver.cli.doctor", "doctor", "Find out why tokens are rejected."),
     "init": LazyCommand("tokenserver.cli.init", "init", "Create a working configuration in a new folder."),
     "keys": LazyCommand("tokenserver.cli.keys", "keys", "Create, rotate, move and list signing keys."),
@@ -29,5 +30,6 @@ _COMMANDS = {
 def main() -> None:
     """A token authentication server for container registries.
 
-    Start with `tokenserver init DIR`, then `tokenserver serve --config DIR/tokenserver.yaml`.
+    Try it with `tokenserver demo`. Or start with `tokenserver init DIR`, then
+    `tokenserver serve --config DIR/tokenserver.yaml`.
     """
