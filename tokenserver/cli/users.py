@@ -20,6 +20,7 @@ from tokenserver.authn.htpasswd.file import names_in, parse_users, users_command
 from tokenserver.authn.passwords import describe, hash_password, warning_about
 from tokenserver.authn.usernames import fold, name_problem
 from tokenserver.cli.exits import NO
+from tokenserver.cli.lazy import HintingGroup
 from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.prompts import read_password
 from tokenserver.cli.table import aligned
@@ -47,7 +48,7 @@ def _file_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group()
+@click.group(cls=HintingGroup)
 def users() -> None:
     """Add, change, remove, list and verify the users of an htpasswd file.
 
