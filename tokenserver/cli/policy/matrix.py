@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from tokenserver.cli.policy.asked_names import asked_pattern, chosen_service
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
@@ -81,9 +82,10 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
 ) -> None:
     """Show what every principal in the rules can do on every repository pattern in the rules."""
     chosen = [parse_who(one) for one in people]
-    wanted = [parse_pattern(one) for one in patterns]
     source = read_source(config, folder)
-    given = Given(source.service(service), client, at)
+    named = [asked_pattern(source, one, service) for one in patterns]
+    wanted = [parse_pattern(one.name) for one in named]
+    given = Given(chosen_service(source, named, service), client, at)
     columns = [
         (rule, pattern)
         for rule, pattern in columns_named(source.policies, given)
@@ -95,6 +97,8 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
         size = f"{len(rows)} people by {len(columns)} patterns"
         raise click.UsageError(f"{size} are too many; fix: choose with --who and --repositories")
     found = matrix(source.policies, rows, columns, given)
+    for one in named:
+        one.print_note()
     if as_json:
         echo_text(json.dumps(_facts(found), indent=2))
     elif form == "csv":

@@ -20,6 +20,7 @@ from tokenserver.documents.document import nearest
 from tokenserver.errors import LoadError, TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.group_names import plain_name, shown_name
+from tokenserver.policy.image_names import RegistryNames
 from tokenserver.policy.loading.loader import FileTests, compile_policies
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.principals import UNNAMED
@@ -44,6 +45,13 @@ class Source:
         if self.settings is not None:
             return frozenset(entry.service for entry in self.settings.registries)
         return frozenset(service for rule in self.policies.rules for service in rule.services or ())
+
+    @property
+    def known(self) -> tuple[RegistryNames, ...]:
+        """All names of `services`, with the URLs that the configuration has."""
+        if self.settings is not None:
+            return tuple(RegistryNames(one.service, one.names, one.url) for one in self.settings.registries)
+        return tuple(RegistryNames(service, (service,)) for service in sorted(self.services))
 
     def service(self, asked: str | None) -> str:
         """The registry in question; it may be left out if all registries have the same policies.

@@ -13,6 +13,7 @@ import click
 
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import TokenFile
+from tokenserver.cli.policy.asked_names import AskedName, asked_name
 from tokenserver.cli.policy.options import (
     Source,
     asked_identity,
@@ -65,6 +66,8 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
 ) -> None:
     """Explain why ACTION on REPOSITORY is allowed, denied or not granted. Exit code 0: allowed; 1: not.
 
+    REPOSITORY may be an image name as clients print it, such as registry.example.com/web/site:1.
+
     `tokenserver policy why push web/site --user ann --group web-devs`
     """
     pasted = Pasted(
@@ -80,7 +83,9 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
         if pasted.challenge is not None and not as_json:
             print_challenge(pasted.challenge, pasted.challenge.scopes.scopes)
         raise click.UsageError("name the client: --user NAME (with --group), --group, --anonymous or --as NAME")
-    wanted = _wanted(action, repository, pasted)
+    named = None if repository is None else asked_name(source, repository, service)
+    wanted = _wanted(action, named, pasted)
+    service = service if named is None else named.service
     context = Context(source.service(_service(source, service, pasted)), client, at or now)
     _require_all_groups(source, identity, context.service)
     answers = [
@@ -89,8 +94,11 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
         for one in actions_of(scope)
     ]
     if as_json:
-        echo_text(json.dumps(explanation_as_json(answers, pasted, wanted), indent=2))
+        image = {} if named is None else named.facts()
+        echo_text(json.dumps({**explanation_as_json(answers, pasted, wanted), **image}, indent=2))
     else:
+        if named is not None:
+            named.print_note()
         print_explanation(source, answers, pasted, wanted, context=context, now=now)
     is_allowed = all(answer.verdict is Verdict.ALLOWED for answer in answers)
     is_complete = not any(pasted.missing(wanted).values())
@@ -113,14 +121,14 @@ def _require_all_groups(source: Source, identity: Identity, service: str) -> Non
         raise LoadError([Fault("--as", 0, "", problem)])
 
 
-def _wanted(action: str | None, repository: str | None, pasted: Pasted) -> tuple[Scope, ...]:
+def _wanted(action: str | None, named: AskedName | None, pasted: Pasted) -> tuple[Scope, ...]:
     """What the question is about. Empty: nothing but the token."""
     if pasted.challenge is not None:
         if action is not None:
             raise click.UsageError("--challenge and ACTION REPOSITORY exclude each other")
         return pasted.challenge.scopes.scopes
-    if action is not None and repository is not None:
-        return (Scope(asked_resource(action, repository), frozenset({action})),)
+    if action is not None and named is not None:
+        return (Scope(asked_resource(action, named.name), frozenset({action})),)
     if action is None and pasted.token is not None:
         return ()
     raise click.UsageError("name ACTION and REPOSITORY, such as: push web/site")

@@ -46,7 +46,7 @@ class Pasted:
         return self.token is not None and self.token.expires is not None and self.token.expires <= now
 
 
-def explanation_as_json(answers: Sequence[Explanation], pasted: Pasted, wanted: Sequence[Scope]) -> Any:
+def explanation_as_json(answers: Sequence[Explanation], pasted: Pasted, wanted: Sequence[Scope]) -> dict[str, Any]:
     """The answers for `--json`: one explanation, or with what was pasted, a list of them."""
     facts = [_facts(answer) for answer in answers]
     return facts[0] if pasted.is_empty else {**_pasted_facts(pasted, wanted), "answers": facts}
