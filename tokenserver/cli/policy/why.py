@@ -21,6 +21,7 @@ from tokenserver.cli.policy.options import (
     circumstances,
     policy_command,
     read_source,
+    revision_option,
 )
 from tokenserver.cli.policy.why_output import Pasted, explanation_as_json, print_challenge, print_explanation
 from tokenserver.cli.terminal import echo_text
@@ -45,6 +46,7 @@ from tokenserver.scopes import Scope
 @circumstances
 @click.option("--challenge", help="The registry's WWW-Authenticate header, instead of ACTION REPOSITORY.")
 @click.option("--token", type=TokenFile("r"), help="The rejected token, or a file with it (- for standard input).")
+@revision_option
 @click.option("--all", "every_rule", is_flag=True, help="List every rule, even those about other repositories.")
 @policy_command
 def policy_why(  # noqa: PLR0917 - click passes options by name
@@ -60,6 +62,7 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
     challenge: str | None,
     token: TextIO | None,
     every_rule: bool,
+    revision: str | None,
     config: Path | None,
     folder: Path | None,
     as_json: bool,
@@ -74,7 +77,7 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
         None if challenge is None else parse_challenge(challenge),
         None if token is None else read_claims(token.read(MAX_TOKEN + 1)),
     )
-    source = read_source(config, folder)
+    source = read_source(config, folder, revision)
     now = datetime.now(UTC)
     identity = asked_identity(source, user, groups, anonymous=anonymous, lookup=lookup)
     if pasted.token is not None and user is None and not anonymous and lookup is None:
@@ -94,9 +97,10 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
         for one in actions_of(scope)
     ]
     if as_json:
-        image = {} if named is None else named.facts()
-        echo_text(json.dumps({**explanation_as_json(answers, pasted, wanted), **image}, indent=2))
+        more = {**({} if named is None else named.facts()), **source.revision_facts()}
+        echo_text(json.dumps({**explanation_as_json(answers, pasted, wanted), **more}, indent=2))
     else:
+        source.print_revision()
         if named is not None:
             named.print_note()
         print_explanation(source, answers, pasted, wanted, context=context, now=now)
