@@ -28,6 +28,7 @@ from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.credentials import Password
 from tokenserver.documents.files import NotReplaced, read_text, require_replaceable, write_file
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
+from tokenserver.scopes import is_path_component
 
 
 def _file_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,6 +91,7 @@ def users_set(name: str, file: Path | None, config: Path | None, source: str | N
     before, faults = _edit(path, change, may_be_new=True)
     echo(f"{name} was {'changed' if name in names_in(before) else 'added'} in {path}.")
     _warn_of(faults, path)
+    _warn_of_rules(name, config)
     if not faults:
         echo(f"A running server reloads the file by itself. Try it: {users_command('verify', name, str(path))}")
 
@@ -253,6 +255,18 @@ def _warn_of(faults: tuple[Fault, ...], path: Path) -> None:
         echo(f"warning: {fault}", fg="yellow", err=True)
     if faults:
         echo(f"The server rejects {path} as a whole until this is fixed.", err=True)
+
+
+def _warn_of_rules(name: str, config: Path | None) -> None:
+    """Warn of rules with `${user}` that can never match for this user."""
+    if is_path_component(name):
+        return
+    # Needed only here, and importing it takes as long as everything else.
+    from tokenserver.cli.policy.name_notes import note_on_new_user  # noqa: PLC0415 - see above
+
+    note = note_on_new_user(name, config)
+    if note is not None:
+        echo(f"warning: {note}", fg="yellow", err=True)
 
 
 def _reject(path: Path, name: str, problem: str) -> NoReturn:

@@ -71,7 +71,9 @@ def revised(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     ("arguments", "before"),
     [
-        pytest.param(["why", "push", "web/app", "--user", "bob"], "allowed by web-developers (web.yaml:5)", id="why"),
+        pytest.param(
+            ["why", "push", "web/app", "--user", "bob", "--at", "2026-01-01"], "allowed by web-developers", id="why"
+        ),
         pytest.param(["who-can", "push", "web/app"], "group:web        bob", id="who-can"),
         pytest.param(["what-can", "group:web"], "web-developers (web.yaml:5)", id="what-can"),
         pytest.param(["matrix", "--repositories", "web/app"], "group:web      pP", id="matrix"),

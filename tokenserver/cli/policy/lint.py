@@ -35,9 +35,8 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
     root = policies_folder(source, folder)
     outside, overlaps = _asked(source, config) if ask else (None, [])
     files = _files(source, root)
-    brings_groups = _brings_groups(source)
     findings = [
-        *lint(source.policies, files, datetime.now(UTC), brings_groups=brings_groups, outside=outside),
+        *lint(source.policies, files, datetime.now(UTC), brings_groups=source.brings_groups, outside=outside),
         *overlaps,
     ]
     if as_json:
@@ -101,10 +100,3 @@ def _files(source: Source, root: Path) -> list[LintedFile]:
             raise LoadError([Fault(str(path), 0, "", "changed while it was read; fix: try again")])
         files.append(LintedFile(name, text, one.document, one.tests, one.service))
     return files
-
-
-def _brings_groups(source: Source) -> bool:
-    """Whether a user source may bring groups: an htpasswd file does not; for a bare folder it is unknown."""
-    if source.settings is None:
-        return True
-    return any(entry.htpasswd is None for entry in source.settings.authentication)

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.policy.asked_names import asked_pattern, chosen_service
+from tokenserver.cli.policy.name_notes import notes_on_principal
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
@@ -102,6 +103,9 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
     source.print_revision()
     for one in named:
         one.print_note()
+    for principal in rows if chosen else ():
+        for note in notes_on_principal(source, principal, (), given.service):
+            echo(note, err=True)
     if as_json:
         echo_text(json.dumps(_facts(found), indent=2))
     elif form == "csv":

@@ -57,6 +57,11 @@ class Source:
             return tuple(RegistryNames(one.service, one.names, one.url) for one in self.settings.registries)
         return tuple(RegistryNames(service, (service,)) for service in sorted(self.services))
 
+    @property
+    def brings_groups(self) -> bool:
+        """Whether a user source may bring groups: an htpasswd file does not; for a bare folder it is unknown."""
+        return self.settings is None or any(entry.htpasswd is None for entry in self.settings.authentication)
+
     def revision_facts(self) -> dict[str, str]:
         """The git revision for `--json`; empty without one."""
         return {} if self.revision is None else {"revision": self.revision}

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tokenserver.cli.exits import NO, OK
+from tokenserver.cli.policy.name_notes import notes_on_principal
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
@@ -48,9 +49,12 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
         raise click.UsageError("an anonymous client is in no group")
     source = read_source(config, folder, revision)
     principal = asked_principal(source.policies, principal)
-    asked = client_for(source.policies, principal, list(map(parse_group, groups)))
-    found = what_can(source.policies, asked, Given(source.service(service), client, at))
+    brought = list(map(parse_group, groups))
+    given = Given(source.service(service), client, at)
+    found = what_can(source.policies, client_for(source.policies, principal, brought), given)
     source.print_revision()
+    for note in notes_on_principal(source, principal, brought, given.service):
+        echo(note, err=True)
     if as_json:
         echo_text(json.dumps([_facts(reach) for reach in found], indent=2))
     elif not found:

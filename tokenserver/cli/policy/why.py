@@ -14,6 +14,7 @@ import click
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import TokenFile
 from tokenserver.cli.policy.asked_names import AskedName, asked_name
+from tokenserver.cli.policy.name_notes import notes_on_client
 from tokenserver.cli.policy.options import (
     Source,
     asked_identity,
@@ -24,7 +25,7 @@ from tokenserver.cli.policy.options import (
     revision_option,
 )
 from tokenserver.cli.policy.why_output import Pasted, explanation_as_json, print_challenge, print_explanation
-from tokenserver.cli.terminal import echo_text
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.doctor.challenge import parse_challenge
 from tokenserver.doctor.token import MAX_TOKEN, UnverifiedClaims, read_claims
 from tokenserver.errors import Fault, LoadError
@@ -91,18 +92,25 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
     service = service if named is None else named.service
     context = Context(source.service(_service(source, service, pasted)), client, at or now)
     _require_all_groups(source, identity, context.service)
+    notes = notes_on_client(source, identity, context.service)
     answers = [
         why(source.policies, identity, one, scope.resource, context, every_rule=every_rule)
         for scope in wanted
         for one in actions_of(scope)
     ]
     if as_json:
-        more = {**({} if named is None else named.facts()), **source.revision_facts()}
+        more = {
+            **({} if named is None else named.facts()),
+            **source.revision_facts(),
+            **({"notes": notes} if notes else {}),
+        }
         echo_text(json.dumps({**explanation_as_json(answers, pasted, wanted), **more}, indent=2))
     else:
         source.print_revision()
         if named is not None:
             named.print_note()
+        for note in notes:
+            echo(note, err=True)
         print_explanation(source, answers, pasted, wanted, context=context, now=now)
     is_allowed = all(answer.verdict is Verdict.ALLOWED for answer in answers)
     is_complete = not any(pasted.missing(wanted).values())

@@ -15,6 +15,7 @@ from tokenserver.policy.analysis.containment import is_empty
 from tokenserver.policy.analysis.subsumption import NOBODY, candidates, covers, covers_people, kinds_of
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.group_names import owned_name
+from tokenserver.policy.lint.path_names import unfilled_variables
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.lint.tests import LintedFile, test_findings
 from tokenserver.policy.lint.unknown_names import CODES as OUTSIDE_CODES
@@ -43,6 +44,7 @@ CODES = MappingProxyType(
         "TS113": "a rule of which not all was decided",
         "TS114": "a name that begins with a registry's host",
         "TS115": "a test of a delegated file that fails",
+        "TS116": "a user for whom `${user}` never stands",
         "TS201": "a silence that says too little",
         "TS202": "a silence that silences nothing",
         "TS301": "a user whom no user source lets in under that name",
@@ -125,12 +127,15 @@ def _apply(
 
 def _rule_findings(policies: PolicySet, now: datetime, budget: Budget) -> Iterator[LintFinding]:
     in_force: dict[str, Rule] = {}
+    unfilled = unfilled_variables(policies)
     for rule in policies.rules:
         dead = list(_decided(rule, _never_applies(policies, rule, now, budget)))
         yield from (_at(rule, code, text) for code, text in dead)
         yield from (_at(rule, code, text) for code, text in _decided(rule, _about_itself(rule, budget)))
         if not dead:
             in_force[rule.id] = rule
+            if rule.id in unfilled:
+                yield _at(rule, "TS116", unfilled[rule.id])
     for rule in in_force.values():
         if rule.effect is Effect.ALLOW:
             told = _decided(rule, _beside_others(policies, rule, in_force, budget))
