@@ -87,6 +87,29 @@ FINDINGS = [
         policy(A, 'id: b, to: ["user:a b"], repositories: ["${user}/b"], role: reader'), "4 TS101", id="unfit-user"
     ),
     pytest.param(
+        policy(A, 'id: b, to: ["user:a b", "user:x"], repositories: ["${user}/b"], role: reader'),
+        "4 TS116",
+        id="one-unfit-user",
+    ),
+    pytest.param(
+        policy(
+            A,
+            'id: b, to: [authenticated], repositories: ["${user}/b", b], role: reader',
+            rest="groups:\n  g: {users: [ann@x.org]}\n",
+        ),
+        "4 TS116",
+        id="unfit-member",
+    ),
+    pytest.param(
+        policy(
+            A,
+            'id: b, to: ["user:a b"], repositories: [b], role: reader',
+            deny=('id: d, to: [everyone], repositories: ["${user}/x"], actions: [push]',),
+        ),
+        "6 TS116",
+        id="unfit-user-not-denied",
+    ),
+    pytest.param(
         policy(A, 'id: b, to: ["user:x"], repositories: ["a._*"], role: reader'), "4 TS101", id="impossible-name"
     ),
     pytest.param(
@@ -239,8 +262,19 @@ FINE = [
         id="until-tomorrow",
     ),
     pytest.param(
-        policy(A, 'id: b, to: ["user:a b", "user:x"], repositories: ["${user}/b"], role: reader'),
-        id="one-fit-user",
+        policy(A, 'id: b, to: ["user:a-b", "user:x"], repositories: ["${user}/b"], role: reader'),
+        id="fit-users",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: ["user:a b", "user:x"], repositories: ["b/**"], role: reader'),
+        id="unfit-user-without-a-variable",
+    ),
+    pytest.param(
+        policy(
+            A,
+            'id: b, to: [authenticated], except: ["user:a b"], repositories: ["${user}/b"], role: reader',
+        ),
+        id="unfit-user-excepted",
     ),
     pytest.param(policy(A, 'id: b, to: ["user:x"], repositories: ["${group}/b"], role: reader'), id="user-in-a-group"),
     pytest.param(

@@ -35,9 +35,10 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
     root = policies_folder(source, folder)
     unknown_names, overlaps = _asked(source, config) if ask else (None, [])
     files = _files(source, root)
-    have_groups = _have_groups(source)
     findings = [
-        *lint(source.policies, files, datetime.now(UTC), have_groups=have_groups, unknown_names=unknown_names),
+        *lint(
+            source.policies, files, datetime.now(UTC), have_groups=source.have_groups, unknown_names=unknown_names
+        ),
         *overlaps,
     ]
     if as_json:
@@ -103,10 +104,3 @@ def _files(source: Source, root: Path) -> list[LintedFile]:
             raise LoadError([Fault(str(path), 0, "", "changed while it was read; fix: try again")])
         files.append(LintedFile(name, text, one.document, one.tests, one.service))
     return files
-
-
-def _have_groups(source: Source) -> bool:
-    """Whether a user source may have groups: an htpasswd file has none; for a bare folder it is unknown."""
-    if source.settings is None:
-        return True
-    return any(entry.htpasswd is None for entry in source.settings.authentication)

@@ -11,6 +11,7 @@ import click
 
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.usernames import fold
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity, Kind
@@ -74,11 +75,17 @@ class UserSources:
             if found is not None:
                 return found
         asked = ", ".join(source.name for source in self.sources if source.name not in silent) or "none"
-        message = f"no user source knows {name!r} (asked: {asked})"
+        message = f"no user source knows {name!r} (asked: {asked})" + self._other_spelling(name)
         if silent:
             without = "cannot be asked without a password; fix: use --user and --group"
             message += f"; {', '.join(silent)} {without}"
         raise LoadError([Fault("--as", 0, "", message)])
+
+    def _other_spelling(self, name: str) -> str:
+        """The users of htpasswd files whose names differ in case or width alone, as a hint."""
+        files = [source for source in self.sources if isinstance(source, Htpasswd)]
+        alike = [f"{file.name} has {one!r}" for file in files for one in sorted(file.users) if fold(one) == fold(name)]
+        return f"; {', '.join(alike)}: names are compared letter by letter" if alike else ""
 
     def unknown_names(self, policies: PolicySet) -> UnknownNames:
         """What is wrong with the users and groups that these policies name. Each name is looked up once."""

@@ -10,7 +10,15 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.exits import NO, OK
-from tokenserver.cli.policy.options import Source, asked_resource, circumstances, policy_command, read_source
+from tokenserver.cli.policy.asked_names import asked_name, chosen_service
+from tokenserver.cli.policy.options import (
+    Source,
+    asked_resource,
+    circumstances,
+    policy_command,
+    read_source,
+    revision_option,
+)
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.analysis.conditions import Given
@@ -24,6 +32,7 @@ from tokenserver.policy.queries.who_can_report import Roster, roster, spell_cond
 @click.argument("action")
 @click.argument("repository")
 @circumstances
+@revision_option
 @policy_command
 def policy_who_can(  # noqa: PLR0917 - click passes options by name
     action: str,
@@ -31,27 +40,39 @@ def policy_who_can(  # noqa: PLR0917 - click passes options by name
     service: str | None,
     client: IPv4Address | IPv6Address | None,
     at: datetime | None,
+    revision: str | None,
     config: Path | None,
     folder: Path | None,
     as_json: bool,
 ) -> None:
     """List who can do ACTION on REPOSITORY, and under which conditions; --from and --at settle some of them.
 
-    Exit code 0: somebody can; 1: nobody can.
+    REPOSITORY may be an image name as clients print it, such as registry.example.com/web/site:1. Exit code 0: somebody
+    can; 1: nobody can.
     """
-    source = read_source(config, folder)
-    resource = asked_resource(action, repository)
-    given = Given(source.service(service), client, at)
+    source = read_source(config, folder, revision)
+    named = asked_name(source, repository, service)
+    resource = asked_resource(action, named.name)
+    given = Given(chosen_service(source, [named], service), client, at)
     found = roster(source.policies, holders(source.policies, action, resource, given))
     if as_json:
         groups = [one.name for one in found.answers if one.sort == "group"]
-        facts = {"action": action, "repository": repository, **found.facts()}
+        facts = {
+            "action": action,
+            "repository": named.name,
+            **named.facts(),
+            **source.revision_facts(),
+            **found.facts(),
+        }
         facts["members"] = {shown_name(name): _members(source.policies, name) for name in groups}
         echo_text(json.dumps(facts, indent=2))
-    elif not found.answers:
-        echo(f"nobody can {action} {repository}")
     else:
-        _print(source, found)
+        source.print_revision()
+        named.print_note()
+        if found.answers:
+            _print(source, found)
+        else:
+            echo(f"nobody can {action} {named.name}")
     raise SystemExit(OK if found.answers else NO)
 
 

@@ -48,7 +48,7 @@ class Pasted:
 
 def explanation_as_json(
     answers: Sequence[Explanation], pasted: Pasted, wanted: Sequence[Scope], account: str | None
-) -> Any:
+) -> dict[str, Any]:
     """The answers for `--json`: one explanation, or with what was pasted, a list of them.
 
     `account` is why the user cannot log in, or None.

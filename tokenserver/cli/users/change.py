@@ -26,6 +26,7 @@ from tokenserver.cli.prompts import read_password
 from tokenserver.cli.terminal import echo
 from tokenserver.cli.users.edit import edit, reject, warn_of
 from tokenserver.cli.users.options import file_options, until_option, users_file
+from tokenserver.scopes import is_path_component
 
 
 @click.command("set")
@@ -75,6 +76,7 @@ def users_set(  # noqa: PLR0917 - click passes options by name
     before, faults = edit(path, change, may_be_new=True)
     echo(f"{name} was {'changed' if name in names_in(before) else 'added'} in {path}.")
     warn_of(faults, path)
+    _warn_of_rules(name, config)
     problem = account.problem(time.time())
     if problem is not None:
         command = users_command("enable", name, str(path), *([] if account.is_disabled else ["--until", "DATE"]))
@@ -99,3 +101,15 @@ def users_delete(name: str, file: Path | None, config: Path | None, source: str 
         raise SystemExit(NO)
     echo(f"{name} was removed from {path}. Tokens issued before stay valid until they expire.")
     warn_of(faults, path)
+
+
+def _warn_of_rules(name: str, config: Path | None) -> None:
+    """Warn of rules with `${user}` that can never match for this user."""
+    if is_path_component(name):
+        return
+    # Needed only here, and importing it takes as long as everything else.
+    from tokenserver.cli.policy.name_notes import note_on_new_user  # noqa: PLC0415 - see above
+
+    note = note_on_new_user(name, config)
+    if note is not None:
+        echo(f"warning: {note}", fg="yellow", err=True)

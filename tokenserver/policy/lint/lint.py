@@ -16,6 +16,7 @@ from tokenserver.policy.analysis.subsumption import NOBODY, candidates, covers, 
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.lint.delegations import delegation_findings
+from tokenserver.policy.lint.path_names import unfilled_variables
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.lint.tests import LintedFile, test_findings
 from tokenserver.policy.lint.unknown_names import CODES as DIRECTORY_CODES
@@ -44,6 +45,7 @@ CODES = MappingProxyType(
         "TS113": "a rule that could not be checked completely",
         "TS114": "a name that begins with a registry's host",
         "TS115": "a failing test in a delegated file",
+        "TS116": "a rule with `${user}` that never matches for a user",
         "TS117": "a delegation without a contact",
         "TS201": "an invalid suppression",
         "TS202": "an unused suppression",
@@ -132,12 +134,15 @@ def _suppression_findings(
 
 def _rule_findings(policies: PolicySet, now: datetime, budget: Budget) -> Iterator[LintFinding]:
     in_force: dict[str, Rule] = {}
+    unfilled = unfilled_variables(policies)
     for rule in policies.rules:
         dead = list(_decided(rule, _never_applies(policies, rule, now, budget)))
         yield from (_at(rule, code, text) for code, text in dead)
         yield from (_at(rule, code, text) for code, text in _decided(rule, _about_itself(rule, budget)))
         if not dead:
             in_force[rule.id] = rule
+            if rule.id in unfilled:
+                yield _at(rule, "TS116", unfilled[rule.id])
     for rule in in_force.values():
         if rule.effect is Effect.ALLOW:
             found = _decided(rule, _beside_others(policies, rule, in_force, budget))
