@@ -147,7 +147,7 @@ def test_keys_with_a_short_coordinate_are_thrown_away(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_openssl_accepts_the_chain(tmp_path: Path, algorithm: Algorithm) -> None:
     """An independent verifier takes the certificate of every kind of key, strictly and under the CA alone."""
-    openssl = need("openssl")
+    openssl = str(need("openssl"))
     key = generate_private_key(algorithm)
     certificate = issue_certificate(key, ca=CA, ca_key=CA_KEY, issuer="auth.example.com", now=NOW)
     (tmp_path / "ca.pem").write_bytes(CA.public_bytes(Encoding.PEM))
