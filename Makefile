@@ -18,19 +18,22 @@ run: $(VENV)/.installed ## serve the sample policies on http://localhost:5001, t
 # Python keeps what it compiled, whatever the caller's shell says: the tests start it hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-# In two runs: the first on all cores; the second by itself, because its tests load the machine and measure time.
-# Tests that need a missing program are skipped; the last line counts those of both runs.
-IN_PARALLEL := --numprocesses=auto --dist=worksteal --ignore=tests/e2e
+# In three runs: two on all cores, then the tests that load the machine or measure time, one after the other.
+# Tests that need a missing program are skipped; the last line counts those of all runs.
+QUICK := --numprocesses=auto --dist=worksteal --ignore=tests/e2e
+BESIDE := --numprocesses=auto --dist=loadfile -m "not nightly and not alone" tests/e2e
+ALONE := -m "alone and not nightly" tests/e2e
 SKIPPED := .pytest_cache/missing-programs
 test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers` installs what they need
 	@$(BIN)/coverage erase
 	@mkdir -p $(dir $(SKIPPED)) && rm -f $(SKIPPED)
-	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(IN_PARALLEL)
-	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) tests/e2e
+	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(QUICK)
+	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(BESIDE)
+	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(ALONE)
 	@$(BIN)/coverage combine --quiet
 
 quick: $(VENV)/.installed-dev ## run the tests that need no real program, on all cores: under two minutes
-	$(BIN)/python -m pytest --quiet $(IN_PARALLEL)
+	$(BIN)/python -m pytest --quiet $(QUICK)
 
 test-fast: $(VENV)/.installed-dev ## run one test file without coverage: make test-fast FILE=tests/test_scopes.py
 	$(BIN)/python -m pytest --quiet --exitfirst $(FILE)

@@ -17,6 +17,8 @@ from harness.server import TokenServer, password
 
 from tokenserver.authn.passwords import decoy_like, hash_password, verify
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 1000
 ALL_SECONDS = 60.0
 

@@ -24,6 +24,8 @@ from harness.machine import Machine
 from harness.registries import KEEPER, Registry
 from harness.server import Setup, TokenServer, serving
 
+pytestmark = pytest.mark.alone
+
 SERVICES = {"registry2.test": "distribution2", "registry3.test": "distribution3"}
 ROTATIONS = 10
 EVERY, AHEAD = 3, 2
