@@ -369,6 +369,14 @@ def test_delete_what_should_not_be(file: Path, name: str) -> None:
     assert file.read_text() == before
 
 
+@pytest.fixture
+def usual_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the released program, for tests that show them."""
+    for name in ("COST", "_GOOD_COST"):
+        monkeypatch.setattr(f"tokenserver.authn.passwords.{name}", 10)
+
+
+@pytest.mark.usefixtures("usual_costs")
 def test_list(file: Path) -> None:
     """The users in the order of the file, with how their passwords are kept."""
     file.write_text(f"bartholomew:{GOOD}\nann:{hash_password('x')}\n")
@@ -380,6 +388,7 @@ def test_list(file: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("usual_costs")
 def test_list_as_json(file: Path) -> None:
     """The same as facts, without any hash."""
     result = run("list", "--file", file, "--json")
