@@ -17,14 +17,25 @@ run: $(VENV)/.installed ## serve the sample policies on http://localhost:5001, t
 demo: $(VENV)/.installed ## the same in run/demo with a registry next to it, and the commands to try both
 	@exec env PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/tokenserver demo $(RUN)/demo --policies policies
 
-# Tests that need a missing program are skipped; the last line counts them.
+# Python keeps what it compiled, whatever the caller's shell says: the tests start it hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
+
+# In three runs: two on all cores, then the tests that load the machine or measure time, one after the other.
+# Tests that need a missing program are skipped; the last line counts those of all runs.
+QUICK := --numprocesses=auto --dist=worksteal --ignore=tests/e2e
+BESIDE := --numprocesses=auto --dist=loadfile -m "not nightly and not alone" tests/e2e
+ALONE := -m "alone and not nightly" tests/e2e
+SKIPPED := .pytest_cache/missing-programs
 test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers` installs what they need
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	@mkdir -p $(dir $(SKIPPED)) && rm -f $(SKIPPED)
+	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(QUICK)
+	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(BESIDE)
+	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(ALONE)
 	@$(BIN)/coverage combine --quiet
 
 quick: $(VENV)/.installed-dev ## run the tests that need no real program, on all cores: under two minutes
-	$(BIN)/python -m pytest --quiet --numprocesses=auto --dist=worksteal --ignore=tests/e2e
+	$(BIN)/python -m pytest --quiet $(QUICK)
 
 test-fast: $(VENV)/.installed-dev ## run one test file without coverage: make test-fast FILE=tests/test_scopes.py
 	$(BIN)/python -m pytest --quiet --exitfirst $(FILE)

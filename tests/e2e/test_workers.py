@@ -30,6 +30,8 @@ from harness.server import Setup, TokenServer, serving
 from tokenserver.process.process_limits import FILES_KEPT_BACK
 from tokenserver.process.respawn_policy import HANG_SECONDS
 
+pytestmark = pytest.mark.alone
+
 TARGET = web.token_target("registry3.test", ["repository:public/x:pull"])
 WORKERS = 2
 KILLS = 6
