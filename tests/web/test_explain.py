@@ -188,4 +188,4 @@ def test_what_is_not_granted_has_the_nearest_rules_and_the_owners(server_folder:
         {"action": "pull", "rule": "web-developers", "to": ["group:developers"], "missing": missing}
     ]
     assert second["contacts"] == []
-    assert [one["missing"] for one in second["nearest"]] == [["users/${user}/** does not mean users/bob/x for you"]]
+    assert [one["missing"] for one in second["nearest"]] == [["users/${user}/** does not match users/bob/x for you"]]

@@ -10,7 +10,7 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.model import Effect, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.policy.queries.denial import Denial, Nearest
+from tokenserver.policy.queries.denial import NOTHING_DENIED, Denial, Nearest
 from tokenserver.scopes import Access, RejectedScope, Resource, Scope
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import Token
@@ -65,7 +65,7 @@ def test_an_explanation() -> None:
     """The caller, what was asked and granted, and the rules by id; no file of a rule."""
     nearest = Nearest("push", "writers", ("group:writers",), ("you are in none of these groups",))
     ruling = ruled(ANN, DENY, rejected=(RejectedScope("x" * 5000, "is no scope"),))
-    body = explanation_body(ruling, [Denial((nearest,), ("ops@example.com",))])
+    body = explanation_body(ruling, [Denial((nearest,), ("ops@example.com",)), NOTHING_DENIED])
     content = json.loads(body)
     assert (content["service"], content["subject"], content["groups"]) == ("reg", "ann", ["ops", "web"])
     assert content["scopes"][0] == {
@@ -86,7 +86,7 @@ def test_an_explanation() -> None:
         ],
         "contacts": ["ops@example.com"],
     }
-    unsearched = json.loads(explanation_body(ruling, [Denial(None, ())]))["scopes"][0]
+    unsearched = json.loads(explanation_body(ruling, [Denial(None, ()), NOTHING_DENIED]))["scopes"][0]
     assert (unsearched["nearest"], unsearched["contacts"]) == (None, [])
     assert (content["rejected"][0]["reason"], len(content["rejected"][0]["scope"]) < 5000) == ("is no scope", True)
     assert b"secret-place" not in body

@@ -98,6 +98,7 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     app = Flask("tokenserver", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.url_map.merge_slashes = False  # //token is not found; a redirect would turn a POST into an anonymous GET
     app.debug = False  # whatever FLASK_DEBUG says: a server that signs tokens has no debug mode
     # A redirect turns a client's POST into a bare GET, so no route may ever cause one.
     app.url_map.merge_slashes = False

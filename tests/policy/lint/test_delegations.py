@@ -39,8 +39,8 @@ def findings(folder: Path, *contacts: str) -> list[str]:
             ["a@example.com", "", "c@example.com"],
             [
                 (
-                    "root.yaml:4 TS117 b/** is delegated without a contact, which other delegations have;"
-                    " add contact: to this one"
+                    "root.yaml:4 TS117 b/** is delegated without a contact, unlike other delegations;"
+                    " fix: add contact: to the entry"
                 ),
             ],
             id="all but one",

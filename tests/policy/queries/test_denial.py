@@ -108,12 +108,12 @@ EARLY, LATE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
         ),
         pytest.param(
             rule("authenticated", "${user}/**"),
-            [("authenticated",), ("${user}/** does not mean web/site for you",)],
+            [("authenticated",), ("${user}/** does not match web/site for you",)],
             id="somebody else's place",
         ),
         pytest.param(
             rule("authenticated", "web/${group} ${group}/** api/**"),
-            [("authenticated",), ("${group}/** and web/${group} does not mean web/site for you",)],
+            [("authenticated",), ("${group}/** and web/${group} does not match web/site for you",)],
             id="another group's place, and patterns about other names",
         ),
         pytest.param(rule("group:web", effect=Effect.DENY), None, id="a deny"),

@@ -36,9 +36,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
     unknown_names, overlaps = _asked(source, config) if ask else (None, [])
     files = _files(source, root)
     findings = [
-        *lint(
-            source.policies, files, datetime.now(UTC), have_groups=source.have_groups, unknown_names=unknown_names
-        ),
+        *lint(source.policies, files, datetime.now(UTC), have_groups=source.have_groups, unknown_names=unknown_names),
         *overlaps,
     ]
     if as_json:

@@ -25,7 +25,7 @@ def unfilled_variables(policies: PolicySet) -> dict[str, str]:
 
 
 def _spell(rule: str, names: list[str]) -> Iterator[str]:
-    yield f"{rule}: ${{user}} never stands for {', '.join(map(repr, names[:MAX_NAMES]))}"
+    yield f"{rule}: ${{user}} never matches {', '.join(map(repr, names[:MAX_NAMES]))}"
     if len(names) > MAX_NAMES:
         yield f" and {len(names) - MAX_NAMES} more"
-    yield ", which no segment of a repository name can be"
+    yield ", which no segment of a repository name can be; fix: rename the user, or add a rule without ${user}"

@@ -147,7 +147,7 @@ class _Search:
         user = self._identity.subject
         matching = any(matches(pattern, segments, user, self._groups) for pattern in patterns)
         if not matching:
-            yield f"{' and '.join(sorted({one.text for one in patterns}))} does not mean {'/'.join(segments)} for you"
+            yield f"{' and '.join(sorted({one.text for one in patterns}))} does not match {'/'.join(segments)} for you"
         met = objection(rule, self._identity, self._groups, self._context)
         if met is Objection.EXCEPTED:
             yield "you are excepted from it"

@@ -66,7 +66,9 @@ _DELEGATION = mapping(
             "description": "The longest lifetime of tokens to which the file's rules contribute.",
         },
         "principals": _PRINCIPALS | {"description": "All that the rules of the file may name; by default anybody."},
-        "contact": text("How users reach the owners: a line with an address, a channel or a URL.", maxLength=MAX_CONTACT),
+        "contact": text(
+            "How users reach the owners: a line with an address, a channel or a URL.", maxLength=MAX_CONTACT
+        ),
     },
     required=("file", "repositories", "actions"),
 )
