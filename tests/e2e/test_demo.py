@@ -28,7 +28,6 @@ class Demo:
 
     folder: Path
     machine: Machine
-    environment: dict[str, str]
     daemon: Daemon
 
     @property
@@ -53,14 +52,14 @@ class Demo:
     def run(self, command: str) -> Output:
         """Run a printed command as it is."""
         words = self.machine.enter(["bash", "-euc", command])
-        return run(words, environment=self.environment, folder=self.folder)
+        return run(words, environment=self.machine.environment, folder=self.folder)
 
     def login(self, command: str) -> str:
         """Run the printed login at a terminal: paste the password where it asks for it, or as its input."""
         asks = "--password-stdin" not in command
         answer = ("assword", f"{self.password}\n") if asks else ("", f"{self.password}\n\x04")
         words = self.machine.enter(["bash", "-euc", command])
-        return typing(words, [answer], environment=self.environment, folder=self.folder)
+        return typing(words, [answer], environment=self.machine.environment, folder=self.folder)
 
 
 def _start(demo: Demo) -> None:
@@ -72,11 +71,15 @@ def _demo(tmp_path: Path, registry: str, client: str) -> Demo:
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / client).symlink_to(need(client))
-    environment = machine.environment | {"PATH": f"{programs}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    for program in ("sh", "setpriv"):
+        (programs / program).symlink_to(need(program))
+    machine.environment |= {"PATH": f"{programs}:{machine.environment['PATH']}", "PYTHONPATH": str(ROOT)}
+    # Nothing else, so that the demo finds this client.
+    environment = machine.environment | {"PATH": str(programs)}
     folder = tmp_path / "a folder"
     folder.mkdir()
     command = [sys.executable, "-m", "tokenserver", "demo", "de mo", "--registry", str(need(registry))]
-    return Demo(folder, machine, environment, Daemon("demo", command, environment=environment, folder=folder))
+    return Demo(folder, machine, Daemon("demo", command, environment=environment, folder=folder))
 
 
 @pytest.fixture
@@ -158,7 +161,10 @@ def test_a_second_start_keeps_everything(demo: Demo) -> None:
     assert password not in demo.said
     assert "Creating" not in demo.said
     set_again = run(
-        ["bash", "-euc", renew], environment=demo.environment, folder=demo.folder, stdin="another-password-of-ann"
+        ["bash", "-euc", renew],
+        environment=demo.machine.environment,
+        folder=demo.folder,
+        stdin="another-password-of-ann",
     )
     assert set_again.ok, set_again
 

@@ -21,8 +21,8 @@ def _install(folder: Path, *names: str) -> None:
 @pytest.mark.parametrize(
     ("installed", "chosen"),
     [
-        pytest.param(("docker", "podman", "skopeo", "crane"), "crane", id="all"),
-        pytest.param(("docker", "skopeo"), "skopeo", id="one-without-an-engine-first"),
+        pytest.param(("docker", "podman", "skopeo", "crane"), "skopeo", id="all"),
+        pytest.param(("docker", "podman", "crane"), "crane", id="one-without-an-engine-first"),
         pytest.param(("docker",), "docker", id="docker"),
         pytest.param((), None, id="none"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,14 @@ def test_a_user_is_one_word_of_the_shell(make: object) -> None:
     steps = make(STARTED._replace(user="a b"))
     assert "--user 'a b' " in steps[0].command
     assert "--user 'a b' " in steps[1].command
+
+
+def test_the_block_of_the_page() -> None:
+    """docs/try-it.md shows what is printed."""
+    page = (Path(__file__).parents[3] / "docs" / "try-it.md").read_text("utf-8")
+    (shown,) = re.findall(r"<!-- test: demo -->\n```\n(.*?)```", page, re.DOTALL)
+    password = re.search(r"password  (\S+)", shown)
+    assert password is not None
+    started = STARTED._replace(config="run/demo/tokenserver.yaml", password=password[1])
+    client = CLIENTS["skopeo"](Target("localhost:5000", "admin", Path("run/demo")))
+    assert shown == block(started, "localhost:5000 (docker-registry)", with_registry(started, client)).lstrip("\n")

@@ -35,13 +35,16 @@ def test_what_the_server_says_of_each_part(host: str) -> None:
 
 
 def test_over_tls(tmp_path: Path) -> None:
-    """The certificate is for another name than the address."""
+    """The certificate is for the name in `server.url`, and its authority is unknown here."""
     pair = Authority(tmp_path, "the company").issue(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*pair)
     with impostor(READY, context=context) as server:
         assert running_parts(_settings(f"127.0.0.1:{server.port}", pair)) == PARTS
         assert running_parts(_settings(f"127.0.0.1:{server.port}")) is None
+        (tmp_path / "other").mkdir()
+        other = Authority(tmp_path / "other", "another company").issue(tmp_path / "other")
+        assert running_parts(_settings(f"127.0.0.1:{server.port}", other)) is None
 
 
 def test_nothing_there() -> None:
@@ -72,3 +75,10 @@ def test_a_server_of_another_installation() -> None:
         settings = _settings(f"127.0.0.1:{server.port}")
         assert running_parts(settings, ["another CA"]) is None
         assert running_parts(settings, ["another CA", READY.body.decode()]) == PARTS
+
+
+def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
+    """No server can run with it."""
+    (tmp_path / "empty").touch()
+    for certificate in (tmp_path / "none", tmp_path / "empty"):
+        assert running_parts(_settings("127.0.0.1:9", (certificate, certificate))) is None

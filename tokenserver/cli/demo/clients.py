@@ -67,12 +67,12 @@ def _engine(name: str, option: str, target: Target) -> ClientCommands:
 
 
 CLIENTS: Mapping[str, Callable[[Target], ClientCommands]] = {
-    "crane": _crane,
     "skopeo": _skopeo,
+    "crane": _crane,
     "podman": lambda target: _engine("podman", " --tls-verify=false", target),
     "docker": lambda target: _engine("docker", "", target),
 }
-"""By program, in the order of preference: first those that need no engine."""
+"""By program, in the order of preference: first those that need no engine, and of them the one that says `denied`."""
 
 
 def find_client() -> str | None:

@@ -33,7 +33,7 @@ def write_image(folder: Path, references: Sequence[str]) -> None:
             "architecture": "amd64",
             "os": "linux",
             "config": {"Cmd": ["/hello"]},
-            "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
+            "rootfs": {"type": "layers", "diff_ids": [_content_address(layer)]},
             "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "tokenserver demo"}],
         }
     )
@@ -48,7 +48,7 @@ def write_image(folder: Path, references: Sequence[str]) -> None:
     platform = {"architecture": "amd64", "os": "linux"}
     index = {"schemaVersion": 2, "manifests": [{**_descriptor("manifest.v1+json", manifest), "platform": platform}]}
     files = {"oci-layout": _json({"imageLayoutVersion": "1.0.0"}), "index.json": _json(index)}
-    blobs = {_digest(blob).removeprefix("sha256:"): blob for blob in (layer, config, manifest)}
+    blobs = {_content_address(blob).removeprefix("sha256:"): blob for blob in (layer, config, manifest)}
     for name, content in files.items():
         write_into(folder, name, content, below=LAYOUT)
     for name, content in blobs.items():
@@ -59,19 +59,19 @@ def write_image(folder: Path, references: Sequence[str]) -> None:
 
 
 def _blob(content: bytes) -> str:
-    return f"blobs/{_digest(content).replace(':', '/')}"
+    return f"blobs/{_content_address(content).replace(':', '/')}"
 
 
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _digest(content: bytes) -> str:
+def _content_address(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _descriptor(kind: str, content: bytes) -> dict[str, Any]:
-    return {"mediaType": f"{_OCI}.{kind}", "digest": _digest(content), "size": len(content)}
+    return {"mediaType": f"{_OCI}.{kind}", "digest": _content_address(content), "size": len(content)}
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
 
 from tokenserver.config.settings import Settings
 from tokenserver.doctor.examination.fetch import fetch
@@ -19,8 +20,7 @@ def running_parts(settings: Settings, certificates: Collection[str] = ()) -> Map
     """What `/readyz` says of each part at `server.listen`: `ok`, or its problem. None: no tokenserver answers there.
 
     `certificates` are the token CAs of this installation in PEM; a server with another one is not this installation's.
-    Without them, any server is. The server's TLS certificate is not verified: nothing secret is sent, and its name is
-    not that of the address.
+    Without them, any server is. With TLS, it must have the configured certificate.
     """
     if certificates and _get(settings, "/ca.pem") not in {text.encode() for text in certificates}:
         return None
@@ -34,12 +34,13 @@ def running_parts(settings: Settings, certificates: Collection[str] = ()) -> Map
 
 
 def _get(settings: Settings, path: str) -> bytes | None:
+    tls = settings.server.tls
+    try:
+        context = ssl.create_default_context(cafile=None if tls is None else str(tls.certificate))
+    except OSError:  # no such file, or no certificate in it
+        return None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the server's own certificate is enough
     host, port = settings.server.address
-    host = _ANYWHERE.get(host, host)
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    scheme = "http" if settings.server.tls is None else "https"
-    answer = fetch(f"{scheme}://{place}{path}", context=context, deadline=DEADLINE)
+    url = f"{'http' if tls is None else 'https'}://{urlsplit(settings.server.url).netloc}{path}"
+    answer = fetch(url, context=context, deadline=DEADLINE, at=(_ANYWHERE.get(host, host), port))
     return answer.body if isinstance(answer, HttpAnswer) else None
