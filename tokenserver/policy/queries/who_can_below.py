@@ -64,7 +64,7 @@ def holdings(
         TooManyCombinations: the rules combine in more than `MAX_LINES` ways.
         TooComplex: not decided within the budget (None: that of one command).
     """
-    return _Question(policies, asked, given, budget or command_budget(policies.rule_count)).holdings(action)
+    return _PatternQuestion(policies, asked, given, budget or command_budget(policies.rule_count)).holdings(action)
 
 
 def holders_of_all(policies: PolicySet, asked: Pattern, found: Sequence[Holding]) -> list[AllOf]:
@@ -79,7 +79,7 @@ def holders_of_all(policies: PolicySet, asked: Pattern, found: Sequence[Holding]
     return kept
 
 
-class _Question:
+class _PatternQuestion:
     """One question, about names that `asked` covers."""
 
     def __init__(self, policies: PolicySet, asked: Pattern, given: Given, budget: Budget) -> None:
