@@ -19,7 +19,7 @@ deny:
   - {id: frozen, to: [everyone], except: ["group:web"], repositories: ["users/${user}/prod"], actions: [push]}
 """
 UNFIT = (
-    "'JohnDoe' can be no segment of a repository name, so for this user nothing ever matches "
+    "'JohnDoe' can be no segment of a repository name, so for this user these never match: "
     "users/${user}/** and cache/${user} of own (own.yaml:3), users/${user}/prod of frozen (own.yaml:6)"
 )
 KNOWN = "the policies know 'bob', not 'Bob'; names are compared letter by letter"

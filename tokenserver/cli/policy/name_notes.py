@@ -29,7 +29,7 @@ def notes_on_client(source: Source, identity: Identity, service: str) -> list[st
     """What is noteworthy about the names of a client: of the user, and of the groups that the user brings."""
     notes = []
     if not identity.is_anonymous and not is_unnamed(identity):
-        notes += [*_other_spelling(source, identity.subject), *_unfit(source.policies, identity, service)]
+        notes += _notes_on_user(source, identity, service)
     return [
         *notes,
         *(note for name in sorted(identity.groups) for note in _unknown_group(source, name, is_brought=True)),
@@ -43,7 +43,7 @@ def notes_on_principal(source: Source, principal: Principal, groups: Collection[
         notes = [*_unknown_group(source, principal.name, is_brought=False), *notes]
     if principal.sort == "user":
         user = Identity(principal.name, Kind.PASSWORD, groups=frozenset(groups))
-        notes = [*_other_spelling(source, user.subject), *_unfit(source.policies, user, service), *notes]
+        notes = [*_notes_on_user(source, user, service), *notes]
     return notes
 
 
@@ -57,6 +57,11 @@ def note_on_new_user(name: str, config: Path | None) -> str | None:
     except LoadError:
         return f"{name!r} can be no segment of a repository name, so ${{user}} in rules never stands for this user"
     return next(_unfit(policies, Identity(name, Kind.PASSWORD), None), None)
+
+
+def _notes_on_user(source: Source, user: Identity, service: str) -> list[str]:
+    """Another spelling is probably the one that is meant, so nothing else is said about this one then."""
+    return list(_other_spelling(source, user.subject)) or list(_unfit(source.policies, user, service))
 
 
 def _other_spelling(source: Source, name: str) -> Iterator[str]:
@@ -87,7 +92,7 @@ def _unfit(policies: PolicySet, identity: Identity, service: str | None) -> Iter
         count = len(found) - MAX_RULES
         more = f" and {count} more rule{'s' if count > 1 else ''}" if count > 0 else ""
         yield (
-            f"{identity.subject!r} can be no segment of a repository name, so for this user nothing ever matches"
+            f"{identity.subject!r} can be no segment of a repository name, so for this user these never match:"
             f" {', '.join(found[:MAX_RULES])}{more}"
         )
 
