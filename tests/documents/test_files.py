@@ -327,7 +327,11 @@ def test_text_is_checked_like_bytes(tmp_path: Path) -> None:
         read_text(path, limit=1)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=min(settings().max_examples // 2, 5_000),
+)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_text_or_a_load_error(tmp_path: Path, content: bytes) -> None:
     """Bytes come back as they are; as text they come back or are refused."""

@@ -28,13 +28,13 @@ from harness.replica import asking
 from harness.server import Setup, TokenServer, serving
 
 from tokenserver.process.process_limits import FILES_KEPT_BACK
-from tokenserver.process.respawn_policy import HANG_SECONDS
+from tokenserver.process.respawn_policy import HANG_SECONDS, HOPELESS
 
 pytestmark = pytest.mark.alone
 
 TARGET = web.token_target("registry3.test", ["repository:public/x:pull"])
 WORKERS = 2
-KILLS = 6
+KILLS = HOPELESS + 1
 SECONDS = 30.0
 
 
