@@ -34,10 +34,31 @@ class _Exposed(Exception):
     """Credentials would have left this machine in plain text."""
 
 
+class _DirectedConnection(http.client.HTTPSConnection):
+    """HTTPS to a given address, whatever DNS says; the certificate is verified for the URL's host."""
+
+    def __init__(self, host: str, address: tuple[str, int], *, timeout: float, context: ssl.SSLContext) -> None:
+        super().__init__(host, address[1], timeout=timeout, context=context)
+        self._address = address
+        self._tls = context
+
+    def connect(self) -> None:
+        """Connect, and complete the TLS handshake."""
+        self.sock = socket.create_connection(self._address, self.timeout)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
+
+
 def fetch(
-    url: str, *, context: ssl.SSLContext, authorization: Secret | None = None, deadline: float = DEADLINE
+    url: str,
+    *,
+    context: ssl.SSLContext,
+    authorization: Secret | None = None,
+    deadline: float = DEADLINE,
+    address: tuple[str, int] | None = None,
 ) -> Outcome:
     """GET `url`, an http or https URL. `authorization` is the whole header value; `deadline` is in seconds.
+
+    With `address`, an https URL is fetched from that address and port, and its host only names the certificate.
 
     Over plain http, `authorization` is only sent if the peer of the open connection is this machine; otherwise nothing
     is sent and the reason is `EXPOSED`.
@@ -45,7 +66,9 @@ def fetch(
     parts = urlsplit(url)
     host, target = parts.hostname or "", (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection: http.client.HTTPConnection
-    if parts.scheme == "https":
+    if parts.scheme == "https" and address is not None:
+        connection = _DirectedConnection(host, address, timeout=deadline, context=context)
+    elif parts.scheme == "https":
         connection = http.client.HTTPSConnection(host, parts.port, timeout=deadline, context=context)
     else:
         connection = http.client.HTTPConnection(host, parts.port, timeout=deadline)
