@@ -17,6 +17,9 @@ from harness.programs import refuse
 
 _PROGRAMS = ("sh", "install", "cat", "env", "ls", "id", "touch", "sleep")
 _FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt")
+_LIBRARIES = ("libgcc_s.so.1", "libstdc++.so.6")
+"""What compiled packages expect of every distribution; nothing copied here needs it."""
+
 _LEFT_OUT = ("test", "tests", "site-packages", "dist-packages", "idlelib", "turtledemo", "tkinter", "__pycache__")
 
 
@@ -49,6 +52,11 @@ def make_root(root: Path) -> None:
         target = root / place.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(shared.resolve(), target)
+    known = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+    for name in _LIBRARIES:
+        found_at = re.search(rf"^\s*{re.escape(name)} .* => (\S+)$", known, re.MULTILINE)
+        if found_at is not None:
+            shutil.copy2(Path(found_at[1]).resolve(), root / "usr/lib" / name)
     for name in _FILES:
         if Path(name).is_file():
             (root / name.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -215,8 +215,12 @@ class Host:
 
     def start(self, container: Container, port: int) -> None:
         """Start its program, and wait until it accepts connections at `port`."""
+        self.start_when(container, lambda: container.accepts(port))
+
+    def start_when(self, container: Container, ready: Callable[[], bool]) -> None:
+        """Start its program, and wait until it is `ready`."""
         self._stack.callback(container.remove)
-        container.daemon.start(lambda: container.accepts(port))
+        container.daemon.start(ready)
 
     def complete(self, container: Container, seconds: float = 30) -> int:
         """Run its program to the end; gives its exit code."""
