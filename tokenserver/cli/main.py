@@ -11,6 +11,7 @@ _COMMANDS = {
     "check": LazyCommand("tokenserver.cli.check", "check", "Validate everything that serve loads, without serving."),
     "demo": LazyCommand("tokenserver.cli.demo.command", "demo", "Serve with a registry next to it, to try both."),
     "doctor": LazyCommand("tokenserver.cli.doctor", "doctor", "Find out why tokens are rejected."),
+    "health": LazyCommand("tokenserver.cli.server.health", "health", "Ask the running server for its health."),
     "init": LazyCommand("tokenserver.cli.init", "init", "Create a working configuration in a new folder."),
     "keys": LazyCommand("tokenserver.cli.keys", "keys", "Create, rotate, move and list signing keys."),
     "ldap": LazyCommand("tokenserver.cli.ldap", "ldap", "Test the connection to an LDAP directory."),

@@ -40,11 +40,11 @@ def fetch(
     context: ssl.SSLContext,
     authorization: Secret | None = None,
     deadline: float = DEADLINE,
-    at: tuple[str, int] | None = None,
+    address: tuple[str, int] | None = None,
 ) -> Outcome:
     """GET `url`, an http or https URL. `authorization` is the whole header value; `deadline` is in seconds.
 
-    `at` is an address to connect to instead of looking up the host of the URL, whose name is verified nevertheless.
+    `address` is where to connect to instead of looking up the host of the URL, whose name is verified nevertheless.
 
     Over plain http, `authorization` is only sent if the peer of the open connection is this machine; otherwise nothing
     is sent and the reason is `EXPOSED`.
@@ -64,7 +64,7 @@ def fetch(
     watchdog.start()
     outcome: Outcome
     try:
-        _connect(connection, at, context)
+        _connect(connection, address, context)
         outcome = _exchange(connection, target, headers, authorization)
     except _Exposed:
         outcome = FetchFailure(FailureReason.EXPOSED, "plain http to another machine")
@@ -77,11 +77,11 @@ def fetch(
     return FetchFailure(FailureReason.TIMEOUT, f"no answer in {deadline:g} s") if timed_out.is_set() else outcome
 
 
-def _connect(connection: http.client.HTTPConnection, at: tuple[str, int] | None, context: ssl.SSLContext) -> None:
-    if at is None:
+def _connect(connection: http.client.HTTPConnection, address: tuple[str, int] | None, context: ssl.SSLContext) -> None:
+    if address is None:
         connection.connect()
         return
-    connection.sock = socket.create_connection(at, connection.timeout)
+    connection.sock = socket.create_connection(address, connection.timeout)
     if isinstance(connection, http.client.HTTPSConnection):
         connection.sock = context.wrap_socket(connection.sock, server_hostname=connection.host)
 

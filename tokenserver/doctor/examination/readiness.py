@@ -42,5 +42,5 @@ def _get(settings: Settings, path: str) -> bytes | None:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the server's own certificate is enough
     host, port = settings.server.address
     url = f"{'http' if tls is None else 'https'}://{urlsplit(settings.server.url).netloc}{path}"
-    answer = fetch(url, context=context, deadline=DEADLINE, at=(_ANYWHERE.get(host, host), port))
+    answer = fetch(url, context=context, deadline=DEADLINE, address=(_ANYWHERE.get(host, host), port))
     return answer.body if isinstance(answer, HttpAnswer) else None
