@@ -39,6 +39,7 @@ from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
 from tokenserver.runtime.random_ids import RandomIds
 from tokenserver.server.login_plan import plan_for, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
+from tokenserver.server.reload.configuration import notice_in
 from tokenserver.server.reload.live import LiveSnapshot
 from tokenserver.server.reload.parts import FilesPart, PoliciesPart, ShadowPart
 from tokenserver.server.reload.watch import ReloadablePart
@@ -91,7 +92,8 @@ def build(
     if meter is not None:
         observers.append(meter)  # the last one, so that it also counts what could not be audited
     exchange = ObservedExchange(service, observers, monotonic=time.perf_counter)
-    return RunningServer(settings, live, exchange, trail, protection, clock, admission, rotators, meter)
+    notice = partial(notice_in, shared.bulletin)
+    return RunningServer(settings, live, exchange, trail, protection, clock, admission, rotators, meter, notice=notice)
 
 
 def load_snapshot(settings: Settings, protection: Protection | None = None) -> Snapshot:
