@@ -76,7 +76,7 @@ def build(
         checks=shared.checks,
         slot_released=admission.slot_released,
     )
-    live = _live(settings, protection)
+    live = _live(settings, protection, shared.first_line or (lambda _: True))
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
     # After a clock jump, a step may not really be due; a process that rejected the folder could not load the change.
     rotators = rotators_for(
@@ -105,7 +105,9 @@ def load_snapshot(settings: Settings, protection: Protection | None = None) -> S
     return _live(settings, protection).snapshot()
 
 
-def _live(settings: Settings, protection: Protection | None) -> LiveSnapshot:
+def _live(
+    settings: Settings, protection: Protection | None, is_first: Callable[[str], bool] = lambda _: True
+) -> LiveSnapshot:
     """The live snapshot with its watched parts, loaded.
 
     Raises:
@@ -115,7 +117,8 @@ def _live(settings: Settings, protection: Protection | None) -> LiveSnapshot:
     tls = settings.server.tls
     if tls is not None:
         _attempt(partial(check_server_files, tls.certificate, tls.key), faults)
-    live = _attempt(partial(LiveSnapshot, watched_parts(settings, protection), Composer(settings, protection)), faults)
+    composer = Composer(settings, protection)
+    live = _attempt(partial(LiveSnapshot, watched_parts(settings, protection), composer, is_first=is_first), faults)
     if faults or live is None:
         raise LoadError(faults)
     return live

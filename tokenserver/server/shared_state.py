@@ -21,6 +21,7 @@ from tokenserver.credentials import Secret
 from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
 from tokenserver.runtime.bulletin import Bulletin
+from tokenserver.server.log_lines import FirstInServer
 from tokenserver.server.login_plan import limits_for
 
 logger = logging.getLogger("tokenserver.counters")
@@ -40,12 +41,14 @@ _OWN_SECRET = secrets.token_bytes(32)
 class SharedState(NamedTuple):
     """What the workers of one server share; None for state that each worker keeps for itself.
 
-    The master process posts on `bulletin` how the configuration file compares with what is in force.
+    The master process posts on `bulletin` how the configuration file compares with what is in force. `first_line` is
+    for log lines that all workers would write.
     """
 
     counters: Together | None = None
     checks: SharedChecks | None = None
     bulletin: Bulletin | None = None
+    first_line: FirstInServer | None = None
 
 
 NOTHING_SHARED = SharedState()
@@ -54,15 +57,11 @@ NOTHING_SHARED = SharedState()
 def workers_share(settings: Settings, *, workers: int) -> SharedState:
     """The state shared by this number of workers, which must be forked after this call."""
     counters, checks = workers_counters(settings, workers=workers), workers_checks(settings, workers=workers)
-    return SharedState(counters, checks, _bulletin())
-
-
-def _bulletin() -> Bulletin | None:
     try:
-        return Bulletin()
+        return SharedState(counters, checks, Bulletin(), FirstInServer(monotonic=time.monotonic))
     except OSError as error:
         logger.warning("configuration: processes cannot share memory (%s); a change of it shows only in the log", error)
-        return None
+        return SharedState(counters, checks)
 
 
 def workers_counters(settings: Settings, *, workers: int) -> WorkersTogether | None:
