@@ -503,7 +503,12 @@ def test_a_change_is_logged_with_the_digest(files: Files, live: LiveSnapshot, ca
 def test_a_line_that_another_worker_wrote(files: Files, caplog: pytest.LogCaptureFixture) -> None:
     """Is not written again; the change is live all the same."""
     lines: list[str] = []
-    live = LiveSnapshot([Everything(files)], OneText(), is_first=lambda line: bool(lines.append(line)))
+
+    def is_first(line: str) -> bool:
+        lines.append(line)
+        return False
+
+    live = LiveSnapshot([Everything(files)], OneText(), is_first=is_first)
     files.users.write_text("0123456789abcdef")
     with caplog.at_level(logging.INFO, "tokenserver.live"):
         assert True in _looks(live, 4)
