@@ -53,7 +53,9 @@ def test_each_command_has_one_line(words: list[str]) -> None:
         pytest.param(["registries", "chek"], "did you mean 'check'?", id="registries"),
         pytest.param(["users", "add"], "did you mean 'set'?", id="as-elsewhere"),
         pytest.param(["explain"], "did you mean 'policy why'?", id="as-elsewhere-in-a-group"),
-        pytest.param(["users", "ad"], "No such command 'ad'; commands: delete, disable, enable, list, set, verify", id="users"),
+        pytest.param(
+            ["users", "ad"], "No such command 'ad'; commands: delete, disable, enable, list, set, verify", id="users"
+        ),
         pytest.param(["ldap", "tset"], "did you mean 'test'?", id="ldap"),
     ],
 )

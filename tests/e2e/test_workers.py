@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 from harness import web
 from harness.arrivals import Stream, arrive, get, steady
-from harness.processes import run
+from harness.processes import free_port, run
 from harness.registries import KEEPER
 from harness.replica import asking
 from harness.server import Setup, TokenServer, serving
@@ -197,6 +197,9 @@ def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> N
     See docs/design/threats.md#fault-26.
     """
     few = ["prlimit", "--nofile=64:64"]
+    metrics = free_port()
+    small.settings["server"]["metrics"] = f"127.0.0.1:{metrics}"
+    reloaded = f"tokenserver_policy_reloads_total {WORKERS}.0"
     with serving(tmp_path, small, prefix=few) as server:
         with ExitStack() as idle:
             for _ in range(120):
@@ -206,7 +209,8 @@ def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> N
                 assert len(list(Path(f"/proc/{worker}/fd").iterdir())) <= 64
             policy = server.folder / "policies" / "root.yaml"
             policy.write_text(policy.read_text().replace("actions: [pull]}", "actions: [pull, push]}"))
-            until(lambda: server.daemon.log.count("reloaded: new policies") == WORKERS)
+            until(lambda: reloaded in web.request(metrics, "GET", "/metrics").body.decode())
+        assert server.daemon.log.count("reloaded: new policies") == 1
         start = time.monotonic()
         until(lambda: web.request(server.port, "GET", TARGET).status == 200)
         assert time.monotonic() - start < 2

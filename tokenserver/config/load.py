@@ -63,6 +63,11 @@ def environment_without(prefix: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
 
 
+def variables() -> dict[str, str]:
+    """The variables of the environment that begin with `PREFIX`."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+
+
 def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings from `path` (see `config_path`) and the environment.
 

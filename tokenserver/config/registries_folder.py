@@ -60,6 +60,14 @@ def read_registries(folder: Path) -> tuple[list[RegistryEntry], list[Fault]]:
     return entries, [*faults, *_repeats(entries)]
 
 
+def registry_files(folder: Path) -> list[Path]:
+    """The files in `folder` that `read_registries` reads, sorted; none if the folder cannot be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if _is_registry(path.name))
+    except OSError:
+        return []
+
+
 def differing(entries: Sequence[RegistryEntry]) -> list[RegistryEntry]:
     """`entries` without those that repeat a name of an earlier one."""
     taken: set[str] = set()

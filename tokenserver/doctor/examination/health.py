@@ -18,8 +18,9 @@ DEADLINE = 4.0
 """Seconds for the whole check; container engines and orchestrators give it five or more."""
 
 
-def ask_server(address: tuple[str, int], certificate: Path | None, path: str) -> Outcome:
-    """GET `path` from the server that listens on `address`; a wildcard address is asked over loopback.
+def ask_server(address: tuple[str, int], certificate: Path | None, path: str, *, deadline: float = DEADLINE) -> Outcome:
+    """GET `path` from the server that listens on `address`; a wildcard address is asked over loopback, and within
+    `deadline` seconds.
 
     With `certificate`, the file of `server.tls`, the server must present it, or one issued by a CA in it. Its names are
     not compared with anything: the connection goes to this machine, whatever clients call it.
@@ -33,9 +34,9 @@ def ask_server(address: tuple[str, int], certificate: Path | None, path: str) ->
     target = (str(host), address[1])
     if certificate is None:
         name = f"[{host}]" if host.version == 6 else str(host)
-        return fetch(f"http://{name}:{address[1]}{path}", context=ssl.create_default_context(), deadline=DEADLINE)
+        return fetch(f"http://{name}:{address[1]}{path}", context=ssl.create_default_context(), deadline=deadline)
     context, name = _context(certificate)
-    return fetch(f"https://{name}:{address[1]}{path}", context=context, deadline=DEADLINE, address=target)
+    return fetch(f"https://{name}:{address[1]}{path}", context=context, deadline=deadline, address=target)
 
 
 def _context(file: Path) -> tuple[ssl.SSLContext, str]:

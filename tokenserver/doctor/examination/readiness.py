@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Collection, Mapping
-from urllib.parse import urlsplit
 
 from tokenserver.config.settings import Settings
-from tokenserver.doctor.examination.fetch import fetch
+from tokenserver.doctor.examination.health import ask_server
 from tokenserver.doctor.http import HttpAnswer
+from tokenserver.errors import LoadError
 
 DEADLINE = 2.0
-
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - addresses to connect to, not to listen on
 
 
 def running_parts(settings: Settings, certificates: Collection[str] = ()) -> Mapping[str, str] | None:
@@ -36,11 +33,7 @@ def running_parts(settings: Settings, certificates: Collection[str] = ()) -> Map
 def _get(settings: Settings, path: str) -> bytes | None:
     tls = settings.server.tls
     try:
-        context = ssl.create_default_context(cafile=None if tls is None else str(tls.certificate))
-    except OSError:  # no such file, or no certificate in it
+        answer = ask_server(settings.server.address, None if tls is None else tls.certificate, path, deadline=DEADLINE)
+    except LoadError:  # no such file, or no certificate in it
         return None
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the server's own certificate is enough
-    host, port = settings.server.address
-    url = f"{'http' if tls is None else 'https'}://{urlsplit(settings.server.url).netloc}{path}"
-    answer = fetch(url, context=context, deadline=DEADLINE, address=(_ANYWHERE.get(host, host), port))
     return answer.body if isinstance(answer, HttpAnswer) else None
