@@ -17,7 +17,6 @@ from tokenserver.server.reload.changes import describe_change
 from tokenserver.server.reload.watch import FileStates, Loaded
 from tokenserver.tokens.issuer import TokenIssuer
 
-
 DOTS = "." * 52
 
 
