@@ -19,7 +19,7 @@ deny:
   - {id: frozen, to: [everyone], except: ["group:web"], repositories: ["users/${user}/prod"], actions: [push]}
 """
 UNFIT = (
-    "'JohnDoe' can be no segment of a repository name, so for this user these never match: "
+    "'JohnDoe' cannot be a segment of a repository name, so for this user these never match: "
     "users/${user}/** and cache/${user} of own (own.yaml:3), users/${user}/prod of frozen (own.yaml:6)"
 )
 KNOWN = "the policies know 'bob', not 'Bob'; names are compared letter by letter"
@@ -156,5 +156,27 @@ def test_a_new_user_who_cannot_stand_in_a_path(site: Path, folder: Path) -> None
     (folder / "own.yaml").unlink()
     assert added("ann@example.com", *config).stderr == ""
     write(folder / "web.yaml", "version: 2\n")
-    general = "can be no segment of a repository name, so ${user} in rules never stands for this user\n"
+    general = "cannot be a segment of a repository name, so ${user} in rules never matches this user\n"
     assert added("ann@example.com", *config).stderr == f"warning: 'ann@example.com' {general}"
+
+
+@pytest.mark.parametrize(
+    ("group", "notes"),
+    [
+        pytest.param("games", [], id="any-group"),
+        pytest.param(
+            "web-devs", ["the policies name no directory group 'web-devs'; did you mean 'web-dev'?"], id="nearly"
+        ),
+    ],
+)
+def test_a_rule_with_a_group_variable_takes_any_group(tmp_path: Path, group: str, notes: list[str]) -> None:
+    """Then a group without a rule of its own is no mistake, unless it is nearly the name of one."""
+    policies = tmp_path / "policies"
+    policies.mkdir(mode=0o755)
+    (policies / "a.yaml").write_text(
+        "version: 1\nallow:\n"
+        '  - {id: own, to: [authenticated], repositories: ["teams/${group}/**"], role: writer}\n'
+        '  - {id: web, to: ["group:web-dev"], repositories: ["web/**"], role: writer}\n'
+    )
+    result = CliRunner().invoke(main, ["policy", "what-can", "user:gil", "--group", group, "--policies", str(policies)])
+    assert result.stderr.splitlines() == notes

@@ -12,6 +12,14 @@ from users_commands import GOOD, run
 from tokenserver.authn.passwords import hash_password
 
 
+@pytest.fixture
+def usual_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the released program, for tests that show them."""
+    for name in ("COST", "_GOOD_COST"):
+        monkeypatch.setattr(f"tokenserver.authn.passwords.{name}", 10)
+
+
+@pytest.mark.usefixtures("usual_costs")
 def test_list(file: Path) -> None:
     """The users in the order of the file, with how their passwords are kept."""
     file.write_text(f"bartholomew:{GOOD}\nann:{hash_password('x')}\n")
@@ -23,6 +31,7 @@ def test_list(file: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("usual_costs")
 def test_list_as_json(file: Path) -> None:
     """The same as facts, without any hash."""
     result = run("list", "--file", file, "--json")

@@ -14,7 +14,8 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.lint.unknown_names import named_groups, named_users
 from tokenserver.policy.loading.loader import compile_policies
-from tokenserver.policy.model import PolicySet, Principal
+from tokenserver.policy.model import PolicySet, Principal, Rule
+from tokenserver.policy.patterns import SegmentKind
 from tokenserver.policy.principals import is_unnamed
 from tokenserver.policy.queries.path_names import unfilled_rules
 
@@ -55,7 +56,7 @@ def note_on_new_user(name: str, config: Path | None) -> str | None:
     try:
         policies, _ = compile_policies(load_settings(config).policies)
     except LoadError:
-        return f"{name!r} can be no segment of a repository name, so ${{user}} in rules never stands for this user"
+        return f"{name!r} cannot be a segment of a repository name, so ${{user}} in rules never matches this user"
     return next(_unfit(policies, Identity(name, Kind.PASSWORD), None), None)
 
 
@@ -92,7 +93,7 @@ def _unfit(policies: PolicySet, identity: Identity, service: str | None) -> Iter
         count = len(found) - MAX_RULES
         more = f" and {count} more rule{'s' if count > 1 else ''}" if count > 0 else ""
         yield (
-            f"{identity.subject!r} can be no segment of a repository name, so for this user these never match:"
+            f"{identity.subject!r} cannot be a segment of a repository name, so for this user these never match:"
             f" {', '.join(found[:MAX_RULES])}{more}"
         )
 
@@ -100,13 +101,16 @@ def _unfit(policies: PolicySet, identity: Identity, service: str | None) -> Iter
 def _unknown_group(source: Source, name: str, *, is_brought: bool) -> Iterator[str]:
     """That no rule and no group of the policies names the group, with the nearest names.
 
-    One that the client brings from a directory can only be a directory's group.
+    One that the client brings from a directory can only be a directory's group. Where a rule has `${group}`, it can be
+    any, so only one that is nearly the same as a named one is noted.
     """
     named, tree = named_groups(source.policies), source.policies.groups.by_name
     if name in named or name in tree:
         return
     groups = sorted(map(shown_name, named if is_brought else named.union(tree)))
     close = get_close_matches(name, groups, n=3) or get_close_matches(name.lower(), groups, n=3)
+    if not close and is_brought and any(_uses_group(rule) for rule in source.policies.rules):
+        return
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else _listed(groups)
     if source.have_groups:
         yield f"the policies name no {'directory group' if is_brought else 'group'} {name!r}; {hint}"
@@ -117,3 +121,7 @@ def _unknown_group(source: Source, name: str, *, is_brought: bool) -> Iterator[s
 def _listed(groups: Sequence[str]) -> str:
     shown = ", ".join(groups[:MAX_GROUPS]) + (", …" if len(groups) > MAX_GROUPS else "")
     return f"known: {shown or 'none'}"
+
+
+def _uses_group(rule: Rule) -> bool:
+    return any(pattern.uses(SegmentKind.GROUP) for pattern in rule.patterns)
