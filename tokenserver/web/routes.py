@@ -98,15 +98,17 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     app = Flask("tokenserver", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    app.url_map.merge_slashes = False  # //token is not found; a redirect would turn a POST into an anonymous GET
     app.debug = False  # whatever FLASK_DEBUG says: a server that signs tokens has no debug mode
     # A redirect turns a client's POST into a bare GET, so no route may ever cause one.
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
+    app.url_map.strict_slashes = False
     app.wsgi_app = TokenFront(endpoint, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap it
 
     @app.get("/", provide_automatic_options=False)
     def front_page() -> Response:
+        if request.environ.get("PATH_INFO") != "/":  # an empty path, which a strict rule would redirect to this one
+            raise NotFound
         is_ready = all(problem is None for problem in pages.readiness().values())
         # A client that accepts anything, as curl does, gets JSON; a browser names HTML.
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":

@@ -59,7 +59,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
 def _asked(source: Source, config: Path | None) -> tuple[UnknownNames, list[LintFinding]]:
     """What is wrong with the policies' names by the user sources, and findings for names in several of them."""
     # Needed only here, and importing it takes as long as everything else.
-    from tokenserver.cli.policy.user_sources import UserSources  # noqa: PLC0415 - see above
+    from tokenserver.cli.policy.client.user_sources import UserSources  # noqa: PLC0415 - see above
 
     if source.settings is None:
         raise click.UsageError("--directory asks the configured user sources, so it needs --config, not --policies")

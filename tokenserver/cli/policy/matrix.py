@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from tokenserver.cli.policy.asked_names import asked_pattern, chosen_service
-from tokenserver.cli.policy.name_notes import notes_on_principal
+from tokenserver.cli.policy.client.name_notes import notes_on_principal
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text

@@ -239,6 +239,6 @@ def _look_up(source: Source, name: str) -> Identity:
     if source.settings is None:
         raise click.UsageError("--as asks the configured user sources, so it needs --config, not --policies")
     # Needed only here, and importing it takes as long as everything else.
-    from tokenserver.cli.policy.user_sources import UserSources  # noqa: PLC0415 - see above
+    from tokenserver.cli.policy.client.user_sources import UserSources  # noqa: PLC0415 - see above
 
     return UserSources(source.settings).look_up(name)

@@ -13,9 +13,9 @@ import click
 
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import TokenFile
-from tokenserver.cli.policy.account import account_problem
 from tokenserver.cli.policy.asked_names import AskedName, asked_name
-from tokenserver.cli.policy.name_notes import notes_on_client
+from tokenserver.cli.policy.client.account import account_problem
+from tokenserver.cli.policy.client.name_notes import notes_on_client
 from tokenserver.cli.policy.options import (
     Source,
     asked_identity,

@@ -108,7 +108,7 @@ def _warn_of_rules(name: str, config: Path | None) -> None:
     if is_path_component(name):
         return
     # Needed only here, and importing it takes as long as everything else.
-    from tokenserver.cli.policy.name_notes import note_on_new_user  # noqa: PLC0415 - see above
+    from tokenserver.cli.policy.client.name_notes import note_on_new_user  # noqa: PLC0415 - see above
 
     note = note_on_new_user(name, config)
     if note is not None:
