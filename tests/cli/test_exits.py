@@ -1,11 +1,301 @@
-"""Exit codes: the numbers that scripts and supervisors rely on."""
+"""Exit codes that scripts and supervisors rely on, and how every command ends that is interrupted or cannot write.
+
+`COMMANDS` has a line for each command; one that is forgotten fails the first test.
+"""
 
 from __future__ import annotations
 
-from tokenserver.cli import exits
+import errno
+import inspect
+import io
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tokenserver.cli import exits, main
+from tokenserver.cli import serve as serving
+from tokenserver.cli.main import RootGroup
+from tokenserver.process import listener
+
+EVENT = (
+    '{"ts":"2026-06-01T00:00:00Z","event":"exchange","registry":"localhost:5000","subject":"","kind":"anonymous",'
+    '"groups":[],"asked":["repository:public/x:pull"],"granted":[],"rules":[],"outcome":"denied"}\n'
+)
+
+CONFIG, FILE = "--config site/tokenserver.yaml", "--file users"
+
+COMMANDS = {
+    "check": (f"check {CONFIG}", 74),
+    "doctor": (f"doctor {CONFIG}", 74),
+    "init": ("init new", 74),
+    "keys export": (f"keys export ca {CONFIG}", 74),
+    "keys import": (f"keys import key.pem {CONFIG}", 74),
+    "keys init": (f"keys init {CONFIG}", 74),
+    "keys list": (f"keys list {CONFIG}", 74),
+    "keys retire": (f"keys retire unknown {CONFIG}", 1),
+    "keys rotate": (f"keys rotate --plan {CONFIG}", 74),
+    "ldap test": (f"ldap test ann {CONFIG}", 2),
+    "policy diff": ("policy diff site/policies site/policies", 74),
+    "policy lint": (f"policy lint --json {CONFIG}", 74),
+    "policy matrix": (f"policy matrix {CONFIG}", 74),
+    "policy replay": (f"policy replay --json audit.jsonl {CONFIG}", 74),
+    "policy test": (f"policy test {CONFIG}", 74),
+    "policy what-can": (f"policy what-can user:ann {CONFIG}", 74),
+    "policy who-can": (f"policy who-can pull public/x {CONFIG}", 74),
+    "policy why": (f"policy why pull public/x --user ann {CONFIG}", 74),
+    "registries check": (f"registries check {CONFIG}", 74),
+    "registries config": (f"registries config --write new {CONFIG}", 74),
+    "registries list": (f"registries list {CONFIG}", 74),
+    "registry-config": (f"registry-config localhost:5000 --for distribution3 {CONFIG}", 74),
+    "serve": (f"serve {CONFIG}", 0),
+    "users delete": (f"users delete ann {FILE}", 74),
+    "users disable": (f"users disable ann {FILE}", 74),
+    "users enable": (f"users enable ann {FILE}", 74),
+    "users list": (f"users list {FILE}", 74),
+    "users set": (f"users set ann {FILE}", 74),
+    "users verify": (f"users verify ann {FILE}", 74),
+}
+"""Each command with arguments, and its exit code if standard output is full: 74 if the command prints there."""
+
+
+def test_every_command_is_here() -> None:
+    """Else nobody knows how a new one ends."""
+
+    def names(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:
+        context = click.Context(command)
+        if not isinstance(command, click.Group):
+            yield " ".join(path)
+            return
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from names(found, (*path, name))
+
+    assert sorted(names(main, ())) == sorted(COMMANDS)
 
 
 def test_the_codes() -> None:
     """None of them ever changes; `diff` tells less access and new access apart from everything else."""
     codes = {name: value for name, value in vars(exits).items() if name.isupper()}
-    assert codes == {"OK": 0, "NO": 1, "ADDRESS_IN_USE": 1, "WRONG_USE": 2, "LESS_ACCESS": 3, "NEW_ACCESS": 4}
+    assert codes == {
+        "OK": 0,
+        "NO": 1,
+        "ADDRESS_IN_USE": 1,
+        "WRONG_USE": 2,
+        "LESS_ACCESS": 3,
+        "NEW_ACCESS": 4,
+        "INTERNAL_ERROR": 70,
+        "CANNOT_WRITE": 74,
+        "INTERRUPTED": 130,
+        "READER_GONE": 141,
+    }
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything that the commands need."""
+    folder = tmp_path_factory.mktemp("prepared")
+    run = CliRunner().invoke
+    assert run(main, ["init", str(folder / "site")]).exit_code == 0
+    config = str(folder / "site" / "tokenserver.yaml")
+    assert run(main, ["keys", "rotate", "--to", str(folder / "key.pem"), "--config", config]).exit_code == 0
+    password = run(main, ["users", "set", "ann", "--file", str(folder / "users")], input="a password of ann\n")
+    assert password.exit_code == 0
+    (folder / "audit.jsonl").write_text(EVENT)
+    return folder
+
+
+class Failing(io.StringIO):
+    """An output that takes nothing, as the system reports it; tests/test_main.py has the real ones."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self._error = OSError(code, os.strerror(code))
+
+    def write(self, _: str) -> int:
+        raise self._error
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: Any
+    stderr: str
+
+
+@pytest.fixture
+def ending(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Run a command in this process, in a fresh copy of the folder. `serve` ends as soon as it would serve."""
+    monkeypatch.setattr(serving, "harden_process", lambda: None)
+    monkeypatch.setattr(listener, "run", lambda *_: None)
+    for name in [name for name in os.environ if name.startswith("TOKENSERVER_")]:
+        monkeypatch.delenv(name)
+
+    def run(command: str, stdout: TextIO | None) -> Ended:
+        copy = tmp_path / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(prepared, copy)
+        monkeypatch.chdir(copy)
+        stderr = io.StringIO()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a password of ann\n")))
+        with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as ended:
+            main(command.split(), prog_name="tokenserver")
+        return Ended(ended.value.code, stderr.getvalue())
+
+    return run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_full_disk(name: str, ending: Callable[..., Ended]) -> None:
+    """Exit code 74 and one line; never the code of an answer, since nobody got it."""
+    command, code = COMMANDS[name]
+    ended = ending(command, Failing(errno.ENOSPC))
+    assert (ended.code, "Traceback" in ended.stderr) == (code, False)
+    if code == 74:
+        assert ended.stderr.endswith("standard output: cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_reader_that_is_gone(name: str, ending: Callable[..., Ended]) -> None:
+    """Exit code 141, as of any program in a pipe, and nothing is said about it."""
+    command, code = COMMANDS[name]
+    ended = ending(command, Failing(errno.EPIPE))
+    assert (ended.code, "pipe" in ended.stderr.lower()) == (141 if code == 74 else code, False)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_closed_output(name: str, ending: Callable[..., Ended]) -> None:
+    """`>&-`: the answer cannot be given. `serve` refuses to start without a place for its audit events."""
+    command, code = COMMANDS[name]
+    ended = ending(command, None)
+    assert ended.code == (2 if name == "serve" else code)
+    assert "Traceback" not in ended.stderr
+
+
+class CtrlC:
+    """Presses Ctrl-C when so many functions have been called by the command; None: never, only counts."""
+
+    def __init__(self, at: int | None) -> None:
+        self.at = at
+        self.calls = 0
+        self._is_inside = False
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> None:
+        if event != "call":
+            return
+        if frame.f_code is RootGroup.invoke.__code__:
+            self._is_inside = True
+        self.calls += self._is_inside
+        # Not while the collector closes a generator: Python drops what is raised there.
+        may_raise = not frame.f_code.co_flags & inspect.CO_GENERATOR and frame.f_code.co_name != "__del__"
+        if self.at is not None and self.calls >= self.at and may_raise:
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+
+# A file that is being opened at that moment is closed by the end of the process.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_ctrl_c_anywhere(name: str, ending: Callable[..., Ended]) -> None:
+    """Exit code 130 and one line, wherever in the command it comes."""
+    command, _ = COMMANDS[name]
+    before = sys.getprofile()
+
+    def run(at: int | None) -> tuple[Ended, int]:
+        pressed = CtrlC(at)
+        sys.setprofile(pressed)
+        try:
+            return ending(command, io.StringIO()), pressed.calls
+        finally:
+            sys.setprofile(before)
+
+    run(None)  # imports what the command needs
+    whole = run(None)[1]
+    assert whole > 20
+    for share in (0.05, 0.35, 0.65, 0.9):
+        ended, _ = run(max(3, int(whole * share)))
+        assert (share, ended.code, ended.stderr.endswith("interrupted\n")) == (share, 130, True)
+        assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        pytest.param(MemoryError(), 70, "there is no memory left\n", id="no memory"),
+        pytest.param(
+            FileNotFoundError(2, "No such file", "x/y"), 2, "x/y: cannot be used: No such file\n", id="a file"
+        ),
+        pytest.param(OSError(28, "No space left"), 74, "cannot be written: No space left\n", id="click's own output"),
+        pytest.param(OSError(32, "Broken pipe"), 141, "", id="click's own pipe"),
+        pytest.param(OSError("strange"), 2, "cannot be used: OSError\n", id="no reason"),
+        pytest.param(click.Abort(), 130, "interrupted\n", id="click's own"),
+    ],
+)
+def test_other_errors_of_the_system(error: BaseException, code: int, said: str) -> None:
+    """One line each; what the system calls them, and the file."""
+    stderr = io.StringIO()
+    with redirect_stderr(stderr), pytest.raises(SystemExit) as ended, exits.ended_properly():
+        raise error
+    assert (ended.value.code, stderr.getvalue()) == (code, said)
+
+
+def typed(keys: bytes) -> tuple[int, str]:
+    """`users set` on a terminal, whose prompt is answered by these keys: its exit code, and what the terminal shows."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tokenserver", "users", "set", "ann", "--file", "users"]
+    process = subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),  # noqa: PLW1509 - Ctrl-C needs a terminal of its own
+    )
+    os.close(theirs)
+    output, deadline = b"", time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if not select.select([ours], [], [], 1)[0]:
+            continue
+        try:
+            output += os.read(ours, 4096)
+        except OSError:  # the process has ended
+            break
+        if keys and output.endswith(b"Password: "):
+            os.write(ours, keys)
+            keys = b""
+    code = process.wait(60)
+    os.close(ours)
+    return code, re.sub(r"\x1b\[[0-9;]*m", "", output.decode()).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "said"),
+    [
+        pytest.param(b"\x03", -signal.SIGINT, "interrupted", id="Ctrl-C"),
+        pytest.param(b"\x04", 2, "nothing was typed; nothing was done", id="Ctrl-D"),
+    ],
+)
+def test_at_a_prompt(keys: bytes, code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line; the file is not there."""
+    monkeypatch.chdir(tmp_path)
+    assert typed(keys)[0] == code
+    ended, shown = typed(keys)
+    assert (ended, [line for line in shown.split("\n") if line][1:]) == (code, [said])
+    assert list(tmp_path.iterdir()) == []

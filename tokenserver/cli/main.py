@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from tokenserver import __version__
+from tokenserver.cli.exits import ended_properly
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
@@ -26,7 +29,21 @@ _COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, commands_at=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+class RootGroup(LazyGroup):
+    """The whole command line. No command below it ends with a traceback; see `exits.ended_properly`."""
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Parse the arguments; `--help` and `--version` print here."""
+        with ended_properly():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        with ended_properly():
+            return super().invoke(ctx)
+
+
+@click.group(cls=RootGroup, commands_at=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tokenserver")
 def main() -> None:
     """A token authentication server for container registries.

@@ -5,6 +5,8 @@ Commands print with `echo` and `echo_text`; click's own functions are banned eve
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import secrets
 import sys
@@ -20,19 +22,43 @@ _MARK = re.compile(f"\x00{_NONCE}([0-9;]*)m")
 _SGR = re.compile(r"\x1b\[([0-9;]*)m")
 
 
+class OutputFailed(Exception):
+    """Standard output cannot be written to; `reason` is the system's. No command can do anything about it."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class OutputClosed(OutputFailed):
+    """Whatever read standard output has closed it."""
+
+
 def style(text: str, **styles: Any) -> str:
     """Part of a line in click's styles (`fg`, `bold` …), to be printed with `echo` or `echo_text`."""
     return _SGR.sub(f"\x00{_NONCE}\\1m", click.style(one_line(text), **styles))
 
 
 def echo(message: str = "", *, err: bool = False, **styles: Any) -> None:
-    """Print one line in click's styles; a newline inside it is escaped."""
+    """Print one line in click's styles; a newline inside it is escaped.
+
+    Raises:
+        OutputFailed: standard output cannot be written to. What standard error does not take is dropped.
+    """
     _write(message, one_line, err=err, nl=True, styles=styles)
 
 
 def echo_text(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print several lines: a table, a section, JSON."""
+    """Print several lines: a table, a section, JSON. Raises as `echo`."""
     _write(text, printable, err=err, nl=nl, styles={})
+
+
+def width(default: int) -> int:
+    """How many columns standard output has; `default` if it is no terminal, or does not say."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or default
+    except (AttributeError, OSError, ValueError):
+        return default
 
 
 def clean(error: click.ClickException) -> click.ClickException:
@@ -47,8 +73,16 @@ def _write(text: str, fit: Any, *, err: bool, nl: bool, styles: dict[str, Any]) 
     parts = _MARK.split(text)
     # Every second part is the code of one of our own colours.
     fitted = [f"\x1b[{part}m" if number % 2 else fit(part) for number, part in enumerate(parts)]
-    line = _encodable("".join(fitted), sys.stderr if err else sys.stdout)
-    click.echo(click.style(line, **styles) if styles else line, err=err, nl=nl)
+    stream = sys.stderr if err else sys.stdout
+    if stream is None and not err:  # Python's value for a descriptor that is closed
+        raise OutputFailed("it is closed")
+    line = _encodable("".join(fitted), stream)
+    try:
+        click.echo(click.style(line, **styles) if styles else line, err=err, nl=nl)
+    except OSError as error:
+        if not err:
+            kind = OutputClosed if error.errno == errno.EPIPE else OutputFailed
+            raise kind(error.strerror or type(error).__name__) from error
 
 
 def _encodable(text: str, stream: Any) -> str:
