@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenserver.cli.table import aligned, table
+from tokenserver.cli.table import aligned, folded, table
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
@@ -38,3 +38,19 @@ def test_rows_of_different_lengths_are_an_error() -> None:
     """A missing cell would shift the columns."""
     with pytest.raises(ValueError, match="zip"):
         aligned([("a", "b"), ("c",)])
+
+
+def test_folded() -> None:
+    """Columns that do not fit go into a further table, which begins with the first column again."""
+    rows = [("ann", "p", "pP", "d"), ("everyone", "", "p", "")]
+    wide = folded(("who", "a", "bbbb", "cc"), rows, 100)
+    assert wide == table(("who", "a", "bbbb", "cc"), rows)
+    assert folded(("who", "a", "bbbb", "cc"), rows, 17) == (
+        "who       a  bbbb\nann       p  pP\neveryone     p\n\nwho       cc\nann       d\neveryone"
+    )
+
+
+def test_folded_to_nearly_nothing() -> None:
+    """One column beside the first is always shown, even where it is too wide."""
+    assert folded(("who", "long", "wide"), [("ann", "1", "2")], 1) == "who  long\nann  1\n\nwho  wide\nann  2"
+    assert folded(("who",), [("ann",)], 1) == "who\nann"

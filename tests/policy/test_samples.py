@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tokenserver.cli import main
 from tokenserver.errors import LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
@@ -111,14 +113,26 @@ def test_sample_tree_loads_at_any_time(samples: Path, year: int) -> None:
     )
 
 
-def test_lint_finds_nothing_in_the_sample_tree(samples: Path) -> None:
-    """Whoever begins with it begins clean."""
+@pytest.mark.parametrize("have_groups", [True, False], ids=["with a directory", "with an htpasswd file alone"])
+def test_lint_finds_nothing_in_the_sample_tree(samples: Path, *, have_groups: bool) -> None:
+    """Whoever begins with it begins clean, also where the directory is not configured yet."""
     policies, tests = compile_policies(samples)
     files = [
         LintedFile(name, (samples / name).read_text(encoding="utf-8"), one.document, one.tests, one.service)
         for name, one in zip(policies.files, tests, strict=True)
     ]
-    assert lint(policies, files, datetime(2026, 6, 1, tzinfo=UTC), have_groups=True) == ()
+    assert lint(policies, files, datetime(2026, 6, 1, tzinfo=UTC), have_groups=have_groups) == ()
+
+
+def test_the_matrix_of_the_sample_tree_fits(samples: Path) -> None:
+    """Into 100 columns, with every principal and pattern."""
+    result = CliRunner().invoke(main, ["policy", "matrix", "--policies", str(samples)])
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 0
+    assert max(map(len, lines)) <= 100
+    heads = [word for line in lines if line.startswith("who ") for word in line.split()[1:]]
+    assert len(heads) == len(set(heads)) == 14
+    assert {line.partition(" ")[0] for line in lines} >= {"who", "anonymous", "group:ops", "user:release-bot"}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import click
 
 from tokenserver.cli.exits import LESS_ACCESS, NEW_ACCESS, OK
 from tokenserver.cli.options import config_option, report_faults
+from tokenserver.cli.progress import progress, steps_of
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo_text, style
 from tokenserver.config.load import config_path, load_settings
@@ -20,7 +21,7 @@ from tokenserver.errors import Fault, LoadError, TokenserverError
 from tokenserver.identity import spell_group
 from tokenserver.policy.analysis.circumstances import OTHER_SERVICE
 from tokenserver.policy.analysis.conditions import spell_moment
-from tokenserver.policy.budget import TooComplex
+from tokenserver.policy.budget import TooComplex, command_budget
 from tokenserver.policy.diff.diff import Difference, DiffRow, diff, spell_who
 from tokenserver.policy.loading.git_revisions import compile_revision, parse_comparison
 from tokenserver.policy.loading.loader import compile_policies
@@ -74,9 +75,12 @@ def policy_diff(  # noqa: PLR0917 - click passes options by name
         now = datetime.now(UTC) if at is None else parse_moment(at)
     except TokenserverError as error:
         raise click.BadParameter(str(error), param_hint="--at") from error
-    old, new = _policies(folders, revisions, config, staged=staged)
+    with progress("reading policies"):
+        old, new = _policies(folders, revisions, config, staged=staged)
+    budget = command_budget(old.rule_count + new.rule_count)
     try:
-        found = diff(old, new, now)
+        with progress("comparing access", steps_of(budget)):
+            found = diff(old, new, now, budget)
     except TooComplex as error:
         raise click.UsageError(str(error)) from error
     if as_json:

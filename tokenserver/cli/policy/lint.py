@@ -10,11 +10,13 @@ import click
 
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import Source, policy_command, read_source
+from tokenserver.cli.progress import progress, steps_of
 from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import config_path
 from tokenserver.documents.document import parse
 from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
+from tokenserver.policy.budget import command_budget
 from tokenserver.policy.lint.lint import LintedFile, LintFinding, lint
 from tokenserver.policy.lint.unknown_names import UnknownNames
 
@@ -31,23 +33,25 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
 
     With --policies the user sources are unknown, so no group counts as unknown.
     """
-    source = read_source(config, folder)
+    with progress("reading policies"):
+        source = read_source(config, folder)
     root = policies_folder(source, folder)
     unknown_names, overlaps = _asked(source, config) if ask else (None, [])
     files = _files(source, root)
-    findings = [
-        *lint(source.policies, files, datetime.now(UTC), have_groups=source.have_groups, unknown_names=unknown_names),
-        *overlaps,
-    ]
+    now, budget = datetime.now(UTC), command_budget(source.policies.rule_count)
+    with progress("comparing rules", steps_of(budget)):
+        found = lint(
+            source.policies, files, now, have_groups=source.have_groups, unknown_names=unknown_names, budget=budget
+        )
+    findings = [*found, *overlaps]
     if as_json:
         facts = [
-            {"file": str(root / found.file), "line": found.line, "code": found.code, "text": found.text}
-            for found in findings
+            {"file": str(root / one.file), "line": one.line, "code": one.code, "text": one.text} for one in findings
         ]
         echo_text(json.dumps(facts))
     else:
-        for found in findings:
-            echo(f"{root / found.file}:{found.line}: {style(found.code, fg='yellow')} {found.text}")
+        for one in findings:
+            echo(f"{root / one.file}:{one.line}: {style(one.code, fg='yellow')} {one.text}")
         count = len(findings)
         if count:
             echo(f"{count} finding{'s' if count != 1 else ''}; {EXPLAINED_IN} explains each code", err=True)

@@ -16,16 +16,21 @@ import click
 from tokenserver.cli.policy.asked_names import asked_pattern, chosen_service
 from tokenserver.cli.policy.client.name_notes import notes_on_principal
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
-from tokenserver.cli.table import table
-from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.cli.progress import progress, steps_of
+from tokenserver.cli.table import folded
+from tokenserver.cli.terminal import echo, echo_text, width
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.analysis.containment import overlaps
+from tokenserver.policy.budget import command_budget
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.queries.matrix import Matrix, columns_named, matrix, people_named
 from tokenserver.policy.terms import parse_who
 from tokenserver.scopes import in_order
 
 MAX_CELLS = 50_000
+
+COLUMNS = 100
+"""Of a table that is not printed to a terminal."""
 
 LEGEND = "p pull, P push, d delete, a all of a registry's resource; * for a part of it, or under a condition"
 
@@ -85,7 +90,8 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
 ) -> None:
     """Show what every principal in the rules can do on every repository pattern in the rules."""
     chosen = [parse_who(one) for one in people]
-    source = read_source(config, folder, revision)
+    with progress("reading policies"):
+        source = read_source(config, folder, revision)
     named = [asked_pattern(source, one, service) for one in patterns]
     wanted = [parse_pattern(one.name) for one in named]
     given = Given(chosen_service(source, named, service), client, at)
@@ -99,7 +105,9 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
     if len(rows) * len(columns) > MAX_CELLS:
         size = f"{len(rows)} people by {len(columns)} patterns"
         raise click.UsageError(f"{size} are too many; fix: choose with --who and --repositories")
-    found = matrix(source.policies, rows, columns, given)
+    budget = command_budget(source.policies.rule_count)
+    with progress("filling in the matrix", steps_of(budget)):
+        found = matrix(source.policies, rows, columns, given, budget)
     source.print_revision()
     for one in named:
         one.print_note()
@@ -113,7 +121,7 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
     elif form == "html":
         echo_text(as_html(found))
     else:
-        echo_text(table(("who", *found.repositories), _rows(found)))
+        echo_text(folded(("who", *found.repositories), _rows(found), width(COLUMNS)))
         echo()
         echo(LEGEND)
 

@@ -12,8 +12,10 @@ import click
 
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import parsed, policy_command, read_source
+from tokenserver.cli.progress import progress
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.queries.replay_audit_log import Report, RulingChange, SeenCases, replay, spell_actions
 from tokenserver.policy.terms import parse_moment
@@ -33,8 +35,11 @@ def policy_replay(
 
     `tokenserver policy replay audit.jsonl --policies candidate/`. Exit code 0: no change; 1: changes.
     """
-    source = read_source(config, folder)
-    report = replay(source.policies, _lines(audit), now=now)
+    with progress("reading policies"):
+        source = read_source(config, folder)
+    lines = _AuditLines(audit)
+    with progress("deciding again", lines.spell):
+        report = replay(source.policies, lines, now=now)
     found = sorted(report.changes.items(), key=_order)
     if as_json:
         echo_text(json.dumps(_facts(report, found)))
@@ -43,10 +48,28 @@ def policy_replay(
     raise SystemExit(NO if report.changed else OK)
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines; one longer than `MAX_LINE` bytes is not an event, and is split into parts that are not events."""
-    while line := file.readline(MAX_LINE):
-        yield line
+class _AuditLines:
+    """The lines of a log, and how many have been read.
+
+    One longer than `MAX_LINE` bytes is not an event, and is split into parts that are not events.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._count = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while line := self._file.readline(MAX_LINE):
+                self._count += 1
+                yield line
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror}"
+            raise LoadError([Fault(self._file.name, self._count, "", problem)]) from error
+
+    def spell(self) -> str:
+        """The count for people."""
+        return f"{self._count:,} lines"
 
 
 def _order(item: tuple[RulingChange, SeenCases]) -> tuple[Any, ...]:

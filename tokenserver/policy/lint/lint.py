@@ -6,7 +6,7 @@ Every finding has a code (see `CODES` and docs/policy-lint.md), and a comment in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -73,14 +73,15 @@ def lint(
     *,
     have_groups: bool,
     unknown_names: UnknownNames | None = None,
+    budget: Budget | None = None,
 ) -> tuple[LintFinding, ...]:
     """Every finding that no comment suppresses, by file and line.
 
     `policies` is loaded from `files`. `have_groups`: a user source may have groups that the files do not define.
     `unknown_names` has the answers of the user sources about names in the policies; None: they were not queried.
-    `now` is an aware time.
+    `now` is an aware time. What is not decided within the budget (None: that of one command) is a finding.
     """
-    budget = command_budget(policies.rule_count)
+    budget = budget or command_budget(policies.rule_count)
     found = {
         *_rule_findings(policies, now, budget),
         *_group_findings(policies, files, have_groups=have_groups),
@@ -90,7 +91,8 @@ def lint(
     if unknown_names is not None:
         documents = [(file.name, file.document) for file in files]
         found |= {LintFinding(*finding) for finding in unknown_name_findings(policies, documents, unknown_names)}
-    unchecked = DIRECTORY_CODES if unknown_names is None else frozenset[str]()
+    # TS106 depends on the configuration, while the comment is in a file that may be linted without it.
+    unchecked = {*(DIRECTORY_CODES if unknown_names is None else ()), *(("TS106",) if have_groups else ())}
     suppressed: set[LintFinding] = set()
     problems: list[LintFinding] = []
     for file in files:
@@ -108,7 +110,7 @@ def _suppressed(suppression: Suppression, here: Iterable[LintFinding]) -> Iterat
 
 
 def _suppression_findings(
-    suppression: Suppression, here: Iterable[LintFinding], file: str, unchecked: frozenset[str]
+    suppression: Suppression, here: Iterable[LintFinding], file: str, unchecked: Collection[str]
 ) -> Iterator[LintFinding]:
     """What is wrong with a suppression. One of an `unchecked` code is never reported as unused."""
     if not suppression.codes:
