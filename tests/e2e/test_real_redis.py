@@ -145,6 +145,17 @@ def test_every_spelling_is_one_user(redis: RedisServer) -> None:
     assert two.attempt("alice", right=True, address=Y) == "wait 300"
 
 
+def test_other_limits(redis: RedisServer) -> None:
+    """A running server changes them; Redis counts anew, and each process goes by what it has seen itself."""
+    one, two = replica(redis), replica(redis)
+    assert [one.attempt() for _ in range(3)] == ["wrong"] * 3
+    lower = Limits(growing(2, 60), LIMITS.address, LIMITS.total)
+    for side in (one, two):
+        side.counters.limit(lower, repeat=REPEAT_SECONDS)
+        assert side.counters.limits == lower
+    assert [two.attempt() for _ in range(3)] == ["wrong", "wrong", "wait 60"]
+
+
 def test_addresses_and_total(redis: RedisServer) -> None:
     """Spraying from one /64 and stuffing from everywhere, spread over replicas (docs/design/threats.md#threat-22)."""
     one, two = replica(redis), replica(redis)

@@ -90,6 +90,66 @@ def test_remembered_across_reloads() -> None:
     assert ({world.login() for _ in range(100)}, world.directory.asked) == ({"ann"}, 1)
 
 
+LIMITS = Limits(growing(5, 300), (Limit(50, 300),), (Limit(1000, 300),))
+
+
+def renewed(world: World, *, unchanged: tuple[str, ...] = ("corp",), failures: int = 5, grace: float = 0.0) -> None:
+    """Another plan, as after a change of the configuration."""
+    limits = Limits(growing(failures, 300), (Limit(50, 300),), (Limit(1000, 300),))
+    plan = Plan({"corp": CacheLifetime(60, grace)}, ("corp",), limits, 1)
+    world.protection = world.protection.renewed(plan, secret=b"t" * 64, limits=limits, unchanged=unchanged)
+
+
+def test_a_changed_configuration_keeps_what_it_must() -> None:
+    """Cached logins and hashing while no source changed; a changed one is asked again, for each login."""
+    world = World()
+    assert (world.login(), world.directory.asked) == ("ann", 1)
+    hashing = world.protection.hashing
+    renewed(world)
+    assert (world.login(), world.directory.asked) == ("ann", 1)
+    renewed(world, unchanged=(), grace=30)
+    assert (world.login(), world.login(), world.directory.asked) == ("ann", "ann", 2)
+    assert world.protection.hashing is hashing
+
+
+def test_failures_outlive_a_changed_configuration() -> None:
+    """Under lower and higher limits, whether sources changed or not."""
+    world = World()
+    assert [world.login(password=f"{number}") for number in range(3)] == ["InvalidCredentials"] * 3
+    renewed(world, failures=3, unchanged=())
+    assert world.login() == "Throttled"
+    renewed(world, failures=4)
+    assert [world.login(password="x"), world.login(password="y")] == ["InvalidCredentials", "Throttled"]
+
+
+def test_a_throttle_that_was_off() -> None:
+    """Starts to count with the change that switches it on."""
+    world = World(is_throttled=False)
+    assert [world.login(password=f"{number}") for number in range(9)] == ["InvalidCredentials"] * 9
+    renewed(world, failures=2)
+    assert [world.login(password=f"{number}") for number in range(3)] == ["InvalidCredentials"] * 2 + ["Throttled"]
+
+
+def test_circuit_breakers_of_unchanged_directories_stay_open() -> None:
+    """One whose configuration changed may answer now, so it is asked."""
+    world = World()
+    before = world.protection._breakers["corp"]
+    renewed(world)
+    assert world.protection._breakers["corp"] is before
+    renewed(world, unchanged=())
+    assert world.protection._breakers["corp"] is not before
+
+
+def test_limits_of_all_processes_together() -> None:
+    """They are handed on; without shared counters there is nothing to hand on."""
+    counters = Asked()
+    plan = Plan({}, (), LIMITS, 1)
+    limits = Limits(growing(2, 10), (), ())
+    Protection(plan, secret=b"s", monotonic=lambda: 0.0, together=counters).limit_together(limits, repeat=7.0)
+    assert (counters.limits, counters.asked) == (limits, [7.0])
+    Protection(plan, secret=b"s", monotonic=lambda: 0.0).limit_together(limits, repeat=7.0)
+
+
 def test_a_changed_password() -> None:
     """After a change the old password works at most for the lifetime, and the new one immediately.
 
@@ -318,6 +378,10 @@ class Asked:
     note: str | None = None
     limits: Limits = field(default_factory=lambda: Limits((), (), ()))
     asked: list[object] = field(default_factory=list)
+
+    def limit(self, limits: Limits, *, repeat: float) -> None:
+        self.limits = limits
+        self.asked.append(repeat)
 
     def was_refused(self, counted: Counted) -> bool:
         self.asked.append(counted)

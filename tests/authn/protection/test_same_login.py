@@ -166,6 +166,9 @@ class Blind:
     is_good: bool = False
     ended: int = 0
 
+    def limit(self, limits: Limits, *, repeat: float) -> None:  # noqa: ARG002 - as `Together` has it
+        self.limits = limits
+
     def was_refused(self, counted: Counted) -> bool:  # noqa: ARG002 - as `Together` has it
         return False
 

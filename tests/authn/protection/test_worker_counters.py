@@ -352,6 +352,21 @@ def test_a_worker_that_is_stopped_with_the_lock(caplog: pytest.LogCaptureFixture
     assert one.attempt() == "wrong"
 
 
+def test_other_limits() -> None:
+    """All workers measure the same failures against them, and recognise a refused login for another time."""
+    world = World()
+    one, two = world.workers()
+    assert [side.attempt(password="old") for side in (one, two)] == ["wrong", "wrong"]
+    assert one.attempt() == "wrong"
+    world.counters.limit(Limits(growing(2, 60), (Limit(20, 300),), (Limit(100, 300),)), repeat=0.5)
+    assert [side.attempt(right=True) for side in (one, two)] == ["wait 60"] * 2
+    world.now += 1
+    counted = _counted("ben")
+    world.counters.failed(counted, is_good=False)
+    world.now += 0.6
+    assert not world.counters.was_refused(counted)
+
+
 # --- beside a Redis --------------------------------------------------------------------------------------------------
 
 
@@ -376,6 +391,10 @@ def test_the_first_that_can_tell() -> None:
     found = both.standing(counted)
     assert found is not None
     assert found.is_good
+    limits = Limits(growing(4, 10), (Limit(7, 7),), (Limit(70, 7),))
+    both.limit(limits, repeat=5.0)
+    assert both.limits == first.counters.limits == second.counters.limits == limits
+    both.limit(LIMITS, repeat=5.0)
     redis.standing = lambda _counted: None  # type: ignore[attr-defined]
     redis.note = "redis does not answer"
     stood_in = both.standing(Counted("ann", Y, 1, 2, 2, b"5"))

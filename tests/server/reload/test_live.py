@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -810,3 +811,90 @@ def test_a_delay_names_three_files(tmp_path: Path) -> None:
     assert describe(delay).startswith("changing for 8 s (a, b, c, …); unchanged files")
     assert describe(delay, ["x"]).startswith("changing for 8 s (x); unchanged files")
     assert describe(ReloadDelay("changing", 7.6, ())).startswith("changing for 8 s; unchanged files")
+
+
+# --- other parts -----------------------------------------------------------------------------------------------------
+
+
+def part_of(kind: str, path: Path) -> FilesPart:
+    """A part whose value is the text of a file."""
+    return FilesPart(kind, "", lambda _: _text(path), lambda: [path])
+
+
+def _text(path: Path) -> str:
+    text = path.read_text()
+    if "bad" in text:
+        raise LoadError([Fault(str(path), 1, "", "is bad")])
+    return text
+
+
+def test_parts_are_replaced(tmp_path: Path) -> None:
+    """Those that stay are not loaded again; new ones are, and are watched from then on."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_text("a")
+    b.write_text("b")
+    live = LiveSnapshot([part_of("users", a)], OneText())
+    a.write_text("a2")
+    live.reconfigure([part_of("users", a), part_of("keys", b)], OneText(), kept=[("users", "")])
+    assert (_digest(live), live.reloads) == ("b|a", 1)
+    b.write_text("b2")
+    _looks(live)
+    assert _digest(live) == "b2|a2"
+    live.reconfigure([part_of("users", b)], OneText(), kept=[])
+    assert _digest(live) == "b2"
+
+
+def test_a_faulty_new_part_replaces_nothing(tmp_path: Path) -> None:
+    """Neither parts nor snapshot, and nothing is disturbed."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_text("a")
+    b.write_text("bad")
+    live = LiveSnapshot([part_of("users", a)], OneText())
+    before, disturbed = live.snapshot(), threading.Event()
+    with pytest.raises(LoadError, match="is bad"):
+        live.reconfigure([part_of("keys", b)], OneText(), kept=[], quiesce=disturbed.set)
+    assert (live.snapshot() is before, disturbed.is_set(), live.reloads) == (True, False, 0)
+    a.write_text("a2")
+    _looks(live)
+    assert _digest(live) == "a2"
+
+
+def test_a_load_of_a_part_that_is_gone_is_dropped(tmp_path: Path) -> None:
+    """Its thread may end a load after the parts were replaced."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_text("a")
+    b.write_text("b")
+    replaced = threading.Event()
+
+    def load(_: bytes | None) -> str:
+        text = a.read_text()
+        if text == "a2" and not replaced.is_set():
+            replaced.set()
+            made[0].reconfigure([part_of("users", b)], OneText(), kept=[])
+        return text
+
+    made = [LiveSnapshot([FilesPart("users", "", load, lambda: [a])], OneText())]
+    a.write_text("a2")
+    _looks(made[0], 3)
+    assert replaced.is_set()
+    assert _digest(made[0]) == "b"
+
+
+def test_a_kind_that_is_new_gets_its_thread(tmp_path: Path) -> None:
+    """While the others keep theirs."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_text("a")
+    b.write_text("b")
+    live, stop = LiveSnapshot([part_of("users", a)], OneText()), threading.Event()
+    thread = threading.Thread(target=live.watch, args=(stop,), kwargs={"every": 0.01})
+    thread.start()
+    try:
+        live.reconfigure([part_of("users", a), part_of("keys", b)], OneText(), kept=[("users", "")])
+        b.write_text("b2")
+        end = time.monotonic() + 10
+        while _digest(live) != "b2|a":
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    finally:
+        stop.set()
+        thread.join()

@@ -27,6 +27,10 @@ class Counters:
     def note(self) -> str | None:
         return next((one.note for one in self._counters if one.note is not None), None)
 
+    def limit(self, limits: Limits, *, repeat: float) -> None:
+        for one in self._counters:
+            one.limit(limits, repeat=repeat)
+
     def was_refused(self, counted: Counted) -> bool:
         return any(one.was_refused(counted) for one in self._counters)
 

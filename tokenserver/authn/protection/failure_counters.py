@@ -65,6 +65,12 @@ class Failures:
     def __len__(self) -> int:
         return len(self._times)
 
+    def limited(self, limits: Sequence[Limit], *, common: Sequence[Limit] = ()) -> Failures:
+        """The same counters under other limits: a failure that either of the two counts, both have."""
+        other = Failures(limits, common=common, buckets=self._buckets)
+        other._times = self._times
+        return other
+
     def bucket(self, text: str) -> int:
         """The counter of a name or an address."""
         digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -6,7 +6,7 @@ before any work; then identical logins are merged; then the work itself needs ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -101,6 +101,7 @@ class Protection:
         checks: SharedChecks | None = None,
         slot_released: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._plan = plan
         self._monotonic = monotonic
         self._slot_released = slot_released
         self._key = LoginKey(secret)
@@ -135,6 +136,37 @@ class Protection:
             monotonic=monotonic,
             retry_after=HASH_RETRY,
         )
+
+    def renewed(self, plan: Plan, *, secret: bytes, limits: Limits, unchanged: Collection[str]) -> Protection:
+        """The protection for another plan, with what must outlive a change of the configuration.
+
+        Failures count on, under the plan's limits here and `limits` of all processes together; see `limit_together`.
+        Hashing keeps its bulkhead, and sources in `unchanged` their circuit breakers. Logins stay cached only if no
+        source changed at all: one that was removed, or moved behind another, must not vouch for anybody any more. For
+        the same reason `secret` is new.
+        """
+        other = Protection(
+            plan,
+            secret=secret,
+            monotonic=self._monotonic,
+            together=self._together,
+            checks=self._checks,
+            slot_released=self._slot_released,
+        )
+        if self._throttle is not None and plan.limits is not None:
+            common = None if self._together is None else limits
+            other._throttle = self._throttle.limited(plan.limits, common, repeats_count=plan.repeats_count)
+        for name in other._breakers.keys() & self._breakers.keys() & set(unchanged):
+            other._breakers[name], other._calls[name] = self._breakers[name], self._calls[name]
+        if [*plan.lifetimes] == [*self._plan.lifetimes] and set(plan.lifetimes) <= set(unchanged):
+            other._key, other._remembered = self._key, self._remembered
+        other.hashing = self.hashing
+        return other
+
+    def limit_together(self, limits: Limits, *, repeat: float) -> None:
+        """Other limits for what processes count together; see `Together.limit`."""
+        if self._together is not None:
+            self._together.limit(limits, repeat=repeat)
 
     def sheltered(self, source: Authenticator) -> Authenticator:
         """The source behind the breaker and the bulkhead of its name, if it is one of the plan's directories."""
@@ -176,7 +208,7 @@ class Protection:
     @property
     def note(self) -> str | None:
         """What `/readyz` reports about the throttle, without affecting readiness: None if it works as configured."""
-        return None if self._together is None else self._together.note
+        return None if self._together is None or self._throttle is None else self._together.note
 
     def login(
         self,

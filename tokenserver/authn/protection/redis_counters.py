@@ -80,17 +80,21 @@ class SharedFailures:
         self._budget = TimeBudget()
         pool = bounded_pool(url, None if password is None else password.reveal(), self._budget)
         storage = RedisStorage(url, connection_pool=pool, key_prefix=_PREFIX)
-        self.limits = limits
         self._key = key
         self._moving = MovingWindowRateLimiter(storage)
         self._fixed = FixedWindowRateLimiter(storage)
-        self._windows = _Windows(_items(limits.user), _items(limits.address), _items(limits.total))
-        self._again = RateLimitItemPerSecond(1, max(1, ceil(repeat)))
+        self.limit(limits, repeat=repeat)
         self._known = RateLimitItemPerSecond(1, GOOD_SECONDS)
         self._workers = workers
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._is_down = False
+
+    def limit(self, limits: Limits, *, repeat: float) -> None:
+        """See `Together`. Redis counts failures by their limit, so those under the previous one are not seen."""
+        self.limits = limits
+        self._windows = _Windows(_items(limits.user), _items(limits.address), _items(limits.total))
+        self._again = RateLimitItemPerSecond(1, max(1, ceil(repeat)))
 
     @property
     def note(self) -> str | None:

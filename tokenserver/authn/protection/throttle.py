@@ -92,6 +92,10 @@ class Together(Protocol):
         """A sentence for operators while the counters are unavailable."""
         ...
 
+    def limit(self, limits: Limits, *, repeat: float) -> None:
+        """Measure the failures against other limits from now on; a refused login is recognised for `repeat` seconds."""
+        ...
+
     def was_refused(self, counted: Counted) -> bool:
         """Whether any of them rejected this very login a moment ago."""
         ...
@@ -142,6 +146,21 @@ class Throttle:
         self._good: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._refused: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def limited(self, limits: Limits, common: Limits | None, *, repeats_count: bool) -> Throttle:
+        """The same failures under other limits; `common` are those of all processes together, if they count together.
+        Tries under way at either of the two count at both."""
+        together = self._together
+        other = Throttle(limits, monotonic=self._monotonic, repeats_count=repeats_count, together=together)
+        common = Limits((), (), ()) if common is None else common
+        other._users = self._users.limited(limits.user, common=common.user)
+        other._places = self._places.limited(limits.user, common=common.user)
+        other._addresses = self._addresses.limited(limits.address, common=common.address)
+        other._total = self._total.limited(limits.total, common=common.total)
+        other._unknown = self._unknown.limited(halved(limits.total), common=halved(common.total))
+        other._under_way, other._good, other._refused = self._under_way, self._good, self._refused
+        other._lock = self._lock
+        return other
 
     def repeated(self, key: bytes) -> None:
         """Reject a login that was refused a moment ago, without counting it as a second try.

@@ -73,6 +73,10 @@ class WorkersTogether:
         self._under_way = AttemptsTable(next(parts), *tries)
         self._good, self._refused = LastSeenTable(next(parts)), LastSeenTable(next(parts))
 
+    def limit(self, limits: Limits, *, repeat: float) -> None:
+        """See `Together`. The limits must allow no more failures than the first ones, which the memory was made for."""
+        self.limits, self._repeat = limits, repeat
+
     def was_refused(self, counted: Counted) -> bool:
         """Whether a worker rejected this very login a moment ago."""
         with self.memory.alone() as is_alone:

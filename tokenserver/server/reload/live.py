@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from tokenserver.errors import Fault, LoadError
@@ -60,6 +60,7 @@ class LiveSnapshot:
         is_first: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._is_first = is_first
+        self._monotonic = monotonic
         self._watches = tuple(PartWatcher(part, monotonic=monotonic) for part in parts)
         self._composer = composer
         self._lock = threading.Lock()
@@ -105,22 +106,64 @@ class LiveSnapshot:
         """Whether the current files of this kind were rejected."""
         return any(watch.fault is not None for watch in self._watches if watch.part.kind == kind)
 
+    def reconfigure(
+        self,
+        parts: Iterable[ReloadablePart],
+        composer: SnapshotComposer,
+        *,
+        kept: Collection[Key],
+        quiesce: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Replace the parts and the composer, and the snapshot with them; parts in `kept` stay as they are loaded.
+
+        Only the others are loaded. `quiesce` is called when nothing can fail any more, just before the snapshot is
+        replaced. Threads that watch keep watching, whatever the parts are by then.
+
+        Raises:
+            LoadError: every fault of the new parts; nothing has changed then.
+        """
+        current = {(watch.part.kind, watch.part.name): watch for watch in self._watches}
+        offered = {(part.kind, part.name): part for part in parts}
+        watches = {
+            key: current[key] if key in kept and key in current else PartWatcher(part, monotonic=self._monotonic)
+            for key, part in offered.items()
+        }
+        loaded, faults = _first([watch for key, watch in watches.items() if watch is not current.get(key)])
+        with self._lock:
+            stay = [key for key, watch in watches.items() if watch is current.get(key)]
+            values = {**loaded, **{key: self._values[key] for key in stay}}
+            faults += composer.faults(values)
+            if faults:
+                raise LoadError(faults)
+            newest = {**loaded, **{key: self._newest[key] for key in stay}}
+            chosen, refused = composer.together(newest, values)
+            snapshot = composer.snapshot(chosen)
+            quiesce()
+            self._snapshot, self._values = snapshot, chosen
+            gone = [watch for key, watch in current.items() if watch is not watches.get(key)]
+            self._refusals += sum(watch.failures for watch in gone)
+            if not refused:
+                self._refused, self._refusal = (), None
+            self._watches, self._composer, self._newest = tuple(watches.values()), composer, newest
+            self.reloads += 1
+
     def look(self) -> bool:
         """Check all files once; true if a new snapshot went live."""
         return self._look_at(self._watches)
 
     def watch(self, stop: threading.Event, *, every: float = 0.5) -> None:
         """Check the files every `every` seconds until `stop` is set, with one thread for each kind. Blocks."""
-        kinds = dict.fromkeys(watch.part.kind for watch in self._watches)
-        threads = [
-            threading.Thread(target=self._follow, args=(kind, stop, every), name=f"watch-{kind}", daemon=True)
-            for kind in kinds
-        ]
-        for thread in threads:
-            thread.start()
-        while not stop.wait(every):
+        threads: dict[str, threading.Thread] = {}
+        while True:
+            for kind in {watch.part.kind for watch in self._watches} - threads.keys():
+                threads[kind] = threading.Thread(
+                    target=self._follow, args=(kind, stop, every), name=f"watch-{kind}", daemon=True
+                )
+                threads[kind].start()
+            if stop.wait(every):
+                break
             self.report_delays()
-        for thread in threads:
+        for thread in threads.values():
             thread.join()
 
     @property
@@ -148,22 +191,25 @@ class LiveSnapshot:
                     logger.info("%s: no longer %s, after %d s", watch.part.kind, state, before)
 
     def _follow(self, kind: str, stop: threading.Event, every: float) -> None:
-        watches = tuple(watch for watch in self._watches if watch.part.kind == kind)
         while not stop.wait(every):
-            self._look_at(watches)
+            self._look_at([watch for watch in self._watches if watch.part.kind == kind])
 
     def _look_at(self, watches: Iterable[PartWatcher]) -> bool:
-        found: dict[Key, Loaded] = {}
+        loads: list[tuple[PartWatcher, Loaded]] = []
         for watch in watches:
             with watch.part.pace.yielding():
                 loaded = watch.look()
             if loaded is not None:
-                found[watch.part.kind, watch.part.name] = loaded
-        return bool(found) and self._put(found)
+                loads.append((watch, loaded))
+        return bool(loads) and self._put(loads)
 
-    def _put(self, found: Mapping[Key, Loaded]) -> bool:
+    def _put(self, loads: Iterable[tuple[PartWatcher, Loaded]]) -> bool:
         """Compose a snapshot with the parts that were loaded, as far as they are consistent with the others."""
         with self._lock:
+            # Those of a configuration that was replaced meanwhile are not wanted any more.
+            found = {(watch.part.kind, watch.part.name): one for watch, one in loads if watch in self._watches}
+            if not found:
+                return False
             newest = {**self._newest, **{key: loaded.value for key, loaded in found.items()}}
             try:
                 values, refused = self._composer.together(newest, self._values)
