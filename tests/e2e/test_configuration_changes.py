@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,16 @@ import pytest
 import yaml
 from harness.processes import free_port, run
 from harness.server import Setup, TokenServer, password, serving
-from harness.web import request
+from harness.web import basic, request
 
 SERVICE = "registry.test"
 LIVE_SECONDS = 2.0
 SLACK = 1.5
 POLICY = "version: 1\nallow:\n  - {id: all, to: [authenticated], repositories: ['**'], role: reader}\n...\n"
-PEOPLE = {"ann": password()}
+PEOPLE = {"ann": password(), "bob": password()}
 METRICS_PORT = free_port()
+THREADS = 8
+"""Of a worker that serves: those that watch, and those of granian; one that is being loaded has fewer."""
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +115,7 @@ def test_a_replaced_worker_has_what_is_in_force(server: TokenServer, settings: d
     eventually(lambda: None not in notes(server))
     victim = children(server)[0]
     os.kill(int(victim), signal.SIGKILL)
-    eventually(lambda: victim not in children(server) and workers(server) == 2, seconds=20)
+    eventually(partial(is_replaced, server, victim), seconds=20)
     assert server.ask(SERVICE, person="ann").status == 200
 
 
@@ -119,10 +124,14 @@ def children(server: TokenServer) -> list[str]:
     return Path(f"/proc/{server.daemon.pid}/task/{server.daemon.pid}/children").read_text().split()
 
 
-def workers(server: TokenServer) -> int:
-    """How many workers are alive, by the metrics."""
-    text = metrics(server)
-    return int(float(re.findall(r"^tokenserver_workers (\S+)$", text, re.MULTILINE)[0]))
+def serving_workers(server: TokenServer) -> list[str]:
+    """Those that have all of their threads, and so listen."""
+    return [one for one in children(server) if len(list(Path(f"/proc/{one}/task").glob("*"))) >= THREADS]
+
+
+def is_replaced(server: TokenServer, victim: str) -> bool:
+    """Whether a worker is gone, and two serve."""
+    return victim not in children(server) and len(serving_workers(server)) == 2
 
 
 def test_the_line_for_a_hangup(server: TokenServer, settings: dict[str, Any]) -> None:
@@ -132,3 +141,161 @@ def test_the_line_for_a_hangup(server: TokenServer, settings: dict[str, Any]) ->
     eventually(lambda: None not in notes(server))
     server.daemon.signal(signal.SIGHUP)
     eventually(lambda: "without a signal; tokenserver.yaml has changed (server.workers)" in server.daemon.log)
+
+
+# --- what needs no restart -------------------------------------------------------------------------------------------
+
+
+def answers(server: TokenServer, service: str, person: str, *, times: int = 20) -> set[int]:
+    """The statuses of several requests, each on a connection of its own, and so from every worker."""
+    return {server.ask(service, person=person).status for _ in range(times)}
+
+
+def lifetimes(server: TokenServer, service: str) -> set[int]:
+    """The lifetimes of the tokens of 20 requests."""
+    found = (server.ask(service, person="ann").json() for _ in range(20))
+    return {answer.get("expires_in", 0) for answer in found}
+
+
+def test_a_registry_is_added_and_removed(server: TokenServer, settings: dict[str, Any]) -> None:
+    """In every worker within two seconds, without a restart and with one log line that names it."""
+    before = children(server)
+    assert answers(server, "new.test", "ann") == {400}
+    settings["registries"].append({"service": "new.test", "token_lifetime": "5m"})
+    write(server, settings)
+    assert eventually(lambda: lifetimes(server, "new.test") == {300}) < LIVE_SECONDS
+    assert notes(server) == {None}
+    del settings["registries"][-1]
+    write(server, settings)
+    assert eventually(lambda: answers(server, "new.test", "ann") == {400}) < LIVE_SECONDS
+    assert children(server) == before
+    log = server.daemon.stderr.read_text()
+    assert log.count("configuration: reloaded tokenserver.yaml: registries[new.test] (added)") == 1
+    assert log.count("configuration: reloaded tokenserver.yaml: registries[new.test] (removed)") == 1
+
+
+def test_a_lifetime_changes(server: TokenServer, settings: dict[str, Any]) -> None:
+    """Also for a login that is cached and a ruling that was made."""
+    assert lifetimes(server, SERVICE) == {900}
+    settings["registries"][0]["token_lifetime"] = "2m"
+    write(server, settings)
+    assert eventually(lambda: lifetimes(server, SERVICE) == {120}) < LIVE_SECONDS
+
+
+def test_a_removed_source_vouches_for_nobody(server: TokenServer, settings: dict[str, Any]) -> None:
+    """Its users are refused within two seconds, although their logins were cached, and come back with it."""
+    others = server.folder / "others.htpasswd"
+    others.write_text("")
+    others.chmod(0o600)
+    server.run("users", "set", "eve", "--file", others, stdin=PEOPLE["ann"])
+    server.people["eve"] = PEOPLE["ann"]
+    settings["authentication"].append({"htpasswd": {"file": "others.htpasswd", "name": "others", "cache": "60s"}})
+    write(server, settings)
+    eventually(lambda: answers(server, SERVICE, "eve", times=8) == {200}, seconds=10)  # each refusal hashes before
+    settings["authentication"].pop()
+    write(server, settings)
+    time.sleep(LIVE_SECONDS)
+    assert answers(server, SERVICE, "eve", times=8) == {401}
+    assert answers(server, SERVICE, "ann") == {200}
+
+
+def test_a_port_does_not_hold_up_the_rest(server: TokenServer, settings: dict[str, Any]) -> None:
+    """What needs a restart is named, and everything else is in force."""
+    settings["server"]["listen"] = f"127.0.0.1:{free_port()}"
+    settings["registries"][0]["token_lifetime"] = "3m"
+    write(server, settings)
+    assert eventually(lambda: lifetimes(server, SERVICE) == {180}) < LIVE_SECONDS
+    text = "tokenserver.yaml has changed (server.listen); this takes effect at the next restart"
+    eventually(lambda: notes(server) == {text})
+
+
+def test_nothing_of_a_faulty_change_is_applied(server: TokenServer, settings: dict[str, Any]) -> None:
+    """A source without its file stops the whole change, as it would stop a start; the log has the place."""
+    settings["registries"][0]["token_lifetime"] = "4m"
+    settings["authentication"].append({"htpasswd": {"file": "missing.htpasswd", "name": "missing"}})
+    write(server, settings)
+    eventually(lambda: all("is faulty" in (note or "") for note in notes(server)))
+    assert lifetimes(server, SERVICE) == {900}
+    assert "missing.htpasswd" in server.daemon.log
+
+
+def test_no_request_is_dropped(server: TokenServer, settings: dict[str, Any]) -> None:
+    """While the configuration changes all the time, each request gets a token that one of its versions allows."""
+    seen: Counter[object] = Counter()
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answer = server.ask(SERVICE, person="ann")
+                seen[answer.status, answer.json().get("expires_in")] += 1
+            except Exception as error:
+                seen[repr(error)] += 1
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for lifetime in (60, 120, 180):
+        settings["registries"][0]["token_lifetime"] = lifetime
+        settings["server"]["url"] = f"{server.url}/{lifetime}"
+        write(server, settings)
+        eventually(lambda expected=lifetime: lifetimes(server, SERVICE) == {expected})  # type: ignore[misc]  # a default binds the loop's value
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert set(seen) == {(200, 900), (200, 60), (200, 120), (200, 180)}
+
+
+def test_the_steps_of_the_page(server: TokenServer, settings: dict[str, Any]) -> None:
+    """docs/change-the-configuration.md: check a new file, rename it over the old one, and there is no note."""
+    page = (Path(__file__).parents[2] / "docs" / "change-the-configuration.md").read_text("utf-8")
+    steps = page.partition("```sh\n")[2].partition("```")[0].splitlines()
+    assert [line.split(" ")[0] for line in steps] == ["tokenserver", "mv", "curl"]
+    settings["registries"].append({"service": "page.test"})
+    new = server.config.with_name("NEW")
+    new.write_text(yaml.safe_dump(settings))
+    server.run("check", "--config", new)
+    run(["mv", new, server.config], environment=server.environment, folder=server.folder)
+    eventually(lambda: answers(server, "page.test", "ann") == {200})
+    assert notes(server) == {None}
+    line = re.findall(
+        r"configuration: reloaded tokenserver\.yaml: registries\[page\.test\] \(added\)", server.daemon.log
+    )
+    assert len(line) == 1
+
+
+def test_the_throttle_is_not_switched_on(server: TokenServer, settings: dict[str, Any]) -> None:
+    """The server started without the memory for it, so that waits for a restart."""
+    settings["throttle"] = {"enabled": True}
+    write(server, settings)
+    text = "tokenserver.yaml has changed (throttle.enabled); this takes effect at the next restart"
+    eventually(lambda: notes(server) == {text})
+
+
+def test_failures_count_on(tmp_path: Path) -> None:
+    """Two workers: a user who used up the tries has none left after a change of the limits and of a registry."""
+    settings = {"server": {"workers": 2}, "anonymous": False, "throttle": {"enabled": True, "failures_per_user": 4}}
+    setup = Setup({"ann": PEOPLE["ann"]}, {"p.yaml": POLICY}, {SERVICE: "universal"}, settings)
+    with serving(tmp_path, setup) as server:
+        file = yaml.safe_load(server.config.read_text())
+        wrong = [server.request("GET", f"/token?service={SERVICE}", headers=basic("ann", f"w{n}")) for n in range(3)]
+        assert [answer.status for answer in wrong] == [401] * 3
+        file["throttle"]["failures_per_user"] = 3
+        file["registries"][0]["token_lifetime"] = "2m"
+        write(server, file)
+        eventually(lambda: "throttle.failures_per_user" in server.daemon.log)
+        time.sleep(LIVE_SECONDS / 2)
+        assert answers(server, SERVICE, "ann", times=8) == {429}
+
+
+def test_a_replaced_worker_has_the_reloaded_settings(server: TokenServer, settings: dict[str, Any]) -> None:
+    """A worker that dies has a successor with the settings in force, not those of the start."""
+    settings["registries"][0]["token_lifetime"] = "7m"
+    write(server, settings)
+    eventually(lambda: lifetimes(server, SERVICE) == {420})
+    replace(server, "nonsense: [\n")
+    eventually(lambda: None not in notes(server))
+    for victim in children(server):
+        os.kill(int(victim), signal.SIGKILL)
+        eventually(partial(is_replaced, server, victim), seconds=20)
+    assert lifetimes(server, SERVICE) == {420}

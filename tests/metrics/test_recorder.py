@@ -34,6 +34,7 @@ from tokenserver.metrics.exposition import SILENT_SECONDS, Page
 from tokenserver.metrics.setup import metrics_board
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.server.compose import build
+from tokenserver.server.reconfigure import reconfigured
 from tokenserver.server.running import RunningServer
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.web.application import application, token_endpoint
@@ -330,6 +331,47 @@ def test_random_names_make_no_series(measured: Measured) -> None:
         assert len({event.get(field) for event in measured.audit.events}) > least, field
     assert len({scope for event in measured.audit.events for scope in event["asked"]}) == 3_000
     assert after[vouched("local")] - before[vouched("local")] > 300
+
+
+def test_registries_and_sources_that_came_later(measured: Measured) -> None:
+    """They are counted without a name: series are those of the start. Those that went count no more."""
+    text = CONFIG.replace("{service: other}", "{service: later}").replace("name: local", "name: later")
+    (measured.folder / "tokenserver.yaml").write_text(text)
+    measured.parts = reconfigured(measured.parts, load_settings(measured.folder / "tokenserver.yaml", {}))
+    measured.client = application(measured.parts).test_client()
+    moved = measured.counted(lambda: measured.client.get("/token?service=later", headers=ANN))
+    assert moved == {exchange("login", service=""): 1}
+    assert measured.counted(lambda: measured.client.get("/token?service=old")) == {
+        exchange("login"): 1,
+        vouched("anonymous"): 1,
+    }
+    assert measured.counted(lambda: measured.client.get("/token?service=other")) == {
+        exchange("invalid_request", service=""): 1
+    }
+
+
+def test_a_single_registry_that_came_later(measured: Measured) -> None:
+    """A request without a service means it, and a failed one is counted without a name as well."""
+    text = CONFIG.replace("[{service: reg, also: [old]}, {service: other}]", "[{service: later}]")
+    (measured.folder / "tokenserver.yaml").write_text(text)
+    measured.parts = reconfigured(measured.parts, load_settings(measured.folder / "tokenserver.yaml", {}))
+    measured.client = application(measured.parts).test_client()
+    wrong = basic("ann", "wrong")
+    moved = measured.counted(lambda: measured.client.get("/token", headers=wrong))
+    assert moved == {exchange("invalid_credentials", service=""): 1}
+
+
+def test_a_key_folder_that_went_has_no_certificates(measured: Measured) -> None:
+    """Its series ends instead of counting down for ever."""
+
+    def folders() -> set[str]:
+        return {name for name in measured.sampled() if name.startswith("tokenserver_certificate_expiry_seconds")}
+
+    assert len(folders()) == 2
+    shutil.copytree(measured.folder / "keys", measured.folder / "moved")
+    (measured.folder / "tokenserver.yaml").write_text(CONFIG.replace("keys: keys", "keys: moved"))
+    measured.parts = reconfigured(measured.parts, load_settings(measured.folder / "tokenserver.yaml", {}))
+    assert folders() == set()
 
 
 def test_every_series_is_there_from_the_start(measured: Measured) -> None:

@@ -9,6 +9,11 @@ import pytest
 from cryptography import x509
 from tests_web_server import Server
 
+from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
+from tokenserver.errors import LoadError
+from tokenserver.web.application import ReconfigurableApplication
+
 
 def test_readyz_names_each_part(server: Server) -> None:
     """Keys, policies, each user source, the files as they are now, and the audit trail."""
@@ -68,3 +73,52 @@ def test_ca_pem_is_the_token_ca(server: Server) -> None:
     assert b"PRIVATE" not in response.data
     certificate = x509.load_pem_x509_certificate(response.data)
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def changed(server: Server, text: str, *replacements: tuple[str, str]) -> Settings:
+    """The server's configuration with these replacements."""
+    for old, new in replacements:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path = server.folder / "changed.yaml"
+    path.write_text(text)
+    return load_settings(path, {})
+
+
+def test_other_settings_answer_the_next_request(server: Server) -> None:
+    """Challenge, headers, trusted proxies and pages are those of the new settings, in the same application."""
+    text = (server.folder / "tokenserver-True-1.yaml").read_text()
+    live = ReconfigurableApplication(server.parts)
+    live.start()
+    client = live.flask.test_client()
+    wrong = {"headers": {"Authorization": "Basic Zm9v"}}
+    before = client.get("/token?service=reg", **wrong)
+    assert 'realm="auth.example.com"' in before.headers["WWW-Authenticate"]
+    places = live.flask.wsgi_app.endpoint.places  # type: ignore[attr-defined]  # it is a TokenFront
+    live.apply(
+        changed(server, text, ("issuer: auth.example.com", "issuer: new"), ("http://localhost", "https://localhost"))
+    )
+    after = client.get("/token?service=reg", **wrong)
+    assert 'realm="new"' in after.headers["WWW-Authenticate"]
+    assert "Strict-Transport-Security" not in before.headers
+    assert "Strict-Transport-Security" in after.headers
+    assert "Strict-Transport-Security" in client.get("/healthz").headers
+    assert live.flask.wsgi_app.endpoint.places is places  # type: ignore[attr-defined]
+    live.apply(changed(server, text, ("- service: reg", "- service: reg2")))
+    assert [client.get(f"/ca.pem?service={name}").status_code for name in ("reg", "reg2")] == [404, 200]
+
+
+def test_refused_settings_leave_everything_running(server: Server) -> None:
+    """The same answers, and the same background threads."""
+    text = (server.folder / "tokenserver-True-1.yaml").read_text()
+    live = ReconfigurableApplication(server.parts)
+    live.start()
+    threads = {one.name for one in live.threads}
+    with pytest.raises(LoadError, match="no-such-folder"):
+        live.apply(changed(server, text, ("policies: policies", "policies: no-such-folder")))
+    assert live.parts is server.parts
+    assert all(one.is_alive() for one in live.threads)
+    live.apply(changed(server, text, ("anonymous: true", "anonymous: false")))
+    assert {one.name for one in live.threads} == threads == {"rotate-keys", "audit-trail"}
+    assert all(one.is_alive() for one in live.threads)
+    assert live.flask.test_client().get("/token?service=reg").status_code == 401

@@ -21,7 +21,7 @@ from tokenserver.exchange.observers import UnparsedRequest
 from tokenserver.exchange.outcomes import EXPLAINED, outcome_of, outcome_of_ruling
 from tokenserver.exchange.rulings import MAX_RULINGS, Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
-from tokenserver.metrics.definitions import ANONYMOUS, BUCKETS, NO_SERVICE, Layout
+from tokenserver.metrics.definitions import ANONYMOUS, BUCKETS, METHODS, NO_SERVICE, Layout
 from tokenserver.runtime.bounded_cache import BoundedCache
 
 DIGITS = 12
@@ -72,11 +72,19 @@ class Meter:
     def __init__(self, layout: Layout, row: memoryview[float], services: Mapping[str, str]) -> None:
         self._layout = layout
         self._row = row
-        self._services = services
-        self._unnamed = next(iter(services.values())) if len(set(services.values())) == 1 else NO_SERVICE
+        self.rename(services)
         self._lock = threading.Lock()
         self._places: BoundedCache[Ruling, _Places] = BoundedCache(MAX_RULINGS)
         self._counted = {table.cell: 0 for table in (layout.reloads, layout.reload_failures, layout.sent_away)}
+
+    def rename(self, services: Mapping[str, str]) -> None:
+        """Other services from now on. Those that the layout does not have are counted as `NO_SERVICE`."""
+        known = {name: service if self._has(service) else NO_SERVICE for name, service in services.items()}
+        only = next(iter(services.values())) if len(set(services.values())) == 1 else NO_SERVICE
+        self._services, self._unnamed = known, only if self._has(only) else NO_SERVICE
+
+    def _has(self, service: str) -> bool:
+        return (service, METHODS[0], EXPLAINED) in self._layout.exchanges
 
     def observe(
         self, request: TokenRequest | UnparsedRequest, outcome: TokenResult | Exception, seconds: float
@@ -132,9 +140,9 @@ class Meter:
             running, waiting = reading.loads.get(room, (0, 0))
             row[cell] = waiting if state == "waiting" else running
         for (keys, certificate), cell in layout.certificates.items():
-            if keys in reading.ends:
-                signing, ca = reading.ends[keys]
-                row[cell] = (ca if certificate == "ca" else signing).timestamp()
+            signing, ca = reading.ends.get(keys, (None, None))
+            end = ca if certificate == "ca" else signing
+            row[cell] = 0.0 if end is None else end.timestamp()
         row[layout.clock_jump.cell] = reading.jump
         for (state,), cell in layout.pending.items():
             row[cell] = reading.configuration == state
@@ -142,7 +150,8 @@ class Meter:
 
     def _places_of(self, ruling: Ruling, outcome: str) -> _Places:
         source = ANONYMOUS if ruling.identity.is_anonymous else ruling.identity.source
-        exchange = self._layout.of_methods(ruling.registry.service, outcome)
+        service = ruling.registry.service
+        exchange = self._layout.of_methods(service if self._has(service) else NO_SERVICE, outcome)
         return _Places(exchange, self._layout.authenticated.get((source,)), outcome)
 
     def _count(self, exchange: int | None, special: int | None, outcome: str, seconds: float) -> None:

@@ -37,5 +37,9 @@ def worker_meter(settings: Settings, board: Board) -> Meter | None:
     if row is None:
         logger.error("metrics: no free row for this worker; its requests are not counted")
         return None
-    services = {name: registry.service for registry in settings.registries for name in registry.names}
-    return Meter(board.layout, row, services)
+    return Meter(board.layout, row, services_of(settings))
+
+
+def services_of(settings: Settings) -> dict[str, str]:
+    """The primary name of each service name."""
+    return {name: registry.service for registry in settings.registries for name in registry.names}

@@ -27,8 +27,8 @@ from tokenserver.process.supervisor import Supervisor
 from tokenserver.process.worker import WorkerSetup, load_worker
 from tokenserver.runtime.cpu_affinity import WorkerCores
 from tokenserver.server.compose import login_plan
-from tokenserver.server.login_plan import worker_count
-from tokenserver.server.reload.configuration import ConfigurationWatch, posted_on
+from tokenserver.server.login_plan import provisioned, worker_count
+from tokenserver.server.reconfigure import watch_configuration
 from tokenserver.server.shared_state import NOTHING_SHARED, workers_share
 from tokenserver.server.start_checks import is_forking
 
@@ -76,7 +76,7 @@ def run(settings: Settings, config: Path | None, board: Board | None) -> None:
         port=port,
         interface=Interfaces.WSGI,  # for granian's own checks; process/gateway.py takes requests by RSGI
         workers=workers,
-        blocking_threads=threads_for(login_plan(settings).threads),
+        blocking_threads=threads_for(provisioned(login_plan(settings)).threads),
         loop=Loops.asyncio,
         http=HTTPModes.http1,  # HTTP/2 has none of the limits below
         websockets=False,
@@ -96,11 +96,11 @@ def run(settings: Settings, config: Path | None, board: Board | None) -> None:
     os.register_at_fork(after_in_child=_default_signals)
     shared = workers_share(settings, workers=workers) if is_forking() else NOTHING_SHARED
     sys.stdout.flush()
-    configuration = ConfigurationWatch(config, settings, post=posted_on(shared.bulletin))
+    configuration = watch_configuration(config, settings, shared)
     server.on_hangup = configuration.hangup
     threading.Thread(target=configuration.watch, args=(threading.Event(),), name="configuration", daemon=True).start()
-    known = settings if is_forking() else None
-    setup = WorkerSetup(config, known, WorkerCores(workers), shared, outputs.audit, board, port)
+    orders = (lambda: configuration.orders) if is_forking() else None
+    setup = WorkerSetup(config, orders, WorkerCores(workers), shared, outputs.audit, board, port)
     server.serve(spawn_target=run_worker, target_loader=partial(load_worker, setup), wrap_loader=False)
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenserver.config.load import load_settings
-from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.sink_state import SinkState
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.process.process_limits import end_with, harden_process
 from tokenserver.runtime.cpu_affinity import WorkerCores
+from tokenserver.server.reload.configuration import Orders
 from tokenserver.server.shared_state import SharedState
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ class WorkerSetup(NamedTuple):
     """What the master hands to each worker. `audit` and `board` are None where there is nothing to share;
     `port` is where the worker listens.
 
-    A forked worker is given the settings in force, so that a replacement has them too, whatever `config` contains by
-    then. A spawned one reads them from there: secrets are not pickled.
+    A forked worker is given the settings in force by `orders`, so that a replacement has them too, whatever `config`
+    contains by then. A spawned one reads them from there: secrets are not pickled.
     """
 
     config: Path | None
-    settings: Settings | None
+    orders: Callable[[], Orders] | None
     cores: WorkerCores
     shared: SharedState
     audit: SinkState | None
@@ -60,9 +61,14 @@ def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
     harden_process()  # on Python 3.14 a worker may be a new program, which does not inherit all of it
     sink = DescriptorSink(sys.stdout.fileno(), setup.audit)
     try:
-        settings = load_settings(setup.config) if setup.settings is None else setup.settings
+        number, settings = Orders(0, load_settings(setup.config)) if setup.orders is None else setup.orders()
         application = load_application(
-            settings, board=setup.board, shared=setup.shared, sink=sink, is_stopping=lambda: heartbeats.is_stopping
+            settings,
+            order=number,
+            board=setup.board,
+            shared=setup.shared,
+            sink=sink,
+            is_stopping=lambda: heartbeats.is_stopping,
         )
     except LoadError as error:  # the files have changed since the start checked them
         for fault in error.faults:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,15 +29,16 @@ from tokenserver.exchange.shadow import ShadowPolicy
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.keys.expiry import key_warnings
 from tokenserver.keys.layout import KeyFolder
-from tokenserver.keys.rotator import rotation_warnings
+from tokenserver.keys.rotator import Rotator, rotation_warnings
 from tokenserver.keys.store import load_keys
+from tokenserver.metrics.recorder import Meter
 from tokenserver.metrics.setup import worker_meter
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.policy.loading.gating import note_lines
 from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
 from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
 from tokenserver.runtime.random_ids import RandomIds
-from tokenserver.server.login_plan import plan_for, worker_count
+from tokenserver.server.login_plan import plan_for, provisioned, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.server.reload.configuration import notice_in
 from tokenserver.server.reload.live import LiveSnapshot
@@ -67,7 +68,7 @@ def build(
     """
     together = shared_counters(settings, workers=worker_count(settings), fallback=shared.counters)
     plan = login_plan(settings)
-    admission = AdmissionControl(logins=plan.threads, monotonic=time.monotonic)
+    admission = AdmissionControl(logins=provisioned(plan).threads, monotonic=time.monotonic)
     protection = Protection(
         plan,
         secret=secrets.token_bytes(64),
@@ -78,22 +79,32 @@ def build(
     )
     live = _live(settings, protection, shared.first_line or (lambda _: True))
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
-    # After a clock jump, a step may not really be due; a process that rejected the folder could not load the change.
-    rotators = rotators_for(
-        settings, live.snapshot, is_blocked=lambda: live.is_refused("keys") or clock.jump() is not None
-    )
     trail = AuditTrail(sink or DescriptorSink(sys.stdout.fileno()), now=time.time, policy=live.policy)
+    meter = worker_meter(settings, board) if board is not None else None
+    exchange = compose_exchange(settings, live, trail, meter)
+    rotators = compose_rotators(settings, live, clock)
+    notice = partial(notice_in, shared.bulletin)
+    return RunningServer(settings, live, exchange, trail, protection, clock, admission, rotators, meter, notice=notice)
+
+
+def compose_exchange(
+    settings: Settings, live: LiveSnapshot, trail: AuditTrail, meter: Meter | None
+) -> ObservedExchange:
+    """The exchange of these settings, with its observers."""
     reuse = Reuse(settings.token_reuse, now=time.time) if settings.token_reuse else None
     service = TokenService(live.snapshot, now=time.time, reuse=reuse)
     observers: list[Observer] = [trail]
     if settings.shadow_policies is not None:
         observers.insert(0, ShadowPolicy(live.snapshot, trail.record, now=time.time))
-    meter = worker_meter(settings, board) if board is not None else None
     if meter is not None:
         observers.append(meter)  # the last one, so that it also counts what could not be audited
-    exchange = ObservedExchange(service, observers, monotonic=time.perf_counter)
-    notice = partial(notice_in, shared.bulletin)
-    return RunningServer(settings, live, exchange, trail, protection, clock, admission, rotators, meter, notice=notice)
+    return ObservedExchange(service, observers, monotonic=time.perf_counter)
+
+
+def compose_rotators(settings: Settings, live: LiveSnapshot, clock: ClockJumpDetector) -> tuple[Rotator, ...]:
+    """The rotators of all key sets."""
+    # After a clock jump, a step may not really be due; a process that rejected the folder could not load the change.
+    return rotators_for(settings, live.snapshot, is_blocked=lambda: live.is_refused("keys") or clock.jump() is not None)
 
 
 def load_snapshot(settings: Settings, protection: Protection | None = None) -> Snapshot:
@@ -114,9 +125,7 @@ def _live(
         LoadError: every fault of every file, including those that are only read at the start.
     """
     faults: list[Fault] = []
-    tls = settings.server.tls
-    if tls is not None:
-        _attempt(partial(check_server_files, tls.certificate, tls.key), faults)
+    _attempt(partial(check_tls, settings), faults)
     composer = Composer(settings, protection)
     live = _attempt(partial(LiveSnapshot, watched_parts(settings, protection), composer, is_first=is_first), faults)
     if faults or live is None:
@@ -124,14 +133,31 @@ def _live(
     return live
 
 
-def watched_parts(settings: Settings, protection: Protection | None = None) -> list[ReloadablePart]:
-    """The parts of a snapshot; each is watched and loaded independently of the others."""
+def check_tls(settings: Settings) -> None:
+    """Check the certificate and key of `server.tls`, which are only read at the start.
+
+    Raises:
+        LoadError: every fault of the two.
+    """
+    tls = settings.server.tls
+    if tls is not None:
+        check_server_files(tls.certificate, tls.key)
+
+
+def watched_parts(
+    settings: Settings, protection: Protection | None = None, *, marked: Collection[str] = ()
+) -> list[ReloadablePart]:
+    """The parts of a snapshot; each is watched and loaded independently of the others.
+
+    `marked` are the kinds of policies whose files are known to end with the marker, so that they must.
+    """
     services = frozenset(registry.service for registry in settings.registries)
     users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.authentication]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
-    policies = [PoliciesPart("policies", settings.policies, services=services)]
+    policies = [PoliciesPart("policies", settings.policies, services=services, marked="policies" in marked)]
     if settings.shadow_policies is not None:
-        policies.append(ShadowPart("shadow_policies", settings.shadow_policies, services=services))
+        is_marked = "shadow_policies" in marked
+        policies.append(ShadowPart("shadow_policies", settings.shadow_policies, services=services, marked=is_marked))
     return [*users, *keys, *policies]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tokenserver.authn.protection.failure_counters import Limit, Limits, growing, shared
 from tokenserver.authn.protection.guard import Plan
 from tokenserver.authn.protection.login_cache import CacheLifetime
@@ -9,6 +11,9 @@ from tokenserver.authn.protection.shared_checks import WAITERS
 from tokenserver.config.protection import ThrottleSettings
 from tokenserver.config.settings import Settings, UserSource
 from tokenserver.runtime.cpu_affinity import core_count
+
+SPARE_DIRECTORIES = 2
+"""LDAP directories that can be added to a running server; each needs threads for its logins."""
 
 
 def worker_count(settings: Settings) -> int:
@@ -28,6 +33,12 @@ def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:
         hashers=max(1, cores // workers),
         waiters=WAITERS if workers > 1 else 0,
     )
+
+
+def provisioned(plan: Plan) -> Plan:
+    """The plan with all directories that may be added without a restart, for which the server provides threads."""
+    spare = tuple(f"spare-{number}" for number in range(SPARE_DIRECTORIES))
+    return replace(plan, directories=(*plan.directories, *spare))
 
 
 def _lifetime(source: UserSource) -> CacheLifetime:

@@ -53,14 +53,27 @@ class RunningServer:
     def watch(self) -> threading.Event:
         """Start the background threads: reload, key rotation, audit trail, metrics. Setting the event stops them."""
         stop = threading.Event()
-        keys = (self.rotators, stop)
-        threading.Thread(target=watch_keys, args=keys, name="rotate-keys", daemon=True).start()
+        self.watch_files(stop)
+        self.tend(stop)
+        return stop
+
+    def watch_files(self, stop: threading.Event) -> None:
+        """Start the reload of files, which goes on when the settings change."""
         threading.Thread(target=self.live.watch, args=(stop,), name="watch-files", daemon=True).start()
-        threading.Thread(target=self._look, args=(stop,), name="audit-trail", daemon=True).start()
         if self.meter is not None:
             self._sample(self.meter)  # so that the first scrape is complete
-            threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True).start()
-        return stop
+
+    def tend(self, stop: threading.Event) -> list[threading.Thread]:
+        """Start the background threads that depend on the settings: all but the reload of files."""
+        threads = [
+            threading.Thread(target=watch_keys, args=(self.rotators, stop), name="rotate-keys", daemon=True),
+            threading.Thread(target=self._look, args=(stop,), name="audit-trail", daemon=True),
+        ]
+        if self.meter is not None:
+            threads.append(threading.Thread(target=self._samples, args=(self.meter, stop), name="metrics", daemon=True))
+        for thread in threads:
+            thread.start()
+        return threads
 
     def reading(self) -> Gauges:
         """The gauges of this process as they are now, for metrics."""

@@ -41,14 +41,15 @@ _OWN_SECRET = secrets.token_bytes(32)
 class SharedState(NamedTuple):
     """What the workers of one server share; None for state that each worker keeps for itself.
 
-    The master process posts on `bulletin` how the configuration file compares with what is in force. `first_line` is
-    for log lines that all workers would write.
+    The master process posts on `bulletin` how the configuration file compares with what is in force, and on `orders`
+    the settings that are to be in force. `first_line` is for log lines that all workers would write.
     """
 
     counters: Together | None = None
     checks: SharedChecks | None = None
     bulletin: Bulletin | None = None
     first_line: FirstInServer | None = None
+    orders: Bulletin | None = None
 
 
 NOTHING_SHARED = SharedState()
@@ -58,7 +59,7 @@ def workers_share(settings: Settings, *, workers: int) -> SharedState:
     """The state shared by this number of workers, which must be forked after this call."""
     counters, checks = workers_counters(settings, workers=workers), workers_checks(settings, workers=workers)
     try:
-        return SharedState(counters, checks, Bulletin(), FirstInServer(monotonic=time.monotonic))
+        return SharedState(counters, checks, Bulletin(), FirstInServer(monotonic=time.monotonic), Bulletin())
     except OSError as error:
         logger.warning("configuration: processes cannot share memory (%s); a change of it shows only in the log", error)
         return SharedState(counters, checks)
@@ -72,7 +73,7 @@ def workers_counters(settings: Settings, *, workers: int) -> WorkersTogether | N
         return None
     limits = limits_for(settings.throttle, workers=1)
     try:
-        return WorkersTogether(limits, repeat=_repeat(settings), monotonic=time.monotonic)
+        return WorkersTogether(limits, repeat=repeat_seconds(settings), monotonic=time.monotonic)
     except TooManyToShare:
         return None
     except OSError as error:
@@ -121,7 +122,7 @@ def shared_counters(settings: Settings, *, workers: int, fallback: Together | No
             password,
             limits_for(throttle, workers=1),
             key=_key(secret or password),
-            repeat=_repeat(settings),
+            repeat=repeat_seconds(settings),
             workers=workers,
             monotonic=time.monotonic,
         )
@@ -169,7 +170,7 @@ def _key(secret: Secret | None) -> bytes:
     return derive.derive(secret.reveal().encode("utf-8"))
 
 
-def _repeat(settings: Settings) -> float:
+def repeat_seconds(settings: Settings) -> float:
     """Seconds for which repeating a rejected login does not count again. A directory counts every attempt it sees."""
     if any(source.ldap is not None for source in settings.authentication):
         return REPEAT_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,11 +15,13 @@ from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.server.compose import build, new_id
+from tokenserver.server.follower import ConfigurationFollower
+from tokenserver.server.reconfigure import reconfigured
 from tokenserver.server.running import RunningServer
 from tokenserver.server.shared_state import NOTHING_SHARED, SharedState
 from tokenserver.web.client_address import finder
 from tokenserver.web.https_only import guard_of
-from tokenserver.web.routes import Pages, create_app
+from tokenserver.web.routes import Pages, TokenFront, create_app
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenEndpoint
 
 MAX_JWKS_SECONDS = 300
@@ -71,9 +74,52 @@ def _bundle(rings: Sequence[KeyRing]) -> str:
     return "".join(dict.fromkeys(ring.ca_certificate_pem for ring in rings))
 
 
+class ReconfigurableApplication:
+    """An application that is served while its settings change. `flask` is what a server calls."""
+
+    def __init__(self, parts: RunningServer) -> None:
+        self.flask = application(parts)
+        self.parts = parts
+        """The current server."""
+        self._stop = threading.Event()
+        self.threads: list[threading.Thread] = []
+        """The background threads of these settings."""
+
+    def start(self) -> None:
+        """Start the background threads."""
+        self.parts.watch_files(threading.Event())
+        self.threads = self.parts.tend(self._stop)
+
+    def apply(self, settings: Settings) -> None:
+        """Put other settings in force.
+
+        Raises:
+            LoadError: as `reconfigured`; the previous ones stay in force.
+        """
+        try:
+            self.parts = reconfigured(self.parts, settings, quiesce=self._quiesce)
+        finally:
+            if self._stop.is_set():
+                self._stop = threading.Event()
+                self.threads = self.parts.tend(self._stop)
+        endpoint = replace(token_endpoint(self.parts), places=_front(self.flask).endpoint.places)
+        _front(self.flask).replace(_front(create_app(endpoint, other_pages(self.parts))))
+
+    def _quiesce(self) -> None:
+        self._stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def _front(flask: Flask) -> TokenFront:
+    assert isinstance(flask.wsgi_app, TokenFront)  # noqa: S101 - see routes.py
+    return flask.wsgi_app
+
+
 def load_application(
     settings: Settings,
     *,
+    order: int = 0,
     board: Board | None = None,
     shared: SharedState = NOTHING_SHARED,
     sink: Sink | None = None,
@@ -81,12 +127,20 @@ def load_application(
 ) -> Flask:
     """Build the application of these settings, in the process that serves it; for other arguments see `build`.
 
-    `is_stopping` returns whether the server is shutting down; it is not ready any more then.
+    `order` is their number, after which others on `shared.orders` follow. `is_stopping` returns whether the server is
+    shutting down; it is not ready any more then.
 
     Raises:
         LoadError: every fault of the files that the settings refer to.
     """
-    parts = build(settings, sink=sink, board=board, shared=shared)
-    parts = replace(parts, is_stopping=is_stopping)
-    parts.watch()
-    return application(parts)
+    parts = replace(build(settings, sink=sink, board=board, shared=shared), is_stopping=is_stopping)
+    if shared.orders is None:
+        live = ReconfigurableApplication(parts)
+        live.start()
+        return live.flask
+    follower = ConfigurationFollower(shared.orders, order, notice=parts.notice)
+    live = ReconfigurableApplication(replace(parts, notice=follower.notice))
+    live.start()
+    following = (live.apply, threading.Event())
+    threading.Thread(target=follower.follow, args=following, name="configuration", daemon=True).start()
+    return live.flask

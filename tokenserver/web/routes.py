@@ -52,6 +52,10 @@ class TokenFront:
         self._endpoint = endpoint
         self._others = others
 
+    def replace(self, other: TokenFront) -> None:
+        """Answer as the other one from the next request on; requests in progress end as they began."""
+        self._endpoint, self._others = other._endpoint, other._others
+
     @property
     def endpoint(self) -> TokenEndpoint:
         """The endpoint that answers the token paths."""

@@ -1,4 +1,4 @@
-"""The configuration file of a running server: what is not in force is said once, and never a value."""
+"""The configuration file of a running server: what goes live, what waits, and what is refused; never a value."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
+from tokenserver.errors import Fault
 from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.reload.configuration import (
     IN_FORCE,
     ConfigurationNotice,
     ConfigurationWatch,
+    Orders,
     notice_in,
     posted_on,
 )
@@ -39,8 +42,31 @@ class Site:
         (folder / "tls.key").chmod(0o600)
         self.config.write_text(text)
         self.posted: list[ConfigurationNotice] = []
-        self.watch = ConfigurationWatch(self.config, load_settings(self.config, {}), post=self.posted.append)
+        self.ordered: list[Settings] = []
+        self.faults: list[Fault] = []
+        self.checked: list[tuple[Settings, Settings]] = []
+        self.start()
+
+    def start(self, *, orders: bool = True) -> None:
+        """Start the server anew; without `orders`, its processes share no memory."""
+        self.ordered.clear()
+        self.watch = ConfigurationWatch(
+            self.config,
+            load_settings(self.config, {}),
+            check=self.check,
+            order=self.order if orders else None,
+            post=self.posted.append,
+            max_directories=2,
+        )
         self.look()
+
+    def check(self, old: Settings, new: Settings) -> list[Fault]:
+        self.checked.append((old, new))
+        return self.faults
+
+    def order(self, settings: Settings) -> int:
+        self.ordered.append(settings)
+        return len(self.ordered)
 
     def look(self) -> ConfigurationNotice:
         """As often as a change needs: it must be at rest."""
@@ -66,23 +92,75 @@ def restart(keys: str) -> ConfigurationNotice:
 
 
 def test_an_unchanged_file_is_in_force(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    """Also if it was written again, or gained a comment."""
+    """Also if it was written again, or gained a comment; it is not checked again, since that opens sockets."""
     assert site.write(CONFIG + "# a comment\n") == IN_FORCE
+    assert site.checked == []
     assert (site.posted, caplog.messages) == ([], [])
 
 
-def test_a_change_is_said_once_and_taken_back(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    """By its key; a file as before is in force again."""
+def test_a_change_goes_live(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """It is ordered once, with a line that names its keys; a worker that is forked from then on starts with it."""
     caplog.set_level(logging.INFO)
     changed = CONFIG.replace("[{service: reg}]", "[{service: reg, token_lifetime: 5m}, {service: new}]")
-    expected = restart("registries[reg].token_lifetime.default, registries[new] (added)")
+    assert site.write(changed) == IN_FORCE
+    assert site.write(changed + "# again\n") == IN_FORCE
+    start, new = site.ordered
+    assert ([one.service for one in new.registries], len(start.registries)) == (["reg", "new"], 1)
+    assert site.watch.orders == Orders(2, new)
+    assert (start, new) in site.checked
+    assert site.write(CONFIG) == IN_FORCE
+    assert site.watch.orders == Orders(3, start)
+    assert site.posted == []
+    assert caplog.messages == [
+        "configuration: reloaded tokenserver.yaml: registries[reg].token_lifetime.default, registries[new] (added)",
+        "configuration: reloaded tokenserver.yaml: registries[reg].token_lifetime.default, registries[new] (removed)",
+    ]
+
+
+def test_half_of_a_change_waits(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """What needs a restart is named, and the rest is ordered without it."""
+    caplog.set_level(logging.INFO)
+    text = CONFIG.replace('{url: "https://auth', '{listen: "127.0.0.1:1", url: "https://new')
+    assert site.write(text) == restart("server.listen")
+    server = site.ordered[-1].server
+    assert (server.listen, server.url) == ("127.0.0.1:5001", "https://new.example.com")
+    assert caplog.messages == [
+        "configuration: reloaded tokenserver.yaml: server.url",
+        f"configuration: {restart('server.listen').text}",
+    ]
+
+
+def test_what_a_start_would_refuse(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Is refused as a whole, with the places of the faults in `/readyz` and the faults in the log."""
+    site.faults = [Fault("/x/users", 3, "", "is wrong"), Fault("/x/policies", 0, "", "is missing")]
+    found = site.write(CONFIG.replace("issuer: auth", "issuer: new"))
+    assert found.text.startswith("tokenserver.yaml has changed and is faulty (users:3), so a restart would fail;")
+    assert "/x/policies: is missing" in caplog.text
+    assert len(site.ordered) == 1
+    site.faults = []
+    assert site.write(CONFIG.replace("issuer: auth", "issuer: other")) == IN_FORCE
+    assert site.ordered[-1].issuer == "other.example.com"
+
+
+def test_without_shared_memory_everything_waits(site: Site) -> None:
+    """The workers could not hear of it."""
+    site.start(orders=False)
+    assert site.write(CONFIG.replace("issuer: auth", "issuer: new")) == restart("issuer")
+    assert (site.ordered, site.watch.orders.settings.issuer) == ([], "auth.example.com")
+
+
+def test_a_change_that_waits_is_said_once_and_taken_back(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """By its key; a file as before is in force."""
+    caplog.set_level(logging.INFO)
+    changed = CONFIG.replace('{url: "https', '{workers: 7, url: "https')
+    expected = restart("server.workers")
     assert site.write(changed) == expected
     assert site.write(changed + "# again\n") == expected
     assert site.write(CONFIG) == IN_FORCE
     assert site.posted == [expected, IN_FORCE]
     assert caplog.messages == [
         f"configuration: {expected.text}",
-        "configuration: tokenserver.yaml is as in force again",
+        "configuration: tokenserver.yaml is in force",
     ]
 
 
@@ -126,14 +204,17 @@ def test_a_folder_of_registries(tmp_path: Path) -> None:
     folder.mkdir(mode=0o755)
     (folder / "one.yaml").write_text("service: one\n")
     site = Site(tmp_path, CONFIG.replace("[{service: reg}]", "registries/"))
-    assert site.watch.notice == IN_FORCE
+
+    def services() -> list[tuple[str, int]]:
+        return [(one.service, one.token_lifetime.default) for one in site.ordered[-1].registries]
+
     (folder / "two.yaml").write_text("service: two\n")
-    assert site.look() == restart("registries[two] (added)")
+    assert (site.look(), services()) == (IN_FORCE, [("one", 900), ("two", 900)])
     (folder / "two.yaml").write_text("service: two\ncompat: nothing\n")
     assert " (two.yaml:2)" in site.look().text
     (folder / "two.yaml").unlink()
     (folder / "one.yaml").write_text("service: one\ntoken_lifetime: 2m\n")
-    assert site.look() == restart("registries[one].token_lifetime.default")
+    assert (site.look(), services()) == (IN_FORCE, [("one", 120)])
 
 
 def test_a_secret_does_not_show(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -144,20 +225,22 @@ def test_a_secret_does_not_show(tmp_path: Path, caplog: pytest.LogCaptureFixture
     )
     text = CONFIG.replace("[{htpasswd: {file: users}}]", source)
     site = Site(tmp_path, text % "oldcanary")
-    assert site.write(text % "newcanary") == restart("authentication[ldap].ldap.bind_password")
+    caplog.set_level(logging.INFO)
+    assert site.write(text % "newcanary") == IN_FORCE
+    assert "authentication[ldap].ldap.bind_password" in caplog.text
     assert "canary" not in caplog.text
 
 
 def test_the_hangup_line(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """It says what is reloaded anyway, and what is not."""
     caplog.set_level(logging.INFO)
-    begin = "SIGHUP: changed users, keys and policies are reloaded within two seconds, without a signal; "
+    begin = "SIGHUP: changed files go live within two seconds, without a signal; "
     site.watch.hangup()
-    site.write(CONFIG.replace("keys: keys", "keys: other"))
+    site.write(CONFIG.replace('{url: "https', '{workers: 7, url: "https'))
     site.watch.hangup()
     assert [message for message in caplog.messages if message.startswith("SIGHUP")] == [
         begin + "tokenserver.yaml is in force",
-        begin + restart("keys.folder").text,
+        begin + restart("server.workers").text,
     ]
 
 

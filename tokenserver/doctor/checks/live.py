@@ -155,7 +155,7 @@ def check_ready(outcome: Outcome) -> list[Finding]:
     notes = answer.get("notes")
     pending = notes.get("configuration") if isinstance(notes, dict) else None
     if isinstance(pending, str):
-        fix = "run `tokenserver check`, then restart the server"
+        fix = "fix what `tokenserver check` lists, if anything, then restart the server"
         found.append(warning("configuration", f"not what the server runs with: {pending}", fix))
     return found
 

@@ -1,7 +1,7 @@
-"""The configuration file of a running server: notices that it differs from what is in force, and says so.
+"""Hot reload of the configuration file: the master process watches and checks it, and orders workers to follow.
 
-One thread of the master process watches, so that there is one log line per server. What it finds is posted to the
-workers, which show it in `/readyz` and in the metrics.
+One thread of the master process decides, so that all workers have the same settings, and a change has one log line.
+What waits for a restart, or was rejected, is posted to the workers, which show it in `/readyz` and in the metrics.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tokenserver.config.differences import changed_keys, listed
+from tokenserver.config.effect import ChangeEffect, effect_of
 from tokenserver.config.files_read import FilesRead
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.documents.files import read_file
-from tokenserver.errors import LoadError
+from tokenserver.errors import Fault, LoadError
 from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.reload.parts import FilesPart
 from tokenserver.server.reload.watch import PartWatcher
@@ -49,22 +50,45 @@ def notice_in(bulletin: Bulletin | None) -> ConfigurationNotice:
     return ConfigurationNotice(**json.loads(text)) if text else IN_FORCE
 
 
-class ConfigurationWatch:
-    """Compares the configuration file with the settings `in_force`, and calls `post` with each new notice.
+class Orders(NamedTuple):
+    """The settings that are in force, or about to be: each change of them has a higher number."""
 
-    `config` is as for `load_settings`. Of files that are only read at the start, such as a TLS certificate, the content
-    is compared as well.
+    number: int
+    settings: Settings
+
+
+class ConfigurationWatch:
+    """Puts a changed configuration file in force in a running server that started with `settings`.
+
+    `config` is as for `load_settings`. A change is checked as at a start: `check` gets the settings in force and those
+    of the file. Then `order` gets the settings that the workers shall have, and returns their number; without it,
+    everything waits for a restart. `post` gets each new notice. Of files that are only read at the start, such as a TLS
+    certificate, changed contents are noticed. For `max_directories` see `effect_of`.
     """
 
-    def __init__(self, config: Path | None, in_force: Settings, *, post: Callable[[ConfigurationNotice], None]) -> None:
+    def __init__(
+        self,
+        config: Path | None,
+        settings: Settings,
+        *,
+        check: Callable[[Settings, Settings], list[Fault]],
+        order: Callable[[Settings], int] | None,
+        post: Callable[[ConfigurationNotice], None],
+        max_directories: int,
+    ) -> None:
         self._config = config
-        self._in_force = in_force
+        self._started = settings
+        self._settings = settings
+        self._check = check
+        self._order = order
         self._post = post
+        self._max_directories = max_directories
         self._name = config_path(config).name
-        self._contents = dict(_contents(in_force))
-        self._settings = in_force
+        self._contents = dict(_contents(settings))
         self._files = FilesRead(config)
         self._watcher = PartWatcher(FilesPart("configuration", "", self._load, self._read_files))
+        self.orders = Orders(0 if order is None else order(settings), settings)
+        """What the workers have, or will have in a moment. A worker that is forked has it from the start."""
         self.notice = IN_FORCE
         """The current notice."""
 
@@ -76,42 +100,50 @@ class ConfigurationWatch:
     def look(self) -> None:
         """Look at the files once."""
         loaded = self._watcher.look()
-        if loaded is not None:
-            assert isinstance(loaded.value, Settings)  # noqa: S101 - what `_load` returns
-            self._settings = loaded.value
         fault = self._watcher.fault
         if fault is not None:
             self._tell(ConfigurationNotice("rejected", self._rejected()))
         elif loaded is not None:
-            self._compare()
+            assert isinstance(loaded.value, ChangeEffect)  # noqa: S101 - what `_load` returns
+            self._apply(loaded.value)
 
     def hangup(self) -> None:
         """SIGHUP: log what it does, and whether there is more to do. Changes need no signal."""
-        changed = f"; {self.notice.text}" if self.notice.text else f"; {self._name} is in force"
-        logger.info(
-            "SIGHUP: changed users, keys and policies are reloaded within two seconds, without a signal%s", changed
-        )
+        changed = self.notice.text or f"{self._name} is in force"
+        logger.info("SIGHUP: changed files go live within two seconds, without a signal; %s", changed)
 
-    def _load(self, _: bytes | None) -> Settings:
+    def _load(self, _: bytes | None) -> ChangeEffect:
         self._files = FilesRead(self._config)
-        return load_settings(self._config)
+        settings = load_settings(self._config)
+        is_changed = settings != self.orders.settings or dict(_contents(settings)) != self._contents
+        faults = self._check(self.orders.settings, settings) if is_changed else []
+        effect = effect_of(settings, self._started, self.orders.settings, max_directories=self._max_directories)
+        if faults:
+            raise LoadError(faults)
+        self._settings = settings
+        return effect if self._order is not None else ChangeEffect(self._started, changed_keys(self._started, settings))
 
     def _read_files(self) -> Iterator[Path]:
         yield from self._files.current()
         yield from (file for _, file in _read_at_start(self._settings))
 
-    def _compare(self) -> None:
-        keys = [change.key for change in changed_keys(self._in_force, self._settings)]
+    def _apply(self, effect: ChangeEffect) -> None:
+        applied = [change.key for change in changed_keys(self.orders.settings, effect.in_force)]
+        if applied and self._order is not None:
+            # In this order: a worker that is forked in between is given the previous ones, and reads the new ones.
+            self.orders = Orders(self._order(effect.in_force), effect.in_force)
+            logger.info("configuration: reloaded %s: %s", self._name, listed(applied))
+        waiting = [change.key for change in effect.waiting]
         contents = dict(_contents(self._settings))
-        keys += [
+        waiting += [
             f"{key} (content)"
             for key in contents
-            if key in self._contents and key not in keys and contents[key] != self._contents[key]
+            if key in self._contents and key not in waiting and contents[key] != self._contents[key]
         ]
-        if not keys:
+        if not waiting:
             self._tell(IN_FORCE)
             return
-        text = f"{self._name} has changed ({listed(keys)}); this takes effect at the next restart"
+        text = f"{self._name} has changed ({listed(waiting)}); this takes effect at the next restart"
         self._tell(ConfigurationNotice("restart", text))
 
     def _rejected(self) -> str:
@@ -132,7 +164,7 @@ class ConfigurationWatch:
         if notice.state == "restart":
             logger.warning("configuration: %s", notice.text)
         elif notice.state == "in force":
-            logger.info("configuration: %s is as in force again", self._name)
+            logger.info("configuration: %s is in force", self._name)
 
 
 def posted_on(bulletin: Bulletin | None) -> Callable[[ConfigurationNotice], None]:

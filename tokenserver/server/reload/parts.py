@@ -64,17 +64,17 @@ class FilesPart:
 
 
 class PoliciesPart:
-    """A folder of policies. `services` are the configured registries."""
+    """A folder of policies. `services` are the configured registries; `marked` is as for `PolicyLoader`."""
 
     settles = True
     has_lines = False
     name = ""
 
-    def __init__(self, kind: str, folder: Path, *, services: frozenset[str]) -> None:
+    def __init__(self, kind: str, folder: Path, *, services: frozenset[str], marked: bool = False) -> None:
         self.kind = kind
         self.pace = Pacer()
         self._folder = RereadFolder(folder, self.pace)
-        self._loader = PolicyLoader(folder, services=services, pace=self.pace)
+        self._loader = PolicyLoader(folder, services=services, marked=marked, pace=self.pace)
 
     def look(self) -> FileStates:
         """See `watch.ReloadablePart`."""

@@ -1,0 +1,99 @@
+"""How each key takes effect: every key is classified, and what waits for a restart does not hold up the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from configuration import MINIMAL, REFERENCE, leaf_paths, load
+
+from tokenserver.config.differences import changed_keys
+from tokenserver.config.effect import RAISED, RELOAD, RESTART, ChangeEffect, effect_of
+from tokenserver.config.settings import Settings
+
+TLS = "  tls:\n    certificate: tls.pem\n    key: tls.key\n"
+
+
+def effect(folder: Path, old: str, new: str, *, max_directories: int = 9) -> tuple[list[str], list[str], ChangeEffect]:
+    """The keys that take effect now, those that wait, and the whole."""
+    before, after = load(folder, old), load(folder, new)
+    found = effect_of(after, before, before, max_directories=max_directories)
+    return [one.key for one in changed_keys(before, found.in_force)], [one.key for one in found.waiting], found
+
+
+def test_every_key_is_classified_once() -> None:
+    """A new key has to be added to one of the sets; sections change by their keys."""
+    keys = {".".join(path) for path in leaf_paths(Settings)}
+    parents = {key.rpartition(".")[0] for key in keys}
+    classified = [*RESTART, *RAISED, *RELOAD]
+    assert len(classified) == len(set(classified))
+    assert {*classified} - {"server.tls"} == keys - parents
+    assert "server.tls" in parents
+
+
+def test_the_page_lists_what_needs_a_restart() -> None:
+    """Neither more nor fewer keys than the code."""
+    page = (Path(__file__).parents[2] / "docs" / "change-the-configuration.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    listed = {key.strip(" `") for row in rows for key in row.split(",")}
+    assert listed == (RESTART | RAISED) - {"server.tls.certificate", "server.tls.key"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "now", "waiting"),
+    [
+        ("listen: 127.0.0.1:5001", "listen: 127.0.0.1:5002", [], ["server.listen"]),
+        ("  metrics: 127.0.0.1:9090\n", "", [], ["server.metrics"]),
+        ("  workers: 2\n", "", [], ["server.workers"]),
+        (TLS, "", [], ["server.tls"]),
+        ("certificate: tls.pem", "certificate: new.pem", [], ["server.tls.certificate"]),
+        ("secret_file: throttle-secret", "secret_file: other", [], ["throttle.secret_file"]),
+        ("failures_total: 600", "failures_total: 601", [], ["throttle.failures_total"]),
+        ("failures_total: 600", "failures_total: 599", ["throttle.failures_total"], []),
+        ("  enabled: true\n", "  enabled: false\n", ["throttle.enabled"], []),
+        ("window: 10m", "window: 20m", ["throttle.window"], []),
+        ("require_https: false", "require_https: true", ["server.require_https"], []),
+        ("issuer: auth.example.com", "issuer: other", ["issuer"], []),
+        ("  - service: second\n", "", ["registries[second] (removed)"], []),
+        ("cache: 30s", "cache: 31s", ["authentication[corp].ldap.cache"], []),
+        ("token_reuse: 5s\n", "", ["token_reuse"], []),
+        ("shadow_policies: candidate/\n", "", ["shadow_policies"], []),
+    ],
+)
+def test_one_change(folder: Path, old: str, new: str, now: list[str], waiting: list[str]) -> None:
+    """Either now or at a restart."""
+    assert REFERENCE.count(old) == 1
+    assert effect(folder, REFERENCE, REFERENCE.replace(old, new))[:2] == (now, waiting)
+
+
+def test_a_port_does_not_hold_up_a_removed_source(folder: Path) -> None:
+    """The urgent half is in force."""
+    new = REFERENCE.replace("listen: 127.0.0.1:5001", "listen: 127.0.0.1:1").replace("name: third", "name: fourth")
+    now, waiting, _ = effect(folder, REFERENCE, new)
+    assert now == ["authentication[third] (removed)", "authentication[fourth] (added)"]
+    assert waiting == ["server.listen"]
+
+
+def test_parts_that_only_work_together_wait_together(folder: Path) -> None:
+    """http:// with the TLS of the start would be impossible, so the whole file waits."""
+    new = REFERENCE.replace(TLS, "").replace("url: https://auth.example.com", "url: http://auth.example.com")
+    now, waiting, found = effect(folder, REFERENCE, new.replace("window: 10m", "window: 11m"))
+    assert (now, waiting) == ([], ["server.url", "server.tls", "throttle.window"])
+    assert found.in_force == load(folder, REFERENCE)
+
+
+def test_more_directories_than_there_are_threads_for(folder: Path) -> None:
+    """The user sources wait; the rest does not."""
+    now, waiting, _ = effect(folder, MINIMAL + "anonymous: true\n", REFERENCE, max_directories=2)
+    assert "token_reuse" in now
+    assert not any(key.startswith("authentication") for key in now)
+    assert [key for key in waiting if key.startswith("authentication")] == [
+        "authentication[htpasswd] (removed)",
+        *(f"authentication[{name}] (added)" for name in ("local", "corp", "second", "third")),
+    ]
+
+
+def test_back_to_the_start(folder: Path) -> None:
+    """Compared with what is in force, not with the start."""
+    start, other = load(folder, REFERENCE), load(folder, REFERENCE.replace("window: 10m", "window: 20m"))
+    assert effect_of(start, start, other, max_directories=9) == ChangeEffect(start, ())

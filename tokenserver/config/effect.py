@@ -1,0 +1,131 @@
+"""How each key takes effect when the configuration of a running server changes: immediately, or at a restart."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from tokenserver.config.differences import KeyChange, changed_keys
+from tokenserver.config.settings import Settings
+from tokenserver.config.transfer import PlainSettings, plain, validated
+
+RESTART = frozenset(
+    {
+        "server.listen",
+        "server.metrics",
+        "server.tls",
+        "server.tls.certificate",
+        "server.tls.key",
+        "server.workers",
+        "throttle.redis",
+        "throttle.redis_password_file",
+        "throttle.secret_file",
+    }
+)
+"""Listeners, the number of processes, and what they agree on before they start."""
+
+RAISED = frozenset(
+    {
+        "throttle.enabled",
+        "throttle.failures_per_user",
+        "throttle.failures_per_address",
+        "throttle.failures_total",
+    }
+)
+"""A lower value takes effect immediately. One above that of the start needs a restart: the memory in which the workers
+count failures is as large as the start needed it."""
+
+RELOAD = frozenset(
+    {
+        "issuer",
+        "server.url",
+        "server.trusted_proxies",
+        "server.require_https",
+        "registries.service",
+        "registries.also",
+        "registries.issuer",
+        "registries.compat",
+        "registries.algorithm",
+        "registries.token_lifetime.default",
+        "registries.token_lifetime.pull",
+        "registries.token_lifetime.push",
+        "registries.token_lifetime.delete",
+        "registries.keys",
+        "registries.url",
+        "authentication.htpasswd.file",
+        "authentication.htpasswd.name",
+        "authentication.htpasswd.cache",
+        "authentication.ldap.name",
+        "authentication.ldap.preset",
+        "authentication.ldap.url",
+        "authentication.ldap.ca_file",
+        "authentication.ldap.start_tls",
+        "authentication.ldap.insecure_plaintext",
+        "authentication.ldap.base",
+        "authentication.ldap.bind_dn",
+        "authentication.ldap.bind_password",
+        "authentication.ldap.bind_password_file",
+        "authentication.ldap.user_filter",
+        "authentication.ldap.user_dn_template",
+        "authentication.ldap.subject",
+        "authentication.ldap.display_name",
+        "authentication.ldap.email",
+        "authentication.ldap.lowercase",
+        "authentication.ldap.groups.by",
+        "authentication.ldap.groups.base",
+        "authentication.ldap.groups.name",
+        "authentication.ldap.groups.allow",
+        "authentication.ldap.groups.prefix",
+        "authentication.ldap.deadline",
+        "authentication.ldap.cache",
+        "authentication.ldap.stale_grace",
+        "anonymous",
+        "throttle.window",
+        "token_reuse",
+        "policies",
+        "shadow_policies",
+        "keys.folder",
+        "keys.rotate_every",
+        "keys.publish_ahead",
+    }
+)
+"""Everything that requests read. Sections change by their keys."""
+
+
+class ChangeEffect(NamedTuple):
+    """The settings `in_force` after a change of the file, and the keys of the file that wait for a restart."""
+
+    in_force: Settings
+    waiting: tuple[KeyChange, ...]
+
+
+def effect_of(new: Settings, started: Settings, in_force: Settings, *, max_directories: int) -> ChangeEffect:
+    """What the settings `new` of the file change in a server that started with `started` and now runs with `in_force`.
+
+    Keys that only a restart can change keep their values, and all others take effect. More than `max_directories` LDAP
+    sources need threads that only a restart provides. If what is left of the file is impossible without the keys that
+    wait, the whole file waits.
+    """
+    values = plain(new)
+    for key in sorted(RESTART | RAISED):
+        section, _, name = key.partition(".")
+        if "." not in name and (key in RESTART or _is_raised(new, started, name)):
+            _keep(values, plain(started), section, name)
+    if sum(source.ldap is not None for source in new.authentication) > max_directories:
+        values["authentication"] = plain(in_force).get("authentication", [])
+    try:
+        after = validated(values)
+    except ValidationError:
+        after = in_force
+    return ChangeEffect(after, changed_keys(after, new))
+
+
+def _is_raised(new: Settings, started: Settings, name: str) -> bool:
+    return bool(getattr(new.throttle, name) > getattr(started.throttle, name))
+
+
+def _keep(values: PlainSettings, kept: PlainSettings, section: str, name: str) -> None:
+    values.setdefault(section, {}).pop(name, None)
+    if name in kept.get(section, {}):
+        values[section][name] = kept[section][name]
