@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from harness import web
 from harness.authority import Authority
 from harness.faultproxy import FaultProxy, Mode, faulty
@@ -188,3 +189,36 @@ def test_why_and_test_name_the_source(site: Site, tmp_path: Path) -> None:
     assert (code, "fix: add --source with one of: corp, partner" in text) == (2, True)
     code, text = told("ldap", "test", "ben", "--source", "partner", stdin="b\n")
     assert (code, "group:devs" in text) == (0, True)
+
+
+def test_a_directory_is_removed_and_comes_back(site: Site) -> None:
+    """While the server runs: its users are refused although nothing else changed, and the breaker of the other one is
+    not reset."""
+    text = site.server.config.read_text()
+    settings = yaml.safe_load(text)
+    del settings["authentication"][0]
+    try:
+        _replace(site.server.config, yaml.safe_dump(settings))
+        time.sleep(2)
+        assert (site.status("ann", "a"), site.status("ben", "b")) == (401, 200)
+        assert site.ask("both", "of partner") == (200, "partner", ["devs"])
+        assert {*site.server.request("GET", "/readyz").json()["parts"]} & {*NAMES} == {"partner"}
+        site.proxies["partner"].mode = Mode.REFUSE
+        assert [site.status("ben", "b") for _ in range(3)] == [503] * 3
+        assert site.server.request("GET", "/readyz").json()["parts"]["partner"] != "ok"
+        _replace(site.server.config, text)
+        time.sleep(2)
+        assert site.ask("ann", "a") == (200, "corp", [])
+        assert site.readiness()["corp"] == "ok"
+        assert site.readiness()["partner"] != "ok"
+    finally:
+        site.proxies["partner"].mode = Mode.PASS
+        _replace(site.server.config, text)
+        time.sleep(2)
+        _recovered(site)
+
+
+def _replace(path: Path, text: str) -> None:
+    other = path.with_name("other")
+    other.write_text(text)
+    other.replace(path)
