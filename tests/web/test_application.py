@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, tzinfo
 
 import pytest
@@ -85,11 +87,30 @@ def changed(server: Server, text: str, *replacements: tuple[str, str]) -> Settin
     return load_settings(path, {})
 
 
-def test_other_settings_answer_the_next_request(server: Server) -> None:
+@pytest.fixture
+def started() -> Iterator[Callable[[Server], ReconfigurableApplication]]:
+    """Starts applications with their background threads, which end with the test."""
+    made: list[ReconfigurableApplication] = []
+
+    def start(server: Server) -> ReconfigurableApplication:
+        made.append(ReconfigurableApplication(server.parts))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.stop()
+        for thread in [*one.threads, *(each for each in threading.enumerate() if each.name.startswith("watch-"))]:
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def test_other_settings_answer_the_next_request(
+    server: Server, started: Callable[[Server], ReconfigurableApplication]
+) -> None:
     """Challenge, headers, trusted proxies and pages are those of the new settings, in the same application."""
     text = (server.folder / "tokenserver-True-1.yaml").read_text()
-    live = ReconfigurableApplication(server.parts)
-    live.start()
+    live = started(server)
     client = live.flask.test_client()
     wrong = {"headers": {"Authorization": "Basic Zm9v"}}
     before = client.get("/token?service=reg", **wrong)
@@ -108,11 +129,12 @@ def test_other_settings_answer_the_next_request(server: Server) -> None:
     assert [client.get(f"/ca.pem?service={name}").status_code for name in ("reg", "reg2")] == [404, 200]
 
 
-def test_refused_settings_leave_everything_running(server: Server) -> None:
+def test_refused_settings_leave_everything_running(
+    server: Server, started: Callable[[Server], ReconfigurableApplication]
+) -> None:
     """The same answers, and the same background threads."""
     text = (server.folder / "tokenserver-True-1.yaml").read_text()
-    live = ReconfigurableApplication(server.parts)
-    live.start()
+    live = started(server)
     threads = {one.name for one in live.threads}
     with pytest.raises(LoadError, match="no-such-folder"):
         live.apply(changed(server, text, ("policies: policies", "policies: no-such-folder")))

@@ -82,13 +82,19 @@ class ReconfigurableApplication:
         self.parts = parts
         """The current server."""
         self._stop = threading.Event()
+        self._stop_files = threading.Event()
         self.threads: list[threading.Thread] = []
         """The background threads of these settings."""
 
     def start(self) -> None:
         """Start the background threads."""
-        self.parts.watch_files(threading.Event())
+        self.parts.watch_files(self._stop_files)
         self.threads = self.parts.tend(self._stop)
+
+    def stop(self) -> None:
+        """End the background threads."""
+        self._stop_files.set()
+        self._stop.set()
 
     def apply(self, settings: Settings) -> None:
         """Put other settings in force.
