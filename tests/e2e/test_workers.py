@@ -102,26 +102,27 @@ def test_a_hanging_worker_is_ended_and_the_other_serves(server: TokenServer) -> 
 
 
 def test_a_worker_that_does_not_start_does_not_end_the_other(server: TokenServer) -> None:
-    """The configuration went bad; who has read it before serves on, and the other is back when it is mended.
+    """A policy went bad; who has read it before serves on, and the other is back when it is mended.
 
     See docs/design/threats.md#fault-25.
     """
-    good = server.config.read_text()
+    policy = server.folder / "policies" / "root.yaml"
+    good = policy.read_text()
     time.sleep(3.5)  # both have served
-    server.config.write_text("nonsense: [")
+    policy.write_text("nonsense: [")
     victim, other = workers(server)
     os.kill(victim, signal.SIGKILL)
     until(lambda: server.daemon.log.count("Unexpected exit from worker") >= 3)
     assert other in workers(server)
     assert server.request("GET", TARGET).status == 200
-    server.config.write_text(good)
+    policy.write_text(good)
     until(lambda: len(workers(server)) == WORKERS)
 
 
 def test_where_no_worker_starts_the_server_ends(server: TokenServer) -> None:
     """With exit code 1, after a few tries (docs/design/threats.md#fault-25)."""
     time.sleep(3.5)  # both have served
-    server.config.write_text("nonsense: [")
+    (server.folder / "policies" / "root.yaml").write_text("nonsense: [")
     for victim in workers(server):
         os.kill(victim, signal.SIGKILL)
     assert server.daemon.wait(SECONDS) == 1
