@@ -6,7 +6,9 @@ What runs, as which user, with which variables, mounts and ports, is read from c
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from harness.authority import Authority
 from harness.containers import (
     GATEWAY,
     Container,
@@ -207,6 +211,40 @@ def test_the_commands_of_the_page(command: str, composed: Composition) -> None:
     assert done.code == (1 if "why" in words else 0), done
     if words[1:3] == ["users", "set"]:
         assert f"{words[3]}:" in (composed.host.folder / "volumes/tokenserver/users.htpasswd").read_text()
+
+
+def test_over_tls_for_other_machines(composed: Composition, tmp_path: Path) -> None:
+    """The page's section of `tokenserver.yaml`, with https required: a login works, and the server is healthy."""
+    block = re.search(r"<!-- test: tls -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert block is not None
+    authority = Authority(tmp_path, "company")
+    volumes = composed.host.folder / "volumes"
+    for name in ("tls-settings", "tls"):
+        (volumes / name).mkdir()
+    shutil.copytree(volumes / "tokenserver", volumes / "tls-settings", dirs_exist_ok=True)
+    config = volumes / "tls-settings" / "tokenserver.yaml"
+    settings = yaml.safe_load(config.read_text())
+    settings["server"] |= yaml.safe_load(block[1])["server"]
+    config.write_text(yaml.safe_dump(settings))
+    for made, name in zip(authority.issue(volumes / "tls"), ("tls.pem", "tls.key"), strict=True):
+        made.rename(volumes / "tls" / name)
+    for path in (volumes / "tls-settings", *volumes.glob("tls*/**/*"), volumes / "tls"):
+        os.chown(path, *composed.image.user)
+    (volumes / "tls-settings").chmod(0o700)
+    service = {
+        **SERVICES["tokenserver"],
+        "volumes": ["tls-settings:/etc/tokenserver", "tls:/tls:ro"],
+        "environment": {},
+    }
+    service.pop("ports")
+    container = composed.host.create("tls", service, composed.image)
+    composed.host.start(container, 5001)
+    curl = [str(need("curl")), "--silent", "--user", f"admin:{composed.password}", "--write-out", "%{http_code}"]
+    curl += ["--output", "/dev/null", "--cacert", str(authority.file)]
+    curl += ["--connect-to", f"localhost:5001:{container.address}:5001"]
+    answer = composed.client(*curl, "https://localhost:5001/token?service=localhost:5000")
+    assert answer.stdout == "200", (answer, container.daemon.log)
+    assert container.execute("tokenserver", "health").stdout.startswith("https://0.0.0.0:5001/healthz: healthy")
 
 
 def test_the_page_and_the_file_begin_alike() -> None:

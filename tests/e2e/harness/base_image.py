@@ -17,7 +17,15 @@ from harness.programs import refuse
 
 _PROGRAMS = ("sh", "install", "cat", "env", "ls", "id", "touch", "sleep")
 _FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt")
-_LIBRARIES = ("libgcc_s.so.1", "libstdc++.so.6")
+_LIBRARIES = (
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+    "libm.so.6",
+    "libpthread.so.0",
+    "libdl.so.2",
+    "librt.so.1",
+    "libutil.so.1",
+)
 """What compiled packages expect of every distribution; nothing copied here needs it."""
 
 _LEFT_OUT = ("test", "tests", "site-packages", "dist-packages", "idlelib", "turtledemo", "tkinter", "__pycache__")
