@@ -47,11 +47,11 @@ def copied_into_the_build() -> set[str]:
 
 
 def test_the_build_context_is_what_is_copied() -> None:
-    """Nothing else reaches the engine: no keys, no run/, no .git. docker reads the same file by its own name."""
+    """Nothing else reaches the engine: no keys, no run/, no .git. docker reads a copy by its own name."""
     lines = (ROOT / ".containerignore").read_text().splitlines()
     assert lines[1] == "*"
     assert {line[1:] for line in lines if line.startswith("!")} == copied_into_the_build()
-    assert (ROOT / ".dockerignore").readlink() == Path(".containerignore")
+    assert (ROOT / ".dockerignore").read_text().splitlines() == lines
 
 
 def test_the_label_has_the_version() -> None:
