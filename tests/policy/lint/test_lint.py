@@ -300,6 +300,17 @@ FINE = [
 ]
 
 
+def test_many_users_for_whom_a_variable_never_stands(tmp_path: Path) -> None:
+    """The first five are named, and the others counted."""
+    users = ", ".join(f"u{number}@x.org" for number in range(7))
+    own = policy('id: own, to: [authenticated], repositories: ["users/${user}/**"], role: writer')
+    (found,) = findings(tmp_path, {"p.yaml": f"{own}groups:\n  g: {{users: [{users}]}}\n"})
+    names = ", ".join(f"'u{number}@x.org'" for number in range(5))
+    assert found == (
+        f"p.yaml:3 TS116 own: ${{user}} never stands for {names} and 2 more, which no segment of a repository name can be"
+    )
+
+
 @pytest.mark.parametrize("text", FINE)
 def test_what_makes_sense_is_no_finding(tmp_path: Path, text: str) -> None:
     """Each is one step away from a finding."""

@@ -20,7 +20,7 @@ from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Pr
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
 from tokenserver.policy.principals import ANONYMOUS, AllOf, halved, listed
 from tokenserver.policy.queries.what_can import agree
-from tokenserver.policy.queries.who_can import MAX_LINES, Line, People, Unless
+from tokenserver.policy.queries.who_can import LINE_STEPS, MAX_LINES, Line, People, Unless
 from tokenserver.policy.queries.witnesses import TooManyCombinations
 from tokenserver.scopes import is_path_component
 
@@ -106,6 +106,7 @@ class _PatternQuestion:
         found = sorted(set(found), key=lambda one: (sorted(one.line.who), one.parts, repr(one)))
         kept: list[Holding] = []
         for one in found:
+            self._budget.spend(LINE_STEPS * len(kept))
             if not any(self._covers(other, one) for other in kept):
                 kept = [*(other for other in kept if not self._covers(one, other)), one]
         return tuple(kept)
@@ -197,7 +198,8 @@ class _PatternQuestion:
     def _covers(self, wide: Holding, narrow: Holding) -> bool:
         """Whether the wide one has every client and name of the narrow one."""
         return (
-            set(wide.stops) <= set(narrow.stops)
+            may_overlap(wide.pattern, narrow.pattern)
+            and set(wide.stops) <= set(narrow.stops)
             and self._people.covers(wide.line, narrow.line)
             and self._is_within([wide.pattern], narrow.pattern)
         )
