@@ -124,6 +124,15 @@ def test_without_a_source_of_groups(site: Path) -> None:
     assert ask(with_directory(site), "what-can", "group:nosuch").stderr.startswith("the policies name no group")
 
 
+def test_groups_of_a_variable(run: Run, folder: Path) -> None:
+    """Where a rule has `${group}`, a group that nothing names is nothing special; one spelled alike still is."""
+    team = '{id: team, to: [authenticated], repositories: ["teams/${group}/**"], role: writer}'
+    write(folder / "team.yaml", f"version: 1\nallow: [{team}]\n")
+    assert run("what-can", "user:bob", "--group", "games").stderr == ""
+    assert "did you mean 'web-dev'?" in run("what-can", "user:bob", "--group", "web-devs").stderr
+    assert "no directory group 'Board Games'" in run("what-can", "user:bob", "--group", "Board Games").stderr
+
+
 def test_many_groups(run: Run, folder: Path) -> None:
     """Ten are listed, or no group at all."""
     names = [f"g{number:02}" for number in range(12)]

@@ -14,10 +14,11 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.lint.unknown_names import named_groups, named_users
 from tokenserver.policy.loading.loader import compile_policies
-from tokenserver.policy.model import PolicySet, Principal, Rule
+from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.patterns import SegmentKind
 from tokenserver.policy.principals import is_unnamed
 from tokenserver.policy.queries.path_names import unfilled_rules
+from tokenserver.scopes import is_path_component
 
 MAX_RULES = 3
 """How many rules one note names."""
@@ -109,19 +110,20 @@ def _unknown_group(source: Source, name: str, *, is_brought: bool) -> Iterator[s
         return
     groups = sorted(map(shown_name, named if is_brought else named.union(tree)))
     close = get_close_matches(name, groups, n=3) or get_close_matches(name.lower(), groups, n=3)
-    if not close and is_brought and any(_uses_group(rule) for rule in source.policies.rules):
-        return
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else _listed(groups)
+    if source.have_groups and not close and is_path_component(name) and _any_group_will_do(source.policies):
+        return
     if source.have_groups:
         yield f"the policies name no {'directory group' if is_brought else 'group'} {name!r}; {hint}"
     else:
         yield f"there is no group {name!r}: the policies define none, and no user source has groups; {hint}"
 
 
+def _any_group_will_do(policies: PolicySet) -> bool:
+    """Whether a rule has `${group}`, which stands for every group of a directory, named or not."""
+    return any(pattern.uses(SegmentKind.GROUP) for rule in policies.rules for pattern in rule.patterns)
+
+
 def _listed(groups: Sequence[str]) -> str:
     shown = ", ".join(groups[:MAX_GROUPS]) + (", …" if len(groups) > MAX_GROUPS else "")
     return f"known: {shown or 'none'}"
-
-
-def _uses_group(rule: Rule) -> bool:
-    return any(pattern.uses(SegmentKind.GROUP) for pattern in rule.patterns)
