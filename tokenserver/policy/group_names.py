@@ -1,9 +1,8 @@
 """Names of groups that one delegated file defines for itself: the internal and the displayed form.
 
-Such a group must never be taken for one of the tree, of another file or of a directory, whatever it is called. So
-the tree knows it under a name that nobody can write: no name in a file, and no segment of a repository, has a line
-break in it. A backend that brings such a name all the same leads nowhere, because a group of the tree hides a
-brought one of the same name.
+Such a group must never be confused with a group of the tree, of another file or of a directory, whatever its name. So
+its internal name cannot be written: no name in a file and no segment of a repository contains a line break. If a user
+source reports such a name, it has no effect, because a group of the tree hides a directory group of the same name.
 """
 
 from __future__ import annotations

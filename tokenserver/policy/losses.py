@@ -9,7 +9,7 @@ from tokenserver.policy.patterns import SegmentKind
 def restricting_rule(policies: PolicySet, service: str) -> Rule | None:
     """A rule that may grant less at this registry to a client with one more group; None if there is none.
 
-    That is a deny rule for a group that a user source can bring, or about `${group}`, and an allow rule that excepts
+    That is a deny rule for a group that a user source can report, or about `${group}`, and an allow rule that excepts
     such a group. Conditions (`when`) are ignored, so that the answer does not depend on the time.
     """
     return next((rule for rule in policies.rules if _restricts(rule, service, policies.groups)), None)
@@ -19,11 +19,11 @@ def _restricts(rule: Rule, service: str, groups: Groups) -> bool:
     if rule.services is not None and service not in rule.services:
         return False
     if rule.effect is Effect.ALLOW:
-        return rule.excluded is not None and _asks_for_brought(rule.excluded, groups)
-    return _asks_for_brought(rule.to, groups) or any(pattern.uses(SegmentKind.GROUP) for pattern in rule.patterns)
+        return rule.excluded is not None and _depends_on_directory(rule.excluded, groups)
+    return _depends_on_directory(rule.to, groups) or any(pattern.uses(SegmentKind.GROUP) for pattern in rule.patterns)
 
 
-def _asks_for_brought(people: Principals, groups: Groups) -> bool:
+def _depends_on_directory(people: Principals, groups: Groups) -> bool:
     """Whether a client may be among these principals only by a group that a user source reports."""
     if people.everyone or people.authenticated:
         return False

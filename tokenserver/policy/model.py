@@ -40,7 +40,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Principal:
-    """One principal as it is written: `sort` is one of `everyone authenticated anonymous user group`."""
+    """One principal as it is written: `sort` is one of `everyone authenticated anonymous user group`.
+
+    `policy diff` also uses the sort `directory`: a directory group, even if a group of the tree hides it.
+    """
 
     sort: str
     name: str = ""
@@ -182,41 +185,41 @@ class Groups:
 
     by_name: Mapping[str, Group]
     by_user: Mapping[str, frozenset[str]]
-    by_brought: Mapping[str, frozenset[str]]
+    by_directory_group: Mapping[str, frozenset[str]]
 
     @classmethod
     def of_all(cls, groups: Iterable[Group]) -> Groups:
         """The table of `groups`, whose names differ."""
         by_name = {group.name: group for group in groups}
         by_user: dict[str, set[str]] = {}
-        by_brought: dict[str, set[str]] = {}
+        by_directory_group: dict[str, set[str]] = {}
         for group in by_name.values():
             for user in group.users:
                 by_user.setdefault(user, set()).add(group.name)
-            for brought in group.groups:
-                by_brought.setdefault(brought, set()).add(group.name)
+            for name in group.groups:
+                by_directory_group.setdefault(name, set()).add(group.name)
         kept: dict[frozenset[str], frozenset[str]] = {}  # most members of a team are in the same groups
 
         def frozen(ways: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
             sets = ((name, frozenset(names)) for name, names in ways.items())
             return {name: kept.setdefault(names, names) for name, names in sets}
 
-        return cls(by_name, frozen(by_user), frozen(by_brought))
+        return cls(by_name, frozen(by_user), frozen(by_directory_group))
 
     def holding(self, identity: Identity) -> frozenset[str]:
-        """Every group that the identity is in: those of the tree, and those it brought.
+        """Every group that the identity is in: groups of the tree, and its directory groups.
 
-        A group of the tree hides a brought one of the same name: bringing that name alone has no effect.
+        A group of the tree hides the directory group of the same name, whose members are not in it for that alone.
         """
         if identity.is_anonymous:
             return frozenset()
         if not self.by_name:
             return identity.groups
         found = set(self.by_user.get(identity.subject, ()))
-        for brought in identity.groups:
-            if brought not in self.by_name:
-                found.add(brought)
-            found.update(self.by_brought.get(brought, ()))
+        for name in identity.groups:
+            if name not in self.by_name:
+                found.add(name)
+            found.update(self.by_directory_group.get(name, ()))
         return frozenset(found)
 
 
@@ -238,7 +241,7 @@ class Bucket:
 
 
 Index = Mapping[str, Mapping[str, Mapping[str, Bucket]]]
-"""By resource type, by the first segment and then all of the pattern's literal beginning (empty: there is none).
+"""By resource type, by the first segment and then all of the pattern's literal prefix (empty: there is none).
 
 One table for each first segment keeps the entries of one team together, however many teams there are.
 """
@@ -257,7 +260,7 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True)
 class PolicySet:
-    """All policy files as one frozen value. `digest` tells two apart: SHA-256 over file names and contents.
+    """All policy files as one frozen value. `digest` identifies it: SHA-256 over file names and contents.
 
     `is_marked`: the files end with the line that marks them complete. `notes` report delegated files that are not fully
     in effect although these policies are live: their failing tests, and their pending changes. `owners` is who has

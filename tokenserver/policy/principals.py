@@ -74,18 +74,18 @@ class HypotheticalClient:
         return is_unnamed(self.identity)
 
 
-def client_for(policies: PolicySet, principal: Principal, brought: Collection[str] = ()) -> HypotheticalClient:
+def client_for(policies: PolicySet, principal: Principal, groups: Collection[str] = ()) -> HypotheticalClient:
     """The client for a principal: a user, an unnamed member of a group, an unnamed user, or an anonymous client.
 
-    `brought` are additional groups from a directory; an anonymous client has none.
+    `groups` are its directory groups; an anonymous client has none.
     """
     if principal == ANONYMOUS:
         return HypotheticalClient(ANONYMOUS_IDENTITY, frozenset())
     subject = principal.name if principal.sort == "user" else UNNAMED
-    groups = frozenset(brought)
+    directory_groups = frozenset(groups)
     if principal.sort == "group" and principal.name not in policies.groups.by_name:
-        groups |= {principal.name}
-    identity = Identity(subject, Kind.PASSWORD, groups=groups)
+        directory_groups |= {principal.name}
+    identity = Identity(subject, Kind.PASSWORD, groups=directory_groups)
     held = policies.groups.holding(identity)
     return HypotheticalClient(identity, held | {principal.name} if principal.sort == "group" else held)
 

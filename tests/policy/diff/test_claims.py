@@ -9,7 +9,15 @@ from ipaddress import ip_network
 
 import pytest
 
-from tokenserver.policy.diff.claims import Claim, Person, changed_claims, changed_groups, listed, speaks_of, ways
+from tokenserver.policy.diff.claims import (
+    Claim,
+    Person,
+    changed_claims,
+    changed_groups,
+    depends_on_groups,
+    listed,
+    ways,
+)
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Effect, Group, Groups, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import parse_name, parse_pattern
@@ -200,9 +208,9 @@ def test_a_group_that_only_one_tree_defines_is_the_directorys_in_the_other() -> 
     """Which is told apart from a group of the tree of that name."""
     rules = [rule("allow group:web a pull")]
     lost, gained = changed_claims(tree(*rules, groups=Groups.of_all([])), tree(*rules))
-    assert told(lost) == ["allow brought:web a pull"]
+    assert told(lost) == ["allow directory:web a pull"]
     assert told(gained) == [
-        f"allow {one} a pull" for one in ("brought:a-team", "brought:web-devs", "user:ann", "user:bob")
+        f"allow {one} a pull" for one in ("directory:a-team", "directory:web-devs", "user:ann", "user:bob")
     ]
 
 
@@ -236,7 +244,7 @@ def test_changed_groups() -> None:
 )
 def test_which_rules_speak_of_groups(one: Rule, groups: Iterable[str], expected: bool) -> None:
     """Whether they mean something else if the groups do."""
-    assert speaks_of(one, frozenset(groups)) is expected
+    assert depends_on_groups(one, frozenset(groups)) is expected
 
 
 def person(user: str = "", *groups: str) -> Person:
@@ -303,9 +311,9 @@ def test_ways_to_be_a_principal(principal: str, expected: list[Person]) -> None:
     assert list(ways(GROUPS, parse_principal(principal))) == expected
 
 
-def test_a_brought_group_is_one_even_where_the_tree_has_its_name() -> None:
+def test_a_directory_group_keeps_its_meaning_if_the_tree_has_its_name() -> None:
     """It is the directory's."""
-    assert list(ways(GROUPS, Principal("brought", "web"))) == [person("", "web")]
+    assert list(ways(GROUPS, Principal("directory", "web"))) == [person("", "web")]
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def is_about(row: DiffRow, identity: Identity, held: frozenset[str], context: Co
         elif one.sort == "user":
             fits = identity.subject == one.name
         else:
-            fits = one.name in (identity.groups if one.sort == "brought" else held)
+            fits = one.name in (identity.groups if one.sort == "directory" else held)
         if not fits:
             return False
     return holds(row.when, identity, context)

@@ -37,7 +37,7 @@ def test_whom_what_can_is_about(who: str, principal: Principal, brought: frozens
     """A principal, or a mapping as in `as:`; without a user it is an unnamed one."""
     found = only(f"what_can: {who}, exactly: [pull web/**]")
     assert isinstance(found, WhatTest)
-    assert (found.who, found.brought) == (principal, brought)
+    assert (found.who, found.groups) == (principal, brought)
 
 
 @pytest.mark.parametrize(

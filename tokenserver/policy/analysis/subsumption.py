@@ -61,19 +61,22 @@ def _entries(policies: PolicySet, bucket: Bucket, to: Principals) -> Iterator[En
     if not to.are_named:
         return
     groups = policies.groups
-    user, group, brought = min(to.users, default=None), min(to.groups, default=None), None
+    user, group, directory_group = min(to.users, default=None), min(to.groups, default=None), None
     if user is None and group is not None:
         yield from bucket.by_group.get(group, ())
         defined = groups.by_name.get(group)
         if defined is None:
-            brought = group
+            directory_group = group
         else:
             user = min(defined.users, default=None)
-            brought = min(defined.groups, default=None) if user is None else None
+            directory_group = min(defined.groups, default=None) if user is None else None
     if user is not None:
         yield from bucket.by_user.get(user, ())
-    inside = groups.by_user.get(user or "", ()) if user is not None else groups.by_brought.get(brought or "", ())
-    for name in sorted({*inside, *(() if brought is None else (brought,))}):
+    if user is not None:
+        names = {*groups.by_user.get(user, ())}
+    else:
+        names = {directory_group, *groups.by_directory_group.get(directory_group, ())} if directory_group else set()
+    for name in sorted(names):
         yield from bucket.by_group.get(name, ())
 
 
@@ -148,11 +151,11 @@ def _has_group(people: Principals, name: str, groups: Groups) -> bool:
     return (
         group is not None
         and all(_has_user(people, user, groups) for user in group.users)
-        and all(_has_brought(people, brought, groups) for brought in group.groups)
+        and all(_has_directory_group(people, member, groups) for member in group.groups)
     )
 
 
-def _has_brought(people: Principals, name: str, groups: Groups) -> bool:
+def _has_directory_group(people: Principals, name: str, groups: Groups) -> bool:
     """Whether `people` include all members of this directory group. A group of the tree hides one of the same name."""
     is_meant = name in people.groups and name not in groups.by_name
-    return is_meant or not people.groups.isdisjoint(groups.by_brought.get(name, frozenset()))
+    return is_meant or not people.groups.isdisjoint(groups.by_directory_group.get(name, frozenset()))

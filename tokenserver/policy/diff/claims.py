@@ -18,7 +18,7 @@ from tokenserver.scopes import is_path_component
 AUTHENTICATED, ANONYMOUS = Principal("authenticated"), Principal("anonymous")
 
 Who = frozenset[Principal]
-"""Clients that are all of these. A `brought` principal is a directory group, even if a group of the tree hides it."""
+"""Clients that are all of these. A `directory` principal is a directory group, even if a group of the tree hides it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ def ways(groups: Groups, principal: Principal) -> Iterator[Person]:
     """The minimal persons that are this principal in a tree with these groups."""
     if principal.sort == "group" and principal.name in groups.by_name:
         group = groups.by_name[principal.name]
-        yield from (Person(groups=frozenset({brought})) for brought in sorted(group.groups))
+        yield from (Person(groups=frozenset({name})) for name in sorted(group.groups))
         yield from (Person(user) for user in sorted(group.users))
-    elif principal.sort in ("group", "brought"):
+    elif principal.sort in ("group", "directory"):
         yield Person(groups=frozenset({principal.name}))
     else:
         yield Person(principal.name, anonymous=principal == ANONYMOUS)
@@ -98,7 +98,7 @@ def changed_claims(old: PolicySet, new: PolicySet) -> tuple[list[Claim], list[Cl
     wordings = [{_wording(rule) for rule in policies.rules} for policies in (old, new)]
     found: list[dict[Hashable, Claim]] = []
     for policies, others in ((old, wordings[1]), (new, wordings[0])):
-        rules = (rule for rule in policies.rules if speaks_of(rule, changed) or _wording(rule) not in others)
+        rules = (rule for rule in policies.rules if depends_on_groups(rule, changed) or _wording(rule) not in others)
         found.append(dict(entry for rule in rules for entry in _claims(rule, policies.groups, changed)))
     before, after = found
     return (
@@ -116,7 +116,7 @@ def _wording(rule: Rule) -> Hashable:
     )
 
 
-def speaks_of(rule: Rule, groups: frozenset[str]) -> bool:
+def depends_on_groups(rule: Rule, groups: frozenset[str]) -> bool:
     """Whether the meaning of the rule depends on any of these groups."""
     if not groups:
         return False
@@ -153,8 +153,8 @@ def _in_ways(principals: Iterable[Principal], groups: Groups, changed: frozenset
         if one.sort != "group" or one.name not in changed:
             yield one
         elif one.name not in groups.by_name:
-            yield Principal("brought", one.name)
+            yield Principal("directory", one.name)
         else:
             group = groups.by_name[one.name]
             yield from (Principal("user", name) for name in sorted(group.users))
-            yield from (Principal("brought", name) for name in sorted(group.groups))
+            yield from (Principal("directory", name) for name in sorted(group.groups))

@@ -202,4 +202,4 @@ def _names(policies: PolicySet) -> Iterable[str]:
 
 def spell_who(who: Collection[Principal]) -> str:
     """The principals of `who`, in words: clients that are all of them."""
-    return " & ".join(f"directory group {one.name}" if one.sort == "brought" else str(one) for one in sorted(who))
+    return " & ".join(f"directory group {one.name}" if one.sort == "directory" else str(one) for one in sorted(who))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import chain
 
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.circumstances import Cell
@@ -92,10 +91,17 @@ class Frontier:
         self._pushed += 1
         heappush(self._heap, (person.size, -self._pushed, person, added))
 
-    def pop(self, known: Iterable[Person]) -> tuple[Person, Person] | None:
+    def extend(self, person: Person, added: Person, facts: Iterable[Person]) -> None:
+        """Add the persons that are `person` and have one of these further facts."""
+        for one in facts:
+            more, extra = person.joined(one), added.joined(one)
+            if more is not None and extra is not None:
+                self.push(more, extra)
+
+    def pop(self, *known: Iterable[Person]) -> tuple[Person, Person] | None:
         """Take the next entry; None if the person was tried before, or a `known` one has no other added facts."""
         _, _, person, added = heappop(self._heap)
-        if person in self._seen or any(one <= added for one in known):
+        if person in self._seen or any(one <= added for persons in known for one in persons):
             return None
         self._seen.add(person)
         return person, added
@@ -116,42 +122,31 @@ class ClientSearch:
     def search(self, rules: RulesOnName, partition: Partition) -> None:
         """Refine the partition by the clients that gain on one name and are not known to gain yet."""
         starts = [rules.starts(seed) for seed in self._seeds]
-        causing, rivals = ([one.rule for one in of] for of in (rules.causing, rules.rivals))
         for block in [block for block in partition.blocks if not block.is_settled]:
             additions: list[tuple[int, Gains]] = []
+            causing, rivals = (one.rule for one in rules.causing), (one.rule for one in rules.rivals)
             for cells in partition.classes(block, causing, rivals):
-                active = [one for one in rules.rivals if partition.mask(one.rule) & cells]
                 gains: Gains = {}
                 for persons in starts:
-                    self._gain(Frontier(persons), rules, active, partition.cell(cells), block.gains, gains)
+                    self._gain(Frontier(persons), rules, partition.cell(cells), block.gains, gains)
                 if gains:
                     additions.append((cells, gains))
             partition.refine(block, additions)
 
-    def _gain(  # noqa: PLR0917 - one search
-        self,
-        frontier: Frontier,
-        rules: RulesOnName,
-        rivals: Sequence[CoveringRule],
-        cell: Cell,
-        known: Gains,
-        gains: Gains,
-    ) -> None:
+    def _gain(self, frontier: Frontier, rules: RulesOnName, cell: Cell, known: Gains, gains: Gains) -> None:
         """Add to `gains` what the frontier reaches and neither `known` nor `gains` cover."""
         while frontier:
-            self._budget.spend(1 + (len(frontier) + len(known) + len(gains) + len(rivals)) // 16)
-            entry = frontier.pop(chain(known, gains))
+            self._budget.spend(1 + (len(frontier) + len(known) + len(gains) + len(rules.rivals)) // 16)
+            entry = frontier.pop(known, gains)
             if entry is None:
                 continue
             person, added = entry
             identity = self._identity(person, cell.kind)
             if not all(one.applies(identity, cell) for one in rules.causing):
                 continue
-            rival = next((one for one in rivals if one.applies(identity, cell)), None)
-            if rival is None:
+            for rival in rules.rivals:
+                if rival.applies(identity, cell):
+                    frontier.extend(person, added, rival.exceptions())
+                    break
+            else:
                 gains[added] = rules.name, person
-                continue
-            for exception in rival.exceptions():
-                more, extra = person.joined(exception), added.joined(exception)
-                if more is not None and extra is not None:
-                    frontier.push(more, extra)

@@ -51,8 +51,13 @@ class Partition:
         return all(block.is_settled for block in self.blocks)
 
     def classes(self, block: Block, required: Iterable[Rule], others: Iterable[Rule]) -> list[int]:
-        """The cells of a block in which all `required` rules can apply, by which of the `others` can."""
+        """The cells of a block in which all `required` rules can apply, by which of the `others` can.
+
+        A single cell is a class of its own, whichever rules can apply.
+        """
         cells = block.cells
+        if not cells & (cells - 1):
+            return [cells]
         for rule in required:
             cells &= self.mask(rule)
         found = [cells] if cells else []

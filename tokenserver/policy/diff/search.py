@@ -245,6 +245,6 @@ class Search:
     def _as_principals(self, person: Person) -> Who:
         trees = (self._before.groups.by_name, self._after.groups.by_name)
         groups = {
-            Principal("brought" if any(name in tree for tree in trees) else "group", name) for name in person.groups
+            Principal("directory" if any(name in tree for tree in trees) else "group", name) for name in person.groups
         }
         return frozenset(groups | ({Principal("user", person.user)} if person.user else set()))

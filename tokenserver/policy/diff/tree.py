@@ -9,7 +9,7 @@ from dataclasses import replace
 from tokenserver.policy.analysis.containment import may_overlap
 from tokenserver.policy.analysis.subsumption import candidates, covers
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
-from tokenserver.policy.diff.claims import Claim, speaks_of
+from tokenserver.policy.diff.claims import Claim, depends_on_groups
 from tokenserver.policy.index import prefixes
 from tokenserver.policy.model import Entry, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern
@@ -54,12 +54,12 @@ class Tree:
             TooComplex: the whole budget (None: that of one command) is spent.
         """
         budget = budget or command_budget()
-        if speaks_of(claim.rule, changed):
+        if depends_on_groups(claim.rule, changed):
             return False
         narrow = replace(claim.rule, patterns=(claim.pattern,))
         return any(
             other.effect is narrow.effect
-            and not speaks_of(other, changed)
+            and not depends_on_groups(other, changed)
             and _is_certain(other, narrow, self.groups, claim.action, budget)
             for other in candidates(self.policies, narrow)
         )

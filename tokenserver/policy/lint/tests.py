@@ -52,7 +52,7 @@ def test_findings(
 def _hidden(policies: PolicySet, file: LintedFile, test: AsTest) -> Iterator[LocatedFinding]:
     """A test whose identity has a directory group that a group of the tree hides."""
     for name in sorted(test.identity.groups & policies.groups.by_name.keys()):
-        if name not in policies.groups.by_brought:
+        if name not in policies.groups.by_directory_group:
             line = file.document.line(test.expectations[0].place)
             text = f"the group {shown_name(name)} of the tree hides the directory group of that name"
             yield (file.name, line, "TS107", f"{text}; fix: rename the group of the tree, or change the test")

@@ -244,5 +244,5 @@ def _beyond(named: Principals, delegated: Principals, groups: Mapping[str, Group
         own = groups[name]
         yield from (f"group:{plain} with user:{user}" for user in sorted(own.users - delegated.users))
         # In `principals:`, the name of a root file's group means that group, not the directory group of that name.
-        brought = delegated.groups - groups.keys()
-        yield from (f"group:{plain} with the directory group {one}" for one in sorted(own.groups - brought))
+        directory_groups = delegated.groups - groups.keys()
+        yield from (f"group:{plain} with the directory group {one}" for one in sorted(own.groups - directory_groups))

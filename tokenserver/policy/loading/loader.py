@@ -152,9 +152,9 @@ def _compiled(
     Raises:
         LoadError: every fault of every file.
     """
-    texts, met = read
-    is_whole = not met
-    faults = [*met, *(() if marked is None else completeness_faults(folder, texts, marked=marked))]
+    texts, read_faults = read
+    is_whole = not read_faults
+    faults = [*read_faults, *(() if marked is None else completeness_faults(folder, texts, marked=marked))]
     files: dict[str, PolicyFile] = {}
     for name, text in texts.items():
         pace()

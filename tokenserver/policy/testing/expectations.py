@@ -76,14 +76,14 @@ class Within:
 
 @dataclass(frozen=True, slots=True)
 class WhatTest:
-    """`what_can …`: everything that one client may do. `brought` are its groups from a directory.
+    """`what_can …`: everything that one client may do. `groups` are its directory groups.
 
     Access outside of `within` is ignored; None: all access counts.
     """
 
     place: Path
     who: Principal
-    brought: frozenset[str]
+    groups: frozenset[str]
     spans: tuple[Span, ...]
     setting: Setting
     within: Within | None = None
