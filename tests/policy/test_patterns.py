@@ -116,22 +116,22 @@ def test_variables_fill_one_segment(
         pytest.param("web/", "empty segment", id="trailing-slash"),
         pytest.param("web//x", "empty segment", id="double-slash"),
         pytest.param("Web/**", "lower case", id="upper-case"),
-        pytest.param("web/..", "a segment is made of", id="dots"),
+        pytest.param("web/..", "a segment consists of", id="dots"),
         pytest.param("web/.*", "no repository can have this name", id="regular-expression"),
         pytest.param("web/app-*-", "no repository can have this name", id="glob-with-a-separator-at-the-end"),
-        pytest.param("web/?", "a segment is made of", id="question-mark"),
-        pytest.param("web/[ab]", "a segment is made of", id="brackets"),
-        pytest.param("web/{a,b}", "a segment is made of", id="braces"),
-        pytest.param("^web$", "only ${user} and ${group}", id="anchors"),
-        pytest.param("web/x\n", "a segment is made of", id="newline"),
-        pytest.param("web/a**", "stands alone", id="double-star-inside"),
-        pytest.param("web/***", "stands alone", id="triple-star"),
-        pytest.param("x-${user}", "only ${user} and ${group}", id="variable-inside-a-segment"),
-        pytest.param("${account}/x", "only ${user} and ${group}", id="unknown-variable"),
+        pytest.param("web/?", "a segment consists of", id="question-mark"),
+        pytest.param("web/[ab]", "a segment consists of", id="brackets"),
+        pytest.param("web/{a,b}", "a segment consists of", id="braces"),
+        pytest.param("^web$", "the only variables are ${user} and ${group}", id="anchors"),
+        pytest.param("web/x\n", "a segment consists of", id="newline"),
+        pytest.param("web/a**", "must be a whole segment", id="double-star-inside"),
+        pytest.param("web/***", "must be a whole segment", id="triple-star"),
+        pytest.param("x-${user}", "the only variables are ${user} and ${group}", id="variable-inside-a-segment"),
+        pytest.param("${account}/x", "the only variables are ${user} and ${group}", id="unknown-variable"),
         pytest.param("web-/x", "no repository can have this name", id="separator-at-the-end"),
-        pytest.param("a/host:5000", "a segment is made of", id="port-not-at-the-start"),
-        pytest.param("host:5000", "a segment is made of", id="host-alone"),
-        pytest.param("wéb", "a segment is made of", id="not-ascii"),
+        pytest.param("a/host:5000", "a segment consists of", id="port-not-at-the-start"),
+        pytest.param("host:5000", "a segment consists of", id="host-alone"),
+        pytest.param("wéb", "a segment consists of", id="not-ascii"),
         pytest.param("a" * 256, "longer than 255", id="too-long"),
     ],
 )
@@ -209,7 +209,9 @@ def test_a_pattern_is_as_long_as_a_name_can_be() -> None:
     """And no longer; with as many globs as there may be."""
     assert parse_pattern("a" * 255).text == "a" * 255
     assert len(parse_pattern("/".join(["*"] * MAX_GLOBS)).rest) == MAX_GLOBS
-    with pytest.raises(PatternError, match=r"^has a \* in more than 32 segments; one \*\* covers several$"):
+    with pytest.raises(
+        PatternError, match=r"^has a \* in more than 32 segments; fix: use one \*\* for several segments$"
+    ):
         parse_pattern("/".join(["*"] * (MAX_GLOBS + 1)))
 
 

@@ -22,7 +22,7 @@ _NONE: dict[str, tuple[Entry, ...]] = {}
 
 
 def build_index(rules: Iterable[Rule], *, few: int = FEW) -> Index:
-    """The index over `rules`, whose order does not matter. `few` changes what a decision costs, never what it is."""
+    """The index over `rules`, in any order. `few` affects the cost of a decision, never its result."""
     found: dict[str, dict[str, dict[str, list[Entry]]]] = {}
     for rule in rules:
         by_first = found.setdefault(rule.resource_type, {})
@@ -38,31 +38,31 @@ def build_index(rules: Iterable[Rule], *, few: int = FEW) -> Index:
     }
 
 
-Beginning = tuple[str, str]
-"""A resource type, and the first segment of a pattern's literal beginning (empty: there is none)."""
+IndexKey = tuple[str, str]
+"""A resource type, and the first segment of a pattern's literal prefix (empty: there is none)."""
 
 
-def beginnings(rules: Iterable[Rule]) -> frozenset[Beginning]:
-    """Under which the rules stand in an index."""
+def index_keys(rules: Iterable[Rule]) -> frozenset[IndexKey]:
+    """The keys of an index under which the rules are."""
     return frozenset(
         (rule.resource_type, pattern.prefix.partition("/")[0]) for rule in rules for pattern in rule.patterns
     )
 
 
-def renewed_index(index: Index, near: Iterable[Rule], touched: Iterable[Beginning]) -> Index:
-    """The index after a change under the beginnings `touched`; `near` are now all rules that stand under any of them.
+def updated_index(index: Index, near: Iterable[Rule], touched: Iterable[IndexKey]) -> Index:
+    """The index after a change under the keys `touched`; `near` are all rules that are now under any of them.
 
-    What stands under the others is shared with `index`, which stays as it is.
+    Everything under other keys is shared with `index`, which is not modified.
     """
     changed = build_index(near)
-    renewed = {resource_type: dict(by_first) for resource_type, by_first in index.items()}
+    updated = {resource_type: dict(by_first) for resource_type, by_first in index.items()}
     for resource_type, first in touched:
         by_prefix = changed.get(resource_type, {}).get(first)
         if by_prefix is not None:
-            renewed.setdefault(resource_type, {})[first] = by_prefix
+            updated.setdefault(resource_type, {})[first] = by_prefix
         else:
-            renewed.get(resource_type, {}).pop(first, None)
-    return {resource_type: by_first for resource_type, by_first in renewed.items() if by_first}
+            updated.get(resource_type, {}).pop(first, None)
+    return {resource_type: by_first for resource_type, by_first in updated.items() if by_first}
 
 
 def _bucket(entries: list[Entry], few: int) -> Bucket:

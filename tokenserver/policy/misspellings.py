@@ -1,7 +1,7 @@
 """Misspelt names of users and groups, with the spelling that was probably meant.
 
-An allow rule for a name that nobody has grants nothing, which users notice. A deny rule for it forbids nothing, which
-nobody notices. So names that are principals (`user:ann` instead of `ann`), sets of people (`everyone`) or several
+An allow rule for a name that nobody has grants nothing, which users notice. A deny rule for it forbids nothing,
+which goes unnoticed. So names that are principals (`user:ann` instead of `ann`), sets of people (`everyone`) or several
 principals in one text are faults wherever a name is expected.
 """
 
@@ -29,7 +29,7 @@ _SET_BY_WORD = {word: name for name, words in _ALSO_CALLED.items() for word in (
 def mistake_in_name(text: str, sort: str = "") -> str | None:
     """The fault of `text` as the name of a `sort` (`user`, `group`, or empty for any), with a hint; None if it is fine.
 
-    A colon alone is no fault, since directories have such names.
+    A colon alone is not a fault, since names in directories can have one.
     """
     matched = _PREFIX.fullmatch(text)
     if matched is not None:
@@ -38,11 +38,11 @@ def mistake_in_name(text: str, sort: str = "") -> str | None:
             return f"is a {found}, but the name of a {sort} is expected"
         return f"is a principal, but a name is expected; did you mean {name!r}?"
     if _SEVERAL.search(text) is not None:
-        return "is more than one principal; write one entry for each"
+        return "is more than one principal; fix: write one entry for each"
     if sort in ("user", "group") and text in SETS:
-        return f"is a set of people, not a {sort}; as a principal, write {text!r} without a prefix"
+        return f"is a set of people, not a {sort}; fix: as a principal, write {text!r} without a prefix"
     if _CAPTURE.search(text) is not None:
-        return "names are literal, without variables; make a group instead"
+        return "names are literal, without variables; fix: define a group"
     return None
 
 

@@ -51,7 +51,7 @@ _WHOLE_TREE = (Segment(SegmentKind.MANY, "**"),)
 
 @lru_cache(maxsize=4096)
 def _kept_once(rest: tuple[Segment, ...]) -> tuple[Segment, ...]:
-    """The first equal one, shared: most patterns of a large tree end alike."""
+    """The first equal value, shared: most patterns of a large tree have the same end."""
     return rest
 
 
@@ -77,11 +77,11 @@ def parse_pattern(text: str) -> Pattern:
         PatternError: no repository name could match it, or it is likely to be misread.
     """
     if len(text) > MAX_NAME_LENGTH:
-        raise PatternError(f"is longer than {MAX_NAME_LENGTH} characters, as no repository name is")
+        raise PatternError(f"longer than {MAX_NAME_LENGTH} characters, the limit for repository names")
     parts = text.split("/")
     segments = [_parse_segment(part, is_host=index == 0 and len(parts) > 1) for index, part in enumerate(parts)]
     if sum(segment.kind is SegmentKind.GLOB for segment in segments) > MAX_GLOBS:
-        raise PatternError(f"has a * in more than {MAX_GLOBS} segments; one ** covers several")
+        raise PatternError(f"has a * in more than {MAX_GLOBS} segments; fix: use one ** for several segments")
     depth = 0
     while depth < len(segments) and segments[depth].kind is SegmentKind.LITERAL:
         depth += 1
@@ -93,7 +93,7 @@ def parse_name(text: str) -> Pattern:
     """Parse a plain name without any wildcard, as registry resources have.
 
     Raises:
-        PatternError: no legal name.
+        PatternError: not a legal name.
     """
     if not is_repository_name(text):
         raise PatternError("must be a plain name such as catalog, without wildcards")
@@ -175,25 +175,27 @@ def _fits_glob(pieces: tuple[str, ...], text: str) -> bool:
     return position <= end and text != ""
 
 
-@lru_cache(maxsize=4096)  # the same few stand in most patterns of a large tree, and are kept once then
+@lru_cache(maxsize=4096)  # most patterns of a large tree share a few segments, which are then kept once
 def _parse_segment(text: str, *, is_host: bool) -> Segment:
     if text == "**":
         return Segment(SegmentKind.MANY, text)
     if text in _VARIABLES:
         return Segment(SegmentKind.USER if text == "${user}" else SegmentKind.GROUP, text)
     if not text:
-        raise PatternError("has an empty segment: no / at either end and no // inside")
+        raise PatternError("has an empty segment; fix: remove the / at either end, and // inside")
     if "**" in text:
-        raise PatternError(f"{text!r}: ** stands alone between slashes; inside a segment one * is enough")
+        raise PatternError(f"{text!r}: ** must be a whole segment; fix: use * inside a segment")
     if "$" in text:
-        raise PatternError(f"{text!r}: only ${{user}} and ${{group}} are known, each as a whole segment")
+        raise PatternError(f"{text!r}: the only variables are ${{user}} and ${{group}}, each as a whole segment")
     if text.lower() != text:
         raise PatternError(f"{text!r}: repository names are lower case")
     is_legal_host = is_host and (is_repository_name(f"{text}/x") or _HOST_GLOB.fullmatch(text) is not None)
     if ".." in text or not (_GLOB.fullmatch(text) or is_legal_host):
-        raise PatternError(f"{text!r}: a segment is made of a-z 0-9 . _ - and the wildcards * and **")
+        raise PatternError(f"{text!r}: a segment consists of a-z 0-9 . _ - and the wildcards * and **")
     if text[0] in "._-" or text[-1] in "._-" or not ("*" in text or is_path_component(text) or is_legal_host):
-        raise PatternError(f"{text!r}: no repository can have this name; separators stand between letters or digits")
+        raise PatternError(
+            f"{text!r}: no repository can have this name; fix: put separators only between letters or digits"
+        )
     if "*" in text:
         return Segment(SegmentKind.GLOB, text, tuple(text.split("*")))
     return Segment(SegmentKind.LITERAL, text)

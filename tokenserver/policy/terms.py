@@ -27,7 +27,7 @@ _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
 _LATER = ("robot", "workload")
 REGISTRY_RESOURCES = ("catalog",)
-"""What registries ask for that is no repository (Distribution, the token scope grammar: `registry:catalog:*`)."""
+"""Resources that registries request besides repositories (Distribution, token scope grammar: `registry:catalog:*`)."""
 
 
 class TermError(TokenserverError):
@@ -41,7 +41,9 @@ def parse_rule_id(text: str) -> str:
         TermError: not 1 to 100 letters, digits, dots, dashes and underscores.
     """
     if _RULE_ID.fullmatch(text) is None:
-        raise TermError(f"{text!r}: an id is made of letters, digits and . _ - and begins with a letter or digit")
+        raise TermError(
+            f"{text!r}: an id consists of at most 100 letters, digits and . _ -, and begins with a letter or digit"
+        )
     return text
 
 
@@ -49,14 +51,14 @@ def parse_name(text: str, sort: str = "") -> str:
     """The name of a user, a group or a role as it is. `sort` says whose it is, if that is `user` or `group`.
 
     Raises:
-        TermError: a name that no backend can bring, so that a rule naming it would silently match nobody.
+        TermError: a name that no user source can report, so that a rule with it would silently match nobody.
     """
     if not text or text != text.strip() or not text.isprintable() or len(text) > MAX_NAME:
-        raise TermError(f"{text!r}: a name is 1 to {MAX_NAME} printable characters without spaces at the ends")
+        raise TermError(f"{text!r}: a name has 1 to {MAX_NAME} printable characters, and no spaces at its ends")
     if "*" in text or "${" in text:
-        raise TermError(f"{text!r}: names are literal, without wildcards or variables; make a group instead")
+        raise TermError(f"{text!r}: names are literal, without wildcards or variables; fix: define a group")
     if not unicodedata.is_normalized("NFC", text):
-        raise TermError(f"{text!r}: is not in Unicode normal form C, in which names are compared")
+        raise TermError(f"{text!r}: not in Unicode normal form C, in which names are compared")
     mistake = mistake_in_name(text, sort)
     if mistake is not None:
         raise TermError(f"{text!r}: {mistake}")
@@ -72,7 +74,7 @@ def parse_group(text: str) -> str:
     """The name of a group, as it is or as a JSON string: a directory's groups may have any characters in their names.
 
     Raises:
-        TermError: as `parse_name`, with the JSON string where that would be right; or a string that no group is called.
+        TermError: as `parse_name`, with the JSON string that would be right, if any; or not a legal group name.
     """
     if text.startswith('"'):
         return _quoted_name(text)
@@ -83,7 +85,7 @@ def parse_group(text: str) -> str:
             _checked_name(text)
         except TermError:
             raise error from None
-        raise TermError(f"{error}; a directory's group that is called so is written {spell_group(text)}") from None
+        raise TermError(f"{error}; fix: for a directory group of that name, write {spell_group(text)}") from None
 
 
 def _quoted_name(text: str) -> str:
@@ -95,15 +97,15 @@ def _quoted_name(text: str) -> str:
 
 
 def _checked_name(name: str) -> str:
-    """A name that a directory can bring.
+    """A name that a directory group can have, as it is.
 
     Raises:
-        TermError: none can.
+        TermError: no directory group can have the name.
     """
     if not name or len(name) > MAX_NAME or any(unicodedata.category(one) in ("Cc", "Cs") for one in name):
-        raise TermError(f"{name!r}: the name of a group is 1 to {MAX_NAME} characters, none of which is for control")
+        raise TermError(f"{name!r}: a group name has 1 to {MAX_NAME} characters, and no control characters")
     if not unicodedata.is_normalized("NFC", name):
-        raise TermError(f"{name!r}: is not in Unicode normal form C, in which names are compared")
+        raise TermError(f"{name!r}: not in Unicode normal form C, in which names are compared")
     return name
 
 
@@ -111,8 +113,8 @@ def parse_registry_resource(text: str) -> Pattern:
     """A resource of the registry itself, as a pattern that covers it alone.
 
     Raises:
-        PatternError: no plain name.
-        TermError: a resource that no registry asks for, so that a rule about it would silently do nothing.
+        PatternError: not a plain name.
+        TermError: a resource that no registry requests, so that a rule about it would silently do nothing.
     """
     pattern = parse_plain_name(text)
     if text not in REGISTRY_RESOURCES:
@@ -142,11 +144,11 @@ def parse_who(text: str) -> Principal:
     """The principal that a question is about.
 
     Raises:
-        TermError: no principal, or `everyone`, who are two kinds of clients.
+        TermError: not a principal, or `everyone`, which means two kinds of clients.
     """
     principal = parse_principal(text)
     if principal.sort == "everyone":
-        raise TermError("'everyone': ask for authenticated and for anonymous, who may differ")
+        raise TermError("'everyone': the answer may differ for authenticated and anonymous clients; fix: ask for each")
     return principal
 
 
@@ -166,7 +168,7 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
     """A network in CIDR form, or one address.
 
     Raises:
-        TermError: no network, one with host bits (with the network that is probably meant), or IPv4 written as
+        TermError: not a network, one with host bits (with the network that is probably meant), or IPv4 written as
             IPv6, which would never match since clients are compared as IPv4.
     """
     try:
@@ -175,10 +177,10 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
         raise TermError(f"{text!r}: must be a network such as 10.0.0.0/8 or 2001:db8::/32") from None
     network = interface.network
     if "/" in text and interface.ip != network.network_address:
-        raise TermError(f"{text!r}: has bits set behind the prefix; the network is {network}")
+        raise TermError(f"{text!r}: has bits set after the prefix; fix: write {network}")
     if isinstance(network, IPv6Network) and network.subnet_of(_IPV4_MAPPED):
         mapped = IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
-        raise TermError(f"{text!r}: is IPv4 written as IPv6; write {mapped}")
+        raise TermError(f"{text!r}: is an IPv4 network written as IPv6; fix: write {mapped}")
     return network
 
 
@@ -195,24 +197,24 @@ def parse_moment(text: str) -> datetime:
         if _MOMENT.fullmatch(text):
             moment = datetime.fromisoformat(text.upper())
             if moment.tzinfo is None:
-                raise TermError(f"{text!r}: has no time zone; write {text}Z if it is UTC")
+                raise TermError(f"{text!r}: has no time zone; fix: write {text}Z for UTC")
             return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise TermError(f"{text!r}: is no date: {error}") from None
+        raise TermError(f"{text!r}: not a valid date: {error}") from None
     raise TermError(f"{text!r}: must be a date (2027-01-31) or a time with its zone (2027-01-31T18:00:00Z)")
 
 
 def parse_lifetime(text: str) -> int:
-    """How long a token may live, in seconds, from `90s`, `10m` or `1h`.
+    """The lifetime of a token in seconds, from `90s`, `10m` or `1h`.
 
     Raises:
-        TermError: another form, or a time that no token lives.
+        TermError: another form, or outside the limits for tokens.
     """
     seconds = parse_duration(text)
     if seconds is None:
         raise TermError(f"{text!r}: must be a duration such as 90s, 10m or 1h")
     if not MIN_LIFETIME <= seconds <= MAX_LIFETIME:
-        raise TermError(f"{text!r}: must be from 60s to 1h, as tokens live no shorter and no longer")
+        raise TermError(f"{text!r}: must be from 60s to 1h, the limits for the lifetime of tokens")
     return seconds
 
 
@@ -220,15 +222,15 @@ def parse_delegated_file(text: str) -> str:
     """The path of a delegated file as it is: below the policy folder, in a folder of its own.
 
     Raises:
-        TermError: no such path, with the form that is right.
+        TermError: not such a path, with the right form.
     """
     steps = text.split("/")
     if not text.lower().endswith((".yaml", ".yml")) or any(not step or step.startswith(".") for step in steps):
         raise TermError(f"{text!r}: must be a policy file below the policy folder, such as teams/web.yaml")
     if len(steps) == 1:
         raise TermError(
-            f"{text!r}: files at the top of the policy folder speak about everything; only a file in a sub-folder, "
-            f"such as teams/{text}, is delegated to"
+            f"{text!r}: files at the top of the policy folder cover everything; "
+            f"fix: delegate to a file in a sub-folder, such as teams/{text}"
         )
     return text
 
@@ -237,7 +239,7 @@ def parse_request(text: str) -> Scope:
     """What a test asks: `ACTION[,ACTION] REPOSITORY`, or `ACTION registry:NAME`.
 
     Raises:
-        TermError: an unknown action, no legal name, or another form.
+        TermError: an unknown action, an illegal name, or another form.
     """
     actions_text, space, name = text.partition(" ")
     if not space:

@@ -126,7 +126,7 @@ def test_junit(run: Run, folder: Path, tmp_path: Path) -> None:
             id="less",
         ),
         pytest.param("what_can: anonymous, exactly: []", "anonymous can pull public/", id="more"),
-        pytest.param("what_can: everyone, exactly: []", "ask for authenticated", id="everyone"),
+        pytest.param("what_can: everyone, exactly: []", "fix: ask for each", id="everyone"),
         pytest.param("what_can: anonymous, exactly: [pull]", "no pattern", id="no-pattern"),
         pytest.param("what_can: anonymous, exactly: [pul x]", "did you mean 'pull'?", id="unknown-action"),
         pytest.param("what_can: anonymous, exactly: [pull X]", "lower case", id="bad-pattern"),

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.errors import LoadError
-from tokenserver.policy.index import beginnings, build_index, renewed_index
+from tokenserver.policy.index import build_index, index_keys, updated_index
 from tokenserver.policy.loading import loader as load_module
 from tokenserver.policy.loading.loader import PolicyLoader, load_policies
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
@@ -310,14 +310,14 @@ RULES = st.lists(
 
 
 @given(kept=RULES, gone=RULES, new=RULES)
-def test_a_renewed_index_is_a_new_one(kept: list[Rule], gone: list[Rule], new: list[Rule]) -> None:
+def test_an_updated_index_equals_a_new_one(kept: list[Rule], gone: list[Rule], new: list[Rule]) -> None:
     """Untouched parts are shared."""
     old = build_index([*kept, *gone])
-    touched = beginnings([*gone, *new])
-    near = [rule for rule in [*kept, *new] if not beginnings([rule]).isdisjoint(touched)]
-    renewed = renewed_index(old, near, touched)
-    assert renewed == build_index([*kept, *new])
-    for kind, by_first in renewed.items():
+    touched = index_keys([*gone, *new])
+    near = [rule for rule in [*kept, *new] if not index_keys([rule]).isdisjoint(touched)]
+    updated = updated_index(old, near, touched)
+    assert updated == build_index([*kept, *new])
+    for kind, by_first in updated.items():
         for first, by_prefix in by_first.items():
             assert (kind, first) in touched or by_prefix is old[kind][first]
     assert old == build_index([*kept, *gone])

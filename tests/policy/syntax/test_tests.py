@@ -79,7 +79,7 @@ def test_includes_and_excludes_are_two_tests() -> None:
     ("test", "expected"),
     [
         pytest.param("what_can: authenticated", "needs exactly: (everything that may be done", id="nothing-expected"),
-        pytest.param("what_can: everyone, exactly: []", "ask for authenticated and for anonymous", id="everyone"),
+        pytest.param("what_can: everyone, exactly: []", "may differ for authenticated and anonymous", id="everyone"),
         pytest.param("what_can: {user: 'b*'}, exactly: []", "names are literal", id="no-user"),
         pytest.param("what_can: authenticated, exactly: [web/**]", "must be actions and a pattern", id="no-action"),
         pytest.param("what_can: authenticated, exactly: [pul web/x]", "unknown action 'pul'", id="unknown-action"),

@@ -45,7 +45,7 @@ class Person:
 
     def joined(self, other: Person) -> Person | None:
         """A client that is both; None if no client can be both."""
-        if other == Person():
+        if other is ANYONE or other == ANYONE:
             return self
         if self.anonymous or (self.user and other.user and self.user != other.user):
             return None
@@ -59,6 +59,10 @@ class Person:
     def size(self) -> int:
         """The number of known facts."""
         return bool(self.user) + len(self.groups)
+
+
+ANYONE = Person()
+"""A client of which nothing is known."""
 
 
 def ways(groups: Groups, principal: Principal) -> Iterator[Person]:

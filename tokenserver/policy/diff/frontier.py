@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.circumstances import Cell
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import objection
-from tokenserver.policy.diff.claims import Person, listed, ways
+from tokenserver.policy.diff.claims import ANYONE, Person, listed, ways
 from tokenserver.policy.diff.partition import Gains, Partition
 from tokenserver.policy.model import Groups, Principal, Rule
 
@@ -41,8 +41,8 @@ class CoveringRule:
     def bound_persons(self) -> Iterator[Person]:
         """The minimal persons for which the patterns cover the name."""
         for user, group in dict.fromkeys(self.bindings):
-            for way in ways(self.groups, Principal("group", group)) if group else (Person(),):
-                person = Person(user).joined(way)
+            for way in ways(self.groups, Principal("group", group)) if group else (ANYONE,):
+                person = Person(user).joined(way) if user else way
                 if person is not None:
                     yield person
 
@@ -68,28 +68,27 @@ class RulesOnName:
         persons = [seed]
         for one in self.causing:
             bound = list(one.bound_persons())
-            joined = (person.joined(other) for person in persons for other in bound)
+            joined = [person.joined(other) for person in persons for other in bound]
             persons = [person for person in joined if person is not None]
         return persons
 
 
 class Frontier:
-    """Persons that are still to be tried, each with the facts added so far; fewest facts first, each person once."""
+    """Persons that are still to be tried, each with the facts added so far; fewest facts first, each person once.
+
+    `pending` is a heap: number of facts, order among equals, person, and its added facts.
+    """
 
     def __init__(self, persons: Iterable[Person]) -> None:
-        self._heap: list[tuple[int, int, Person, Person]] = []
-        self._pushed = 0
+        self.pending = [(person.size, -number, person, ANYONE) for number, person in enumerate(persons)]
+        self._pushed = len(self.pending)
         self._seen: set[Person] = set()
-        for person in persons:
-            self.push(person, Person())
-
-    def __len__(self) -> int:
-        return len(self._heap)
+        heapify(self.pending)
 
     def push(self, person: Person, added: Person) -> None:
         """Add a person. Of several with equally many facts, the latest is tried first."""
+        heappush(self.pending, (person.size, -self._pushed, person, added))
         self._pushed += 1
-        heappush(self._heap, (person.size, -self._pushed, person, added))
 
     def extend(self, person: Person, added: Person, facts: Iterable[Person]) -> None:
         """Add the persons that are `person` and have one of these further facts."""
@@ -100,7 +99,7 @@ class Frontier:
 
     def pop(self, *known: Iterable[Person]) -> tuple[Person, Person] | None:
         """Take the next entry; None if the person was tried before, or a `known` one has no other added facts."""
-        _, _, person, added = heappop(self._heap)
+        _, _, person, added = heappop(self.pending)
         if person in self._seen or any(one <= added for persons in known for one in persons):
             return None
         self._seen.add(person)
@@ -135,8 +134,8 @@ class ClientSearch:
 
     def _gain(self, frontier: Frontier, rules: RulesOnName, cell: Cell, known: Gains, gains: Gains) -> None:
         """Add to `gains` what the frontier reaches and neither `known` nor `gains` cover."""
-        while frontier:
-            self._budget.spend(1 + (len(frontier) + len(known) + len(gains) + len(rules.rivals)) // 16)
+        while frontier.pending:
+            self._budget.spend(1 + (len(frontier.pending) + len(known) + len(gains) + len(rules.rivals)) // 16)
             entry = frontier.pop(known, gains)
             if entry is None:
                 continue

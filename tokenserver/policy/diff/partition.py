@@ -13,7 +13,7 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.analysis.circumstances import CELLS_PER_STEP, Cell
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import objection
-from tokenserver.policy.diff.claims import Person
+from tokenserver.policy.diff.claims import ANYONE, Person
 from tokenserver.policy.model import Principals, Rule
 from tokenserver.policy.principals import UNNAMED
 
@@ -33,7 +33,7 @@ class Block:
     @property
     def is_settled(self) -> bool:
         """Whether everyone that the cause means gains."""
-        return Person() in self.gains
+        return ANYONE in self.gains
 
 
 class Partition:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from tokenserver.policy.index import Beginning, beginnings, build_index, renewed_index
+from tokenserver.policy.index import IndexKey, build_index, index_keys, updated_index
 from tokenserver.policy.loading.delegation import Mandate
 from tokenserver.policy.model import Group, Groups, Index, Principals, Rule
 from tokenserver.policy.patterns import Pattern
@@ -56,7 +56,7 @@ class Known:
     file: PolicyFile
     terms: Terms
     rules: tuple[Rule, ...]
-    beginnings: frozenset[Beginning]
+    index_keys: frozenset[IndexKey]
 
     @classmethod
     def of(cls, text: str, file: PolicyFile, terms: Terms, rules: Iterable[Rule]) -> Known:
@@ -69,7 +69,7 @@ class Known:
             roles_used=[((), role) for role in dict.fromkeys(role for _, role in file.roles_used)],
             rules=[],
         )
-        return cls(text, light, terms, rules, beginnings(rules))
+        return cls(text, light, terms, rules, index_keys(rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,11 @@ class CompiledFiles:
         """The compiled files; everything unchanged since `before` is shared with it."""
         changed = [known for name, known in files.items() if known is not before.files.get(name)]
         removed = [known for name, known in before.files.items() if known is not files.get(name)]
-        touched = frozenset[Beginning]().union(*(known.beginnings for known in (*changed, *removed)))
+        touched = frozenset[IndexKey]().union(*(known.index_keys for known in (*changed, *removed)))
         if len(changed) == len(files):
             return cls(files, groups, build_index(rule for known in files.values() for rule in known.rules))
-        near = (rule for known in files.values() if not known.beginnings.isdisjoint(touched) for rule in known.rules)
-        return cls(files, groups, renewed_index(before.index, near, touched))
+        near = (rule for known in files.values() if not known.index_keys.isdisjoint(touched) for rule in known.rules)
+        return cls(files, groups, updated_index(before.index, near, touched))
 
 
 EMPTY = CompiledFiles({}, Groups.of_all(()), {})
