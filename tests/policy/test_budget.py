@@ -260,8 +260,8 @@ def test_the_whole_budget_of_diff_is_spent_once() -> None:
     assert small.is_spent
 
 
-def test_a_walk_that_failed_fails_each_time() -> None:
-    """What it met before is not all that there is."""
+def test_a_failed_search_fails_in_every_iteration() -> None:
+    """The names found before the failure are not the complete result."""
 
     first = CoveredName("first", frozenset(), frozenset())
 

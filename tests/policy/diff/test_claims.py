@@ -1,4 +1,4 @@
-"""Claims: the smallest things that rules say, and which of them only one of two trees makes."""
+"""Claims: the smallest statements of rules, and those that only one of two trees makes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def tree(*rules: Rule, groups: Groups = GROUPS) -> PolicySet:
     return PolicySet("", (), named, groups, build_index(named))
 
 
-def told(claims: Iterable[Claim]) -> list[str]:
+def spelled(claims: Iterable[Claim]) -> list[str]:
     return sorted(
         f"{claim.rule.effect} {'&'.join(sorted(map(_spelled, claim.who)))} {claim.pattern.text} {claim.action}"
         + (f" as {claim.written.text}" if claim.written != claim.pattern else "")
@@ -176,9 +176,9 @@ def test_claims_that_one_tree_alone_makes(
 ) -> None:
     """By what they say, and not by which rule says it."""
     found = changed_claims(tree(*old), tree(*new))
-    assert [told(found[0]), told(found[1])] == [lost, gained]
+    assert [spelled(found[0]), spelled(found[1])] == [lost, gained]
     back = changed_claims(tree(*new), tree(*old))
-    assert [told(back[0]), told(back[1])] == [gained, lost]
+    assert [spelled(back[0]), spelled(back[1])] == [gained, lost]
 
 
 def test_a_group_that_changes_is_the_ways_into_it() -> None:
@@ -192,12 +192,12 @@ def test_a_group_that_changes_is_the_ways_into_it() -> None:
     ]
     lost, gained = changed_claims(tree(*rules), tree(*rules, groups=after))
     deny = ["deny authenticated b *", "deny authenticated b push"]
-    assert told(lost) == [
+    assert spelled(lost) == [
         "allow authenticated&user:bob t/web/** pull as t/${group}/**",
         "allow user:bob a pull",
         *deny,
     ]
-    assert told(gained) == [
+    assert spelled(gained) == [
         "allow authenticated&user:zoe t/web/** pull as t/${group}/**",
         "allow user:zoe a pull",
         *deny,
@@ -208,8 +208,8 @@ def test_a_group_that_only_one_tree_defines_is_the_directorys_in_the_other() -> 
     """Which is told apart from a group of the tree of that name."""
     rules = [rule("allow group:web a pull")]
     lost, gained = changed_claims(tree(*rules, groups=Groups.of_all([])), tree(*rules))
-    assert told(lost) == ["allow directory:web a pull"]
-    assert told(gained) == [
+    assert spelled(lost) == ["allow directory:web a pull"]
+    assert spelled(gained) == [
         f"allow {one} a pull" for one in ("directory:a-team", "directory:web-devs", "user:ann", "user:bob")
     ]
 
@@ -242,8 +242,8 @@ def test_changed_groups() -> None:
         pytest.param(rule("allow everyone t/${user} pull"), {"ops"}, False, id="another-variable"),
     ],
 )
-def test_which_rules_speak_of_groups(one: Rule, groups: Iterable[str], expected: bool) -> None:
-    """Whether they mean something else if the groups do."""
+def test_rules_that_depend_on_groups(one: Rule, groups: Iterable[str], expected: bool) -> None:
+    """Whether the meaning of a rule changes with these groups."""
     assert depends_on_groups(one, frozenset(groups)) is expected
 
 
@@ -268,8 +268,8 @@ NOBODY = Person(anonymous=True)
         pytest.param(NOBODY, person("", "a"), None, id="nobody-has-no-group"),
     ],
 )
-def test_somebody_who_is_both(one: Person, other: Person, both: Person | None) -> None:
-    """None where nobody can be."""
+def test_joined_persons(one: Person, other: Person, both: Person | None) -> None:
+    """None if no client can be both."""
     assert one.joined(other) == both
 
 
@@ -284,13 +284,13 @@ def test_somebody_who_is_both(one: Person, other: Person, both: Person | None) -
         pytest.param(person("", "a", "b"), person("ann", "a"), False, id="a-group-more"),
     ],
 )
-def test_who_is_all_that_another_one_is(one: Person, other: Person, expected: bool) -> None:
-    """As far as name and groups go."""
+def test_order_of_persons(one: Person, other: Person, expected: bool) -> None:
+    """A person is at most another one if the other has all of its facts."""
     assert (one <= other) is expected
 
 
-def test_how_much_is_known_of_somebody() -> None:
-    """A name counts like a group."""
+def test_size_of_persons() -> None:
+    """A user name counts like a group."""
     assert [one.size for one in (person(), person("ann"), person("", "a", "b"), person("ann", "a"))] == [0, 1, 2, 2]
 
 
@@ -307,12 +307,12 @@ def test_how_much_is_known_of_somebody() -> None:
     ],
 )
 def test_ways_to_be_a_principal(principal: str, expected: list[Person]) -> None:
-    """The least of each, in a fixed order."""
+    """The minimal persons, in a fixed order."""
     assert list(ways(GROUPS, parse_principal(principal))) == expected
 
 
 def test_a_directory_group_keeps_its_meaning_if_the_tree_has_its_name() -> None:
-    """It is the directory's."""
+    """It is the directory group, not the group of the tree."""
     assert list(ways(GROUPS, Principal("directory", "web"))) == [person("", "web")]
 
 

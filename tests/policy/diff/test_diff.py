@@ -1,4 +1,4 @@
-"""The difference of two policies against asking everybody everything, and single changes worth a name."""
+"""Policy diff: compared with brute force over all identities and names, and single changes by name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def granted(policies: PolicySet, identity: Identity, name: str, context: Context
 
 
 def is_covered(row: DiffRow, old: PolicySet, new: PolicySet, identity: Identity, name: str, context: Context) -> bool:
-    """Whether the row speaks of this name for this identity in this context."""
+    """Whether the row covers this name for this identity in this context."""
     held = held_in_either(old, new, identity)
     return is_about(row, identity, held, context) and has_name(row, identity, held, name)
 
@@ -49,7 +49,7 @@ def held_in_either(old: PolicySet, new: PolicySet, identity: Identity) -> frozen
 
 
 def is_about(row: DiffRow, identity: Identity, held: frozenset[str], context: Context) -> bool:
-    """Whether the row speaks of this identity in this context, whatever the name."""
+    """Whether the row covers this identity in this context, on any name."""
     for one in row.who:
         if one.sort in ("anonymous", "authenticated"):
             fits = identity.is_anonymous == (one.sort == "anonymous")
@@ -69,7 +69,7 @@ def has_name(row: DiffRow, identity: Identity, held: frozenset[str], name: str) 
 
 
 def holds(when: Any, identity: Identity, context: Context) -> bool:
-    """Whether the circumstances that a row names are those of the context."""
+    """Whether the context is within the circumstances of a row."""
     if "service" in when and context.service not in when["service"]:
         return False
     if context.service in when.get("not_service", ()):
@@ -88,7 +88,7 @@ def holds(when: Any, identity: Identity, context: Context) -> bool:
 
 
 def assert_rows_show_differences(found: Difference, old: PolicySet, new: PolicySet) -> None:
-    """Each row's witness, asked of both trees, shows what the row says, and the row speaks of it."""
+    """The decisions of both trees for each row's witness differ as the row says, and the row covers its witness."""
     for rows, before, after in ((found.gains, old, new), (found.losses, new, old)):
         for row in rows:
             asked = (row.identity, row.name, row.context, row.resource_type)
@@ -98,7 +98,7 @@ def assert_rows_show_differences(found: Difference, old: PolicySet, new: PolicyS
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[PolicySet, PolicySet]:
-    """Two trees with some rules in common; now and then all of them, with other groups."""
+    """Two trees with some rules in common; sometimes all rules, with other groups."""
     shared = draw(st.lists(world.rules, max_size=3))
     trees = st.lists(world.groups, max_size=2, unique_by=lambda one: one.name)
     one, other = (world.policy_set([*shared, *draw(st.lists(world.rules, max_size=2))], draw(trees)) for _ in range(2))
@@ -109,7 +109,7 @@ def pairs(draw: st.DrawFn) -> tuple[PolicySet, PolicySet]:
 @settings(deadline=None, max_examples=min(settings().max_examples // 2, 5_000))
 @given(pairs(), st.sampled_from(CONTEXTS))
 def test_everything_that_differs_lies_in_a_row(both: tuple[PolicySet, PolicySet], context: Context) -> None:
-    """Everybody asks for everything with up to three segments; every difference is in a row, and every row differs."""
+    """All identities request all names of up to three segments: rows and differences are the same."""
     old, new = both
     found = diff(old, new, NOW)
     assert_rows_show_differences(found, old, new)
@@ -132,7 +132,7 @@ def test_everything_that_differs_lies_in_a_row(both: tuple[PolicySet, PolicySet]
 
 @given(world.worlds)
 def test_a_tree_does_not_differ_from_itself(policies: PolicySet) -> None:
-    """Nor from one with its rules the other way round."""
+    """The order of rules does not matter."""
     turned = world.policy_set(list(reversed(policies.rules)), list(policies.groups.by_name.values()))
     assert diff(policies, turned, NOW) == Difference((), ())
 
@@ -148,7 +148,7 @@ def rule(
     services: frozenset[str] | None = None,
     registry: bool = False,
 ) -> Rule:
-    """A rule as briefly as it can be said; `text` is `allow ID` or `deny ID`."""
+    """A rule in short form; `text` is `allow ID` or `deny ID`."""
     effect, name = text.split()
     return Rule.of(
         name,
@@ -169,7 +169,7 @@ def tree(*rules: Rule, groups: tuple[Group, ...] = ()) -> PolicySet:
     return PolicySet("", ("web.yaml",), rules, Groups.of_all(groups), build_index(rules))
 
 
-def told(rows: tuple[DiffRow, ...]) -> list[str]:
+def rows_of(rows: tuple[DiffRow, ...]) -> list[str]:
     """Rows as `WHO ACTION PATTERN [WHEN] NAME USER(GROUPS)`."""
     return [
         " ".join(
@@ -236,7 +236,7 @@ OFFICE = Condition(networks=(ip_network("10.0.0.0/8"),))
         ),
     ],
 )  # fmt: skip
-def test_the_same_access_said_otherwise(old: PolicySet, new: PolicySet) -> None:
+def test_equal_access_in_other_words(old: PolicySet, new: PolicySet) -> None:
     """Access is compared, not text."""
     assert diff(old, new, NOW) == Difference((), ())
 
@@ -453,14 +453,14 @@ PUBLIC = rule("allow public", "everyone", "**", "pull")
     ],
 )  # fmt: skip
 def test_a_change(old: PolicySet, new: PolicySet, gains: list[str], losses: list[str]) -> None:
-    """Who gains and loses what, and by whom it shows."""
+    """The rows of gains and losses, with their witnesses."""
     found = diff(old, new, NOW)
-    assert (told(found.gains), told(found.losses)) == (gains, losses)
+    assert (rows_of(found.gains), rows_of(found.losses)) == (gains, losses)
     assert_rows_show_differences(found, old, new)
 
 
-def test_a_row_names_the_rules_that_make_it() -> None:
-    """The allow, and the deny that went."""
+def test_a_row_names_the_rules_that_cause_it() -> None:
+    """The allow, and the removed deny."""
     allow = rule("allow a", "user:ann", "x", "push")
     (row,) = diff(tree(allow, rule("deny d", "user:ann", "x", "push")), tree(allow), NOW).gains
     assert row.rules == ("a (web.yaml:7)", "d (web.yaml:7)")
@@ -488,7 +488,7 @@ def test_a_row_names_the_rules_that_make_it() -> None:
     ],
 )  # fmt: skip
 def test_addresses_are_spelled(networks: list[str], chosen: list[str | None], spelled: Any) -> None:
-    """In as few networks as there are; of those around an address, the narrowest counts."""
+    """In as few networks as possible; the narrowest network around an address decides."""
     when = Condition(networks=tuple(map(ip_network, networks)))
     circumstances = Circumstances.of([rule("allow a", "everyone", "x", "pull", when=when)], [Kind.PASSWORD], NOW)
     wanted = [None if text is None else ip_address(text) for text in chosen]
@@ -523,8 +523,8 @@ def _home(around: Any, client: Any) -> Any:
         pytest.param(rule("allow d", "everyone", "**", "push"), rule("allow d", "group:web", "a", "push"), id="allow"),
     ],
 )
-def test_what_a_wider_rule_says_as_well_is_no_cause(wide: Rule, narrow: Rule) -> None:
-    """Where a deny grows or an allow shrinks, nobody gains: no rule of a large tree has to be looked at for that."""
+def test_a_claim_that_a_wider_rule_covers_is_not_a_cause(wide: Rule, narrow: Rule) -> None:
+    """Nobody gains if a deny grows or an allow shrinks, so no other rule of a large tree is examined."""
     base = PUBLIC if wide.effect is Effect.ALLOW else rule("allow all", "everyone", "**", "push")
     more, less = (tree(base, one, groups=(WEB,)) for one in (wide, narrow))
     old, new = (less, more) if wide.effect is Effect.DENY else (more, less)
@@ -535,11 +535,11 @@ def test_what_a_wider_rule_says_as_well_is_no_cause(wide: Rule, narrow: Rule) ->
     assert list(Search(Tree(new), Tree(old), "Somebody", frozenset(), NOW, Budget()).causes(gained, lost)) != []
 
 
-def test_a_wider_rule_about_a_group_that_changes_is_one() -> None:
-    """Who is in it is another question in each tree."""
+def test_a_wider_rule_about_a_changed_group_is_a_cause() -> None:
+    """The group has other members in each tree."""
     old = tree(rule("allow a", "group:web", "a", "pull"), groups=(WEB,))
     new = tree(rule("allow a", "group:web", "a", "pull"), groups=(replace(WEB, users=frozenset({"zoe"})),))
-    assert told(diff(old, new, NOW).gains) == ["user:zoe pull a a zoe"]
+    assert rows_of(diff(old, new, NOW).gains) == ["user:zoe pull a a zoe"]
     (zoe,) = changed_claims(old, new)[1]
     assert not Tree(old).covers(zoe, frozenset({"web"}))
     assert Tree(new).covers(zoe, frozenset())

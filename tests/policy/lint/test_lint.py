@@ -1,4 +1,4 @@
-"""Lint: every code at its line, what is no finding, and the comments that silence one."""
+"""Lint: every code at its line, near misses without a finding, and suppressions."""
 
 from __future__ import annotations
 
@@ -311,12 +311,12 @@ def test_many_users_for_whom_a_variable_never_stands(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", FINE)
-def test_what_makes_sense_is_no_finding(tmp_path: Path, text: str) -> None:
+def test_near_misses_have_no_finding(tmp_path: Path, text: str) -> None:
     """Each is one step away from a finding."""
     assert findings(tmp_path, {"p.yaml": text}) == []
 
 
-def test_unknown_groups_are_told_where_nothing_have_groups(tmp_path: Path) -> None:
+def test_undefined_groups_are_reported_if_no_user_source_has_groups(tmp_path: Path) -> None:
     """In `to`, in `except` and inside groups; not where a directory may know them."""
     text = policy('id: a, to: ["group:g"], repositories: [a], role: reader')
     text += 'deny:\n  - {id: d, to: [everyone], except: ["group:h"], repositories: [b], actions: [pull]}\n'
@@ -339,10 +339,10 @@ def test_a_delegated_file_s_own_group_is_known(tmp_path: Path) -> None:
     assert [one[:18] for one in found] == ["t/b.yaml:3 TS111 o"]
 
 
-# --- silences --------------------------------------------------------------------------------------------------------
+# --- suppressions ----------------------------------------------------------------------------------------------------
 
 PUSH = '  - {id: b, to: ["user:x"], repositories: [b], actions: [push]}'
-SILENCES = [
+SUPPRESSIONS = [
     pytest.param(f"{PUSH} # lint: ignore TS104 because it mounts", [], id="on-the-line"),
     pytest.param(f"  # lint: ignore TS104 because it mounts\n{PUSH}", [], id="above"),
     pytest.param(f"  # lint: ignore TS104 because it mounts\n\n  # another comment\n{PUSH}", [], id="above-with-more"),
@@ -350,22 +350,24 @@ SILENCES = [
     pytest.param(f"{PUSH} # lint: ignore TS104 because ", ["TS104", "TS201"], id="empty-reason"),
     pytest.param(f"{PUSH} # lint: off", ["TS104", "TS201"], id="another-form"),
     pytest.param(f"{PUSH} # lint: ignore TS999 because I like to", ["TS104", "TS201"], id="no-such-code"),
-    pytest.param(f"{PUSH} # lint: ignore TS104, TS201 because I like to", ["TS201"], id="silences-a-silence"),
+    pytest.param(
+        f"{PUSH} # lint: ignore TS104, TS201 because I like to", ["TS201"], id="suppresses-a-suppression-finding"
+    ),
     pytest.param(f"{PUSH} # lint: ignore TS101 because I like to", ["TS104", "TS202"], id="another-code"),
     pytest.param(f"{PUSH}\n# lint: ignore TS104 because it is below", ["TS104", "TS202"], id="below-at-the-end"),
     pytest.param(f"{PUSH} # lint: ignore TS104,TS111 because it mounts", ["TS202"], id="one-of-two"),
 ]
 
 
-@pytest.mark.parametrize(("rules", "expected"), SILENCES)
-def test_a_comment_silences_one_line_with_a_reason(tmp_path: Path, rules: str, expected: list[str]) -> None:
-    """And is a finding itself where it has no reason or silences nothing."""
+@pytest.mark.parametrize(("rules", "expected"), SUPPRESSIONS)
+def test_a_suppression_applies_to_one_line(tmp_path: Path, rules: str, expected: list[str]) -> None:
+    """An invalid or unused suppression is a finding itself."""
     found = findings(tmp_path, {"p.yaml": f"version: 1\nallow:\n{rules}\n"})
     assert [one.split(" ")[1] for one in found] == expected
 
 
-def test_a_silence_reaches_no_other_file(tmp_path: Path) -> None:
-    """The line counts in its own file alone."""
+def test_a_suppression_applies_to_its_own_file(tmp_path: Path) -> None:
+    """The same line of another file keeps its finding."""
     loud = policy('id: b, to: ["user:x"], repositories: [b], actions: [push]')
     quiet = policy("id: a, to: [authenticated], repositories: [a], role: reader").replace(
         "reader}", "reader} # lint: ignore TS104 because of the other file"
@@ -384,13 +386,13 @@ NO_COMMENTS = [
 
 
 @pytest.mark.parametrize("text", NO_COMMENTS)
-def test_what_only_looks_like_a_comment_is_none(text: str) -> None:
-    """Whatever is part of a value says something else there."""
+def test_text_that_only_looks_like_a_suppression(text: str) -> None:
+    """Text inside a YAML value is not a comment."""
     assert list(find_suppressions(text)) == []
 
 
 def test_a_comment_beside_something_that_looks_like_one_is_found() -> None:
-    """Each is looked at for itself where not all are comments."""
+    """If not all marks are comments, each is examined on its own."""
     text = 'a: "# lint: ignore TS101 because x"\nb: 1 # lint: ignore TS104, TS105 because of this  \n'
     assert list(find_suppressions(text)) == [Suppression(2, 2, ("TS104", "TS105"), "of this")]
 
@@ -409,7 +411,7 @@ def run(*arguments: str | Path) -> tuple[int, str]:
     return result.exit_code, result.stdout
 
 
-def test_the_command_tells_and_counts(tmp_path: Path) -> None:
+def test_the_command_reports_and_counts(tmp_path: Path) -> None:
     """0 nothing, 1 findings with file and line, 2 faulty files; the same as JSON."""
     (tmp_path / "p.yaml").write_text(policy(A))
     assert run("--policies", tmp_path) == (0, "")
@@ -423,8 +425,8 @@ def test_the_command_tells_and_counts(tmp_path: Path) -> None:
     assert run("--policies", tmp_path) == (2, "")
 
 
-def test_the_command_knows_that_htpasswd_brings_no_groups(tmp_path: Path) -> None:
-    """With the configuration an unknown group is told; with the bare folder it is not."""
+def test_the_command_knows_that_htpasswd_has_no_groups(tmp_path: Path) -> None:
+    """An undefined group is reported with the configuration, and not with a bare folder."""
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "p.yaml").write_text(policy('id: b, to: ["group:g"], repositories: [b], role: reader'))
     config = tmp_path / "c.yaml"
@@ -438,7 +440,7 @@ def test_the_command_knows_that_htpasswd_brings_no_groups(tmp_path: Path) -> Non
 
 
 def test_the_command_refuses_files_that_change_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines of one age are never told for text of another."""
+    """Line numbers of one version are never reported for the text of another."""
     (tmp_path / "p.yaml").write_text(policy(A))
     monkeypatch.setattr("tokenserver.cli.policy.lint.read_text", lambda _: "# moved\n" + policy(A))
     assert run("--policies", tmp_path)[0] == 2
@@ -506,7 +508,7 @@ CONTEXTS = [
 @settings(deadline=None, max_examples=60)
 @given(rules("outer", Effect.ALLOW), rules("inner", Effect.ALLOW))
 def test_a_covered_rule_grants_nothing_more(outer: Rule, inner: Rule) -> None:
-    """Whoever gets something by the inner rule gets it by the outer one, and a deny like the outer takes it away."""
+    """The outer rule grants all that the inner one grants, and a deny like the outer one forbids all of it."""
     groups = Groups.of_all(TREE)
     if not covers(outer, inner, groups, inner.actions):
         return
@@ -532,13 +534,13 @@ def test_a_covered_rule_grants_nothing_more(outer: Rule, inner: Rule) -> None:
 
 
 def test_a_folder_that_does_not_load_is_not_linted(tmp_path: Path) -> None:
-    """Lint is about what is legal; faults stay faults."""
+    """Lint is for legal policies; faults are still reported as faults."""
     with pytest.raises(LoadError, match="says nothing"):
         findings(tmp_path, {"p.yaml": "version: 1\n"})
 
 
-def test_who_excludes_everyone_excludes_more() -> None:
-    """A rule that leaves everybody out never covers one that means somebody."""
+def test_excluding_everyone_excludes_more() -> None:
+    """A rule that excludes everybody never covers a rule that applies to somebody."""
     inner = Rule.of("inner", Effect.ALLOW, Principals(users=frozenset({"ann"})), [], ["pull"])
     assert not excludes_no_more(Principals(everyone=True), inner, Groups.of_all([]))
     assert excludes_no_more(Principals(), inner, Groups.of_all([]))

@@ -1,4 +1,4 @@
-"""What policies name and the user sources do not have: which names are asked about, and where the answers are told."""
+"""Unknown names: which names are looked up in the user sources, and the places of the findings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ allow:
 
 
 def findings(folder: Path, outside: UnknownNames | None, root: str = ROOT) -> list[str]:
-    """What lint says with these answers."""
+    """The findings of lint with these answers of the user sources."""
     write(folder, root)
     policies, tests = compile_policies(folder)
     files = [
@@ -53,20 +53,20 @@ def write(folder: Path, root: str = ROOT) -> None:
 
 
 def test_names(tmp_path: Path) -> None:
-    """Users of rules, exceptions and groups; of groups those that no file defines, and those that are brought in."""
+    """Users of rules, exceptions and groups; groups that no file defines, and directory groups in `groups:`."""
     write(tmp_path)
     policies, _ = compile_policies(tmp_path)
     assert named_users(policies) == {"bob", "olga", "ivy", "ann"}
     assert named_groups(policies) == {"auditors", "web-devs", "web-inner"}
 
 
-def test_everybody_is_there(tmp_path: Path) -> None:
-    """Nothing wrong with any name, no finding."""
+def test_no_unknown_names(tmp_path: Path) -> None:
+    """No finding if the user sources have every name."""
     assert findings(tmp_path, UnknownNames({}, {}, {})) == []
 
 
-def test_where_it_is_told(tmp_path: Path) -> None:
-    """At each rule and each group that names it, also in a delegated file; a tree's group is never asked about."""
+def test_places_of_findings(tmp_path: Path) -> None:
+    """At each rule and each group that names it, also in a delegated file; groups of the tree are not looked up."""
     outside = UnknownNames(
         {"bob": "is gone", "ivy": "is gone"},
         {"auditors": "is not there", "web-devs": "is not there", "web-inner": "is not there", "web": "x", "ops": "x"},
@@ -83,7 +83,7 @@ def test_where_it_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_groups_that_two_sources_bring(tmp_path: Path) -> None:
+def test_groups_that_two_sources_have(tmp_path: Path) -> None:
     """At each rule and group that names them."""
     outside = UnknownNames({}, {}, {}, {"auditors": "is in two", "web": "x", "web-inner": "is in two"})
     assert findings(tmp_path, outside) == [
@@ -95,17 +95,17 @@ def test_groups_that_two_sources_bring(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("outside", "expected"),
     [
-        pytest.param(UnknownNames({"olga": "is on leave"}, {}, {}), ["root.yaml:4 TS301 ops"], id="silenced"),
-        pytest.param(None, [], id="nobody was asked, so it may still be of use"),
+        pytest.param(UnknownNames({"olga": "is on leave"}, {}, {}), ["root.yaml:4 TS301 ops"], id="used"),
+        pytest.param(None, [], id="not queried, so possibly used"),
         pytest.param(
             UnknownNames({}, {}, {}),
             ["root.yaml:9 TS202 unused suppression: line 9 has no finding TS301; fix: remove the suppression"],
-            id="asked, and of no use",
+            id="queried and unused",
         ),
     ],
 )
-def test_silences(tmp_path: Path, outside: UnknownNames | None, expected: list[str]) -> None:
-    """A silence for what only the user sources tell rests where they are not asked."""
+def test_suppressions(tmp_path: Path, outside: UnknownNames | None, expected: list[str]) -> None:
+    """A suppression of a code that needs the user sources is never unused while they are not queried."""
     line = '"user:olga"], repositories: ["ops/**"], role: writer}'
     root = ROOT.replace(line, f"{line}  # lint: ignore TS301 because she is on leave")
     found = findings(tmp_path, outside, root)
