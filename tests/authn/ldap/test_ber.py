@@ -7,18 +7,23 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rogue_directory import message, tagged, text
+from rogue_directory import entry, message, result, tagged, text
 
 from tokenserver.authn.ldap.ber import (
     DONE,
     ENTRY,
+    MAX_MESSAGE,
     MAX_VALUES,
+    OCTETS,
+    SEQUENCE,
+    SET,
     Malformed,
     Message,
     Result,
     SearchEntry,
     TooMany,
     message_size,
+    only_value,
     parse_message,
 )
 
@@ -120,3 +125,113 @@ def test_more_values_than_any_answer_has() -> None:
     whole = message(1, tagged(0x64, text(b"cn=a") + tagged(0x30, tagged(0x30, text(b"x") + tagged(0x31, values)))))
     with pytest.raises(TooMany):
         parse_message(whole)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(b"\x04\x02ab", (OCTETS, b"ab"), id="octets"),
+        pytest.param(b"\x0c\x82\x00\x01a", (0x0C, b"a"), id="a length of two bytes"),
+        pytest.param(b"\x04\x00", (OCTETS, b""), id="empty content"),
+        pytest.param(b"", None, id="nothing"),
+        pytest.param(b"\x04", None, id="a tag alone"),
+        pytest.param(b"\x04\x00\x04\x00", None, id="two values"),
+        pytest.param(b"\x1f\x01a", None, id="a tag of several bytes"),
+        pytest.param(b"\x04\x80a\x00\x00", None, id="an indefinite length"),
+        pytest.param(b"\x04\x85\x00\x00\x00\x00\x01a", None, id="a length of five bytes"),
+        pytest.param(b"\x04\x82\x01", None, id="half a length"),
+    ],
+)
+def test_only_value(data: bytes, expected: tuple[int, bytes] | None) -> None:
+    """Exactly one value fills the data, in a form that LDAP uses (RFC 4511, section 5.1)."""
+    if expected is None:
+        with pytest.raises(Malformed):
+            only_value(data)
+    else:
+        assert only_value(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "is_accepted"),
+    [
+        pytest.param(MAX_MESSAGE, True, id="just as large as allowed"),
+        pytest.param(MAX_MESSAGE + 1, False, id="one byte more"),
+    ],
+)
+def test_the_largest_message(size: int, is_accepted: bool) -> None:
+    """The limit is checked by the length alone, before anything else has arrived."""
+    head = b"\x30\x84" + size.to_bytes(4, "big")
+    if is_accepted:
+        assert message_size(head) == size + len(head)
+    else:
+        with pytest.raises(Malformed, match=f"is larger than {MAX_MESSAGE} bytes"):
+            message_size(head)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        pytest.param(
+            tagged(SEQUENCE, text(b"uid") + tagged(SET, text(b"a"))) * 2, "repeats an attribute", id="the same twice"
+        ),
+        pytest.param(
+            tagged(SEQUENCE, text(b"uid") + tagged(SET, b""))
+            + tagged(SEQUENCE, text(b"UID") + tagged(SET, text(b"a"))),
+            "repeats an attribute",
+            id="the same in another case",
+        ),
+        pytest.param(
+            tagged(SEQUENCE, text(b"uid") + tagged(SET, b"\x02\x01\x01")),
+            "has an invalid attribute value",
+            id="a number for text",
+        ),
+        pytest.param(tagged(SEQUENCE, text(b"uid")), "has an invalid attribute", id="no values"),
+        pytest.param(tagged(SET, text(b"uid") + tagged(SET, b"")), "has an invalid attribute", id="another tag"),
+        pytest.param(
+            tagged(SEQUENCE, text(b"\xff") + tagged(SET, b"")),
+            "has a name that is not UTF-8",
+            id="a name that is no text",
+        ),
+    ],
+)
+def test_an_entry_that_could_be_read_in_two_ways(attributes: bytes, problem: str) -> None:
+    """Attributes that are repeated or malformed make the whole entry malformed: none of them is chosen."""
+    with pytest.raises(Malformed, match=problem):
+        parse_message(message(1, tagged(ENTRY, text(b"cn=a") + tagged(SEQUENCE, attributes))))
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        pytest.param(b"\x02\x04\x7f\xff\xff\xff", 0x7FFFFFFF, id="the largest"),
+        pytest.param(b"\x02\x01\x00", 0, id="a notice"),
+        pytest.param(b"\x02\x01\xff", -1, id="negative, and no request of ours"),
+        pytest.param(b"\x02\x00", None, id="none"),
+        pytest.param(b"\x02\x05\x00\x00\x00\x00\x01", None, id="five bytes"),
+    ],
+)
+def test_the_number_of_a_message(number: bytes, expected: int | None) -> None:
+    """A number has one to four bytes (RFC 4511, section 4.1.1.1)."""
+    whole = tagged(SEQUENCE, number + result(DONE))
+    if expected is None:
+        with pytest.raises(Malformed, match="has an invalid number"):
+            parse_message(whole)
+    else:
+        assert parse_message(whole).number == expected
+
+
+def test_values_that_are_not_text_are_left_out() -> None:
+    """`texts` gives what is UTF-8, in the server's order, under the name in any case; the bytes stay available."""
+    found = SearchEntry("cn=a", {"jpegphoto": (b"b", b"\xff\xd8", b"a")})
+    assert (found.texts("jpegPhoto"), found.texts("cn")) == (("b", "a"), ())
+
+
+ATTRIBUTES = st.dictionaries(st.text("abcxyz;-", min_size=1, max_size=8), st.lists(st.binary(max_size=9), max_size=3))
+
+
+@given(st.text(max_size=20), ATTRIBUTES)
+def test_an_entry_comes_back_as_it_was_sent(dn: str, attributes: dict[str, list[bytes]]) -> None:
+    """Whatever DN, names and values an entry has."""
+    encoded = entry(dn.encode(), {name.encode(): values for name, values in attributes.items()})
+    expected = {name: tuple(values) for name, values in attributes.items()}
+    assert parse_message(message(7, encoded)) == Message(7, ENTRY, SearchEntry(dn, expected))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tokenserver.authn.ldap.dn import (
     parse_dn,
     rdn_values,
     same_attribute,
+    same_dn,
 )
 
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
@@ -224,3 +226,63 @@ def test_any_value_is_one_value_in_a_filter(value: bytes) -> None:
     """ldap3 decodes arbitrary bytes from a directory to exactly the same bytes."""
     parsed = parse_filter(f"(&(a=b)(uid={escape_value(value)}))", None, False, False, None, False).elements[0]
     assert bytes(compile_filter(parsed)["and"][1]["equalityMatch"]["assertionValue"]) == value
+
+
+@pytest.mark.parametrize("dn", ['cn="a\0b",dc=x', "cn=a\0b,dc=x", 'cn="\0'], ids=["quoted", "bare", "open"])
+def test_no_dn_holds_a_bare_nul(dn: str) -> None:
+    """A NUL is only ever escaped: a bare one could end the DN early for a library, and no bind accepts it."""
+    with pytest.raises(NotADn):
+        parse_dn(dn)
+    assert parse_dn(r'cn="a\00b",dc=x')[0] == (("cn", "a\0b"),)
+
+
+def _slow_match(glob: str, name: str) -> bool:
+    """What `matches` decides, in the simplest way: a star is nothing, or one character more."""
+    if not glob:
+        return not name
+    if glob[0] == "*":
+        return _slow_match(glob[1:], name) or (bool(name) and _slow_match(glob, name[1:]))
+    return name[:1] == glob[0] and _slow_match(glob[1:], name[1:])
+
+
+@given(st.text("ab*", max_size=7), st.text("ab", max_size=7))
+def test_globs_match_as_in_the_simplest_way(glob: str, name: str) -> None:
+    """However stars and literal parts follow each other."""
+    assert matches(glob, name) is _slow_match(glob, name)
+
+
+def test_a_hostile_name_takes_no_time() -> None:
+    """The work for a name is bounded, whatever stars the glob has: anybody who may create groups can name them."""
+    begin = time.process_time()
+    assert not matches("*a" * 12 + "*b", "a" * 255)
+    assert time.process_time() - begin < 1
+
+
+@given(st.text("abc=,+ ", max_size=12))
+def test_all_spellings_of_a_dn_have_one_form(text: str) -> None:
+    """Case, surplus blanks and long names of attributes make no difference to `same_dn`."""
+    dn = f"cn={escape_rdn(text)},{BASE}"
+    assert same_dn(dn) == same_dn(dn.upper()) == same_dn(dn.replace("cn=", " CommonName = ").replace(",dc", " , dc"))
+    assert same_dn(dn) != same_dn(f"ou={escape_rdn(text)},{BASE}")
+
+
+def test_a_long_dn_is_compared_like_a_short_one() -> None:
+    """A DN that is too long for the cache has the same form as if it were not."""
+    long = f"cn={'x' * 2000},{BASE}"
+    assert same_dn(long) == same_dn(long.upper())
+    assert is_below(long, BASE)
+    assert is_below(long, "")
+
+
+@pytest.mark.parametrize(
+    ("template", "is_dn", "expected"),
+    [
+        pytest.param("(uid={user})", False, r"(uid=a\2ab)", id="filter"),
+        pytest.param("(|(uid={user})(mail={user}@x))", False, r"(|(uid=a\2ab)(mail=a\2ab@x))", id="every one"),
+        pytest.param(f"uid={{user}},{BASE}", True, f"uid=a*b,{BASE}", id="DN, where a star is an ordinary character"),
+        pytest.param("(uid=x)", False, "(uid=x)", id="none"),
+    ],
+)
+def test_fill(template: str, is_dn: bool, expected: str) -> None:
+    """Every `{user}` becomes the name, escaped for where the template is used."""
+    assert fill(template, "a*b", dn=is_dn) == expected

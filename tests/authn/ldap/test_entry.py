@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn.ldap.ber import SearchEntry
-from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, refusal
+from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings, Primary
+from tokenserver.authn.ldap.entry import (
+    ACCOUNT_STATE,
+    Refused,
+    account_problem,
+    identity_of,
+    normalize_name,
+    refusal,
+    wanted_attributes,
+)
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -120,3 +130,48 @@ def test_account_state_never_fails(name: str, text: str) -> None:
     assert account_problem(entry(**{name: value}), NOW) is None or isinstance(
         account_problem(entry(**{name: value}), NOW), str
     )
+
+
+@pytest.mark.parametrize(
+    ("groups", "more"),
+    [
+        pytest.param(None, set(), id="no groups"),
+        pytest.param(GroupSettings(GroupsBy.MEMBER, BASE), set(), id="member"),
+        pytest.param(GroupSettings(GroupsBy.MEMBEROF, BASE), {"memberOf"}, id="memberof"),
+        pytest.param(GroupSettings(GroupsBy.POSIX, BASE), {"gidNumber"}, id="posix, beside uid"),
+        pytest.param(
+            GroupSettings(GroupsBy.NESTED, BASE, primary=Primary.SID), {"objectSid", "primaryGroupID"}, id="SID"
+        ),
+        pytest.param(
+            GroupSettings(GroupsBy.MEMBEROF, BASE, primary=Primary.NUMBER), {"memberOf", "gidNumber"}, id="number"
+        ),
+    ],
+)
+def test_wanted_attributes(groups: GroupSettings | None, more: set[str]) -> None:
+    """One search reads all that is needed, each attribute once, and never a password."""
+    wanted = wanted_attributes(directory(groups=groups))
+    assert set(wanted) == {"uid", "cn", "mail", *ACCOUNT_STATE} | more
+    assert len(wanted) == len(set(wanted))
+
+
+@pytest.mark.parametrize(
+    ("name", "lowercase", "expected"),
+    [
+        pytest.param("Ann", True, "ann", id="lower case"),
+        pytest.param("Ann", False, "Ann", id="a directory that tells case apart"),
+        pytest.param("A\u0308nn", False, "\u00c4nn", id="normal form C"),
+        pytest.param("\u0130", True, "i\u0307", id="a letter that becomes two"),
+        pytest.param("STRASSE", True, "strasse", id="no folding beyond case"),
+    ],
+)
+def test_normalize_name(name: str, lowercase: bool, expected: str) -> None:
+    """A name as policies spell it."""
+    assert normalize_name(name, directory(lowercase=lowercase)) == expected
+
+
+@given(st.text(max_size=20), st.booleans())
+def test_a_normal_name_stays_as_it_is(name: str, lowercase: bool) -> None:
+    """Normalising twice changes nothing, so a name compares equal wherever it comes from."""
+    once = normalize_name(name, directory(lowercase=lowercase))
+    assert normalize_name(once, directory(lowercase=lowercase)) == once
+    assert unicodedata.is_normalized("NFC", once)

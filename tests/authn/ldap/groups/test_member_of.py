@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from directory_entries import BASE, Nothing, directory, entry, in_entry
 from rogue_directory import tagged, text
+from scripted_connection import ScriptedConnection, answer, scripted
 
 from tokenserver.authn.ldap.ber import SearchEntry, parse_message
+from tokenserver.authn.ldap.connection import Found
 from tokenserver.authn.ldap.deadline import Deadline
 from tokenserver.authn.ldap.directory import MAX_GROUPS, GroupsBy, GroupSettings, Primary
 from tokenserver.authn.ldap.entry import Refused
+from tokenserver.authn.ldap.groups.member_of import Groups, groups_in_entry
 from tokenserver.authn.ldap.groups.resolution import resolve
+from tokenserver.authn.ldap.groups.search import CutOff, GroupSearch
 
 
 def test_groups_of_an_entry() -> None:
@@ -63,3 +68,67 @@ def test_fifty_thousand_groups() -> None:
     with pytest.raises(Refused, match="more than 1000 groups"):
         in_entry(message.body, GroupSettings(GroupsBy.MEMBEROF, BASE))
     assert time.process_time() - begin < 2
+
+
+MEMBER_OF = GroupSettings(GroupsBy.MEMBEROF, f"ou=groups,{BASE}")
+
+
+def group(name: str, *aliases: str, **more: tuple[bytes, ...]) -> SearchEntry:
+    """The entry of a group."""
+    return SearchEntry(f"cn={name},ou=groups,{BASE}", {"cn": tuple(map(str.encode, (name, *aliases))), **more})
+
+
+def search_for(of: SearchEntry, groups: GroupSettings, *answers: Found) -> tuple[GroupSearch, ScriptedConnection]:
+    """The search for the groups of an entry, which gets these answers."""
+    connection, script = scripted(*answers)
+    return GroupSearch(connection, of, directory(groups=groups), groups, Deadline(5)), script
+
+
+def names(found: Groups) -> dict[str, tuple[bytes, ...]]:
+    """The names by DN."""
+    return dict(found.values())
+
+
+def test_a_group_has_all_names_of_its_entry() -> None:
+    """A deny rule may use another name than the one in the DN; an entry that only shares a name does not count."""
+    web = f"CN=Web,ou=groups,{BASE}"
+    other = SearchEntry(f"cn=web,ou=other,ou=groups,{BASE}", {"cn": (b"web", b"evil")})
+    search, script = search_for(entry(memberOf=[web]), MEMBER_OF, answer(group("web", "frontend"), other))
+    assert names(groups_in_entry(search)) == {web: (b"web", b"frontend")}
+    assert script.filters == ["(|(cn=Web))"]
+
+
+def test_a_component_of_several_attributes() -> None:
+    """The search names all of them; a text that is no DN is not searched for, and stays without a name."""
+    dns = [f"cn=a+ou=b,ou=groups,{BASE}", "nonsense", ""]
+    search, script = search_for(entry(memberOf=dns), MEMBER_OF, answer())
+    assert names(groups_in_entry(search)) == dict.fromkeys(dns, ())
+    assert script.filters == ["(|(&(cn=a)(ou=b)))"]
+
+
+def test_a_dn_that_is_not_text() -> None:
+    """It is reported as a group without a name, so that the identity is incomplete."""
+    search, _ = search_for(SearchEntry(f"uid=ann,{BASE}", {"memberof": (b"cn=\xff",)}), MEMBER_OF)
+    assert groups_in_entry(search) == {}
+    assert [(one.name, one.reason) for one in search.omitted] == [(None, "its DN is not UTF-8")]
+
+
+def test_a_directory_with_a_small_limit() -> None:
+    """A search that is cut off is halved until it is answered; a single group that is cut off is an error."""
+    dns = [f"cn=g{number},ou=groups,{BASE}" for number in range(4)]
+    cut, rest = answer(group("x"), code=4), [answer(group(f"g{number}", "y")) for number in (3, 2)]
+    search, script = search_for(entry(memberOf=dns), MEMBER_OF, cut, cut, *rest, answer(group("g0"), group("g1")))
+    assert set(names(groups_in_entry(search)).values()) == {(b"g0",), (b"g1",), (b"g2", b"y"), (b"g3", b"y")}
+    assert [one.count("cn=") for one in script.filters] == [4, 2, 1, 1, 2]
+    search, _ = search_for(entry(memberOf=dns[:1]), MEMBER_OF, cut)
+    with pytest.raises(CutOff):
+        groups_in_entry(search)
+
+
+def test_the_primary_group_and_the_groups_that_it_is_in() -> None:
+    """FreeIPA: the primary group by its number, and the groups in its own memberOf, with their names."""
+    groups = replace(MEMBER_OF, primary=Primary.NUMBER)
+    staff = group("staff", gidnumber=(b"7",), memberof=(f"cn=all,ou=groups,{BASE}".encode(),))
+    search, script = search_for(entry(gidNumber="7"), groups, answer(staff), answer(group("all", "everybody")))
+    assert set(names(groups_in_entry(search)).values()) == {(b"staff",), (b"all", b"everybody")}
+    assert script.filters == ["(|(&(objectClass=posixGroup)(|(gidNumber=7))))", "(|(cn=all))"]
