@@ -224,6 +224,11 @@ def test_start_tls_that_must_not_be_trusted(answer: bytes, reason: str, pair: Pa
     assert connection.tls is None
 
 
+def _answer_in_http(peer: socket.socket) -> None:
+    peer.recv(4096)
+    peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
 def test_a_server_that_does_not_speak_tls(pair: Pair) -> None:
     """An answer in plain text ends the handshake, and silence ends it with the deadline."""
     connection, peer = pair
@@ -232,7 +237,7 @@ def test_a_server_that_does_not_speak_tls(pair: Pair) -> None:
     assert caught.value.step == "tls"
     connection, peer = connected()
     with peer:
-        thread = threading.Thread(target=lambda: (peer.recv(4096), peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")))
+        thread = threading.Thread(target=_answer_in_http, args=(peer,))
         thread.start()
         with pytest.raises(ConnectionFailed, match="the TLS handshake failed: wrong version number"):
             connection.secure(ssl.create_default_context(), Deadline(5))
