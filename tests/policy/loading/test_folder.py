@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from policy_folders import GOOD, NOW, faults, rule, write
 
 from tokenserver.documents import files
 from tokenserver.errors import LoadError
 from tokenserver.policy.loading import folder as folder_module
+from tokenserver.policy.loading.folder import are_marked, completeness_faults
 from tokenserver.policy.loading.loader import load_policies
 
 
@@ -176,3 +179,57 @@ def test_folder_that_never_keeps_still(folder: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(folder_module, "read_text", reading)
     monkeypatch.setattr(folder_module, "_PAUSE", 0)
     assert faults(folder) == ["FOLDER: keeps changing while it is read"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("a: 1\n...\n", True, id="the mark"),
+        pytest.param("a: 1\n...", True, id="without a newline"),
+        pytest.param("a: 1\r\n...\r\n \n", True, id="with blanks behind it"),
+        pytest.param("...\n", True, id="the mark alone"),
+        pytest.param("a: x...\n", False, id="an ellipsis in a value"),
+        pytest.param("a: 1\n....\n", False, id="four dots"),
+        pytest.param("a: 1\n...\nb: 2\n", False, id="in the middle"),
+        pytest.param("a: 1\n ...\n", False, id="indented"),
+        pytest.param("", False, id="empty"),
+    ],
+)
+def test_the_mark_at_the_end(text: str, expected: bool) -> None:
+    """The line `...` ends a YAML document, so that a file that was cut can be told from a whole one."""
+    assert are_marked({"a.yaml": text}) is expected
+    assert are_marked({"a.yaml": text, "b.yaml": "b: 1\n...\n"})
+    assert not are_marked({})
+
+
+@pytest.mark.parametrize(
+    ("texts", "marked", "expected"),
+    [
+        pytest.param({"a": "x: 1\n"}, False, [], id="whole"),
+        pytest.param({"a": "x: 1"}, False, ["a:1: the last line does not end with a newline"], id="no newline"),
+        pytest.param({"a": '{"x": 1}'}, False, [], id="JSON"),
+        pytest.param({"a": ""}, False, [], id="an empty file, which is another fault"),
+        pytest.param(
+            {"a": "x: 1\n...\n", "b": "y: 1\n"}, False, ["b:1: does not end with the line ..."], id="others are marked"
+        ),
+        pytest.param(
+            {"a": "x: 1\ny: 2\n"}, True, ["a:2: does not end with the line ..."], id="they were marked before"
+        ),
+        pytest.param({"a": "x: 1\n...\n"}, True, [], id="still marked"),
+    ],
+)
+def test_completeness(texts: dict[str, str], marked: bool, expected: list[str]) -> None:
+    """A file that may have lost its end is a fault at its last line: a deny rule could be missing."""
+    found = [str(fault) for fault in completeness_faults(Path("policies"), texts, marked=marked)]
+    assert len(found) == len(expected)
+    for fault, start in zip(found, expected, strict=True):
+        assert fault.startswith(f"policies/{start}")
+
+
+@given(st.text(st.sampled_from("a:. \n"), max_size=14), st.integers(0, 14))
+def test_a_marked_file_cut_anywhere_is_found(text: str, length: int) -> None:
+    """Whatever the file holds: without its mark it is a fault, unless nothing but blanks was cut off."""
+    whole = f"{text}\n...\n"
+    cut = whole[:length]
+    faults = [*completeness_faults(Path("policies"), {"a.yaml": cut}, marked=True)]
+    assert bool(faults) is not are_marked({"a.yaml": cut})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from policy_folders import GOOD, NOW, faults, rule, write
 
+from tokenserver.policy.loading.linker import default_service
 from tokenserver.policy.loading.loader import load_policies
 
 
@@ -94,3 +95,18 @@ def test_default_service_of_tests(folder: Path) -> None:
     (failure,) = faults(folder)
     assert failure.startswith("c.yaml:2: tests[0].can[0]: test failed:")
     assert failure.endswith("expected that an anonymous client can pull a, but no allow rule applies")
+
+
+@pytest.mark.parametrize(
+    ("registries", "services", "expected"),
+    [
+        pytest.param(["two", "one"], frozenset({"one", "two"}), "two", id="the first of the file"),
+        pytest.param([], frozenset({"two", "one"}), "one", id="the first that is configured"),
+        pytest.param(["two"], None, "two", id="of the file, without a configuration"),
+        pytest.param([], None, "", id="neither"),
+        pytest.param([], frozenset[str](), "", id="a configuration without registries"),
+    ],
+)
+def test_default_service(registries: list[str], services: frozenset[str] | None, expected: str) -> None:
+    """The registry of a test that names none does not depend on the order of a set."""
+    assert default_service(registries, services) == expected

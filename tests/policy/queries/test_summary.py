@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from policy_files import NOW
 from who_can_rules import TREE, answer, answers, policy_set
 
@@ -11,7 +13,7 @@ from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
-from tokenserver.policy.queries.summary import canonical, short_answer
+from tokenserver.policy.queries.summary import canonical, short_answer, spell_answers
 from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource
 
@@ -104,3 +106,43 @@ def test_canonical_form() -> None:
         answer("authenticated"),
         answer("anonymous"),
     }
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param([], "nobody", id="nobody"),
+        pytest.param(["user:bob", "user:ann"], "user:ann, user:bob", id="in order"),
+        pytest.param(["group:b & group:a"], "group:a & group:b", id="members of both"),
+        pytest.param(["anonymous", "authenticated"], "everyone", id="both halves"),
+        pytest.param(["anonymous", "user:ann"], "anonymous, user:ann", id="one half"),
+    ],
+)
+def test_spell_answers(found: list[str], expected: str) -> None:
+    """As a policy file writes them."""
+    assert spell_answers(map(answer, found)) == expected
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "everyone",
+                "authenticated",
+                "anonymous",
+                "user:ann",
+                "user:eve",
+                "group:pair",
+                "group:web",
+                "group:a",
+                "group:a & group:b",
+            ]
+        )
+    )
+)
+def test_canonical_answers_stay_as_they_are(found: list[str]) -> None:
+    """No answer is covered by another one any more, and the form does not depend on what was listed twice."""
+    policies = policy_set(groups=TREE)
+    once = canonical(policies, map(answer, found))
+    assert canonical(policies, once) == once == canonical(policies, map(answer, found * 2))
+    assert not any(one < other for one in once for other in once)

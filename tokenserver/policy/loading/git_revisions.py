@@ -6,6 +6,7 @@ change them.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from tokenserver.documents.files import create_file
 from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.loading.folder import SUFFIXES
 
-_LINK = "120000"
+_LINK, _SUBMODULE = "120000", "160000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def parse_revisions(text: str, folder: Path) -> Revisions:
     place = folder.absolute()
     while not place.is_dir():
         place = place.parent
-    top = Path(_git(place, "rev-parse", "--show-toplevel").decode().rstrip("\n"))
+    top = Path(os.fsdecode(_git(place, "rev-parse", "--show-toplevel").removesuffix(b"\n")))
     try:
         path = folder.absolute().resolve().relative_to(top.resolve())
     except ValueError:
@@ -67,6 +68,8 @@ def extract(revisions: Revisions, commit: str, folder: Path) -> None:
         mode, _, blob = facts.split(" ")
         if mode == _LINK:
             raise LoadError([Fault(f"{name}/{path}", 0, "", "is a symbolic link; commit the file itself")])
+        if mode == _SUBMODULE:
+            raise LoadError([Fault(f"{name}/{path}", 0, "", "is a submodule, not a file; rename its folder")])
         file = PurePosixPath(path)
         if file.is_absolute() or ".." in file.parts:  # git creates no such tree, but an attacker can
             raise LoadError([Fault(f"{name}/{path}", 0, "", "leads out of the folder")])
@@ -88,9 +91,12 @@ def _blobs(top: Path, names: list[str]) -> list[bytes]:
     """The contents of objects, as `git cat-file --batch` prints them: a line with the size, the content, a newline."""
     rest = _git(top, "cat-file", "--batch", given="".join(f"{name}\n" for name in names).encode())
     contents = []
-    for _ in names:
+    for name in names:
         head, _, rest = rest.partition(b"\n")
-        size = int(head.split(b" ")[2])
+        _, *facts = head.split(b" ")
+        if len(facts) != 2:  # "missing" instead of kind and size
+            raise LoadError([Fault("--git", 0, "", f"object {name} is not in this clone of the repository")])
+        size = int(facts[1])
         contents.append(rest[:size])
         rest = rest[size + 1 :]
     return contents
