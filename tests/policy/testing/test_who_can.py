@@ -112,8 +112,8 @@ def test_what_fails(test: str, expected: str, actual: str, rules: Iterable[str])
 def test_what_is_not_decided_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Too many combinations are a failure of the test; a spent budget ends the run."""
     monkeypatch.setattr(witnesses, "MAX_WITNESSES", 0)
-    for test in ("exactly: ['group:ops']", "includes: ['group:ops']", "excludes: ['user:ann']"):
-        (failure,) = run(policy_set(*RULES), only(f"who_can: pull ops, {test}"))
+    for expected in ("exactly: ['group:ops']", "includes: ['group:ops']", "excludes: ['user:ann']"):
+        (failure,) = run(policy_set(*RULES), only(f"who_can: pull ops, {expected}"))
         assert failure.actual == "more than 0 combinations of principals to try"
     monkeypatch.undo()
     test = only("who_can: pull web/x, exactly: []")
