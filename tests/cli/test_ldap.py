@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from rogue_directory import BASE, NUMBER, Rogue, entry, message, numbered, result, rogue
+from directory_entries import BASE
+from rogue_directory import NUMBER, Rogue, entry, message, numbered, result, rogue
 
 from tokenserver.cli import main
 

@@ -85,7 +85,7 @@ def test_access_that_is_missing() -> None:
     """Compared with what is wanted, and with the command that explains it for this user."""
     found = examine_token(token(), baseline(), [Scope(WEB, frozenset({"push"}))])
     (access,) = [one for one in found if one.fix is not None]
-    assert "--user ann" in access.fix
+    assert "--user ann" in str(access.fix)
     anonymous = examine_token(token(identity=ANONYMOUS), baseline(), [Scope(WEB, frozenset({"push"}))])
     assert "for nobody (anonymous)" in anonymous[0].message
     assert any("--anonymous" in one.fix for one in anonymous if one.fix is not None)
