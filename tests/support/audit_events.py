@@ -31,6 +31,7 @@ def event(asked: str, granted: str = "", /, **fields: Any) -> dict[str, Any]:
 
 
 def lines(*events: dict[str, Any]) -> list[bytes]:
+    """The events as lines of a log."""
     return [json.dumps(one).encode() + b"\n" for one in events]
 
 

@@ -36,5 +36,6 @@ def policies_of(settings: Settings) -> Callable[[], PolicySet]:
 
 
 def part_of(parts: RunningServer, kind: str) -> ReloadablePart:
+    """The part of this kind."""
     (watch,) = [watch for watch in parts.live._watches if watch.part.kind == kind]
     return watch.part

@@ -47,6 +47,7 @@ def covering(pattern: Pattern) -> frozenset[tuple[str, str]]:
 
 
 def users(pattern: Pattern, name: str) -> Iterator[str]:
+    """The users for whom the pattern covers the name; empty: for everybody."""
     segments = name.split("/")
     for user in set(segments) if "${user}" in pattern.text else [""]:
         if matches(pattern, segments, user, ()):
@@ -54,6 +55,7 @@ def users(pattern: Pattern, name: str) -> Iterator[str]:
 
 
 def escapes(name: str, user: str, outer: Sequence[Pattern]) -> bool:
+    """Whether none of the patterns covers the name for this user."""
     return not any(matches(one, name.split("/"), user or None, ()) for one in outer)
 
 

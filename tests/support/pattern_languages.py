@@ -31,6 +31,7 @@ firsts = st.sampled_from(["a", "*", "a*", "**", "a:1", "a*:*", "*:5"])
 
 
 def spelled(first: st.SearchStrategy[str], rest: st.SearchStrategy[str]) -> st.SearchStrategy[Pattern]:
+    """Patterns whose first segment and whose others are of these."""
     parts = st.tuples(first, st.lists(rest, max_size=3)).filter(lambda made: made[1] or ":" not in made[0])
     return parts.map(lambda made: parse_pattern("/".join([made[0], *made[1]])))
 
@@ -40,6 +41,7 @@ with_variables = spelled(variables, variables)
 
 
 def covers(pattern: Pattern, name: str, user: str | None = None, group: str | None = None) -> bool:
+    """Whether the pattern covers the name, for this user in this group."""
     return matches(pattern, name.split("/"), user, () if group is None else (group,))
 
 

@@ -24,6 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write(path: Path, text: str) -> Path:
+    """Write a file that nobody else can change."""
     path.write_text(text, encoding="utf-8")
     path.chmod(0o644)
     return path

@@ -47,6 +47,7 @@ TREE = {"company.yaml": ROOT, "teams/web.yaml": WEB, "teams/data.yaml": DATA}
 
 
 def put(folder: Path, files: dict[str, str]) -> None:
+    """Write these files."""
     folder.chmod(0o755)
     for name, text in files.items():
         path = folder / name

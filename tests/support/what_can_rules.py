@@ -26,6 +26,7 @@ def rule(
     when: Condition | None = None,
     but: str = "",
 ) -> Rule:
+    """A rule, a deny if its name begins with no-."""
     return Rule.of(
         name,
         Effect.DENY if name.startswith("no-") else Effect.ALLOW,
@@ -39,6 +40,7 @@ def rule(
 
 
 def policy_set(*rules: Rule) -> PolicySet:
+    """The policy set of these rules, with one group."""
     return PolicySet("", (), rules, Groups.of_all(TREE), build_index(rules))
 
 
@@ -49,5 +51,6 @@ JULY = datetime(2026, 7, 1, tzinfo=UTC)
 
 
 def can(policies: PolicySet, identity: Identity, action: str, name: str, context: Context) -> bool:
+    """Whether a decision grants the action."""
     scope = Scope(Resource("repository", name), frozenset({action}))
     return action in decide(policies, identity, scope, context).granted

@@ -16,6 +16,7 @@ from tokenserver.scopes import Resource
 
 
 def policy_set(*rules: tuple[str, str, str, str], groups: Iterable[Group] = ()) -> PolicySet:
+    """The policy set of these rules: name, principals, exceptions and pattern of each."""
     made = [
         Rule.of(
             name,
@@ -31,6 +32,7 @@ def policy_set(*rules: tuple[str, str, str, str], groups: Iterable[Group] = ()) 
 
 
 def answers(policies: PolicySet, name: str = "web/x") -> str:
+    """The short answer in words."""
     return spell_answers(short_answer(policies, "pull", Resource("repository", name), Context("r", None, NOW)))
 
 
@@ -38,4 +40,5 @@ TREE = [Group("web", frozenset({"ann", "bob"}), frozenset({"web-devs"})), Group(
 
 
 def answer(text: str) -> AllOf:
+    """The principals of one answer."""
     return frozenset(map(parse_principal, text.split(" & ")))

@@ -73,4 +73,5 @@ class World:
 
 
 def counted_as(name: str, user: int = 1) -> Counted:
+    """The counters of one login of this user."""
     return Counted(name, X, user, 1, 1, b"ab")
