@@ -6,23 +6,36 @@ BIN := $(VENV)/bin
 RUN := run
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick test-fast nightly mutants coverage lint real-servers bench clean
+.PHONY: help run demo test quick test-fast nightly mutants coverage lint real-servers bench clean
 
 help: ## list these targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## serve the sample policies on http://localhost:5001, the first time with new keys and a new user
-	@test -f $(RUN)/tokenserver.yaml || $(BIN)/tokenserver init $(RUN) --policies policies --keys keys
-	@exec $(BIN)/tokenserver serve --config $(RUN)/tokenserver.yaml
+	@exec $(BIN)/tokenserver demo $(RUN) --no-registry --policies policies
 
-# Tests that need a missing program are skipped; the last line counts them.
+demo: $(VENV)/.installed ## the same in run/demo with a registry next to it, and the commands to try both
+	@exec env PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/tokenserver demo $(RUN)/demo --policies policies
+
+# Python keeps what it compiled, whatever the caller's shell says: the tests start it hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
+
+# In three runs: two on all cores, then the tests that load the machine or measure time, one after the other.
+# Tests that need a missing program are skipped; the last line counts those of all runs.
+QUICK := --numprocesses=auto --dist=worksteal --ignore=tests/e2e
+BESIDE := --numprocesses=auto --dist=loadfile -m "not nightly and not alone" tests/e2e
+ALONE := -m "alone and not nightly" tests/e2e
+SKIPPED := .pytest_cache/missing-programs
 test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers` installs what they need
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	@mkdir -p $(dir $(SKIPPED)) && rm -f $(SKIPPED)
+	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(QUICK)
+	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(BESIDE)
+	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(ALONE)
 	@$(BIN)/coverage combine --quiet
 
 quick: $(VENV)/.installed-dev ## run the tests that need no real program, on all cores: under two minutes
-	$(BIN)/python -m pytest --quiet --numprocesses=auto --dist=worksteal --ignore=tests/e2e
+	$(BIN)/python -m pytest --quiet $(QUICK)
 
 test-fast: $(VENV)/.installed-dev ## run one test file without coverage: make test-fast FILE=tests/test_scopes.py
 	$(BIN)/python -m pytest --quiet --exitfirst $(FILE)
@@ -66,10 +79,12 @@ clean: ## remove everything that these targets made
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokenserver needs Python 3.11 or newer" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/python || { echo "Creating $(VENV) …" >&2; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing tokenserver into $(VENV), with the versions of constraints.txt …" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@echo "Installing the tools of the tests into $(VENV) …" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-dev.txt
 	@touch $@

@@ -39,9 +39,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        port = free_port()
+        port, metrics = free_port(), free_port()
         command = [sys.executable, "-m", "tokenserver"]
-        config = write(folder, port, arguments.rules, arguments.workers)
+        config = write(folder, (port, metrics), arguments.rules, arguments.workers)
         subprocess.run([*command, "keys", "init", "--config", str(config)], check=True, stdout=subprocess.DEVNULL)
         log = folder / "log"
         with serving(config, port, log) as server:
@@ -49,7 +49,7 @@ def main() -> None:
             calm = load.during(lambda: time.sleep(10))
             before = memory(server)
             live: list[float] = []
-            busy = load.during(lambda: live.extend(reload(folder, log, arguments)))
+            busy = load.during(lambda: live.extend(reload(folder, metrics, arguments)))
             after = memory(server)
     print(
         f"{arguments.rules} rules, {arguments.reloads} reloads of {arguments.changed} changed files, "
@@ -65,8 +65,9 @@ def main() -> None:
     print("memory of the worker: {:.0f} MB, after the reloads {:.0f} MB, at most {:.0f} MB".format(*megabytes))
 
 
-def write(folder: Path, port: int, rules: int, workers: int) -> Path:
-    """A configuration with teams of ten rules each, a file for each team."""
+def write(folder: Path, ports: tuple[int, int], rules: int, workers: int) -> Path:
+    """A configuration with teams of ten rules each, a file for each team. `ports` are those of requests and metrics."""
+    port, metrics = ports
     (folder / "policies").mkdir()
     for team in range(rules // RULES_A_FILE):
         (folder / "policies" / f"team-{team}.yaml").write_text(team_file(team, "writer"))
@@ -75,7 +76,8 @@ def write(folder: Path, port: int, rules: int, workers: int) -> Path:
     )
     config = folder / "tokenserver.yaml"
     config.write_text(
-        f"issuer: bench\nserver: {{listen: 127.0.0.1:{port}, url: http://localhost:{port}, workers: {workers}}}\n"
+        f"issuer: bench\nserver: {{listen: 127.0.0.1:{port}, url: http://localhost:{port}, workers: {workers},"
+        f" metrics: 127.0.0.1:{metrics}}}\n"
         "registries: [{service: bench}]\nanonymous: true\npolicies: policies\nkeys: keys\n"
     )
     return config
@@ -91,18 +93,25 @@ def team_file(team: int, role: str) -> str:
     return f"version: 1\nallow:\n{rules}...\n"
 
 
-def reload(folder: Path, log: Path, arguments: argparse.Namespace) -> Iterator[float]:
+def reload(folder: Path, metrics: int, arguments: argparse.Namespace) -> Iterator[float]:
     """Change files and wait until they are live in all workers, several times; returns the seconds of each."""
     for turn in range(arguments.reloads):
-        before = log.read_text().count("reloaded: new")
+        before = reloads(metrics)
         new = folder / "policies" / ".new"
         for team in range(arguments.changed):
             new.write_text(team_file(team, "reader" if turn % 2 == 0 else "writer"))
             os.replace(new, folder / "policies" / f"team-{team}.yaml")
         start = time.monotonic()
-        while log.read_text().count("reloaded: new") < before + arguments.workers and time.monotonic() < start + 120:
+        while reloads(metrics) < before + arguments.workers and time.monotonic() < start + 120:
             time.sleep(0.05)
         yield time.monotonic() - start
+
+
+def reloads(metrics: int) -> float:
+    """How many reloads all workers together have had."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("tokenserver_policy_reloads_total "))
 
 
 def memory(server: subprocess.Popen[bytes]) -> dict[str, float]:

@@ -2,6 +2,9 @@
 
 `HYPOTHESIS_PROFILE=nightly` tries 100,000 new examples of each property, instead of the same 100; `mutants` tries 30,
 for `make mutants`, which runs each property hundreds of times.
+
+Under `coverage run`, the workers of `--numprocesses` are measured too. `--missing-programs FILE` lets the last line of
+a run count what the runs before it skipped.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import canaries
+import coverage
 import pytest
 from hypothesis import settings
 
@@ -37,6 +42,27 @@ def pytest_runtest_makereport() -> Generator[None, Any, Any]:
     return report
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option of `make test`, which runs pytest twice."""
+    what = "the last line also counts the skips in this file, where earlier runs left them; this run adds its own"
+    parser.addoption("--missing-programs", type=Path, metavar="FILE", help=what)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker whether it is measured; xdist starts it as a process that coverage does not know."""
+    node.workerinput["measured"] = coverage.Coverage.current() is not None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure this process if it is the worker of a run that is measured. Runs before the first import of ours."""
+    if getattr(config, "workerinput", {}).get("measured"):
+        measurement = coverage.Coverage(data_suffix=True)
+        measurement.start()
+        config.add_cleanup(measurement.save)
+        config.add_cleanup(measurement.stop)
+
+
 _MISSING = re.compile(r"(\S+) is not installed")
 
 
@@ -44,10 +70,17 @@ _MISSING = re.compile(r"(\S+) is not installed")
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Runs after pytest's own closing line, so that nothing scrolls this one away."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or config.option.collectonly or not reporter.stats:
+    is_worker = hasattr(config, "workerinput")  # it has a reporter that nobody sees
+    if reporter is None or is_worker or config.option.collectonly or not reporter.stats:
         return
     found = [_MISSING.search(_reason(report)) for report in reporter.stats.get("skipped", [])]
     programs = [match[1] for match in found if match]
+    file = config.option.missing_programs
+    if file is not None:
+        with file.open("a+") as stream:
+            stream.writelines(f"{program}\n" for program in programs)
+            stream.seek(0)
+            programs = stream.read().split()
     reporter.write_line(missing_line(programs))
 
 

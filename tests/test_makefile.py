@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -14,16 +16,33 @@ MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 (PHONY,) = re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)
 
 
+def _environment() -> dict[str, str]:
+    """Without what the make that runs the tests would say to another one, such as to name its directory."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+
+
 @pytest.mark.parametrize("arguments", [["help"], []])
 def test_help_lists_every_target(arguments: list[str]) -> None:
     """One line each, with what it is for; nothing is built for that."""
-    # The tests themselves run under make, which would say which directory it enters.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     command = ["make", "--no-print-directory", *arguments]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=True)
     listed = dict(re.findall(r"^  make (\S+) +(\S.*)$", result.stdout, re.MULTILINE))
     assert set(listed) == set(PHONY.split())
     assert result.stdout.count("\n") == len(listed)
+
+
+def test_make_test_runs_every_test_once() -> None:
+    """The parts leave nothing out and repeat nothing, apart from what is for the night."""
+    command = ["make", "--dry-run", "--no-print-directory", "test"]
+    recipe = subprocess.run(command, cwd=ROOT, env=_environment(), capture_output=True, text=True, check=True).stdout
+    quick, *others = map(shlex.split, re.findall(r" -m pytest (.+)$", recipe, re.MULTILINE))
+    assert "--ignore=tests/e2e" in quick
+    assert "-m" not in quick  # pyproject.toml leaves out the night
+    assert [words[-1] for words in others] == ["tests/e2e"] * 2
+    selections = [words[words.index("-m") + 1] for words in others]
+    for alone, nightly in itertools.product((True, False), repeat=2):
+        chosen = [eval(one, {"alone": alone, "nightly": nightly}) for one in selections]  # noqa: S307 - our own Makefile
+        assert sum(chosen) == (not nightly), (alone, nightly)
 
 
 def test_the_readme_names_the_loop_of_a_developer() -> None:

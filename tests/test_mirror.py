@@ -10,10 +10,15 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "tokenserver"
 
 ELSEWHERE: dict[str, str] = {
+    "cli/policy/account.py": "the note about an account, which cli/policy/test_why.py runs as a command",
+    "cli/policy/who_can_below.py": "the output for a pattern, which cli/policy/test_who_can.py runs as a command",
     "cli/policy/why_output.py": "the output of `policy why`, which cli/policy/test_why.py runs as a command",
-    "policy/diff/memory.py": "a cache inside the search of policy/diff/test_diff.py, and in policy/test_budget.py",
-    "policy/diff/search.py": "the search behind `diff`, which policy/diff/test_diff.py compares with counting",
+    "cli/users/edit.py": "the editing that every command of cli/users/test_change.py does",
+    "cli/users/options.py": "the options that every command of cli/users/test_change.py takes",
+    "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
+    "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
+    "policy/lint/path_names.py": "one lint code, in the table of policy/lint/test_lint.py",
     "policy/lint/suppressions.py": "comments that suppress findings, which policy/lint/test_lint.py runs as lint does",
     "policy/lint/tests.py": "the lint codes about tests, in the table of policy/lint/test_lint.py",
 }
@@ -21,6 +26,7 @@ ELSEWHERE: dict[str, str] = {
 
 NO_MODULE: dict[str, str] = {
     "cli/policy/test_why_page.py": "docs/why-and-who.md: its examples say what the page says",
+    "cli/users/test_users_page.py": "the commands of docs/users.md, one after the other",
     "cli/test_check_is_start.py": "`check` and the start give the same answer, over every kind of fault",
     "cli/test_planted_files.py": "files that others may have planted, over every command that reads one",
     "cli/test_story_page.py": "docs/from-one-team-to-fifty.md, told in its order",

@@ -168,7 +168,7 @@ near_scopes = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings().max_examples, deadline=None)
 @given(near_scopes)
 @example("repository:a..b:5000/x:pull")
 @example("repository:a.-b:5000/x:pull")

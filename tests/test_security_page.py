@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def proofs(text: str) -> dict[str, list[tuple[str, str]]]:
     return {row[1]: PROOF.findall(row[0]) for row in ROW.finditer(text)}
 
 
+@cache
 def functions(file: str) -> set[str]:
     """The tests in a file."""
     return {

@@ -123,7 +123,7 @@ def test_the_wheel_is_reproducible_and_holds_the_package_alone(tmp_path: Path) -
     names = zipfile.ZipFile(first).namelist()
     assert [name for name in names if not name.startswith(("tokenserver/", "tokenserver-"))] == []
     kinds = {Path(name).suffix for name in names if name.startswith("tokenserver/")}
-    assert kinds <= {".py", ".yaml", ".typed", ".md"}
+    assert kinds <= {".py", ".yaml", ".json", ".typed", ".md"}
     tracked = subprocess.check_output(["git", "ls-files", "tokenserver", "policies"], cwd=ROOT, text=True).split()
     shipped = {name.replace("tokenserver/samples/policies", "policies", 1) for name in names}
     assert {name for name in shipped if not name.startswith("tokenserver-")} == set(tracked)

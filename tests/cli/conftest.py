@@ -1,5 +1,13 @@
 """The fixtures of the command line."""
 
+import pytest
 from site_commands import made, run
 
 __all__ = ["made", "run"]
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of this process hash passwords at the lowest cost, and do not warn of it."""
+    for name in ("COST", "_GOOD_COST"):
+        monkeypatch.setattr(f"tokenserver.authn.passwords.{name}", 4)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -145,3 +149,17 @@ def test_a_tls_key_in_another_form_comes_with_the_command(run: Run, made: Path) 
     result = run("check", "--config", config)
     assert result.exit_code == 2
     assert "openssl pkcs8 -topk8" in result.stderr
+
+
+def test_commands_in_faults_work_as_they_stand(run: Run, made: Path) -> None:
+    """They have the `--config` of the command that reports the fault; without one, they need none."""
+    shutil.rmtree(made / "keys")
+    result = run("check", "--config", made / "tokenserver.yaml")
+    assert result.exit_code == 2
+    (fix,) = re.findall(r"create the keys with: (.*)", result.stderr)
+    assert fix == f"tokenserver keys init --config {made / 'tokenserver.yaml'}"
+    assert run(*shlex.split(fix)[1:]).exit_code == 0
+    assert run("check", "--config", made / "tokenserver.yaml").exit_code == 0
+    shutil.rmtree(made / "keys")
+    os.chdir(made)
+    assert re.search("create the keys with: tokenserver keys init$", run("check").stderr, re.MULTILINE)

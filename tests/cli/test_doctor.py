@@ -246,6 +246,19 @@ def test_a_good_token(site: Make, compat: str) -> None:
     assert text in made.doctor("--token", "-", "--show-token", stdin=text).stdout
 
 
+def test_the_host_in_a_scope_is_left_out(site: Make) -> None:
+    """As clients do; that of another registry stays, and the token lacks it."""
+    made = site()
+    text = made.token().reveal()
+    own, other = f"repository:{SERVICE}/web/x:pull", "repository:ghcr.io/web/x:pull"
+    result = made.doctor("--token", "-", "--scope", own, stdin=text)
+    assert (result.exit_code, result.stderr) == (
+        0,
+        f"{own} is read as repository:web/x:pull; clients leave the host out of scopes\n",
+    )
+    assert made.doctor("--token", "-", "--scope", other, stdin=text).exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("made_with", "scopes", "expected"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from click.testing import CliRunner
 from site_commands import Run
 
 from tokenserver.cli import main
+
+POLICY = 'version: 1\nallow: [{id: all, to: [everyone], repositories: ["**"], role: reader}]\n'
 
 
 def test_init_makes_something_that_check_accepts(run: Run, made: Path) -> None:
@@ -83,3 +86,23 @@ def test_init_quotes_what_yaml_would_read_otherwise(run: Run, tmp_path: Path, va
     assert result.exit_code == 0, result.stderr
     read = yaml.safe_load((tmp_path / "site" / "tokenserver.yaml").read_text())
     assert read["registries"][0]["service"] == value
+
+
+@pytest.mark.parametrize("umask", [pytest.param(0o002, id="002"), pytest.param(0o077, id="077")])
+def test_init_works_under_every_usual_umask(run: Run, tmp_path: Path, umask: int) -> None:
+    """Also with folders for policies and keys that were made under it, as git does."""
+    before = os.umask(umask)
+    try:
+        for name in ("keys", "policies"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "policies" / "a.yaml").write_text(POLICY)
+        assert run("init", "plain").exit_code == 0
+        result = run("init", "with", "--keys", "keys", "--policies", "policies")
+        assert result.exit_code == 0, result.stderr
+        for name in ("plain", "with"):
+            assert run("check", "--config", f"{name}/tokenserver.yaml").exit_code == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o777 & ~umask
+    for path in [*tmp_path.rglob("*.key"), *tmp_path.rglob("users.htpasswd")]:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600

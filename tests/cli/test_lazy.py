@@ -38,3 +38,48 @@ def test_each_command_has_one_line(words: list[str]) -> None:
     assert [line.split()[0] for line in lines] == names
     assert all(len(line.split()) > 1 and line.endswith(".") for line in lines)
     assert all(isinstance(group.get_command(click.Context(group), name), click.Command) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        pytest.param(["polcy"], "No such command 'polcy'; did you mean 'policy'?", id="misspelled"),
+        pytest.param(["Doctor"], "did you mean 'doctor'?", id="capital"),
+        pytest.param(["why"], "did you mean 'policy why'?", id="in-a-group"),
+        pytest.param(["list"], "did you mean 'keys list' or 'registries list' or 'users list'?", id="in-groups"),
+        pytest.param(["xyzzy"], "commands: check, demo, doctor, init, keys, ldap, policy,", id="nothing-alike"),
+        pytest.param(["policy", "whocan"], "did you mean 'who-can'?", id="policy"),
+        pytest.param(["keys", "rotat"], "did you mean 'rotate'?", id="keys"),
+        pytest.param(["registries", "chek"], "did you mean 'check'?", id="registries"),
+        pytest.param(["users", "add"], "did you mean 'set'?", id="as-elsewhere"),
+        pytest.param(["explain"], "did you mean 'policy why'?", id="as-elsewhere-in-a-group"),
+        pytest.param(
+            ["users", "ad"], "No such command 'ad'; commands: delete, disable, enable, list, set, verify", id="users"
+        ),
+        pytest.param(["ldap", "tset"], "did you mean 'test'?", id="ldap"),
+    ],
+)
+def test_an_unknown_command_gets_a_hint(words: list[str], hint: str) -> None:
+    """At every level, with exit code 2."""
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, hint in result.stderr, result.stdout) == (2, True, ""), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        pytest.param(["--vresion"], "--version", id="tokenserver"),
+        pytest.param(["policy", "why", "--usr", "ann"], "--user", id="policy"),
+        pytest.param(["keys", "list", "--jsn"], "--json", id="keys"),
+    ],
+)
+def test_an_unknown_option_gets_a_hint(words: list[str], right: str) -> None:
+    """At every level, by click."""
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, right in result.stderr) == (2, True), result.stderr
+
+
+def test_a_hint_cannot_move_the_cursor() -> None:
+    """The unknown word is quoted without its control characters."""
+    result = CliRunner().invoke(main, ["\x1b[2J"])
+    assert (result.exit_code, "\x1b" in result.stderr) == (2, False)

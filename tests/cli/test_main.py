@@ -9,5 +9,5 @@ def test_help_lists_every_command(run: Run) -> None:
     """Each with a sentence."""
     result = run("--help")
     assert result.exit_code == 0
-    for command in ("check", "init", "keys", "registry-config", "serve", "users"):
+    for command in ("check", "health", "init", "keys", "registry-config", "serve", "users"):
         assert command in result.stdout

@@ -161,7 +161,7 @@ def test_nothing_from_elsewhere_controls_the_terminal(tmp_path: Path) -> None:
             ["policy", "diff", "--git", f"{HOSTILE}..HEAD", str(git / "policies")],
             ["policy", "diff", "--git", "HEAD~1..HEAD", str(git / "policies")],
             ["users", "list", "--file", str(users)],
-            ["users", "set", HOSTILE, "--file", str(users)],
+            ["users", "set", HOSTILE, "--weak", "--file", str(users)],
             ["keys", "export", "ca", "--to", str(tmp_path / f"k{NAME}"), *own],
             ["registry-config", HOSTILE, "--for", "zot", *own],
             ["doctor", "--registry", url, "--service", "a.test", *own],

@@ -242,7 +242,11 @@ def test_a_truncated_file_is_settings_or_a_load_error(folder: Path, offset: int)
     assert (outcome.registries if isinstance(outcome, Settings) else outcome.faults) != ()
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=min(settings().max_examples // 2, 5_000),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     st.sampled_from([line for line in REFERENCE.splitlines() if not line.endswith(":")]),
     st.recursive(
@@ -657,7 +661,11 @@ def test_text_keys_are_not_read_as_yaml(folder: Path) -> None:
     assert (found.registries[0].service, found.issuer) == ("12", "true")
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=min(settings().max_examples * 3 // 5, 5_000),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.sampled_from(sorted(ENVIRONMENT)), st.text(st.characters(exclude_characters="\0")))
 def test_any_text_in_a_variable_is_settings_or_a_load_error(folder: Path, name: str, text: str) -> None:
     """Lone surrogates included, which is how bytes that are not UTF-8 arrive here."""

@@ -62,6 +62,22 @@ def test_what_is_no_path(given: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        pytest.param({"listen": "[::]:5001"}, ("[::]:5001", None), id="address"),
+        pytest.param({"tls": {"certificate": "tls.pem"}}, (None, Path("/base/tls.pem")), id="certificate"),
+        pytest.param({"listen": 5001, "tls": "tls.pem"}, (None, None), id="other-types"),
+        pytest.param("x", (None, None), id="no-section"),
+        pytest.param(None, (None, None), id="absent"),
+    ],
+)
+def test_where_the_server_listens(server: Any, expected: tuple[str | None, Path | None]) -> None:
+    """As written, and not checked."""
+    found = referenced_files_in({"server": server}, BASE)
+    assert (found.listen, found.certificate) == expected
+
+
+@pytest.mark.parametrize(
     "authentication", ["x", {}, [1, "x", None, {"htpasswd": "u"}, {"htpasswd": {}}, {"ldap": {"file": "u"}}]]
 )
 def test_what_is_no_user_source(authentication: Any) -> None:

@@ -185,7 +185,11 @@ def test_single_entries_are_set_in_the_list_form_alone(site: Path) -> None:
     assert fault == "environment variable TOKENSERVER_REGISTRIES_0_COMPAT: the file has no list here"
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    max_examples=min(settings().max_examples, 5_000),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.text(max_size=60), st.sampled_from(["", "service: a\n", "service: a\nalso: [b]\n"]))
 def test_any_text_is_settings_or_a_load_error(site: Path, text: str, before: str) -> None:
     """For any content of a file, nothing else is raised, and every fault names that file."""

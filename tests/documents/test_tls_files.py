@@ -13,11 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from rsa_keys import rsa_2048
 
 from tokenserver.documents.tls_files import check_server_files, client_context
 from tokenserver.errors import LoadError
-
-RSA_2048 = rsa.generate_private_key(65537, 2048)
 
 
 def certificate_of(key: Any) -> bytes:
@@ -51,7 +50,7 @@ def refused(certificate: Path, key: Path) -> list[str]:
         pytest.param(ec.generate_private_key(ec.SECP256R1()), id="P-256"),
         pytest.param(ec.generate_private_key(ec.SECP384R1()), id="P-384"),
         pytest.param(ed25519.Ed25519PrivateKey.generate(), id="Ed25519"),
-        pytest.param(RSA_2048, id="RSA"),
+        pytest.param(rsa_2048(), id="RSA"),
     ],
 )
 def test_keys_that_do(tmp_path: Path, key: Any) -> None:
@@ -75,14 +74,14 @@ def test_keys_that_only_openssl_takes(tmp_path: Path, key: Any, problem: str) ->
 
 def test_another_form_of_the_key(tmp_path: Path) -> None:
     """The message has the command that converts it."""
-    certificate, key = written(tmp_path, RSA_2048, PrivateFormat.TraditionalOpenSSL)
+    certificate, key = written(tmp_path, rsa_2048(), PrivateFormat.TraditionalOpenSSL)
     (message,) = refused(certificate, key)
     assert message.endswith(f"convert it with: openssl pkcs8 -topk8 -nocrypt -in {key} -out NEW")
 
 
 def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
     """Both are named."""
-    certificate, key = written(tmp_path, RSA_2048)
+    certificate, key = written(tmp_path, rsa_2048())
     certificate.write_bytes(certificate_of(ec.generate_private_key(ec.SECP256R1())))
     (message,) = refused(certificate, key)
     assert message.startswith(f"tls.pem: does not work with {key}: ")
@@ -90,7 +89,7 @@ def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
 
 def test_both_files_are_looked_at(tmp_path: Path) -> None:
     """A missing certificate does not hide a key that others can read."""
-    _, key = written(tmp_path, RSA_2048)
+    _, key = written(tmp_path, rsa_2048())
     key.chmod(0o644)
     first, second = refused(tmp_path / "none.pem", key)
     assert first.startswith("none.pem: cannot be read: No such file")
@@ -99,7 +98,7 @@ def test_both_files_are_looked_at(tmp_path: Path) -> None:
 
 def test_client_contexts(tmp_path: Path) -> None:
     """Only the CAs in the file, else those of the system; certificates are always verified."""
-    (tmp_path / "ca.pem").write_bytes(certificate_of(RSA_2048))
+    (tmp_path / "ca.pem").write_bytes(certificate_of(rsa_2048()))
     for context in (client_context(None), client_context(tmp_path / "ca.pem")):
         assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert client_context(tmp_path / "ca.pem").cert_store_stats()["x509"] == 1

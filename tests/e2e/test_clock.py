@@ -15,6 +15,8 @@ from harness.programs import need
 from harness.registries import KEEPER
 from harness.server import ANONYMOUS, Setup, TokenServer, serving
 
+pytestmark = pytest.mark.alone
+
 SERVICE = "registry2.test"
 AHEAD = 5
 

@@ -29,7 +29,7 @@ from tokenserver.config.load import load_settings
 from tokenserver.exchange.admission import threads_for
 from tokenserver.server.compose import login_plan
 
-pytestmark = pytest.mark.real("slapd")
+pytestmark = [pytest.mark.real("slapd"), pytest.mark.alone]
 
 SERVICE = "reg.test"
 TARGET = web.token_target(SERVICE)

@@ -253,14 +253,14 @@ def test_a_prefix_tells_two_groups_apart(site: Site) -> None:
     assert (status, event.fields["source"], event.fields["groups"]) == (200, "partner", ["partner/web team"])
 
 
-def test_lint_tells_groups_that_two_sources_bring(site: Site) -> None:
-    """TS303 at the rule that names it, where no prefix is; and what to do."""
+def test_lint_reports_groups_that_two_sources_have(site: Site) -> None:
+    """TS303 with a fix, at the rule that names the group, if no directory has a prefix."""
     denied = POLICIES["denied.yaml"].replace("partner/web team", "web team")
     config = site.changed("partner", denied, prefix=None)
     found = json.loads(site.command("policy", "lint", "--directory", "--json", config=config).stdout)
-    told = [(one["code"], one["text"]) for one in found if one["file"].endswith("denied.yaml")]
-    advice = "fix: groups: {prefix: partner/} in partner, to tell them apart"
-    assert told == [("TS303", f"no-partner: the group 'web team' is brought by corp and partner; {advice}")]
+    reported = [(one["code"], one["text"]) for one in found if one["file"].endswith("denied.yaml")]
+    fix = "fix: distinguish them by groups: {prefix: partner/} in partner"
+    assert reported == [("TS303", f"no-partner: the group 'web team' is in corp and partner; {fix}")]
 
 
 # --- lost groups -----------------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ def test_the_commands_tell_what_is_lost(site: Site) -> None:
     assert [(one["code"], one["text"]) for one in found if one["file"] == str(site.server.config)] == [
         ("TS302", f"left out of the groups of users: {told}"),
         # The third directory tells five entries, as it does to a login.
-        ("TS302", "not all groups could be examined; more may have no usable name"),
+        ("TS302", "not all groups could be examined, so more of them may have no usable name"),
     ]
 
 

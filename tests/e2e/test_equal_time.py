@@ -22,7 +22,7 @@ from harness.processes import free_port
 from harness.server import Setup, TokenServer, serving
 from harness.slapd import BASE, READER, Slapd, group, person, slapd
 
-pytestmark = pytest.mark.real("slapd")
+pytestmark = [pytest.mark.real("slapd"), pytest.mark.alone]
 
 SERVICE = "reg.test"
 POLICIES = {"root.yaml": 'version: 1\nallow:\n  - {id: x, to: [authenticated], repositories: ["x"], actions: [pull]}\n'}

@@ -132,21 +132,18 @@ def test_lint_asks_the_directory(site: Site) -> None:
     policies = site.server.folder / "policies" / "root.yaml"
     users = site.server.folder / "users.htpasswd"
     found = [(one["file"], one["line"], one["code"], one["text"]) for one in json.loads(output.stdout)]
+    correct, rename = "; fix: correct or remove the name", "logins use the first, local; fix: rename one of the two"
+    other_case = "must be spelled 'web-devs': the directory ignores case in names (corp)"
     assert [one for one in found if one[2].startswith("TS3")] == [
-        (str(policies), 3, "TS301", "web: the user 'gone' cannot log in: the account has expired (corp)"),
-        (str(policies), 5, "TS302", "web: the group 'auditors' is not in the directory (corp)"),
-        (str(policies), 6, "TS301", "names: the user 'Alice' is spelled 'alice' here (corp)"),
-        (str(policies), 6, "TS301", "names: the user 'left' is in no user source (asked: local, corp)"),
-        (
-            str(policies),
-            7,
-            "TS302",
-            "groups: the group 'Web-Devs' must be spelled 'web-devs': the directory ignores case in names (corp)",
-        ),
-        (str(policies), 7, "TS302", "groups: the group 'alice' is not in the directory (corp)"),
-        (str(policies), 7, "TS302", "groups: the group 'other' is excluded by groups.allow (corp)"),
-        (str(policies), 8, "TS303", "two: the user 'both' is in local, corp; logins use the first, local"),
-        (str(users), 2, "TS303", "the user 'both' is in corp as well; logins use the first, local"),
+        (str(policies), 3, "TS301", f"web: the user 'gone' cannot log in: the account has expired (corp){correct}"),
+        (str(policies), 5, "TS302", f"web: the group 'auditors' is not in the directory (corp){correct}"),
+        (str(policies), 6, "TS301", f"names: the user 'Alice' is spelled 'alice' here (corp){correct}"),
+        (str(policies), 6, "TS301", f"names: the user 'left' is in no user source (asked: local, corp){correct}"),
+        (str(policies), 7, "TS302", f"groups: the group 'Web-Devs' {other_case}{correct}"),
+        (str(policies), 7, "TS302", f"groups: the group 'alice' is not in the directory (corp){correct}"),
+        (str(policies), 7, "TS302", f"groups: the group 'other' is excluded by groups.allow (corp){correct}"),
+        (str(policies), 8, "TS303", f"two: the user 'both' is in local and corp; {rename}"),
+        (str(users), 2, "TS303", f"the user 'both' is in corp as well; {rename}"),
     ]
 
 

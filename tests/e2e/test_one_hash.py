@@ -14,9 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from bcrypt import gensalt, hashpw  # to make a line of cost 12, as `htpasswd -C 12` does
 from harness.crowd import POLICY, SERVICE, Tally, log_in, storm
 from harness.server import Setup, TokenServer, password
+
+pytestmark = pytest.mark.alone
 
 WORKERS = 3
 CLIENTS = 60

@@ -16,6 +16,8 @@ from harness.server import Setup, TokenServer, password, serving
 
 from tokenserver.exchange import admission
 
+pytestmark = pytest.mark.alone
+
 SERVICE = "registry3.test"
 TARGET = web.token_target(SERVICE, ["repository:public/x:pull"])
 POLICY = 'version: 1\nallow:\n  - {id: x, to: [everyone], repositories: ["public/**"], actions: [pull]}\n'

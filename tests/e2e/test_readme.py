@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
-import select
 import shutil
 import subprocess
 import sys
@@ -13,6 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from harness.images import Image
 from harness.machine import Machine
 from harness.processes import Daemon, Output, answers, free_port, running
 from harness.programs import ROOT, need
+from harness.terminal import commands_in, typing
 
 from tokenserver.policy.loading.loader import load_policies
 
@@ -74,42 +74,27 @@ class Checkout:
 
     def login(self, text: str, user: str, password: str) -> str:
         """Type the user and the password into a login command at a terminal; gives what it said."""
-        controller, terminal = pty.openpty()
-        process = subprocess.Popen(
-            ["bash", "-euc", self.command(text)],
-            env=self.environment,
-            cwd=self.folder,
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            start_new_session=True,
-        )
-        os.close(terminal)
-        said = ""
-        typed = [("sername", user), ("assword", password)]
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if select.select([controller], [], [], 0.1)[0]:
-                try:
-                    said += os.read(controller, 4096).decode(errors="replace")
-                except OSError:  # the other end is closed
-                    break
-            if typed and typed[0][0] in said:
-                os.write(controller, f"{typed.pop(0)[1]}\n".encode())
-        os.close(controller)
-        assert process.wait(timeout=10) == 0, said
-        return said
+        return self.type(text, [("sername", f"{user}\n"), ("assword", f"{password}\n")])
+
+    def type(self, text: str, answers: Sequence[tuple[str, str]]) -> str:
+        """Run shell lines at a terminal, and type the answers."""
+        command = ["bash", "-euc", self.command(text)]
+        return typing(command, answers, environment=self.environment, folder=self.folder)
 
 
-@pytest.fixture(scope="session")
-def checkout(stack: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """Everything that git would clone, in a folder of its own, with `make run` under way."""
+UMASKS = (
+    pytest.param(0o002, id="umask-002"),  # Ubuntu, Fedora: each user has a group of the same name
+    pytest.param(0o077, id="umask-077"),
+)
+
+
+@pytest.fixture(scope="session", params=UMASKS)
+def checkout(request: pytest.FixtureRequest, stack: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A fresh clone in a folder of its own, with `make run` under way, all of it under this umask."""
     need("make")
-    folder = tmp_path_factory.mktemp("readme") / "tokenserver"
-    for name in _files():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, target)
+    need("git")
+    above = tmp_path_factory.mktemp("readme")
+    folder = _clone(above, request.param)
     machine = Machine(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="e2e", ignore_cleanup_errors=True))))
     ports = {"5000": free_port(), "5001": free_port()}
     environment = {
@@ -121,7 +106,8 @@ def checkout(stack: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Chec
         "TOKENSERVER_SERVER_URL": f"http://localhost:{ports['5001']}",
         "TOKENSERVER_REGISTRIES_0_SERVICE": f"localhost:{ports['5000']}",
     }
-    server = Daemon("make", ["make", "run"], environment=environment, folder=folder)
+    under_umask = ["sh", "-c", f'umask {request.param:03o}; exec "$@"', "sh"]
+    server = Daemon("make", [*under_umask, "make", "run"], environment=environment, folder=folder)
     stack.callback(server.stop)
     server.start(lambda: True)
     deadline = time.monotonic() + INSTALL_SECONDS
@@ -129,6 +115,24 @@ def checkout(stack: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Chec
         assert time.monotonic() < deadline, server.log
         time.sleep(0.2)
     return Checkout(folder, machine, environment, ports, server)
+
+
+def _clone(above: Path, umask: int) -> Path:
+    """Clone the repository as it stands, with what is not committed yet."""
+    origin, folder = above / "origin", above / "tokenserver"
+    for name in _files():
+        target = origin / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target)
+    author = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
+    for command in (
+        ["git", "init", "--quiet", str(origin)],
+        ["git", "-C", str(origin), "add", "--all", "--force"],
+        ["git", "-C", str(origin), *author, "commit", "--quiet", "--message", "All"],
+        ["git", "clone", "--quiet", str(origin), str(folder)],
+    ):
+        subprocess.run(command, check=True, umask=umask, capture_output=True)
+    return folder
 
 
 def _files() -> list[str]:
@@ -150,9 +154,46 @@ def test_make_run_prints_the_password_once_and_stores_it_nowhere(checkout: Check
     password = _password(checkout)
     assert len(password) >= 20
     assert checkout.server.log.count(password) == 1
-    for name in ("run", "keys"):
-        for path in (checkout.folder / name).rglob("*"):
-            assert not path.is_file() or password.encode() not in path.read_bytes()
+    for path in (checkout.folder / "run").rglob("*"):
+        assert not path.is_file() or password.encode() not in path.read_bytes()
+
+
+def test_make_run_says_what_it_does_and_what_to_try(checkout: Checkout) -> None:
+    """A line a step, then the block of a server that is ready; nothing says to start what runs already."""
+    _password(checkout)
+    said = checkout.server.stderr.read_text()
+    steps = [
+        "Creating .venv …",
+        "Installing tokenserver into .venv",
+        "Creating run/tokenserver.yaml",
+        "Starting the server …",
+    ]
+    places = [said.index(step) for step in (*steps, "ready at  ")]
+    assert places == sorted(places)
+    assert "tokenserver serve" not in said
+    for told in (
+        f"http://localhost:{checkout.ports['5001']}\n",
+        "user      admin\n",
+        "policies  policies/",
+        "make demo\n",
+    ):
+        assert told in said[places[-1] :]
+    for name in ("tokenserver.yaml", "users.htpasswd", "keys/ring.json"):
+        assert (checkout.folder / "run" / name).is_file()
+    assert sorted(path.name for path in (checkout.folder / "keys").iterdir()) == [".gitignore", "README.md"]
+
+
+def test_the_commands_of_make_run_work(checkout: Checkout) -> None:
+    """A token with curl, and why a push to production is denied; in the order in which they are printed."""
+    need("curl")
+    password = _password(checkout)
+    curl, why, demo = commands_in(checkout.server.stderr.read_text())
+    assert demo == "make demo"
+    said = checkout.type(curl, [("assword", f"{password}\n")])
+    assert '"access_token"' in said
+    denied = checkout.run(why)
+    assert denied.code == 1
+    assert "web-prod-from-pipeline" in denied.text
 
 
 @pytest.mark.parametrize("generation", ["distribution2", "distribution3"])
@@ -190,6 +231,11 @@ def test_the_readmes_way_from_nothing_to_a_pushed_image(generation: str, checkou
 
 
 def _password(checkout: Checkout) -> str:
+    """The password in the closing block, which comes last."""
+    deadline = time.monotonic() + 30
+    while "Try in a second terminal:" not in checkout.server.log:
+        assert time.monotonic() < deadline, checkout.server.log
+        time.sleep(0.1)
     found = re.search(r"password\s+(\S+)", checkout.server.log)
     assert found is not None, checkout.server.log
     return found[1]

@@ -33,7 +33,7 @@ from tokenserver.authn.protection.throttle import REPEAT_SECONDS, Throttle
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import InvalidCredentials, Throttled
 
-pytestmark = pytest.mark.real("redis-server")
+pytestmark = [pytest.mark.real("redis-server"), pytest.mark.alone]
 
 X, Y, Z = "192.0.2.1", "198.51.100.7", "203.0.113.9"
 LIMITS = Limits(growing(5, 300), (Limit(20, 300),), (Limit(100, 300),))

@@ -173,6 +173,18 @@ def test_a_change_is_live_in_every_worker(server: TokenServer, change: Callable[
     assert agreed_digest(server) != before
 
 
+def test_the_log_says_what_changed_once(server: TokenServer) -> None:
+    """One line for all workers, with the names of the files."""
+    mark = server.daemon.stderr.stat().st_size
+    folder = server.folder / "policies"
+    replace_by_rename(folder / "other.yaml", B)
+    (folder / "p.yaml").unlink()
+    wait_until(server, "b")
+    agreed_digest(server)
+    lines = re.findall(r"reloaded: (new policies[^\"]*), policy", server.daemon.stderr.read_text()[mark:])
+    assert lines == ["new policies are live (added policies/other.yaml; removed policies/p.yaml)"]
+
+
 def agreed_digest(server: TokenServer) -> str:
     """The one digest that all events name. A worker that answered nothing lately may be the last to reload."""
     deadline = time.monotonic() + LIVE_SECONDS

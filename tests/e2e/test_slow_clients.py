@@ -21,6 +21,8 @@ from harness.slow import PROMPT, SLOW_TLS, good_traffic, slow_clients, slow_kind
 
 from tokenserver.exchange.admission import MAX_BODIES_PER_CLIENT
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 6.0
 REQUESTS = 100
 TARGET = web.token_target("registry2.test", ["repository:public/x:pull"])

@@ -18,6 +18,8 @@ from harness import web
 from harness.registries import KEEPER
 from harness.server import Setup, TokenServer, serving
 
+pytestmark = pytest.mark.alone
+
 SERVICE = "registry2.test"
 TARGET = web.token_target(SERVICE, ["repository:public/x:pull"])
 WORKERS = 2

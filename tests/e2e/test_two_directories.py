@@ -132,15 +132,15 @@ def test_the_second_is_down(site: Site) -> None:
     _recovered(site)
 
 
-def test_lint_tells_names_in_both(site: Site) -> None:
-    """A name of a policy that both have, each directory's own spelling folded."""
+def test_lint_reports_names_in_both(site: Site) -> None:
+    """A name in a policy that both directories have, compared after folding each directory's spelling."""
     command = site.server.command("policy", "lint", "--directory", "--json", "--config", site.server.config)
     output = run(command, environment=site.server.environment, folder=site.server.folder)
     found = [(one["code"], one["text"]) for one in json.loads(output.stdout)]
-    told = "devs: the user 'both' is in corp, partner; logins use the first, corp"
-    assert ("TS303", told) in found, str(output)
-    everybody = "the user 'both' is in corp and in partner; logins use the first, corp"
-    (place,) = [one for one in json.loads(output.stdout) if one["text"] == everybody]
+    fix = "logins use the first, corp; fix: rename one of the two"
+    assert ("TS303", f"devs: the user 'both' is in corp and partner; {fix}") in found, str(output)
+    overlap = f"the user 'both' is in corp and in partner; {fix}"
+    (place,) = [one for one in json.loads(output.stdout) if one["text"] == overlap]
     lines = site.server.config.read_text().splitlines()
     (line,) = [number for number, text in enumerate(lines, 1) if text == "    name: partner"]
     assert (place["file"], place["code"]) == (str(site.server.config), "TS303")
@@ -162,7 +162,7 @@ def test_lint_lists_all_of_large_directories(site: Site) -> None:
 
     (text,) = told()
     assert text.startswith("1202 users are in corp and in partner ('both', 'n10', 'n100', ")
-    assert text.endswith("', …); logins use the first, corp")
+    assert text.endswith("', …); logins use the first, corp; fix: rename one user of each pair")
     partner = site.directories["partner"]
     partner.stop()
     config = partner.config.read_text().replace("sizelimit unlimited", "sizelimit size=700 size.prtotal=700")
@@ -171,7 +171,7 @@ def test_lint_lists_all_of_large_directories(site: Site) -> None:
     partner.start()
     (text, cut) = told()
     assert " users are in corp and in partner (" in text
-    assert cut == "not all users of partner could be listed; more may be in both"
+    assert cut == "not all users of partner could be listed, so more users may be in both"
 
 
 def test_why_and_test_name_the_source(site: Site, tmp_path: Path) -> None:

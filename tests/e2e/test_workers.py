@@ -22,17 +22,19 @@ from pathlib import Path
 import pytest
 from harness import web
 from harness.arrivals import Stream, arrive, get, steady
-from harness.processes import run
+from harness.processes import free_port, run
 from harness.registries import KEEPER
 from harness.replica import asking
 from harness.server import Setup, TokenServer, serving
 
 from tokenserver.process.process_limits import FILES_KEPT_BACK
-from tokenserver.process.respawn_policy import HANG_SECONDS
+from tokenserver.process.respawn_policy import HANG_SECONDS, HOPELESS
+
+pytestmark = pytest.mark.alone
 
 TARGET = web.token_target("registry3.test", ["repository:public/x:pull"])
 WORKERS = 2
-KILLS = 6
+KILLS = HOPELESS + 1
 SECONDS = 30.0
 
 
@@ -195,6 +197,9 @@ def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> N
     See docs/design/threats.md#fault-26.
     """
     few = ["prlimit", "--nofile=64:64"]
+    metrics = free_port()
+    small.settings["server"]["metrics"] = f"127.0.0.1:{metrics}"
+    reloaded = f"tokenserver_policy_reloads_total {WORKERS}.0"
     with serving(tmp_path, small, prefix=few) as server:
         with ExitStack() as idle:
             for _ in range(120):
@@ -204,7 +209,8 @@ def test_no_more_connections_than_descriptors(small: Setup, tmp_path: Path) -> N
                 assert len(list(Path(f"/proc/{worker}/fd").iterdir())) <= 64
             policy = server.folder / "policies" / "root.yaml"
             policy.write_text(policy.read_text().replace("actions: [pull]}", "actions: [pull, push]}"))
-            until(lambda: server.daemon.log.count("reloaded: new policies") == WORKERS)
+            until(lambda: reloaded in web.request(metrics, "GET", "/metrics").body.decode())
+        assert server.daemon.log.count("reloaded: new policies") == 1
         start = time.monotonic()
         until(lambda: web.request(server.port, "GET", TARGET).status == 200)
         assert time.monotonic() - start < 2

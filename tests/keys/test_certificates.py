@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from harness.programs import need
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,12 +147,11 @@ def test_keys_with_a_short_coordinate_are_thrown_away(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_openssl_accepts_the_chain(tmp_path: Path, algorithm: Algorithm) -> None:
     """An independent verifier takes the certificate of every kind of key, strictly and under the CA alone."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+    openssl = str(need("openssl"))
     key = generate_private_key(algorithm)
     certificate = issue_certificate(key, ca=CA, ca_key=CA_KEY, issuer="auth.example.com", now=NOW)
     (tmp_path / "ca.pem").write_bytes(CA.public_bytes(Encoding.PEM))
     (tmp_path / "leaf.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    command = ["openssl", "verify", "-x509_strict", "-attime", str(int(NOW.timestamp())), "-CAfile", "ca.pem"]
+    command = [openssl, "verify", "-x509_strict", "-attime", str(int(NOW.timestamp())), "-CAfile", "ca.pem"]
     done = subprocess.run([*command, "leaf.pem"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "leaf.pem: OK\n", "")

@@ -61,7 +61,7 @@ def open_folder(folder: Path) -> None:
 
 
 def open_signing_folder(folder: Path) -> None:
-    (folder / "signing").chmod(0o770)
+    (folder / "signing").chmod(0o772)
 
 
 def writable_ring(folder: Path) -> None:
@@ -201,10 +201,10 @@ NOT_ISSUED = "was not issued by the token CA in token-ca.pem: registries that tr
             [
                 (
                     "KEYS/signing",
-                    "can be changed by others (mode 0770); fix: chmod go-w KEYS/signing",
+                    "can be changed by others (mode 0772); fix: chmod go-w KEYS/signing",
                 )
             ],
-            id="signing folder 0770",
+            id="signing folder 0772",
         ),
         pytest.param(
             writable_ring,

@@ -6,16 +6,16 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from rsa_keys import rsa_2048
 
 from tokenserver.keys.signatures import AlgorithmMismatch, SignatureLength, SignatureMismatch, verify_signature
 
-RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 KEYS: dict[str, Any] = {
     "ES256": ec.generate_private_key(ec.SECP256R1()),
     "ES384": ec.generate_private_key(ec.SECP384R1()),
     "ES512": ec.generate_private_key(ec.SECP521R1()),
-    **{f"{kind}{bits}": RSA_KEY for kind in ("RS", "PS") for bits in (256, 384, 512)},
+    **{f"{kind}{bits}": rsa_2048() for kind in ("RS", "PS") for bits in (256, 384, 512)},
     "EdDSA": ed25519.Ed25519PrivateKey.generate(),
 }
 CONTENT = b"header.payload"
@@ -66,4 +66,4 @@ def test_the_algorithm_must_fit_the_key(algorithm: str, key: str) -> None:
 def test_one_hash_is_not_another() -> None:
     """An RSA key fits six algorithms, each signature only its own."""
     with pytest.raises(SignatureMismatch):
-        verify_signature(RSA_KEY.public_key(), "RS384", signed("RS256"), CONTENT)
+        verify_signature(rsa_2048().public_key(), "RS384", signed("RS256"), CONTENT)

@@ -101,6 +101,17 @@ def test_the_slowest_worker_and_the_furthest_jump() -> None:
     assert found["clock_jump_seconds", ()] == -60
 
 
+@pytest.mark.parametrize("waiting", [(1, 1), (0, 1), (0, 0)])
+def test_a_configuration_that_is_not_in_force(waiting: tuple[int, int]) -> None:
+    """1 however many workers know of it; 0 in the other state."""
+    board = Rows(2)
+    for row, value in enumerate(waiting):
+        beating(board, row)[LAYOUT.pending[("restart",)]] = value
+    found = scraped(board)
+    assert found["configuration_pending", (("state", "restart"),)] == max(waiting)
+    assert found["configuration_pending", (("state", "rejected"),)] == 0
+
+
 def test_certificates_count_down_to_the_first_end() -> None:
     """A worker that has not loaded any yet has no say."""
     board = Rows(3)

@@ -17,7 +17,7 @@ from tokenserver.metrics import http as module
 from tokenserver.metrics.http import Listener
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")  # it takes half a second to close
 def listener() -> Iterator[Listener]:
     one = Listener(("127.0.0.1", 0), lambda: b"x 1\n", "text/plain; version=1")
     one.start()

@@ -283,7 +283,7 @@ class Anybody:
 
 
 def test_random_names_make_no_series(measured: Measured) -> None:
-    """10,000 requests with random users, repositories and services leave the series as they were.
+    """3,000 requests with random users, repositories and services leave the series as they were.
 
     The audit trail is the witness that all of them came as far as names go: users who are known and users who are not,
     registries and repositories that nobody has heard of.
@@ -303,7 +303,7 @@ def test_random_names_make_no_series(measured: Measured) -> None:
     def word(letters: str = string.ascii_lowercase + 'é"\n{}') -> str:
         return "".join(dice.choices(letters, k=dice.choice((7, 8))))
 
-    for index in range(10_000):
+    for index in range(3_000):
         repository = f"{word(string.ascii_lowercase)}/{index}"
         asked = {"service": word() if index % 2 else "reg", "scope": f"repository:{repository}:pull"}
         environ: dict[str, Any] = {
@@ -323,13 +323,13 @@ def test_random_names_make_no_series(measured: Measured) -> None:
         endpoint.answer(environ)
     after = measured.sampled()
     assert after.keys() == before.keys()
-    assert sum(after[name] - before[name] for name in after if "exchanges_total" in name) == 10_000
+    assert sum(after[name] - before[name] for name in after if "exchanges_total" in name) == 3_000
     seen = Counter(event["outcome"] for event in measured.audit.events)
-    assert min(seen[outcome] for outcome in ("denied", "invalid_credentials", "invalid_request")) > 1000, seen
-    for field, least in (("subject", 1000), ("username", 1000), ("registry", 4000)):
+    assert min(seen[outcome] for outcome in ("denied", "invalid_credentials", "invalid_request")) > 300, seen
+    for field, least in (("subject", 300), ("username", 300), ("registry", 1200)):
         assert len({event.get(field) for event in measured.audit.events}) > least, field
-    assert len({scope for event in measured.audit.events for scope in event["asked"]}) == 10_000
-    assert after[vouched("local")] - before[vouched("local")] > 1000
+    assert len({scope for event in measured.audit.events for scope in event["asked"]}) == 3_000
+    assert after[vouched("local")] - before[vouched("local")] > 300
 
 
 def test_every_series_is_there_from_the_start(measured: Measured) -> None:

@@ -17,7 +17,7 @@ from tokenserver.policy import budget
 from tokenserver.policy.analysis.containment import CoveredName
 from tokenserver.policy.budget import Budget, TooComplex, command_budget, file_budget
 from tokenserver.policy.diff.diff import diff
-from tokenserver.policy.diff.memory import Retold
+from tokenserver.policy.diff.search_cache import ReplayableSearch
 from tokenserver.policy.index import build_index
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Condition, Context, Effect, Groups, PolicySet, Rule
@@ -165,13 +165,13 @@ def test_lint_tells_what_it_did_not_decide(tmp_path: Path) -> None:
 
 
 def test_lint_as_a_whole_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it stops is told as well."""
+    """The rule at which the comparisons stop is reported."""
     monkeypatch.setattr(budget, "COMMAND_STEPS", 100)
     monkeypatch.setattr(budget, "ITEM_STEPS", 0)
     rules = "".join(f"  - {{id: a{number}, {PULL.format(f'*a{number}*/**')}}}\n" for number in range(20))
     result = run(written(tmp_path, root=f"allow:\n{rules}"), "lint")
     assert result.exit_code == 1
-    assert "from here on, rules were not compared with others; lint fewer files" in result.output
+    assert "the step budget of this run is spent" in result.output
 
 
 @pytest.mark.parametrize(
@@ -261,12 +261,12 @@ def test_a_walk_that_failed_fails_each_time() -> None:
         yield first
         raise TooComplex("too much")
 
-    retold = Retold(failing())
+    search = ReplayableSearch(failing())
     for _ in range(2):
-        met = iter(retold)
-        assert next(met) == first
+        names = iter(search)
+        assert next(names) == first
         with pytest.raises(TooComplex, match="too much"):
-            next(met)
+            next(names)
 
 
 def test_a_pattern_has_no_more_globs_than_a_match_can_afford() -> None:

@@ -118,7 +118,7 @@ def test_lint_finds_nothing_in_the_sample_tree(samples: Path) -> None:
         LintedFile(name, (samples / name).read_text(encoding="utf-8"), one.document, one.tests, one.service)
         for name, one in zip(policies.files, tests, strict=True)
     ]
-    assert lint(policies, files, datetime(2026, 6, 1, tzinfo=UTC), brings_groups=True) == ()
+    assert lint(policies, files, datetime(2026, 6, 1, tzinfo=UTC), have_groups=True) == ()
 
 
 @pytest.mark.parametrize(

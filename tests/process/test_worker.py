@@ -16,6 +16,15 @@ from tokenserver.process.worker import WorkerSetup, load_worker
 from tokenserver.runtime.cpu_affinity import WorkerCores
 from tokenserver.server.shared_state import NOTHING_SHARED
 
+CONFIG = """\
+issuer: auth.example.com
+server: {url: "https://auth.example.com"}
+registries: [{service: registry.example.com}]
+anonymous: true
+policies: policies
+keys: keys
+"""
+
 
 def test_files_that_no_longer_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -29,7 +38,8 @@ def test_files_that_no_longer_load(
     monkeypatch.setattr(worker, "end_with", ended_with.append)
     monkeypatch.setattr(worker, "harden_process", lambda: None)
     monkeypatch.setattr("tokenserver.web.application.load_application", refused)
-    setup = WorkerSetup(tmp_path / "c.yaml", WorkerCores(1), NOTHING_SHARED, None, None, 0)
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    setup = WorkerSetup(tmp_path / "c.yaml", None, WorkerCores(1), NOTHING_SHARED, None, None, 0)
     with (tmp_path / "audit").open("w") as audit:
         monkeypatch.setattr(sys, "stdout", audit)
         with pytest.raises(SystemExit) as left:

@@ -10,7 +10,13 @@ import pytest
 from tokenserver.authn.protection.redis_counters import SharedFailures
 from tokenserver.config.load import load_settings
 from tokenserver.errors import LoadError
-from tokenserver.server.shared_state import SharedState, shared_counters, sharing_warnings, workers_share
+from tokenserver.server.shared_state import (
+    NOTHING_SHARED,
+    SharedState,
+    shared_counters,
+    sharing_warnings,
+    workers_share,
+)
 
 CONFIG = """\
 issuer: auth.example.com
@@ -72,10 +78,12 @@ def test_without_memory_to_share(
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr("tokenserver.runtime.shared_memory.anonymous_file", refuse)
-    assert shared(tmp_path, "authentication: [{htpasswd: {file: u}}]\n") == (None, None)
+    monkeypatch.setattr("tokenserver.runtime.bulletin.anonymous_file", refuse)
+    assert shared(tmp_path, "authentication: [{htpasswd: {file: u}}]\n") == NOTHING_SHARED
     assert [message.partition(" (")[0] for message in caplog.messages] == [
         "throttle: workers cannot share memory",
         "logins: workers cannot share memory",
+        "configuration: processes cannot share memory",
     ]
 
 

@@ -85,7 +85,7 @@ def no_name_twice(sources: Iterable[str]) -> bool:
     return len(letters) == len(set(letters))
 
 
-@settings(max_examples=300)
+@settings(max_examples=min(3 * settings().max_examples, 30_000))
 @given(live=SOURCES, newest=SOURCES)
 def test_nobody_is_ever_two_people(composer: Composer, live: dict[str, str], newest: dict[str, str]) -> None:
     """Each source is the newest or the live one; no name is in two; and nothing that would fit is kept back."""

@@ -6,8 +6,10 @@ import argon2
 import bcrypt
 import pytest
 
+from tokenserver.authn.htpasswd import verify as decoy
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
+from tokenserver.authn.passwords import describe, verify
 from tokenserver.credentials import Password, Secret
 
 
@@ -31,3 +33,20 @@ def credentials(username: str, text: str = "secret") -> Password:
 def backend() -> Htpasswd:
     """Two users with hashes of different kinds."""
     return Htpasswd("local", "users", parse_users(f"ann:{GOOD}\nbob:{ARGON2}\n", "users"))
+
+
+@pytest.fixture
+def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The kinds and costs of all hashes that are computed, in their order."""
+    done: list[str] = []
+
+    def count(password: str, text: str) -> bool:
+        done.append(describe(text))
+        return verify(password, text)
+
+    monkeypatch.setattr(decoy, "verify", count)
+    return done
+
+
+SAMPLES = 200
+"""How often a time is measured."""

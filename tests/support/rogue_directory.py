@@ -80,6 +80,8 @@ class Rogue:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                # Several small messages in a row would each wait for the client's delayed acknowledgement.
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._clients.append(client)
                 self._threads.append(threading.Thread(target=self._serve, args=(client,), daemon=True))
                 self._threads[-1].start()

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import canaries
 import pytest
 from flask.testing import FlaskClient
 
-from tokenserver.authn.passwords import hash_password
 from tokenserver.config.load import load_settings
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
@@ -83,11 +83,14 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Policies, keys and users, made once; hashing is slow on purpose."""
+    """Policies, keys and users, made once; with the lowest cost of a hash, which each login pays."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "policies").mkdir()
     (folder / "policies" / "policy.yaml").write_text(POLICY)
-    users = "".join(f"{name}:{hash_password(password)}\n" for name, password in PASSWORDS.items())
+    hashes = {
+        name: bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode() for name, password in PASSWORDS.items()
+    }
+    users = "".join(f"{name}:{hashed}\n" for name, hashed in hashes.items())
     (folder / "users.htpasswd").write_text(users)
     (folder / "users.htpasswd").chmod(0o600)
     (folder / "keys").mkdir(mode=0o700)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests_web_server import PASSWORDS, Server
+from tests_web_server import PASSWORDS, Server, make_server
 
 QUERY = "service=reg&explain=1&scope=repository:team/prod/x:pull,push,delete&scope=repository:other/x:pull"
 
@@ -39,8 +40,17 @@ def test_the_caller_learns_what_and_why(server: Server) -> None:
                     {"action": "pull", "effect": "allow", "rule": "team", "message": None},
                     {"action": "push", "effect": "deny", "rule": "frozen", "message": "from the pipeline"},
                 ],
+                "nearest": [],
+                "contacts": [],
             },
-            {"resource": "repository:other/x", "asked": ["pull"], "granted": [], "rules": []},
+            {
+                "resource": "repository:other/x",
+                "asked": ["pull"],
+                "granted": [],
+                "rules": [],
+                "nearest": [],
+                "contacts": [],
+            },
         ],
         "rejected": [],
     }
@@ -144,3 +154,38 @@ def test_a_token_s_answer_has_the_messages_as_well(server: Server) -> None:
     assert (posted["messages"], posted["scope"]) == (["from the pipeline"], "")
     for asked, headers in ((query.replace("push,", ""), as_user("ann")), (query, {})):
         assert "messages" not in get(server, asked, headers).get_json()
+
+
+TEAM = """\
+version: 1
+allow:
+  - {id: web-developers, to: ["group:developers", "user:eve"], repositories: ["web/**"], role: writer}
+groups:
+  developers: {users: [bob]}
+"""
+
+
+def test_what_is_not_granted_has_the_nearest_rules_and_the_owners(server_folder: Path) -> None:
+    """Groups and contacts, which the caller needs for a request; not the users, files and lines of others."""
+    root, team = server_folder / "policies" / "root.yaml", server_folder / "policies" / "teams" / "web.yaml"
+    team.parent.mkdir(mode=0o755)
+    team.write_text(TEAM)
+    root.write_text(
+        'version: 1\ndelegate: [{file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push],'
+        " contact: '#team-web'}]\n"
+    )
+    try:
+        server = make_server(server_folder)
+        query = "service=reg&explain=1&scope=repository:web/x:pull&scope=repository:users/bob/x:pull"
+        first, second = get(server, query, as_user("ann")).get_json()["scopes"]
+    finally:
+        team.unlink()
+        team.parent.rmdir()
+        root.unlink()
+    assert (first["granted"], first["rules"], first["contacts"]) == ([], [], ["#team-web"])
+    missing = ["you are in none of these groups"]
+    assert first["nearest"] == [
+        {"action": "pull", "rule": "web-developers", "to": ["group:developers"], "missing": missing}
+    ]
+    assert second["contacts"] == []
+    assert [one["missing"] for one in second["nearest"]] == [["users/${user}/** does not match users/bob/x for you"]]

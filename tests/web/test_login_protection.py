@@ -18,6 +18,8 @@ from werkzeug.test import TestResponse
 
 from tokenserver.authn import passwords
 from tokenserver.authn.htpasswd import verify as decoy
+from tokenserver.authn.htpasswd.account import DISABLED
+from tokenserver.authn.htpasswd.file import with_account
 from tokenserver.authn.protection.login_cache import VerifiedLogins
 from tokenserver.config.load import load_settings
 from tokenserver.identity import Identity, Kind
@@ -274,6 +276,28 @@ def test_a_deleted_user_is_out_at_once(site: Site, server_folder: Path) -> None:
         assert [live.look(), live.look()] == [False, True]
         assert [site.ask(user, PASSWORDS[user]).status_code for user in ("ann", "zoë")] == [401, 200]
         assert site.hashed.count(PASSWORDS["zoë"]) == 1
+    finally:
+        users.write_text(kept, "utf-8")
+
+
+def test_a_disabled_user_is_out_at_once(site: Site, server_folder: Path) -> None:
+    """A client gets the bytes that a wrong password gets; only the audit event says why (docs/users.md)."""
+    users = server_folder / "users.htpasswd"
+    kept = users.read_text("utf-8")
+    live = site.parts.live
+    wrong = site.ask("zoë", "wrong")
+    assert site.ask("ann", PASSWORDS["ann"]).status_code == 200
+    try:
+        users.write_text(with_account(kept, "ann", DISABLED), "utf-8")
+        assert [live.look(), live.look()] == [False, True]
+        answer = site.ask("ann", PASSWORDS["ann"])
+        assert (answer.status_code, answer.data) == (401, wrong.data)
+        assert [*dict(answer.headers)] == [*dict(wrong.headers)]
+        event = site.audit.events[-1]
+        assert (event["outcome"], event["reason"]) == ("invalid_credentials", "the account is disabled")
+        users.write_text(kept, "utf-8")
+        assert [live.look(), live.look()] == [False, True]
+        assert site.ask("ann", PASSWORDS["ann"]).status_code == 200
     finally:
         users.write_text(kept, "utf-8")
 

@@ -10,6 +10,7 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.model import Effect, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.queries.denial import NOTHING_DENIED, Denial, Nearest
 from tokenserver.scopes import Access, RejectedScope, Resource, Scope
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import Token
@@ -62,7 +63,9 @@ def test_messages_are_not_for_anonymous_callers() -> None:
 
 def test_an_explanation() -> None:
     """The caller, what was asked and granted, and the rules by id; no file of a rule."""
-    body = explanation_body(ruled(ANN, DENY, rejected=(RejectedScope("x" * 5000, "is no scope"),)))
+    nearest = Nearest("push", "writers", ("group:writers",), ("you are in none of these groups",))
+    ruling = ruled(ANN, DENY, rejected=(RejectedScope("x" * 5000, "is no scope"),))
+    body = explanation_body(ruling, [Denial((nearest,), ("ops@example.com",)), NOTHING_DENIED])
     content = json.loads(body)
     assert (content["service"], content["subject"], content["groups"]) == ("reg", "ann", ["ops", "web"])
     assert content["scopes"][0] == {
@@ -73,6 +76,17 @@ def test_an_explanation() -> None:
             {"action": "pull", "effect": "allow", "rule": "open", "message": None},
             {"action": "push", "effect": "deny", "rule": "frozen", "message": "ask ünal"},
         ],
+        "nearest": [
+            {
+                "action": "push",
+                "rule": "writers",
+                "to": ["group:writers"],
+                "missing": ["you are in none of these groups"],
+            }
+        ],
+        "contacts": ["ops@example.com"],
     }
+    unsearched = json.loads(explanation_body(ruling, [Denial(None, ()), NOTHING_DENIED]))["scopes"][0]
+    assert (unsearched["nearest"], unsearched["contacts"]) == (None, [])
     assert (content["rejected"][0]["reason"], len(content["rejected"][0]["scope"]) < 5000) == ("is no scope", True)
     assert b"secret-place" not in body

@@ -21,7 +21,7 @@ def test_healthz_is_cheap_and_well(server: Server) -> None:
     assert response.get_json() == {"status": "ok"}
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/ca.pem", "/.well-known/jwks.json"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/ca.pem", "/.well-known/jwks.json"])
 def test_other_pages_are_read_only(server: Server, path: str) -> None:
     """Other methods are 405 (docs/design/threats.md#threat-103)."""
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
@@ -48,6 +48,7 @@ def test_there_is_no_debug_mode(server: Server, monkeypatch: pytest.MonkeyPatch)
     agent=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example("", "curl/8")
 @example("/healthz/../token", "kube-probe/1.30")
 @example("/token;x", "GoogleHC/1.0")
 @example("/%74oken/", "ELB-HealthChecker/2.0")

@@ -659,8 +659,10 @@ def looks(response: Any) -> tuple[Any, ...]:
 def test_denied_and_absent_repositories_look_the_same(server: Server, present: str, absent: str, actions: str) -> None:
     """Nothing in any answer tells whether a repository exists, though others were given access to it.
 
+    What an explanation says of rules and owners depends on the policies and the namespace alone.
     See docs/design/threats.md#threat-51.
     """
+    is_one_namespace = present.rpartition("/")[0] == absent.rpartition("/")[0]
     for owner in ("ann", "zoë"):
         given = get(server, f"service=reg&scope=repository:{present}:pull,push", as_user(owner)).get_json()
         is_theirs = owner == "ann" or present.startswith("team/")
@@ -675,6 +677,9 @@ def test_denied_and_absent_repositories_look_the_same(server: Server, present: s
             posted = post(server, {**form, "password": PASSWORDS["zoë"]})
             explained = get(server, f"service=reg&explain=1&scope={scope}", headers)
             told = json.loads(explained.data.replace(name.encode(), b"NAME"))
+            if not is_one_namespace:
+                for one in told.get("scopes", []):
+                    del one["nearest"], one["contacts"]
             found.append((looks(query), looks(posted), explained.status_code, told))
         assert found[0] == found[1]
 

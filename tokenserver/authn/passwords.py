@@ -16,6 +16,10 @@ COST = 10
 """bcrypt's cost for new hashes. 10 is OWASP's minimum and Go's default. Two cores check 33 logins a second
 at 10 and 8 at 12, and clients give up after 15 seconds; `htpasswd -B -C 12` writes lines with cost 12."""
 
+MIN_CHARACTERS = 12
+"""Of a new password. NIST SP 800-63B-4, section 3.1.1.2, demands 8 in every case, and 15 where a password is the only
+factor; logins are throttled here as well."""
+
 MAX_COST = 14
 MAX_BCRYPT_BYTES = 72
 
@@ -112,6 +116,13 @@ def hash_password(password: str) -> str:
         raise ValueError(f"a password must not be longer than {MAX_BCRYPT_BYTES} bytes (this one has {len(secret)})")
     hashed: str = bcrypt.using(rounds=COST).hash(secret)
     return hashed
+
+
+def weakness(password: str) -> str | None:
+    """Why a new password is easy to guess, without repeating any of it, or None."""
+    if len(password) < MIN_CHARACTERS:
+        return f"the password has {len(password)} characters, which is quick to guess; {MIN_CHARACTERS} are required"
+    return None
 
 
 def verify(password: str, hashed: str) -> bool:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from tokenserver.cli.exits import WRONG_USE
+from tokenserver.cli.exits import NO, OK, WRONG_USE
 from tokenserver.cli.options import config_option, exit_with_faults, faults_as_json
 from tokenserver.cli.table import aligned
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.settings import Settings
+from tokenserver.doctor.examination.readiness import running_parts
 from tokenserver.errors import LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.printable import shell_word
-from tokenserver.server.compose import user_sources, warnings
+from tokenserver.server.compose import user_sources, warnings, watched_files
 from tokenserver.server.startup import load_all
+
+NOTICE_SECONDS = 3.0
+"""How long a running server may need until it has loaded or rejected a change."""
+
+_LOOK_SECONDS = 0.2
+_OK = "ok"
 
 
 @click.command()
@@ -26,7 +35,8 @@ from tokenserver.server.startup import load_all
 def check(config: Path | None, as_json: bool) -> None:
     """Load the configuration, users, policies (with their tests) and keys, and report every fault.
 
-    Exit code 0: the server would start; 2: it would not.
+    Exit code 0: the server would start; 2: it would not; 1: it would, but the one that runs with this configuration
+    rejects the current files.
     """
     try:
         settings, snapshot = load_all(config)
@@ -36,17 +46,55 @@ def check(config: Path | None, as_json: bool) -> None:
         echo_text(json.dumps({"ok": False, **faults_as_json(error)}))
         raise SystemExit(WRONG_USE) from error
     found = warnings(settings, snapshot)
+    rejected = _rejected_by_running(settings, snapshot)
     if as_json:
         users = sum(len(source.users) for source in user_sources(snapshot))
         policies = snapshot.policies
-        facts = {"ok": True, "warnings": found, "rules": policies.rule_count, "users": users, "policy": policies.digest}
-        echo_text(json.dumps(facts))
-        return
+        facts = {"warnings": found, "rules": policies.rule_count, "users": users, "policy": policies.digest}
+        echo_text(json.dumps({"ok": rejected is None, **facts, "running": rejected}))
+        raise SystemExit(OK if rejected is None else NO)
     for warning in found:
         echo(f"warning: {warning}", fg="yellow", err=True)
     echo_text(aligned(list(_summary(settings, snapshot))))
+    if rejected is not None:
+        echo(
+            f"The server that runs at {settings.server.listen} keeps its previous files: {rejected}.",
+            fg="red",
+            err=True,
+        )
+        echo("It compares with what it has loaded before; a start would accept the files as they are.", err=True)
+        raise SystemExit(NO)
     start = "tokenserver serve" if config is None else f"tokenserver serve --config {shell_word(config)}"
     echo(f"Configuration is valid. Start the server: {start}", fg="green")
+
+
+def _rejected_by_running(settings: Settings, snapshot: Snapshot) -> str | None:
+    """Why the server that runs with this configuration rejects the current files; None: it does not, or none runs.
+
+    It knows more than a start: a policy file that has lost its closing `...` is incomplete for it, and changes of
+    delegated files wait for their tests. It may need `NOTICE_SECONDS` for a change.
+    """
+    certificates = [ring.ca_certificate_pem for ring in snapshot.rings]
+    end = time.monotonic() + NOTICE_SECONDS
+    while True:
+        parts = running_parts(settings, certificates)
+        if parts is None:
+            return None
+        problem = parts.get("files", _OK)
+        is_settled = problem == _OK and time.time() - _last_change(settings) > NOTICE_SECONDS
+        if is_settled or time.monotonic() > end:
+            return None if problem == _OK else problem
+        time.sleep(_LOOK_SECONDS)
+
+
+def _last_change(settings: Settings) -> float:
+    """When a file or a folder that the server watches was changed, in seconds since the epoch."""
+    found = 0.0
+    for path in watched_files(settings):
+        for each in (path, *(path.rglob("*") if path.is_dir() else ())):
+            with suppress(OSError):
+                found = max(found, each.stat().st_ctime)
+    return found
 
 
 def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]]:

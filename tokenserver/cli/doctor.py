@@ -17,6 +17,7 @@ from tokenserver.cli.options import TokenFile, config_option, exit_with, report_
 from tokenserver.cli.prompts import read_password
 from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
 from tokenserver.doctor.checks.setup import check_setup, find_registry, kinds_for
 from tokenserver.doctor.checks.trust import RegistryTrust
@@ -31,7 +32,8 @@ from tokenserver.doctor.identification import identify
 from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, token_text
 from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
-from tokenserver.scopes import Scope, ScopeSyntaxError, parse_scope
+from tokenserver.policy.image_names import RegistryNames, registries_at, split_host
+from tokenserver.scopes import Resource, Scope, ScopeSyntaxError, parse_scope
 
 KINDS = {
     "distribution2": RegistryKind.DISTRIBUTION2,
@@ -104,7 +106,7 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     settings = load_settings(config)
     now = datetime.now(UTC)
     sides = our_sides(settings, config, now)
-    wanted = _wanted(scopes)
+    wanted = _wanted(scopes, settings)
     kind = None if generation is None else KINDS[generation]
     baseline = Baseline(sides, _chosen(sides.general.ours, service), None, kind, now)
     context = _context(ca_file)
@@ -255,11 +257,22 @@ def _examine_files(baseline: Baseline) -> list[Finding]:
     return found
 
 
-def _wanted(scopes: Sequence[str]) -> tuple[Scope, ...]:
+def _wanted(scopes: Sequence[str], settings: Settings) -> tuple[Scope, ...]:
     try:
-        return tuple(parse_scope(scope) for scope in scopes)
+        return tuple(_without_host(parse_scope(scope), settings) for scope in scopes)
     except ScopeSyntaxError as error:
         raise click.UsageError(f"--scope: {error}") from None
+
+
+def _without_host(scope: Scope, settings: Settings) -> Scope:
+    """The scope as clients request it: without the host of a configured registry, which image names begin with."""
+    host, rest = split_host(scope.resource.name)
+    known = (RegistryNames(one.service, one.names, one.url) for one in settings.registries)
+    if not host or not registries_at(host, "", known):
+        return scope
+    found = Scope(Resource(scope.resource.type, rest), scope.actions)
+    echo(f"{scope} is read as {found}; clients leave the host out of scopes", err=True)
+    return found
 
 
 def _chosen(ours: Ours, service: str | None) -> OurRegistry | None:

@@ -9,6 +9,7 @@ import secrets
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -52,7 +53,7 @@ registries:
   # service: auth.token.service of the registry, which is the audience of its tokens.
   # compat: universal (Distribution 2.8 and 3), distribution2, distribution3, jwks or zot.
   - service: {service}
-    compat: universal
+    compat: {compat}
     token_lifetime: 15m
 
 # Who can log in. `tokenserver users set NAME` adds a user.
@@ -97,22 +98,61 @@ def init(  # noqa: PLR0917 - click passes options by name
 
     The user gets a random password, which is printed once and stored nowhere.
     """
-    config = folder / CONFIG_NAME
-    if os.path.lexists(config) or os.path.lexists(folder / USERS_NAME):
+    if has_site(folder):
+        config = folder / CONFIG_NAME
         echo(f"{folder} already has a configuration; nothing was changed.", fg="red", err=True)
         echo(f"Next: tokenserver check --config {shell_word(config)}", err=True)
         raise SystemExit(WRONG_USE)
     problem = name_problem(user)
     if problem is not None:
         exit_with(f"--user: {problem}; nothing was created.")
+    site = SiteOptions(issuer, service, url, listen, user, policies, keys)
+    password = create_site(folder, site)
+    config = folder / CONFIG_NAME
+    made = "keys and a user" if policies else "sample policies, keys and a user"
+    echo(f"Created {config}, {made}.")
+    echo()
+    echo(f"  user      {user}")
+    echo(f"  password  {password}    (not shown again)")
+    echo()
+    echo(f"Next: tokenserver serve --config {shell_word(config)}")
+
+
+class SiteOptions(NamedTuple):
+    """What a new configuration says. `policies` None: the samples, in the new folder; `keys` None: a folder in it."""
+
+    issuer: str
+    service: str
+    url: str
+    listen: str
+    user: str
+    policies: Path | None = None
+    keys: Path | None = None
+    compat: str = "universal"
+    algorithm: Algorithm = Algorithm.ES256
+
+
+def has_site(folder: Path) -> bool:
+    """Whether the folder has a configuration or users, which are never overwritten."""
+    return os.path.lexists(folder / CONFIG_NAME) or os.path.lexists(folder / USERS_NAME)
+
+
+def create_site(folder: Path, options: SiteOptions) -> str:
+    """Create configuration, policies, keys and one user in the folder; gives the user's password, which is new.
+
+    Raises:
+        LoadError: the options do not work, or a file cannot be written. A second try is possible then.
+    """
+    config, policies, keys = folder / CONFIG_NAME, options.policies, options.keys
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if policies is None:
         _copy_samples(_samples(), folder / "policies")
     text = _TEMPLATE.format(
-        issuer=_quoted(issuer),
-        service=_quoted(service),
-        url=_quoted(url),
-        listen=_quoted(listen),
+        issuer=_quoted(options.issuer),
+        service=_quoted(options.service),
+        compat=options.compat,
+        url=_quoted(options.url),
+        listen=_quoted(options.listen),
         users=USERS_NAME,
         policies=_quoted(_relative(policies, folder) if policies else "policies"),
         keys=_quoted(_relative(keys, folder) if keys else "keys"),
@@ -120,7 +160,7 @@ def init(  # noqa: PLR0917 - click passes options by name
     password = secrets.token_urlsafe(18)
     _create(config, text.encode(), 0o644)
     try:
-        _create(folder / USERS_NAME, f"{user}:{hash_password(password)}\n".encode(), 0o600)
+        _create(folder / USERS_NAME, f"{options.user}:{hash_password(password)}\n".encode(), 0o600)
     except BaseException:
         config.unlink()
         raise
@@ -128,8 +168,8 @@ def init(  # noqa: PLR0917 - click passes options by name
         settings = load_settings(config, {})
         init_keys(
             settings.keys.folder,
-            issuer=issuer,
-            algorithm=Algorithm.ES256,
+            issuer=options.issuer,
+            algorithm=options.algorithm,
             now=datetime.now(UTC),
             lifetime=settings.key_sets()[0].schedule.certificate_lifetime,
         )
@@ -139,13 +179,7 @@ def init(  # noqa: PLR0917 - click passes options by name
         config.unlink()
         (folder / USERS_NAME).unlink()
         raise
-    made = "keys and a user" if policies else "sample policies, keys and a user"
-    echo(f"Created {config}, {made}.")
-    echo()
-    echo(f"  user      {user}")
-    echo(f"  password  {password}    (not shown again)")
-    echo()
-    echo(f"Next: tokenserver serve --config {shell_word(config)}")
+    return password
 
 
 def _create(path: Path, content: bytes, mode: int) -> None:

@@ -1,8 +1,12 @@
-"""Command groups that import a command's module only when the command is called, which keeps `--help` fast."""
+"""Command groups: hints for misspelled commands, and modules that are only imported when their command is called.
+
+The latter keeps `--help` fast.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -19,7 +23,44 @@ class LazyCommand(NamedTuple):
     summary: str
 
 
-class LazyGroup(click.Group):
+_ALSO_CALLED = {
+    "add": "set", "passwd": "set", "remove": "delete", "rm": "delete", "ls": "list", "show": "list",
+    "run": "serve", "start": "serve", "validate": "check", "explain": "why", "compare": "diff",
+}  # fmt: skip
+"""Commands by the names that they have in other programs."""
+
+
+class HintingGroup(click.Group):
+    """A group that suggests a command for an unknown one: one spelled alike, or one of that name in a group below."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve as click does; the error for an unknown command carries a hint."""
+        name = args[0]
+        is_command = name.startswith("-") or self.get_command(ctx, name) is not None
+        if not is_command and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r}; {self._hint(ctx, name)}")
+        return super().resolve_command(ctx, args)
+
+    def _hint(self, ctx: click.Context, name: str) -> str:
+        known = self.list_commands(ctx)
+        name = name.lower()
+        meant = _ALSO_CALLED.get(name, name)
+        close = [meant] if meant in known else get_close_matches(name, known, n=1) or list(self._below(ctx, meant))
+        if not close:
+            return f"commands: {', '.join(known)}"
+        return f"did you mean {' or '.join(repr(one) for one in close)}?"
+
+    def _below(self, ctx: click.Context, name: str) -> Iterator[str]:
+        """The commands of that name in the groups below, each with the name of its group."""
+        for own in self.list_commands(ctx):
+            group = self.get_command(ctx, own)
+            if isinstance(group, click.Group) and name in group.list_commands(ctx):
+                yield f"{own} {name}"
+
+
+class LazyGroup(HintingGroup):
     """A group whose `commands_at` maps the name of each command to its place and summary."""
 
     def __init__(self, *args: Any, commands_at: Mapping[str, LazyCommand], **options: Any) -> None:

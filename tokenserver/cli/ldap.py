@@ -13,6 +13,7 @@ import click
 from tokenserver.authn.ldap.diagnose import OMITTED, DiagnosisStep, Judged, diagnose, unjudged
 from tokenserver.authn.usernames import MAX_USERNAME
 from tokenserver.cli.exits import NO
+from tokenserver.cli.lazy import HintingGroup
 from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.prompts import read_password
 from tokenserver.cli.terminal import echo, echo_text
@@ -27,7 +28,7 @@ from tokenserver.policy.model import Principal
 from tokenserver.server.compose import ldap_directory
 
 
-@click.group()
+@click.group(cls=HintingGroup)
 def ldap() -> None:
     """Test the connection to an LDAP directory."""
 

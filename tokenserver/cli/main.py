@@ -9,7 +9,9 @@ from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
     "check": LazyCommand("tokenserver.cli.check", "check", "Validate everything that serve loads, without serving."),
+    "demo": LazyCommand("tokenserver.cli.demo.command", "demo", "Serve with a registry next to it, to try both."),
     "doctor": LazyCommand("tokenserver.cli.doctor", "doctor", "Find out why tokens are rejected."),
+    "health": LazyCommand("tokenserver.cli.server.health", "health", "Ask the running server for its health."),
     "init": LazyCommand("tokenserver.cli.init", "init", "Create a working configuration in a new folder."),
     "keys": LazyCommand("tokenserver.cli.keys", "keys", "Create, rotate, move and list signing keys."),
     "ldap": LazyCommand("tokenserver.cli.ldap", "ldap", "Test the connection to an LDAP directory."),
@@ -18,6 +20,7 @@ _COMMANDS = {
     "registry-config": LazyCommand(
         "tokenserver.cli.registries.registry_config", "registry_config", "Print the auth section for one registry."
     ),
+    "schema": LazyCommand("tokenserver.cli.schema", "schema", "Print the JSON Schema of a kind of file."),
     "serve": LazyCommand("tokenserver.cli.serve", "serve", "Run the server."),
     "users": LazyCommand("tokenserver.cli.users", "users", "Manage the users of an htpasswd file."),
 }
@@ -28,5 +31,6 @@ _COMMANDS = {
 def main() -> None:
     """A token authentication server for container registries.
 
-    Start with `tokenserver init DIR`, then `tokenserver serve --config DIR/tokenserver.yaml`.
+    Try it with `tokenserver demo`. Or start with `tokenserver init DIR`, then
+    `tokenserver serve --config DIR/tokenserver.yaml`.
     """

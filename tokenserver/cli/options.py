@@ -14,12 +14,16 @@ import click
 from tokenserver.cli.exits import WRONG_USE
 from tokenserver.cli.terminal import echo
 from tokenserver.errors import LoadError, reported_faults, spell_more
+from tokenserver.printable import shell_word
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 # A JWT (its header begins with `{`, so its text begins with `ey`), or a token server's JSON answer that holds one.
 _PASTED = re.compile(r"""\s*["']?(?:(?:Bearer\s+)?ey[\w-]*\.[\w-]*\.[\w-]*["']?\s*|\{.*)""", re.ASCII | re.DOTALL)
+
+# A command in a fault that reads the configuration.
+_NAMED = re.compile(r"(?<![\w./-])tokenserver (?:keys|users) [a-z]+(?: FILE)?\b")
 
 
 class TokenFile(click.File):
@@ -72,12 +76,19 @@ def exit_with_faults(error: LoadError, *, code: int = WRONG_USE) -> NoReturn:
     """Print the first faults and the number of the others to standard error, and exit with `code`."""
     shown, more = reported_faults(error.faults)
     for fault in shown:
-        echo(str(fault), err=True)
+        echo(_with_config(str(fault)), err=True)
     if more:
         echo(spell_more(more), err=True)
     count = error.count
     echo(f"{count:,} fault{'s' if count != 1 else ''} found; nothing was done.", fg="red", err=True)
     raise SystemExit(code)
+
+
+def _with_config(text: str) -> str:
+    """The text, in which commands that it names have the `--config` of the current command, so that they work here."""
+    context = click.get_current_context(silent=True)
+    config = None if context is None else context.params.get("config")
+    return text if config is None else _NAMED.sub(lambda named: f"{named[0]} --config {shell_word(config)}", text)
 
 
 def exit_with(message: str, code: int = WRONG_USE) -> NoReturn:

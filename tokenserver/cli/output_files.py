@@ -39,7 +39,7 @@ def write_public(path: Path, content: bytes) -> None:
         raise LoadError([Fault(str(path), 0, "", f"cannot be written: {error.strerror}")]) from error
 
 
-def write_into(folder: Path, name: str, content: str, *, below: str = "") -> None:
+def write_into(folder: Path, name: str, content: str | bytes, *, below: str = "") -> None:
     """Write or replace a public file in a folder, which is created if it is missing.
 
     `below` is a subfolder, which is created too, and rejected if it is a symbolic link.
@@ -56,4 +56,4 @@ def write_into(folder: Path, name: str, content: str, *, below: str = "") -> Non
         target.mkdir(exist_ok=True)
     except OSError as error:
         raise LoadError([Fault(str(target), 0, "", f"cannot be created: {error.strerror}")]) from error
-    write_public(target / name, content.encode("ascii"))
+    write_public(target / name, content.encode("ascii") if isinstance(content, str) else content)

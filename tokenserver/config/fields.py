@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
+from tokenserver.runtime.durations import PATTERN as DURATION_PATTERN
 from tokenserver.runtime.durations import parse_duration
 from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME
 
@@ -131,9 +140,11 @@ def _source_name(value: str) -> str:
     return value
 
 
-Seconds = Annotated[int, BeforeValidator(_duration)]
+_DURATION = WithJsonSchema({"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"type": "integer"}]})
+
+Seconds = Annotated[int, BeforeValidator(_duration), _DURATION]
 TokenReuse = Annotated[Seconds, AfterValidator(_token_reuse)]
-Lifetime = Annotated[int, BeforeValidator(_duration), AfterValidator(_lifetime)]
+Lifetime = Annotated[Seconds, AfterValidator(_lifetime)]
 NameText = Annotated[str, AfterValidator(_name_text)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
 Url = Annotated[str, AfterValidator(_url)]

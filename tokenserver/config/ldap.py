@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from tokenserver.authn.ldap.directory import PRESETS, Address, Directory, GroupsBy, GroupSettings
 from tokenserver.authn.ldap.dn import NotADn, fill, parse_dn, same_attribute
@@ -121,6 +121,7 @@ def _prefix(value: str) -> str:
 LdapUrl = Annotated[str, AfterValidator(_address)]
 Dn = Annotated[str, AfterValidator(_dn)]
 AttributeName = Annotated[str, AfterValidator(_attribute)]
+Password = Annotated[Secret, BeforeValidator(_secret), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
 class LdapGroups(Section):
@@ -152,7 +153,7 @@ class Ldap(Section):
     insecure_plaintext: bool = False
     base: Dn
     bind_dn: Annotated[str, AfterValidator(_account)] | None = None
-    bind_password: Annotated[Secret, BeforeValidator(_secret)] | None = None
+    bind_password: Password | None = None
     bind_password_file: FilePath | None = None
     user_filter: Annotated[str, AfterValidator(_filter)] | None = None
     user_dn_template: Annotated[str, AfterValidator(_template)] | None = None

@@ -58,6 +58,16 @@ def config_path(given: Path | None, environment: Mapping[str, str] | None = None
     return Path(environment.get("TOKENSERVER_CONFIG") or DEFAULT_FILE)
 
 
+def environment_without(prefix: str) -> dict[str, str]:
+    """This process's environment for another program, without the variables that it would take for its settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
+
+
+def variables() -> dict[str, str]:
+    """The variables of the environment that begin with `PREFIX`."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+
+
 def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings from `path` (see `config_path`) and the environment.
 

@@ -1,4 +1,7 @@
-"""Files that a rejected configuration refers to, so that their faults can be reported together with its own."""
+"""Files that a rejected configuration refers to, so that their faults can be reported together with its own.
+
+Also where its server listens, so that a server that runs with an earlier configuration can still be found.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,16 @@ from tokenserver.errors import Fault, LoadError
 
 @dataclass(frozen=True, slots=True)
 class ReferencedFiles:
-    """The files that rejected settings refer to, as far as they can be determined."""
+    """The files that rejected settings refer to, as far as they can be determined, and `server.listen` as written.
+
+    `certificate` is that of `server.tls`.
+    """
 
     policies: Path | None
     keys: Path | None
     users: tuple[Path, ...]
+    listen: str | None = None
+    certificate: Path | None = None
 
 
 class SettingsRefused(LoadError):
@@ -33,8 +41,15 @@ def referenced_files_in(value: Mapping[str, Any], base: Path) -> ReferencedFiles
     keys = value.get("keys")
     folder = keys.get("folder", USUAL_FOLDER) if isinstance(keys, dict) else keys
     users = [_path(file, base) for file in _htpasswd_files(value.get("authentication"))]
+    server = value.get("server")
+    server = server if isinstance(server, dict) else {}
+    listen, tls = server.get("listen"), server.get("tls")
     return ReferencedFiles(
-        _path(value.get("policies"), base), _path(folder, base), tuple(file for file in users if file)
+        _path(value.get("policies"), base),
+        _path(folder, base),
+        tuple(file for file in users if file),
+        listen if isinstance(listen, str) else None,
+        _path(tls.get("certificate"), base) if isinstance(tls, dict) else None,
     )
 
 

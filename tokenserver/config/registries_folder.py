@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from pydantic import ValidationError
 
 from tokenserver.config.registries import RegistrySettings
 from tokenserver.documents.document import Document, parse, spell, validation_faults
-from tokenserver.documents.files import folder_problem, read_text
+from tokenserver.documents.files import read_text
+from tokenserver.documents.permissions import folder_problem
 from tokenserver.errors import Fault, LoadError, redacted
 
 SUFFIXES = (".yaml", ".yml")
@@ -45,9 +45,7 @@ def read_registries(folder: Path) -> tuple[list[RegistryEntry], list[Fault]]:
         names = sorted(path.name for path in folder.iterdir() if _is_registry(path.name))
     except OSError as error:
         raise LoadError([Fault(str(folder), 0, "", f"cannot be read as a folder: {error.strerror}")]) from error
-    # Kubernetes mounts its volumes with mode 0777, but read-only.
-    is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
-    problem = None if is_read_only else folder_problem(folder)
+    problem = folder_problem(folder)
     if problem is None and not names:
         problem = "contains no registry file (*.yaml)"
     if problem is not None:
@@ -60,6 +58,14 @@ def read_registries(folder: Path) -> tuple[list[RegistryEntry], list[Fault]]:
         except LoadError as error:
             faults.extend(error.faults)
     return entries, [*faults, *_repeats(entries)]
+
+
+def registry_files(folder: Path) -> list[Path]:
+    """The files in `folder` that `read_registries` reads, sorted; none if the folder cannot be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if _is_registry(path.name))
+    except OSError:
+        return []
 
 
 def differing(entries: Sequence[RegistryEntry]) -> list[RegistryEntry]:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from tokenserver.documents.permissions import IRREGULAR, file_problem
 from tokenserver.errors import Fault, LinkedText, LoadError, TokenserverError
 from tokenserver.printable import shell_word
 
@@ -70,14 +71,13 @@ def read_file(path: Path, *, private: bool = False, limit: int = DEFAULT_LIMIT, 
 
     Without `follow`, a symbolic link as the last component of the path is rejected.
 
-    Rejected are files owned by anyone but root or this process, files that others can write, and files that a group
-    other than this process's own can write. With `private`, files that others can read are rejected as well, except
-    for 0640, owned by root, in this process's own group, as Kubernetes mounts secrets.
+    Rejected are files owned by anyone but root or this process, and files that others can write; with `private`, files
+    that others can read as well. See `permissions`.
 
     Raises:
         LoadError: one fault with the path, what is wrong with it and, if there is one, the command that fixes it.
     """
-    return _read(path, lambda status: _problem(status, path, private=private), limit=limit, follow=follow)[0]
+    return _read(path, _checking(path, private=private), limit=limit, follow=follow)[0]
 
 
 def read_bounded(path: Path, *, limit: int) -> bytes:
@@ -89,9 +89,19 @@ def read_bounded(path: Path, *, limit: int) -> bytes:
     return _read(path, _irregular, limit=limit, follow=True)[0]
 
 
-def _read(
-    path: Path, problem_of: Callable[[os.stat_result], str | None], *, limit: int, follow: bool
-) -> tuple[bytes, str]:
+_ProblemOf = Callable[[os.stat_result, int], str | None]
+"""What is wrong with an open file, from its status and descriptor."""
+
+
+def _checking(path: Path, *, private: bool) -> _ProblemOf:
+    return lambda status, descriptor: file_problem(status, path, private=private, place=descriptor)
+
+
+def _irregular(status: os.stat_result, _: int) -> str | None:
+    return None if stat.S_ISREG(status.st_mode) else IRREGULAR
+
+
+def _read(path: Path, problem_of: _ProblemOf, *, limit: int, follow: bool) -> tuple[bytes, str]:
     """The content of a file, and the real path of the file that was read."""
     try:
         # Without O_NONBLOCK, opening a FIFO would wait for a writer.
@@ -100,7 +110,7 @@ def _read(
         raise _fault(path, f"cannot be read: {error.strerror}") from error
     try:
         status = os.fstat(descriptor)
-        problem = problem_of(status)
+        problem = problem_of(status, descriptor)
         if problem is not None:
             raise _fault(path, problem)
         if status.st_size > limit:
@@ -134,7 +144,7 @@ def read_text(path: Path, *, private: bool = False, limit: int = DEFAULT_LIMIT, 
     Raises:
         LoadError: also for bytes that are not UTF-8, with their line.
     """
-    content, target = _read(path, lambda status: _problem(status, path, private=private), limit=limit, follow=follow)
+    content, target = _read(path, _checking(path, private=private), limit=limit, follow=follow)
     return _decoded(content, path, target)
 
 
@@ -231,42 +241,6 @@ def write_file(path: Path, content: bytes, *, mode: int = 0o600, owner: tuple[in
             os.unlink(temporary)
         raise
     _sync_folder(path.parent)
-
-
-def folder_problem(path: Path) -> str | None:
-    """Why a folder is not safe for private keys; None if it is."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    if not stat.S_ISDIR(status.st_mode):
-        return "is not a folder"
-    if status.st_uid not in (0, os.geteuid()):
-        return f"belongs to another user (uid {status.st_uid})"
-    if status.st_mode & 0o022:
-        mode = f"{status.st_mode & 0o7777:04o}"
-        return f"can be changed by others (mode {mode}); fix: chmod go-w {shell_word(path)}"
-    return None
-
-
-def _problem(status: os.stat_result, path: Path, *, private: bool) -> str | None:
-    mode = status.st_mode & 0o7777
-    irregular = _irregular(status)
-    if irregular is not None:
-        return irregular
-    if status.st_uid not in (0, os.geteuid()):
-        return f"belongs to another user (uid {status.st_uid}); fix: chown {os.geteuid()} {shell_word(path)}"
-    if mode & 0o002 or (mode & 0o020 and status.st_gid != os.getegid()):
-        return f"can be changed by others (mode {mode:04o}); fix: chmod go-w {shell_word(path)}"
-    if private and mode & 0o077:
-        shared_by_root = status.st_uid == 0 and status.st_gid == os.getegid() and not mode & 0o037
-        if not shared_by_root:
-            return f"can be read by others (mode {mode:04o}); fix: chmod 600 {shell_word(path)}"
-    return None
-
-
-def _irregular(status: os.stat_result) -> str | None:
-    return None if stat.S_ISREG(status.st_mode) else "is not a regular file"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, Rule
+from tokenserver.policy.queries.denial import Denial, denials
 from tokenserver.scopes import ScopeRequest
 from tokenserver.tokens import zot
 from tokenserver.tokens.claims import Compat, Registry
@@ -42,10 +43,14 @@ class TokenRequest(NamedTuple):
 
 
 class TokenResult(NamedTuple):
-    """A ruling and the signed token that carries it; `token` is None for an explanation."""
+    """A ruling and the signed token that carries it.
+
+    `token` is None for an explanation, which has `denials`: one for each decision of the ruling.
+    """
 
     token: Token | None
     ruling: Ruling
+    denials: tuple[Denial, ...] = ()
 
 
 class TokenService:
@@ -77,7 +82,7 @@ class TokenService:
         if request.explain:
             if ruling.identity.is_anonymous:
                 raise AuthenticationRequired
-            return TokenResult(None, ruling)
+            return TokenResult(None, ruling, self._denials(snapshot, request, ruling))
 
         def sign() -> Token:
             issuer = snapshot.issuer_for(ruling.registry)
@@ -85,6 +90,10 @@ class TokenService:
 
         # A ruling belongs to one snapshot, and so to one signing key.
         return TokenResult(sign() if self._reuse is None else self._reuse.token(ruling, sign), ruling)
+
+    def _denials(self, snapshot: Snapshot, request: TokenRequest, ruling: Ruling) -> tuple[Denial, ...]:
+        context = Context(ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
+        return denials(snapshot.policies, ruling.identity, ruling.decisions, context)
 
     def _ruling(self, snapshot: Snapshot, request: TokenRequest) -> Ruling:
         registry = snapshot.registry(request.service)

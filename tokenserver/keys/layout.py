@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from tokenserver.documents.files import folder_problem
+from tokenserver.documents.permissions import folder_problem
 from tokenserver.errors import Fault, LoadError
 from tokenserver.printable import shell_word
 
@@ -82,7 +82,7 @@ class KeyFolder:
         if is_absent(self.path):
             raise LoadError([Fault(str(self.path), 0, "", f"does not exist; create the keys with: {INIT}")])
         for folder in (self.path, self.signing):
-            problem = None if is_absent(folder) else folder_problem(folder)
+            problem = None if is_absent(folder) else folder_problem(folder, private=True)
             if problem is not None:
                 raise LoadError([Fault(str(folder), 0, "", problem)])
 

@@ -12,6 +12,9 @@ METHODS = ("GET", "POST")
 RELOADED = ("users", "keys", "policies", "shadow_policies")
 """The parts that are watched and reloaded separately; see `server.reload`."""
 
+PENDING = ("restart", "rejected")
+"""Why the configuration file is not in force: it waits for a restart, or it is faulty."""
+
 NO_SERVICE = ""
 """The label of requests that name no configured registry."""
 
@@ -154,6 +157,11 @@ class Layout:
         )
         self.clock_jump = self._table(
             "clock_jump_seconds", "How far the clock jumped within the last hour, below zero for backwards; else 0."
+        )
+        self.pending = self._table(
+            "configuration_pending",
+            "1 while the configuration file is not in force: it waits for a restart, or was rejected; see /readyz.",
+            state=PENDING,
         )
 
     def of_methods(self, service: str, outcome: str) -> dict[str, int]:

@@ -55,7 +55,8 @@ class _Measured(Collector):
         yield _latency(layout, rows)
         summed = (layout.not_ready, layout.breakers, layout.load, layout.throttle_fallback)
         yield from (_summed(table, alive) for table in summed)
-        yield _slowest(layout.reload_delay, alive)
+        yield _highest(layout.reload_delay, alive)
+        yield _highest(layout.pending, alive)
         jump = layout.clock_jump
         furthest = max((row[jump.cell] for row in alive), key=abs, default=0.0)
         yield _gauge(jump.name, jump.text, (), {(): furthest})
@@ -85,7 +86,7 @@ def _summed(table: Table, rows: Sequence[Row]) -> Metric:
     return _gauge(table.name, table.text, table.labels, values)
 
 
-def _slowest(table: Table, rows: Sequence[Row]) -> Metric:
+def _highest(table: Table, rows: Sequence[Row]) -> Metric:
     values = {labels: max((row[cell] for row in rows), default=0.0) for labels, cell in table.items()}
     return _gauge(table.name, table.text, table.labels, values)
 

@@ -50,6 +50,7 @@ class Gauges:
     ends: Mapping[str, tuple[datetime, datetime]]
     jump: float = 0.0
     reload_delays: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    configuration: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,8 @@ class Meter:
                 signing, ca = reading.ends[keys]
                 row[cell] = (ca if certificate == "ca" else signing).timestamp()
         row[layout.clock_jump.cell] = reading.jump
+        for (state,), cell in layout.pending.items():
+            row[cell] = reading.configuration == state
         row[layout.heartbeat.cell] = monotonic
 
     def _places_of(self, ruling: Ruling, outcome: str) -> _Places:

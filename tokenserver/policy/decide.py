@@ -44,11 +44,18 @@ def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Conte
     if not allows and not denies:
         return Decision(scope, _NOTHING, is_lasting=is_lasting)
 
-    is_repository = resource.type == "repository"
     asked = scope.actions
-    if is_repository and "*" in asked:
+    if resource.type == "repository" and "*" in asked:
         asked = asked.union(REPOSITORY_ACTIONS)
     within = asked if identity.ceiling is None else _ceiling(identity, resource)
+    granted, reasons = _combined(allows, denies, asked, within, is_repository=resource.type == "repository")
+    return Decision(scope, frozenset(granted), tuple(reasons), is_lasting)
+
+
+def _combined(
+    allows: list[Rule], denies: list[Rule], asked: frozenset[str], within: frozenset[str], *, is_repository: bool
+) -> tuple[list[str], list[Reason]]:
+    """The `asked` actions that applicable rules grant `within` the ceiling, and the reasons: a deny always wins."""
     granted: list[str] = []
     reasons: list[Reason] = []
     for action in ACTIONS:
@@ -60,9 +67,9 @@ def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Conte
             granted.append(action)
             reasons += _cited(granting, action)
         elif forbidding and (granting or action != "*" or not is_repository):
-            # A repository's `*` that no rule grants is no refusal: the actions it stands for have their own reasons.
+            # A repository's `*` that no rule grants is not a refusal: the actions it implies have their own reasons.
             reasons += _cited(forbidding, action)
-    return Decision(scope, frozenset(granted), tuple(reasons), is_lasting)
+    return granted, reasons
 
 
 def objection(rule: Rule, identity: Identity, groups: frozenset[str], context: Context) -> Objection | None:

@@ -245,11 +245,23 @@ One table for each first segment keeps the entries of one team together, however
 
 
 @dataclass(frozen=True, slots=True)
+class Ownership:
+    """A namespace that the root file `file` delegates, at `registries` (empty: all), and its owners' `contact`."""
+
+    file: str
+    place: tuple[str | int, ...]
+    patterns: tuple[Pattern, ...]
+    registries: tuple[str, ...]
+    contact: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PolicySet:
     """All policy files as one frozen value. `digest` tells two apart: SHA-256 over file names and contents.
 
     `is_marked`: the files end with the line that marks them complete. `notes` report delegated files that are not fully
-    in effect although these policies are live: their failing tests, and their pending changes.
+    in effect although these policies are live: their failing tests, and their pending changes. `owners` is who has
+    which namespace; nothing is decided by it.
     """
 
     digest: str
@@ -259,6 +271,7 @@ class PolicySet:
     index: Index = field(repr=False)
     is_marked: bool = False
     notes: tuple[Fault, ...] = field(default=(), repr=False)
+    owners: tuple[Ownership, ...] = field(default=(), repr=False)
 
     @property
     def rule_count(self) -> int:

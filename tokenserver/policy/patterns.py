@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
@@ -105,6 +105,12 @@ def matches(pattern: Pattern, segments: Sequence[str], user: str | None, groups:
     if "/".join(segments[: pattern.depth]) != pattern.prefix:
         return False
     return matches_below(pattern, segments, user, groups)
+
+
+def matches_somebody(pattern: Pattern, segments: Sequence[str]) -> bool:
+    """Whether the pattern covers the name with these `segments` for any user in any groups."""
+    users: Iterable[str | None] = segments if pattern.uses(SegmentKind.USER) else (None,)
+    return any(matches(pattern, segments, user, segments) for user in users)
 
 
 def matches_below(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Collection[str]) -> bool:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from tokenserver.process.worker import WorkerSetup, load_worker
 from tokenserver.runtime.cpu_affinity import WorkerCores
 from tokenserver.server.compose import login_plan
 from tokenserver.server.login_plan import worker_count
+from tokenserver.server.reload.configuration import ConfigurationWatch, posted_on
 from tokenserver.server.shared_state import NOTHING_SHARED, workers_share
 from tokenserver.server.start_checks import is_forking
 
@@ -94,7 +96,11 @@ def run(settings: Settings, config: Path | None, board: Board | None) -> None:
     os.register_at_fork(after_in_child=_default_signals)
     shared = workers_share(settings, workers=workers) if is_forking() else NOTHING_SHARED
     sys.stdout.flush()
-    setup = WorkerSetup(config, WorkerCores(workers), shared, outputs.audit, board, port)
+    configuration = ConfigurationWatch(config, settings, post=posted_on(shared.bulletin))
+    server.on_hangup = configuration.hangup
+    threading.Thread(target=configuration.watch, args=(threading.Event(),), name="configuration", daemon=True).start()
+    known = settings if is_forking() else None
+    setup = WorkerSetup(config, known, WorkerCores(workers), shared, outputs.audit, board, port)
     server.serve(spawn_target=run_worker, target_loader=partial(load_worker, setup), wrap_loader=False)
 
 

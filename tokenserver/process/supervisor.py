@@ -93,6 +93,8 @@ class Supervisor(MPServer):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.heartbeats = Heartbeats(self.workers)
+        self.on_hangup: Callable[[], None] = lambda: None
+        """Called at SIGHUP, by the main thread."""
 
     def signal_handler_interrupt(self, *arguments: object) -> None:
         """SIGTERM, SIGINT: answer the requests sent so far, then stop. A second signal stops immediately.
@@ -123,8 +125,8 @@ class Supervisor(MPServer):
         super()._stop_workers()  # type: ignore[no-untyped-call]  # granian's own has no annotations
 
     def signal_handler_reload(self, *_: object) -> None:
-        """SIGHUP: nothing to do, because workers reload changed files by themselves; a restart drops connections."""
-        logger.info("SIGHUP: changed files are reloaded within two seconds anyway")
+        """SIGHUP. Nothing is restarted, because a restart drops connections."""
+        self.on_hangup()
 
     def _spawn_worker(  # type: ignore[override]  # as MPServer's own, which differs from its base class
         self, idx: int, target: Any, callback_loader: Load

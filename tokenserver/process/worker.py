@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.sink_state import SinkState
@@ -31,9 +33,14 @@ _REFUSED = 2
 
 class WorkerSetup(NamedTuple):
     """What the master hands to each worker. `audit` and `board` are None where there is nothing to share;
-    `port` is where the worker listens."""
+    `port` is where the worker listens.
+
+    A forked worker is given the settings in force, so that a replacement has them too, whatever `config` contains by
+    then. A spawned one reads them from there: secrets are not pickled.
+    """
 
     config: Path | None
+    settings: Settings | None
     cores: WorkerCores
     shared: SharedState
     audit: SinkState | None
@@ -53,8 +60,9 @@ def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
     harden_process()  # on Python 3.14 a worker may be a new program, which does not inherit all of it
     sink = DescriptorSink(sys.stdout.fileno(), setup.audit)
     try:
+        settings = load_settings(setup.config) if setup.settings is None else setup.settings
         application = load_application(
-            setup.config, board=setup.board, shared=setup.shared, sink=sink, is_stopping=lambda: heartbeats.is_stopping
+            settings, board=setup.board, shared=setup.shared, sink=sink, is_stopping=lambda: heartbeats.is_stopping
         )
     except LoadError as error:  # the files have changed since the start checked them
         for fault in error.faults:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+PATTERN = "^[0-9]{1,6}[smhd]$"
+"""The form as a regular expression of JSON Schema."""
+
 _FORM = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

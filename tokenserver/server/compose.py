@@ -39,6 +39,7 @@ from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
 from tokenserver.runtime.random_ids import RandomIds
 from tokenserver.server.login_plan import plan_for, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
+from tokenserver.server.reload.configuration import notice_in
 from tokenserver.server.reload.live import LiveSnapshot
 from tokenserver.server.reload.parts import FilesPart, PoliciesPart, ShadowPart
 from tokenserver.server.reload.watch import ReloadablePart
@@ -75,7 +76,7 @@ def build(
         checks=shared.checks,
         slot_released=admission.slot_released,
     )
-    live = _live(settings, protection)
+    live = _live(settings, protection, shared.first_line or (lambda _: True))
     clock = ClockJumpDetector(now=time.time, monotonic=steady_seconds)
     # After a clock jump, a step may not really be due; a process that rejected the folder could not load the change.
     rotators = rotators_for(
@@ -91,7 +92,8 @@ def build(
     if meter is not None:
         observers.append(meter)  # the last one, so that it also counts what could not be audited
     exchange = ObservedExchange(service, observers, monotonic=time.perf_counter)
-    return RunningServer(settings, live, exchange, trail, protection, clock, admission, rotators, meter)
+    notice = partial(notice_in, shared.bulletin)
+    return RunningServer(settings, live, exchange, trail, protection, clock, admission, rotators, meter, notice=notice)
 
 
 def load_snapshot(settings: Settings, protection: Protection | None = None) -> Snapshot:
@@ -103,7 +105,9 @@ def load_snapshot(settings: Settings, protection: Protection | None = None) -> S
     return _live(settings, protection).snapshot()
 
 
-def _live(settings: Settings, protection: Protection | None) -> LiveSnapshot:
+def _live(
+    settings: Settings, protection: Protection | None, is_first: Callable[[str], bool] = lambda _: True
+) -> LiveSnapshot:
     """The live snapshot with its watched parts, loaded.
 
     Raises:
@@ -113,7 +117,8 @@ def _live(settings: Settings, protection: Protection | None) -> LiveSnapshot:
     tls = settings.server.tls
     if tls is not None:
         _attempt(partial(check_server_files, tls.certificate, tls.key), faults)
-    live = _attempt(partial(LiveSnapshot, watched_parts(settings, protection), Composer(settings, protection)), faults)
+    composer = Composer(settings, protection)
+    live = _attempt(partial(LiveSnapshot, watched_parts(settings, protection), composer, is_first=is_first), faults)
     if faults or live is None:
         raise LoadError(faults)
     return live

@@ -20,6 +20,7 @@ from tokenserver.keys.rotator import Rotator, watch_keys
 from tokenserver.metrics.recorder import Gauges, Meter
 from tokenserver.runtime.clock_jumps import ClockJumpDetector
 from tokenserver.server.registry_keys import ring_of
+from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotice
 from tokenserver.server.reload.live import LiveSnapshot, describe
 from tokenserver.server.reload.watch import UNREST_SECONDS
 
@@ -47,6 +48,7 @@ class RunningServer:
     rotators: tuple[Rotator, ...] = ()
     meter: Meter | None = None
     is_stopping: Callable[[], bool] = lambda: False
+    notice: Callable[[], ConfigurationNotice] = lambda: IN_FORCE
 
     def watch(self) -> threading.Event:
         """Start the background threads: reload, key rotation, audit trail, metrics. Setting the event stops them."""
@@ -75,6 +77,7 @@ class RunningServer:
             loads={"requests": self.admission.load, **self.protection.loads},
             is_throttling_alone=self.protection.note is not None,
             jump=self.clock.jump() or 0.0,
+            configuration=self.notice().state,
             ends={str(key_set.folder): (ring.active.not_after, ring.ca_not_after) for key_set, ring in rings},
         )
 
@@ -111,6 +114,7 @@ class RunningServer:
     def notes(self) -> Mapping[str, str]:
         """Components that do not work as configured but have a fallback, so that the server stays ready."""
         notes = {"throttle": self.protection.note, "clock": self.clock.note} | self._slow_reloads()
+        notes["configuration"] = self.notice().text or None
         of_policies = [note for note in (self._failing_tests(), notes.get("policies")) if note is not None]
         notes["policies"] = "; ".join(of_policies) or None
         return {name: note for name, note in notes.items() if note is not None}

@@ -1,4 +1,4 @@
-"""Login state that processes share: counters of failed logins, and password checks under way."""
+"""What processes share: counters of failed logins, password checks under way, and news about the configuration."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
 from tokenserver.documents.files import read_text
 from tokenserver.errors import Fault, LoadError
+from tokenserver.runtime.bulletin import Bulletin
+from tokenserver.server.log_lines import FirstInServer
 from tokenserver.server.login_plan import limits_for
 
 logger = logging.getLogger("tokenserver.counters")
@@ -37,10 +39,16 @@ _OWN_SECRET = secrets.token_bytes(32)
 
 
 class SharedState(NamedTuple):
-    """Login state shared by the workers of one server; None for state that each worker keeps for itself."""
+    """What the workers of one server share; None for state that each worker keeps for itself.
+
+    The master process posts on `bulletin` how the configuration file compares with what is in force. `first_line` is
+    for log lines that all workers would write.
+    """
 
     counters: Together | None = None
     checks: SharedChecks | None = None
+    bulletin: Bulletin | None = None
+    first_line: FirstInServer | None = None
 
 
 NOTHING_SHARED = SharedState()
@@ -48,7 +56,12 @@ NOTHING_SHARED = SharedState()
 
 def workers_share(settings: Settings, *, workers: int) -> SharedState:
     """The state shared by this number of workers, which must be forked after this call."""
-    return SharedState(workers_counters(settings, workers=workers), workers_checks(settings, workers=workers))
+    counters, checks = workers_counters(settings, workers=workers), workers_checks(settings, workers=workers)
+    try:
+        return SharedState(counters, checks, Bulletin(), FirstInServer(monotonic=time.monotonic))
+    except OSError as error:
+        logger.warning("configuration: processes cannot share memory (%s); a change of it shows only in the log", error)
+        return SharedState(counters, checks)
 
 
 def workers_counters(settings: Settings, *, workers: int) -> WorkersTogether | None:

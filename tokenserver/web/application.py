@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from flask import Flask
 
-from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
 from tokenserver.exchange.audit import Sink
 from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
@@ -73,21 +72,21 @@ def _bundle(rings: Sequence[KeyRing]) -> str:
 
 
 def load_application(
-    config: Path | None,
+    settings: Settings,
     *,
     board: Board | None = None,
     shared: SharedState = NOTHING_SHARED,
     sink: Sink | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> Flask:
-    """Read the configuration and build the application, in the process that serves it; for other arguments see `build`.
+    """Build the application of these settings, in the process that serves it; for other arguments see `build`.
 
     `is_stopping` returns whether the server is shutting down; it is not ready any more then.
 
     Raises:
-        LoadError: every fault of the configuration and of the files it refers to.
+        LoadError: every fault of the files that the settings refer to.
     """
-    parts = build(load_settings(config), sink=sink, board=board, shared=shared)
+    parts = build(settings, sink=sink, board=board, shared=shared)
     parts = replace(parts, is_stopping=is_stopping)
     parts.watch()
     return application(parts)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from tokenserver.exchange.audit import cut
 from tokenserver.exchange.rulings import Ruling
+from tokenserver.policy.queries.denial import Denial
 from tokenserver.scopes import in_order
 from tokenserver.tokens.issuer import Token
 
@@ -41,8 +44,11 @@ def messages_of(ruling: Ruling) -> tuple[str, ...]:
     return tuple(dict.fromkeys(message for message in said if message is not None))
 
 
-def explanation_body(ruling: Ruling) -> bytes:
-    """The JSON of an explanation: about the caller alone, with rule ids and messages but no file or line."""
+def explanation_body(ruling: Ruling, denials: Sequence[Denial]) -> bytes:
+    """The JSON of an explanation: about the caller alone, with rule ids and messages but no file or line.
+
+    `denials` has one for each decision of the ruling.
+    """
     content: dict[str, object] = {
         "service": ruling.registry.service,
         "subject": ruling.identity.subject,
@@ -61,8 +67,10 @@ def explanation_body(ruling: Ruling) -> bytes:
                     }
                     for reason in decision.reasons
                 ],
+                "nearest": None if denial.nearest is None else [asdict(one) for one in denial.nearest],
+                "contacts": denial.contacts,
             }
-            for decision in ruling.decisions
+            for decision, denial in zip(ruling.decisions, denials, strict=True)
         ],
         "rejected": [{"scope": cut(one.text), "reason": one.reason} for one in ruling.rejected],
     }

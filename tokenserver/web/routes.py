@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from tokenserver.web.front_page import HTML_HEADERS, as_html, as_json
 from tokenserver.web.parameters import MAX_BODY
 from tokenserver.web.problems import Problem
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, TokenEndpoint
@@ -97,11 +98,25 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     app = Flask("tokenserver", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.url_map.merge_slashes = False  # //token is not found; a redirect would turn a POST into an anonymous GET
     app.debug = False  # whatever FLASK_DEBUG says: a server that signs tokens has no debug mode
     # A redirect turns a client's POST into a bare GET, so no route may ever cause one.
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.wsgi_app = TokenFront(endpoint, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap it
+
+    @app.get("/", provide_automatic_options=False)
+    def front_page() -> Response:
+        is_ready = all(problem is None for problem in pages.readiness().values())
+        # A client that accepts anything, as curl does, gets JSON; a browser names HTML.
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+            response = Response(as_html(is_ready=is_ready))
+            response.headers.update(HTML_HEADERS)
+            return response
+        response = Response(as_json(is_ready=is_ready))
+        response.headers.update(JSON_HEADERS)
+        response.headers["Vary"] = "Accept"
+        return response
 
     @app.get("/healthz", provide_automatic_options=False)
     def healthz() -> Response:

@@ -152,9 +152,9 @@ class TokenEndpoint:
             return parse_form(environ)
 
     def _body(self, result: TokenResult, *, with_scope: bool) -> bytes:
-        token, ruling = result
+        token, ruling, denials = result
         if token is None:
-            return explanation_body(ruling)
+            return explanation_body(ruling, denials)
         if not token.is_shared:
             return token_body(token, ruling, with_scope=with_scope)
         key = (token.jti, with_scope)

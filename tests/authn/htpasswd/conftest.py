@@ -1,5 +1,5 @@
 """The fixtures of the htpasswd tests."""
 
-from htpasswd_users import backend
+from htpasswd_users import backend, hashes
 
-__all__ = ["backend"]
+__all__ = ["backend", "hashes"]

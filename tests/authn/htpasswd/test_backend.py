@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from htpasswd_users import GOOD, credentials
+from htpasswd_users import GOOD, SAMPLES, credentials, hashed
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn.chain import Chain
+from tokenserver.authn.htpasswd import verify as decoy
+from tokenserver.authn.htpasswd.account import parse_end
 from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile, load_htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
+from tokenserver.authn.passwords import HashingFailed, hash_password
 from tokenserver.authn.usernames import name_problem
-from tokenserver.errors import Fault, InvalidCredentials, LoadError
+from tokenserver.credentials import Password
+from tokenserver.errors import BackendUnavailable, Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity, Kind
 
 
@@ -134,3 +142,125 @@ def test_no_file(tmp_path: Path) -> None:
     """A file that is not there is a fault, not an empty file."""
     with pytest.raises(LoadError, match="cannot be read: No such file or directory"):
         load_htpasswd(tmp_path / "users", "local")
+
+
+UNTIL = "2027-01-31T12:00:00Z"
+NOON = parse_end(UNTIL).moment
+
+
+class Recorded:
+    """A stub for the shared checks; says what it was asked, and whether the check told the other workers a success."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, bool]] = []
+
+    def __call__(
+        self, credentials: Password, hashed: str, room: AbstractContextManager[None], check: Callable[[], bool]
+    ) -> bool:
+        with room:
+            is_right = check()
+        self.asked.append((credentials.username, hashed, is_right))
+        return is_right
+
+
+LIMITED = f"# tokenserver-account: ann: disabled\nann:!{GOOD}\n# tokenserver-account: bob: until {UNTIL}\nbob:!{GOOD}\n"
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+@pytest.mark.parametrize(
+    ("name", "seconds", "right", "wrong"),
+    [
+        pytest.param("ann", 0, "the account is disabled", "wrong password, and the account is disabled", id="disabled"),
+        pytest.param("bob", -0.001, None, "wrong password", id="before the end"),
+        pytest.param(
+            "bob",
+            0,
+            f"the account has expired (until {UNTIL})",
+            f"wrong password, and the account has expired (until {UNTIL})",
+            id="at the end",
+        ),
+    ],
+)
+def test_limited_accounts(
+    name: str, seconds: float, right: str | None, wrong: str, hashes: list[str], *, is_shared: bool
+) -> None:
+    """The reason is in the audit event; the client sees one text, and the server computes one hash in every case.
+
+    No other worker learns that the password of such an account is right, since a remembered success would answer
+    sooner than a wrong password.
+    """
+    once = Recorded() if is_shared else None
+    backend = Htpasswd("local", "users", parse_users(LIMITED, "users"), once=once, now=lambda: NOON + seconds)
+    for password, reason in (("secret", right), ("wrong", wrong)):
+        hashes.clear()
+        found, told = None, ""
+        try:
+            backend.authenticate(credentials(name, password))
+        except InvalidCredentials as error:
+            found, told = error.reason, str(error)
+        assert (found, told) == (reason, "" if reason is None else "wrong user name or password")
+        assert hashes == ["bcrypt, cost 4"]
+    if once is not None:
+        assert [is_right for *_, is_right in once.asked] == [right is None, False]
+        assert {(who, hashed.startswith("!")) for who, hashed, _ in once.asked} == {(name, right is not None)}
+
+
+def test_an_account_that_cannot_be_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short memory is "cannot tell" for a disabled user as well, so the answer does not give the account away."""
+
+    def fail(_: str, __: str) -> bool:
+        raise HashingFailed("memory is short")
+
+    monkeypatch.setattr(decoy, "verify", fail)
+    with pytest.raises(BackendUnavailable, match="local: memory is short"):
+        Htpasswd("local", "users", parse_users(LIMITED, "users")).authenticate(credentials("ann"))
+
+
+def test_the_stamp_changes_at_the_end() -> None:
+    """Whatever was remembered of a login under the stamp before is not found any more."""
+    moment = NOON - 1
+    backend = Htpasswd("local", "users", parse_users(LIMITED, "users"), now=lambda: moment)
+    before = backend.stamp("bob")
+    assert before == GOOD.encode()
+    moment = NOON
+    assert backend.stamp("bob") not in {before, b""}
+    assert backend.stamp("ann") == backend.stamp("bob")
+    assert backend.stamp("unknown") == b""
+
+
+def test_a_limited_account_costs_what_a_wrong_password_costs() -> None:
+    """In the processor's time, with the right password and with a wrong one, beside a user who is not limited.
+
+    See docs/design/threats.md#threat-19.
+    """
+    text = f"ann:{hashed(cost=6)}\n# tokenserver-account: ben: disabled\nben:!{hashed(cost=6)}\n"
+    chain = Chain([Htpasswd("local", "users", parse_users(text, "users"))], anonymous=True, decoy=None)
+    logins = [("ann", "wrong"), ("ben", "wrong"), ("ben", "secret")]
+    times: dict[tuple[str, str], list[float]] = {login: [] for login in logins}
+    for number in range(SAMPLES * len(logins)):
+        login = logins[(number + number // len(logins)) % len(logins)]
+        start = time.thread_time()
+        with pytest.raises(InvalidCredentials):
+            chain.authenticate(credentials(*login))
+        times[login].append(time.thread_time() - start)
+    medians = [statistics.median(taken) for taken in times.values()]
+    assert max(medians) < 1.05 * min(medians)
+    assert max(medians) - min(medians) < 0.0005
+
+
+def test_warnings_of_accounts() -> None:
+    """After another program has replaced a locked hash, a warning says how to lock it again."""
+    hashed = hash_password("secret")
+    lines = [
+        f"# tokenserver-account: ann: disabled\nann:{hashed}",
+        f"# tokenserver-account: bob: until 2027-01-31\nbob:{hashed}",
+        f"# tokenserver-account: eve: until 2027-01-31\neve:!{hashed}",
+        f"fay:!{hashed}\n",
+    ]
+    backend = Htpasswd("local", "users", parse_users("\n".join(lines), "users"))
+    problem = "but not for other programs that read this file"
+    fix = "fix: tokenserver users enable bob --file users"
+    assert [str(warning) for warning in backend.warnings] == [
+        f"users:2: ann: the account is limited (disabled), {problem}; fix: tokenserver users disable ann --file users",
+        f"users:4: bob: the account is limited (until 2027-01-31), {problem}; {fix} --until 2027-01-31",
+    ]

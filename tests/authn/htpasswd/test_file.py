@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,12 +13,16 @@ import pytest
 from htpasswd_users import GOOD
 from hypothesis import given
 from hypothesis import strategies as st
+from passlib.apache import HtpasswdFile
 
+from tokenserver.authn.htpasswd.account import ACTIVE, DISABLED, Account, parse_end
 from tokenserver.authn.htpasswd.file import (
     HtpasswdEntry,
+    account_in,
     names_in,
     parse_users,
     users_command,
+    with_account,
     with_user,
     without_user,
 )
@@ -324,7 +329,28 @@ def test_editing_touches_nobody_else(lines: list[tuple[str, str]], ending: str) 
 
 
 _PIECES = st.sampled_from(
-    ["ann", "ANN", ":", GOOD, APR1, "\n", "\r", "\r\n", " ", "\t", "#", "\ufeff", "$", "\u2028", "\0", "é"]
+    [
+        "ann",
+        "ANN",
+        ":",
+        GOOD,
+        APR1,
+        "\n",
+        "\r",
+        "\r\n",
+        " ",
+        "\t",
+        "#",
+        "\ufeff",
+        "$",
+        "\u2028",
+        "\0",
+        "é",
+        "!",
+        "# tokenserver-account: ",
+        "disabled",
+        ", until 2027-01-31",
+    ]
 )
 
 
@@ -350,3 +376,149 @@ def test_reading_gives_users_or_faults(text: str) -> None:
 def test_a_name_like_an_option() -> None:
     """A command must not take a user's name for an option."""
     assert users_command("set", "-x", "a b") == "tokenserver users set --file 'a b' -- -x"
+
+
+ACCOUNT_FORM = "# tokenserver-account: NAME: disabled, until DATE"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(f"ann:{GOOD}\n", ("", False), id="active"),
+        pytest.param(f"ann:!{GOOD}\n", ("disabled", True), id="locked alone, as by passwd -l"),
+        pytest.param(f"# tokenserver-account: ann: disabled\nann:!{GOOD}\n", ("disabled", True), id="disabled"),
+        pytest.param(
+            f"# tokenserver-account: ann: disabled\nann:{GOOD}\n",
+            ("disabled", False),
+            id="after htpasswd -B has changed the password",
+        ),
+        pytest.param(
+            f"ann:!{GOOD}\n# tokenserver-account: ann: until 2027-01-31\n",
+            ("until 2027-01-31", True),
+            id="until, below",
+        ),
+        pytest.param(
+            f"# tokenserver-account: ann: disabled, until 2027-01-31\r\nann:!{GOOD}\r\n",
+            ("disabled, until 2027-01-31", True),
+            id="both, CRLF",
+        ),
+        pytest.param(f"# tokenserver-account: ben: disabled\nann:{GOOD}\n", ("", False), id="somebody else"),
+        pytest.param(f"# tokenserver-account: Ann: disabled\nann:{GOOD}\n", ("", False), id="another spelling"),
+    ],
+)
+def test_accounts(text: str, expected: tuple[str, bool]) -> None:
+    """A comment says what an account is; a lock without a comment means disabled. The hash is read without its lock."""
+    (entry,) = parse_users(text, "users")
+    assert (str(entry.account), entry.is_locked) == expected
+    assert entry.hashed.reveal() == GOOD
+    assert str(account_in(text, "ann")) == expected[0]
+
+
+@pytest.mark.parametrize(
+    ("comment", "fault"),
+    [
+        pytest.param(
+            "# tokenserver-account: ann: disable",
+            f"users:1: ann: the account is neither 'disabled' nor 'until DATE', as in {ACCOUNT_FORM};"
+            " fix: tokenserver users disable ann --file users",
+            id="misspelled",
+        ),
+        pytest.param(
+            "# tokenserver-account: ann: until someday",
+            f"users:1: ann: the account is neither 'disabled' nor 'until DATE', as in {ACCOUNT_FORM};"
+            " fix: tokenserver users disable ann --file users",
+            id="no date",
+        ),
+        pytest.param(
+            "# tokenserver-account: ann: disabled\n# tokenserver-account: ann: until 2027-01-31",
+            "users:2: ann: the account is also on line 1; fix: tokenserver users disable ann --file users",
+            id="twice",
+        ),
+        pytest.param(
+            "# tokenserver-account ann disabled",
+            f"users:1: is not {ACCOUNT_FORM}; fix: sed -i '1s/.*//' users",
+            id="no colons",
+        ),
+    ],
+)
+def test_damaged_accounts(comment: str, fault: str, tmp_path: Path) -> None:
+    """A comment that cannot be read rejects the file; ignoring it would enable the user. The command fixes it."""
+    text = f"{comment}\nann:{GOOD}\n"
+    assert faults_of(text) == [fault]
+    assert account_in(text, "ann") == (ACTIVE if "sed" in fault else DISABLED)
+    if "sed" in fault:
+        file = tmp_path / "users"
+        file.write_text(text)
+        subprocess.run(shlex.split(fault.partition("fix: ")[2]), check=True, cwd=tmp_path)
+        assert faults_of(file.read_text()) == []
+    else:
+        assert faults_of(with_account(text, "ann", DISABLED)) == []
+
+
+UNTIL = Account(until=parse_end("2027-01-31"))
+
+
+@pytest.mark.parametrize(
+    ("text", "account", "expected"),
+    [
+        pytest.param("b:y\nann:x\n", DISABLED, "b:y\n# tokenserver-account: ann: disabled\nann:!x\n", id="disable"),
+        pytest.param(
+            "ann:x", UNTIL, "# tokenserver-account: ann: until 2027-01-31\nann:!x", id="no newline at the end"
+        ),
+        pytest.param("ann:x\r\n", DISABLED, "# tokenserver-account: ann: disabled\r\nann:!x\r\n", id="CRLF"),
+        pytest.param("# tokenserver-account: ann: disabled\nann:!x\n", ACTIVE, "ann:x\n", id="enable"),
+        pytest.param("ann:!x\n", ACTIVE, "ann:x\n", id="unlock"),
+        pytest.param("ann:!x\n", DISABLED, "# tokenserver-account: ann: disabled\nann:!x\n", id="locked already"),
+        pytest.param(
+            "# tokenserver-account: ann: disabled\n# b\nann:x\n# tokenserver-account: ann: disabled\n",
+            UNTIL,
+            "# b\n# tokenserver-account: ann: until 2027-01-31\nann:!x\n",
+            id="twice, elsewhere",
+        ),
+        pytest.param(
+            "# tokenserver-account: b: disabled\nb:!y\nann:x\n",
+            ACTIVE,
+            "# tokenserver-account: b: disabled\nb:!y\nann:x\n",
+            id="others",
+        ),
+        pytest.param("\ufeffann:x\n", DISABLED, "# tokenserver-account: ann: disabled\nann:!x\n", id="behind a BOM"),
+        pytest.param("ann\n", DISABLED, "# tokenserver-account: ann: disabled\nann\n", id="without a hash"),
+    ],
+)
+def test_with_account(text: str, account: Account, expected: str) -> None:
+    """One comment before the user's line, and a lock in front of the hash; everything else stays."""
+    assert with_account(text, "ann", account) == expected
+
+
+@given(_LINES, st.sampled_from([ACTIVE, DISABLED, UNTIL, Account(True, UNTIL.until)]), st.sampled_from(["\n", "\r\n"]))
+def test_an_account_touches_nobody_else(lines: list[tuple[str, str]], account: Account, ending: str) -> None:
+    """What is written is read again, and removing the user restores the lines of all others."""
+    text = "".join(f"{name}:{value}{ending}" if name.isalpha() else name + ending for name, value in lines)
+    text = with_user(text, "ann", GOOD)
+    changed = with_account(text, "ann", account)
+    assert account_in(changed, "ann") == account
+    assert without_user(changed, "ann") == without_user(text, "ann")
+    assert with_account(changed, "ann", ACTIVE) == text
+
+
+@pytest.mark.skipif(shutil.which("htpasswd") is None, reason="needs htpasswd")
+def test_htpasswd_keeps_the_account(tmp_path: Path) -> None:
+    """Apache's htpasswd reads the file, cannot verify a locked user, and keeps the comment when it sets a password."""
+    file = tmp_path / "users"
+    file.write_text(with_account(f"ann:{GOOD}\nben:{GOOD}\n", "ann", UNTIL))
+    verify = ["htpasswd", "-vb", str(file)]
+    assert subprocess.run([*verify, "ben", "secret"], check=False, capture_output=True).returncode == 0
+    assert subprocess.run([*verify, "ann", "secret"], check=False, capture_output=True).returncode == 3
+    subprocess.run(["htpasswd", "-bB", str(file), "ann", "new"], check=True, capture_output=True)
+    entries = {entry.name: entry for entry in parse_users(file.read_text(), "users")}
+    assert (entries["ann"].account, entries["ann"].is_locked) == (UNTIL, False)
+
+
+def test_passlib_keeps_the_account() -> None:
+    """passlib's HtpasswdFile, with which many scripts edit such files, does so as well."""
+    text = with_account(f"ann:{GOOD}\nben:{GOOD}\n", "ann", DISABLED)
+    other = HtpasswdFile.from_string(text.encode())
+    assert (other.check_password("ben", "secret"), other.users()) == (True, ["ann", "ben"])
+    other.set_hash("ann", GOOD.encode())
+    (ann, _) = parse_users(other.to_string().decode(), "users")
+    assert (ann.account, ann.is_locked) == (DISABLED, False)

@@ -182,7 +182,11 @@ def talker() -> Iterator[tuple[Rogue, list[list[bytes]]]]:
     st.sampled_from([None, *Primary]),
     st.booleans(),
 )
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=min(settings().max_examples, 5_000),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_any_answers(
     talker: tuple[Rogue, list[list[bytes]]],
     script: list[list[bytes]],

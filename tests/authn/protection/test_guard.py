@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
+import bcrypt
 import pytest
 
 from tokenserver.authn.chain import Chain
 from tokenserver.authn.equal_work import SLEEPERS
+from tokenserver.authn.htpasswd.account import parse_end
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.htpasswd.file import parse_users
 from tokenserver.authn.protection.circuit_breaker import Sheltered
@@ -22,7 +24,7 @@ from tokenserver.authn.protection.guard import FOLLOWERS, SPARE_THREADS, Plan, P
 from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.throttle import Counted, Standing
 from tokenserver.credentials import Password, Secret
-from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, TokenserverError
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled, TokenserverError
 from tokenserver.identity import Identity, Kind
 
 HOME = ip_address("192.0.2.1")
@@ -455,6 +457,40 @@ def test_a_changed_line_is_another_login(monkeypatch: pytest.MonkeyPatch) -> Non
     assert work(f"# moved\nben:{FIRST}\nann:{FIRST}\n") == ["0 hashed", "0 hashed"]
     assert work(f"ann:{SECOND}\nben:{FIRST}\n") == ["1 hashed", "0 hashed"]
     assert work(f"ann:{SECOND}\n") == ["0 hashed", "unknown user"]
+
+
+def test_a_login_is_forgotten_when_the_account_ends() -> None:
+    """A remembered login ends at that very moment, not when its minute is over, and the failure counts.
+
+    See docs/design/threats.md#threat-26.
+    """
+    end, moment = parse_end("2027-01-31").moment, 0.0
+    limits = Limits(growing(3, 300), growing(1000, 300), growing(1000, 300))
+    protection = Protection(
+        Plan({"local": CacheLifetime(60, 600)}, (), limits, 1), secret=b"s", monotonic=lambda: moment - end
+    )
+    lines = (
+        f"# tokenserver-account: ann: until 2027-01-31\nann:!{bcrypt.hashpw(b'right', bcrypt.gensalt(4)).decode()}\n"
+    )
+    source = Htpasswd("local", "users", parse_users(lines, "users"), protection.hashing, now=lambda: moment)
+    chain = Chain([source], anonymous=False, decoy=None, guard=protection)
+    login = Password("ann", Secret("right"))
+    moment = end - 1
+    assert chain.authenticate(login).subject == "ann"
+    moment = end - 0.001
+    assert chain.authenticate(login).subject == "ann"
+    moment = end
+    reasons = []
+    for password in ("right", "guess", "other", "right"):
+        try:
+            chain.authenticate(Password("ann", Secret(password)))
+        except InvalidCredentials as error:
+            reasons.append(error.reason)
+        except Throttled:
+            reasons.append("throttled")
+        moment += 11
+    ended = "the account has expired (until 2027-01-31)"
+    assert reasons == [ended, *[f"wrong password, and {ended}"] * 2, "throttled"]
 
 
 def test_a_new_line_comes_before_what_a_later_source_said() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,7 +176,8 @@ def test_an_example_that_is_not_logged_in(tmp_path: Path) -> None:
         pytest.param(["old", "new", "--json", "--markdown"], "exclude each other", id="two-forms"),
         pytest.param(["old", "new", "--at", "noon"], "must be a date", id="no-date"),
         pytest.param(["old", "missing"], "cannot be read as a folder", id="no-folder"),
-        pytest.param(["--git", "main", "old"], "must be two revisions", id="one-revision"),
+        pytest.param(["old", "new", "--staged"], "name at most one folder", id="two-folders-and-the-index"),
+        pytest.param(["--git", "main", "old"], "git says", id="no-repository-for-one"),
         pytest.param(["--git", "main..HEAD", "old"], "git says", id="no-repository"),
     ],
 )
@@ -214,6 +217,117 @@ def test_two_dots_and_three(repository: Path) -> None:
         "main...": "new access (1 gained, 0 lost)",
         "..main": "new access (1 gained, 1 lost)",
     }
+
+
+def test_one_revision_is_compared_with_the_files(repository: Path) -> None:
+    """Those in the folder now, whether staged or not, as `git diff REV` does; faults name the folder's own files."""
+    commit(READER)
+    folder(repository / "policies", WRITER)
+    result = run("--git", "main")
+    assert (result.exit_code, result.stderr) == (4, "")
+    assert result.stdout.splitlines()[-1] == "new access (1 gained, 0 lost)"
+    git("add", "--all")
+    assert run("--git", "HEAD", "policies").stdout == result.stdout
+    git("commit", "--quiet", "--message", "x")
+    assert run("--git", "main").stdout == "the same access as before\n"
+    assert run("--git", "main~1").stdout == result.stdout
+    folder(repository / "policies", READER.replace("actions", "acitons"))
+    result = run("--git", "main")
+    assert (result.exit_code, "\npolicies/web.yaml:4: allow[0].acitons" in f"\n{result.stderr}") == (2, True)
+
+
+def test_staged(repository: Path) -> None:
+    """The index alone counts, as for `git diff --staged`; by default it is compared with HEAD."""
+    commit(READER)
+    folder(repository / "policies", WRITER)
+    assert run("--staged").exit_code == 0
+    git("add", "--all")
+    folder(repository / "policies", READER.replace("actions", "acitons"))
+    assert (run("--staged").exit_code, run("--staged", "--git", "main").exit_code) == (4, 4)
+    git("add", "--all")
+    result = run("--staged", "policies")
+    assert (result.exit_code, "\nstaged:policies/web.yaml:4: allow[0].acitons" in f"\n{result.stderr}") == (2, True)
+    assert "with --staged, name one revision" in run("--staged", "--git", "main..HEAD").stderr
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["repository", "linked-worktree"])
+def test_a_hook(repository: Path, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:
+    """The hook of the page stops a commit that grants access, also in a linked worktree, where git sets GIT_DIR."""
+    (script,) = re.findall(r"^```sh hook\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    commit(READER)
+    hook = repository / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(script)
+    hook.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if linked:
+        tree = repository.with_name(f"{repository.name}-linked")
+        git("worktree", "add", "--quiet", str(tree))
+        monkeypatch.chdir(tree)
+    command = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", "commit", "--quiet", "-a", "-m", "x"]
+    folder(Path("policies"), WRITER)
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (stopped.returncode, "new access (1 gained, 0 lost)" in stopped.stdout + stopped.stderr) == (1, True), (
+        stopped
+    )
+    folder(Path("policies"), READER.replace("[pull]", "[pull] "))
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.fixture
+def shallow(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A shallow clone of a branch that has left main, the working folder, as a build server makes it."""
+    commit(READER)
+    git("checkout", "--quiet", "-b", "change")
+    commit(WRITER)
+    commit(CATALOG)
+    clone = repository.with_name(f"{repository.name}-clone")
+    git("clone", "--quiet", "--depth=1", "--branch=change", repository.as_uri(), str(clone))
+    monkeypatch.chdir(clone)
+    return clone
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("origin/main", "'origin/main': no such revision in ", id="branch"),
+        pytest.param("origin/main...HEAD", "'origin/main': no such revision in ", id="since-the-branch"),
+        pytest.param("HEAD~1..HEAD", "'HEAD~1': no such revision in ", id="commit"),
+    ],
+)
+def test_a_shallow_clone_is_recognised(shallow: Path, text: str, said: str) -> None:
+    """The message has the settings of build servers and a command, which works."""
+    result = run("--git", text)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
+    (command,) = re.findall(r"fix: git (fetch .*?) \(GitHub Actions: fetch-depth: 0 ", result.stderr)
+    git(*shlex.split(command))
+    assert run("--git", text).exit_code == 4
+
+
+def test_a_shallow_clone_without_the_merge_base(shallow: Path) -> None:
+    """Both revisions are there, and what they have in common is not."""
+    git("fetch", "--quiet", "--depth=1", "origin", "main:refs/remotes/origin/main")
+    result = run("--git", "origin/main...HEAD")
+    assert result.exit_code == 2
+    assert "'origin/main' and 'HEAD' have no common commit; this is a shallow clone" in result.stderr
+    assert run("--git", "origin/main..HEAD").exit_code == 4
+
+
+def test_revisions_without_a_common_commit(repository: Path) -> None:
+    """A whole clone has no missing history to point at."""
+    commit(READER)
+    git("checkout", "--quiet", "--orphan", "other")
+    commit(WRITER)
+    result = run("--git", "main...other")
+    assert "have no common commit; fix: compare the two themselves with main..other" in result.stderr
+    assert run("--git", "main..other").exit_code == 4
+
+
+def test_a_revision_without_the_folder(repository: Path) -> None:
+    """Which revision it is."""
+    commit(READER)
+    result = run("--git", "main", "elsewhere")
+    assert (result.exit_code, "elsewhere): has no such folder" in result.stderr) == (2, True)
 
 
 def test_what_is_committed_counts(repository: Path) -> None:
@@ -315,9 +429,10 @@ def test_names_in_git_stay_inside_the_folder(repository: Path) -> None:
 def test_a_revision_is_no_option(repository: Path) -> None:
     """Whatever it begins with."""
     commit(READER)
-    result = run("--git", "--all..HEAD")
-    assert result.exit_code == 2
-    assert "git says" in result.stderr
+    for text in ("--all..HEAD", "--all"):
+        result = run("--git", text)
+        assert result.exit_code == 2
+        assert "'--all': no such revision in " in result.stderr
 
 
 def test_a_folder_outside_the_repository(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
 from policy_commands import POLICY, Run, facts, write
+
+from tokenserver.cli import main
 
 
 def test_who_can(run: Run) -> None:
@@ -48,3 +53,97 @@ def test_who_can_tells_exceptions(run: Run, folder: Path) -> None:
     text = run("who-can", "pull", "public/a").stdout
     assert "but never group:ops" in text
     assert "but not if in group:x, unless in group:y (rule no-night)" in text
+
+
+def test_below_a_pattern(run: Run) -> None:
+    """All of it or the parts, with conditions and exceptions, and the members below."""
+    result = run("who-can", "push", "web/**")
+    assert result.exit_code == 0
+    assert [re.split(r"\s{2,}", line) for line in result.stdout.splitlines()] == [
+        ["who", "where", "except", "rule"],
+        ["group:web", "all of it", "web/prod/*, unless user:bob (rule freeze)", "web-developers (web.yaml:5)"],
+        [""],
+        ["members:"],
+        ["", "group:web: bob, all of the directory's web-dev"],
+    ]
+    result = run("who-can", "pull", "**")
+    assert [re.split(r"\s{2,}", line) for line in result.stdout.splitlines()][:6] == [
+        ["who", "where", "when", "rule"],
+        ["anonymous", "public/**", "public (web.yaml:7)"],
+        ["authenticated", "public/**", "public (web.yaml:7)"],
+        ["group:web", "web/**", "web-developers (web.yaml:5)"],
+        ["user:kim", "web/app", "from 10.0.0.0/8, until 2027-01-01", "kim (web.yaml:6)"],
+        [""],
+    ]
+    assert "until" not in run("who-can", "pull", "**", "--at", "2026-01-01").stdout
+
+
+def test_below_a_pattern_as_data(run: Run) -> None:
+    """Who can always do it on all of it, and each entry."""
+    found = facts(run("who-can", "push", "web/**", "--json"))
+    entry = {"who": "group:web", "all": False, "repositories": ["web/**"], "when": {}, "rule": "web-developers"}
+    stop = {"repositories": "web/prod/*", "who": ["authenticated"], "except": ["user:bob"], "rule": "freeze"}
+    assert found == {
+        "action": "push",
+        "repository": "web/**",
+        "all": [],
+        "anonymous": False,
+        "access": [{**entry, "except": [stop]}],
+        "members": {"web": {"users": ["bob"], "groups": ["web-dev"]}},
+    }
+    assert facts(run("who-can", "pull", "web/**", "--json"))["all"] == ["group:web"]
+    assert facts(run("who-can", "pull", "public/*", "--json"))["all"] == ["anonymous", "authenticated"]
+
+
+def test_below_a_pattern_somebody_never_can(run: Run, folder: Path) -> None:
+    """Who is left out everywhere is told once; a deny that stops all of an entry is spelled by its rule alone."""
+    more = '  - {id: no-eve, to: ["user:eve"], repositories: ["**"], actions: ["*"]}\n'
+    more += '  - {id: closed, to: [everyone], repositories: ["web/old/**"], actions: ["*"]}\n'
+    write(
+        folder / "web.yaml",
+        POLICY.replace("tests:\n", f"{more}tests:\n").replace("exactly: [pull public/**]", "exactly: []"),
+    )
+    lines = run("who-can", "pull", "web/**").stdout.splitlines()
+    assert re.split(r"\s{2,}", lines[1]) == [
+        "group:web",
+        "all of it",
+        "web/old/** (closed)",
+        "web-developers (web.yaml:5)",
+    ]
+    assert "but never user:eve" in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        pytest.param(["push", "lib/**"], 1, "nobody can push anything in lib/**\n", id="nobody"),
+        pytest.param(["puhs", "web/**"], 2, "unknown action 'puhs'; did you mean 'push'?", id="action"),
+        pytest.param(["*", "web/**"], 2, "unknown action '*'", id="star"),
+        pytest.param(
+            ["push", "users/${user}/*"], 2, "a question has no variables; fix: write * instead", id="variable"
+        ),
+        pytest.param(["push", "web/***"], 2, "** stands alone between slashes", id="pattern"),
+        pytest.param(["push", "Web/*"], 2, "repositories are lower case", id="capital"),
+    ],
+)
+def test_below_a_pattern_wrong_use(site: Path, arguments: list[str], code: int, said: str) -> None:
+    """Exit codes as for one repository."""
+    result = CliRunner().invoke(main, ["policy", "who-can", *arguments, "--config", str(site)])
+    assert (result.exit_code, said in result.output) == (code, True), result.output
+
+
+def test_anonymous_clients_of_a_configuration_without_them(site: Path) -> None:
+    """The answer says that they get nothing, for one repository and for a pattern."""
+    for name in ("public/x", "public/**"):
+        result = CliRunner().invoke(main, ["policy", "who-can", "pull", name, "--config", str(site)])
+        assert "anonymous: false" in result.stdout.splitlines()[-1]
+
+
+def test_a_pattern_with_a_host(site: Path) -> None:
+    """The host chooses the registry."""
+    name = "registry.example.com/public/**"
+    result = CliRunner().invoke(main, ["policy", "who-can", "pull", name, "--config", str(site)])
+    assert (result.exit_code, result.stderr) == (
+        0,
+        f"{name} is read as public/** on registry registry.example.com\n",
+    )

@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 from policy_commands import Run, facts
 
+from tokenserver.authn.htpasswd.account import DISABLED
+from tokenserver.authn.htpasswd.file import with_account
 from tokenserver.cli import main
 
 
@@ -191,3 +193,34 @@ def test_a_challenge_of_an_unknown_registry(site: Path) -> None:
     arguments = ["policy", "why", "--challenge", challenge, "--user", "x", "--config", str(site)]
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, "calls itself 'other'" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_told"),
+    [
+        pytest.param(["--user", "ann"], True, id="user"),
+        pytest.param(["--user", "bob"], False, id="another user"),
+        pytest.param(["--anonymous"], False, id="anonymous"),
+    ],
+)
+def test_why_mentions_a_disabled_account(site: Path, arguments: list[str], *, is_told: bool) -> None:
+    """A policy that allows is not the whole answer for a user who cannot log in; as text and as JSON."""
+    users = site.parent / "users.htpasswd"
+    users.write_text(with_account(users.read_text(), "ann", DISABLED))
+    asked = ["policy", "why", "pull", "public/x", "--config", str(site), *arguments]
+    problem = f"the account is disabled ({users}:2)"
+    result = CliRunner().invoke(main, asked)
+    assert (result.exit_code, f"  but {problem}, so this user gets no token at all\n" in result.stdout) == (0, is_told)
+    told = json.loads(CliRunner().invoke(main, [*asked, "--json"]).stdout)
+    assert told["account"] == (problem if is_told else None)
+    users.write_text("ann\n")
+    assert CliRunner().invoke(main, asked).exit_code == 0
+
+
+def test_why_as_a_disabled_user(site: Path) -> None:
+    """--as looks up who could log in, and this user could not."""
+    users = site.parent / "users.htpasswd"
+    users.write_text(with_account(users.read_text(), "ann", DISABLED))
+    result = CliRunner().invoke(main, ["policy", "why", "pull", "public/x", "--config", str(site), "--as", "ann"])
+    assert result.exit_code == 2
+    assert "htpasswd knows 'ann', but the user cannot log in: the account is disabled" in result.stderr

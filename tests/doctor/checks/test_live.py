@@ -215,6 +215,23 @@ def test_readiness(outcome: Outcome, count: int) -> None:
     assert [one.ok for one in check_ready(outcome)] == [False] * count
 
 
+@pytest.mark.parametrize(
+    ("notes", "messages"),
+    [
+        pytest.param({"configuration": "x.yaml has changed (issuer)"}, ["x.yaml has changed (issuer)"], id="pending"),
+        pytest.param({"throttle": "alone"}, [], id="another note"),
+        pytest.param({}, [], id="none"),
+        pytest.param([], [], id="no notes"),
+        pytest.param({"configuration": 7}, [], id="no text"),
+    ],
+)
+def test_a_configuration_that_is_not_in_force(notes: object, messages: list[str]) -> None:
+    """A warning with what the server says about it, and what to do."""
+    found = check_ready(answer(200, {"parts": {"keys": "ok"}, "notes": notes}))
+    assert [one.message.removeprefix("not what the server runs with: ") for one in found] == messages
+    assert all(one.ok is None and one.is_actionable and "restart" in (one.fix or "") for one in found)
+
+
 # --- what refusals give away -------------------------------------------------------------------------------------
 
 

@@ -106,6 +106,23 @@ def test_tls(tmp_path: Path) -> None:
         assert failure_reason(f"https://localhost:{server.port}/") is FailureReason.PLAIN
 
 
+def test_an_address_instead_of_the_host(tmp_path: Path) -> None:
+    """The name is not looked up, but verified."""
+    authority = Authority(tmp_path, "A company's CA")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue(tmp_path))
+    with impostor(Reply(), context=context) as server:
+        at = ("127.0.0.1", server.port)
+        assert isinstance(fetch("https://localhost/", context=authority.context(), address=at), HttpAnswer)
+        outcome = fetch("https://registry.invalid/", context=authority.context(), address=at)
+        assert isinstance(outcome, FetchFailure)
+        assert outcome.reason is FailureReason.CERTIFICATE
+    with impostor(Reply()) as server:
+        assert isinstance(
+            fetch("http://registry.invalid/", context=PLAIN, address=("127.0.0.1", server.port)), HttpAnswer
+        )
+
+
 def test_old_tls_has_a_reason_of_its_own(tmp_path: Path) -> None:
     """Both speak TLS, and find no common version."""
     authority = Authority(tmp_path, "A company's CA")

@@ -7,11 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from doctor_worlds import public_pem, ring_of, signing_pem
 from hypothesis import given
 from hypothesis import strategies as st
+from rsa_keys import rsa_2048
 
 from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.registry.trust_files import (
@@ -71,7 +72,7 @@ def test_ed25519_and_rsa() -> None:
         names.kid(RegistryKind.ZOT),
     ) == ("", "", "")
     assert names.kid(RegistryKind.DISTRIBUTION3) == names.rfc7638
-    names = key_names(rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key())
+    names = key_names(rsa_2048().public_key())
     assert names.distribution30 == names.distribution31 == names.rfc7638
 
 

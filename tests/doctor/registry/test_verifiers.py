@@ -10,8 +10,9 @@ from typing import Any
 import jwt
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from doctor_worlds import ISSUER, NOW, SERVICE, ca_of, public_pem, ring_of, signing_pem
+from rsa_keys import rsa_2048
 
 from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.registry.verifiers import Trusted, expected_trust, refusal, signature_problem, trusted_files
@@ -136,9 +137,9 @@ def test_headers_that_name_no_key(header: dict[str, Any], reason: str) -> None:
         ("ES256", ec.generate_private_key(ec.SECP256R1())),
         ("ES384", ec.generate_private_key(ec.SECP384R1())),
         ("ES512", ec.generate_private_key(ec.SECP521R1())),
-        ("RS256", rsa.generate_private_key(public_exponent=65537, key_size=2048)),
-        ("RS512", rsa.generate_private_key(public_exponent=65537, key_size=2048)),
-        ("PS384", rsa.generate_private_key(public_exponent=65537, key_size=2048)),
+        ("RS256", rsa_2048()),
+        ("RS512", rsa_2048()),
+        ("PS384", rsa_2048()),
         ("EdDSA", ed25519.Ed25519PrivateKey.generate()),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -15,6 +15,13 @@ from cryptography.x509.oid import NameOID
 _HOUR = timedelta(hours=1)
 
 
+def served_by(certificate: Path, key: Path) -> ssl.SSLContext:
+    """A server's settings that present this certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 class Authority:
     """Issues server certificates. `file` is its own certificate, as clients are given it."""
 

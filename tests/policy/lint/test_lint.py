@@ -31,7 +31,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DOCS = Path(__file__).parents[3] / "docs" / "policy-lint.md"
 
 
-def findings(folder: Path, files: dict[str, str], *, brings_groups: bool = True) -> list[str]:
+def findings(folder: Path, files: dict[str, str], *, have_groups: bool = True) -> list[str]:
     """What lint says about these files: `file:line CODE text`."""
     root = folder / "policies"
     for name, text in files.items():
@@ -43,7 +43,7 @@ def findings(folder: Path, files: dict[str, str], *, brings_groups: bool = True)
         LintedFile(name, (root / name).read_text(), one.document, one.tests, one.service)
         for name, one in zip(policies.files, tests, strict=True)
     ]
-    found = lint(policies, linted, NOW, brings_groups=brings_groups)
+    found = lint(policies, linted, NOW, have_groups=have_groups)
     return [f"{one.file}:{one.line} {one.code} {one.text}" for one in found]
 
 
@@ -85,6 +85,29 @@ FINDINGS = [
     ),
     pytest.param(
         policy(A, 'id: b, to: ["user:a b"], repositories: ["${user}/b"], role: reader'), "4 TS101", id="unfit-user"
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: ["user:a b", "user:x"], repositories: ["${user}/b"], role: reader'),
+        "4 TS116",
+        id="one-unfit-user",
+    ),
+    pytest.param(
+        policy(
+            A,
+            'id: b, to: [authenticated], repositories: ["${user}/b", b], role: reader',
+            rest="groups:\n  g: {users: [ann@x.org]}\n",
+        ),
+        "4 TS116",
+        id="unfit-member",
+    ),
+    pytest.param(
+        policy(
+            A,
+            'id: b, to: ["user:a b"], repositories: [b], role: reader',
+            deny=('id: d, to: [everyone], repositories: ["${user}/x"], actions: [push]',),
+        ),
+        "6 TS116",
+        id="unfit-user-not-denied",
     ),
     pytest.param(
         policy(A, 'id: b, to: ["user:x"], repositories: ["a._*"], role: reader'), "4 TS101", id="impossible-name"
@@ -200,10 +223,11 @@ FINDINGS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), FINDINGS)
-def test_a_finding_is_told_at_its_line(tmp_path: Path, text: str, expected: str) -> None:
-    """That one and no other; the code's meaning stands in `CODES`."""
+def test_a_finding_is_reported_at_its_line(tmp_path: Path, text: str, expected: str) -> None:
+    """Exactly one finding, with this code, at this line, and with a fix."""
     (found,) = findings(tmp_path, {"p.yaml": text})
     assert found.startswith(f"p.yaml:{expected} ")
+    assert "; fix: " in found
 
 
 FINE = [
@@ -238,8 +262,19 @@ FINE = [
         id="until-tomorrow",
     ),
     pytest.param(
-        policy(A, 'id: b, to: ["user:a b", "user:x"], repositories: ["${user}/b"], role: reader'),
-        id="one-fit-user",
+        policy(A, 'id: b, to: ["user:a-b", "user:x"], repositories: ["${user}/b"], role: reader'),
+        id="fit-users",
+    ),
+    pytest.param(
+        policy(A, 'id: b, to: ["user:a b", "user:x"], repositories: ["b/**"], role: reader'),
+        id="unfit-user-without-a-variable",
+    ),
+    pytest.param(
+        policy(
+            A,
+            'id: b, to: [authenticated], except: ["user:a b"], repositories: ["${user}/b"], role: reader',
+        ),
+        id="unfit-user-excepted",
     ),
     pytest.param(policy(A, 'id: b, to: ["user:x"], repositories: ["${group}/b"], role: reader'), id="user-in-a-group"),
     pytest.param(
@@ -271,13 +306,13 @@ def test_what_makes_sense_is_no_finding(tmp_path: Path, text: str) -> None:
     assert findings(tmp_path, {"p.yaml": text}) == []
 
 
-def test_unknown_groups_are_told_where_nothing_brings_groups(tmp_path: Path) -> None:
+def test_unknown_groups_are_told_where_nothing_have_groups(tmp_path: Path) -> None:
     """In `to`, in `except` and inside groups; not where a directory may know them."""
     text = policy('id: a, to: ["group:g"], repositories: [a], role: reader')
     text += 'deny:\n  - {id: d, to: [everyone], except: ["group:h"], repositories: [b], actions: [pull]}\n'
     text += "groups:\n  k: {users: [x], groups: [l]}\n"
     assert findings(tmp_path, {"p.yaml": text}) == []
-    found = findings(tmp_path, {"p.yaml": text}, brings_groups=False)
+    found = findings(tmp_path, {"p.yaml": text}, have_groups=False)
     assert [one.split(" ")[0:2] for one in found] == [
         ["p.yaml:3", "TS106"],
         ["p.yaml:5", "TS106"],
@@ -290,7 +325,7 @@ def test_a_delegated_file_s_own_group_is_known(tmp_path: Path) -> None:
     root = policy(A) + 'delegate:\n  - {file: t/b.yaml, repositories: ["b/**"], actions: [pull]}\n'
     team = "version: 1\ngroups:\n  own: {users: [Bob]}\nallow:\n"
     team += '  - {id: b, to: ["group:own"], repositories: ["b/*"], role: reader}\n'
-    found = findings(tmp_path, {"root.yaml": root, "t/b.yaml": team}, brings_groups=False)
+    found = findings(tmp_path, {"root.yaml": root, "t/b.yaml": team}, have_groups=False)
     assert [one[:18] for one in found] == ["t/b.yaml:3 TS111 o"]
 
 
@@ -354,9 +389,9 @@ def test_a_comment_beside_something_that_looks_like_one_is_found() -> None:
 
 
 def test_every_code_has_its_section() -> None:
-    """With the same words, in the same order."""
-    sections = re.findall(r"^## (TS\d+): (.*)$", DOCS.read_text(), re.MULTILINE)
-    assert sections == list(CODES.items())
+    """With the same title, in the same order, below an anchor that stays when the title changes."""
+    sections = re.findall(r'^<a id="(\w+)"></a>\n\n## (TS\d+): (.*)$', DOCS.read_text(), re.MULTILINE)
+    assert sections == [(code.lower(), code, title) for code, title in CODES.items()]
 
 
 def run(*arguments: str | Path) -> tuple[int, str]:

@@ -42,7 +42,7 @@ def findings(folder: Path, outside: UnknownNames | None, root: str = ROOT) -> li
         LintedFile(name, (folder / name).read_text(), one.document, one.tests, one.service)
         for name, one in zip(policies.files, tests, strict=True)
     ]
-    found = lint(policies, files, NOW, brings_groups=True, outside=outside)
+    found = lint(policies, files, NOW, have_groups=True, unknown_names=outside)
     return [f"{one.file}:{one.line} {one.code} {one.text}" for one in found]
 
 
@@ -85,10 +85,10 @@ def test_where_it_is_told(tmp_path: Path) -> None:
 
 def test_groups_that_two_sources_bring(tmp_path: Path) -> None:
     """At each rule and group that names them."""
-    outside = UnknownNames({}, {}, {}, {"auditors": "is brought by two", "web": "x", "web-inner": "is brought by two"})
+    outside = UnknownNames({}, {}, {}, {"auditors": "is in two", "web": "x", "web-inner": "is in two"})
     assert findings(tmp_path, outside) == [
-        "root.yaml:8 TS303 web: the group 'auditors' is brought by two",
-        "teams/web.yaml:3 TS303 inner: the group 'web-inner' is brought by two",
+        "root.yaml:8 TS303 web: the group 'auditors' is in two",
+        "teams/web.yaml:3 TS303 inner: the group 'web-inner' is in two",
     ]
 
 
@@ -99,7 +99,7 @@ def test_groups_that_two_sources_bring(tmp_path: Path) -> None:
         pytest.param(None, [], id="nobody was asked, so it may still be of use"),
         pytest.param(
             UnknownNames({}, {}, {}),
-            ["root.yaml:9 TS202 there is no TS301 on line 9 any more"],
+            ["root.yaml:9 TS202 unused suppression: line 9 has no finding TS301; fix: remove the suppression"],
             id="asked, and of no use",
         ),
     ],

@@ -444,6 +444,19 @@ def test_lifetime_of_what_a_team_grants(folder: Path, asked: str, expected: int 
     assert decision.max_lifetime == expected
 
 
+def test_owners(folder: Path) -> None:
+    """Each entry with its patterns, its registries and its contact, which is text of any kind."""
+    contact = "web team <web@example.com>, https://chat.example.com/web"
+    root = delegating(f'{WEB}, contact: "{contact}"', "registries: [reg]\n")
+    policies = load(folder, {"root.yaml": root, "teams/web.yaml": team(WITHIN)})
+    assert [
+        (one.file, one.place, [pattern.text for pattern in one.patterns], one.registries, one.contact)
+        for one in policies.owners
+    ] == [("root.yaml", ("delegate", 0), ["web/**"], ("reg",), contact)]
+    policies = load(folder, {"root.yaml": delegating(WEB), "teams/web.yaml": team(WITHIN)})
+    assert [one.contact for one in policies.owners] == [None]
+
+
 # --- the folder ------------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tokenserver.errors import LoadError
-from tokenserver.policy.loading.git_revisions import Revisions, extract, parse_revisions
+from tokenserver.policy.loading.git_revisions import GitFolder, Revision, extract, parse_comparison
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -59,7 +59,7 @@ def commit(top: Path, message: str) -> None:
 def fault(revisions: str, folder: Path) -> str:
     """The fault of these revisions."""
     with pytest.raises(LoadError) as caught:
-        parse_revisions(revisions, folder)
+        parse_comparison(revisions, folder)
     (found,) = caught.value.faults
     return str(found)
 
@@ -77,29 +77,32 @@ def fault(revisions: str, folder: Path) -> str:
 def test_revisions(text: str, old: str, new: str, repository: Path) -> None:
     """Names become commits, so that a branch that moves meanwhile changes nothing."""
     commits = (git(repository, "rev-parse", old), git(repository, "rev-parse", new))
-    found = parse_revisions(text, repository / "policies")
-    assert found == Revisions(repository.resolve(), "policies", *commits)
+    found = parse_comparison(text, repository / "policies")
+    assert found.folder == GitFolder(repository.resolve(), "policies")
+    assert found.new is not None
+    assert (found.old.id, found.new.id) == commits
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("main", "--git: 'main': must be two revisions such as main..HEAD", id="one revision"),
-        pytest.param("main..nowhere", "--git: git says: fatal: Needed a single revision", id="no revision"),
-        pytest.param("main..--help", "--git: git says: fatal: Needed a single revision", id="an option"),
-        pytest.param("main..main:policies", "--git: git says: ", id="a folder and no commit"),
+        pytest.param("main..nowhere", "--git: 'nowhere': no such revision in ", id="no revision"),
+        pytest.param("main..--help", "--git: '--help': no such revision in ", id="an option"),
+        pytest.param(
+            "main..main:policies", "--git: 'main:policies': no such revision in ", id="a folder and no commit"
+        ),
     ],
 )
 def test_no_revisions(text: str, expected: str, repository: Path) -> None:
-    """What git says, in one line; a revision is never taken for an option."""
+    """The name that is wrong; a revision is never taken for an option."""
     assert fault(text, repository / "policies").startswith(expected)
 
 
 def test_a_folder_elsewhere(repository: Path, tmp_path: Path) -> None:
     """The folder must be in a repository, but it need not exist any more."""
     assert "not a git repository" in fault("a..b", tmp_path / "nowhere" / "policies")
-    assert parse_revisions("main..other", repository / "gone" / "deep").path == "gone/deep"
-    assert parse_revisions("main..other", repository).path == ""
+    assert parse_comparison("main..other", repository / "gone" / "deep").folder.path == "gone/deep"
+    assert parse_comparison("main..other", repository).folder.path == ""
     assert "does not lie in the repository" in fault("main..other", repository / "gone" / ".." / ".." / "x")
 
 
@@ -117,7 +120,7 @@ def texts_in(folder: Path) -> dict[str, bytes]:
 def extracted(repository: Path, commit_: str, folder: Path, path: str = "policies") -> dict[str, bytes]:
     """The policy files of a commit."""
     folder.mkdir()
-    extract(Revisions(repository, path, commit_, commit_), git(repository, "rev-parse", commit_), folder)
+    extract(GitFolder(repository, path), Revision(commit_, git(repository, "rev-parse", commit_)), folder)
     return texts_in(folder)
 
 
@@ -186,13 +189,13 @@ def test_a_tree_that_leads_out(repository: Path, tmp_path: Path) -> None:
     folder = tmp_path / "inside"
     folder.mkdir()
     with pytest.raises(LoadError, match="leads out of the folder"):
-        extract(Revisions(repository, "", made, made), made, folder)
+        extract(GitFolder(repository, ""), Revision(made, made), folder)
     assert not (tmp_path / "evil.yaml").exists()
 
 
 def test_a_folder_that_the_commit_does_not_have(repository: Path, tmp_path: Path) -> None:
     """It is a fault, not an empty folder."""
-    with pytest.raises(LoadError, match="git says: "):
+    with pytest.raises(LoadError, match="has no such folder; git says: "):
         extracted(repository, "HEAD", tmp_path / "1", path="nowhere")
 
 
@@ -206,5 +209,4 @@ def test_a_repository_with_a_name_that_is_not_text(tmp_path: Path) -> None:
     git(top, "init", "-q", "-b", "main")
     (top / "a.yaml").write_text("a\n")
     commit(top, "first")
-    found = parse_revisions("HEAD..HEAD", top)
-    assert found.top == top.resolve()
+    assert parse_comparison("HEAD..HEAD", top).folder.top == top.resolve()

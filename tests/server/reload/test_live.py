@@ -492,12 +492,28 @@ def test_a_bug_in_loading_does_not_end_the_watch(files: Files, live: LiveSnapsho
 
 
 def test_a_change_is_logged_with_the_digest(files: Files, live: LiveSnapshot, caplog: pytest.LogCaptureFixture) -> None:
-    """One line, with the beginning of the policy's digest."""
+    """One line, with what changed and the beginning of the policy's digest."""
     files.users.write_text("0123456789abcdef")
     with caplog.at_level(logging.INFO, "tokenserver.live"):
         _looks(live, 4)
-    expected = "reloaded: new policies are live, policy 0123456789ab"
+    expected = "reloaded: new policies are live (changed users), policy 0123456789ab"
     assert caplog.record_tuples == [("tokenserver.live", logging.INFO, expected)]
+
+
+def test_a_line_that_another_worker_wrote(files: Files, caplog: pytest.LogCaptureFixture) -> None:
+    """Is not written again; the change is live all the same."""
+    lines: list[str] = []
+
+    def is_first(line: str) -> bool:
+        lines.append(line)
+        return False
+
+    live = LiveSnapshot([Everything(files)], OneText(), is_first=is_first)
+    files.users.write_text("0123456789abcdef")
+    with caplog.at_level(logging.INFO, "tokenserver.live"):
+        assert True in _looks(live, 4)
+    assert lines == ["new policies are live (changed users), policy 0123456789ab"]
+    assert caplog.messages == []
 
 
 def test_a_refusal_is_logged_once_with_its_faults(

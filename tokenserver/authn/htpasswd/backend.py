@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from tokenserver.authn.htpasswd.account import ACTIVE, LOCK
 from tokenserver.authn.htpasswd.file import HtpasswdEntry, line_fault, parse_users, users_command
-from tokenserver.authn.htpasswd.verify import ANYWHERE, Decoy, Room, checked
+from tokenserver.authn.htpasswd.verify import ANYWHERE, Decoy, Room, checked, checked_in_vain
 from tokenserver.authn.passwords import describe, warning_about
 from tokenserver.authn.protection.shared_checks import Once
 from tokenserver.credentials import Password
@@ -21,11 +23,18 @@ class Htpasswd:
 
     `users` are their names and `lines` their line numbers, `file` is the path as the operator wrote it, `warnings` are
     lines with weak or slow hashes. `decoy` does the work of a wrong password for an unknown user. `room` bounds
-    concurrent hashing; `once` shares results with the other workers.
+    concurrent hashing; `once` shares results with the other workers. `now` gives seconds since 1970.
     """
 
     def __init__(
-        self, name: str, file: str, entries: Sequence[HtpasswdEntry], room: Room = ANYWHERE, once: Once | None = None
+        self,
+        name: str,
+        file: str,
+        entries: Sequence[HtpasswdEntry],
+        room: Room = ANYWHERE,
+        once: Once | None = None,
+        *,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
         self.file = file
@@ -34,14 +43,24 @@ class Htpasswd:
         self.warnings = tuple(_warnings(entries, file))
         self.decoy = Decoy.like(name, [entry.hashed.reveal() for entry in entries], room, once)
         self._hashes = {entry.name: entry.hashed for entry in entries}
+        self._accounts = {entry.name: entry.account for entry in entries if entry.account != ACTIVE}
         self._room = room
         self._once = once
+        self._now = now
 
     def authenticate(self, credentials: Password) -> Identity | None:
-        """See `Authenticator.authenticate`. A name is compared exactly, letter by letter."""
+        """See `Authenticator.authenticate`. A name is compared exactly, letter by letter.
+
+        An account that is disabled or has expired costs what a wrong password costs; only `reason` tells them apart.
+        """
         hashed = self._hashes.get(credentials.username)
         if hashed is None:
             return None
+        account = self._accounts.get(credentials.username)
+        problem = None if account is None else account.problem(self._now())
+        if problem is not None:
+            is_right = checked_in_vain(self.name, credentials, hashed.reveal(), self._room, self._once)
+            raise InvalidCredentials(problem if is_right else f"wrong password, and {problem}")
         if not checked(self.name, credentials, hashed.reveal(), self._room, self._once):
             raise InvalidCredentials("wrong password")
         return Identity(credentials.username, Kind.PASSWORD, self.name)
@@ -51,10 +70,22 @@ class Htpasswd:
         hashed = self._hashes.get(username)
         return None if hashed is None else describe(hashed.reveal())
 
+    def account_problem(self, username: str) -> str | None:
+        """Why the user could not log in now with the right password; None for an active or unknown user."""
+        account = self._accounts.get(username)
+        return None if account is None else account.problem(self._now())
+
     def stamp(self, username: str) -> bytes:
-        """The user's hash; empty for an unknown user. It is as secret as the line it comes from."""
+        """The user's hash; empty for an unknown user. It is as secret as the line it comes from.
+
+        It changes at the moment at which the account expires, which ends every remembered login.
+        """
         hashed = self._hashes.get(username)
-        return b"" if hashed is None else hashed.reveal().encode("ascii")
+        if hashed is None:
+            return b""
+        stamp = hashed.reveal().encode("ascii")
+        account = self._accounts.get(username)
+        return stamp if account is None or account.problem(self._now()) is None else LOCK.encode("ascii") + stamp
 
 
 class HtpasswdFile:
@@ -92,3 +123,10 @@ def _warnings(entries: Iterable[HtpasswdEntry], file: str) -> Iterator[Fault]:
         warning = warning_about(entry.hashed.reveal())
         if warning is not None:
             yield line_fault(file, entry.line, warning, users_command("set", entry.name, file), entry.name)
+        if entry.account != ACTIVE and not entry.is_locked:
+            problem = f"the account is limited ({entry.account}), but not for other programs that read this file"
+            until = None if entry.account.is_disabled else entry.account.until
+            command = users_command("disable", entry.name, file)
+            if until is not None:
+                command = users_command("enable", entry.name, file, "--until", until.text)
+            yield line_fault(file, entry.line, problem, command, entry.name)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tokenserver.authn.htpasswd.account import ACTIVE, DISABLED, FORM, LOCK, Account, read_comment, spell_comment
 from tokenserver.authn.passwords import problem_with
 from tokenserver.authn.usernames import fold, name_problem
 from tokenserver.credentials import Secret
@@ -17,15 +18,19 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class HtpasswdEntry:
-    """One accepted line of a file."""
+    """One accepted line of a file. `hashed` is without its lock; `is_locked`: no other program can match it."""
 
     name: str
     line: int
     hashed: Secret
+    account: Account = ACTIVE
+    is_locked: bool = False
 
 
 def parse_users(text: str, file: str) -> tuple[HtpasswdEntry, ...]:
     """Parse an htpasswd file: one user per line as `NAME:HASH`; empty lines and lines that begin with # are skipped.
+
+    A comment as in `account.FORM` says that an account is disabled or ends, wherever in the file it is.
 
     Raises:
         LoadError: all faults. None of them repeats anything that could be a hash.
@@ -50,11 +55,17 @@ def parse_users(text: str, file: str) -> tuple[HtpasswdEntry, ...]:
         elif twin is not entry:
             problem = f"differs only in case or width from {twin.name!r} on line {twin.line}; keep one of the two"
             note(faults, line_fault(file, number, problem, users_command("delete", name, file), name))
+    accounts, found = _accounts(text, file)
+    for fault in found:
+        note(faults, fault)
     if faults and isinstance(text, LinkedText):
         raise LoadError(redacted(fault, text.target) for fault in faults)
     if faults:
         raise LoadError(faults)
-    return tuple(entries.values())
+    return tuple(
+        replace(entry, account=accounts.get(name, DISABLED if entry.is_locked else ACTIVE))
+        for name, entry in entries.items()
+    )
 
 
 def names_in(text: str) -> list[str]:
@@ -86,13 +97,44 @@ def with_user(text: str, name: str, hashed: str) -> str:
 
 
 def without_user(text: str, name: str) -> str:
-    """Remove the lines of that name; the same text if there are none."""
-    return "\n".join(line for line in text.split("\n") if _name_on(line) != name)
+    """Remove the lines of that name, and what is said about its account; the same text if there are none."""
+    return "\n".join(line for line in text.split("\n") if name not in {_name_on(line), _account_on(line)[0]})
 
 
-def users_command(verb: str, name: str, file: str) -> str:
-    """The command `tokenserver users VERB` for a user, quoted for a shell."""
-    place = f"--file {shell_word(file)}"
+def account_in(text: str, name: str) -> Account:
+    """The account of a user in a file that may have faults; disabled if what is said about it is damaged."""
+    said = [account for about, account in map(_account_on, text.split("\n")) if about == name]
+    if said:
+        return DISABLED if len(said) > 1 or said[0] is None else said[0]
+    hashes = [_content(line).partition(":")[2] for line in text.split("\n") if _name_on(line) == name]
+    return DISABLED if any(hashed.strip().startswith(LOCK) for hashed in hashes) else ACTIVE
+
+
+def with_account(text: str, name: str, account: Account) -> str:
+    """Say about a user of the file that it has this account, in a comment before its line, and lock or unlock its hash.
+
+    Everything else is kept. Comments about the user elsewhere are removed.
+    """
+    kept: list[str] = []
+    is_placed = account == ACTIVE
+    for line in text.split("\n"):
+        if _account_on(line)[0] == name:
+            continue
+        if _name_on(line) != name:
+            kept.append(line)
+            continue
+        before, colon, hashed = line.removeprefix(_BOM).partition(":")
+        if not is_placed:
+            kept.append(spell_comment(name, account) + ("\r" if line.endswith("\r") else ""))
+            is_placed = True
+        lock = "" if account == ACTIVE or not colon else LOCK
+        kept.append(f"{before}{colon}{lock}{hashed.removeprefix(LOCK)}")
+    return "\n".join(kept)
+
+
+def users_command(verb: str, name: str, file: str, *options: str) -> str:
+    """The command `tokenserver users VERB` for a user, with further options, quoted for a shell."""
+    place = " ".join(["--file", *map(shell_word, (file, *options))])
     target = f"{place} -- {shell_word(name)}" if name.startswith("-") else f"{shell_word(name)} {place}"
     return f"tokenserver users {verb} {target}"
 
@@ -117,10 +159,35 @@ def _parse_line(line: str, number: int, file: str) -> tuple[HtpasswdEntry | None
     problem = name_problem(name)
     if problem is not None:
         return None, [*faults, line_fault(file, number, problem, comment_out)]
+    is_locked = hashed.startswith(LOCK)
+    hashed = hashed.removeprefix(LOCK)
     problem = problem_with(hashed)
     if problem is not None:
         faults.append(line_fault(file, number, problem, users_command("set", name, file), name))
-    return HtpasswdEntry(name, number, Secret(hashed)), faults
+    return HtpasswdEntry(name, number, Secret(hashed), is_locked=is_locked), faults
+
+
+def _accounts(text: str, file: str) -> tuple[dict[str, Account], list[Fault]]:
+    """What the comments say about accounts, and their faults. A damaged one is a fault, or it would enable its user."""
+    faults: list[Fault] = []
+    accounts: dict[str, Account] = {}
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        said = read_comment(_content(line))
+        if said is None:
+            continue
+        name, account = said
+        if not name:
+            faults.append(line_fault(file, number, f"is not {FORM}", _sed(file, f"{number}s/.*//")))
+        elif account is None:
+            problem = f"the account is neither 'disabled' nor 'until DATE', as in {FORM}"
+            faults.append(line_fault(file, number, problem, users_command("disable", name, file), name))
+        elif name in accounts:
+            problem = f"the account is also on line {lines[name]}"
+            faults.append(line_fault(file, number, problem, users_command("disable", name, file), name))
+        else:
+            accounts[name], lines[name] = account, number
+    return accounts, faults
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -133,9 +200,18 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _name_on(line: str) -> str:
     """The user name on a line, as far as it can be recognised; empty if there is none."""
-    content = line.removeprefix(_BOM).strip()
+    content = _content(line)
     name = "" if content.startswith("#") else content.partition(":")[0].strip()
     return unicodedata.normalize("NFC", name)
+
+
+def _account_on(line: str) -> tuple[str, Account | None]:
+    """The user whom the comment on a line is about, and the account; an empty name if there is none."""
+    return read_comment(_content(line)) or ("", None)
+
+
+def _content(line: str) -> str:
+    return line.removeprefix(_BOM).strip()
 
 
 def _sed(file: str, script: str) -> str:

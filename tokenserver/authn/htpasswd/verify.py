@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
+from tokenserver.authn.htpasswd.account import LOCK
 from tokenserver.authn.passwords import HashingFailed, decoy_like, describe, verify
 from tokenserver.authn.protection.shared_checks import Once
 from tokenserver.credentials import Password
@@ -33,6 +34,31 @@ def checked(source: str, credentials: Password, hashed: str, room: Room, once: O
             return check()
     except HashingFailed as error:
         raise BackendUnavailable(source, str(error)) from error
+
+
+def checked_in_vain(source: str, credentials: Password, hashed: str, room: Room, once: Once | None) -> bool:
+    """As `checked`, for a login that is rejected either way.
+
+    It always costs what a wrong password costs: no other worker's result is used, and none learns of this one.
+
+    Raises:
+        BackendUnavailable: as `checked`.
+    """
+    seen: list[bool] = []
+
+    def check() -> bool:
+        seen.append(verify(credentials.password.reveal(), hashed))
+        return False
+
+    try:
+        if once is not None:
+            once(credentials, f"{LOCK}{hashed}", room, check)
+        else:
+            with room:
+                check()
+    except HashingFailed as error:
+        raise BackendUnavailable(source, str(error)) from error
+    return any(seen)
 
 
 class Decoy:

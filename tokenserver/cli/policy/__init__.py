@@ -7,7 +7,7 @@ import click
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
-    "diff": LazyCommand("tokenserver.cli.policy.diff", "policy_diff", "Show the access that a change adds or removes."),
+    "diff": LazyCommand("tokenserver.cli.policy.diff", "policy_diff", "Show access that a change adds or removes."),
     "lint": LazyCommand("tokenserver.cli.policy.lint", "policy_lint", "Find rules that do nothing, or too much."),
     "matrix": LazyCommand(
         "tokenserver.cli.policy.matrix", "policy_matrix", "Show all principals and what they can do."

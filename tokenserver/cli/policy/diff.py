@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo_text, style
 from tokenserver.config.load import config_path, load_settings
-from tokenserver.errors import LoadError, TokenserverError
+from tokenserver.errors import Fault, LoadError, TokenserverError
 from tokenserver.identity import spell_group
 from tokenserver.policy.analysis.circumstances import OTHER_SERVICE
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.diff.diff import Difference, DiffRow, diff, spell_who
-from tokenserver.policy.loading.git_revisions import extract, parse_revisions
+from tokenserver.policy.loading.git_revisions import compile_revision, parse_comparison
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.terms import parse_moment
@@ -37,9 +36,10 @@ _EVERYONE = {"anonymous", "authenticated"}
 @click.option(
     "--git",
     "revisions",
-    metavar="OLD..NEW",
-    help="Compare two git revisions of one folder.  [default: the configured folder, else policies/]",
+    metavar="REV",
+    help="Compare the files in a folder with this git revision, or two revisions, OLD..NEW.",
 )
+@click.option("--staged", is_flag=True, help="Compare what is staged with the revision of --git.  [default: HEAD]")
 @click.option("--fail-on", type=click.Choice(["new-access"]), help="Exit with 4 on new access, else with 0.")
 @click.option("--at", metavar="MOMENT", help="Compare access from this moment on.  [default: now]")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, for a pull-request comment.")
@@ -49,16 +49,24 @@ _EVERYONE = {"anonymous", "authenticated"}
 def policy_diff(  # noqa: PLR0917 - click passes options by name
     folders: Sequence[Path],
     revisions: str | None,
+    staged: bool,
     fail_on: str | None,
     at: str | None,
     as_markdown: bool,
     as_json: bool,
     config: Path | None,
 ) -> None:
-    """Show the access that principals gain or lose between two folders, OLD and NEW, or two revisions of one folder.
+    """Show the access that principals gain or lose between two folders, OLD and NEW, or two states of one folder.
 
-    Access is compared, not text, and the answer is complete. Tests in the files are not run. Exit code 0: the same
-    access; 3: only less access; 4: new access; 2: wrong use, faulty policies, or too complex to decide.
+    \b
+    tokenserver policy diff OLD NEW             two folders
+    tokenserver policy diff --git main          the files in the folder, with main
+    tokenserver policy diff --staged            what the next commit changes
+    tokenserver policy diff --git main...HEAD   a branch, with where it left main
+
+    With --git, the default folder is the configured one, else policies/. Access is compared, not text, and the answer
+    is complete. Tests in the files are not run. Exit code 0: the same access; 3: only less access; 4: new access; 2:
+    wrong use, faulty policies, or too complex to decide.
     """
     if as_markdown and as_json:
         raise click.UsageError("--markdown and --json exclude each other")
@@ -66,7 +74,7 @@ def policy_diff(  # noqa: PLR0917 - click passes options by name
         now = datetime.now(UTC) if at is None else parse_moment(at)
     except TokenserverError as error:
         raise click.BadParameter(str(error), param_hint="--at") from error
-    old, new = _policies(folders, revisions, config)
+    old, new = _policies(folders, revisions, config, staged=staged)
     try:
         found = diff(old, new, now)
     except TooComplex as error:
@@ -82,22 +90,22 @@ def policy_diff(  # noqa: PLR0917 - click passes options by name
     raise SystemExit(LESS_ACCESS if found.losses and fail_on is None else OK)
 
 
-def _policies(folders: Sequence[Path], revisions: str | None, config: Path | None) -> tuple[PolicySet, PolicySet]:
-    if revisions is None:
+def _policies(
+    folders: Sequence[Path], revisions: str | None, config: Path | None, *, staged: bool
+) -> tuple[PolicySet, PolicySet]:
+    if revisions is None and not staged:
         if len(folders) != 2:
-            raise click.UsageError("name two folders, OLD and NEW, or two revisions with --git OLD..NEW")
-        return _both((folder, str(folder)) for folder in folders)
+            raise click.UsageError("name two folders, OLD and NEW, or with --git a revision or two: main, main..HEAD")
+        old, new = folders
+        return _both(lambda: compile_policies(old)[0], lambda: compile_policies(new)[0])
     if len(folders) > 1:
-        raise click.UsageError("with --git, name at most one folder")
-    of = parse_revisions(revisions, folders[0] if folders else _configured(config))
-    with tempfile.TemporaryDirectory() as scratch:
-        places = []
-        for side, commit in (("old", of.old), ("new", of.new)):
-            place = Path(scratch).resolve() / side
-            place.mkdir(mode=0o700)
-            extract(of, commit, place)
-            places.append((place, f"{commit[:12]}:{of.path}"))
-        return _both(places)
+        raise click.UsageError("with --git or --staged, name at most one folder")
+    folder = folders[0] if folders else _configured(config)
+    of = parse_comparison(revisions or "HEAD", folder, staged=staged)
+    return _both(
+        lambda: compile_revision(of.folder, of.old)[0],
+        lambda: compile_policies(folder)[0] if of.new is None else compile_revision(of.folder, of.new)[0],
+    )
 
 
 def _configured(config: Path | None) -> Path:
@@ -106,19 +114,22 @@ def _configured(config: Path | None) -> Path:
     return load_settings(config).policies if is_there else Path("policies")
 
 
-def _both(places: Iterable[tuple[Path, str]]) -> tuple[PolicySet, PolicySet]:
-    """The policies of two folders; faults call each folder by its name."""
+def _both(old: Callable[[], PolicySet], new: Callable[[], PolicySet]) -> tuple[PolicySet, PolicySet]:
+    """Both policies.
+
+    Raises:
+        LoadError: the faults of both sides.
+    """
     found = []
-    faults = []
-    for place, name in places:
+    faults: list[Fault] = []
+    for side in (old, new):
         try:
-            found.append(compile_policies(place)[0])
+            found.append(side())
         except LoadError as error:
-            faults += [replace(fault, file=fault.file.replace(str(place), name, 1)) for fault in error.faults]
+            faults += error.faults
     if faults:
         raise LoadError(faults)
-    old, new = found
-    return old, new
+    return found[0], found[1]
 
 
 def as_facts(found: Difference) -> dict[str, list[dict[str, Any]]]:

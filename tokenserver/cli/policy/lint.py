@@ -33,11 +33,10 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
     """
     source = read_source(config, folder)
     root = policies_folder(source, folder)
-    outside, overlaps = _asked(source, config) if ask else (None, [])
+    unknown_names, overlaps = _asked(source, config) if ask else (None, [])
     files = _files(source, root)
-    brings_groups = _brings_groups(source)
     findings = [
-        *lint(source.policies, files, datetime.now(UTC), brings_groups=brings_groups, outside=outside),
+        *lint(source.policies, files, datetime.now(UTC), have_groups=source.have_groups, unknown_names=unknown_names),
         *overlaps,
     ]
     if as_json:
@@ -71,12 +70,14 @@ def _asked(source: Source, config: Path | None) -> tuple[UnknownNames, list[Lint
     path = config_path(config)
     lines = parse(read_text(path), str(path)).lines
     places = {entry.name: number for number, entry in enumerate(source.settings.authentication)}
-    found = [("TS303", *one) for one in sources.namesakes()] + [("TS302", *one) for one in sources.unspeakable()]
+    found = [("TS303", *one) for one in sources.duplicate_users()] + [
+        ("TS302", *one) for one in sources.unnameable_groups()
+    ]
     overlaps += [
         LintFinding(str(path.absolute()), lines.get(("authentication", places[name]), 1), code, text)
         for code, name, text in found
     ]
-    return sources.outside(source.policies), overlaps
+    return sources.unknown_names(source.policies), overlaps
 
 
 def policies_folder(source: Source, folder: Path | None) -> Path:
@@ -101,10 +102,3 @@ def _files(source: Source, root: Path) -> list[LintedFile]:
             raise LoadError([Fault(str(path), 0, "", "changed while it was read; fix: try again")])
         files.append(LintedFile(name, text, one.document, one.tests, one.service))
     return files
-
-
-def _brings_groups(source: Source) -> bool:
-    """Whether a user source may bring groups: an htpasswd file does not; for a bare folder it is unknown."""
-    if source.settings is None:
-        return True
-    return any(entry.htpasswd is None for entry in source.settings.authentication)

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source
+from tokenserver.cli.policy.asked_names import asked_pattern, chosen_service
+from tokenserver.cli.policy.name_notes import notes_on_principal
+from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.analysis.conditions import Given
@@ -67,6 +69,7 @@ td {{ font-family: ui-monospace, monospace; }}
 @click.option("--who", "people", multiple=True, help="Only this principal, such as group:web; repeatable.")
 @click.option("--repositories", "patterns", multiple=True, help="Only patterns that overlap this one; repeatable.")
 @circumstances
+@revision_option
 @policy_command
 def policy_matrix(  # noqa: PLR0917 - click passes options by name
     form: str,
@@ -75,15 +78,17 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
     service: str | None,
     client: IPv4Address | IPv6Address | None,
     at: datetime | None,
+    revision: str | None,
     config: Path | None,
     folder: Path | None,
     as_json: bool,
 ) -> None:
     """Show what every principal in the rules can do on every repository pattern in the rules."""
     chosen = [parse_who(one) for one in people]
-    wanted = [parse_pattern(one) for one in patterns]
-    source = read_source(config, folder)
-    given = Given(source.service(service), client, at)
+    source = read_source(config, folder, revision)
+    named = [asked_pattern(source, one, service) for one in patterns]
+    wanted = [parse_pattern(one.name) for one in named]
+    given = Given(chosen_service(source, named, service), client, at)
     columns = [
         (rule, pattern)
         for rule, pattern in columns_named(source.policies, given)
@@ -95,6 +100,12 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
         size = f"{len(rows)} people by {len(columns)} patterns"
         raise click.UsageError(f"{size} are too many; fix: choose with --who and --repositories")
     found = matrix(source.policies, rows, columns, given)
+    source.print_revision()
+    for one in named:
+        one.print_note()
+    for principal in rows if chosen else ():
+        for note in notes_on_principal(source, principal, (), given.service):
+            echo(note, err=True)
     if as_json:
         echo_text(json.dumps(_facts(found), indent=2))
     elif form == "csv":

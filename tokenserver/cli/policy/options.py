@@ -20,6 +20,7 @@ from tokenserver.documents.document import nearest
 from tokenserver.errors import LoadError, TokenserverError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.group_names import plain_name, shown_name
+from tokenserver.policy.image_names import RegistryNames
 from tokenserver.policy.loading.loader import FileTests, compile_policies
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.principals import UNNAMED
@@ -32,11 +33,15 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Policies that compile, with their tests not yet run. `settings` are None for a bare folder."""
+    """Policies that compile, with their tests not yet run. `settings` are None for a bare folder.
+
+    `revision` is the git revision that the policies are of; None: the files that are in the folder now.
+    """
 
     policies: PolicySet
     tests: tuple[FileTests, ...]
     settings: Settings | None
+    revision: str | None = None
 
     @property
     def services(self) -> frozenset[str]:
@@ -44,6 +49,27 @@ class Source:
         if self.settings is not None:
             return frozenset(entry.service for entry in self.settings.registries)
         return frozenset(service for rule in self.policies.rules for service in rule.services or ())
+
+    @property
+    def known(self) -> tuple[RegistryNames, ...]:
+        """All names of `services`, with the URLs that the configuration has."""
+        if self.settings is not None:
+            return tuple(RegistryNames(one.service, one.names, one.url) for one in self.settings.registries)
+        return tuple(RegistryNames(service, (service,)) for service in sorted(self.services))
+
+    @property
+    def have_groups(self) -> bool:
+        """Whether a user source may bring groups: an htpasswd file does not; for a bare folder it is unknown."""
+        return self.settings is None or any(entry.htpasswd is None for entry in self.settings.authentication)
+
+    def revision_facts(self) -> dict[str, str]:
+        """The git revision for `--json`; empty without one."""
+        return {} if self.revision is None else {"revision": self.revision}
+
+    def print_revision(self) -> None:
+        """Say on standard error which git revision the answer is about, if it is about one."""
+        if self.revision is not None:
+            echo(f"policies of {self.revision}, not those in the folder", err=True)
 
     def service(self, asked: str | None) -> str:
         """The registry in question; it may be left out if all registries have the same policies.
@@ -89,6 +115,11 @@ def policy_command(command: Callable[_Arguments, _Result]) -> Callable[_Argument
     return found
 
 
+def revision_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--git`."""
+    return click.option("--git", "revision", metavar="REV", help="Ask the policies of this git revision.")(command)
+
+
 def service_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--service`."""
     return click.option("--service", help="The registry, by service name.")(command)
@@ -103,21 +134,31 @@ def circumstances(command: Callable[..., Any]) -> Callable[..., Any]:
     return service_option(command)
 
 
-def read_source(config: Path | None, folder: Path | None) -> Source:
-    """The policies of the configuration, or of a bare folder.
+def read_source(config: Path | None, folder: Path | None, revision: str | None = None) -> Source:
+    """The policies of the configuration, or of a bare folder; as of a git `revision` if one is given.
 
     Raises:
-        LoadError: every fault of the files.
+        LoadError: every fault of the files, or no such revision.
     """
-    if folder is not None:
-        if config is not None:
-            raise click.UsageError("--config and --policies exclude each other")
-        policies, tests = compile_policies(folder)
-        return Source(policies, tests, None)
-    settings = load_settings(config)
-    services = frozenset(entry.service for entry in settings.registries)
-    policies, tests = compile_policies(settings.policies, services=services)
-    return Source(policies, tests, settings)
+    settings, services = None, None
+    if folder is None:
+        settings = load_settings(config)
+        services = frozenset(entry.service for entry in settings.registries)
+        folder = settings.policies
+    elif config is not None:
+        raise click.UsageError("--config and --policies exclude each other")
+    if revision is None:
+        return Source(*compile_policies(folder, services=services), settings)
+    # Needed only here, and importing it takes a while.
+    from tokenserver.policy.loading.git_revisions import (  # noqa: PLC0415 - see above
+        compile_revision,
+        git_folder,
+        parse_revision,
+    )
+
+    of = git_folder(folder)
+    found = parse_revision(revision, of)
+    return Source(*compile_revision(of, found, services), settings, f"{revision} ({found.short})")
 
 
 def asked_resource(action: str, name: str) -> Resource:

@@ -11,6 +11,7 @@ import click
 
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.usernames import fold
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
 from tokenserver.identity import Identity, Kind
@@ -22,6 +23,8 @@ Source = Htpasswd | LdapDirectory
 
 MAX_NAMES = 10
 """How many names one message lists."""
+
+_CORRECT = "fix: correct or remove the name"
 
 
 class UserSources:
@@ -72,20 +75,26 @@ class UserSources:
             if found is not None:
                 return found
         asked = ", ".join(source.name for source in self.sources if source.name not in silent) or "none"
-        message = f"no user source knows {name!r} (asked: {asked})"
+        message = f"no user source knows {name!r} (asked: {asked})" + self._other_spelling(name)
         if silent:
             without = "cannot be asked without a password; fix: use --user and --group"
             message += f"; {', '.join(silent)} {without}"
         raise LoadError([Fault("--as", 0, "", message)])
 
-    def outside(self, policies: PolicySet) -> UnknownNames:
+    def _other_spelling(self, name: str) -> str:
+        """The users of htpasswd files whose names differ in case or width alone, as a hint."""
+        files = [source for source in self.sources if isinstance(source, Htpasswd)]
+        alike = [f"{file.name} has {one!r}" for file in files for one in sorted(file.users) if fold(one) == fold(name)]
+        return f"; {', '.join(alike)}: names are compared letter by letter" if alike else ""
+
+    def unknown_names(self, policies: PolicySet) -> UnknownNames:
         """What is wrong with the users and groups that these policies name. Each name is looked up once."""
         groups, shared_groups = self._group_problems(policies)
         users, shared = self._user_problems(policies)
         return UnknownNames(users, groups, shared, shared_groups)
 
     def overlaps(self) -> Iterator[tuple[str, int, str]]:
-        """Users of htpasswd files who are in a directory as well: the file, the line, and what that means."""
+        """Findings for users of htpasswd files who are in a directory as well: the file, the line and the text."""
         for file in self.sources:
             if not isinstance(file, Htpasswd):
                 continue
@@ -94,11 +103,11 @@ class UserSources:
                 if having:
                     first = next(one for one in self.sources if one is file or one in having)
                     also = ", ".join(one.name for one in having)
-                    text = f"the user {name!r} is in {also} as well; logins use the first, {first.name}"
+                    text = f"the user {name!r} is in {also} as well; {_rename(first.name)}"
                     yield file.file, file.lines[name], text
 
-    def namesakes(self) -> Iterator[tuple[str, str]]:
-        """Users who are in two directories: the name of the second one, and what that means, for each pair."""
+    def duplicate_users(self) -> Iterator[tuple[str, str]]:
+        """Findings for users who are in two directories: for each pair, the name of the second one, and the text."""
         asked = [one for one in self.directories if one.directory.bind is not None]
         if len(asked) < 2:
             return
@@ -106,13 +115,13 @@ class UserSources:
         for first, second in combinations(listed, 2):
             names = sorted(listed[first][0] & listed[second][0])
             if names:
-                yield second, _spell_namesakes(names, first, second)
+                yield second, _spell_duplicates(names, first, second)
             cut = [name for name in (first, second) if not listed[name][1]]
             if cut:
-                yield second, f"not all users of {' and '.join(cut)} could be listed; more may be in both"
+                yield second, f"not all users of {' and '.join(cut)} could be listed, so more users may be in both"
 
-    def unspeakable(self) -> Iterator[tuple[str, str]]:
-        """Groups without a usable name: the name of the directory, and which group it is."""
+    def unnameable_groups(self) -> Iterator[tuple[str, str]]:
+        """Findings for groups without a usable name: the name of the directory, and the text."""
         for directory in self.directories:
             if directory.directory.bind is None:
                 continue
@@ -120,7 +129,7 @@ class UserSources:
             for one in omitted:
                 yield directory.name, f"left out of the groups of users: {one}"
             if not is_all:
-                yield directory.name, "not all groups could be examined; more may have no usable name"
+                yield directory.name, "not all groups could be examined, so more of them may have no usable name"
 
     def _group_problems(self, policies: PolicySet) -> tuple[dict[str, str], dict[str, str]]:
         """Groups that no directory has, and groups that several have: what is wrong, by name."""
@@ -130,10 +139,11 @@ class UserSources:
             problems = {directory.name: directory.group_problem(name) for directory in self.directories}
             having = [source for source, problem in problems.items() if problem is None]
             if not having:
-                missing[name] = "; ".join(f"{problem} ({source})" for source, problem in problems.items())
+                found = "; ".join(f"{problem} ({source})" for source, problem in problems.items())
+                missing[name] = f"{found}; {_CORRECT}"
             elif len(having) > 1:
-                fix = f"fix: groups: {{prefix: {having[1]}/}} in {having[1]}, to tell them apart"
-                shared[name] = f"is brought by {' and '.join(having)}; {fix}"
+                fix = f"fix: distinguish them by groups: {{prefix: {having[1]}/}} in {having[1]}"
+                shared[name] = f"is in {' and '.join(having)}; {fix}"
         return missing, shared
 
     def _user_problems(self, policies: PolicySet) -> tuple[dict[str, str], dict[str, str]]:
@@ -144,12 +154,13 @@ class UserSources:
             answers = [(source, self._problem(source, name)) for source in self.sources]
             having = [(source, problem) for source, problem in answers if problem is not None]
             if not having:
-                unknown[name] = f"is in no user source (asked: {', '.join(source.name for source in self.sources)})"
+                asked = ", ".join(source.name for source in self.sources)
+                unknown[name] = f"is in no user source (asked: {asked}); {_CORRECT}"
             elif having[0][1]:
-                unknown[name] = f"{having[0][1]} ({having[0][0].name})"
+                unknown[name] = f"{having[0][1]} ({having[0][0].name}); {_CORRECT}"
             if len(having) > 1:
-                names = ", ".join(source.name for source, _ in having)
-                shared[name] = f"is in {names}; logins use the first, {having[0][0].name}"
+                names = " and ".join(source.name for source, _ in having)
+                shared[name] = f"is in {names}; {_rename(having[0][0].name)}"
         return unknown, shared
 
     def _problem(self, source: Source, name: str) -> str | None:
@@ -169,15 +180,23 @@ class UserSources:
         return "" if found.subject == name else f"is spelled {found.subject!r} here"
 
 
-def _spell_namesakes(names: Sequence[str], first: str, second: str) -> str:
+def _spell_duplicates(names: Sequence[str], first: str, second: str) -> str:
     listed = ", ".join(repr(name) for name in names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
     who = f"the user {listed} is" if len(names) == 1 else f"{len(names)} users are"
     more = "" if len(names) == 1 else f" ({listed})"
-    return f"{who} in {first} and in {second}{more}; logins use the first, {first}"
+    which = "one of the two" if len(names) == 1 else "one user of each pair"
+    return f"{who} in {first} and in {second}{more}; {_rename(first, which)}"
+
+
+def _rename(first: str, which: str = "one of the two") -> str:
+    return f"logins use the first, {first}; fix: rename {which}"
 
 
 def _identity(source: Source, name: str) -> Identity | None:
     if isinstance(source, Htpasswd):
+        problem = source.account_problem(name)
+        if problem is not None:
+            raise InvalidCredentials(problem)
         return Identity(name, Kind.PASSWORD, source.name) if name in source.users else None
     return source.look_up(name)
 

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from tokenserver.cli.exits import NO, OK
-from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source
+from tokenserver.cli.policy.name_notes import notes_on_principal
+from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, as_facts, spell_condition
@@ -26,6 +27,7 @@ from tokenserver.scopes import in_order
 @click.argument("who")
 @click.option("--group", "groups", multiple=True, help="A group that WHO brings from a directory; repeatable.")
 @circumstances
+@revision_option
 @policy_command
 def policy_what_can(  # noqa: PLR0917 - click passes options by name
     who: str,
@@ -33,6 +35,7 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
     service: str | None,
     client: IPv4Address | IPv6Address | None,
     at: datetime | None,
+    revision: str | None,
     config: Path | None,
     folder: Path | None,
     as_json: bool,
@@ -44,10 +47,14 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
     principal = parse_who(who)
     if principal.sort == "anonymous" and groups:
         raise click.UsageError("an anonymous client is in no group")
-    source = read_source(config, folder)
+    source = read_source(config, folder, revision)
     principal = asked_principal(source.policies, principal)
-    asked = client_for(source.policies, principal, list(map(parse_group, groups)))
-    found = what_can(source.policies, asked, Given(source.service(service), client, at))
+    brought = list(map(parse_group, groups))
+    given = Given(source.service(service), client, at)
+    found = what_can(source.policies, client_for(source.policies, principal, brought), given)
+    source.print_revision()
+    for note in notes_on_principal(source, principal, brought, given.service):
+        echo(note, err=True)
     if as_json:
         echo_text(json.dumps([_facts(reach) for reach in found], indent=2))
     elif not found:

@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tokenserver.cli.exits import NO, OK
-from tokenserver.cli.policy.options import Source, asked_resource, circumstances, policy_command, read_source
+from tokenserver.cli.policy.asked_names import asked_name, asked_pattern, chosen_service
+from tokenserver.cli.policy.options import (
+    asked_resource,
+    circumstances,
+    policy_command,
+    read_source,
+    revision_option,
+)
+from tokenserver.cli.policy.who_can_below import groups_in, holdings_as_facts, spell_holdings
 from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
+from tokenserver.documents.document import nearest
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.model import PolicySet, Principal
+from tokenserver.policy.patterns import SegmentKind, parse_pattern
 from tokenserver.policy.queries.who_can import holders
-from tokenserver.policy.queries.who_can_report import Roster, roster, spell_conditions
+from tokenserver.policy.queries.who_can_below import holders_of_all, holdings
+from tokenserver.policy.queries.who_can_report import roster, spell_conditions
+from tokenserver.scopes import REPOSITORY_ACTIONS
 
 
 @click.command("who-can")
 @click.argument("action")
 @click.argument("repository")
 @circumstances
+@revision_option
 @policy_command
 def policy_who_can(  # noqa: PLR0917 - click passes options by name
     action: str,
@@ -31,42 +46,59 @@ def policy_who_can(  # noqa: PLR0917 - click passes options by name
     service: str | None,
     client: IPv4Address | IPv6Address | None,
     at: datetime | None,
+    revision: str | None,
     config: Path | None,
     folder: Path | None,
     as_json: bool,
 ) -> None:
     """List who can do ACTION on REPOSITORY, and under which conditions; --from and --at settle some of them.
 
-    Exit code 0: somebody can; 1: nobody can.
+    REPOSITORY may be an image name as clients print it, such as registry.example.com/web/site:1. It may also be a
+    pattern, such as 'web/prod/**', to list who can do it anywhere below, and where. Exit code 0: somebody can; 1:
+    nobody can.
     """
-    source = read_source(config, folder)
-    resource = asked_resource(action, repository)
-    given = Given(source.service(service), client, at)
-    found = roster(source.policies, holders(source.policies, action, resource, given))
+    source = read_source(config, folder, revision)
+    is_pattern = "*" in repository or "${" in repository
+    named = (asked_pattern if is_pattern else asked_name)(source, repository, service)
+    given = Given(chosen_service(source, [named], service), client, at)
+    facts, text = (_below if is_pattern else _on_one)(source.policies, action, named.name, given)
     if as_json:
-        groups = [one.name for one in found.answers if one.sort == "group"]
-        facts = {"action": action, "repository": repository, **found.facts()}
-        facts["members"] = {shown_name(name): _members(source.policies, name) for name in groups}
-        echo_text(json.dumps(facts, indent=2))
-    elif not found.answers:
-        echo(f"nobody can {action} {repository}")
+        more = {**named.facts(), **source.revision_facts()}
+        echo_text(json.dumps({"action": action, "repository": named.name, **more, **facts}, indent=2))
     else:
-        _print(source, found)
-    raise SystemExit(OK if found.answers else NO)
+        source.print_revision()
+        named.print_note()
+        echo_text(text or f"nobody can {action} {'anything in ' if is_pattern else ''}{named.name}")
+        if text and source.settings is not None and not source.settings.anonymous and facts.get("anonymous", False):
+            echo()
+            echo("(the configuration has anonymous: false, so clients that do not log in get nothing)")
+    raise SystemExit(OK if text else NO)
 
 
-def _print(source: Source, found: Roster) -> None:
+def _on_one(policies: PolicySet, action: str, name: str, given: Given) -> tuple[dict[str, Any], str]:
+    """The answer about one repository: as JSON, and as text, which is empty for nobody."""
+    found = roster(policies, holders(policies, action, asked_resource(action, name), given))
+    groups = [one.name for one in found.answers if one.sort == "group"]
+    facts = {**found.facts(), "members": {shown_name(group): _members(policies, group) for group in groups}}
     rows = []
     for principal, answer in found.answers.items():
         conditions = [""] if answer is True else [spell_conditions(one) for one in answer or ()]
-        rows += [(str(principal), one, _spell_members(source.policies, principal)) for one in conditions]
-    echo_text(table(("who", "when", "members"), rows))
-    if found.excepted:
-        echo()
-        echo(f"but never {' or '.join(map(str, found.excepted))}")
-    if any(one.sort == "anonymous" for one in found.answers) and source.settings and not source.settings.anonymous:
-        echo()
-        echo("(the configuration has anonymous: false, so clients that do not log in get nothing)")
+        rows += [(str(principal), one, _spell_members(policies, principal)) for one in conditions]
+    excepted = f"\n\nbut never {' or '.join(map(str, found.excepted))}" if found.excepted else ""
+    return facts, table(("who", "when", "members"), rows) + excepted if rows else ""
+
+
+def _below(policies: PolicySet, action: str, text: str, given: Given) -> tuple[dict[str, Any], str]:
+    """The answer about all that a pattern covers, as `_on_one`."""
+    asked = parse_pattern(text)
+    if asked.uses(SegmentKind.USER) or asked.uses(SegmentKind.GROUP):
+        raise click.UsageError(f"{text!r}: a question has no variables; fix: write * instead")
+    if action not in REPOSITORY_ACTIONS:
+        raise click.UsageError(f"unknown action {action!r}; {nearest(action, REPOSITORY_ACTIONS)}")
+    found = holdings(policies, action, asked, given)
+    facts = holdings_as_facts(found, holders_of_all(policies, asked, found))
+    facts["members"] = {shown_name(group): _members(policies, group) for group in groups_in(found)}
+    return facts, spell_holdings(policies, found, partial(_spell_members, policies)) if found else ""
 
 
 def _members(policies: PolicySet, name: str) -> dict[str, list[str]]:

@@ -13,6 +13,9 @@ import click
 
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.options import TokenFile
+from tokenserver.cli.policy.account import account_problem
+from tokenserver.cli.policy.asked_names import AskedName, asked_name
+from tokenserver.cli.policy.name_notes import notes_on_client
 from tokenserver.cli.policy.options import (
     Source,
     asked_identity,
@@ -20,9 +23,10 @@ from tokenserver.cli.policy.options import (
     circumstances,
     policy_command,
     read_source,
+    revision_option,
 )
 from tokenserver.cli.policy.why_output import Pasted, explanation_as_json, print_challenge, print_explanation
-from tokenserver.cli.terminal import echo_text
+from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.doctor.challenge import parse_challenge
 from tokenserver.doctor.token import MAX_TOKEN, UnverifiedClaims, read_claims
 from tokenserver.errors import Fault, LoadError
@@ -44,6 +48,7 @@ from tokenserver.scopes import Scope
 @circumstances
 @click.option("--challenge", help="The registry's WWW-Authenticate header, instead of ACTION REPOSITORY.")
 @click.option("--token", type=TokenFile("r"), help="The rejected token, or a file with it (- for standard input).")
+@revision_option
 @click.option("--all", "every_rule", is_flag=True, help="List every rule, even those about other repositories.")
 @policy_command
 def policy_why(  # noqa: PLR0917 - click passes options by name
@@ -59,11 +64,14 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
     challenge: str | None,
     token: TextIO | None,
     every_rule: bool,
+    revision: str | None,
     config: Path | None,
     folder: Path | None,
     as_json: bool,
 ) -> None:
     """Explain why ACTION on REPOSITORY is allowed, denied or not granted. Exit code 0: allowed; 1: not.
+
+    REPOSITORY may be an image name as clients print it, such as registry.example.com/web/site:1.
 
     `tokenserver policy why push web/site --user ann --group web-devs`
     """
@@ -71,7 +79,7 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
         None if challenge is None else parse_challenge(challenge),
         None if token is None else read_claims(token.read(MAX_TOKEN + 1)),
     )
-    source = read_source(config, folder)
+    source = read_source(config, folder, revision)
     now = datetime.now(UTC)
     identity = asked_identity(source, user, groups, anonymous=anonymous, lookup=lookup)
     if pasted.token is not None and user is None and not anonymous and lookup is None:
@@ -80,18 +88,32 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
         if pasted.challenge is not None and not as_json:
             print_challenge(pasted.challenge, pasted.challenge.scopes.scopes)
         raise click.UsageError("name the client: --user NAME (with --group), --group, --anonymous or --as NAME")
-    wanted = _wanted(action, repository, pasted)
+    named = None if repository is None else asked_name(source, repository, service)
+    wanted = _wanted(action, named, pasted)
+    service = service if named is None else named.service
     context = Context(source.service(_service(source, service, pasted)), client, at or now)
     _require_all_groups(source, identity, context.service)
+    notes = notes_on_client(source, identity, context.service)
     answers = [
         why(source.policies, identity, one, scope.resource, context, every_rule=every_rule)
         for scope in wanted
         for one in actions_of(scope)
     ]
+    account = account_problem(source, identity)
     if as_json:
-        echo_text(json.dumps(explanation_as_json(answers, pasted, wanted), indent=2))
+        more = {
+            **({} if named is None else named.facts()),
+            **source.revision_facts(),
+            **({"notes": notes} if notes else {}),
+        }
+        echo_text(json.dumps({**explanation_as_json(answers, pasted, wanted, account), **more}, indent=2))
     else:
-        print_explanation(source, answers, pasted, wanted, context=context, now=now)
+        source.print_revision()
+        if named is not None:
+            named.print_note()
+        for note in notes:
+            echo(note, err=True)
+        print_explanation(source, answers, pasted, wanted, context=context, now=now, account=account)
     is_allowed = all(answer.verdict is Verdict.ALLOWED for answer in answers)
     is_complete = not any(pasted.missing(wanted).values())
     raise SystemExit(OK if is_allowed and is_complete and not pasted.is_expired(now) else NO)
@@ -113,14 +135,14 @@ def _require_all_groups(source: Source, identity: Identity, service: str) -> Non
         raise LoadError([Fault("--as", 0, "", problem)])
 
 
-def _wanted(action: str | None, repository: str | None, pasted: Pasted) -> tuple[Scope, ...]:
+def _wanted(action: str | None, named: AskedName | None, pasted: Pasted) -> tuple[Scope, ...]:
     """What the question is about. Empty: nothing but the token."""
     if pasted.challenge is not None:
         if action is not None:
             raise click.UsageError("--challenge and ACTION REPOSITORY exclude each other")
         return pasted.challenge.scopes.scopes
-    if action is not None and repository is not None:
-        return (Scope(asked_resource(action, repository), frozenset({action})),)
+    if action is not None and named is not None:
+        return (Scope(asked_resource(action, named.name), frozenset({action})),)
     if action is None and pasted.token is not None:
         return ()
     raise click.UsageError("name ACTION and REPOSITORY, such as: push web/site")

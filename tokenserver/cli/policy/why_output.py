@@ -46,9 +46,14 @@ class Pasted:
         return self.token is not None and self.token.expires is not None and self.token.expires <= now
 
 
-def explanation_as_json(answers: Sequence[Explanation], pasted: Pasted, wanted: Sequence[Scope]) -> Any:
-    """The answers for `--json`: one explanation, or with what was pasted, a list of them."""
-    facts = [_facts(answer) for answer in answers]
+def explanation_as_json(
+    answers: Sequence[Explanation], pasted: Pasted, wanted: Sequence[Scope], account: str | None
+) -> dict[str, Any]:
+    """The answers for `--json`: one explanation, or with what was pasted, a list of them.
+
+    `account` is why the user cannot log in, or None.
+    """
+    facts = [{**_facts(answer), "account": account} for answer in answers]
     return facts[0] if pasted.is_empty else {**_pasted_facts(pasted, wanted), "answers": facts}
 
 
@@ -77,7 +82,7 @@ def _facts(answer: Explanation) -> dict[str, Any]:
     name = answer.resource.name if answer.resource.type == "repository" else str(answer.resource)
     verdict = {"verdict": answer.verdict.value, "action": answer.action, "repository": name}
     messages = [reason.message for reason in answer.decision.reasons if reason.message is not None]
-    return {**verdict, "rules": rules, "nearest": nearest, "messages": messages}
+    return {**verdict, "rules": rules, "nearest": nearest, "messages": messages, "contacts": list(answer.contacts)}
 
 
 def _pasted_facts(pasted: Pasted, wanted: Sequence[Scope]) -> dict[str, Any]:
@@ -107,8 +112,12 @@ def print_explanation(
     *,
     context: Context,
     now: datetime,
+    account: str | None,
 ) -> None:
-    """Print what was pasted, and below it an explanation for each action."""
+    """Print what was pasted, and below it an explanation for each action.
+
+    `account` is why the user cannot log in, or None.
+    """
     if pasted.challenge is not None:
         print_challenge(pasted.challenge, wanted)
     if pasted.token is not None:
@@ -118,6 +127,8 @@ def print_explanation(
             echo()
         _print_verdict(answer)
         _print_client(source, answer, context)
+        if account is not None:
+            echo(f"  but {account}, so this user gets no token at all", fg="yellow")
         _print_rules(answer)
 
 
@@ -191,6 +202,9 @@ def _print_rules(answer: Explanation) -> None:
         echo("nearest:")
         for near in answer.nearest:
             echo(f"  {near.sentence} ({near.rule.file}:{near.rule.line})")
+    if answer.contacts:
+        echo()
+        echo(f"owners: {', '.join(answer.contacts)}")
 
 
 def _spelled_out(scope: Scope) -> Scope:

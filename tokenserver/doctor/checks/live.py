@@ -144,13 +144,20 @@ def check_token_answer(outcome: Outcome, ours: Ours, *, with_login: bool) -> tup
 
 
 def check_ready(outcome: Outcome) -> list[Finding]:
-    """One finding for each part that `/readyz` reports as not ready."""
+    """One finding for each part that `/readyz` reports as not ready, and one if its configuration is not in force."""
     if not isinstance(outcome, HttpAnswer) or outcome.status not in (200, 503):
         return []
-    parts = _object(outcome.body).get("parts")
+    answer = _object(outcome.body)
+    parts = answer.get("parts")
     wrong = {name: state for name, state in parts.items() if state != "ok"} if isinstance(parts, dict) else {}
     fix = "check the server's log; `tokenserver check` lists faults in the files"
-    return [failed("ready", f"the server is not ready: {name}: {state}", fix) for name, state in wrong.items()]
+    found = [failed("ready", f"the server is not ready: {name}: {state}", fix) for name, state in wrong.items()]
+    notes = answer.get("notes")
+    pending = notes.get("configuration") if isinstance(notes, dict) else None
+    if isinstance(pending, str):
+        fix = "run `tokenserver check`, then restart the server"
+        found.append(warning("configuration", f"not what the server runs with: {pending}", fix))
+    return found
 
 
 def _joined(url: str, location: str) -> str:

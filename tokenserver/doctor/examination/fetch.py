@@ -35,9 +35,16 @@ class _Exposed(Exception):
 
 
 def fetch(
-    url: str, *, context: ssl.SSLContext, authorization: Secret | None = None, deadline: float = DEADLINE
+    url: str,
+    *,
+    context: ssl.SSLContext,
+    authorization: Secret | None = None,
+    deadline: float = DEADLINE,
+    address: tuple[str, int] | None = None,
 ) -> Outcome:
     """GET `url`, an http or https URL. `authorization` is the whole header value; `deadline` is in seconds.
+
+    `address` is where to connect to instead of looking up the host of the URL, whose name is verified nevertheless.
 
     Over plain http, `authorization` is only sent if the peer of the open connection is this machine; otherwise nothing
     is sent and the reason is `EXPOSED`.
@@ -57,6 +64,7 @@ def fetch(
     watchdog.start()
     outcome: Outcome
     try:
+        _connect(connection, address, context)
         outcome = _exchange(connection, target, headers, authorization)
     except _Exposed:
         outcome = FetchFailure(FailureReason.EXPOSED, "plain http to another machine")
@@ -69,10 +77,18 @@ def fetch(
     return FetchFailure(FailureReason.TIMEOUT, f"no answer in {deadline:g} s") if timed_out.is_set() else outcome
 
 
+def _connect(connection: http.client.HTTPConnection, address: tuple[str, int] | None, context: ssl.SSLContext) -> None:
+    if address is None:
+        connection.connect()
+        return
+    connection.sock = socket.create_connection(address, connection.timeout)
+    if isinstance(connection, http.client.HTTPSConnection):
+        connection.sock = context.wrap_socket(connection.sock, server_hostname=connection.host)
+
+
 def _exchange(
     connection: http.client.HTTPConnection, target: str, headers: dict[str, str], authorization: Secret | None
 ) -> HttpAnswer:
-    connection.connect()
     if authorization is not None:
         if not isinstance(connection.sock, ssl.SSLSocket) and not _is_local_peer(connection.sock):
             raise _Exposed

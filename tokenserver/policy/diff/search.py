@@ -1,8 +1,8 @@
 """The search behind `diff`: whether, for whom and when one claim makes a difference between two trees.
 
 Nothing is sampled. For one claim, `containment.covered_names` finds every way in which the rules of both trees can
-cover a name, and `Circumstances` every circumstance that they distinguish. For each name and circumstance, the search
-starts with the minimal persons that the claim means, and adds groups or a user name only if a rule requires them.
+cover a name, and `Circumstances` every circumstance that they distinguish. For each name, `ClientSearch` finds the
+minimal clients that gain, by circumstance.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from tokenserver.policy.analysis.product_search import segments_of
 from tokenserver.policy.budget import QUESTION_STEPS, SEARCH_STEPS, Budget, TooComplex
 from tokenserver.policy.decide import objection
 from tokenserver.policy.diff.claims import ANONYMOUS, Claim, Person, Who, changed_groups, listed, ways
-from tokenserver.policy.diff.memory import RememberedWalks
+from tokenserver.policy.diff.frontier import Bindings, ClientSearch, CoveringRule, RulesOnName
+from tokenserver.policy.diff.partition import Partition
+from tokenserver.policy.diff.search_cache import SearchCache
 from tokenserver.policy.diff.tree import Tree
-from tokenserver.policy.model import Effect, Groups, Principal, Rule
+from tokenserver.policy.model import Effect, Principal, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind
 
 
@@ -56,32 +58,6 @@ class Witness:
 _Key = tuple[bool, str, str]
 """Whether a rule is in the tree `after`, its id, and one of its patterns (empty: all together)."""
 
-Bindings = list[tuple[str, str]]
-"""The users and groups for which the patterns of a rule cover one name (empty: any)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Covering:
-    """A rule of one tree that covers a name."""
-
-    rule: Rule
-    groups: Groups
-    bindings: Bindings
-
-    def applies(self, identity: Identity, cell: Cell) -> bool:
-        held = self.groups.holding(identity)
-        return any(
-            user in ("", identity.subject) and (not group or group in held) for user, group in self.bindings
-        ) and (objection(self.rule, identity, held, cell.context) is None)
-
-    def binding_persons(self) -> Iterator[Person]:
-        """The minimal persons for which the patterns cover the name."""
-        for user, group in dict.fromkeys(self.bindings):
-            for way in ways(self.groups, Principal("group", group)) if group else (Person(),):
-                person = Person(user).joined(way)
-                if person is not None:
-                    yield person
-
 
 class Search:
     """The search for what `after` grants and `before` does not.
@@ -102,7 +78,7 @@ class Search:
         self._budget = budget
         self._before, self._after = before, after
         self._stranger, self._since = stranger, since
-        self._walks = RememberedWalks(reserved, budget)
+        self._searches = SearchCache(reserved, budget)
 
     def causes(self, lost: Iterable[Claim], gained: Iterable[Claim]) -> Iterator[Cause]:
         """Every possible cause: new allows, and allows that a lost deny overrode.
@@ -128,7 +104,7 @@ class Search:
     def differences(self, cause: Cause) -> tuple[Circumstances, dict[Who, dict[Cell, Witness]]]:
         """The people for whom the cause makes a difference, in which circumstances, each with a witness.
 
-        Only minimal people are listed: whoever has more groups than these gains as well.
+        Only minimal people are listed: a client with more groups than these gains as well.
         """
         entries = [
             (tree, rule, pattern)
@@ -144,32 +120,32 @@ class Search:
             if pattern.text not in places:
                 places[pattern.text] = len(cause.required) + len(patterns)
                 patterns.append(pattern)
-        pending = {cell: dict[Person, Witness]() for cell in circumstances.cells()}
+        partition = Partition(circumstances.cells(), self._budget)
         names = self._names(rules, patterns)
         seeds = self._seeds(cause)
+        clients = ClientSearch(seeds, self.identity, self._budget)
 
-        def is_settled(met: CoveredName) -> bool:
-            """Whether this name settles the cause: everyone that the cause means gains on it."""
-            covering = self._covering(met, entries, places)
-            for cell, found in pending.items():
-                if Person() not in found:
-                    self._search(cause, met.name, cell, covering, found, seeds=seeds)
-            return all(Person() in found for found in pending.values())
+        def is_settled(covered: CoveredName) -> bool:
+            """Whether this name settles the cause: everyone that the cause means gains on it or on an earlier one."""
+            on_name = self._on_name(cause, covered, entries, places)
+            if on_name is not None:
+                clients.search(on_name, partition)
+            return partition.is_settled
 
-        walk = partial(self._walks.meetings, cause.required, tuple(patterns), names)
+        search = partial(self._searches.covered_names, cause.required, tuple(patterns), names)
         try:
-            any(map(is_settled, walk(QUESTION_STEPS)))
+            any(map(is_settled, search(QUESTION_STEPS)))
         except TooComplex:
             # A name that no rival of the simplest person covers often settles the cause, and needs no product search.
             rivals = [
                 pattern
                 for tree, rule, pattern in entries
-                if self._is_rival(cause, tree, rule) and self._concerns(tree, rule, seeds[:1], pending)
+                if self._is_rival(cause, tree, rule) and self._concerns(tree, rule, seeds[:1], partition.cells)
             ]
             name = escape_from(rivals, cause.required, self._budget.question())
             if name is None or not is_settled(covered_name(name, patterns, len(cause.required))):
-                any(map(is_settled, walk(SEARCH_STEPS)))
-        return circumstances, self._by_people(cause, pending)
+                any(map(is_settled, search(SEARCH_STEPS)))
+        return circumstances, self._by_people(cause, partition)
 
     def _concerns(self, tree: Tree, rule: Rule, seeds: Iterable[Person], cells: Collection[Cell]) -> bool:
         """Whether the rule applies to any of these persons in any of these cells, on the names that it covers."""
@@ -183,20 +159,45 @@ class Search:
             return rule.effect is Effect.DENY
         return cause.deny is None and rule.effect is Effect.ALLOW
 
+    def _on_name(
+        self,
+        cause: Cause,
+        covered: CoveredName,
+        entries: Iterable[tuple[Tree, Rule, Pattern]],
+        places: Mapping[str, int],
+    ) -> RulesOnName | None:
+        """The rules that decide on the name; None if a rule of the cause does not cover it."""
+        covering = self._covering(self._after, covered, entries, places)
+        # Only the pattern in question counts: the rule's other patterns are other causes.
+        causing = [covering.get((True, cause.allow.rule.id, cause.allow.written.text))]
+        if cause.deny is not None:
+            causing.append(covering.get((False, cause.deny.rule.id, cause.deny.written.text)))
+        present = [one for one in causing if one is not None]
+        if len(present) < len(causing):
+            return None
+        rivals = [
+            one
+            for (is_after, _, pattern), one in covering.items()
+            if not pattern and self._is_rival(cause, self._after if is_after else self._before, one.rule)
+        ]
+        return RulesOnName(covered.name, present, rivals)
+
+    @staticmethod
     def _covering(
-        self, met: CoveredName, entries: Iterable[tuple[Tree, Rule, Pattern]], places: Mapping[str, int]
-    ) -> dict[_Key, _Covering]:
+        after: Tree, covered: CoveredName, entries: Iterable[tuple[Tree, Rule, Pattern]], places: Mapping[str, int]
+    ) -> dict[_Key, CoveringRule]:
         """The rules that can cover the name, by rule and by single pattern."""
         by_place: dict[int, Bindings] = {}
-        for match in sorted(met.others):
+        for match in sorted(covered.others):
             by_place.setdefault(match.place, []).append((match.user, match.group))
-        covering: dict[_Key, _Covering] = {}
+        covering: dict[_Key, CoveringRule] = {}
         for tree, rule, pattern in entries:
             bindings = by_place.get(places[pattern.text])
             if bindings:
-                is_after = tree is self._after
-                covering.setdefault((is_after, rule.id, ""), _Covering(rule, tree.groups, [])).bindings.extend(bindings)
-                covering[is_after, rule.id, pattern.text] = _Covering(rule, tree.groups, bindings)
+                is_after = tree is after
+                whole = covering.setdefault((is_after, rule.id, ""), CoveringRule(rule, tree.groups, []))
+                whole.bindings.extend(bindings)
+                covering[is_after, rule.id, pattern.text] = CoveringRule(rule, tree.groups, bindings)
         return covering
 
     def _names(self, rules: Collection[Rule], patterns: Collection[Pattern]) -> tuple[str, ...] | None:
@@ -213,54 +214,6 @@ class Search:
             for name in groups & tree.groups.by_name.keys():
                 found |= tree.groups.by_name[name].users | tree.groups.by_name[name].groups
         return tuple(sorted(found))
-
-    def _search(
-        self,
-        cause: Cause,
-        name: str,
-        cell: Cell,
-        covering: Mapping[_Key, _Covering],
-        found: dict[Person, Witness],
-        *,
-        seeds: Iterable[Person],
-    ) -> None:
-        """Add those who gain on this name in this cell to `found`, by what they are beyond what the cause means."""
-        # Only the pattern in question counts: the rule's other patterns are other causes.
-        allow = covering.get((True, cause.allow.rule.id, cause.allow.written.text))
-        deny = covering.get((False, cause.deny.rule.id, cause.deny.written.text)) if cause.deny is not None else None
-        if allow is None or (deny is None and cause.deny is not None):
-            return
-        rivals = [
-            one
-            for (is_after, _, pattern), one in covering.items()
-            if not pattern and self._is_rival(cause, self._after if is_after else self._before, one.rule)
-        ]
-        for seed in seeds:
-            bound = [seed.joined(person) for person in allow.binding_persons()]
-            if deny is not None:
-                bound = [one and one.joined(person) for one in bound for person in deny.binding_persons()]
-            pending = [(person, Person()) for person in bound if person is not None]
-            seen: set[Person] = set()
-            while pending:
-                self._budget.spend(1 + (len(pending) + len(found) + len(rivals)) // 16)
-                pending.sort(key=lambda entry: entry[0].size, reverse=True)
-                person, added = pending.pop()
-                if person in seen or any(known <= added for known in found):
-                    continue
-                seen.add(person)
-                identity = self.identity(person, cell.kind)
-                if not allow.applies(identity, cell) or (deny is not None and not deny.applies(identity, cell)):
-                    continue
-                rival = next((one for one in rivals if one.applies(identity, cell)), None)
-                if rival is None:
-                    found[added] = Witness(name, identity)
-                    continue
-                # A rule that applies still applies with more groups; only its exceptions can end that.
-                for principal in listed(rival.rule.excluded) if rival.rule.excluded is not None else ():
-                    for way in ways(rival.groups, principal):
-                        more, extra = person.joined(way), added.joined(way)
-                        if more is not None and extra is not None:
-                            pending.append((more, extra))
 
     def _seeds(self, cause: Cause) -> list[Person]:
         """The minimal persons that are all that the cause means."""
@@ -279,14 +232,14 @@ class Search:
         """An identity that is exactly `person`."""
         return NOBODY if person.anonymous else Identity(person.user or self._stranger, kind, groups=person.groups)
 
-    def _by_people(
-        self, cause: Cause, found: Mapping[Cell, Mapping[Person, Witness]]
-    ) -> dict[Who, dict[Cell, Witness]]:
+    def _by_people(self, cause: Cause, partition: Partition) -> dict[Who, dict[Cell, Witness]]:
         by_people: dict[Who, dict[Cell, Witness]] = {}
-        for cell, persons in found.items():
-            for person, witness in persons.items():
-                if not any(other != person and other <= person for other in persons):
-                    by_people.setdefault(cause.who | self._as_principals(person), {})[cell] = witness
+        for block in partition.blocks:
+            for added, (name, person) in block.gains.items():
+                if not any(other != added and other <= added for other in block.gains):
+                    by_cell = by_people.setdefault(cause.who | self._as_principals(added), {})
+                    for cell in partition.cells_of(block):
+                        by_cell[cell] = Witness(name, self.identity(person, cell.kind))
         return by_people
 
     def _as_principals(self, person: Person) -> Who:

@@ -20,10 +20,10 @@ _SUPPRESSION = re.compile(r"\s*ignore\s+(TS\d{3}(?:\s*,\s*TS\d{3})*)\s+because\s
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """One comment. `codes` is empty if it is malformed; `speaks_for` is the line that it applies to."""
+    """One comment. `codes` is empty if it is malformed; `applies_to` is a line."""
 
     line: int
-    speaks_for: int
+    applies_to: int
     codes: tuple[str, ...]
     reason: str
 
@@ -37,18 +37,18 @@ def find_suppressions(text: str, name: str = "") -> Iterator[Suppression]:
     marks = [(number, found) for number, line in enumerate(lines) if (found := _MARK.search(line)) is not None]
     if not marks:
         return
-    all_at_once = _are_comments(text, lines, [number for number, _ in marks], name)
+    are_all = _are_comments(text, lines, [number for number, _ in marks], name)
     for number, mark in marks:
-        if not (all_at_once or _are_comments(text, lines, [number], name)):
+        if not (are_all or _are_comments(text, lines, [number], name)):
             continue
         matched = _SUPPRESSION.fullmatch(mark[1].rstrip())
         codes = tuple(re.split(r"\s*,\s*", matched[1])) if matched is not None else ()
         yield Suppression(
-            number + 1, _speaks_for(lines, number, mark), codes, matched[2] if matched is not None else ""
+            number + 1, _target_line(lines, number, mark), codes, matched[2] if matched is not None else ""
         )
 
 
-def _speaks_for(lines: list[str], number: int, mark: re.Match[str]) -> int:
+def _target_line(lines: list[str], number: int, mark: re.Match[str]) -> int:
     """The line that a suppression applies to, 1-based: its own, or the next one that is not a comment."""
     if lines[number][: mark.start()].strip():
         return number + 1

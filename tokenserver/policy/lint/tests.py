@@ -9,7 +9,7 @@ from datetime import datetime
 from tokenserver.documents.document import Document
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.group_names import is_root, shown_name
-from tokenserver.policy.lint.unknown_names import Told
+from tokenserver.policy.lint.unknown_names import LocatedFinding
 from tokenserver.policy.model import PolicySet
 from tokenserver.policy.syntax.hosts import host_remarks, tested_names
 from tokenserver.policy.terms import spell_request
@@ -29,7 +29,9 @@ class LintedFile:
     service: str = ""
 
 
-def test_findings(policies: PolicySet, files: Sequence[LintedFile], now: datetime, budget: Budget) -> Iterator[Told]:
+def test_findings(
+    policies: PolicySet, files: Sequence[LintedFile], now: datetime, budget: Budget
+) -> Iterator[LocatedFinding]:
     """Findings about the tests of these files. A failing test of a root file is not reported: it rejects the load."""
     first: dict[object, str] = {}
     for file in files:
@@ -37,23 +39,23 @@ def test_findings(policies: PolicySet, files: Sequence[LintedFile], now: datetim
             if isinstance(test, AsTest):
                 yield from _hidden(policies, file, test)
             for place, name in tested_names(test):
-                for told in host_remarks([name]):
-                    yield (file.name, file.document.line(place), "TS114", told)
+                for text in host_remarks([name]):
+                    yield (file.name, file.document.line(place), "TS114", text)
             for failure in () if is_root(file.name) else run_test(policies, test, file.service, now, budget):
                 yield (file.name, file.document.line(failure.place), "TS115", f"test failed: {failure.message}")
             for line, key, text in _expected(file, test):
                 at = f"{file.name}:{line}"
                 if first.setdefault(key, at) != at:
-                    yield (file.name, line, "TS110", f"{text} is expected at {first[key]} already")
+                    yield (file.name, line, "TS110", f"duplicate test: {first[key]} expects {text} too; fix: remove it")
 
 
-def _hidden(policies: PolicySet, file: LintedFile, test: AsTest) -> Iterator[Told]:
+def _hidden(policies: PolicySet, file: LintedFile, test: AsTest) -> Iterator[LocatedFinding]:
     """A test whose identity has a directory group that a group of the tree hides."""
     for name in sorted(test.identity.groups & policies.groups.by_name.keys()):
         if name not in policies.groups.by_brought:
             line = file.document.line(test.expectations[0].place)
-            text = f"the group {shown_name(name)} of the tree hides the directory's, which this test brings"
-            yield (file.name, line, "TS107", text)
+            text = f"the group {shown_name(name)} of the tree hides the directory group of that name"
+            yield (file.name, line, "TS107", f"{text}; fix: rename the group of the tree, or change the test")
 
 
 def _expected(file: LintedFile, test: Test) -> Iterator[tuple[int, object, str]]:

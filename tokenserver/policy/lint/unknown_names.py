@@ -1,6 +1,6 @@
 """Unknown names: users and groups that policies name and no user source has, or that more than one source has.
 
-The user sources are queried elsewhere. This module lists the names to ask about, and turns answers into findings.
+The caller queries the user sources. This module lists the names to ask about, and turns answers into findings.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.model import Group, PolicySet, Principals
 
 CODES = frozenset({"TS301", "TS302", "TS303"})
-"""Codes that need the user sources. Without them, suppressions of these codes are not reported as unused."""
+"""Codes that need the user sources. If those were not queried, suppressions of these codes count as used."""
 
-Told = tuple[str, int, str, str]
+LocatedFinding = tuple[str, int, str, str]
 """A file's name, a line, a code and a text."""
 
 _NOBODY = Principals()
@@ -46,23 +46,23 @@ def named_groups(policies: PolicySet) -> frozenset[str]:
     """The groups that must come from a user source: in a rule without being defined in the tree, or in `groups:`."""
     people = [one for rule in policies.rules for one in (rule.to, rule.excluded or _NOBODY)]
     known = policies.groups.by_name
-    brought = (group.groups for group in known.values())
-    return frozenset().union(*(one.groups - known.keys() for one in people), *brought)
+    members = (group.groups for group in known.values())
+    return frozenset().union(*(one.groups - known.keys() for one in people), *members)
 
 
 def unknown_name_findings(
-    policies: PolicySet, files: Iterable[tuple[str, Document]], outside: UnknownNames
-) -> Iterator[Told]:
+    policies: PolicySet, files: Iterable[tuple[str, Document]], unknown: UnknownNames
+) -> Iterator[LocatedFinding]:
     """A finding for each name with a problem, at the line of each rule and group of the tree that names it."""
     for rule in policies.rules:
         for people in (rule.to, rule.excluded or _NOBODY):
             groups = people.groups - policies.groups.by_name.keys()
-            yield from _told(rule.file, rule.line, rule.id, (people.users, groups), outside)
+            yield from _findings(rule.file, rule.line, rule.id, (people.users, groups), unknown)
     for file, document in files:
         for place, line in document.lines.items():
             if len(place) == 2 and place[0] == "groups":
                 group = _group(policies, str(place[1]), file)
-                yield from _told(file, line, str(place[1]), (group.users, group.groups), outside)
+                yield from _findings(file, line, str(place[1]), (group.users, group.groups), unknown)
 
 
 def _group(policies: PolicySet, name: str, file: str) -> Group:
@@ -70,15 +70,15 @@ def _group(policies: PolicySet, name: str, file: str) -> Group:
     return known.get(owned_name(name, file)) or known[name]
 
 
-def _told(
-    file: str, line: int, what: str, names: tuple[frozenset[str], frozenset[str]], outside: UnknownNames
-) -> Iterator[Told]:
+def _findings(
+    file: str, line: int, what: str, names: tuple[frozenset[str], frozenset[str]], unknown: UnknownNames
+) -> Iterator[LocatedFinding]:
     users, groups = names
-    for user in sorted(users & outside.users.keys()):
-        yield file, line, "TS301", f"{what}: the user {user!r} {outside.users[user]}"
-    for group in sorted(groups & outside.groups.keys()):
-        yield file, line, "TS302", f"{what}: the group {group!r} {outside.groups[group]}"
-    for user in sorted(users & outside.shared.keys()):
-        yield file, line, "TS303", f"{what}: the user {user!r} {outside.shared[user]}"
-    for group in sorted(groups & outside.shared_groups.keys()):
-        yield file, line, "TS303", f"{what}: the group {group!r} {outside.shared_groups[group]}"
+    for user in sorted(users & unknown.users.keys()):
+        yield file, line, "TS301", f"{what}: the user {user!r} {unknown.users[user]}"
+    for group in sorted(groups & unknown.groups.keys()):
+        yield file, line, "TS302", f"{what}: the group {group!r} {unknown.groups[group]}"
+    for user in sorted(users & unknown.shared.keys()):
+        yield file, line, "TS303", f"{what}: the user {user!r} {unknown.shared[user]}"
+    for group in sorted(groups & unknown.shared_groups.keys()):
+        yield file, line, "TS303", f"{what}: the group {group!r} {unknown.shared_groups[group]}"

@@ -16,7 +16,7 @@ from tokenserver.errors import Fault
 from tokenserver.policy.analysis.containment import escape
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.group_names import is_root, owned_name, plain_name
-from tokenserver.policy.model import Group, Principal, Principals, Rule
+from tokenserver.policy.model import Group, Ownership, Principal, Principals, Rule
 from tokenserver.policy.principals import listed
 from tokenserver.policy.queries.who_can import Line, Unless
 from tokenserver.policy.syntax.delegation import Delegation
@@ -81,6 +81,13 @@ def mandates(files: Mapping[str, PolicyFile], *, is_whole: bool) -> tuple[dict[s
             )
             faults.append(files[name].document.fault((), message))
     return found, faults
+
+
+def ownerships(files: Mapping[str, PolicyFile]) -> Iterator[Ownership]:
+    """Every delegated namespace, in the order of the files and their entries."""
+    for name, file in files.items():
+        for one in file.delegations if is_root(name) else ():
+            yield Ownership(name, one.place, one.patterns, tuple(file.registries), one.contact)
 
 
 def name_faults(files: Mapping[str, PolicyFile]) -> Iterator[Fault]:

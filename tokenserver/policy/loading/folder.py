@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tokenserver.documents.files import folder_stamp_of, is_mounted, read_text, stamp_of
+from tokenserver.documents.permissions import folder_problem
 from tokenserver.errors import Fault, LinkedText, LoadError
 from tokenserver.printable import shell_word
 from tokenserver.runtime.background_pacing import unpaced
@@ -111,7 +112,9 @@ def picture_faults(folder: Path, picture: Picture) -> Iterator[Fault]:
             message = f"is the same folder as {rest[0]}, so its policies would count twice; keep one of the two"
             yield Fault(str(folder / name), 0, "", message)
         elif kind == _FOLDER:
-            yield from _folder_faults(folder / name)
+            problem = folder_problem(folder / name)
+            if problem is not None:
+                yield Fault(str(folder / name), 0, "", problem)
     if not files_in(picture):
         message = "holds no policy file (*.yaml), so nothing would ever be granted; add one"
         yield Fault(str(folder), 0, "", message)
@@ -227,21 +230,6 @@ def _is_policy(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(SUFFIXES)
 
 
-def _folder_faults(folder: Path) -> Iterator[Fault]:
-    """A fault if others can add or remove files in the folder."""
-    try:
-        status = folder.stat()
-    except OSError as error:  # removed since it was listed
-        yield Fault(str(folder), 0, "", f"cannot be read as a folder: {error.strerror}")
-        return
-    is_shared = status.st_mode & 0o002 or (status.st_mode & 0o020 and status.st_gid != os.getegid())
-    # Kubernetes mounts its volumes with mode 0777, but read-only.
-    if is_shared and not os.statvfs(folder).f_flag & os.ST_RDONLY:
-        mode = f"mode {status.st_mode & 0o7777:04o}"
-        message = f"can be changed by others ({mode}); fix: chmod go-w {shell_word(folder)}"
-        yield Fault(str(folder), 0, "", message)
-
-
 def completeness_faults(folder: Path, texts: Mapping[str, str], *, marked: bool = False) -> Iterator[Fault]:
     """Faults for files that look truncated but still are YAML; a truncated file can lack a deny rule.
 
@@ -253,7 +241,11 @@ def completeness_faults(folder: Path, texts: Mapping[str, str], *, marked: bool 
         if _ends_marked(text):
             continue
         if is_marked:
-            message = f"does not end with the line {END_MARKER} as the others here do, or did; is the file complete?"
+            ending = END_MARKER if text.endswith("\n") else f"'' {END_MARKER}"
+            message = (
+                f"does not end with the line {END_MARKER} as the others here do, or did; is the file complete?"
+                f" fix, if it is: printf '%s\\n' {ending} >> {shell_word(folder / name)}"
+            )
         elif (
             text and not text.endswith("\n") and not text.lstrip().startswith("{")
         ):  # YAML itself requires the closing brace

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tokenserver.documents.document import parse
 from tokenserver.errors import Fault, LoadError
+from tokenserver.policy.loading.delegation import ownerships
 from tokenserver.policy.loading.folder import are_marked, completeness_faults, read_folder
 from tokenserver.policy.loading.gating import Compiled, Gate
 from tokenserver.policy.loading.incremental import EMPTY, CompiledFiles
@@ -178,7 +179,9 @@ def _compiled(
         raise LoadError([Fault(str(folder), 0, "", "holds no rule in any file, so nothing would ever be granted")])
     found = CompiledFiles.of(connected.files, connected.groups, memory)
     digest = _digest(texts, pace)
-    policies = PolicySet(digest, tuple(texts), rules, connected.groups, found.index, are_marked(texts))
+    policies = PolicySet(
+        digest, tuple(texts), rules, connected.groups, found.index, are_marked(texts), owners=tuple(ownerships(files))
+    )
     return Compiled(texts, policies, dict(zip(texts, connected.tests, strict=True)), found)
 
 

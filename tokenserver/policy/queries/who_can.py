@@ -133,11 +133,11 @@ class People:
         if not self.ways(line.who | cut.who) or are_apart(line.when, cut.when):
             yield line
             return
-        if any(self._follows(line.who, one) for one in cut.excepted):
+        if any(self.follows(line.who, one) for one in cut.excepted):
             yield line
             return
         is_certain = implies(line.when, cut.when)
-        is_for_all = all(self._follows(line.who, one) for one in cut.who)
+        is_for_all = all(self.follows(line.who, one) for one in cut.who)
         if is_certain and is_for_all:
             for one in sorted(cut.excepted):
                 if self.ways(line.who | {one}):
@@ -153,7 +153,7 @@ class People:
         """The line without redundant principals, and without exceptions that none of its clients can be."""
         who = line.who
         for one in sorted(line.who):  # the broad ones come first
-            if len(who) > 1 and self._follows(who - {one}, one):
+            if len(who) > 1 and self.follows(who - {one}, one):
                 who -= {one}
         excepted = frozenset(one for one in line.excepted if self.ways(who | {one}))
         return replace(line, who=who, excepted=excepted)
@@ -193,13 +193,13 @@ class People:
     def covers(self, wide: Line, narrow: Line) -> bool:
         """Whether every client of `narrow` is one of `wide`."""
         return (
-            all(self._follows(narrow.who, one) for one in wide.who)
+            all(self.follows(narrow.who, one) for one in wide.who)
             and all(one in narrow.excepted or not self.ways(narrow.who | {one}) for one in wide.excepted)
             and implies(narrow.when, wide.when)
             and wide.unless <= narrow.unless
         )
 
-    def _follows(self, who: AllOf, principal: Principal) -> bool:
+    def follows(self, who: AllOf, principal: Principal) -> bool:
         """Whether every client that is all of `who` is `principal` as well."""
         return all(self._includes(principal, identity) for identity in self.ways(who))
 

@@ -47,7 +47,7 @@ def roster(policies: PolicySet, lines: Iterable[Line]) -> Roster:
     for line in lines:
         # The line is listed under its user, if it has one; the groups are conditions then.
         key = max(line.who, key=lambda one: (one.sort == "user", one))
-        condition = _condition(line, key, excepted)
+        condition = condition_facts(line, key, excepted)
         conditions.setdefault(key, []).append({**condition, "rule": line.rule} if condition else {})
     answers: dict[Principal, Conditions] = {
         key: found if all(found) else True for key, found in sorted(conditions.items())
@@ -78,6 +78,11 @@ def spell_conditions(facts: Mapping[str, Any]) -> str:
 
 def _spell_unless(unless: Mapping[str, Any]) -> str:
     """A deny rule: `but not from 10.0.0.0/8, unless in group:ops (rule no-night)`."""
+    return f"but not {spell_stopped(unless)}"
+
+
+def spell_stopped(unless: Mapping[str, Any]) -> str:
+    """The clients that a deny rule stops: `from 10.0.0.0/8, unless in group:ops (rule no-night)`."""
     parts = []
     if "from" in unless:
         parts.append(f"from {_any_of(unless['from'])}")
@@ -92,7 +97,7 @@ def _spell_unless(unless: Mapping[str, Any]) -> str:
     if "who" in unless:
         parts.append(f"if {_spell_principals(unless['who'], ' and ')}")
     excepted = f", unless {_spell_principals(unless['except'], ' or ')}" if "except" in unless else ""
-    return f"but not {' '.join(parts)}{excepted} (rule {unless['rule']})"
+    return f"{' '.join(parts)}{excepted} (rule {unless['rule']})"
 
 
 def _spell_principals(principals: Sequence[str], joint: str) -> str:
@@ -106,7 +111,7 @@ def _any_of(value: str | Sequence[str]) -> str:
     return value if isinstance(value, str) else " or ".join(value)
 
 
-def _condition(line: Line, key: Principal, excepted: set[Principal]) -> dict[str, Any]:
+def condition_facts(line: Line, key: Principal, excepted: set[Principal]) -> dict[str, Any]:
     """The condition for `key` as JSON; empty: none."""
     condition: dict[str, Any] = {}
     groups = sorted(shown_name(one.name) for one in line.who - {key})
@@ -117,11 +122,12 @@ def _condition(line: Line, key: Principal, excepted: set[Principal]) -> dict[str
         condition["except"] = others
     condition |= as_facts(line.when)
     if line.unless:
-        condition["unless"] = sorted(map(_unless, line.unless), key=lambda one: (one["rule"], str(one)))
+        condition["unless"] = sorted(map(unless_facts, line.unless), key=lambda one: (one["rule"], str(one)))
     return condition
 
 
-def _unless(unless: Unless) -> dict[str, Any]:
+def unless_facts(unless: Unless) -> dict[str, Any]:
+    """The clients that a deny rule stops, as JSON."""
     facts: dict[str, Any] = {}
     if unless.who:
         facts["who"] = [str(one) for one in sorted(unless.who)]

@@ -5,7 +5,7 @@ The verdict is that of `decide`, and whether a rule applies is determined by the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -17,8 +17,9 @@ from tokenserver.policy.decision import Decision
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind, matches
+from tokenserver.policy.patterns import matches, matches_somebody
 from tokenserver.policy.principals import is_unnamed, listed, principals_of
+from tokenserver.policy.queries.denial import contacts_for
 from tokenserver.policy.queries.witnesses import entries_about
 from tokenserver.scopes import Resource, Scope
 
@@ -60,7 +61,10 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer to one question. `nearest` is empty if a rule grants the action."""
+    """The answer to one question. `nearest` is empty if a rule grants the action.
+
+    `contacts` are those of the namespace's owners; empty if the action is allowed.
+    """
 
     action: str
     resource: Resource
@@ -69,6 +73,7 @@ class Explanation:
     decision: Decision
     rules: tuple[Considered, ...]
     nearest: tuple[Near, ...]
+    contacts: tuple[str, ...] = ()
 
     @property
     def is_bounded(self) -> bool:
@@ -99,7 +104,8 @@ def why(
     grants = any(one.applies and one.rule.effect is Effect.ALLOW for one in rules.values())
     nearest = () if grants else tuple(question.nearest())
     ordered = sorted(rules.values(), key=lambda one: (not one.applies, one.rule.effect, one.rule.file, one.rule.line))
-    return Explanation(action, resource, identity, verdict, decision, tuple(ordered), nearest)
+    contacts = () if verdict is Verdict.ALLOWED else contacts_for(policies, resource, context.service)
+    return Explanation(action, resource, identity, verdict, decision, tuple(ordered), nearest, contacts)
 
 
 def spell_who(identity: Identity) -> str:
@@ -148,7 +154,7 @@ class _Question:
         for rule in self._policies.rules:
             if rule.effect is Effect.DENY or rule.resource_type != self._resource.type:
                 continue
-            covers = any(self._could_cover(pattern) for pattern in rule.patterns)
+            covers = any(matches_somebody(pattern, self._segments) for pattern in rule.patterns)
             meant = objection(rule, self._identity, self._groups, self._context) is None
             if covers or (meant and self._is_slip(rule)):
                 missing = tuple(self._obstacles(rule, is_near=True))
@@ -157,11 +163,6 @@ class _Question:
         close = sorted((one for one in found if one[0] <= least + 1), key=lambda one: one[:2])
         for _, _, near in close[:MAX_NEAREST]:
             yield near
-
-    def _could_cover(self, pattern: Pattern) -> bool:
-        """Whether the pattern covers the name for any client."""
-        users: Iterable[str | None] = self._segments if pattern.uses(SegmentKind.USER) else (None,)
-        return any(matches(pattern, self._segments, user, self._segments) for user in users)
 
     def _is_slip(self, rule: Rule) -> bool:
         """Whether the prefix of one of the rule's patterns looks like a misspelling of the name's."""

@@ -13,7 +13,8 @@ from tokenserver.policy.syntax.reader import Reader, one_of
 from tokenserver.policy.terms import parse_delegated_file, parse_lifetime, parse_principal
 from tokenserver.scopes import ACTIONS
 
-_KEYS = ("file", "repositories", "actions", "max_lifetime", "principals")
+_KEYS = ("file", "repositories", "actions", "max_lifetime", "principals", "contact")
+MAX_CONTACT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Delegation:
     """The limits of one delegated file.
 
     `actions` has `*` expanded. `principals` None: its rules may name any principal. `max_lifetime`, in seconds, limits
-    every token in which one of its rules grants something.
+    every token in which one of its rules grants something. `contact` says how users reach the owners.
     """
 
     place: Path
@@ -30,6 +31,7 @@ class Delegation:
     actions: frozenset[str]
     max_lifetime: int | None
     principals: Principals | None
+    contact: str | None = None
 
 
 def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | None:
@@ -58,6 +60,7 @@ def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | Non
     lifetime = None
     if "max_lifetime" in content:
         lifetime = _read_lifetime(reader, content["max_lifetime"], (*place, "max_lifetime"))
+    contact = reader.line(content["contact"], (*place, "contact"), MAX_CONTACT) if "contact" in content else None
     if len(reader.faults) > faults or file is None:
         return None
     return Delegation(
@@ -67,6 +70,7 @@ def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | Non
         frozenset(ACTIONS) if "*" in actions else frozenset(actions),
         lifetime,
         principals,
+        contact,
     )
 
 

@@ -33,7 +33,7 @@ from tokenserver.scopes import ACTIONS
 VERSION = 1
 
 _RULE_KEYS = ("id", "to", "except", "repositories", "registry", "role", "actions", "when", "message")
-_MAX_MESSAGE = 300
+MAX_MESSAGE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +181,9 @@ def _read_rule(reader: Reader, value: Any, place: Path, effect: Effect, file: Po
     if role is not None and role not in BUILT_IN_ROLES:
         file.roles_used.append((place, role))
     condition = read_when(reader, content["when"], (*place, "when")) if "when" in content else None
-    message = reader.text(content["message"], (*place, "message")) if "message" in content else None
+    message = reader.line(content["message"], (*place, "message"), MAX_MESSAGE) if "message" in content else None
     if "message" in content and effect is Effect.ALLOW:
         reader.fault((*place, "message"), "only a deny rule has a message")
-    if message is not None and not (0 < len(message) <= _MAX_MESSAGE and message.isprintable()):
-        reader.fault((*place, "message"), f"must be one line of 1 to {_MAX_MESSAGE} printable characters")
     if len(reader.faults) == faults and rule_id is not None and to is not None:
         file.rules.append(
             RuleDraft(place, rule_id, effect, to, excluded, resource_type, patterns, actions, role, condition, message)

@@ -1,8 +1,7 @@
 """Detection of registry hosts in patterns and names, where they never match.
 
 Clients strip the host from an image name before they request a scope, so `registry.example.com/web/**` matches no
-request. A host is recognised as in Distribution's reference grammar (`splitDockerDomain` in distribution/reference):
-the first of several segments, if it contains a dot or a colon or is `localhost`.
+request. A host is recognised as in image names, by `is_host`.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from tokenserver.documents.document import Path
 from tokenserver.errors import Fault
+from tokenserver.policy.image_names import is_host
 from tokenserver.policy.syntax.file import PolicyFile
 from tokenserver.policy.testing.expectations import AsTest, Test, WhatTest
 
@@ -18,7 +18,7 @@ from tokenserver.policy.testing.expectations import AsTest, Test, WhatTest
 def host_in(text: str) -> str | None:
     """The host that a pattern or repository name begins with, or None."""
     first, slash, _ = text.partition("/")
-    return first if slash and _looks_like_host(first) else None
+    return first if slash and is_host(first) else None
 
 
 def without_host(text: str) -> str:
@@ -32,26 +32,22 @@ def host_remarks(names: Iterable[str]) -> Iterator[str]:
         host = host_in(name)
         if host is not None:
             rest = without_host(name)
-            yield f"{name!r} begins with the host {host}, which token requests never contain; write {rest!r}"
+            yield f"{name!r} begins with the host {host}, which token requests never contain; fix: write {rest!r}"
 
 
 def host_faults(file: PolicyFile, services: Collection[str]) -> Iterator[Fault]:
     """Faults for patterns and names of a file that begin with the host of one of the registries `services`."""
-    hosts = {_host_of(service) for service in services if _looks_like_host(service)}
+    hosts = {_host_of(service) for service in services if is_host(service)}
     if not hosts:
         return
     for place, text in (*_patterns(file), *(named for test in file.tests for named in tested_names(test))):
         first = text.partition("/")[0]
-        if _looks_like_host(first) and _host_of(first) in hosts:
+        if is_host(first) and _host_of(first) in hosts:
             rest = without_host(text) or "**"
             message = (
                 f"{text!r}: begins with a registry's host, which token requests never contain; did you mean {rest!r}?"
             )
             yield file.document.fault(place, message)
-
-
-def _looks_like_host(segment: str) -> bool:
-    return "." in segment or ":" in segment or segment == "localhost"
 
 
 def _host_of(text: str) -> str:

@@ -58,6 +58,14 @@ class Reader:
         self.fault(path, f"must be text, not {kind_of(value)}{hint}")
         return None
 
+    def line(self, value: Any, path: Path, most: int) -> str | None:
+        """One line for people to read, of at most `most` characters; None after a fault."""
+        text = self.text(value, path)
+        if text is None or (0 < len(text) <= most and text.isprintable() and not text.isspace()):
+            return text
+        self.fault(path, f"must be one line of 1 to {most} printable characters")
+        return None
+
     def term(self, value: Any, path: Path, parse: Callable[[str], _Term]) -> _Term | None:
         """Text as parsed by `parse`, or None after a fault with the message of `parse`."""
         text = self.text(value, path)

@@ -16,7 +16,8 @@ from typing import Protocol
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.loading.gating import note_lines
-from tokenserver.server.reload.watch import UNREST_SECONDS, PartWatcher, ReloadablePart, ReloadDelay
+from tokenserver.server.reload.changes import describe_change
+from tokenserver.server.reload.watch import UNREST_SECONDS, Loaded, PartWatcher, ReloadablePart, ReloadDelay
 
 logger = logging.getLogger("tokenserver.live")
 
@@ -44,6 +45,8 @@ class SnapshotComposer(Protocol):
 class LiveSnapshot:
     """The current snapshot, composed of the parts by `composer`. `monotonic` is in seconds.
 
+    A line of the log about a reload is written if `is_first(line)`: the workers of a server reload the same change.
+
     Raises:
         LoadError: every fault of every part, since at the start there is no previous version to keep.
     """
@@ -54,7 +57,9 @@ class LiveSnapshot:
         composer: SnapshotComposer,
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        is_first: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        self._is_first = is_first
         self._watches = tuple(PartWatcher(part, monotonic=monotonic) for part in parts)
         self._composer = composer
         self._lock = threading.Lock()
@@ -148,18 +153,18 @@ class LiveSnapshot:
             self._look_at(watches)
 
     def _look_at(self, watches: Iterable[PartWatcher]) -> bool:
-        found: dict[Key, object] = {}
+        found: dict[Key, Loaded] = {}
         for watch in watches:
             with watch.part.pace.yielding():
                 loaded = watch.look()
             if loaded is not None:
-                found[watch.part.kind, watch.part.name] = loaded.value
+                found[watch.part.kind, watch.part.name] = loaded
         return bool(found) and self._put(found)
 
-    def _put(self, found: Values) -> bool:
+    def _put(self, found: Mapping[Key, Loaded]) -> bool:
         """Compose a snapshot with the parts that were loaded, as far as they are consistent with the others."""
         with self._lock:
-            newest = {**self._newest, **found}
+            newest = {**self._newest, **{key: loaded.value for key, loaded in found.items()}}
             try:
                 values, refused = self._composer.together(newest, self._values)
                 snapshot = self._composer.snapshot(values)
@@ -173,10 +178,14 @@ class LiveSnapshot:
                 self._refused, self._refusal = (), None
             if refused and all(values[key] is self._values[key] for key in values):
                 return False
-            self._snapshot, self._values = snapshot, values
+            before, self._snapshot, self._values = self._values, snapshot, values
             self.reloads += 1
             kinds = " and ".join(dict.fromkeys(kind for kind, _ in found))
-            logger.info("reloaded: new %s are live, policy %s", kinds, self.policy()[:12])
+            changes = [describe_change(before[key], loaded) for key, loaded in found.items()]
+            listed = "; ".join(dict.fromkeys(change for change in changes if change))
+            line = f"new {kinds} are live{f' ({listed})' if listed else ''}, policy {self.policy()[:12]}"
+            if self._is_first(line):
+                logger.info("reloaded: %s", line)
             for line in note_lines(snapshot.policies.notes) if ("policies", "") in found else ():
                 logger.warning("policies: %s", line)
             return True

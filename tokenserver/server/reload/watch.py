@@ -68,9 +68,11 @@ class ReloadablePart(Protocol):
 
 
 class Loaded(NamedTuple):
-    """A newly loaded version of a part."""
+    """A newly loaded version of a part, and the states of its files at the previous load and at this one."""
 
     value: object
+    before: FileStates
+    after: FileStates
 
 
 class ReloadDelay(NamedTuple):
@@ -99,6 +101,7 @@ class PartWatcher:
         self._monotonic = monotonic
         self._settle = settle
         self._seen: FileStates = {}
+        self._live: FileStates = {}
         self._before: FileStates = {}
         self._restless: frozenset[str] = frozenset()
         self._moving: frozenset[str] = frozenset()
@@ -116,7 +119,7 @@ class PartWatcher:
             LoadError: every fault, since at the start there is no previous version to keep.
         """
         # Polled before it is loaded, so that a change in between is noticed.
-        self._seen = self._before = self.part.look()
+        self._seen = self._before = self._live = self.part.look()
         return self.part.load(None)
 
     def look(self) -> Loaded | None:
@@ -180,7 +183,7 @@ class PartWatcher:
             raise
         else:
             self.fault, self.faults = None, ()
-            loaded = Loaded(value)
+            loaded = self._loaded(value, current)
         self._seen = current
         self._rest()
         return loaded
@@ -211,7 +214,7 @@ class PartWatcher:
 
     def _load_given(self, seen: FileStates | None, given: Given) -> Loaded | None:
         try:
-            loaded = Loaded(self._load(seen, given))
+            loaded = self._loaded(self._load(seen, given), self._seen)
         except LoadError as error:
             if str(error) != self.fault:
                 self._refuse(str(error), error.faults)
@@ -219,10 +222,14 @@ class PartWatcher:
             if not faulty:
                 return None
             with contextlib.suppress(LoadError):
-                return Loaded(self._load(seen, {**given, **dict.fromkeys(faulty)}))
+                return self._loaded(self._load(seen, {**given, **dict.fromkeys(faulty)}), self._seen)
             return None
         self.fault, self.faults = None, ()
         return loaded
+
+    def _loaded(self, value: object, states: FileStates) -> Loaded:
+        before, self._live = self._live, states
+        return Loaded(value, before, states)
 
     def _load(self, seen: FileStates | None, given: Given | None = None) -> object:
         self._loading_since = begun = self._monotonic()

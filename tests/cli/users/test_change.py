@@ -1,9 +1,9 @@
-"""`tokenserver users`: editing an htpasswd file as a whole, and never with a password in the arguments."""
+"""`tokenserver users set` and `delete`, and what all `users` commands share: the file is replaced as a whole, and no
+password is an argument."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import pty
 import re
@@ -14,13 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-import bcrypt
 import click
 import pytest
-from click.testing import CliRunner, Result
+from users_commands import GOOD, hash_of, run, strictly
 
 from tokenserver.authn.htpasswd.backend import load_htpasswd
-from tokenserver.authn.passwords import hash_password, verify
+from tokenserver.authn.passwords import verify
 from tokenserver.cli.users import users
 
 APR1 = "$apr1$lZL6V/ci$eIMz/iKDkbtys/uU7LEK00"
@@ -34,33 +33,6 @@ anonymous: true
 policies: policies
 keys: keys
 """
-
-
-def hashed(text: str = "secret") -> str:
-    """A bcrypt hash, cheap enough for tests."""
-    return bcrypt.hashpw(text.encode(), bcrypt.gensalt(4)).decode()
-
-
-GOOD = hashed()
-
-
-def run(*arguments: str | Path, stdin: str | bytes = "secret\n") -> Result:
-    """The command's result; standard input is no terminal."""
-    return CliRunner().invoke(users, [str(argument) for argument in arguments], input=stdin, catch_exceptions=False)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """A file with two users and a comment."""
-    path = tmp_path / "users.htpasswd"
-    path.write_text(f"# staff\nann:{GOOD}\nbob:{GOOD}\n")
-    path.chmod(0o640)
-    return path
-
-
-def hash_of(file: Path, name: str) -> str:
-    """What the file keeps for a user."""
-    return next(line.partition(":")[2] for line in file.read_text().split("\n") if line.startswith(name + ":"))
 
 
 def test_set_adds(file: Path) -> None:
@@ -132,8 +104,10 @@ def test_the_password_is_never_an_argument(file: Path) -> None:
     """No argument and no option takes a password: arguments stand in the list of processes."""
     result = run("set", "ann", "secret", "--file", file)
     assert (result.exit_code, "unexpected extra argument" in result.stderr) == (2, True)
-    parameters = {name for command in users.commands.values() for param in command.params for name in param.opts}
-    assert parameters == {"name", "--file", "--config", "--source", "--json"}
+    context = click.Context(users)
+    commands = [users.get_command(context, name) for name in users.list_commands(context)]
+    parameters = {name for command in commands if command for param in command.params for name in param.opts}
+    assert parameters == {"name", "--file", "--config", "--source", "--json", "--weak", "--until"}
 
 
 @pytest.mark.parametrize(
@@ -280,6 +254,7 @@ def test_nothing_is_left_behind(file: Path) -> None:
 def start(*arguments: str | Path, stdin: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
     """The command as a process of its own."""
     command = [sys.executable, "-c", "from tokenserver.cli.users import users; users()", *map(str, arguments)]
+    command += ["--weak"] if arguments[0] == "set" else []
     return subprocess.Popen(
         command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -367,68 +342,6 @@ def test_delete_what_should_not_be(file: Path, name: str) -> None:
     file.write_text(f"{before}{name}:x\n")
     assert run("delete", name, "--file", file).exit_code == 0
     assert file.read_text() == before
-
-
-def test_list(file: Path) -> None:
-    """The users in the order of the file, with how their passwords are kept."""
-    file.write_text(f"bartholomew:{GOOD}\nann:{hash_password('x')}\n")
-    result = run("list", "--file", file)
-    assert result.exit_code == 0
-    assert result.stdout == (
-        "bartholomew  bcrypt, cost 4  (bcrypt cost 4 is quick to guess; 10 or more is advised)\n"
-        "ann          bcrypt, cost 10\n"
-    )
-
-
-def test_list_as_json(file: Path) -> None:
-    """The same as facts, without any hash."""
-    result = run("list", "--file", file, "--json")
-    warning = "bcrypt cost 4 is quick to guess; 10 or more is advised"
-    assert json.loads(result.stdout) == {
-        "file": str(file),
-        "users": [
-            {"name": "ann", "line": 2, "hash": "bcrypt, cost 4", "warning": warning},
-            {"name": "bob", "line": 3, "hash": "bcrypt, cost 4", "warning": warning},
-        ],
-    }
-
-
-def test_list_nobody(tmp_path: Path) -> None:
-    """An empty file is no error; the next step is told."""
-    file = tmp_path / "users"
-    file.touch(0o600)
-    result = run("list", "--file", file)
-    assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == f"{file} has no users. Add one: tokenserver users set NAME --file {file}\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "stdin", "code", "shown"),
-    [
-        pytest.param("ann", "secret\n", 0, "yes", id="right"),
-        pytest.param("ann", "wrong\n", 1, "no: wrong password", id="wrong"),
-        pytest.param("ann", "", 1, "no: the password is empty", id="empty"),
-        pytest.param("ann", "a\0\n", 1, "no: the password contains a NUL character", id="NUL"),
-        pytest.param("ann", "a" * 2000, 1, "no: the password is longer than 1024 bytes", id="too long"),
-        pytest.param("carol", "secret\n", 1, "no: unknown user", id="unknown"),
-        pytest.param("ANN", "secret\n", 1, "no: unknown user", id="another case"),
-        pytest.param(" ", "secret\n", 1, "no: the user name is empty", id="a blank name"),
-    ],
-)
-def test_verify(file: Path, name: str, stdin: str, code: int, shown: str) -> None:
-    """Yes or no as the server would say it, and why."""
-    result = run("verify", name, "--file", file, stdin=stdin)
-    assert (result.exit_code, result.stdout, result.stderr) == (code, f"{shown}\n", "")
-    told = run("verify", name, "--json", "--file", file, stdin=stdin)
-    reason = shown.partition(": ")[2] or None
-    assert (told.exit_code, told.stderr) == (code, "")
-    assert json.loads(told.stdout) == {"name": name, "right": code == 0, "reason": reason}
-
-
-def test_verify_takes_utf8(file: Path) -> None:
-    """Other bytes are wrong use, not a wrong password."""
-    result = run("verify", "ann", "--file", file, stdin=b"\xe9\n")
-    assert (result.exit_code, "a password must be UTF-8 text" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["list", "verify"])
@@ -526,7 +439,79 @@ def test_file_and_source(file: Path) -> None:
 
 def test_every_command_takes_the_configuration() -> None:
     """`--config FILE` works for all of them."""
-    assert isinstance(users, click.Group)
-    assert sorted(users.commands) == ["delete", "list", "set", "verify"]
-    for command in users.commands.values():
+    context = click.Context(users)
+    names = users.list_commands(context)
+    assert names == ["delete", "disable", "enable", "list", "set", "verify"]
+    for name in names:
+        command = users.get_command(context, name)
+        assert command is not None
         assert {"config", "file", "source"} <= {parameter.name for parameter in command.params}
+
+
+@pytest.mark.parametrize(
+    ("password", "problem"),
+    [
+        pytest.param("elevenchars", "the password has 11 characters", id="11"),
+        pytest.param("twelve chars", None, id="12"),
+        pytest.param("é" * 11, "the password has 11 characters", id="characters, not bytes"),
+        pytest.param("", "a password must not be empty", id="none"),
+    ],
+)
+def test_a_short_password(file: Path, password: str, problem: str | None) -> None:
+    """Fewer than 12 characters need --weak, which the message names; the file is unchanged without it."""
+    before = file.read_bytes()
+    result = strictly("set", "ann", "--file", file, stdin=password)
+    assert result.exit_code == (0 if problem is None else 2)
+    assert (file.read_bytes() == before) == (problem is not None)
+    assert problem is None or result.stderr.startswith(f"{file}: ann: {problem}")
+    if password:
+        assert ("fix: choose a longer one, or accept it with --weak" in result.stderr) == (problem is not None)
+        assert run("set", "ann", "--file", file, stdin=password).exit_code == 0
+        assert password not in result.output
+
+
+def test_set_keeps_the_account(file: Path) -> None:
+    """A new password enables nobody: the command says that the user still cannot log in, and what would change that."""
+    assert run("disable", "ann", "--file", file).exit_code == 0
+    result = run("set", "ann", "--file", file, stdin="new")
+    assert (result.exit_code, result.stdout) == (0, f"ann was changed in {file}.\n")
+    assert result.stderr == (
+        f"ann still cannot log in: the account is disabled; fix: tokenserver users enable ann --file {file}\n"
+    )
+    assert hash_of(file, "ann").startswith("!$2b$")
+    assert run("enable", "ann", "--file", file).exit_code == 0
+    assert run("verify", "ann", "--file", file, stdin="new").exit_code == 0
+
+
+def test_set_an_expired_account(file: Path) -> None:
+    """The same for an account whose end has passed; a new end is accepted together with the password."""
+    file.write_text(f"# tokenserver-account: ann: until 2001-02-03\nann:!{GOOD}\n")
+    result = run("set", "ann", "--file", file)
+    assert result.stderr == (
+        "ann still cannot log in: the account has expired (until 2001-02-03);"
+        f" fix: tokenserver users enable ann --file {file} --until DATE\n"
+    )
+    result = run("set", "ann", "--until", "2999-12-31", "--file", file)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "The account ends at 3000-01-01T00:00:00Z.\n" in result.stdout
+    assert run("verify", "ann", "--file", file).exit_code == 0
+
+
+def test_set_with_an_end(file: Path) -> None:
+    """A new user of whom it is known when the account ends; `never` takes the end away again."""
+    assert run("set", "carol", "--until", "2999-12-31", "--file", file).exit_code == 0
+    assert "# tokenserver-account: carol: until 2999-12-31\ncarol:!$2b$" in file.read_text()
+    assert run("set", "carol", "--file", file, stdin="other").exit_code == 0
+    assert "# tokenserver-account: carol: until 2999-12-31\ncarol:!$2b$" in file.read_text()
+    assert run("set", "carol", "--until", "never", "--file", file).exit_code == 0
+    assert "account" not in file.read_text()
+    assert "\ncarol:$2b$" in file.read_text()
+
+
+def test_delete_takes_the_account_along(file: Path) -> None:
+    """Else the next user of that name would be disabled."""
+    before = file.read_text()
+    assert run("set", "carol", "--file", file).exit_code == 0
+    assert run("disable", "carol", "--file", file).exit_code == 0
+    assert run("delete", "carol", "--file", file).exit_code == 0
+    assert file.read_text() == before

@@ -1,0 +1,39 @@
+"""All YAML documents that the tests contain, good and bad, as the tests' own source has them."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+from tokenserver.documents.document import Document, parse
+from tokenserver.errors import LoadError
+
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+
+
+@cache
+def documents_with(key: str) -> list[Document]:
+    """Each different mapping with this key at its top that stands in a string of a test or in a YAML file of the
+    repository; `file` is where.
+    """
+    texts = [(str(path.relative_to(ROOT)), path.read_text("utf-8")) for path in _yaml_files()]
+    for path in sorted(TESTS.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and f"{key}:" in node.value:
+                texts.append((f"{path.relative_to(ROOT)}:{node.lineno}", node.value))
+    found: dict[str, Document] = {}
+    for place, text in texts:
+        try:
+            document = parse(text, place)
+        except LoadError:
+            continue
+        if isinstance(document.value, dict) and key in document.value:
+            found.setdefault(repr(document.value), document)
+    return list(found.values())
+
+
+def _yaml_files() -> list[Path]:
+    folders = ("policies", "deploy", "docs", "tests/corpus")
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.y*ml"))

@@ -1,0 +1,81 @@
+"""tests/conftest.py for runs in parts: workers are measured, and the last line counts the skips of all parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+CODE = """\
+def pick(number):
+    if number > 1:
+        return "many"
+    return "one"
+"""
+CASES = """\
+import measured, pytest
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_number(number):
+    assert measured.pick(number)
+
+def test_that_misses_a_program():
+    pytest.skip("no-such-program is not installed; make real-servers installs it")
+"""
+SETTINGS = """\
+[tool.coverage.run]
+branch = true
+source = ["measured"]
+parallel = true
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with the conftest of this one, a module and its tests."""
+    for file in ("conftest.py", "support/canaries.py"):  # the one imports the other
+        shutil.copy(HERE / file, tmp_path)
+    for name, text in (("measured.py", CODE), ("test_cases.py", CASES), ("pyproject.toml", SETTINGS)):
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def python(project: Path, *arguments: str) -> str:
+    """What `python -m ARGUMENTS` prints there. It must succeed."""
+    # These tests are themselves measured, and run by a worker: neither may be inherited.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTEST"))}
+    environment["PYTHONPATH"] = str(project)
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_workers_are_measured(project: Path) -> None:
+    """`coverage run` with several workers reaches what their tests reach together, lines of imports included."""
+    python(project, "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider", "--numprocesses=2")
+    assert len(list(project.glob(".coverage.*"))) == 3  # the run and its two workers
+    python(project, "coverage", "combine", "--quiet")
+    python(project, "coverage", "report", "--fail-under=100")
+
+
+def test_workers_without_coverage_leave_no_data(project: Path) -> None:
+    """`make quick` does not pay for a measurement."""
+    python(project, "pytest", "-p", "no:cacheprovider", "--numprocesses=2")
+    assert not list(project.glob(".coverage*"))
+
+
+def test_the_last_line_counts_the_skips_of_all_parts(project: Path) -> None:
+    """The file carries them from one run to the next, whether that has workers or not."""
+    command = ("pytest", "-p", "no:cacheprovider", "--missing-programs=missing")
+    first = python(project, *command, "--numprocesses=2").splitlines()[-1]
+    second = python(project, *command, "-k", "misses").splitlines()[-1]
+    third = python(project, *command, "-k", "number").splitlines()[-1]
+    what = "skipped because a real program is missing (no-such-program); `make real-servers` installs them"
+    assert [first, second, third] == [f"1 test was {what}", f"2 tests were {what}", f"2 tests were {what}"]

@@ -1,0 +1,1 @@
+"""`tokenserver health`: the commands that ask a running server."""

@@ -1,0 +1,115 @@
+"""`tokenserver users set` and `delete`."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from tokenserver.authn.htpasswd.account import Account, End
+from tokenserver.authn.htpasswd.file import (
+    account_in,
+    names_in,
+    users_command,
+    with_account,
+    with_user,
+    without_user,
+)
+from tokenserver.authn.passwords import hash_password, weakness
+from tokenserver.authn.usernames import fold, name_problem
+from tokenserver.cli.exits import NO
+from tokenserver.cli.options import report_faults
+from tokenserver.cli.prompts import read_password
+from tokenserver.cli.terminal import echo
+from tokenserver.cli.users.edit import edit, reject, warn_of
+from tokenserver.cli.users.options import file_options, until_option, users_file
+from tokenserver.scopes import is_path_component
+
+
+@click.command("set")
+@click.argument("name")
+@click.option("--weak", is_flag=True, help="Accept a password of fewer than 12 characters.")
+@until_option
+@file_options
+@report_faults
+def users_set(  # noqa: PLR0917 - click passes options by name
+    name: str, weak: bool, until: End | str | None, file: Path | None, config: Path | None, source: str | None
+) -> None:
+    """Add the user NAME, or change the password of NAME.
+
+    The password is prompted for; without a terminal it is the first line of standard input. A disabled account stays
+    disabled, and its end stays as it is unless --until is given.
+    """
+    path = users_file(file, config, source)
+    name = unicodedata.normalize("NFC", name)
+    problem = name_problem(name)
+    if problem is not None:
+        reject(path, "", problem)
+    password = read_password(is_new=True)
+    try:
+        hashed = hash_password(password.reveal())  # before the file is locked, because hashing is slow
+    except ValueError as error:
+        reject(path, name, str(error))
+    problem = None if weak else weakness(password.reveal())
+    if problem is not None:
+        reject(path, name, f"{problem}; fix: choose a longer one, or accept it with --weak")
+    account = Account()
+
+    def change(text: str) -> str:
+        nonlocal account
+        twin = next((other for other in names_in(text) if other != name and fold(other) == fold(name)), None)
+        if twin is not None:
+            command = users_command("delete", twin, str(path))
+            reject(
+                path,
+                name,
+                f"differs only in case or width from {twin!r}; fix: remove one of the two, for example: {command}",
+            )
+        account = account_in(text, name)
+        if until is not None:
+            account = replace(account, until=until if isinstance(until, End) else None)
+        return with_account(with_user(text, name, hashed), name, account)
+
+    before, faults = edit(path, change, may_be_new=True)
+    echo(f"{name} was {'changed' if name in names_in(before) else 'added'} in {path}.")
+    warn_of(faults, path)
+    _warn_of_rules(name, config)
+    problem = account.problem(time.time())
+    if problem is not None:
+        command = users_command("enable", name, str(path), *([] if account.is_disabled else ["--until", "DATE"]))
+        echo(f"{name} still cannot log in: {problem}; fix: {command}", fg="yellow", err=True)
+    elif account.until is not None:
+        echo(f"The account ends at {account.until.instant}.")
+    if not faults and problem is None:
+        echo(f"A running server reloads the file by itself. Try it: {users_command('verify', name, str(path))}")
+
+
+@click.command("delete")
+@click.argument("name")
+@file_options
+@report_faults
+def users_delete(name: str, file: Path | None, config: Path | None, source: str | None) -> None:
+    """Remove the user NAME."""
+    path = users_file(file, config, source)
+    name = unicodedata.normalize("NFC", name)
+    before, faults = edit(path, lambda text: without_user(text, name))
+    if name not in names_in(before):
+        echo(f"{path} has no user {name!r}.", err=True)
+        raise SystemExit(NO)
+    echo(f"{name} was removed from {path}. Tokens issued before stay valid until they expire.")
+    warn_of(faults, path)
+
+
+def _warn_of_rules(name: str, config: Path | None) -> None:
+    """Warn of rules with `${user}` that can never match for this user."""
+    if is_path_component(name):
+        return
+    # Needed only here, and importing it takes as long as everything else.
+    from tokenserver.cli.policy.name_notes import note_on_new_user  # noqa: PLC0415 - see above
+
+    note = note_on_new_user(name, config)
+    if note is not None:
+        echo(f"warning: {note}", fg="yellow", err=True)

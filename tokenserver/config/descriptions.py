@@ -1,0 +1,123 @@
+"""What each configuration key means, in one or two sentences: for the JSON Schema and for docs/configuration.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from tokenserver.config.keys import Keys
+from tokenserver.config.ldap import Ldap, LdapGroups
+from tokenserver.config.protection import ThrottleSettings
+from tokenserver.config.registries import Lifetimes, RegistrySettings
+from tokenserver.config.settings import HtpasswdSettings, ServerSettings, Settings, Tls, UserSource
+
+DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
+    Settings: {
+        "issuer": "The `iss` claim of every token. Registries compare it with their `auth.token.issuer`.",
+        "server": "Where the server listens, and how clients reach it.",
+        "registries": "The registries that tokens are signed for: a list, or the folder of their files (one `*.yaml`"
+        " for each).",
+        "authentication": "The user sources, asked in this order. Each entry names one kind: `htpasswd` or `ldap`.",
+        "anonymous": "Whether clients without credentials get tokens, for what the policies grant to `anonymous` and"
+        " `everyone`.",
+        "throttle": "Limits on failed logins.",
+        "token_reuse": "For how long a signed token is reused for requests that would get an identical one.",
+        "policies": "The folder of the policy files.",
+        "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
+        " the audit event.",
+        "keys": "The folder of the signing keys, or a section that also says how they rotate.",
+    },
+    ServerSettings: {
+        "listen": "The address and the port of the server. Without `tls`, listen on a loopback address behind a proxy.",
+        "metrics": "The address and the port of the Prometheus metrics; there are none by default.",
+        "url": "The URL by which clients reach the server. With `/token` appended, it is the realm of the registries.",
+        "tls": "The server's own certificate; without it, the server speaks plain HTTP.",
+        "trusted_proxies": "Networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` headers are"
+        " trusted.",
+        "require_https": "Whether token requests that arrived over plain HTTP from other machines are rejected (403).",
+        "workers": "The number of worker processes; by default one for each CPU core.",
+    },
+    Tls: {
+        "certificate": "The certificate with its chain, as a PEM file.",
+        "key": "The private key of the certificate, as a PEM file that only the server can read.",
+    },
+    UserSource: {
+        "htpasswd": "A source of users: an htpasswd file.",
+        "ldap": "A source of users: an LDAP directory.",
+    },
+    HtpasswdSettings: {
+        "file": "The htpasswd file. `tokenserver users` edits it; changes are live within two seconds.",
+        "name": "The name of the source in audit events.",
+        "cache": "For how long a verified password is accepted without hashing it again.",
+    },
+    Ldap: {
+        "name": "The name of the source in audit events.",
+        "preset": "The kind of directory, which sets the defaults of the other keys.",
+        "url": "The URL of the directory, or a list of URLs of replicas, which are tried in this order.",
+        "ca_file": "The certificate authorities that the directory's certificate is verified against, as a PEM file; by"
+        " default those of the system.",
+        "start_tls": "Whether a plain `ldap://` connection is upgraded to TLS before anything is sent.",
+        "insecure_plaintext": "Allows `ldap://` without TLS, by which passwords travel in clear text.",
+        "base": "The DN below which users are searched for.",
+        "bind_dn": "The service account that searches for users: a DN, or `name@domain` in Active Directory.",
+        "bind_password": "The password of the service account; better, use `bind_password_file`.",
+        "bind_password_file": "A file with the password of the service account.",
+        "user_filter": "The filter that finds a user; `{user}` is the escaped name from the login.",
+        "user_dn_template": "The DN of a user, for binds without a search; `{user}` is the escaped name from the"
+        " login.",
+        "subject": "The attribute that holds the name by which policies and tokens know the user.",
+        "display_name": "The attribute that holds a user's full name.",
+        "email": "The attribute that holds a user's e-mail address.",
+        "lowercase": "Whether names of users are folded to lower case, because the directory ignores case.",
+        "groups": "How a user's groups are found; by default as the preset says.",
+        "deadline": "How long one login may take, over all replicas of the directory.",
+        "cache": "For how long a verified password is accepted without asking the directory again.",
+        "stale_grace": "For how long cached logins are accepted while the directory is unreachable.",
+    },
+    LdapGroups: {
+        "by": "How groups are found: by the user's `memberOf`, by the groups' `member`, by `memberUid` (`posix`), or by"
+        " `member` through nested groups (`nested`).",
+        "base": "The DN below which groups are searched for; by default the `base` of users.",
+        "name": "The attribute that holds a group's name.",
+        "allow": "Wildcard patterns of the group names to keep, such as `reg-*`; by default all are kept.",
+        "prefix": "Text put before the names of this directory's groups, so that two directories can be told apart.",
+    },
+    ThrottleSettings: {
+        "enabled": "Whether failed logins are counted and limited.",
+        "failures_per_user": "Failed logins of one user within `window` after which the next one has to wait.",
+        "failures_per_address": "Failed logins from one client address within `window` after which the next one has to"
+        " wait.",
+        "failures_total": "Failed logins of all clients within `window` after which the next one has to wait.",
+        "window": "The period over which failed logins are counted.",
+        "redis": "The URL of a Redis in which all replicas share their counters; needs the `redis` extra.",
+        "redis_password_file": "A file with the password of the Redis.",
+        "secret_file": "A file with a secret of the installation, by which replicas recognize a wrong login that"
+        " another"
+        " one has rejected; by default it is derived from the Redis password.",
+    },
+    Keys: {
+        "folder": "The folder of the signing keys, made by `tokenserver keys init`; by default `keys`, next to the"
+        " file.",
+        "rotate_every": "The interval at which the server creates a new key; without it, keys are rotated by hand.",
+        "publish_ahead": "For how long a new key is published before it signs; by default an hour, or a day if a"
+        " registry"
+        " pins keys.",
+    },
+    RegistrySettings: {
+        "service": "The registry's `auth.token.service`, which is the audience of its tokens.",
+        "also": "Further service names of the same registry; policies know it as `service` only.",
+        "issuer": "The `iss` claim of this registry's tokens, if it differs from the server's `issuer`.",
+        "compat": "The tokens that the registry understands: those of one kind of registry, or `universal` for all.",
+        "algorithm": "The signature algorithm that the registry needs; by default that of the keys.",
+        "token_lifetime": "How long tokens are valid: one duration, or one for each action.",
+        "keys": "A key folder for this registry alone; by default that of the server.",
+        "url": "The URL of the registry, for `doctor` and for pasted image names.",
+    },
+    Lifetimes: {
+        "default": "The lifetime of tokens for actions without one of their own.",
+        "pull": "The lifetime of tokens that grant pull.",
+        "push": "The lifetime of tokens that grant push.",
+        "delete": "The lifetime of tokens that grant delete.",
+    },
+}

@@ -1,0 +1,43 @@
+"""Users for whom `${user}` can never stand, because their name cannot be a segment of a repository name.
+
+Such a user gets nothing from an allow rule about `users/${user}/**`, and is not stopped by a deny rule about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tokenserver.identity import Identity
+from tokenserver.policy.model import PolicySet, Rule
+from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.scopes import is_path_component
+
+
+@dataclass(frozen=True, slots=True)
+class UnfilledRule:
+    """A rule that names a user, and those of its patterns that never match for the user."""
+
+    rule: Rule
+    patterns: tuple[Pattern, ...]
+
+    def __str__(self) -> str:
+        patterns = " and ".join(pattern.text for pattern in self.patterns)
+        return f"{patterns} of {self.rule.id} ({self.rule.file}:{self.rule.line})"
+
+
+def unfilled_rules(policies: PolicySet, identity: Identity, service: str | None = None) -> Iterator[UnfilledRule]:
+    """The rules that include this user, with the patterns in which `${user}` can never stand for the name.
+
+    Empty for a user whose name can be a segment, and for an anonymous client, which no rule expects to have a name.
+    `service` is the registry (None: any).
+    """
+    if identity.is_anonymous or is_path_component(identity.subject):
+        return
+    groups = policies.groups.holding(identity)
+    for rule in policies.rules:
+        patterns = tuple(pattern for pattern in rule.patterns if pattern.uses(SegmentKind.USER))
+        is_elsewhere = service is not None and rule.services is not None and service not in rule.services
+        is_excluded = rule.excluded is not None and rule.excluded.include(identity, groups)
+        if patterns and rule.to.include(identity, groups) and not is_elsewhere and not is_excluded:
+            yield UnfilledRule(rule, patterns)

@@ -1,0 +1,150 @@
+"""JSON Schema of a policy file, for editors. It has the keys of the readers, and accepts whatever they accept.
+
+Patterns, principals and names are plain text here: only the loader knows their forms, and how files relate.
+"""
+
+from __future__ import annotations
+
+from tokenserver.documents.json_schema import (
+    DIALECT,
+    Schema,
+    exactly_one,
+    items,
+    mapping,
+    named,
+    one_or_more,
+    text,
+    word,
+)
+from tokenserver.identity import Kind
+from tokenserver.policy.model import BUILT_IN_ROLES
+from tokenserver.policy.syntax.delegation import MAX_CONTACT
+from tokenserver.policy.syntax.file import MAX_MESSAGE, VERSION
+from tokenserver.policy.terms import REGISTRY_RESOURCES
+from tokenserver.runtime.durations import PATTERN
+from tokenserver.scopes import ACTIONS
+
+_PRINCIPALS = items(text("`everyone`, `authenticated`, `anonymous`, `user:NAME` or `group:NAME`."))
+_PATTERNS = items(text("A repository pattern: `*` within a segment, `**` for any segments, `${user}`, `${group}`."))
+_ACTIONS = items(word(ACTIONS))
+_MOMENT = text("A date, or a moment in RFC 3339; without an offset, it is in UTC.")
+
+WHEN = mapping(
+    {
+        "from": one_or_more(text("An address or a network, such as `10.0.0.0/8`."), "The client's networks."),
+        "since": _MOMENT,
+        "until": _MOMENT,
+        "kind": one_or_more(word([kind.value for kind in Kind]), "The kinds of credentials."),
+    },
+    "The rule applies only under these conditions.",
+)
+
+_RULE: dict[str, Schema] = {
+    "id": text("The name of the rule in audit events and messages; unique over all files."),
+    "to": _PRINCIPALS | {"description": "Who the rule applies to."},
+    "except": _PRINCIPALS | {"description": "Who the rule does not apply to."},
+    "repositories": _PATTERNS | {"description": "The repositories that the rule is about."},
+    "registry": items(word(REGISTRY_RESOURCES), "Resources of the registry itself."),
+    "role": text(f"A role: {', '.join(sorted(BUILT_IN_ROLES))}, or one of `roles`.", minLength=0),
+    "actions": _ACTIONS | {"description": "What the rule grants or denies."},
+    "when": WHEN,
+}
+
+
+def _rule(description: str, more: dict[str, Schema] | None = None) -> Schema:
+    rule = mapping({**_RULE, **(more or {})}, required=("id", "to"))
+    return items(exactly_one(rule, ("repositories", "registry"), ("role", "actions")), description)
+
+
+_DELEGATION = mapping(
+    {
+        "file": text("The delegated file, relative to this one, such as `teams/web.yaml`."),
+        "repositories": _PATTERNS | {"description": "All that the rules of the file may be about."},
+        "actions": _ACTIONS | {"description": "All that the rules of the file may grant."},
+        "max_lifetime": {
+            "anyOf": [{"type": "string", "pattern": PATTERN}, {"type": "integer"}],
+            "description": "The longest lifetime of tokens to which the file's rules contribute.",
+        },
+        "principals": _PRINCIPALS | {"description": "All that the rules of the file may name; by default anybody."},
+        "contact": text(
+            "How users reach the owners: a line with an address, a channel or a URL.", maxLength=MAX_CONTACT
+        ),
+    },
+    required=("file", "repositories", "actions"),
+)
+
+_SETTING: dict[str, Schema] = {
+    "service": text("The registry that is asked for; by default any.", minLength=0),
+    "at": _MOMENT,
+    "from": text("The client's address."),
+    "kind": word([kind.value for kind in Kind if kind is not Kind.ANONYMOUS]),
+}
+_PERSON = mapping({"user": text(), "groups": items(text())})
+_REQUESTS = items(text("Actions and a resource, such as `pull,push web/site`."))
+_LINE = mapping(
+    {
+        "to": text(),
+        "except": _PRINCIPALS,
+        "when": WHEN,
+        "unless": items(mapping({"to": text(), "except": _PRINCIPALS, "when": WHEN})),
+    },
+    required=("to",),
+)
+
+AS_TEST = mapping(
+    {
+        "as": {"anyOf": [word(("anonymous", "authenticated")), _PERSON]},
+        "can": _REQUESTS | {"description": "What must be granted."},
+        "cannot": _REQUESTS | {"description": "What must not be granted."},
+        **_SETTING,
+    },
+    required=("as",),
+) | {"anyOf": [{"required": ["can"]}, {"required": ["cannot"]}]}
+
+WHO_TEST = mapping(
+    {
+        "who_can": text("One action and a resource, such as `push web/site`."),
+        "exactly": items({"anyOf": [text(), _LINE]}, "All that can.", may_be_empty=True),
+        "includes": items(text(), "Some that can."),
+        "excludes": items(text(), "Some that cannot."),
+        "except": _PRINCIPALS,
+        **_SETTING,
+    },
+    required=("who_can",),
+) | {"anyOf": [{"required": [relation]} for relation in ("exactly", "includes", "excludes")]}
+
+WHAT_TEST = mapping(
+    {
+        "what_can": {"anyOf": [text("A principal, such as `group:web`."), _PERSON]},
+        "exactly": items(text(), "All that may be done, such as `pull web/**`.", may_be_empty=True),
+        **_SETTING,
+    },
+    required=("what_can", "exactly"),
+)
+
+
+def policy_schema() -> Schema:
+    """The JSON Schema (draft 7) of a policy file."""
+    content: dict[str, Schema] = {
+        "groups": named(
+            mapping({"users": items(text()), "groups": items(text())}), "Groups, besides those of directories."
+        ),
+        "roles": named(_ACTIONS, "Names for sets of actions."),
+        "delegate": items(_DELEGATION, "Files of teams, with the limits of what their rules can grant."),
+        "allow": _rule("What is granted."),
+        "deny": _rule(
+            "What is refused, whatever is allowed.",
+            {"message": text("One line for the client, in place of the usual reason.", maxLength=MAX_MESSAGE)},
+        ),
+        "tests": items({"anyOf": [AS_TEST, WHO_TEST, WHAT_TEST]}, "Expected decisions, checked at each load."),
+    }
+    file = mapping(
+        {
+            "version": {"const": VERSION, "description": "The version of the policy language."},
+            "registries": items(text(minLength=0), "The services that the file is about; by default all."),
+            **content,
+        },
+        required=("version",),
+    )
+    some = {"anyOf": [{"required": [key]} for key in content]}
+    return {"$schema": DIALECT, "title": "tokenserver policy", "description": "A policy file.", **file, **some}
