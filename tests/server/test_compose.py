@@ -114,9 +114,14 @@ def test_faults_of_all_files_are_reported_together(settings: Settings, tmp_path:
         assert {Path(fault.file).name for fault in caught.value.faults} >= {"users", "p.yaml"}
 
 
+def but_for_hashes(found: list[str]) -> list[str]:
+    """The warnings but those about the users' hashes, which may be cheap in tests."""
+    return [one for one in found if "is quick to guess" not in one]
+
+
 def test_a_good_installation_warns_of_nothing_but_http(settings: Settings) -> None:
     """The sample server is at localhost, where passwords do not travel."""
-    assert warnings(settings, load_snapshot(settings)) == []
+    assert but_for_hashes(warnings(settings, load_snapshot(settings))) == []
 
 
 @pytest.mark.parametrize(
@@ -146,7 +151,8 @@ def test_a_good_installation_warns_of_nothing_but_http(settings: Settings) -> No
 def test_a_warning_about_clear_text(url: str, require_https: bool, expected: list[str], settings: Settings) -> None:
     """A sentence with what to change."""
     server = settings.server.model_copy(update={"url": url, "require_https": require_https})
-    assert warnings(settings.model_copy(update={"server": server}), load_snapshot(settings)) == expected
+    found = warnings(settings.model_copy(update={"server": server}), load_snapshot(settings))
+    assert but_for_hashes(found) == expected
 
 
 def test_warnings_about_users(settings: Settings, tmp_path: Path) -> None:
