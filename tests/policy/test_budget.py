@@ -5,35 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
-from hypothesis import strategies as st
 from policy_globs import WORDS, covered_in_many_ways
 
 from tokenserver.cli import main
 from tokenserver.errors import LoadError
-from tokenserver.identity import Kind
 from tokenserver.policy import budget
-from tokenserver.policy.analysis.circumstances import Circumstances
 from tokenserver.policy.analysis.containment import CoveredName
-from tokenserver.policy.analysis.intersection import intersection
 from tokenserver.policy.budget import Budget, TooComplex, command_budget, file_budget
 from tokenserver.policy.diff.diff import diff
 from tokenserver.policy.diff.search_cache import ReplayableSearch
 from tokenserver.policy.index import build_index
 from tokenserver.policy.loading.loader import load_policies
-from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Rule
-from tokenserver.policy.networks import Network, have_address, have_network, prefixes_of
+from tokenserver.policy.model import Condition, Context, Effect, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import MAX_GLOBS, PatternError, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import witnesses
 from tokenserver.policy.queries.summary import short_answer
-from tokenserver.policy.queries.witnesses import TooManyCombinations, examples
+from tokenserver.policy.queries.witnesses import TooManyCombinations
 from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource
 
@@ -277,15 +269,6 @@ def test_a_failed_search_fails_in_every_iteration() -> None:
             next(names)
 
 
-def test_an_intersection_with_too_many_patterns_is_not_spelled() -> None:
-    """Each `**` of the one can lie before, behind or within each of the other."""
-    one, other = (parse_pattern("/".join(f"**/{letter}{number}" for number in range(8)) + "/**") for letter in "ab")
-    with pytest.raises(
-        TooComplex, match="the intersection of two patterns takes more than 1,000 patterns; fix: use fewer"
-    ):
-        intersection(one, other)
-
-
 def test_a_pattern_has_no_more_globs_than_a_match_can_afford() -> None:
     """The limit is on segments with a `*` within; plain words and `**` do not count."""
     parse_pattern("/".join(["*a*"] * MAX_GLOBS + ["a", "**"] * 20))
@@ -293,68 +276,6 @@ def test_a_pattern_has_no_more_globs_than_a_match_can_afford() -> None:
         PatternError, match=r"has a \* in more than 32 segments; fix: use one \*\* for several segments"
     ):
         parse_pattern("/".join(["*a*"] * MAX_GLOBS + ["*"]))
-
-
-def test_the_circumstances_of_many_conditions_are_bounded() -> None:
-    """Networks times moments times registries are told apart, as long as they are few enough."""
-    networks = tuple(ip_network(f"10.{number // 256}.{number % 256}.0/24") for number in range(2_000))
-    conditions = [Condition(networks), *(Condition(until=NOW + timedelta(days=day)) for day in range(1, 500))]
-    everyone = principals_of([parse_principal("everyone")])
-    many = [
-        Rule.of(f"r{number}", Effect.ALLOW, everyone, [parse_pattern("a")], {"pull"}, condition=condition)
-        for number, condition in enumerate(conditions)
-    ]
-    with pytest.raises(TooComplex):
-        Circumstances.of(many, [Kind.PASSWORD], NOW)
-    few = Circumstances.of(many[:1], [Kind.PASSWORD], NOW)
-    assert len(few.clients) == len(networks) + 3
-    assert len(few.cells()) == len(few.clients)
-
-
-networks = st.one_of(
-    st.builds(lambda number, length: IPv4Network((number >> 32 - length << 32 - length, length)),
-              st.integers(0, 2**32 - 1) | st.sampled_from([0x0A000000, 0x0A010000, 0x0A010200]), st.integers(1, 32)),
-    st.builds(lambda number, length: IPv6Network((number >> 128 - length << 128 - length, length)),
-              st.integers(0, 2**128 - 1) | st.sampled_from([0x0A000000, 0x20010DB8 << 96, 1]), st.integers(1, 128)),
-)  # fmt: skip
-
-
-@given(st.lists(networks, max_size=6), networks)
-def test_networks_agree_with_ipaddress(found: list[Network], asked: IPv4Network | IPv6Network) -> None:
-    """Whether an address or a network lies within one of some networks, IPv4 and IPv6 apart."""
-    prefixes = prefixes_of(found)
-    for address in (asked.network_address, asked.broadcast_address):
-        assert have_address(prefixes, address) == any(address in network for network in found)
-    ends = (asked.network_address, asked.broadcast_address)
-    assert have_network(prefixes, asked) == any(all(end in network for end in ends) for network in found)
-
-
-@given(st.lists(networks, min_size=1, max_size=8))
-def test_each_network_has_a_client_of_its_own(found: list[Network]) -> None:
-    """An address that lies in it and in none within it; none, where those within leave no room."""
-    everyone = principals_of([parse_principal("everyone")])
-    rule = Rule.of("r", Effect.ALLOW, everyone, [parse_pattern("a")], {"pull"}, condition=Condition(tuple(found)))
-    clients = Circumstances.of([rule], [Kind.PASSWORD], NOW).clients
-    every = {*found, ip_network("0.0.0.0/0"), ip_network("::/0")}
-    mapped = ip_network("::ffff:0:0/96")
-    for network in every:
-        inner = [
-            other for other in (*every, mapped) if other != network and have_network(prefixes_of([network]), other)
-        ]
-        client = clients.get(network)
-        if client is not None:
-            assert client in network
-            assert not any(client in other for other in inner)
-        else:
-            starts = sorted(int(one.network_address) for one in inner)
-            assert starts[0] == int(network.network_address)
-            ends = sorted((int(one.network_address), int(one.broadcast_address)) for one in inner)
-            reach = ends[0][1]
-            for _, (start, end) in pairwise(ends):
-                assert start <= reach + 1
-                reach = max(reach, end)
-            assert reach == int(network.broadcast_address)
-    assert clients[None] is None
 
 
 def test_who_can_is_bounded_while_it_collects(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,15 +286,6 @@ def test_who_can_is_bounded_while_it_collects(monkeypatch: pytest.MonkeyPatch) -
     tree = policies(more=[allow, replace(allow, id="d", effect=Effect.DENY, excluded=many)])
     with pytest.raises(TooManyCombinations, match="more than 10 combinations"):
         short_answer(tree, "pull", Resource("repository", "a"), Context("", None, NOW))
-
-
-def test_examples_of_many_groups_are_bounded() -> None:
-    """Ten groups, each of ten groups of a directory, can be entered in ten billion ways."""
-    groups = [Group(f"g{one}", groups=frozenset(f"d{one}-{two}" for two in range(10))) for one in range(10)]
-    tree = PolicySet("", (), (), Groups.of_all(groups), {})
-    answer = frozenset(Principal("group", group.name) for group in groups)
-    with pytest.raises(TooManyCombinations, match="more than 10000 combinations"):
-        examples(tree, answer, Kind.PASSWORD)
 
 
 def test_a_question_counts_against_its_whole() -> None:

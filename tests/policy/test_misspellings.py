@@ -7,26 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from one_file_policies import faults
 
-from tokenserver.errors import LoadError
-from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.misspellings import SETS, mistake_in_name
 from tokenserver.policy.terms import TermError, parse_group, parse_principal, parse_user
-
-RULE = 'allow:\n  - {id: r, to: [authenticated], repositories: ["web/**"], role: reader}\n'
-SERVICES = frozenset({"registry.example.com", "localhost:5000", "web"})
-
-
-def faults(folder: Path, text: str, services: frozenset[str] | None = None) -> list[str]:
-    """What loading says about one file with this text beside a good rule, each with its line."""
-    path = folder / "a.yaml"
-    path.write_text(f"version: 1\n{RULE}{text}")
-    path.chmod(0o644)
-    try:
-        compile_policies(folder, services=services)
-    except LoadError as error:
-        return [f"{fault.line}: {fault.path}: {fault.message}" for fault in error.faults]
-    return []
 
 
 @pytest.fixture
@@ -158,72 +142,3 @@ def test_no_name_begins_with_a_principal_s_prefix(sort: str, name: str) -> None:
         with pytest.raises(TermError):
             parse(text)
     assert mistake_in_name(name, sort) is None or ":" in name or "{" in name or name in SETS
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param(
-            'deny: [{id: d, to: [everyone], repositories: ["registry.example.com/web/**"], actions: [push]}]',
-            "4: deny[0].repositories[0]: 'registry.example.com/web/**': begins with a registry's host, "
-            "which token requests never contain; did you mean 'web/**'?",
-            id="deny",
-        ),
-        pytest.param(
-            'deny: [{id: d, to: [everyone], repositories: [a, "localhost:5000/x"], actions: [push]}]',
-            "4: deny[0].repositories[1]: 'localhost:5000/x': begins with a registry's host, "
-            "which token requests never contain; did you mean 'x'?",
-            id="localhost",
-        ),
-        pytest.param(
-            'deny: [{id: d, to: [everyone], repositories: ["registry.example.com:443/x"], actions: [push]}]',
-            "4: deny[0].repositories[0]: 'registry.example.com:443/x': begins with a registry's host, "
-            "which token requests never contain; did you mean 'x'?",
-            id="another-port",
-        ),
-        pytest.param(
-            'deny: [{id: d, to: [everyone], repositories: ["registry.example.com"], actions: [push]}]',
-            "4: deny[0].repositories[0]: 'registry.example.com': begins with a registry's host, "
-            "which token requests never contain; did you mean '**'?",
-            id="the-host-alone",
-        ),
-        pytest.param(
-            "tests: [{as: anonymous, cannot: [pull registry.example.com/web/x]}]",
-            "4: tests[0].cannot[0]: 'registry.example.com/web/x': begins with a registry's host, "
-            "which token requests never contain; did you mean 'web/x'?",
-            id="test",
-        ),
-        pytest.param(
-            "tests: [{who_can: pull registry.example.com/web/x, exactly: []}]",
-            "4: tests[0].who_can: 'registry.example.com/web/x': begins with a registry's host, "
-            "which token requests never contain; did you mean 'web/x'?",
-            id="who-test",
-        ),
-        pytest.param(
-            'tests: [{what_can: anonymous, exactly: ["pull web/** except registry.example.com/web/x"]}]',
-            "4: tests[0].exactly[0]: 'registry.example.com/web/x': begins with a registry's host, "
-            "which token requests never contain; did you mean 'web/x'?",
-            id="what-test",
-        ),
-    ],
-)
-def test_a_configured_registry_s_host_is_refused(folder: Path, text: str, expected: str) -> None:
-    """Where the host is a service of the configuration there is no doubt; without one, lint tells (TS114)."""
-    assert faults(folder, f"{text}\n", SERVICES) == [expected]
-    assert faults(folder, f"{text}\n") == []
-
-
-def test_the_host_of_a_mandate_is_refused(folder: Path) -> None:
-    """What is delegated there could never be used."""
-    text = 'delegate: [{file: t/w.yaml, repositories: ["registry.example.com/web/**"], actions: [pull]}]\n'
-    found = [fault for fault in faults(folder, text, SERVICES) if "there is no file" not in fault]
-    assert [fault.partition(": begins")[0] for fault in found] == [
-        "4: delegate[0].repositories[0]: 'registry.example.com/web/**'"
-    ]
-
-
-def test_a_service_that_is_no_host_is_a_namespace_like_any(folder: Path) -> None:
-    """A registry may be called `web`, and so may a team; and other dotted namespaces are not refused."""
-    text = 'deny: [{id: d, to: [everyone], repositories: ["web/x", "docker.io/**"], actions: [push]}]\n'
-    assert faults(folder, text, SERVICES) == []
-    assert faults(folder, text, frozenset({"web"})) == []

@@ -8,7 +8,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 import pytest
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
-from tokenserver.policy.decision import Decision
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import (
     Condition,
@@ -21,7 +20,6 @@ from tokenserver.policy.model import (
     Rule,
 )
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.scopes import Access, Resource, Scope
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ANN = Identity("ann", Kind.PASSWORD)
@@ -118,13 +116,6 @@ def test_without_groups_in_the_tree_the_brought_ones_stand() -> None:
     """A tree without groups hides none."""
     brought = frozenset({"a", "b"})
     assert Groups.of_all([]).holding(Identity("ann", Kind.PASSWORD, groups=brought)) == brought
-
-
-def test_access_of_a_decision() -> None:
-    """A decision that grants nothing has no access to put into a token."""
-    scope = Scope(Resource("repository", "web/x"), frozenset({"pull", "push"}))
-    assert Decision(scope, frozenset()).access is None
-    assert Decision(scope, frozenset({"pull"})).access == Access(scope.resource, frozenset({"pull"}))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.policy.model import Principal
-from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.answers import parse_answer
 from tokenserver.policy.terms import (
     TermError,
@@ -160,13 +159,6 @@ def test_request(text: str, resource: Resource, actions: list[str]) -> None:
     scope = parse_request(text)
     assert (scope.resource, actions_of(scope)) == (resource, actions)
     assert [spell_request(action, scope) for action in actions][-1].endswith(text.partition(" ")[2])
-
-
-def test_principals_become_one_set() -> None:
-    """A list of principals is the union of them."""
-    found = principals_of(map(parse_principal, ["anonymous", "user:ann", "user:bob", "group:web"]))
-    assert (found.everyone, found.authenticated, found.anonymous) == (False, False, True)
-    assert (set(found.users), set(found.groups)) == ({"ann", "bob"}, {"web"})
 
 
 @given(

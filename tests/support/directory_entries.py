@@ -35,6 +35,15 @@ def entry(dn: str = f"uid=ann,{BASE}", **attributes: Any) -> SearchEntry:
     return SearchEntry(dn, {name.lower(): tuple(one.encode() for one in values) for name, values in lists.items()})
 
 
+USER_SID = bytes.fromhex("0105000000000005150000000102030405060708090a0b0c") + (1105).to_bytes(4, "little")
+
+
+def account(**more: Any) -> SearchEntry:
+    """A user of Active Directory whose primary group is 513."""
+    attributes: dict[str, tuple[bytes, ...]] = {"objectsid": (USER_SID,), "primarygroupid": (b"513",)} | more
+    return SearchEntry(f"cn=ann,{BASE}", {"uid": (b"ann",), "useraccountcontrol": (b"512",), **attributes})
+
+
 def in_entry(found: SearchEntry, groups: GroupSettings) -> frozenset[str]:
     """The groups in the entry's memberOf if the group entries themselves cannot be read."""
     return resolve(Nothing(), None, found, directory(groups=groups), Deadline(5)).names  # type: ignore[arg-type]

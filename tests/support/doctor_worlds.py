@@ -40,14 +40,14 @@ REALM = "https://auth.example.com/token"
 
 
 @cache
-def ring_of(algorithm: Algorithm = Algorithm.ES256, *, number: int = 0) -> KeyRing:
-    """A ring with one key that signs and one that will; another one for each number."""
+def ring_of(algorithm: Algorithm = Algorithm.ES256, *, number: int = 0, now: datetime = NOW) -> KeyRing:
+    """A ring with one key that signs and one that will, made at `now`; another one for each number."""
     ca_key = generate_p256()
-    ca = make_ca(ca_key, issuer=f"{ISSUER} {number}", now=NOW)
+    ca = make_ca(ca_key, issuer=f"{ISSUER} {number}", now=now)
     keys = []
     for name in ("active", "next", "retired"):
         key = generate_private_key(algorithm)
-        certificate = issue_certificate(key, ca=ca, ca_key=ca_key, issuer=ISSUER, now=NOW)
+        certificate = issue_certificate(key, ca=ca, ca_key=ca_key, issuer=ISSUER, now=now)
         keys.append(signing_key(name, algorithm, key, certificate))
     pem = ca.public_bytes(Encoding.PEM).decode()
     return KeyRing(pem, ca.not_valid_after_utc, keys[0], next=(keys[1],), retired=(keys[2],))

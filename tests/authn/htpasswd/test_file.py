@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import argon2
-import bcrypt
 import pytest
+from htpasswd_users import GOOD
 from hypothesis import given
 from hypothesis import strategies as st
 from passlib.apache import HtpasswdFile
@@ -29,14 +29,6 @@ from tokenserver.authn.htpasswd.file import (
 from tokenserver.authn.passwords import problem_with
 from tokenserver.authn.usernames import fold, name_problem
 from tokenserver.errors import Fault, LoadError
-
-
-def hashed(text: str = "secret", cost: int = 4) -> str:
-    """A bcrypt hash, cheap enough for tests."""
-    return bcrypt.hashpw(text.encode(), bcrypt.gensalt(cost)).decode()
-
-
-GOOD = hashed()
 
 APR1 = "$apr1$lZL6V/ci$eIMz/iKDkbtys/uU7LEK00"
 

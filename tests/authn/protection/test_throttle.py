@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.authn.protection.failure_counters import BUCKETS, Failures, Limit, Limits, growing, shared
+from tokenserver.authn.protection.failure_counters import BUCKETS, Failures, Limit, Limits, growing
 from tokenserver.authn.protection.throttle import GOOD_SECONDS, REMEMBERED, Standing, Throttle, place_of
 from tokenserver.errors import BackendUnavailable, InvalidCredentials, Throttled
 
@@ -377,17 +377,3 @@ def test_what_is_remembered_is_bounded() -> None:
         world.attempt(f"user-{number}", right=number % 2 == 0, key=str(number).encode())
         world.attempt(f"user-{number}", right=number % 2 == 1, key=f"{number}+".encode())
     assert (len(world.throttle._good), len(world.throttle._refused)) == (REMEMBERED, REMEMBERED)
-
-
-@pytest.mark.parametrize(
-    ("workers", "expected"),
-    [
-        pytest.param(1, [5, 7, 10], id="one"),
-        pytest.param(2, [3, 4, 5], id="two"),
-        pytest.param(4, [2, 2, 3], id="four"),
-        pytest.param(64, [2, 2, 2], id="many"),
-    ],
-)
-def test_shared_between_workers(workers: int, expected: list[int]) -> None:
-    """Each process allows its part, but always two failures: one typing error must not lock a user out."""
-    assert [limit.failures for limit in shared(growing(5, 300), workers)] == expected

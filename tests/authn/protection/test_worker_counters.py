@@ -8,75 +8,19 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from worker_worlds import LIMITS, Worker, World, X, Y, Z, counted_as
 
-from tokenserver.authn.protection.combined_counters import Counters
-from tokenserver.authn.protection.failure_counters import Limit, Limits, growing, shared
-from tokenserver.authn.protection.login_cache import LoginKey
-from tokenserver.authn.protection.throttle import GOOD_SECONDS, REPEAT_SECONDS, Counted, Throttle
+from tokenserver.authn.protection.failure_counters import Limit, Limits, growing
+from tokenserver.authn.protection.throttle import GOOD_SECONDS, REPEAT_SECONDS, Throttle
 from tokenserver.authn.protection.worker_counters import UNDER_WAY_SECONDS, TooManyToShare, WorkersTogether
-from tokenserver.credentials import Password, Secret
 from tokenserver.errors import InvalidCredentials, Throttled
 
-X, Y, Z = "192.0.2.1", "198.51.100.7", "203.0.113.9"
-LIMITS = Limits(growing(5, 300), (Limit(20, 300),), (Limit(100, 300),))
-NUMBERS = itertools.count()
 FORK = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded")  # as the server forks its workers
-
-
-@dataclass
-class Worker:
-    """One worker's throttle; alone it would allow its part, as one of eight."""
-
-    world: World
-    checked: int = 0
-
-    def __post_init__(self) -> None:
-        part = Limits(*(shared(limit, 8) for limit in (LIMITS.user, LIMITS.address, LIMITS.total)))
-        self.throttle = Throttle(
-            part,
-            monotonic=lambda: self.world.now,
-            repeats_count=self.world.repeats_count,
-            together=self.world.counters,
-        )
-
-    def attempt(self, user: str = "ann", password: str | None = None, *, right: bool = False, address: str = X) -> str:
-        """The outcome of one login as the server performs it."""
-        login = Password(user, Secret(password or f"p-{next(NUMBERS)}"))
-        key, tag = LoginKey(id(self).to_bytes(8, "big"))(login), LoginKey(b"throttle")(login)
-        try:
-            self.throttle.repeated(key)
-            with self.throttle.attempt(user, ip_address(address), key, tag):
-                self.checked += 1
-                if not right:
-                    raise InvalidCredentials("wrong password")  # noqa: TRY301 - as a source does
-        except Throttled as error:
-            return f"wait {error.retry_after}"
-        except InvalidCredentials:
-            return "wrong"
-        return "ok"
-
-
-@dataclass
-class World:
-    """The common counters and a clock."""
-
-    repeats_count: bool = True
-    now: float = 1000.0
-    counters: WorkersTogether = field(init=False)
-
-    def __post_init__(self) -> None:
-        repeat = REPEAT_SECONDS if self.repeats_count else 7200.0
-        self.counters = WorkersTogether(LIMITS, repeat=repeat, monotonic=lambda: self.now)
-
-    def workers(self) -> tuple[Worker, Worker]:
-        """Two of them."""
-        return Worker(self), Worker(self)
 
 
 def test_five_in_all() -> None:
@@ -226,10 +170,6 @@ def test_limits_that_are_too_high() -> None:
     assert WorkersTogether(high, repeat=10.0, monotonic=time.monotonic).note is None
 
 
-def _counted(name: str, user: int = 1) -> Counted:
-    return Counted(name, X, user, 1, 1, b"ab")
-
-
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(min_value=0.5, max_value=400)), max_size=40))
 def test_as_one_process_counts(tries: list[tuple[int, float]]) -> None:
     """In any rhythm, every worker gives the same answers as one throttle with the same limits."""
@@ -261,7 +201,7 @@ def test_a_million_random_names_and_addresses() -> None:
     users = one.throttle._users
     others = [number for number in range(200_000) if users.bucket(f"name-{number}") != users.bucket("ann")]
     for number in others[:20_000]:
-        counters.failed(_counted(f"name-{number}", users.bucket(f"name-{number}")), is_good=False)
+        counters.failed(counted_as(f"name-{number}", users.bucket(f"name-{number}")), is_good=False)
     assert counters.memory.size == size
     assert one.attempt(right=True, address=Z) == "wait 300"
 
@@ -361,42 +301,7 @@ def test_other_limits() -> None:
     world.counters.limit(Limits(growing(2, 60), (Limit(20, 300),), (Limit(100, 300),)), repeat=0.5)
     assert [side.attempt(right=True) for side in (one, two)] == ["wait 60"] * 2
     world.now += 1
-    counted = _counted("ben")
+    counted = counted_as("ben")
     world.counters.failed(counted, is_good=False)
     world.now += 0.6
     assert not world.counters.was_refused(counted)
-
-
-# --- beside a Redis --------------------------------------------------------------------------------------------------
-
-
-def test_the_first_that_can_tell() -> None:
-    """Redis decides while it answers; the workers' own counters, which record everything, are the fallback."""
-    first, second = World(), World()
-
-    class Redis:
-        note: str | None = None
-
-        def __getattr__(self, name: str) -> Callable[..., object]:
-            return getattr(first.counters, name)  # type: ignore[no-any-return]  # it stands for all of them
-
-    redis = Redis()
-    both = Counters(redis, second.counters)  # type: ignore[arg-type]  # its methods are found by name
-    counted = _counted("ann")
-    for number in range(5):
-        assert both.standing(counted) is not None
-        both.failed(Counted("ann", X, 1, 1, 1, str(number).encode()), is_good=False)
-    assert both.was_refused(Counted("ann", X, 1, 1, 1, b"4"))
-    both.succeeded(counted)
-    found = both.standing(counted)
-    assert found is not None
-    assert found.is_good
-    limits = Limits(growing(4, 10), (Limit(7, 7),), (Limit(70, 7),))
-    both.limit(limits, repeat=5.0)
-    assert both.limits == first.counters.limits == second.counters.limits == limits
-    both.limit(LIMITS, repeat=5.0)
-    redis.standing = lambda _counted: None  # type: ignore[attr-defined]
-    redis.note = "redis does not answer"
-    stood_in = both.standing(Counted("ann", Y, 1, 2, 2, b"5"))
-    assert stood_in is not None
-    assert (stood_in.left, stood_in.wait(0) > 0, both.note) == (0, True, "redis does not answer")

@@ -2,57 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pattern_languages import NAMES, ONLY_A, covers, plain, readings, with_variables
 
-from tokenserver.policy.analysis.containment import contains, covered_names, escape, is_empty, overlaps
-from tokenserver.policy.analysis.intersection import intersection, is_exact, with_group
-from tokenserver.policy.analysis.segment_automata import shortest_hosts, shortest_words
-from tokenserver.policy.patterns import Pattern, matches, parse_pattern
-from tokenserver.scopes import is_path_component, is_repository_name
-
-COMPONENTS = ("a", "b", "x", "y", "ab", "a-b", "aa", "xa")
-HOSTS = ("a:1", "x:5", "a.b:12")
-NAMES = [
-    "/".join(name)
-    for count in (1, 2, 3)
-    for first in (COMPONENTS, (*COMPONENTS, *HOSTS))
-    for name in product(first, *[COMPONENTS] * (count - 1))
-    if is_repository_name("/".join(name))
-]
-
-ONLY_A = [f"a{character}*" for character in "abcdefghijklmnopqrstuvwxyz0123456789._-"]
-"""Beside `a*`, these leave no other word than `a` in a class."""
-
-segments = st.sampled_from(["a", "b", "ab", "a-b", "*", "a*", "*a", "*b*", "a*b", "**"])
-variables = st.sampled_from(["a", "*", "**", "a*", "${user}", "${group}"])
-firsts = st.sampled_from(["a", "*", "a*", "**", "a:1", "a*:*", "*:5"])
-
-
-def spelled(first: st.SearchStrategy[str], rest: st.SearchStrategy[str]) -> st.SearchStrategy[Pattern]:
-    parts = st.tuples(first, st.lists(rest, max_size=3)).filter(lambda made: made[1] or ":" not in made[0])
-    return parts.map(lambda made: parse_pattern("/".join([made[0], *made[1]])))
-
-
-plain = spelled(firsts | segments, segments)
-with_variables = spelled(variables, variables)
-
-
-def covers(pattern: Pattern, name: str, user: str | None = None, group: str | None = None) -> bool:
-    return matches(pattern, name.split("/"), user, () if group is None else (group,))
-
-
-def readings(pattern: Pattern, name: str) -> Iterator[tuple[str, str]]:
-    """The users and groups for which the pattern covers the name; a variable it does not have is left alone."""
-    words = sorted(set(filter(is_path_component, name.split("/"))))
-    for user in words if "${user}" in pattern.text else [""]:
-        for group in words if "${group}" in pattern.text else [""]:
-            if covers(pattern, name, user, group):
-                yield user, group
+from tokenserver.policy.analysis.containment import contains, escape, is_empty, overlaps
+from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.scopes import is_repository_name
 
 
 @settings(deadline=None)
@@ -103,64 +60,6 @@ def test_overlap_agrees_with_counting(one: Pattern, other: Pattern) -> None:
         assert any(readings(one, found))
         assert any(readings(other, found))
         assert is_repository_name(found)
-
-
-# One example counts thousands of names, so that thousands of them are a night's work.
-@settings(deadline=None, max_examples=min(settings().max_examples, 5_000))
-@given(plain | with_variables, plain | with_variables)
-def test_the_intersection_agrees_with_counting(one: Pattern, other: Pattern) -> None:
-    """It has every name that both have; without globs no other one, and no pattern that the others cover."""
-    found = intersection(one, other)
-    for name in NAMES:
-        in_both = any(readings(one, name)) and any(readings(other, name))
-        in_found = any(any(readings(made, name)) for made in found)
-        assert in_found or not in_both
-        if is_exact(one, other) and "${" not in one.text + other.text:
-            assert in_both or not in_found
-    assert not any(contains([*found[:place], *found[place + 1 :]], made) for place, made in enumerate(found))
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "common"),
-    [
-        pytest.param("web/**", "**/prod", ["web/prod", "web/**/prod"], id="trees"),
-        pytest.param("**", "**/**", ["**/**"], id="one-covers-another"),
-        pytest.param("a/**", "b/**", [], id="apart"),
-        pytest.param("a/x", "a/y", [], id="names-apart"),
-        pytest.param("a/b*", "a/c", [], id="glob-and-name-apart"),
-        pytest.param("**/a", "**/a", ["**/a"], id="the-same"),
-        pytest.param("**/a", "**/**/a", ["**/**/a"], id="one-tree-in-another"),
-        pytest.param("a*/x", "*/**", ["a*/x"], id="narrower-glob"),
-        pytest.param("users/${user}/*", "users/ann/**", ["users/ann/*"], id="variable-and-name"),
-        pytest.param("users/*/x", "users/${user}/x", ["users/${user}/x"], id="variable-and-glob"),
-        pytest.param("a*", "*b", ["a*"], id="globs-side-by-side"),
-    ],
-)
-def test_intersection(one: str, other: str, common: list[str]) -> None:
-    """What two patterns have in common, as patterns."""
-    assert [made.text for made in intersection(parse_pattern(one), parse_pattern(other))] == common
-
-
-def test_a_group_is_filled_in() -> None:
-    """The pattern is what it would be had it been written so."""
-    assert with_group(parse_pattern("teams/${group}/**"), "web") == parse_pattern("teams/web/**")
-
-
-@settings(deadline=None)
-@given(st.lists(with_variables | plain, min_size=1, max_size=3), st.sampled_from(NAMES), st.sampled_from(COMPONENTS))
-def test_covered_names_have_every_way_in_which_patterns_cover_a_name(
-    patterns: list[Pattern], name: str, user: str
-) -> None:
-    """For any patterns that cover a name for a user in a group, some result is covered by exactly those."""
-    group = "b"
-    wanted = {place for place, one in enumerate(patterns) if covers(one, name, user, group)}
-    met = [
-        {match.place - 1 for match in covered.others if match.user in ("", who) and match.group in ("", team)}
-        for covered in covered_names([parse_pattern("**")], patterns)
-        for who in {match.user for match in covered.others} | {""}
-        for team in {match.group for match in covered.others} | {""}
-    ]
-    assert wanted in met
 
 
 @pytest.mark.parametrize(
@@ -224,26 +123,3 @@ def test_overlap(one: str, other: str, witness: str | None) -> None:
 def test_emptiness() -> None:
     """A pattern of legal length can still name nothing: the port has no room for a sixth digit."""
     assert [is_empty(parse_pattern(text)) for text in ("**", "a:1/x", "a:123456*/x")] == [False, False, True]
-
-
-def test_words_for_every_class() -> None:
-    """Each way to be told apart has its shortest word, and as many more as are asked that nobody has taken."""
-    assert sorted(shortest_words(["a*", "*b"])) == [["a"], ["ab"], ["b"], ["x"]]
-    assert sorted(shortest_words(["a*"], {"a", "x"})) == [["a", "ax"], ["x", "y"]]
-    assert sorted(shortest_words(["a*"], (), 2)) == [["a", "ax"], ["x", "y"]]
-
-
-def test_a_small_class_is_there_as_a_whole() -> None:
-    """What begins with a, but not with two characters, is a alone, however many words are asked."""
-    assert ["a"] in shortest_words(["a*", *ONLY_A], {"a"}, 3)
-
-
-def test_words_are_no_longer_than_names() -> None:
-    """Whatever a glob would take."""
-    found = shortest_words(["a" * 254 + "*", "b.*"])
-    assert max(len(word) for words in found for word in words) == 254
-
-
-def test_hosts_have_a_port() -> None:
-    """A host comes with one to five digits of a port."""
-    assert sorted(shortest_hosts(["a*", "*:5*"])) == ["a:0", "a:5", "x:0", "x:5"]

@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nasty_globs import ALL, NO_WORD_BUT_A, covering, escapes, nasty, users
 from policy_globs import WORDS, covered_in_many_ways
 
-from tokenserver.policy.analysis.containment import contains, covered_names, escape, escape_from, is_empty, overlaps
-from tokenserver.policy.analysis.segment_automata import Grammar
-from tokenserver.policy.analysis.shortest_names import least_words
+from tokenserver.policy.analysis.containment import contains, escape, escape_from, is_empty, overlaps
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.patterns import Pattern, matches, parse_pattern
-from tokenserver.scopes import is_path_component, is_repository_name
-
-NASTY = ["*a*", "*b*", "*a*b*", "*b*a*", "a*a*a", "*a*a*", "*aa*", "*ab*", "*a-b*", "a*", "*b", "a", "*", "**"]
-NASTY += ["${user}"]
-LONG = [
-    word for length in range(1, 6) for word in map("".join, product("abx-", repeat=length)) if is_path_component(word)
-]
-SHORT = [word for word in LONG if len(word) <= 3]
-NAMES = [*LONG, *map("/".join, product(SHORT, repeat=2))]
-
-nasty = st.lists(st.sampled_from(NASTY), min_size=1, max_size=2).map("/".join).map(parse_pattern)
-
-
-@cache
-def covering(pattern: Pattern) -> frozenset[tuple[str, str]]:
-    """The short names that the pattern covers, each with the user for whom it does (empty: for everybody)."""
-    return frozenset((name, user) for name in NAMES for user in users(pattern, name))
-
-
-def users(pattern: Pattern, name: str) -> Iterator[str]:
-    segments = name.split("/")
-    for user in set(segments) if "${user}" in pattern.text else [""]:
-        if matches(pattern, segments, user, ()):
-            yield user
-
-
-def escapes(name: str, user: str, outer: Sequence[Pattern]) -> bool:
-    return not any(matches(one, name.split("/"), user or None, ()) for one in outer)
+from tokenserver.scopes import is_repository_name
 
 
 @settings(deadline=None, max_examples=3 * settings().max_examples)
@@ -97,32 +69,6 @@ def test_overlap_of_the_worst_globs_agrees_with_counting(one: Pattern, other: Pa
         assert list(users(one, found))
         assert list(users(other, found))
         assert len(found) <= min(map(len, both), default=len(found))
-
-
-globs = st.frozensets(st.sampled_from([text for text in NASTY if text not in ("**", "${user}")]), max_size=5)
-
-
-@settings(deadline=None)
-@given(globs, globs)
-def test_least_words_leave_no_better_one_out(required: frozenset[str], avoided: frozenset[str]) -> None:
-    """Whatever word all required globs take, one that is no longer is taken by no other avoided globs."""
-    found = least_words(Grammar.COMPONENT, required, avoided, 0, Budget())
-    taken = {text: {word for word, _ in covering(parse_pattern(text))} for text in required | avoided}
-    for word, by in found:
-        assert all(list(users(parse_pattern(text), word)) for text in required)
-        assert by == {text for text in avoided if list(users(parse_pattern(text), word))}
-    for word in LONG:
-        if all(word in taken[text] for text in required):
-            others = {text for text in avoided if word in taken[text]}
-            assert any(len(one) <= len(word) and theirs <= others for one, theirs in found)
-
-
-def test_least_words_are_few() -> None:
-    """As many as there are globs, where the globs tell more than a million classes of words apart."""
-    words = frozenset(f"*{word}*" for word in WORDS[:20])
-    assert least_words(Grammar.COMPONENT, frozenset(), words, 0, Budget()) == (("y", frozenset()),)
-    letters = frozenset(f"*{letter}*" for letter in "abcdefghijklmnopqrstuvwxyz0123456789")
-    assert len(least_words(Grammar.COMPONENT, frozenset(), letters, 0, Budget())) == 36
 
 
 @pytest.mark.parametrize("separator", ["-", "_", "."])
@@ -197,10 +143,6 @@ def test_every_question_spends_its_budget(kind: str) -> None:
     assert budget.is_spent
 
 
-ALL = "abcdefghijklmnopqrstuvwxyz0123456789"
-NO_WORD_BUT_A = [f"a{character}*" for character in f"{ALL}._-"] + [f"{letter}*" for letter in ALL if letter != "a"]
-
-
 @pytest.mark.parametrize(
     ("outer", "inner", "witness"),
     [
@@ -262,11 +204,3 @@ def test_one_name_for_all_places_of_a_user() -> None:
     assert matches(ends, found.split("/"), None, ())
     assert len(set(found.split("/"))) == 1
     assert escape_from([], [parse_pattern("${user}/a*"), parse_pattern("b*/${user}")]) is None
-
-
-def test_a_product_search_tries_all_words_of_a_small_class() -> None:
-    """Of a class with one word alone, that word is the user's and nobody's in turn."""
-    others = [parse_pattern(f"{text}/**") for text in NO_WORD_BUT_A]
-    met = [one for one in covered_names([parse_pattern("*/${user}")], others) if not one.others]
-    assert {one.name.partition("/")[0] for one in met} == {"a"}
-    assert {match.user == "a" for one in met for match in one.required} == {True, False}

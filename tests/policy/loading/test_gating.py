@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from team_trees import DATA, DENY, NOW, ROOT, ROOT_TEST, TREE, WEB, WITHOUT_MALLORY, put, refused, reload
 
 from tokenserver.errors import LoadError
 from tokenserver.identity import Identity, Kind
@@ -13,35 +13,6 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.loading.loader import PolicyLoader, load_policies
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.terms import parse_request
-
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-
-ROOT = """\
-version: 1
-delegate:
-  - {file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push]}
-  - {file: teams/data.yaml, repositories: ["data/**", "web/data/**"], actions: [pull, push]}
-allow:
-  - {id: base, to: [authenticated], repositories: ["base/**"], role: reader}
-"""
-DENY = ROOT + 'deny:\n  - {id: no-mallory, to: ["user:mallory"], repositories: ["web/**"], actions: [push]}\n'
-ROOT_TEST = "tests:\n  - {who_can: push web/prod/x, excludes: [everyone, authenticated]}\n"
-TEST = "  - {as: {user: mallory}, can: [push web/x]}\n"
-WEB = f"""\
-version: 1
-allow:
-  - {{id: web, to: ["user:mallory", "user:ann"], repositories: ["web/**"], role: writer}}
-tests:
-{TEST}"""
-WITHOUT_MALLORY = WEB.replace('"user:mallory", ', "")
-DATA = """\
-version: 1
-allow:
-  - {id: data, to: ["user:dora"], repositories: ["data/**"], role: writer}
-tests:
-  - {as: {user: dora}, can: [push data/x]}
-"""
-TREE = {"company.yaml": ROOT, "teams/web.yaml": WEB, "teams/data.yaml": DATA}
 
 
 @pytest.fixture
@@ -57,29 +28,6 @@ def loader(folder: Path) -> PolicyLoader:
     loader = PolicyLoader(folder)
     assert loader.load(NOW).notes == ()
     return loader
-
-
-def put(folder: Path, files: dict[str, str]) -> None:
-    folder.chmod(0o755)
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(mode=0o755, exist_ok=True)
-        path.write_text(text)
-        path.chmod(0o644)
-
-
-def reload(folder: Path, loader: PolicyLoader, **files: str) -> PolicySet:
-    """The live policies after a change of these files."""
-    names = {"company": "company.yaml", "web": "teams/web.yaml", "data": "teams/data.yaml", "more": "teams/more.yaml"}
-    put(folder, {names[name]: text for name, text in files.items()})
-    return loader.load(NOW)
-
-
-def refused(folder: Path, loader: PolicyLoader, **files: str) -> list[str]:
-    """The faults that keep a change of these files from going live."""
-    with pytest.raises(LoadError) as caught:
-        reload(folder, loader, **files)
-    return [str(fault).removeprefix(f"{folder}/") for fault in caught.value.faults]
 
 
 def notes(folder: Path, policies: PolicySet) -> list[str]:
@@ -104,113 +52,6 @@ WAITS = FAILS_BY_ITSELF.replace(
 
 
 # --- what tests of a delegated file speak about ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("test", "place", "expected"),
-    [
-        pytest.param(
-            "as: {user: ann}, can: [push web/x], cannot: [push data/x]",
-            "tests[0].cannot[0]",
-            "'data/x' is not delegated to this file; its tests may only name what company.yaml:3 delegates: web/**",
-            id="repository",
-        ),
-        pytest.param(
-            "as: {user: ann}, cannot: [delete web/x]",
-            "tests[0].cannot[0]",
-            "delete is not delegated to this file; its tests may only name what company.yaml:3 delegates: pull, push",
-            id="action",
-        ),
-        pytest.param(
-            'as: {user: ann}, cannot: ["* web/x"]', "tests[0].cannot[0]", "delete is not delegated", id="star"
-        ),
-        pytest.param(
-            'as: {user: ann}, cannot: ["* registry:catalog"]',
-            "tests[0].cannot[0]",
-            "'registry:catalog' is not delegated",
-            id="catalog",
-        ),
-        pytest.param("who_can: push web, excludes: [everyone]", "tests[0].who_can", "'web' is not delegated", id="who"),
-        pytest.param(
-            "who_can: delete web/x, exactly: []", "tests[0].who_can", "delete is not delegated", id="who-action"
-        ),
-        pytest.param(
-            'what_can: "user:ann", exactly: ["pull,push web/**", pull **/x]',
-            "tests[0].exactly[1]",
-            "'**/x' reaches x/x, which is not delegated",
-            id="what",
-        ),
-        pytest.param(
-            'what_can: "user:ann", exactly: ["pull,push,delete web/**"]',
-            "tests[0].exactly[0]",
-            "delete is not delegated",
-            id="what-action",
-        ),
-        pytest.param(
-            'what_can: "user:ann", exactly: ["* registry:catalog"]',
-            "tests[0].exactly[0]",
-            "'registry:catalog' is not delegated",
-            id="what-catalog",
-        ),
-        pytest.param(
-            "as: {user: ann}, service: other, can: [push web/x]",
-            "tests[0].service",
-            (
-                "the registry 'other' is not delegated to this file; "
-                "its tests may only name what company.yaml:3 delegates: one"
-            ),
-            id="registry",
-        ),
-    ],
-)
-def test_a_test_beyond_the_mandate_is_refused(folder: Path, test: str, place: str, expected: str) -> None:
-    """A fault at any load, with file, line and the delegation."""
-    company = ROOT.replace("version: 1\n", "version: 1\n" + "registries: [one]\n" * ("service" in test))
-    put(folder, {"company.yaml": company, "teams/web.yaml": WEB.replace(TEST, f"  - {{{test}}}\n")})
-    with pytest.raises(LoadError) as caught:
-        load_policies(folder, now=NOW)
-    (found,) = [str(fault).removeprefix(f"{folder}/") for fault in caught.value.faults]
-    expected = expected.replace("company.yaml:3", "company.yaml:4") if "service" in test else expected
-    assert found.startswith(f"teams/web.yaml:5: {place}: {expected}")
-
-
-@pytest.mark.parametrize(
-    "test",
-    [
-        pytest.param("as: {user: eve}, cannot: [push web/x, pull web/y/z]", id="as"),
-        pytest.param("who_can: push web/x, service: one, exactly: ['user:ann', 'user:mallory']", id="who"),
-        pytest.param('what_can: "user:ann", exactly: ["pull,push web/**"]', id="what-leaves-out-the-rest"),
-        pytest.param('what_can: anonymous, exactly: ["pull web/public"]', id="what-others-give-there"),
-    ],
-)
-def test_a_test_within_the_mandate_is_fine(folder: Path, test: str) -> None:
-    """Access granted by others outside of the mandate is ignored; within it, it counts."""
-    public = '  - {id: public, to: [everyone], repositories: ["*/public"], role: reader}\n'
-    root = ROOT.replace("version: 1\n", "version: 1\nregistries: [one]\n") + (public if "anonymous" in test else "")
-    put(folder, {"company.yaml": root, "teams/web.yaml": WEB.replace(TEST, f"  - {{{test}}}\n")})
-    assert load_policies(folder, now=NOW).notes == ()
-
-
-def test_what_can_fails_within_the_mandate_as_anywhere(folder: Path, loader: PolicyLoader) -> None:
-    """And only names what is within the mandate."""
-    test = '  - {what_can: "user:ann", exactly: [pull web/**]}\n'
-    (found,) = refused(folder, loader, web=WEB.replace(TEST, test))
-    assert found.endswith("but it is pull,push web/**; user:ann can push web/x (web)")
-
-
-def test_a_variable_in_a_mandate_is_any_name(folder: Path) -> None:
-    """Its tests can name any repository."""
-    root = ROOT.replace('["web/**"]', '["users/${user}/**", "groups/${group}/x"]')
-    own = WEB.replace("web/**", "users/${user}/**")
-    tests = (
-        "  - {as: {user: ann}, can: [push users/ann/x], cannot: [push users/bob/x, pull groups/a/x]}\n"
-        '  - {what_can: "user:ann", exactly: ["pull,push users/ann/**"]}\n'
-    )
-    put(folder, {"company.yaml": root, "teams/web.yaml": own.replace(TEST, tests)})
-    assert load_policies(folder, now=NOW).notes == ()
-    put(folder, {"teams/web.yaml": own.replace(TEST, "  - {as: {user: ann}, cannot: [push users/x]}\n")})
-    with pytest.raises(LoadError, match="'users/x' is not delegated to this file"):
-        load_policies(folder, now=NOW)
 
 
 # --- whose change goes live ------------------------------------------------------------------------------------------

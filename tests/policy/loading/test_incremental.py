@@ -15,11 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.errors import LoadError
-from tokenserver.policy.index import build_index, index_keys, updated_index
 from tokenserver.policy.loading import loader as load_module
 from tokenserver.policy.loading.loader import PolicyLoader, load_policies
-from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.model import PolicySet
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -289,35 +287,3 @@ def test_many_new_rules_are_kept_from_the_collector(folder: Path, monkeypatch: p
     PolicyLoader(folder).load(NOW)
     assert frozen == [True]
     assert gc.isenabled()
-
-
-RULES = st.lists(
-    st.builds(
-        lambda patterns, kind, user: Rule.of(
-            "x",
-            Effect.ALLOW,
-            Principals(users=frozenset({user})),
-            [parse_pattern(text) for text in patterns],
-            ["*"],
-            resource_type=kind,
-        ),
-        st.lists(st.sampled_from(["a", "a/b", "a/**", "b/*", "**", "*/a", "${user}/x", "c"]), min_size=1, max_size=2),
-        st.sampled_from(["repository", "registry"]),
-        st.sampled_from(["ann", "bob"]),
-    ),
-    max_size=7,
-)
-
-
-@given(kept=RULES, gone=RULES, new=RULES)
-def test_an_updated_index_equals_a_new_one(kept: list[Rule], gone: list[Rule], new: list[Rule]) -> None:
-    """Untouched parts are shared."""
-    old = build_index([*kept, *gone])
-    touched = index_keys([*gone, *new])
-    near = [rule for rule in [*kept, *new] if not index_keys([rule]).isdisjoint(touched)]
-    updated = updated_index(old, near, touched)
-    assert updated == build_index([*kept, *new])
-    for kind, by_first in updated.items():
-        for first, by_prefix in by_first.items():
-            assert (kind, first) in touched or by_prefix is old[kind][first]
-    assert old == build_index([*kept, *gone])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from audit_events import NOW, POLICIES, event, lines, parts
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,61 +18,10 @@ from hypothesis import strategies as st
 from tokenserver.cli import main
 from tokenserver.exchange.audit_events import split
 from tokenserver.identity import Kind
-from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Condition, Effect, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.queries import replay_audit_log as replay_module
 from tokenserver.policy.queries.audit_log_parts import MAX_WAITING, EventParts
 from tokenserver.policy.queries.replay_audit_log import replay
-from tokenserver.policy.terms import parse_network
 from tokenserver.scopes import Resource
-
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-UNTIL = Condition(until=NOW)
-OFFICE = Condition(networks=(parse_network("10.0.0.0/8"),))
-
-RULES = (
-    Rule.of("web", Effect.ALLOW, Principals(groups=frozenset({"web"})), [parse_pattern("web/**")], ["pull", "push"]),
-    Rule.of("frozen", Effect.DENY, Principals(everyone=True), [parse_pattern("web/prod/*")], ["push"]),
-    Rule.of("public", Effect.ALLOW, Principals(anonymous=True), [parse_pattern("public/*")], ["pull"]),
-    Rule.of(
-        "ended", Effect.ALLOW, Principals(users=frozenset({"ann"})), [parse_pattern("old")], ["pull"], condition=UNTIL
-    ),
-    Rule.of(
-        "office", Effect.ALLOW, Principals(users=frozenset({"ann"})), [parse_pattern("in")], ["pull"], condition=OFFICE
-    ),
-    Rule.of(
-        "here",
-        Effect.ALLOW,
-        Principals(users=frozenset({"ann"})),
-        [parse_pattern("here")],
-        ["pull"],
-        services=frozenset({"reg"}),
-    ),
-)
-POLICIES = PolicySet("", (), RULES, Groups.of_all([]), build_index(RULES))
-
-
-def event(asked: str, granted: str = "", /, **fields: Any) -> dict[str, Any]:
-    """An event as the audit trail writes it; scopes are separated by spaces."""
-    whole = {
-        "time": "2026-05-01T12:00:00.000Z",
-        "event": "exchange",
-        "client": "10.1.2.3",
-        "asked": [f"repository:{scope}" for scope in asked.split()],
-        "registry": "reg",
-        "subject": "ann",
-        "source": "htpasswd",
-        "kind": "password",
-        "groups": ["web"],
-        "granted": [f"repository:{scope}" for scope in granted.split()],
-        "outcome": "granted",
-    }
-    return {**whole, **fields}
-
-
-def lines(*events: dict[str, Any]) -> list[bytes]:
-    return [json.dumps(one).encode() + b"\n" for one in events]
 
 
 def changes(*events: dict[str, Any], now: datetime | None = None) -> list[tuple[str, str, str, str, int]]:
@@ -317,17 +267,6 @@ def test_a_line_without_end_is_read_in_parts(tmp_path: Path) -> None:
     assert "left out: 3 x no JSON" in told
 
 
-def parts(count: int, request: str = "r1", **fields: Any) -> list[dict[str, Any]]:
-    """An exchange in so many parts: each asks for one repository and names one group."""
-    return [
-        event(
-            f"web/{number}:push", f"web/{number}:push", groups=[f"g{number}"], request_id=request, part=number,
-            parts=count, **fields,
-        )
-        for number in range(1, count + 1)
-    ]  # fmt: skip
-
-
 def test_an_exchange_in_parts_is_decided_as_one() -> None:
     """A group in the last part counts for a request in the first one; in any order, with other events between."""
     whole = parts(3)
@@ -359,25 +298,6 @@ def test_parts_that_are_missing() -> None:
     for one in many:
         waiting.whole(one)
     assert len(waiting._waiting) == MAX_WAITING
-
-
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        pytest.param({"part": 0}, "part", id="zero"),
-        pytest.param({"part": 3}, "part", id="beyond"),
-        pytest.param({"part": True}, "part", id="true"),
-        pytest.param({"part": "1"}, "part", id="text"),
-        pytest.param({"parts": None}, "part", id="of nothing"),
-        pytest.param({"request_id": None}, "request_id", id="of nobody"),
-        pytest.param({"asked": "web/a"}, "asked", id="asked is no list"),
-        pytest.param({"groups": {}}, "groups", id="groups are no list"),
-    ],
-)
-def test_a_part_that_cannot_be_read(fields: dict[str, Any], field: str) -> None:
-    """It is skipped like any other event."""
-    report = replay(POLICIES, lines({**parts(2)[0], **fields}))
-    assert report.skipped == {f"an event with a field that cannot be read: {field}": 1}
 
 
 def test_what_the_trail_splits_is_what_replay_puts_together() -> None:

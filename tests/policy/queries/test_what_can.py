@@ -10,6 +10,8 @@ import policy_worlds as world
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pattern_languages import covers
+from what_can_rules import JULY, OFFICE, OPEN, can, policy_set, rule
 
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.conditions import (
@@ -22,23 +24,11 @@ from tokenserver.policy.analysis.conditions import (
     spell_condition,
     spell_moment,
 )
-from tokenserver.policy.decide import decide
-from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import Pattern, matches, parse_name, parse_pattern
-from tokenserver.policy.principals import HypotheticalClient, client_for, principals_of
-from tokenserver.policy.queries.matrix import MatrixCell, columns_named, matrix, people_named
-from tokenserver.policy.queries.what_can import Reach, Span, bound, difference, what_can
+from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
+from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.principals import HypotheticalClient, client_for
+from tokenserver.policy.queries.what_can import Reach, Span, difference, what_can
 from tokenserver.policy.terms import parse_principal
-from tokenserver.scopes import Resource, Scope
-
-OPEN = Given("registry")
-JULY = datetime(2026, 7, 1, tzinfo=UTC)
-OFFICE = Condition((ip_network("10.0.0.0/8"),))
-
-
-def covers(pattern: Pattern, name: str) -> bool:
-    return matches(pattern, name.split("/"), None, ())
 
 
 def says(reaches: Iterable[Reach], identity: Identity, action: str, name: str, context: Context) -> bool:
@@ -52,11 +42,6 @@ def says(reaches: Iterable[Reach], identity: Identity, action: str, name: str, c
         )
         for reach in reaches
     )
-
-
-def can(policies: PolicySet, identity: Identity, action: str, name: str, context: Context) -> bool:
-    scope = Scope(Resource("repository", name), frozenset({action}))
-    return action in decide(policies, identity, scope, context).granted
 
 
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure
@@ -79,52 +64,6 @@ def test_what_is_given_is_no_condition_any_more(policies: PolicySet, identity: I
     assert [one for reach in reaches for one in (reach.when, *(cut.when for cut in reach.cuts)) if one != ALWAYS] == []
     said = [name for name in world.NAMES if says(reaches, identity, "pull", name, context)]
     assert said == [name for name in world.NAMES if can(policies, identity, "pull", name, context)]
-
-
-@settings(deadline=None)  # one example is much work, and a busy machine is no failure
-@given(world.unconditional_worlds)
-def test_the_matrix_is_exact(policies: PolicySet) -> None:
-    """An action without a mark is granted on all of the pattern, one that is absent on none of it."""
-    people = people_named(policies)
-    columns = columns_named(policies, OPEN)
-    found = matrix(policies, people, columns, OPEN)
-    for principal, row in zip(people, found.cells, strict=True):
-        who = client_for(policies, principal)
-        if principal.name and who.groups != policies.groups.holding(who.identity):
-            continue  # somebody of whom only the group of the tree is known is no identity
-        for (_, pattern), cell in zip(columns, row, strict=True):
-            for name in world.NAMES:
-                if any(covers(one, name) for one in bound(pattern, who)):
-                    granted = can(policies, who.identity, "pull", name, world.CONTEXTS[0])
-                    assert granted or "pull" not in cell.always
-                    assert not granted or "pull" in cell.always | cell.partly
-
-
-def rule(
-    name: str,
-    to: str,
-    pattern: str = "web/**",
-    actions: str = "pull push",
-    when: Condition | None = None,
-    but: str = "",
-) -> Rule:
-    return Rule.of(
-        name,
-        Effect.DENY if name.startswith("no-") else Effect.ALLOW,
-        principals_of(map(parse_principal, to.split())),
-        [parse_name(pattern) if pattern == "catalog" else parse_pattern(pattern)],
-        actions.split(),
-        resource_type="registry" if pattern == "catalog" else "repository",
-        condition=when,
-        excluded=principals_of(map(parse_principal, but.split())) if but else None,
-    )
-
-
-TREE = [Group("web", frozenset({"ann"}), frozenset({"web-devs"}))]
-
-
-def policy_set(*rules: Rule) -> PolicySet:
-    return PolicySet("", (), rules, Groups.of_all(TREE), build_index(rules))
 
 
 @pytest.mark.parametrize(
@@ -264,43 +203,6 @@ def test_difference_against_every_name(identity: Identity, one: PolicySet, other
     else:
         name, in_found = answer
         assert (has(sides[0], name), has(sides[1], name)) == (in_found, not in_found)
-
-
-def test_matrix() -> None:
-    """Letters for actions, a mark for a part or a condition, variables filled in for each principal."""
-    policies = policy_set(
-        rule("r", "group:web"),
-        rule("no-r", "everyone", "web/prod/**", "push", but="user:bot"),
-        rule("own", "authenticated", "users/${user}/**", "pull delete"),
-        rule("office", "everyone", "office", "pull", when=OFFICE),
-        rule("catalog", "group:ops", "catalog", "*"),
-        rule("all", "user:bot", "**", "*"),
-    )
-    found = matrix(policies, people_named(policies), columns_named(policies, OPEN), OPEN)
-    table = {
-        str(who): dict(zip(found.repositories, map(str, row), strict=True))
-        for who, row in zip(found.people, found.cells, strict=True)
-    }
-    assert list(table) == ["anonymous", "authenticated", "group:ops", "group:web", "user:bot"]
-    assert table["group:web"] == {
-        "**": "p*P*d*",
-        "office": "p*",
-        "users/${user}/**": "pd",
-        "web/**": "pP*",
-        "web/prod/**": "p",
-        "registry:catalog": "",
-    }
-    assert table["anonymous"]["users/${user}/**"] == ""
-    assert table["user:bot"]["web/prod/**"] == "pPd"
-    assert table["group:ops"]["registry:catalog"] == "a"
-
-
-def test_matrix_leaves_other_registries_out() -> None:
-    """A pattern that is only in rules for another registry is no column."""
-    other = Rule.of("r", Effect.ALLOW, principals_of([parse_principal("everyone")]), [parse_pattern("x")], ["pull"],
-                    services=frozenset({"other"}))  # fmt: skip
-    assert columns_named(policy_set(other), OPEN) == []
-    assert str(MatrixCell()) == ""
 
 
 DAY = datetime(2027, 1, 31, tzinfo=UTC)

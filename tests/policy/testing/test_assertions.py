@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from policy_files import NOW, load_faults
+from policy_files import load_faults
 
-from tokenserver.identity import Kind
-from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import parse_name, parse_pattern
-from tokenserver.policy.principals import AllOf, principals_of
 from tokenserver.policy.queries import witnesses
-from tokenserver.policy.queries.summary import canonical, short_answer, spell_answers
-from tokenserver.policy.queries.witnesses import examples
-from tokenserver.policy.terms import parse_principal
-from tokenserver.scopes import Resource
 
 POLICY = """\
 version: 1
@@ -223,90 +213,6 @@ def test_tests_run_when_nothing_else_is_wrong(folder: Path) -> None:
     assert failures(folder, "as: anonymous, can: [push a]") == ["is an empty list: leave the key out, or fill it"]
 
 
-def policy_set(*rules: tuple[str, str, str, str], groups: Iterable[Group] = ()) -> PolicySet:
-    made = [
-        Rule.of(
-            name,
-            Effect.DENY if name.startswith("no-") else Effect.ALLOW,
-            principals_of(map(parse_principal, to.split())),
-            [parse_name(pattern) if pattern == "catalog" else parse_pattern(pattern)],
-            ["pull"],
-            excluded=principals_of(map(parse_principal, but.split())) if but else None,
-        )
-        for name, to, but, pattern in rules
-    ]
-    return PolicySet("", (), tuple(made), Groups.of_all(groups), build_index(made))
-
-
-def answers(policies: PolicySet, name: str = "web/x") -> str:
-    return spell_answers(short_answer(policies, "pull", Resource("repository", name), Context("r", None, NOW)))
-
-
-TREE = [Group("web", frozenset({"ann", "bob"}), frozenset({"web-devs"})), Group("pair", frozenset({"ann", "bob"}))]
-
-
-@pytest.mark.parametrize(
-    ("rules", "expected"),
-    [
-        pytest.param([], "nobody", id="no-rule"),
-        pytest.param([("r", "everyone", "", "other")], "nobody", id="other-repository"),
-        pytest.param(
-            [("r", "user:ann", "", "web/**"), ("s", "group:ops", "", "**")], "group:ops, user:ann", id="union"
-        ),
-        pytest.param([("r", "everyone", "", "**"), ("no-r", "everyone", "", "**")], "nobody", id="denied-to-all"),
-        pytest.param(
-            [("r", "everyone", "", "**"), ("no-r", "anonymous", "", "**")], "authenticated", id="denied-anonymous"
-        ),
-        pytest.param(
-            [("r", "everyone", "", "**"), ("no-r", "authenticated", "", "**")], "anonymous", id="denied-users"
-        ),
-        pytest.param([("r", "everyone", "authenticated", "**")], "anonymous", id="allow-except"),
-        pytest.param(
-            [("r", "authenticated", "", "**"), ("no-r", "everyone", "everyone", "**")],
-            "authenticated",
-            id="deny-but-all",
-        ),
-        pytest.param(
-            [("r", "everyone", "", "**"), ("no-r", "everyone", "anonymous", "**")], "anonymous", id="deny-but-anonymous"
-        ),
-        pytest.param(
-            [("r", "everyone", "", "**"), ("no-r", "everyone", "authenticated", "**")],
-            "authenticated",
-            id="deny-but-authenticated",
-        ),
-        pytest.param(
-            [("r", "group:web", "", "**"), ("no-r", "everyone", "user:ann user:eve", "**")],
-            "user:ann, user:eve",
-            id="members-and-possible-members",
-        ),
-        pytest.param(
-            [("r", "group:pair", "", "**"), ("no-r", "everyone", "user:ann user:eve", "**")],
-            "user:ann",
-            id="nobody-else-can-be-in-a-list-of-users",
-        ),
-        pytest.param(
-            [("r", "user:ann", "", "**"), ("no-r", "everyone", "user:eve", "**")], "nobody", id="no-two-users-at-once"
-        ),
-        pytest.param(
-            [("r", "group:a", "", "**"), ("no-1", "everyone", "group:b", "**"), ("no-2", "everyone", "group:c", "**")],
-            "group:a & group:b & group:c",
-            id="three-at-once",
-        ),
-        pytest.param(
-            [("r", "group:a", "", "**"), ("no-r", "everyone", "group:b", "**"), ("s", "group:b", "", "**")],
-            "group:b",
-            id="narrower-is-left-out",
-        ),
-        pytest.param([("r", "authenticated", "", "${group}/*")], "group:web", id="group-variable"),
-        pytest.param([("r", "authenticated", "", "${user}/*")], "user:web", id="user-variable"),
-        pytest.param([("r", "anonymous", "", "${user}/*")], "nobody", id="user-variable-anonymous"),
-    ],
-)
-def test_who_can(rules: list[tuple[str, str, str, str]], expected: str) -> None:
-    """The answer has the broadest principals, and users who only have access otherwise."""
-    assert answers(policy_set(*rules, groups=TREE)) == expected
-
-
 def test_too_many_combinations_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that would take too long is no answer; the test fails."""
     monkeypatch.setattr(witnesses, "MAX_WITNESSES", 1)
@@ -314,43 +220,3 @@ def test_too_many_combinations_are_refused(folder: Path, monkeypatch: pytest.Mon
         assert failures(folder, f"who_can: push web/x, {expected}") == [
             "who can push web/x: not decided: more than 1 combinations of principals to try"
         ]
-
-
-def test_a_kind_that_the_rules_do_not_want() -> None:
-    """Only access with the requested kind of credential counts."""
-    condition = Condition(kinds=frozenset({Kind.PASSWORD}))
-    rule = Rule.of(
-        "r",
-        Effect.ALLOW,
-        principals_of([parse_principal("user:ann")]),
-        [parse_pattern("x")],
-        ["pull"],
-        condition=condition,
-    )
-    policies = PolicySet("", (), (rule,), Groups.of_all(()), build_index([rule]))
-    context = Context("r", None, NOW)
-    assert list(short_answer(policies, "pull", Resource("repository", "x"), context)) == [answer("user:ann")]
-    assert short_answer(policies, "pull", Resource("repository", "x"), context, Kind.ANONYMOUS) == {}
-
-
-def answer(text: str) -> AllOf:
-    return frozenset(map(parse_principal, text.split(" & ")))
-
-
-def test_canonical_form() -> None:
-    """Groups of users are expanded, and covered answers removed."""
-    policies = policy_set(groups=TREE)
-    given = map(answer, ["group:pair", "group:web", "group:a", "group:a & group:b", "user:eve"])
-    assert canonical(policies, given) == {answer("group:web"), answer("group:a"), answer("user:eve")}
-    assert canonical(policies, [answer("everyone"), answer("user:eve")]) == {
-        answer("authenticated"),
-        answer("anonymous"),
-    }
-
-
-def test_examples_stand_for_their_principal() -> None:
-    """Each user named in an answer, and an unnamed one for each directory group."""
-    policies = policy_set(groups=TREE)
-    found = {(one.subject, one.groups) for one in examples(policies, answer("group:web"), Kind.PASSWORD)}
-    assert found == {("ann", frozenset()), ("bob", frozenset()), ("\0", frozenset({"web-devs"}))}
-    assert examples(policies, answer("anonymous & user:ann"), Kind.PASSWORD) == []

@@ -87,7 +87,7 @@ class _Allowance:
 def reason_of(error: Exception) -> str:
     """The text of an error, without its number and without any data."""
     if isinstance(error, ssl.SSLError):
-        return (error.reason or "the handshake failed").replace("_", " ").lower()
+        return (getattr(error, "reason", None) or "the handshake failed").replace("_", " ").lower()
     if isinstance(error, OSError):
         return (error.strerror or type(error).__name__).lower()
     return type(error).__name__

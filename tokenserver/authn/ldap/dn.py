@@ -141,9 +141,12 @@ def matches(glob: str, name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _compiled(glob: str) -> re.Pattern[str]:
-    # Collapse runs of stars, which would only make the match slow.
-    parts = (re.escape(part.casefold()) for part in re.sub(r"\*+", "*", glob).split("*"))
-    return re.compile(".*".join(parts), re.DOTALL)
+    first, *rest = (re.escape(part.casefold()) for part in re.sub(r"\*+", "*", glob).split("*"))
+    if not rest:
+        return re.compile(first)
+    # Each inner part is matched where it occurs first, without backtracking, which would take hours on a hostile name.
+    inner = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(f"{first}{inner}.*{rest[-1]}", re.DOTALL)
 
 
 def _plain(text: str) -> str:
@@ -185,6 +188,8 @@ def _quoted(text: str, place: int) -> tuple[str, int]:
         if text[place] == "\\":
             piece, place = _unescaped(text, place)
             found += piece
+        elif text[place] == "\0":
+            raise NotADn("a NUL is not escaped")
         else:
             found += text[place].encode("utf-8", "surrogatepass")
             place += 1

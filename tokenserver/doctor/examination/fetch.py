@@ -132,7 +132,7 @@ def _failure(error: Exception) -> FetchFailure:
     if isinstance(error, ssl.SSLCertVerificationError):
         return FetchFailure(FailureReason.CERTIFICATE, error.verify_message)
     if isinstance(error, ssl.SSLError):
-        reason = error.reason or ""
+        reason = getattr(error, "reason", None) or ""
         plain = reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
         return FetchFailure(FailureReason.PLAIN if plain else FailureReason.TLS, reason.lower().replace("_", " "))
     for kind, failure_reason in _TRANSPORT.items():

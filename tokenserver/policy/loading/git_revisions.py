@@ -6,6 +6,7 @@ change them.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from tokenserver.policy.model import PolicySet
 STAGED = "staged"
 """How `Revision.name` calls what is in the index."""
 
-_LINK = "120000"
+_LINK, _SUBMODULE = "120000", "160000"
 _SHALLOW = (
     "this is a shallow clone, which lacks older commits and other branches;"
     " fix: git fetch --unshallow origin '+refs/heads/*:refs/remotes/origin/*'"
@@ -150,6 +151,8 @@ def extract(folder: GitFolder, revision: Revision, place: Path) -> None:
         mode, _, blob = facts.split(" ")
         if mode == _LINK:
             raise LoadError([Fault(f"{name}/{path}", 0, "", "is a symbolic link; commit the file itself")])
+        if mode == _SUBMODULE:
+            raise LoadError([Fault(f"{name}/{path}", 0, "", "is a submodule, not a file; rename its folder")])
         file = PurePosixPath(path)
         if file.is_absolute() or ".." in file.parts:  # git creates no such tree, but an attacker can
             raise LoadError([Fault(f"{name}/{path}", 0, "", "leads out of the folder")])
@@ -169,15 +172,20 @@ def _top(place: Path) -> Path:
     In a hook of a linked worktree, git sets GIT_DIR and then takes every folder that it runs in for the top. Hooks run
     in the real one.
     """
-    top, own = _git(place, *_WHERE).decode().splitlines()
+    top, own = _lines(_git(place, *_WHERE))
     here = Path.cwd()
     if place != here and place.is_relative_to(here):
         outside = _run(here, *_WHERE)
         if outside.returncode == 0:
-            outer, of = outside.stdout.decode().splitlines()
+            outer, of = _lines(outside.stdout)
             if of == own:
                 return Path(outer)
     return Path(top)
+
+
+def _lines(printed: bytes) -> list[str]:
+    """Lines of paths, which need not be UTF-8."""
+    return os.fsdecode(printed).removesuffix("\n").split("\n")
 
 
 _WHERE = ("rev-parse", "--show-toplevel", "--absolute-git-dir")
@@ -199,9 +207,12 @@ def _blobs(top: Path, names: list[str]) -> list[bytes]:
     """The contents of objects, as `git cat-file --batch` prints them: a line with the size, the content, a newline."""
     rest = _git(top, "cat-file", "--batch", given="".join(f"{name}\n" for name in names).encode())
     contents = []
-    for _ in names:
+    for name in names:
         head, _, rest = rest.partition(b"\n")
-        size = int(head.split(b" ")[2])
+        _, *facts = head.split(b" ")
+        if len(facts) != 2:  # "missing" instead of kind and size
+            raise LoadError([Fault("--git", 0, "", f"object {name} is not in this clone of the repository")])
+        size = int(facts[1])
         contents.append(rest[:size])
         rest = rest[size + 1 :]
     return contents

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 from tokenserver.authn.ldap.ber import SearchEntry
@@ -10,6 +11,8 @@ from tokenserver.authn.ldap.dn import NotADn, escape_rdn, escape_value, parse_dn
 
 ATTRIBUTES = {Primary.SID: ("objectSid",), Primary.NUMBER: ("gidNumber", "objectClass", "memberOf")}
 """Attributes of a group that identify it as a primary group, and lead to the groups that contain it."""
+
+_NUMBER = re.compile("[0-9]{1,10}")
 
 _PRIVATE = "mepmanagedentry"
 """The object class of a user's private group, which FreeIPA creates under the user's name; it does not count."""
@@ -70,7 +73,7 @@ def _sid(entry: SearchEntry) -> bytes | None:
     numbers = entry.texts("primaryGroupID")
     if not sids and not numbers and not entry.texts("userAccountControl"):
         return None
-    if len(sids) != 1 or len(numbers) != 1 or not (numbers[0].isascii() and numbers[0].isdigit()):
+    if len(sids) != 1 or len(numbers) != 1 or _NUMBER.fullmatch(numbers[0]) is None:
         raise Unreadable
     sid, number = sids[0], int(numbers[0])
     if len(sid) < 12 or len(sid) != 8 + 4 * sid[1] or number > 0xFFFFFFFF:

@@ -1,0 +1,5 @@
+"""The fixtures of the htpasswd tests."""
+
+from htpasswd_users import backend, hashes
+
+__all__ = ["backend", "hashes"]

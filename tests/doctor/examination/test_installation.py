@@ -1,0 +1,90 @@
+"""The examination of this installation: its files, its keys, its own server, and each registry with an address."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fake_registry import NO_ANSWER, URL, FakeSites, answered
+
+from tokenserver.config.load import load_settings
+from tokenserver.config.settings import Settings
+from tokenserver.doctor.examination import visit as module
+from tokenserver.doctor.examination.installation import examine_installation
+from tokenserver.doctor.examination.our_side import our_sides
+from tokenserver.doctor.examination.token import Baseline
+from tokenserver.doctor.findings import Finding
+from tokenserver.errors import LoadError
+from tokenserver.keys.ring import Algorithm
+from tokenserver.keys.store import init_keys
+
+NOW = datetime.now(UTC)
+OURS = "https://auth.example.com"
+CONFIG = f"""\
+issuer: auth.example.com
+server: {{url: "{OURS}"}}
+registries:
+  - {{service: registry.example.com, url: "{URL}"}}
+  - {{service: hidden.example.com}}
+authentication: []
+anonymous: true
+policies: policies
+keys: keys
+"""
+POLICY = 'version: 1\nallow:\n  - {id: a, to: [everyone], repositories: ["**"], role: reader}\n'
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """An installation that is right, but for users: there are none."""
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    (tmp_path / "policies").mkdir(mode=0o755)
+    (tmp_path / "policies" / "p.yaml").write_text(POLICY)
+    init_keys(tmp_path / "keys", issuer="auth.example.com", algorithm=Algorithm.ES256, now=NOW)
+    return load_settings(tmp_path / "c.yaml", {})
+
+
+def examined(settings: Settings, monkeypatch: pytest.MonkeyPatch, *, is_up: bool = True) -> list[Finding]:
+    """The findings, with a registry at the address that answers, and our own server if it is up."""
+    sides = our_sides(settings, None, NOW)
+    keys = {"keys": [{"kid": sides.general.ours.active.names.rfc7638}]}
+    sites = FakeSites(
+        ring=sides.general.ring,
+        outcomes={f"{OURS}/.well-known/jwks.json": answered(200, keys) if is_up else NO_ANSWER},
+    )
+    monkeypatch.setattr(module, "fetch", sites.fetch)
+    return examine_installation(settings, Baseline(sides, None, None, None, NOW), ssl.create_default_context())
+
+
+def test_a_good_installation(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules, keys, server and the registry that has an address; the other one is named as not visited."""
+    found = examined(settings, monkeypatch)
+    passed = [one.message for one in found if one.ok]
+    assert any("1 rules, all tests pass" in message for message in passed)
+    assert any(message.startswith("ES256 until ") for message in passed)
+    assert "the registry accepts the token" in passed
+    assert [one.ours for one in found if "was not visited" in one.message] == ["hidden.example.com"]
+    assert [one for one in found if one.ok is False] == []
+
+
+def test_warnings_are_findings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `check` gives them."""
+    found = examined(settings, monkeypatch)
+    warnings = [one.message for one in found if one.check == "configuration" and one.ok is None]
+    assert warnings == ["authentication is empty: every client is anonymous"]
+
+
+def test_a_server_that_is_down(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is a failure, and the registries are visited all the same."""
+    found = examined(settings, monkeypatch, is_up=False)
+    assert [one.check for one in found if one.ok is False] == ["server"]
+    assert "the registry accepts the token" in [one.message for one in found]
+
+
+def test_files_with_which_the_server_would_not_start(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to examine."""
+    (settings.policies / "p.yaml").write_text("version: 1\nalow: []\n")
+    with pytest.raises(LoadError):
+        examined(settings, monkeypatch)

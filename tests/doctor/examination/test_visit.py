@@ -1,0 +1,193 @@
+"""Visits: what our server and a registry are asked, what each of them is sent, and what is never sent.
+
+`e2e/test_doctor.py` and `e2e/test_doctor_hostile.py` visit real registries and hostile ones.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from typing import Any
+
+import pytest
+from doctor_worlds import ISSUER, SERVICE
+from fake_registry import NO_ANSWER, URL, FakeSites, answered, baseline, challenge, current_ring
+
+from tokenserver.credentials import Secret
+from tokenserver.doctor.examination import visit as module
+from tokenserver.doctor.examination.visit import Visit, visit_registry, visit_server
+from tokenserver.doctor.findings import Finding
+from tokenserver.doctor.http import Outcome
+from tokenserver.identity import Identity, Kind
+from tokenserver.scopes import Resource, Scope
+from tokenserver.tokens.claims import Compat, Registry
+from tokenserver.tokens.issuer import TokenIssuer
+
+CONTEXT = ssl.create_default_context()
+LOGIN = ("ann", Secret("correct horse"))
+WEB = Scope(Resource("repository", "web/x"), frozenset({"pull", "push"}))
+
+
+def visited(
+    sites: FakeSites, monkeypatch: pytest.MonkeyPatch, *, skew: float | None = 0.0, **more: Any
+) -> tuple[list[Finding], Secret | None]:
+    """The findings of a visit to the registry, and the token that was used."""
+    monkeypatch.setattr(module, "fetch", sites.fetch)
+    values: dict[str, Any] = {"baseline": baseline(), "login": LOGIN, "wanted": (WEB,)} | more
+    return visit_registry(Visit(URL, context=CONTEXT, **values), skew)
+
+
+def wrong(findings: list[Finding]) -> list[str]:
+    """The checks that failed."""
+    return [one.check for one in findings if one.ok is False]
+
+
+def test_a_visit_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Challenge, login, token, and the wanted repository; the registry gets a token that can only read it."""
+    sites = FakeSites()
+    findings, token = visited(sites, monkeypatch)
+    assert wrong(findings) == []
+    assert {"registry", "login", "verdict", "pull"} <= {one.check for one in findings if one.ok}
+    assert token is not None
+    for claims in sites.claims_sent():
+        assert (claims["aud"], claims["sub"]) == (SERVICE, "ann")
+        assert [(one["name"], one["actions"]) for one in claims["access"]] == [("web/x", ["pull"])]
+    assert token.reveal() not in sites.to_registry()
+
+
+def test_the_password_goes_to_our_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only to the realm of our own configuration, whatever the registry's challenge says."""
+    sites = FakeSites()
+    visited(sites, monkeypatch)
+    basic = [url for url, said in sites.sent if said is not None and said.startswith("Basic ")]
+    assert len(basic) == 1
+    assert basic[0].startswith("https://auth.example.com/token?service=registry.example.com&scope=repository")
+
+
+@pytest.mark.parametrize(
+    ("said", "check"),
+    [
+        pytest.param(challenge(realm="https://evil.example.com/token"), "realm", id="another realm"),
+        pytest.param(challenge(service="other.example.com"), "service", id="another service"),
+        pytest.param('Bearer realm="x', "challenge", id="no challenge"),
+        pytest.param("Basic realm=x", "auth", id="another scheme"),
+    ],
+)
+def test_a_registry_that_is_not_as_expected_gets_nothing(
+    said: str, check: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No login is tried and no token is sent: the challenge is compared, and never followed."""
+    sites = FakeSites(challenge=said)
+    findings, token = visited(sites, monkeypatch)
+    assert check in wrong(findings)
+    assert token is None
+    assert [url for url, authorization in sites.sent if authorization is not None] == []
+    assert all(url.startswith(URL) for url, _ in sites.sent)
+
+
+def test_a_registry_that_nobody_names_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `--service` and without its address in the configuration, only the registry says who it is."""
+    sites = FakeSites()
+    unknown = baseline(registry=None)
+    monkeypatch.setattr(module, "fetch", sites.fetch)
+    elsewhere = Visit("https://registry.example.com.evil", unknown, CONTEXT, login=LOGIN)
+    sites.outcomes[f"{elsewhere.url}/v2/"] = answered(401, www_authenticate=challenge())
+    findings, token = visit_registry(elsewhere, 0.0)
+    assert token is None
+    assert any("--service" in (one.fix or "") for one in findings)
+    assert all(authorization is None for _, authorization in sites.sent)
+
+
+@pytest.mark.parametrize(
+    ("first", "check"),
+    [
+        pytest.param(NO_ANSWER, "registry", id="nothing listens"),
+        pytest.param(answered(200), "auth", id="open to anyone"),
+        pytest.param(answered(404), "registry", id="no registry"),
+        pytest.param(answered(401), "auth", id="no challenge"),
+    ],
+)
+def test_a_registry_that_does_not_ask_for_tokens(first: Outcome, check: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The visit ends with that."""
+    sites = FakeSites(outcomes={f"{URL}/v2/": first})
+    findings, token = visited(sites, monkeypatch)
+    assert (wrong(findings), token, len(sites.sent)) == ([check], None, 1), findings
+
+
+def test_a_registry_that_verifies_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It accepts a token that nobody signed; no real one is sent to it."""
+    sites = FakeSites(accepts_anything=True)
+    findings, token = visited(sites, monkeypatch)
+    assert token is None
+    assert any("invalid signature" in one.message for one in findings if one.ok is False)
+    assert sites.to_registry() == []
+
+
+def test_a_wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The login fails, and the registry is still tried with an anonymous token, which allows nothing."""
+    sites = FakeSites()
+    findings, _ = visited(sites, monkeypatch, login=("ann", Secret("wrong battery")))
+    assert wrong(findings) == ["login"]
+    assert [claims["access"] for claims in sites.claims_sent()] == [[]]
+    assert "wrong battery" not in str([*findings])
+
+
+def test_a_registry_that_trusts_other_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rejection is diagnosed by probes that nobody signed, and the fix is about keys."""
+    sites = FakeSites(ring=current_ring(5))
+    findings, _ = visited(sites, monkeypatch)
+    assert any(one.check == "verdict" and "rejects the token (401)" in one.message for one in findings)
+    assert wrong(findings) != []
+    unsigned = [said for _, said in sites.sent if said is not None and said.endswith("A" * 86)]
+    assert len(unsigned) > 1
+
+
+def test_clocks_that_differ_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That explains a rejection already, so no token is tried."""
+    sites = FakeSites(skew=7200.0)
+    findings, _ = visited(sites, monkeypatch)
+    assert "clock" in wrong(findings)
+    assert sites.to_registry() == []
+    assert any("because of the clocks" in one.message for one in findings)
+
+
+def test_without_our_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that is signed here is tried instead, and no password is sent anywhere."""
+    sites = FakeSites()
+    findings, token = visited(sites, monkeypatch, skew=None)
+    assert wrong(findings) == []
+    assert token is not None
+    assert not any(said is not None and said.startswith("Basic") for _, said in sites.sent)
+
+
+@pytest.mark.parametrize(("service", "is_sent"), [(SERVICE, True), ("other.example.com", False)])
+def test_a_token_of_the_operator(service: str, is_sent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is presented as it is, but only to the registry that it is meant for."""
+    sites = FakeSites()
+    issuer = TokenIssuer(current_ring(), now=time.time, new_id=lambda: "id")
+    registry = Registry(service, ISSUER, Compat.UNIVERSAL, 900)
+    token = issuer.issue(Identity("ann", Kind.PASSWORD), registry, ()).text
+    findings, used = visited(sites, monkeypatch, token=token)
+    assert used is token
+    assert (token.reveal() in sites.to_registry()) is is_sent
+    assert any("another audience" in one.message for one in findings) is not is_sent
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "failed"),
+    [
+        pytest.param({}, [], id="well"),
+        pytest.param({"/.well-known/jwks.json": NO_ANSWER}, ["server"], id="down"),
+        pytest.param({"/.well-known/jwks.json": answered(200, {"keys": []})}, ["server"], id="other keys"),
+        pytest.param({"/.well-known/jwks.json": answered(404)}, ["server"], id="something else"),
+        pytest.param({"/readyz": answered(503, {"parts": {"keys": "expired"}})}, ["ready"], id="not ready"),
+    ],
+)
+def test_visit_server(outcomes: dict[str, Outcome], failed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own server, as clients reach it; without its keys there is no clock to compare."""
+    sites = FakeSites(outcomes={f"https://auth.example.com{path}": one for path, one in outcomes.items()})
+    monkeypatch.setattr(module, "fetch", sites.fetch)
+    findings, skew = visit_server(baseline(), CONTEXT)
+    assert wrong(findings) == failed
+    assert (skew is None) is ("server" in failed)
+    assert all(said is None for _, said in sites.sent)

@@ -1,0 +1,201 @@
+"""Subsumption of rules: True is always right, and every rule that covers another is among its candidates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import ip_network
+
+import policy_worlds as world
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.analysis.subsumption import (
+    candidates,
+    covers,
+    covers_condition,
+    covers_people,
+    covers_services,
+    excludes_no_more,
+    kinds_of,
+)
+from tokenserver.policy.budget import Budget, TooComplex
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.patterns import matches, parse_pattern
+from tokenserver.policy.principals import principals_of
+from tokenserver.policy.terms import parse_principal
+
+GROUPS = Groups.of_all(
+    [
+        Group("web", frozenset({"ann", "bob"})),
+        Group("devs", frozenset({"ann"}), frozenset({"ldap-devs"})),
+        Group("all", frozenset({"ann", "bob", "zoe"}), frozenset({"ldap-devs", "ldap-ops"})),
+    ]
+)
+
+
+def people(text: str) -> Principals:
+    """A set of principals."""
+    return principals_of(map(parse_principal, text.split()))
+
+
+def rule(to: str = "everyone", *, but: str = "", when: Condition | None = None, patterns: str = "web/**") -> Rule:
+    """An allow rule for pulls."""
+    return Rule.of(
+        "r",
+        Effect.ALLOW,
+        people(to),
+        map(parse_pattern, patterns.split()),
+        ["pull"],
+        excluded=people(but) if but else None,
+        condition=when,
+    )
+
+
+def applies(to: Rule, identity: Identity, groups: frozenset[str], context: Context, name: str) -> bool:
+    """Whether the rule applies to this client, name and context, by the words of the contract."""
+    user = None if identity.is_anonymous else identity.subject
+    return (
+        to.to.include(identity, groups)
+        and not (to.excluded is not None and to.excluded.include(identity, groups))
+        and (to.services is None or context.service in to.services)
+        and (to.condition is None or to.condition.holds(identity.kind, context) is True)
+        and any(matches(pattern, name.split("/"), user, groups) for pattern in to.patterns)
+    )
+
+
+@settings(deadline=None)
+@given(world.worlds, world.names, world.contexts, st.lists(world.identities, min_size=1, max_size=20))
+def test_a_rule_that_covers_applies_wherever_the_other_does(
+    policies: PolicySet, name: str, context: Context, clients: list[Identity]
+) -> None:
+    """For any client, name and context; and the index lists it as a candidate."""
+    for inner in policies.rules:
+        for outer in policies.rules:
+            if outer is inner or not covers(outer, inner, policies.groups, inner.actions):
+                continue
+            assert inner.actions <= outer.actions
+            if inner.to != Principals():
+                assert outer in candidates(policies, inner)
+            for client in clients:
+                groups = policies.groups.holding(client)
+                if applies(inner, client, groups, context, name):
+                    assert applies(outer, client, groups, context, name)
+
+
+@given(world.worlds)
+def test_every_rule_covers_itself(policies: PolicySet) -> None:
+    """If it can apply to anybody at all; and it is not a candidate for itself."""
+    for one in policies.rules:
+        assert covers(one, one, policies.groups, one.actions) is bool(kinds_of(one) or one.condition is None)
+        assert one not in candidates(policies, one)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"),
+    [
+        pytest.param("everyone", "user:ann group:x anonymous", True, id="everyone includes all"),
+        pytest.param("authenticated", "user:ann group:x", True, id="authenticated includes every user"),
+        pytest.param("authenticated", "anonymous", False, id="and no anonymous client"),
+        pytest.param("authenticated anonymous", "everyone", True, id="both halves are everyone"),
+        pytest.param("authenticated", "everyone", False, id="one half is not"),
+        pytest.param("group:web", "user:ann", True, id="a member of the tree's group"),
+        pytest.param("group:web", "user:zoe", False, id="no member"),
+        pytest.param("user:ann user:bob", "group:web", True, id="all members of a group of users"),
+        pytest.param("user:ann", "group:web", False, id="not all members"),
+        pytest.param("group:all", "group:devs", True, id="a group within another"),
+        pytest.param("group:devs", "group:all", False, id="and not the other way round"),
+        pytest.param("group:web", "group:ldap-ops", False, id="a directory's group may have any user"),
+        pytest.param("group:ldap-devs user:ann", "group:devs", True, id="a group by its members"),
+        pytest.param("group:ldap-devs", "group:ldap-ops", False, id="two groups of a directory"),
+        pytest.param("user:ann", "authenticated", False, id="one of many"),
+    ],
+)
+def test_covers_people(outer: str, inner: str, expected: bool) -> None:
+    """By the members that are known; the members of a directory's group are not."""
+    assert covers_people(people(outer), people(inner), GROUPS) is expected
+
+
+@pytest.mark.parametrize(
+    ("excluded", "inner", "expected"),
+    [
+        pytest.param("user:eve", rule("authenticated", but="user:eve"), True, id="excluded there as well"),
+        pytest.param("user:eve", rule("authenticated"), False, id="eve may be any user"),
+        pytest.param("user:eve", rule("user:ann"), True, id="another user"),
+        pytest.param("group:web", rule("user:ann"), False, id="a member of the excluded group"),
+        pytest.param("group:web", rule("user:zoe"), True, id="no member of a group of users"),
+        pytest.param("group:devs", rule("user:zoe"), False, id="who may be in it by a directory"),
+        pytest.param("group:x", rule("user:ann"), False, id="a directory's group may have any user"),
+        pytest.param("user:eve", rule("group:web"), False, id="a group whose members may be anybody"),
+        pytest.param("user:eve", rule("anonymous"), True, id="anonymous clients have no name"),
+        pytest.param("anonymous", rule("anonymous"), False, id="anonymous clients"),
+        pytest.param("anonymous", rule("user:ann"), True, id="users are not anonymous"),
+        pytest.param("everyone", rule("user:ann"), False, id="everyone"),
+        pytest.param("authenticated", rule("user:ann"), False, id="every user"),
+    ],
+)
+def test_excludes_no_more(excluded: str, inner: Rule, expected: bool) -> None:
+    """Only if it is certain that nobody to whom the inner rule applies is excluded."""
+    assert excludes_no_more(people(excluded), inner, GROUPS) is expected
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"),
+    [
+        pytest.param(None, None, True, id="all registries"),
+        pytest.param(None, frozenset({"a"}), True, id="one of all"),
+        pytest.param(frozenset({"a"}), None, False, id="all are more than one"),
+        pytest.param(frozenset({"a", "b"}), frozenset({"a"}), True, id="one of two"),
+        pytest.param(frozenset({"a"}), frozenset({"a", "b"}), False, id="two are more than one"),
+    ],
+)
+def test_covers_services(outer: frozenset[str] | None, inner: frozenset[str] | None, expected: bool) -> None:
+    """None means all registries, now and later."""
+    assert covers_services(outer, inner) is expected
+
+
+OFFICE = Condition((ip_network("10.0.0.0/8"),))
+PASSWORDS = Condition(kinds=frozenset({Kind.PASSWORD}))
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"),
+    [
+        pytest.param(None, rule(when=OFFICE), True, id="no condition"),
+        pytest.param(OFFICE, rule(), False, id="a condition against none"),
+        pytest.param(OFFICE, rule(when=Condition((ip_network("10.1.0.0/16"),))), True, id="a narrower network"),
+        pytest.param(
+            Condition(until=datetime(2027, 1, 1, tzinfo=UTC)),
+            rule(when=Condition(until=datetime(2026, 1, 1, tzinfo=UTC))),
+            True,
+            id="an earlier end",
+        ),
+        pytest.param(PASSWORDS, rule("anonymous"), False, id="anonymous clients have no password"),
+    ],
+)
+def test_covers_condition(outer: Condition | None, inner: Rule, expected: bool) -> None:
+    """Whether the outer condition holds whenever the inner one does, for the kinds of clients of the inner rule."""
+    assert covers_condition(outer, inner) is expected
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        pytest.param(rule("everyone"), set(Kind), id="everyone"),
+        pytest.param(rule("anonymous"), {Kind.ANONYMOUS}, id="anonymous"),
+        pytest.param(rule("user:ann"), set(Kind) - {Kind.ANONYMOUS}, id="a user"),
+        pytest.param(rule("everyone", when=PASSWORDS), {Kind.PASSWORD}, id="by a condition"),
+        pytest.param(rule("anonymous", when=PASSWORDS), set(), id="nobody: the two exclude each other"),
+    ],
+)
+def test_kinds_of(one: Rule, expected: set[Kind]) -> None:
+    """The kinds of credential to which a rule can apply."""
+    assert kinds_of(one) == expected
+
+
+def test_a_comparison_spends_its_budget() -> None:
+    """Rules with very many patterns are not compared for ever."""
+    many = rule(patterns=" ".join(f"web/{number}/**" for number in range(200)))
+    with pytest.raises(TooComplex):
+        covers(many, many, GROUPS, many.actions, Budget(100))

@@ -1,0 +1,90 @@
+"""Witnesses: clients that stand for all clients of a kind."""
+
+from __future__ import annotations
+
+import policy_worlds as world
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from who_can_rules import TREE, answer, policy_set
+
+from tokenserver.identity import Identity, Kind
+from tokenserver.policy.index import matching_rules
+from tokenserver.policy.model import Group, Groups, PolicySet, Principal
+from tokenserver.policy.principals import UNNAMED, principals_of
+from tokenserver.policy.queries.witnesses import (
+    MAX_WITNESSES,
+    TooManyCombinations,
+    bound,
+    cost,
+    entries_about,
+    examples,
+)
+from tokenserver.policy.terms import parse_principal
+from tokenserver.scopes import Resource
+
+
+def test_examples_stand_for_their_principal() -> None:
+    """Each user named in an answer, and an unnamed one for each directory group."""
+    policies = policy_set(groups=TREE)
+    found = {(one.subject, one.groups) for one in examples(policies, answer("group:web"), Kind.PASSWORD)}
+    assert found == {("ann", frozenset()), ("bob", frozenset()), ("\0", frozenset({"web-devs"}))}
+    assert examples(policies, answer("anonymous & user:ann"), Kind.PASSWORD) == []
+
+
+def test_examples_of_many_groups_are_bounded() -> None:
+    """Ten groups, each of ten groups of a directory, can be entered in ten billion ways."""
+    groups = [Group(f"g{one}", groups=frozenset(f"d{one}-{two}" for two in range(10))) for one in range(10)]
+    tree = PolicySet("", (), (), Groups.of_all(groups), {})
+    answer = frozenset(Principal("group", group.name) for group in groups)
+    with pytest.raises(TooManyCombinations, match="more than 10000 combinations"):
+        examples(tree, answer, Kind.PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [
+        pytest.param("everyone", {UNNAMED, "anonymous"}, id="everyone: a user and an anonymous client"),
+        pytest.param("authenticated", {UNNAMED}, id="authenticated"),
+        pytest.param("anonymous", {"anonymous"}, id="anonymous"),
+        pytest.param("user:eve", {"eve"}, id="a user"),
+        pytest.param("user:ann & user:bob", set(), id="nobody is two users"),
+        pytest.param("group:pair & user:ann", {"ann"}, id="a member"),
+        pytest.param("group:pair & user:eve", set(), id="no member of a group of users"),
+        pytest.param("group:other", {UNNAMED}, id="a directory's group"),
+    ],
+)
+def test_examples(who: str, expected: set[str]) -> None:
+    """One client for each way to be all of the principals, and none where there is no way."""
+    found = examples(policy_set(groups=TREE), answer(who), Kind.PASSWORD)
+    assert {"anonymous" if one.is_anonymous else one.subject for one in found} == expected
+
+
+@settings(deadline=None)
+@given(world.worlds, st.sets(st.sampled_from(world.PRINCIPALS), min_size=1, max_size=3))
+def test_a_witness_is_what_it_stands_for(policies: PolicySet, texts: set[str]) -> None:
+    """Each example is all of the principals, by the words of the contract."""
+    principals = frozenset(map(parse_principal, texts))
+    for one in examples(policies, principals, Kind.PASSWORD):
+        groups = policies.groups.holding(one)
+        for principal in principals:
+            assert principals_of([principal]).include(one, groups)
+
+
+@pytest.mark.parametrize("count", [0, MAX_WITNESSES])
+def test_as_many_witnesses_as_allowed(count: int) -> None:
+    """One more is refused."""
+    bound(count)
+    with pytest.raises(TooManyCombinations):
+        bound(MAX_WITNESSES + 1)
+
+
+@given(world.worlds, world.names, world.identities)
+def test_every_rule_about_a_name_is_listed(policies: PolicySet, name: str, identity: Identity) -> None:
+    """For any client; and a decision costs at least a step."""
+    resource = Resource("repository", name)
+    groups = policies.groups.holding(identity)
+    listed = {id(rule) for rule, _ in entries_about(policies, resource)}
+    found = matching_rules(policies.index, resource, identity, groups)
+    assert {id(rule) for rule in found} <= listed
+    assert 1 <= cost(policies, resource, identity) <= 1 + len([*entries_about(policies, resource)])

@@ -1,0 +1,167 @@
+"""The running server: what it says about its health, and to whom."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from live_policies import MARKED, part_of
+
+from tokenserver.config.settings import Settings
+from tokenserver.errors import Fault
+from tokenserver.server.compose import build, user_sources
+from tokenserver.server.running import MAX_PLACES
+
+
+def test_readiness_names_files_and_lines_and_no_more(settings: Settings) -> None:
+    """Faults in a file, and the place of the folder, may be confidential."""
+    parts = build(settings)
+    assert parts.readiness()["files"] is None
+    (settings.policies / "teams").mkdir()
+    for number in range(7):
+        (settings.policies / f"{number}.yaml").write_text("version: 1\nalow: [canary]\n...\n")
+    assert [parts.live.look(), parts.live.look()] == [False, False]
+    told = parts.readiness()["files"]
+    places = ", ".join(f"policies/{number}.yaml:2" for number in range(5))
+    assert told == f"the current files were rejected ({places}, …); see the log"
+
+
+def test_readiness_survives_an_unexpected_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no place."""
+    parts = build(settings)
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr(part_of(parts, "policies"), "load", fails)
+    (settings.policies / "p.yaml").write_text(MARKED + "\n")
+    assert [parts.live.look(), parts.live.look()] == [False, False]
+    assert parts.readiness()["files"] == "the current files were rejected (an unexpected error); see the log"
+
+
+def test_a_slow_reload_is_a_note(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D: with the files as `/readyz` may name them, while it lasts, and it does not make the server unready."""
+    parts = build(settings)
+    (watch,) = [watch for watch in parts.live._watches if watch.part.kind == "policies"]
+    path = settings.policies / "p.yaml"
+    path.write_text(MARKED.replace("public", "open"))
+    assert parts.live.look() is False
+    assert parts.notes() == {}
+    now = watch._monotonic()
+    monkeypatch.setattr(watch, "_monotonic", lambda: now + 7)
+    after = "unchanged files go live now, the others as soon as they are complete"
+    assert parts.notes() == {"policies": f"changing for 7 s (policies/p.yaml); {after}"}
+    assert parts.reading().reload_delays["policies", "changing"] == pytest.approx(7, abs=1)
+    assert set(parts.readiness().values()) == {None}
+    load = watch.part.load
+    seen = []
+
+    def slowly(*arguments: Any) -> object:
+        monkeypatch.setattr(watch, "_monotonic", lambda: now + 19)
+        seen.append(parts.notes())
+        return load(*arguments)
+
+    monkeypatch.setattr(watch.part, "load", slowly)
+    assert parts.live.look() is True
+    assert seen == [{"policies": "loading for 12 s; the previous configuration stays live until it is done"}]
+    assert (parts.notes(), parts.reading().reload_delays) == ({}, {})
+
+
+def test_a_broken_policy_keeps_no_user_and_no_key(settings: Settings) -> None:
+    """D: users and keys reload without waiting for policies, and a rotation is not stopped by them."""
+    users = settings.authentication[0].htpasswd
+    assert users is not None
+    text = users.file.read_text("utf-8")
+    parts = build(settings)
+    (settings.policies / "p.yaml").write_text("version: 1\nalow: []\n...\n")
+    try:
+        users.file.write_text("".join(line for line in text.splitlines(True) if not line.startswith("ann:")), "utf-8")
+        assert [parts.live.look(), parts.live.look()] == [False, True]
+        assert sorted(user for source in user_sources(parts.live.snapshot()) for user in source.users) == [
+            "root-ann",
+            "zoë",
+        ]
+        assert parts.readiness()["files"] is not None
+        assert [rotator._is_blocked() for rotator in parts.rotators] == [False]
+    finally:
+        users.file.write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        pytest.param("policies/a.yaml", "policies/a.yaml:3", id="below the folder's parent"),
+        pytest.param("users", "users:3", id="beside the policies"),
+        pytest.param("/etc/secret/place/keys.json", "keys.json:3", id="elsewhere: the name alone"),
+    ],
+)
+def test_places(file: str, expected: str, settings: Settings) -> None:
+    """`/readyz` is public, so a place says no more than an operator needs."""
+    parts = build(settings)
+    above = settings.policies.parent
+    fault = Fault(file if file.startswith("/") else str(above / file), 3, "key", "canary")
+    assert parts._places([fault]) == expected
+    assert parts._places([replace(fault, line=0)]) == expected.removesuffix(":3")
+    assert parts._places([]) == ""
+
+
+def test_each_place_is_listed_once(settings: Settings) -> None:
+    """Up to a number of them."""
+    parts = build(settings)
+    faults = [Fault(str(settings.policies / f"{number // 2}.yaml"), 1, "", "") for number in range(2 * MAX_PLACES + 2)]
+    listed = parts._places(faults)
+    assert listed == ", ".join(f"policies/{number}.yaml:1" for number in range(MAX_PLACES)) + ", …"
+    assert "…" not in parts._places(faults[: 2 * MAX_PLACES])
+
+
+def test_a_healthy_server(settings: Settings) -> None:
+    """Each part is listed without a problem, and there is nothing to note."""
+    parts = build(settings)
+    readiness = parts.readiness()
+    assert set(readiness) == {"keys", "policies", settings.authentication[0].name, "files", "audit"}
+    assert set(readiness.values()) == {None}
+    assert parts.notes() == {}
+
+
+def test_a_server_that_stops_is_not_ready(settings: Settings) -> None:
+    """So that a load balancer sends nothing more."""
+    parts = replace(build(settings), is_stopping=lambda: True)
+    assert parts.readiness()["server"] == "is stopping"
+
+
+def test_the_first_certificate_to_expire_counts(settings: Settings) -> None:
+    """Later the keys are a problem, and the other parts are not."""
+    parts = build(settings)
+    now = datetime.now(UTC)
+    found = parts.expiry(now)
+    (ring,) = parts.live.snapshot().rings
+    assert found.active == pytest.approx((ring.active.not_after - now).total_seconds(), abs=1)
+    assert found.problem is None
+    assert parts.expiry(ring.ca_not_after + timedelta(days=1)).problem is not None
+
+
+def test_gauges(settings: Settings) -> None:
+    """They agree with the snapshot and with readiness."""
+    parts = build(settings)
+    reading = parts.reading()
+    assert reading.policy == parts.live.snapshot().policies.digest
+    assert reading.parts == parts.readiness()
+    assert (reading.rejected, reading.jump, reading.reload_delays) == (parts.admission.rejected, 0.0, {})
+    assert set(reading.ends) == {str(settings.keys.folder)}
+    assert "requests" in reading.loads
+
+
+def test_background_threads_end(settings: Settings) -> None:
+    """Each has a name, and setting the event ends all of them."""
+    names = {"rotate-keys", "watch-files", "audit-trail"}
+    before = {thread.ident for thread in threading.enumerate()}
+    stop = build(settings).watch()
+    started = [thread for thread in threading.enumerate() if thread.ident not in before]
+    assert {thread.name for thread in started} >= names
+    stop.set()
+    for thread in started:
+        thread.join(10)
+        assert not thread.is_alive(), thread.name

@@ -1,0 +1,108 @@
+"""`tests/` mirrors the rooms: a module's tests are where its name says, and a test file says what it is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "tokenserver"
+
+ELSEWHERE: dict[str, str] = {
+    "cli/policy/account.py": "the note about an account, which cli/policy/test_why.py runs as a command",
+    "cli/policy/who_can_below.py": "the output for a pattern, which cli/policy/test_who_can.py runs as a command",
+    "cli/policy/why_output.py": "the output of `policy why`, which cli/policy/test_why.py runs as a command",
+    "cli/users/edit.py": "the editing that every command of cli/users/test_change.py does",
+    "cli/users/options.py": "the options that every command of cli/users/test_change.py takes",
+    "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
+    "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
+    "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
+    "policy/lint/path_names.py": "one lint code, in the table of policy/lint/test_lint.py",
+    "policy/lint/suppressions.py": "comments that suppress findings, which policy/lint/test_lint.py runs as lint does",
+    "policy/lint/tests.py": "the lint codes about tests, in the table of policy/lint/test_lint.py",
+}
+"""Modules without a test file of their name -> where they are tested instead, and why there."""
+
+NO_MODULE: dict[str, str] = {
+    "cli/policy/test_why_page.py": "docs/why-and-who.md: its examples say what the page says",
+    "cli/users/test_users_page.py": "the commands of docs/users.md, one after the other",
+    "cli/test_check_is_start.py": "`check` and the start give the same answer, over every kind of fault",
+    "cli/test_planted_files.py": "files that others may have planted, over every command that reads one",
+    "cli/test_story_page.py": "docs/from-one-team-to-fifty.md, told in its order",
+    "doctor/test_doctor_page.py": "docs/doctor.md lists the checks",
+    "documents/test_many_faults.py": "very many faults, over every kind of document",
+    "metrics/test_metrics_page.py": "docs/metrics.md lists the metrics",
+    "authn/protection/test_same_login.py": "what counts as the same login, over throttle, workers and Redis",
+    "policy/test_corpus.py": "the corpus of policies with questions and their answers",
+    "policy/test_engine_properties.py": "an independent oracle against the whole engine",
+    "policy/test_samples.py": "the sample policies and the examples of the contract",
+    "server/test_policy_notes.py": "a failing test of a team, from the reload to each command",
+    "web/test_any_request.py": "any request at all, over the whole application",
+    "web/test_explain.py": "explanations, from the parameter to the audit event",
+    "web/test_login_protection.py": "throttle and cache as clients meet them",
+    "web/test_many_registries.py": "several registries of one server",
+    "web/test_token_lifetime.py": "lifetimes, from the policy to the token",
+    "web/test_token_sharing.py": "reuse of tokens, over two requests",
+    "web/test_two_paths.py": "both paths of the token endpoint answer alike",
+}
+"""Test files that no module is named for -> what they hold, over several modules."""
+
+ROOMS = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*") if any(path.glob("*.py")))
+
+
+def missing_tests(modules: set[str], tests: set[str]) -> set[str]:
+    """The modules, such as `authn/chain.py`, without a test file, such as `authn/test_chain.py`."""
+    return {module for module in modules if _test_of(module) not in tests}
+
+
+def strangers(modules: set[str], tests: set[str]) -> set[str]:
+    """The test files that no module is named for."""
+    return tests - {_test_of(module) for module in modules}
+
+
+def _test_of(module: str) -> str:
+    room, slash, name = module.rpartition("/")
+    return f"{room}{slash}test_{name}"
+
+
+MODULES = {
+    str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if path.name not in ("__init__.py", "__main__.py")
+}
+MIRRORED = {str(path.relative_to(TESTS)) for room in ROOMS for path in (TESTS / room).glob("test_*.py")}
+"""The test files in folders that mirror a room."""
+
+AT_THE_TOP = {path.name for path in TESTS.glob("test_*.py")}
+"""Those of the modules at the top, and others about the project as a whole."""
+
+
+@pytest.mark.parametrize(
+    ("tests", "missing", "strange"),
+    [
+        pytest.param({"test_a.py", "x/test_b.py"}, set(), set(), id="each has its own"),
+        pytest.param({"test_a.py", "test_b.py"}, {"x/b.py"}, {"test_b.py"}, id="in another room"),
+        pytest.param({"test_a.py"}, {"x/b.py"}, set(), id="one is missing"),
+        pytest.param({"test_a.py", "x/test_b.py", "x/test_c.py"}, set(), {"x/test_c.py"}, id="one too many"),
+    ],
+)
+def test_the_mirror_shows_what_it_should(tests: set[str], missing: set[str], strange: set[str]) -> None:
+    """A module without its test file and a test file without a module are both found."""
+    modules = {"a.py", "x/b.py"}
+    assert (missing_tests(modules, tests), strangers(modules, tests)) == (missing, strange)
+
+
+def test_every_module_has_its_test_file() -> None:
+    """Or a reason in `ELSEWHERE`; a reason that is not needed any more goes."""
+    assert missing_tests(MODULES, MIRRORED | AT_THE_TOP) == set(ELSEWHERE)
+
+
+def test_every_test_file_names_a_module() -> None:
+    """Or it holds something over several modules, which `NO_MODULE` says."""
+    assert strangers(MODULES, MIRRORED) == set(NO_MODULE)
+
+
+def test_the_rooms_are_found() -> None:
+    """Where nothing is read, nothing is missing."""
+    assert {"authn/ldap/groups", "policy/analysis", "server/reload", "web"} <= set(ROOMS)
+    assert "authn/ldap/dn.py" in MODULES
+    assert "authn/ldap/test_dn.py" in MIRRORED
