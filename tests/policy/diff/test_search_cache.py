@@ -1,4 +1,4 @@
-"""Memoized product searches: each is made once, and only the latest are kept."""
+"""The search cache: equal questions share a search, and only the latest searches are kept."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ from tokenserver.policy.budget import Budget
 from tokenserver.policy.diff.search_cache import MAX_SEARCHES, SearchCache
 from tokenserver.policy.patterns import parse_pattern
 
+STEPS = 1_000
 
-def test_a_search_is_made_once_while_it_is_among_the_latest() -> None:
-    """A repeated search costs no steps; one that sixteen others have pushed out is made again, with the same result."""
-    budget = Budget(1_000_000, of="one command")
-    searches = SearchCache(frozenset(), budget)
 
-    def cost_and_names(number: int) -> tuple[int, list[str]]:
-        before = budget.left
-        found = [one.name for one in searches.covered_names((parse_pattern(f"team-{number}/*"),), (), None, 10_000)]
-        return before - budget.left, found
+def test_equal_questions_share_a_search() -> None:
+    """The second one takes no further steps and has the same names."""
+    budget = Budget()
+    cache = SearchCache(frozenset(), budget)
+    question = ((parse_pattern("web/*"),), (parse_pattern("web/a*"),), None, STEPS)
+    first = list(cache.covered_names(*question))
+    left = budget.left
+    assert list(cache.covered_names(*question)) == first
+    assert len(first) == 2
+    assert budget.left == left
 
-    first = cost_and_names(0)
-    assert first == (first[0], ["team-0/x"])
-    assert first[0] > 0
-    assert cost_and_names(0) == (0, ["team-0/x"])
-    for number in range(1, MAX_SEARCHES):
-        cost_and_names(number)
-    assert cost_and_names(0)[0] == 0
-    cost_and_names(MAX_SEARCHES)
-    assert cost_and_names(MAX_SEARCHES)[0] == 0
-    assert cost_and_names(0) == first
+
+def test_only_the_latest_searches_are_kept() -> None:
+    """The oldest search is dropped at the limit, and searched again when it is needed."""
+    budget = Budget()
+    cache = SearchCache(frozenset(), budget)
+    first, *others = [((parse_pattern(f"t{number}/*"),), (), None, STEPS) for number in range(MAX_SEARCHES + 1)]
+    names = list(cache.covered_names(*first))
+    for question in others:
+        assert list(cache.covered_names(*question)) != names
+    left = budget.left
+    assert list(cache.covered_names(*others[0])) != names
+    assert budget.left == left
+    assert list(cache.covered_names(*first)) == names
+    assert budget.left < left
