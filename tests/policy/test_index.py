@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.identity import Identity
-from tokenserver.policy.index import beginnings, buckets_for, build_index, matching_rules, prefixes, renewed_index
+from tokenserver.policy.index import index_keys, buckets_for, build_index, matching_rules, prefixes, updated_index
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import matches, parse_pattern
 from tokenserver.scopes import Resource
@@ -32,12 +32,12 @@ RULES = st.lists(
 
 
 @given(kept=RULES, gone=RULES, new=RULES)
-def test_a_renewed_index_is_a_new_one(kept: list[Rule], gone: list[Rule], new: list[Rule]) -> None:
+def test_a_updated_index_is_a_new_one(kept: list[Rule], gone: list[Rule], new: list[Rule]) -> None:
     """Untouched parts are shared."""
     old = build_index([*kept, *gone])
-    touched = beginnings([*gone, *new])
-    near = [rule for rule in [*kept, *new] if not beginnings([rule]).isdisjoint(touched)]
-    renewed = renewed_index(old, near, touched)
+    touched = index_keys([*gone, *new])
+    near = [rule for rule in [*kept, *new] if not index_keys([rule]).isdisjoint(touched)]
+    renewed = updated_index(old, near, touched)
     assert renewed == build_index([*kept, *new])
     for kind, by_first in renewed.items():
         for first, by_prefix in by_first.items():
@@ -78,11 +78,11 @@ def test_prefixes(segments: list[str], expected: list[str]) -> None:
     assert prefixes(segments) == expected
 
 
-def test_beginnings() -> None:
+def test_index_keys() -> None:
     """By the first literal segment; a pattern that begins with a wildcard has none."""
     rule = Rule.of("r", Effect.ALLOW, Principals(everyone=True), map(parse_pattern, ["web/**", "*/x", "a/b"]), ["pull"])
-    assert beginnings([rule]) == {("repository", "web"), ("repository", ""), ("repository", "a")}
-    assert beginnings([]) == frozenset()
+    assert index_keys([rule]) == {("repository", "web"), ("repository", ""), ("repository", "a")}
+    assert index_keys([]) == frozenset()
 
 
 def test_a_bucket_beside_a_name_is_not_looked_at() -> None:

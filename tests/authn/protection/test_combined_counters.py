@@ -60,6 +60,10 @@ class Fake:
     told: list[tuple[str, bool | None]] = field(default_factory=list)
     limits: Limits = LIMITS
 
+    def limit(self, limits: Limits, *, repeat: float) -> None:  # noqa: ARG002 - as the protocol names it
+        """See `Together`."""
+        self.limits = limits
+
     def was_refused(self, _counted: Counted) -> bool:
         """See `Together`."""
         return self.refused
