@@ -87,6 +87,7 @@ ENVIRONMENT = {
     "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "600",
     "TOKENSERVER_THROTTLE_WINDOW": "10m",
     "TOKENSERVER_TOKEN_REUSE": "5s",
+    "TOKENSERVER_LOG_FORMAT": "json",
     "TOKENSERVER_THROTTLE_REDIS": "rediss://counter@redis.example.com:6380/1",
     "TOKENSERVER_THROTTLE_REDIS_PASSWORD_FILE": "redis-password",
     "TOKENSERVER_THROTTLE_SECRET_FILE": "throttle-secret",
@@ -158,7 +159,7 @@ def test_a_key_in_the_wrong_section_is_refused(folder: Path) -> None:
     """A right key where it does not belong is an unknown one."""
     found = faults_of(folder, MINIMAL + "listen: 127.0.0.1:5001\n")
     known = (
-        "anonymous, authentication, issuer, keys, policies, registries, server, shadow_policies, throttle, token_reuse"
+        "anonymous, authentication, issuer, keys, log, policies, registries, server, shadow_policies, throttle, token_reuse"
     )
     assert found == [f"tokenserver.yaml:7: listen: unknown key; known here: {known}"]
 
@@ -411,6 +412,7 @@ OTHER_VALUES = {
     "TOKENSERVER_THROTTLE_FAILURES_TOTAL": "7",
     "TOKENSERVER_THROTTLE_WINDOW": "1h",
     "TOKENSERVER_TOKEN_REUSE": "0s",
+    "TOKENSERVER_LOG_FORMAT": "console",
     "TOKENSERVER_THROTTLE_REDIS": "redis+unix:///run/redis.sock",
     "TOKENSERVER_THROTTLE_REDIS_PASSWORD_FILE": "/other-password",
     "TOKENSERVER_THROTTLE_SECRET_FILE": "/other-secret",

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import errno
+import logging
+import logging.config
 from pathlib import Path
 
 import click
 
 from tokenserver.cli.exits import ADDRESS_IN_USE
 from tokenserver.cli.options import config_option, exit_with_faults, report_faults
-from tokenserver.cli.terminal import echo
 from tokenserver.config.load import config_path
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
-from tokenserver.process.outputs import check_output
+from tokenserver.process.json_log import logging_config
+from tokenserver.process.outputs import appearance, check_output
 from tokenserver.process.process_limits import harden_process
 from tokenserver.server.compose import warnings
 from tokenserver.server.start_checks import listening_refused, reason
 from tokenserver.server.startup import load_all
+
+logger = logging.getLogger("tokenserver")
 
 
 @click.command()
@@ -32,10 +36,12 @@ def serve(config: Path | None) -> None:
     check_output()
     settings, snapshot = load_all(config)
     _check_address(settings, config)
+    look = appearance(settings.log.format)
+    logging.config.dictConfig(logging_config(None, console=look.log, color=look.log_color))
     for warning in warnings(settings, snapshot):
-        echo(f"warning: {warning}", fg="yellow", err=True)
+        logger.warning("%s", warning)
     services = ", ".join(registry.service for registry in settings.registries)
-    echo(f"realm {settings.server.realm} for {services}; {snapshot.policies.rule_count} rules", err=True)
+    logger.info("realm %s for %s; %d rules", settings.server.realm, services, snapshot.policies.rule_count)
     del snapshot
     harden_process()
     # Here and not above, because granian takes a while to import and faults should be reported first.
@@ -43,8 +49,8 @@ def serve(config: Path | None) -> None:
 
     board = start_metrics(settings)
     if board is not None:
-        echo(f"metrics at {settings.server.metrics_url}", err=True)
-    run(settings, config, board)
+        logger.info("metrics at %s", settings.server.metrics_url)
+    run(settings, config, board, look)
 
 
 def _check_address(settings: Settings, config: Path | None) -> None:

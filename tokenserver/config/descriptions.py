@@ -10,7 +10,7 @@ from tokenserver.config.keys import Keys
 from tokenserver.config.ldap import Ldap, LdapGroups
 from tokenserver.config.protection import ThrottleSettings
 from tokenserver.config.registries import Lifetimes, RegistrySettings
-from tokenserver.config.settings import HtpasswdSettings, ServerSettings, Settings, Tls, UserSource
+from tokenserver.config.settings import HtpasswdSettings, LogSettings, ServerSettings, Settings, Tls, UserSource
 
 DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     Settings: {
@@ -23,6 +23,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " `everyone`.",
         "throttle": "Limits on failed logins.",
         "token_reuse": "For how long a signed token is reused for requests that would get an identical one.",
+        "log": "The form of the log.",
         "policies": "The folder of the policy files.",
         "shadow_policies": "A folder of policies that are evaluated too, without effect: each difference is written to"
         " the audit event.",
@@ -37,6 +38,10 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         " trusted.",
         "require_https": "Whether token requests that arrived over plain HTTP from other machines are rejected (403).",
         "workers": "The number of worker processes; by default one for each CPU core.",
+    },
+    LogSettings: {
+        "format": "`json`, one object a line, or `console`, lines for people; by default `console` at a terminal. Audit"
+        " events are JSON wherever a program reads them.",
     },
     Tls: {
         "certificate": "The certificate with its chain, as a PEM file.",

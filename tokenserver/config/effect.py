@@ -12,6 +12,7 @@ from tokenserver.config.transfer import PlainSettings, plain, validated
 
 RESTART = frozenset(
     {
+        "log.format",
         "server.listen",
         "server.metrics",
         "server.tls",

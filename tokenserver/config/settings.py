@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -96,6 +96,12 @@ class HtpasswdSettings(Section):
     cache: Cache = 60
 
 
+class LogSettings(Section):
+    """How the log on standard error looks. `format` None: readable lines at a terminal, else JSON."""
+
+    format: Literal["console", "json"] | None = None
+
+
 class UserSource(Section):
     """One entry of `authentication`: exactly one kind of user source."""
 
@@ -148,6 +154,7 @@ class Settings(Section):
     anonymous: bool = False
     throttle: ThrottleSettings = ThrottleSettings()
     token_reuse: TokenReuse = MAX_TOKEN_REUSE
+    log: LogSettings = LogSettings()
     policies: FilePath
     shadow_policies: FilePath | None = None
     keys: Keys

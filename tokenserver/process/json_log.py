@@ -1,4 +1,7 @@
-"""The log: one line of ASCII JSON per record on standard error, with nothing in it that could forge another line."""
+"""The log on standard error: one line of ASCII JSON per record, or a readable line at a terminal.
+
+Nothing in a line could forge another one.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,24 @@ from typing import Any
 from tokenserver.exchange.sink_state import SinkState
 
 
-def logging_config(state: SinkState | None) -> dict[str, Any]:
+def logging_config(state: SinkState | None, *, console: bool = False, color: bool = False) -> dict[str, Any]:
     """The `logging.config` dictionary of every process of a server; they share `state` for their log lines.
+
+    With `console`, lines are for a person at a terminal, in colour with `color`.
 
     Only audit events go to standard output, so that it can be piped; everything else goes to standard error.
     """
     handler = {"class": "tokenserver.process.outputs.LogHandler", "formatter": "line", "state": state}
+    line: dict[str, Any] = {"()": "tokenserver.process.json_log.JsonFormatter"}
+    if console:
+        line = {"()": "tokenserver.process.console.ConsoleFormatter", "color": color}
+        handler["encoding"] = "utf-8"
     granian = {"handlers": ["stderr"], "level": "INFO", "propagate": False, "filters": ["advice"]}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"advice": {"()": "tokenserver.process.json_log.WithoutThreadAdvice"}},
-        "formatters": {"line": {"()": "tokenserver.process.json_log.JsonFormatter"}},
+        "formatters": {"line": line},
         "handlers": {"stderr": handler},
         "loggers": {"_granian": granian, "granian.access": {"handlers": [], "propagate": False}},
         "root": {"handlers": ["stderr"], "level": "INFO"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -21,7 +22,7 @@ from tokenserver.metrics.setup import metrics_board
 from tokenserver.metrics.shared_rows import Board
 from tokenserver.process.gateway import run_worker
 from tokenserver.process.json_log import logging_config
-from tokenserver.process.outputs import Outputs, shared_outputs
+from tokenserver.process.outputs import Appearance, Outputs, shared_outputs
 from tokenserver.process.process_limits import MAX_FILES, MAX_FILES_TLS, connections_for, take_files
 from tokenserver.process.supervisor import Supervisor
 from tokenserver.process.worker import WorkerSetup, load_worker
@@ -31,6 +32,8 @@ from tokenserver.server.login_plan import provisioned, worker_count
 from tokenserver.server.reconfigure import watch_configuration
 from tokenserver.server.shared_state import NOTHING_SHARED, workers_share
 from tokenserver.server.start_checks import is_forking
+
+logger = logging.getLogger("tokenserver")
 
 HEADER_SECONDS = 5
 """How long a client may take for its request line and headers, and how long an idle connection is kept. At most as many
@@ -57,8 +60,10 @@ def start_metrics(settings: Settings) -> Board | None:
     return board
 
 
-def run(settings: Settings, config: Path | None, board: Board | None) -> None:
+def run(settings: Settings, config: Path | None, board: Board | None, look: Appearance) -> None:
     """Serve until the process is told to stop; returns after the last request in progress is answered.
+
+    `look` is how the log and audit events look.
 
     Raises:
         LoadError: there is no memory for what the processes share.
@@ -70,6 +75,7 @@ def run(settings: Settings, config: Path | None, board: Board | None) -> None:
         multiprocessing.set_start_method("fork", force=True)
     outputs = shared_outputs() if is_forking() else Outputs()
     connections = connections_for(take_files(MAX_FILES_TLS if tls else MAX_FILES))
+    scheme, host = "http" if tls is None else "https", f"[{address}]" if ":" in address else address
     server = Supervisor(
         "tokenserver",
         address=address,
@@ -83,7 +89,7 @@ def run(settings: Settings, config: Path | None, board: Board | None) -> None:
         backlog=min(BACKLOG, connections),
         backpressure=connections,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
-        log_dictconfig=logging_config(outputs.log),
+        log_dictconfig=logging_config(outputs.log, console=look.log, color=look.log_color),
         log_level=LogLevels.warning,
         ssl_cert=tls.certificate if tls else None,
         ssl_key=tls.key if tls else None,
@@ -94,14 +100,16 @@ def run(settings: Settings, config: Path | None, board: Board | None) -> None:
     # A worker inherits the master's handlers, which stop only the master. Until granian has set the worker's own, a
     # signal must end it immediately; otherwise a stop right after the start would take the whole grace period.
     os.register_at_fork(after_in_child=_default_signals)
+    server.listens_at = f"{scheme}://{host}:{port}"
     shared = workers_share(settings, workers=workers) if is_forking() else NOTHING_SHARED
     sys.stdout.flush()
     configuration = watch_configuration(config, settings, shared)
     server.on_hangup = configuration.hangup
     threading.Thread(target=configuration.watch, args=(threading.Event(),), name="configuration", daemon=True).start()
     orders = (lambda: configuration.orders) if is_forking() else None
-    setup = WorkerSetup(config, orders, WorkerCores(workers), shared, outputs.audit, board, port)
+    setup = WorkerSetup(config, orders, WorkerCores(workers), shared, outputs.audit, board, port, look)
     server.serve(spawn_target=run_worker, target_loader=partial(load_worker, setup), wrap_loader=False)
+    logger.info("stopped")
 
 
 def _default_signals() -> None:

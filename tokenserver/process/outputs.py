@@ -12,11 +12,12 @@ import io
 import logging
 import os
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.sink_state import SinkState
+from tokenserver.runtime.color_choice import wants_color
 
 LOG_WAIT_SECONDS = 0.4
 """How long a log line may block its caller; a line that cannot be written in that time is dropped. So a request that
@@ -45,6 +46,35 @@ def shared_outputs() -> Outputs:
         raise LoadError([Fault("standard output", 0, "", message)]) from error
 
 
+class Appearance(NamedTuple):
+    """How output looks: `log` and `audit` in words instead of JSON, and which of the two are coloured."""
+
+    log: bool = False
+    audit: bool = False
+    log_color: bool = False
+    audit_color: bool = False
+
+
+def appearance(wanted: str | None) -> Appearance:
+    """The appearance of the log and of audit events.
+
+    Args:
+        wanted: `console` or `json`; by default, lines at a terminal are in words. Audit events are so only at a
+            terminal, whatever is wanted: what a program reads is always JSON.
+    """
+    log_terminal, audit_terminal = _is_terminal(sys.stderr), _is_terminal(sys.stdout)
+    return Appearance(
+        log=log_terminal if wanted is None else wanted == "console",
+        audit=audit_terminal and wanted != "json",
+        log_color=wants_color(log_terminal),
+        audit_color=wants_color(audit_terminal),
+    )
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and not stream.closed and bool(stream.isatty())
+
+
 def check_output() -> None:
     """Check that audit events can be written at all.
 
@@ -63,8 +93,9 @@ def check_output() -> None:
 class LogHandler(logging.Handler):
     """Writes log records to standard error. Dropped records are counted in the next line."""
 
-    def __init__(self, state: SinkState | None = None) -> None:
+    def __init__(self, state: SinkState | None = None, encoding: str = "ascii") -> None:
         super().__init__()
+        self._encoding = encoding
         # If it is closed, its number may soon be that of a client's connection.
         descriptor = None if sys.stderr is None else sys.stderr.fileno()
         self._sink = None if descriptor is None else DescriptorSink(descriptor, state, wait=LOG_WAIT_SECONDS)
@@ -87,7 +118,7 @@ class LogHandler(logging.Handler):
             self.handleError(record)
 
     def _line(self, record: logging.LogRecord) -> bytes:
-        return self.format(record).encode("ascii", "backslashreplace") + b"\n"
+        return self.format(record).encode(self._encoding, "backslashreplace") + b"\n"
 
 
 def _is_same_file() -> bool:

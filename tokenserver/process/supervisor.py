@@ -28,6 +28,9 @@ GRACE_SECONDS = 20
 
 CHECK_SECONDS = 1.0
 
+START_CHECK_SECONDS = 0.05
+"""The interval of the master's checks until all workers have started, so that it reports soon that they have."""
+
 OVERLOAD_CHECK_SECONDS = 0.1
 """The interval of a worker's checks while it is out of descriptors."""
 
@@ -93,6 +96,8 @@ class Supervisor(MPServer):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.heartbeats = Heartbeats(self.workers)
+        self.listens_at = ""
+        self._has_started = False
         self.on_hangup: Callable[[], None] = lambda: None
         """Called at SIGHUP, by the main thread."""
 
@@ -108,7 +113,13 @@ class Supervisor(MPServer):
         if self.heartbeats.is_stopping:
             stop()
         self.heartbeats.stop()
-        timer = threading.Timer(DRAIN_SECONDS, stop)
+
+        def end() -> None:
+            # Not in the handler itself, which may have interrupted a line of the log.
+            logger.info("stopping: requests in progress are completed, for at most %d seconds", GRACE_SECONDS)
+            stop()
+
+        timer = threading.Timer(DRAIN_SECONDS, end)
         timer.daemon = True
         timer.start()
 
@@ -139,9 +150,10 @@ class Supervisor(MPServer):
         policy = RespawnPolicy()
         checked = time.monotonic()
         while not self.interrupt_signal:
-            self.main_loop_interrupt.wait(CHECK_SECONDS)
+            self.main_loop_interrupt.wait(CHECK_SECONDS if self._has_started else START_CHECK_SECONDS)
             self.main_loop_interrupt.clear()
             now = time.monotonic()
+            self._report_start()
             ended, self.interrupt_children = self.interrupt_children, []
             for number in ended:
                 policy.ended(number, now - self.wrks[number].birth, now)
@@ -154,6 +166,12 @@ class Supervisor(MPServer):
             if now - checked < HANG_SECONDS / 2:  # otherwise this process itself was not scheduled, and cannot judge
                 self._end_hanging(now)
             checked = now
+
+    def _report_start(self) -> None:
+        """Log once that all workers have started."""
+        if not self._has_started and all(self.heartbeats.last.values()):
+            self._has_started = True
+            logger.info("ready: %d workers listen on %s", self.workers, self.listens_at)
 
     def _ages(self, policy: RespawnPolicy, now: float) -> dict[int, float]:
         """The ages of the live workers; infinite for those that have had a heartbeat, or may still have one, so that

@@ -14,6 +14,8 @@ from tokenserver.errors import LoadError
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.sink_state import SinkState
 from tokenserver.metrics.shared_rows import Board
+from tokenserver.process.console import ConsoleSink
+from tokenserver.process.outputs import Appearance
 from tokenserver.process.process_limits import end_with, harden_process
 from tokenserver.runtime.cpu_affinity import WorkerCores
 from tokenserver.server.reload.configuration import Orders
@@ -47,6 +49,7 @@ class WorkerSetup(NamedTuple):
     audit: SinkState | None
     board: Board | None
     port: int
+    appearance: Appearance = Appearance()
 
 
 def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
@@ -59,7 +62,10 @@ def load_worker(setup: WorkerSetup, heartbeats: Heartbeats, worker: int) -> Any:
     from tokenserver.web.application import load_application  # noqa: PLC0415 - in the worker, after the fork
 
     harden_process()  # on Python 3.14 a worker may be a new program, which does not inherit all of it
-    sink = DescriptorSink(sys.stdout.fileno(), setup.audit)
+    look, output = setup.appearance, sys.stdout.fileno()
+    sink = (
+        ConsoleSink(output, setup.audit, color=look.audit_color) if look.audit else DescriptorSink(output, setup.audit)
+    )
     try:
         number, settings = Orders(0, load_settings(setup.config)) if setup.orders is None else setup.orders()
         application = load_application(
