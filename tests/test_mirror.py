@@ -10,7 +10,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "tokenserver"
 
 ELSEWHERE: dict[str, str] = {
-    "cli/policy/account.py": "the note about an account, which cli/policy/test_why.py runs as a command",
+    "cli/policy/client/account.py": "the note about an account, which cli/policy/test_why.py runs as a command",
     "cli/policy/who_can_below.py": "the output for a pattern, which cli/policy/test_who_can.py runs as a command",
     "cli/policy/why_output.py": "the output of `policy why`, which cli/policy/test_why.py runs as a command",
     "cli/users/edit.py": "the editing that every command of cli/users/test_change.py does",

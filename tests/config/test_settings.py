@@ -55,6 +55,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             *(source.model_dump() for source in found.authentication[1:]),  # test_directories_are_read looks at these
         ),
         "anonymous": True,
+        "log": {"format": "json"},
         "policies": folder / "policies",
         "shadow_policies": folder / "candidate",
         "keys": {"folder": folder / "keys", "rotate_every": 2_592_000, "publish_ahead": 7200},

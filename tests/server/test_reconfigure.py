@@ -11,9 +11,9 @@ import pytest
 import yaml
 from tests_web_server import PASSWORDS, Server, make_server, server_folder
 
+from tokenserver.config.changes.transfer import validated
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
-from tokenserver.config.transfer import validated
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import LoadError, Throttled, TokenserverError
 from tokenserver.runtime.bulletin import Bulletin

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
+from tokenserver.cli.console.table import aligned
 from tokenserver.cli.exits import NO, OK, WRONG_USE
 from tokenserver.cli.options import config_option, exit_with_faults, faults_as_json
-from tokenserver.cli.table import aligned
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.settings import Settings
 from tokenserver.doctor.examination.readiness import running_parts

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from tokenserver.cli.console.prompts import read_password
 from tokenserver.cli.options import TokenFile, config_option, exit_with, report_faults
-from tokenserver.cli.prompts import read_password
 from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings

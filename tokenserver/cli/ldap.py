@@ -12,10 +12,10 @@ import click
 
 from tokenserver.authn.ldap.diagnose import OMITTED, DiagnosisStep, Judged, diagnose, unjudged
 from tokenserver.authn.usernames import MAX_USERNAME
+from tokenserver.cli.console.prompts import read_password
 from tokenserver.cli.exits import NO
 from tokenserver.cli.lazy import HintingGroup
 from tokenserver.cli.options import config_option, report_faults
-from tokenserver.cli.prompts import read_password
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.ldap import Ldap
 from tokenserver.config.load import config_path, load_settings

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.sink_state import SinkState
-from tokenserver.runtime.color_choice import wants_color
+from tokenserver.process.color_choice import wants_color
 
 LOG_WAIT_SECONDS = 0.4
 """How long a log line may block its caller; a line that cannot be written in that time is dropped. So a request that

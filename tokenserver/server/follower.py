@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from tokenserver.config.changes.transfer import plain, validated
 from tokenserver.config.settings import Settings
-from tokenserver.config.transfer import plain, validated
 from tokenserver.errors import LoadError
 from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.reload.configuration import ConfigurationNotice

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from tokenserver.cli.console.table import aligned
 from tokenserver.cli.demo.clients import ClientCommands
-from tokenserver.cli.table import aligned
 from tokenserver.printable import shell_word
 
 

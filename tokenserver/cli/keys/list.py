@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from tokenserver.cli.console.table import table
 from tokenserver.cli.keys.options import chosen_keys, service_option
 from tokenserver.cli.keys.plan import moment
 from tokenserver.cli.options import config_option, report_faults
-from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.keys.expiry import key_warnings

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
+from tokenserver.cli.console.progress import progress, steps_of
+from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import LESS_ACCESS, NEW_ACCESS, OK
 from tokenserver.cli.options import config_option, report_faults
-from tokenserver.cli.progress import progress, steps_of
-from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo_text, style
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.errors import Fault, LoadError, TokenserverError

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from tokenserver.cli.console.progress import progress, steps_of
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import Source, policy_command, read_source
-from tokenserver.cli.progress import progress, steps_of
 from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import config_path
 from tokenserver.documents.document import parse

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import click
 
+from tokenserver.cli.console.progress import progress, steps_of
+from tokenserver.cli.console.table import folded
 from tokenserver.cli.policy.asked_names import asked_pattern, chosen_service
 from tokenserver.cli.policy.client.name_notes import notes_on_principal
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
-from tokenserver.cli.progress import progress, steps_of
-from tokenserver.cli.table import folded
 from tokenserver.cli.terminal import echo, echo_text, width
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.analysis.containment import overlaps

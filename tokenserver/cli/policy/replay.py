@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 
 import click
 
+from tokenserver.cli.console.progress import progress
+from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import parsed, policy_command, read_source
-from tokenserver.cli.progress import progress
-from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.analysis.conditions import spell_moment

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
+from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.client.name_notes import notes_on_principal
 from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
-from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, as_facts, spell_condition
 from tokenserver.policy.principals import client_for

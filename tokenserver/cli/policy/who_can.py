@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.asked_names import asked_name, asked_pattern, chosen_service
 from tokenserver.cli.policy.options import (
@@ -21,7 +22,6 @@ from tokenserver.cli.policy.options import (
     revision_option,
 )
 from tokenserver.cli.policy.who_can_below import groups_in, holdings_as_facts, spell_holdings
-from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.documents.document import nearest
 from tokenserver.policy.analysis.conditions import Given

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tokenserver.cli.table import table
+from tokenserver.cli.console.table import table
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.principals import ANONYMOUS, AllOf
 from tokenserver.policy.queries.who_can import People

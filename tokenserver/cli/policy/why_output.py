@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tokenserver.cli.console.table import table
 from tokenserver.cli.policy.options import Source
-from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.doctor.challenge import Challenge
 from tokenserver.doctor.token import UnverifiedClaims

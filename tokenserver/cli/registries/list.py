@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from tokenserver.cli.console.table import table
 from tokenserver.cli.options import config_option, report_faults
-from tokenserver.cli.table import table
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import RegistrySettings, Settings

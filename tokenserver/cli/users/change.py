@@ -20,9 +20,9 @@ from tokenserver.authn.htpasswd.file import (
 )
 from tokenserver.authn.passwords import hash_password, weakness
 from tokenserver.authn.usernames import fold, name_problem
+from tokenserver.cli.console.prompts import read_password
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import report_faults
-from tokenserver.cli.prompts import read_password
 from tokenserver.cli.terminal import echo
 from tokenserver.cli.users.edit import edit, reject, warn_of
 from tokenserver.cli.users.options import file_options, until_option, users_file

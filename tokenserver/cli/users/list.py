@@ -14,10 +14,10 @@ from tokenserver.authn.chain import Chain
 from tokenserver.authn.htpasswd.backend import load_htpasswd
 from tokenserver.authn.htpasswd.file import HtpasswdEntry, parse_users, users_command
 from tokenserver.authn.passwords import describe, warning_about
+from tokenserver.cli.console.prompts import read_password
+from tokenserver.cli.console.table import aligned
 from tokenserver.cli.exits import NO
 from tokenserver.cli.options import report_faults
-from tokenserver.cli.prompts import read_password
-from tokenserver.cli.table import aligned
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.cli.users.options import file_options, users_file
 from tokenserver.credentials import Password

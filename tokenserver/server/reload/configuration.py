@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tokenserver.config.differences import changed_keys, listed
-from tokenserver.config.effect import ChangeEffect, effect_of
-from tokenserver.config.files_read import FilesRead
+from tokenserver.config.changes.differences import changed_keys, listed
+from tokenserver.config.changes.effect import ChangeEffect, effect_of
+from tokenserver.config.changes.files_read import FilesRead
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.documents.files import read_file

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from configuration import MINIMAL, REFERENCE, load
 
-from tokenserver.config.differences import MAX_LISTED, changed_keys, listed
+from tokenserver.config.changes.differences import MAX_LISTED, changed_keys, listed
 
 
 def keys(folder: Path, old: str, new: str) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 import click
 import pytest
 
-from tokenserver.cli.prompts import MAX_LINE, read_password
+from tokenserver.cli.console.prompts import MAX_LINE, read_password
 
 
 def read(monkeypatch: pytest.MonkeyPatch, content: bytes) -> str:

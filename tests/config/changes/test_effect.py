@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from configuration import MINIMAL, REFERENCE, leaf_paths, load
 
-from tokenserver.config.differences import changed_keys
-from tokenserver.config.effect import RAISED, RELOAD, RESTART, ChangeEffect, effect_of
+from tokenserver.config.changes.differences import changed_keys
+from tokenserver.config.changes.effect import RAISED, RELOAD, RESTART, ChangeEffect, effect_of
 from tokenserver.config.settings import Settings
 
 TLS = "  tls:\n    certificate: tls.pem\n    key: tls.key\n"
@@ -33,7 +33,7 @@ def test_every_key_is_classified_once() -> None:
 
 def test_the_page_lists_what_needs_a_restart() -> None:
     """Neither more nor fewer keys than the code."""
-    page = (Path(__file__).parents[2] / "docs" / "change-the-configuration.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "change-the-configuration.md").read_text("utf-8")
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     listed = {key.strip(" `") for row in rows for key in row.split(",")}
     assert listed == (RESTART | RAISED) - {"server.tls.certificate", "server.tls.key"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenserver.cli.table import aligned, folded, table
+from tokenserver.cli.console.table import aligned, folded, table
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from configuration import MINIMAL, changed
 
-from tokenserver.config.files_read import FilesRead
+from tokenserver.config.changes.files_read import FilesRead
 
 IN_A_FOLDER = changed("[{service: registry.example.com}]", "services/")
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tokenserver.cli import progress as module
-from tokenserver.cli.progress import progress, steps_of
+from tokenserver.cli.console import progress as module
+from tokenserver.cli.console.progress import progress, steps_of
 from tokenserver.policy.budget import Budget
 
 
@@ -148,7 +148,7 @@ def test_steps() -> None:
 
 LONG = """
 import signal, sys, threading
-from tokenserver.cli import progress
+from tokenserver.cli.console import progress
 progress.DELAY_SECONDS = 0.01
 import tokenserver.cli.policy.matrix as command
 wait = threading.Event().wait

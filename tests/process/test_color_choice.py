@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenserver.runtime.color_choice import wants_color
+from tokenserver.process.color_choice import wants_color
 
 
 @pytest.mark.parametrize(

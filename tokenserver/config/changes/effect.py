@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from tokenserver.config.differences import KeyChange, changed_keys
+from tokenserver.config.changes.differences import KeyChange, changed_keys
+from tokenserver.config.changes.transfer import PlainSettings, plain, validated
 from tokenserver.config.settings import Settings
-from tokenserver.config.transfer import PlainSettings, plain, validated
 
 RESTART = frozenset(
     {

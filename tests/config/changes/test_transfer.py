@@ -9,7 +9,7 @@ import pytest
 from configuration import MINIMAL, REFERENCE, load
 from pydantic import ValidationError
 
-from tokenserver.config.transfer import plain, validated
+from tokenserver.config.changes.transfer import plain, validated
 
 
 @pytest.mark.parametrize("text", [MINIMAL, REFERENCE, MINIMAL.replace("keys: keys", "keys: {rotate_every: 60d}")])
