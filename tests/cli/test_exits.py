@@ -42,7 +42,9 @@ CONFIG, FILE = "--config site/tokenserver.yaml", "--file users"
 
 COMMANDS = {
     "check": (f"check {CONFIG}", 74),
+    "demo": ("demo --no-registry new", 74),
     "doctor": (f"doctor {CONFIG}", 74),
+    "health": (f"health {CONFIG}", 1),
     "init": ("init new", 74),
     "keys export": (f"keys export ca {CONFIG}", 74),
     "keys import": (f"keys import key.pem {CONFIG}", 74),
@@ -63,6 +65,7 @@ COMMANDS = {
     "registries config": (f"registries config --write new {CONFIG}", 74),
     "registries list": (f"registries list {CONFIG}", 74),
     "registry-config": (f"registry-config localhost:5000 --for distribution3 {CONFIG}", 74),
+    "schema": ("schema policy", 74),
     "serve": (f"serve {CONFIG}", 0),
     "users delete": (f"users delete ann {FILE}", 74),
     "users disable": (f"users disable ann {FILE}", 74),

@@ -122,7 +122,7 @@ def test_below_a_pattern_somebody_never_can(run: Run, folder: Path) -> None:
         pytest.param(
             ["push", "users/${user}/*"], 2, "a question has no variables; fix: write * instead", id="variable"
         ),
-        pytest.param(["push", "web/***"], 2, "** stands alone between slashes", id="pattern"),
+        pytest.param(["push", "web/***"], 2, "** must be a whole segment", id="pattern"),
         pytest.param(["push", "Web/*"], 2, "repositories are lower case", id="capital"),
     ],
 )

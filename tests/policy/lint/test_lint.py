@@ -306,7 +306,10 @@ def test_many_users_for_whom_a_variable_never_stands(tmp_path: Path) -> None:
     own = policy('id: own, to: [authenticated], repositories: ["users/${user}/**"], role: writer')
     (found,) = findings(tmp_path, {"p.yaml": f"{own}groups:\n  g: {{users: [{users}]}}\n"})
     names = ", ".join(f"'u{number}@x.org'" for number in range(5))
-    said = f"own: ${{user}} never stands for {names} and 2 more, which no segment of a repository name can be"
+    said = (
+        f"own: ${{user}} never matches {names} and 2 more, which no segment of a repository name can be;"
+        " fix: rename the user, or add a rule without ${user}"
+    )
     assert found == f"p.yaml:3 TS116 {said}"
 
 

@@ -95,7 +95,7 @@ def test_lines(content: dict[str, Any], expected: list[Line]) -> None:
     [
         pytest.param({"exactly": "user:ann"}, "tests[0].exactly: must be a list, not text", id="no list"),
         pytest.param({"exactly": ["ann"]}, "tests[0].exactly[0]: 'ann': must be everyone, auth", id="no principal"),
-        pytest.param({"exactly": ["user:ann & group:"]}, "tests[0].exactly[0]: '': a name is", id="half an entry"),
+        pytest.param({"exactly": ["user:ann & group:"]}, "tests[0].exactly[0]: '': a name has", id="half an entry"),
         pytest.param({"exactly": [{}]}, "tests[0].exactly[0]: is empty", id="empty entry"),
         pytest.param({"exactly": [{"except": ["user:eve"]}]}, "tests[0].exactly[0]: to is missing; for", id="no to"),
         pytest.param({"exactly": [{"to": "user:a", "wen": 1}]}, "tests[0].exactly[0].wen: unknown key", id="key"),

@@ -58,12 +58,12 @@ def test_a_condition(value: dict[str, Any], expected: Condition) -> None:
         pytest.param({"from": []}, "when.from: is an empty list: leave the key out, or fill it", id="no network"),
         pytest.param(
             {"from": "10.0.0.1/8"},
-            "when.from: '10.0.0.1/8': has bits set behind the prefix; the network is 10.0.0.0/8",
+            "when.from: '10.0.0.1/8': has bits set after the prefix; fix: write 10.0.0.0/8",
             id="host bits",
         ),
         pytest.param(
             {"since": "2027-01-31T18:00"},
-            "when.since: '2027-01-31T18:00': has no time zone; write 2027-01-31T18:00Z if it is UTC",
+            "when.since: '2027-01-31T18:00': has no time zone; fix: write 2027-01-31T18:00Z for UTC",
             id="no zone",
         ),
         pytest.param(

@@ -61,7 +61,7 @@ def read_value(value: Any) -> tuple[Delegation | None, Reader]:
         pytest.param(f"{WEB}, contact: {'a' * 201}", "contact: must be one line of 1 to 200", id="long-contact"),
         pytest.param(f'{WEB}, contact: "a\\nb"', "contact: must be one line of 1 to 200 printable", id="two-lines"),
         pytest.param(f'{WEB}, contact: "\\e[2J"', "contact: must be one line of 1 to 200 printable", id="escape"),
-        pytest.param(WEB.replace("teams/web.yaml", "web.yaml"), "speak about everything; only a file in", id="root"),
+        pytest.param(WEB.replace("teams/web.yaml", "web.yaml"), "cover everything; fix: delegate to", id="root"),
         pytest.param(WEB.replace("teams/", "../"), "file: '../web.yaml': must be a policy file below", id="outside"),
         pytest.param(WEB.replace("teams/", "/teams/"), "must be a policy file below the policy folder", id="absolute"),
         pytest.param(WEB.replace("teams/", "teams//"), "must be a policy file below the policy folder", id="doubled"),

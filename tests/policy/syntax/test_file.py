@@ -42,10 +42,10 @@ from policy_folders import GOOD, RULE, faults, rule, write
         ),
         pytest.param(GOOD + "roles: {r: []}\n", "roles.r: is an empty list", id="empty-role"),
         pytest.param(GOOD + "roles: {writer: [pull]}\n", "roles.writer: writer is a built-in role", id="built-in-role"),
-        pytest.param(GOOD + 'roles: {"": [pull]}\n', "a name is 1 to", id="role-name"),
+        pytest.param(GOOD + 'roles: {"": [pull]}\n', "a name has 1 to", id="role-name"),
         pytest.param(rule("id=-"), "allow[0]: id is missing", id="no-id"),
         pytest.param(rule("id=7"), "a.yaml:3: allow[0].id: must be text, not a number", id="number-as-id"),
-        pytest.param(rule("id=a b"), "allow[0].id: 'a b': an id is made of", id="bad-id"),
+        pytest.param(rule("id=a b"), "allow[0].id: 'a b': an id consists of", id="bad-id"),
         pytest.param(rule("to=-"), "allow[0]: to is missing", id="no-to"),
         pytest.param(rule("to=everyone"), "a.yaml:4: allow[0].to: must be a list, not text", id="to-as-text"),
         pytest.param(rule("to=[]"), "allow[0].to: is an empty list", id="to-nobody"),
@@ -95,7 +95,7 @@ from policy_folders import GOOD, RULE, faults, rule, write
         pytest.param(GOOD + "tests: [{as: ann, can: [pull a]}]\n", "tests[0].as: must be {user: NAME", id="as-text"),
         pytest.param(GOOD + "tests: [{as: 7, can: [pull a]}]\n", "not a number", id="as-number"),
         pytest.param(
-            GOOD + "tests: [{as: {user: ''}, can: [pull a]}]\n", "tests[0].as.user: '': a name is", id="as-user"
+            GOOD + "tests: [{as: {user: ''}, can: [pull a]}]\n", "tests[0].as.user: '': a name has", id="as-user"
         ),
         pytest.param(
             GOOD + "tests: [{as: anonymous, can: [pul a]}]\n", "tests[0].can[0]: 'pul a': unknown action", id="can"
