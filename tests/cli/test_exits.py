@@ -43,6 +43,7 @@ CONFIG, FILE = "--config site/tokenserver.yaml", "--file users"
 COMMANDS = {
     "check": (f"check {CONFIG}", 74),
     "doctor": (f"doctor {CONFIG}", 74),
+    "help": ("help policies", 74),
     "init": ("init new", 74),
     "keys export": (f"keys export ca {CONFIG}", 74),
     "keys import": (f"keys import key.pem {CONFIG}", 74),

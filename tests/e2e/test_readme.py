@@ -214,8 +214,9 @@ def test_the_readmes_policy_as_it_is_pasted(checkout: Checkout, image: Image) ->
         checked = checkout.run(check)
         assert checked.ok, checked
         checkout.type(add, [("assword", f"{ANNS_PASSWORD}\n"), ("epeat", f"{ANNS_PASSWORD}\n")])
-        for change in ("added policies/shop.yaml", "added ann"):
-            _eventually(lambda change=change: change in checkout.server.log, checkout)
+        _eventually(
+            lambda: all(f"added {one}" in checkout.server.log for one in ("policies/shop.yaml", "ann")), checkout
+        )
         assert "Login Succeeded" in checkout.type(login, [("assword", f"{ANNS_PASSWORD}\n")])
         pushed = checkout.run(granted)
         assert pushed.ok, pushed
