@@ -6,12 +6,16 @@ docs/design/threats.md#threat-110.
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from importlib.metadata import Distribution, distribution, packages_distributions
 from pathlib import Path
 
@@ -105,16 +109,16 @@ def test_the_server_imports_only_what_it_declares() -> None:
     assert {"flask", "jwt", "ldap3", "passlib", "granian"} <= known
 
 
-def build_wheel(folder: Path) -> Path:
-    """The wheel, built from this tree."""
+def build_wheel(folder: Path, source: Path = ROOT) -> Path:
+    """The wheel, built from this tree or another."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=120)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
 
 def test_the_wheel_is_reproducible_and_holds_the_package_alone(tmp_path: Path) -> None:
-    """Built twice it is the same, byte for byte, and nothing but the package and samples is in it.
+    """Built twice it is the same, byte for byte, and nothing but the package, samples and pages is in it.
 
     See docs/design/threats.md#threat-106 and docs/design/threats.md#threat-107.
     """
@@ -124,9 +128,92 @@ def test_the_wheel_is_reproducible_and_holds_the_package_alone(tmp_path: Path) -
     assert [name for name in names if not name.startswith(("tokenserver/", "tokenserver-"))] == []
     kinds = {Path(name).suffix for name in names if name.startswith("tokenserver/")}
     assert kinds <= {".py", ".yaml", ".json", ".typed", ".md"}
-    tracked = subprocess.check_output(["git", "ls-files", "tokenserver", "policies"], cwd=ROOT, text=True).split()
-    shipped = {name.replace("tokenserver/samples/policies", "policies", 1) for name in names}
-    assert {name for name in shipped if not name.startswith("tokenserver-")} == set(tracked)
+    shipped = {
+        re.sub(r"^tokenserver/(?:samples/(?=policies/)|(?=docs/))", "", name)
+        for name in names
+        if not name.startswith("tokenserver-")
+    }
+    assert shipped == {*tracked("tokenserver", "policies"), *tracked(":(glob)docs/*.md")}
+
+
+def tracked(*paths: str) -> list[str]:
+    """The files of the repository below these paths, with those that are not committed yet."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *paths]
+    return subprocess.check_output(command, cwd=ROOT, text=True).split()
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel's files as an installation has them, with no checkout around them."""
+    folder = tmp_path_factory.mktemp("installed")
+    shutil.unpack_archive(build_wheel(tmp_path_factory.mktemp("wheel")), folder, "zip")
+    return folder
+
+
+def run_installed(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed package's command, and see that it is that one."""
+    program = (
+        "import sys, tokenserver; assert tokenserver.__file__.startswith(sys.argv.pop(1)), tokenserver.__file__;"
+        "from tokenserver.__main__ import run; sys.exit(run())"
+    )
+    command = [sys.executable, "-c", program, str(installed), *arguments]
+    environment = {"PYTHONPATH": str(installed), "PATH": os.defpath}
+    return subprocess.run(
+        command, check=False, cwd=installed, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """Every string of the package that is no docstring, with its module. A JSON Schema's descriptions are such."""
+    for path in sorted((ROOT / "tokenserver").rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+                yield str(path.relative_to(ROOT)), node.value
+
+
+def test_no_message_names_a_file_that_an_installation_lacks() -> None:
+    """A page is named by the command that shows it, not by its file in a checkout."""
+    pages = re.compile(r"(?:\bdocs/|\b(?:README|CONTRIBUTING|SECURITY)\.md)")
+    found = [(module, text) for module, text in messages() if pages.search(text) and "docs/spec/" not in text]
+    assert found == []
+
+
+def test_every_page_that_a_message_names_is_shown(installed: Path) -> None:
+    """`tokenserver help TOPIC`, as messages name it, prints the page from an installed wheel."""
+    named = {topic for _, text in messages() for topic in re.findall(r"tokenserver help ([a-z-]+)", text)}
+    assert {"keys", "policy-lint"} <= named
+    for topic in named:
+        shown = run_installed(installed, "help", topic)
+        page = (ROOT / "docs" / f"{topic}.md").read_text("utf-8")
+        assert (shown.returncode, shown.stdout.partition("\n")[0]) == (0, page.partition("\n")[0]), shown
+
+
+def test_an_installation_has_every_page(installed: Path) -> None:
+    """The topics of a checkout and of an installed wheel are the same."""
+    listed = run_installed(installed, "help")
+    topics = [line.partition(" ")[0] for line in listed.stdout.splitlines()]
+    assert topics == [Path(page).stem for page in tracked(":(glob)docs/*.md") if page != "docs/README.md"]
+
+
+def test_a_wheel_can_be_built_from_the_source_distribution(tmp_path: Path) -> None:
+    """It has what deploys the server and checks policies in CI, and builds the same wheel as the repository."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    shutil.unpack_archive(archive, tmp_path, filter="data")
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    wanted = tracked("deploy", "ci", "docs", "action.yml", ".pre-commit-hooks.yaml", "constraints.txt")
+    assert [name for name in wanted if not (folder / name).is_file()] == []
+    assert build_wheel(tmp_path / "again", folder).read_bytes() == build_wheel(tmp_path / "wheel").read_bytes()
+
+
+def test_metadata() -> None:
+    """What an index and `pip show` display: addresses that exist, none of an example."""
+    addresses = PROJECT["project"]["urls"]
+    assert addresses
+    assert [url for url in addresses.values() if not url.startswith("https://") or "example" in url] == []
 
 
 def test_the_linter_looks_for_unsafe_calls() -> None:

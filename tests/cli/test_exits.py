@@ -30,6 +30,7 @@ from click.testing import CliRunner
 
 from tokenserver.cli import exits, main
 from tokenserver.cli import serve as serving
+from tokenserver.cli.demo import command as demo
 from tokenserver.cli.main import RootGroup
 from tokenserver.process import listener
 
@@ -42,9 +43,10 @@ CONFIG, FILE = "--config site/tokenserver.yaml", "--file users"
 
 COMMANDS = {
     "check": (f"check {CONFIG}", 74),
-    "demo": ("demo --no-registry new", 74),
+    "demo": ("demo --no-registry new", 0),
     "doctor": (f"doctor {CONFIG}", 74),
     "health": (f"health {CONFIG}", 1),
+    "help": ("help policies", 74),
     "init": ("init new", 74),
     "keys export": (f"keys export ca {CONFIG}", 74),
     "keys import": (f"keys import key.pem {CONFIG}", 74),
@@ -145,9 +147,11 @@ class Ended:
 
 @pytest.fixture
 def ending(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
-    """Run a command in this process, in a fresh copy of the folder. `serve` ends as soon as it would serve."""
+    """Run a command in this process, in a fresh copy of the folder. `serve` and `demo` end as soon as they
+    would serve."""
     monkeypatch.setattr(serving, "harden_process", lambda: None)
     monkeypatch.setattr(listener, "run", lambda *_: None)
+    monkeypatch.setattr(demo, "_run", lambda *_: 0)
     for name in [name for name in os.environ if name.startswith("TOKENSERVER_")]:
         monkeypatch.delenv(name)
 

@@ -47,7 +47,9 @@ def test_each_command_has_one_line(words: list[str]) -> None:
         pytest.param(["Doctor"], "did you mean 'doctor'?", id="capital"),
         pytest.param(["why"], "did you mean 'policy why'?", id="in-a-group"),
         pytest.param(["list"], "did you mean 'keys list' or 'registries list' or 'users list'?", id="in-groups"),
-        pytest.param(["xyzzy"], "commands: check, demo, doctor, health, init, keys, ldap, policy,", id="nothing-alike"),
+        pytest.param(
+            ["xyzzy"], "commands: check, demo, doctor, health, help, init, keys, ldap, policy,", id="nothing-alike"
+        ),
         pytest.param(["policy", "whocan"], "did you mean 'who-can'?", id="policy"),
         pytest.param(["keys", "rotat"], "did you mean 'rotate'?", id="keys"),
         pytest.param(["registries", "chek"], "did you mean 'check'?", id="registries"),

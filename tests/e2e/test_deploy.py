@@ -31,8 +31,7 @@ def test_the_image_has_all_that_the_package_is_built_from() -> None:
     built = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wheel = built["tool"]["hatch"]["build"]["targets"]["wheel"]
     needed = {
-        *wheel["packages"],
-        *wheel["force-include"],
+        *(pattern.split("/")[1] for pattern in wheel["include"]),
         built["project"]["readme"],
         *built["project"]["license-files"],
     }

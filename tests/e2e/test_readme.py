@@ -11,10 +11,9 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,6 @@ from harness.machine import Machine
 from harness.processes import Daemon, Output, answers, free_port, running
 from harness.programs import ROOT, need
 from harness.terminal import commands_in, typing
-
-from tokenserver.policy.loading.loader import load_policies
 
 README = (ROOT / "README.md").read_text()
 INSTALL_SECONDS = 180
@@ -43,12 +40,6 @@ def test_the_readme_opens_with_two_commands() -> None:
     opening, _, rest = README.partition("```sh\n")
     assert len(opening.splitlines()) < 12
     assert rest.partition("```")[0].splitlines() == ["make run", "docker login localhost:5000"]
-
-
-def test_the_readmes_policy_is_one(tmp_path: Path) -> None:
-    """The first policy loads, with its tests."""
-    (tmp_path / "policy.yaml").write_text(block("policy"))
-    assert load_policies(tmp_path, now=datetime.now(UTC)).rule_count == 4
 
 
 @dataclass
@@ -198,10 +189,50 @@ def test_the_commands_of_make_run_work(checkout: Checkout) -> None:
 
 @pytest.mark.parametrize("generation", ["distribution2", "distribution3"])
 def test_the_readmes_way_from_nothing_to_a_pushed_image(generation: str, checkout: Checkout, image: Image) -> None:
-    """Connect a registry with the printed section, log in at a terminal, push and look: word by word.
+    """Connect a registry with the printed section, log in at a terminal, push and look: word by word."""
+    need("skopeo")
+    login, *others = block("client").strip().splitlines()
+    with connected_registry(generation, checkout, image):
+        said = checkout.login(login, "admin", _password(checkout))
+        assert "Login Succeeded" in said
+        for command in others:
+            output = checkout.run(command)
+            assert output.ok, output
 
-    For Distribution 3, with the two words changed that the README says to change.
-    """
+
+ANNS_PASSWORD = "a password of ann's own"
+
+
+def test_the_readmes_policy_as_it_is_pasted(checkout: Checkout, image: Image) -> None:
+    """A policy and a user beside the samples, a push that is granted, one that is denied, and why: word by word."""
+    need("skopeo")
+    file, check, add = block("policy").rstrip().rsplit("\n", 2)
+    login, granted, denied = block("denied").strip().splitlines()
+    ask, expected = block("why").removeprefix("$ ").split("\n", 1)
+    with connected_registry("distribution2", checkout, image):
+        assert checkout.run(file).ok
+        checked = checkout.run(check)
+        assert checked.ok, checked
+        checkout.type(add, [("assword", f"{ANNS_PASSWORD}\n"), ("epeat", f"{ANNS_PASSWORD}\n")])
+        _eventually(
+            lambda: all(f"added {one}" in checkout.server.log for one in ("policies/shop.yaml", "ann")), checkout
+        )
+        assert "Login Succeeded" in checkout.type(login, [("assword", f"{ANNS_PASSWORD}\n")])
+        pushed = checkout.run(granted)
+        assert pushed.ok, pushed
+        refused = checkout.run(denied)
+        assert not refused.ok
+        said = "denied: requested access to the resource is denied"
+        assert said in refused.text
+        assert f"`{said}`" in README
+        why = checkout.run(ask)
+        assert why.code == 1
+        assert _timeless(why.text) == _timeless(checkout.command(expected))
+
+
+@contextmanager
+def connected_registry(generation: str, checkout: Checkout, image: Image) -> Iterator[None]:
+    """A registry started as the README says; for Distribution 3, with the two words changed that it says to change."""
     text = block("registry").replace("\\\n", " ")
     if generation == "distribution3":
         for written in ("--for distribution3", "registry serve run/registry.yml"):
@@ -210,7 +241,6 @@ def test_the_readmes_way_from_nothing_to_a_pushed_image(generation: str, checkou
     *preparation, serve = text.strip().splitlines()
     program = need("docker-registry" if generation == "distribution2" else generation)
     need("docker")
-    need("skopeo")
     assert serve == f"{program.name} serve run/registry.yml"
     prepared = checkout.run("\n".join(preparation))
     assert prepared.ok, prepared
@@ -221,13 +251,20 @@ def test_the_readmes_way_from_nothing_to_a_pushed_image(generation: str, checkou
         "registry", [program, *checkout.command(serve).split()[1:]], environment=environment, folder=checkout.folder
     )
     shutil.copytree(image.layout, checkout.folder / "image", dirs_exist_ok=True)
-    login, *others = block("client").strip().splitlines()
     with running(registry, lambda: answers(checkout.ports["5000"])):
-        said = checkout.login(login, "admin", _password(checkout))
-        assert "Login Succeeded" in said
-        for command in others:
-            output = checkout.run(command)
-            assert output.ok, output
+        yield
+
+
+def _timeless(said: str) -> str:
+    """Output without the instant in it."""
+    return re.sub(r"at [0-9-]{10}T[0-9:]{8}Z", "at TIME", said).strip()
+
+
+def _eventually(condition: Callable[[], bool], checkout: Checkout) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, checkout.server.log
+        time.sleep(0.1)
 
 
 def _password(checkout: Checkout) -> str:

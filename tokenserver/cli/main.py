@@ -15,6 +15,7 @@ _COMMANDS = {
     "demo": LazyCommand("tokenserver.cli.demo.command", "demo", "Serve with a registry next to it, to try both."),
     "doctor": LazyCommand("tokenserver.cli.doctor", "doctor", "Find out why tokens are rejected."),
     "health": LazyCommand("tokenserver.cli.server.health", "health", "Ask the running server for its health."),
+    "help": LazyCommand("tokenserver.cli.help.command", "show_help", "Show a page of the documentation."),
     "init": LazyCommand("tokenserver.cli.init", "init", "Create a working configuration in a new folder."),
     "keys": LazyCommand("tokenserver.cli.keys", "keys", "Create, rotate, move and list signing keys."),
     "ldap": LazyCommand("tokenserver.cli.ldap", "ldap", "Test the connection to an LDAP directory."),

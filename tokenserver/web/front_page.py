@@ -56,8 +56,8 @@ _PAGE = """<!doctype html>
 <table>
 {rows}
 </table>
-<p>The documentation is in <code>docs/</code> of the source; <code>tokenserver doctor</code> finds out why a registry
-rejects tokens. The protocol is Distribution's
+<p>On the server, <code>tokenserver help</code> lists the documentation, and <code>tokenserver doctor</code> finds out
+why a registry rejects tokens. The protocol is Distribution's
 <a rel="noreferrer" href="{specification}">token authentication specification</a>.</p>
 </body>
 </html>

@@ -34,7 +34,7 @@ def test_findings(run: Run, folder: Path) -> None:
     assert result.exit_code == 1
     (line,) = result.stdout.splitlines()
     assert line.startswith(f"{folder / 'web.yaml'}:4: TS")
-    assert result.stderr == "1 finding; docs/policy-lint.md explains each code\n"
+    assert result.stderr == "1 finding; tokenserver help policy-lint explains each code\n"
     (found,) = facts(run("lint", "--json"))
     assert f"{found['file']}:{found['line']}: {found['code']} {found['text']}" == line
 

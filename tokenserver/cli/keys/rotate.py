@@ -163,8 +163,8 @@ def _print_emergency(keys: KeySet, change: RingChange, *, as_json: bool) -> None
     if ca:
         steps.append(
             f"{', '.join(ca)}: registries that trust the token CA cannot learn that a key was dropped, so an attacker"
-            " can use it until its certificate expires. To prevent that, replace the CA as well: docs/keys.md,"
-            ' "A key has leaked"'
+            " can use it until its certificate expires. To prevent that, replace the CA as well:"
+            ' tokenserver help keys, "A key has leaked"'
         )
     if as_json:
         facts = {"done": {"step": "emergency", "key": change.key_id}, "active": change.ring.active.id, "plan": steps}

@@ -20,7 +20,7 @@ from tokenserver.policy.budget import command_budget
 from tokenserver.policy.lint.lint import LintedFile, LintFinding, lint
 from tokenserver.policy.lint.unknown_names import UnknownNames
 
-EXPLAINED_IN = "docs/policy-lint.md"
+EXPLAINED_BY = "tokenserver help policy-lint"
 
 
 @click.command("lint")
@@ -54,7 +54,7 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
             echo(f"{root / one.file}:{one.line}: {style(one.code, fg='yellow')} {one.text}")
         count = len(findings)
         if count:
-            echo(f"{count} finding{'s' if count != 1 else ''}; {EXPLAINED_IN} explains each code", err=True)
+            echo(f"{count} finding{'s' if count != 1 else ''}; {EXPLAINED_BY} explains each code", err=True)
         else:
             echo(f"{source.policies.rule_count} rules, no findings", fg="green", err=True)
     raise SystemExit(NO if findings else OK)

@@ -1,0 +1,1 @@
+"""`tokenserver help`: the pages of docs/, which the package carries, and the help texts of commands."""
