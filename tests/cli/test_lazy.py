@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -12,7 +14,10 @@ from click.testing import CliRunner
 from tokenserver.cli import main
 from tokenserver.cli.lazy import LazyGroup
 
-GROUPS = [[], ["keys"], ["policy"], ["registries"]]
+GROUPS = [[], ["keys"], ["policy"], ["registries"], ["users"]]
+
+SUMMARY_CHARACTERS = 45
+"""The width of a summary: with name and margin it fits a terminal of 72 columns, and shells do not cut it off."""
 
 
 def test_help_imports_no_command() -> None:
@@ -38,6 +43,82 @@ def test_each_command_has_one_line(words: list[str]) -> None:
     assert [line.split()[0] for line in lines] == names
     assert all(len(line.split()) > 1 and line.endswith(".") for line in lines)
     assert all(isinstance(group.get_command(click.Context(group), name), click.Command) for name in names)
+
+
+def summaries(group: click.Group, *above: str) -> Iterator[tuple[str, str]]:
+    """All commands at every level, with the line that the help of their group has for them."""
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        assert command is not None
+        own = " ".join([*above, name])
+        table = group.commands_at if isinstance(group, LazyGroup) else {}
+        yield own, table[name].summary if name in table else command.get_short_help_str(limit=1000)
+        if isinstance(command, click.Group):
+            yield from summaries(command, *above, name)
+
+
+@pytest.mark.parametrize(("command", "summary"), [pytest.param(*row, id=row[0]) for row in summaries(main)])
+def test_a_summary_is_one_short_sentence(command: str, summary: str) -> None:
+    """Of every command, also in the groups that are not lazy."""
+    assert 0 < len(summary) <= SUMMARY_CHARACTERS, f"{command}: {len(summary)} characters"
+    assert summary.endswith(".")
+    assert "..." not in summary
+
+
+def test_every_group_is_looked_at() -> None:
+    """The summaries above reach the groups below the root."""
+    commands = {command for command, _ in summaries(main)}
+    assert {"serve", "keys rotate", "ldap test", "policy who-can", "registries list", "users enable"} <= commands
+
+
+def completed(*words: str, incomplete: str, extra: str = "") -> list[str]:
+    """What the completion for zsh prints after these words: a kind, a value and a help text for each candidate."""
+    environment = {
+        **os.environ,
+        "_TOKENSERVER_COMPLETE": "zsh_complete",
+        "COMP_WORDS": " ".join(["tokenserver", *words, incomplete]),
+        "COMP_CWORD": str(len(words) + 1),
+    }
+    script = (
+        "import sys\n"
+        "from tokenserver.cli import main\n"
+        f"try:\n    main(prog_name='tokenserver')\nfinally:\n    {extra or 'pass'}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60, env=environment
+    )
+    assert done.stderr == ""
+    return done.stdout.split("\n")[:-1] if done.stdout.strip() else []
+
+
+@pytest.mark.parametrize(
+    ("words", "incomplete", "expected"),
+    [
+        pytest.param([], "dem", ["plain", "demo", "Serve with a registry next to it, for a try."], id="root"),
+        pytest.param(["keys"], "ro", ["plain", "rotate", "Replace the key that signs."], id="group"),
+        pytest.param(["ldap"], "", ["plain", "test", "Connect as configured and report each step."], id="not lazy"),
+        pytest.param(["schema"], "pol", ["plain", "policy", "_"], id="choice"),
+        pytest.param(["serve"], "--conf", ["plain", "--config", None], id="option"),
+        pytest.param([], "xyzzy", [], id="nothing"),
+        pytest.param(["xyzzy"], "", None, id="unknown command"),
+    ],
+)
+def test_completion(words: list[str], incomplete: str, expected: list[str | None] | None) -> None:
+    """Names of commands, options and choices, with the summaries of the help."""
+    found = completed(*words, incomplete=incomplete)
+    if expected is None:
+        assert "demo" in found
+    else:
+        assert len(found) == len(expected)
+        assert all(want is None or want == got for want, got in zip(expected, found, strict=True))
+
+
+def test_completion_imports_no_command() -> None:
+    """A shell runs it at each press of the Tab key."""
+    prefixes = ("tokenserver.config", "tokenserver.server")
+    loaded = f"print([name for name in sys.modules if name.startswith({prefixes!r})])"
+    assert completed(incomplete="dem", extra=loaded)[-1] == "[]"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Command groups: hints for misspelled commands, and modules that are only imported when their command is called.
 
-The latter keeps `--help` fast.
+The latter keeps `--help` and the completion of command names fast.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from tokenserver.cli.terminal import clean
 
@@ -65,7 +66,7 @@ class LazyGroup(HintingGroup):
 
     def __init__(self, *args: Any, commands_at: Mapping[str, LazyCommand], **options: Any) -> None:
         super().__init__(*args, **options)
-        self._commands_at = commands_at
+        self.commands_at = commands_at
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse as click does; errors, which quote the arguments, are made safe to print."""
@@ -83,18 +84,25 @@ class LazyGroup(HintingGroup):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names of all commands, sorted."""
-        return sorted(self._commands_at)
+        return sorted(self.commands_at)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """The command of that name, imported now, or None."""
-        found = self._commands_at.get(cmd_name)
+        found = self.commands_at.get(cmd_name)
         if found is None:
             return None
         command = getattr(import_module(found.module), found.attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - the table is ours
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands that begin with `incomplete`, with their summaries, and the options of the group."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        # click.Group would import every command for its help text.
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=self.commands_at[name].summary) for name in names), *options]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by their summaries; click itself would import every command for its help text."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self._commands_at[name].summary) for name in self.list_commands(ctx)])
+            formatter.write_dl([(name, self.commands_at[name].summary) for name in self.list_commands(ctx)])

@@ -40,10 +40,11 @@ def ldap() -> None:
 @config_option
 @report_faults
 def ldap_test(user: str | None, source: str | None, as_json: bool, config: Path | None) -> None:
-    """Connect as configured and report each step; with USER, look up and log in that user.
+    """Connect as configured and report each step.
 
-    The password of USER is prompted for; without a terminal it is the first line of standard input. If it is empty,
-    the login itself is skipped. Exit code 0: every step worked; 1: one failed, with what to change.
+    With USER, it also looks up and logs in that user. The password is prompted for; without a terminal it is the first
+    line of standard input. If it is empty, the login itself is skipped. Exit code 0: every step worked; 1: one failed,
+    with what to change.
     """
     settings = load_settings(config)
     directories = {entry.name: entry.ldap for entry in settings.authentication if entry.ldap is not None}

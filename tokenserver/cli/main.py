@@ -11,12 +11,12 @@ from tokenserver.cli.exits import ended_properly
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
-    "check": LazyCommand("tokenserver.cli.check", "check", "Validate everything that serve loads, without serving."),
-    "demo": LazyCommand("tokenserver.cli.demo.command", "demo", "Serve with a registry next to it, to try both."),
+    "check": LazyCommand("tokenserver.cli.check", "check", "Validate all files that serve loads."),
+    "demo": LazyCommand("tokenserver.cli.demo.command", "demo", "Serve with a registry next to it, for a try."),
     "doctor": LazyCommand("tokenserver.cli.doctor", "doctor", "Find out why tokens are rejected."),
     "health": LazyCommand("tokenserver.cli.server.health", "health", "Ask the running server for its health."),
     "help": LazyCommand("tokenserver.cli.help.command", "show_help", "Show a page of the documentation."),
-    "init": LazyCommand("tokenserver.cli.init", "init", "Create a working configuration in a new folder."),
+    "init": LazyCommand("tokenserver.cli.init", "init", "Create a configuration in a new folder."),
     "keys": LazyCommand("tokenserver.cli.keys", "keys", "Create, rotate, move and list signing keys."),
     "ldap": LazyCommand("tokenserver.cli.ldap", "ldap", "Test the connection to an LDAP directory."),
     "policy": LazyCommand("tokenserver.cli.policy", "policy", "Test, query, lint and compare policies."),

@@ -9,8 +9,8 @@ from tokenserver.cli.lazy import LazyCommand, LazyGroup
 _COMMANDS = {
     "export": LazyCommand("tokenserver.cli.keys.transfer", "keys_export", "Export what registries trust, or a key."),
     "import": LazyCommand("tokenserver.cli.keys.transfer", "keys_import", "Import a signing key made elsewhere."),
-    "init": LazyCommand("tokenserver.cli.keys.init", "keys_init", "Create the token CA and the first signing key."),
-    "list": LazyCommand("tokenserver.cli.keys.list", "keys_list", "List signing keys and what happens to them next."),
+    "init": LazyCommand("tokenserver.cli.keys.init", "keys_init", "Create the token CA and a first key."),
+    "list": LazyCommand("tokenserver.cli.keys.list", "keys_list", "List signing keys and their next steps."),
     "retire": LazyCommand("tokenserver.cli.keys.rotate", "keys_retire", "Drop a key that does not sign."),
     "rotate": LazyCommand("tokenserver.cli.keys.rotate", "keys_rotate", "Replace the key that signs."),
 }

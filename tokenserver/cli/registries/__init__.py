@@ -10,13 +10,13 @@ _COMMANDS = {
     "check": LazyCommand(
         "tokenserver.cli.registries.check",
         "registries_check",
-        "Check every registry against its keys and the policies.",
+        "Check all registries, keys and policies.",
     ),
     "config": LazyCommand(
-        "tokenserver.cli.registries.config", "registries_config", "Print or write the auth section of every registry."
+        "tokenserver.cli.registries.config", "registries_config", "Print or write all auth sections."
     ),
     "list": LazyCommand(
-        "tokenserver.cli.registries.list", "registries_list", "List the registries that tokens are signed for."
+        "tokenserver.cli.registries.list", "registries_list", "List registries, issuers and lifetimes."
     ),
 }
 
