@@ -72,7 +72,7 @@ def test_ctrl_c_during_the_start() -> None:
 
 BUG = """
 import sys
-from tokenserver.cli.console import table, exits
+from tokenserver.cli import exits
 import tokenserver.cli.policy.matrix as command
 def fail(*_):
     raise ValueError("a secret")

@@ -17,6 +17,8 @@ from harness.processes import Daemon, Output, answers, run
 from harness.programs import ROOT, need
 from harness.terminal import commands_in, typing
 
+pytestmark = pytest.mark.alone  # two demos at the same time could choose the same free ports
+
 REGISTRIES = ("docker-registry", "distribution3", "zot")
 
 DENIED = re.compile(r"denied|unauthorized|authentication required", re.IGNORECASE)
