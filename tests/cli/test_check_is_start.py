@@ -256,7 +256,7 @@ def test_without_the_extra(site: Site, command: str, tmp_path: Path) -> None:
     found = _program(site, command, env={"PYTHONPATH": str(tmp_path / "without"), "PATH": "/usr/bin:/bin"})
     assert found.returncode == 2
     assert found.stderr.splitlines() == [
-        f"{site.config}: throttle.redis: needs libraries that are not installed: pip install 'tokenserver[redis]'",
+        f"{site.config}: throttle.redis: needs libraries that are not installed: pip install 'limits[redis]'",
         "1 fault found; nothing was done.",
     ]
 

@@ -221,3 +221,27 @@ def test_what_a_terminal_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
     echo("müller …")
     sys.stdout.flush()
     assert written.getvalue() == b"m\\xfcller \\u2026\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_terminal", "colored"),
+    [
+        pytest.param({}, True, True, id="terminal"),
+        pytest.param({}, False, False, id="pipe"),
+        pytest.param({"NO_COLOR": "1"}, True, False, id="no-color"),
+        pytest.param({"FORCE_COLOR": "1"}, False, True, id="force-color"),
+    ],
+)
+def test_colors(environment: dict[str, str], is_terminal: bool, colored: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a terminal, unless the environment says otherwise."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stdout", stream)
+    echo("done", fg="green")
+    echo_text(f"{style('ok', fg='green')} x")
+    plain, part = "done\n", "ok x\n"
+    assert stream.getvalue() == (f"\x1b[32m{plain.strip()}\x1b[0m\n\x1b[32mok\x1b[0m x\n" if colored else plain + part)

@@ -111,9 +111,7 @@ def test_without_the_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "limits", None)
     with pytest.raises(LoadError) as caught:
         counters(tmp_path, "throttle: {redis: 'redis://localhost:1'}\n")
-    assert str(caught.value) == (
-        "throttle: redis: needs libraries that are not installed: pip install 'tokenserver[redis]'"
-    )
+    assert str(caught.value) == ("throttle: redis: needs libraries that are not installed: pip install 'limits[redis]'")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from tokenserver.printable import one_line, printable
+from tokenserver.process.color_choice import wants_color
 
 # Marks our own colours. It cannot be guessed, so no text from elsewhere contains it.
 _NONCE = secrets.token_hex(8)
@@ -78,11 +79,18 @@ def _write(text: str, fit: Any, *, err: bool, nl: bool, styles: dict[str, Any]) 
         raise OutputFailed("it is closed")
     line = _encodable("".join(fitted), stream)
     try:
-        click.echo(click.style(line, **styles) if styles else line, err=err, nl=nl)
+        click.echo(click.style(line, **styles) if styles else line, err=err, nl=nl, color=_color_of(stream))
     except OSError as error:
         if not err:
             kind = OutputClosed if error.errno == errno.EPIPE else OutputFailed
             raise kind(error.strerror or type(error).__name__) from error
+
+
+def _color_of(stream: Any) -> bool | None:
+    """Whether colours are kept; None where that depends on whether the stream is a terminal, which click finds out."""
+    is_terminal = stream is not None and not stream.closed and bool(stream.isatty())
+    wanted = wants_color(is_terminal)
+    return None if wanted == is_terminal else wanted
 
 
 def _encodable(text: str, stream: Any) -> str:

@@ -127,7 +127,7 @@ def shared_counters(settings: Settings, *, workers: int, fallback: Together | No
             monotonic=time.monotonic,
         )
     except ImportError:
-        problem = "needs libraries that are not installed: pip install 'tokenserver[redis]'"
+        problem = "needs libraries that are not installed: pip install 'limits[redis]'"
         faults.append(Fault("throttle", 0, "redis", problem))
     except ValueError as error:
         faults.append(Fault("throttle", 0, "redis", f"has options that the Redis client cannot use: {error}"))
