@@ -239,7 +239,9 @@ def test_a_star_is_no_wildcard(site: Site, tmp_path: Path) -> None:
     )
     command = site.server.command("policy", "lint", "--policies", folder)
     output = run(command, environment=site.server.environment, folder=tmp_path)
-    assert (output.code, 'is written "all*stars"' in output.stderr) == (2, True), str(output)
+    assert (output.code, 'or for a directory group of that name, write "all*stars"' in output.stderr) == (2, True), str(
+        output
+    )
 
 
 # --- two sources -----------------------------------------------------------------------------------------------------

@@ -85,7 +85,9 @@ def parse_group(text: str) -> str:
             _checked_name(text)
         except TermError:
             raise error from None
-        raise TermError(f"{error}; fix: for a directory group of that name, write {spell_group(text)}") from None
+        problem, _, fix = str(error).partition("; fix: ")
+        other = f"for a directory group of that name, write {spell_group(text)}"
+        raise TermError(f"{problem}; fix: {f'{fix}, or {other}' if fix else other}") from None
 
 
 def _quoted_name(text: str) -> str:
