@@ -35,7 +35,7 @@ test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers
 	@$(BIN)/coverage combine --quiet
 
 quick: $(VENV)/.installed-dev ## run the tests that need no real program, on all cores: under two minutes
-	$(BIN)/python -m pytest --quiet $(QUICK)
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest --quiet $(QUICK)
 
 test-fast: $(VENV)/.installed-dev ## run one test file without coverage: make test-fast FILE=tests/test_scopes.py
 	$(BIN)/python -m pytest --quiet --exitfirst $(FILE)

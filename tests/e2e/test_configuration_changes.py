@@ -251,7 +251,8 @@ def test_the_steps_of_the_page(server: TokenServer, settings: dict[str, Any]) ->
     run(["mv", new, server.config], environment=server.environment, folder=server.folder)
     eventually(lambda: answers(server, "page.test", "ann") == {200})
     assert notes(server) == {None}
-    line = re.compile(r"configuration: reloaded tokenserver\.yaml: registries\[page\.test\] \(added\)")
+    # What the test before changed may be undone in the same reload.
+    line = re.compile(r"configuration: reloaded tokenserver\.yaml: [^\n]*registries\[page\.test\] \(added\)")
     eventually(lambda: len(line.findall(server.daemon.log)) == 1)  # the master logs it after it has ordered it
 
 
