@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
 import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from script_modules import load_script
 
 from tokenserver.config.introspection import paths, spell_variable
 from tokenserver.config.load import PREFIX
@@ -24,12 +23,7 @@ _MODELINE = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
     """scripts/reference, as a module."""
-    loader = importlib.machinery.SourceFileLoader("reference", str(ROOT / "scripts" / "reference"))
-    spec = importlib.util.spec_from_loader("reference", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return load_script("reference")
 
 
 def test_page(reference: ModuleType) -> None:

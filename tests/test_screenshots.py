@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
+from script_modules import load_script
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -18,12 +17,7 @@ IMAGES = ROOT / "docs" / "images"
 @pytest.fixture(scope="module")
 def screenshots() -> ModuleType:
     """scripts/screenshots, as a module."""
-    loader = importlib.machinery.SourceFileLoader("screenshots", str(ROOT / "scripts" / "screenshots"))
-    spec = importlib.util.spec_from_loader("screenshots", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return load_script("screenshots")
 
 
 def test_they_are_up_to_date(screenshots: ModuleType) -> None:

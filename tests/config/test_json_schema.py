@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changed_documents import CHANGES, changed, places
 from configuration import REFERENCE
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,31 +117,15 @@ OTHER_VALUES: st.SearchStrategy[Any] = st.sampled_from(
 )
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every value in a document."""
-    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, item in below for place in places(item, (*path, key)))]
-
-
-@given(data=st.data(), change=st.sampled_from(["drop", "replace", "add"]), other=OTHER_VALUES)
+@given(data=st.data(), change=CHANGES, other=OTHER_VALUES)
 @pytest.mark.parametrize("is_registry", [False, True], ids=["config", "registry"])
 def test_changed_files(is_registry: bool, data: st.DataObject, change: str, other: Any) -> None:
     """Wherever the reference is changed: no file is refused that the loader accepts, and no wrong shape is missed."""
-    value = copy.deepcopy(parse(REFERENCE, "c.yaml").value)
+    value = parse(REFERENCE, "c.yaml").value
     model, validator = (RegistrySettings, REGISTRY) if is_registry else (Settings, SETTINGS)
     value = value["registries"][0] if is_registry else value
     place = data.draw(st.sampled_from(places(value)[1:]))
-    holder = value
-    for step in place[:-1]:
-        holder = holder[step]
-    if change == "drop":
-        del holder[place[-1]]
-    elif change == "replace":
-        holder[place[-1]] = other
-    elif isinstance(holder, dict):
-        holder["another"] = other
-    else:
-        holder.append(other)
+    value = changed(value, place, change, other)
     wrong = errors_of(value, model)
     if not wrong:
         assert validator.is_valid(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer
+from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, ready_parts
 
 
 def answer(status: int = 401, **headers: tuple[str, ...]) -> HttpAnswer:
@@ -46,3 +46,20 @@ def test_nothing_of_a_response_prints() -> None:
     found = answer(set_cookie=("canary",))
     assert "canary" not in repr(found)
     assert "refused" in repr(FetchFailure(FailureReason.REFUSED, "no"))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(b'{"parts": {"keys": "ok", "users": "gone"}}', {"keys": "ok", "users": "gone"}, id="parts"),
+        pytest.param(b'{"parts": {}}', {}, id="none"),
+        pytest.param(b'{"parts": ["keys"]}', {}, id="a-list"),
+        pytest.param(b'{"status": "ok"}', {}, id="another-page"),
+        pytest.param(b"[]", {}, id="no-mapping"),
+        pytest.param(b"<html>", {}, id="html"),
+        pytest.param(b"", {}, id="nothing"),
+    ],
+)
+def test_ready_parts(body: bytes, expected: dict[str, str]) -> None:
+    """Whatever answers at `/readyz`, it is read or is nothing."""
+    assert ready_parts(body) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -54,3 +55,12 @@ class HttpAnswer:
 
 
 Outcome = HttpAnswer | FetchFailure
+
+
+def ready_parts(body: bytes) -> dict[str, str]:
+    """What the body of a `/readyz` says of each part: `ok`, or its problem. Empty if it is no such body."""
+    try:
+        parts = json.loads(body)["parts"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return {str(name): str(problem) for name, problem in parts.items()} if isinstance(parts, dict) else {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from typing import Any
 
 import pytest
+from changed_documents import CHANGES, changed, places
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
@@ -91,31 +91,14 @@ OTHER_VALUES: st.SearchStrategy[Any] = st.sampled_from(
 )
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every value in a document."""
-    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, item in below for place in places(item, (*path, key)))]
-
-
 @given(
     place=st.sampled_from(places(REFERENCE.value)[1:]),
-    change=st.sampled_from(["drop", "replace", "add"]),
+    change=CHANGES,
     other=OTHER_VALUES,
 )
 def test_changed_files(place: tuple[Any, ...], change: str, other: Any) -> None:
     """Wherever the reference is changed: no file is refused that the reader accepts, and no wrong shape is missed."""
-    value = copy.deepcopy(REFERENCE.value)
-    holder = value
-    for step in place[:-1]:
-        holder = holder[step]
-    if change == "drop":
-        del holder[place[-1]]
-    elif change == "replace":
-        holder[place[-1]] = other
-    elif isinstance(holder, dict):
-        holder["another"] = other
-    else:
-        holder.append(other)
+    value = changed(REFERENCE.value, place, change, other)
     document = Document("a.yaml", value, {})
     if not read_policy_file(document).faults:
         assert VALIDATOR.is_valid(value)

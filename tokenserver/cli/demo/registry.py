@@ -85,7 +85,7 @@ def prepare(program: RegistryProgram, settings: Settings, folder: Path) -> Path:
     if registry.compat not in (FITS["zot"] if program.is_zot else FITS["distribution3"]):
         message = (
             f"has compat: {registry.compat} for {registry.service}, whose tokens {program.name} rejects;"
-            f" fix: set compat: {program.compat}, or start anew: rm -r {shell_word(folder)}"
+            f" fix: set compat: {program.compat}, or start over: rm -r {shell_word(folder)}"
         )
         raise LoadError([Fault(str(folder), 0, "", message)])
     file = trusted(registry, load_keys(settings.key_set(registry).folder, now=datetime.now(UTC)))

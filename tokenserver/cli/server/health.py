@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tokenserver.config.load import load_settings
 from tokenserver.config.referenced_files import SettingsRefused
 from tokenserver.config.settings import address_of
 from tokenserver.doctor.examination.health import ask_server
-from tokenserver.doctor.http import FetchFailure, HttpAnswer
+from tokenserver.doctor.http import FetchFailure, HttpAnswer, ready_parts
 
 
 @click.command()
@@ -63,8 +62,5 @@ def _problem(outcome: HttpAnswer | FetchFailure) -> str:
     """Why the server is not healthy, with the parts that `/readyz` names."""
     if isinstance(outcome, FetchFailure):
         return outcome.detail
-    try:
-        parts = json.loads(outcome.body)["parts"].items()
-    except (ValueError, KeyError, TypeError, AttributeError):
-        parts = ()
+    parts = ready_parts(outcome.body).items()
     return "; ".join([f"status {outcome.status}", *(f"{name}: {text}" for name, text in parts if text != "ok")])

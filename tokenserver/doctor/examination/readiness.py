@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 
 from tokenserver.config.settings import Settings
 from tokenserver.doctor.examination.health import ask_server
-from tokenserver.doctor.http import HttpAnswer
+from tokenserver.doctor.http import HttpAnswer, ready_parts
 from tokenserver.errors import LoadError
 
 DEADLINE = 2.0
@@ -21,13 +20,8 @@ def running_parts(settings: Settings, certificates: Collection[str] = ()) -> Map
     """
     if certificates and _get(settings, "/ca.pem") not in {text.encode() for text in certificates}:
         return None
-    try:
-        parts = json.loads(_get(settings, "/readyz") or b"")["parts"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    if not isinstance(parts, dict) or "policies" not in parts:
-        return None
-    return {str(name): str(problem) for name, problem in parts.items()}
+    parts = ready_parts(_get(settings, "/readyz") or b"")
+    return parts if "policies" in parts else None
 
 
 def _get(settings: Settings, path: str) -> bytes | None:
