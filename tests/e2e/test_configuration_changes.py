@@ -19,6 +19,8 @@ from harness.processes import free_port, run
 from harness.server import Setup, TokenServer, password, serving
 from harness.web import basic, request
 
+pytestmark = pytest.mark.alone
+
 SERVICE = "registry.test"
 LIVE_SECONDS = 2.0
 SLACK = 1.5

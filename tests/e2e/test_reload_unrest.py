@@ -24,6 +24,8 @@ from harness.processes import free_port
 from harness.server import Person, Setup, TokenServer, password, serving
 from prometheus_client.parser import text_string_to_metric_families
 
+pytestmark = pytest.mark.alone
+
 SERVICE = "registry2.test"
 TARGET = web.token_target(SERVICE, ["repository:a:pull", "repository:b:pull"])
 WORKERS = 2
