@@ -210,7 +210,7 @@ def test_variables_win_over_the_file(site: Make, tmp_path: Path) -> None:
         pytest.param("token-signing.pem", {}, id="signing certificate"),
         pytest.param("jwks.json", {}, id="jwks"),
         pytest.param("keys/token-ca.pem", {"cert": False}, id="the CA"),
-        pytest.param("nowhere.pem", {"rootcertbundle": False}, id="missing"),
+        pytest.param("nowhere.pem", {"cert": False}, id="missing"),
     ],
 )
 def test_zot(site: Make, tmp_path: Path, cert: str, expected: dict[str, bool]) -> None:

@@ -180,3 +180,18 @@ def test_any_text_has_claims_or_is_rejected(text: str) -> None:
         assert read_claims(text).access is not None
     except UnreadableToken:
         return
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(TOKEN[:20] + "\n" + TOKEN[20:], id="broken over lines"),
+        pytest.param(TOKEN[:20] + "  " + TOKEN[20:], id="blanks"),
+        pytest.param(f"{TOKEN}%", id="the shell's %"),
+        pytest.param(f"{TOKEN}…", id="an ellipsis"),
+    ],
+)
+def test_a_token_that_is_not_whole(text: str) -> None:
+    """The message tells what happened when it was copied."""
+    with pytest.raises(UnreadableToken, match="is not whole"):
+        token_text(text)

@@ -21,11 +21,13 @@ from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
 from tokenserver.doctor.checks.setup import check_setup, find_registry, kinds_for
 from tokenserver.doctor.checks.trust import RegistryTrust
+from tokenserver.doctor.checks.uses import check_uses
 from tokenserver.doctor.examination.installation import examine_installation
 from tokenserver.doctor.examination.our_side import our_sides
+from tokenserver.doctor.examination.refusal import Visit
 from tokenserver.doctor.examination.registry_files import read_registry_files
 from tokenserver.doctor.examination.token import Baseline, examine_token
-from tokenserver.doctor.examination.visit import Visit, visit_registry, visit_server
+from tokenserver.doctor.examination.visit import visit_registry, visit_server
 from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
 from tokenserver.doctor.findings import Finding, by_urgency, exit_code
 from tokenserver.doctor.identification import identify
@@ -113,7 +115,7 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     found: list[Finding] = []
     if registry_config is not None or registry_env is not None:
         baseline = replace(baseline, files=read_registry_files(registry_config, registry_env, trust))
-        found += _examine_files(baseline)
+        found += _examine_files(baseline, wanted)
     brought = None if token is None else _read_token(token)
     shown = brought
     if url is not None:
@@ -164,7 +166,8 @@ def _examine_token(token: Secret, baseline: Baseline, wanted: Sequence[Scope]) -
     opened = open_unverified(token.reveal())
     audience = opened.claims.get("aud")
     ours = baseline.sides.general.ours
-    registry = baseline.registry or find_registry(ours, audience if isinstance(audience, str) else None)
+    named = None if baseline.files is None else ours.registry(baseline.files.setup.service)
+    registry = baseline.registry or named or find_registry(ours, audience if isinstance(audience, str) else None)
     return examine_token(opened, replace(baseline, registry=registry), wanted)
 
 
@@ -239,13 +242,13 @@ def _print(finding: Finding) -> None:
         echo(f"           fix:   {finding.fix}")
 
 
-def _examine_files(baseline: Baseline) -> list[Finding]:
+def _examine_files(baseline: Baseline, wanted: Sequence[Scope]) -> list[Finding]:
     files, ours, kind = baseline.files, baseline.ours, baseline.kind
     assert files is not None  # noqa: S101 - the caller has read some
     setup = files.setup
     registry = baseline.registry or find_registry(ours, setup.service)
     if registry is None:
-        return check_setup(setup, ours, (), None)
+        return [*check_setup(setup, ours, (), None), *check_uses(setup, None, wanted)]
     ours = replace(baseline, registry=registry).ours
     kinds = kinds_for(setup, registry, kind)
     found = check_setup(setup, ours, kinds, registry)
@@ -254,7 +257,7 @@ def _examine_files(baseline: Baseline) -> list[Finding]:
             setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=baseline.at
         )
         found += trust.check()
-    return found
+    return [*found, *check_uses(setup, registry, wanted)]
 
 
 def _wanted(scopes: Sequence[str], settings: Settings) -> tuple[Scope, ...]:

@@ -65,13 +65,17 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class TrustFile:
-    """The contents of a file of trusted certificates. `problem`: why it could not be read."""
+    """The contents of a file of trusted certificates.
+
+    `problem`: why a registry reads none of it; `lost`: why it reads only some of it. Both go on after "the file".
+    """
 
     path: str
     problem: str | None = None
     certificates: tuple[Certificate, ...] = ()
     public_keys: tuple[KeyNames, ...] = ()
     others: tuple[str, ...] = ()
+    lost: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +96,33 @@ class JwksFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Uses:
+    """What a registry's configuration allows at all, whatever a token grants.
+
+    `deletes`: deleting is enabled; None if that is not known. `is_readonly`: nothing can be pushed or deleted.
+    `mirror_of` is the address of the registry that it is a pull-through cache of. `host` is the address to which it
+    sends clients, and `prefix` the path that its own paths begin with. `access_control`: zot's accessControl, which
+    does not go with bearer alone.
+    """
+
+    deletes: bool | None = None
+    is_readonly: bool = False
+    mirror_of: str | None = None
+    host: str | None = None
+    prefix: str | None = None
+    access_control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """The token settings of a registry's configuration; a setting that is absent is None.
 
     `auth` is the authentication method (`token`, `htpasswd`, `none` …); `places` is the location of each key, for
     fixes. `unknown_keys` are ignored by the registry, each with a hint at the right key. `only_in_3` are keys that
     only Distribution 3 knows. `https`: the registry itself serves TLS. `empty` are the missing or empty keys that
-    disable the token section as a whole; `remark` adds to the explanation of `auth`.
+    disable the token section as a whole; `remark` adds to the explanation of `auth`. `stray` is where settings for
+    tokens stand instead of in their section, where the registry ignores them. `is_old`: the configuration names version
+    1.0 of the distribution specification, as those of zot before 2.0 do.
     """
 
     is_zot: bool
@@ -116,6 +140,9 @@ class Setup:
     https: bool = False
     empty: tuple[str, ...] = ()
     remark: str = ""
+    stray: str = ""
+    is_old: bool = False
+    uses: Uses = Uses()
     places: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -5,6 +5,7 @@ Any text here may come from a foreign file or server, so it is truncated and str
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -40,12 +41,12 @@ class Finding:
 
 def passed(check: str, message: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
     """A passed check."""
-    return Finding(check, True, shown(message), _value(ours), _value(theirs))
+    return Finding(check, True, shown(message), *_values(ours, theirs))
 
 
 def failed(check: str, message: str, fix: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
     """A fault and its fix."""
-    return Finding(check, False, shown(message), _value(ours), _value(theirs), shown(fix))
+    return Finding(check, False, shown(message), *_values(ours, theirs), shown(fix))
 
 
 def open_registry(message: str, fix: str, *, theirs: str) -> Finding:
@@ -60,12 +61,12 @@ def by_urgency(findings: Iterable[Finding]) -> list[Finding]:
 
 def warning(check: str, message: str, fix: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
     """A warning: it works for now, or cannot be verified from here."""
-    return Finding(check, None, shown(message), _value(ours), _value(theirs), shown(fix))
+    return Finding(check, None, shown(message), *_values(ours, theirs), shown(fix))
 
 
 def note(check: str, message: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
     """Information that requires no action."""
-    return Finding(check, None, shown(message), _value(ours), _value(theirs))
+    return Finding(check, None, shown(message), *_values(ours, theirs))
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
@@ -79,5 +80,18 @@ def shown(text: str, limit: int = MAX_SHOWN) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
 
 
-def _value(text: str | None) -> str | None:
-    return None if text is None else shown(text)
+def _values(ours: str | None, theirs: str | None) -> tuple[str | None, str | None]:
+    """The values on both sides; if one of them does not look like what it is, both are quoted."""
+    spell = quoted if any(text is not None and looks_different(text) for text in (ours, theirs)) else shown
+    return None if ours is None else spell(ours), None if theirs is None else spell(theirs)
+
+
+def looks_different(text: str) -> bool:
+    """Whether a reader cannot see what the text is: blanks at an end, two in a row, invisible characters."""
+    return text != text.strip() or "  " in text or not text.isprintable()
+
+
+def quoted(text: str, limit: int = MAX_SHOWN) -> str:
+    """Untrusted text in quotes, with everything that is not visible as an escape, as in JSON."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return '"' + "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in cut) + '"'

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -82,6 +83,10 @@ def token_text(text: str) -> str:
         response = _object(text.encode("utf-8", "surrogatepass"), "answer")
         text = _text(response.get("token")) or _text(response.get("access_token"))
     text = text.removeprefix("Authorization:").strip().removeprefix("Bearer ").strip()
+    if any(character.isspace() for character in text) and re.sub(r"\s+", "", text).count(".") == 2:
+        raise UnreadableToken("is not whole: it was broken over lines, or something else was copied with it")
+    if text.endswith(("%", "…", "...")):
+        raise UnreadableToken(f"is not whole: it ends in {text[-1]}, which is not the token's but was copied with it")
     if text.count(".") != 2 or not text.isascii():
         raise UnreadableToken("is no token: a token has three parts with dots between them")
     return text

@@ -254,3 +254,39 @@ def test_any_realm_is_judged(realm: str) -> None:
     ours = {f"https://auth.example.com{path}" for path in ("/token", "/auth/token", "/auth")}
     assert (found[0].ok is True) == (realm in ours)
     assert all(str(one.theirs).isprintable() and one.message.isprintable() for one in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"service": SERVICE + " "}, "the registry's service ends in a blank", id="service"),
+        pytest.param({"issuer": f'"{ISSUER}"'}, "the registry's issuer has quotes (\") around it", id="issuer"),
+        pytest.param({"realm": REALM + "\n"}, "the registry's realm ends in a line break", id="realm"),
+        pytest.param({"auth": "none", "stray": "http.auth"}, "stand at http.auth, where it ignores them", id="stray"),
+    ],
+)
+def test_values_that_look_right(changes: dict[str, Any], expected: str) -> None:
+    """The difference is in the message, and both values are quoted where they look alike."""
+    ours = ours_of()
+    (finding,) = [one for one in check_setup(setup_of(**changes), ours, BOTH, ours.registries[0]) if one.ok is False]
+    assert expected in finding.message
+    if changes.get("service") or changes.get("realm"):
+        assert finding.theirs is not None
+        assert finding.ours is not None
+        assert finding.theirs[0] == finding.ours[0] == '"'
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "is_old", "expected"),
+    [
+        (Algorithm.RS256, True, []),
+        (Algorithm.ES256, True, [("algorithm", True)]),
+        (Algorithm.ES256, False, [("algorithm", False)]),
+    ],
+)
+def test_zots_algorithms(algorithm: Algorithm, is_old: bool, expected: list[tuple[str, bool]]) -> None:
+    """A warning where the configuration is as old as zots that verify RS256 alone, else a note."""
+    ours = ours_of(ring_of(algorithm), compat="zot")
+    setup = setup_of(is_zot=True, issuer=None, is_old=is_old)
+    found = check_setup(setup, ours, (RegistryKind.ZOT,), ours.registries[0])
+    assert [(one.check, one.is_actionable) for one in found if one.check == "algorithm"] == expected

@@ -175,7 +175,7 @@ def test_a_jwks_that_does_not_fit(case: str) -> None:
     names, other = ours.active.names, stranger().names
     jwks, reason = {
         "another kid": (jwks_of(("x", names)), "our key under another kid"),
-        "no kid": (jwks_of((None, names)), "our key under another kid"),
+        "no kid": (jwks_of((None, names)), "our key without a kid"),
         "another key": (jwks_of((names.rfc7638, other)), "another key under the kid"),
         "none of ours": (jwks_of(("x", other)), "does not have the active key"),
         "a stranger's bundle": (None, "does not have the active key"),
@@ -244,3 +244,49 @@ def test_keys_of_a_registrys_own_are_fetched_by_its_name() -> None:
     (finding,) = [one for one in trust_of(ours, bundle_of(stranger())).check() if one.ok is False]
     assert "https://auth.example.com/ca.pem?service=a" in str(finding.fix)
     assert ours.jwks_url == "https://auth.example.com/.well-known/jwks.json?service=a"
+
+
+# --- files that registries read only in part, or not at all -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("has_ours", "ok"), [(True, None), (False, False)])
+def test_a_certificate_that_is_skipped(has_ours: bool, ok: bool | None) -> None:
+    """A fault if ours is not among those that are read, else a warning."""
+    ours = ours_of()
+    bundle = bundle_of(ours.ca if has_ours else stranger(), lost="is indented")
+    first = trust_of(ours, bundle).check()[0]
+    assert (first.check, first.ok) == ("rootcertbundle", ok)
+    assert first.message == "the registry skips a certificate: its file is indented"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("https://auth.example.com/ca.pem", "the registry fetches no URL: save the output of `curl -fsS"),
+        ("-----BEGIN CERTIFICATE----- MII", "is the path of a file, not its content"),
+        ("/etc/ca.pem", "rewrite it with"),
+    ],
+)
+def test_a_value_that_is_no_path(path: str, words: str) -> None:
+    """The fix is about the value, not about a file that is missing."""
+    bundle = TrustFile(path, "cannot be read: no such file")
+    (finding,) = trust_of(ours_of(), bundle).check()
+    assert words in str(finding.fix)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (
+            "https://auth.example.com/.well-known/jwks.json",
+            "jwks is the path of a file, and the registry fetches no URL",
+        ),
+        ('{"keys": []}', "jwks is the path of a file, not its content"),
+        ("/etc/jwks.json", "download it again"),
+    ],
+)
+def test_a_jwks_that_is_no_path(path: str, words: str) -> None:
+    """Its fix names the URL that is to be saved."""
+    jwks = JwksFile(path, "cannot be read: no such file")
+    (finding,) = trust_of(ours_of(compat="jwks"), None, jwks, kinds=THREE).check()
+    assert words in str(finding.fix)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.doctor.facts import Setup
+from tokenserver.doctor.facts import Setup, Uses
 from tokenserver.doctor.registry.distribution import MAX_TEXT, parse_environment, read_distribution
 from tokenserver.errors import LoadError
 
@@ -193,3 +193,58 @@ def test_any_text_is_read_or_refused(value: Any, junk: str) -> None:
         setup = read_or_none(text, {"REGISTRY_AUTH_TOKEN_ISSUER": junk})
         assert setup is None or setup.auth
         assert setup is None or setup.realm is None or isinstance(setup.realm, str)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("REGISTRY_AUTH_TOKEN_ROOT_CERT_BUNDLE", "did you mean REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE?"),
+        ("REGISTRY_AUTH_TOKN_ISSUER_X", "did you mean REGISTRY_AUTH_TOKN_ISSUERX?"),
+        ("REGISTY_AUTH_TOKEN_ISSUER", "did you mean REGISTRY_AUTH_TOKEN_ISSUER?"),
+        ("registry_auth_token_issuer", "did you mean REGISTRY_AUTH_TOKEN_ISSUER?"),
+        ("REGISTRY_AUTH__TOKEN_ISSUER", "did you mean REGISTRY_AUTH_TOKEN_ISSUER?"),
+        ("REGISTRY_AUTH_TOKEN_ISUER", "did you mean 'issuer'?"),
+    ],
+)
+def test_misspelt_variables(name: str, hint: str) -> None:
+    """The registry ignores them, and each is found under its own name."""
+    (found,) = read_distribution("auth: {token: {realm: x}}", "f", {name: "y", "PATH": "/bin"}).unknown_keys
+    assert found[1] == hint
+    assert read_distribution("auth: {token: {realm: x}}", "f", {name: "y"}).place(found[0]) == name
+
+
+def test_a_bad_value_of_a_variable_is_the_variables() -> None:
+    """It is not in the file."""
+    text = "auth: {token: {realm: x, service: y}}"
+    assert faults(text, {"REGISTRY_AUTH_TOKEN_SERVICE": "[a]"})[0].startswith("variable REGISTRY_AUTH_TOKEN_SERVICE")
+    assert faults(text, {"REGISTRY_STORAGE_DELETE_ENABLED": "[a"})[0].startswith("variable REGISTRY_STORAGE_DELETE")
+
+
+USES = """\
+storage: {delete: {enabled: true}, maintenance: {readonly: {enabled: true}}}
+proxy: {remoteurl: https://hub.example.com}
+http: {host: https://registry.example.com, prefix: /images/}
+"""
+
+
+def test_what_else_the_file_allows() -> None:
+    """From the file, and from variables that win over it."""
+    assert read_distribution("version: 0.1", "f").uses == Uses(deletes=False)
+    found = read_distribution(USES, "f").uses
+    url = "https://registry.example.com"
+    assert found == Uses(
+        deletes=True, is_readonly=True, mirror_of="https://hub.example.com", host=url, prefix="/images/"
+    )
+    variables = {
+        "REGISTRY_STORAGE_DELETE_ENABLED": "false",
+        "REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED": "false",
+        "REGISTRY_PROXY_REMOTEURL": "https://other.example.com",
+        "REGISTRY_HTTP_HOST": "https://x.example.com",
+        "REGISTRY_STORAGE_S3_BUCKET": "b",
+    }
+    changed = read_distribution(USES, "f", variables).uses
+    assert (changed.deletes, changed.is_readonly, changed.mirror_of) == (False, False, "https://other.example.com")
+    assert changed.host == "https://x.example.com"
+    whole = read_distribution(None, "f", {"REGISTRY_STORAGE_MAINTENANCE_READONLY": "{enabled: true}"})
+    assert whole.uses.is_readonly
+    assert not read_distribution("storage: {maintenance: {readonly: on}}", "f").uses.is_readonly

@@ -112,7 +112,7 @@ def block(label: str, content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        pytest.param(b"", None, id="empty"),
+        pytest.param(b"", "is empty", id="empty"),
         pytest.param(b"\0\xff binary", None, id="garbage"),
         pytest.param(block("CERTIFICATE", b"nonsense"), "holds a block CERTIFICATE (the 1.)", id="no certificate"),
         pytest.param(block("PUBLIC KEY", b"nonsense"), "holds a block PUBLIC KEY (the 1.)", id="no key"),
@@ -186,3 +186,19 @@ def test_any_bytes_are_read(content: bytes, label: str) -> None:
     for text in (content, block(label, content), signing_pem(ring_of())[:-60] + content):
         read_bundle(text, "b")
         read_jwks(text, "j")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        pytest.param(b"\xef\xbb\xbf{}", "begins with a byte order mark", id="byte order mark"),
+        pytest.param("{}".encode("utf-16"), "is not UTF-8 text", id="UTF-16"),
+        pytest.param(ring_of().ca_certificate_pem.encode(), "is not JSON but PEM", id="PEM"),
+        pytest.param(b"{", "is not JSON", id="cut off"),
+    ],
+)
+def test_files_that_are_no_jwks(content: bytes, problem: str) -> None:
+    """What Go's JSON rejects, although Python's would read some of it."""
+    found = read_jwks(content, "j")
+    assert found.keys == ()
+    assert (found.problem or "").startswith(problem)

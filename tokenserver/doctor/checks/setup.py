@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
+from tokenserver.doctor.checks.values import difference
 from tokenserver.doctor.facts import KINDS_OF_COMPAT, OurRegistry, Ours, RegistryKind, Setup
 from tokenserver.doctor.findings import Finding, failed, note, open_registry, passed, warning
 from tokenserver.printable import shell_word
@@ -39,7 +40,10 @@ def check_auth(setup: Setup, ours: Ours, registry: OurRegistry | None = None) ->
     if setup.auth in ("none", "silly"):
         message = f"the registry requires no token: anyone can do anything there{why}"
         fix = f"add {section} to {setup.place('')} as `{command}` prints it {RESTART}"
-        if setup.empty:
+        if setup.stray:
+            message = f"{message}, since its settings for tokens stand at {setup.stray}, where it ignores them"
+            fix = f"move them to {section} {RESTART}; `{command}` prints the section as it must be"
+        elif setup.empty:
             fix = f"set {_with_values(setup, ours, registry)} {RESTART}; `{command}` prints all of it"
         return [open_registry(message, fix, theirs=setup.auth)]
     if setup.auth != "token":
@@ -77,17 +81,22 @@ def check_service(theirs: str | None, ours: Ours, meant: OurRegistry | None, pla
     services = ours.services
     if theirs in (services if meant is None else meant.names):
         return passed("service", "the registry's service is one of ours", ours=theirs, theirs=theirs)
+    alike = next((one for one in services if theirs is not None and difference(theirs, one) is not None), None)
     close = get_close_matches((theirs or "").lower(), services, n=1, cutoff=0.6)
-    wanted = meant.service if meant is not None else close[0] if close else None
+    wanted = meant.service if meant is not None else alike or (close[0] if close else None)
     message = "the registry has no service" if theirs is None else "the registry's service is not one of ours"
     if theirs in services:
         message = "the registry has the service of another registry of ours"
+    elif theirs is not None and wanted is not None and (how := difference(theirs, wanted)) is not None:
+        message = f"the registry's service {how}"
     listed = ", ".join(services)
     if wanted is None:
         fix = f"list it under registries in {ours.config}, or set service in {place} to one of: {listed}"
     else:
         fix = f"set service to {wanted} in {place} {RESTART}" + (
-            f"; or list {theirs} under registries in {ours.config}" if theirs and theirs not in services else ""
+            f"; or list {theirs} under registries in {ours.config}"
+            if theirs and theirs not in services and alike is None
+            else ""
         )
     return failed("service", message, fix, ours=wanted or listed, theirs=theirs)
 
@@ -97,6 +106,8 @@ def check_issuer(theirs: str | None, registry: OurRegistry, place: str) -> Findi
     if theirs == registry.issuer:
         return passed("issuer", "both sides have the same issuer", ours=registry.issuer, theirs=theirs)
     message = "the registry expects another issuer than the tokens have" if theirs else "the registry has no issuer"
+    if theirs is not None and (how := difference(theirs, registry.issuer)) is not None:
+        message = f"the registry's issuer {how}"
     fix = f"set issuer to {registry.issuer} in {place} {RESTART}"
     return failed("issuer", message, fix, ours=registry.issuer, theirs=theirs)
 
@@ -115,6 +126,18 @@ def check_algorithms(theirs: Sequence[str] | None, ours: Ours, kinds: Sequence[R
         fix = f"add {algorithm} to signingalgorithms in {place} {RESTART}"
         return failed("algorithm", message, fix, ours=algorithm, theirs=listed)
     return passed("algorithm", f"the registry accepts {algorithm}", ours=algorithm, theirs=listed)
+
+
+def _zot_algorithm(setup: Setup, ours: Ours) -> list[Finding]:
+    """zot's release is not in its configuration, but an old specification in there makes an old zot likely."""
+    algorithm = ours.active.algorithm
+    if algorithm == "RS256":
+        return []
+    message = f"zot before 2.1.3 verifies RS256 alone: with a certificate for {algorithm} it does not even start"
+    if not setup.is_old:
+        return [note("algorithm", message, ours=algorithm)]
+    fix = "upgrade to zot 2.1.3 or later, or sign with RS256: `tokenserver keys rotate --algorithm RS256`"
+    return [warning("algorithm", message, fix, ours=algorithm, theirs="RS256")]
 
 
 def check_realm(
@@ -145,6 +168,8 @@ def _wrong_realm(theirs: str | None, ours: Ours) -> str | None:
     """Why the realm is not our token endpoint, or None if it is."""
     if theirs is None:
         return "the registry has no realm, so clients do not know where to get a token"
+    if theirs.strip() != theirs and (how := difference(theirs, ours.realm)) is not None:
+        return f"the registry's realm {how}"
     parts, right = split_url(theirs), split_url(ours.realm)
     if parts is None or right is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return "the registry's realm is not an http or https URL"
@@ -205,6 +230,7 @@ def check_setup(setup: Setup, ours: Ours, kinds: Sequence[RegistryKind], registr
         return found
     if setup.is_zot:
         found.append(note("issuer", "zot ignores the issuer", ours=registry.issuer))
+        found += _zot_algorithm(setup, ours)
     else:
         found.append(check_issuer(setup.issuer, registry, setup.place("issuer")))
         found.append(check_algorithms(setup.algorithms, ours, kinds, setup.place("signingalgorithms")))

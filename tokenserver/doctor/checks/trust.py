@@ -40,7 +40,10 @@ class RegistryTrust:
     def check(self) -> list[Finding]:
         """All findings about the trusted keys. If a file itself is faulty, only that is reported."""
         faults = list(self.files())
-        return faults or [*self.our_keys(), *self.foreign_certificates()]
+        if faults:
+            return faults
+        found = [*self.our_keys(), *self.foreign_certificates()]
+        return [*self._lost(is_cause=any(one.ok is False for one in found)), *found]
 
     @property
     def command(self) -> str:
@@ -60,9 +63,8 @@ class RegistryTrust:
         """Faults in the files themselves; any of them keeps the registry from starting."""
         place = self.setup.place("rootcertbundle")
         if self.bundle is None and self.jwks is None:
-            key = "cert" if self.setup.is_zot else "rootcertbundle"
-            fix = f"add {key} in {place} as `{self.command}` prints it {RESTART}"
-            yield failed(key, "the registry has no file of trusted keys", fix)
+            fix = f"add {self._key} in {place} as `{self.command}` prints it {RESTART}"
+            yield failed(self._key, "the registry has no file of trusted keys", fix)
         if (
             self.bundle is None
             and self.jwks is not None
@@ -82,22 +84,45 @@ class RegistryTrust:
         fix = f"rewrite it with `{self.command}` {RESTART}"
         if bundle.problem is not None:
             message = f"the registry's file of trusted certificates {bundle.problem}"
-            yield failed("rootcertbundle", message, fix, theirs=bundle.path)
+            yield failed(self._key, message, self._other_path(bundle.path) or fix, theirs=bundle.path)
         elif not bundle.certificates and not (self.setup.is_zot and bundle.public_keys):
             content = f", only {', '.join(sorted(set(bundle.others)))}" if bundle.others else ""
             message = f"the registry's file of trusted certificates holds no certificate{content}"
-            yield failed("rootcertbundle", message, fix, theirs=bundle.path)
+            yield failed(self._key, message, fix, theirs=bundle.path)
         elif RegistryKind.DISTRIBUTION2 in self.kinds and any(not one.names.libtrust for one in bundle.certificates):
             message = (
                 f"a certificate in the bundle has an Ed25519 key; {RegistryKind.DISTRIBUTION2} does not start with it"
             )
             yield failed("rootcertbundle", message, "remove it, and sign with ES256 for that registry")
 
+    def _lost(self, *, is_cause: bool) -> Iterator[Finding]:
+        """A bundle of which the registry reads only some: a fault if `is_cause`, since ours is not among those."""
+        if self.bundle is None or self.bundle.lost is None:
+            return
+        message = f"the registry skips a certificate: its file {self.bundle.lost}"
+        make = failed if is_cause else warning
+        yield make(self._key, message, f"rewrite it with `{self.command}` {RESTART}", theirs=self.bundle.path)
+
+    def _other_path(self, path: str) -> str | None:
+        """The fix for a value that is no path at all: a URL, or the content of the file itself."""
+        key = self._key if self.bundle is not None and path == self.bundle.path else "jwks"
+        if "://" in path:
+            get = self.ca_source if key != "jwks" else f"`curl -fsS {shell_word(self.ours.jwks_url)}`"
+            return f"{key} is the path of a file, and the registry fetches no URL: save the output of {get} there"
+        if "-----BEGIN" in path or path.lstrip().startswith("{"):
+            return f"{key} is the path of a file, not its content: write the content into a file and name that"
+        return None
+
+    @property
+    def _key(self) -> str:
+        """The key that names the file of certificates."""
+        return "cert" if self.setup.is_zot else "rootcertbundle"
+
     def _jwks_file(self, jwks: JwksFile) -> Iterator[Finding]:
         fix = f"download it again with `curl -fsS {shell_word(self.ours.jwks_url)}` {RESTART}"
         if jwks.problem is not None:
             message = f"the registry's jwks file {jwks.problem}"
-            yield failed("jwks", message, fix, theirs=jwks.path)
+            yield failed("jwks", message, self._other_path(jwks.path) or fix, theirs=jwks.path)
         elif not jwks.keys:
             yield failed("jwks", "the registry's jwks file holds no key", fix, theirs=jwks.path)
         elif any(key.names is None for key in jwks.keys):
@@ -183,7 +208,12 @@ class RegistryTrust:
             else:
                 message = f"{kind} drops leading zero bytes of the key, and therefore computes another kid"
             return wrong(message, f"{other} as its rootcertbundle {RESTART}")
-        if self.jwks is not None and any(_has(entry.names, key) for entry in self.jwks.keys):
+        same = [entry for entry in self.jwks.keys if _has(entry.names, key)] if self.jwks is not None else []
+        if same and all(entry.kid is None for entry in same):
+            fetch = f"`curl -fsS {shell_word(self.ours.jwks_url)}`"
+            message = "the jwks file has our key without a kid, so no token can name it"
+            return wrong(message, f"save the output of {fetch} as {self.setup.jwks} {RESTART}")
+        if same:
             return wrong("the jwks file has our key under another kid", rewrite)
         bundle = self.bundle.certificates if self.bundle is not None else ()
         if any(one.names.spki == self.ours.ca.names.spki for one in bundle):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
-from tokenserver.doctor.facts import Setup
+from tokenserver.doctor.facts import Setup, Uses
+from tokenserver.doctor.registry.misplaced import other_document, stray_settings
 from tokenserver.documents.document import Document, nearest, parse
 from tokenserver.errors import Fault, LoadError
 
@@ -27,7 +29,16 @@ _NOBODY = {"", "~", "null", "none"}
 
 _SEVERAL = "with several authentication methods Distribution picks an arbitrary one, or does not start"
 _SILLY = "silly accepts any Authorization header"
-_VARIABLE = re.compile(r"REGISTRY_(AUTH(?:_[A-Z0-9]+)*|HTTP_TLS(?:_[A-Z0-9]+)*)", re.ASCII)
+_VARIABLE = re.compile(r"REGISTRY_((?:AUTH|HTTP|STORAGE|PROXY)(?:_[A-Z0-9]+)*)", re.ASCII)
+_USES = (
+    ("storage", "delete", "enabled"),
+    ("storage", "maintenance", "readonly", "enabled"),
+    ("storage", "maintenance", "readonly"),
+    ("proxy", "remoteurl"),
+    ("http", "host"),
+    ("http", "prefix"),
+)
+"""Settings beside `auth` that decide what a token can be used for."""
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII)
 
 
@@ -65,6 +76,9 @@ def read_distribution(text: str | None, file: str, environment: Mapping[str, str
     if text is not None and len(text) > MAX_TEXT:
         raise LoadError([Fault(file, 0, "", f"is larger than {MAX_TEXT} characters")])
     document = Document(file, {}, {(): 1}) if text is None else parse(text, file)
+    other = other_document(document.value)
+    if other is not None:
+        raise LoadError([Fault(file, 0, "", other)])
     if not isinstance(document.value, dict):
         raise LoadError([Fault(file, 1, "", "must be a mapping (key: value), as a registry's config.yml is")])
     reading = _ConfigReading(document, file)
@@ -85,12 +99,18 @@ class _ConfigReading:
     auth: dict[str, dict[str, Any]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     https: bool = False
+    uses: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    misspelt: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.places[""] = self.file
         auth = self.document.value.get("auth")
         if auth is not None and not isinstance(auth, dict | str):
             self._fault(("auth",), "must be a mapping such as auth: {token: {realm: …}}")
+            return
+        if isinstance(auth, dict) and len(TOKEN_KEYS & auth.keys()) > 1:
+            keys = ", ".join(key for key in auth if key in TOKEN_KEYS)
+            self._fault(("auth", keys.partition(",")[0]), f"{keys} belong below auth.token: indent them under `token:`")
             return
         sections = auth if isinstance(auth, dict) else {auth: None} if auth else {}
         for kind, options in sections.items():
@@ -104,12 +124,14 @@ class _ConfigReading:
         match self.document.value.get("http"):
             case {"tls": {"certificate": str()} | {"letsencrypt": dict()}}:
                 self.https = True
+        self.uses = {path: found for path in _USES if (found := _at(self.document.value, path)) is not None}
 
     def overlay(self, environment: Mapping[str, str]) -> None:
         """Apply `REGISTRY_AUTH…` and `REGISTRY_HTTP_TLS…`. The registry parses each value as YAML."""
         for name, text in sorted(environment.items()):
             matched = _VARIABLE.fullmatch(name)
             if matched is None:
+                self._misspelt(name)
                 continue
             path = matched[1].lower().split("_")
             if path[0] == "auth" and len(path) < 3:
@@ -120,12 +142,20 @@ class _ConfigReading:
             if path[:2] == ["http", "tls"]:
                 self.https = self.https or path[2:] == ["certificate"]
                 continue
+            if path[0] != "auth" and tuple(path) not in _USES:
+                continue
             try:
                 value = parse(text, f"variable {name}").value
             except LoadError as error:
                 self.faults.extend(error.faults)
                 continue
-            if len(path) == 3:
+            if path[0] != "auth":
+                self.uses[tuple(path)] = value
+            elif len(path) > 3:
+                right = "_".join(path[:2]).upper() + "_" + "".join(path[2:]).upper()
+                self.misspelt.append((name, f"did you mean REGISTRY_{right}?"))
+                self.places[name] = name
+            else:
                 self.auth.setdefault(path[1], {})[path[2]] = value
                 self.places[path[2]] = name
                 self.places[""] = self.places[""] or name
@@ -147,21 +177,34 @@ class _ConfigReading:
             self.auth = {str(value): {}}
         self.places[""] = name
 
+    def _misspelt(self, name: str) -> None:
+        """Remember a variable that is none of the registry's but looks like one for tokens."""
+        known = [f"REGISTRY_AUTH_TOKEN_{key.upper()}" for key in TOKEN_KEYS]
+        close = get_close_matches(name.upper().replace("-", "_").replace("__", "_"), known, n=1, cutoff=0.85)
+        if close:
+            self.misspelt.append((name, f"did you mean {close[0]}?"))
+            self.places[name] = name
+
     def setup(self) -> Setup:
         """The settings as facts."""
         ways = sorted(self.auth)
+        found = Setup(
+            is_zot=False,
+            auth=" and ".join(ways),
+            unknown_keys=tuple(self.misspelt),
+            https=self.https,
+            stray=self._stray(),
+            uses=self._uses(),
+            places=self.places,
+        )
         if any(way.lower() in _NOBODY for way in ways) or not ways:
-            remark = _SEVERAL if len(ways) > 1 else ""
-            return Setup(is_zot=False, auth="none", https=self.https, remark=remark, places=self.places)
+            return replace(found, auth="none", remark=_SEVERAL if len(ways) > 1 else "")
         if ways != ["token"]:
-            remark = _SEVERAL if len(ways) > 1 else _SILLY if ways == ["silly"] else ""
-            auth = " and ".join(ways)
-            return Setup(is_zot=False, auth=auth, https=self.https, remark=remark, places=self.places)
+            return replace(found, remark=_SEVERAL if len(ways) > 1 else _SILLY if ways == ["silly"] else "")
         options = self.auth["token"]
         unknown_keys = [(key, nearest(key, TOKEN_KEYS)) for key in options if key not in TOKEN_KEYS]
-        return Setup(
-            is_zot=False,
-            auth="token",
+        return replace(
+            found,
             realm=self._text("realm"),
             service=self._text("service"),
             issuer=self._text("issuer"),
@@ -170,10 +213,27 @@ class _ConfigReading:
             algorithms=self._algorithms(options.get("signingalgorithms")),
             autoredirect=self._flag("autoredirect"),
             autoredirect_path=self._text("autoredirectpath") or "/auth/token",
-            unknown_keys=tuple(unknown_keys),
+            unknown_keys=(*unknown_keys, *self.misspelt),
             only_in_3=tuple(key for key in _ONLY_IN_3 if key in options),
-            https=self.https,
-            places=self.places,
+        )
+
+    def _stray(self) -> str:
+        """The first place of settings for tokens outside of their section, as a path."""
+        path = next(stray_settings(self.document.value, ("auth", "token")), None)
+        return "" if path is None else ".".join(path) or "the top level"
+
+    def _uses(self) -> Uses:
+        text = {path: str(found) for path, found in self.uses.items() if isinstance(found, str) and found}
+        readonly = self.uses.get(("storage", "maintenance", "readonly"))
+        if isinstance(readonly, dict):
+            readonly = readonly.get("enabled")
+        readonly = self.uses.get(("storage", "maintenance", "readonly", "enabled"), readonly)
+        return Uses(
+            deletes=self.uses.get(("storage", "delete", "enabled")) is True,
+            is_readonly=readonly is True,
+            mirror_of=text.get(("proxy", "remoteurl")),
+            host=text.get(("http", "host")),
+            prefix=text.get(("http", "prefix")),
         )
 
     def _text(self, key: str) -> str | None:
@@ -199,4 +259,15 @@ class _ConfigReading:
         return None
 
     def _fault(self, path: tuple[str, ...], message: str) -> None:
-        self.faults.append(self.document.fault(path, message))
+        variable = self.places.get(path[-1], "")
+        if variable.startswith("REGISTRY_"):
+            self.faults.append(Fault(f"variable {variable}", 0, "", message))
+        else:
+            self.faults.append(self.document.fault(path, message))
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    """What stands at this path of nested mappings; None if nothing does."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

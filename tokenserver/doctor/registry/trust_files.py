@@ -6,10 +6,8 @@ that cannot be parsed keeps the registry from starting.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import re
 from typing import Any
 
 from cryptography import x509
@@ -18,13 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from tokenserver.doctor.facts import Certificate, JwksEntry, JwksFile, KeyNames, TrustFile
+from tokenserver.doctor.registry.pem import BYTE_ORDER_MARK, damage, lost_certificates, pem_blocks
 from tokenserver.documents.base64url import decode_base64url, encode_base64url
 from tokenserver.keys.jwk import libtrust_id, thumbprint
 from tokenserver.keys.ring import KeyRing, PublicKey
 
 MAX_CERTIFICATES = 1000
 
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 _EC: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 
@@ -51,25 +49,31 @@ def key_names(key: object) -> KeyNames:
 
 
 def read_bundle(content: bytes, path: str) -> TrustFile:
-    """Parse a `rootcertbundle`, or zot's `cert`, which may also be a bare public key."""
+    """Parse a `rootcertbundle`, or zot's `cert`, which may also be a bare public key.
+
+    What registries skip without a word is told by `problem` if they see no certificate, and by `lost` if they see some.
+    """
     certificates: list[Certificate] = []
     public_keys: list[KeyNames] = []
     others: list[str] = []
-    for number, block in enumerate(_BLOCK.finditer(content), 1):
-        label = block[1].decode("ascii")
+    for number, block in enumerate(pem_blocks(content), 1):
         if number > MAX_CERTIFICATES:
             return TrustFile(path, f"holds more than {MAX_CERTIFICATES} PEM blocks")
         try:
-            if label == "CERTIFICATE":
-                certificates.append(certificate_facts(x509.load_pem_x509_certificate(block[0])))
-            elif label == "PUBLIC KEY":
-                others.append(label)
-                public_keys.append(key_names(load_der_public_key(base64.b64decode(block[2]))))
+            if block.type == "CERTIFICATE":
+                certificates.append(certificate_facts(x509.load_der_x509_certificate(block.content)))
+            elif block.type == "PUBLIC KEY":
+                others.append(block.type)
+                public_keys.append(key_names(load_der_public_key(block.content)))
             else:
-                others.append(label)
+                others.append(block.type)
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            return TrustFile(path, f"holds a block {label} (the {number}.) that cannot be read")
-    return TrustFile(path, None, tuple(certificates), tuple(public_keys), tuple(others))
+            return TrustFile(path, f"holds a block {block.type} (the {number}.) that cannot be read")
+    is_whole = bool(certificates or public_keys or others) and not lost_certificates(content)
+    damaged = None if is_whole else damage(content)
+    if damaged is not None and not certificates and not public_keys:
+        return TrustFile(path, damaged, others=tuple(others))
+    return TrustFile(path, None, tuple(certificates), tuple(public_keys), tuple(others), lost=damaged)
 
 
 def certificate_facts(certificate: x509.Certificate) -> Certificate:
@@ -95,11 +99,16 @@ def certificate_facts(certificate: x509.Certificate) -> Certificate:
 
 
 def read_jwks(content: bytes, path: str) -> JwksFile:
-    """Parse a JWKS (RFC 7517, section 5) as Distribution 3 does."""
+    """Parse a JWKS (RFC 7517, section 5) as Distribution 3 does, whose JSON is UTF-8 without a byte order mark."""
+    if content.startswith(BYTE_ORDER_MARK):
+        return JwksFile(path, "begins with a byte order mark, with which the registry does not start")
     try:
-        value = json.loads(content)
+        value = json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        return JwksFile(path, "is not UTF-8 text")
     except (ValueError, RecursionError):
-        return JwksFile(path, "is not JSON")
+        other = " but PEM, which belongs into rootcertbundle" if b"-----BEGIN " in content else ""
+        return JwksFile(path, f"is not JSON{other}")
     if not isinstance(value, dict):
         return JwksFile(path, "is not a JSON object")
     if "keys" not in value and "kty" in value:

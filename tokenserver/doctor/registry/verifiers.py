@@ -14,12 +14,14 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from tokenserver.doctor.facts import RegistryKind
+from tokenserver.doctor.registry.pem import pem_blocks
 from tokenserver.doctor.registry.trust_files import UnusableKey, jwk_public_key, key_names
 from tokenserver.doctor.token import UnverifiedToken
 from tokenserver.keys.ring import KeyRing, PublicKey
 from tokenserver.keys.signatures import AlgorithmMismatch, SignatureLength, SignatureMismatch, verify_signature
 
 MAX_CHAIN = 10
+CUT = "its signature has the wrong length, as if the token was cut when it was copied"
 
 _NOT_IN_2 = ("PS256", "PS384", "PS512", "EdDSA")
 
@@ -35,8 +37,9 @@ class Trusted:
 
 def trusted_files(bundle: bytes, jwks: Any) -> Trusted:
     """The keys in a registry's bundle and JWKS (a JSON value). Entries that cannot be parsed are left out."""
+    listed_certificates = (block.content for block in pem_blocks(bundle) if block.type == "CERTIFICATE")
     try:
-        certificates = tuple(x509.load_pem_x509_certificates(bundle)) if bundle else ()
+        certificates = tuple(x509.load_der_x509_certificate(content) for content in listed_certificates)
     except ValueError:
         certificates = ()
     listed = jwks.get("keys") if isinstance(jwks, dict) else None
@@ -79,7 +82,7 @@ def signature_problem(token: UnverifiedToken, key: object) -> str | None:
     except AlgorithmMismatch:
         return "its algorithm does not match the key"
     except SignatureLength:
-        return "its signature has the wrong length"
+        return CUT
     except SignatureMismatch:
         return "its signature is wrong: it was changed, or signed by another key"
     return None

@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tokenserver.doctor.facts import Setup
+from tokenserver.doctor.facts import Setup, Uses
+from tokenserver.doctor.registry.misplaced import other_document, stray_settings
 from tokenserver.documents.document import nearest
 from tokenserver.errors import Fault, LoadError
 
@@ -39,7 +40,8 @@ def read_zot(text: str, file: str) -> Setup:
     Raises:
         LoadError: not JSON, or a configuration with which zot would not start.
     """
-    http = _http_section(text, file)
+    whole = _whole(text, file)
+    http = _http_section(whole, file)
     auth, bearer = _auth_sections(http, file)
     section: dict[str, Any] = bearer or {}
     faults = [
@@ -61,13 +63,16 @@ def read_zot(text: str, file: str) -> Setup:
         https=isinstance(http.get("tls"), dict),
         empty=() if bearer is None or is_complete else tuple(key for key in _KEYS if not section.get(key)),
         remark="" if is_complete else _remark(http, has_section=bearer is not None),
+        stray=".".join(next(stray_settings(whole, ("http", "auth", "bearer")), ())),
+        uses=Uses(access_control=_needs_users(http.get("accesscontrol"))),
+        is_old=str(whole.get("distspecversion", "")).startswith("1.0"),
         places={"": f"{file} (http.auth.bearer)"}
         | {key: f"{file} (http.auth.bearer.{key})" for key in _KEYS}
         | {"rootcertbundle": f"{file} (http.auth.bearer.cert)"},
     )
 
 
-def _http_section(text: str, file: str) -> dict[str, Any]:
+def _whole(text: str, file: str) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
         raise LoadError([Fault(file, 0, "", f"is larger than {MAX_TEXT} characters")])
     try:
@@ -76,9 +81,16 @@ def _http_section(text: str, file: str) -> dict[str, Any]:
         raise LoadError([Fault(file, error.lineno, "", f"is not JSON: {error.msg}")]) from error
     except (_Refused, RecursionError) as error:
         raise LoadError([Fault(file, 0, "", f"is not read: {error or 'is nested too deeply'}")]) from error
-    if not isinstance(value, dict) or not isinstance(value.get("http"), dict):
+    return value if isinstance(value, dict) else {}
+
+
+def _http_section(whole: dict[str, Any], file: str) -> dict[str, Any]:
+    other = other_document(whole)
+    if other is not None:
+        raise LoadError([Fault(file, 0, "", other)])
+    http = whole.get("http")
+    if not isinstance(http, dict):
         raise LoadError([Fault(file, 0, "http", 'is missing: zot\'s configuration is {"http": {…}, "storage": {…}}')])
-    http: dict[str, Any] = value["http"]
     return http
 
 
@@ -128,6 +140,17 @@ def _is_on(way: str, section: Any) -> bool:
 def _has_issuer(oidc: Any) -> bool:
     entries = oidc if isinstance(oidc, list) else []
     return any(isinstance(one, dict) and one.get("issuer") and one.get("audiences") for one in entries)
+
+
+def _needs_users(access: Any) -> bool:
+    """Whether accessControl has rules for users, which zot only starts with if it has users itself."""
+    if not isinstance(access, dict):
+        return False
+    repositories = access.get("repositories", access)
+    entries = list(repositories.values()) if isinstance(repositories, dict) else []
+    is_anonymous = all(isinstance(one, dict) and one.get("anonymouspolicy") for one in entries)
+    admin = access.get("adminpolicy")
+    return bool(isinstance(admin, dict) and admin.get("users")) or not entries or not is_anonymous
 
 
 def _remark(http: Mapping[str, Any], *, has_section: bool) -> str:
