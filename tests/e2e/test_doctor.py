@@ -155,6 +155,74 @@ def test_another_issuer(generation: str, server: TokenServer, tmp_path: Path) ->
         assert both.wrong.pop("issuer") is False
 
 
+@pytest.mark.parametrize(
+    ("variables", "check", "words"),
+    [
+        ({"TOKEN_ISSUER": "old.example.com"}, "restart", "a variable REGISTRY_AUTH_… wins over this file"),
+        (
+            {"": "htpasswd", "HTPASSWD_REALM": "r", "HTPASSWD_PATH": "users"},
+            "auth",
+            "look for variables REGISTRY_AUTH…",
+        ),
+    ],
+)
+def test_variables_that_nobody_thought_of(
+    variables: dict[str, str], check: str, words: str, server: TokenServer, tmp_path: Path
+) -> None:
+    """The file is right and the registry does otherwise; with its variables the cause is named."""
+    (tmp_path / "users").write_text("ann:$2y$05$" + "x" * 53 + "\n")
+    variables = {f"REGISTRY_AUTH_{name}".rstrip("_"): value for name, value in variables.items()}
+    if "REGISTRY_AUTH_HTPASSWD_PATH" in variables:
+        variables["REGISTRY_AUTH_HTPASSWD_PATH"] = str(tmp_path / "users")
+    with misfit(
+        tmp_path, server, "universal.test", "distribution3", token_section(), environment=variables
+    ) as registry:
+        told = doctor(server, *at(registry), "--registry-config", registry.config)
+        assert told.wrong == {check: False}
+        assert words in told.mend(check)
+        env = tmp_path / "registry.env"
+        env.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+        known = doctor(server, "--registry-config", registry.config, "--registry-env", env)
+    assert known.wrong == {"issuer" if check == "restart" else "auth": False}
+
+
+@pytest.mark.parametrize("uses", ["delete", "readonly", "cache", "host"])
+def test_what_the_configuration_forbids(uses: str, server: TokenServer, tmp_path: Path) -> None:
+    """The registry answers 405 to what the token grants, or sends uploads elsewhere; its configuration shows it."""
+
+    def change(whole: dict[str, Any]) -> None:
+        match uses:
+            case "readonly":
+                whole["storage"]["maintenance"] = {"readonly": {"enabled": True}}
+            case "cache":
+                whole["proxy"] = {"remoteurl": f"http://localhost:{upstream.port}"}
+            case "host":
+                whole["http"]["host"] = "https://registry.corp.example"
+
+    action = "delete" if uses == "delete" else "push"
+    reply = Reply(headers=(("Docker-Distribution-Api-Version", "registry/2.0"),))
+    with (
+        impostor(reply) as upstream,
+        misfit(tmp_path, server, "universal.test", "distribution2", change) as registry,
+    ):
+        files: list[str | Path] = ["--registry-config", registry.config]
+        told = doctor(server, *files, "--scope", f"repository:users/ann/x:pull,{action}")
+        status = upload_or_delete(server, registry.port, action)
+    assert told.wrong == {"readonly": {"read-only": False}, "host": {"host": None}}.get(uses, {uses: False})
+    assert status == (202 if uses == "host" else 405)
+    assert doctor(server, *files, "--scope", "repository:users/ann/x:pull").wrong == (
+        {"host": None} if uses == "host" else {}
+    )
+
+
+def upload_or_delete(server: TokenServer, port: int, action: str) -> int:
+    """The registry's status for an attempt with a token that grants it."""
+    token = server.token("universal.test", ["repository:users/ann/x:pull,push,delete"], person="ann")
+    target, method = ("manifests/sha256:" + "0" * 64, "DELETE") if action == "delete" else ("blobs/uploads/", "POST")
+    headers = {"Authorization": f"Bearer {token}"}
+    return web.request(port, method, f"/v2/users/ann/x/{target}", headers=headers).status
+
+
 def test_the_algorithm_is_left_out(server: TokenServer, tmp_path: Path) -> None:
     """Only 3.x has the option; from outside it gives away that it knows the key under others."""
     change = token_section(signingalgorithms=["RS256", "EdDSA"])

@@ -146,7 +146,8 @@ def test_without_scopes_a_token_allows_nothing(server: TokenServer) -> None:
     """What a challenge names is not asked for."""
     with impostor(refuses(server, service=LAB, scope="repository:web/site:pull,push")) as registry:
         doctor(server, "--registry", f"http://localhost:{registry.port}", "--service", LAB, "--user", "ann")
-    assert [claims["access"] for claims in signed(registry)] == [[]]
+    allowed = [claims["access"] for claims in signed(registry)]
+    assert allowed == [[]] * len(allowed) != []
 
 
 def test_a_clock_far_ahead_is_not_believed(server: TokenServer) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from doctor_worlds import ours_of
+from doctor_worlds import ours_of, setup_of
 
 from tokenserver.doctor.checks.refusals import (
     explain_despite_files,
+    explain_generation,
+    explain_other_way,
     explain_refusal,
     explain_zot_login,
     generation,
     is_key_known,
 )
 from tokenserver.doctor.facts import RegistryKind
+from tokenserver.doctor.findings import failed
 from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Outcome
 
 URL = "https://registry.example.com"
@@ -109,3 +112,38 @@ def test_despite_files() -> None:
     """The registry runs with another configuration than the one that was given."""
     found = explain_despite_files(ours_of().registries[0], "config.yml")
     assert (found.check, found.ok, found.theirs) == ("restart", False, "config.yml")
+
+
+@pytest.mark.parametrize(
+    ("kind", "compat", "is_30", "words"),
+    [
+        (RegistryKind.DISTRIBUTION3, "distribution2", False, "is Distribution 3, and compat: distribution2"),
+        (RegistryKind.DISTRIBUTION2, "distribution3", False, "is Distribution 2.8, and compat: distribution3"),
+        (RegistryKind.DISTRIBUTION2, "jwks", False, "is Distribution 2.8, and compat: jwks"),
+        (RegistryKind.DISTRIBUTION3, "distribution3", True, "is Distribution 3.0, which"),
+        (RegistryKind.DISTRIBUTION3, "distribution3", False, None),
+        (RegistryKind.DISTRIBUTION2, "universal", False, None),
+        (RegistryKind.ZOT, "zot", False, None),
+        (None, "distribution2", False, None),
+    ],
+)
+def test_the_generation_does_not_fit(kind: RegistryKind | None, compat: str, is_30: bool, words: str | None) -> None:
+    """`compat: universal` fits all of them; 3.0 has other ways out, too."""
+    ours = ours_of(compat=compat)
+    found = explain_generation(kind, ours.registries[0], ours, is_30=is_30)
+    if words is None:
+        assert found is None
+        return
+    assert found is not None
+    assert words in found.message
+    assert "set compat: universal for registry.example.com in tokenserver.yaml" in str(found.fix)
+    assert ("RS256" in str(found.fix)) is is_30
+
+
+def test_another_way_than_the_file_says() -> None:
+    """Only where the file asks for tokens is it a contradiction."""
+    found = failed("auth", "the registry asks for Basic credentials instead of a token", "x", theirs="Basic")
+    assert explain_other_way(found, setup_of(auth="htpasswd")) is found
+    explained = explain_other_way(found, setup_of())
+    assert (explained.check, explained.theirs) == ("auth", "Basic")
+    assert "REGISTRY_AUTH…" in str(explained.fix)

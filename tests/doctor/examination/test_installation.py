@@ -11,6 +11,7 @@ from fake_registry import NO_ANSWER, URL, FakeSites, answered
 
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
+from tokenserver.doctor.examination import refusal
 from tokenserver.doctor.examination import visit as module
 from tokenserver.doctor.examination.installation import examine_installation
 from tokenserver.doctor.examination.our_side import our_sides
@@ -55,6 +56,7 @@ def examined(settings: Settings, monkeypatch: pytest.MonkeyPatch, *, is_up: bool
         outcomes={f"{OURS}/.well-known/jwks.json": answered(200, keys) if is_up else NO_ANSWER},
     )
     monkeypatch.setattr(module, "fetch", sites.fetch)
+    monkeypatch.setattr(refusal, "fetch", sites.fetch)
     return examine_installation(settings, Baseline(sides, None, None, None, NOW), ssl.create_default_context())
 
 

@@ -14,8 +14,10 @@ from doctor_worlds import ISSUER, SERVICE
 from fake_registry import NO_ANSWER, URL, FakeSites, answered, baseline, challenge, current_ring
 
 from tokenserver.credentials import Secret
+from tokenserver.doctor.examination import refusal
 from tokenserver.doctor.examination import visit as module
-from tokenserver.doctor.examination.visit import Visit, visit_registry, visit_server
+from tokenserver.doctor.examination.refusal import Visit
+from tokenserver.doctor.examination.visit import visit_registry, visit_server
 from tokenserver.doctor.findings import Finding
 from tokenserver.doctor.http import Outcome
 from tokenserver.identity import Identity, Kind
@@ -33,6 +35,7 @@ def visited(
 ) -> tuple[list[Finding], Secret | None]:
     """The findings of a visit to the registry, and the token that was used."""
     monkeypatch.setattr(module, "fetch", sites.fetch)
+    monkeypatch.setattr(refusal, "fetch", sites.fetch)
     values: dict[str, Any] = {"baseline": baseline(), "login": LOGIN, "wanted": (WEB,)} | more
     return visit_registry(Visit(URL, context=CONTEXT, **values), skew)
 
@@ -90,6 +93,7 @@ def test_a_registry_that_nobody_names_gets_nothing(monkeypatch: pytest.MonkeyPat
     sites = FakeSites()
     unknown = baseline(registry=None)
     monkeypatch.setattr(module, "fetch", sites.fetch)
+    monkeypatch.setattr(refusal, "fetch", sites.fetch)
     elsewhere = Visit("https://registry.example.com.evil", unknown, CONTEXT, login=LOGIN)
     sites.outcomes[f"{elsewhere.url}/v2/"] = answered(401, www_authenticate=challenge())
     findings, token = visit_registry(elsewhere, 0.0)
@@ -128,7 +132,8 @@ def test_a_wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
     sites = FakeSites()
     findings, _ = visited(sites, monkeypatch, login=("ann", Secret("wrong battery")))
     assert wrong(findings) == ["login"]
-    assert [claims["access"] for claims in sites.claims_sent()] == [[]]
+    allowed = [claims["access"] for claims in sites.claims_sent()]
+    assert allowed == [[]] * len(allowed) != []
     assert "wrong battery" not in str([*findings])
 
 
@@ -187,6 +192,7 @@ def test_visit_server(outcomes: dict[str, Outcome], failed: list[str], monkeypat
     """Our own server, as clients reach it; without its keys there is no clock to compare."""
     sites = FakeSites(outcomes={f"https://auth.example.com{path}": one for path, one in outcomes.items()})
     monkeypatch.setattr(module, "fetch", sites.fetch)
+    monkeypatch.setattr(refusal, "fetch", sites.fetch)
     findings, skew = visit_server(baseline(), CONTEXT)
     assert wrong(findings) == failed
     assert (skew is None) is ("server" in failed)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from tokenserver.doctor.checks.answerer import check_answerer, check_token_endpoint
 from tokenserver.doctor.checks.setup import RESTART, split_url
 from tokenserver.doctor.facts import Ours
 from tokenserver.doctor.findings import Finding, failed, note, open_registry, passed, warning
@@ -37,6 +38,9 @@ def check_registry(url: str, outcome: Outcome, service: str, compat: str = "univ
     if fault is not None:
         return fault
     assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always has a finding
+    proxy = check_answerer(outcome)
+    if proxy is not None:
+        return proxy
     fix = _configure(service, compat)
     if outcome.status == 200:
         return open_registry("the registry requires no token: anyone can do anything there", fix, theirs="none")
@@ -122,6 +126,9 @@ def check_token_answer(outcome: Outcome, ours: Ours, *, with_login: bool) -> tup
     if fault is not None:
         return fault, None
     assert isinstance(outcome, HttpAnswer)  # noqa: S101 - a failure always has a finding
+    proxy = check_token_endpoint(outcome, ours.realm)
+    if proxy is not None:
+        return proxy, None
     value = _object(outcome.body)
     details = value.get("details")
     reported = details if isinstance(details, str) else f"status {outcome.status}"

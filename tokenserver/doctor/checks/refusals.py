@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tokenserver.doctor.checks.live import place_of
 from tokenserver.doctor.checks.setup import RESTART
-from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
+from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind, Setup
 from tokenserver.doctor.findings import Finding, failed
 from tokenserver.doctor.http import HttpAnswer, Outcome
 from tokenserver.printable import shell_word
@@ -75,7 +77,8 @@ def explain_refusal(
 def explain_zot_login(refused: HttpAnswer, registry: OurRegistry) -> Finding | None:
     """Explain a zot that answers a login with a challenge for more access; None if that is not the case.
 
-    zot sends that challenge only for tokens whose key it trusts. Up to 2.1.2 it requires catalog access to log in.
+    zot 2 sends that challenge only for tokens whose key it trusts, and zot 1 for all. Up to 2.1.2 it requires access to
+    its catalog for a login.
     """
     if registry.compat != "zot" or refused.bearer() is None:
         return None
@@ -84,8 +87,46 @@ def explain_zot_login(refused: HttpAnswer, registry: OurRegistry) -> Finding | N
     return failed("access", message, fix, ours="a login only", theirs=refused.bearer())
 
 
+def explain_generation(
+    kind: RegistryKind | None, registry: OurRegistry, ours: Ours, *, is_30: bool = False
+) -> Finding | None:
+    """Explain a registry of another generation than `compat` makes tokens for; None if the two fit.
+
+    `is_30`: it knows our key by the name that Distribution 3.0 gives it.
+    """
+    fix = f"set compat: universal for {registry.service} in {ours.config}, with the token CA as its rootcertbundle"
+    fix = f"{fix} (`curl -fsS {shell_word(ours.ca_url)}`)"
+    if kind is RegistryKind.DISTRIBUTION3 and registry.compat == "distribution2":
+        message = "the registry is Distribution 3, and compat: distribution2 names keys as only 2.8 does"
+    elif kind is RegistryKind.DISTRIBUTION2 and registry.compat in ("distribution3", "jwks"):
+        message = (
+            f"the registry is Distribution 2.8, and compat: {registry.compat} names keys as only Distribution 3 does"
+        )
+    elif is_30:
+        message = "the registry is Distribution 3.0, which computes the same kid for every EC key, so none matches"
+        fix = f"{fix}; or upgrade to 3.1, or sign with RS256: `tokenserver keys rotate --algorithm RS256`"
+    else:
+        return None
+    return failed("compat", message, fix, ours=registry.compat, theirs=kind)
+
+
+def explain_other_way(found: Finding, setup: Setup) -> Finding:
+    """Explain a registry that asks for something else than a token although its configuration says token."""
+    if setup.auth != "token":
+        return found
+    message = f"its configuration asks for tokens, but {found.message}: the registry does not run with that alone"
+    fix = (
+        "look for variables REGISTRY_AUTH… in its environment, which win over the file (ask again with --registry-env"
+        f" FILE); otherwise restart it, or find the file that it runs with instead of {setup.place('')}"
+    )
+    return replace(found, message=message, fix=fix)
+
+
 def explain_despite_files(registry: OurRegistry, places: str) -> Finding:
     """Explain why a registry rejects a token that the given configuration would accept."""
     message = f"the registry rejects {registry.service}'s tokens although its configuration would accept them"
-    fix = "restart the registry, which reads its configuration only at start; otherwise it runs with another one"
+    fix = (
+        "restart the registry, which reads its configuration only at start; if that does not help, a variable"
+        " REGISTRY_AUTH_… wins over this file, or it runs with another file: ask again with --registry-env FILE"
+    )
     return failed("restart", message, fix, theirs=places)

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from tokenserver.config.settings import Settings
 from tokenserver.doctor.checks.token import check_clock
+from tokenserver.doctor.examination.refusal import Visit
 from tokenserver.doctor.examination.token import Baseline
-from tokenserver.doctor.examination.visit import Visit, visit_registry, visit_server
+from tokenserver.doctor.examination.visit import visit_registry, visit_server
 from tokenserver.doctor.findings import Finding, note, passed, warning
 from tokenserver.server.compose import load_snapshot, warnings
 

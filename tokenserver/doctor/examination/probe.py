@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenserver.credentials import Secret
 from tokenserver.doctor.facts import OurRegistry
-from tokenserver.doctor.identification import least_access
+from tokenserver.doctor.identification import READ, least_access
 from tokenserver.doctor.token import UnreadableToken, access_in, open_unverified
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.keys.ring import KeyRing
@@ -20,6 +20,10 @@ from tokenserver.tokens.issuer import TokenIssuer
 
 _CATALOG = (Resource("registry", "catalog"), Resource("repository", ""))
 """The catalog, and zot's name for it."""
+
+
+NOTHING = "tokenserver-doctor/nothing"
+"""A repository that no registry has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,20 @@ class Probes:
         if with_catalog:
             access += tuple(Access(one, granted[one]) for one in _CATALOG if one in granted)
         identity = Identity(subject, Kind.PASSWORD) if isinstance(subject, str) and subject else ANONYMOUS
-        made_for = Registry(self.registry.service, self.registry.issuer, Compat(self.registry.compat), MIN_LIFETIME)
         # With the id of the token that it is derived from, which is in the audit log.
-        same_id = jti if isinstance(jti, str) else new_id()
-        issuer = TokenIssuer(self.ring, now=lambda: time.time() + self.skew, new_id=lambda: same_id)
+        return self._signed(identity, access, jti if isinstance(jti, str) else new_id())
+
+    def for_nothing(self) -> Secret:
+        """A token for nobody that allows to pull `NOTHING`: a registry that answers it trusts its key.
+
+        Raises:
+            SigningFailed: the token could not be signed.
+        """
+        return self._signed(ANONYMOUS, (Access(Resource("repository", NOTHING), READ),), new_id())
+
+    def _signed(self, identity: Identity, access: tuple[Access, ...], jti: str) -> Secret:
+        made_for = Registry(self.registry.service, self.registry.issuer, Compat(self.registry.compat), MIN_LIFETIME)
+        issuer = TokenIssuer(self.ring, now=lambda: time.time() + self.skew, new_id=lambda: jti)
         return issuer.issue(identity, made_for, access).text
 
 

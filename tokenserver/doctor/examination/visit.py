@@ -7,14 +7,19 @@ registry only gets a probe token with the least access possible (`probe`).
 from __future__ import annotations
 
 import base64
-import json
 import ssl
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
 from tokenserver.credentials import Secret
 from tokenserver.doctor.challenge import UnreadableChallenge, parse_challenge
+from tokenserver.doctor.checks.answerer import (
+    check_answerer,
+    check_login_seen,
+    check_replicas,
+    check_token_seen,
+)
 from tokenserver.doctor.checks.live import (
     check_published,
     check_ready,
@@ -25,51 +30,26 @@ from tokenserver.doctor.checks.live import (
     check_verifies,
     place_of,
 )
-from tokenserver.doctor.checks.refusals import (
-    explain_despite_files,
-    explain_refusal,
-    explain_zot_login,
-    generation,
-    is_key_known,
-)
+from tokenserver.doctor.checks.refusals import explain_other_way
 from tokenserver.doctor.checks.setup import check_realm, check_service, find_registry
 from tokenserver.doctor.checks.token import check_clock
 from tokenserver.doctor.examination.fetch import fetch
 from tokenserver.doctor.examination.probe import Probes, is_meant_for
+from tokenserver.doctor.examination.refusal import Visit, diagnose_refusal, junk, send
 from tokenserver.doctor.examination.token import Baseline, examine_token
 from tokenserver.doctor.facts import OurRegistry
 from tokenserver.doctor.findings import Finding, failed, note, passed
-from tokenserver.doctor.http import HttpAnswer, Outcome
+from tokenserver.doctor.http import HttpAnswer
 from tokenserver.doctor.identification import check_asked_scopes, identify
 from tokenserver.doctor.token import UnreadableToken, open_unverified
-from tokenserver.documents.base64url import encode_base64url
 from tokenserver.printable import shell_word
-from tokenserver.scopes import Scope, in_order
-from tokenserver.tokens.claims import Compat
-from tokenserver.tokens.jose_header import token_header
+from tokenserver.scopes import in_order
 
-_ALGORITHMS = ("ES256", "RS256", "EdDSA", "ES384", "PS256")
-_JUNK_HEADER: dict[str, object] = {"typ": "JWT", "alg": "ES256"}
-_NO_CLAIMS = "e30"
+_PRESENTATIONS = 3
+"""How often the token is presented: behind one address there may be replicas, one of which differs."""
 
 CATALOG = ("registry:catalog:*",)
 """zot up to 2.1.2 requires access to its catalog even for a login."""
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """The registry to visit, the login, and the wanted scopes. If `token` is None, one is fetched.
-
-    `files_at_fault`: the registry's configuration was read, and faults in it are already reported.
-    """
-
-    url: str
-    baseline: Baseline
-    context: ssl.SSLContext
-    login: tuple[str, Secret] | None = None
-    wanted: tuple[Scope, ...] = ()
-    token: Secret | None = None
-    files_at_fault: bool = False
 
 
 def visit_server(baseline: Baseline, context: ssl.SSLContext) -> tuple[list[Finding], float | None]:
@@ -95,6 +75,8 @@ def visit_registry(visit: Visit, server_skew: float | None) -> tuple[list[Findin
     guess = visit.baseline.registry or identify(ours, None, url, "").registry or find_registry(ours, None, url)
     service, compat = ("SERVICE", "") if guess is None else (guess.service, guess.compat)
     found = [check_registry(url, first, service, compat)]
+    if visit.baseline.files is not None and found[0].check == "auth":
+        found = [explain_other_way(found[0], visit.baseline.files.setup)]
     challenge_text = first.bearer() if isinstance(first, HttpAnswer) else None
     if found[0].ok is False or challenge_text is None or not isinstance(first, HttpAnswer):
         return found, None
@@ -124,12 +106,10 @@ def _visit_ours(
     visit: Visit, registry: OurRegistry, first: HttpAnswer, server_skew: float | None
 ) -> tuple[list[Finding], Secret | None]:
     """The second half of the visit, once the registry is identified: clocks, login, token."""
-    unsigned = Secret(f"Bearer {_wrongly_signed(_JUNK_HEADER, _NO_CLAIMS).reveal()}")
-    taken = check_verifies(
-        fetch(f"{visit.url}/v2/", context=visit.context, authorization=unsigned), registry.service, registry.compat
-    )
-    if taken is not None:
-        return [taken], None
+    answered_junk = send(visit, "/v2/", junk())
+    unseen = check_verifies(answered_junk, registry.service, registry.compat) or check_token_seen(answered_junk)
+    if unseen is not None:
+        return [unseen], None
     whose = "the token server's" if server_skew is not None else "ours"
     found = list(clock := check_clock(_difference(first, server_skew), registry.lifetime, whose=whose))
     given, judged = visit.token, []
@@ -137,6 +117,8 @@ def _visit_ours(
         more = CATALOG if registry.compat == "zot" else ()
         finding, given = _get_token(visit, registry.service, server_skew, more=more)
         found.append(finding)
+        if given is not None and visit.login is not None and (lost := _lost_login(given, visit.baseline.ours.realm)):
+            return [*found, lost], given
     if given is not None:
         judged = _examine(visit, registry.service, given)
         found += judged
@@ -148,12 +130,12 @@ def _visit_ours(
     probes = Probes(visit.baseline.ring, registry, skew, given, visit.wanted)
     token = probes.least() if visit.token is None else visit.token
     tried, refused = _present(visit, token, has_access=given is not None)
-    if visit.token is None and refused is not None and explain_zot_login(refused, registry) is not None:
+    if visit.token is None and refused is not None and registry.compat == "zot" and refused.bearer() is not None:
         token = probes.least(with_catalog=True)
         tried, refused = _present(visit, token, has_access=given is not None)
     found += tried
     if refused is not None and not any(one.ok is False for one in (*judged, *tried, *clock)):
-        found += _diagnose_refusal(visit, registry, token, refused)
+        found += diagnose_refusal(visit, registry, token, refused, probes)
     return found, given or token
 
 
@@ -185,12 +167,25 @@ def _get_token(
     return finding, None if text is None else Secret(text)
 
 
+def _lost_login(token: Secret, realm: str) -> Finding | None:
+    """Report a token for nobody although a user has logged in."""
+    try:
+        claims = open_unverified(token.reveal()).claims
+    except UnreadableToken:
+        return None
+    return check_login_seen(claims, realm)
+
+
 def _present(visit: Visit, token: Secret, *, has_access: bool) -> tuple[list[Finding], HttpAnswer | None]:
     """Present the token to the registry; also returns the response if it was rejected."""
-    outcome = _send(visit, "/v2/", token)
+    outcome = send(visit, "/v2/", token)
     fault = check_transport("registry", visit.url, outcome)
     if fault is not None or not isinstance(outcome, HttpAnswer):
         return ([] if fault is None else [fault]), None
+    again = [send(visit, "/v2/", token) for _ in range(_PRESENTATIONS - 1) if visit.token is None]
+    uneven = check_replicas([one.status for one in (outcome, *again) if isinstance(one, HttpAnswer)])
+    if uneven is not None:
+        return [uneven], None
     if outcome.status >= 400:  # zot 1.4 answers 500 to a malformed token
         said = outcome.bearer() or str(outcome.status)
         return [note("verdict", f"the registry rejects the token ({outcome.status})", theirs=said)], outcome
@@ -206,41 +201,18 @@ def _examine(visit: Visit, service: str, token: Secret) -> list[Finding]:
     return examine_token(opened, visit.baseline, visit.wanted, service=service)
 
 
-def _diagnose_refusal(visit: Visit, registry: OurRegistry, token: Secret, refused: HttpAnswer) -> list[Finding]:
-    """Diagnose a rejection of a token that looks right from here, by the registry's responses to probes."""
-    login = explain_zot_login(refused, registry)
-    if login is not None:
-        return [login]
-    files = visit.baseline.files
-    if files is not None and visit.files_at_fault:
-        return []
-    if files is not None:
-        return [explain_despite_files(registry, files.setup.place(""))]
-    kind = generation(fetch(f"{visit.url}/v2/", context=visit.context, authorization=Secret("Bearer x x")))
-    header = token_header(visit.baseline.ring.active, Compat(registry.compat))
-    claims = token.reveal().split(".")[1]
-    names = {
-        name
-        for name in dict.fromkeys((header["alg"], *_ALGORITHMS))
-        if is_key_known(_send(visit, "/v2/", _wrongly_signed({**header, "alg": name}, claims)))
-    }
-    return [explain_refusal(kind, frozenset(names), visit.baseline.ours, registry, visit.url)]
-
-
-def _wrongly_signed(header: dict[str, object], claims: str) -> Secret:
-    """A token with an all-zero signature, which no registry accepts."""
-    encoded = encode_base64url(json.dumps(header).encode())
-    return Secret(f"{encoded}.{claims}.{'A' * 86}")
-
-
 def _try_access(visit: Visit, token: Secret) -> list[Finding]:
     """Check that the registry lets the token pull the wanted repositories. Reading changes nothing there."""
     found = []
     for scope in visit.wanted:
         if scope.resource.type != "repository" or "pull" not in scope.actions:
             continue
-        outcome = _send(visit, f"/v2/{scope.resource.name}/tags/list", token)
+        target = f"/v2/{scope.resource.name}/tags/list"
+        outcome = send(visit, target, token)
         if not isinstance(outcome, HttpAnswer):
+            continue
+        if outcome.status >= 400 and (proxy := check_answerer(outcome, target)) is not None:
+            found.append(proxy)
             continue
         name = f"{scope.resource}:{','.join(in_order(scope.actions))}"
         if outcome.status in (401, 403, 500):
@@ -251,11 +223,6 @@ def _try_access(visit: Visit, token: Secret) -> list[Finding]:
         else:
             found.append(passed("pull", f"the token can pull {scope.resource.name}", theirs=str(outcome.status)))
     return found
-
-
-def _send(visit: Visit, target: str, token: Secret) -> Outcome:
-    sent = Secret(f"Bearer {token.reveal()}")
-    return fetch(f"{visit.url}{target}", context=visit.context, authorization=sent)
 
 
 def _time_at(registry: HttpAnswer) -> datetime:
