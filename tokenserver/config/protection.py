@@ -1,4 +1,4 @@
-"""Settings of the throttle and of the login cache."""
+"""Settings of the throttle, of the login cache, and of what one request may ask for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tokenserver.config.fields import FilePath, Seconds, Section
 from tokenserver.documents.document import PlacedError
+from tokenserver.scopes import DEFAULT_LIMITS
 
 MAX_CACHE = 60
 """Seconds for which a verified password is accepted from the cache, although it may have been changed since."""
@@ -17,6 +18,8 @@ MAX_CACHE = 60
 MAX_GRACE = 3600
 
 MAX_FAILURES = 100_000
+MAX_SCOPES = 10_000
+MIN_SCOPE_BYTES, MAX_SCOPE_BYTES = 512, 256 * 1024
 MIN_WINDOW, MAX_WINDOW = 10, 3600
 
 
@@ -91,3 +94,14 @@ class ThrottleSettings(Section):
         if self.secret_file is not None and self.redis is None:
             raise PlacedError(("secret_file",), "needs redis; the workers of one server share a generated secret")
         return self
+
+
+class LimitSettings(Section):
+    """How much one token request may ask for: distinct resources, and bytes of scope text.
+
+    The smallest `scope_bytes` fits every single scope. Both multiply what one request costs: decisions, the size of the
+    token and of its audit event.
+    """
+
+    scopes: Annotated[int, Field(ge=1, le=MAX_SCOPES)] = DEFAULT_LIMITS.scopes
+    scope_bytes: Annotated[int, Field(ge=MIN_SCOPE_BYTES, le=MAX_SCOPE_BYTES)] = DEFAULT_LIMITS.scope_bytes

@@ -1,24 +1,30 @@
 """The size of audit events: an event is at most 64 KiB, and a larger one is split into several with one request id.
 
 Log collectors cut longer lines apart (journald at 48 KiB by default, container runtimes at 16 KiB), and need memory for
-them. So nothing in an event grows without a bound: rules are cited up to `MAX_RULES` for each action, and a long event
-is split by resource.
+them. So nothing in an event grows without a bound: what was asked and granted is as long as a request may be, rules and
+rejected texts are listed up to a number, and a long event is split by resource.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tokenserver.policy.decision import Reason
+from tokenserver.policy.decision import Decision, Reason
 
 MAX_EVENT = 64 * 1024
 """Bytes of one line, its newline included."""
 
 MAX_RULES = 16
 """Rules that an event cites for one action on one resource; `rules_omitted` counts the rest."""
+
+MAX_CITED = 1024
+"""Rules that an event cites in all. Where there would be more, it cites one for each action before a second one."""
+
+MAX_REJECTED = 64
+"""Rejected texts that an event lists; `rejected_omitted` counts the rest."""
 
 MAX_STRING = 3136
 """Bytes of one string in a split event. A name of 255 characters and a truncated client's text fit, however much of
@@ -44,15 +50,34 @@ def members(event: dict[str, Any]) -> str:
     return _to_json(event)[1:-1].replace("\x7f", "\\u007f")
 
 
-def cited(reasons: Iterable[Reason]) -> tuple[list[Reason], int]:
-    """The reasons of one decision that an event cites, up to `MAX_RULES` of each action, and the number of the rest."""
+def cited(reasons: Iterable[Reason], *, each: int = MAX_RULES) -> tuple[list[Reason], int]:
+    """The reasons of one decision that an event cites, up to `each` of each action, and the number of the rest."""
     kept: list[Reason] = []
     counts: dict[str, int] = {}
     for reason in reasons:
         counts[reason.action] = counts.get(reason.action, 0) + 1
-        if counts[reason.action] <= MAX_RULES:
+        if counts[reason.action] <= each:
             kept.append(reason)
     return kept, sum(counts.values()) - len(kept)
+
+
+def cited_together(decisions: Sequence[Decision]) -> tuple[list[list[Reason]], int]:
+    """The reasons that one event cites for each of its decisions, up to `MAX_CITED` in all, and the number of the rest.
+
+    The fewer there is room for, the fewer are cited for each action, so that no resource takes the room of others.
+    """
+    each = MAX_RULES
+    if sum(len(decision.reasons) for decision in decisions) > MAX_CITED:
+        actions = sum(len({reason.action for reason in decision.reasons}) for decision in decisions)
+        each = min(MAX_RULES, max(1, MAX_CITED // actions))
+    kept: list[list[Reason]] = []
+    room, omitted = MAX_CITED, 0
+    for decision in decisions:
+        some = cited(decision.reasons, each=each)[0][:room]
+        kept.append(some)
+        room -= len(some)
+        omitted += len(decision.reasons) - len(some)
+    return kept, omitted
 
 
 def split(event: dict[str, Any], *, size: int = MAX_EVENT) -> list[dict[str, Any]]:
@@ -128,7 +153,7 @@ def _packed(units: list[_Unit], room: int) -> Iterator[_Unit]:
             if part and used + size > room:
                 yield part
                 part, used = [], 0
-            part = part + piece
+            part += piece
             used += size
     yield part
 
