@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from click.testing import CliRunner
 from harness import web
 from harness.clients import Regctl
-from harness.proxy import shipped_nginx
+from harness.proxy import nginx, shipped_nginx
 from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import TokenServer
+
+from tokenserver.cli import main
 
 REPOSITORIES = 72
 
@@ -22,6 +26,7 @@ LONGEST_TARGET = 65_534
 def test_regctl_makes_an_index_of_many_repositories(scene: Scene) -> None:
     """regctl adds up the repositories of a host, so its last request asks for all of them."""
     client = scene.client(Regctl, "ann")
+    assert isinstance(client, Regctl)
     sources = [scene.stored("web") for _ in range(REPOSITORIES)]
     target = scene.new_name("web")
     references = [f"--ref={scene.registry.host}/{source}:1" for source in sources]
@@ -81,3 +86,28 @@ def test_more_than_the_limit(registry: Registry, tokenserver: TokenServer) -> No
     assert "limits.scopes" in message
     (event,) = tokenserver.audit.events(mark)
     assert (event.outcome, event.fields["reason"]) == ("invalid_request", message)
+
+
+@pytest.mark.parametrize(
+    ("setting", "ok", "has_fix"),
+    [
+        pytest.param("", None, True, id="as nginx is installed"),
+        pytest.param("large_client_header_buffers 4 16k;", None, False, id="twice that"),
+        pytest.param("large_client_header_buffers 4 128k;", True, False, id="as documented"),
+    ],
+)
+def test_the_doctor_finds_a_proxy_with_small_headers(
+    setting: str, ok: bool | None, has_fix: bool, registry: Registry, tmp_path: Path
+) -> None:
+    """nginx in front of a real registry: the doctor names its setting, and finds nothing once it is set."""
+    location = f"{setting} location / {{ proxy_pass http://127.0.0.1:{registry.port}; }}"
+    with nginx(tmp_path, location) as proxy:
+        address = ["--registry", f"http://localhost:{proxy.port}", "--service", registry.service]
+        config = str(registry.server.config)
+        result = CliRunner().invoke(main, ["doctor", *address, "--json", "--config", config])
+        shown = CliRunner().invoke(main, ["doctor", *address, "--config", config])
+    (found,) = [one for one in json.loads(result.stdout) if one["check"] == "token size"]
+    assert (found["ok"], "set large_client_header_buffers 4 128k;" in (found["mend"] or "")) == (ok, has_fix), found
+    assert found["theirs"] == ("401" if ok else "400")
+    assert ("nginx in front of the registry" in shown.output) is (ok is None)
+    assert ("large_client_header_buffers" in shown.output) is (ok is None)

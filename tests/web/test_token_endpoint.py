@@ -296,7 +296,7 @@ def test_a_token_of_many_scopes_passes_a_proxys_header(server: Server) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_large_request_is_audited_in_bounded_lines(server: Server, method: str) -> None:
-    """Everything that was asked and granted is in the parts; each is a line of at most 64 KiB (threat 41)."""
+    """Everything that was asked and granted is in the parts; each has 64 KiB (docs/design/threats.md#threat-41)."""
     names = [f"public/{'n' * 30}-{number}" for number in range(1000)]
     fields = [("service", "reg"), *(("scope", f"repository:{name}:pull") for name in names)]
     before = len(server.audit.events)

@@ -35,7 +35,9 @@ _FRAME = len('{"time":"2026-01-31T00:00:00.000Z",}\n') + len('"part":10000,"part
 _BYTES_PER_CHARACTER = 12  # a character beyond the first plane is two escapes of six bytes
 
 _Path = tuple[str, ...]
-_Unit = list[tuple[_Path, Any]]
+_Item = tuple[_Path, Any, int]
+"""Where it belongs, the value, and the bytes that it takes there."""
+_Unit = list[_Item]
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -89,19 +91,19 @@ def split(event: dict[str, Any], *, size: int = MAX_EVENT) -> list[dict[str, Any
     may be is truncated.
     """
     base: dict[str, Any] = {}
-    items: list[tuple[_Path, Any]] = []
+    items: list[_Item] = []
     for path, value in _flat(event):
         if path[-1] == "groups" or not isinstance(value, list):
             _at(base, path[:-1])[path[-1]] = _cut(value)
         else:
             _at(base, path[:-1])[path[-1]] = []
-            items += [(path, _cut(one)) for one in value]
+            items += [_item(path, _cut(one)) for one in value]
     units: list[_Unit] = _units(items)
     groups = base.get("groups")
-    widest = max((_size([item]) for item in items), default=0)
+    widest = max((item[2] for item in items), default=0)
     if groups and (len(_to_json(groups)) > size // 4 or _room(base, size) < widest):
         base["groups"] = []
-        units = [*_units([(("groups",), group) for group in groups]), *units]
+        units = [*_units([_item(("groups",), group) for group in groups]), *units]
     packed = list(_packed(units, _room(base, size)))
     head = {key: value for key, value in base.items() if key in {"event", "request_id"}}
     return [_part(head, base, unit, number, len(packed)) for number, unit in enumerate(packed, 1)]
@@ -127,11 +129,16 @@ def _at(event: dict[str, Any], path: _Path) -> dict[str, Any]:
     return event
 
 
-def _units(items: list[tuple[_Path, Any]]) -> list[_Unit]:
+def _item(path: _Path, value: Any) -> _Item:
+    text = _to_json(value)
+    return path, value, len(text) + len(",") + text.count("\x7f") * (len("\\u007f") - 1)
+
+
+def _units(items: list[_Item]) -> list[_Unit]:
     """Items that should stay together, in the order of their first appearance."""
     found: dict[object, _Unit] = {}
-    for number, (path, item) in enumerate(items):
-        found.setdefault(_resource(path, item) or number, []).append((path, item))
+    for number, item in enumerate(items):
+        found.setdefault(_resource(item[0], item[1]) or number, []).append(item)
     return list(found.values())
 
 
@@ -159,14 +166,14 @@ def _packed(units: list[_Unit], room: int) -> Iterator[_Unit]:
 
 
 def _size(unit: _Unit) -> int:
-    return sum(len(members({"": item})) - 2 for _, item in unit)  # without `"":`, and with a comma
+    return sum(size for _, _, size in unit)
 
 
 def _part(head: dict[str, Any], base: dict[str, Any], unit: _Unit, number: int, count: int) -> dict[str, Any]:
     part: dict[str, Any] = {**head, "part": number, "parts": count}
     for path, value in _flat({key: value for key, value in base.items() if key not in head}):
         _at(part, path[:-1])[path[-1]] = [*value] if isinstance(value, list) else value
-    for path, item in unit:
+    for path, item, _ in unit:
         _at(part, path[:-1])[path[-1]].append(item)
     return part
 

@@ -37,6 +37,7 @@ from tokenserver.doctor.checks.token import check_clock
 from tokenserver.doctor.examination.fetch import fetch
 from tokenserver.doctor.examination.probe import Probes, is_meant_for
 from tokenserver.doctor.examination.token import Baseline, examine_token
+from tokenserver.doctor.examination.token_size import examine_token_size
 from tokenserver.doctor.facts import OurRegistry
 from tokenserver.doctor.findings import Finding, failed, note, passed
 from tokenserver.doctor.http import HttpAnswer, Outcome
@@ -124,10 +125,8 @@ def _visit_ours(
     visit: Visit, registry: OurRegistry, first: HttpAnswer, server_skew: float | None
 ) -> tuple[list[Finding], Secret | None]:
     """The second half of the visit, once the registry is identified: clocks, login, token."""
-    unsigned = Secret(f"Bearer {_wrongly_signed(_JUNK_HEADER, _NO_CLAIMS).reveal()}")
-    taken = check_verifies(
-        fetch(f"{visit.url}/v2/", context=visit.context, authorization=unsigned), registry.service, registry.compat
-    )
+    unsigned = _send(visit, "/v2/", _wrongly_signed(_JUNK_HEADER, _NO_CLAIMS))
+    taken = check_verifies(unsigned, registry.service, registry.compat)
     if taken is not None:
         return [taken], None
     whose = "the token server's" if server_skew is not None else "ours"
@@ -152,6 +151,10 @@ def _visit_ours(
         token = probes.least(with_catalog=True)
         tried, refused = _present(visit, token, has_access=given is not None)
     found += tried
+    if refused is None and not any(one.ok is False for one in tried):
+        found += examine_token_size(
+            lambda claims: _send(visit, "/v2/", _wrongly_signed(_JUNK_HEADER, claims)), unsigned
+        )
     if refused is not None and not any(one.ok is False for one in (*judged, *tried, *clock)):
         found += _diagnose_refusal(visit, registry, token, refused)
     return found, given or token
