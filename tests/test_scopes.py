@@ -359,6 +359,33 @@ def test_limits_are_given(count: int, limits: ScopeLimits, key: str | None) -> N
         parse_scopes(values, limits)
 
 
+PIECES = st.sampled_from(["repository:a", "repository:b/c", "repository:a:5000/x", "registry:catalog", "x", "Y"])
+
+
+@given(
+    st.lists(st.lists(st.tuples(PIECES, st.sampled_from(["pull", "push", "fly", ""])), max_size=4), max_size=6),
+    st.integers(1, 6),
+    st.integers(20, 200),
+)
+def test_what_counts(lists: list[list[tuple[str, str]]], most: int, most_bytes: int) -> None:
+    """Bytes of everything, then distinct resources and malformed texts: over a limit there is no result, else all."""
+    values = [" ".join(f"{name}:{actions}" for name, actions in pairs) for pairs in lists]
+    pieces = {piece for value in values for piece in value.split()}
+    malformed = {piece for piece in pieces if piece[0] in "xY"}
+    resources = {piece.rpartition(":")[0] for piece in pieces - malformed}
+    limits = ScopeLimits(most, most_bytes)
+    if len("".join(values)) > most_bytes:
+        with pytest.raises(TooManyScopes, match=r"limits\.scope_bytes"):
+            parse_scopes(values, limits)
+    elif len(resources) + len(malformed) > most:
+        with pytest.raises(TooManyScopes, match=r"limits\.scopes"):
+            parse_scopes(values, limits)
+    else:
+        found = parse_scopes(values, limits)
+        assert {str(scope.resource) for scope in found.scopes} == resources
+        assert malformed <= {one.text for one in found.rejected} <= pieces
+
+
 def steps_of(count: int, *, repeated: int = 1) -> int:
     """How many lines of the parser run for so many scopes; a measure of time that no other load disturbs."""
     values = [f"repository:team-{index % 50}/app-{index}:pull,push" for index in range(count)] * repeated

@@ -17,7 +17,7 @@ from harness.server import TokenServer
 
 from tokenserver.cli import main
 
-REPOSITORIES = 72
+REPOSITORIES = 100
 
 LONGEST_TARGET = 65_534
 """Bytes of a request's target that the HTTP library of the server takes."""
