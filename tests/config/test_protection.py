@@ -57,7 +57,7 @@ def test_limits_of_requests(name: str, least: int, most: int) -> None:
     for value in (least, most):
         assert getattr(LimitSettings.model_validate({name: value}), name) == value
     for value, bound in ((least - 1, least), (most + 1, most)):
-        with pytest.raises(ValidationError, match=rf"{name}\n.*{bound}"):
+        with pytest.raises(ValidationError, match=rf"{name}\n.*must be from .*{bound}.*, not {value}"):
             LimitSettings.model_validate({name: value})
 
 

@@ -107,7 +107,7 @@ def test_the_doctor_finds_a_proxy_with_small_headers(
         result = CliRunner().invoke(main, ["doctor", *address, "--json", "--config", config])
         shown = CliRunner().invoke(main, ["doctor", *address, "--config", config])
     (found,) = [one for one in json.loads(result.stdout) if one["check"] == "token size"]
-    assert (found["ok"], "set large_client_header_buffers 4 128k;" in (found["mend"] or "")) == (ok, has_fix), found
+    assert (found["ok"], "set `large_client_header_buffers 4 128k;`" in (found["mend"] or "")) == (ok, has_fix), found
     assert found["theirs"] == ("401" if ok else "400")
     assert ("nginx in front of the registry" in shown.output) is (ok is None)
     assert ("large_client_header_buffers" in shown.output) is (ok is None)

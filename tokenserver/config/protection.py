@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic.fields import FieldInfo
 
 from tokenserver.config.fields import FilePath, Seconds, Section
 from tokenserver.documents.document import PlacedError
@@ -96,6 +97,28 @@ class ThrottleSettings(Section):
         return self
 
 
+def _scopes(count: int) -> int:
+    if not 1 <= count <= MAX_SCOPES:
+        raise ValueError(
+            f"must be from 1 to {MAX_SCOPES}, not {count}: a token and its audit event grow with each of them"
+        )
+    return count
+
+
+def _scope_bytes(count: int) -> int:
+    if not MIN_SCOPE_BYTES <= count <= MAX_SCOPE_BYTES:
+        raise ValueError(
+            f"must be from {MIN_SCOPE_BYTES} (the longest scope) to {MAX_SCOPE_BYTES} (256 KiB), not {count}"
+        )
+    return count
+
+
+def _bounds(least: int, most: int) -> FieldInfo:
+    """For the JSON Schema, where a function is no bound."""
+    found: FieldInfo = Field(json_schema_extra={"minimum": least, "maximum": most})
+    return found
+
+
 class LimitSettings(Section):
     """How much one token request may ask for: distinct resources, and bytes of scope text.
 
@@ -103,5 +126,7 @@ class LimitSettings(Section):
     token and of its audit event.
     """
 
-    scopes: Annotated[int, Field(ge=1, le=MAX_SCOPES)] = DEFAULT_LIMITS.scopes
-    scope_bytes: Annotated[int, Field(ge=MIN_SCOPE_BYTES, le=MAX_SCOPE_BYTES)] = DEFAULT_LIMITS.scope_bytes
+    scopes: Annotated[int, AfterValidator(_scopes), _bounds(1, MAX_SCOPES)] = DEFAULT_LIMITS.scopes
+    scope_bytes: Annotated[int, AfterValidator(_scope_bytes), _bounds(MIN_SCOPE_BYTES, MAX_SCOPE_BYTES)] = (
+        DEFAULT_LIMITS.scope_bytes
+    )

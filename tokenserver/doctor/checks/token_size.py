@@ -19,11 +19,11 @@ _TOO_LARGE = frozenset({400, 413, 414, 431, 494})
 """How proxies answer a header that is too large (RFC 6585, section 5, has 431; 494 is nginx' own)."""
 
 _SETTINGS = (
-    ("large_client_header_buffers 4 128k; in http or server", (b"nginx", b"openresty", b"tengine"), "nginx"),
-    ("LimitRequestFieldSize 131072", (b"apache", b"size of a request header field exceeds"), "Apache"),
-    ("tune.bufsize 262144 in global", (b"haproxy", b"your browser sent an invalid request."), "HAProxy"),
-    ("max_request_headers_kb: 128", (b"envoy",), "Envoy"),
-    ("limit_request_field_size = 131072", (b"gunicorn", b"limit request headers fields size"), "gunicorn"),
+    ("`large_client_header_buffers 4 128k;` in http or server", (b"nginx", b"openresty", b"tengine"), "nginx"),
+    ("`LimitRequestFieldSize 131072`", (b"apache", b"size of a request header field exceeds"), "Apache"),
+    ("`tune.bufsize 262144` in global", (b"haproxy", b"your browser sent an invalid request."), "HAProxy"),
+    ("`max_request_headers_kb: 128`", (b"envoy",), "Envoy"),
+    ("`limit_request_field_size = 131072`", (b"gunicorn", b"limit request headers fields size"), "gunicorn"),
 )
 """A setting, the signs of the program that has it (in its `Server` header or its answer), and the program's name."""
 
@@ -52,7 +52,7 @@ def check_token_size(usual: Outcome, by_repositories: Mapping[int, Outcome]) -> 
         return warning(
             "token size",
             message,
-            f"{_fix(refusal)}; then tools that use many repositories work",
+            f"{_fix(refusal)}; tools that use many repositories fail without it",
             theirs=_spelled(refusal),
         )
     if _is_refused(by_repositories.get(MANY), usual) and _passes(by_repositories.get(SOME), usual):
@@ -95,7 +95,7 @@ def _who(outcome: Outcome) -> str:
 def _fix(outcome: Outcome) -> str:
     known = _known(outcome)
     if known is None:
-        return "let it take header lines of 128 kB (in nginx: large_client_header_buffers 4 128k;)"
+        return "let it take header lines of 128 kB (in nginx: `large_client_header_buffers 4 128k;`)"
     return f"set {known[1]}"
 
 
