@@ -64,6 +64,7 @@ bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: abo
 	$(BIN)/python -m bench.scale
 	$(BIN)/python -m bench.pressure
 	$(BIN)/python -m bench.directory
+	$(BIN)/python -m bench.many_scopes
 
 # One example of some properties is thousands of questions; those try 5,000 new ones.
 nightly: $(VENV)/.installed-dev ## run what takes too long for every change, then 100,000 new examples of every property: hours

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import string
+import sys
 import time
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -16,14 +18,14 @@ from tokenserver import scopes
 from tokenserver.errors import TokenserverError, TooManyScopes
 from tokenserver.scopes import (
     ACTIONS,
+    DEFAULT_LIMITS,
     MAX_NAME_LENGTH,
-    MAX_SCOPE_BYTES,
-    MAX_SCOPES,
     TYPES,
     Access,
     RejectedScope,
     Resource,
     Scope,
+    ScopeLimits,
     ScopeRequest,
     ScopeSyntaxError,
     in_order,
@@ -32,6 +34,9 @@ from tokenserver.scopes import (
     parse_scope,
     parse_scopes,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 CORPUS = yaml.safe_load((Path(__file__).parent / "corpus" / "scopes.yaml").read_text(encoding="utf-8"))
 
@@ -284,25 +289,127 @@ def test_a_syntax_error_does_not_repeat_the_text(text: str) -> None:
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
-def test_64_scopes_are_taken() -> None:
+def test_the_most_resources_are_taken() -> None:
     """The limit itself is allowed."""
-    values = [f"repository:r{index}:pull" for index in range(MAX_SCOPES)]
-    assert len(parse_scopes(values).scopes) == 64
+    values = [f"repository:r{index}:pull" for index in range(DEFAULT_LIMITS.scopes)]
+    assert len(parse_scopes(values).scopes) == 1000
+
+
+RESOURCES = [f"repository:r{index}:pull" for index in range(1000)]
 
 
 @pytest.mark.parametrize(
     "values",
     [
-        pytest.param([f"repository:r{index}:pull" for index in range(65)], id="as-parameters"),
-        pytest.param([" ".join(f"repository:r{index}:pull" for index in range(65))], id="as-one-list"),
-        pytest.param(["repository:same:pull"] * 65, id="the-same-one"),
-        pytest.param(["x"] * 65, id="malformed-ones"),
+        pytest.param([*RESOURCES, "repository:one-more:pull"], id="as-parameters"),
+        pytest.param([" ".join([*RESOURCES, "repository:one-more:pull"])], id="as-one-list"),
+        pytest.param([*RESOURCES[:999], "repository:a(b):pull", "x"], id="one-of-them-malformed"),
+        pytest.param([" ".join(f"x{index}" for index in range(1001))], id="all-of-them-malformed"),
     ],
 )
-def test_65_scopes_are_too_many(values: list[str]) -> None:
-    """One over the limit is refused as a whole, whatever the scopes are."""
-    with pytest.raises(TooManyScopes, match="more than 64 scopes"):
+def test_one_resource_more_is_too_much(values: list[str]) -> None:
+    """It is refused as a whole, with the limit and the setting; each malformed text counts as a resource."""
+    with pytest.raises(TooManyScopes, match=r"more than 1000 distinct resources .* raise limits\.scopes "):
         parse_scopes(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(["repository:same:pull"] * 2000, id="the-same-one"),
+        pytest.param([*RESOURCES, *RESOURCES], id="each-twice"),
+        pytest.param([" ".join(RESOURCES), *(one.replace(":pull", ":push") for one in RESOURCES)], id="other-actions"),
+        pytest.param(["x"] * 2000, id="the-same-malformed-one"),
+        pytest.param([one.replace(":pull", ":fly") for one in RESOURCES], id="unknown-actions"),
+    ],
+)
+def test_repetition_does_not_count(values: list[str]) -> None:
+    """imgpkg sends 65 scopes for 24 resources, and regctl each of its own beside the registry's challenge."""
+    found = parse_scopes(values)
+    assert len(found.scopes) + len(found.rejected) <= 2000
+    assert len({scope.resource for scope in found.scopes}) == len(found.scopes) <= 1000
+
+
+def test_what_repeats_is_rejected_once() -> None:
+    """A text is listed once, so that what is audited about it is bounded by the text of the request."""
+    found = parse_scopes(["x repository:a:fly x", "x", "repository:a:fly"])
+    assert found.rejected == (
+        RejectedScope("x", "not type:name:actions"),
+        RejectedScope("repository:a:fly", "unknown action"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "limits", "key"),
+    [
+        pytest.param(2, ScopeLimits(2, 512), None, id="at-both"),
+        pytest.param(3, ScopeLimits(2, 512), "scopes", id="one-resource-more"),
+        pytest.param(50, ScopeLimits(60, 512), "scope_bytes", id="more-text"),
+        pytest.param(5000, ScopeLimits(5000, 128 * 1024), None, id="raised"),
+    ],
+)
+def test_limits_are_given(count: int, limits: ScopeLimits, key: str | None) -> None:
+    """Short requests, which are remembered, and long ones; the message has the setting that would allow it."""
+    values = [f"repository:r{index}:pull" for index in range(count)]
+    parse_scopes(values, ScopeLimits(10_000, 256 * 1024))
+    if key is None:
+        assert len(parse_scopes(values, limits).scopes) == count
+        return
+    with pytest.raises(TooManyScopes, match=rf"more than {getattr(limits, key)} .* raise limits\.{key} "):
+        parse_scopes(values, limits)
+
+
+PIECES = st.sampled_from(["repository:a", "repository:b/c", "repository:a:5000/x", "registry:catalog", "x", "Y"])
+
+
+@given(
+    st.lists(st.lists(st.tuples(PIECES, st.sampled_from(["pull", "push", "fly", ""])), max_size=4), max_size=6),
+    st.integers(1, 6),
+    st.integers(20, 200),
+)
+def test_what_counts(lists: list[list[tuple[str, str]]], most: int, most_bytes: int) -> None:
+    """Bytes of everything, then distinct resources and malformed texts: over a limit there is no result, else all."""
+    values = [" ".join(f"{name}:{actions}" for name, actions in pairs) for pairs in lists]
+    pieces = {piece for value in values for piece in value.split()}
+    malformed = {piece for piece in pieces if piece[0] in "xY"}
+    resources = {piece.rpartition(":")[0] for piece in pieces - malformed}
+    limits = ScopeLimits(most, most_bytes)
+    if len("".join(values)) > most_bytes:
+        with pytest.raises(TooManyScopes, match=r"limits\.scope_bytes"):
+            parse_scopes(values, limits)
+    elif len(resources) + len(malformed) > most:
+        with pytest.raises(TooManyScopes, match=r"limits\.scopes"):
+            parse_scopes(values, limits)
+    else:
+        found = parse_scopes(values, limits)
+        assert {str(scope.resource) for scope in found.scopes} == resources
+        assert malformed <= {one.text for one in found.rejected} <= pieces
+
+
+def steps_of(count: int, *, repeated: int = 1) -> int:
+    """How many lines of the parser run for so many scopes; a measure of time that no other load disturbs."""
+    values = [f"repository:team-{index % 50}/app-{index}:pull,push" for index in range(count)] * repeated
+    counted = 0
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> TraceFunction:
+        nonlocal counted
+        counted += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        parse_scopes(values)
+    finally:
+        sys.settrace(before)
+    return counted
+
+
+def test_ten_times_the_scopes_are_ten_times_the_work() -> None:
+    """Parsing grows linearly, and repetition costs less than another resource."""
+    few, many = steps_of(100), steps_of(1000)
+    assert 9 * few < many < 11 * few
+    assert steps_of(500, repeated=2) < 2 * steps_of(500)
 
 
 def _of_size(size: int) -> str:
@@ -310,29 +417,30 @@ def _of_size(size: int) -> str:
     return scope + "," * (size - len(scope))
 
 
-def test_16_kib_are_taken() -> None:
+def test_64_kib_are_taken() -> None:
     """The limit itself is allowed."""
-    assert parse_scopes([_of_size(MAX_SCOPE_BYTES)]) == ScopeRequest((Scope(Resource("repository", "a"), frozenset()),))
+    expected = ScopeRequest((Scope(Resource("repository", "a"), frozenset()),))
+    assert parse_scopes([_of_size(DEFAULT_LIMITS.scope_bytes)]) == expected
 
 
 @pytest.mark.parametrize(
     "values",
     [
-        pytest.param([_of_size(16 * 1024 + 1)], id="one-value"),
-        pytest.param([" " * 8193, " " * 8192], id="blanks-in-two-values"),
-        pytest.param(["é" * 8193], id="counted-in-bytes"),
-        pytest.param(["\ud800" * 6000], id="lone-surrogates"),
+        pytest.param([_of_size(64 * 1024 + 1)], id="one-value"),
+        pytest.param([" " * 32_769, " " * 32_768], id="blanks-in-two-values"),
+        pytest.param(["é" * 32_769], id="counted-in-bytes"),
+        pytest.param(["\ud800" * 24_000], id="lone-surrogates"),
     ],
 )
-def test_over_16_kib_is_too_much(values: list[str]) -> None:
+def test_over_64_kib_is_too_much(values: list[str]) -> None:
     """The text of all values together counts, in bytes."""
-    with pytest.raises(TooManyScopes, match="more than 16384 bytes"):
+    with pytest.raises(TooManyScopes, match=r"more than 65536 bytes .* raise limits\.scope_bytes "):
         parse_scopes(values)
 
 
 def test_limits_are_those_of_the_contract() -> None:
-    """The limits (docs/design/protocol.md#scopes): 64 scopes, 16 KiB, names of 255 characters, four actions."""
-    assert (MAX_SCOPES, MAX_SCOPE_BYTES, MAX_NAME_LENGTH) == (64, 16384, 255)
+    """The limits (docs/design/protocol.md#scopes): 1,000 resources, 64 KiB, names of 255 characters, four actions."""
+    assert (*DEFAULT_LIMITS, MAX_NAME_LENGTH) == (1000, 65536, 255)
     assert ACTIONS == ("pull", "push", "delete", "*")
 
 

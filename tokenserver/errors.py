@@ -153,7 +153,7 @@ class InvalidRequest(RequestError):
 
 
 class TooManyScopes(InvalidRequest):
-    """More scopes, or more scope text, than one request may have."""
+    """More distinct resources, or more scope text, than one request may have (`limits`)."""
 
 
 class UnsupportedGrantType(RequestError):

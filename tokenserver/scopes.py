@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from tokenserver.errors import TokenserverError, TooManyScopes
 
@@ -22,8 +23,6 @@ REPOSITORY_ACTIONS = ("pull", "push", "delete")
 
 TYPES = ("repository", "registry")
 
-MAX_SCOPES = 64
-MAX_SCOPE_BYTES = 16 * 1024
 MAX_NAME_LENGTH = 255
 
 MIN_LIFETIME, MAX_LIFETIME = 60, 3600
@@ -44,6 +43,20 @@ _VALID_ACTIONS = frozenset({*ACTIONS, ""})  # an empty one is ignored
 
 class ScopeSyntaxError(TokenserverError):
     """A scope does not follow the grammar. It grants nothing; the other scopes of the request are served."""
+
+
+class ScopeLimits(NamedTuple):
+    """How much one request may ask for: `scopes` distinct resources in `scope_bytes` bytes of scope text (UTF-8).
+
+    Clients repeat themselves: regctl asks for every repository that it has used on a host, and go-containerregistry
+    sends the same scope several times. So resources are counted after scopes are merged.
+    """
+
+    scopes: int = 1000
+    scope_bytes: int = 64 * 1024
+
+
+DEFAULT_LIMITS = ScopeLimits()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -153,39 +166,46 @@ def _parse(text: str) -> Scope:
 _remembered = lru_cache(maxsize=4096)(_parse)
 
 
-def parse_scopes(values: Iterable[str]) -> ScopeRequest:
+def parse_scopes(values: Iterable[str], limits: ScopeLimits = DEFAULT_LIMITS) -> ScopeRequest:
     """Parse the values of all `scope` parameters, each a list separated by spaces (RFC 6749, section 3.3).
 
     A resource that is requested twice becomes one `Scope` with the actions of both. Scopes that are malformed or of an
-    unknown type are listed in `rejected`, as are unknown actions; neither affects the others.
+    unknown type are listed in `rejected`, as are unknown actions; neither affects the others. A text that repeats
+    counts, and is listed, once. Time and memory grow linearly with the text.
 
     Raises:
-        TooManyScopes: more than `MAX_SCOPES` scopes or `MAX_SCOPE_BYTES` of text.
+        TooManyScopes: more than `limits.scope_bytes` of text, or more than `limits.scopes` distinct resources, where
+            each malformed text counts as one.
     """
     values = tuple(values)
     is_long = sum(map(len, values)) > _LONGEST_REMEMBERED
-    return _parse_all(values) if is_long else _remembered_request(values)
+    return _parse_all(values, limits) if is_long else _remembered_request(values, limits)
 
 
-def _parse_all(values: tuple[str, ...]) -> ScopeRequest:
-    if len("".join(values).encode("utf-8", "surrogatepass")) > MAX_SCOPE_BYTES:
-        raise TooManyScopes(f"scope: more than {MAX_SCOPE_BYTES} bytes")
-    pieces = [piece for value in values for piece in value.split(" ") if piece]
-    if len(pieces) > MAX_SCOPES:
-        raise TooManyScopes(f"scope: more than {MAX_SCOPES} scopes in one request")
+def _parse_all(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest:
+    if len("".join(values).encode("utf-8", "surrogatepass")) > limits.scope_bytes:
+        raise TooManyScopes(_excess(f"more than {limits.scope_bytes} bytes", "limits.scope_bytes"))
     merged: dict[Resource, frozenset[str]] = {}
     rejected: list[RejectedScope] = []
-    for piece in pieces:
+    malformed = 0
+    for piece in dict.fromkeys(piece for value in values for piece in value.split(" ") if piece):
         try:
             scope = parse_scope(piece)
         except ScopeSyntaxError as error:
             rejected.append(RejectedScope(piece, str(error)))
-            continue
-        merged[scope.resource] = merged.get(scope.resource, frozenset()) | scope.actions
-        if not _VALID_ACTIONS.issuperset(piece.rpartition(":")[2].split(",")):
-            rejected.append(RejectedScope(piece, "unknown action"))
+            malformed += 1
+        else:
+            merged[scope.resource] = merged.get(scope.resource, frozenset()) | scope.actions
+            if not _VALID_ACTIONS.issuperset(piece.rpartition(":")[2].split(",")):
+                rejected.append(RejectedScope(piece, "unknown action"))
+        if len(merged) + malformed > limits.scopes:
+            raise TooManyScopes(_excess(f"more than {limits.scopes} distinct resources", "limits.scopes"))
     scopes = [Scope(resource, actions) for resource, actions in merged.items()]
     return ScopeRequest(tuple(scopes), tuple(rejected))
+
+
+def _excess(what: str, key: str) -> str:
+    return f"scope: {what} in one request; fix: ask for fewer at a time, or raise {key} of the token server"
 
 
 _remembered_request = lru_cache(maxsize=2048)(_parse_all)

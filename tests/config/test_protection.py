@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tokenserver.config.protection import MAX_FAILURES, ThrottleSettings
+from tokenserver.config.protection import (
+    MAX_FAILURES,
+    MAX_SCOPE_BYTES,
+    MAX_SCOPES,
+    MIN_SCOPE_BYTES,
+    LimitSettings,
+    ThrottleSettings,
+)
+from tokenserver.scopes import ScopeLimits, parse_scopes
 
 
 def refused(**values: Any) -> str:
@@ -39,6 +47,24 @@ def test_numbers_of_failures(name: str, value: int, is_right: bool) -> None:
         assert getattr(ThrottleSettings.model_validate({name: value}), name) == value
     else:
         assert name in refused(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("scopes", 1, MAX_SCOPES), ("scope_bytes", MIN_SCOPE_BYTES, MAX_SCOPE_BYTES)]
+)
+def test_limits_of_requests(name: str, least: int, most: int) -> None:
+    """Both bounds are allowed, and named where a value is beyond them."""
+    for value in (least, most):
+        assert getattr(LimitSettings.model_validate({name: value}), name) == value
+    for value, bound in ((least - 1, least), (most + 1, most)):
+        with pytest.raises(ValidationError, match=rf"{name}\n.*must be from .*{bound}.*, not {value}"):
+            LimitSettings.model_validate({name: value})
+
+
+def test_the_smallest_limits_fit_every_single_scope() -> None:
+    """Otherwise there would be repositories that nobody could ask for."""
+    scope = f"repository:{'a' * 255}:pull,push,delete,*"
+    assert len(parse_scopes([scope], ScopeLimits(1, MIN_SCOPE_BYTES)).scopes) == 1
 
 
 @pytest.mark.parametrize(("window", "seconds"), [("10s", 10), ("5m", 300), ("1h", 3600), (60, 60)])

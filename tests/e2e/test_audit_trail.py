@@ -64,7 +64,7 @@ class Asked:
 
 
 def large_form(server: TokenServer, number: int, resources: int) -> bytes:
-    """The form of a request about so many repositories with long names; nearly all that one may ask for."""
+    """The form of a request about so many repositories with long names, as large as those of a mirror."""
     scopes = " ".join(f"repository:web/{number}-{index}/{'x' * 200}:pull,push,delete" for index in range(resources))
     return web.form(
         grant_type="password",

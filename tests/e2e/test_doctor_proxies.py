@@ -104,9 +104,20 @@ def test_a_proxy_in_front_of_the_registry(case: str, server: TokenServer, regist
         assert "nginx" in str(found)
 
 
+def test_a_token_that_is_too_large_for_the_proxy(server: TokenServer, registry: Misfit, tmp_path: Path) -> None:
+    """Junk is small enough and our token is not, with limits below the usual ones."""
+    block = "client_header_buffer_size 512; large_client_header_buffers 4 700; location / {{ %s }}"
+    with nginx(tmp_path, located(block, server, registry.port)) as proxy:
+        (found,) = findings(server, "--registry", f"http://localhost:{proxy.port}", "--service", "universal.test")
+    assert (found["check"], found["ok"]) == ("token size", False)
+    assert "large_client_header_buffers 4 128k" in found["mend"]
+
+
 def test_a_plain_proxy_is_no_finding(server: TokenServer, registry: Misfit, tmp_path: Path) -> None:
-    """What passes everything on is not suspected."""
-    with nginx(tmp_path, located("location / {{ %s }}", server, registry.port)) as proxy:
+    """What passes everything on is not suspected, with buffers for large tokens."""
+    with nginx(
+        tmp_path, located("large_client_header_buffers 4 128k; location / {{ %s }}", server, registry.port)
+    ) as proxy:
         assert findings(server, "--registry", f"http://localhost:{proxy.port}", "--service", "universal.test") == []
 
 

@@ -195,9 +195,9 @@ def test_regctl_carries_all_its_scopes_along(scene: Scene) -> None:
     assert last.values("client_id")[0].startswith("regclient/")
 
 
-def test_a_request_line_of_sixty_four_long_scopes(registry: Registry, tokenserver: TokenServer) -> None:
-    """The most scopes there may be, each of them long: 414 would break regctl, crane and mirrors."""
-    names = [f"web/{'n' * 170}/image-{number}" for number in range(64)]
+def test_a_request_line_of_long_scopes(registry: Registry, tokenserver: TokenServer) -> None:
+    """Nearly as long as a request line can be: 414 would break regctl, crane and mirrors."""
+    names = [f"web/{'n' * 170}/image-{number}" for number in range(270)]
     answer = tokenserver.ask(registry.service, [f"repository:{name}:pull" for name in names], person="ben")
     assert answer.status == 200, answer
     assert {one["name"] for one in web.claims(answer.json()["token"])["access"]} == set(names)

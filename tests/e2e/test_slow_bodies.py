@@ -155,7 +155,7 @@ def test_behind_a_proxy_the_address_is_the_clients(server: TokenServer) -> None:
         pytest.param(b"%x\r\n%s\r\nzz\r\n" % (len(FORM), FORM), 400, id="cut by a broken chunk"),
         pytest.param(b"%x\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(FORM), FORM), 400, id="with a trailer"),
         pytest.param(b"1\r\na\r\n" * 5000 + b"0\r\n\r\n", 400, id="five thousand chunks"),
-        pytest.param(b"10000\r\n" + b"a" * 65536 + b"\r\n1\r\na\r\n0\r\n\r\n", 413, id="too large"),
+        pytest.param(b"20000\r\n" + b"a" * 131072 + b"\r\n1\r\na\r\n0\r\n\r\n", 413, id="too large"),
     ],
 )
 def test_chunks(server: TokenServer, body: bytes, status: int) -> None:

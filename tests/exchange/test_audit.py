@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from audit_trails import START, Clock, trail_to
 from tests_web_server import Lines
 
 from tokenserver.credentials import NoCredentials, Secret
-from tokenserver.errors import AuditUnavailable
+from tokenserver.errors import AuditUnavailable, InvalidRequest
 from tokenserver.exchange.audit import MAX_CACHED
-from tokenserver.exchange.audit_events import MAX_EVENT, MAX_RULES
+from tokenserver.exchange.audit_events import MAX_EVENT, MAX_REJECTED, MAX_RULES
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.rulings import Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
@@ -76,6 +77,32 @@ def test_many_rules_about_one_thing(clock: Clock) -> None:
         (MAX_RULES, None),
         (MAX_RULES, 5),
     ]
+
+
+def test_many_rejected_texts(clock: Clock) -> None:
+    """A limited number is listed, and the number of the rest is reported, with a token and without."""
+    scopes = parse_scopes([" ".join(f"x{number}" for number in range(MAX_REJECTED + 36))])
+    lines = Lines()
+    trail = trail_to(lines, clock)
+    trail.observe(REQUEST, issued(replace(ruling(), rejected=scopes.rejected), "1"), 0.001)
+    trail.observe(REQUEST._replace(scopes=scopes), InvalidRequest("x"), 0.001)
+    trail.observe(REQUEST._replace(scopes=parse_scopes(["x"])), InvalidRequest("x"), 0.001)
+    assert [(len(event["rejected"]), event.get("rejected_omitted")) for event in lines.events] == [
+        (MAX_REJECTED, 36),
+        (MAX_REJECTED, 36),
+        (1, None),
+    ]
+
+
+@pytest.mark.parametrize("rules", [1, 5])
+def test_ten_times_the_resources_are_ten_times_the_event(rules: int, clock: Clock) -> None:
+    """The lines of a large event together grow linearly, rules no further than their bound."""
+    sizes = []
+    for resources in (100, 1000):
+        lines = Lines()
+        trail_to(lines, clock).observe(REQUEST, issued(ruling(resources=resources, rules=rules), "1"), 0.001)
+        sizes.append(sum(map(len, lines.raw)))
+    assert sizes[1] < 10.5 * sizes[0]
 
 
 def test_what_is_remembered_of_events_is_bounded(clock: Clock) -> None:

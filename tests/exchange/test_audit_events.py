@@ -9,10 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.exchange.audit_events import MAX_EVENT, MAX_RULES, MAX_STRING, cited, members, spell_time, split
-from tokenserver.policy.decision import Reason
+from tokenserver.exchange.audit_events import (
+    MAX_CITED,
+    MAX_EVENT,
+    MAX_RULES,
+    MAX_STRING,
+    cited,
+    cited_together,
+    members,
+    spell_time,
+    split,
+)
+from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.model import Effect, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
+from tokenserver.scopes import Resource, Scope
 
 SCALARS = ("event", "request_id", "method", "client", "registry", "subject", "policy", "jti", "outcome", "ms")
 LISTS = ("asked", "rejected", "groups", "granted", "rules")
@@ -181,3 +192,29 @@ def test_so_many_rules_are_cited() -> None:
     assert [one.rule for one in kept] == [*(f"r{n:03}" for n in range(MAX_RULES)), "r099"]
     assert omitted == 100 - MAX_RULES
     assert cited(reasons[:3]) == (reasons[:3], 0)
+
+
+@pytest.mark.parametrize(
+    ("resources", "rules", "cited_of_each"),
+    [
+        pytest.param(0, 0, [], id="none"),
+        pytest.param(3, 5, [5] * 3, id="all of them"),
+        pytest.param(64, 20, [8] * 64, id="as many of each action as there is room for"),
+        pytest.param(1000, 1, [1] * 512 + [0] * 488, id="one of each action, while there is room"),
+    ],
+)
+def test_rules_are_cited_evenly(resources: int, rules: int, cited_of_each: list[int]) -> None:
+    """The event is bounded however many resources there are, and the number of the rest is reported."""
+    by = [
+        Rule.of(f"r{n:03}", Effect.ALLOW, Principals(everyone=True), [parse_pattern("**")], ["pull", "push"])
+        for n in range(rules)
+    ]
+    reasons = tuple(Reason(action, rule) for action in ("pull", "push") for rule in by)
+    decisions = [
+        Decision(Scope(Resource("repository", f"r{number}"), frozenset({"pull", "push"})), frozenset(), reasons)
+        for number in range(resources)
+    ]
+    found, omitted = cited_together(decisions)
+    assert [len(some) for some in found] == [2 * count for count in cited_of_each]
+    assert sum(map(len, found)) + omitted == resources * rules * 2
+    assert sum(map(len, found)) <= MAX_CITED

@@ -61,6 +61,16 @@ def test_identifiers_link_the_certificate_to_its_ca() -> None:
     assert authority.key_identifier == subject.digest
 
 
+def test_a_signing_certificate_is_short() -> None:
+    """It travels in each token of `compat: universal`: three extensions, a serial number of nine bytes, one name."""
+    names = [extension.oid._name for extension in CERTIFICATE.extensions]
+    assert names == ["basicConstraints", "keyUsage", "authorityKeyIdentifier"]
+    assert len(CERTIFICATE.public_bytes(Encoding.DER)) <= 384
+    serials = {issue_certificate(KEY, ca=CA, ca_key=CA_KEY, issuer="a", now=NOW).serial_number for _ in range(50)}
+    assert len(serials) == 50
+    assert {serial.bit_length() for serial in serials} == {71}
+
+
 def test_lifetimes() -> None:
     """Both begin an hour back, for registries whose clock is behind; the CA lives 10 years, the leaf 825 days."""
     begin = NOW - timedelta(hours=1)

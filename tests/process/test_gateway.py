@@ -9,7 +9,11 @@ import pytest
 
 from tokenserver.errors import InvalidRequest, RequestError
 from tokenserver.process.gateway import MAX_PIECES, body_of
-from tokenserver.web.parameters import MAX_BODY, RequestTooLarge
+from tokenserver.scopes import ScopeLimits
+from tokenserver.web.parameters import RequestTooLarge, max_body
+
+LIMITS = ScopeLimits(scope_bytes=40_000)
+MAX_BODY = max_body(LIMITS)
 
 
 class Proto:
@@ -32,7 +36,7 @@ class Proto:
 
 
 def read(proto: Proto, *, announced: bool = False) -> bytes | RequestError:
-    return asyncio.run(body_of(proto, announced=announced))
+    return asyncio.run(body_of(proto, LIMITS, announced=announced))
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ throttle:
   redis_password_file: redis-password
   secret_file: throttle-secret
 token_reuse: 5s
+limits: {scopes: 200, scope_bytes: 16384}
 log: {format: json}
 """
 """Every key there is, one a line; `test_the_reference_holds_every_key` sees to that."""

@@ -125,6 +125,10 @@ def test_other_settings_answer_the_next_request(
     assert "Strict-Transport-Security" in after.headers
     assert "Strict-Transport-Security" in client.get("/healthz").headers
     assert live.flask.wsgi_app.endpoint.places is places  # type: ignore[attr-defined]
+    several = "/token?service=reg&scope=repository:a:pull&scope=repository:b:pull"
+    assert client.get(several).status_code == 200
+    live.apply(changed(server, text, ("anonymous: true", "anonymous: true\nlimits: {scopes: 1}")))
+    assert client.get(several).status_code == 400
     live.apply(changed(server, text, ("- service: reg", "- service: reg2")))
     assert [client.get(f"/ca.pem?service={name}").status_code for name in ("reg", "reg2")] == [404, 200]
 

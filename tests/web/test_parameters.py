@@ -11,19 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.errors import InvalidRequest, RequestError
+from tokenserver.scopes import ScopeLimits
 from tokenserver.web.parameters import (
-    MAX_BODY,
-    MAX_FIELDS,
+    BYTES_PER_FIELD,
+    MIN_BODY,
     SECRETS,
     SINGLE,
     Parameters,
     RequestTooLarge,
     UnsupportedMediaType,
+    max_body,
     parse_form,
     parse_parameters,
     parse_query,
 )
 
+MAX_BODY = 128 * 1024
+MAX_FIELDS = MAX_BODY // BYTES_PER_FIELD
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -83,6 +87,37 @@ def test_the_number_of_fields_is_bounded() -> None:
         parse_parameters(urlencode([*fields, ("scope", "x")]))
 
 
+@pytest.mark.parametrize(
+    ("scope_bytes", "bytes_allowed"),
+    [
+        pytest.param(65_536, 131_072, id="default"),
+        pytest.param(512, MIN_BODY, id="small"),
+        pytest.param(262_144, 524_288, id="large"),
+    ],
+)
+def test_forms_and_queries_fit_the_scope_text(scope_bytes: int, bytes_allowed: int) -> None:
+    """Percent-encoding makes scope text longer: a name of single letters and slashes to twice its length."""
+    limits = ScopeLimits(10_000, scope_bytes)
+    assert max_body(limits) == bytes_allowed
+    scope = "repository:" + "/".join("a" * (scope_bytes // 2 - 20)) + ":pull"
+    text = urlencode({"scope": scope})
+    assert scope_bytes < 600 or len(text) > 1.9 * len(scope)
+    assert parse_query(text, limits).scopes == (scope,)
+    environ = {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": str(len(text)), "wsgi.input": io.BytesIO(text.encode())}
+    assert parse_form(environ, limits).scopes == (scope,)
+    with pytest.raises(InvalidRequest, match=rf"longer than {bytes_allowed} bytes; .* raise limits\.scope_bytes "):
+        parse_query("scope=" + "x" * bytes_allowed, limits)
+    environ["CONTENT_LENGTH"] = str(bytes_allowed + 1)
+    with pytest.raises(RequestTooLarge, match=rf"larger than {bytes_allowed} bytes; .* raise limits\.scope_bytes "):
+        parse_form(environ, limits)
+
+
+def test_a_thousand_scopes_twice_fit_into_the_fields() -> None:
+    """Each in a parameter of its own, as Go clients send them."""
+    scopes = [("scope", f"repository:r{number}:pull") for number in range(1000)] * 2
+    assert len(parse_query(urlencode(scopes)).scopes) == 2000
+
+
 @given(st.text())
 def test_any_text_is_parameters_or_a_request_error(text: str) -> None:
     """Nothing else ever comes out, for queries and for forms."""
@@ -114,7 +149,7 @@ def test_no_more_is_read_of_a_chunked_body_than_its_limit(length: int) -> None:
     assert body.taken == min(length, MAX_BODY + 1)
 
 
-@pytest.mark.parametrize("length", ["65537", "8000000", "9" * 5_000])
+@pytest.mark.parametrize("length", ["131073", "8000000", "9" * 5_000])
 def test_a_long_announced_body_is_not_read_at_all(length: str) -> None:
     """413 immediately (docs/design/threats.md#threat-41)."""
     body = Trickle(b"x" * (MAX_BODY + 1))

@@ -17,6 +17,7 @@ from tests_web_server import PASSWORDS, Server
 from werkzeug.test import TestResponse
 
 from tokenserver.exchange.audit import Sink
+from tokenserver.exchange.audit_events import MAX_CITED
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.tokens.claims import build_claims
 
@@ -267,25 +268,54 @@ def test_one_malformed_scope_does_not_touch_the_others(server: Server) -> None:
 
 
 def test_too_many_scopes_are_refused_at_once(server: Server) -> None:
-    """64 are served, 65 are 400 (docs/design/threats.md#threat-41)."""
-    scopes = [("scope", f"repository:public/r{number}:pull") for number in range(65)]
-    assert get(server, urlencode([("service", "reg"), *scopes[:64]])).status_code == 200
+    """1,000 resources are served, 1,001 are 400 with the limit and its key (docs/design/threats.md#threat-41)."""
+    scopes = [("scope", f"repository:public/r{number}:pull") for number in range(1001)]
+    body = get(server, urlencode([("service", "reg"), *scopes[:1000]])).get_json()
+    assert len(claims(body)["access"]) == 1000
     response = get(server, urlencode([("service", "reg"), *scopes]))
     assert response.status_code == 400
-    assert "scope" in response.get_json()["errors"][0]["message"]
+    assert "more than 1000 distinct resources" in response.get_json()["errors"][0]["message"]
+    assert "limits.scopes" in response.get_json()["errors"][0]["message"]
+    assert "limits.scopes" in server.audit.events[-1]["reason"]
 
 
-def test_a_token_of_the_largest_request_passes_a_proxys_header(server: Server) -> None:
+def test_repeated_scopes_are_one(server: Server) -> None:
+    """A request of 65 scopes for one repository, which a mirror sends, gets one entry."""
+    scopes = [("scope", f"repository:public/a:{action}") for action in ("pull", "pull,push", "push") for _ in range(40)]
+    body = get(server, urlencode([("service", "reg"), *scopes]), as_user("ann")).get_json()
+    assert claims(body)["access"] == [{"type": "repository", "name": "public/a", "actions": ["pull"]}]
+    assert server.audit.events[-1]["asked"] == ["repository:public/a:pull,push"]
+
+
+def test_a_token_of_many_scopes_passes_a_proxys_header(server: Server) -> None:
     """64 scopes of usual length stay below nginx's 8 kB (docs/design/threats.md#threat-41)."""
     scopes = [("scope", f"repository:public/team-{number}/app:pull") for number in range(64)]
     body = get(server, urlencode([("service", "reg"), *scopes])).get_json()
     assert len(body["token"]) < 7 * 1024
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_large_request_is_audited_in_bounded_lines(server: Server, method: str) -> None:
+    """Everything that was asked and granted is in the parts; each has 64 KiB (docs/design/threats.md#threat-41)."""
+    names = [f"public/{'n' * 30}-{number}" for number in range(1000)]
+    fields = [("service", "reg"), *(("scope", f"repository:{name}:pull") for name in names)]
+    before = len(server.audit.events)
+    if method == "GET":
+        assert get(server, urlencode(fields)).status_code == 200
+    else:
+        assert post(server, [("grant_type", "password"), *ANN.items(), *fields]).status_code == 200
+    parts = server.audit.events[before:]
+    assert {part["parts"] for part in parts} == {len(parts)}
+    asked, granted, rules = ([one for part in parts for one in part[field]] for field in ("asked", "granted", "rules"))
+    assert asked == granted == [f"repository:{name}:pull" for name in names]
+    assert len(rules) <= MAX_CITED
+    assert sum(len(json.dumps(part)) for part in parts) < 6 * len(urlencode(fields))
+
+
 @pytest.mark.parametrize("length_known", [True, False], ids=["content-length", "chunked"])
 def test_a_large_body_is_413(server: Server, length_known: bool) -> None:
     """The limit holds for a body that announces its length and for a chunked one."""
-    body = b"grant_type=password&password=" + b"x" * 70_000
+    body = b"grant_type=password&password=" + b"x" * 140_000
     environ: dict[str, Any] = {"wsgi.input_terminated": True} if not length_known else {}
     response = server.client.post(
         "/token",
@@ -559,7 +589,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "form": {"path": "/token", "data": {"grant_type": "password", "client_id": "x", "service": "reg", **ANN}},
     "explained": {"path": "/token?service=reg&explain=1", "headers": as_user("ann")},
     "wrong password": {"path": "/token?service=reg", "headers": basic("ann", "wrong")},
-    "no request": {"path": "/token?service=reg&scope=" + "x" * 65_536},
+    "no request": {"path": "/token?service=reg&scope=" + "x" * 131_072},
 }
 
 

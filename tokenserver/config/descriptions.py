@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from tokenserver.config.keys import Keys
 from tokenserver.config.ldap import Ldap, LdapGroups
-from tokenserver.config.protection import ThrottleSettings
+from tokenserver.config.protection import LimitSettings, ThrottleSettings
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import HtpasswdSettings, LogSettings, ServerSettings, Settings, Tls, UserSource
 
@@ -22,6 +22,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "anonymous": "Whether clients without credentials get tokens, for what the policies grant to `anonymous` and"
         " `everyone`.",
         "throttle": "Limits on failed logins.",
+        "limits": "Limits on what one token request may ask for.",
         "token_reuse": "For how long a signed token is reused for requests that would get an identical one.",
         "log": "The form of the log.",
         "policies": "The folder of the policy files.",
@@ -100,6 +101,12 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "secret_file": "A file with a secret of the installation, by which replicas recognize a wrong login that"
         " another"
         " one has rejected; by default it is derived from the Redis password.",
+    },
+    LimitSettings: {
+        "scopes": "How many distinct resources one request may ask for, after scopes for the same one are merged; more"
+        " is rejected with 400.",
+        "scope_bytes": "How many bytes of scope text one request may have; more is rejected with 400. A form may have"
+        " twice as many, and at least 64 KiB.",
     },
     Keys: {
         "folder": "The folder of the signing keys, made by `tokenserver keys init`; by default `keys`, next to the"

@@ -1,4 +1,4 @@
-"""Settings of the throttle and of the login cache."""
+"""Settings of the throttle, of the login cache, and of what one request may ask for."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic.fields import FieldInfo
 
 from tokenserver.config.fields import FilePath, Seconds, Section
 from tokenserver.documents.document import PlacedError
+from tokenserver.scopes import DEFAULT_LIMITS
 
 MAX_CACHE = 60
 """Seconds for which a verified password is accepted from the cache, although it may have been changed since."""
@@ -17,6 +19,8 @@ MAX_CACHE = 60
 MAX_GRACE = 3600
 
 MAX_FAILURES = 100_000
+MAX_SCOPES = 10_000
+MIN_SCOPE_BYTES, MAX_SCOPE_BYTES = 512, 256 * 1024
 MIN_WINDOW, MAX_WINDOW = 10, 3600
 
 
@@ -91,3 +95,38 @@ class ThrottleSettings(Section):
         if self.secret_file is not None and self.redis is None:
             raise PlacedError(("secret_file",), "needs redis; the workers of one server share a generated secret")
         return self
+
+
+def _scopes(count: int) -> int:
+    if not 1 <= count <= MAX_SCOPES:
+        raise ValueError(
+            f"must be from 1 to {MAX_SCOPES}, not {count}: a token and its audit event grow with each of them"
+        )
+    return count
+
+
+def _scope_bytes(count: int) -> int:
+    if not MIN_SCOPE_BYTES <= count <= MAX_SCOPE_BYTES:
+        raise ValueError(
+            f"must be from {MIN_SCOPE_BYTES} (the longest scope) to {MAX_SCOPE_BYTES} (256 KiB), not {count}"
+        )
+    return count
+
+
+def _bounds(least: int, most: int) -> FieldInfo:
+    """For the JSON Schema, where a function is no bound."""
+    found: FieldInfo = Field(json_schema_extra={"minimum": least, "maximum": most})
+    return found
+
+
+class LimitSettings(Section):
+    """How much one token request may ask for: distinct resources, and bytes of scope text.
+
+    The smallest `scope_bytes` fits every single scope. Both multiply what one request costs: decisions, the size of the
+    token and of its audit event.
+    """
+
+    scopes: Annotated[int, AfterValidator(_scopes), _bounds(1, MAX_SCOPES)] = DEFAULT_LIMITS.scopes
+    scope_bytes: Annotated[int, AfterValidator(_scope_bytes), _bounds(MIN_SCOPE_BYTES, MAX_SCOPE_BYTES)] = (
+        DEFAULT_LIMITS.scope_bytes
+    )

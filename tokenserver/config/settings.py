@@ -22,7 +22,7 @@ from tokenserver.config.fields import (
 )
 from tokenserver.config.keys import Keys
 from tokenserver.config.ldap import Ldap
-from tokenserver.config.protection import Cache, ThrottleSettings
+from tokenserver.config.protection import Cache, LimitSettings, ThrottleSettings
 from tokenserver.config.registries import RegistrySettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.keys.schedule import Schedule
@@ -153,6 +153,7 @@ class Settings(Section):
     authentication: tuple[UserSource, ...] = Field(default=(), strict=False)
     anonymous: bool = False
     throttle: ThrottleSettings = ThrottleSettings()
+    limits: LimitSettings = LimitSettings()
     token_reuse: TokenReuse = MAX_TOKEN_REUSE
     log: LogSettings = LogSettings()
     policies: FilePath

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 
 from tokenserver.errors import TokenserverError
-from tokenserver.scopes import ScopeRequest, parse_scopes
+from tokenserver.scopes import ScopeLimits, ScopeRequest, parse_scopes
 
 MAX_CHALLENGE = 64 * 1024
+_ALL = ScopeLimits(MAX_CHALLENGE, 4 * MAX_CHALLENGE)  # what a challenge of that length can hold
 
 # An unquoted value runs to the next `, name=`, since a list of actions contains commas.
 _PARAMETER = re.compile(
@@ -57,5 +58,5 @@ def parse_challenge(text: str) -> Challenge:
     if "realm" not in values:
         raise UnreadableChallenge("names no realm, so a client would not know where to ask")
     first = {name: listed[0] for name, listed in values.items()}
-    scopes = parse_scopes(values.get("scope", []))
+    scopes = parse_scopes(values.get("scope", []), _ALL)
     return Challenge(first["realm"], first.get("service", ""), scopes, first.get("error", ""))

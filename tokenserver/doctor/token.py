@@ -18,7 +18,7 @@ from tokenserver.documents.base64url import decode_base64url
 from tokenserver.errors import TokenserverError
 from tokenserver.scopes import Resource, Scope
 
-MAX_TOKEN = 64 * 1024
+MAX_TOKEN = 1280 * 1024
 
 
 class UnreadableToken(TokenserverError):

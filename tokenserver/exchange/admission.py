@@ -23,7 +23,8 @@ MAX_WAIT = 1.0
 RETRY_AFTER = 1
 
 MAX_BODIES = 1024
-"""Request bodies that one worker reads concurrently; each holds its connection and up to 64 KiB, and no thread."""
+"""Request bodies that one worker reads concurrently; each holds its connection and up to 128 KiB by default,
+and no thread."""
 
 MAX_BODIES_PER_CLIENT = 320
 """Request bodies of one client address that are read concurrently, so that no single address can hold all places."""

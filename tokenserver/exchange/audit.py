@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from tokenserver.credentials import Password
 from tokenserver.errors import AuditUnavailable, InvalidCredentials, PlainHttp, TokenserverError
-from tokenserver.exchange.audit_events import MAX_EVENT, cited, members, split
+from tokenserver.exchange.audit_events import MAX_EVENT, MAX_REJECTED, cited_together, members, split
 from tokenserver.exchange.audit_outage import Outage, reason_of_errno
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.observers import UnparsedRequest
@@ -171,8 +171,7 @@ class _EncodedRuling:
 
 
 def _facts(ruling: Ruling) -> dict[str, Any]:
-    reasons = [(decision, *cited(decision.reasons)) for decision in ruling.decisions]
-    omitted = sum(count for _, _, count in reasons)
+    rules, omitted = cited_together(ruling.decisions)
     return {
         "asked": [str(decision.scope) for decision in ruling.decisions],
         **_rejected(ruling.rejected),
@@ -184,7 +183,11 @@ def _facts(ruling: Ruling) -> dict[str, Any]:
         "kind": ruling.identity.kind.value,
         "groups": sorted(ruling.identity.groups),
         "granted": [str(access) for access in ruling.access],
-        "rules": [_rule(decision, reason) for decision, named, _ in reasons for reason in named],
+        "rules": [
+            _rule(decision, reason)
+            for decision, reasons in zip(ruling.decisions, rules, strict=True)
+            for reason in reasons
+        ],
         **({"rules_omitted": omitted} if omitted else {}),
         "policy": ruling.policy,
         # Only if the source was unreachable, and the last answer it gave was used.
@@ -243,4 +246,8 @@ def cut(text: str) -> str:
 
 
 def _rejected(rejected: tuple[RejectedScope, ...]) -> dict[str, Any]:
-    return {"rejected": [{"scope": cut(one.text), "reason": one.reason} for one in rejected]} if rejected else {}
+    if not rejected:
+        return {}
+    listed = [{"scope": cut(one.text), "reason": one.reason} for one in rejected[:MAX_REJECTED]]
+    omitted = len(rejected) - len(listed)
+    return {"rejected": listed, **({"rejected_omitted": omitted} if omitted else {})}

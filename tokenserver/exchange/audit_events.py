@@ -1,24 +1,30 @@
 """The size of audit events: an event is at most 64 KiB, and a larger one is split into several with one request id.
 
 Log collectors cut longer lines apart (journald at 48 KiB by default, container runtimes at 16 KiB), and need memory for
-them. So nothing in an event grows without a bound: rules are cited up to `MAX_RULES` for each action, and a long event
-is split by resource.
+them. So nothing in an event grows without a bound: what was asked and granted is as long as a request may be, rules and
+rejected texts are listed up to a number, and a long event is split by resource.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tokenserver.policy.decision import Reason
+from tokenserver.policy.decision import Decision, Reason
 
 MAX_EVENT = 64 * 1024
 """Bytes of one line, its newline included."""
 
 MAX_RULES = 16
 """Rules that an event cites for one action on one resource; `rules_omitted` counts the rest."""
+
+MAX_CITED = 1024
+"""Rules that an event cites in all. Where there would be more, it cites one for each action before a second one."""
+
+MAX_REJECTED = 64
+"""Rejected texts that an event lists; `rejected_omitted` counts the rest."""
 
 MAX_STRING = 3136
 """Bytes of one string in a split event. A name of 255 characters and a truncated client's text fit, however much of
@@ -29,7 +35,9 @@ _FRAME = len('{"time":"2026-01-31T00:00:00.000Z",}\n') + len('"part":10000,"part
 _BYTES_PER_CHARACTER = 12  # a character beyond the first plane is two escapes of six bytes
 
 _Path = tuple[str, ...]
-_Unit = list[tuple[_Path, Any]]
+_Item = tuple[_Path, Any, int]
+"""Where it belongs, the value, and the bytes that it takes there."""
+_Unit = list[_Item]
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -44,15 +52,34 @@ def members(event: dict[str, Any]) -> str:
     return _to_json(event)[1:-1].replace("\x7f", "\\u007f")
 
 
-def cited(reasons: Iterable[Reason]) -> tuple[list[Reason], int]:
-    """The reasons of one decision that an event cites, up to `MAX_RULES` of each action, and the number of the rest."""
+def cited(reasons: Iterable[Reason], *, each: int = MAX_RULES) -> tuple[list[Reason], int]:
+    """The reasons of one decision that an event cites, up to `each` of each action, and the number of the rest."""
     kept: list[Reason] = []
     counts: dict[str, int] = {}
     for reason in reasons:
         counts[reason.action] = counts.get(reason.action, 0) + 1
-        if counts[reason.action] <= MAX_RULES:
+        if counts[reason.action] <= each:
             kept.append(reason)
     return kept, sum(counts.values()) - len(kept)
+
+
+def cited_together(decisions: Sequence[Decision]) -> tuple[list[list[Reason]], int]:
+    """The reasons that one event cites for each of its decisions, up to `MAX_CITED` in all, and the number of the rest.
+
+    The fewer there is room for, the fewer are cited for each action, so that no resource takes the room of others.
+    """
+    each = MAX_RULES
+    if sum(len(decision.reasons) for decision in decisions) > MAX_CITED:
+        actions = sum(len({reason.action for reason in decision.reasons}) for decision in decisions)
+        each = min(MAX_RULES, max(1, MAX_CITED // actions))
+    kept: list[list[Reason]] = []
+    room, omitted = MAX_CITED, 0
+    for decision in decisions:
+        some = cited(decision.reasons, each=each)[0][:room]
+        kept.append(some)
+        room -= len(some)
+        omitted += len(decision.reasons) - len(some)
+    return kept, omitted
 
 
 def split(event: dict[str, Any], *, size: int = MAX_EVENT) -> list[dict[str, Any]]:
@@ -64,19 +91,19 @@ def split(event: dict[str, Any], *, size: int = MAX_EVENT) -> list[dict[str, Any
     may be is truncated.
     """
     base: dict[str, Any] = {}
-    items: list[tuple[_Path, Any]] = []
+    items: list[_Item] = []
     for path, value in _flat(event):
         if path[-1] == "groups" or not isinstance(value, list):
             _at(base, path[:-1])[path[-1]] = _cut(value)
         else:
             _at(base, path[:-1])[path[-1]] = []
-            items += [(path, _cut(one)) for one in value]
+            items += [_item(path, _cut(one)) for one in value]
     units: list[_Unit] = _units(items)
     groups = base.get("groups")
-    widest = max((_size([item]) for item in items), default=0)
+    widest = max((item[2] for item in items), default=0)
     if groups and (len(_to_json(groups)) > size // 4 or _room(base, size) < widest):
         base["groups"] = []
-        units = [*_units([(("groups",), group) for group in groups]), *units]
+        units = [*_units([_item(("groups",), group) for group in groups]), *units]
     packed = list(_packed(units, _room(base, size)))
     head = {key: value for key, value in base.items() if key in {"event", "request_id"}}
     return [_part(head, base, unit, number, len(packed)) for number, unit in enumerate(packed, 1)]
@@ -102,11 +129,16 @@ def _at(event: dict[str, Any], path: _Path) -> dict[str, Any]:
     return event
 
 
-def _units(items: list[tuple[_Path, Any]]) -> list[_Unit]:
+def _item(path: _Path, value: Any) -> _Item:
+    text = _to_json(value)
+    return path, value, len(text) + len(",") + text.count("\x7f") * (len("\\u007f") - 1)
+
+
+def _units(items: list[_Item]) -> list[_Unit]:
     """Items that should stay together, in the order of their first appearance."""
     found: dict[object, _Unit] = {}
-    for number, (path, item) in enumerate(items):
-        found.setdefault(_resource(path, item) or number, []).append((path, item))
+    for number, item in enumerate(items):
+        found.setdefault(_resource(item[0], item[1]) or number, []).append(item)
     return list(found.values())
 
 
@@ -128,20 +160,20 @@ def _packed(units: list[_Unit], room: int) -> Iterator[_Unit]:
             if part and used + size > room:
                 yield part
                 part, used = [], 0
-            part = part + piece
+            part += piece
             used += size
     yield part
 
 
 def _size(unit: _Unit) -> int:
-    return sum(len(members({"": item})) - 2 for _, item in unit)  # without `"":`, and with a comma
+    return sum(size for _, _, size in unit)
 
 
 def _part(head: dict[str, Any], base: dict[str, Any], unit: _Unit, number: int, count: int) -> dict[str, Any]:
     part: dict[str, Any] = {**head, "part": number, "parts": count}
     for path, value in _flat({key: value for key, value in base.items() if key not in head}):
         _at(part, path[:-1])[path[-1]] = [*value] if isinstance(value, list) else value
-    for path, item in unit:
+    for path, item, _ in unit:
         _at(part, path[:-1])[path[-1]].append(item)
     return part
 

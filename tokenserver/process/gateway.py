@@ -23,9 +23,10 @@ from granian.server.common import WORKERS_METHODS
 from granian.server.mp import WorkerProcess
 
 from tokenserver.errors import InvalidRequest, RequestError
+from tokenserver.scopes import ScopeLimits
 from tokenserver.web.bodies import BODY_SECONDS, Place
 from tokenserver.web.environ import RsgiScope, decisive_environ, environ_of
-from tokenserver.web.parameters import MAX_BODY, BodyTooSlow, too_large
+from tokenserver.web.parameters import BodyTooSlow, max_body, too_large
 from tokenserver.web.routes import TokenFront, wants_body
 from tokenserver.web.token_endpoint import BODY_IS_READ, TokenAnswer
 
@@ -123,7 +124,7 @@ class Gateway:
         try:
             with place:
                 async with asyncio.timeout(deadline - time.monotonic()):
-                    outcome = await body_of(proto, announced="CONTENT_LENGTH" in environ)
+                    outcome = await body_of(proto, self._front.endpoint.limits, announced="CONTENT_LENGTH" in environ)
         except TimeoutError:
             outcome = BodyTooSlow(f"the body did not arrive within {BODY_SECONDS:.0f} seconds")
         try:
@@ -142,8 +143,10 @@ class Gateway:
             _fail(proto, error)
 
 
-async def body_of(proto: Any, *, announced: bool) -> bytes | RequestError:
+async def body_of(proto: Any, limits: ScopeLimits, *, announced: bool) -> bytes | RequestError:
     """The body of a request from RSGI's protocol object; `announced`: its length is known, and small.
+
+    A chunked body has at most `max_body` bytes of `limits`.
 
     Errors are returned, not raised: a traceback would keep `proto` alive, and with it the connection.
     """
@@ -154,12 +157,12 @@ async def body_of(proto: Any, *, announced: bool) -> bytes | RequestError:
         except RuntimeError:  # RSGIProtocolError
             return InvalidRequest("the body is shorter than Content-Length says")
     pieces: list[bytes] = []
-    size = 0
+    size, most = 0, max_body(limits)
     async for piece in proto:
         pieces.append(piece)
         size += len(piece)
-        if size > MAX_BODY:
-            return too_large()
+        if size > most:
+            return too_large(limits)
         if len(pieces) > MAX_PIECES:
             return InvalidRequest(f"the body comes in more than {MAX_PIECES} chunks")
     # granian ends with one empty piece; an error in the chunks, or a trailer, shows up as another one.

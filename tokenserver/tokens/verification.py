@@ -18,8 +18,8 @@ from tokenserver.keys.signatures import SignatureLength, SignatureMismatch, veri
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.jose_header import encoded_header
 
-MAX_TOKEN = 32 * 1024
-"""No token of this server is larger, since a request has at most 16 KiB of scopes."""
+MAX_TOKEN = 1280 * 1024
+"""No token of this server is larger, since `limits` goes up to 10,000 resources in 256 KiB of scope text."""
 
 
 class InvalidToken(TokenserverError):

@@ -14,6 +14,7 @@ from tokenserver.exchange.audit import Sink
 from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
 from tokenserver.metrics.shared_rows import Board
+from tokenserver.scopes import ScopeLimits
 from tokenserver.server.compose import build, new_id
 from tokenserver.server.follower import ConfigurationFollower
 from tokenserver.server.reconfigure import reconfigured
@@ -44,6 +45,7 @@ def token_endpoint(parts: RunningServer) -> TokenEndpoint:
         new_id=new_id,
         monotonic=time.perf_counter,
         admission=parts.admission,
+        limits=ScopeLimits(settings.limits.scopes, settings.limits.scope_bytes),
     )
 
 

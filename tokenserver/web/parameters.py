@@ -1,5 +1,7 @@
 """Parses the parameters of a token request: a query or a form of limited size, with no single-valued one repeated.
 
+A query or form may have twice the bytes of scope text (`limits.scope_bytes`), since percent-encoding makes it longer.
+
 Credentials are never read from a query. The body is read from the WSGI input directly, at most one byte more than
 allowed, because a chunked body has no length to check beforehand.
 """
@@ -13,10 +15,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from tokenserver.errors import InvalidRequest, RequestError
+from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits
 
-MAX_BODY = 64 * 1024
-MAX_QUERY = 64 * 1024
-MAX_FIELDS = 256
+MIN_BODY = 64 * 1024
+"""Bytes that a form may always have, however small `limits.scope_bytes` is: a password is in it, too."""
+
+BYTES_PER_FIELD = 16
+"""A query or form has at most one field for so many of the bytes that it may have: `scope=repository:a:pull&` has 24.
+"""
 
 # Longer queries are not cached, so that the cache is bounded in bytes as well.
 _LONGEST_CACHED = 512
@@ -28,7 +34,7 @@ SECRETS = frozenset({"password", "refresh_token", "client_secret", "id_token", "
 
 
 class RequestTooLarge(RequestError):
-    """The body is larger than `MAX_BODY`."""
+    """The body is larger than `max_body` allows."""
 
 
 class BodyTooSlow(RequestError):
@@ -51,19 +57,27 @@ class Parameters:
         return self.single.get(name) or None
 
 
-def parse_parameters(text: str, *, forbidden: frozenset[str] = frozenset()) -> Parameters:
+def max_body(limits: ScopeLimits) -> int:
+    """The most bytes of a form or a query."""
+    return max(MIN_BODY, 2 * limits.scope_bytes)
+
+
+def parse_parameters(
+    text: str, *, limits: ScopeLimits = DEFAULT_LIMITS, forbidden: frozenset[str] = frozenset()
+) -> Parameters:
     """Parse `application/x-www-form-urlencoded` text (WHATWG URL, section 5.1).
 
     Raises:
         InvalidRequest: too many fields, bytes that are not UTF-8, a single-valued parameter that repeats, or one
             that is forbidden here. The message names parameters, never values.
     """
+    most = max_body(limits) // BYTES_PER_FIELD
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=most, errors="strict")
     except UnicodeDecodeError as error:
         raise InvalidRequest("the parameters are not UTF-8") from error
     except ValueError as error:
-        raise InvalidRequest(f"more than {MAX_FIELDS} parameters") from error
+        raise InvalidRequest(f"more than {most} parameters") from error
     single: dict[str, str] = {}
     scopes: list[str] = []
     for name, value in pairs:
@@ -78,15 +92,17 @@ def parse_parameters(text: str, *, forbidden: frozenset[str] = frozenset()) -> P
     return Parameters(single, tuple(scopes))
 
 
-def parse_query(query: str) -> Parameters:
+def parse_query(query: str, limits: ScopeLimits = DEFAULT_LIMITS) -> Parameters:
     """The parameters of a query string as in WSGI (RFC 3986, percent-encoded, so ASCII).
 
     Raises:
         InvalidRequest: as `parse_parameters`, and for credentials or secrets in the query.
     """
-    if len(query) > MAX_QUERY:
-        raise InvalidRequest("the query is too long")
-    return _parse_query(query) if len(query) > _LONGEST_CACHED else _cached_query(query)
+    if len(query) <= _LONGEST_CACHED:
+        return _cached_query(query)
+    if len(query) > max_body(limits):
+        raise InvalidRequest(f"the query is longer than {max_body(limits)} bytes{_FIX}")
+    return parse_parameters(query, limits=limits, forbidden=SECRETS)
 
 
 def _parse_query(query: str) -> Parameters:
@@ -97,7 +113,7 @@ def _parse_query(query: str) -> Parameters:
 _cached_query = lru_cache(maxsize=2048)(_parse_query)
 
 
-def announced_form(environ: Mapping[str, Any]) -> int | None:
+def announced_form(environ: Mapping[str, Any], limits: ScopeLimits = DEFAULT_LIMITS) -> int | None:
     """The length of a POST's form as announced by its headers; None if it is chunked and has no length.
 
     Raises:
@@ -111,37 +127,42 @@ def announced_form(environ: Mapping[str, Any]) -> int | None:
         return None if environ.get("wsgi.input_terminated") else 0
     if not (length_text.isascii() and length_text.isdigit()):
         raise InvalidRequest("Content-Length is not a number")
+    most = max_body(limits)
     # The number of digits first: Python refuses to convert thousands of them.
-    if len(length_text) > len(str(MAX_BODY)) or int(length_text) > MAX_BODY:
-        raise too_large()
+    if len(length_text) > len(str(most)) or int(length_text) > most:
+        raise too_large(limits)
     return int(length_text)
 
 
-def too_large() -> RequestTooLarge:
-    """The error for a body of more than `MAX_BODY` bytes."""
-    return RequestTooLarge(f"the body is larger than {MAX_BODY} bytes")
+def too_large(limits: ScopeLimits = DEFAULT_LIMITS) -> RequestTooLarge:
+    """The error for a body of more than `max_body` bytes."""
+    return RequestTooLarge(f"the body is larger than {max_body(limits)} bytes{_FIX}")
 
 
-def parse_form(environ: Mapping[str, Any]) -> Parameters:
+_FIX = "; fix: ask for fewer scopes at a time, or raise limits.scope_bytes of the token server"
+
+
+def parse_form(environ: Mapping[str, Any], limits: ScopeLimits = DEFAULT_LIMITS) -> Parameters:
     """The parameters of a POST's form.
 
     Raises:
         UnsupportedMediaType, RequestTooLarge: before anything is parsed.
         InvalidRequest: as `parse_parameters`.
     """
-    body = _read_body(environ, announced_form(environ))
+    body = _read_body(environ, announced_form(environ, limits), limits)
     try:
         text = body.decode("ascii") if body.isascii() else body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidRequest("the form is not UTF-8") from error
-    return parse_parameters(text)
+    return parse_parameters(text, limits=limits)
 
 
-def _read_body(environ: Mapping[str, Any], announced: int | None) -> bytes:
+def _read_body(environ: Mapping[str, Any], announced: int | None, limits: ScopeLimits) -> bytes:
     """The whole body. One that ends before its announced length was truncated in transit (RFC 9112, section 8), and
     half a password must not be tried. A truncated chunked body cannot be detected here: WSGI does not report it.
     """
-    length = MAX_BODY + 1 if announced is None else announced
+    most = max_body(limits)
+    length = most + 1 if announced is None else announced
     chunks: list[bytes] = []
     while length > 0:
         chunk = environ["wsgi.input"].read(length)
@@ -152,6 +173,6 @@ def _read_body(environ: Mapping[str, Any], announced: int | None) -> bytes:
     body = b"".join(chunks)
     if announced is not None and len(body) < announced:
         raise InvalidRequest("the body is shorter than Content-Length says")
-    if len(body) > MAX_BODY:
-        raise too_large()
+    if len(body) > most:
+        raise too_large(limits)
     return body

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from tokenserver.exchange.audit import cut
+from tokenserver.exchange.audit_events import cited_together
 from tokenserver.exchange.rulings import Ruling
 from tokenserver.policy.queries.denial import Denial
 from tokenserver.scopes import in_order
@@ -47,8 +48,9 @@ def messages_of(ruling: Ruling) -> tuple[str, ...]:
 def explanation_body(ruling: Ruling, denials: Sequence[Denial]) -> bytes:
     """The JSON of an explanation: about the caller alone, with rule ids and messages but no file or line.
 
-    `denials` has one for each decision of the ruling.
+    `denials` has one for each decision of the ruling. As many rules are cited as in an audit event.
     """
+    rules, omitted = cited_together(ruling.decisions)
     content: dict[str, object] = {
         "service": ruling.registry.service,
         "subject": ruling.identity.subject,
@@ -65,13 +67,14 @@ def explanation_body(ruling: Ruling, denials: Sequence[Denial]) -> bytes:
                         "rule": reason.rule,
                         "message": reason.message,
                     }
-                    for reason in decision.reasons
+                    for reason in reasons
                 ],
                 "nearest": None if denial.nearest is None else [asdict(one) for one in denial.nearest],
                 "contacts": denial.contacts,
             }
-            for decision, denial in zip(ruling.decisions, denials, strict=True)
+            for decision, reasons, denial in zip(ruling.decisions, rules, denials, strict=True)
         ],
         "rejected": [{"scope": cut(one.text), "reason": one.reason} for one in ruling.rejected],
+        **({"rules_omitted": omitted} if omitted else {}),
     }
     return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"

@@ -15,7 +15,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from tokenserver.web.front_page import HTML_HEADERS, as_html, as_json
-from tokenserver.web.parameters import MAX_BODY
+from tokenserver.web.parameters import MIN_BODY
 from tokenserver.web.problems import Problem
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenAnswer, TokenEndpoint
 
@@ -100,7 +100,7 @@ def _has_bad_coding(environ: Mapping[str, Any]) -> bool:
 def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     """The WSGI application."""
     app = Flask("tokenserver", static_folder=None, template_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config["MAX_CONTENT_LENGTH"] = MIN_BODY
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.debug = False  # whatever FLASK_DEBUG says: a server that signs tokens has no debug mode
     # A redirect turns a client's POST into a bare GET, so no route may ever cause one.

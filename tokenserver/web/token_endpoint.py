@@ -28,7 +28,7 @@ from tokenserver.exchange.audit import reason_of
 from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.runtime.bounded_cache import BoundedCache
-from tokenserver.scopes import parse_scopes
+from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, parse_scopes
 from tokenserver.tokens.reuse import SIZE
 from tokenserver.web.authorization_header import normalize_username, parse_authorization
 from tokenserver.web.bodies import BodyPlaces, Place
@@ -70,8 +70,8 @@ class TokenEndpoint:
     `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `client_of`
     finds the client's address from the peer's and X-Forwarded-For (None: no such header). `admission` limits how many
     requests are handled concurrently and how many queue, `places` how many forms are read concurrently. A request that
-    `is_protected`, if given, returns False for is refused unread. `headers` are in every response. `bodies` caches the
-    responses of reused tokens.
+    `is_protected`, if given, returns False for is refused unread. `headers` are in every response. `limits` is how much
+    one request may ask for. `bodies` caches the responses of reused tokens.
     """
 
     exchange: ObservedExchange
@@ -82,6 +82,7 @@ class TokenEndpoint:
     admission: AdmissionControl
     is_protected: Callable[[Mapping[str, Any], Address | None], bool] | None = None
     headers: tuple[tuple[str, str], ...] = JSON_HEADERS
+    limits: ScopeLimits = DEFAULT_LIMITS
     places: BodyPlaces = field(default_factory=BodyPlaces, repr=False)
     bodies: BoundedCache[tuple[str, bool], bytes] = field(default_factory=lambda: BoundedCache(SIZE), repr=False)
 
@@ -125,7 +126,7 @@ class TokenEndpoint:
         # First of all, so that nothing of what was sent is read, least of all the password.
         if self.is_protected is not None and not self.is_protected(environ, client):
             raise PlainHttp
-        parameters = parse_query(environ.get("QUERY_STRING") or "")
+        parameters = parse_query(environ.get("QUERY_STRING") or "", self.limits)
         header = environ.get("HTTP_AUTHORIZATION")
         credentials = parse_authorization(() if header is None else (header,))
         if method == "POST":
@@ -138,7 +139,7 @@ class TokenEndpoint:
             request_id,
             method,
             single.get("service") or None,
-            parse_scopes(parameters.scopes),
+            parse_scopes(parameters.scopes, self.limits),
             credentials,
             single.get("account") or None,
             client,
@@ -147,9 +148,9 @@ class TokenEndpoint:
 
     def _form(self, environ: Mapping[str, Any], client: Address | None) -> Parameters:
         if BODY_IS_READ in environ:
-            return parse_form(environ)
+            return parse_form(environ, self.limits)
         with self.places.take(client), self.admission.slot_released():
-            return parse_form(environ)
+            return parse_form(environ, self.limits)
 
     def _body(self, result: TokenResult, *, with_scope: bool) -> bytes:
         token, ruling, denials = result
@@ -188,7 +189,7 @@ class TokenEndpoint:
         try:
             if self.is_protected is not None and not self.is_protected(environ, client):
                 raise PlainHttp
-            announced_form(environ)
+            announced_form(environ, self.limits)
             return self.places.take(client)
         except TokenserverError as error:
             return self.give_up(environ, error)

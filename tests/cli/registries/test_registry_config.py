@@ -54,6 +54,18 @@ def test_zot_reads_json_and_one_certificate(run_many: Run, tmp_path: Path) -> No
     assert "/etc/zot/token-signing.pem" in run_many("registry-config", "zot", "--for", "zot").stdout
 
 
+@pytest.mark.parametrize("options", [(), ("--json",), ("--write", "keys")], ids=["text", "json", "write"])
+def test_the_hint_for_a_proxy_is_no_part_of_the_section(
+    options: tuple[str, ...], run_many: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nginx in front of the registry takes headers of 8 kB; the hint is on standard error, whatever is printed."""
+    monkeypatch.chdir(tmp_path)
+    result = run_many("registry-config", "plain", "--for", "distribution3", *options)
+    assert result.exit_code == 0, result.stderr
+    assert "large_client_header_buffers 4 128k;" in result.stderr
+    assert "large_client" not in result.stdout
+
+
 @pytest.mark.parametrize(
     ("service", "issuer"),
     [

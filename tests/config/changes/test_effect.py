@@ -57,6 +57,8 @@ def test_the_page_lists_what_needs_a_restart() -> None:
         ("  - service: second\n", "", ["registries[second] (removed)"], []),
         ("cache: 30s", "cache: 31s", ["authentication[corp].ldap.cache"], []),
         ("token_reuse: 5s\n", "", ["token_reuse"], []),
+        ("scopes: 200", "scopes: 5000", ["limits.scopes"], []),
+        ("scope_bytes: 16384", "scope_bytes: 262144", ["limits.scope_bytes"], []),
         ("shadow_policies: candidate/\n", "", ["shadow_policies"], []),
     ],
 )

@@ -61,10 +61,27 @@ if they do not. *mount* is a copy inside one registry that uploads no blob twice
 
 """
 
+_MANY = """
+## Many repositories in one request
+
+Some tools ask for every repository that they use, in each request. A request may ask for
+[1,000 repositories](design/protocol.md#how-much-one-request-may-ask-for) (`limits` in `tokenserver.yaml`). With regctl,
+an index of 100 repositories is a test (test_many_scopes.py).
+
+| client | what it sends | its own limit |
+| --- | --- | --- |
+| regctl, regsync, regbot | all repositories of a host that the process has used, in one GET | none |
+| crane, imgpkg | what the command needs, some of it twice | answers of 64 KiB: about 300 repositories |
+
+The token of such a request is large.
+[A proxy in front of the registry](connect-a-registry.md#a-proxy-in-front-of-the-registry) may refuse it; the doctor
+finds out.
+"""
+
 
 def page() -> str:
     """The whole page."""
-    return _HEAD + _registries() + _BELOW + _clients()
+    return _HEAD + _registries() + _BELOW + _clients() + _MANY
 
 
 def _registries() -> str:

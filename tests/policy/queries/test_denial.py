@@ -221,6 +221,15 @@ def test_contacts(name: str, contacts: tuple[str, ...]) -> None:
     assert ask(tree(rule("user:eve"), owners=owners), name, action="pull").contacts == contacts
 
 
+def test_contacts_of_large_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search for owners is bounded as well, also for what a deny rule forbids."""
+    monkeypatch.setattr(denial, "MAX_ACTIONS", 2)
+    policies = tree(rule("user:eve"), owners=(owner("web/**", "web@example.com"),))
+    scopes = [Scope(Resource("repository", f"web/{number}"), frozenset({"push"})) for number in range(4)]
+    found = denials(policies, ANN, [decide(policies, ANN, scope, CONTEXT) for scope in scopes], CONTEXT)
+    assert [one.contacts for one in found] == [("web@example.com",)] * 2 + [()] * 2
+
+
 SECRET_WORDS = ("company.yaml", "teams/", "10.", "192.", "::")
 
 

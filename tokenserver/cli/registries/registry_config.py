@@ -64,6 +64,11 @@ def registry_config(  # noqa: PLR0917 - click passes options by name
     if write is None:
         _print_source(settings, registry, service)
     echo("Then restart the registry: it reads both only at start-up.", err=True)
+    echo(
+        "If nginx is in front of the registry, let it take tokens for many repositories:"
+        " large_client_header_buffers 4 128k;",
+        err=True,
+    )
 
 
 def _print_source(settings: Settings, registry: RegistrySettings, service: str) -> None:

@@ -83,6 +83,8 @@ RELOAD = frozenset(
         "authentication.ldap.stale_grace",
         "anonymous",
         "throttle.window",
+        "limits.scopes",
+        "limits.scope_bytes",
         "token_reuse",
         "policies",
         "shadow_policies",

@@ -53,9 +53,9 @@ def send(visit: Visit, target: str, token: Secret) -> Outcome:
     return fetch(f"{visit.url}{target}", context=visit.context, authorization=sent)
 
 
-def junk() -> Secret:
-    """A token without claims and with a wrong signature, which no registry accepts."""
-    return _wrongly_signed(_JUNK_HEADER, _NO_CLAIMS)
+def junk(claims: str = _NO_CLAIMS) -> Secret:
+    """A token with these claims (its second part) and a wrong signature, which no registry accepts."""
+    return _wrongly_signed(_JUNK_HEADER, claims)
 
 
 def diagnose_refusal(

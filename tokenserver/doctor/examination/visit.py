@@ -33,10 +33,12 @@ from tokenserver.doctor.checks.live import (
 from tokenserver.doctor.checks.refusals import explain_other_way
 from tokenserver.doctor.checks.setup import check_realm, check_service, find_registry
 from tokenserver.doctor.checks.token import check_clock
+from tokenserver.doctor.checks.token_size import explain_too_large
 from tokenserver.doctor.examination.fetch import fetch
 from tokenserver.doctor.examination.probe import Probes, is_meant_for
 from tokenserver.doctor.examination.refusal import Visit, diagnose_refusal, junk, send
 from tokenserver.doctor.examination.token import Baseline, examine_token
+from tokenserver.doctor.examination.token_size import examine_token_size
 from tokenserver.doctor.facts import OurRegistry
 from tokenserver.doctor.findings import Finding, failed, note, passed
 from tokenserver.doctor.http import HttpAnswer
@@ -134,6 +136,8 @@ def _visit_ours(
         token = probes.least(with_catalog=True)
         tried, refused = _present(visit, token, has_access=given is not None)
     found += tried
+    if refused is None and not any(one.ok is False for one in tried):
+        found += examine_token_size(lambda claims: send(visit, "/v2/", junk(claims)), answered_junk)
     if refused is not None and not any(one.ok is False for one in (*judged, *tried, *clock)):
         found += diagnose_refusal(visit, registry, token, refused, probes)
     return found, given or token
@@ -182,6 +186,9 @@ def _present(visit: Visit, token: Secret, *, has_access: bool) -> tuple[list[Fin
     fault = check_transport("registry", visit.url, outcome)
     if fault is not None or not isinstance(outcome, HttpAnswer):
         return ([] if fault is None else [fault]), None
+    too_large = explain_too_large(outcome)
+    if too_large is not None:
+        return [too_large], None
     again = [send(visit, "/v2/", token) for _ in range(_PRESENTATIONS - 1) if visit.token is None]
     uneven = check_replicas([one.status for one in (outcome, *again) if isinstance(one, HttpAnswer)])
     if uneven is not None:

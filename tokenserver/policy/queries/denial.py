@@ -51,7 +51,8 @@ class Nearest:
 class Denial:
     """What is known about the actions of one scope that were not granted.
 
-    `nearest` is None where the request was too large to look for them. `contacts` are those of the namespace's owners.
+    `nearest` is None where the request was too large to look for them. `contacts` are those of the namespace's owners;
+    none where the request was too large.
     """
 
     nearest: tuple[Nearest, ...] | None
@@ -95,6 +96,7 @@ class _Search:
         self._context = context
         self._actions = MAX_ACTIONS
         self._rules = MAX_RULES
+        self._namespaces = MAX_ACTIONS
 
     def denial(self, decision: Decision) -> Denial:
         resource = decision.scope.resource
@@ -107,7 +109,9 @@ class _Search:
         for action in ungranted:
             found = self._nearest(action, resource)
             nearest = None if found is None or nearest is None else nearest + found
-        contacts = contacts_for(self._policies, resource, self._context.service)
+        self._namespaces -= 1
+        owned = self._namespaces >= 0
+        contacts = contacts_for(self._policies, resource, self._context.service) if owned else ()
         return Denial(None if nearest is None else tuple(nearest), contacts)
 
     def _nearest(self, action: str, resource: Resource) -> list[Nearest] | None:
