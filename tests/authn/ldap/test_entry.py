@@ -16,6 +16,7 @@ from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings, Primary
 from tokenserver.authn.ldap.entry import (
     ACCOUNT_STATE,
     Refused,
+    account_ends,
     account_problem,
     identity_of,
     normalize_name,
@@ -74,6 +75,17 @@ def test_no_identity(found: SearchEntry, reason: str) -> None:
         pytest.param(
             {"msDS-User-Account-Control-Computed": "8388608"}, "the password has expired", id="expired password"
         ),
+        pytest.param(
+            {"msDS-User-Account-Control-Computed": "8388608", "pwdLastSet": "0"},
+            "the password must be changed first",
+            id="never set by the user",
+        ),
+        pytest.param(
+            {"msDS-User-Account-Control-Computed": "8388608", "pwdLastSet": "133000000000000000"},
+            "the password has expired",
+            id="set long ago",
+        ),
+        pytest.param({"pwdLastSet": "0"}, None, id="never set, and the domain does not mind"),
         pytest.param({"userAccountControl": "x"}, "the state of the account cannot be read", id="nonsense"),
         pytest.param({"accountExpires": "0"}, None, id="never"),
         pytest.param({"accountExpires": "9223372036854775807"}, None, id="never either"),
@@ -118,6 +130,24 @@ def test_account_state(attributes: dict[str, Any], expected: str | None) -> None
 def test_why_a_bind_was_refused(attributes: dict[str, Any], reported: str, expected: str) -> None:
     """The reason comes from the entry if the directory itself reports only a wrong password."""
     assert refusal(entry(**attributes), reported, NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        pytest.param({}, [], id="never"),
+        pytest.param({"accountExpires": "0", "shadowExpire": "-1"}, [], id="never, as they say it"),
+        pytest.param({"accountExpires": "134500000000000000"}, [datetime(2027, 3, 20, 7, 6, 40, tzinfo=UTC)], id="AD"),
+        pytest.param(
+            {"krbPrincipalExpiration": "20260601120001Z", "shadowExpire": "20605"},
+            [datetime(2026, 6, 1, 12, 0, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)],
+            id="two",
+        ),
+    ],
+)
+def test_when_an_account_expires(attributes: dict[str, Any], expected: list[datetime]) -> None:
+    """Each attribute in its own unit."""
+    assert list(account_ends(entry(**attributes))) == expected
 
 
 @given(

@@ -17,13 +17,23 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+from tokenserver.authn.ldap.accounts.notices import PasswordNotices, limited
+from tokenserver.authn.ldap.accounts.password_policy import NO_RESPONSE, PolicyResponse
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connect import Resolve
-from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
+from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
 from tokenserver.authn.ldap.dn import fill
-from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.entry import (
+    Refused,
+    account_ends,
+    account_problem,
+    identity_of,
+    raw_subject,
+    refusal,
+    wanted_attributes,
+)
 from tokenserver.authn.ldap.group_names import OmissionLog, OmittedGroup
 from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.groups.lookup import group_problem, unnameable_groups
@@ -42,7 +52,8 @@ _Answer = TypeVar("_Answer")
 logger = logging.getLogger("tokenserver.ldap")
 
 report = OmissionLog()
-"""One per process, because a reload recreates the directories; each group is logged once."""
+password_notices = PasswordNotices()
+"""One per process, because a reload recreates the directories; each group and each remark is logged once."""
 
 
 class LdapDirectory:
@@ -220,26 +231,25 @@ class LdapDirectory:
             asked = resolution.ask(searcher, entry, self.directory, deadline)
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:
-                    self._bind_user(binder_server, binder, entry.dn, password, deadline)
+                    policy = self._bind_user(binder_server, binder, entry.dn, password, deadline)
                 except InvalidCredentials as error:
                     if asked is not None:
                         # Drain the answer so that the connection can be reused; if that fails, it is closed.
                         with suppress(ConnectionFailed, Unanswerable):
                             searcher.found(asked, deadline)
                     raise Refused(refusal(entry, error.reason, datetime.now(UTC))) from error
-            return self._identity(entry, searcher, asked, deadline)
+            return self._identity(entry, searcher, asked, deadline, policy)
 
     def _bind_then_read(self, dn: str, password: Secret, deadline: Deadline) -> Identity:
         with self.servers.for_bind(deadline) as (server, connection):
-            self._bind_user(server, connection, dn, password, deadline)
+            policy = self._bind_user(server, connection, dn, password, deadline)
             found = connection.search(dn, ANY_ENTRY, self._wanted, deadline, limit=2, is_read=True)
             entry = self._single_entry(found)
             if entry is None:
                 raise Refused("the user may not read their own entry")
             raw_subject(entry, self.directory)
-            return self._identity(
-                entry, connection, resolution.ask(connection, entry, self.directory, deadline), deadline
-            )
+            asked = resolution.ask(connection, entry, self.directory, deadline)
+            return self._identity(entry, connection, asked, deadline, policy)
 
     def _user_question(self, search_filter: str) -> Callable[[Connection, Deadline], Found]:
         def question(connection: Connection, deadline: Deadline) -> Found:
@@ -256,24 +266,34 @@ class LdapDirectory:
 
     def _bind_user(
         self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline
-    ) -> None:
+    ) -> PolicyResponse:
         """Try the password. A failure is never retried: it may have counted as a failed login."""
         try:
             result = connection.bind(dn, password, deadline)
         except ConnectionFailed as error:
             self.servers.failed(server, error)
             raise
-        if result.code == SUCCESS:
-            return
+        if result.is_accepted:
+            return result.policy
         meaning = describe(result)
         if not meaning.is_about_user:
             raise BackendUnavailable(self.name, f"{server.address.url}: {meaning.text}")
         raise InvalidCredentials(meaning.text)
 
-    def _identity(self, entry: SearchEntry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
+    def _identity(
+        self,
+        entry: SearchEntry,
+        connection: Connection,
+        asked: int | None,
+        deadline: Deadline,
+        policy: PolicyResponse = NO_RESPONSE,
+    ) -> Identity:
         groups = resolution.resolve(connection, asked, entry, self.directory, deadline)
         report(self.name, groups.omitted)
-        problem = account_problem(entry, datetime.now(UTC))
+        now = datetime.now(UTC)
+        problem = account_problem(entry, now)
         if problem is not None:
             raise Refused(problem)
-        return identity_of(entry, self.directory, groups.names, groups.lost)
+        identity = identity_of(entry, self.directory, groups.names, groups.lost)
+        password_notices.user(self.name, entry.dn, policy, now)
+        return limited(identity, policy, account_ends(entry), now)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from tokenserver.authn.ldap.accounts.notices import remark
+from tokenserver.authn.ldap.accounts.password_policy import BindResult
 from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import NO_SUCH_OBJECT, SUCCESS, Connection
@@ -141,10 +143,11 @@ def _service_bind(source: LdapDirectory, connection: Connection, deadline: Deadl
     assert source.directory.bind is not None  # noqa: S101 - checked by the caller
     dn = source.directory.bind[0]
     result = source.servers.bind_service(connection, deadline)
-    if result.code != SUCCESS:
+    if not result.is_accepted:
+        meaning = describe(result)
         advice = "correct bind_dn and its password (bind_password_file)"
-        raise _Failed(DiagnosisStep("bind", f"{dn}: {describe(result).text}", advice))
-    return DiagnosisStep("bind", f"as {dn}")
+        raise _Failed(DiagnosisStep("bind", f"{dn}: {meaning.text}", meaning.state.advice if meaning.state else advice))
+    return DiagnosisStep("bind", f"as {dn}{_remark(result)}")
 
 
 def _base(source: LdapDirectory, connection: Connection, deadline: Deadline) -> DiagnosisStep:
@@ -225,13 +228,19 @@ def _login(
         result = connection.bind(dn, password, deadline)
     except ValueError as error:
         raise _Failed(DiagnosisStep("login", str(error), "type a password")) from error
-    if result.code != SUCCESS:
+    if not result.is_accepted:
+        meaning = describe(result)
         advice = "type the password again; each failure may count towards the directory's lockout"
-        reason = describe(result).text
+        advice, reason = meaning.state.advice if meaning.state else advice, meaning.text
         if entry is not None:
             reason = refusal(entry, reason, datetime.now(UTC))
         raise _Failed(DiagnosisStep("login", f"as {dn}: {reason}", advice))
-    return DiagnosisStep("login", f"as {dn}: the password is right")
+    return DiagnosisStep("login", f"as {dn}: the password is right{_remark(result)}")
+
+
+def _remark(result: BindResult) -> str:
+    text = remark(result.policy)
+    return "" if text is None else f"; {text}"
 
 
 def _groups(

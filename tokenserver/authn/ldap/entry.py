@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from tokenserver.authn.ldap.accounts.states import AccountState
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
 from tokenserver.authn.ldap.dn import NotADn, parse_dn
@@ -22,6 +23,7 @@ ACCOUNT_STATE = (
     "userAccountControl",
     "accountExpires",
     "msDS-User-Account-Control-Computed",
+    "pwdLastSet",
     "pwdAccountLockedTime",
     "pwdReset",
     "nsAccountLock",
@@ -36,6 +38,7 @@ _BY_PRIMARY = {Primary.SID: ("objectSid", "primaryGroupID"), Primary.NUMBER: ("g
 
 _DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE, [MS-ADTS] 2.2.16
 _LOCKED, _PASSWORD_EXPIRED = 0x10, 0x800000  # only in the computed attribute, [MS-ADTS] 3.1.1.4.5.17
+_NEVER_SET = "0"  # pwdLastSet of a user who must change the password at the next logon
 _NEVER = frozenset({0, 0x7FFFFFFFFFFFFFFF})
 _FOR_EVER = "000001010000Z"  # draft-behera-ldap-password-policy-11, section 5.3.3
 _1601 = datetime(1601, 1, 1, tzinfo=UTC)
@@ -130,27 +133,29 @@ def _attributes(entry: SearchEntry, directory: Directory) -> Mapping[str, str]:
 def _account_problem(entry: SearchEntry, now: datetime) -> str | None:
     for text in entry.texts("userAccountControl"):
         if int(text) & _DISABLED:
-            return "the account is disabled"
+            return AccountState.DISABLED
     for text in entry.texts("msDS-User-Account-Control-Computed"):
         if int(text) & _LOCKED:
-            return "the account is locked"
+            return AccountState.LOCKED
         if int(text) & _PASSWORD_EXPIRED:
-            return "the password has expired"
+            must_change = _NEVER_SET in entry.texts("pwdLastSet")
+            return AccountState.MUST_CHANGE if must_change else AccountState.PASSWORD_EXPIRED
     for text in entry.texts("nsAccountLock"):
         if text.upper() != "FALSE":
-            return "the account is disabled"
+            return AccountState.DISABLED
     for text in entry.texts("pwdAccountLockedTime"):
         if text == _FOR_EVER or _time(text) > now:
-            return "the account is locked"
+            return AccountState.LOCKED
     for text in entry.texts("pwdReset"):
         if text.upper() != "FALSE":
-            return "the password must be changed first"
-    if any(end <= now for end in _ends(entry)):
-        return "the account has expired"
+            return AccountState.MUST_CHANGE
+    if any(end <= now for end in account_ends(entry)):
+        return AccountState.EXPIRED
     return None
 
 
-def _ends(entry: SearchEntry) -> Iterable[datetime]:
+def account_ends(entry: SearchEntry) -> Iterable[datetime]:
+    """When the account expires, of an entry in which `account_problem` finds no problem."""
     for text in entry.texts("accountExpires"):
         if int(text) not in _NEVER:  # in 100 ns since 1601
             yield _1601 + timedelta(microseconds=int(text) // 10)

@@ -14,12 +14,14 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import Enum
 from typing import TypeVar
 
-from tokenserver.authn.ldap.ber import Result
+from tokenserver.authn.ldap.accounts.notices import PasswordNotices
+from tokenserver.authn.ldap.accounts.password_policy import BindResult
 from tokenserver.authn.ldap.connect import Resolve, connect
-from tokenserver.authn.ldap.connection import SUCCESS, Connection
+from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.ldap.directory import Address, Directory
 from tokenserver.authn.ldap.result_codes import describe
@@ -35,6 +37,9 @@ MAX_IDLE = 16
 """Connections of one purpose that are kept for one server."""
 
 logger = logging.getLogger("tokenserver.ldap")
+
+notices = PasswordNotices()
+"""One per process, as for users."""
 
 _Answer = TypeVar("_Answer")
 
@@ -154,7 +159,7 @@ class Servers:
             raise ConnectionFailed("tls", "the connection is not encrypted")
         return connection
 
-    def bind_service(self, connection: Connection, deadline: Deadline) -> Result:
+    def bind_service(self, connection: Connection, deadline: Deadline) -> BindResult:
         """Bind as the service account."""
         assert self._directory.bind is not None  # noqa: S101 - the settings ensure it
         dn, password = self._directory.bind
@@ -222,7 +227,9 @@ class Servers:
         if time.monotonic() < until:
             raise BackendUnavailable(self._directory.name, reason)
         result = self.bind_service(connection, deadline)
-        if result.code == SUCCESS:
+        if result.is_accepted:
+            account = self._directory.bind[0] if self._directory.bind is not None else ""
+            notices.service(self._directory.name, account, result.policy, datetime.now(UTC))
             return
         meaning = describe(result)
         if not meaning.is_about_user:

@@ -1,12 +1,15 @@
-"""LDAP result codes (RFC 4511, appendix A), and Active Directory's `data` codes in diagnostic messages ([MS-ADTS])."""
+"""LDAP result codes (RFC 4511, appendix A), with the states of accounts that directories report beside them."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+from tokenserver.authn.ldap.accounts.password_policy import BindResult
+from tokenserver.authn.ldap.accounts.states import ACTIVE_DIRECTORY, AccountState
 from tokenserver.authn.ldap.ber import Result
 
+SUCCESS = 0
 WRONG = "wrong password"
 
 LIMITS = frozenset({3, 4, 11})
@@ -43,34 +46,35 @@ _SERVER = {
     51: "the directory is busy",
     52: "the directory is unavailable",
 }
-_ACTIVE_DIRECTORY = {
-    "525": "no such user",
-    "52e": WRONG,
-    "530": "not permitted to log in at this time",
-    "531": "not permitted to log in from here",
-    "532": "the password has expired",
-    "533": "the account is disabled",
-    "568": "the user is in too many groups",
-    "701": "the account has expired",
-    "773": "the password must be changed first",
-    "775": "the account is locked",
-}
+_NO_SUCH_USER = "525"  # of Active Directory, like the codes in `accounts.states`
 _DATA = re.compile(r"\bdata ([0-9a-f]{3})\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The meaning of a result. `is_about_user`: the directory has checked the DN and the password, and rejects them."""
+    """The meaning of a result. `is_about_user`: the directory has checked the DN and the password, and rejects them.
+
+    `state` is the state of the account, if the directory reports it as the reason.
+    """
 
     text: str
     is_about_user: bool
+    state: AccountState | None = None
 
 
 def describe(result: Result) -> Meaning:
-    """The meaning of a failed bind. An unknown code is a fault of the server, never a wrong password."""
-    matched = _DATA.search(result.diagnostic)
-    if result.code == 49 and matched is not None and matched[1] in _ACTIVE_DIRECTORY:
-        return Meaning(_ACTIVE_DIRECTORY[matched[1]], is_about_user=True)
+    """The meaning of a bind that is not accepted. An unknown code is a fault of the server, never a wrong password."""
+    matched = _DATA.search(result.diagnostic) if result.code == 49 else None
+    data = "" if matched is None else matched[1]
+    state = ACTIVE_DIRECTORY.get(data)
+    if isinstance(result, BindResult) and result.code in (SUCCESS, *_USER):
+        state = result.state or state
+    if state is not None:
+        return Meaning(state, is_about_user=True, state=state)
+    if isinstance(result, BindResult) and result.code == SUCCESS:
+        return Meaning(f"the directory's password policy reports error {result.policy.error}", is_about_user=True)
+    if data == _NO_SUCH_USER:
+        return Meaning("no such user", is_about_user=True)
     if result.code in _USER:
         return Meaning(_USER[result.code], is_about_user=True)
     return Meaning(describe_search(result), is_about_user=False)
