@@ -37,9 +37,9 @@ def policy_control(value: bytes) -> bytes:
     return tagged(0xA0, tagged(0x30, text(PASSWORD_POLICY.encode()) + text(value)))
 
 
-def result(tag: int, code: int = 0) -> bytes:
+def result(tag: int, code: int = 0, diagnostic: bytes = b"") -> bytes:
     """The result of an operation."""
-    return tagged(tag, b"\x0a\x01" + bytes([code]) + text(b"") + text(b""))
+    return tagged(tag, b"\x0a\x01" + bytes([code]) + text(b"") + text(diagnostic))
 
 
 def entry(dn: bytes, attributes: dict[bytes, list[bytes]]) -> bytes:

@@ -30,7 +30,7 @@ from rogue_directory import (
 
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.deadline import MAX_BYTES
-from tokenserver.authn.ldap.diagnose import diagnose
+from tokenserver.authn.ldap.diagnosis.diagnose import diagnose
 from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings, Primary
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
@@ -66,7 +66,7 @@ def test_an_endless_answer_before_the_password_is_checked(piece: bytes) -> None:
     with rogue(answering(itertools.repeat(piece))) as server:
         found = outcome(source(server, deadline=10.0))
         assert isinstance(found, Incomplete), found
-        assert "than a login may cost" in found.reason or "an entry contains more than" in found.reason
+        assert "than a login may cost" in found.reason or "an entry contains too many values" in found.reason
         assert server.binds == 1  # the service account's
     # What was read, what the two sockets hold, and the piece that was on its way.
     assert server.sent <= MAX_BYTES + 16 * 1024 * 1024 + len(piece)
@@ -79,7 +79,7 @@ def test_entries_that_were_not_asked_for_are_not_kept() -> None:
     with rogue(answering([one * 5000, message(NUMBER, result(0x65))])) as server:
         found = outcome(source(server))
         assert isinstance(found, InvalidCredentials)
-        assert found.reason == "ambiguous: several entries match the user name"
+        assert found.reason == f"ambiguous: several entries match the user name: uid=ann,{BASE} and uid=ann,{BASE}"
 
 
 @pytest.mark.parametrize("code", [4, 11])
@@ -111,7 +111,9 @@ def test_a_request_that_cannot_be_written() -> None:
         for _ in range(4):
             found = outcome(asked)
             assert isinstance(found, Incomplete)
-            assert found.reason.startswith("the request cannot be encoded: LDAPInvalidFilterError; correct user_filter")
+            assert found.reason.startswith(
+                "the request cannot be encoded: LDAPInvalidFilterError; fix: correct user_filter"
+            )
         assert asked.servers._servers[0].down_until == 0
 
 
@@ -234,7 +236,7 @@ def with_policy(user: bytes = b"", service: bytes = b"", *, login: int = 0, entr
     return answers
 
 
-MUST_CHANGE, EXPIRED, LOCKED = (b"\x30\x03\x81\x01" + bytes([error]) for error in (2, 0, 1))
+MUST_CHANGE, EXPIRED, LOCKED, ODD = (b"\x30\x03\x81\x01" + bytes([error]) for error in (2, 0, 1, 6))
 GRACE, EXPIRES = b"\x30\x05\xa0\x03\x81\x01\x02", b"\x30\x05\xa0\x03\x80\x01\x1e"
 
 
@@ -242,7 +244,9 @@ GRACE, EXPIRES = b"\x30\x05\xa0\x03\x81\x01\x02", b"\x30\x05\xa0\x03\x80\x01\x1e
     ("answers", "reason"),
     [
         pytest.param(with_policy(MUST_CHANGE), "the password must be changed first", id="a success that is none"),
-        pytest.param(with_policy(b"\x30\x03\x81\x01\x06"), "the directory's password policy reports error 6", id="odd"),
+        pytest.param(
+            with_policy(b"\x30\x03\x81\x01\x06"), "the directory's password policy reports an error: 6", id="odd"
+        ),
         pytest.param(with_policy(EXPIRED, login=49), "the password has expired", id="expired"),
         pytest.param(with_policy(LOCKED, login=49), "the account is locked", id="locked"),
         pytest.param(with_policy(login=49), "wrong password", id="wrong"),

@@ -19,8 +19,8 @@ DN = "uid=ann,dc=example,dc=com"
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        pytest.param(NO_RESPONSE, None, id="nothing"),
-        pytest.param(PolicyResponse(error=3), None, id="an error is not about an accepted password"),
+        pytest.param(NO_RESPONSE, "", id="nothing"),
+        pytest.param(PolicyResponse(error=3), "", id="an error is not about an accepted password"),
         pytest.param(
             PolicyResponse(grace_left=2), "the password has expired; this was a grace login, 2 left", id="grace"
         ),
@@ -33,7 +33,7 @@ DN = "uid=ann,dc=example,dc=com"
         pytest.param(PolicyResponse(expires_in=3 * 86400 + 5), "the password expires in 3 days", id="days"),
     ],
 )
-def test_a_remark(policy: PolicyResponse, expected: str | None) -> None:
+def test_a_remark(policy: PolicyResponse, expected: str) -> None:
     """In the largest unit that fits."""
     assert remark(policy) == expected
 

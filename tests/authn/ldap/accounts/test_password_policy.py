@@ -15,8 +15,8 @@ from tokenserver.authn.ldap.accounts.password_policy import (
     PolicyResponse,
     parse_policy_response,
 )
-from tokenserver.authn.ldap.accounts.states import AccountState
 from tokenserver.authn.ldap.ber import Malformed
+from tokenserver.authn.ldap.failures.causes import FailureCause
 
 GRACE = b"\xa0\x03\x81\x01\x02"
 EXPIRING = b"\xa0\x05\x80\x03\x01\x51\x80"
@@ -103,16 +103,19 @@ def test_any_response(error: int | None, warning: tuple[int, int] | None) -> Non
 
 
 @pytest.mark.parametrize(
-    ("found", "is_accepted", "state"),
+    ("code", "policy", "is_accepted", "cause"),
     [
-        pytest.param(BindResult(0, ""), True, None, id="success"),
-        pytest.param(BindResult(0, "", PolicyResponse(grace_left=0)), True, None, id="a grace login"),
-        pytest.param(BindResult(0, "", PolicyResponse(error=2)), False, AccountState.MUST_CHANGE, id="must change"),
-        pytest.param(BindResult(0, "", PolicyResponse(error=7)), False, None, id="a success with an odd error"),
-        pytest.param(BindResult(49, ""), False, None, id="wrong"),
-        pytest.param(BindResult(49, "", PolicyResponse(error=1)), False, AccountState.LOCKED, id="locked"),
+        pytest.param(0, NO_RESPONSE, True, None, id="success"),
+        pytest.param(0, PolicyResponse(grace_left=0), True, None, id="a grace login"),
+        pytest.param(0, PolicyResponse(error=2), False, FailureCause.MUST_CHANGE, id="must change"),
+        pytest.param(0, PolicyResponse(error=7), False, FailureCause.PASSWORD_POLICY, id="a success with an odd error"),
+        pytest.param(49, NO_RESPONSE, False, None, id="wrong"),
+        pytest.param(49, PolicyResponse(error=0), False, FailureCause.PASSWORD_EXPIRED, id="expired"),
+        pytest.param(49, PolicyResponse(error=1), False, FailureCause.LOCKED, id="locked"),
+        pytest.param(49, PolicyResponse(error=7), False, None, id="wrong, with an odd error"),
     ],
 )
-def test_a_bind_that_counts(found: BindResult, is_accepted: bool, state: AccountState | None) -> None:
+def test_a_bind_that_counts(code: int, policy: PolicyResponse, is_accepted: bool, cause: FailureCause | None) -> None:
     """Only a success without any error is a login."""
-    assert (found.is_accepted, found.state) == (is_accepted, state)
+    found = BindResult(code, "", policy=policy)
+    assert (found.is_accepted, found.cause) == (is_accepted, cause)

@@ -77,4 +77,4 @@ def test_what_cannot_be_encoded() -> None:
     """The error says what to correct."""
     with pytest.raises(Unanswerable, match="the request cannot be encoded") as caught:
         requests.search(1, "dc=a", "(uid=b", ["cn"], limit=1, seconds=1)
-    assert caught.value.advice == "correct user_filter and the names of attributes"
+    assert caught.value.failure.fix == "correct user_filter and the names of attributes"

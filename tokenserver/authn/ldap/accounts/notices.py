@@ -22,13 +22,18 @@ _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 logger = logging.getLogger("tokenserver.ldap")
 
 
-def remark(policy: PolicyResponse) -> str | None:
-    """What the directory said about an accepted password; None if it said nothing."""
+def remark(policy: PolicyResponse) -> str:
+    """What the directory said about an accepted password; empty if nothing."""
     if policy.grace_left is not None:
         return f"the password has expired; this was a grace login, {policy.grace_left} left"
     if policy.expires_in is not None:
         return f"the password expires in {_spell(policy.expires_in)}"
-    return None
+    return ""
+
+
+def remarked(text: str, policy: PolicyResponse) -> str:
+    """The text about an accepted password, with the remark if there is one."""
+    return "; ".join(filter(None, (text, remark(policy))))
 
 
 class PasswordNotices:
@@ -45,7 +50,7 @@ class PasswordNotices:
     def user(self, source: str, dn: str, policy: PolicyResponse, now: datetime) -> None:
         """Log the remark about a user's password: a warning for a grace login, else information."""
         text = remark(policy)
-        if text is None:
+        if not text:
             return
         who = f"{source}: {ascii(dn[:_MAX_DN])[1:-1]}"
         if policy.grace_left is not None:
@@ -56,7 +61,7 @@ class PasswordNotices:
     def service(self, source: str, account: str, policy: PolicyResponse, now: datetime) -> None:
         """Log the remark about the service account's password, as a warning: with it, every login would fail."""
         text = remark(policy)
-        if text is not None and self._is_new(source, account, policy, now):
+        if text and self._is_new(source, account, policy, now):
             fix = "give it a password that does not expire, or renew it here and in the directory"
             logger.warning("%s: service account %s: %s; fix: %s", source, ascii(account[:_MAX_DN])[1:-1], text, fix)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tokenserver.authn.ldap.accounts.states import PASSWORD_POLICY_ERRORS, AccountState
 from tokenserver.authn.ldap.ber import SEQUENCE, Malformed, Result, integer, only_value, values
+from tokenserver.authn.ldap.failures.causes import FailureCause
 
 _WARNING, _ERROR = 0xA0, 0x81
 _EXPIRES_IN, _GRACE_LEFT = 0x80, 0x81
+_ERRORS = {0: FailureCause.PASSWORD_EXPIRED, 1: FailureCause.LOCKED, 2: FailureCause.MUST_CHANGE}
+"""The errors about a login; the others are about changes of passwords."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,14 @@ class BindResult(Result):
         return self.code == 0 and self.policy.error is None
 
     @property
-    def state(self) -> AccountState | None:
-        """The state that the control reports; None if it reports none that is about a login."""
-        return PASSWORD_POLICY_ERRORS.get(self.policy.error) if self.policy.error is not None else None
+    def cause(self) -> FailureCause | None:
+        """The reason that the control gives for a rejected login; None if it gives none.
+
+        Any other error makes a success no login, but is no better reason than the code of a failure.
+        """
+        if self.policy.error is None:
+            return None
+        return _ERRORS.get(self.policy.error, FailureCause.PASSWORD_POLICY if self.code == 0 else None)
 
 
 def parse_policy_response(value: bytes) -> PolicyResponse:

@@ -17,6 +17,7 @@ from ldap3.utils.asn1 import encode
 
 from tokenserver.authn.ldap.ber import PASSWORD_POLICY
 from tokenserver.authn.ldap.deadline import Unanswerable
+from tokenserver.authn.ldap.failures.causes import FailureCause
 
 _START_TLS = "1.3.6.1.4.1.1466.20037"
 _WHO_AM_I = "1.3.6.1.4.1.4203.1.11.3"
@@ -94,5 +95,4 @@ def _message(number: int, kind: str, build: Callable[[], Any], controls: Sequenc
             message["controls"] = build_controls_list(list(controls))
         return bytes(encode(message))
     except Exception as error:
-        reason = f"the request cannot be encoded: {type(error).__name__}"
-        raise Unanswerable(reason, "correct user_filter and the names of attributes") from error
+        raise Unanswerable(FailureCause.NOT_ENCODABLE, detail=type(error).__name__) from error
