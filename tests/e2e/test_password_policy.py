@@ -13,7 +13,7 @@ from harness import web
 from harness.authority import Authority
 from harness.processes import run
 from harness.server import Setup, TokenServer, serving
-from harness.slapd import BASE, READER, Entry, Slapd, person, slapd
+from harness.slapd import BASE, READER, Entry, Slapd, group, person, slapd
 
 from tokenserver.authn.chain import Chain
 from tokenserver.authn.ldap.backend import LdapDirectory
@@ -62,7 +62,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
         running.add(*(_user(f"strict-{number}") for number in range(2)))
         running.add(*(_user(f"graceful-{number}") for number in range(3)))
         running.add(*(_user(f"locking-{number}") for number in range(2)), _user("expiring"), _user("plain"))
-        running.add(_user("reset-0", pwdReset="TRUE"))
+        running.add(_user("reset-0", pwdReset="TRUE"), group("staff", "cn=plain,ou=people"))
         time.sleep(2.1)
         yield running
 
@@ -163,7 +163,9 @@ def test_the_password_of_the_service_account(directory: Slapd, caplog: pytest.Lo
     for user, reason in (("strict-1", "the password has expired"), ("reset-0", MUST_CHANGE)):
         service = {"bind_dn": f"cn={user},ou=people,{BASE}", "bind_password": GOOD}
         source = ldap_directory(Ldap.model_validate(settings_for(directory, **service)))
-        assert str(login(source, "plain")).endswith(f"rejects the service account: {reason}")
+        assert f"rejects the service account: {reason}; fix: set a new password for bind_dn" in str(
+            login(source, "plain")
+        )
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from tokenserver.authn.ldap.accounts.notices import PasswordNotices, limited
+from tokenserver.authn.ldap.accounts.notices import PasswordNotices
 from tokenserver.authn.ldap.accounts.password_policy import NO_RESPONSE, PolicyResponse
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connect import Resolve
@@ -25,15 +25,7 @@ from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, Connection, F
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
 from tokenserver.authn.ldap.dn import fill
-from tokenserver.authn.ldap.entry import (
-    Refused,
-    account_ends,
-    account_problem,
-    identity_of,
-    raw_subject,
-    refusal,
-    wanted_attributes,
-)
+from tokenserver.authn.ldap.entry import Refused, raw_subject, refusal, valid_identity, wanted_attributes
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 from tokenserver.authn.ldap.failures.result_codes import bind_failure, is_about_account, search_failure
@@ -302,9 +294,6 @@ class LdapDirectory:
         groups = resolution.resolve(connection, asked, entry, self.directory, deadline)
         report(self.name, groups.omitted)
         now = datetime.now(UTC)
-        problem = account_problem(entry, now)
-        if problem is not None:
-            raise Refused(problem)
-        identity = identity_of(entry, self.directory, groups.names, groups.lost)
+        identity = valid_identity(entry, self.directory, groups.names, groups.lost, policy=policy, now=now)
         password_notices.user(self.name, entry.dn, policy, now)
-        return limited(identity, policy, account_ends(entry), now)
+        return identity

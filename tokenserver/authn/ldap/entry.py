@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from tokenserver.authn.ldap.accounts.notices import limited
+from tokenserver.authn.ldap.accounts.password_policy import PolicyResponse
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
 from tokenserver.authn.ldap.dn import NotADn, parse_dn
@@ -74,6 +76,26 @@ def identity_of(
         raise Refused(FailureCause.SUBJECT_NOT_ALLOWED, attribute=directory.subject, detail=problem)
     attributes = _attributes(entry, directory)
     return Identity(subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost)
+
+
+def valid_identity(
+    entry: SearchEntry,
+    directory: Directory,
+    groups: Iterable[str],
+    lost: tuple[str, ...],
+    *,
+    policy: PolicyResponse,
+    now: datetime,
+) -> Identity:
+    """As `identity_of`, valid until the account or its password expires; `policy` is what the bind said about it.
+
+    Raises:
+        Refused: as `identity_of`, or the account cannot be used at `now`.
+    """
+    problem = account_problem(entry, now)
+    if problem is not None:
+        raise Refused(problem)
+    return limited(identity_of(entry, directory, groups, lost), policy, account_ends(entry), now)
 
 
 def raw_subject(entry: SearchEntry, directory: Directory) -> str:
