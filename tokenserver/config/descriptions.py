@@ -63,6 +63,13 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "ca_file": "The certificate authorities that the directory's certificate is verified against, as a PEM file; by"
         " default those of the system.",
         "start_tls": "Whether a plain `ldap://` connection is upgraded to TLS before anything is sent.",
+        "client_certificate": "A file with the PEM certificate that is presented to the directory, followed by the"
+        " certificates of its intermediate CAs, if any.",
+        "client_key": "A file with the unencrypted PEM key of `client_certificate`.",
+        "certificate_name": "The name that the certificates of all servers must have; by default each server's host in"
+        " `url`.",
+        "sasl_external": "Whether the service account is the subject of `client_certificate` (SASL EXTERNAL), without"
+        " `bind_dn` and a password.",
         "insecure_plaintext": "Allows `ldap://` without TLS, by which passwords travel in clear text.",
         "base": "The DN below which users are searched for.",
         "bind_dn": "The service account that searches for users: a DN, or `name@domain` in Active Directory.",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from tokenserver.authn.ldap.directory import PRESETS, Address, Directory, GroupsBy, GroupSettings
 from tokenserver.authn.ldap.dn import NotADn, fill, parse_dn, same_attribute
 from tokenserver.authn.ldap.filters import USER, NotAFilter, check_filter
+from tokenserver.config.certificate_name import CertificateName
 from tokenserver.config.fields import FilePath, Seconds, Section, SourceName
 from tokenserver.config.protection import Cache, Grace
 from tokenserver.credentials import Secret
@@ -151,10 +152,14 @@ class Ldap(Section):
     ca_file: FilePath | None = None
     start_tls: bool = False
     insecure_plaintext: bool = False
+    client_certificate: FilePath | None = None
+    client_key: FilePath | None = None
+    certificate_name: CertificateName | None = None
     base: Dn
     bind_dn: Annotated[str, AfterValidator(_account)] | None = None
     bind_password: Password | None = None
     bind_password_file: FilePath | None = None
+    sasl_external: bool = False
     user_filter: Annotated[str, AfterValidator(_filter)] | None = None
     user_dn_template: Annotated[str, AfterValidator(_template)] | None = None
     subject: AttributeName | None = None
@@ -185,9 +190,34 @@ class Ldap(Section):
         return self
 
     @model_validator(mode="after")
+    def _client_certificate_is_whole(self) -> Self:
+        for key, other in (("client_certificate", "client_key"), ("client_key", "client_certificate")):
+            if getattr(self, key) is None and getattr(self, other) is not None:
+                raise PlacedError((key,), f"is missing; {other} alone cannot be presented")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_of_tls_need_it(self) -> Self:
+        for key in ("client_certificate", "certificate_name"):
+            if self.insecure_plaintext and getattr(self, key) is not None:
+                raise PlacedError((key,), "has no effect without TLS; use ldaps:// or start_tls: true")
+        return self
+
+    @model_validator(mode="after")
+    def _external_bind_has_a_certificate(self) -> Self:
+        if self.sasl_external and self.client_certificate is None:
+            raise PlacedError(("client_certificate",), "is missing: with sasl_external, its subject is the account")
+        return self
+
+    @model_validator(mode="after")
     def _has_one_way_to_bind(self) -> Self:
         passwords = [self.bind_password, self.bind_password_file]
-        if self.user_dn_template is not None:
+        if self.sasl_external:
+            for key in ("bind_dn", "bind_password", "bind_password_file", "user_dn_template"):
+                if getattr(self, key) is not None:
+                    message = "cannot be combined with sasl_external: the client certificate is the account"
+                    raise PlacedError((key,), message)
+        elif self.user_dn_template is not None:
             for key in ("bind_dn", "bind_password", "bind_password_file", "user_filter"):
                 if getattr(self, key) is not None:
                     message = "cannot be combined with user_dn_template: users then bind with their own DN and password"
@@ -237,7 +267,7 @@ class Ldap(Section):
         lowercase = self.lowercase if self.lowercase is not None else bool(preset.get("lowercase", False))
         return Directory(
             name=self.name,
-            servers=tuple(_server(url) for url in self.url),
+            servers=tuple(_server(url, self.certificate_name or "") for url in self.url),
             base=self.base,
             subject=self.subject or preset["subject"],
             display_name=self.display_name or preset.get("display_name", "cn"),
@@ -250,6 +280,7 @@ class Ldap(Section):
             user_filter=self.user_filter or preset.get("user_filter", ""),
             user_dn_template=self.user_dn_template,
             groups=self._groups(),
+            sasl_external=self.sasl_external,
         )
 
     def _groups(self) -> GroupSettings | None:
@@ -269,7 +300,7 @@ class Ldap(Section):
         )
 
 
-def _server(url: str) -> Address:
+def _server(url: str, certificate_name: str) -> Address:
     parts = urlsplit(url)
     is_ldaps = parts.scheme == "ldaps"
-    return Address(url, parts.hostname or "", parts.port or (636 if is_ldaps else 389), is_ldaps)
+    return Address(url, parts.hostname or "", parts.port or (636 if is_ldaps else 389), is_ldaps, certificate_name)

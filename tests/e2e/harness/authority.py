@@ -40,16 +40,18 @@ class Authority:
         """A client's settings that trust this authority and no other."""
         return ssl.create_default_context(cafile=str(self.file))
 
-    def issue(self, folder: Path, *, address: str | None = None, is_expired: bool = False) -> tuple[Path, Path]:
+    def issue(
+        self, folder: Path, *, address: str | None = None, is_expired: bool = False, name: str = "localhost"
+    ) -> tuple[Path, Path]:
         """Write a new server certificate and its key into the folder, and give both paths.
 
-        It is for localhost, or for the IP address `address` alone; an expired one ended half an hour ago.
+        It is for `name`, or for the IP address `address` alone; an expired one ended half an hour ago.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address or "localhost")])
-        host = x509.DNSName("localhost") if address is None else x509.IPAddress(ip_address(address))
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address or name)])
+        host = x509.DNSName(name) if address is None else x509.IPAddress(ip_address(address))
         certificate = (
-            self._builder(name, key, is_expired=is_expired)
+            self._builder(subject, key, is_expired=is_expired)
             .add_extension(x509.SubjectAlternativeName([host]), critical=False)
             .sign(self._key, hashes.SHA256())
         )

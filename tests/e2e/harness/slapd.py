@@ -88,7 +88,9 @@ def group(name: str, *members: str) -> Entry:
 class Slapd:
     """One server. `port` speaks plain LDAP and StartTLS, `tls_port` LDAPS."""
 
-    def __init__(self, folder: Path, authority: Authority, *, extra: str = "", policy: str = "") -> None:
+    def __init__(
+        self, folder: Path, authority: Authority, *, extra: str = "", policy: str = "", name: str = "localhost"
+    ) -> None:
         self.program = need("slapd")
         self.folder = folder
         self.password = base64.b32encode(folder.name.encode()).decode().strip("=") + "x"
@@ -98,7 +100,7 @@ class Slapd:
         self._authority = authority
         self._environment = plain_environment(folder) | {"LDAPTLS_CACERT": str(authority.file)}
         (folder / "data").mkdir()
-        certificate, key = authority.issue(folder)
+        certificate, key = authority.issue(folder, name=name)
         self.config = folder / "slapd.conf"
         self.config.write_text(
             _CONFIG.format(
@@ -165,9 +167,14 @@ class Slapd:
 
 
 @contextmanager
-def slapd(folder: Path, authority: Authority, *, extra: str = "", policy: str = "") -> Iterator[Slapd]:
-    """A running server with the foundation and nobody in it; `extra` and `policy` are lines for it and its ppolicy."""
-    server = Slapd(folder, authority, extra=extra, policy=policy)
+def slapd(
+    folder: Path, authority: Authority, *, extra: str = "", policy: str = "", name: str = "localhost"
+) -> Iterator[Slapd]:
+    """A running server with the foundation and nobody in it; `extra` and `policy` are lines for it and its ppolicy.
+
+    Its certificate is for `name`.
+    """
+    server = Slapd(folder, authority, extra=extra, policy=policy, name=name)
     try:
         server.start()
         yield server

@@ -105,7 +105,7 @@ class LdapDirectory:
         groups = self.directory.groups
         is_searching = groups is not None and groups.by is not GroupsBy.MEMBEROF
         with self._documented_errors():
-            if self.directory.bind is None or (is_looked_up and not is_searching):
+            if not self.directory.is_searchable or (is_looked_up and not is_searching):
                 self._bind_decoy(entry, deadline)
                 return
             with self.servers.asked(question, deadline) as (server, searcher, asked):
@@ -128,7 +128,7 @@ class LdapDirectory:
         Raises:
             BackendUnavailable: it does not.
         """
-        if self.directory.bind is None:
+        if not self.directory.is_searchable:
             self.decoy(Password("", Secret("")))
             return
 
@@ -146,7 +146,7 @@ class LdapDirectory:
             InvalidCredentials: the user exists but cannot log in; the reason says why.
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
-        if self.directory.bind is None:
+        if not self.directory.is_searchable:
             raise BackendUnavailable(self.name, "without bind_dn no user can be looked up")
         deadline = Deadline(self.directory.deadline)
         try:
@@ -192,7 +192,7 @@ class LdapDirectory:
         return self._asked(partial(group_problem, self.directory, groups, name))
 
     def _asked(self, question: Callable[[Connection, Deadline], _Answer]) -> _Answer:
-        if self.directory.bind is None:
+        if not self.directory.is_searchable:
             raise BackendUnavailable(self.name, "without bind_dn nothing can be looked up")
         with (
             self._documented_errors(),

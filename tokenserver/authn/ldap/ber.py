@@ -17,7 +17,7 @@ MAX_VALUES = 100_000
 
 INTEGER, OCTETS, ENUMERATED, SEQUENCE, SET = 0x02, 0x04, 0x0A, 0x30, 0x31
 BIND_RESPONSE, ENTRY, DONE, REFERENCE, EXTENDED_RESPONSE, INTERMEDIATE = 0x61, 0x64, 0x65, 0x73, 0x78, 0x79
-_REFERRAL = 0xA3
+_REFERRAL, _VALUE = 0xA3, 0x8B
 _CONTROLS = 0xA0
 
 PAGED_RESULTS = "1.2.840.113556.1.4.319"
@@ -72,7 +72,7 @@ class Message:
     """One message: the number of the request it answers (0: none), its tag, and its body if the tag is known.
 
     `cookie` requests the next page; it is empty on the last one. `policy` is the value of the password policy control
-    in the answer to a bind, and empty without that control.
+    in the answer to a bind, and empty without that control. `value` is that of the answer to an extended operation.
     """
 
     number: int
@@ -80,6 +80,7 @@ class Message:
     body: Result | SearchEntry | None
     cookie: bytes = b""
     policy: bytes = b""
+    value: bytes = b""
 
 
 def message_size(data: bytes | bytearray) -> int | None:
@@ -124,7 +125,9 @@ def parse_message(data: bytes) -> Message:
     controls = parts[2][1] if len(parts) == 3 and parts[2][0] == _CONTROLS else None
     cookie = _cookie(controls, budget) if tag == DONE and controls is not None else b""
     policy = _control(controls, PASSWORD_POLICY, budget) if tag == BIND_RESPONSE and controls is not None else None
-    return Message(number, tag, _result(content, budget) if tag in _RESULTS else None, cookie, bytes(policy or b""))
+    body = _result(content, budget) if tag in _RESULTS else None
+    value = _extended_value(content, budget) if tag == EXTENDED_RESPONSE else b""
+    return Message(number, tag, body, cookie, bytes(policy or b""), value)
 
 
 def only_value(data: bytes) -> tuple[int, bytes]:
@@ -178,6 +181,10 @@ def _result(content: memoryview, budget: _ValueBudget) -> Result:
         raise Malformed("is both a success and a referral")
     urls = tuple(bytes(url).decode("utf-8", "replace") for part in referrals for _, url in part)
     return Result(code, bytes(parts[2][1]).decode("utf-8", "replace"), urls)
+
+
+def _extended_value(content: memoryview, budget: _ValueBudget) -> bytes:
+    return next((bytes(part) for tag, part in _parts(content, budget)[3:] if tag == _VALUE), b"")
 
 
 def _cookie(controls: memoryview, budget: _ValueBudget) -> bytes:

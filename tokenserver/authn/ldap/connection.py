@@ -63,9 +63,9 @@ class Connection:
         """Switch to TLS, with the server's certificate and host name verified by `context`."""
         try:
             self._socket.settimeout(deadline.left())
-            secured = context.wrap_socket(self._socket, server_hostname=self.address.host)
+            secured = context.wrap_socket(self._socket, server_hostname=self.address.expected_name)
         except (OSError, ValueError) as error:
-            raise ConnectionFailed(handshake_failure(error, self.address.host)) from error
+            raise ConnectionFailed(handshake_failure(error, self.address.expected_name)) from error
         self._socket = secured
         self.tls = secured.version()
         self.certificate = dict(secured.getpeercert() or {})
@@ -78,7 +78,7 @@ class Connection:
     def start_tls(self, context: ssl.SSLContext, deadline: Deadline) -> None:
         """StartTLS (RFC 4511, section 4.14). Data received before TLS is not trusted afterwards."""
         number = self._send("StartTLS request", requests.start_tls, deadline)
-        result = self._result(number, ber.EXTENDED_RESPONSE, deadline)
+        _, result = self._answer(number, ber.EXTENDED_RESPONSE, deadline)
         if result.code != SUCCESS:
             raise ConnectionFailed(FailureCause.START_TLS_REFUSED, detail=result_text(result))
         if self._data:
@@ -104,6 +104,26 @@ class Connection:
         return self._bound(
             self._send("bind", lambda number: requests.simple_bind(number, dn, secret), deadline), deadline
         )
+
+    def bind_external(self, deadline: Deadline) -> BindResult:
+        """A bind as the subject of the client certificate (SASL EXTERNAL, RFC 4422, appendix A).
+
+        Raises:
+            ConnectionFailed: no answer.
+        """
+        return self._bound(self._send("bind", requests.external_bind, deadline), deadline)
+
+    def who_am_i(self, deadline: Deadline) -> str | None:
+        """The identity of this connection (RFC 4532), such as `dn:cn=reader,dc=example`; empty: it is anonymous.
+
+        None if the server does not say.
+
+        Raises:
+            ConnectionFailed: no answer.
+        """
+        number = self._send("identity request", requests.who_am_i, deadline)
+        message, result = self._answer(number, ber.EXTENDED_RESPONSE, deadline)
+        return message.value.decode("utf-8", "replace") if result.code == SUCCESS else None
 
     def search(
         self,
@@ -223,22 +243,20 @@ class Connection:
         return self._number
 
     def _bound(self, number: int, deadline: Deadline) -> BindResult:
-        message = self._receive(number, deadline)
-        if message.tag != ber.BIND_RESPONSE or not isinstance(message.body, Result):
-            raise ConnectionFailed(FailureCause.WRONG_ANSWER)
+        message, result = self._answer(number, ber.BIND_RESPONSE, deadline)
         try:
             policy = parse_policy_response(message.policy)
         except Malformed as error:
+            self.is_waiting = True  # it must not be used again
             raise ConnectionFailed(FailureCause.NOT_LDAP, detail=str(error)) from error
-        self.is_waiting = False
-        return BindResult(message.body.code, message.body.diagnostic, message.body.referrals, policy)
+        return BindResult(result.code, result.diagnostic, result.referrals, policy)
 
-    def _result(self, number: int, tag: int, deadline: Deadline) -> Result:
+    def _answer(self, number: int, tag: int, deadline: Deadline) -> tuple[Message, Result]:
         message = self._receive(number, deadline)
         if message.tag != tag or not isinstance(message.body, Result):
             raise ConnectionFailed(FailureCause.WRONG_ANSWER)
         self.is_waiting = False
-        return message.body
+        return message, message.body
 
     def _receive(self, number: int, deadline: Deadline) -> Message:
         """The next message, which must answer the request with that number. It counts towards the read limit."""

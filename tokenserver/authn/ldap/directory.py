@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tokenserver.credentials import Secret
+from tokenserver.documents.tls_files import ClientCertificate
 
 MAX_GROUPS = 1000
 """Groups of one user. Active Directory itself rejects logins of users in more than 1,015."""
@@ -66,12 +67,21 @@ class GroupSettings:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One server: `ldap://host:port` or `ldaps://host:port`."""
+    """One server: `ldap://host:port` or `ldaps://host:port`.
+
+    `certificate_name` is the name that its certificate must have; empty: the host.
+    """
 
     url: str
     host: str
     port: int
     is_ldaps: bool
+    certificate_name: str = ""
+
+    @property
+    def expected_name(self) -> str:
+        """The name that the server's certificate must have (RFC 6125), which the handshake also asks for (SNI)."""
+        return self.certificate_name or self.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,8 @@ class Directory:
     It has either `bind` (the service account's DN and password) and `user_filter`, or `user_dn_template`, which needs
     only the users' own passwords. `{user}` in either is the name as typed. `subject`, `display_name` and `email` are
     names of attributes. `lowercase`: the directory ignores case in names, so they are converted to lower case.
-    `deadline` is in seconds, for a whole login.
+    `deadline` is in seconds, for a whole login. `certificate` is presented on every connection; with `sasl_external`,
+    its subject is the service account (SASL EXTERNAL), in place of `bind`.
     """
 
     name: str
@@ -98,6 +109,20 @@ class Directory:
     user_filter: str = ""
     user_dn_template: str | None = None
     groups: GroupSettings | None = None
+    certificate: ClientCertificate | None = None
+    sasl_external: bool = False
+
+    @property
+    def account(self) -> str:
+        """The service account, for messages."""
+        if self.sasl_external and self.certificate is not None:
+            return f"certificate {self.certificate.subject}"
+        return self.bind[0] if self.bind is not None else "nobody"
+
+    @property
+    def is_searchable(self) -> bool:
+        """Whether users can be searched for without their own password."""
+        return self.bind is not None or self.sasl_external
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

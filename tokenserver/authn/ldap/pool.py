@@ -28,7 +28,7 @@ from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.certificate import explained, unverified_context
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 from tokenserver.authn.ldap.failures.network import CERTIFICATE_CAUSES
-from tokenserver.authn.ldap.failures.result_codes import bind_failure, is_about_account
+from tokenserver.authn.ldap.failures.result_codes import is_about_account, service_failure
 from tokenserver.errors import BackendUnavailable
 
 DOWN_SECONDS = 30.0
@@ -192,7 +192,9 @@ class Servers:
             connection.close()
 
     def bind_service(self, connection: Connection, deadline: Deadline) -> BindResult:
-        """Bind as the service account."""
+        """Bind as the service account: with its DN and password, or as the subject of the client certificate."""
+        if self._directory.sasl_external:
+            return connection.bind_external(deadline)
         assert self._directory.bind is not None  # noqa: S101 - the settings ensure it
         dn, password = self._directory.bind
         return connection.bind(dn, password, deadline)
@@ -266,10 +268,9 @@ class Servers:
             raise BackendUnavailable(self._directory.name, reason, summary=summary)
         result = self.bind_service(connection, deadline)
         if result.is_accepted:
-            account = self._directory.bind[0] if self._directory.bind is not None else ""
-            notices.service(self._directory.name, account, result.policy, datetime.now(UTC))
+            notices.service(self._directory.name, self._directory.account, result.policy, datetime.now(UTC))
             return
-        failure = bind_failure(result, is_service=True)
+        failure = service_failure(result, self._directory)
         if not is_about_account(failure):
             raise ConnectionFailed(failure)
         reason = f"{server.address.url} rejects the service account: {failure}"

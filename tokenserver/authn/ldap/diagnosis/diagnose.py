@@ -25,12 +25,12 @@ from tokenserver.authn.ldap.diagnosis.steps import (
     step_named,
 )
 from tokenserver.authn.ldap.diagnosis.tree import tree_steps
-from tokenserver.authn.ldap.directory import Address
+from tokenserver.authn.ldap.directory import Address, Directory
 from tokenserver.authn.ldap.dn import fill
 from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
-from tokenserver.authn.ldap.failures.result_codes import bind_failure, search_failure
+from tokenserver.authn.ldap.failures.result_codes import bind_failure, search_failure, service_failure
 from tokenserver.credentials import Secret
 from tokenserver.identity import Identity, spell_group
 
@@ -65,8 +65,8 @@ def diagnose(
         connection: Connection | None = None
         try:
             connection = _opened(source, address, deadline)
-            yield _encryption(connection)
-            if source.directory.bind is not None:
+            yield _encryption(connection, source.directory)
+            if source.directory.is_searchable:
                 yield _service_bind(source, connection, deadline)
                 yield from tree_steps(source, connection, with_users=user is None)
             if user is not None and not is_tried:
@@ -86,7 +86,7 @@ def _opened(source: LdapDirectory, address: Address, deadline: Deadline) -> Conn
         raise StepFailed(connecting_step(examined(source, address, error.failure))) from error
 
 
-def _encryption(connection: Connection) -> DiagnosisStep:
+def _encryption(connection: Connection, directory: Directory) -> DiagnosisStep:
     if connection.tls is None:
         return DiagnosisStep("tls", "none: passwords travel in clear text (insecure_plaintext)")
     certificate = connection.certificate
@@ -94,8 +94,9 @@ def _encryption(connection: Connection) -> DiagnosisStep:
         str(value) for _, value in certificate.get("subjectAltName", ())
     )
     issuer = _name(certificate.get("issuer", ()))
+    ours = "" if directory.certificate is None else f"; client certificate {directory.certificate}"
     return DiagnosisStep(
-        "tls", f"{connection.tls}, certificate {subject} by {issuer}, until {certificate.get('notAfter')}"
+        "tls", f"{connection.tls}, certificate {subject} by {issuer}, until {certificate.get('notAfter')}{ours}"
     )
 
 
@@ -107,15 +108,20 @@ def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
 
 
 def _service_bind(source: LdapDirectory, connection: Connection, deadline: Deadline) -> DiagnosisStep:
-    assert source.directory.bind is not None  # noqa: S101 - checked by the caller
-    dn = source.directory.bind[0]
+    directory = source.directory
+    about = directory.account
     try:
         result = source.servers.bind_service(connection, deadline)
     except ConnectionFailed as error:
-        raise StepFailed(failed_step("bind", examined(source, connection.address, error.failure), dn)) from error
+        raise StepFailed(failed_step("bind", examined(source, connection.address, error.failure), about)) from error
     if not result.is_accepted:
-        raise StepFailed(failed_step("bind", bind_failure(result, is_service=True), dn))
-    return DiagnosisStep("bind", remarked(f"as {dn}", result.policy))
+        raise StepFailed(failed_step("bind", service_failure(result, directory), about))
+    if directory.sasl_external:
+        with step_named("bind", about):
+            identity = connection.who_am_i(deadline)
+        known = "the directory does not say as whom" if identity is None else f"as {identity or 'nobody'}"
+        return DiagnosisStep("bind", remarked(f"{known}, by SASL EXTERNAL with {about}", result.policy))
+    return DiagnosisStep("bind", remarked(f"as {about}", result.policy))
 
 
 def _login_steps(

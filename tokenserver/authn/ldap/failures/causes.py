@@ -65,6 +65,7 @@ class FailureCause(StrEnum):
     STATE_UNREADABLE = "state-unreadable"
     PASSWORD_POLICY = "password-policy"  # noqa: S105 - no password
     # What the directory demands or lacks
+    EXTERNAL_REJECTED = "external-rejected"
     STRONGER_AUTHENTICATION = "stronger-authentication"
     CONFIDENTIALITY = "confidentiality"
     SIMPLE_BIND_DISALLOWED = "simple-bind-disallowed"

@@ -50,7 +50,7 @@ CONNECTION: Mapping[Cause, Advice] = MappingProxyType(
         ),
         Cause.WRONG_HOST: Advice(
             "the server's certificate is for another host",
-            "use a name of the certificate in url, or issue a certificate for {host}",
+            "use a name of the certificate in url or as certificate_name, or issue a certificate for {host}",
             (": it is for {names}", ", not for {host}"),
         ),
         Cause.CERTIFICATE_REJECTED: Advice(

@@ -94,6 +94,12 @@ LOGIN: Mapping[Cause, Advice] = MappingProxyType(
             "the state of the account cannot be read",
             "correct the attributes of the account's state in the directory; see its log",
         ),
+        Cause.EXTERNAL_REJECTED: Advice(
+            "the directory does not accept the client certificate as an account",
+            "map its subject to an account in the directory (OpenLDAP: olcTLSVerifyClient and olcAuthzRegexp; 389 "
+            "Directory Server: certmap.conf), or use bind_dn and bind_password_file instead of sasl_external",
+            (": {subject}", " ({said})"),
+        ),
         Cause.STRONGER_AUTHENTICATION: Advice(
             "the directory requires stronger authentication (LDAPS or StartTLS)", _ENCRYPT
         ),
