@@ -28,7 +28,7 @@ from rogue_directory import (
 
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.deadline import MAX_BYTES
-from tokenserver.authn.ldap.diagnose import diagnose
+from tokenserver.authn.ldap.diagnosis.diagnose import diagnose
 from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings, Primary
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials

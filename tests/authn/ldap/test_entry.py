@@ -96,28 +96,32 @@ def test_no_identity(found: SearchEntry, reason: str) -> None:
 )
 def test_account_state(attributes: dict[str, Any], expected: str | None) -> None:
     """Disabled, locked and expired accounts are rejected, and so are unreadable values."""
-    assert account_problem(entry(**attributes), NOW) == expected
+    problem = account_problem(entry(**attributes), NOW)
+    assert (None if problem is None else DirectoryFailure(problem).text) == expected
 
 
 @pytest.mark.parametrize(
     ("attributes", "reported", "expected"),
     [
-        pytest.param({}, "wrong password", "wrong password", id="nothing in the entry"),
+        pytest.param({}, FailureCause.WRONG_PASSWORD, "wrong password", id="nothing in the entry"),
         pytest.param(
-            {"pwdAccountLockedTime": "000001010000Z"}, "wrong password", "the account is locked", id="locked for ever"
+            {"pwdAccountLockedTime": "000001010000Z"},
+            FailureCause.WRONG_PASSWORD,
+            "the account is locked",
+            id="locked for ever",
         ),
         pytest.param(
             {"pwdAccountLockedTime": "20260601115959Z"},
-            "wrong password",
+            FailureCause.WRONG_PASSWORD,
             "wrong password, or the account is temporarily locked",
             id="locked since a second ago, nobody knows for how long",
         ),
-        pytest.param({"userAccountControl": "514"}, "the account is locked", "the account is locked", id="AD's word"),
+        pytest.param({"userAccountControl": "514"}, FailureCause.LOCKED, "the account is locked", id="AD's word"),
     ],
 )
-def test_why_a_bind_was_refused(attributes: dict[str, Any], reported: str, expected: str) -> None:
+def test_why_a_bind_was_refused(attributes: dict[str, Any], reported: FailureCause, expected: str) -> None:
     """The reason comes from the entry if the directory itself reports only a wrong password."""
-    assert refusal(entry(**attributes), reported, NOW) == expected
+    assert refusal(entry(**attributes), DirectoryFailure(reported), NOW).text == expected
 
 
 @given(
@@ -127,9 +131,8 @@ def test_why_a_bind_was_refused(attributes: dict[str, Any], reported: str, expec
 def test_account_state_never_fails(name: str, text: str) -> None:
     """Any value gives a reason or none."""
     value = text.encode("utf-8", "replace").decode()
-    assert account_problem(entry(**{name: value}), NOW) is None or isinstance(
-        account_problem(entry(**{name: value}), NOW), str
-    )
+    problem = account_problem(entry(**{name: value}), NOW)
+    assert problem is None or DirectoryFailure(problem).text
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tokenserver.authn.ldap import pool
 from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Address
+from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.pool import MAX_IDLE, DirectoryServer, Purpose, Servers
 from tokenserver.credentials import Secret
 from tokenserver.errors import BackendUnavailable
@@ -172,7 +173,8 @@ def test_failover(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
             assert asked(servers) == f"ldap://127.0.0.1:{second.port}"
         assert first.binds == 1
         assert caplog.messages == [
-            f"corp: ldap://127.0.0.1:{first.port}: the server closed the connection without an answer"
+            f"corp: ldap://127.0.0.1:{first.port}: the server closed the connection without an answer; "
+            "fix: use ldaps:// if the port speaks TLS only; if not, see the directory's log"
         ]
         first.answers = a_server
         clock.now += pool.DOWN_SECONDS
@@ -188,7 +190,7 @@ def test_every_server_fails() -> None:
         assert caught.value.backend == "corp"
         assert caught.value.reason == (
             f"ldap://127.0.0.1:{first.port}: the server closed the connection without an answer; "
-            f"ldap://127.0.0.1:{second.port}: the bind of the service account failed: the directory is busy"
+            f"ldap://127.0.0.1:{second.port}: the directory is busy"
         )
 
 
@@ -234,7 +236,7 @@ def test_a_question_that_cannot_be_answered() -> None:
         asked(servers)
 
         def question(*_: object) -> None:
-            raise Unanswerable("the answer is too large", "make it smaller")
+            raise Unanswerable(FailureCause.ANSWER_TOO_LARGE)
 
         for _ in range(2):
             with pytest.raises(Unanswerable), servers.asked(question, Deadline(5)):
@@ -293,7 +295,7 @@ def test_a_failed_handshake_closes_the_connection() -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with pytest.raises(ConnectionFailed, match="the TLS handshake failed"):
+        with pytest.raises(ConnectionFailed, match="the port does not speak TLS"):
             servers.open(address, Deadline(5))
         thread.join(5)
         assert not thread.is_alive()

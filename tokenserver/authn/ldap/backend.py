@@ -24,12 +24,14 @@ from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswer
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
 from tokenserver.authn.ldap.dn import fill
 from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.failure import DirectoryFailure
+from tokenserver.authn.ldap.failures.result_codes import bind_failure, is_about_account, search_failure
 from tokenserver.authn.ldap.group_names import OmissionLog, OmittedGroup
 from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.groups.lookup import group_problem, unnameable_groups
 from tokenserver.authn.ldap.listing import all_subjects, checked
 from tokenserver.authn.ldap.pool import DirectoryServer, Servers
-from tokenserver.authn.ldap.result_codes import describe
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
 from tokenserver.identity import Identity
@@ -114,7 +116,7 @@ class LdapDirectory:
         return SearchEntry(f"cn={name},{self.directory.base}", {self.directory.subject.lower(): (name.encode(),)})
 
     def _bind_decoy(self, entry: SearchEntry, deadline: Deadline, preferred: DirectoryServer | None = None) -> None:
-        with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(InvalidCredentials):
+        with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(Refused):
             self._bind_user(server, connection, entry.dn, Secret(secrets.token_hex(16)), deadline)
 
     def probe(self) -> None:
@@ -129,7 +131,7 @@ class LdapDirectory:
 
         def question(connection: Connection, deadline: Deadline) -> Found:
             base = self.directory.base
-            return checked(connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True))
+            return checked(connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True), base=base)
 
         with self._documented_errors(), self.servers.asked(question, Deadline(self.directory.deadline)):
             pass
@@ -201,11 +203,11 @@ class LdapDirectory:
         try:
             yield
         except ConnectionFailed as error:
-            raise BackendUnavailable(self.name, error.reason) from error
+            raise BackendUnavailable(self.name, str(error.failure), summary=error.failure.summary) from error
         except Unanswerable as error:
-            raise Incomplete(self.name, f"{error.reason}; {error.advice}") from error
+            raise Incomplete(self.name, str(error.failure)) from error
         except Refused as refused:
-            raise InvalidCredentials(str(refused)) from refused
+            raise InvalidCredentials(refused.reason) from refused
 
     def _search_then_bind(self, search_filter: str, password: Secret, deadline: Deadline) -> Identity | None:
         with self.servers.asked(self._user_question(search_filter), deadline) as (server, searcher, found):
@@ -221,12 +223,12 @@ class LdapDirectory:
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:
                     self._bind_user(binder_server, binder, entry.dn, password, deadline)
-                except InvalidCredentials as error:
+                except Refused as error:
                     if asked is not None:
                         # Drain the answer so that the connection can be reused; if that fails, it is closed.
                         with suppress(ConnectionFailed, Unanswerable):
                             searcher.found(asked, deadline)
-                    raise Refused(refusal(entry, error.reason, datetime.now(UTC))) from error
+                    raise Refused(refusal(entry, error.failure, datetime.now(UTC))) from error
             return self._identity(entry, searcher, asked, deadline)
 
     def _bind_then_read(self, dn: str, password: Secret, deadline: Deadline) -> Identity:
@@ -235,7 +237,7 @@ class LdapDirectory:
             found = connection.search(dn, ANY_ENTRY, self._wanted, deadline, limit=2, is_read=True)
             entry = self._single_entry(found)
             if entry is None:
-                raise Refused("the user may not read their own entry")
+                raise Refused(FailureCause.OWN_ENTRY_HIDDEN)
             raw_subject(entry, self.directory)
             return self._identity(
                 entry, connection, resolution.ask(connection, entry, self.directory, deadline), deadline
@@ -244,20 +246,29 @@ class LdapDirectory:
     def _user_question(self, search_filter: str) -> Callable[[Connection, Deadline], Found]:
         def question(connection: Connection, deadline: Deadline) -> Found:
             # Two, to detect an ambiguous name.
-            return checked(connection.search(self.directory.base, search_filter, self._wanted, deadline, limit=2))
+            base = self.directory.base
+            return checked(connection.search(base, search_filter, self._wanted, deadline, limit=2), base=base)
 
         return question
 
     def _single_entry(self, found: Found) -> SearchEntry | None:
-        if len(found.entries) > 1 or found.result.code == SIZE_LIMIT_EXCEEDED:
-            logger.error("%s: ambiguous: several entries match one user name; make user_filter narrower", self.name)
-            raise Refused("ambiguous: several entries match the user name")
+        if len(found.entries) > 1:
+            ambiguous = DirectoryFailure(FailureCause.AMBIGUOUS, {"names": " and ".join(e.dn for e in found.entries)})
+            logger.error("%s: %s", self.name, ambiguous)
+            raise Refused(ambiguous)
+        if found.result.code == SIZE_LIMIT_EXCEEDED:  # the directory's own limit: another entry may match
+            raise Unanswerable(search_failure(found.result))
         return found.entries[0] if found.entries else None
 
     def _bind_user(
         self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline
     ) -> None:
-        """Try the password. A failure is never retried: it may have counted as a failed login."""
+        """Try the password. A failure is never retried: it may have counted as a failed login.
+
+        Raises:
+            Refused: the directory rejects the DN or the password.
+            ConnectionFailed: it does not answer, or reports a fault of its own.
+        """
         try:
             result = connection.bind(dn, password, deadline)
         except ConnectionFailed as error:
@@ -265,10 +276,10 @@ class LdapDirectory:
             raise
         if result.code == SUCCESS:
             return
-        meaning = describe(result)
-        if not meaning.is_about_user:
-            raise BackendUnavailable(self.name, f"{server.address.url}: {meaning.text}")
-        raise InvalidCredentials(meaning.text)
+        failure = bind_failure(result)
+        if not is_about_account(failure):
+            raise ConnectionFailed(failure)
+        raise Refused(failure)
 
     def _identity(self, entry: SearchEntry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
         groups = resolution.resolve(connection, asked, entry, self.directory, deadline)

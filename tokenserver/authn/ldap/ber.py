@@ -36,10 +36,14 @@ class TooMany(Malformed):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of an operation: its code (RFC 4511, appendix A) and the server's diagnostic message."""
+    """The result of an operation: its code (RFC 4511, appendix A) and the server's diagnostic message.
+
+    `referrals` are the URLs of other servers that the request should be sent to.
+    """
 
     code: int
     diagnostic: str
+    referrals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +148,11 @@ def _result(content: memoryview, budget: _ValueBudget) -> Result:
     if [tag for tag, _ in parts[:3]] != [ENUMERATED, OCTETS, OCTETS]:
         raise Malformed("is not a result")
     code = _integer(parts[0][1])
-    if code == 0 and any(tag == _REFERRAL for tag, _ in parts[3:]):
+    referrals = [_parts(part, budget) for tag, part in parts[3:] if tag == _REFERRAL]
+    if code == 0 and referrals:
         raise Malformed("is both a success and a referral")
-    return Result(code, bytes(parts[2][1]).decode("utf-8", "replace"))
+    urls = tuple(bytes(url).decode("utf-8", "replace") for part in referrals for _, url in part)
+    return Result(code, bytes(parts[2][1]).decode("utf-8", "replace"), urls)
 
 
 def _cookie(controls: memoryview, budget: _ValueBudget) -> bytes:

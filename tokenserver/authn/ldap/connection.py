@@ -26,14 +26,18 @@ from ldap3.utils.asn1 import encode
 
 from tokenserver.authn.ldap import ber
 from tokenserver.authn.ldap.ber import Malformed, Message, Result, SearchEntry, TooMany
-from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable, reason_of
+from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Address
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.network import handshake_failure, malformed_failure, request_failure
+from tokenserver.authn.ldap.failures.result_codes import result_text
 from tokenserver.credentials import Secret
 
 SUCCESS, SIZE_LIMIT_EXCEEDED, NO_SUCH_OBJECT = 0, 4, 32
 
 _START_TLS = "1.3.6.1.4.1.1466.20037"
 _PIECE = 65536
+_REQUESTS = {"bindRequest": "bind", "searchRequest": "search", "extendedReq": "StartTLS request"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class Connection:
     """An open connection. It is used by one thread at a time, and closed after any `ConnectionFailed`.
 
     `tls` is the TLS version in use, or None; `certificate` is the server's, in the form returned by `ssl`.
-    `is_waiting` is true while an answer is due, and stays true if the answer never arrives.
+    `is_waiting` is true while an answer is due, and stays true if the answer never arrives. `has_rule`: whether the
+    directory has the matching rule `IN_CHAIN`, once that is known.
     """
 
     def __init__(self, address: Address, connected: socket.socket) -> None:
@@ -61,30 +66,33 @@ class Connection:
         self._data = bytearray()
         self._number = 0
         self._limit = 0
+        self._request = ""
+        self.has_rule: bool | None = None
 
     def secure(self, context: ssl.SSLContext, deadline: Deadline) -> None:
         """Switch to TLS, with the server's certificate and host name verified by `context`."""
         try:
             self._socket.settimeout(deadline.left())
             secured = context.wrap_socket(self._socket, server_hostname=self.address.host)
-        except ssl.SSLCertVerificationError as error:
-            raise ConnectionFailed("tls", f"the certificate is rejected: {error.verify_message}") from error
-        except TimeoutError as error:
-            raise ConnectionFailed("tls", "no answer to the TLS handshake in time") from error
         except (OSError, ValueError) as error:
-            raise ConnectionFailed("tls", f"the TLS handshake failed: {reason_of(error)}") from error
+            raise ConnectionFailed(handshake_failure(error, self.address.host)) from error
         self._socket = secured
         self.tls = secured.version()
         self.certificate = dict(secured.getpeercert() or {})
+
+    def presented_certificate(self) -> bytes:
+        """The server's certificate in DER, whether it was verified or not; empty without TLS."""
+        secured = self._socket
+        return (secured.getpeercert(binary_form=True) or b"") if isinstance(secured, ssl.SSLSocket) else b""
 
     def start_tls(self, context: ssl.SSLContext, deadline: Deadline) -> None:
         """StartTLS (RFC 4511, section 4.14). Data received before TLS is not trusted afterwards."""
         number = self._send("extendedReq", lambda: extended_operation(_START_TLS), deadline)
         result = self._result(number, ber.EXTENDED_RESPONSE, deadline)
         if result.code != SUCCESS:
-            raise ConnectionFailed("tls", f"StartTLS is rejected: {_describe(result)}")
+            raise ConnectionFailed(FailureCause.START_TLS_REFUSED, detail=result_text(result))
         if self._data:
-            raise ConnectionFailed("tls", "the server sent data between StartTLS and TLS")
+            raise ConnectionFailed(FailureCause.START_TLS_INJECTION, host=self.address.host)
         self.secure(context, deadline)
 
     def bind(self, dn: str, password: Secret, deadline: Deadline) -> Result:
@@ -188,7 +196,7 @@ class Connection:
                 self.is_waiting = False
                 return Found(tuple(entries), message.body, message.cookie)
             elif message.tag not in (ber.REFERENCE, ber.INTERMEDIATE):
-                raise ConnectionFailed("answer", "the answer is not a search result")
+                raise ConnectionFailed(FailureCause.WRONG_ANSWER, detail="it is not a search result")
 
     def is_quiet(self) -> bool:
         """Whether the connection can be reused: it seems open, and no unsolicited data has arrived."""
@@ -214,13 +222,12 @@ class Connection:
     def _send(self, kind: str, build: Callable[[], Any], deadline: Deadline, controls: Sequence[Any] = ()) -> int:
         data = self._encoded(kind, build, controls)
         self.is_waiting = True
+        self._request = _REQUESTS[kind]
         try:
             self._socket.settimeout(deadline.left())
             self._socket.sendall(data)
-        except TimeoutError as error:
-            raise ConnectionFailed("send", "the server did not accept the request in time") from error
         except (OSError, ValueError) as error:
-            raise ConnectionFailed("send", reason_of(error)) from error
+            raise ConnectionFailed(request_failure(error, self._request)) from error
         return self._number
 
     def _encoded(self, kind: str, build: Callable[[], Any], controls: Sequence[Any] = ()) -> bytes:
@@ -240,13 +247,12 @@ class Connection:
         except ConnectionFailed:
             raise
         except Exception as error:
-            reason = f"the request cannot be encoded: {type(error).__name__}"
-            raise Unanswerable(reason, "correct user_filter and the names of attributes") from error
+            raise Unanswerable(FailureCause.NOT_ENCODABLE, detail=type(error).__name__) from error
 
     def _result(self, number: int, tag: int, deadline: Deadline) -> Result:
         message = self._receive(number, deadline)
         if message.tag != tag or not isinstance(message.body, Result):
-            raise ConnectionFailed("answer", "the answer does not match the request")
+            raise ConnectionFailed(FailureCause.WRONG_ANSWER)
         self.is_waiting = False
         return message.body
 
@@ -260,26 +266,24 @@ class Connection:
                 self._read_more(deadline)
             message = ber.parse_message(bytes(self._data[:size]))
         except TooMany as error:
-            raise Unanswerable(f"an entry {error}", "make the entry smaller") from error
+            raise Unanswerable(FailureCause.ENTRY_TOO_LARGE, detail=str(error)) from error
         except Malformed as error:
-            raise ConnectionFailed("answer", f"the answer is not LDAP: it {error}") from error
-        except TimeoutError as error:
-            raise ConnectionFailed("answer", "no answer in time") from error
+            raise ConnectionFailed(malformed_failure(error, self._data)) from error
         except (OSError, ValueError) as error:
-            raise ConnectionFailed("answer", reason_of(error)) from error
+            raise ConnectionFailed(request_failure(error, self._request)) from error
         del self._data[:size]
         if message.number != number:
-            ended = message.number == 0
-            raise ConnectionFailed(
-                "answer", "the server ended the session" if ended else "the answer is to another request"
-            )
+            if message.number == 0 and isinstance(message.body, Result):
+                raise ConnectionFailed(FailureCause.SESSION_ENDED, detail=result_text(message.body))
+            raise ConnectionFailed(FailureCause.WRONG_ANSWER, detail="the answer is to another request")
         return message
 
     def _read_more(self, deadline: Deadline) -> None:
         self._socket.settimeout(deadline.left())
         piece = self._socket.recv(_PIECE)
         if not piece:
-            raise ConnectionFailed("answer", "the server closed the connection without an answer")
+            is_first = self._number == 1 and self.tls is None
+            raise ConnectionFailed(FailureCause.CLOSED_PLAIN if is_first else FailureCause.CLOSED)
         self._data += piece
 
 
@@ -290,11 +294,7 @@ def _search(
     try:
         seconds = ceil(deadline.left())  # whole seconds, rounded up: the server must not give up first
     except TimeoutError as error:
-        raise ConnectionFailed("send", "no time is left") from error
+        raise ConnectionFailed(FailureCause.NO_TIME) from error
     return search_operation(
         base, search_filter, scope, DEREF_NEVER, list(attributes), limit, seconds, False, False, False
     )
-
-
-def _describe(result: Result) -> str:
-    return f"result {result.code}" + (f", {result.diagnostic}" if result.diagnostic else "")

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
 from tokenserver.authn.ldap.dn import NotADn, parse_dn
-from tokenserver.authn.ldap.result_codes import WRONG
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFailure
 from tokenserver.authn.usernames import name_problem
 from tokenserver.identity import Identity, Kind
 
@@ -43,8 +44,8 @@ _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(r"([0-9]{14})(?:[.,][0-9]+)?Z", re.ASCII)
 
 
-class Refused(Exception):
-    """The entry is rejected as an identity; the text is the reason for the audit event."""
+class Refused(DirectoryError):
+    """The user is rejected; the text is the reason for the audit event."""
 
 
 def wanted_attributes(directory: Directory) -> tuple[str, ...]:
@@ -68,7 +69,7 @@ def identity_of(
     subject = normalize_name(raw_subject(entry, directory), directory)
     problem = name_problem(subject)
     if problem is not None:
-        raise Refused(f"the value of {directory.subject} cannot be a subject: {problem}")
+        raise Refused(FailureCause.SUBJECT_NOT_ALLOWED, attribute=directory.subject, detail=problem)
     attributes = _attributes(entry, directory)
     return Identity(subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost)
 
@@ -84,11 +85,11 @@ def raw_subject(entry: SearchEntry, directory: Directory) -> str:
     except NotADn:
         has_dn = False
     if not has_dn:
-        raise Refused("the directory returned an entry without a usable DN")
+        raise Refused(FailureCause.NO_DN)
     values = entry.attributes.get(directory.subject.lower(), ())
     texts = entry.texts(directory.subject)
     if len(values) != 1 or len(texts) != 1:
-        raise Refused(f"the entry has {len(values) or 'no'} usable values of {directory.subject}; it must have one")
+        raise Refused(FailureCause.NO_SUBJECT, count=str(len(values) or "no"), attribute=directory.subject)
     return texts[0]
 
 
@@ -98,7 +99,7 @@ def normalize_name(name: str, directory: Directory) -> str:
     return unicodedata.normalize("NFC", name.lower()) if directory.lowercase else name
 
 
-def account_problem(entry: SearchEntry, now: datetime) -> str | None:
+def account_problem(entry: SearchEntry, now: datetime) -> FailureCause | None:
     """Why the account cannot be used at `now`, even with the right password; None if it can.
 
     A value that cannot be parsed counts as a problem. A temporary lock (pwdAccountLockedTime in the past) is left to
@@ -107,15 +108,15 @@ def account_problem(entry: SearchEntry, now: datetime) -> str | None:
     try:
         return _account_problem(entry, now)
     except (ValueError, OverflowError):
-        return "the state of the account cannot be read"
+        return FailureCause.STATE_UNREADABLE
 
 
-def refusal(entry: SearchEntry, reported: str, now: datetime) -> str:
-    """Why the bind failed, given the `reported` reason: OpenLDAP reports a wrong password in every case."""
-    if reported != WRONG:
+def refusal(entry: SearchEntry, reported: DirectoryFailure, now: datetime) -> DirectoryFailure:
+    """Why the bind failed, given the `reported` failure: OpenLDAP reports a wrong password in every case."""
+    if reported.cause is not FailureCause.WRONG_PASSWORD:
         return reported
-    lock = ", or the account is temporarily locked" if entry.texts("pwdAccountLockedTime") else ""
-    return account_problem(entry, now) or f"{reported}{lock}"
+    otherwise = FailureCause.MAYBE_LOCKED if entry.texts("pwdAccountLockedTime") else FailureCause.WRONG_PASSWORD
+    return DirectoryFailure(account_problem(entry, now) or otherwise)
 
 
 def _attributes(entry: SearchEntry, directory: Directory) -> Mapping[str, str]:
@@ -127,26 +128,26 @@ def _attributes(entry: SearchEntry, directory: Directory) -> Mapping[str, str]:
     return MappingProxyType(found)
 
 
-def _account_problem(entry: SearchEntry, now: datetime) -> str | None:
+def _account_problem(entry: SearchEntry, now: datetime) -> FailureCause | None:
     for text in entry.texts("userAccountControl"):
         if int(text) & _DISABLED:
-            return "the account is disabled"
+            return FailureCause.DISABLED
     for text in entry.texts("msDS-User-Account-Control-Computed"):
         if int(text) & _LOCKED:
-            return "the account is locked"
+            return FailureCause.LOCKED
         if int(text) & _PASSWORD_EXPIRED:
-            return "the password has expired"
+            return FailureCause.PASSWORD_EXPIRED
     for text in entry.texts("nsAccountLock"):
         if text.upper() != "FALSE":
-            return "the account is disabled"
+            return FailureCause.DISABLED
     for text in entry.texts("pwdAccountLockedTime"):
         if text == _FOR_EVER or _time(text) > now:
-            return "the account is locked"
+            return FailureCause.LOCKED
     for text in entry.texts("pwdReset"):
         if text.upper() != "FALSE":
-            return "the password must be changed first"
+            return FailureCause.MUST_CHANGE
     if any(end <= now for end in _ends(entry)):
-        return "the account has expired"
+        return FailureCause.EXPIRED
     return None
 
 

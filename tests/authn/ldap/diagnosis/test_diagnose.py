@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from directory_entries import BASE
 from rogue_directory import Answers, entry, message, result, rogue, source
-
 from tokenserver.authn.ldap.diagnose import OMITTED, DiagnosisStep, Judged, diagnose
+
 from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings
 from tokenserver.credentials import Secret
 
