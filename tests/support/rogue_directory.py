@@ -32,9 +32,9 @@ def message(number: int, operation: bytes, controls: bytes = b"") -> bytes:
     return tagged(0x30, b"\x02\x01" + bytes([number]) + operation + controls)
 
 
-def result(tag: int, code: int = 0) -> bytes:
+def result(tag: int, code: int = 0, diagnostic: bytes = b"") -> bytes:
     """The result of an operation."""
-    return tagged(tag, b"\x0a\x01" + bytes([code]) + text(b"") + text(b""))
+    return tagged(tag, b"\x0a\x01" + bytes([code]) + text(b"") + text(diagnostic))
 
 
 def entry(dn: bytes, attributes: dict[bytes, list[bytes]]) -> bytes:

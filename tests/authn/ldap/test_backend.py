@@ -62,7 +62,7 @@ def test_an_endless_answer_before_the_password_is_checked(piece: bytes) -> None:
     with rogue(answering(itertools.repeat(piece))) as server:
         found = outcome(source(server, deadline=10.0))
         assert isinstance(found, Incomplete), found
-        assert "than a login may cost" in found.reason or "an entry contains more than" in found.reason
+        assert "than a login may cost" in found.reason or "an entry contains too many values" in found.reason
         assert server.binds == 1  # the service account's
     # What was read, what the two sockets hold, and the piece that was on its way.
     assert server.sent <= MAX_BYTES + 16 * 1024 * 1024 + len(piece)
@@ -75,7 +75,7 @@ def test_entries_that_were_not_asked_for_are_not_kept() -> None:
     with rogue(answering([one * 5000, message(NUMBER, result(0x65))])) as server:
         found = outcome(source(server))
         assert isinstance(found, InvalidCredentials)
-        assert found.reason == "ambiguous: several entries match the user name"
+        assert found.reason == f"ambiguous: several entries match the user name: uid=ann,{BASE} and uid=ann,{BASE}"
 
 
 @pytest.mark.parametrize("code", [4, 11])
@@ -107,7 +107,9 @@ def test_a_request_that_cannot_be_written() -> None:
         for _ in range(4):
             found = outcome(asked)
             assert isinstance(found, Incomplete)
-            assert found.reason.startswith("the request cannot be encoded: LDAPInvalidFilterError; correct user_filter")
+            assert found.reason.startswith(
+                "the request cannot be encoded: LDAPInvalidFilterError; fix: correct user_filter"
+            )
         assert asked.servers._servers[0].down_until == 0
 
 

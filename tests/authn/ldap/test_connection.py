@@ -76,7 +76,7 @@ def test_a_password_is_sent_as_it_was_typed(password: str) -> None:
     [
         pytest.param(
             message(2, result(BIND_RESPONSE)),
-            "does not match the request: the answer is to another request",
+            "the answer is to another request",
             id="another number",
         ),
         pytest.param(message(0, result(EXTENDED_RESPONSE)), "the server ended the session", id="a notice"),
@@ -116,7 +116,7 @@ def test_a_deadline_that_has_passed_sends_nothing(pair: Pair) -> None:
     connection, peer = pair
     with pytest.raises(ConnectionFailed, match="no time is left"):
         connection.search("dc=x", "(uid=ann)", ["uid"], Deadline(0), limit=1)
-    with pytest.raises(ConnectionFailed, match="did not accept the request in time"):
+    with pytest.raises(ConnectionFailed, match="no answer in time to the bind"):
         connection.bind("cn=ann", Secret("secret"), Deadline(0))
     peer.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -155,7 +155,7 @@ def test_a_search_that_is_answered_by_something_else(pair: Pair) -> None:
     """A result of another operation does not end a search."""
     connection, peer = pair
     peer.sendall(ANN + message(1, result(BIND_RESPONSE)))
-    with pytest.raises(ConnectionFailed, match="the answer is not a search result"):
+    with pytest.raises(ConnectionFailed, match="it is not a search result"):
         ask(connection)
 
 
@@ -175,7 +175,7 @@ def test_a_filter_that_cannot_be_encoded(pair: Pair) -> None:
     connection, _ = pair
     with pytest.raises(Unanswerable, match="the request cannot be encoded") as caught:
         connection.search("dc=x", "(uid)", ["uid"], Deadline(5), limit=1)
-    assert "correct user_filter" in caught.value.advice
+    assert "correct user_filter" in caught.value.failure.fix
     assert connection.is_quiet()
 
 
@@ -243,7 +243,7 @@ def test_a_server_that_does_not_speak_tls(pair: Pair) -> None:
     with peer:
         thread = threading.Thread(target=_answer_in_http, args=(peer,))
         thread.start()
-        with pytest.raises(ConnectionFailed, match="the port does not speak TLS .wrong version number."):
+        with pytest.raises(ConnectionFailed, match=r"the port does not speak TLS \(wrong version number\)"):
             connection.secure(ssl.create_default_context(), Deadline(5))
         thread.join()
         connection.close()

@@ -22,6 +22,8 @@ from tokenserver.authn.ldap.entry import (
     refusal,
     wanted_attributes,
 )
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

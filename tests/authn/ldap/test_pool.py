@@ -21,6 +21,7 @@ from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Address
 from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 from tokenserver.authn.ldap.pool import MAX_IDLE, DirectoryServer, Purpose, Servers
 from tokenserver.credentials import Secret
 from tokenserver.errors import BackendUnavailable
@@ -173,8 +174,7 @@ def test_failover(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
             assert asked(servers) == f"ldap://127.0.0.1:{second.port}"
         assert first.binds == 1
         assert caplog.messages == [
-            f"corp: ldap://127.0.0.1:{first.port}: the server closed the connection without an answer; "
-            "fix: use ldaps:// if the port speaks TLS only; if not, see the directory's log"
+            f"corp: ldap://127.0.0.1:{first.port}: {DirectoryFailure(FailureCause.CLOSED_PLAIN)}"
         ]
         first.answers = a_server
         clock.now += pool.DOWN_SECONDS

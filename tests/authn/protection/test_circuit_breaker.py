@@ -78,7 +78,7 @@ class Setup:
         return found
 
 
-LEFT_ALONE = "is not asked now, because it did not answer"
+LEFT_ALONE = "is not asked now, because it failed: does not answer"
 
 
 def test_opens_after_failures_in_a_row() -> None:
