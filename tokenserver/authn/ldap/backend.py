@@ -263,14 +263,21 @@ class LdapDirectory:
     def _bind_user(
         self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline
     ) -> None:
-        """Try the password. A failure is never retried: it may have counted as a failed login.
+        """Try the password. A failure is never retried, because it may have counted as a failed login; the loss of a
+        connection that was idle is none.
 
         Raises:
             Refused: the directory rejects the DN or the password.
-            ConnectionFailed: it does not answer, or reports a fault of its own.
+            ConnectionFailed: it does not answer.
+            BackendUnavailable: it reports a fault of its own.
         """
         try:
-            result = connection.bind(dn, password, deadline)
+            try:
+                result = connection.bind(dn, password, deadline)
+            except ConnectionFailed as error:
+                if not self.servers.renewed(server, connection, error, deadline):
+                    raise
+                result = connection.bind(dn, password, deadline)
         except ConnectionFailed as error:
             self.servers.failed(server, error)
             raise
@@ -278,7 +285,8 @@ class LdapDirectory:
             return
         failure = bind_failure(result)
         if not is_about_account(failure):
-            raise ConnectionFailed(failure)
+            reason = f"{server.address.url}: {failure}"
+            raise BackendUnavailable(self.name, reason, summary=failure.summary)
         raise Refused(failure)
 
     def _identity(self, entry: SearchEntry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:

@@ -37,7 +37,6 @@ SUCCESS, SIZE_LIMIT_EXCEEDED, NO_SUCH_OBJECT = 0, 4, 32
 
 _START_TLS = "1.3.6.1.4.1.1466.20037"
 _PIECE = 65536
-_REQUESTS = {"bindRequest": "bind", "searchRequest": "search", "extendedReq": "StartTLS request"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +51,21 @@ class Found:
 class Connection:
     """An open connection. It is used by one thread at a time, and closed after any `ConnectionFailed`.
 
-    `tls` is the TLS version in use, or None; `certificate` is the server's, in the form returned by `ssl`.
-    `is_waiting` is true while an answer is due, and stays true if the answer never arrives. `has_rule`: whether the
-    directory has the matching rule `IN_CHAIN`, once that is known.
+    `tls` is the TLS version in use, or None; `certificate` is the server's, as `ssl` gives it, and `der` in DER,
+    verified or not. `is_waiting`: an answer is due, or never arrived. `is_kept`: it was idle in the pool.
+    `has_rule`: whether the directory has the matching rule `IN_CHAIN`, once that is known.
     """
 
     def __init__(self, address: Address, connected: socket.socket) -> None:
         self.address = address
         self.tls: str | None = None
         self.certificate: dict[str, Any] = {}
-        self.is_waiting = False
+        self.der = b""
+        self.is_waiting = self.is_kept = False
         self._socket = connected
         self._data = bytearray()
-        self._number = 0
-        self._limit = 0
-        self._request = ""
+        self._number = self._limit = 0
+        self._request, self._is_new = "", True  # new: nothing has arrived since it was opened or secured
         self.has_rule: bool | None = None
 
     def secure(self, context: ssl.SSLContext, deadline: Deadline) -> None:
@@ -76,14 +75,10 @@ class Connection:
             secured = context.wrap_socket(self._socket, server_hostname=self.address.host)
         except (OSError, ValueError) as error:
             raise ConnectionFailed(handshake_failure(error, self.address.host)) from error
-        self._socket = secured
+        self._socket, self._is_new = secured, True
         self.tls = secured.version()
         self.certificate = dict(secured.getpeercert() or {})
-
-    def presented_certificate(self) -> bytes:
-        """The server's certificate in DER, whether it was verified or not; empty without TLS."""
-        secured = self._socket
-        return (secured.getpeercert(binary_form=True) or b"") if isinstance(secured, ssl.SSLSocket) else b""
+        self.der = secured.getpeercert(binary_form=True) or b""
 
     def start_tls(self, context: ssl.SSLContext, deadline: Deadline) -> None:
         """StartTLS (RFC 4511, section 4.14). Data received before TLS is not trusted afterwards."""
@@ -211,6 +206,11 @@ class Connection:
             return False
         return False  # closed, or a notice of disconnection has arrived
 
+    def continue_on(self, other: Connection) -> None:
+        """Close this connection and take over `other`, which must not be used itself any more."""
+        self.close()
+        vars(self).update(vars(other))
+
     def close(self) -> None:
         """Unbind and close; never blocks and never fails."""
         with contextlib.suppress(OSError, Unanswerable):
@@ -220,14 +220,14 @@ class Connection:
             self._socket.close()
 
     def _send(self, kind: str, build: Callable[[], Any], deadline: Deadline, controls: Sequence[Any] = ()) -> int:
-        data = self._encoded(kind, build, controls)
-        self.is_waiting = True
-        self._request = _REQUESTS[kind]
+        self._request = kind
         try:
+            data = self._encoded(kind, build, controls)
+            self.is_waiting = True
             self._socket.settimeout(deadline.left())
             self._socket.sendall(data)
         except (OSError, ValueError) as error:
-            raise ConnectionFailed(request_failure(error, self._request)) from error
+            raise self._failed(error) from error
         return self._number
 
     def _encoded(self, kind: str, build: Callable[[], Any], controls: Sequence[Any] = ()) -> bytes:
@@ -244,7 +244,7 @@ class Connection:
             if controls:
                 message["controls"] = build_controls_list(list(controls))
             return bytes(encode(message))
-        except ConnectionFailed:
+        except TimeoutError:
             raise
         except Exception as error:
             raise Unanswerable(FailureCause.NOT_ENCODABLE, detail=type(error).__name__) from error
@@ -270,7 +270,7 @@ class Connection:
         except Malformed as error:
             raise ConnectionFailed(malformed_failure(error, self._data)) from error
         except (OSError, ValueError) as error:
-            raise ConnectionFailed(request_failure(error, self._request)) from error
+            raise self._failed(error) from error
         del self._data[:size]
         if message.number != number:
             if message.number == 0 and isinstance(message.body, Result):
@@ -282,19 +282,19 @@ class Connection:
         self._socket.settimeout(deadline.left())
         piece = self._socket.recv(_PIECE)
         if not piece:
-            is_first = self._number == 1 and self.tls is None
-            raise ConnectionFailed(FailureCause.CLOSED_PLAIN if is_first else FailureCause.CLOSED)
+            raise self._failed(EOFError())
         self._data += piece
+        self._is_new = False
+
+    def _failed(self, error: Exception) -> ConnectionFailed:
+        return ConnectionFailed(request_failure(error, self._request, self.tls, is_new=self._is_new))
 
 
 def _search(
     base: str, search_filter: str, scope: str, attributes: Sequence[str], deadline: Deadline, *, limit: int
 ) -> Any:
     """A search request for at most `limit` entries (0: all), which the server may abandon after the deadline."""
-    try:
-        seconds = ceil(deadline.left())  # whole seconds, rounded up: the server must not give up first
-    except TimeoutError as error:
-        raise ConnectionFailed(FailureCause.NO_TIME) from error
+    seconds = ceil(deadline.left())  # whole seconds, rounded up: the server must not give up first
     return search_operation(
         base, search_filter, scope, DEREF_NEVER, list(attributes), limit, seconds, False, False, False
     )
