@@ -263,8 +263,7 @@ class LdapDirectory:
     def _bind_user(
         self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline
     ) -> None:
-        """Try the password. A failure is never retried, because it may have counted as a failed login; the loss of a
-        connection that was idle is none.
+        """Try the password. A failure is never retried: it may have counted as a failed login.
 
         Raises:
             Refused: the directory rejects the DN or the password.
@@ -272,12 +271,7 @@ class LdapDirectory:
             BackendUnavailable: it reports a fault of its own.
         """
         try:
-            try:
-                result = connection.bind(dn, password, deadline)
-            except ConnectionFailed as error:
-                if not self.servers.renewed(server, connection, error, deadline):
-                    raise
-                result = connection.bind(dn, password, deadline)
+            result = connection.bind(dn, password, deadline)
         except ConnectionFailed as error:
             self.servers.failed(server, error)
             raise

@@ -52,7 +52,7 @@ class Connection:
     """An open connection. It is used by one thread at a time, and closed after any `ConnectionFailed`.
 
     `tls` is the TLS version in use, or None; `certificate` is the server's, as `ssl` gives it, and `der` in DER,
-    verified or not. `is_waiting`: an answer is due, or never arrived. `is_kept`: it was idle in the pool.
+    verified or not. `is_waiting`: an answer is due, or never arrived.
     `has_rule`: whether the directory has the matching rule `IN_CHAIN`, once that is known.
     """
 
@@ -61,7 +61,7 @@ class Connection:
         self.tls: str | None = None
         self.certificate: dict[str, Any] = {}
         self.der = b""
-        self.is_waiting = self.is_kept = False
+        self.is_waiting = False
         self._socket = connected
         self._data = bytearray()
         self._number = self._limit = 0
@@ -205,11 +205,6 @@ class Connection:
         except (OSError, ValueError):
             return False
         return False  # closed, or a notice of disconnection has arrived
-
-    def continue_on(self, other: Connection) -> None:
-        """Close this connection and take over `other`, which must not be used itself any more."""
-        self.close()
-        vars(self).update(vars(other))
 
     def close(self) -> None:
         """Unbind and close; never blocks and never fails."""

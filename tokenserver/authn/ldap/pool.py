@@ -39,9 +39,6 @@ IDLE_SECONDS = 60.0
 MAX_IDLE = 16
 """Connections of one purpose that are kept for one server."""
 
-_LOST = frozenset({FailureCause.CLOSED, FailureCause.LOST, FailureCause.SESSION_ENDED})
-"""Causes with which a connection ends that was idle too long."""
-
 logger = logging.getLogger("tokenserver.ldap")
 
 _Answer = TypeVar("_Answer")
@@ -71,7 +68,6 @@ class DirectoryServer:
                     return None
                 since, connection = self._idle[purpose].pop()
             if time.monotonic() - since < IDLE_SECONDS and connection.is_quiet():
-                connection.is_kept = True
                 return connection
             connection.close()
 
@@ -196,22 +192,6 @@ class Servers:
         assert self._directory.bind is not None  # noqa: S101 - the settings ensure it
         dn, password = self._directory.bind
         return connection.bind(dn, password, deadline)
-
-    def renewed(
-        self, server: DirectoryServer, connection: Connection, error: ConnectionFailed, deadline: Deadline
-    ) -> bool:
-        """Reopen a kept connection that was lost before it answered: a firewall or the server had ended it while idle.
-
-        False if the connection is new, or if the server may be working on the request.
-
-        Raises:
-            ConnectionFailed: it cannot be reopened.
-        """
-        if not connection.is_kept or error.cause not in _LOST:
-            return False
-        server.close_idle()
-        connection.continue_on(self.open(server.address, deadline))
-        return True
 
     def failed(self, server: DirectoryServer, error: ConnectionFailed) -> None:
         """Mark the server as down for a while."""
