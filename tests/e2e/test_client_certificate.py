@@ -18,6 +18,8 @@ from harness.slapd import BASE, READER, Slapd, group, person, slapd
 from tokenserver.authn.chain import Chain
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.deadline import Deadline
+from tokenserver.authn.ldap.diagnosis.diagnose import diagnose
+from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.config.ldap import Ldap
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
@@ -55,7 +57,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory, authority: Authority) ->
 def issued(authority: Authority, folder: Path, name: str = "tokenserver", **more: Any) -> dict[str, Any]:
     """The settings with a new client certificate for this name."""
     folder.mkdir(exist_ok=True)
-    certificate, key = authority.issue(folder, name=name, **more)
+    certificate, key = authority.issue(folder, hosts=[name], **more)
     return {"client_certificate": str(certificate), "client_key": str(key)}
 
 
@@ -125,31 +127,38 @@ def test_a_login(directory: Slapd, ours: dict[str, Any], more: dict[str, Any]) -
     assert isinstance(login(asked), Identity)
 
 
-def test_without_a_certificate(directory: Slapd) -> None:
-    """The reason is that the directory demands one, with the keys that name it."""
-    found = login(source(directory))
+def _failures(asked: LdapDirectory) -> list[tuple[str, FailureCause]]:
+    """The failed steps of `ldap test` without a user."""
+    return [(step.name, step.failure.cause) for step in diagnose(asked, None, None) if step.failure is not None]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "is_external", "cause"),
+    [
+        pytest.param("none", False, FailureCause.CLIENT_CERTIFICATE, id="none"),
+        pytest.param("another", False, FailureCause.CLIENT_CERTIFICATE_REJECTED, id="of another CA"),
+        pytest.param("another", True, FailureCause.CLIENT_CERTIFICATE_REJECTED, id="of another CA, SASL EXTERNAL"),
+        pytest.param("expired", False, FailureCause.CLIENT_CERTIFICATE_REJECTED, id="expired"),
+    ],
+)
+def test_a_certificate_that_is_not_accepted(
+    directory: Slapd, authority: Authority, tmp_path: Path, certificate: str, is_external: bool, cause: FailureCause
+) -> None:
+    """Logins get 503, and `ldap test` says what is wrong with the certificate."""
+    issuer = Authority(tmp_path, "another") if certificate == "another" else authority
+    more = {} if certificate == "none" else issued(issuer, tmp_path / "client", is_expired=certificate == "expired")
+    asked = source(directory, **more, **(EXTERNAL if is_external else {}))
+    found = login(asked)
     assert isinstance(found, str)
     assert found.startswith("503 ")
-    assert "the server demands a client certificate" in found
-
-
-def test_a_certificate_of_another_authority(directory: Slapd, tmp_path: Path) -> None:
-    """It is rejected, and said to be."""
-    other = Authority(tmp_path, "another")
-    found = login(source(directory, **issued(other, tmp_path / "client")))
-    assert "the server rejects the client certificate" in str(found)
-
-
-def test_an_expired_certificate(directory: Slapd, authority: Authority, tmp_path: Path) -> None:
-    """Likewise."""
-    found = login(source(directory, **issued(authority, tmp_path / "client", is_expired=True)))
-    assert "the server rejects the client certificate" in str(found)
+    assert _failures(asked) == [("bind", cause)]
 
 
 def test_a_certificate_that_is_not_mapped(directory: Slapd, authority: Authority, tmp_path: Path) -> None:
-    """slapd binds it as its own subject, which may read nothing here: nobody is found, and nobody gets in."""
-    found = login(source(directory, **issued(authority, tmp_path / "client", "stranger"), **EXTERNAL))
-    assert not isinstance(found, Identity)
+    """slapd binds it as its own subject, which `ldap test` shows."""
+    asked = source(directory, **issued(authority, tmp_path / "client", "stranger"), **EXTERNAL)
+    bind = next(step for step in diagnose(asked, None, None) if step.name == "bind")
+    assert bind.result == "as dn:cn=stranger, by SASL EXTERNAL with certificate CN=stranger"
 
 
 def test_external_is_never_left_on_a_users_connection(directory: Slapd, ours: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from harness import processes
+from harness.checkout import clone
 from harness.images import Image
 from harness.machine import Machine
 from harness.processes import Daemon, Output, answers, free_port, running
@@ -85,7 +85,7 @@ def checkout(request: pytest.FixtureRequest, stack: ExitStack, tmp_path_factory:
     need("make")
     need("git")
     above = tmp_path_factory.mktemp("readme")
-    folder = _clone(above, request.param)
+    folder = clone(above, request.param)
     machine = Machine(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="e2e", ignore_cleanup_errors=True))))
     ports = {"5000": free_port(), "5001": free_port()}
     environment = {
@@ -106,30 +106,6 @@ def checkout(request: pytest.FixtureRequest, stack: ExitStack, tmp_path_factory:
         assert time.monotonic() < deadline, server.log
         time.sleep(0.2)
     return Checkout(folder, machine, environment, ports, server)
-
-
-def _clone(above: Path, umask: int) -> Path:
-    """Clone the repository as it stands, with what is not committed yet."""
-    origin, folder = above / "origin", above / "tokenserver"
-    for name in _files():
-        target = origin / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, target)
-    author = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
-    for command in (
-        ["git", "init", "--quiet", str(origin)],
-        ["git", "-C", str(origin), "add", "--all", "--force"],
-        ["git", "-C", str(origin), *author, "commit", "--quiet", "--message", "All"],
-        ["git", "clone", "--quiet", str(origin), str(folder)],
-    ):
-        subprocess.run(command, check=True, umask=umask, capture_output=True)
-    return folder
-
-
-def _files() -> list[str]:
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
 def _is_ready(port: int) -> bool:

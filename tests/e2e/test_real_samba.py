@@ -18,6 +18,8 @@ from tokenserver.authn.chain import Chain
 from tokenserver.authn.ldap import ber
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.deadline import Deadline
+from tokenserver.authn.ldap.diagnosis.diagnose import diagnose
+from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.config.ldap import Ldap
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
@@ -50,6 +52,7 @@ def domain(short_folder: Callable[[], Path], tmp_path_factory: pytest.TempPathFa
         running.add_user("gone", GOOD, accountExpires=EXPIRED)
         running.add_user("fresh", GOOD, pwdLastSet=0)
         running.add_user("target", GOOD)
+        running.add_user("shut", GOOD)
         running.add_user("robot$ci", GOOD)
         web = running.add_group("Reg-Web", alice)
         every = running.add_group("reg-all", web)
@@ -263,6 +266,63 @@ def test_an_empty_password_is_never_sent(make: Make) -> None:
         source.authenticate(Password("alice", Secret("")))
 
 
+@pytest.mark.parametrize(
+    ("account", "cause", "advice"),
+    [
+        pytest.param("off", FailureCause.DISABLED, "enable the account of bind_dn", id="533, disabled"),
+        pytest.param("gone", FailureCause.EXPIRED, "extend the account of bind_dn", id="701, expired"),
+        pytest.param("fresh", FailureCause.MUST_CHANGE, "set a new password for bind_dn", id="773, must change"),
+        pytest.param("shut", FailureCause.LOCKED, "unlock the account of bind_dn", id="775, locked"),
+        pytest.param("bob", FailureCause.WRONG_PASSWORD, "correct bind_dn and its password", id="52e, wrong"),
+    ],
+)
+def test_the_state_of_the_service_account(make: Make, account: str, cause: FailureCause, advice: str) -> None:
+    """The domain says what is wrong with the account, and so do we, with what to do about that; and so does the log."""
+    if account == "shut":
+        for number in range(LOCKS_AT):
+            login(make(), account, f"wrong-{number}")
+    source = make(bind_dn=f"CN={account},{PEOPLE}", bind_password="no" if account == "bob" else GOOD)
+    (step,) = [step for step in diagnose(source, None, None) if step.failure is not None]
+    assert step.failure is not None
+    assert (step.name, step.failure.cause) == ("bind", cause)
+    assert step.failure.fix.startswith(advice)
+    assert f"rejects the service account: {step.failure}" in str(login(source, "alice"))
+
+
+@pytest.mark.parametrize(
+    ("user", "cause"),
+    [
+        pytest.param("off", FailureCause.DISABLED, id="disabled"),
+        pytest.param("gone", FailureCause.EXPIRED, id="expired"),
+        pytest.param("fresh", FailureCause.PASSWORD_EXPIRED, id="must change, which the entry calls expired"),
+        pytest.param("shut", FailureCause.LOCKED, id="locked"),
+    ],
+)
+def test_the_state_of_a_user(make: Make, user: str, cause: FailureCause) -> None:
+    """Nothing here can be changed about it, and the advice says so."""
+    if user == "shut":
+        for number in range(LOCKS_AT):
+            login(make(), user, f"wrong-{number}")
+    (step,) = [step for step in diagnose(make(), user, Secret(GOOD)) if step.failure is not None]
+    assert step.failure is not None
+    assert (step.name, step.failure.cause) == ("account", cause)
+
+
+def test_a_domain_that_demands_signing(make: Make, domain: Samba) -> None:
+    """Result 8 is about the connection and not about the password."""
+    source = make(url=domain.url, ca_file=None, insecure_plaintext=True)
+    (step,) = [step for step in diagnose(source, None, None) if step.failure is not None]
+    assert step.failure is not None
+    assert (step.name, step.failure.cause) == ("bind", FailureCause.STRONGER_AUTHENTICATION)
+    assert step.failure.fix == "use ldaps://, or add start_tls: true"
+
+
+def test_groups_of_a_user_outside_of_the_base(make: Make) -> None:
+    """A user without groups below the base is let in: a domain has the matching rule."""
+    found = identity(make(groups={"base": f"OU=Domain Controllers,{BASE}"}), "alice")
+    assert found.groups == frozenset()
+
+
 # --- the wire --------------------------------------------------------------------------------------------------------
 
 
@@ -281,7 +341,7 @@ def test_plain_text_is_refused_by_the_domain(make: Make, domain: Samba) -> None:
 def test_another_authority(make: Make, tmp_path: Path) -> None:
     """A certificate that the company did not issue: 503 (docs/design/threats.md#threat-8)."""
     other = Authority(tmp_path, "another")
-    assert "the certificate is rejected" in str(login(make(ca_file=str(other.file)), "alice"))
+    assert "the server's certificate was issued by an unknown CA" in str(login(make(ca_file=str(other.file)), "alice"))
 
 
 def test_referrals_are_not_followed(make: Make) -> None:
@@ -319,12 +379,13 @@ def test_ldap_test(site: TokenServer, domain: Samba) -> None:
     assert output.code == 0, str(output)
     assert f"server    {domain.tls_url}" in output.stdout
     assert f"bind      as {READER}" in output.stdout
-    assert "domain users, reg-all, reg-web, top, users; found by a search below" in output.stdout
-    assert "(the directory's matching rule)" in output.stdout
-    assert (
-        "authenticated, user:alice, group:domain users, group:reg-all, group:reg-web, group:top, group:users"
-        in output.stdout
-    )
+    lines = output.stdout.splitlines()
+    at = lines.index(f"groups    5 found by a search below {BASE} (the directory's matching rule)")
+    names = ["domain users", "reg-all", "reg-web", "top", "users"]
+    assert [line.strip() for line in lines[at + 1 : at + 6]] == names
+    at = lines.index("policies  known to them as")
+    principals = ["authenticated", "user:alice", *(f"group:{name}" for name in names)]
+    assert [line.strip() for line in lines[at + 1 : -1]] == principals
     assert GOOD not in output.text
     assert domain.reader_password not in output.text
 

@@ -100,7 +100,7 @@ class Slapd:
         self._authority = authority
         self._environment = plain_environment(folder) | {"LDAPTLS_CACERT": str(authority.file)}
         (folder / "data").mkdir()
-        certificate, key = authority.issue(folder, name=name)
+        certificate, key = authority.issue(folder, hosts=[name])
         self.config = folder / "slapd.conf"
         self.config.write_text(
             _CONFIG.format(

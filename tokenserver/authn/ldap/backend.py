@@ -269,7 +269,8 @@ class LdapDirectory:
 
         Raises:
             Refused: the directory rejects the DN or the password.
-            ConnectionFailed: it does not answer, or reports a fault of its own.
+            ConnectionFailed: it does not answer.
+            BackendUnavailable: it reports a fault of its own.
         """
         try:
             result = connection.bind(dn, password, deadline)
@@ -280,7 +281,8 @@ class LdapDirectory:
             return result.policy
         failure = bind_failure(result)
         if not is_about_account(failure):
-            raise ConnectionFailed(failure)
+            reason = f"{server.address.url}: {failure}"
+            raise BackendUnavailable(self.name, reason, summary=failure.summary)
         raise Refused(failure)
 
     def _identity(

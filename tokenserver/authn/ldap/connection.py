@@ -42,21 +42,21 @@ class Found:
 class Connection:
     """An open connection. It is used by one thread at a time, and closed after any `ConnectionFailed`.
 
-    `tls` is the TLS version in use, or None; `certificate` is the server's, in the form returned by `ssl`.
-    `is_waiting` is true while an answer is due, and stays true if the answer never arrives. `has_rule`: whether the
-    directory has the matching rule `IN_CHAIN`, once that is known.
+    `tls` is the TLS version in use, or None; `certificate` is the server's, as `ssl` gives it, and `der` in DER,
+    verified or not. `is_waiting`: an answer is due, or never arrived.
+    `has_rule`: whether the directory has the matching rule `IN_CHAIN`, once that is known.
     """
 
     def __init__(self, address: Address, connected: socket.socket) -> None:
         self.address = address
         self.tls: str | None = None
         self.certificate: dict[str, Any] = {}
+        self.der = b""
         self.is_waiting = False
         self._socket = connected
         self._data = bytearray()
-        self._number = 0
-        self._limit = 0
-        self._request = ""
+        self._number = self._limit = 0
+        self._request, self._is_new = "", True  # new: nothing has arrived since it was opened or secured
         self.has_rule: bool | None = None
 
     def secure(self, context: ssl.SSLContext, deadline: Deadline) -> None:
@@ -66,18 +66,14 @@ class Connection:
             secured = context.wrap_socket(self._socket, server_hostname=self.address.expected_name)
         except (OSError, ValueError) as error:
             raise ConnectionFailed(handshake_failure(error, self.address.expected_name)) from error
-        self._socket = secured
+        self._socket, self._is_new = secured, True
         self.tls = secured.version()
         self.certificate = dict(secured.getpeercert() or {})
-
-    def presented_certificate(self) -> bytes:
-        """The server's certificate in DER, whether it was verified or not; empty without TLS."""
-        secured = self._socket
-        return (secured.getpeercert(binary_form=True) or b"") if isinstance(secured, ssl.SSLSocket) else b""
+        self.der = secured.getpeercert(binary_form=True) or b""
 
     def start_tls(self, context: ssl.SSLContext, deadline: Deadline) -> None:
         """StartTLS (RFC 4511, section 4.14). Data received before TLS is not trusted afterwards."""
-        number = self._send("StartTLS request", requests.start_tls, deadline)
+        number = self._send("extendedReq", requests.start_tls, deadline)
         _, result = self._answer(number, ber.EXTENDED_RESPONSE, deadline)
         if result.code != SUCCESS:
             raise ConnectionFailed(FailureCause.START_TLS_REFUSED, detail=result_text(result))
@@ -102,7 +98,7 @@ class Connection:
         # Bytes are sent unchanged; text would go through SASLprep, and could become a different password.
         secret = text.encode("utf-8", "surrogatepass")
         return self._bound(
-            self._send("bind", lambda number: requests.simple_bind(number, dn, secret), deadline), deadline
+            self._send("bindRequest", lambda number: requests.simple_bind(number, dn, secret), deadline), deadline
         )
 
     def bind_external(self, deadline: Deadline) -> BindResult:
@@ -111,7 +107,7 @@ class Connection:
         Raises:
             ConnectionFailed: no answer.
         """
-        return self._bound(self._send("bind", requests.external_bind, deadline), deadline)
+        return self._bound(self._send("bindRequest", requests.external_bind, deadline), deadline)
 
     def who_am_i(self, deadline: Deadline) -> str | None:
         """The identity of this connection (RFC 4532), such as `dn:cn=reader,dc=example`; empty: it is anonymous.
@@ -121,7 +117,7 @@ class Connection:
         Raises:
             ConnectionFailed: no answer.
         """
-        number = self._send("identity request", requests.who_am_i, deadline)
+        number = self._send("question for the identity", requests.who_am_i, deadline)
         message, result = self._answer(number, ber.EXTENDED_RESPONSE, deadline)
         return message.value.decode("utf-8", "replace") if result.code == SUCCESS else None
 
@@ -218,28 +214,24 @@ class Connection:
             self._socket.close()
 
     def _ask(self, base: str, search_filter: str, attributes: Sequence[str], deadline: Deadline, **more: Any) -> int:
-        try:
+        def build(number: int) -> bytes:
             seconds = ceil(deadline.left())  # whole seconds, rounded up: the server must not give up first
-        except TimeoutError as error:
-            raise ConnectionFailed(FailureCause.NO_TIME) from error
-        number = self._send(
-            "search",
-            lambda number: requests.search(number, base, search_filter, attributes, seconds=seconds, **more),
-            deadline,
-        )
+            return requests.search(number, base, search_filter, attributes, seconds=seconds, **more)
+
+        number = self._send("searchRequest", build, deadline)
         self._limit = more["limit"]
         return number
 
-    def _send(self, request: str, build: Callable[[int], bytes], deadline: Deadline) -> int:
+    def _send(self, kind: str, build: Callable[[int], bytes], deadline: Deadline) -> int:
         self._number += 1
-        data = build(self._number)
-        self.is_waiting = True
-        self._request = request
+        self._request = kind
         try:
+            data = build(self._number)
+            self.is_waiting = True
             self._socket.settimeout(deadline.left())
             self._socket.sendall(data)
         except (OSError, ValueError) as error:
-            raise ConnectionFailed(request_failure(error, self._request)) from error
+            raise self._failed(error) from error
         return self._number
 
     def _bound(self, number: int, deadline: Deadline) -> BindResult:
@@ -272,7 +264,7 @@ class Connection:
         except Malformed as error:
             raise ConnectionFailed(malformed_failure(error, self._data)) from error
         except (OSError, ValueError) as error:
-            raise ConnectionFailed(request_failure(error, self._request)) from error
+            raise self._failed(error) from error
         del self._data[:size]
         if message.number != number:
             if message.number == 0 and isinstance(message.body, Result):
@@ -284,6 +276,9 @@ class Connection:
         self._socket.settimeout(deadline.left())
         piece = self._socket.recv(_PIECE)
         if not piece:
-            is_first = self._number == 1 and self.tls is None
-            raise ConnectionFailed(FailureCause.CLOSED_PLAIN if is_first else FailureCause.CLOSED)
+            raise self._failed(EOFError())
         self._data += piece
+        self._is_new = False
+
+    def _failed(self, error: Exception) -> ConnectionFailed:
+        return ConnectionFailed(request_failure(error, self._request, self.tls, is_new=self._is_new))

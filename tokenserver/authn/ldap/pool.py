@@ -187,7 +187,7 @@ class Servers:
         except (ConnectionFailed, Unanswerable):
             return failure
         try:
-            return explained(failure, connection.presented_certificate(), datetime.now(UTC))
+            return explained(failure, connection.der, datetime.now(UTC))
         finally:
             connection.close()
 

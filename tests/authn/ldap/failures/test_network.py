@@ -23,6 +23,9 @@ def tls_error(reason: str) -> ssl.SSLError:
     return error
 
 
+BROKEN = BrokenPipeError(32, "Broken pipe")
+
+
 def certificate_error(code: int) -> ssl.SSLCertVerificationError:
     """An error of OpenSSL about a certificate."""
     error = ssl.SSLCertVerificationError(1, "text")
@@ -96,20 +99,30 @@ def test_a_failed_connection(error: OSError, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
+    ("error", "tls", "is_new", "text"),
     [
-        pytest.param(TimeoutError("timed out"), "no answer in time to the bind", id="silence"),
-        pytest.param(BrokenPipeError(32, "Broken pipe"), "the connection was lost: broken pipe", id="lost"),
+        pytest.param(TimeoutError("timed out"), None, True, "no answer in time to the bind", id="silence"),
+        pytest.param(BROKEN, None, False, "the connection was lost: broken pipe", id="lost"),
+        pytest.param(EOFError(), None, False, "the server closed the connection without an answer", id="closed"),
+        pytest.param(
+            ssl.SSLEOFError(8, "eof"), "TLSv1.3", False, "the server closed the connection without an answer", id="TLS"
+        ),
+        pytest.param(BROKEN, None, True, "the server closed the connection without an answer", id="the first request"),
+        pytest.param(
+            EOFError(), "TLSv1.3", True, "the server closed the connection after the TLS handshake", id="after TLS"
+        ),
         pytest.param(
             tls_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+            "TLSv1.3",
+            True,
             "the server demands a client certificate",
             id="TLS 1.3 says so after the handshake",
         ),
     ],
 )
-def test_a_request_without_an_answer(error: OSError, text: str) -> None:
-    """It names the request that hangs."""
-    assert request_failure(error, "bind").text == text
+def test_a_request_without_an_answer(error: Exception, tls: str | None, is_new: bool, text: str) -> None:
+    """It names the request that hangs; the end of a new connection may have a reason of its own."""
+    assert request_failure(error, "bindRequest", tls, is_new=is_new).text == text
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ POLICY = b"\xa0\x1d\x30\x1b\x04\x191.3.6.1.4.1.42.2.27.8.5.1"
         ),
         pytest.param(
             requests.external_bind(2),
-            b"\x30\x35\x02\x01\x02\x60\x11\x02\x01\x03\x04\x00\xa3\x0a\x04\x08EXTERNAL" + POLICY,
-            id="SASL EXTERNAL, without credentials",
+            b"\x30\x37\x02\x01\x02\x60\x13\x02\x01\x03\x04\x00\xa3\x0c\x04\x08EXTERNAL\x04\x00" + POLICY,
+            id="SASL EXTERNAL, with empty credentials",
         ),
         pytest.param(
             requests.start_tls(3), b"\x30\x1d\x02\x01\x03\x77\x18\x80\x161.3.6.1.4.1.1466.20037", id="StartTLS"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
 from tokenserver.authn.ldap.deadline import Deadline
+from tokenserver.authn.ldap.diagnosis.handshake import requests_certificate
 from tokenserver.authn.ldap.directory import Address
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.certificate import unverified_context
@@ -14,7 +15,8 @@ from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFai
 
 _SECONDS = 2.0
 _WITH_TLS = frozenset({FailureCause.TLS_CLOSED, FailureCause.TLS_SILENT})
-_WITHOUT = frozenset({FailureCause.CLOSED_PLAIN, FailureCause.LOST, FailureCause.SILENT})
+_WITHOUT = frozenset({FailureCause.CLOSED_PLAIN, FailureCause.SILENT})
+_DEMANDING = frozenset({FailureCause.TLS_CLOSED, FailureCause.TLS_REFUSED, FailureCause.CLOSED_AFTER_TLS})
 
 
 def examined(source: LdapDirectory, address: Address, failure: DirectoryFailure) -> DirectoryFailure:
@@ -23,6 +25,11 @@ def examined(source: LdapDirectory, address: Address, failure: DirectoryFailure)
         return DirectoryFailure(FailureCause.PLAIN_PORT)
     if not address.is_ldaps and failure.cause in _WITHOUT and _speaks_tls(source, address):
         return DirectoryFailure(FailureCause.TLS_PORT)
+    if failure.cause in _DEMANDING and requests_certificate(address, Deadline(_SECONDS)):
+        ours = source.directory.certificate
+        if ours is not None:
+            return DirectoryFailure(FailureCause.CLIENT_CERTIFICATE_REJECTED, {"detail": str(ours)})
+        return DirectoryFailure(FailureCause.CLIENT_CERTIFICATE)
     return failure
 
 

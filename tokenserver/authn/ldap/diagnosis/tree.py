@@ -9,7 +9,7 @@ from tokenserver.authn.ldap.ber import Result
 from tokenserver.authn.ldap.connection import NO_SUCH_OBJECT, SIZE_LIMIT_EXCEEDED, SUCCESS, Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.ldap.diagnosis.steps import DiagnosisStep, failed_step, step_named
-from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings
+from tokenserver.authn.ldap.directory import GroupsBy
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 from tokenserver.authn.ldap.failures.result_codes import search_failure
@@ -25,30 +25,33 @@ def tree_steps(source: LdapDirectory, connection: Connection, *, with_users: boo
         StepFailed: no login can work.
     """
     directory, groups = source.directory, source.directory.groups
-    yield _base(source, connection, directory.base, "base")
+    _base(source, connection, directory.base, "base")
+    yield DiagnosisStep("base", directory.base)
     if with_users:
         yield from _users(source, connection)
     if groups is None:
         return
     if key_of(groups.base) != key_of(directory.base):
-        yield _base(source, connection, groups.base, "groups.base")
+        _base(source, connection, groups.base, "groups.base")
     if groups.by is GroupsBy.NESTED and groups.by_rule:
         with step_named("groups"):
             check_rule(connection, Deadline(directory.deadline))
-    if groups.by is not GroupsBy.MEMBEROF:
-        yield from _groups(source, connection, groups)
+    if groups.by is not GroupsBy.MEMBEROF and not _finds(
+        source, connection, groups.base, any_group(groups), "groups.base"
+    ):
+        yield failed_step("groups", DirectoryFailure(FailureCause.GROUPS_HIDDEN, {"base": groups.base}))
+    elif with_users:
+        yield DiagnosisStep("groups", f"readable below {groups.base}")
 
 
-def _base(source: LdapDirectory, connection: Connection, base: str, key: str) -> DiagnosisStep:
-    name = "groups" if key == "groups.base" else "base"
-    with step_named(name):
+def _base(source: LdapDirectory, connection: Connection, base: str, key: str) -> None:
+    with step_named("groups" if key == "groups.base" else "base"):
         deadline = Deadline(source.directory.deadline)
         found = connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True)
         if found.result.code != SUCCESS:
             raise ConnectionFailed(search_failure(found.result, base=base, key=key))
         if not found.entries:
             raise ConnectionFailed(search_failure(Result(NO_SUCH_OBJECT, ""), base=base, key=key))
-    return DiagnosisStep(name, base if key == "base" else f"below {base}")
 
 
 def _users(source: LdapDirectory, connection: Connection) -> Iterator[DiagnosisStep]:
@@ -57,11 +60,8 @@ def _users(source: LdapDirectory, connection: Connection) -> Iterator[DiagnosisS
     if not _finds(source, connection, base, search_filter, "base"):
         facts = {"base": base, "detail": search_filter}
         yield failed_step("users", DirectoryFailure(FailureCause.NO_USERS, facts))
-
-
-def _groups(source: LdapDirectory, connection: Connection, groups: GroupSettings) -> Iterator[DiagnosisStep]:
-    if not _finds(source, connection, groups.base, any_group(groups), "groups.base"):
-        yield failed_step("groups", DirectoryFailure(FailureCause.GROUPS_HIDDEN, {"base": groups.base}))
+    else:
+        yield DiagnosisStep("users", f"readable below {base}")
 
 
 def _finds(source: LdapDirectory, connection: Connection, base: str, search_filter: str, key: str) -> bool:

@@ -72,11 +72,13 @@ CONNECTION: Mapping[Cause, Advice] = MappingProxyType(
         ),
         Cause.TLS_CLOSED: Advice(
             "the server closed the connection during the TLS handshake",
-            f"if the port does not speak TLS, use ldap:// with start_tls: true; if it does, {SEE_LOG}",
+            "if the port does not speak TLS, use ldap:// with start_tls: true; if the server demands a client "
+            f"certificate, set client_certificate and client_key; if neither, {SEE_LOG}",
         ),
         Cause.TLS_REFUSED: Advice(
             "the server refuses the TLS handshake",
-            "if it demands a client certificate, set client_certificate and client_key; if not, enable TLS 1.2 or 1.3",
+            "if it demands a client certificate, set client_certificate and client_key to one that it trusts; "
+            "if not, enable TLS 1.2 or 1.3",
             (" ({detail})",),
         ),
         Cause.TLS_MISMATCH: Advice(
@@ -111,13 +113,17 @@ CONNECTION: Mapping[Cause, Advice] = MappingProxyType(
             "the server closed the connection without an answer",
             f"use ldaps:// if the port speaks TLS only; if not, {SEE_LOG}",
         ),
+        Cause.CLOSED_AFTER_TLS: Advice(
+            "the server closed the connection after the TLS handshake",
+            "if it demands a client certificate, set client_certificate and client_key to one that it trusts; "
+            f"if not, {SEE_LOG}",
+        ),
         Cause.LOST: Advice("the connection was lost", SEE_LOG, (": {detail}",)),
         Cause.SESSION_ENDED: Advice("the server ended the session", SEE_LOG, (": {detail}",)),
         Cause.NOT_LDAP: Advice(
             "the answer is not LDAP", "check that url is that of an LDAP server", (": it {detail}",)
         ),
         Cause.WRONG_ANSWER: Advice("the answer does not match the request", SEE_LOG, (": {detail}",)),
-        Cause.NO_TIME: Advice("no time is left", "raise deadline, or see why the directory is slow"),
         Cause.NOT_ENCODABLE: Advice(
             "the request cannot be encoded", "correct user_filter and the names of attributes", (": {detail}",)
         ),

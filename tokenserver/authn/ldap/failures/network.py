@@ -42,6 +42,7 @@ _REASONS = (
 
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 """How an alert and a handshake message of TLS begin (RFC 8446, section 5.1)."""
+_REQUESTS = {"bindRequest": "bind", "searchRequest": "search", "extendedReq": "StartTLS request"}
 
 
 def handshake_failure(error: OSError | ValueError, host: str) -> DirectoryFailure:
@@ -65,14 +66,23 @@ def connect_failure(error: OSError, host: str) -> DirectoryFailure:
     return DirectoryFailure(FailureCause.UNREACHABLE, {"detail": reason_of(error), "host": host})
 
 
-def request_failure(error: OSError | ValueError, request: str) -> DirectoryFailure:
-    """The failure of sending a `request`, or of waiting for its answer.
+def request_failure(error: Exception, request: str, tls: str | None, *, is_new: bool) -> DirectoryFailure:
+    """The failure of sending a `request`, or of waiting for its answer; an `EOFError` is the end of the connection.
 
-    In TLS 1.3 a server rejects the client's certificate only after the handshake (RFC 8446, section 4.4.2.4).
+    `request` is its name in RFC 4511, appendix B, or a description, and `tls` the version in use; `is_new`: nothing has
+    arrived on the connection before. In TLS 1.3 a server rejects the client's certificate only after the handshake
+    (RFC 8446, section 4.4.2.4).
     """
     if isinstance(error, TimeoutError):
-        return DirectoryFailure(FailureCause.SILENT, {"request": request})
-    return _tls_failure(error) or DirectoryFailure(FailureCause.LOST, {"detail": reason_of(error)})
+        return DirectoryFailure(FailureCause.SILENT, {"request": _REQUESTS.get(request, request)})
+    known = _tls_failure(error)
+    if known is not None:
+        return known
+    if is_new:
+        return DirectoryFailure(FailureCause.CLOSED_PLAIN if tls is None else FailureCause.CLOSED_AFTER_TLS)
+    if isinstance(error, (EOFError, ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return DirectoryFailure(FailureCause.CLOSED)
+    return DirectoryFailure(FailureCause.LOST, {"detail": reason_of(error)})
 
 
 def malformed_failure(error: ValueError, data: bytes | bytearray) -> DirectoryFailure:

@@ -37,7 +37,12 @@ def simple_bind(number: int, dn: str, password: bytes) -> bytes:
 
 def external_bind(number: int) -> bytes:
     """A SASL bind with EXTERNAL (RFC 4422, appendix A): as the subject of the client certificate."""
-    return _message(number, "bindRequest", lambda: bind_operation(3, SASL, sasl_mechanism="EXTERNAL", sasl_credentials=b""), [_POLICY])
+
+    def build() -> Any:
+        # Empty credentials ask for the subject's own identity; without any, the server would ask for them first.
+        return bind_operation(3, SASL, sasl_mechanism="EXTERNAL", sasl_credentials=b"")
+
+    return _message(number, "bindRequest", build, [_POLICY])
 
 
 def who_am_i(number: int) -> bytes:
