@@ -106,7 +106,7 @@ def test_a_login_that_works() -> None:
             DiagnosisStep(
                 "identity",
                 "the entry has no usable values of uid; it must have one",
-                "correct subject or groups, or the entry in the directory",
+                "set subject to another attribute, of which each entry has one value, or correct the entry",
             ),
             id="no subject",
         ),
@@ -214,17 +214,17 @@ def test_groups_that_no_policy_can_name() -> None:
     [
         pytest.param(None, "not searched (groups are not configured)", id="none"),
         pytest.param(
-            GroupSettings(GroupsBy.MEMBER, BASE, allow=("reg-*", "x")),
+            GroupSettings(GroupsBy.MEMBER, (BASE,), allow=("reg-*", "x")),
             f"none; found by a search below {BASE} (member), kept if they match reg-*, x",
             id="allow-list",
         ),
         pytest.param(
-            GroupSettings(GroupsBy.NESTED, BASE, by_rule=True),
+            GroupSettings(GroupsBy.NESTED, (BASE,), by_rule=True),
             f"web; found by a search below {BASE} (the directory's matching rule)",
             id="matching rule",
         ),
         pytest.param(
-            GroupSettings(GroupsBy.MEMBEROF, BASE), "none; found by 0 values of memberOf in the entry", id="memberOf"
+            GroupSettings(GroupsBy.MEMBEROF, (BASE,)), "none; found by 0 values of memberOf in the entry", id="memberOf"
         ),
     ],
 )

@@ -3,7 +3,8 @@
 With a service account: one search finds the entry, one bind tries the password on another connection, and a search for
 groups is sent concurrently with the bind. A warm login usually waits for two answers; for a third where the names of
 memberOf groups are looked up, or where a primary group is in other groups.
-Without one: a bind as the DN from a template, and then a read of the entry with the user's own rights.
+Without one: the same with anonymous searches; or a bind as the user first, and then a read of the entry with the user's
+own rights.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ from tokenserver.authn.ldap.connect import Resolve
 from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
-from tokenserver.authn.ldap.dn import fill
-from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal
 from tokenserver.authn.ldap.group_names import OmissionLog, OmittedGroup
 from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.groups.lookup import group_problem, unnameable_groups
 from tokenserver.authn.ldap.listing import all_subjects, checked
 from tokenserver.authn.ldap.pool import DirectoryServer, Servers
 from tokenserver.authn.ldap.result_codes import describe
+from tokenserver.authn.ldap.users.direct import NO_OWN_ENTRY, bind_name, own_entry
+from tokenserver.authn.ldap.users.domain_hints import DomainHintLog
+from tokenserver.authn.ldap.users.search import find_user, look_at_base, user_filter
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
 from tokenserver.identity import Identity
 from tokenserver.runtime.dns import Resolver
-
-ANY_ENTRY = "(objectClass=*)"
 
 _Answer = TypeVar("_Answer")
 
@@ -43,6 +44,8 @@ logger = logging.getLogger("tokenserver.ldap")
 
 report = OmissionLog()
 """One per process, because a reload recreates the directories; each group is logged once."""
+
+report_domain = DomainHintLog()
 
 
 class LdapDirectory:
@@ -52,7 +55,6 @@ class LdapDirectory:
         self.directory = directory
         self.name = directory.name
         self.servers = Servers(directory, context, resolve or Resolver())
-        self._wanted = wanted_attributes(directory)
 
     def authenticate(self, credentials: Password) -> Identity | None:
         """See `Authenticator.authenticate`. The subject is the directory's own value, not the typed spelling.
@@ -65,15 +67,18 @@ class LdapDirectory:
         if not user.strip() or not text or "\0" in user + text:
             raise InvalidCredentials("the user name or the password is empty, or contains a NUL character")
         deadline = Deadline(self.directory.deadline)
-        template = self.directory.user_dn_template
+        is_searchable = self.directory.is_searchable
         try:
-            filled = fill(self.directory.user_filter if template is None else template, user, dn=template is not None)
+            name = user_filter(self.directory, user) if is_searchable else bind_name(self.directory, user)
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
         with self._documented_errors():
-            if template is not None:
-                return self._bind_then_read(filled, password, deadline)
-            return self._search_then_bind(filled, password, deadline)
+            if not is_searchable:
+                return self._bind_then_read(name, user, password, deadline)
+            identity = self._search_then_bind(name, password, deadline)
+        if identity is None:
+            report_domain(self.directory, user)
+        return identity
 
     def decoy(self, credentials: Password, *, is_looked_up: bool = True) -> None:  # noqa: ARG002 - see below
         """Take as long as a wrong password: bind as an entry that cannot exist, with a random password, while its
@@ -90,7 +95,7 @@ class LdapDirectory:
 
         def question(connection: Connection, deadline: Deadline) -> int | None:
             if not is_looked_up:
-                search_filter = fill(self.directory.user_filter, secrets.token_hex(16))
+                search_filter = user_filter(self.directory, secrets.token_hex(16))
                 self._user_question(search_filter)(connection, deadline)
             try:
                 return resolution.ask(connection, entry, self.directory, deadline)
@@ -100,7 +105,7 @@ class LdapDirectory:
         groups = self.directory.groups
         is_searching = groups is not None and groups.by is not GroupsBy.MEMBEROF
         with self._documented_errors():
-            if self.directory.bind is None or (is_looked_up and not is_searching):
+            if not self.directory.is_searchable or (is_looked_up and not is_searching):
                 self._bind_decoy(entry, deadline)
                 return
             with self.servers.asked(question, deadline) as (server, searcher, asked):
@@ -111,11 +116,13 @@ class LdapDirectory:
 
     def _decoy_entry(self) -> SearchEntry:
         name = secrets.token_hex(16)
-        return SearchEntry(f"cn={name},{self.directory.base}", {self.directory.subject.lower(): (name.encode(),)})
+        dn = f"cn={name},{self.directory.bases[0]}".rstrip(",")
+        return SearchEntry(dn, {self.directory.subject.lower(): (name.encode(),)})
 
     def _bind_decoy(self, entry: SearchEntry, deadline: Deadline, preferred: DirectoryServer | None = None) -> None:
+        name = entry.dn if self.directory.bind_as is None else bind_name(self.directory, secrets.token_hex(8))
         with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(InvalidCredentials):
-            self._bind_user(server, connection, entry.dn, Secret(secrets.token_hex(16)), deadline)
+            self._bind_user(server, connection, name, Secret(secrets.token_hex(16)), deadline)
 
     def probe(self) -> None:
         """Check that the directory answers, without a user's password.
@@ -123,13 +130,13 @@ class LdapDirectory:
         Raises:
             BackendUnavailable: it does not.
         """
-        if self.directory.bind is None:
+        if not self.directory.is_searchable:
             self.decoy(Password("", Secret("")))
             return
 
-        def question(connection: Connection, deadline: Deadline) -> Found:
-            base = self.directory.base
-            return checked(connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True))
+        def question(connection: Connection, deadline: Deadline) -> None:
+            for base in self.directory.bases:
+                checked(look_at_base(connection, self.directory, base, deadline))
 
         with self._documented_errors(), self.servers.asked(question, Deadline(self.directory.deadline)):
             pass
@@ -141,11 +148,11 @@ class LdapDirectory:
             InvalidCredentials: the user exists but cannot log in; the reason says why.
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
-        if self.directory.bind is None:
+        if not self.directory.is_searchable:
             raise BackendUnavailable(self.name, "without bind_dn no user can be looked up")
         deadline = Deadline(self.directory.deadline)
         try:
-            search_filter = fill(self.directory.user_filter, user)
+            search_filter = user_filter(self.directory, user)
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
         question = self._user_question(search_filter)
@@ -187,7 +194,7 @@ class LdapDirectory:
         return self._asked(partial(group_problem, self.directory, groups, name))
 
     def _asked(self, question: Callable[[Connection, Deadline], _Answer]) -> _Answer:
-        if self.directory.bind is None:
+        if not self.directory.is_searchable:
             raise BackendUnavailable(self.name, "without bind_dn nothing can be looked up")
         with (
             self._documented_errors(),
@@ -229,24 +236,20 @@ class LdapDirectory:
                     raise Refused(refusal(entry, error.reason, datetime.now(UTC))) from error
             return self._identity(entry, searcher, asked, deadline)
 
-    def _bind_then_read(self, dn: str, password: Secret, deadline: Deadline) -> Identity:
+    def _bind_then_read(self, name: str, user: str, password: Secret, deadline: Deadline) -> Identity:
         with self.servers.for_bind(deadline) as (server, connection):
-            self._bind_user(server, connection, dn, password, deadline)
-            found = connection.search(dn, ANY_ENTRY, self._wanted, deadline, limit=2, is_read=True)
-            entry = self._single_entry(found)
+            self._bind_user(server, connection, name, password, deadline)
+            found = own_entry(connection, self.directory, name, user, deadline)
+            entry = self._single_entry(found if self.directory.bind_as is None else checked(found))
             if entry is None:
-                raise Refused("the user may not read their own entry")
+                raise Refused(f"the password is right, but {NO_OWN_ENTRY}")
             raw_subject(entry, self.directory)
             return self._identity(
                 entry, connection, resolution.ask(connection, entry, self.directory, deadline), deadline
             )
 
     def _user_question(self, search_filter: str) -> Callable[[Connection, Deadline], Found]:
-        def question(connection: Connection, deadline: Deadline) -> Found:
-            # Two, to detect an ambiguous name.
-            return checked(connection.search(self.directory.base, search_filter, self._wanted, deadline, limit=2))
-
-        return question
+        return lambda connection, deadline: checked(find_user(connection, self.directory, search_filter, deadline))
 
     def _single_entry(self, found: Found) -> SearchEntry | None:
         if len(found.entries) > 1 or found.result.code == SIZE_LIMIT_EXCEEDED:

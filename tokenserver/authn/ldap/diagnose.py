@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
+from tokenserver.authn.domains import without_domains
+from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import NO_SUCH_OBJECT, SUCCESS, Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Address, GroupsBy
-from tokenserver.authn.ldap.dn import fill
-from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal
 from tokenserver.authn.ldap.group_names import ResolvedGroups
 from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.result_codes import describe, describe_search
+from tokenserver.authn.ldap.users.direct import NO_OWN_ENTRY, bind_name, own_entry
+from tokenserver.authn.ldap.users.domain_hints import domain_hint
+from tokenserver.authn.ldap.users.search import find_user, look_at_base, spell_bases, user_filter
 from tokenserver.credentials import Secret
 from tokenserver.identity import Identity, spell_group
 
@@ -84,9 +87,10 @@ def diagnose(
         try:
             connection = _opened(source, address, deadline)
             yield _encryption(connection)
-            if source.directory.bind is not None:
+            if source.directory.is_searchable:
                 yield _service_bind(source, connection, deadline)
-                yield _base(source, connection, deadline)
+                for base in source.directory.bases:
+                    yield _base(source, connection, base, deadline)
             if user is not None and not is_tried:
                 is_tried = True
                 identity = yield from _user(source, connection, user, password, deadline)
@@ -138,7 +142,8 @@ def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
 
 
 def _service_bind(source: LdapDirectory, connection: Connection, deadline: Deadline) -> DiagnosisStep:
-    assert source.directory.bind is not None  # noqa: S101 - checked by the caller
+    if source.directory.bind is None:
+        return DiagnosisStep("bind", "none: the directory is searched anonymously (anonymous_search)")
     dn = source.directory.bind[0]
     result = source.servers.bind_service(connection, deadline)
     if result.code != SUCCESS:
@@ -147,15 +152,25 @@ def _service_bind(source: LdapDirectory, connection: Connection, deadline: Deadl
     return DiagnosisStep("bind", f"as {dn}")
 
 
-def _base(source: LdapDirectory, connection: Connection, deadline: Deadline) -> DiagnosisStep:
-    base = source.directory.base
-    found = connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True)
+def _base(source: LdapDirectory, connection: Connection, base: str, deadline: Deadline) -> DiagnosisStep:
+    found = look_at_base(connection, source.directory, base, deadline)
+    searcher = "an anonymous client" if source.directory.anonymous_search else "bind_dn"
     if found.result.code not in (SUCCESS, NO_SUCH_OBJECT):
-        raise _Failed(DiagnosisStep("base", f"{base}: {describe_search(found.result)}", "check what bind_dn may read"))
-    if not found.entries:
-        advice = "correct base, or grant bind_dn read access"
-        raise _Failed(DiagnosisStep("base", f"{base} does not exist, or bind_dn may not see it", advice))
-    return DiagnosisStep("base", base)
+        advice = f"check what {searcher} may read"
+        if source.directory.anonymous_search:
+            advice += "; or use bind_dn instead of anonymous_search"
+        raise _Failed(DiagnosisStep("base", f"{spell_bases([base])}: {describe_search(found.result)}", advice))
+    if not base and found.result.code == NO_SUCH_OBJECT:
+        advice = (
+            "use the port of a global catalog (ldaps://…:3269 in Active Directory), or set base to a DN, or several"
+        )
+        raise _Failed(DiagnosisStep("base", f"{spell_bases([base])} cannot be searched on this server", advice))
+    if base and not found.entries:
+        advice = f"correct base, or grant {searcher} read access"
+        if len(source.directory.bases) > 1:
+            advice += "; in a list, quote each DN, because YAML separates it at its commas"
+        raise _Failed(DiagnosisStep("base", f"{base} does not exist, or {searcher} may not see it", advice))
+    return DiagnosisStep("base", spell_bases([base]))
 
 
 def _user(
@@ -163,23 +178,35 @@ def _user(
 ) -> Generator[DiagnosisStep, None, Identity]:
     directory = source.directory
     try:
-        if directory.user_dn_template is None:
-            search_filter = fill(directory.user_filter, user)
-            found = connection.search(directory.base, search_filter, wanted_attributes(directory), deadline, limit=2)
-            yield DiagnosisStep("search", f"{search_filter} below {directory.base}")
+        known = without_domains(user, directory.domains)
+        if known != user:
+            yield DiagnosisStep("name", f"{known}, without the domain (strip_domain)")
+        if directory.is_searchable:
+            search_filter = user_filter(directory, user)
+            found = find_user(connection, directory, search_filter, deadline)
+            yield DiagnosisStep("search", f"{search_filter} below {spell_bases(directory.bases)}")
         else:
-            dn = fill(directory.user_dn_template, user, dn=True)
+            name = bind_name(directory, user)
             if password is None:
-                raise _Failed(DiagnosisStep("login", f"as {dn}: not tried, no password", "enter the user's password"))
-            yield _login(connection, dn, password, deadline)
-            found = connection.search(dn, ANY_ENTRY, wanted_attributes(directory), deadline, limit=2, is_read=True)
+                raise _Failed(DiagnosisStep("login", f"as {name}: not tried, no password", "enter the user's password"))
+            try:
+                yield _login(connection, name, password, deadline)
+            except _Failed as failed:
+                hint = domain_hint(directory, user) or failed.step.advice
+                raise _Failed(DiagnosisStep("login", failed.step.result, hint)) from failed
+            found = own_entry(connection, directory, name, user, deadline)
+    except Refused as refused:
+        raise _Failed(DiagnosisStep("entry", str(refused), "correct user_filter, or the account's names")) from refused
     except ValueError as error:
         raise _Failed(DiagnosisStep("search", f"the user name {error}", "type the name as in the directory")) from error
     if found.result.code != SUCCESS and not found.entries:
         raise _Failed(DiagnosisStep("search", describe_search(found.result), "correct base and user_filter"))
     if len(found.entries) != 1:
         problem = "several entries match, so this user cannot log in" if found.entries else "no entry matches"
-        advice = "make user_filter narrower" if found.entries else "correct base, user_filter or the name"
+        advice = "make user_filter narrower"
+        if not found.entries:
+            problem = problem if directory.is_searchable else NO_OWN_ENTRY
+            advice = domain_hint(directory, user) or "correct base, user_filter or the name"
         raise _Failed(DiagnosisStep("entry", problem, advice))
     return (yield from _entry_identity(source, connection, found.entries[0], password, deadline))
 
@@ -196,11 +223,11 @@ def _entry_identity(
         problem = account_problem(entry, datetime.now(UTC))
         if problem is not None:
             raise _Failed(DiagnosisStep("account", problem, "nothing here; enable the account in the directory"))
-        if directory.user_dn_template is None:
+        if directory.is_searchable:
             yield _user_bind(source, connection, entry, password, deadline)
         identity = identity_of(entry, directory, groups.names, groups.lost)
     except Refused as refused:
-        advice = "correct subject or groups, or the entry in the directory"
+        advice = refused.advice or "correct subject or groups, or the entry in the directory"
         raise _Failed(DiagnosisStep("identity", str(refused), advice)) from refused
     yield DiagnosisStep("identity", _summary(identity))
     return identity
@@ -251,7 +278,7 @@ def _groups(
         how = f"{len(entry.attributes.get('memberof', ()))} values of memberOf in the entry"
     else:
         method = "the directory's matching rule" if groups.by_rule and groups.by is GroupsBy.NESTED else groups.by.value
-        how = f"a search below {groups.base} ({method})"
+        how = f"a search below {spell_bases(groups.bases)} ({method})"
     kept = "" if groups.allow is None else f", kept if they match {', '.join(groups.allow)}"
     names = ", ".join(map(spell_group, sorted(found.names)))
     yield DiagnosisStep("groups", f"{names or 'none'}; found by {how}{kept}")

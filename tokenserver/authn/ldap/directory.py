@@ -46,14 +46,15 @@ class Primary(StrEnum):
 class GroupSettings:
     """How a user's groups are found, filtered and named.
 
-    Only groups below `base` count. A group's short names are the values of its attribute `name`. `allow` are globs for
-    the short names to keep; None keeps all. `prefix` is prepended to each name. With `by_rule`, the directory resolves
-    nested groups by the matching rule 1.2.840.113556.1.4.1941 ([MS-ADTS] 3.1.1.3.4.4.3), which only Active Directory
-    and Samba have. `primary` is how users refer to their primary group; None: they have none.
+    Only groups below one of `bases` count, none of which is below another. A group's short names are the values of its
+    attribute `name`. `allow` are globs for the short names to keep; None keeps all. `prefix` is prepended to each name.
+    With `by_rule`, the directory resolves nested groups by the matching rule 1.2.840.113556.1.4.1941 ([MS-ADTS]
+    3.1.1.3.4.4.3), which only Active Directory and Samba have. `primary` is how users refer to their primary group;
+    None: they have none.
     """
 
     by: GroupsBy
-    base: str
+    bases: tuple[str, ...]
     name: str = "cn"
     allow: tuple[str, ...] | None = None
     by_rule: bool = False
@@ -75,15 +76,18 @@ class Address:
 class Directory:
     """One directory as configured, with the defaults of its preset filled in.
 
-    It has either `bind` (the service account's DN and password) and `user_filter`, or `user_dn_template`, which needs
-    only the users' own passwords. `{user}` in either is the name as typed. `subject`, `display_name` and `email` are
-    names of attributes. `lowercase`: the directory ignores case in names, so they are converted to lower case.
-    `deadline` is in seconds, for a whole login.
+    Users are found by `user_filter` below `bases`, none of which is below another; the empty one is the whole
+    directory. The search is made as `bind` (the service account's DN and password), or by anyone with
+    `anonymous_search`. With neither, users bind with their own password first: as the DN of `user_dn_template`, whose
+    entry is read then, or as `bind_as` (`{user}@domain`), after which `user_filter` finds the entry. `{user}` in all of
+    them is the typed name without any of `domains`. `subject`, `display_name` and `email` are names of attributes.
+    `lowercase`: the directory ignores case in names, so they are converted to lower case. `deadline` is in seconds, for
+    a whole login.
     """
 
     name: str
     servers: tuple[Address, ...]
-    base: str
+    bases: tuple[str, ...]
     subject: str
     display_name: str
     email: str
@@ -95,6 +99,14 @@ class Directory:
     user_filter: str = ""
     user_dn_template: str | None = None
     groups: GroupSettings | None = None
+    domains: tuple[str, ...] = ()
+    anonymous_search: bool = False
+    bind_as: str | None = None
+
+    @property
+    def is_searchable(self) -> bool:
+        """Whether users can be searched for without their own password."""
+        return self.bind is not None or self.anonymous_search
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

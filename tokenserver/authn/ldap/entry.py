@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
-from tokenserver.authn.ldap.dn import NotADn, parse_dn
+from tokenserver.authn.ldap.dn import NotADn, parse_dn, rdn_values
 from tokenserver.authn.ldap.result_codes import WRONG
-from tokenserver.authn.usernames import name_problem
+from tokenserver.authn.usernames import canonical, name_problem
 from tokenserver.identity import Identity, Kind
 
 MAX_ATTRIBUTE = 255
@@ -43,13 +43,25 @@ _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(r"([0-9]{14})(?:[.,][0-9]+)?Z", re.ASCII)
 
 
+MAX_SHOWN = 5
+"""Values of an attribute that a reason repeats."""
+
+_MAX_VALUE = 64
+
+
 class Refused(Exception):
-    """The entry is rejected as an identity; the text is the reason for the audit event."""
+    """The entry is rejected as an identity; the text is the reason for the audit event, `advice` what to change."""
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        self.advice = advice
+        super().__init__(reason)
 
 
 def wanted_attributes(directory: Directory) -> tuple[str, ...]:
     """The attributes to request, so that one search returns everything needed from the entry."""
     wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
+    if directory.bind_as is not None:
+        wanted.append("objectSid")
     if directory.groups is not None:
         wanted += _BY.get(directory.groups.by, ())
     if directory.groups is not None and directory.groups.primary is not None:
@@ -74,10 +86,11 @@ def identity_of(
 
 
 def raw_subject(entry: SearchEntry, directory: Directory) -> str:
-    """The directory's own value of the subject attribute, unchanged.
+    """The directory's own value of the subject attribute, unchanged. Of several, the one in the entry's DN is the name,
+    and the others are aliases: `uid=ann,…` with the values `ann` and `ann.smith`.
 
     Raises:
-        Refused: there is not exactly one, or the entry has no usable DN.
+        Refused: there is none, or none of several is in the DN, or the entry has no usable DN.
     """
     try:
         has_dn = bool(parse_dn(entry.dn))
@@ -87,9 +100,18 @@ def raw_subject(entry: SearchEntry, directory: Directory) -> str:
         raise Refused("the directory returned an entry without a usable DN")
     values = entry.attributes.get(directory.subject.lower(), ())
     texts = entry.texts(directory.subject)
-    if len(values) != 1 or len(texts) != 1:
-        raise Refused(f"the entry has {len(values) or 'no'} usable values of {directory.subject}; it must have one")
-    return texts[0]
+    if len(values) == len(texts) == 1:
+        return texts[0]
+    in_dn = {canonical(value) for value in rdn_values(entry.dn, directory.subject)}
+    named = [text for text in texts if canonical(text) in in_dn]
+    if len(named) == 1:
+        return named[0]
+    shown = [repr(text[:_MAX_VALUE]) for text in texts[:MAX_SHOWN]] + ["…"] * (len(texts) > MAX_SHOWN)
+    raise Refused(
+        f"the entry has {len(values) or 'no'} usable values of {directory.subject}; it must have one"
+        + (f", or one of them in its DN: {', '.join(shown)}" if len(texts) > 1 else ""),
+        "set subject to another attribute, of which each entry has one value, or correct the entry",
+    )
 
 
 def normalize_name(name: str, directory: Directory) -> str:
