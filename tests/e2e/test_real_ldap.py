@@ -303,14 +303,15 @@ def test_locked_for_a_while(make: Make, tmp_path: Path, authority: Authority) ->
 
 
 def test_a_password_that_expired(make: Make, tmp_path: Path, authority: Authority) -> None:
-    """ppolicy refuses it, and so do we."""
+    """ppolicy refuses it, and says why in its control; a wrong password stays one."""
     with slapd(tmp_path, authority) as own:
         own.modify(f"dn: cn=policy,{BASE}\nchangetype: modify\nreplace: pwdMaxAge\npwdMaxAge: 3\n")
         own.add(person("alice", GOOD))
         source = make(url=own.tls_url, bind_password=own.reader_password)
         assert subject(source, "alice") == "alice"
         time.sleep(4)
-        assert login(source, "alice") == "wrong password"
+        assert login(source, "alice") == "the password has expired"
+        assert login(source, "alice", "wrong") == "wrong password"
 
 
 @pytest.mark.parametrize(

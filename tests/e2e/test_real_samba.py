@@ -209,7 +209,7 @@ def test_refused(make: Make, user: str, password: str, reason: str) -> None:
     [
         pytest.param("off", "the account is disabled", id="disabled: userAccountControl"),
         pytest.param("gone", "the account has expired", id="expired: accountExpires"),
-        pytest.param("fresh", "the password has expired", id="must change: msDS-User-Account-Control-Computed"),
+        pytest.param("fresh", "the password must be changed first", id="must change: pwdLastSet"),
     ],
 )
 def test_looked_up_without_a_password(make: Make, user: str, reason: str) -> None:

@@ -45,6 +45,7 @@ memberof-group-oc groupOfNames
 memberof-member-ad member
 overlay ppolicy
 ppolicy_default "cn=policy,{base}"
+{policy}
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="{reader}" read by users read by * none
 """
@@ -87,7 +88,7 @@ def group(name: str, *members: str) -> Entry:
 class Slapd:
     """One server. `port` speaks plain LDAP and StartTLS, `tls_port` LDAPS."""
 
-    def __init__(self, folder: Path, authority: Authority, *, extra: str = "") -> None:
+    def __init__(self, folder: Path, authority: Authority, *, extra: str = "", policy: str = "") -> None:
         self.program = need("slapd")
         self.folder = folder
         self.password = base64.b32encode(folder.name.encode()).decode().strip("=") + "x"
@@ -104,6 +105,7 @@ class Slapd:
                 modules="\n".join(f"moduleload {module}" for module in _MODULES),
                 folder=folder,
                 extra=extra,
+                policy=policy,
                 certificate=certificate,
                 key=key,
                 base=BASE,
@@ -163,9 +165,9 @@ class Slapd:
 
 
 @contextmanager
-def slapd(folder: Path, authority: Authority, *, extra: str = "") -> Iterator[Slapd]:
-    """A running server with the foundation and nobody in it."""
-    server = Slapd(folder, authority, extra=extra)
+def slapd(folder: Path, authority: Authority, *, extra: str = "", policy: str = "") -> Iterator[Slapd]:
+    """A running server with the foundation and nobody in it; `extra` and `policy` are lines for it and its ppolicy."""
+    server = Slapd(folder, authority, extra=extra, policy=policy)
     try:
         server.start()
         yield server

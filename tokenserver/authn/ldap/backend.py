@@ -12,29 +12,41 @@ from __future__ import annotations
 import logging
 import secrets
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+from tokenserver.authn.ldap.accounts.notices import PasswordNotices, limited
+from tokenserver.authn.ldap.accounts.password_policy import NO_RESPONSE, PolicyResponse
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connect import Resolve
-from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
+from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
-from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal
+from tokenserver.authn.ldap.entry import (
+    Refused,
+    account_ends,
+    account_problem,
+    identity_of,
+    raw_subject,
+    refusal,
+)
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.documented import documented_errors
+from tokenserver.authn.ldap.failures.failure import DirectoryFailure
+from tokenserver.authn.ldap.failures.result_codes import bind_failure, is_about_account, search_failure
 from tokenserver.authn.ldap.group_names import OmissionLog, OmittedGroup
 from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.groups.lookup import group_problem, unnameable_groups
-from tokenserver.authn.ldap.listing import all_subjects, checked
+from tokenserver.authn.ldap.listing import all_subjects
 from tokenserver.authn.ldap.pool import DirectoryServer, Servers
-from tokenserver.authn.ldap.result_codes import describe
-from tokenserver.authn.ldap.users.direct import NO_OWN_ENTRY, bind_name, own_entry
+from tokenserver.authn.ldap.users.direct import bind_name, own_entry
 from tokenserver.authn.ldap.users.domain_hints import DomainHintLog
 from tokenserver.authn.ldap.users.search import find_user, look_at_base, user_filter
 from tokenserver.credentials import Password, Secret
-from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
+from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity
 from tokenserver.runtime.dns import Resolver
 
@@ -43,7 +55,8 @@ _Answer = TypeVar("_Answer")
 logger = logging.getLogger("tokenserver.ldap")
 
 report = OmissionLog()
-"""One per process, because a reload recreates the directories; each group is logged once."""
+password_notices = PasswordNotices()
+"""One per process, because a reload recreates the directories; each group and each remark is logged once."""
 
 report_domain = DomainHintLog()
 
@@ -72,7 +85,7 @@ class LdapDirectory:
             name = user_filter(self.directory, user) if is_searchable else bind_name(self.directory, user)
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
-        with self._documented_errors():
+        with documented_errors(self.name):
             if not is_searchable:
                 return self._bind_then_read(name, user, password, deadline)
             identity = self._search_then_bind(name, password, deadline)
@@ -104,7 +117,7 @@ class LdapDirectory:
 
         groups = self.directory.groups
         is_searching = groups is not None and groups.by is not GroupsBy.MEMBEROF
-        with self._documented_errors():
+        with documented_errors(self.name):
             if not self.directory.is_searchable or (is_looked_up and not is_searching):
                 self._bind_decoy(entry, deadline)
                 return
@@ -121,7 +134,7 @@ class LdapDirectory:
 
     def _bind_decoy(self, entry: SearchEntry, deadline: Deadline, preferred: DirectoryServer | None = None) -> None:
         name = entry.dn if self.directory.bind_as is None else bind_name(self.directory, secrets.token_hex(8))
-        with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(InvalidCredentials):
+        with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(Refused):
             self._bind_user(server, connection, name, Secret(secrets.token_hex(16)), deadline)
 
     def probe(self) -> None:
@@ -136,9 +149,9 @@ class LdapDirectory:
 
         def question(connection: Connection, deadline: Deadline) -> None:
             for base in self.directory.bases:
-                checked(look_at_base(connection, self.directory, base, deadline))
+                look_at_base(connection, self.directory, base, deadline)
 
-        with self._documented_errors(), self.servers.asked(question, Deadline(self.directory.deadline)):
+        with documented_errors(self.name), self.servers.asked(question, Deadline(self.directory.deadline)):
             pass
 
     def look_up(self, user: str) -> Identity | None:
@@ -156,7 +169,7 @@ class LdapDirectory:
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
         question = self._user_question(search_filter)
-        with self._documented_errors(), self.servers.asked(question, deadline) as (_, connection, found):
+        with documented_errors(self.name), self.servers.asked(question, deadline) as (_, connection, found):
             entry = self._single_entry(found)
             if entry is None:
                 return None
@@ -197,22 +210,10 @@ class LdapDirectory:
         if not self.directory.is_searchable:
             raise BackendUnavailable(self.name, "without bind_dn nothing can be looked up")
         with (
-            self._documented_errors(),
+            documented_errors(self.name),
             self.servers.asked(question, Deadline(self.directory.deadline)) as (_, _, answer),
         ):
             return answer
-
-    @contextmanager
-    def _documented_errors(self) -> Iterator[None]:
-        """Translate all failures into the two errors of an `Authenticator`."""
-        try:
-            yield
-        except ConnectionFailed as error:
-            raise BackendUnavailable(self.name, error.reason) from error
-        except Unanswerable as error:
-            raise Incomplete(self.name, f"{error.reason}; {error.advice}") from error
-        except Refused as refused:
-            raise InvalidCredentials(str(refused)) from refused
 
     def _search_then_bind(self, search_filter: str, password: Secret, deadline: Deadline) -> Identity | None:
         with self.servers.asked(self._user_question(search_filter), deadline) as (server, searcher, found):
@@ -227,56 +228,72 @@ class LdapDirectory:
             asked = resolution.ask(searcher, entry, self.directory, deadline)
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:
-                    self._bind_user(binder_server, binder, entry.dn, password, deadline)
-                except InvalidCredentials as error:
+                    policy = self._bind_user(binder_server, binder, entry.dn, password, deadline)
+                except Refused as error:
                     if asked is not None:
                         # Drain the answer so that the connection can be reused; if that fails, it is closed.
                         with suppress(ConnectionFailed, Unanswerable):
                             searcher.found(asked, deadline)
-                    raise Refused(refusal(entry, error.reason, datetime.now(UTC))) from error
-            return self._identity(entry, searcher, asked, deadline)
+                    raise Refused(refusal(entry, error.failure, datetime.now(UTC))) from error
+            return self._identity(entry, searcher, asked, deadline, policy)
 
     def _bind_then_read(self, name: str, user: str, password: Secret, deadline: Deadline) -> Identity:
         with self.servers.for_bind(deadline) as (server, connection):
-            self._bind_user(server, connection, name, password, deadline)
-            found = own_entry(connection, self.directory, name, user, deadline)
-            entry = self._single_entry(found if self.directory.bind_as is None else checked(found))
+            policy = self._bind_user(server, connection, name, password, deadline)
+            entry = self._single_entry(own_entry(connection, self.directory, name, user, deadline))
             if entry is None:
-                raise Refused(f"the password is right, but {NO_OWN_ENTRY}")
+                raise Refused(FailureCause.OWN_ENTRY_HIDDEN)
             raw_subject(entry, self.directory)
-            return self._identity(
-                entry, connection, resolution.ask(connection, entry, self.directory, deadline), deadline
-            )
+            asked = resolution.ask(connection, entry, self.directory, deadline)
+            return self._identity(entry, connection, asked, deadline, policy)
 
     def _user_question(self, search_filter: str) -> Callable[[Connection, Deadline], Found]:
-        return lambda connection, deadline: checked(find_user(connection, self.directory, search_filter, deadline))
+        return lambda connection, deadline: find_user(connection, self.directory, search_filter, deadline)
 
     def _single_entry(self, found: Found) -> SearchEntry | None:
-        if len(found.entries) > 1 or found.result.code == SIZE_LIMIT_EXCEEDED:
-            logger.error("%s: ambiguous: several entries match one user name; make user_filter narrower", self.name)
-            raise Refused("ambiguous: several entries match the user name")
+        if len(found.entries) > 1:
+            ambiguous = DirectoryFailure(FailureCause.AMBIGUOUS, {"names": " and ".join(e.dn for e in found.entries)})
+            logger.error("%s: %s", self.name, ambiguous)
+            raise Refused(ambiguous)
+        if found.result.code == SIZE_LIMIT_EXCEEDED:  # the directory's own limit: another entry may match
+            raise Unanswerable(search_failure(found.result))
         return found.entries[0] if found.entries else None
 
     def _bind_user(
         self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline
-    ) -> None:
-        """Try the password. A failure is never retried: it may have counted as a failed login."""
+    ) -> PolicyResponse:
+        """Try the password. A failure is never retried: it may have counted as a failed login.
+
+        Raises:
+            Refused: the directory rejects the DN or the password.
+            ConnectionFailed: it does not answer, or reports a fault of its own.
+        """
         try:
             result = connection.bind(dn, password, deadline)
         except ConnectionFailed as error:
             self.servers.failed(server, error)
             raise
-        if result.code == SUCCESS:
-            return
-        meaning = describe(result)
-        if not meaning.is_about_user:
-            raise BackendUnavailable(self.name, f"{server.address.url}: {meaning.text}")
-        raise InvalidCredentials(meaning.text)
+        if result.is_accepted:
+            return result.policy
+        failure = bind_failure(result)
+        if not is_about_account(failure):
+            raise ConnectionFailed(failure)
+        raise Refused(failure)
 
-    def _identity(self, entry: SearchEntry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
+    def _identity(
+        self,
+        entry: SearchEntry,
+        connection: Connection,
+        asked: int | None,
+        deadline: Deadline,
+        policy: PolicyResponse = NO_RESPONSE,
+    ) -> Identity:
         groups = resolution.resolve(connection, asked, entry, self.directory, deadline)
         report(self.name, groups.omitted)
-        problem = account_problem(entry, datetime.now(UTC))
+        now = datetime.now(UTC)
+        problem = account_problem(entry, now)
         if problem is not None:
             raise Refused(problem)
-        return identity_of(entry, self.directory, groups.names, groups.lost)
+        identity = identity_of(entry, self.directory, groups.names, groups.lost)
+        password_notices.user(self.name, entry.dn, policy, now)
+        return limited(identity, policy, account_ends(entry), now)

@@ -16,6 +16,9 @@ MAX_GROUPS = 1000
 MAX_GROUP_NAME = 255
 """Characters in the name of a group, including its prefix, as in policies."""
 
+IN_CHAIN = "1.2.840.113556.1.4.1941"
+"""The matching rule that finds nested groups ([MS-ADTS] 3.1.1.3.4.4.3)."""
+
 MAX_NESTING = 10
 """Levels of nested groups that are searched when the directory does not resolve them itself."""
 
@@ -48,9 +51,8 @@ class GroupSettings:
 
     Only groups below one of `bases` count, none of which is below another. A group's short names are the values of its
     attribute `name`. `allow` are globs for the short names to keep; None keeps all. `prefix` is prepended to each name.
-    With `by_rule`, the directory resolves nested groups by the matching rule 1.2.840.113556.1.4.1941 ([MS-ADTS]
-    3.1.1.3.4.4.3), which only Active Directory and Samba have. `primary` is how users refer to their primary group;
-    None: they have none.
+    With `by_rule`, the directory resolves nested groups by the matching rule `IN_CHAIN`, which only Active Directory
+    and Samba have. `primary` is how users refer to their primary group; None: they have none.
     """
 
     by: GroupsBy
@@ -107,6 +109,13 @@ class Directory:
     def is_searchable(self) -> bool:
         """Whether users can be searched for without their own password."""
         return self.bind is not None or self.anonymous_search
+
+    @property
+    def searcher(self) -> str:
+        """Who searches, as advice calls it."""
+        if self.anonymous_search:
+            return "anonymous clients"
+        return "users" if self.bind is None else "bind_dn"
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -8,7 +8,7 @@ from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Conn
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.ldap.directory import Directory
 from tokenserver.authn.ldap.entry import Refused, normalize_name, raw_subject
-from tokenserver.authn.ldap.result_codes import LIMITS, describe_search
+from tokenserver.authn.ldap.failures.result_codes import LIMITS, search_failure
 
 PAGE, MAX_PAGES = 500, 1000
 """Entries per page, and pages: half a million users are listed completely, a larger number partly."""
@@ -50,12 +50,12 @@ def _subjects_below(
     return names, False
 
 
-def checked(found: Found) -> Found:
-    """The answer to a search, if it is complete or cut off at a size limit.
+def checked(found: Found, **facts: str) -> Found:
+    """The answer to a search, if it is complete or cut off at a size limit; `facts` are about the search.
 
     Raises:
         ConnectionFailed: the search failed.
     """
     if found.result.code not in (SUCCESS, SIZE_LIMIT_EXCEEDED):
-        raise ConnectionFailed("answer", describe_search(found.result))
+        raise ConnectionFailed(search_failure(found.result, **facts))
     return found

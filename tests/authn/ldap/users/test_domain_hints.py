@@ -7,7 +7,8 @@ import logging
 import pytest
 from directory_entries import directory
 
-from tokenserver.authn.ldap.users.domain_hints import DomainHintLog, domain_hint
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.users.domain_hints import DomainHintLog, not_found
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,11 @@ from tokenserver.authn.ldap.users.domain_hints import DomainHintLog, domain_hint
 )
 def test_the_hint(user: str, domains: tuple[str, ...], expected: str | None) -> None:
     """It says what is wrong, what works now, and what to configure."""
-    assert domain_hint(directory(domains=domains), user) == expected
+    failure = not_found(directory(domains=domains), user)
+    if expected is None:
+        assert failure.cause is FailureCause.NO_USER
+    else:
+        assert str(failure) == f"no entry matches: {expected}"
 
 
 def test_the_log_has_each_domain_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -48,13 +53,13 @@ def test_the_log_has_each_domain_once(caplog: pytest.LogCaptureFixture) -> None:
         log(directory(), user)
     assert [record.getMessage() for record in caplog.records] == [
         (
-            "corp: no user is found for CORP\\…: the name has a domain before it; people type the name without it; "
+            "corp: CORP\\…: no entry matches: the name has a domain before it; people type the name without it; "
             "fix: strip_domain: [CORP]"
         ),
         (
-            "corp: no user is found for …@corp.example.com: the name has a domain after it; people type the name "
-            "without it; fix: strip_domain: [corp.example.com], or compare it in user_filter: "
-            "(userPrincipalName={user}) or (mail={user})"
+            "corp: …@corp.example.com: no entry matches: the name has a domain after it; people type the name without "
+            "it; fix: strip_domain: [corp.example.com], or compare it in user_filter: (userPrincipalName={user}) or "
+            "(mail={user})"
         ),
     ]
     assert "canary" not in caplog.text

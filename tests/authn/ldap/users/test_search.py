@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from directory_entries import BASE, directory, entry
@@ -10,8 +11,9 @@ from scripted_connection import answer, scripted
 
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import Found
-from tokenserver.authn.ldap.deadline import Deadline
+from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.ldap.users.search import find_user, look_at_base, spell_bases, user_filter
+from tokenserver.credentials import Secret
 
 PEOPLE, EXTERNAL = f"ou=people,{BASE}", f"ou=ext,{BASE}"
 ANN, OTHER_ANN = entry(f"cn=ann,{PEOPLE}"), entry(f"cn=ann,{EXTERNAL}")
@@ -29,16 +31,28 @@ SAME_ANN = entry(f"CN=Ann, OU=People,{BASE.upper()}")
         pytest.param([answer(ANN, ANN), answer()], [ANN, ANN], 0, id="a server that repeats entries is not trusted"),
         pytest.param([answer(ANN, code=4), answer()], [ANN], 4, id="more below the first"),
         pytest.param([answer(), answer(ANN, code=4)], [ANN], 4, id="more below the second"),
-        pytest.param([answer(ANN), answer(code=32)], [], 32, id="the second does not exist"),
-        pytest.param([answer(code=51)], [], 51, id="the first fails"),
     ],
 )
 def test_find_user(answers: list[Found], expected: Sequence[SearchEntry], code: int) -> None:
-    """Every base is searched, so that a name below two of them is ambiguous, and a failure finds nobody."""
+    """Every base is searched, so that a name below two of them is ambiguous."""
     connection, script = scripted(*answers)
     found = find_user(connection, directory(bases=(PEOPLE, EXTERNAL)), "(uid=ann)", Deadline(5))
     assert (list(found.entries), found.result.code) == ([*expected], code)
-    assert [asked[:2] for asked in script.asked] == [(PEOPLE, "(uid=ann)"), (EXTERNAL, "(uid=ann)")][: len(answers)]
+    assert [asked[:2] for asked in script.asked] == [(PEOPLE, "(uid=ann)"), (EXTERNAL, "(uid=ann)")]
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        pytest.param([answer(ANN), answer(code=32)], f"may not see it: {EXTERNAL}", id="the second does not exist"),
+        pytest.param([answer(code=51)], "the directory is busy", id="the first fails"),
+    ],
+)
+def test_a_base_that_cannot_be_searched(answers: list[Found], reason: str) -> None:
+    """The user may be below it, or another one of the same name, so nobody is found."""
+    connection, _ = scripted(*answers)
+    with pytest.raises(ConnectionFailed, match=reason):
+        find_user(connection, directory(bases=(PEOPLE, EXTERNAL)), "(uid=ann)", Deadline(5))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +82,30 @@ def test_the_empty_base_is_searched() -> None:
         look_at_base(connection, directory(user_filter="(uid={user})"), "", Deadline(5))
     (first, second) = script.asked
     assert (first[0], first[1] != second[1], first[1].startswith("(uid=")) == ("", True, True)
+
+
+def test_a_server_that_knows_no_empty_base() -> None:
+    """The fix is the port of a global catalog, or a DN in the key that has the empty one."""
+    connection, _ = scripted(answer(code=32))
+    with pytest.raises(ConnectionFailed) as caught:
+        look_at_base(connection, directory(user_filter="(uid={user})"), "", Deadline(5), key="groups.base")
+    assert "3269" in caught.value.failure.fix
+    assert "groups.base" in caught.value.failure.fix
+
+
+@pytest.mark.parametrize(
+    ("more", "searcher"),
+    [
+        pytest.param({"bind": ("cn=reader", Secret("x"))}, "bind_dn", id="a service account"),
+        pytest.param({"anonymous_search": True}, "anonymous clients", id="nobody"),
+    ],
+)
+def test_a_base_that_may_not_be_read(more: dict[str, Any], searcher: str) -> None:
+    """The fix names whoever searches."""
+    connection, _ = scripted(answer(code=32))
+    with pytest.raises(ConnectionFailed) as caught:
+        look_at_base(connection, directory(**more), BASE, Deadline(5))
+    assert caught.value.failure.fix == f"correct base, or grant {searcher} read access to it"
 
 
 def test_bases_in_messages() -> None:

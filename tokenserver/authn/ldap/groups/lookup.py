@@ -12,9 +12,9 @@ from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import Deadline
 from tokenserver.authn.ldap.directory import MAX_GROUPS, Directory, GroupsBy, GroupSettings, Primary
 from tokenserver.authn.ldap.dn import escape_value
+from tokenserver.authn.ldap.failures.result_codes import LIMITS, NO_PAGES
 from tokenserver.authn.ldap.group_names import OmittedGroup, is_allowed, names_of, values_of
 from tokenserver.authn.ldap.listing import MAX_PAGES, PAGE, checked
-from tokenserver.authn.ldap.result_codes import LIMITS, NO_PAGES
 
 MAX_REPORTED = 100
 """Groups without a usable name that are listed individually."""

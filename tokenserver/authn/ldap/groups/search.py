@@ -11,17 +11,13 @@ from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswer
 from tokenserver.authn.ldap.directory import MAX_GROUPS, Directory, GroupSettings, Primary
 from tokenserver.authn.ldap.dn import NotADn, same_dn
 from tokenserver.authn.ldap.entry import Refused
-from tokenserver.authn.ldap.group_names import TOO_MANY, OmittedGroup
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.result_codes import CUT_OFF, HIDDEN, NO_PAGES, search_failure
+from tokenserver.authn.ldap.group_names import OmittedGroup
 from tokenserver.authn.ldap.groups import primary
-from tokenserver.authn.ldap.result_codes import CUT_OFF, HIDDEN, NO_PAGES, describe_search
 
 PAGE = 500
 """Groups per page (RFC 2696), if the server supports paging: many servers return no more at a time."""
-
-_ADVICE = (
-    "raise the limit for the account that searches (OpenLDAP: limits dn.exact=… size=unlimited; "
-    "389 Directory Server and FreeIPA: nsSizeLimit; Active Directory: MaxPageSize), or use by: memberof"
-)
 
 
 class CutOff(Unanswerable):
@@ -69,7 +65,7 @@ class GroupSearch:
         for one in self.groups.bases if base is None else (base,):
             found += self._entries_below(one, search_filter, asked, may_be_hidden=may_be_hidden)
             if len(found) > MAX_GROUPS:
-                raise Refused(TOO_MANY)
+                raise Refused(FailureCause.TOO_MANY_GROUPS)
             asked = None
         return found
 
@@ -84,14 +80,16 @@ class GroupSearch:
                 found = self._whole(search_filter, base)
             found_so_far += found.entries
             if len(found_so_far) > MAX_GROUPS:
-                raise Refused(TOO_MANY)
+                raise Refused(FailureCause.TOO_MANY_GROUPS)
             if found.result.code in HIDDEN and may_be_hidden:
                 return found_so_far
             if found.result.code in CUT_OFF:
-                reason = f"the directory returns no more than {len(found_so_far)} groups of the user"
-                raise CutOff(f"{reason} ({describe_search(found.result)})", _ADVICE)
+                limit = search_failure(found.result).text
+                raise CutOff(FailureCause.GROUPS_CUT_OFF, count=str(len(found_so_far)), detail=limit)
             if found.result.code != SUCCESS:
-                raise ConnectionFailed("answer", f"the search for groups failed: {describe_search(found.result)}")
+                key = "groups.base" if base in self.groups.bases else "base"
+                facts = {"base": base, "key": key, "account": self.directory.searcher}
+                raise ConnectionFailed(search_failure(found.result, **facts))
             if not found.cookie:
                 return found_so_far
             asked = self.ask(search_filter, base=base, cookie=found.cookie)

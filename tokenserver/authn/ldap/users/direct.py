@@ -12,12 +12,11 @@ from tokenserver.authn.ldap.deadline import Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Directory
 from tokenserver.authn.ldap.dn import fill
 from tokenserver.authn.ldap.entry import Refused, wanted_attributes
+from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.users.search import ANY_ENTRY, find_user, user_filter
 
 NOT_IN_ACCOUNT_NAMES = frozenset('"/\\[]:;|=,+*?<>@')
 """Characters that no account name has ([MS-SAMR] 3.1.1.6), and `@`: with one, a name could be another kind of name."""
-
-NO_OWN_ENTRY = "the user may not read their own entry, or it is not below base"
 
 _TOKEN = "tokenGroups"  # noqa: S105 - an attribute
 """In the root DSE: the SIDs of the account that is bound, and of its groups ([MS-ADTS] 3.1.1.3.2)."""
@@ -64,7 +63,6 @@ def _check_is_bound(connection: Connection, entry: SearchEntry, deadline: Deadli
     root = connection.search("", ANY_ENTRY, [_TOKEN], deadline, limit=1, is_read=True)
     sids = {value for one in root.entries for value in one.attributes.get(_TOKEN.lower(), ())}
     if not sids:
-        reason = f"the directory does not say which account is bound (no {_TOKEN} in its root entry)"
-        raise Unanswerable(reason, "outside of Active Directory user_dn_template must be a DN; or use bind_dn")
+        raise Unanswerable(FailureCause.BOUND_UNKNOWN)
     if sids.isdisjoint(entry.attributes.get("objectsid", ())):
-        raise Refused("the entry found is that of another account than the one that was logged in to")
+        raise Refused(FailureCause.OTHER_ACCOUNT, names=entry.dn)

@@ -6,27 +6,29 @@ import logging
 
 from tokenserver.authn.domains import plausible_domain
 from tokenserver.authn.ldap.directory import Directory
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 
 MAX_HINTS = 20
 """Domains that are logged in the lifetime of a process: clients choose what they type."""
 
+_OTHER_FIX = ", or compare it in user_filter: (userPrincipalName={user}) or (mail={user})"
+
 logger = logging.getLogger("tokenserver.ldap")
 
 
-def domain_hint(directory: Directory, user: str, *, people: str | None = None) -> str | None:
-    """What to change if this name, which was not found, has a domain in it; None if it has none.
-
-    `people` is what to call the rest of the name; by default it is quoted.
-    """
+def not_found(directory: Directory, user: str) -> DirectoryFailure:
+    """Why nobody has this name, as far as one can tell: there is a domain in it, or it is unknown."""
     typed = plausible_domain(user)
     if typed is None:
-        return None
-    domains = ", ".join([*directory.domains, typed.domain])
-    place = "before" if typed.is_before else "after"
-    other = "" if typed.is_before else ", or compare it in user_filter: (userPrincipalName={user}) or (mail={user})"
-    return (
-        f"the name has a domain {place} it; people type {people or typed.user}; fix: strip_domain: [{domains}]{other}"
-    )
+        return DirectoryFailure(FailureCause.NO_USER)
+    facts = {
+        "place": "before" if typed.is_before else "after",
+        "user": typed.user,
+        "domains": ", ".join([*directory.domains, typed.domain]),
+        "other": "" if typed.is_before else _OTHER_FIX,
+    }
+    return DirectoryFailure(FailureCause.TYPED_DOMAIN, facts)
 
 
 class DomainHintLog:
@@ -37,7 +39,7 @@ class DomainHintLog:
         self._seen: set[tuple[str, str]] = set()
 
     def __call__(self, directory: Directory, user: str) -> None:
-        """Log the hint about a name that was not found, if there is one."""
+        """Log the hint about a name that was not found, if there is a domain in it."""
         typed = plausible_domain(user)
         if typed is None or len(self._seen) >= self._limit:
             return
@@ -46,5 +48,6 @@ class DomainHintLog:
             return
         self._seen.add(key)
         spelled = f"{typed.domain}\\…" if typed.is_before else f"…@{typed.domain}"
-        hint = domain_hint(directory, user, people="the name without it")
-        logger.warning("%s: no user is found for %s: %s", directory.name, spelled, hint)
+        failure = not_found(directory, user)
+        facts = {name: fact for name, fact in failure.facts.items() if name != "user"}
+        logger.warning("%s: %s: %s", directory.name, spelled, DirectoryFailure(failure.cause, facts))
