@@ -77,7 +77,7 @@ def test_five_lines_are_enough() -> None:
     assert (server.host, server.port, server.is_ldaps) == ("ldap.example.com", 636, True)
     assert (found.subject, found.lowercase, found.deadline) == ("uid", True, 5.0)
     assert found.user_filter == "(&(objectClass=inetOrgPerson)(uid={user}))"
-    assert found.groups == GroupSettings(GroupsBy.MEMBER, "dc=example,dc=com")
+    assert found.groups == GroupSettings(GroupsBy.MEMBER, ("dc=example,dc=com",))
 
 
 def test_what_is_said_wins_over_the_preset() -> None:
@@ -87,7 +87,7 @@ def test_what_is_said_wins_over_the_preset() -> None:
     )
     assert (found.subject, found.lowercase) == ("mail", False)
     assert found.groups == GroupSettings(
-        GroupsBy.NESTED, "dc=example,dc=com", "ou", ("a*",), by_rule=True, primary=Primary.SID
+        GroupsBy.NESTED, ("dc=example,dc=com",), "ou", ("a*",), by_rule=True, primary=Primary.SID
     )
 
 
@@ -95,6 +95,30 @@ def test_a_direct_bind_needs_no_account() -> None:
     """Users bind by the template alone."""
     found = Ldap.model_validate(DIRECT).directory(None)
     assert (found.bind, found.user_dn_template) == (None, TEMPLATE)
+
+
+def test_an_anonymous_search_needs_no_account() -> None:
+    """Users are searched for all the same."""
+    found = described(bind_dn=None, bind_password=None, anonymous_search=True)
+    assert (found.bind, found.anonymous_search, found.is_searchable) == (None, True, True)
+
+
+def test_a_name_to_bind_as() -> None:
+    """It is no DN, so the preset's filter, or another one, finds the entry afterwards."""
+    more = {"user_dn_template": "{user}@corp.example.com", "user_filter": "(sAMAccountName={user})"}
+    found = described(bind_dn=None, bind_password=None, preset="active_directory", **more)
+    assert (found.user_dn_template, found.bind_as) == (None, "{user}@corp.example.com")
+    assert (found.user_filter, found.is_searchable) == ("(sAMAccountName={user})", False)
+
+
+def test_several_bases() -> None:
+    """Groups have them from the users, or their own."""
+    bases = ["ou=a,dc=x", "ou=b,dc=x", "ou=c,ou=a,dc=x"]
+    assert described(base=bases).bases == ("ou=a,dc=x", "ou=b,dc=x")
+    for groups, expected in ((None, ("ou=a,dc=x", "ou=b,dc=x")), ({"base": ""}, ("",)), ({"base": ["o=y"]}, ("o=y",))):
+        found = described(base=bases, groups=groups).groups
+        assert found is not None
+        assert found.bases == expected
 
 
 @pytest.mark.parametrize(
@@ -117,6 +141,39 @@ def test_a_direct_bind_needs_no_account() -> None:
             {"url": "ldap://a", "insecure_plaintext": True, "ca_file": "ca.pem"},
             "ca_file: verifies nothing",
             id="no TLS",
+        ),
+        pytest.param(
+            {"anonymous_search": True}, "bind_dn: cannot be combined with anonymous_search", id="both searches"
+        ),
+        pytest.param(
+            {"anonymous_search": True, "bind_dn": None},
+            "bind_password: cannot be combined with anonymous_search",
+            id="a password for nobody",
+        ),
+        pytest.param(
+            {"user_dn_template": TEMPLATE, "bind_dn": None, "bind_password": None, "anonymous_search": True},
+            "anonymous_search: cannot be combined with user_dn_template",
+            id="a search and a template",
+        ),
+        pytest.param(
+            {"user_dn_template": TEMPLATE, "bind_dn": None, "bind_password": None, "user_filter": "(uid={user})"},
+            "user_filter: cannot be combined with user_dn_template",
+            id="a filter and a template of DNs",
+        ),
+        pytest.param(
+            {"bind_dn": ""}, "bind_dn: must not be empty; anonymous_search: true searches", id="empty account"
+        ),
+        pytest.param({"strip_domain": "@corp"}, "strip_domain: must be a domain alone", id="no domain"),
+        pytest.param(
+            {
+                "bind_dn": None,
+                "bind_password": None,
+                "user_dn_template": "{user}@corp",
+                "preset": None,
+                "subject": "uid",
+            },
+            "user_filter: is missing",
+            id="a name to bind as without a filter",
         ),
         pytest.param({"base": "example.com"}, "base: must be a DN", id="base"),
         pytest.param({"bind_dn": None}, "bind_dn: is missing", id="no account"),

@@ -244,7 +244,11 @@ def test_odd_names(make: Make, name: str) -> None:
             f"ambiguous: several entries match the user name: cn=twin1,ou=people,{BASE} and cn=twin2,ou=people,{BASE}",
             id="two entries (threat-9)",
         ),
-        pytest.param("two", "the entry has 2 usable values of uid; it must have one", id="two subjects"),
+        pytest.param(
+            "two",
+            "the entry has 2 usable values of uid; it must have one, or one of them in its DN: 'two', 'zwei'",
+            id="two subjects",
+        ),
         pytest.param(
             "anonymous",
             "the value of uid cannot be a subject: "

@@ -131,7 +131,7 @@ def source(server: Rogue, **more: Any) -> LdapDirectory:
     values: dict[str, Any] = {
         "name": "corp",
         "servers": (Address(f"ldap://127.0.0.1:{server.port}", "127.0.0.1", server.port, is_ldaps=False),),
-        "base": BASE,
+        "bases": (BASE,),
         "subject": "uid",
         "display_name": "cn",
         "email": "mail",
@@ -140,7 +140,7 @@ def source(server: Rogue, **more: Any) -> LdapDirectory:
         "plaintext": True,
         "bind": ("cn=reader", Secret("reader")),
         "user_filter": "(uid={user})",
-        "groups": GroupSettings(GroupsBy.MEMBER, BASE),
+        "groups": GroupSettings(GroupsBy.MEMBER, (BASE,)),
     }
     return LdapDirectory(Directory(**(values | more)), None)
 

@@ -204,7 +204,7 @@ def test_any_answers(
     and for the queries of commands. An identity is the user that was asked for.
     """
     server, answers = talker
-    asked = source(server, groups=GroupSettings(by, BASE, by_rule=by_rule, primary=kind), deadline=1.0)
+    asked = source(server, groups=GroupSettings(by, (BASE,), by_rule=by_rule, primary=kind), deadline=1.0)
     answers[:] = list(script)
     found = outcome(asked)
     assert found is None or isinstance(found, (Identity, InvalidCredentials, BackendUnavailable))

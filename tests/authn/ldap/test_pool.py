@@ -194,6 +194,13 @@ def test_every_server_fails() -> None:
         )
 
 
+def test_an_anonymous_search_binds_nobody() -> None:
+    """Neither with an empty name nor with an empty password: a new connection is anonymous."""
+    with rogue(a_server) as server:
+        assert asked(servers_at(server, bind=None, anonymous_search=True)) == asked(servers_at(server))
+        assert server.binds == 1  # that of the second
+
+
 def test_a_rejected_service_account_rests(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """It is not tried at another server, nor again for ten seconds: the directory would lock it."""
     with rogue(refusing(49)) as first, rogue(a_server) as second:

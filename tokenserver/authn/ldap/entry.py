@@ -12,10 +12,10 @@ from tokenserver.authn.ldap.accounts.notices import limited
 from tokenserver.authn.ldap.accounts.password_policy import PolicyResponse
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
-from tokenserver.authn.ldap.dn import NotADn, parse_dn
+from tokenserver.authn.ldap.dn import NotADn, parse_dn, rdn_values
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFailure
-from tokenserver.authn.usernames import name_problem
+from tokenserver.authn.usernames import canonical, name_problem
 from tokenserver.identity import Identity, Kind
 
 MAX_ATTRIBUTE = 255
@@ -48,6 +48,12 @@ _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(r"([0-9]{14})(?:[.,][0-9]+)?Z", re.ASCII)
 
 
+MAX_SHOWN = 5
+"""Values of an attribute that a reason repeats."""
+
+_MAX_VALUE = 64
+
+
 class Refused(DirectoryError):
     """The user is rejected; the text is the reason for the audit event."""
 
@@ -55,6 +61,8 @@ class Refused(DirectoryError):
 def wanted_attributes(directory: Directory) -> tuple[str, ...]:
     """The attributes to request, so that one search returns everything needed from the entry."""
     wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
+    if directory.bind_as is not None:
+        wanted.append("objectSid")
     if directory.groups is not None:
         wanted += _BY.get(directory.groups.by, ())
     if directory.groups is not None and directory.groups.primary is not None:
@@ -99,10 +107,11 @@ def valid_identity(
 
 
 def raw_subject(entry: SearchEntry, directory: Directory) -> str:
-    """The directory's own value of the subject attribute, unchanged.
+    """The directory's own value of the subject attribute, unchanged. Of several, the one in the entry's DN is the name,
+    and the others are aliases: `uid=ann,…` with the values `ann` and `ann.smith`.
 
     Raises:
-        Refused: there is not exactly one, or the entry has no usable DN.
+        Refused: there is none, or none of several is in the DN, or the entry has no usable DN.
     """
     try:
         has_dn = bool(parse_dn(entry.dn))
@@ -112,9 +121,17 @@ def raw_subject(entry: SearchEntry, directory: Directory) -> str:
         raise Refused(FailureCause.NO_DN)
     values = entry.attributes.get(directory.subject.lower(), ())
     texts = entry.texts(directory.subject)
-    if len(values) != 1 or len(texts) != 1:
-        raise Refused(FailureCause.NO_SUBJECT, count=str(len(values) or "no"), attribute=directory.subject)
-    return texts[0]
+    if len(values) == len(texts) == 1:
+        return texts[0]
+    in_dn = {canonical(value) for value in rdn_values(entry.dn, directory.subject)}
+    named = [text for text in texts if canonical(text) in in_dn]
+    if len(named) == 1:
+        return named[0]
+    facts = {"count": str(len(values) or "no"), "attribute": directory.subject}
+    if len(texts) > 1:
+        shown = [repr(text[:_MAX_VALUE]) for text in texts[:MAX_SHOWN]] + ["…"] * (len(texts) > MAX_SHOWN)
+        facts["names"] = ", ".join(shown)
+    raise Refused(FailureCause.NO_SUBJECT, **facts)
 
 
 def normalize_name(name: str, directory: Directory) -> str:

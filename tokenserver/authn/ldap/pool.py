@@ -1,6 +1,6 @@
 """The servers of one directory, with failover and a pool of open connections.
 
-Connections are pooled for two purposes and never mixed: those bound as the service account, for searches, and those for
+Connections are pooled for two purposes and never mixed: those for searches, bound as the service account, and those for
 binds with users' passwords. A bind on an open connection replaces the previous one (RFC 4511, section 4.2.1), so the
 latter can be reused after any answer.
 """
@@ -113,7 +113,9 @@ class Servers:
     def asked(
         self, question: Callable[[Connection, Deadline], _Answer], deadline: Deadline
     ) -> Iterator[tuple[DirectoryServer, Connection, _Answer]]:
-        """Ask the first server that answers, as the service account; the block has exclusive use of the connection.
+        """Ask the first server that answers, as the service account, or anonymously if the configuration says so.
+
+        The block has exclusive use of the connection.
 
         A question is retried if a server fails, so it must be read-only.
 
@@ -195,7 +197,7 @@ class Servers:
         """Bind as the service account: with its DN and password, or as the subject of the client certificate."""
         if self._directory.sasl_external:
             return connection.bind_external(deadline)
-        assert self._directory.bind is not None  # noqa: S101 - the settings ensure it
+        assert self._directory.bind is not None  # noqa: S101 - checked by the callers
         dn, password = self._directory.bind
         return connection.bind(dn, password, deadline)
 
@@ -263,6 +265,8 @@ class Servers:
             yield server, deadline.part(1 / (len(ordered) - number))
 
     def _become_service(self, server: DirectoryServer, connection: Connection, deadline: Deadline) -> None:
+        if self._directory.anonymous_search:
+            return  # a new connection is anonymous (RFC 4513, section 4)
         until, reason, summary = self._refused
         if time.monotonic() < until:
             raise BackendUnavailable(self._directory.name, reason, summary=summary)

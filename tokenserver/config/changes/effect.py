@@ -71,6 +71,8 @@ RELOAD = frozenset(
         "authentication.ldap.bind_dn",
         "authentication.ldap.bind_password",
         "authentication.ldap.bind_password_file",
+        "authentication.ldap.anonymous_search",
+        "authentication.ldap.strip_domain",
         "authentication.ldap.user_filter",
         "authentication.ldap.user_dn_template",
         "authentication.ldap.subject",

@@ -9,8 +9,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from tokenserver.authn.domains import plausible_domain, without_domains
 from tokenserver.authn.ldap.accounts.notices import remarked
-from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
+from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
@@ -26,11 +27,13 @@ from tokenserver.authn.ldap.diagnosis.steps import (
 )
 from tokenserver.authn.ldap.diagnosis.tree import tree_steps
 from tokenserver.authn.ldap.directory import Address, Directory
-from tokenserver.authn.ldap.dn import fill
-from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 from tokenserver.authn.ldap.failures.result_codes import bind_failure, search_failure, service_failure
+from tokenserver.authn.ldap.users.direct import bind_name, own_entry
+from tokenserver.authn.ldap.users.domain_hints import not_found
+from tokenserver.authn.ldap.users.search import find_user, spell_bases, user_filter
 from tokenserver.credentials import Secret
 from tokenserver.identity import Identity, spell_group
 
@@ -109,6 +112,8 @@ def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
 
 def _service_bind(source: LdapDirectory, connection: Connection, deadline: Deadline) -> DiagnosisStep:
     directory = source.directory
+    if directory.anonymous_search:
+        return DiagnosisStep("bind", "none: the directory is searched anonymously (anonymous_search)")
     about = directory.account
     try:
         result = source.servers.bind_service(connection, deadline)
@@ -143,26 +148,30 @@ def _user(
     source: LdapDirectory, connection: Connection, user: str, password: Secret | None, deadline: Deadline
 ) -> Generator[DiagnosisStep, None, Identity]:
     directory = source.directory
-    template = directory.user_dn_template
+    name = without_domains(user, directory.domains)
+    if name != user:
+        yield DiagnosisStep("name", f"{name}, without its domain (strip_domain)")
     try:
-        filled = fill(directory.user_filter if template is None else template, user, dn=template is not None)
+        filled = user_filter(directory, user) if directory.is_searchable else bind_name(directory, user)
     except ValueError as error:
         raise StepFailed(
             failed_step("search", DirectoryFailure(FailureCause.USER_NAME, {"detail": str(error)}))
         ) from error
-    wanted = wanted_attributes(directory)
-    if template is None:
+    if directory.is_searchable:
         with step_named("search"):
-            found = connection.search(directory.base, filled, wanted, deadline, limit=2)
-        yield DiagnosisStep("search", f"{filled} below {directory.base}")
+            found = find_user(connection, directory, filled, deadline)
+        yield DiagnosisStep("search", f"{filled} below {spell_bases(directory.bases)}")
     else:
+        typed = plausible_domain(name)
+        if typed is not None:
+            yield DiagnosisStep("name", f"{typed.domain} is taken for a part of it; strip_domain lists what is not")
         yield _login(connection, filled, password, deadline)
-        with step_named("search"):
-            found = connection.search(filled, ANY_ENTRY, wanted, deadline, limit=2, is_read=True)
-    return (yield from _entry_steps(source, connection, _single_entry(source, found), password, deadline))
+        with step_named("entry"):
+            found = own_entry(connection, directory, filled, user, deadline)
+    return (yield from _entry_steps(source, connection, _single_entry(source, user, found), password, deadline))
 
 
-def _single_entry(source: LdapDirectory, found: Found) -> SearchEntry:
+def _single_entry(source: LdapDirectory, user: str, found: Found) -> SearchEntry:
     directory = source.directory
     dns = [entry.dn for entry in found.entries]
     if len(dns) > 1:
@@ -171,10 +180,10 @@ def _single_entry(source: LdapDirectory, found: Found) -> SearchEntry:
     if found.result.code != SUCCESS:
         # With one entry, the directory's own limit: another entry may match.
         name = "entry" if found.result.code == SIZE_LIMIT_EXCEEDED else "search"
-        raise StepFailed(failed_step(name, search_failure(found.result, base=directory.base)))
+        raise StepFailed(failed_step(name, search_failure(found.result, base=spell_bases(directory.bases))))
     if not dns:
-        cause = FailureCause.NO_USER if directory.user_dn_template is None else FailureCause.OWN_ENTRY_HIDDEN
-        raise StepFailed(failed_step("entry", DirectoryFailure(cause)))
+        hidden = DirectoryFailure(FailureCause.OWN_ENTRY_HIDDEN)
+        raise StepFailed(failed_step("entry", not_found(directory, user) if directory.is_searchable else hidden))
     return found.entries[0]
 
 
@@ -190,7 +199,7 @@ def _entry_steps(
     problem = account_problem(entry, datetime.now(UTC))
     if problem is not None:
         raise StepFailed(failed_step("account", DirectoryFailure(problem)))
-    if directory.user_dn_template is None:
+    if directory.is_searchable:
         yield _user_bind(source, connection, entry, password)
     with step_named("identity"):
         identity = identity_of(entry, directory, groups.names, groups.lost)

@@ -5,13 +5,14 @@ Nothing secret is sent: one anonymous search for the root entry, or a TLS handsh
 
 from __future__ import annotations
 
-from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
+from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.deadline import Deadline
 from tokenserver.authn.ldap.diagnosis.handshake import requests_certificate
 from tokenserver.authn.ldap.directory import Address
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.certificate import unverified_context
 from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFailure
+from tokenserver.authn.ldap.users.search import ANY_ENTRY
 
 _SECONDS = 2.0
 _WITH_TLS = frozenset({FailureCause.TLS_CLOSED, FailureCause.TLS_SILENT})

@@ -152,22 +152,39 @@ LOGIN: Mapping[Cause, Advice] = MappingProxyType(
             (": {base}",),
         ),
         Cause.OTHER_RESULT: Advice("the directory reports an error", SEE_LOG, (": result {code}", " ({said})")),
+        Cause.NO_EMPTY_BASE: Advice(
+            "this server does not search below an empty base",
+            "use the port of a global catalog (Active Directory: ldaps://…:3269), or set {key} to one or more DNs",
+        ),
+        Cause.BOUND_UNKNOWN: Advice(
+            "the directory does not say which account is bound (its root entry has no tokenGroups)",
+            "outside of Active Directory, set user_dn_template to a DN, or use bind_dn",
+        ),
         Cause.NO_USERS: Advice(
             "no user is visible",
             "correct base or user_filter, or grant {account} read access to users",
             (" below {base}", ": nothing matches {detail}"),
         ),
         Cause.NO_USER: Advice("no entry matches", "correct base, user_filter or the name"),
+        Cause.TYPED_DOMAIN: Advice(
+            "no entry matches: the name has a domain {place} it; people type {user}", "strip_domain: [{domains}]{other}"
+        ),
+        Cause.OTHER_ACCOUNT: Advice(
+            "the entry that matches the name is of another account than the one that logged in",
+            "correct user_filter, or the userPrincipalName of one of the accounts",
+            (": {names}",),
+        ),
         Cause.AMBIGUOUS: Advice(
             "ambiguous: several entries match the user name", "make user_filter or base narrower", (": {names}",)
         ),
         Cause.OWN_ENTRY_HIDDEN: Advice(
-            "the user may not read their own entry", "grant users read access to their own entries"
+            "the user may not read their own entry", "grant users read access to their own entries, or correct base"
         ),
         Cause.NO_DN: Advice("the directory returned an entry without a usable DN", SEE_LOG),
         Cause.NO_SUBJECT: Advice(
             "the entry has {count} usable values of {attribute}; it must have one",
             "set subject to an attribute that every user has once, or correct the entry in the directory",
+            (", or one of them in its DN: {names}",),
         ),
         Cause.SUBJECT_NOT_ALLOWED: Advice(
             "the value of {attribute} cannot be a subject",
