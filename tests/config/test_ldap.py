@@ -111,6 +111,33 @@ def test_a_name_to_bind_as() -> None:
     assert (found.user_filter, found.is_searchable) == ("(sAMAccountName={user})", False)
 
 
+SEALED = {"client_certificate": "client.pem", "client_key": "client.key"}
+EXTERNAL = SEALED | {"bind_dn": None, "bind_password": None, "sasl_external": True}
+
+
+def test_a_bind_with_the_certificate() -> None:
+    """It needs no other account, and users are searched for."""
+    found = described(**EXTERNAL)
+    assert (found.bind, found.sasl_external, found.is_searchable) == (None, True, True)
+    assert found.user_filter == described().user_filter
+    assert described(**SEALED).bind is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param(None, "ldap.example.com", id="the host"),
+        pytest.param("LDAP.Corp.example.com", "ldap.corp.example.com", id="another name"),
+        pytest.param("localhost", "localhost", id="one label"),
+        pytest.param("2001:DB8::1", "2001:db8::1", id="an IP address"),
+    ],
+)
+def test_the_expected_name(name: str | None, expected: str) -> None:
+    """Of each server's certificate."""
+    (address,) = described(certificate_name=name).servers
+    assert (address.host, address.expected_name) == ("ldap.example.com", expected)
+
+
 def test_several_bases() -> None:
     """Groups have them from the users, or their own."""
     bases = ["ou=a,dc=x", "ou=b,dc=x", "ou=c,ou=a,dc=x"]
@@ -162,6 +189,42 @@ def test_several_bases() -> None:
         ),
         pytest.param(
             {"bind_dn": ""}, "bind_dn: must not be empty; anonymous_search: true searches", id="empty account"
+        ),
+        pytest.param({"client_key": "k"}, "client_certificate: is missing; client_key alone", id="a key alone"),
+        pytest.param({"client_certificate": "c"}, "client_key: is missing; client_certificate alone", id="no key"),
+        pytest.param(
+            {"sasl_external": True, "bind_dn": None, "bind_password": None},
+            "client_certificate: is missing: with sasl_external",
+            id="SASL EXTERNAL without a certificate",
+        ),
+        pytest.param(
+            SEALED | {"sasl_external": True}, "bind_dn: cannot be combined with sasl_external", id="two accounts"
+        ),
+        pytest.param(
+            EXTERNAL | {"anonymous_search": True},
+            "anonymous_search: cannot be combined with sasl_external",
+            id="SASL EXTERNAL and an anonymous search",
+        ),
+        pytest.param(
+            EXTERNAL | {"user_dn_template": TEMPLATE},
+            "user_dn_template: cannot be combined with sasl_external",
+            id="SASL EXTERNAL and a template",
+        ),
+        pytest.param(
+            SEALED | {"url": "ldap://a", "insecure_plaintext": True},
+            "client_certificate: has no effect without TLS",
+            id="a client certificate in plain text",
+        ),
+        pytest.param(
+            {"url": "ldap://a", "insecure_plaintext": True, "certificate_name": "a.example.com"},
+            "certificate_name: has no effect without TLS",
+            id="a name in plain text",
+        ),
+        *(
+            pytest.param(
+                {"certificate_name": name}, "certificate_name: must be a host name", id=f"no name {name!r}"[:30]
+            )
+            for name in ("", "*.example.com", "a b", "-a.example.com", "ldaps://a", "a:636", "müller.example", "a" * 64)
         ),
         pytest.param({"strip_domain": "@corp"}, "strip_domain: must be a domain alone", id="no domain"),
         pytest.param(

@@ -81,6 +81,15 @@ authentication:
       base: ""
       anonymous_search: true
   - ldap:
+      name: sealed
+      preset: openldap
+      url: ldaps://192.0.2.1
+      client_certificate: client.pem
+      client_key: client.key
+      certificate_name: sealed.example.com
+      base: dc=sealed
+      sasl_external: true
+  - ldap:
       name: third
       url: ldap://third.example.com
       insecure_plaintext: true
