@@ -289,3 +289,30 @@ def test_a_damaged_password_policy(pair: Pair) -> None:
     with pytest.raises(ConnectionFailed, match="the answer is not LDAP: it has a value that is longer than its frame"):
         connection.bind("cn=ann", Secret("secret"), Deadline(5))
     assert connection.is_waiting
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "expected"),
+    [
+        pytest.param(0, b"dn:cn=ann", "dn:cn=ann", id="a DN"),
+        pytest.param(0, b"", "", id="anonymous"),
+        pytest.param(0, b"u:\xff", "u:\ufffd", id="no text"),
+        pytest.param(2, b"", None, id="a server that does not know the question"),
+    ],
+)
+def test_who_the_connection_is(code: int, value: bytes, expected: str | None, pair: Pair) -> None:
+    """RFC 4532; an absent value and an empty one are both anonymous."""
+    connection, peer = pair
+    response = tagged(EXTENDED_RESPONSE, b"\x0a\x01" + bytes([code]) + text(b"") + text(b"") + tagged(0x8B, value))
+    peer.sendall(message(1, response) + message(2, result(EXTENDED_RESPONSE)))
+    assert connection.who_am_i(Deadline(5)) == expected
+    assert connection.who_am_i(Deadline(5)) == ""
+    assert not connection.is_waiting
+
+
+def test_a_bind_with_the_certificate(pair: Pair) -> None:
+    """SASL EXTERNAL: no name, no password, and the result with what the password policy says."""
+    connection, peer = pair
+    peer.sendall(message(1, result(BIND_RESPONSE), policy_control(b"\x30\x03\x81\x01\x02")))
+    assert connection.bind_external(Deadline(5)) == BindResult(0, "", policy=PolicyResponse(error=2))
+    assert peer.recv(4096).startswith(b"\x30\x37\x02\x01\x01\x60\x13\x02\x01\x03\x04\x00\xa3\x0c\x04\x08EXTERNAL")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from directory_entries import directory
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn.ldap.accounts.password_policy import BindResult, PolicyResponse
 from tokenserver.authn.ldap.ber import Result
 from tokenserver.authn.ldap.failures.causes import FailureCause
-from tokenserver.authn.ldap.failures.result_codes import bind_failure, is_about_account, result_text, search_failure
+from tokenserver.authn.ldap.failures.result_codes import (
+    bind_failure,
+    is_about_account,
+    result_text,
+    search_failure,
+    service_failure,
+)
+from tokenserver.documents.tls_files import ClientCertificate
 
 AD = "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data {}, v3839"
 
@@ -137,3 +147,33 @@ def test_a_fault_of_the_server_stays_one(code: int, error: int, diagnostic: str)
     plain = bind_failure(Result(code, diagnostic))
     found = bind_failure(BindResult(code, diagnostic, policy=policy))
     assert is_about_account(found) == (is_about_account(plain) or code in (0, 19, 49, 53))
+
+
+SEALED = directory(
+    bind=None, sasl_external=True, certificate=ClientCertificate("CN=us", datetime(2026, 1, 1, tzinfo=UTC))
+)
+NOT_MAPPED = "the directory does not accept the client certificate as an account: CN=us"
+
+
+@pytest.mark.parametrize(
+    ("code", "diagnostic", "text"),
+    [
+        pytest.param(7, "no mechanism available", f"{NOT_MAPPED} (no mechanism available)", id="OpenLDAP: not offered"),
+        pytest.param(49, "", NOT_MAPPED, id="no such account"),
+        pytest.param(48, "", NOT_MAPPED, id="389 Directory Server"),
+        pytest.param(49, AD.format("533"), "the account is disabled", id="a known account, disabled"),
+        pytest.param(51, "", "the directory is busy", id="a fault of the server"),
+    ],
+)
+def test_a_certificate_that_is_no_account(code: int, diagnostic: str, text: str) -> None:
+    """With SASL EXTERNAL, a bind has no password that could be wrong."""
+    found = service_failure(Result(code, diagnostic), SEALED)
+    assert (found.text, found.is_service) == (text, True)
+    assert ("olcAuthzRegexp" in found.fix) == text.startswith(NOT_MAPPED)
+    assert is_about_account(found) == (code != 51)
+
+
+def test_another_service_account() -> None:
+    """It is bound with a password, which can be wrong."""
+    assert service_failure(Result(49, ""), directory()).cause is FailureCause.WRONG_PASSWORD
+    assert service_failure(Result(7, ""), directory()).cause is FailureCause.SIMPLE_BIND_DISALLOWED
