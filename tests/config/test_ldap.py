@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, GroupSettings, Primary
 from tokenserver.config.ldap import Ldap
@@ -14,6 +17,8 @@ from tokenserver.config.load import load_settings
 from tokenserver.credentials import Secret
 from tokenserver.errors import LoadError
 from tokenserver.server.compose import ldap_directory, watched_files
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 FIVE_LINES = {
     "preset": "openldap",
@@ -354,3 +359,25 @@ def test_the_files_are_watched(tmp_path: Path) -> None:
     values = 'preset: openldap, url: "ldaps://a", base: "dc=a", bind_dn: "cn=a", bind_password_file: pw, ca_file: ca'
     file.write_text(CONFIG % values)
     assert {tmp_path / "pw", tmp_path / "ca"} <= set(watched_files(load_settings(file, {})))
+
+
+BLOCKS = [
+    yaml.safe_load(textwrap.dedent(block.replace("authentication:\n", "")))[0]["ldap"]
+    for block in re.findall(r"```yaml\n(.*?)```", (DOCS / "ldap.md").read_text("utf-8"), re.DOTALL)
+    if "- ldap:" in block
+]
+
+
+@pytest.mark.parametrize("values", BLOCKS, ids=str)
+def test_the_blocks_of_the_page(values: dict[str, Any]) -> None:
+    """Each one that can be pasted is a whole source."""
+    assert Ldap.model_validate(values).directory(Secret("x")).name
+
+
+def test_the_page_has_a_block_for_each_situation() -> None:
+    """Every way to bind and search that the settings know."""
+    keys = {key for values in BLOCKS for key in values}
+    assert {"anonymous_search", "strip_domain", "user_dn_template", "bind_dn", "sasl_external"} <= keys
+    assert {"", tuple} <= {
+        values["base"] if values["base"] == "" else type(Ldap.model_validate(values).base) for values in BLOCKS
+    }
