@@ -294,7 +294,7 @@ def test_the_state_of_the_service_account(make: Make, account: str, cause: Failu
     [
         pytest.param("off", FailureCause.DISABLED, id="disabled"),
         pytest.param("gone", FailureCause.EXPIRED, id="expired"),
-        pytest.param("fresh", FailureCause.MUST_CHANGE, id="must change"),
+        pytest.param("fresh", FailureCause.MUST_CHANGE, id="must change, by pwdLastSet"),
         pytest.param("shut", FailureCause.LOCKED, id="locked"),
     ],
 )
