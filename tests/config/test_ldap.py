@@ -18,6 +18,8 @@ from tokenserver.credentials import Secret
 from tokenserver.errors import LoadError
 from tokenserver.server.compose import ldap_directory, watched_files
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 FIVE_LINES = {
     "preset": "openldap",
     "url": "ldaps://ldap.example.com",
@@ -380,3 +382,25 @@ def test_the_examples_of_the_page(block: dict[str, Any]) -> None:
     settings = Ldap.model_validate({key: value for key, value in block.items() if value is not None})
     found = settings.directory(Secret("x"))
     assert found.is_searchable or settings.user_dn_template is not None
+
+
+BLOCKS = [
+    yaml.safe_load(textwrap.dedent(block.replace("authentication:\n", "")))[0]["ldap"]
+    for block in re.findall(r"```yaml\n(.*?)```", (DOCS / "ldap.md").read_text("utf-8"), re.DOTALL)
+    if "- ldap:" in block
+]
+
+
+@pytest.mark.parametrize("values", BLOCKS, ids=str)
+def test_the_blocks_of_the_page(values: dict[str, Any]) -> None:
+    """Each one that can be pasted is a whole source."""
+    assert Ldap.model_validate(values).directory(Secret("x")).name
+
+
+def test_the_page_has_a_block_for_each_situation() -> None:
+    """Every way to bind and search that the settings know."""
+    keys = {key for values in BLOCKS for key in values}
+    assert {"anonymous_search", "strip_domain", "user_dn_template", "bind_dn", "sasl_external"} <= keys
+    assert {"", tuple} <= {
+        values["base"] if values["base"] == "" else type(Ldap.model_validate(values).base) for values in BLOCKS
+    }

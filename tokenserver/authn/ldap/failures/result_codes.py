@@ -64,6 +64,7 @@ _SAID = {
     (53, "simple authentication"): FailureCause.SIMPLE_BIND_DISALLOWED,  # OpenLDAP: disallow bind_simple
     (48, "anonymous"): FailureCause.ANONYMOUS_DISALLOWED,  # OpenLDAP: disallow bind_anon
     (1, "successful bind must be completed"): FailureCause.BIND_REQUIRED,  # Active Directory
+    (1, "without authentication"): FailureCause.BIND_REQUIRED,  # Samba
     (8, "authentication required"): FailureCause.BIND_REQUIRED,  # OpenLDAP: require authc
 }
 """Words in diagnostic messages that say more than the code."""
