@@ -361,6 +361,29 @@ def test_the_files_are_watched(tmp_path: Path) -> None:
     assert {tmp_path / "pw", tmp_path / "ca"} <= set(watched_files(load_settings(file, {})))
 
 
+def _blocks() -> list[dict[str, Any]]:
+    """The settings in the examples of docs/ldap.md; what a block leaves out is as in the first one of its preset."""
+    page = (Path(__file__).parents[2] / "docs" / "ldap.md").read_text("utf-8")
+    password = {"bind_password": "x", "bind_password_file": None}
+    found: list[dict[str, Any]] = []
+    for block in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        content = yaml.safe_load(textwrap.dedent(block))
+        if isinstance(content, dict) and "authentication" not in content:
+            found.append(found[1 if "sAMAccountName" in block else 0] | content)
+        else:
+            (entry,) = content["authentication"] if isinstance(content, dict) else content
+            found.append(entry["ldap"] | (password if "bind_dn" in entry["ldap"] else {}))
+    return found
+
+
+@pytest.mark.parametrize("block", _blocks(), ids=lambda block: json.dumps(block)[-60:])
+def test_the_examples_of_the_page(block: dict[str, Any]) -> None:
+    """Each can be pasted as it is."""
+    settings = Ldap.model_validate({key: value for key, value in block.items() if value is not None})
+    found = settings.directory(Secret("x"))
+    assert found.is_searchable or settings.user_dn_template is not None
+
+
 BLOCKS = [
     yaml.safe_load(textwrap.dedent(block.replace("authentication:\n", "")))[0]["ldap"]
     for block in re.findall(r"```yaml\n(.*?)```", (DOCS / "ldap.md").read_text("utf-8"), re.DOTALL)

@@ -17,7 +17,16 @@ Resolve = Callable[[str, int, float], Sequence[tuple[Any, ...]]]
 
 
 def connect(address: Address, deadline: Deadline, resolve: Resolve) -> Connection:
-    """A new connection, not yet secured by TLS, to the first address of the host that accepts it.
+    """A new connection, not yet secured by TLS.
+
+    Raises:
+        ConnectionFailed: as `connected`.
+    """
+    return Connection(address, connected(address, deadline, resolve))
+
+
+def connected(address: Address, deadline: Deadline, resolve: Resolve) -> socket.socket:
+    """A socket that is connected to the first address of the host that accepts it.
 
     Raises:
         ConnectionFailed: none of them answers in time.
@@ -40,7 +49,7 @@ def connect(address: Address, deadline: Deadline, resolve: Resolve) -> Connectio
             candidate.close()
             failure = ConnectionFailed(connect_failure(error, address.host))
             continue
-        return Connection(address, candidate)
+        return candidate
     try:
         raise failure or ConnectionFailed(FailureCause.NAME_UNKNOWN, detail="it has no address")
     finally:

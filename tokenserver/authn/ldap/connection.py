@@ -42,16 +42,15 @@ class Found:
 class Connection:
     """An open connection. It is used by one thread at a time, and closed after any `ConnectionFailed`.
 
-    `tls` is the TLS version in use, or None; `certificate` is the server's, as `ssl` gives it, and `der` in DER,
-    verified or not. `is_waiting`: an answer is due, or never arrived.
-    `has_rule`: whether the directory has the matching rule `IN_CHAIN`, once that is known.
+    `tls` is the TLS version in use, or None; `certificate` is the server's, in the form returned by `ssl`.
+    `is_waiting` is true while an answer is due, and stays true if the answer never arrives. `has_rule`: whether the
+    directory has the matching rule `IN_CHAIN`, once that is known.
     """
 
     def __init__(self, address: Address, connected: socket.socket) -> None:
         self.address = address
         self.tls: str | None = None
         self.certificate: dict[str, Any] = {}
-        self.der = b""
         self.is_waiting = False
         self._socket = connected
         self._data = bytearray()
@@ -69,7 +68,6 @@ class Connection:
         self._socket, self._is_new = secured, True
         self.tls = secured.version()
         self.certificate = dict(secured.getpeercert() or {})
-        self.der = secured.getpeercert(binary_form=True) or b""
 
     def start_tls(self, context: ssl.SSLContext, deadline: Deadline) -> None:
         """StartTLS (RFC 4511, section 4.14). Data received before TLS is not trusted afterwards."""

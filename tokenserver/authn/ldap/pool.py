@@ -20,13 +20,14 @@ from typing import TypeVar
 
 from tokenserver.authn.ldap.accounts.notices import PasswordNotices
 from tokenserver.authn.ldap.accounts.password_policy import BindResult
-from tokenserver.authn.ldap.connect import Resolve, connect
+from tokenserver.authn.ldap.connect import Resolve, connect, connected
 from tokenserver.authn.ldap.connection import Connection
-from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
+from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.ldap.directory import Address, Directory
 from tokenserver.authn.ldap.failures.causes import FailureCause
-from tokenserver.authn.ldap.failures.certificate import explained, unverified_context
+from tokenserver.authn.ldap.failures.certificate import explained
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
+from tokenserver.authn.ldap.failures.handshake import FirstFlight, first_flight
 from tokenserver.authn.ldap.failures.network import CERTIFICATE_CAUSES
 from tokenserver.authn.ldap.failures.result_codes import is_about_account, service_failure
 from tokenserver.errors import BackendUnavailable
@@ -170,6 +171,14 @@ class Servers:
         """
         return connect(address, deadline, self._resolve)
 
+    def first_flight(self, address: Address, deadline: Deadline, *, is_start_tls: bool) -> FirstFlight:
+        """What the server sends first in a TLS handshake, on a connection of its own; empty if that fails."""
+        try:
+            with connected(address, deadline, self._resolve) as plain:
+                return first_flight(plain, address.expected_name, deadline, is_start_tls=is_start_tls)
+        except ConnectionFailed:
+            return FirstFlight()
+
     def _open(self, address: Address, deadline: Deadline, context: ssl.SSLContext | None) -> Connection:
         connection = connect(address, deadline, self._resolve)
         try:
@@ -183,15 +192,9 @@ class Servers:
         return connection
 
     def _explained(self, failure: DirectoryFailure, address: Address, deadline: Deadline) -> DirectoryFailure:
-        """The failure with what the rejected certificate says; it is read on a connection that sends nothing else."""
-        try:
-            connection = self._open(address, deadline, unverified_context())
-        except (ConnectionFailed, Unanswerable):
-            return failure
-        try:
-            return explained(failure, connection.der, datetime.now(UTC))
-        finally:
-            connection.close()
+        """The failure with what the rejected certificate says."""
+        flight = self.first_flight(address, deadline, is_start_tls=not address.is_ldaps)
+        return explained(failure, flight.certificate, datetime.now(UTC))
 
     def bind_service(self, connection: Connection, deadline: Deadline) -> BindResult:
         """Bind as the service account: with its DN and password, or as the subject of the client certificate."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from directory_entries import BASE, account, directory, entry
+from scripted_connection import answer, scripted
 
+from tokenserver.authn.ldap.ber import SearchEntry
+from tokenserver.authn.ldap.deadline import Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings, Primary
 from tokenserver.authn.ldap.entry import raw_subject
-from tokenserver.authn.ldap.groups.resolution import first_filter
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.groups.resolution import ask, first_filter, resolve
 
 
 def test_a_dn_in_a_group_filter_is_one_value() -> None:
@@ -48,3 +53,29 @@ def test_the_primary_group_is_looked_for() -> None:
     text = first_filter(entry(gidNumber=["77", "x"]), directory(), groups)
     assert text.endswith("(&(objectClass=posixGroup)(|(gidNumber=77))))")
     assert "gidNumber" not in first_filter(entry(), directory(), groups)
+
+
+AD = SearchEntry("", {"supportedcapabilities": (b"1.2.840.113556.1.4.800", b"1.2.840.113556.1.4.1670")})
+OTHER = SearchEntry("", {"supportedcapabilities": (b"1.3.6.1.4.1.1",)})
+
+
+@pytest.mark.parametrize("root", [OTHER, SearchEntry("", {})])
+def test_a_matching_rule_that_the_directory_does_not_have(root: SearchEntry) -> None:
+    """It finds nothing and reports success; if that counted as no groups, no deny rule for a group would apply."""
+    groups = GroupSettings(GroupsBy.NESTED, (BASE,), by_rule=True)
+    connection, script = scripted(answer(), answer(root))
+    asked = ask(connection, entry(), directory(groups=groups), Deadline(5))
+    with pytest.raises(Unanswerable) as caught:
+        resolve(connection, asked, entry(), directory(groups=groups), Deadline(5))
+    assert caught.value.cause is FailureCause.NO_MATCHING_RULE
+    assert script.asked[-1][:3] == ("", "(objectClass=*)", ("supportedCapabilities",))
+
+
+def test_no_groups_by_the_matching_rule() -> None:
+    """A directory that has the rule is asked about it once for each connection, and only if it finds nothing."""
+    groups = GroupSettings(GroupsBy.NESTED, (BASE,), by_rule=True)
+    connection, script = scripted(answer(OTHER), answer(), answer(AD), answer())
+    for _ in range(3):
+        asked = ask(connection, entry(), directory(groups=groups), Deadline(5))
+        resolve(connection, asked, entry(), directory(groups=groups), Deadline(5))
+    assert len(script.asked) == 4

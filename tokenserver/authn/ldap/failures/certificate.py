@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -13,14 +12,6 @@ from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 
 MAX_NAMES = 5
 """Names that are listed; the rest is counted."""
-
-
-def unverified_context() -> ssl.SSLContext:
-    """TLS without verification, only to read a certificate that was rejected: nothing may be sent over it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def explained(failure: DirectoryFailure, der: bytes, now: datetime) -> DirectoryFailure:
