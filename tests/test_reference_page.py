@@ -1,4 +1,4 @@
-"""docs/configuration.md and docs/schema are what `scripts/reference` writes, and the samples name their schema."""
+"""docs/configuration.md, docs/ldap-failures.md and docs/schema are what `scripts/reference` writes, and more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from script_modules import load_script
 
+from tokenserver.authn.ldap.failures.failure import ADVICE
 from tokenserver.config.introspection import paths, spell_variable
 from tokenserver.config.load import PREFIX
 from tokenserver.config.settings import Settings
@@ -29,6 +30,13 @@ def reference() -> ModuleType:
 def test_page(reference: ModuleType) -> None:
     """The committed page is up to date."""
     assert (DOCS / "configuration.md").read_text("utf-8") == reference.page()
+
+
+def test_failures(reference: ModuleType) -> None:
+    """The committed page of a directory's failures is up to date, with a row for each cause."""
+    page = (DOCS / "ldap-failures.md").read_text("utf-8")
+    assert page == reference.failures()
+    assert re.findall(r"^\| <a id=\"([a-z-]+)\">", page, re.MULTILINE) == [*map(str, ADVICE)]
 
 
 def test_schemas(reference: ModuleType) -> None:

@@ -214,14 +214,16 @@ class ServiceError(TokenserverError):
 class BackendUnavailable(ServiceError):
     """A user source cannot tell whether the credentials are right. `retry_after` is in seconds.
 
+    `summary` says why and how to fix it, without any name of a host or user, for `/readyz`.
     `is_even`: all the work of a failed login has been done, so the response time reveals nothing.
     """
 
     is_even = False
 
-    def __init__(self, backend: str, reason: str, retry_after: int = 5) -> None:
+    def __init__(self, backend: str, reason: str, retry_after: int = 5, *, summary: str = "does not answer") -> None:
         self.backend = backend
         self.reason = reason
+        self.summary = summary
         self.retry_after = retry_after
         super().__init__(f"{backend}: {reason}")
 

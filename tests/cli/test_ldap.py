@@ -37,11 +37,9 @@ def directory() -> Iterator[Rogue]:
         if tag == 0x60:
             yield message(number, result(0x61))
         elif tag == 0x63:
-            found = [
-                entry(BASE.encode(), {}),
-                entry(f"uid=ann,{BASE}".encode(), {b"uid": [b"ann"], b"cn": [b"Ann \x1b[31mRed"]}),
-                entry(f"cn=web,{BASE}".encode(), {b"cn": [b"web"]}),
-            ][searches % 3]
+            web = entry(f"cn=web,{BASE}".encode(), {b"cn": [b"web"]})
+            ann = entry(f"uid=ann,{BASE}".encode(), {b"uid": [b"ann"], b"cn": [b"Ann \x1b[31mRed"]})
+            found = [entry(BASE.encode(), {}), web, ann, web][min(searches, 3)]
             searches += 1
             yield from numbered([message(NUMBER, found), message(NUMBER, result(0x65))], number)
 
@@ -77,7 +75,8 @@ def test_a_login_that_works(directory: Rogue, tmp_path: Path) -> None:
     assert found.exit_code == 0, found.output
     lines = found.stdout.splitlines()
     assert lines[0] == f"server    ldap://127.0.0.1:{directory.port}"
-    assert "policies  authenticated, user:ann, group:web" in lines
+    at = lines.index("policies  known to them as")
+    assert [line.strip() for line in lines[at + 1 : at + 4]] == ["authenticated", "user:ann", "group:web"]
     assert lines[-1] == "All steps passed."
     assert PASSWORD not in found.output
 
@@ -88,7 +87,15 @@ def test_the_steps_as_json(directory: Rogue, tmp_path: Path) -> None:
     facts = json.loads(found.stdout)
     assert (found.exit_code, facts["ok"]) == (0, True)
     assert [step["step"] for step in facts["steps"]][:4] == ["server", "tls", "bind", "base"]
-    assert {"step": "login", "told": "not tried, no password was given", "advice": None} in facts["steps"]
+    told = {step["step"]: step for step in facts["steps"]}
+    assert told["login"] == {
+        "step": "login",
+        "told": "not tried, no password was given",
+        "names": [],
+        "cause": None,
+        "advice": None,
+    }
+    assert told["groups"]["names"] == [{"name": "web", "dn": f"cn=web,{BASE}"}]
 
 
 def test_what_a_directory_says_is_printed_safely(directory: Rogue, tmp_path: Path) -> None:
@@ -106,7 +113,14 @@ def test_a_step_that_fails(tmp_path: Path) -> None:
     assert "bind      cn=reader: wrong password" in found.stdout
     assert "to do: correct bind_dn and its password" in found.stdout
     down = run(config, "--json")
-    assert (down.exit_code, json.loads(down.stdout)["ok"]) == (1, False)
+    facts = json.loads(down.stdout)
+    assert (down.exit_code, facts["ok"], facts["steps"][-1]["cause"]) == (1, False, "refused")
+
+
+def test_the_dns_of_groups(directory: Rogue, tmp_path: Path) -> None:
+    """Only on request: they are long."""
+    config = site(tmp_path, directory.port, "corp")
+    assert f"  web  cn=web,{BASE}" in run(config, "ann", "--verbose", typed="\n").stdout
 
 
 @pytest.mark.parametrize(

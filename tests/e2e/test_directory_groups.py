@@ -218,8 +218,9 @@ def test_how_a_name_is_spelled(site: Site) -> None:
     output = site.command("ldap", "test", "nbsp", "--source", "corp", stdin="pw\n")
     assert output.code == 0, str(output)
     assert output.stdout.endswith("All steps passed.\n")
-    assert r'groups    "non\u00a0breaking"; found by a search' in output.stdout
-    assert r'authenticated, user:nbsp, group:"non\u00a0breaking"' in output.stdout
+    lines = [line.strip() for line in output.stdout.splitlines()]
+    assert r'"non\u00a0breaking"' in lines
+    assert r'group:"non\u00a0breaking"' in lines
     found = json.loads(site.command("policy", "lint", "--directory", "--json").stdout)
     assert [one["text"] for one in found if one["file"].endswith("denied.yaml")] == []
     output = site.command("policy", "why", "push", "prod/x", "--as", "star", "--service", SERVICE)
@@ -296,7 +297,7 @@ def test_the_commands_tell_what_is_lost(site: Site) -> None:
     assert output.code == 1, str(output)
     told = f"left out  a group (cn=p2,ou=pgroups,{BASE}): it has no readable description"
     assert told in output.stdout
-    assert "policies  the login is refused: no-" in output.stdout
+    assert "policies  the login is refused, because not all groups are known: no-" in output.stdout
     assert "All steps passed." not in output.stdout
     config = site.changed("partner", POLICIES["denied.yaml"].replace("deny:", "allow:"))
     output = site.command("ldap", "test", "lost", "--source", "partner", config=config, stdin="pw\n")
@@ -330,9 +331,8 @@ def test_a_limit_of_the_directory_is_told_as_such(site: Site) -> None:
     assert (output.code, "to do: raise the limit for the account" in output.stdout) == (1, True), str(output)
     config = site.changed("third", by="memberof")
     output = site.command("ldap", "test", "many", "--source", "third", config=config, stdin="pw\n")
-    assert (output.code, "t0, t1, t2, t3, t4, t5, t6, t7, t8, t9; found by 10" in output.stdout) == (0, True), str(
-        output
-    )
+    assert (output.code, "groups    10 found by 10 values" in output.stdout) == (0, True), str(output)
+    assert {f"{'':<12}t{number}" for number in range(10)} <= set(output.stdout.splitlines())
 
 
 def test_groups_come_page_by_page(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

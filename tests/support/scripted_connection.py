@@ -19,6 +19,7 @@ class ScriptedConnection:
 
     def __init__(self, answers: Iterable[Found]) -> None:
         self.answers = iter(answers)
+        self.has_rule: bool | None = None
         self.asked: list[tuple[str, str, tuple[str, ...], bytes]] = []
 
     @property

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from tokenserver.authn.ldap.diagnose import OMITTED, DiagnosisStep, Judged, diagnose, unjudged
+from tokenserver.authn.ldap.diagnosis.diagnose import Judged, diagnose, unjudged
+from tokenserver.authn.ldap.diagnosis.steps import OMITTED, DiagnosisStep
 from tokenserver.authn.usernames import MAX_USERNAME
 from tokenserver.cli.console.prompts import read_password
 from tokenserver.cli.exits import NO
@@ -36,10 +37,11 @@ def ldap() -> None:
 @ldap.command("test")
 @click.argument("user", required=False)
 @click.option("--source", metavar="NAME", help="The directory, if the configuration has several.")
+@click.option("--verbose", is_flag=True, help="Print the DN of each group as well.")
 @click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON.")
 @config_option
 @report_faults
-def ldap_test(user: str | None, source: str | None, as_json: bool, config: Path | None) -> None:
+def ldap_test(user: str | None, source: str | None, verbose: bool, as_json: bool, config: Path | None) -> None:
     """Connect as configured and report each step.
 
     With USER, it also looks up and logs in that user. The password is prompted for; without a terminal it is the first
@@ -61,11 +63,10 @@ def ldap_test(user: str | None, source: str | None, as_json: bool, config: Path 
     for step in diagnose(directory, user, password, _judge(settings)):
         steps.append(step)
         if not as_json:
-            _print(step)
+            _print(step, verbose=verbose)
     failures = [step for step in steps if step.advice is not None]
     if as_json:
-        facts = [{"step": step.name, "told": step.result, "advice": step.advice} for step in steps]
-        echo_text(json.dumps({"ok": not failures, "steps": facts}))
+        echo_text(json.dumps({"ok": not failures, "steps": [_facts(step) for step in steps]}))
     elif not failures and any(step.name == OMITTED for step in steps):
         echo("The login works, but some groups are left out.", fg="yellow")
     elif not failures:
@@ -89,7 +90,7 @@ def _judge(settings: Settings) -> Callable[[Identity], Judged]:
             return Judged(names)
         rules = (restricting_rule(policies, service) for service in sorted(services))
         rule = next((rule for rule in rules if rule is not None), None)
-        problem = None if rule is None else f"the login is refused: {rule.id} ({rule.file}:{rule.line}) is about groups"
+        problem = None if rule is None else f"{rule.id} ({rule.file}:{rule.line}) is about groups"
         return Judged(names, problem)
 
     return judge
@@ -110,9 +111,27 @@ def _chosen(directories: dict[str, Ldap], source: str | None, config: Path | Non
     raise LoadError([Fault(str(config_path(config)), 0, "authentication", problem)])
 
 
-def _print(step: DiagnosisStep) -> None:
-    text = "".join(character if character.isprintable() else "?" for character in step.result)
-    failed = step.advice is not None
-    echo(f"{step.name:<9} {text}", fg="red" if failed else None, bold=step.name == "server")
+def _facts(step: DiagnosisStep) -> dict[str, object]:
+    return {
+        "step": step.name,
+        "told": step.result,
+        "names": [{"name": one.name, "dn": one.dn} for one in step.names],
+        "cause": None if step.failure is None else step.failure.cause.value,
+        "advice": step.advice,
+    }
+
+
+def _print(step: DiagnosisStep, *, verbose: bool) -> None:
+    failed = step.failure is not None
+    echo(f"{step.name:<9} {_fit(step.result)}", fg="red" if failed else None, bold=step.name == "server")
+    width = max((len(_fit(one.name)) for one in step.names), default=0)
+    for one in step.names:
+        dn = f"  {_fit(one.dn)}" if verbose and one.dn else ""
+        echo(f"{'':<9}   {_fit(one.name):<{width if dn else 0}}{dn}")
     if failed:
         echo(f"{'':<9} to do: {step.advice}")
+
+
+def _fit(text: str) -> str:
+    """Text of the directory, without what moves the cursor of a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.authn.ldap.deadline import MAX_BYTES, MAX_MESSAGES, Deadline, Unanswerable, reason_of
+from tokenserver.authn.ldap.deadline import MAX_BYTES, MAX_MESSAGES, Deadline, Unanswerable
 
 
 def test_what_a_login_may_read() -> None:
@@ -41,25 +39,3 @@ def test_a_part_ends_before_the_whole(fraction: float, seconds: float) -> None:
     part = whole.part(fraction)
     assert 0 < part.left() <= seconds * fraction
     assert part.left() <= whole.left() + 0.1  # the clock runs between the two
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        pytest.param(ConnectionRefusedError(111, "Connection refused"), "connection refused", id="number and text"),
-        pytest.param(TimeoutError("timed out"), "timeouterror", id="no number"),
-        pytest.param(OSError("/etc/secret"), "oserror", id="a text of its own, which may hold data"),
-        pytest.param(ValueError("cn=ann"), "ValueError", id="another error"),
-        pytest.param(ssl.SSLError(1, "[SSL: X] y (_ssl.c:1)"), "the handshake failed", id="TLS without a reason"),
-    ],
-)
-def test_reason_of(error: Exception, expected: str) -> None:
-    """The kind of the error, and nothing of the data that it was about."""
-    assert reason_of(error) == expected
-
-
-def test_the_reason_of_a_failed_handshake() -> None:
-    """The library's own word for it, in plain spelling."""
-    error = ssl.SSLError(1, "text")
-    error.reason = "WRONG_VERSION_NUMBER"
-    assert reason_of(error) == "wrong version number"

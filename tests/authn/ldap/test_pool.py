@@ -14,12 +14,14 @@ import pytest
 from directory_entries import directory
 from hypothesis import given
 from hypothesis import strategies as st
-from rogue_directory import HangUp, Rogue, message, result, rogue
+from rogue_directory import HangUp, Rogue, message, policy_control, result, rogue
 
 from tokenserver.authn.ldap import pool
 from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Address
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 from tokenserver.authn.ldap.pool import MAX_IDLE, DirectoryServer, Purpose, Servers
 from tokenserver.credentials import Secret
 from tokenserver.errors import BackendUnavailable
@@ -172,7 +174,7 @@ def test_failover(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
             assert asked(servers) == f"ldap://127.0.0.1:{second.port}"
         assert first.binds == 1
         assert caplog.messages == [
-            f"corp: ldap://127.0.0.1:{first.port}: the server closed the connection without an answer"
+            f"corp: ldap://127.0.0.1:{first.port}: {DirectoryFailure(FailureCause.CLOSED_PLAIN)}"
         ]
         first.answers = a_server
         clock.now += pool.DOWN_SECONDS
@@ -188,8 +190,15 @@ def test_every_server_fails() -> None:
         assert caught.value.backend == "corp"
         assert caught.value.reason == (
             f"ldap://127.0.0.1:{first.port}: the server closed the connection without an answer; "
-            f"ldap://127.0.0.1:{second.port}: the bind of the service account failed: the directory is busy"
+            f"ldap://127.0.0.1:{second.port}: the directory is busy"
         )
+
+
+def test_an_anonymous_search_binds_nobody() -> None:
+    """Neither with an empty name nor with an empty password: a new connection is anonymous."""
+    with rogue(a_server) as server:
+        assert asked(servers_at(server, bind=None, anonymous_search=True)) == asked(servers_at(server))
+        assert server.binds == 1  # that of the second
 
 
 def test_a_rejected_service_account_rests(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -234,7 +243,7 @@ def test_a_question_that_cannot_be_answered() -> None:
         asked(servers)
 
         def question(*_: object) -> None:
-            raise Unanswerable("the answer is too large", "make it smaller")
+            raise Unanswerable(FailureCause.ANSWER_TOO_LARGE)
 
         for _ in range(2):
             with pytest.raises(Unanswerable), servers.asked(question, Deadline(5)):
@@ -293,7 +302,7 @@ def test_a_failed_handshake_closes_the_connection() -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with pytest.raises(ConnectionFailed, match="the TLS handshake failed"):
+        with pytest.raises(ConnectionFailed, match="the port does not speak TLS"):
             servers.open(address, Deadline(5))
         thread.join(5)
         assert not thread.is_alive()
@@ -307,3 +316,36 @@ def test_a_dropped_pool_closes_its_connections() -> None:
     del servers
     gc.collect()
     assert is_closed(connection)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        pytest.param(b"\x30\x03\x81\x01\x02", "the password must be changed first", id="must change"),
+        pytest.param(b"\x30\x03\x81\x01\x07", "the directory's password policy reports an error: 7", id="odd"),
+    ],
+)
+def test_a_service_account_whose_success_is_none(value: bytes, reason: str) -> None:
+    """Every search would be refused after that bind, so it is rejected with the reason."""
+
+    def answers(number: int, tag: int) -> Iterator[bytes]:
+        if tag == 0x60:
+            yield message(number, result(0x61), policy_control(value))
+
+    with rogue(answers) as server, pytest.raises(BackendUnavailable, match=f"rejects the service account: {reason}"):
+        asked(servers_at(server))
+
+
+def test_a_service_account_whose_password_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """It works, and the log warns: with it, every login would fail."""
+
+    def answers(number: int, tag: int) -> Iterator[bytes]:
+        control = policy_control(b"\x30\x05\xa0\x03\x80\x01\x3c") if tag == 0x60 else b""
+        yield message(number, result(0x61 if tag == 0x60 else 0x65), control)
+
+    with rogue(answers) as server:
+        for _ in range(2):
+            asked(servers_at(server, bind=("cn=ending", Secret("reader"))))
+    assert [one.partition(";")[0] for one in caplog.messages] == [
+        "corp: service account cn=ending: the password expires in 1 minute"
+    ]

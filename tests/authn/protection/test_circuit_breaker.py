@@ -78,7 +78,7 @@ class Setup:
         return found
 
 
-LEFT_ALONE = "is not asked now, because it did not answer"
+LEFT_ALONE = "is not asked now, because it failed: does not answer"
 
 
 def test_opens_after_failures_in_a_row() -> None:
@@ -259,12 +259,12 @@ def test_late_answers_of_an_earlier_age_do_not_count() -> None:
     setup = Setup()
     early = [setup.breaker.admit() for _ in range(5)]
     for number in early[:3]:
-        setup.breaker.failed(number)
+        setup.breaker.failed(number, DOWN)
     assert setup.breaker.state is State.OPEN
     setup.breaker.answered(early[3])
     assert setup.breaker.state is State.OPEN
     setup.clock.now += 5
-    setup.breaker.failed(early[4])
+    setup.breaker.failed(early[4], DOWN)
     assert (setup.breaker.state, setup.ask()) == (State.HALF_OPEN, [ANN])
 
 
@@ -279,7 +279,7 @@ def test_who_waited_for_a_place_does_not_ask_a_source_that_is_left_alone_by_now(
         def __enter__(self) -> None:
             super().__enter__()
             for _ in range(3):
-                setup.breaker.failed(setup.breaker.admit() if setup.breaker.state is State.CLOSED else 0)
+                setup.breaker.failed(setup.breaker.admit() if setup.breaker.state is State.CLOSED else 0, DOWN)
 
     room = Opening("corp", workers=1, queue=0, wait=1, monotonic=setup.clock)
     with pytest.raises(BackendUnavailable, match=LEFT_ALONE):
@@ -305,7 +305,7 @@ def test_what_is_told(caplog: pytest.LogCaptureFixture) -> None:
         setup.source.answer = ANN
         setup.ask()
     assert [(record.levelname, record.getMessage().partition(";")[0]) for record in caplog.records] == [
-        ("ERROR", "corp: no answer 3 times in a row"),
+        ("ERROR", "corp: failed 3 times in a row, last with: connection refused"),
         ("WARNING", "corp: answers again"),
     ]
     assert problem == "does not answer; the circuit breaker is open and one login tries it every 5 s"

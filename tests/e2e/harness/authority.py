@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -40,17 +41,26 @@ class Authority:
         """A client's settings that trust this authority and no other."""
         return ssl.create_default_context(cafile=str(self.file))
 
-    def issue(self, folder: Path, *, address: str | None = None, is_expired: bool = False) -> tuple[Path, Path]:
+    def issue(
+        self,
+        folder: Path,
+        *,
+        address: str | None = None,
+        hosts: Sequence[str] = ("localhost",),
+        is_expired: bool = False,
+        is_early: bool = False,
+    ) -> tuple[Path, Path]:
         """Write a new server certificate and its key into the folder, and give both paths.
 
-        It is for localhost, or for the IP address `address` alone; an expired one ended half an hour ago.
+        It is for these hosts, or for the IP address `address` alone; an expired one ended half an hour ago, an early
+        one begins in half an hour.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address or "localhost")])
-        host = x509.DNSName("localhost") if address is None else x509.IPAddress(ip_address(address))
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address or hosts[0])])
+        names = [x509.DNSName(host) for host in hosts] if address is None else [x509.IPAddress(ip_address(address))]
         certificate = (
-            self._builder(name, key, is_expired=is_expired)
-            .add_extension(x509.SubjectAlternativeName([host]), critical=False)
+            self._builder(name, key, is_expired=is_expired, is_early=is_early)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         certificate_file, key_file = folder / "tls.crt", folder / "tls.key"
@@ -64,7 +74,12 @@ class Authority:
         return certificate_file, key_file
 
     def _builder(
-        self, name: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_expired: bool = False
+        self,
+        name: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        *,
+        is_expired: bool = False,
+        is_early: bool = False,
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
@@ -73,6 +88,6 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _HOUR)
+            .not_valid_before(now + _HOUR / 2 if is_early else now - _HOUR)
             .not_valid_after(now - _HOUR / 2 if is_expired else now + _HOUR)
         )

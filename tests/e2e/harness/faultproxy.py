@@ -70,6 +70,7 @@ class FaultProxy:
     connections: int = 0
     turns: int = 0
     received: bytearray = field(default_factory=bytearray)
+    _lost: tuple[int, Mode] = (0, Mode.PASS)
     _is_asked: bool = False
     _threads: list[threading.Thread] = field(default_factory=list)
     _is_closed: bool = False
@@ -90,6 +91,12 @@ class FaultProxy:
         for thread in self._threads:
             thread.join()
 
+    def lose(self, mode: Mode) -> None:
+        """Forget the connections that are open, as a firewall does: what clients send on them reaches nobody, and ends
+        them by RST (`Mode.RESET`) or FIN (`Mode.CLOSE`). New ones work.
+        """
+        self._lost = self.connections, mode
+
     def _accept(self) -> None:
         while True:
             try:
@@ -100,11 +107,11 @@ class FaultProxy:
             if self.mode is Mode.REFUSE:
                 _reset(client)
                 continue
-            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            thread = threading.Thread(target=self._serve, args=(client, self.connections), daemon=True)
             self._threads.append(thread)
             thread.start()
 
-    def _serve(self, client: socket.socket) -> None:
+    def _serve(self, client: socket.socket, number: int) -> None:
         # One thread does all with both sockets: closing one that another thread reads from would not reach the peer.
         with client, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.target)) as server:
             for end in (client, server):  # else a second small piece waits 40 ms for the first to be acknowledged
@@ -117,6 +124,10 @@ class FaultProxy:
                     self._deliver(client, due.popleft()[1])
                     if not due and self.mode is Mode.DRIP_FOR_EVER:
                         due.append((time.monotonic() + 0.02, b"\x00"))
+                if client in readable and number <= self._lost[0]:
+                    if self._lost[1] is Mode.RESET:
+                        _reset(client)
+                    return
                 if client in readable and not self._asked(client, server, due):
                     return
                 if server in readable and not self._answered(client, server, due):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
 import time
+
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.failure import DirectoryError
 
 MAX_BYTES = 4 * 1024 * 1024
 """Of all answers to one login. A user in a thousand groups needs a tenth of it; sixteen logins run concurrently."""
@@ -12,29 +14,15 @@ MAX_MESSAGES = 20_000
 """In all answers to one login: each entry is one, and each reference to another server."""
 
 
-class ConnectionFailed(Exception):
-    """The server cannot be reached, or did not answer. `step` is where it failed, the text says how.
-
-    `step` is one of `resolve`, `connect`, `tls`, `send` (nothing of the request was answered) and `answer`.
-    """
-
-    def __init__(self, step: str, reason: str) -> None:
-        self.step = step
-        self.reason = reason
-        super().__init__(reason)
+class ConnectionFailed(DirectoryError):
+    """The server cannot be reached, or did not answer; another one may."""
 
 
-class Unanswerable(Exception):
+class Unanswerable(DirectoryError):
     """The server works, but cannot answer this request; another server or a retry would give the same result.
 
-    The request cannot be encoded, or the answer is incomplete or larger than the read limit. `advice` is what the
-    operator can change.
+    The request cannot be encoded, or the answer is incomplete or larger than the read limit.
     """
-
-    def __init__(self, reason: str, advice: str) -> None:
-        self.reason = reason
-        self.advice = advice
-        super().__init__(reason)
 
 
 class Deadline:
@@ -70,8 +58,8 @@ class Deadline:
         self._allowance.size += size
         self._allowance.messages += 1
         if self._allowance.size > MAX_BYTES or self._allowance.messages > MAX_MESSAGES:
-            reason = f"the answer is larger than a login may cost ({MAX_BYTES} bytes, {MAX_MESSAGES} messages)"
-            raise Unanswerable(reason, "make user_filter and groups.base narrower, or the entry smaller")
+            limits = f"{MAX_BYTES} bytes, {MAX_MESSAGES} messages"
+            raise Unanswerable(FailureCause.ANSWER_TOO_LARGE, detail=limits)
 
 
 class _Allowance:
@@ -82,12 +70,3 @@ class _Allowance:
     def __init__(self) -> None:
         self.size = 0
         self.messages = 0
-
-
-def reason_of(error: Exception) -> str:
-    """The text of an error, without its number and without any data."""
-    if isinstance(error, ssl.SSLError):
-        return (getattr(error, "reason", None) or "the handshake failed").replace("_", " ").lower()
-    if isinstance(error, OSError):
-        return (error.strerror or type(error).__name__).lower()
-    return type(error).__name__

@@ -8,11 +8,14 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from tokenserver.authn.ldap.accounts.notices import limited
+from tokenserver.authn.ldap.accounts.password_policy import PolicyResponse
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
-from tokenserver.authn.ldap.dn import NotADn, parse_dn
-from tokenserver.authn.ldap.result_codes import WRONG
-from tokenserver.authn.usernames import name_problem
+from tokenserver.authn.ldap.dn import NotADn, parse_dn, rdn_values
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFailure
+from tokenserver.authn.usernames import canonical, name_problem
 from tokenserver.identity import Identity, Kind
 
 MAX_ATTRIBUTE = 255
@@ -22,6 +25,7 @@ ACCOUNT_STATE = (
     "userAccountControl",
     "accountExpires",
     "msDS-User-Account-Control-Computed",
+    "pwdLastSet",
     "pwdAccountLockedTime",
     "pwdReset",
     "nsAccountLock",
@@ -36,6 +40,7 @@ _BY_PRIMARY = {Primary.SID: ("objectSid", "primaryGroupID"), Primary.NUMBER: ("g
 
 _DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE, [MS-ADTS] 2.2.16
 _LOCKED, _PASSWORD_EXPIRED = 0x10, 0x800000  # only in the computed attribute, [MS-ADTS] 3.1.1.4.5.17
+_NEVER_SET = "0"  # pwdLastSet of a user who must change the password at the next logon
 _NEVER = frozenset({0, 0x7FFFFFFFFFFFFFFF})
 _FOR_EVER = "000001010000Z"  # draft-behera-ldap-password-policy-11, section 5.3.3
 _1601 = datetime(1601, 1, 1, tzinfo=UTC)
@@ -43,13 +48,21 @@ _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(r"([0-9]{14})(?:[.,][0-9]+)?Z", re.ASCII)
 
 
-class Refused(Exception):
-    """The entry is rejected as an identity; the text is the reason for the audit event."""
+MAX_SHOWN = 5
+"""Values of an attribute that a reason repeats."""
+
+_MAX_VALUE = 64
+
+
+class Refused(DirectoryError):
+    """The user is rejected; the text is the reason for the audit event."""
 
 
 def wanted_attributes(directory: Directory) -> tuple[str, ...]:
     """The attributes to request, so that one search returns everything needed from the entry."""
     wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
+    if directory.bind_as is not None:
+        wanted.append("objectSid")
     if directory.groups is not None:
         wanted += _BY.get(directory.groups.by, ())
     if directory.groups is not None and directory.groups.primary is not None:
@@ -68,28 +81,57 @@ def identity_of(
     subject = normalize_name(raw_subject(entry, directory), directory)
     problem = name_problem(subject)
     if problem is not None:
-        raise Refused(f"the value of {directory.subject} cannot be a subject: {problem}")
+        raise Refused(FailureCause.SUBJECT_NOT_ALLOWED, attribute=directory.subject, detail=problem)
     attributes = _attributes(entry, directory)
     return Identity(subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost)
 
 
-def raw_subject(entry: SearchEntry, directory: Directory) -> str:
-    """The directory's own value of the subject attribute, unchanged.
+def valid_identity(
+    entry: SearchEntry,
+    directory: Directory,
+    groups: Iterable[str],
+    lost: tuple[str, ...],
+    *,
+    policy: PolicyResponse,
+    now: datetime,
+) -> Identity:
+    """As `identity_of`, valid until the account or its password expires; `policy` is what the bind said about it.
 
     Raises:
-        Refused: there is not exactly one, or the entry has no usable DN.
+        Refused: as `identity_of`, or the account cannot be used at `now`.
+    """
+    problem = account_problem(entry, now)
+    if problem is not None:
+        raise Refused(problem)
+    return limited(identity_of(entry, directory, groups, lost), policy, account_ends(entry), now)
+
+
+def raw_subject(entry: SearchEntry, directory: Directory) -> str:
+    """The directory's own value of the subject attribute, unchanged. Of several, the one in the entry's DN is the name,
+    and the others are aliases: `uid=ann,…` with the values `ann` and `ann.smith`.
+
+    Raises:
+        Refused: there is none, or none of several is in the DN, or the entry has no usable DN.
     """
     try:
         has_dn = bool(parse_dn(entry.dn))
     except NotADn:
         has_dn = False
     if not has_dn:
-        raise Refused("the directory returned an entry without a usable DN")
+        raise Refused(FailureCause.NO_DN)
     values = entry.attributes.get(directory.subject.lower(), ())
     texts = entry.texts(directory.subject)
-    if len(values) != 1 or len(texts) != 1:
-        raise Refused(f"the entry has {len(values) or 'no'} usable values of {directory.subject}; it must have one")
-    return texts[0]
+    if len(values) == len(texts) == 1:
+        return texts[0]
+    in_dn = {canonical(value) for value in rdn_values(entry.dn, directory.subject)}
+    named = [text for text in texts if canonical(text) in in_dn]
+    if len(named) == 1:
+        return named[0]
+    facts = {"count": str(len(values) or "no"), "attribute": directory.subject}
+    if len(texts) > 1:
+        shown = [repr(text[:_MAX_VALUE]) for text in texts[:MAX_SHOWN]] + ["…"] * (len(texts) > MAX_SHOWN)
+        facts["names"] = ", ".join(shown)
+    raise Refused(FailureCause.NO_SUBJECT, **facts)
 
 
 def normalize_name(name: str, directory: Directory) -> str:
@@ -98,7 +140,7 @@ def normalize_name(name: str, directory: Directory) -> str:
     return unicodedata.normalize("NFC", name.lower()) if directory.lowercase else name
 
 
-def account_problem(entry: SearchEntry, now: datetime) -> str | None:
+def account_problem(entry: SearchEntry, now: datetime) -> FailureCause | None:
     """Why the account cannot be used at `now`, even with the right password; None if it can.
 
     A value that cannot be parsed counts as a problem. A temporary lock (pwdAccountLockedTime in the past) is left to
@@ -107,15 +149,15 @@ def account_problem(entry: SearchEntry, now: datetime) -> str | None:
     try:
         return _account_problem(entry, now)
     except (ValueError, OverflowError):
-        return "the state of the account cannot be read"
+        return FailureCause.STATE_UNREADABLE
 
 
-def refusal(entry: SearchEntry, reported: str, now: datetime) -> str:
-    """Why the bind failed, given the `reported` reason: OpenLDAP reports a wrong password in every case."""
-    if reported != WRONG:
+def refusal(entry: SearchEntry, reported: DirectoryFailure, now: datetime) -> DirectoryFailure:
+    """Why the bind failed, given the `reported` failure: OpenLDAP reports a wrong password in every case."""
+    if reported.cause is not FailureCause.WRONG_PASSWORD:
         return reported
-    lock = ", or the account is temporarily locked" if entry.texts("pwdAccountLockedTime") else ""
-    return account_problem(entry, now) or f"{reported}{lock}"
+    otherwise = FailureCause.MAYBE_LOCKED if entry.texts("pwdAccountLockedTime") else FailureCause.WRONG_PASSWORD
+    return DirectoryFailure(account_problem(entry, now) or otherwise)
 
 
 def _attributes(entry: SearchEntry, directory: Directory) -> Mapping[str, str]:
@@ -127,30 +169,32 @@ def _attributes(entry: SearchEntry, directory: Directory) -> Mapping[str, str]:
     return MappingProxyType(found)
 
 
-def _account_problem(entry: SearchEntry, now: datetime) -> str | None:
+def _account_problem(entry: SearchEntry, now: datetime) -> FailureCause | None:
     for text in entry.texts("userAccountControl"):
         if int(text) & _DISABLED:
-            return "the account is disabled"
+            return FailureCause.DISABLED
     for text in entry.texts("msDS-User-Account-Control-Computed"):
         if int(text) & _LOCKED:
-            return "the account is locked"
+            return FailureCause.LOCKED
         if int(text) & _PASSWORD_EXPIRED:
-            return "the password has expired"
+            must_change = _NEVER_SET in entry.texts("pwdLastSet")
+            return FailureCause.MUST_CHANGE if must_change else FailureCause.PASSWORD_EXPIRED
     for text in entry.texts("nsAccountLock"):
         if text.upper() != "FALSE":
-            return "the account is disabled"
+            return FailureCause.DISABLED
     for text in entry.texts("pwdAccountLockedTime"):
         if text == _FOR_EVER or _time(text) > now:
-            return "the account is locked"
+            return FailureCause.LOCKED
     for text in entry.texts("pwdReset"):
         if text.upper() != "FALSE":
-            return "the password must be changed first"
-    if any(end <= now for end in _ends(entry)):
-        return "the account has expired"
+            return FailureCause.MUST_CHANGE
+    if any(end <= now for end in account_ends(entry)):
+        return FailureCause.EXPIRED
     return None
 
 
-def _ends(entry: SearchEntry) -> Iterable[datetime]:
+def account_ends(entry: SearchEntry) -> Iterable[datetime]:
+    """When the account expires, of an entry in which `account_problem` finds no problem."""
     for text in entry.texts("accountExpires"):
         if int(text) not in _NEVER:  # in 100 ns since 1601
             yield _1601 + timedelta(microseconds=int(text) // 10)

@@ -15,6 +15,7 @@ from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import MAX_GROUP_NAME, MAX_GROUPS, Directory, GroupSettings
 from tokenserver.authn.ldap.dn import NotADn, is_below, matches, rdn_values, same_attribute
 from tokenserver.authn.ldap.entry import Refused, normalize_name
+from tokenserver.authn.ldap.failures.causes import FailureCause
 
 MAX_LOST = 5
 """Number of unnamed groups whose DNs an identity keeps."""
@@ -25,7 +26,9 @@ _MAX_DN = 200
 
 logger = logging.getLogger("tokenserver.ldap")
 
-TOO_MANY = f"the user is in more than {MAX_GROUPS} groups"
+
+NamedGroup = tuple[str, tuple[bytes, ...]]
+"""A group that was found: its DN and the values of its attribute `groups.name`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,10 @@ class ResolvedGroups:
         return tuple(found[:MAX_LOST])
 
 
-def names_of(
-    found: Iterable[tuple[str, tuple[bytes, ...]]], directory: Directory, groups: GroupSettings
-) -> ResolvedGroups:
+def names_of(found: Iterable[NamedGroup], directory: Directory, groups: GroupSettings) -> ResolvedGroups:
     """The names of the groups that were found, each given as its DN and the values of its attribute `groups.name`.
 
-    Each value is a name, and so is the one in the DN. Groups outside `groups.base`, and names that `groups.allow` does
+    Each value is a name, and so is the one in the DN. Groups outside `groups.bases`, and names that `groups.allow` does
     not match, are ignored: they are neither named nor reported as omitted.
 
     Raises:
@@ -70,7 +71,7 @@ def names_of(
     omitted: list[OmittedGroup] = []
     for count, (dn, values) in enumerate(found, 1):
         if count > MAX_GROUPS:
-            raise Refused(TOO_MANY)
+            raise Refused(FailureCause.TOO_MANY_GROUPS)
         for one in _names(dn, values, directory, groups):
             name = one.name if isinstance(one, OmittedGroup) else one
             if name is not None and not is_allowed(name, groups):
@@ -80,7 +81,7 @@ def names_of(
             else:
                 names.add(groups.prefix + one)
         if len(names) > MAX_GROUPS or len(omitted) > MAX_GROUPS:
-            raise Refused(TOO_MANY)
+            raise Refused(FailureCause.TOO_MANY_GROUPS)
     return ResolvedGroups(frozenset(names), tuple(omitted))
 
 
@@ -103,7 +104,7 @@ def _names(
     dn: str, values: tuple[bytes, ...], directory: Directory, groups: GroupSettings
 ) -> Iterator[str | OmittedGroup]:
     try:
-        if not is_below(dn, groups.base):
+        if not any(is_below(dn, base) for base in groups.bases):
             return
         in_dn = rdn_values(dn, groups.name)
     except NotADn:

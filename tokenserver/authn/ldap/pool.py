@@ -1,6 +1,6 @@
 """The servers of one directory, with failover and a pool of open connections.
 
-Connections are pooled for two purposes and never mixed: those bound as the service account, for searches, and those for
+Connections are pooled for two purposes and never mixed: those for searches, bound as the service account, and those for
 binds with users' passwords. A bind on an open connection replaces the previous one (RFC 4511, section 4.2.1), so the
 latter can be reused after any answer.
 """
@@ -12,17 +12,24 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import Enum
 from typing import TypeVar
 
-from tokenserver.authn.ldap.ber import Result
-from tokenserver.authn.ldap.connect import Resolve, connect
-from tokenserver.authn.ldap.connection import SUCCESS, Connection
+from tokenserver.authn.ldap.accounts.notices import PasswordNotices
+from tokenserver.authn.ldap.accounts.password_policy import BindResult
+from tokenserver.authn.ldap.connect import Resolve, connect, connected
+from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.ldap.directory import Address, Directory
-from tokenserver.authn.ldap.result_codes import describe
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.certificate import explained
+from tokenserver.authn.ldap.failures.failure import DirectoryFailure
+from tokenserver.authn.ldap.failures.handshake import FirstFlight, first_flight
+from tokenserver.authn.ldap.failures.network import CERTIFICATE_CAUSES
+from tokenserver.authn.ldap.failures.result_codes import is_about_account, service_failure
 from tokenserver.errors import BackendUnavailable
 
 DOWN_SECONDS = 30.0
@@ -35,6 +42,9 @@ MAX_IDLE = 16
 """Connections of one purpose that are kept for one server."""
 
 logger = logging.getLogger("tokenserver.ldap")
+
+notices = PasswordNotices()
+"""One per process, as for users."""
 
 _Answer = TypeVar("_Answer")
 
@@ -96,7 +106,7 @@ class Servers:
         self._context = context
         self._resolve = resolve
         self._servers = tuple(DirectoryServer(address) for address in directory.servers)
-        self._refused: tuple[float, str] = (0.0, "")
+        self._refused = (0.0, "", "")
         # A reload drops the whole pool; a connection in use stays open until it is returned.
         weakref.finalize(self, _close_all, self._servers)
 
@@ -104,7 +114,9 @@ class Servers:
     def asked(
         self, question: Callable[[Connection, Deadline], _Answer], deadline: Deadline
     ) -> Iterator[tuple[DirectoryServer, Connection, _Answer]]:
-        """Ask the first server that answers, as the service account; the block has exclusive use of the connection.
+        """Ask the first server that answers, as the service account, or anonymously if the configuration says so.
+
+        The block has exclusive use of the connection.
 
         A question is retried if a server fails, so it must be read-only.
 
@@ -139,39 +151,70 @@ class Servers:
         Raises:
             ConnectionFailed: it cannot be opened.
         """
-        connection = connect(address, deadline, self._resolve)
         try:
-            if self._context is not None and address.is_ldaps:
-                connection.secure(self._context, deadline)
-            elif self._context is not None:
-                connection.start_tls(self._context, deadline)
-        except BaseException:
-            connection.close()
-            raise
+            connection = self._open(address, deadline, self._context)
+        except ConnectionFailed as error:
+            if error.cause not in CERTIFICATE_CAUSES:
+                raise
+            raise ConnectionFailed(self._explained(error.failure, address, deadline)) from error
         # The settings ensure this; but a password sent in clear text cannot be taken back.
         if connection.tls is None and not self._directory.plaintext:
             connection.close()
-            raise ConnectionFailed("tls", "the connection is not encrypted")
+            raise ConnectionFailed(FailureCause.NOT_ENCRYPTED)
         return connection
 
-    def bind_service(self, connection: Connection, deadline: Deadline) -> Result:
-        """Bind as the service account."""
-        assert self._directory.bind is not None  # noqa: S101 - the settings ensure it
+    def connect(self, address: Address, deadline: Deadline) -> Connection:
+        """A new connection without TLS, over which nothing secret may be sent.
+
+        Raises:
+            ConnectionFailed: it cannot be opened.
+        """
+        return connect(address, deadline, self._resolve)
+
+    def first_flight(self, address: Address, deadline: Deadline, *, is_start_tls: bool) -> FirstFlight:
+        """What the server sends first in a TLS handshake, on a connection of its own; empty if that fails."""
+        try:
+            with connected(address, deadline, self._resolve) as plain:
+                return first_flight(plain, address.expected_name, deadline, is_start_tls=is_start_tls)
+        except ConnectionFailed:
+            return FirstFlight()
+
+    def _open(self, address: Address, deadline: Deadline, context: ssl.SSLContext | None) -> Connection:
+        connection = connect(address, deadline, self._resolve)
+        try:
+            if context is not None and address.is_ldaps:
+                connection.secure(context, deadline)
+            elif context is not None:
+                connection.start_tls(context, deadline)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _explained(self, failure: DirectoryFailure, address: Address, deadline: Deadline) -> DirectoryFailure:
+        """The failure with what the rejected certificate says."""
+        flight = self.first_flight(address, deadline, is_start_tls=not address.is_ldaps)
+        return explained(failure, flight.certificate, datetime.now(UTC))
+
+    def bind_service(self, connection: Connection, deadline: Deadline) -> BindResult:
+        """Bind as the service account: with its DN and password, or as the subject of the client certificate."""
+        if self._directory.sasl_external:
+            return connection.bind_external(deadline)
+        assert self._directory.bind is not None  # noqa: S101 - checked by the callers
         dn, password = self._directory.bind
         return connection.bind(dn, password, deadline)
 
-    def failed(self, server: DirectoryServer, error: ConnectionFailed) -> str:
-        """Mark the server as down for a while; returns the reason."""
+    def failed(self, server: DirectoryServer, error: ConnectionFailed) -> None:
+        """Mark the server as down for a while."""
         server.close_idle()
         if server.down_until <= time.monotonic():
-            logger.warning("%s: %s: %s", self._directory.name, server.address.url, error.reason)
+            logger.warning("%s: %s: %s", self._directory.name, server.address.url, error.failure)
         server.down_until = time.monotonic() + DOWN_SECONDS
-        return f"{server.address.url}: {error.reason}"
 
     def _ask(
         self, question: Callable[[Connection, Deadline], _Answer], deadline: Deadline
     ) -> tuple[DirectoryServer, Connection, _Answer]:
-        failures: list[str] = []
+        failures: list[tuple[DirectoryServer, ConnectionFailed]] = []
         for server, share in self._in_turn(deadline, None):
             kept = server.take(Purpose.SEARCH)
             if kept is not None:
@@ -193,11 +236,12 @@ class Servers:
                     connection.close()
                     raise
             except ConnectionFailed as error:
-                failures.append(self.failed(server, error))
-        raise BackendUnavailable(self._directory.name, "; ".join(failures))
+                self.failed(server, error)
+                failures.append((server, error))
+        raise self._unavailable(failures)
 
     def _reach(self, deadline: Deadline, preferred: DirectoryServer | None) -> tuple[DirectoryServer, Connection]:
-        failures: list[str] = []
+        failures: list[tuple[DirectoryServer, ConnectionFailed]] = []
         for server, share in self._in_turn(deadline, preferred):
             kept = server.take(Purpose.BIND)
             if kept is not None:
@@ -205,8 +249,14 @@ class Servers:
             try:
                 return server, self.open(server.address, share)
             except ConnectionFailed as error:
-                failures.append(self.failed(server, error))
-        raise BackendUnavailable(self._directory.name, "; ".join(failures))
+                self.failed(server, error)
+                failures.append((server, error))
+        raise self._unavailable(failures)
+
+    def _unavailable(self, failures: Sequence[tuple[DirectoryServer, ConnectionFailed]]) -> BackendUnavailable:
+        reason = "; ".join(f"{server.address.url}: {error.reason}" for server, error in failures)
+        summaries = dict.fromkeys(error.failure.summary for _, error in failures)
+        return BackendUnavailable(self._directory.name, reason, summary="; ".join(summaries))
 
     def _in_turn(
         self, deadline: Deadline, preferred: DirectoryServer | None
@@ -218,19 +268,23 @@ class Servers:
             yield server, deadline.part(1 / (len(ordered) - number))
 
     def _become_service(self, server: DirectoryServer, connection: Connection, deadline: Deadline) -> None:
-        until, reason = self._refused
+        if self._directory.anonymous_search:
+            return  # a new connection is anonymous (RFC 4513, section 4)
+        until, reason, summary = self._refused
         if time.monotonic() < until:
-            raise BackendUnavailable(self._directory.name, reason)
+            raise BackendUnavailable(self._directory.name, reason, summary=summary)
         result = self.bind_service(connection, deadline)
-        if result.code == SUCCESS:
+        if result.is_accepted:
+            notices.service(self._directory.name, self._directory.account, result.policy, datetime.now(UTC))
             return
-        meaning = describe(result)
-        if not meaning.is_about_user:
-            raise ConnectionFailed("answer", f"the bind of the service account failed: {meaning.text}")
-        reason = f"{server.address.url} rejects the service account: {meaning.text}"
-        self._refused = (time.monotonic() + REFUSED_SECONDS, reason)
+        failure = service_failure(result, self._directory)
+        if not is_about_account(failure):
+            raise ConnectionFailed(failure)
+        reason = f"{server.address.url} rejects the service account: {failure}"
         logger.error("%s: %s", self._directory.name, reason)
-        raise BackendUnavailable(self._directory.name, reason)
+        summary = f"rejects the service account: {failure.summary}"
+        self._refused = (time.monotonic() + REFUSED_SECONDS, reason, summary)
+        raise BackendUnavailable(self._directory.name, reason, summary=summary)
 
 
 def _close_all(servers: tuple[DirectoryServer, ...]) -> None:

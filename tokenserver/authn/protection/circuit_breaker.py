@@ -1,4 +1,4 @@
-"""Circuit breakers: a user source that does not answer is not asked for a while, and then probed once."""
+"""Circuit breakers: a user source that keeps failing is not asked for a while, and then probed once."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ class Breaker:
         self._failures = 0
         self._opened: float | None = None
         self._probe: int | None = None
+        self._summary = ""
         self._round = 0
 
     @property
@@ -84,7 +85,7 @@ class Breaker:
         state = self.state
         if state is State.CLOSED:
             return None
-        return f"does not answer; the circuit breaker is {state} and one login tries it every {self._seconds:g} s"
+        return f"{self._summary}; the circuit breaker is {state} and one login tries it every {self._seconds:g} s"
 
     def check(self) -> None:
         """Check whether a try would be admitted, without beginning one.
@@ -122,20 +123,22 @@ class Breaker:
                 logger.warning("%s: answers again; the circuit breaker is closed", self.name)
             self._failures, self._opened, self._probe = 0, None, None
 
-    def failed(self, number: int) -> None:
-        """The source gave no answer."""
+    def failed(self, number: int, error: BackendUnavailable) -> None:
+        """The source could not tell whether a login is right."""
         with self._lock:
             if number != self._round:
                 return
             self._failures += 1
+            self._summary = error.summary
             if self._failures < self._most:
                 return
             if self._opened is None:
                 logger.error(
-                    "%s: no answer %d times in a row; the circuit breaker is open: its users get an immediate 503, "
-                    "and one login tries it every %g s",
+                    "%s: failed %d times in a row, last with: %s; the circuit breaker is open: its users get an "
+                    "immediate 503, and one login tries it every %g s",
                     self.name,
                     self._failures,
+                    error.reason,
                     self._seconds,
                 )
             self._opened, self._probe = self._monotonic(), None
@@ -158,7 +161,8 @@ class Breaker:
             return
         left = self._opened + self._seconds - self._monotonic()
         if left > 0 or self._probe is not None:
-            raise BackendUnavailable(self.name, "is not asked now, because it did not answer", max(1, ceil(left)))
+            reason = f"is not asked now, because it failed: {self._summary}"
+            raise BackendUnavailable(self.name, reason, max(1, ceil(left)), summary=self._summary)
 
 
 class Sheltered:
@@ -194,8 +198,8 @@ class Sheltered:
             except Overloaded:
                 self._breaker.cancelled(number)
                 raise
-            except BackendUnavailable:
-                self._breaker.failed(number)
+            except BackendUnavailable as error:
+                self._breaker.failed(number, error)
                 raise
             except BaseException:
                 self._breaker.cancelled(number)
@@ -219,7 +223,7 @@ class Sheltered:
         try:
             source.probe()
         except BackendUnavailable as error:
-            self._breaker.failed(number)
+            self._breaker.failed(number, error)
             ended.set_exception(error)
         except Exception as error:
             # Also raised in the login that waits for the probe; but that may have timed out.

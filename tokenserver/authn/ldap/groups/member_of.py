@@ -11,7 +11,8 @@ from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import MAX_GROUPS, Primary
 from tokenserver.authn.ldap.dn import NotADn, escape_value, parse_dn
 from tokenserver.authn.ldap.entry import Refused
-from tokenserver.authn.ldap.group_names import TOO_MANY, OmittedGroup, values_of
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.group_names import NamedGroup, OmittedGroup, values_of
 from tokenserver.authn.ldap.groups.search import CutOff, GroupSearch, key_of, keyed
 
 _BATCH = 200
@@ -20,7 +21,7 @@ _BATCH = 200
 _RULE = "ipauniqueid"
 """The attribute at the start of the DNs of FreeIPA's HBAC and sudo rules, which memberOf lists along with groups."""
 
-Groups = dict[Hashable, tuple[str, tuple[bytes, ...]]]
+Groups = dict[Hashable, NamedGroup]
 """Normal form of a group's DN -> its DN and its names."""
 
 
@@ -34,7 +35,7 @@ def groups_in_entry(search: GroupSearch) -> Groups:
     attributes = search.entry.attributes
     is_truncated = any(name.startswith("memberof;range=") for name in attributes)
     if is_truncated or len(attributes.get("memberof", ())) > MAX_GROUPS:
-        raise Refused(TOO_MANY)
+        raise Refused(FailureCause.TOO_MANY_GROUPS)
     found: Groups = {}
     _add(search, search.entry, found)
     entries = _search_by_dn(search, [dn for dn, _ in found.values()], search.primary_filter())

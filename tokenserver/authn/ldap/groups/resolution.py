@@ -7,16 +7,18 @@ from dataclasses import replace
 
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import Connection
-from tokenserver.authn.ldap.deadline import Deadline
-from tokenserver.authn.ldap.directory import MAX_GROUPS, MAX_NESTING, Directory, GroupsBy, GroupSettings
+from tokenserver.authn.ldap.deadline import Deadline, Unanswerable
+from tokenserver.authn.ldap.directory import IN_CHAIN, MAX_GROUPS, MAX_NESTING, Directory, GroupsBy, GroupSettings
 from tokenserver.authn.ldap.dn import escape_value
 from tokenserver.authn.ldap.entry import Refused, raw_subject
-from tokenserver.authn.ldap.group_names import TOO_MANY, ResolvedGroups, names_of, values_of
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.group_names import NamedGroup, OmittedGroup, ResolvedGroups, names_of, values_of
 from tokenserver.authn.ldap.groups import primary
 from tokenserver.authn.ldap.groups.member_of import groups_in_entry
 from tokenserver.authn.ldap.groups.search import GroupSearch, keyed
 
-IN_CHAIN = "1.2.840.113556.1.4.1941"
+_CAPABILITIES = "1.2.840.113556.1.4."
+"""How the capabilities of Active Directory, AD LDS and Samba begin ([MS-ADTS] 3.1.1.3.4.3)."""
 
 _BATCH = 50
 """Groups whose parent groups are requested in one search."""
@@ -50,10 +52,42 @@ def resolve(
     groups = directory.groups
     if groups is None:
         return ResolvedGroups()
-    search = GroupSearch(connection, entry, directory, groups, deadline)
+    found, omitted = find(connection, asked, entry, directory, deadline)
+    resolved = names_of(found, directory, groups)
+    return replace(resolved, omitted=(*omitted, *resolved.omitted))
+
+
+def find(
+    connection: Connection,
+    asked: int | None,
+    entry: SearchEntry,
+    directory: Directory,
+    deadline: Deadline,
+) -> tuple[tuple[NamedGroup, ...], tuple[OmittedGroup, ...]]:
+    """The groups of the user, each as its DN and its names, whether they count or not, and those not resolved.
+
+    Raises:
+        Refused, ConnectionFailed, Unanswerable: as `resolve`.
+    """
+    assert directory.groups is not None  # noqa: S101 - checked by the caller
+    search = GroupSearch(connection, entry, directory, directory.groups, deadline)
     found = groups_in_entry(search) if asked is None else _found(search, asked)
-    resolved = names_of(found.values(), directory, groups)
-    return replace(resolved, omitted=(*search.omitted, *resolved.omitted))
+    return tuple(found.values()), tuple(search.omitted)
+
+
+def check_rule(connection: Connection, deadline: Deadline) -> None:
+    """Check that the directory has the matching rule `IN_CHAIN`: one that has not finds nothing, and reports no error.
+
+    Raises:
+        Unanswerable: it has not.
+        ConnectionFailed: it does not answer.
+    """
+    if connection.has_rule is None:
+        root = connection.search("", "(objectClass=*)", ["supportedCapabilities"], deadline, limit=1, is_read=True)
+        capabilities = [text for entry in root.entries for text in entry.texts("supportedCapabilities")]
+        connection.has_rule = any(text.startswith(_CAPABILITIES) for text in capabilities)
+    if not connection.has_rule:
+        raise Unanswerable(FailureCause.NO_MATCHING_RULE)
 
 
 def first_filter(entry: SearchEntry, directory: Directory, groups: GroupSettings) -> str:
@@ -86,18 +120,20 @@ def in_chain(dn: str) -> str:
     return f"(member:{IN_CHAIN}:={_dn(dn)})"
 
 
-def _found(search: GroupSearch, asked: int) -> dict[Hashable, tuple[str, tuple[bytes, ...]]]:
+def _found(search: GroupSearch, asked: int) -> dict[Hashable, NamedGroup]:
     """The groups that list the user, and the primary group, each with its DN and its names."""
     groups = search.groups
     first = search.entries(first_filter(search.entry, search.directory, groups), asked=asked)
     found = {key: entry for key, entry in map(keyed, first) if not search.is_private(entry)}
+    if not first and groups.by is GroupsBy.NESTED and groups.by_rule:
+        check_rule(search.connection, search.deadline)
     own = None if groups.by is GroupsBy.POSIX else search.primary(first)
     if groups.by is GroupsBy.NESTED and not groups.by_rule:
         _add_parents(search, found)
     elif groups.by is GroupsBy.NESTED and own is not None:
         found |= map(keyed, search.entries(in_chain(own.dn)))
     if len(found) > MAX_GROUPS:
-        raise Refused(TOO_MANY)
+        raise Refused(FailureCause.TOO_MANY_GROUPS)
     return {key: (entry.dn, values_of(entry, groups.name)) for key, entry in found.items()}
 
 
@@ -113,10 +149,10 @@ def _add_parents(search: GroupSearch, found: dict[Hashable, SearchEntry]) -> Non
             added |= {key: entry for key, entry in map(keyed, parents) if key not in found}
         found |= added
         if len(found) > MAX_GROUPS:
-            raise Refused(TOO_MANY)
+            raise Refused(FailureCause.TOO_MANY_GROUPS)
         level = list(added.values())
     if level:
-        raise Refused(f"the groups are nested more than {MAX_NESTING} deep")
+        raise Refused(FailureCause.TOO_DEEP)
 
 
 def _dn(dn: str) -> str:

@@ -11,17 +11,13 @@ from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswer
 from tokenserver.authn.ldap.directory import MAX_GROUPS, Directory, GroupSettings, Primary
 from tokenserver.authn.ldap.dn import NotADn, same_dn
 from tokenserver.authn.ldap.entry import Refused
-from tokenserver.authn.ldap.group_names import TOO_MANY, OmittedGroup
+from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.result_codes import CUT_OFF, HIDDEN, NO_PAGES, search_failure
+from tokenserver.authn.ldap.group_names import OmittedGroup
 from tokenserver.authn.ldap.groups import primary
-from tokenserver.authn.ldap.result_codes import CUT_OFF, HIDDEN, NO_PAGES, describe_search
 
 PAGE = 500
 """Groups per page (RFC 2696), if the server supports paging: many servers return no more at a time."""
-
-_ADVICE = (
-    "raise the limit for the account that searches (OpenLDAP: limits dn.exact=… size=unlimited; "
-    "389 Directory Server and FreeIPA: nsSizeLimit; Active Directory: MaxPageSize), or use by: memberof"
-)
 
 
 class CutOff(Unanswerable):
@@ -43,8 +39,8 @@ class GroupSearch:
     omitted: list[OmittedGroup] = field(default_factory=list)
 
     def ask(self, search_filter: str, *, base: str | None = None, cookie: bytes = b"") -> int:
-        """Send a search and return its number, for `entries`."""
-        base = self.groups.base if base is None else base
+        """Send a search below `base`, by default the first one, and return its number, for `entries`."""
+        base = self.groups.bases[0] if base is None else base
         limit = MAX_GROUPS + 1
         return self.connection.ask_page(
             base, search_filter, self._wanted(), self.deadline, size=PAGE, cookie=cookie, limit=limit
@@ -53,7 +49,9 @@ class GroupSearch:
     def entries(
         self, search_filter: str, *, asked: int | None = None, base: str | None = None, may_be_hidden: bool = False
     ) -> list[SearchEntry]:
-        """All entries found by the search; `asked` is its number if its first page was requested already.
+        """All entries found by the search below `base`, or below each of the groups' bases.
+
+        `asked` is the number of the search if its first page, below the first base, was requested already.
 
         With `may_be_hidden`, a base that the account may not read yields no entries instead of an error.
 
@@ -63,6 +61,17 @@ class GroupSearch:
             ConnectionFailed: it does not answer, or reports an error.
             Unanswerable: the answer is larger than a login may read.
         """
+        found: list[SearchEntry] = []
+        for one in self.groups.bases if base is None else (base,):
+            found += self._entries_below(one, search_filter, asked, may_be_hidden=may_be_hidden)
+            if len(found) > MAX_GROUPS:
+                raise Refused(FailureCause.TOO_MANY_GROUPS)
+            asked = None
+        return found
+
+    def _entries_below(
+        self, base: str, search_filter: str, asked: int | None, *, may_be_hidden: bool
+    ) -> list[SearchEntry]:
         found_so_far: list[SearchEntry] = []
         asked = self.ask(search_filter, base=base) if asked is None else asked
         while True:
@@ -71,21 +80,22 @@ class GroupSearch:
                 found = self._whole(search_filter, base)
             found_so_far += found.entries
             if len(found_so_far) > MAX_GROUPS:
-                raise Refused(TOO_MANY)
+                raise Refused(FailureCause.TOO_MANY_GROUPS)
             if found.result.code in HIDDEN and may_be_hidden:
                 return found_so_far
             if found.result.code in CUT_OFF:
-                reason = f"the directory returns no more than {len(found_so_far)} groups of the user"
-                raise CutOff(f"{reason} ({describe_search(found.result)})", _ADVICE)
+                limit = search_failure(found.result).text
+                raise CutOff(FailureCause.GROUPS_CUT_OFF, count=str(len(found_so_far)), detail=limit)
             if found.result.code != SUCCESS:
-                raise ConnectionFailed("answer", f"the search for groups failed: {describe_search(found.result)}")
+                key = "groups.base" if base in self.groups.bases else "base"
+                facts = {"base": base, "key": key, "account": self.directory.searcher}
+                raise ConnectionFailed(search_failure(found.result, **facts))
             if not found.cookie:
                 return found_so_far
             asked = self.ask(search_filter, base=base, cookie=found.cookie)
 
-    def _whole(self, search_filter: str, base: str | None) -> Found:
+    def _whole(self, search_filter: str, base: str) -> Found:
         """The answer to the search without paging, for servers that do not provide it."""
-        base = self.groups.base if base is None else base
         return self.connection.search(base, search_filter, self._wanted(), self.deadline, limit=MAX_GROUPS + 1)
 
     def _wanted(self) -> list[str]:
@@ -116,7 +126,7 @@ class GroupSearch:
             return None
         own = next((one for one in found if primary.is_primary(one, self.entry, kind)), None)
         if own is None and kind is Primary.SID:
-            domain = primary.domain_of(self.entry.dn, self.directory.base)
+            domain = primary.domain_of(self.entry.dn, self.directory.bases[0])
             own = next(iter(self.entries(search_filter, base=domain, may_be_hidden=True)), None)
             if own is None:
                 self._omit_primary("not found")
