@@ -243,7 +243,7 @@ def _blocks() -> list[dict[str, Any]]:
     """The settings in the examples of docs/ldap.md; what a block leaves out is as in the first one of its preset."""
     page = (Path(__file__).parents[2] / "docs" / "ldap.md").read_text("utf-8")
     password = {"bind_password": "x", "bind_password_file": None}
-    found = []
+    found: list[dict[str, Any]] = []
     for block in re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
         content = yaml.safe_load(textwrap.dedent(block))
         if isinstance(content, dict) and "authentication" not in content:
