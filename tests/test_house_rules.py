@@ -32,7 +32,7 @@ ONE_IMPORTER = {
     "passlib": "authn/passwords.py",
     "bcrypt": "authn/passwords.py",
     "argon2": "authn/passwords.py",
-    "ldap3": "authn/ldap/connection.py",
+    "ldap3": "authn/ldap/wire/requests.py",
     "jwt": "tokens/issuer.py",
     "yaml": "documents/strict_yaml.py",
     "click": "cli/",

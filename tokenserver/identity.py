@@ -26,7 +26,8 @@ class Identity:
     `source` names the user source (empty for anonymous), `groups` are the groups that it reported. `ceiling`, unless
     None, limits what policies can grant to the listed accesses. `stale`: the source is unreachable; this is the last
     answer it gave. `lost` has the source's identifiers of groups whose names it could not tell, the first few of them:
-    the identity may be in any group then.
+    the identity may be in any group then. `valid_for`: for how many seconds at most the source vouches for it;
+    None: for as long as its settings say.
     The hash is computed once, since decisions are looked up by it.
     """
 
@@ -38,6 +39,7 @@ class Identity:
     ceiling: tuple[Access, ...] | None = None
     stale: bool = False
     lost: tuple[str, ...] = ()
+    valid_for: float | None = field(default=None, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

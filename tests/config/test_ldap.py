@@ -18,6 +18,8 @@ from tokenserver.credentials import Secret
 from tokenserver.errors import LoadError
 from tokenserver.server.compose import ldap_directory, watched_files
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 FIVE_LINES = {
     "preset": "openldap",
     "url": "ldaps://ldap.example.com",
@@ -80,7 +82,7 @@ def test_five_lines_are_enough() -> None:
     assert (server.host, server.port, server.is_ldaps) == ("ldap.example.com", 636, True)
     assert (found.subject, found.lowercase, found.deadline) == ("uid", True, 5.0)
     assert found.user_filter == "(&(objectClass=inetOrgPerson)(uid={user}))"
-    assert found.groups == GroupSettings(GroupsBy.MEMBER, "dc=example,dc=com")
+    assert found.groups == GroupSettings(GroupsBy.MEMBER, ("dc=example,dc=com",))
 
 
 def test_what_is_said_wins_over_the_preset() -> None:
@@ -90,7 +92,7 @@ def test_what_is_said_wins_over_the_preset() -> None:
     )
     assert (found.subject, found.lowercase) == ("mail", False)
     assert found.groups == GroupSettings(
-        GroupsBy.NESTED, "dc=example,dc=com", "ou", ("a*",), by_rule=True, primary=Primary.SID
+        GroupsBy.NESTED, ("dc=example,dc=com",), "ou", ("a*",), by_rule=True, primary=Primary.SID
     )
 
 
@@ -98,6 +100,57 @@ def test_a_direct_bind_needs_no_account() -> None:
     """Users bind by the template alone."""
     found = Ldap.model_validate(DIRECT).directory(None)
     assert (found.bind, found.user_dn_template) == (None, TEMPLATE)
+
+
+def test_an_anonymous_search_needs_no_account() -> None:
+    """Users are searched for all the same."""
+    found = described(bind_dn=None, bind_password=None, anonymous_search=True)
+    assert (found.bind, found.anonymous_search, found.is_searchable) == (None, True, True)
+
+
+def test_a_name_to_bind_as() -> None:
+    """It is no DN, so the preset's filter, or another one, finds the entry afterwards."""
+    more = {"user_dn_template": "{user}@corp.example.com", "user_filter": "(sAMAccountName={user})"}
+    found = described(bind_dn=None, bind_password=None, preset="active_directory", **more)
+    assert (found.user_dn_template, found.bind_as) == (None, "{user}@corp.example.com")
+    assert (found.user_filter, found.is_searchable) == ("(sAMAccountName={user})", False)
+
+
+SEALED = {"client_certificate": "client.pem", "client_key": "client.key"}
+EXTERNAL = SEALED | {"bind_dn": None, "bind_password": None, "sasl_external": True}
+
+
+def test_a_bind_with_the_certificate() -> None:
+    """It needs no other account, and users are searched for."""
+    found = described(**EXTERNAL)
+    assert (found.bind, found.sasl_external, found.is_searchable) == (None, True, True)
+    assert found.user_filter == described().user_filter
+    assert described(**SEALED).bind is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param(None, "ldap.example.com", id="the host"),
+        pytest.param("LDAP.Corp.example.com", "ldap.corp.example.com", id="another name"),
+        pytest.param("localhost", "localhost", id="one label"),
+        pytest.param("2001:DB8::1", "2001:db8::1", id="an IP address"),
+    ],
+)
+def test_the_expected_name(name: str | None, expected: str) -> None:
+    """Of each server's certificate."""
+    (address,) = described(certificate_name=name).servers
+    assert (address.host, address.expected_name) == ("ldap.example.com", expected)
+
+
+def test_several_bases() -> None:
+    """Groups have them from the users, or their own."""
+    bases = ["ou=a,dc=x", "ou=b,dc=x", "ou=c,ou=a,dc=x"]
+    assert described(base=bases).bases == ("ou=a,dc=x", "ou=b,dc=x")
+    for groups, expected in ((None, ("ou=a,dc=x", "ou=b,dc=x")), ({"base": ""}, ("",)), ({"base": ["o=y"]}, ("o=y",))):
+        found = described(base=bases, groups=groups).groups
+        assert found is not None
+        assert found.bases == expected
 
 
 @pytest.mark.parametrize(
@@ -120,6 +173,75 @@ def test_a_direct_bind_needs_no_account() -> None:
             {"url": "ldap://a", "insecure_plaintext": True, "ca_file": "ca.pem"},
             "ca_file: verifies nothing",
             id="no TLS",
+        ),
+        pytest.param(
+            {"anonymous_search": True}, "bind_dn: cannot be combined with anonymous_search", id="both searches"
+        ),
+        pytest.param(
+            {"anonymous_search": True, "bind_dn": None},
+            "bind_password: cannot be combined with anonymous_search",
+            id="a password for nobody",
+        ),
+        pytest.param(
+            {"user_dn_template": TEMPLATE, "bind_dn": None, "bind_password": None, "anonymous_search": True},
+            "anonymous_search: cannot be combined with user_dn_template",
+            id="a search and a template",
+        ),
+        pytest.param(
+            {"user_dn_template": TEMPLATE, "bind_dn": None, "bind_password": None, "user_filter": "(uid={user})"},
+            "user_filter: cannot be combined with user_dn_template",
+            id="a filter and a template of DNs",
+        ),
+        pytest.param(
+            {"bind_dn": ""}, "bind_dn: must not be empty; anonymous_search: true searches", id="empty account"
+        ),
+        pytest.param({"client_key": "k"}, "client_certificate: is missing; client_key alone", id="a key alone"),
+        pytest.param({"client_certificate": "c"}, "client_key: is missing; client_certificate alone", id="no key"),
+        pytest.param(
+            {"sasl_external": True, "bind_dn": None, "bind_password": None},
+            "client_certificate: is missing: with sasl_external",
+            id="SASL EXTERNAL without a certificate",
+        ),
+        pytest.param(
+            SEALED | {"sasl_external": True}, "bind_dn: cannot be combined with sasl_external", id="two accounts"
+        ),
+        pytest.param(
+            EXTERNAL | {"anonymous_search": True},
+            "anonymous_search: cannot be combined with sasl_external",
+            id="SASL EXTERNAL and an anonymous search",
+        ),
+        pytest.param(
+            EXTERNAL | {"user_dn_template": TEMPLATE},
+            "user_dn_template: cannot be combined with sasl_external",
+            id="SASL EXTERNAL and a template",
+        ),
+        pytest.param(
+            SEALED | {"url": "ldap://a", "insecure_plaintext": True},
+            "client_certificate: has no effect without TLS",
+            id="a client certificate in plain text",
+        ),
+        pytest.param(
+            {"url": "ldap://a", "insecure_plaintext": True, "certificate_name": "a.example.com"},
+            "certificate_name: has no effect without TLS",
+            id="a name in plain text",
+        ),
+        *(
+            pytest.param(
+                {"certificate_name": name}, "certificate_name: must be a host name", id=f"no name {name!r}"[:30]
+            )
+            for name in ("", "*.example.com", "a b", "-a.example.com", "ldaps://a", "a:636", "müller.example", "a" * 64)
+        ),
+        pytest.param({"strip_domain": "@corp"}, "strip_domain: must be a domain alone", id="no domain"),
+        pytest.param(
+            {
+                "bind_dn": None,
+                "bind_password": None,
+                "user_dn_template": "{user}@corp",
+                "preset": None,
+                "subject": "uid",
+            },
+            "user_filter: is missing",
+            id="a name to bind as without a filter",
         ),
         pytest.param({"base": "example.com"}, "base: must be a DN", id="base"),
         pytest.param({"bind_dn": None}, "bind_dn: is missing", id="no account"),
@@ -250,7 +372,7 @@ def _blocks() -> list[dict[str, Any]]:
             found.append(found[1 if "sAMAccountName" in block else 0] | content)
         else:
             (entry,) = content["authentication"] if isinstance(content, dict) else content
-            found.append(entry["ldap"] | password)
+            found.append(entry["ldap"] | (password if "bind_dn" in entry["ldap"] else {}))
     return found
 
 
@@ -258,4 +380,27 @@ def _blocks() -> list[dict[str, Any]]:
 def test_the_examples_of_the_page(block: dict[str, Any]) -> None:
     """Each can be pasted as it is."""
     settings = Ldap.model_validate({key: value for key, value in block.items() if value is not None})
-    assert settings.directory(Secret("x")).bind is not None
+    found = settings.directory(Secret("x"))
+    assert found.is_searchable or settings.user_dn_template is not None
+
+
+BLOCKS = [
+    yaml.safe_load(textwrap.dedent(block.replace("authentication:\n", "")))[0]["ldap"]
+    for block in re.findall(r"```yaml\n(.*?)```", (DOCS / "ldap.md").read_text("utf-8"), re.DOTALL)
+    if "- ldap:" in block
+]
+
+
+@pytest.mark.parametrize("values", BLOCKS, ids=str)
+def test_the_blocks_of_the_page(values: dict[str, Any]) -> None:
+    """Each one that can be pasted is a whole source."""
+    assert Ldap.model_validate(values).directory(Secret("x")).name
+
+
+def test_the_page_has_a_block_for_each_situation() -> None:
+    """Every way to bind and search that the settings know."""
+    keys = {key for values in BLOCKS for key in values}
+    assert {"anonymous_search", "strip_domain", "user_dn_template", "bind_dn", "sasl_external"} <= keys
+    assert {"", tuple} <= {
+        values["base"] if values["base"] == "" else type(Ldap.model_validate(values).base) for values in BLOCKS
+    }

@@ -116,6 +116,16 @@ def _refusals(text: str) -> list[str]:
             id="nothing-for-text",
         ),
         pytest.param(
+            "branch:\n  leaves: [{name: [a]}]\n",
+            ["f.yaml:2: branch.leaves[0].name: must be text, not a list"],
+            id="list-for-text, which quotes would not make right",
+        ),
+        pytest.param(
+            "branch:\n  leaves: [{name: {a: b}}]\n",
+            ["f.yaml:2: branch.leaves[0].name: must be text, not a mapping"],
+            id="mapping-for-text",
+        ),
+        pytest.param(
             "branch:\n  leaves: [{name: a, flag: no}]\n",
             ["f.yaml:2: branch.leaves[0].flag: must be true or false, not 'no'"],
             id="no-for-a-boolean",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from cryptography.x509.oid import NameOID
 from rsa_keys import rsa_2048
 
-from tokenserver.documents.tls_files import check_server_files, client_context
+from tokenserver.documents.tls_files import check_server_files, client_context, load_client_certificate
 from tokenserver.errors import LoadError
 
 
@@ -118,3 +124,61 @@ def test_files_without_a_ca(tmp_path: Path, content: str) -> None:
     (tmp_path / "ca.pem").write_text(content)
     with pytest.raises(LoadError, match="contains no PEM certificate of the CA"):
         client_context(tmp_path / "ca.pem")
+
+
+def test_a_client_certificate(tmp_path: Path) -> None:
+    """In each form of a key that OpenSSL reads; its subject and its end are known."""
+    for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
+        for key in (rsa_2048(), ec.generate_private_key(ec.SECP256R1())):
+            context = client_context(None)
+            found = load_client_certificate(*written(tmp_path, key, form), context)
+            assert found.subject == "CN=localhost"
+            assert timedelta(hours=23) < found.not_after - datetime.now(UTC) <= timedelta(days=1)
+            assert str(found) == f"CN=localhost until {found.not_after:%Y-%m-%d %H:%M} UTC"
+
+
+def _other_key(certificate: Path, key: Path) -> None:
+    other = ec.generate_private_key(ec.SECP256R1())
+    key.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def _encrypted(certificate: Path, key: Path) -> None:
+    encryption = BestAvailableEncryption(b"secret")
+    key.write_bytes(rsa_2048().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+
+
+def _encrypted_long_ago(certificate: Path, key: Path) -> None:
+    encryption = BestAvailableEncryption(b"secret")
+    key.write_bytes(rsa_2048().private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, encryption))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problems"),
+    [
+        pytest.param(_other_key, ["tls.key: is not the key of "], id="another key"),
+        pytest.param(_encrypted, ["tls.key: is encrypted, "], id="encrypted key"),
+        pytest.param(_encrypted_long_ago, ["tls.key: is encrypted, "], id="encrypted key in the traditional form"),
+        pytest.param(lambda _, key: key.write_text("x"), ["tls.key: is not the key of "], id="no key"),
+        pytest.param(lambda _, key: key.write_text(""), ["tls.key: is not the key of "], id="an empty key"),
+        pytest.param(lambda _, key: key.chmod(0o644), ["tls.key: can be read by others"], id="a key that others read"),
+        pytest.param(
+            lambda certificate, _: certificate.write_text("x"), ["tls.pem: contains no PEM certificate"], id="text"
+        ),
+        pytest.param(
+            lambda certificate, key: (certificate.unlink(), key.unlink()),
+            ["tls.key: cannot be read", "tls.pem: cannot be read"],
+            id="neither is there",
+        ),
+    ],
+)
+def test_client_certificates_that_do_not_work(
+    tmp_path: Path, spoil: Callable[[Path, Path], object], problems: list[str]
+) -> None:
+    """Each fault with its file; nobody is asked for the password of a key."""
+    certificate, key = written(tmp_path, rsa_2048())
+    spoil(certificate, key)
+    with pytest.raises(LoadError) as caught:
+        load_client_certificate(certificate, key, client_context(None))
+    found = [f"{Path(fault.file).name}: {fault.message}" for fault in caught.value.faults]
+    assert len(found) == len(problems)
+    assert all(message.startswith(problem) for message, problem in zip(found, problems, strict=True)), found

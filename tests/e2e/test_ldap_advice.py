@@ -275,7 +275,7 @@ def test_the_wrong_port(server: Slapd, settings: Any, name: str, cause: FailureC
             {"hosts": ["ldap.example.com", "dc1.example.com"]},
             FailureCause.WRONG_HOST,
             "the server's certificate is for another host: it is for ldap.example.com, dc1.example.com, not for local",
-            "use a name of the certificate in url, or issue a certificate for localhost",
+            "use a name of the certificate in url or as certificate_name, or issue a certificate for localhost",
             id="for other hosts",
         ),
         pytest.param(

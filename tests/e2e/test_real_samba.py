@@ -212,7 +212,7 @@ def test_refused(make: Make, user: str, password: str, reason: str) -> None:
     [
         pytest.param("off", "the account is disabled", id="disabled: userAccountControl"),
         pytest.param("gone", "the account has expired", id="expired: accountExpires"),
-        pytest.param("fresh", "the password has expired", id="must change: msDS-User-Account-Control-Computed"),
+        pytest.param("fresh", "the password must be changed first", id="must change: pwdLastSet"),
     ],
 )
 def test_looked_up_without_a_password(make: Make, user: str, reason: str) -> None:
@@ -294,7 +294,7 @@ def test_the_state_of_the_service_account(make: Make, account: str, cause: Failu
     [
         pytest.param("off", FailureCause.DISABLED, id="disabled"),
         pytest.param("gone", FailureCause.EXPIRED, id="expired"),
-        pytest.param("fresh", FailureCause.PASSWORD_EXPIRED, id="must change, which the entry calls expired"),
+        pytest.param("fresh", FailureCause.MUST_CHANGE, id="must change, by pwdLastSet"),
         pytest.param("shut", FailureCause.LOCKED, id="locked"),
     ],
 )
@@ -321,6 +321,155 @@ def test_groups_of_a_user_outside_of_the_base(make: Make) -> None:
     """A user without groups below the base is let in: a domain has the matching rule."""
     found = identity(make(groups={"base": f"OU=Domain Controllers,{BASE}"}), "alice")
     assert found.groups == frozenset()
+
+
+# --- names, and ways to bind and search ------------------------------------------------------------------------------
+
+DOMAINS = ["CORP", REALM]
+BY_NAME = {"user_dn_template": f"{{user}}@{REALM}", "bind_dn": None, "bind_password": None}
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "alice",
+        "CORP\\alice",
+        "corp\\ALICE",
+        "alice@CORP",
+        f"alice@{REALM}",
+        f"{REALM}\\alice",
+        f"Alice@{REALM.upper()}",
+    ],
+)
+@pytest.mark.parametrize("more", [pytest.param({}, id="account"), pytest.param(BY_NAME, id="user@domain")])
+def test_names_with_a_domain(make: Make, typed: str, more: dict[str, Any]) -> None:
+    """Each spelling that people know from Windows is the same person, whichever way the password is tried."""
+    source = make(strip_domain=DOMAINS, **more)
+    found = identity(source, typed)
+    assert (found.subject, found.groups) == ("alice", NESTED)
+    assert login(source, typed, "wrong") == "wrong password"
+
+
+@pytest.mark.parametrize("typed", ["OTHER\\alice", "alice@other.example.com"])
+def test_a_name_of_another_domain(make: Make, typed: str) -> None:
+    """It is nobody's, with the right password of a user of that name; as a name to bind as it is never sent."""
+    assert login(make(strip_domain=DOMAINS), typed) == "unknown user"
+    assert "which no account name has" in str(login(make(strip_domain=DOMAINS, **BY_NAME), typed))
+
+
+def test_an_implicit_principal_name(make: Make, domain: Samba) -> None:
+    """An account has `name@domain` also if its userPrincipalName is another one, which a filter can find as well."""
+    domain.modify(f"CN=bob,{PEOPLE}", "replace: userPrincipalName\nuserPrincipalName: robert@example.com")
+    try:
+        source = make(strip_domain=DOMAINS, **BY_NAME)
+        assert identity(source, f"bob@{REALM}").subject == "bob"
+        either = "(&(objectCategory=person)(|(sAMAccountName={user})(userPrincipalName={user})))"
+        source = make(strip_domain=DOMAINS, user_filter=either)
+        assert [identity(source, name).subject for name in ("CORP\\bob", "robert@example.com", "bob")] == ["bob"] * 3
+    finally:
+        domain.modify(f"CN=bob,{PEOPLE}", f"replace: userPrincipalName\nuserPrincipalName: bob@{REALM}")
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "reason"),
+    [
+        pytest.param("nobody", GOOD, "wrong password", id="unknown"),
+        pytest.param("off", GOOD, "the account is disabled", id="disabled"),
+        pytest.param("gone", GOOD, "the account has expired", id="expired"),
+        pytest.param("fresh", GOOD, "the password must be changed first", id="must change"),
+        pytest.param("alice,cn=users", GOOD, "the user name contains , =, which no account name has", id="a DN"),
+        pytest.param("al*", GOOD, "the user name contains *, which no account name has", id="filter (threat-3)"),
+        pytest.param("DC1$", GOOD, "wrong password", id="a machine's account"),
+    ],
+)
+def test_refused_without_a_service_account(make: Make, user: str, password: str, reason: str) -> None:
+    """The domain says why, and an unknown user looks like a wrong password."""
+    assert login(make(**BY_NAME), user, password) == reason
+
+
+@pytest.mark.parametrize("template", [f"{{user}}@{REALM}", "{user}@CORP", "CORP\\{user}"])
+def test_names_to_bind_as(make: Make, template: str) -> None:
+    """Each form that a domain takes for a simple bind ([MS-ADTS] 5.1.1.1.1)."""
+    found = identity(make(**BY_NAME | {"user_dn_template": template}), "alice")
+    assert (found.subject, found.groups) == ("alice", NESTED)
+
+
+def test_the_entry_must_be_that_of_the_account(make: Make, domain: Samba) -> None:
+    """A filter that leads from bob's name to alice's entry does not make bob alice."""
+    domain.modify(f"CN=Alice,{PEOPLE}", "replace: description\ndescription: bob")
+    source = make(**BY_NAME, user_filter="(&(objectCategory=person)(description={user}))")
+    reason = str(login(source, "bob"))
+    assert reason.startswith("the entry that matches the name is of another account"), reason
+    steps = [*diagnose(source, "bob", Secret(GOOD))]
+    assert (steps[-1].name, steps[-1].failure is not None) == ("entry", True)
+
+
+def test_the_steps_without_a_service_account(make: Make) -> None:
+    """Nothing is searched before the user is bound; then the user's own rights find the entry and the groups."""
+    steps = [*diagnose(make(**BY_NAME, strip_domain=DOMAINS), "CORP\\alice", Secret(GOOD))]
+    assert [step.failure for step in steps if step.failure is not None] == []
+    assert [step.name for step in steps] == [
+        "server",
+        "tls",
+        "name",
+        "login",
+        "entry",
+        "groups",
+        "identity",
+        "policies",
+    ]
+    assert steps[3].result == f"as alice@{REALM}: the password is right"
+
+
+@pytest.mark.parametrize("more", [pytest.param({}, id="account"), pytest.param(BY_NAME, id="user@domain")])
+def test_the_global_catalog(make: Make, domain: Samba, more: dict[str, Any]) -> None:
+    """An empty base finds users and groups of the whole forest on the catalog's port."""
+    source = make(url=f"{domain.tls_url}:3269", base="", **more)
+    found = identity(source, "alice")
+    assert (found.subject, found.groups, found.lost) == ("alice", NESTED, ())
+    assert login(source, "alice", "wrong") == "wrong password"
+    source.probe()
+    if not more:
+        assert login(source, "nobody") == "unknown user"
+        assert {"alice", "bob"} <= source.subjects()[0]
+        assert source.group_problem("reg-web") is None
+        assert [step.failure for step in diagnose(source, "alice", None) if step.failure is not None] == []
+
+
+def test_an_empty_base_elsewhere(make: Make) -> None:
+    """On the domain's own port there is none, which the steps say with the port that has one."""
+    source = make(base="")
+    assert str(login(source, "alice")).startswith("503 ")
+    last = [*diagnose(source, "alice", None)][-1]
+    assert (last.name, last.advice is not None and "3269" in last.advice) == ("base", True)
+
+
+@pytest.mark.parametrize(
+    ("bases", "expected"),
+    [
+        pytest.param([f"OU=Domain Controllers,{BASE}", PEOPLE], "alice", id="below the second"),
+        pytest.param([PEOPLE, BASE], "alice", id="one above the other"),
+        pytest.param([f"OU=Domain Controllers,{BASE}", f"CN=Builtin,{BASE}"], "unknown user", id="below none"),
+    ],
+)
+def test_several_bases(make: Make, bases: list[str], expected: str) -> None:
+    """Users are found below each of them."""
+    found = login(make(base=bases, groups={"base": BASE}), "alice")
+    assert (found.subject if isinstance(found, Identity) else found) == expected
+
+
+def test_groups_below_several_bases(make: Make) -> None:
+    """The primary group is below one, and the group that it is in below the other."""
+    found = identity(make(groups={"base": [PEOPLE, f"CN=Builtin,{BASE}"]}), "alice")
+    assert (found.groups, found.lost) == (NESTED, ())
+
+
+def test_a_domain_lets_nobody_search(make: Make) -> None:
+    """An anonymous search finds nobody, and the fix is an account."""
+    source = make(anonymous_search=True, bind_dn=None, bind_password=None)
+    assert str(login(source, "alice")).startswith("503 ")
+    last = [*diagnose(source, "alice", None)][-1]
+    assert (last.name, last.advice) == ("base", "set bind_dn and bind_password_file")
 
 
 # --- the wire --------------------------------------------------------------------------------------------------------

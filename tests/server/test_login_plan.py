@@ -49,6 +49,17 @@ def test_plan(tmp_path: Path) -> None:
     assert (plan.limits.address, plan.limits.total) == ((Limit(25, 300),), (Limit(500, 300),))
 
 
+def test_domains_of_all_sources(tmp_path: Path) -> None:
+    """The throttle counts names without those that any source removes, each once."""
+    ldap = (
+        "  - ldap: {name: %s, preset: openldap, url: 'ldaps://a', base: '', anonymous_search: true, strip_domain: %s}\n"
+    )
+    more = ldap % ("first", "[CORP, corp.example.com]") + ldap % ("second", "CORP") + "policies: policies\n"
+    assert plan_for(load(tmp_path, CONFIG), workers=1, cores=1).domains == ()
+    text = CONFIG.replace("policies: policies\n", more)
+    assert plan_for(load(tmp_path, text), workers=1, cores=1).domains == ("CORP", "corp.example.com")
+
+
 @pytest.mark.parametrize(("workers", "cores", "hashers"), [(1, 1, 1), (8, 2, 1), (1, 8, 8), (3, 8, 2)])
 def test_cores_are_shared(tmp_path: Path, workers: int, cores: int, hashers: int) -> None:
     """All workers together run about as many hashes as there are cores, and each at least one."""

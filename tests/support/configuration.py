@@ -48,9 +48,10 @@ authentication:
       preset: active_directory
       url: [ldaps://dc1.example.com, ldaps://dc2.example.com:1636]
       ca_file: ca.pem
-      base: dc=example,dc=com
+      base: ["dc=example,dc=com", "dc=example,dc=net"]
       bind_dn: cn=reader,dc=example,dc=com
       bind_password_file: ldap-password
+      strip_domain: [CORP, corp.example.com]
       user_filter: "(uid={user})"
       subject: uid
       display_name: gecos
@@ -73,6 +74,21 @@ authentication:
       base: dc=second
       bind_dn: cn=reader,dc=second
       bind_password: "1234"
+  - ldap:
+      name: open
+      preset: openldap
+      url: ldaps://open.example.com
+      base: ""
+      anonymous_search: true
+  - ldap:
+      name: sealed
+      preset: openldap
+      url: ldaps://192.0.2.1
+      client_certificate: client.pem
+      client_key: client.key
+      certificate_name: sealed.example.com
+      base: dc=sealed
+      sasl_external: true
   - ldap:
       name: third
       url: ldap://third.example.com

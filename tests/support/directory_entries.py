@@ -18,7 +18,7 @@ def directory(**more: Any) -> Directory:
     values: dict[str, Any] = {
         "name": "corp",
         "servers": (),
-        "base": BASE,
+        "bases": (BASE,),
         "subject": "uid",
         "display_name": "cn",
         "email": "mail",

@@ -12,7 +12,7 @@ from typing import Any
 from directory_entries import BASE
 
 from tokenserver.authn.ldap.backend import LdapDirectory
-from tokenserver.authn.ldap.ber import Malformed, message_size
+from tokenserver.authn.ldap.ber import PASSWORD_POLICY, Malformed, message_size
 from tokenserver.authn.ldap.directory import Address, Directory, GroupsBy, GroupSettings
 from tokenserver.credentials import Secret
 
@@ -30,6 +30,11 @@ def text(value: bytes) -> bytes:
 def message(number: int, operation: bytes, controls: bytes = b"") -> bytes:
     """An LDAP message."""
     return tagged(0x30, b"\x02\x01" + bytes([number]) + operation + controls)
+
+
+def policy_control(value: bytes) -> bytes:
+    """The controls of an answer: the one of password policies, with this value."""
+    return tagged(0xA0, tagged(0x30, text(PASSWORD_POLICY.encode()) + text(value)))
 
 
 def result(tag: int, code: int = 0, diagnostic: bytes = b"") -> bytes:
@@ -126,7 +131,7 @@ def source(server: Rogue, **more: Any) -> LdapDirectory:
     values: dict[str, Any] = {
         "name": "corp",
         "servers": (Address(f"ldap://127.0.0.1:{server.port}", "127.0.0.1", server.port, is_ldaps=False),),
-        "base": BASE,
+        "bases": (BASE,),
         "subject": "uid",
         "display_name": "cn",
         "email": "mail",
@@ -135,7 +140,7 @@ def source(server: Rogue, **more: Any) -> LdapDirectory:
         "plaintext": True,
         "bind": ("cn=reader", Secret("reader")),
         "user_filter": "(uid={user})",
-        "groups": GroupSettings(GroupsBy.MEMBER, BASE),
+        "groups": GroupSettings(GroupsBy.MEMBER, (BASE,)),
     }
     return LdapDirectory(Directory(**(values | more)), None)
 

@@ -20,6 +20,7 @@ from tokenserver.errors import LoadError
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.printable import shell_word
 from tokenserver.server.compose import user_sources, warnings, watched_files
+from tokenserver.server.directory_files import client_certificates
 from tokenserver.server.startup import load_all
 
 NOTICE_SECONDS = 3.0
@@ -105,8 +106,10 @@ def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]
     sources = user_sources(snapshot)
     users = sum(len(source.users) for source in sources)
     yield "users", f"{users} in {', '.join(source.name for source in sources) or 'no htpasswd file'}"
+    certificates = tuple(client_certificates(settings))
     for ldap in (source.ldap for source in settings.authentication if source.ldap is not None):
-        yield "directory", f"{ldap.name} at {', '.join(ldap.url)}; not contacted, tokenserver ldap test does that"
+        ours = "".join(f"; client certificate {one}" for name, one in certificates if name == ldap.name)
+        yield "directory", f"{ldap.name} at {', '.join(ldap.url)}; not contacted, tokenserver ldap test does that{ours}"
     for active in (ring.active for ring in snapshot.rings):
         yield "keys", f"{active.algorithm} until {active.not_after:%Y-%m-%d}"
     yield "realm", settings.server.realm

@@ -63,14 +63,26 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "ca_file": "The certificate authorities that the directory's certificate is verified against, as a PEM file; by"
         " default those of the system.",
         "start_tls": "Whether a plain `ldap://` connection is upgraded to TLS before anything is sent.",
+        "client_certificate": "A file with the PEM certificate that is presented to the directory, followed by the"
+        " certificates of its intermediate CAs, if any.",
+        "client_key": "A file with the unencrypted PEM key of `client_certificate`.",
+        "certificate_name": "The name that the certificates of all servers must have; by default each server's host in"
+        " `url`.",
+        "sasl_external": "Whether the service account is the subject of `client_certificate` (SASL EXTERNAL), without"
+        " `bind_dn` and a password.",
         "insecure_plaintext": "Allows `ldap://` without TLS, by which passwords travel in clear text.",
-        "base": "The DN below which users are searched for.",
+        "base": "The DN below which users are searched for, or a list of DNs, all of which are searched; the empty text"
+        " is the whole directory, as in a global catalog.",
         "bind_dn": "The service account that searches for users: a DN, or `name@domain` in Active Directory.",
         "bind_password": "The password of the service account; better, use `bind_password_file`.",
         "bind_password_file": "A file with the password of the service account.",
+        "anonymous_search": "Whether users and groups are searched for without any account, because the directory lets"
+        " anyone search; users still log in with their passwords.",
+        "strip_domain": "Domains that are removed from login names, as in `CORP\\ann`, `ann@CORP` and"
+        " `ann@corp.example.com`; one, or a list.",
         "user_filter": "The filter that finds a user; `{user}` is the escaped name from the login.",
-        "user_dn_template": "The DN of a user, for binds without a search; `{user}` is the escaped name from the"
-        " login.",
+        "user_dn_template": "The DN of a user, for binds without a service account, or in Active Directory a name such"
+        " as `{user}@corp.example.com`; `{user}` is the escaped name from the login.",
         "subject": "The attribute that holds the name by which policies and tokens know the user.",
         "display_name": "The attribute that holds a user's full name.",
         "email": "The attribute that holds a user's e-mail address.",
@@ -83,7 +95,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     LdapGroups: {
         "by": "How groups are found: by the user's `memberOf`, by the groups' `member`, by `memberUid` (`posix`), or by"
         " `member` through nested groups (`nested`).",
-        "base": "The DN below which groups are searched for; by default the `base` of users.",
+        "base": "The DN below which groups are searched for, or a list of DNs; by default the `base` of users.",
         "name": "The attribute that holds a group's name.",
         "allow": "Wildcard patterns of the group names to keep, such as `reg-*`; by default all are kept.",
         "prefix": "Text put before the names of this directory's groups, so that two directories can be told apart.",

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from tokenserver.config.descriptions import DESCRIPTIONS
 from tokenserver.config.introspection import shorthand
-from tokenserver.config.ldap import Ldap
+from tokenserver.config.ldap import Ldap, LdapGroups
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import Settings
 from tokenserver.documents.json_schema import DIALECT
@@ -46,7 +46,9 @@ def _schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:
         _describe(section, _BY_NAME[name])
         sections[name] = _with_shorthand(section, _BY_NAME[name])
     _describe(schema, model)
-    _allow_one(sections.get(Ldap.__name__, {}).get("properties", {}), "url")
+    for name in ("url", "base", "strip_domain"):
+        _allow_one(sections.get(Ldap.__name__, {}).get("properties", {}), name)
+    _allow_one(sections.get(LdapGroups.__name__, {}).get("properties", {}), "base")
     return {"$schema": DIALECT, "title": title, **{key: value for key, value in schema.items() if key != "title"}}
 
 
@@ -76,4 +78,7 @@ def _allow_one(keys: dict[str, Any], name: str) -> None:
     """Let a single item stand for a list of one."""
     if name in keys:
         several = keys[name]
-        keys[name] = {"description": several.pop("description"), "anyOf": [several["items"], several]}
+        more = {key: several.pop(key) for key in ("description", "default") if key in several}
+        forms = several.get("anyOf", [several])
+        items = next(form["items"] for form in forms if "items" in form)
+        keys[name] = {**more, "anyOf": [items, *forms]}

@@ -125,7 +125,8 @@ def _message(model: type[BaseModel], item: Any) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "string_type":
-        return f"must be text, not {_kind_of(item['input'])}; quote it if text is meant"
+        hint = "" if isinstance(item["input"], (list, dict)) else "; quote it if text is meant"
+        return f"must be text, not {_kind_of(item['input'])}{hint}"
     if kind == "value_error":
         return str(item["ctx"]["error"])
     if kind == "is_instance_of":

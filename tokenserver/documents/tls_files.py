@@ -1,8 +1,10 @@
-"""TLS files: the server's certificate and key, and the CA certificates that it trusts as a client."""
+"""TLS files: the server's certificate and key; as a client, the CAs that it trusts and the certificate it presents."""
 
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -79,6 +81,51 @@ def _unfit(pem: bytes, chain: bytes) -> str | None:
     if isinstance(key, EllipticCurvePrivateKey):
         return None if key.curve.name in CURVES else f"is a key on the curve {key.curve.name}"
     return None if isinstance(key, Ed25519PrivateKey) else "is a key of an unknown kind"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """The certificate that this server presents as a client: its subject (RFC 4514) and when it expires."""
+
+    subject: str
+    not_after: datetime
+
+    def __str__(self) -> str:
+        return f"{self.subject} until {self.not_after:%Y-%m-%d %H:%M} UTC"
+
+
+def load_client_certificate(certificate: Path, key: Path, context: ssl.SSLContext | None = None) -> ClientCertificate:
+    """Load the certificate (with the chain of its CAs, if any) and its key, to be presented by `context`.
+
+    Raises:
+        LoadError: a file is missing or unsafe, is not PEM, the key is encrypted, or the two do not belong together.
+    """
+    faults: list[Fault] = []
+    contents = []
+    for path in (certificate, key):
+        try:
+            contents.append(read_file(path, private=path == key))
+        except LoadError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise LoadError(faults)
+    chain, pem = contents
+    try:
+        found = load_pem_x509_certificate(chain)
+    except ValueError as error:
+        problem = "contains no PEM certificate; fix: openssl x509 -inform DER -in OLD -out NEW"
+        raise LoadError([Fault(str(certificate), 0, "", problem)]) from error
+    # OpenSSL would ask for the password at the terminal.
+    if b"ENCRYPTED" in pem:
+        problem = f"is encrypted, and nobody could type its password; fix: openssl pkey -in {shell_word(key)} -out NEW"
+        raise LoadError([Fault(str(key), 0, "", problem)])
+    try:
+        (context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)).load_cert_chain(certificate, key, password=str)
+    except (ssl.SSLError, OSError) as error:
+        reason = (getattr(error, "reason", None) or error.strerror or "unknown").replace("_", " ").lower()
+        problem = f"is not the key of {certificate}, or not a PEM key: {reason}"
+        raise LoadError([Fault(str(key), 0, "", problem)]) from error
+    return ClientCertificate(found.subject.rfc4514_string(), found.not_valid_after_utc)
 
 
 def client_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -6,19 +6,17 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Plan, Protection
 from tokenserver.config.ldap import Ldap
 from tokenserver.config.settings import HtpasswdSettings, KeySet, Settings, UserSource
-from tokenserver.credentials import Secret
-from tokenserver.documents.files import read_text
-from tokenserver.documents.tls_files import check_server_files, client_context
+from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import AuditTrail, Sink
@@ -38,6 +36,7 @@ from tokenserver.policy.loading.gating import note_lines
 from tokenserver.runtime.clock_jumps import ClockJumpDetector, steady_seconds
 from tokenserver.runtime.cpu_affinity import OnAllCores, core_count
 from tokenserver.runtime.random_ids import RandomIds
+from tokenserver.server.directory_files import attempt, certificate_warnings, directory_files, load_directory_files
 from tokenserver.server.login_plan import plan_for, provisioned, worker_count
 from tokenserver.server.registry_keys import key_changes, key_faults, registry_warnings, ring_of, rotators_for
 from tokenserver.server.reload.configuration import notice_in
@@ -49,8 +48,6 @@ from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, shared_
 from tokenserver.server.snapshots import Composer
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.reuse import Reuse
-
-_Part = TypeVar("_Part")
 
 MANY_KINDS = 3
 """More kinds and costs of password hashes than this are reported: a wrong login costs one of each (`equal_work`)."""
@@ -125,9 +122,9 @@ def _live(
         LoadError: every fault of every file, including those that are only read at the start.
     """
     faults: list[Fault] = []
-    _attempt(partial(check_tls, settings), faults)
+    attempt(partial(check_tls, settings), faults)
     composer = Composer(settings, protection)
-    live = _attempt(partial(LiveSnapshot, watched_parts(settings, protection), composer, is_first=is_first), faults)
+    live = attempt(partial(LiveSnapshot, watched_parts(settings, protection), composer, is_first=is_first), faults)
     if faults or live is None:
         raise LoadError(faults)
     return live
@@ -205,6 +202,7 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
         )
     if settings.shadow_policies is not None and snapshot.candidate is None:
         found.append(f"shadow_policies: {settings.shadow_policies} was rejected (see the log); nothing is compared")
+    found.extend(certificate_warnings(settings, now))
     found.extend(sharing_warnings(settings))
     if not settings.authentication:
         found.append("authentication is empty: every client is anonymous")
@@ -227,7 +225,7 @@ def _files_of(source: UserSource) -> Iterator[Path]:
     if source.htpasswd is not None:
         yield source.htpasswd.file
     if source.ldap is not None:
-        yield from (file for file in (source.ldap.ca_file, source.ldap.bind_password_file) if file is not None)
+        yield from directory_files(source.ldap)
 
 
 new_id = RandomIds()
@@ -243,18 +241,10 @@ def ldap_directory(ldap: Ldap) -> LdapDirectory:
     """The directory of this configuration; no connection is made yet.
 
     Raises:
-        LoadError: the file with the CA or the password is missing, unsafe or wrong.
+        LoadError: every fault of its files.
     """
-    faults: list[Fault] = []
-    password = ldap.bind_password
-    if ldap.bind_password_file is not None:
-        password = _attempt(partial(_password_in, ldap.bind_password_file), faults)
-    context = None
-    if not ldap.insecure_plaintext:
-        context = _attempt(partial(client_context, ldap.ca_file), faults)
-    if faults:
-        raise LoadError(faults)
-    return LdapDirectory(ldap.directory(password), context)
+    files = load_directory_files(ldap)
+    return LdapDirectory(replace(ldap.directory(files.password), certificate=files.certificate), files.context)
 
 
 def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
@@ -277,19 +267,3 @@ def _htpasswd_file(htpasswd: HtpasswdSettings, protection: Protection | None) ->
         return HtpasswdFile(htpasswd.file, htpasswd.name)
     room, once = OnAllCores(protection.hashing), protection.once(htpasswd.name)
     return HtpasswdFile(htpasswd.file, htpasswd.name, room, once)
-
-
-def _password_in(file: Path) -> Secret:
-    text = read_text(file, private=True).rstrip("\r\n")
-    if not text or "\0" in text:
-        problem = "must contain the password of bind_dn; an empty one would be an anonymous bind"
-        raise LoadError([Fault(str(file), 0, "", problem)])
-    return Secret(text)
-
-
-def _attempt(load: Callable[[], _Part], faults: list[Fault]) -> _Part | None:
-    try:
-        return load()
-    except LoadError as error:
-        faults.extend(error.faults)
-        return None

@@ -32,6 +32,7 @@ def plan_for(settings: Settings, *, workers: int, cores: int) -> Plan:
         limits=limits_for(settings.throttle, workers=workers) if settings.throttle.enabled else None,
         hashers=max(1, cores // workers),
         waiters=WAITERS if workers > 1 else 0,
+        domains=_stripped_domains(settings),
     )
 
 
@@ -39,6 +40,11 @@ def provisioned(plan: Plan) -> Plan:
     """The plan with all directories that may be added without a restart, for which the server provides threads."""
     spare = tuple(f"spare-{number}" for number in range(SPARE_DIRECTORIES))
     return replace(plan, directories=(*plan.directories, *spare))
+
+
+def _stripped_domains(settings: Settings) -> tuple[str, ...]:
+    found = (source.ldap.strip_domain for source in settings.authentication if source.ldap is not None)
+    return tuple(dict.fromkeys(domain for domains in found for domain in domains))
 
 
 def _lifetime(source: UserSource) -> CacheLifetime:

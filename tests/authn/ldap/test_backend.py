@@ -13,12 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rogue_directory import (
     NUMBER,
+    Answers,
     HangUp,
     Rogue,
     answering,
     entry,
     message,
     numbered,
+    policy_control,
     result,
     rogue,
     source,
@@ -34,6 +36,8 @@ from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
 from tokenserver.identity import Identity
 
+Answer = tuple[bytes, dict[bytes, list[bytes]]]
+ANN: Answer = (f"uid=ann,{BASE}".encode(), {b"uid": [b"ann"]})
 LOGIN = Password("ann", Secret("secret"))
 
 
@@ -200,7 +204,7 @@ def test_any_answers(
     and for the queries of commands. An identity is the user that was asked for.
     """
     server, answers = talker
-    asked = source(server, groups=GroupSettings(by, BASE, by_rule=by_rule, primary=kind), deadline=1.0)
+    asked = source(server, groups=GroupSettings(by, (BASE,), by_rule=by_rule, primary=kind), deadline=1.0)
     answers[:] = list(script)
     found = outcome(asked)
     assert found is None or isinstance(found, (Identity, InvalidCredentials, BackendUnavailable))
@@ -213,3 +217,85 @@ def test_any_answers(
             question()
     answers[:] = list(script)
     assert all(step.result for step in diagnose(asked, "ann", Secret("secret")))
+
+
+def with_policy(user: bytes = b"", service: bytes = b"", *, login: int = 0, entry_of: Answer = ANN) -> Answers:
+    """A directory with ann and these password policy controls in the answers to the binds; empty: without one."""
+    binds = 0
+
+    def answers(number: int, tag: int) -> Iterator[bytes]:
+        nonlocal binds
+        if tag == 0x60:
+            value, code = (service, 0) if binds == 0 else (user, login)
+            binds += 1
+            yield message(number, result(0x61, code), policy_control(value) if value else b"")
+        elif tag == 0x63:
+            yield message(number, entry(*entry_of))
+            yield message(number, result(0x65))
+
+    return answers
+
+
+MUST_CHANGE, EXPIRED, LOCKED, ODD = (b"\x30\x03\x81\x01" + bytes([error]) for error in (2, 0, 1, 6))
+GRACE, EXPIRES = b"\x30\x05\xa0\x03\x81\x01\x02", b"\x30\x05\xa0\x03\x80\x01\x1e"
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        pytest.param(with_policy(MUST_CHANGE), "the password must be changed first", id="a success that is none"),
+        pytest.param(
+            with_policy(b"\x30\x03\x81\x01\x06"), "the directory's password policy reports an error: 6", id="odd"
+        ),
+        pytest.param(with_policy(EXPIRED, login=49), "the password has expired", id="expired"),
+        pytest.param(with_policy(LOCKED, login=49), "the account is locked", id="locked"),
+        pytest.param(with_policy(login=49), "wrong password", id="wrong"),
+    ],
+)
+def test_what_the_password_policy_rejects(answers: Answers, reason: str) -> None:
+    """The reason in the audit event; the client learns nothing of it (web/test_token_endpoint.py)."""
+    with rogue(answers) as server:
+        found = outcome(source(server, groups=None))
+        assert isinstance(found, InvalidCredentials)
+        assert found.reason == reason
+
+
+def test_the_password_policy_without_a_service_account() -> None:
+    """The bind is the user's own; nothing is read as a user who must change the password first."""
+    with rogue(with_policy(service=MUST_CHANGE)) as server:
+        found = outcome(source(server, groups=None, bind=None, user_dn_template=f"uid={{user}},{BASE}"))
+        assert isinstance(found, InvalidCredentials)
+        assert (found.reason, server.binds) == ("the password must be changed first", 1)
+
+
+def test_an_account_that_expires() -> None:
+    """The login is used no longer than the account is valid, whatever the settings of the cache."""
+    with rogue(with_policy(entry_of=(ANN[0], ANN[1] | {b"shadowExpire": [b"99999"]}))) as server:  # in 2243
+        found = outcome(source(server, groups=None))
+    assert isinstance(found, Identity)
+    assert found.valid_for is not None
+    assert found.valid_for > 200 * 365 * 86400
+
+
+@pytest.mark.parametrize(
+    ("policy", "seconds", "logged"),
+    [
+        pytest.param(b"", None, [], id="nothing"),
+        pytest.param(
+            GRACE, 60.0, [("WARNING", "the password has expired; this was a grace login, 2 left")], id="grace login"
+        ),
+        pytest.param(EXPIRES, 30.0, [("INFO", "the password expires in 30 seconds")], id="expires"),
+    ],
+)
+def test_a_password_that_still_works(
+    policy: bytes, seconds: float | None, logged: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A grace login is a login, with a warning; it is used no longer than the directory vouches for it."""
+    caplog.set_level("INFO", "tokenserver.ldap")
+    with rogue(with_policy(policy)) as server:
+        found = outcome(source(server, groups=None))
+    assert isinstance(found, Identity)
+    assert (found.subject, found.valid_for) == ("ann", seconds)
+    assert [(one.levelname, one.message) for one in caplog.records] == [
+        (level, f"corp: uid=ann,{BASE}: {text}") for level, text in logged
+    ]

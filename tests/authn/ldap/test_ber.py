@@ -22,9 +22,11 @@ from tokenserver.authn.ldap.ber import (
     Result,
     SearchEntry,
     TooMany,
+    integer,
     message_size,
     only_value,
     parse_message,
+    values,
 )
 
 SUCCESS = b"\x30\x0c\x02\x01\x01\x65\x07\x0a\x01\x00\x04\x00\x04\x00"
@@ -235,3 +237,72 @@ def test_an_entry_comes_back_as_it_was_sent(dn: str, attributes: dict[str, list[
     encoded = entry(dn.encode(), {name.encode(): values for name, values in attributes.items()})
     expected = {name: tuple(values) for name, values in attributes.items()}
     assert parse_message(message(7, encoded)) == Message(7, ENTRY, SearchEntry(dn, expected))
+
+
+def _bound(controls: bytes) -> bytes:
+    return tagged(0x30, b"\x02\x01\x01" + b"\x61\x07\x0a\x01\x00\x04\x00\x04\x00" + tagged(0xA0, controls))
+
+
+POLICY = b"\x04\x191.3.6.1.4.1.42.2.27.8.5.1"
+
+
+@pytest.mark.parametrize(
+    ("controls", "expected"),
+    [
+        pytest.param(b"", b"", id="no control"),
+        pytest.param(tagged(0x30, b"\x04\x031.2" + text(b"x")), b"", id="another control"),
+        pytest.param(tagged(0x30, POLICY), b"", id="without a value"),
+        pytest.param(tagged(0x30, POLICY + b"\x01\x01\xff"), b"", id="critical, without a value"),
+        pytest.param(tagged(0x30, POLICY + text(b"\x30\x00")), b"\x30\x00", id="with a value"),
+        pytest.param(
+            tagged(0x30, b"\x04\x031.2") + tagged(0x30, POLICY + b"\x01\x01\x00" + text(b"abc")),
+            b"abc",
+            id="the second",
+        ),
+        pytest.param(
+            tagged(0x30, POLICY + text(b"one")) + tagged(0x30, POLICY + text(b"two")), b"one", id="twice: the first"
+        ),
+    ],
+)
+def test_the_password_policy(controls: bytes, expected: bytes) -> None:
+    """The value of its control in the answer to a bind."""
+    assert parse_message(_bound(controls)).policy == expected
+
+
+@pytest.mark.parametrize("control", [b"\x04\x00", tagged(0x30, b""), tagged(0x30, b"\x02\x01\x01")])
+def test_a_damaged_control_of_a_bind(control: bytes) -> None:
+    """The whole answer is malformed then, also if it would be a success."""
+    with pytest.raises(Malformed):
+        parse_message(_bound(control))
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(b"", [], id="none"),
+        pytest.param(b"\x04\x01a\x30\x00", [(0x04, b"a"), (0x30, b"")], id="two"),
+    ],
+)
+def test_consecutive_values(data: bytes, expected: list[tuple[int, bytes]]) -> None:
+    """Each with its tag; they fill the data."""
+    assert values(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param(b"\x00", 0, id="zero"),
+        pytest.param(b"\xff", -1, id="negative"),
+        pytest.param(b"\x7f\xff\xff\xff", 2**31 - 1, id="the largest"),
+    ],
+)
+def test_a_number(content: bytes, expected: int) -> None:
+    """Signed, big-endian."""
+    assert integer(content) == expected
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 5])
+def test_no_number(content: bytes) -> None:
+    """LDAP has no longer ones than maxInt (RFC 4511, section 4.1.1)."""
+    with pytest.raises(Malformed):
+        integer(content)

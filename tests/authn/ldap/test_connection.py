@@ -10,9 +10,18 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rogue_directory import entry, message, result, tagged, text
+from rogue_directory import entry, message, policy_control, result, tagged, text
 
-from tokenserver.authn.ldap.ber import BIND_RESPONSE, DONE, EXTENDED_RESPONSE, INTERMEDIATE, REFERENCE, SearchEntry
+from tokenserver.authn.ldap.accounts.password_policy import NO_RESPONSE, BindResult, PolicyResponse
+from tokenserver.authn.ldap.ber import (
+    BIND_RESPONSE,
+    DONE,
+    EXTENDED_RESPONSE,
+    INTERMEDIATE,
+    PASSWORD_POLICY,
+    REFERENCE,
+    SearchEntry,
+)
 from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Address
@@ -22,6 +31,11 @@ from tokenserver.credentials import Secret
 ADDRESS = Address("ldap://localhost", "localhost", 389, is_ldaps=False)
 
 Pair = tuple[Connection, socket.socket]
+
+
+def tagged_short(tag: int, content: bytes) -> bytes:
+    """One value in BER of less than 128 bytes."""
+    return bytes([tag, len(content)]) + content
 
 
 def connected() -> Pair:
@@ -61,13 +75,16 @@ def test_what_is_never_sent(dn: str, password: str, pair: Pair) -> None:
 
 @given(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=20))
 def test_a_password_is_sent_as_it_was_typed(password: str) -> None:
-    """Its UTF-8 bytes, unchanged: prepared as SASLprep wants it, it could be another one."""
+    """Its UTF-8 bytes, unchanged: prepared as SASLprep wants it, it could be another one. The password policy control
+    follows, which is not critical.
+    """
     connection, peer = connected()
     with peer:
         peer.sendall(message(1, result(BIND_RESPONSE)))
         assert connection.bind("cn=ann", Secret(password), Deadline(5)).code == 0
         sent = password.encode("utf-8", "surrogatepass")
-        assert peer.recv(4096).endswith(b"\x80" + bytes([len(sent)]) + sent)
+        controls = tagged_short(0xA0, tagged_short(0x30, tagged_short(0x04, PASSWORD_POLICY.encode())))
+        assert peer.recv(4096).endswith(tagged_short(0x80, sent) + controls)
         connection.close()
 
 
@@ -247,3 +264,55 @@ def test_a_server_that_does_not_speak_tls(pair: Pair) -> None:
             connection.secure(ssl.create_default_context(), Deadline(5))
         thread.join()
         connection.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "policy"),
+    [
+        pytest.param(b"\x30\x00", NO_RESPONSE, id="nothing to say"),
+        pytest.param(b"\x30\x05\xa0\x03\x81\x01\x02", PolicyResponse(grace_left=2), id="a grace login"),
+        pytest.param(b"\x30\x03\x81\x01\x02", PolicyResponse(error=2), id="the password must be changed"),
+    ],
+)
+def test_what_the_password_policy_says(value: bytes, policy: PolicyResponse, pair: Pair) -> None:
+    """It comes with the result of the bind."""
+    connection, peer = pair
+    peer.sendall(message(1, result(BIND_RESPONSE), policy_control(value)))
+    assert connection.bind("cn=ann", Secret("secret"), Deadline(5)) == BindResult(0, "", policy=policy)
+    assert not connection.is_waiting
+
+
+def test_a_damaged_password_policy(pair: Pair) -> None:
+    """A success with a damaged control is no success: it may be the one after which the password must be changed."""
+    connection, peer = pair
+    peer.sendall(message(1, result(BIND_RESPONSE), policy_control(b"\x30\x03\x81\x01")))
+    with pytest.raises(ConnectionFailed, match="the answer is not LDAP: it has a value that is longer than its frame"):
+        connection.bind("cn=ann", Secret("secret"), Deadline(5))
+    assert connection.is_waiting
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "expected"),
+    [
+        pytest.param(0, b"dn:cn=ann", "dn:cn=ann", id="a DN"),
+        pytest.param(0, b"", "", id="anonymous"),
+        pytest.param(0, b"u:\xff", "u:\ufffd", id="no text"),
+        pytest.param(2, b"", None, id="a server that does not know the question"),
+    ],
+)
+def test_who_the_connection_is(code: int, value: bytes, expected: str | None, pair: Pair) -> None:
+    """RFC 4532; an absent value and an empty one are both anonymous."""
+    connection, peer = pair
+    response = tagged(EXTENDED_RESPONSE, b"\x0a\x01" + bytes([code]) + text(b"") + text(b"") + tagged(0x8B, value))
+    peer.sendall(message(1, response) + message(2, result(EXTENDED_RESPONSE)))
+    assert connection.who_am_i(Deadline(5)) == expected
+    assert connection.who_am_i(Deadline(5)) == ""
+    assert not connection.is_waiting
+
+
+def test_a_bind_with_the_certificate(pair: Pair) -> None:
+    """SASL EXTERNAL: no name, no password, and the result with what the password policy says."""
+    connection, peer = pair
+    peer.sendall(message(1, result(BIND_RESPONSE), policy_control(b"\x30\x03\x81\x01\x02")))
+    assert connection.bind_external(Deadline(5)) == BindResult(0, "", policy=PolicyResponse(error=2))
+    assert peer.recv(4096).startswith(b"\x30\x37\x02\x01\x01\x60\x13\x02\x01\x03\x04\x00\xa3\x0c\x04\x08EXTERNAL")

@@ -22,6 +22,7 @@ from tokenserver.authn.ldap.dn import (
     fill,
     is_below,
     matches,
+    outermost,
     parse_dn,
     rdn_values,
     same_attribute,
@@ -286,3 +287,31 @@ def test_a_long_dn_is_compared_like_a_short_one() -> None:
 def test_fill(template: str, is_dn: bool, expected: str) -> None:
     """Every `{user}` becomes the name, escaped for where the template is used."""
     assert fill(template, "a*b", dn=is_dn) == expected
+
+
+A, B = f"ou=a,{BASE}", f"ou=b,{BASE}"
+
+
+@pytest.mark.parametrize(
+    ("bases", "expected"),
+    [
+        pytest.param([A, B], (A, B), id="side by side, in their order"),
+        pytest.param([B, A], (B, A), id="the other order"),
+        pytest.param([A, BASE, B], (BASE,), id="one above the others"),
+        pytest.param([BASE, A], (BASE,), id="above first"),
+        pytest.param([A, A.upper().replace(",", ", ")], (A,), id="the same one twice"),
+        pytest.param([A, "", "o=x"], ("",), id="the empty one is above all"),
+        pytest.param(["dc=com", "dc=xcom"], ("dc=com", "dc=xcom"), id="a longer value is no entry below"),
+    ],
+)
+def test_outermost(bases: list[str], expected: tuple[str, ...]) -> None:
+    """A base below another is searched with that one."""
+    assert outermost(bases) == expected
+
+
+@given(st.lists(st.sampled_from(["", BASE, A, B, f"cn=x,{A}", "o=y", "cn=x,o=y", A.upper()]), max_size=6))
+def test_outermost_covers_all(bases: list[str]) -> None:
+    """Each base is below exactly one that is left, so no entry is missed or found twice."""
+    left = outermost(bases)
+    assert set(left) <= set(bases)
+    assert all(sum(is_below(base, one) for one in left) == 1 for base in bases)

@@ -16,6 +16,7 @@ from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings, Primary
 from tokenserver.authn.ldap.entry import (
     ACCOUNT_STATE,
     Refused,
+    account_ends,
     account_problem,
     identity_of,
     normalize_name,
@@ -41,7 +42,11 @@ def test_an_identity() -> None:
         pytest.param(entry(dn=""), "the directory returned an entry without a usable DN", id="no DN (threat-2)"),
         pytest.param(entry(dn="nonsense"), "the directory returned an entry without a usable DN", id="no DN at all"),
         pytest.param(entry(uid=[]), "the entry has no usable values of uid; it must have one", id="no subject"),
-        pytest.param(entry(uid=["a", "b"]), "the entry has 2 usable values of uid; it must have one", id="two"),
+        pytest.param(
+            entry(uid=["a", "b"]),
+            "the entry has 2 usable values of uid; it must have one, or one of them in its DN: 'a', 'b'",
+            id="two",
+        ),
         pytest.param(
             SearchEntry(BASE, {"uid": (b"\xff",)}),
             "the entry has 1 usable values of uid; it must have one",
@@ -66,6 +71,44 @@ def test_no_identity(found: SearchEntry, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("dn", "values", "subject", "expected"),
+    [
+        pytest.param(f"uid=multi,{BASE}", ["multi", "multi.alias"], "uid", "multi", id="the name in the DN"),
+        pytest.param(f"uid=multi,{BASE}", ["alias", "multi"], "uid", "multi", id="wherever it is listed"),
+        pytest.param(f"UID=MULTI ,{BASE}", ["multi", "alias"], "uid", "multi", id="in the spelling of the attribute"),
+        pytest.param(f"userid=multi,{BASE}", ["multi", "alias"], "uid", "multi", id="another name of the attribute"),
+        pytest.param(f"cn=M+uid=multi,{BASE}", ["multi", "alias"], "uid", "multi", id="beside another attribute"),
+        pytest.param(
+            f"mail=a@example.com,{BASE}", ["b@example.com", "a@example.com"], "mail", "a@example.com", id="mail"
+        ),
+        pytest.param(f"uid=m\\2cu,{BASE}", ["m,u", "alias"], "uid", "m,u", id="escaped in the DN"),
+        pytest.param(f"cn=multi,{BASE}", ["multi", "alias"], "uid", None, id="the DN is of another attribute"),
+        pytest.param(f"uid=other,{BASE}", ["multi", "alias"], "uid", None, id="the DN has another value"),
+        pytest.param(f"cn=x,uid=multi,{BASE}", ["multi", "alias"], "uid", None, id="only further up in the DN"),
+        pytest.param(f"uid=multi,{BASE}", ["multi", "MULTI"], "uid", None, id="twice"),
+        pytest.param(f"uid=a+uid=b,{BASE}", ["a", "b"], "uid", None, id="both are in the DN"),
+    ],
+)
+def test_several_values_of_the_subject(dn: str, values: list[str], subject: str, expected: str | None) -> None:
+    """The one in the DN is the name and the others are aliases; otherwise nobody can tell, so all are named."""
+    found, of = entry(dn, **{subject: values}), directory(subject=subject)
+    if expected is not None:
+        assert identity_of(found, of, ()).subject == expected
+        return
+    with pytest.raises(Refused) as caught:
+        identity_of(found, of, ())
+    assert str(caught.value).endswith(f"or one of them in its DN: {', '.join(map(repr, values))}")
+    assert caught.value.failure.fix.startswith("set subject to an attribute that every user has once")
+
+
+def test_very_many_values_of_the_subject() -> None:
+    """The reason stays short, whatever the entry has."""
+    with pytest.raises(Refused) as caught:
+        identity_of(entry(f"cn=x,{BASE}", uid=["x" * 1000 + str(number) for number in range(1000)]), directory(), ())
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
     ("attributes", "expected"),
     [
         pytest.param({}, None, id="nothing said"),
@@ -76,6 +119,17 @@ def test_no_identity(found: SearchEntry, reason: str) -> None:
         pytest.param(
             {"msDS-User-Account-Control-Computed": "8388608"}, "the password has expired", id="expired password"
         ),
+        pytest.param(
+            {"msDS-User-Account-Control-Computed": "8388608", "pwdLastSet": "0"},
+            "the password must be changed first",
+            id="never set by the user",
+        ),
+        pytest.param(
+            {"msDS-User-Account-Control-Computed": "8388608", "pwdLastSet": "133000000000000000"},
+            "the password has expired",
+            id="set long ago",
+        ),
+        pytest.param({"pwdLastSet": "0"}, None, id="never set, and the domain does not mind"),
         pytest.param({"userAccountControl": "x"}, "the state of the account cannot be read", id="nonsense"),
         pytest.param({"accountExpires": "0"}, None, id="never"),
         pytest.param({"accountExpires": "9223372036854775807"}, None, id="never either"),
@@ -126,6 +180,24 @@ def test_why_a_bind_was_refused(attributes: dict[str, Any], reported: FailureCau
     assert refusal(entry(**attributes), DirectoryFailure(reported), NOW).text == expected
 
 
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        pytest.param({}, [], id="never"),
+        pytest.param({"accountExpires": "0", "shadowExpire": "-1"}, [], id="never, as they say it"),
+        pytest.param({"accountExpires": "134500000000000000"}, [datetime(2027, 3, 20, 7, 6, 40, tzinfo=UTC)], id="AD"),
+        pytest.param(
+            {"krbPrincipalExpiration": "20260601120001Z", "shadowExpire": "20605"},
+            [datetime(2026, 6, 1, 12, 0, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)],
+            id="two",
+        ),
+    ],
+)
+def test_when_an_account_expires(attributes: dict[str, Any], expected: list[datetime]) -> None:
+    """Each attribute in its own unit."""
+    assert list(account_ends(entry(**attributes))) == expected
+
+
 @given(
     st.sampled_from(["userAccountControl", "accountExpires", "pwdAccountLockedTime", "shadowExpire"]),
     st.text(max_size=24),
@@ -141,14 +213,14 @@ def test_account_state_never_fails(name: str, text: str) -> None:
     ("groups", "more"),
     [
         pytest.param(None, set(), id="no groups"),
-        pytest.param(GroupSettings(GroupsBy.MEMBER, BASE), set(), id="member"),
-        pytest.param(GroupSettings(GroupsBy.MEMBEROF, BASE), {"memberOf"}, id="memberof"),
-        pytest.param(GroupSettings(GroupsBy.POSIX, BASE), {"gidNumber"}, id="posix, beside uid"),
+        pytest.param(GroupSettings(GroupsBy.MEMBER, (BASE,)), set(), id="member"),
+        pytest.param(GroupSettings(GroupsBy.MEMBEROF, (BASE,)), {"memberOf"}, id="memberof"),
+        pytest.param(GroupSettings(GroupsBy.POSIX, (BASE,)), {"gidNumber"}, id="posix, beside uid"),
         pytest.param(
-            GroupSettings(GroupsBy.NESTED, BASE, primary=Primary.SID), {"objectSid", "primaryGroupID"}, id="SID"
+            GroupSettings(GroupsBy.NESTED, (BASE,), primary=Primary.SID), {"objectSid", "primaryGroupID"}, id="SID"
         ),
         pytest.param(
-            GroupSettings(GroupsBy.MEMBEROF, BASE, primary=Primary.NUMBER), {"memberOf", "gidNumber"}, id="number"
+            GroupSettings(GroupsBy.MEMBEROF, (BASE,), primary=Primary.NUMBER), {"memberOf", "gidNumber"}, id="number"
         ),
     ],
 )

@@ -26,7 +26,7 @@ from tokenserver.authn.ldap.group_names import OmissionLog, OmittedGroup, names_
 def test_what_a_group_is_called(dn: str, values: list[str], expected: set[str] | None) -> None:
     """Every name is kept, with all characters it has in the directory; nothing is omitted."""
     found = names_of(
-        [(f"{dn},{BASE}", tuple(map(str.encode, values)))], directory(), GroupSettings(GroupsBy.MEMBER, BASE)
+        [(f"{dn},{BASE}", tuple(map(str.encode, values)))], directory(), GroupSettings(GroupsBy.MEMBER, (BASE,))
     )
     assert found.names == ({"x", *map(str.lower, values)} if expected is None else expected)
     assert (found.omitted, found.lost) == ((), ())
@@ -61,13 +61,13 @@ def test_what_a_group_is_called(dn: str, values: list[str], expected: set[str] |
 )
 def test_omitted_groups(dn: str, values: list[bytes], names: set[str], reported: str, is_lost: bool) -> None:
     """Each is reported with its reason; a group whose name is unknown counts as lost, and may have any name."""
-    found = names_of([(f"{dn},{BASE}", tuple(values))], directory(), GroupSettings(GroupsBy.MEMBER, BASE))
+    found = names_of([(f"{dn},{BASE}", tuple(values))], directory(), GroupSettings(GroupsBy.MEMBER, (BASE,)))
     assert (set(found.names), list(map(str, found.omitted)), bool(found.lost)) == (names, [reported], is_lost)
 
 
 def test_ignored_groups_are_not_reported_as_omitted() -> None:
     """Groups outside the base, and names that the allow-list does not match."""
-    groups = GroupSettings(GroupsBy.MEMBER, f"ou=groups,{BASE}", allow=("reg-*",))
+    groups = GroupSettings(GroupsBy.MEMBER, (f"ou=groups,{BASE}",), allow=("reg-*",))
     found = names_of([(f"ou=x,{BASE}", ()), (f"cn=a,ou=groups,{BASE}", (b"a\0",))], directory(), groups)
     assert (found.names, found.omitted) == (frozenset(), ())
 
@@ -80,7 +80,7 @@ def test_names_with_other_languages_are_names_too() -> None:
 
 def test_a_prefix() -> None:
     """It is prepended to every name; the allow-list applies without it, the length limit with it."""
-    groups = GroupSettings(GroupsBy.MEMBER, BASE, allow=("web*", "y*"), prefix="partner/")
+    groups = GroupSettings(GroupsBy.MEMBER, (BASE,), allow=("web*", "y*"), prefix="partner/")
     values = (b"Web", b"other", b"y" * 250)
     found = names_of([(f"cn=web,{BASE}", values)], directory(), groups)
     assert found.names == {"partner/web"}

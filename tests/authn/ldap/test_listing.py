@@ -40,6 +40,22 @@ def test_all_subjects(answers: list[Found], expected: tuple[set[str], bool]) -> 
     assert [asked[3] for asked in script.asked] == [b"", *(one.cookie for one in answers[:-1])]
 
 
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param([answer(ANN), answer(BOB)], ({"ann", "bob"}, True), id="both complete"),
+        pytest.param([answer(ANN, code=4), answer(BOB)], ({"ann", "bob"}, False), id="the first is cut off"),
+        pytest.param([answer(ANN), answer(BOB, code=4)], ({"ann", "bob"}, False), id="the second is cut off"),
+    ],
+)
+def test_the_subjects_below_several_bases(answers: list[Found], expected: tuple[set[str], bool]) -> None:
+    """All of them, and complete if each list is."""
+    connection, script = scripted(*answers)
+    found, is_complete = all_subjects(directory(bases=("ou=a", "ou=b")), connection, Deadline(5))
+    assert (set(found), is_complete) == expected
+    assert [asked[0] for asked in script.asked] == ["ou=a", "ou=b"]
+
+
 def test_a_directory_that_never_ends() -> None:
     """After a number of pages the list is what was found, and incomplete."""
     made = ScriptedConnection(itertools.repeat(answer(ANN, cookie=b"more")))

@@ -14,7 +14,7 @@ import pytest
 from directory_entries import directory
 from hypothesis import given
 from hypothesis import strategies as st
-from rogue_directory import HangUp, Rogue, message, result, rogue
+from rogue_directory import HangUp, Rogue, message, policy_control, result, rogue
 
 from tokenserver.authn.ldap import pool
 from tokenserver.authn.ldap.connection import Connection
@@ -194,6 +194,13 @@ def test_every_server_fails() -> None:
         )
 
 
+def test_an_anonymous_search_binds_nobody() -> None:
+    """Neither with an empty name nor with an empty password: a new connection is anonymous."""
+    with rogue(a_server) as server:
+        assert asked(servers_at(server, bind=None, anonymous_search=True)) == asked(servers_at(server))
+        assert server.binds == 1  # that of the second
+
+
 def test_a_rejected_service_account_rests(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """It is not tried at another server, nor again for ten seconds: the directory would lock it."""
     with rogue(refusing(49)) as first, rogue(a_server) as second:
@@ -309,3 +316,36 @@ def test_a_dropped_pool_closes_its_connections() -> None:
     del servers
     gc.collect()
     assert is_closed(connection)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        pytest.param(b"\x30\x03\x81\x01\x02", "the password must be changed first", id="must change"),
+        pytest.param(b"\x30\x03\x81\x01\x07", "the directory's password policy reports an error: 7", id="odd"),
+    ],
+)
+def test_a_service_account_whose_success_is_none(value: bytes, reason: str) -> None:
+    """Every search would be refused after that bind, so it is rejected with the reason."""
+
+    def answers(number: int, tag: int) -> Iterator[bytes]:
+        if tag == 0x60:
+            yield message(number, result(0x61), policy_control(value))
+
+    with rogue(answers) as server, pytest.raises(BackendUnavailable, match=f"rejects the service account: {reason}"):
+        asked(servers_at(server))
+
+
+def test_a_service_account_whose_password_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """It works, and the log warns: with it, every login would fail."""
+
+    def answers(number: int, tag: int) -> Iterator[bytes]:
+        control = policy_control(b"\x30\x05\xa0\x03\x80\x01\x3c") if tag == 0x60 else b""
+        yield message(number, result(0x61 if tag == 0x60 else 0x65), control)
+
+    with rogue(answers) as server:
+        for _ in range(2):
+            asked(servers_at(server, bind=("cn=ending", Secret("reader"))))
+    assert [one.partition(";")[0] for one in caplog.messages] == [
+        "corp: service account cn=ending: the password expires in 1 minute"
+    ]

@@ -206,6 +206,23 @@ def test_throttled_before_anything_is_asked() -> None:
     assert world.login(client=AWAY) == "ann"
 
 
+def test_one_count_for_all_spellings() -> None:
+    """Names with a domain that a source removes count for the user, and another domain's for somebody else."""
+    world = World(directory=Directory({"ann": "right", "corp\\ann": "right", "other\\ann": "right"}))
+    plan = Plan({}, ("corp",), LIMITS, 1, domains=("CORP", "corp.example.com"))
+    world.protection = Protection(plan, secret=b"s" * 64, monotonic=lambda: world.now)
+    for number, name in enumerate(
+        ("ann", "CORP\\ann", "ann@CORP", "\uff21NN@corp.example.com", "corp.example.com\\Ann")
+    ):
+        world.directory.people[name.lower()] = "right"
+        assert world.login(name, f"wrong-{number}") == "InvalidCredentials"
+    assert [world.login(name) for name in ("ann", "CORP\\ann", "OTHER\\ann")] == [
+        "Throttled",
+        "Throttled",
+        "other\\ann",
+    ]
+
+
 def test_who_is_remembered_passes_the_throttle() -> None:
     """A verified login needs no check, so there is nothing to throttle, from wherever.
 

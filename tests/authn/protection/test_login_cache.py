@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -180,3 +180,26 @@ def test_grace_is_not_for_daily_use() -> None:
     memory.remember(KEY, ANN)
     clock.now += 61
     assert memory.get(KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "after", "is_cached", "is_stale"),
+    [
+        pytest.param(30, 23, True, True, id="until the password expires"),
+        pytest.param(30, 30, False, False, id="then no longer, also while the source is unreachable"),
+        pytest.param(60, 60, False, False, id="a grace login: no longer than a minute"),
+        pytest.param(100, 61, False, True, id="while the source is unreachable"),
+        pytest.param(100, 100, False, False, id="which ends with the password, too"),
+        pytest.param(9000, 359, False, True, id="later than the settings say"),
+        pytest.param(9000, 360, False, False, id="the settings count then"),
+        pytest.param(0, 0, False, False, id="it expires now"),
+    ],
+)
+def test_a_login_that_the_source_limits(seconds: float, after: float, is_cached: bool, is_stale: bool) -> None:
+    """No login is used for longer than its source vouches for it (docs/design/threats.md#threat-26)."""
+    clock = Clock()
+    memory = logins(clock, fresh=60, grace=300)
+    memory.remember(KEY, replace(ANN, valid_for=float(seconds)))
+    clock.now += after
+    found = (memory.verified_since(KEY, 0) and memory.get(KEY), memory.without_source(KEY, "corp"))
+    assert [one is not None for one in found] == [is_cached, is_stale]

@@ -45,6 +45,7 @@ memberof-group-oc groupOfNames
 memberof-member-ad member
 overlay ppolicy
 ppolicy_default "cn=policy,{base}"
+{policy}
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="{reader}" read by users read by * none
 """
@@ -87,7 +88,9 @@ def group(name: str, *members: str) -> Entry:
 class Slapd:
     """One server. `port` speaks plain LDAP and StartTLS, `tls_port` LDAPS."""
 
-    def __init__(self, folder: Path, authority: Authority, *, extra: str = "") -> None:
+    def __init__(
+        self, folder: Path, authority: Authority, *, extra: str = "", policy: str = "", name: str = "localhost"
+    ) -> None:
         self.program = need("slapd")
         self.folder = folder
         self.password = base64.b32encode(folder.name.encode()).decode().strip("=") + "x"
@@ -97,13 +100,14 @@ class Slapd:
         self._authority = authority
         self._environment = plain_environment(folder) | {"LDAPTLS_CACERT": str(authority.file)}
         (folder / "data").mkdir()
-        certificate, key = authority.issue(folder)
+        certificate, key = authority.issue(folder, hosts=[name])
         self.config = folder / "slapd.conf"
         self.config.write_text(
             _CONFIG.format(
                 modules="\n".join(f"moduleload {module}" for module in _MODULES),
                 folder=folder,
                 extra=extra,
+                policy=policy,
                 certificate=certificate,
                 key=key,
                 base=BASE,
@@ -163,9 +167,14 @@ class Slapd:
 
 
 @contextmanager
-def slapd(folder: Path, authority: Authority, *, extra: str = "") -> Iterator[Slapd]:
-    """A running server with the foundation and nobody in it."""
-    server = Slapd(folder, authority, extra=extra)
+def slapd(
+    folder: Path, authority: Authority, *, extra: str = "", policy: str = "", name: str = "localhost"
+) -> Iterator[Slapd]:
+    """A running server with the foundation and nobody in it; `extra` and `policy` are lines for it and its ppolicy.
+
+    Its certificate is for `name`.
+    """
+    server = Slapd(folder, authority, extra=extra, policy=policy, name=name)
     try:
         server.start()
         yield server

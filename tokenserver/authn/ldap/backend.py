@@ -3,7 +3,8 @@
 With a service account: one search finds the entry, one bind tries the password on another connection, and a search for
 groups is sent concurrently with the bind. A warm login usually waits for two answers; for a third where the names of
 memberOf groups are looked up, or where a primary group is in other groups.
-Without one: a bind as the DN from a template, and then a read of the entry with the user's own rights.
+Without one: the same with anonymous searches; or a bind as the user first, and then a read of the entry with the user's
+own rights.
 """
 
 from __future__ import annotations
@@ -11,40 +12,46 @@ from __future__ import annotations
 import logging
 import secrets
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+from tokenserver.authn.ldap.accounts.notices import PasswordNotices
+from tokenserver.authn.ldap.accounts.password_policy import NO_RESPONSE, PolicyResponse
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connect import Resolve
-from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
+from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Directory, GroupsBy
-from tokenserver.authn.ldap.dn import fill
-from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.entry import Refused, raw_subject, refusal, valid_identity
 from tokenserver.authn.ldap.failures.causes import FailureCause
+from tokenserver.authn.ldap.failures.documented import documented_errors
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 from tokenserver.authn.ldap.failures.result_codes import bind_failure, is_about_account, search_failure
 from tokenserver.authn.ldap.group_names import OmissionLog, OmittedGroup
 from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.groups.lookup import group_problem, unnameable_groups
-from tokenserver.authn.ldap.listing import all_subjects, checked
+from tokenserver.authn.ldap.listing import all_subjects
 from tokenserver.authn.ldap.pool import DirectoryServer, Servers
+from tokenserver.authn.ldap.users.direct import bind_name, own_entry
+from tokenserver.authn.ldap.users.domain_hints import DomainHintLog
+from tokenserver.authn.ldap.users.search import find_user, look_at_base, user_filter
 from tokenserver.credentials import Password, Secret
-from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials
+from tokenserver.errors import BackendUnavailable, InvalidCredentials
 from tokenserver.identity import Identity
 from tokenserver.runtime.dns import Resolver
-
-ANY_ENTRY = "(objectClass=*)"
 
 _Answer = TypeVar("_Answer")
 
 logger = logging.getLogger("tokenserver.ldap")
 
 report = OmissionLog()
-"""One per process, because a reload recreates the directories; each group is logged once."""
+password_notices = PasswordNotices()
+"""One per process, because a reload recreates the directories; each group and each remark is logged once."""
+
+report_domain = DomainHintLog()
 
 
 class LdapDirectory:
@@ -54,7 +61,6 @@ class LdapDirectory:
         self.directory = directory
         self.name = directory.name
         self.servers = Servers(directory, context, resolve or Resolver())
-        self._wanted = wanted_attributes(directory)
 
     def authenticate(self, credentials: Password) -> Identity | None:
         """See `Authenticator.authenticate`. The subject is the directory's own value, not the typed spelling.
@@ -67,15 +73,18 @@ class LdapDirectory:
         if not user.strip() or not text or "\0" in user + text:
             raise InvalidCredentials("the user name or the password is empty, or contains a NUL character")
         deadline = Deadline(self.directory.deadline)
-        template = self.directory.user_dn_template
+        is_searchable = self.directory.is_searchable
         try:
-            filled = fill(self.directory.user_filter if template is None else template, user, dn=template is not None)
+            name = user_filter(self.directory, user) if is_searchable else bind_name(self.directory, user)
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
-        with self._documented_errors():
-            if template is not None:
-                return self._bind_then_read(filled, password, deadline)
-            return self._search_then_bind(filled, password, deadline)
+        with documented_errors(self.name):
+            if not is_searchable:
+                return self._bind_then_read(name, user, password, deadline)
+            identity = self._search_then_bind(name, password, deadline)
+        if identity is None:
+            report_domain(self.directory, user)
+        return identity
 
     def decoy(self, credentials: Password, *, is_looked_up: bool = True) -> None:  # noqa: ARG002 - see below
         """Take as long as a wrong password: bind as an entry that cannot exist, with a random password, while its
@@ -92,7 +101,7 @@ class LdapDirectory:
 
         def question(connection: Connection, deadline: Deadline) -> int | None:
             if not is_looked_up:
-                search_filter = fill(self.directory.user_filter, secrets.token_hex(16))
+                search_filter = user_filter(self.directory, secrets.token_hex(16))
                 self._user_question(search_filter)(connection, deadline)
             try:
                 return resolution.ask(connection, entry, self.directory, deadline)
@@ -101,8 +110,8 @@ class LdapDirectory:
 
         groups = self.directory.groups
         is_searching = groups is not None and groups.by is not GroupsBy.MEMBEROF
-        with self._documented_errors():
-            if self.directory.bind is None or (is_looked_up and not is_searching):
+        with documented_errors(self.name):
+            if not self.directory.is_searchable or (is_looked_up and not is_searching):
                 self._bind_decoy(entry, deadline)
                 return
             with self.servers.asked(question, deadline) as (server, searcher, asked):
@@ -113,11 +122,13 @@ class LdapDirectory:
 
     def _decoy_entry(self) -> SearchEntry:
         name = secrets.token_hex(16)
-        return SearchEntry(f"cn={name},{self.directory.base}", {self.directory.subject.lower(): (name.encode(),)})
+        dn = f"cn={name},{self.directory.bases[0]}".rstrip(",")
+        return SearchEntry(dn, {self.directory.subject.lower(): (name.encode(),)})
 
     def _bind_decoy(self, entry: SearchEntry, deadline: Deadline, preferred: DirectoryServer | None = None) -> None:
+        name = entry.dn if self.directory.bind_as is None else bind_name(self.directory, secrets.token_hex(8))
         with self.servers.for_bind(deadline, preferred) as (server, connection), suppress(Refused):
-            self._bind_user(server, connection, entry.dn, Secret(secrets.token_hex(16)), deadline)
+            self._bind_user(server, connection, name, Secret(secrets.token_hex(16)), deadline)
 
     def probe(self) -> None:
         """Check that the directory answers, without a user's password.
@@ -125,15 +136,15 @@ class LdapDirectory:
         Raises:
             BackendUnavailable: it does not.
         """
-        if self.directory.bind is None:
+        if not self.directory.is_searchable:
             self.decoy(Password("", Secret("")))
             return
 
-        def question(connection: Connection, deadline: Deadline) -> Found:
-            base = self.directory.base
-            return checked(connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True), base=base)
+        def question(connection: Connection, deadline: Deadline) -> None:
+            for base in self.directory.bases:
+                look_at_base(connection, self.directory, base, deadline)
 
-        with self._documented_errors(), self.servers.asked(question, Deadline(self.directory.deadline)):
+        with documented_errors(self.name), self.servers.asked(question, Deadline(self.directory.deadline)):
             pass
 
     def look_up(self, user: str) -> Identity | None:
@@ -143,15 +154,15 @@ class LdapDirectory:
             InvalidCredentials: the user exists but cannot log in; the reason says why.
             BackendUnavailable: the directory cannot tell, or there is no service account to ask it.
         """
-        if self.directory.bind is None:
+        if not self.directory.is_searchable:
             raise BackendUnavailable(self.name, "without bind_dn no user can be looked up")
         deadline = Deadline(self.directory.deadline)
         try:
-            search_filter = fill(self.directory.user_filter, user)
+            search_filter = user_filter(self.directory, user)
         except ValueError as error:
             raise InvalidCredentials(f"the user name {error}") from error
         question = self._user_question(search_filter)
-        with self._documented_errors(), self.servers.asked(question, deadline) as (_, connection, found):
+        with documented_errors(self.name), self.servers.asked(question, deadline) as (_, connection, found):
             entry = self._single_entry(found)
             if entry is None:
                 return None
@@ -189,25 +200,13 @@ class LdapDirectory:
         return self._asked(partial(group_problem, self.directory, groups, name))
 
     def _asked(self, question: Callable[[Connection, Deadline], _Answer]) -> _Answer:
-        if self.directory.bind is None:
+        if not self.directory.is_searchable:
             raise BackendUnavailable(self.name, "without bind_dn nothing can be looked up")
         with (
-            self._documented_errors(),
+            documented_errors(self.name),
             self.servers.asked(question, Deadline(self.directory.deadline)) as (_, _, answer),
         ):
             return answer
-
-    @contextmanager
-    def _documented_errors(self) -> Iterator[None]:
-        """Translate all failures into the two errors of an `Authenticator`."""
-        try:
-            yield
-        except ConnectionFailed as error:
-            raise BackendUnavailable(self.name, str(error.failure), summary=error.failure.summary) from error
-        except Unanswerable as error:
-            raise Incomplete(self.name, str(error.failure)) from error
-        except Refused as refused:
-            raise InvalidCredentials(refused.reason) from refused
 
     def _search_then_bind(self, search_filter: str, password: Secret, deadline: Deadline) -> Identity | None:
         with self.servers.asked(self._user_question(search_filter), deadline) as (server, searcher, found):
@@ -222,34 +221,27 @@ class LdapDirectory:
             asked = resolution.ask(searcher, entry, self.directory, deadline)
             with self.servers.for_bind(deadline, server) as (binder_server, binder):
                 try:
-                    self._bind_user(binder_server, binder, entry.dn, password, deadline)
+                    policy = self._bind_user(binder_server, binder, entry.dn, password, deadline)
                 except Refused as error:
                     if asked is not None:
                         # Drain the answer so that the connection can be reused; if that fails, it is closed.
                         with suppress(ConnectionFailed, Unanswerable):
                             searcher.found(asked, deadline)
                     raise Refused(refusal(entry, error.failure, datetime.now(UTC))) from error
-            return self._identity(entry, searcher, asked, deadline)
+            return self._identity(entry, searcher, asked, deadline, policy)
 
-    def _bind_then_read(self, dn: str, password: Secret, deadline: Deadline) -> Identity:
+    def _bind_then_read(self, name: str, user: str, password: Secret, deadline: Deadline) -> Identity:
         with self.servers.for_bind(deadline) as (server, connection):
-            self._bind_user(server, connection, dn, password, deadline)
-            found = connection.search(dn, ANY_ENTRY, self._wanted, deadline, limit=2, is_read=True)
-            entry = self._single_entry(found)
+            policy = self._bind_user(server, connection, name, password, deadline)
+            entry = self._single_entry(own_entry(connection, self.directory, name, user, deadline))
             if entry is None:
                 raise Refused(FailureCause.OWN_ENTRY_HIDDEN)
             raw_subject(entry, self.directory)
-            return self._identity(
-                entry, connection, resolution.ask(connection, entry, self.directory, deadline), deadline
-            )
+            asked = resolution.ask(connection, entry, self.directory, deadline)
+            return self._identity(entry, connection, asked, deadline, policy)
 
     def _user_question(self, search_filter: str) -> Callable[[Connection, Deadline], Found]:
-        def question(connection: Connection, deadline: Deadline) -> Found:
-            # Two, to detect an ambiguous name.
-            base = self.directory.base
-            return checked(connection.search(base, search_filter, self._wanted, deadline, limit=2), base=base)
-
-        return question
+        return lambda connection, deadline: find_user(connection, self.directory, search_filter, deadline)
 
     def _single_entry(self, found: Found) -> SearchEntry | None:
         if len(found.entries) > 1:
@@ -262,7 +254,7 @@ class LdapDirectory:
 
     def _bind_user(
         self, server: DirectoryServer, connection: Connection, dn: str, password: Secret, deadline: Deadline
-    ) -> None:
+    ) -> PolicyResponse:
         """Try the password. A failure is never retried: it may have counted as a failed login.
 
         Raises:
@@ -275,18 +267,25 @@ class LdapDirectory:
         except ConnectionFailed as error:
             self.servers.failed(server, error)
             raise
-        if result.code == SUCCESS:
-            return
+        if result.is_accepted:
+            return result.policy
         failure = bind_failure(result)
         if not is_about_account(failure):
             reason = f"{server.address.url}: {failure}"
             raise BackendUnavailable(self.name, reason, summary=failure.summary)
         raise Refused(failure)
 
-    def _identity(self, entry: SearchEntry, connection: Connection, asked: int | None, deadline: Deadline) -> Identity:
+    def _identity(
+        self,
+        entry: SearchEntry,
+        connection: Connection,
+        asked: int | None,
+        deadline: Deadline,
+        policy: PolicyResponse = NO_RESPONSE,
+    ) -> Identity:
         groups = resolution.resolve(connection, asked, entry, self.directory, deadline)
         report(self.name, groups.omitted)
-        problem = account_problem(entry, datetime.now(UTC))
-        if problem is not None:
-            raise Refused(problem)
-        return identity_of(entry, self.directory, groups.names, groups.lost)
+        now = datetime.now(UTC)
+        identity = valid_identity(entry, self.directory, groups.names, groups.lost, policy=policy, now=now)
+        password_notices.user(self.name, entry.dn, policy, now)
+        return identity

@@ -17,11 +17,14 @@ MAX_VALUES = 100_000
 
 INTEGER, OCTETS, ENUMERATED, SEQUENCE, SET = 0x02, 0x04, 0x0A, 0x30, 0x31
 BIND_RESPONSE, ENTRY, DONE, REFERENCE, EXTENDED_RESPONSE, INTERMEDIATE = 0x61, 0x64, 0x65, 0x73, 0x78, 0x79
-_REFERRAL = 0xA3
+_REFERRAL, _VALUE = 0xA3, 0x8B
 _CONTROLS = 0xA0
 
 PAGED_RESULTS = "1.2.840.113556.1.4.319"
 """The control for paged search results (RFC 2696)."""
+
+PASSWORD_POLICY = "1.3.6.1.4.1.42.2.27.8.5.1"  # noqa: S105 - an OID, not a secret
+"""The control for password policies (draft-behera-ldap-password-policy-11, section 6)."""
 
 _RESULTS = frozenset({BIND_RESPONSE, DONE, EXTENDED_RESPONSE})
 
@@ -68,13 +71,16 @@ class SearchEntry:
 class Message:
     """One message: the number of the request it answers (0: none), its tag, and its body if the tag is known.
 
-    `cookie` requests the next page; it is empty on the last one.
+    `cookie` requests the next page; it is empty on the last one. `policy` is the value of the password policy control
+    in the answer to a bind, and empty without that control. `value` is that of the answer to an extended operation.
     """
 
     number: int
     tag: int
     body: Result | SearchEntry | None
     cookie: bytes = b""
+    policy: bytes = b""
+    value: bytes = b""
 
 
 def message_size(data: bytes | bytearray) -> int | None:
@@ -112,13 +118,16 @@ def parse_message(data: bytes) -> Message:
     parts = _parts(_only(memoryview(data), SEQUENCE, budget), budget)
     if not 2 <= len(parts) <= 3 or parts[0][0] != INTEGER:
         raise Malformed("is not an LDAP message")
-    number = _integer(parts[0][1])
+    number = integer(bytes(parts[0][1]))
     tag, content = parts[1]
     if tag == ENTRY:
         return Message(number, tag, _entry(content, budget))
-    is_last = tag == DONE and len(parts) == 3 and parts[2][0] == _CONTROLS
-    cookie = _cookie(parts[2][1], budget) if is_last else b""
-    return Message(number, tag, _result(content, budget) if tag in _RESULTS else None, cookie)
+    controls = parts[2][1] if len(parts) == 3 and parts[2][0] == _CONTROLS else None
+    cookie = _cookie(controls, budget) if tag == DONE and controls is not None else b""
+    policy = _control(controls, PASSWORD_POLICY, budget) if tag == BIND_RESPONSE and controls is not None else None
+    body = _result(content, budget) if tag in _RESULTS else None
+    value = _extended_value(content, budget) if tag == EXTENDED_RESPONSE else b""
+    return Message(number, tag, body, cookie, bytes(policy or b""), value)
 
 
 def only_value(data: bytes) -> tuple[int, bytes]:
@@ -127,11 +136,30 @@ def only_value(data: bytes) -> tuple[int, bytes]:
     Raises:
         Malformed: it encodes no value, or several.
     """
-    parts = _parts(memoryview(data), _ValueBudget(MAX_VALUES))
+    parts = values(data)
     if len(parts) != 1:
         raise Malformed("is not exactly one value")
-    tag, content = parts[0]
-    return tag, bytes(content)
+    return parts[0]
+
+
+def values(data: bytes) -> list[tuple[int, bytes]]:
+    """Decode `data`, which must encode consecutive values, into their tags and contents.
+
+    Raises:
+        Malformed: it does not.
+    """
+    return [(tag, bytes(content)) for tag, content in _parts(memoryview(data), _ValueBudget(MAX_VALUES))]
+
+
+def integer(content: bytes) -> int:
+    """Decode the content of an INTEGER or ENUMERATED of at most four bytes.
+
+    Raises:
+        Malformed: it is empty, or longer.
+    """
+    if not 1 <= len(content) <= 4:
+        raise Malformed("has an invalid number")
+    return int.from_bytes(content, "big", signed=True)
 
 
 class _ValueBudget:
@@ -147,7 +175,7 @@ def _result(content: memoryview, budget: _ValueBudget) -> Result:
     parts = _parts(content, budget)
     if [tag for tag, _ in parts[:3]] != [ENUMERATED, OCTETS, OCTETS]:
         raise Malformed("is not a result")
-    code = _integer(parts[0][1])
+    code = integer(bytes(parts[0][1]))
     referrals = [_parts(part, budget) for tag, part in parts[3:] if tag == _REFERRAL]
     if code == 0 and referrals:
         raise Malformed("is both a success and a referral")
@@ -155,18 +183,30 @@ def _result(content: memoryview, budget: _ValueBudget) -> Result:
     return Result(code, bytes(parts[2][1]).decode("utf-8", "replace"), urls)
 
 
+def _extended_value(content: memoryview, budget: _ValueBudget) -> bytes:
+    return next((bytes(part) for tag, part in _parts(content, budget)[3:] if tag == _VALUE), b"")
+
+
 def _cookie(controls: memoryview, budget: _ValueBudget) -> bytes:
     """The cookie of the control for paged results, or empty if that control is missing."""
+    value = _control(controls, PAGED_RESULTS, budget)
+    if value is None:
+        return b""
+    pair = _parts(_only(value, SEQUENCE, budget), budget)
+    if [inner for inner, _ in pair] != [INTEGER, OCTETS]:
+        raise Malformed("has an invalid paged results control")
+    return bytes(pair[1][1])
+
+
+def _control(controls: memoryview, oid: str, budget: _ValueBudget) -> memoryview | None:
+    """The value of the first control with that OID (RFC 4511, section 4.1.11), empty if it has none; None: missing."""
     for tag, control in _parts(controls, budget):
         parts = _parts(control, budget)
         if tag != SEQUENCE or not parts or parts[0][0] != OCTETS:
             raise Malformed("has an invalid control")
-        if parts[0][1] == PAGED_RESULTS.encode():
-            pair = _parts(_only(parts[-1][1], SEQUENCE, budget), budget)
-            if [inner for inner, _ in pair] != [INTEGER, OCTETS]:
-                raise Malformed("has an invalid paged results control")
-            return bytes(pair[1][1])
-    return b""
+        if parts[0][1] == oid.encode():
+            return parts[-1][1] if parts[1:] and parts[-1][0] == OCTETS else memoryview(b"")
+    return None
 
 
 def _entry(content: memoryview, budget: _ValueBudget) -> SearchEntry:
@@ -220,12 +260,6 @@ def _parts(data: memoryview, budget: _ValueBudget) -> Sequence[tuple[int, memory
             raise TooMany(f"contains more than {MAX_VALUES} values")
         found.append((tag, data[start:place]))
     return found
-
-
-def _integer(content: memoryview) -> int:
-    if not 1 <= len(content) <= 4:
-        raise Malformed("has an invalid number")
-    return int.from_bytes(content, "big", signed=True)
 
 
 def _text(content: memoryview) -> str:

@@ -1,7 +1,7 @@
 """LDAP on the wire (RFC 4511): one connection to one server, with every wait under one deadline.
 
-The only importer of ldap3, which builds the requests. Sockets, TLS and the answers are handled here, because ldap3
-follows referrals with the user's password, bounds each read but not their sum, and trusts the lengths in an answer.
+ldap3 only encodes the requests (`wire.requests`). Sockets, TLS and the answers are handled here, because ldap3 follows
+referrals with the user's password, bounds each read but not their sum, and trusts the lengths in an answer.
 """
 
 from __future__ import annotations
@@ -14,28 +14,19 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from ldap3 import BASE, DEREF_NEVER, SIMPLE, SUBTREE
-from ldap3.operation.bind import bind_operation
-from ldap3.operation.extended import extended_operation
-from ldap3.operation.search import search_operation
-from ldap3.operation.unbind import unbind_operation
-from ldap3.protocol.convert import build_controls_list
-from ldap3.protocol.rfc2696 import paged_search_control
-from ldap3.protocol.rfc4511 import LDAPMessage, MessageID, ProtocolOp
-from ldap3.utils.asn1 import encode
-
 from tokenserver.authn.ldap import ber
+from tokenserver.authn.ldap.accounts.password_policy import BindResult, parse_policy_response
 from tokenserver.authn.ldap.ber import Malformed, Message, Result, SearchEntry, TooMany
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline, Unanswerable
 from tokenserver.authn.ldap.directory import Address
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.network import handshake_failure, malformed_failure, request_failure
 from tokenserver.authn.ldap.failures.result_codes import result_text
+from tokenserver.authn.ldap.wire import requests
 from tokenserver.credentials import Secret
 
 SUCCESS, SIZE_LIMIT_EXCEEDED, NO_SUCH_OBJECT = 0, 4, 32
 
-_START_TLS = "1.3.6.1.4.1.1466.20037"
 _PIECE = 65536
 
 
@@ -71,24 +62,24 @@ class Connection:
         """Switch to TLS, with the server's certificate and host name verified by `context`."""
         try:
             self._socket.settimeout(deadline.left())
-            secured = context.wrap_socket(self._socket, server_hostname=self.address.host)
+            secured = context.wrap_socket(self._socket, server_hostname=self.address.expected_name)
         except (OSError, ValueError) as error:
-            raise ConnectionFailed(handshake_failure(error, self.address.host)) from error
+            raise ConnectionFailed(handshake_failure(error, self.address.expected_name)) from error
         self._socket, self._is_new = secured, True
         self.tls = secured.version()
         self.certificate = dict(secured.getpeercert() or {})
 
     def start_tls(self, context: ssl.SSLContext, deadline: Deadline) -> None:
         """StartTLS (RFC 4511, section 4.14). Data received before TLS is not trusted afterwards."""
-        number = self._send("extendedReq", lambda: extended_operation(_START_TLS), deadline)
-        result = self._result(number, ber.EXTENDED_RESPONSE, deadline)
+        number = self._send("extendedReq", requests.start_tls, deadline)
+        _, result = self._answer(number, ber.EXTENDED_RESPONSE, deadline)
         if result.code != SUCCESS:
             raise ConnectionFailed(FailureCause.START_TLS_REFUSED, detail=result_text(result))
         if self._data:
             raise ConnectionFailed(FailureCause.START_TLS_INJECTION, host=self.address.host)
         self.secure(context, deadline)
 
-    def bind(self, dn: str, password: Secret, deadline: Deadline) -> Result:
+    def bind(self, dn: str, password: Secret, deadline: Deadline) -> BindResult:
         """A simple bind (RFC 4511, section 4.2), as a user or as the service account.
 
         An empty DN or password is never sent: that would be an anonymous or unauthenticated bind (RFC 4513, section
@@ -104,8 +95,29 @@ class Connection:
             raise ValueError("an empty DN or password would be an anonymous bind")
         # Bytes are sent unchanged; text would go through SASLprep, and could become a different password.
         secret = text.encode("utf-8", "surrogatepass")
-        number = self._send("bindRequest", lambda: bind_operation(3, SIMPLE, name=dn, password=secret), deadline)
-        return self._result(number, ber.BIND_RESPONSE, deadline)
+        return self._bound(
+            self._send("bindRequest", lambda number: requests.simple_bind(number, dn, secret), deadline), deadline
+        )
+
+    def bind_external(self, deadline: Deadline) -> BindResult:
+        """A bind as the subject of the client certificate (SASL EXTERNAL, RFC 4422, appendix A).
+
+        Raises:
+            ConnectionFailed: no answer.
+        """
+        return self._bound(self._send("bindRequest", requests.external_bind, deadline), deadline)
+
+    def who_am_i(self, deadline: Deadline) -> str | None:
+        """The identity of this connection (RFC 4532), such as `dn:cn=reader,dc=example`; empty: it is anonymous.
+
+        None if the server does not say.
+
+        Raises:
+            ConnectionFailed: no answer.
+        """
+        number = self._send("question for the identity", requests.who_am_i, deadline)
+        message, result = self._answer(number, ber.EXTENDED_RESPONSE, deadline)
+        return message.value.decode("utf-8", "replace") if result.code == SUCCESS else None
 
     def search(
         self,
@@ -149,15 +161,7 @@ class Connection:
 
         A server without paging returns everything in one answer (the control is not critical for the first page).
         """
-        control = paged_search_control(criticality=bool(cookie) or not limit, size=size, cookie=cookie)
-        number = self._send(
-            "searchRequest",
-            lambda: _search(base, search_filter, SUBTREE, attributes, deadline, limit=limit),
-            deadline,
-            [control],
-        )
-        self._limit = limit
-        return number
+        return self._ask(base, search_filter, attributes, deadline, limit=limit, page=(size, cookie))
 
     def ask(
         self,
@@ -170,12 +174,7 @@ class Connection:
         is_read: bool = False,
     ) -> int:
         """Send a search and return its number, for `found`. Nothing else may be sent until `found` returns."""
-        scope = BASE if is_read else SUBTREE
-        number = self._send(
-            "searchRequest", lambda: _search(base, search_filter, scope, attributes, deadline, limit=limit), deadline
-        )
-        self._limit = limit
-        return number
+        return self._ask(base, search_filter, attributes, deadline, limit=limit, is_read=is_read)
 
     def found(self, number: int, deadline: Deadline) -> Found:
         """The answer to the search with that number. Entries beyond its limit are dropped."""
@@ -208,14 +207,24 @@ class Connection:
         """Unbind and close; never blocks and never fails."""
         with contextlib.suppress(OSError, Unanswerable):
             self._socket.settimeout(0)
-            self._socket.send(self._encoded("unbindRequest", unbind_operation))
+            self._socket.send(requests.unbind(self._number + 1))
         with contextlib.suppress(OSError):
             self._socket.close()
 
-    def _send(self, kind: str, build: Callable[[], Any], deadline: Deadline, controls: Sequence[Any] = ()) -> int:
+    def _ask(self, base: str, search_filter: str, attributes: Sequence[str], deadline: Deadline, **more: Any) -> int:
+        def build(number: int) -> bytes:
+            seconds = ceil(deadline.left())  # whole seconds, rounded up: the server must not give up first
+            return requests.search(number, base, search_filter, attributes, seconds=seconds, **more)
+
+        number = self._send("searchRequest", build, deadline)
+        self._limit = more["limit"]
+        return number
+
+    def _send(self, kind: str, build: Callable[[int], bytes], deadline: Deadline) -> int:
+        self._number += 1
         self._request = kind
         try:
-            data = self._encoded(kind, build, controls)
+            data = build(self._number)
             self.is_waiting = True
             self._socket.settimeout(deadline.left())
             self._socket.sendall(data)
@@ -223,31 +232,21 @@ class Connection:
             raise self._failed(error) from error
         return self._number
 
-    def _encoded(self, kind: str, build: Callable[[], Any], controls: Sequence[Any] = ()) -> bytes:
-        """The encoded message with the request that `build` returns.
-
-        Raises:
-            Unanswerable: it cannot be encoded. The library does not document what it raises, so any error counts.
-        """
-        self._number += 1
+    def _bound(self, number: int, deadline: Deadline) -> BindResult:
+        message, result = self._answer(number, ber.BIND_RESPONSE, deadline)
         try:
-            message = LDAPMessage()
-            message["messageID"] = MessageID(self._number)
-            message["protocolOp"] = ProtocolOp().setComponentByName(kind, build())
-            if controls:
-                message["controls"] = build_controls_list(list(controls))
-            return bytes(encode(message))
-        except TimeoutError:
-            raise
-        except Exception as error:
-            raise Unanswerable(FailureCause.NOT_ENCODABLE, detail=type(error).__name__) from error
+            policy = parse_policy_response(message.policy)
+        except Malformed as error:
+            self.is_waiting = True  # it must not be used again
+            raise ConnectionFailed(FailureCause.NOT_LDAP, detail=str(error)) from error
+        return BindResult(result.code, result.diagnostic, result.referrals, policy)
 
-    def _result(self, number: int, tag: int, deadline: Deadline) -> Result:
+    def _answer(self, number: int, tag: int, deadline: Deadline) -> tuple[Message, Result]:
         message = self._receive(number, deadline)
         if message.tag != tag or not isinstance(message.body, Result):
             raise ConnectionFailed(FailureCause.WRONG_ANSWER)
         self.is_waiting = False
-        return message.body
+        return message, message.body
 
     def _receive(self, number: int, deadline: Deadline) -> Message:
         """The next message, which must answer the request with that number. It counts towards the read limit."""
@@ -281,13 +280,3 @@ class Connection:
 
     def _failed(self, error: Exception) -> ConnectionFailed:
         return ConnectionFailed(request_failure(error, self._request, self.tls, is_new=self._is_new))
-
-
-def _search(
-    base: str, search_filter: str, scope: str, attributes: Sequence[str], deadline: Deadline, *, limit: int
-) -> Any:
-    """A search request for at most `limit` entries (0: all), which the server may abandon after the deadline."""
-    seconds = ceil(deadline.left())  # whole seconds, rounded up: the server must not give up first
-    return search_operation(
-        base, search_filter, scope, DEREF_NEVER, list(attributes), limit, seconds, False, False, False
-    )

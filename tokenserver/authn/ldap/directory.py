@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tokenserver.credentials import Secret
+from tokenserver.documents.tls_files import ClientCertificate
 
 MAX_GROUPS = 1000
 """Groups of one user. Active Directory itself rejects logins of users in more than 1,015."""
@@ -49,14 +50,14 @@ class Primary(StrEnum):
 class GroupSettings:
     """How a user's groups are found, filtered and named.
 
-    Only groups below `base` count. A group's short names are the values of its attribute `name`. `allow` are globs for
-    the short names to keep; None keeps all. `prefix` is prepended to each name. With `by_rule`, the directory resolves
-    nested groups by the matching rule `IN_CHAIN`, which only Active Directory and Samba have. `primary` is how users
-    refer to their primary group; None: they have none.
+    Only groups below one of `bases` count, none of which is below another. A group's short names are the values of its
+    attribute `name`. `allow` are globs for the short names to keep; None keeps all. `prefix` is prepended to each name.
+    With `by_rule`, the directory resolves nested groups by the matching rule `IN_CHAIN`, which only Active Directory
+    and Samba have. `primary` is how users refer to their primary group; None: they have none.
     """
 
     by: GroupsBy
-    base: str
+    bases: tuple[str, ...]
     name: str = "cn"
     allow: tuple[str, ...] | None = None
     by_rule: bool = False
@@ -66,27 +67,39 @@ class GroupSettings:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One server: `ldap://host:port` or `ldaps://host:port`."""
+    """One server: `ldap://host:port` or `ldaps://host:port`.
+
+    `certificate_name` is the name that its certificate must have; empty: the host.
+    """
 
     url: str
     host: str
     port: int
     is_ldaps: bool
+    certificate_name: str = ""
+
+    @property
+    def expected_name(self) -> str:
+        """The name that the server's certificate must have (RFC 6125), which the handshake also asks for (SNI)."""
+        return self.certificate_name or self.host
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
     """One directory as configured, with the defaults of its preset filled in.
 
-    It has either `bind` (the service account's DN and password) and `user_filter`, or `user_dn_template`, which needs
-    only the users' own passwords. `{user}` in either is the name as typed. `subject`, `display_name` and `email` are
-    names of attributes. `lowercase`: the directory ignores case in names, so they are converted to lower case.
-    `deadline` is in seconds, for a whole login.
+    Users are found by `user_filter` below `bases`, none of which is below another; the empty one is the whole
+    directory. The search is made as `bind` (the service account's DN and password), as the subject of `certificate`
+    with `sasl_external`, or by anyone with `anonymous_search`. With none of them, users bind with their own password
+    first: as the DN of `user_dn_template`, whose entry is read then, or as `bind_as` (`{user}@domain`), after which
+    `user_filter` finds the entry. `{user}` in all of them is the typed name without any of `domains`. `subject`,
+    `display_name` and `email` are names of attributes. `lowercase`: the directory ignores case in names, so they are
+    converted to lower case. `deadline` is in seconds, for a whole login. `certificate` is presented on each connection.
     """
 
     name: str
     servers: tuple[Address, ...]
-    base: str
+    bases: tuple[str, ...]
     subject: str
     display_name: str
     email: str
@@ -98,6 +111,32 @@ class Directory:
     user_filter: str = ""
     user_dn_template: str | None = None
     groups: GroupSettings | None = None
+    domains: tuple[str, ...] = ()
+    anonymous_search: bool = False
+    bind_as: str | None = None
+    certificate: ClientCertificate | None = None
+    sasl_external: bool = False
+
+    @property
+    def account(self) -> str:
+        """The service account, for messages."""
+        if self.sasl_external and self.certificate is not None:
+            return f"certificate {self.certificate.subject}"
+        return self.bind[0] if self.bind is not None else "nobody"
+
+    @property
+    def is_searchable(self) -> bool:
+        """Whether users can be searched for without their own password."""
+        return self.bind is not None or self.anonymous_search or self.sasl_external
+
+    @property
+    def searcher(self) -> str:
+        """Who searches, as advice calls it."""
+        if self.anonymous_search:
+            return "anonymous clients"
+        if self.sasl_external:
+            return "the account of client_certificate"
+        return "users" if self.bind is None else "bind_dn"
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 from tokenserver.authn.ldap import ber
@@ -107,6 +108,19 @@ def is_below(dn: str, base: str) -> bool:
     """
     above = _folded(base)
     return not above or same_dn(dn)[-len(above) :] == above
+
+
+def outermost(bases: Iterable[str]) -> tuple[str, ...]:
+    """These bases without those that are below, or the same as, an earlier or a wider one.
+
+    Raises:
+        NotADn: one of them is not a DN.
+    """
+    kept: list[str] = []
+    for base in bases:
+        if not any(is_below(base, other) for other in kept):
+            kept = [*(other for other in kept if not is_below(other, base)), base]
+    return tuple(kept)
 
 
 def same_dn(dn: str) -> tuple[Rdn, ...]:

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from tokenserver.authn.ldap.accounts.notices import limited
+from tokenserver.authn.ldap.accounts.password_policy import PolicyResponse
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, Primary
-from tokenserver.authn.ldap.dn import NotADn, parse_dn
+from tokenserver.authn.ldap.dn import NotADn, parse_dn, rdn_values
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFailure
-from tokenserver.authn.usernames import name_problem
+from tokenserver.authn.usernames import canonical, name_problem
 from tokenserver.identity import Identity, Kind
 
 MAX_ATTRIBUTE = 255
@@ -23,6 +25,7 @@ ACCOUNT_STATE = (
     "userAccountControl",
     "accountExpires",
     "msDS-User-Account-Control-Computed",
+    "pwdLastSet",
     "pwdAccountLockedTime",
     "pwdReset",
     "nsAccountLock",
@@ -37,11 +40,18 @@ _BY_PRIMARY = {Primary.SID: ("objectSid", "primaryGroupID"), Primary.NUMBER: ("g
 
 _DISABLED = 0x2  # ADS_UF_ACCOUNTDISABLE, [MS-ADTS] 2.2.16
 _LOCKED, _PASSWORD_EXPIRED = 0x10, 0x800000  # only in the computed attribute, [MS-ADTS] 3.1.1.4.5.17
+_NEVER_SET = "0"  # pwdLastSet of a user who must change the password at the next logon
 _NEVER = frozenset({0, 0x7FFFFFFFFFFFFFFF})
 _FOR_EVER = "000001010000Z"  # draft-behera-ldap-password-policy-11, section 5.3.3
 _1601 = datetime(1601, 1, 1, tzinfo=UTC)
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(r"([0-9]{14})(?:[.,][0-9]+)?Z", re.ASCII)
+
+
+MAX_SHOWN = 5
+"""Values of an attribute that a reason repeats."""
+
+_MAX_VALUE = 64
 
 
 class Refused(DirectoryError):
@@ -51,6 +61,8 @@ class Refused(DirectoryError):
 def wanted_attributes(directory: Directory) -> tuple[str, ...]:
     """The attributes to request, so that one search returns everything needed from the entry."""
     wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
+    if directory.bind_as is not None:
+        wanted.append("objectSid")
     if directory.groups is not None:
         wanted += _BY.get(directory.groups.by, ())
     if directory.groups is not None and directory.groups.primary is not None:
@@ -74,11 +86,32 @@ def identity_of(
     return Identity(subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost)
 
 
-def raw_subject(entry: SearchEntry, directory: Directory) -> str:
-    """The directory's own value of the subject attribute, unchanged.
+def valid_identity(
+    entry: SearchEntry,
+    directory: Directory,
+    groups: Iterable[str],
+    lost: tuple[str, ...],
+    *,
+    policy: PolicyResponse,
+    now: datetime,
+) -> Identity:
+    """As `identity_of`, valid until the account or its password expires; `policy` is what the bind said about it.
 
     Raises:
-        Refused: there is not exactly one, or the entry has no usable DN.
+        Refused: as `identity_of`, or the account cannot be used at `now`.
+    """
+    problem = account_problem(entry, now)
+    if problem is not None:
+        raise Refused(problem)
+    return limited(identity_of(entry, directory, groups, lost), policy, account_ends(entry), now)
+
+
+def raw_subject(entry: SearchEntry, directory: Directory) -> str:
+    """The directory's own value of the subject attribute, unchanged. Of several, the one in the entry's DN is the name,
+    and the others are aliases: `uid=ann,…` with the values `ann` and `ann.smith`.
+
+    Raises:
+        Refused: there is none, or none of several is in the DN, or the entry has no usable DN.
     """
     try:
         has_dn = bool(parse_dn(entry.dn))
@@ -88,9 +121,17 @@ def raw_subject(entry: SearchEntry, directory: Directory) -> str:
         raise Refused(FailureCause.NO_DN)
     values = entry.attributes.get(directory.subject.lower(), ())
     texts = entry.texts(directory.subject)
-    if len(values) != 1 or len(texts) != 1:
-        raise Refused(FailureCause.NO_SUBJECT, count=str(len(values) or "no"), attribute=directory.subject)
-    return texts[0]
+    if len(values) == len(texts) == 1:
+        return texts[0]
+    in_dn = {canonical(value) for value in rdn_values(entry.dn, directory.subject)}
+    named = [text for text in texts if canonical(text) in in_dn]
+    if len(named) == 1:
+        return named[0]
+    facts = {"count": str(len(values) or "no"), "attribute": directory.subject}
+    if len(texts) > 1:
+        shown = [repr(text[:_MAX_VALUE]) for text in texts[:MAX_SHOWN]] + ["…"] * (len(texts) > MAX_SHOWN)
+        facts["names"] = ", ".join(shown)
+    raise Refused(FailureCause.NO_SUBJECT, **facts)
 
 
 def normalize_name(name: str, directory: Directory) -> str:
@@ -136,7 +177,8 @@ def _account_problem(entry: SearchEntry, now: datetime) -> FailureCause | None:
         if int(text) & _LOCKED:
             return FailureCause.LOCKED
         if int(text) & _PASSWORD_EXPIRED:
-            return FailureCause.PASSWORD_EXPIRED
+            must_change = _NEVER_SET in entry.texts("pwdLastSet")
+            return FailureCause.MUST_CHANGE if must_change else FailureCause.PASSWORD_EXPIRED
     for text in entry.texts("nsAccountLock"):
         if text.upper() != "FALSE":
             return FailureCause.DISABLED
@@ -146,12 +188,13 @@ def _account_problem(entry: SearchEntry, now: datetime) -> FailureCause | None:
     for text in entry.texts("pwdReset"):
         if text.upper() != "FALSE":
             return FailureCause.MUST_CHANGE
-    if any(end <= now for end in _ends(entry)):
+    if any(end <= now for end in account_ends(entry)):
         return FailureCause.EXPIRED
     return None
 
 
-def _ends(entry: SearchEntry) -> Iterable[datetime]:
+def account_ends(entry: SearchEntry) -> Iterable[datetime]:
+    """When the account expires, of an entry in which `account_problem` finds no problem."""
     for text in entry.texts("accountExpires"):
         if int(text) not in _NEVER:  # in 100 ns since 1601
             yield _1601 + timedelta(microseconds=int(text) // 10)

@@ -61,7 +61,7 @@ class ResolvedGroups:
 def names_of(found: Iterable[NamedGroup], directory: Directory, groups: GroupSettings) -> ResolvedGroups:
     """The names of the groups that were found, each given as its DN and the values of its attribute `groups.name`.
 
-    Each value is a name, and so is the one in the DN. Groups outside `groups.base`, and names that `groups.allow` does
+    Each value is a name, and so is the one in the DN. Groups outside `groups.bases`, and names that `groups.allow` does
     not match, are ignored: they are neither named nor reported as omitted.
 
     Raises:
@@ -104,7 +104,7 @@ def _names(
     dn: str, values: tuple[bytes, ...], directory: Directory, groups: GroupSettings
 ) -> Iterator[str | OmittedGroup]:
     try:
-        if not is_below(dn, groups.base):
+        if not any(is_below(dn, base) for base in groups.bases):
             return
         in_dn = rdn_values(dn, groups.name)
     except NotADn:

@@ -22,19 +22,32 @@ def all_subjects(directory: Directory, connection: Connection, deadline: Deadlin
     """
     search_filter = directory.user_filter.replace("{user}", "*")
     names: set[str] = set()
+    is_all = True
+    for base in directory.bases:
+        found, is_complete = _subjects_below(base, search_filter, directory, connection, deadline)
+        names |= found
+        is_all = is_all and is_complete
+        deadline = Deadline(directory.deadline)
+    return frozenset(names), is_all
+
+
+def _subjects_below(
+    base: str, search_filter: str, directory: Directory, connection: Connection, deadline: Deadline
+) -> tuple[set[str], bool]:
+    names: set[str] = set()
     cookie = b""
     for _ in range(MAX_PAGES):
-        found = connection.page(directory.base, search_filter, [directory.subject], deadline, size=PAGE, cookie=cookie)
+        found = connection.page(base, search_filter, [directory.subject], deadline, size=PAGE, cookie=cookie)
         for entry in found.entries:
             with suppress(Refused):
                 names.add(normalize_name(raw_subject(entry, directory), directory))
         if found.result.code in LIMITS:
-            return frozenset(names), False
+            return names, False
         cookie = checked(found).cookie
         if not cookie:
-            return frozenset(names), True
+            return names, True
         deadline = Deadline(directory.deadline)  # for each page: there may be many
-    return frozenset(names), False
+    return names, False
 
 
 def checked(found: Found, **facts: str) -> Found:

@@ -1,6 +1,6 @@
 """The servers of one directory, with failover and a pool of open connections.
 
-Connections are pooled for two purposes and never mixed: those bound as the service account, for searches, and those for
+Connections are pooled for two purposes and never mixed: those for searches, bound as the service account, and those for
 binds with users' passwords. A bind on an open connection replaces the previous one (RFC 4511, section 4.2.1), so the
 latter can be reused after any answer.
 """
@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TypeVar
 
-from tokenserver.authn.ldap.ber import Result
+from tokenserver.authn.ldap.accounts.notices import PasswordNotices
+from tokenserver.authn.ldap.accounts.password_policy import BindResult
 from tokenserver.authn.ldap.connect import Resolve, connect, connected
-from tokenserver.authn.ldap.connection import SUCCESS, Connection
+from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.ldap.directory import Address, Directory
 from tokenserver.authn.ldap.failures.causes import FailureCause
@@ -28,7 +29,7 @@ from tokenserver.authn.ldap.failures.certificate import explained
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 from tokenserver.authn.ldap.failures.handshake import FirstFlight, first_flight
 from tokenserver.authn.ldap.failures.network import CERTIFICATE_CAUSES
-from tokenserver.authn.ldap.failures.result_codes import bind_failure, is_about_account
+from tokenserver.authn.ldap.failures.result_codes import is_about_account, service_failure
 from tokenserver.errors import BackendUnavailable
 
 DOWN_SECONDS = 30.0
@@ -41,6 +42,9 @@ MAX_IDLE = 16
 """Connections of one purpose that are kept for one server."""
 
 logger = logging.getLogger("tokenserver.ldap")
+
+notices = PasswordNotices()
+"""One per process, as for users."""
 
 _Answer = TypeVar("_Answer")
 
@@ -110,7 +114,9 @@ class Servers:
     def asked(
         self, question: Callable[[Connection, Deadline], _Answer], deadline: Deadline
     ) -> Iterator[tuple[DirectoryServer, Connection, _Answer]]:
-        """Ask the first server that answers, as the service account; the block has exclusive use of the connection.
+        """Ask the first server that answers, as the service account, or anonymously if the configuration says so.
+
+        The block has exclusive use of the connection.
 
         A question is retried if a server fails, so it must be read-only.
 
@@ -169,7 +175,7 @@ class Servers:
         """What the server sends first in a TLS handshake, on a connection of its own; empty if that fails."""
         try:
             with connected(address, deadline, self._resolve) as plain:
-                return first_flight(plain, address.host, deadline, is_start_tls=is_start_tls)
+                return first_flight(plain, address.expected_name, deadline, is_start_tls=is_start_tls)
         except ConnectionFailed:
             return FirstFlight()
 
@@ -190,9 +196,11 @@ class Servers:
         flight = self.first_flight(address, deadline, is_start_tls=not address.is_ldaps)
         return explained(failure, flight.certificate, datetime.now(UTC))
 
-    def bind_service(self, connection: Connection, deadline: Deadline) -> Result:
-        """Bind as the service account."""
-        assert self._directory.bind is not None  # noqa: S101 - the settings ensure it
+    def bind_service(self, connection: Connection, deadline: Deadline) -> BindResult:
+        """Bind as the service account: with its DN and password, or as the subject of the client certificate."""
+        if self._directory.sasl_external:
+            return connection.bind_external(deadline)
+        assert self._directory.bind is not None  # noqa: S101 - checked by the callers
         dn, password = self._directory.bind
         return connection.bind(dn, password, deadline)
 
@@ -260,13 +268,16 @@ class Servers:
             yield server, deadline.part(1 / (len(ordered) - number))
 
     def _become_service(self, server: DirectoryServer, connection: Connection, deadline: Deadline) -> None:
+        if self._directory.anonymous_search:
+            return  # a new connection is anonymous (RFC 4513, section 4)
         until, reason, summary = self._refused
         if time.monotonic() < until:
             raise BackendUnavailable(self._directory.name, reason, summary=summary)
         result = self.bind_service(connection, deadline)
-        if result.code == SUCCESS:
+        if result.is_accepted:
+            notices.service(self._directory.name, self._directory.account, result.policy, datetime.now(UTC))
             return
-        failure = bind_failure(result, is_service=True)
+        failure = service_failure(result, self._directory)
         if not is_about_account(failure):
             raise ConnectionFailed(failure)
         reason = f"{server.address.url} rejects the service account: {failure}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tokenserver.authn.authenticator import Authenticator
+from tokenserver.authn.domains import counted_name
 from tokenserver.authn.equal_work import SLEEPERS
 from tokenserver.authn.protection.circuit_breaker import Breaker, Sheltered, State
 from tokenserver.authn.protection.failure_counters import Limits
@@ -54,7 +55,7 @@ class Plan:
     """Sizes and limits of one process. `lifetimes` by source; `limits` None: no throttle; `hashers` run concurrently.
 
     `limits` apply where this process counts by itself: its share of the limits of the whole server. `waiters` is how
-    many logins may wait for the check of another process.
+    many logins may wait for the check of another process. `domains` are those that user sources remove from names.
     """
 
     lifetimes: Mapping[str, CacheLifetime]
@@ -62,6 +63,7 @@ class Plan:
     limits: Limits | None
     hashers: int
     waiters: int = 0
+    domains: tuple[str, ...] = ()
 
     @property
     def repeats_count(self) -> bool:
@@ -283,4 +285,5 @@ class Protection:
         if self._throttle is None:
             return nullcontext()
         tag = None if self._together is None else self._digest(credentials)
-        return self._throttle.attempt(credentials.username, client, key, tag)
+        name = counted_name(credentials.username, self._plan.domains)
+        return self._throttle.attempt(name, client, key, tag)

@@ -33,6 +33,11 @@ class CacheLifetime:
     fresh: float
     grace: float = 0.0
 
+    def within(self, seconds: float) -> CacheLifetime:
+        """The part of it that ends after so many seconds."""
+        fresh = min(self.fresh, seconds)
+        return CacheLifetime(fresh, min(self.grace, seconds - fresh))
+
 
 @dataclass(slots=True)
 class _Entry:
@@ -121,8 +126,10 @@ class VerifiedLogins:
             return None
 
     def remember(self, key: bytes, identity: Identity) -> None:
-        """Cache a login that was verified just now."""
+        """Cache a login that was verified just now, for no longer than its `valid_for`."""
         lifetime = self._lifetimes.get(identity.source)
+        if lifetime is not None and identity.valid_for is not None:
+            lifetime = lifetime.within(identity.valid_for)
         if lifetime is None or lifetime.fresh <= 0:
             return
         now = self._monotonic()

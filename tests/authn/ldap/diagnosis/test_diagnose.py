@@ -305,3 +305,76 @@ def test_a_server_that_is_down() -> None:
     found = [*diagnose(asked, "ann", PASSWORD)]
     assert [step.name for step in found] == ["server", "connect"]
     assert (found[1].result, found[1].advice is not None) == ("connection refused", True)
+
+
+@pytest.mark.parametrize(
+    ("user", "told", "advice"),
+    [
+        pytest.param(
+            "CORP\\jdoe",
+            "no entry matches: the name has a domain before it; people type jdoe",
+            "strip_domain: [CORP]",
+            id="before",
+        ),
+        pytest.param(
+            "jdoe@corp.example.com",
+            "no entry matches: the name has a domain after it; people type jdoe",
+            "strip_domain: [corp.example.com], or compare it in user_filter",
+            id="after",
+        ),
+    ],
+)
+def test_a_domain_in_a_name_that_is_not_found(user: str, told: str, advice: str) -> None:
+    """The name is the mistake, or the setting that takes domains off is missing."""
+    last = steps(directory_of([]), user)[-1]
+    assert (last.name, last.result) == ("entry", told)
+    assert last.advice is not None
+    assert last.advice.startswith(advice)
+
+
+def test_a_domain_that_is_removed() -> None:
+    """The step says which name is searched for."""
+    found = steps(directory_of([ANN], [WEB]), "CORP\\ann", domains=("CORP",))
+    assert found[3:5] == [
+        DiagnosisStep("name", "ann, without its domain (strip_domain)"),
+        DiagnosisStep("search", f"(uid=ann) below {BASE}"),
+    ]
+    assert found[-1].name == "policies"
+
+
+def test_a_domain_in_the_name_of_a_direct_bind() -> None:
+    """The directory only says that the login is wrong, so the domain is pointed out beforehand."""
+    more: dict[str, Any] = {"bind": None, "user_dn_template": f"uid={{user}},{BASE}"}
+    found = steps(directory_of(bind=49), "CORP\\ann", **more)
+    assert found[1] == DiagnosisStep("name", "CORP is taken for a part of it; strip_domain lists what is not")
+    assert (found[2].name, found[2].result) == ("login", f"as uid=CORP\\\\ann,{BASE}: wrong password")
+
+
+def test_an_anonymous_search() -> None:
+    """Nobody is bound before the user, and the fix for what is not visible is about anonymous clients."""
+    more: dict[str, Any] = {"bind": None, "anonymous_search": True}
+    found = steps(directory_of([ANN], [WEB]), **more)
+    assert found[1] == DiagnosisStep("bind", "none: the directory is searched anonymously (anonymous_search)")
+    assert found[-1].name == "policies"
+    last = steps(directory_of(codes={0: 32}), **more)[-1]
+    assert (last.name, last.advice) == ("base", "correct base, or grant anonymous clients read access to it")
+
+
+def test_several_bases() -> None:
+    """Each is looked at, and the user is searched for below all of them."""
+    other = f"ou=ext,{BASE}"
+    people = f"ou=people,{BASE}"
+
+    def answers(number: int, tag: int) -> Iterator[bytes]:
+        if tag == 0x60:
+            yield message(number, result(0x61))
+        else:
+            yield message(number, entry(people.encode(), {}))
+            yield message(number, result(0x65))
+
+    found = steps(answers, "ann", None, bases=(people, other), groups=None)
+    assert [step for step in found if step.name in ("base", "search")] == [
+        DiagnosisStep("base", people),
+        DiagnosisStep("base", other),
+        DiagnosisStep("search", f"(uid=ann) below {people} and below {other}"),
+    ]

@@ -61,7 +61,7 @@ def test_no_groups() -> None:
 def test_how_they_were_found(settings: Any, told: str) -> None:
     """The number, the way, and each name as policies spell it, with its DN."""
     more = [answer()] if told == "nested" else []
-    (step,) = steps(GroupSettings(base=BASE, **settings), answer(group("web, team"), group("all*stars")), *more)
+    (step,) = steps(GroupSettings(bases=(BASE,), **settings), answer(group("web, team"), group("all*stars")), *more)
     assert step.result == f"2 found by a search below {BASE} ({told})"
     assert [(one.name, one.dn) for one in step.names] == [
         ('"all*stars"', f"cn=all*stars,{GROUPS_BASE}"),
@@ -73,7 +73,7 @@ def test_what_does_not_count() -> None:
     """By groups.allow, by groups.base, by depth; and what has no name at all."""
     nameless = SearchEntry(f"ou=x,{GROUPS_BASE}", {})
     found = steps(
-        GroupSettings(GroupsBy.MEMBER, GROUPS_BASE, allow=("reg-*",)),
+        GroupSettings(GroupsBy.MEMBER, (GROUPS_BASE,), allow=("reg-*",)),
         answer(group("reg-a"), group("team"), nameless),
         answer(user()),
         answer(group("reg-a"), group("far", f"ou=far,{BASE}")),
@@ -94,14 +94,14 @@ def test_what_does_not_count() -> None:
 
 def test_memberof() -> None:
     """The number of values says where to look if nothing counts."""
-    (step, *_) = steps(GroupSettings(GroupsBy.MEMBEROF, BASE), *[answer()] * 8)
+    (step, *_) = steps(GroupSettings(GroupsBy.MEMBEROF, (BASE,)), *[answer()] * 8)
     assert step.result == "none found by 0 values of memberOf in the entry"
 
 
 def test_another_way() -> None:
     """The first other way that finds something is named, with what it finds."""
     found = steps(
-        GroupSettings(GroupsBy.MEMBER, BASE),
+        GroupSettings(GroupsBy.MEMBER, (BASE,)),
         answer(),
         answer(user()),
         answer(user()),
@@ -117,13 +117,13 @@ def test_another_way() -> None:
 def test_a_user_without_groups() -> None:
     """No way finds any: that is well."""
     empty = [answer(user()), answer(), answer(user()), answer(), answer(user()), answer()]
-    found = steps(GroupSettings(GroupsBy.MEMBER, BASE), answer(), *empty)
+    found = steps(GroupSettings(GroupsBy.MEMBER, (BASE,)), answer(), *empty)
     assert [step.failure for step in found] == [None]
 
 
 def test_groups_that_cannot_be_listed() -> None:
     """A login would fail as well; with what is to be done."""
-    (step,) = steps(GroupSettings(GroupsBy.MEMBER, GROUPS_BASE), answer(code=32))
+    (step,) = steps(GroupSettings(GroupsBy.MEMBER, (GROUPS_BASE,)), answer(code=32))
     assert step.failure is not None
     assert (step.name, step.failure.cause) == ("groups", FailureCause.NO_BASE)
     assert step.failure.fix.startswith("correct groups.base")

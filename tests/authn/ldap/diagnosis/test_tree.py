@@ -58,7 +58,7 @@ def outcome(
     return found
 
 
-BY_RULE = GroupSettings(GroupsBy.NESTED, GROUPS_BASE, by_rule=True)
+BY_RULE = GroupSettings(GroupsBy.NESTED, (GROUPS_BASE,), by_rule=True)
 
 
 @pytest.mark.parametrize(
@@ -66,19 +66,19 @@ BY_RULE = GroupSettings(GroupsBy.NESTED, GROUPS_BASE, by_rule=True)
     [
         pytest.param(None, [ONE, ONE], [("base", None), ("users", None)], id="no groups"),
         pytest.param(
-            GroupSettings(GroupsBy.MEMBER, BASE),
+            GroupSettings(GroupsBy.MEMBER, (BASE,)),
             [ONE, ONE, ONE],
             [("base", None), ("users", None), ("groups", None)],
             id="groups below the same base",
         ),
         pytest.param(
-            GroupSettings(GroupsBy.MEMBER, GROUPS_BASE),
+            GroupSettings(GroupsBy.MEMBER, (GROUPS_BASE,)),
             [ONE, ONE, ONE, (ONE, 4)],
             [("base", None), ("users", None), ("groups", None)],
             id="groups below another base; only one of many is wanted",
         ),
         pytest.param(
-            GroupSettings(GroupsBy.MEMBEROF, GROUPS_BASE),
+            GroupSettings(GroupsBy.MEMBEROF, (GROUPS_BASE,)),
             [ONE, ONE, ONE],
             [("base", None), ("users", None), ("groups", None)],
             id="memberOf, which needs no right to search for groups",
@@ -93,19 +93,19 @@ BY_RULE = GroupSettings(GroupsBy.NESTED, GROUPS_BASE, by_rule=True)
             id="no matching rule",
         ),
         pytest.param(
-            GroupSettings(GroupsBy.MEMBER, GROUPS_BASE),
+            GroupSettings(GroupsBy.MEMBER, (GROUPS_BASE,)),
             [ONE, ONE, (NONE, 32)],
             [("base", None), ("users", None), ("groups", FailureCause.NO_BASE)],
             id="no base of groups",
         ),
         pytest.param(
-            GroupSettings(GroupsBy.MEMBER, GROUPS_BASE),
+            GroupSettings(GroupsBy.MEMBER, (GROUPS_BASE,)),
             [ONE, ONE, ONE, NONE],
             [("base", None), ("users", None), ("groups", FailureCause.GROUPS_HIDDEN)],
             id="no group",
         ),
         pytest.param(
-            GroupSettings(GroupsBy.MEMBER, GROUPS_BASE),
+            GroupSettings(GroupsBy.MEMBER, (GROUPS_BASE,)),
             [ONE, ONE, ONE, (NONE, 50)],
             [("base", None), ("users", None), ("groups", FailureCause.NOT_PERMITTED)],
             id="groups may not be searched",

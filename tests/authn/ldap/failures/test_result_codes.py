@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from directory_entries import directory
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.authn.ldap.accounts.password_policy import BindResult, PolicyResponse
 from tokenserver.authn.ldap.ber import Result
 from tokenserver.authn.ldap.failures.causes import FailureCause
-from tokenserver.authn.ldap.failures.result_codes import bind_failure, is_about_account, result_text, search_failure
+from tokenserver.authn.ldap.failures.result_codes import (
+    bind_failure,
+    is_about_account,
+    result_text,
+    search_failure,
+    service_failure,
+)
+from tokenserver.documents.tls_files import ClientCertificate
 
 AD = "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data {}, v3839"
 
@@ -100,3 +111,69 @@ def test_where_a_referral_leads() -> None:
 def test_a_result_as_the_server_reports_it() -> None:
     """The code, and the server's own words if it has any."""
     assert (result_text(Result(2, "")), result_text(Result(2, "no TLS"))) == ("result 2", "result 2, no TLS")
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "text", "cause"),
+    [
+        pytest.param(49, 0, "the password has expired", FailureCause.PASSWORD_EXPIRED, id="expired"),
+        pytest.param(49, 1, "the account is locked", FailureCause.LOCKED, id="locked"),
+        pytest.param(53, 1, "the account is locked", FailureCause.LOCKED, id="locked, by unwillingness"),
+        pytest.param(0, 2, "the password must be changed first", FailureCause.MUST_CHANGE, id="a success that is none"),
+        pytest.param(49, None, "wrong password", FailureCause.WRONG_PASSWORD, id="nothing about the password"),
+        pytest.param(49, 6, "wrong password", FailureCause.WRONG_PASSWORD, id="an error about changes"),
+        pytest.param(
+            0,
+            6,
+            "the directory's password policy reports an error: 6",
+            FailureCause.PASSWORD_POLICY,
+            id="a success with such an error",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_service", [False, True])
+def test_what_the_password_policy_says(
+    code: int, error: int | None, text: str, cause: FailureCause, is_service: bool
+) -> None:
+    """The state that the control reports is the cause, for a user as for the service account."""
+    found = bind_failure(BindResult(code, "", policy=PolicyResponse(error=error)), is_service=is_service)
+    assert (found.text, found.cause, found.is_service, is_about_account(found)) == (text, cause, is_service, True)
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 9), st.text(max_size=30))
+def test_a_fault_of_the_server_stays_one(code: int, error: int, diagnostic: str) -> None:
+    """Whatever the control says, a code that is not about the account is not about it with the control either."""
+    policy = PolicyResponse(error=error)
+    plain = bind_failure(Result(code, diagnostic))
+    found = bind_failure(BindResult(code, diagnostic, policy=policy))
+    assert is_about_account(found) == (is_about_account(plain) or code in (0, 19, 49, 53))
+
+
+SEALED = directory(
+    bind=None, sasl_external=True, certificate=ClientCertificate("CN=us", datetime(2026, 1, 1, tzinfo=UTC))
+)
+NOT_MAPPED = "the directory does not accept the client certificate as an account: CN=us"
+
+
+@pytest.mark.parametrize(
+    ("code", "diagnostic", "text"),
+    [
+        pytest.param(7, "no mechanism available", f"{NOT_MAPPED} (no mechanism available)", id="OpenLDAP: not offered"),
+        pytest.param(49, "", NOT_MAPPED, id="no such account"),
+        pytest.param(48, "", NOT_MAPPED, id="389 Directory Server"),
+        pytest.param(49, AD.format("533"), "the account is disabled", id="a known account, disabled"),
+        pytest.param(51, "", "the directory is busy", id="a fault of the server"),
+    ],
+)
+def test_a_certificate_that_is_no_account(code: int, diagnostic: str, text: str) -> None:
+    """With SASL EXTERNAL, a bind has no password that could be wrong."""
+    found = service_failure(Result(code, diagnostic), SEALED)
+    assert (found.text, found.is_service) == (text, True)
+    assert ("olcAuthzRegexp" in found.fix) == text.startswith(NOT_MAPPED)
+    assert is_about_account(found) == (code != 51)
+
+
+def test_another_service_account() -> None:
+    """It is bound with a password, which can be wrong."""
+    assert service_failure(Result(49, ""), directory()).cause is FailureCause.WRONG_PASSWORD
+    assert service_failure(Result(7, ""), directory()).cause is FailureCause.SIMPLE_BIND_DISALLOWED

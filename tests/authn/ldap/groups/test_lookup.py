@@ -24,9 +24,9 @@ from tokenserver.authn.ldap.listing import MAX_PAGES
 @pytest.mark.parametrize(
     ("groups", "expected"),
     [
-        pytest.param(GroupSettings(GroupsBy.POSIX, BASE), "(objectClass=posixGroup)", id="posix"),
+        pytest.param(GroupSettings(GroupsBy.POSIX, (BASE,)), "(objectClass=posixGroup)", id="posix"),
         pytest.param(
-            GroupSettings(GroupsBy.MEMBER, BASE),
+            GroupSettings(GroupsBy.MEMBER, (BASE,)),
             "(|(objectClass=group)(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(member=*)(uniqueMember=*))",
             id="member",
         ),
@@ -37,7 +37,7 @@ def test_the_filter_for_groups_in_lint(groups: GroupSettings, expected: str) -> 
     assert any_group(groups) == expected
 
 
-GROUPS = GroupSettings(GroupsBy.MEMBER, f"ou=groups,{BASE}")
+GROUPS = GroupSettings(GroupsBy.MEMBER, (f"ou=groups,{BASE}",))
 
 
 def group(*names: str, dn: str = "") -> SearchEntry:
@@ -112,6 +112,32 @@ def test_unnameable_groups(answers: list[Found], count: int, is_complete: bool) 
     connection, _ = scripted(*answers)
     found, is_all = unnameable_groups(directory(), GROUPS, connection, Deadline(5))
     assert ([one.reason for one in found], is_all) == (["it has no readable cn"] * count, is_complete)
+
+
+TWO_BASES = replace(GROUPS, bases=(f"ou=groups,{BASE}", f"ou=more,{BASE}"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "count", "is_complete"),
+    [
+        pytest.param([answer(NAMELESS), answer(NAMELESS)], 2, True, id="both"),
+        pytest.param([answer(NAMELESS, code=4), answer(NAMELESS)], 2, False, id="the first is cut off"),
+        pytest.param([answer(*[NAMELESS] * MAX_REPORTED), answer(NAMELESS)], MAX_REPORTED, False, id="too many"),
+    ],
+)
+def test_unnameable_groups_below_several_bases(answers: list[Found], count: int, is_complete: bool) -> None:
+    """Those below all of them, up to the same number."""
+    connection, script = scripted(*answers)
+    found, is_all = unnameable_groups(directory(), TWO_BASES, connection, Deadline(5))
+    assert (len(found), is_all) == (count, is_complete)
+    assert [asked[0] for asked in script.asked] == [*TWO_BASES.bases]
+
+
+def test_a_group_below_the_second_base() -> None:
+    """It is found there, too."""
+    connection, script = scripted(answer(), answer(group("web", dn=f"cn=web,ou=more,{BASE}")))
+    assert group_problem(directory(), TWO_BASES, "web", connection, Deadline(5)) is None
+    assert [asked[0] for asked in script.asked] == [*TWO_BASES.bases]
 
 
 def test_a_directory_of_endless_groups() -> None:

@@ -22,7 +22,7 @@ from tokenserver.authn.ldap.groups.search import CutOff, GroupSearch
 
 def test_groups_of_an_entry() -> None:
     """Short names in lower case: only below the base, of the right type and allowed, with any characters."""
-    groups = GroupSettings(GroupsBy.MEMBEROF, f"ou=groups,{BASE}", allow=("reg-*",))
+    groups = GroupSettings(GroupsBy.MEMBEROF, (f"ou=groups,{BASE}",), allow=("reg-*",))
     dns = [
         f"CN=Reg-Web,OU=Groups,{BASE}",
         f"cn=reg-data,ou=deep,ou=groups,{BASE}",
@@ -37,7 +37,7 @@ def test_groups_of_an_entry() -> None:
 
 def test_too_many_groups() -> None:
     """One more than the limit, or a list truncated by the directory, is rejected."""
-    groups = GroupSettings(GroupsBy.MEMBEROF, BASE)
+    groups = GroupSettings(GroupsBy.MEMBEROF, (BASE,))
     just = [f"cn=g{number},{BASE}" for number in range(MAX_GROUPS)]
     assert len(in_entry(entry(memberOf=just), groups)) == MAX_GROUPS
     for found in (entry(memberOf=[*just, f"cn=x,{BASE}"]), entry(f"cn=x,{BASE}", **{"memberOf;range=0-1499": just})):
@@ -49,7 +49,7 @@ def test_rules_of_freeipa_are_no_groups() -> None:
     """memberOf lists HBAC and sudo rules as well; in other directories such a DN is a group without a name."""
     found = SearchEntry(f"uid=ann,{BASE}", {"memberof": (f"ipaUniqueID=1,cn=hbac,{BASE}".encode(),)})
     for kind, lost in ((Primary.NUMBER, ()), (None, (f"ipaUniqueID=1,cn=hbac,{BASE}",))):
-        groups = GroupSettings(GroupsBy.MEMBEROF, BASE, primary=kind)
+        groups = GroupSettings(GroupsBy.MEMBEROF, (BASE,), primary=kind)
         resolved = resolve(Nothing(), None, found, directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
         assert (resolved.names, resolved.lost) == (frozenset(), lost)
 
@@ -66,11 +66,11 @@ def test_fifty_thousand_groups() -> None:
     message = parse_message(answer)
     assert isinstance(message.body, SearchEntry)
     with pytest.raises(Refused, match="more than 1000 groups"):
-        in_entry(message.body, GroupSettings(GroupsBy.MEMBEROF, BASE))
+        in_entry(message.body, GroupSettings(GroupsBy.MEMBEROF, (BASE,)))
     assert time.process_time() - begin < 2
 
 
-MEMBER_OF = GroupSettings(GroupsBy.MEMBEROF, f"ou=groups,{BASE}")
+MEMBER_OF = GroupSettings(GroupsBy.MEMBEROF, (f"ou=groups,{BASE}",))
 
 
 def group(name: str, *aliases: str, **more: tuple[bytes, ...]) -> SearchEntry:

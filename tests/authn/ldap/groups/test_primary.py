@@ -31,7 +31,7 @@ from tokenserver.authn.ldap.groups.resolution import resolve
 )
 def test_an_unreadable_primary_group_is_lost(more: dict[str, Any]) -> None:
     """An account whose primary group cannot be identified may be in any group."""
-    groups = GroupSettings(GroupsBy.MEMBEROF, BASE, primary=Primary.SID)
+    groups = GroupSettings(GroupsBy.MEMBEROF, (BASE,), primary=Primary.SID)
     found = resolve(Nothing(), None, account(**more), directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
     assert found.lost == (f"the primary group of cn=ann,{BASE}",)
     known = resolve(Nothing(), None, account(), directory(groups=groups), Deadline(5))  # type: ignore[arg-type]
@@ -40,7 +40,7 @@ def test_an_unreadable_primary_group_is_lost(more: dict[str, Any]) -> None:
 
 def test_no_primary_group() -> None:
     """An entry of another kind of directory has none, and nothing is lost."""
-    groups = GroupSettings(GroupsBy.MEMBEROF, BASE, primary=Primary.SID)
+    groups = GroupSettings(GroupsBy.MEMBEROF, (BASE,), primary=Primary.SID)
     assert in_entry(entry(), groups) == frozenset()
 
 

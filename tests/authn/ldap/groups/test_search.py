@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from directory_entries import BASE, USER_SID, account, directory, entry
 from scripted_connection import ScriptedConnection, answer, scripted
@@ -23,7 +25,7 @@ def search(
 ) -> tuple[GroupSearch, ScriptedConnection]:
     """A search that gets these answers, for ann unless it is for another entry."""
     connection, script = scripted(*answers)
-    groups = GroupSettings(GroupsBy.MEMBER, f"ou=groups,{BASE}", primary=by_primary)
+    groups = GroupSettings(GroupsBy.MEMBER, (f"ou=groups,{BASE}",), primary=by_primary)
     return GroupSearch(connection, of or entry(), directory(groups=groups), groups, Deadline(5)), script
 
 
@@ -43,6 +45,44 @@ def test_all_entries(answers: list[Found], expected: list[SearchEntry]) -> None:
     one, script = search(*answers)
     assert one.entries("(member=x)") == expected
     assert script.filters == ["(member=x)"] * len(answers)
+
+
+OUTSIDE = SearchEntry(f"cn=web,ou=more,{BASE}", {"cn": (b"web",)})
+
+
+def below_two(*answers: Found) -> tuple[GroupSearch, ScriptedConnection]:
+    """A search below two bases that gets these answers."""
+    one, script = search(*answers)
+    one.groups = replace(one.groups, bases=(*one.groups.bases, f"ou=more,{BASE}"))
+    return one, script
+
+
+def test_several_bases() -> None:
+    """Each is searched in all its pages, and the page that was requested already is that of the first."""
+    one, script = below_two(answer(WEB, cookie=b"1"), answer(DATA), answer(OUTSIDE))
+    assert one.entries("(member=x)", asked=one.ask("(member=x)")) == [WEB, DATA, OUTSIDE]
+    first, second = one.groups.bases
+    assert [(asked[0], asked[3]) for asked in script.asked] == [(first, b""), (first, b"1"), (second, b"")]
+
+
+def test_one_base_among_several() -> None:
+    """A base given for this search is the only one."""
+    one, script = below_two(answer(WEB))
+    assert one.entries("(member=x)", base=BASE) == [WEB]
+    assert [asked[0] for asked in script.asked] == [BASE]
+
+
+def test_a_missing_base_among_several() -> None:
+    """A group below it may be one that is denied, so the whole search fails, unless it may be hidden."""
+    with pytest.raises(ConnectionFailed, match="the base does not exist"):
+        below_two(answer(WEB), answer(code=32))[0].entries("(member=x)")
+    assert below_two(answer(code=32), answer(OUTSIDE))[0].entries("(member=x)", may_be_hidden=True) == [OUTSIDE]
+
+
+def test_too_many_below_several_bases() -> None:
+    """The limit is that of a user, not of a base."""
+    with pytest.raises(Refused, match="more than 1000 groups"):
+        below_two(answer(*MANY), answer(OUTSIDE))[0].entries("(member=x)")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
+from tokenserver.authn.domains import plausible_domain, without_domains
+from tokenserver.authn.ldap.accounts.notices import remarked
+from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import SIZE_LIMIT_EXCEEDED, SUCCESS, Connection, Found
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
@@ -24,12 +26,14 @@ from tokenserver.authn.ldap.diagnosis.steps import (
     step_named,
 )
 from tokenserver.authn.ldap.diagnosis.tree import tree_steps
-from tokenserver.authn.ldap.directory import Address
-from tokenserver.authn.ldap.dn import fill
-from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal, wanted_attributes
+from tokenserver.authn.ldap.directory import Address, Directory
+from tokenserver.authn.ldap.entry import Refused, account_problem, identity_of, raw_subject, refusal
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
-from tokenserver.authn.ldap.failures.result_codes import bind_failure, search_failure
+from tokenserver.authn.ldap.failures.result_codes import bind_failure, search_failure, service_failure
+from tokenserver.authn.ldap.users.direct import bind_name, own_entry
+from tokenserver.authn.ldap.users.domain_hints import not_found
+from tokenserver.authn.ldap.users.search import find_user, spell_bases, user_filter
 from tokenserver.credentials import Secret
 from tokenserver.identity import Identity, spell_group
 
@@ -64,8 +68,8 @@ def diagnose(
         connection: Connection | None = None
         try:
             connection = _opened(source, address, deadline)
-            yield _encryption(connection)
-            if source.directory.bind is not None:
+            yield _encryption(connection, source.directory)
+            if source.directory.is_searchable:
                 yield _service_bind(source, connection, deadline)
                 yield from tree_steps(source, connection, with_users=user is None)
             if user is not None and not is_tried:
@@ -85,7 +89,7 @@ def _opened(source: LdapDirectory, address: Address, deadline: Deadline) -> Conn
         raise StepFailed(connecting_step(examined(source, address, error.failure))) from error
 
 
-def _encryption(connection: Connection) -> DiagnosisStep:
+def _encryption(connection: Connection, directory: Directory) -> DiagnosisStep:
     if connection.tls is None:
         return DiagnosisStep("tls", "none: passwords travel in clear text (insecure_plaintext)")
     certificate = connection.certificate
@@ -93,8 +97,9 @@ def _encryption(connection: Connection) -> DiagnosisStep:
         str(value) for _, value in certificate.get("subjectAltName", ())
     )
     issuer = _name(certificate.get("issuer", ()))
+    ours = "" if directory.certificate is None else f"; client certificate {directory.certificate}"
     return DiagnosisStep(
-        "tls", f"{connection.tls}, certificate {subject} by {issuer}, until {certificate.get('notAfter')}"
+        "tls", f"{connection.tls}, certificate {subject} by {issuer}, until {certificate.get('notAfter')}{ours}"
     )
 
 
@@ -106,15 +111,22 @@ def _name(parts: tuple[tuple[tuple[str, str], ...], ...]) -> str:
 
 
 def _service_bind(source: LdapDirectory, connection: Connection, deadline: Deadline) -> DiagnosisStep:
-    assert source.directory.bind is not None  # noqa: S101 - checked by the caller
-    dn = source.directory.bind[0]
+    directory = source.directory
+    if directory.anonymous_search:
+        return DiagnosisStep("bind", "none: the directory is searched anonymously (anonymous_search)")
+    about = directory.account
     try:
         result = source.servers.bind_service(connection, deadline)
     except ConnectionFailed as error:
-        raise StepFailed(failed_step("bind", examined(source, connection.address, error.failure), dn)) from error
-    if result.code != SUCCESS:
-        raise StepFailed(failed_step("bind", bind_failure(result, is_service=True), dn))
-    return DiagnosisStep("bind", f"as {dn}")
+        raise StepFailed(failed_step("bind", examined(source, connection.address, error.failure), about)) from error
+    if not result.is_accepted:
+        raise StepFailed(failed_step("bind", service_failure(result, directory), about))
+    if directory.sasl_external:
+        with step_named("bind", about):
+            identity = connection.who_am_i(deadline)
+        known = "the directory does not say as whom" if identity is None else f"as {identity or 'nobody'}"
+        return DiagnosisStep("bind", remarked(f"{known}, by SASL EXTERNAL with {about}", result.policy))
+    return DiagnosisStep("bind", remarked(f"as {about}", result.policy))
 
 
 def _login_steps(
@@ -136,26 +148,30 @@ def _user(
     source: LdapDirectory, connection: Connection, user: str, password: Secret | None, deadline: Deadline
 ) -> Generator[DiagnosisStep, None, Identity]:
     directory = source.directory
-    template = directory.user_dn_template
+    name = without_domains(user, directory.domains)
+    if name != user:
+        yield DiagnosisStep("name", f"{name}, without its domain (strip_domain)")
     try:
-        filled = fill(directory.user_filter if template is None else template, user, dn=template is not None)
+        filled = user_filter(directory, user) if directory.is_searchable else bind_name(directory, user)
     except ValueError as error:
         raise StepFailed(
             failed_step("search", DirectoryFailure(FailureCause.USER_NAME, {"detail": str(error)}))
         ) from error
-    wanted = wanted_attributes(directory)
-    if template is None:
+    if directory.is_searchable:
         with step_named("search"):
-            found = connection.search(directory.base, filled, wanted, deadline, limit=2)
-        yield DiagnosisStep("search", f"{filled} below {directory.base}")
+            found = find_user(connection, directory, filled, deadline)
+        yield DiagnosisStep("search", f"{filled} below {spell_bases(directory.bases)}")
     else:
+        typed = plausible_domain(name)
+        if typed is not None:
+            yield DiagnosisStep("name", f"{typed.domain} is taken for a part of it; strip_domain lists what is not")
         yield _login(connection, filled, password, deadline)
-        with step_named("search"):
-            found = connection.search(filled, ANY_ENTRY, wanted, deadline, limit=2, is_read=True)
-    return (yield from _entry_steps(source, connection, _single_entry(source, found), password, deadline))
+        with step_named("entry"):
+            found = own_entry(connection, directory, filled, user, deadline)
+    return (yield from _entry_steps(source, connection, _single_entry(source, user, found), password, deadline))
 
 
-def _single_entry(source: LdapDirectory, found: Found) -> SearchEntry:
+def _single_entry(source: LdapDirectory, user: str, found: Found) -> SearchEntry:
     directory = source.directory
     dns = [entry.dn for entry in found.entries]
     if len(dns) > 1:
@@ -164,10 +180,10 @@ def _single_entry(source: LdapDirectory, found: Found) -> SearchEntry:
     if found.result.code != SUCCESS:
         # With one entry, the directory's own limit: another entry may match.
         name = "entry" if found.result.code == SIZE_LIMIT_EXCEEDED else "search"
-        raise StepFailed(failed_step(name, search_failure(found.result, base=directory.base)))
+        raise StepFailed(failed_step(name, search_failure(found.result, base=spell_bases(directory.bases))))
     if not dns:
-        cause = FailureCause.NO_USER if directory.user_dn_template is None else FailureCause.OWN_ENTRY_HIDDEN
-        raise StepFailed(failed_step("entry", DirectoryFailure(cause)))
+        hidden = DirectoryFailure(FailureCause.OWN_ENTRY_HIDDEN)
+        raise StepFailed(failed_step("entry", not_found(directory, user) if directory.is_searchable else hidden))
     return found.entries[0]
 
 
@@ -183,7 +199,7 @@ def _entry_steps(
     problem = account_problem(entry, datetime.now(UTC))
     if problem is not None:
         raise StepFailed(failed_step("account", DirectoryFailure(problem)))
-    if directory.user_dn_template is None:
+    if directory.is_searchable:
         yield _user_bind(source, connection, entry, password)
     with step_named("identity"):
         identity = identity_of(entry, directory, groups.names, groups.lost)
@@ -215,10 +231,10 @@ def _login(
             result = connection.bind(dn, password, deadline)
         except ValueError as error:
             raise Refused(FailureCause.EMPTY_PASSWORD) from error
-        if result.code != SUCCESS:
+        if not result.is_accepted:
             failure = bind_failure(result)
             raise Refused(failure if entry is None else refusal(entry, failure, datetime.now(UTC)))
-    return DiagnosisStep("login", f"{about}: the password is right")
+    return DiagnosisStep("login", remarked(f"{about}: the password is right", result.policy))
 
 
 def _summary(identity: Identity) -> str:

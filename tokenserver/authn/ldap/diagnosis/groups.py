@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 
-from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
+from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import Deadline
@@ -17,6 +17,7 @@ from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFai
 from tokenserver.authn.ldap.group_names import NamedGroup, ResolvedGroups, names_of
 from tokenserver.authn.ldap.groups import resolution
 from tokenserver.authn.ldap.groups.search import key_of
+from tokenserver.authn.ldap.users.search import ANY_ENTRY, spell_bases
 from tokenserver.identity import spell_group
 
 
@@ -51,7 +52,7 @@ def _way(entry: SearchEntry, groups: GroupSettings) -> str:
     if groups.by is GroupsBy.MEMBEROF:
         return f"{len(entry.attributes.get('memberof', ()))} values of memberOf in the entry"
     method = "the directory's matching rule" if groups.by_rule and groups.by is GroupsBy.NESTED else groups.by.value
-    return f"a search below {groups.base} ({method})"
+    return f"a search below {spell_bases(groups.bases)} ({method})"
 
 
 def _listed(found: Iterable[NamedGroup], directory: Directory, groups: GroupSettings) -> tuple[ListedName, ...]:
@@ -76,11 +77,11 @@ def _ignored(
     if others:
         yield _ignored_step(others, f"not matched by groups.allow ({', '.join(groups.allow or ())})")
     known = {key_of(dn) for dn, _ in found if names_of([(dn, (b"x",))], directory, everything).names}
-    if key_of(groups.base) != key_of(directory.base):
-        wider = replace(everything, base=directory.base)
+    if {*map(key_of, groups.bases)} != {*map(key_of, directory.bases)}:
+        wider = replace(everything, bases=directory.bases)
         others = _unknown(source, connection, entry, wider, known)
         if others:
-            yield _ignored_step(others, f"not below groups.base ({groups.base})")
+            yield _ignored_step(others, f"not below groups.base ({spell_bases(groups.bases)})")
     if groups.by in (GroupsBy.MEMBER, GroupsBy.MEMBEROF) and known:
         deeper = replace(everything, by=GroupsBy.NESTED)
         others = _unknown(source, connection, entry, deeper, known)

@@ -5,11 +5,12 @@ Nothing secret is sent: one anonymous search for the root entry, or the beginnin
 
 from __future__ import annotations
 
-from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
+from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.deadline import Deadline
 from tokenserver.authn.ldap.directory import Address
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFailure
+from tokenserver.authn.ldap.users.search import ANY_ENTRY
 
 _SECONDS = 2.0
 _WITH_TLS = frozenset({FailureCause.TLS_CLOSED, FailureCause.TLS_SILENT})
@@ -27,6 +28,9 @@ def examined(source: LdapDirectory, address: Address, failure: DirectoryFailure)
         return DirectoryFailure(FailureCause.TLS_PORT) if is_tls else failure
     if failure.cause in _DEMANDING:
         flight = source.servers.first_flight(address, deadline, is_start_tls=not address.is_ldaps)
+        ours = source.directory.certificate
+        if flight.is_certificate_requested and ours is not None:
+            return DirectoryFailure(FailureCause.CLIENT_CERTIFICATE_REJECTED, {"detail": str(ours)})
         return DirectoryFailure(FailureCause.CLIENT_CERTIFICATE) if flight.is_certificate_requested else failure
     return failure
 

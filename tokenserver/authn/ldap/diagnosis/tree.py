@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from tokenserver.authn.ldap.backend import ANY_ENTRY, LdapDirectory
-from tokenserver.authn.ldap.ber import Result
-from tokenserver.authn.ldap.connection import NO_SUCH_OBJECT, SIZE_LIMIT_EXCEEDED, SUCCESS, Connection
+from tokenserver.authn.ldap.backend import LdapDirectory
+from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import ConnectionFailed, Deadline
 from tokenserver.authn.ldap.diagnosis.steps import DiagnosisStep, failed_step, step_named
 from tokenserver.authn.ldap.directory import GroupsBy
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
-from tokenserver.authn.ldap.failures.result_codes import search_failure
 from tokenserver.authn.ldap.groups.lookup import any_group
 from tokenserver.authn.ldap.groups.resolution import check_rule
 from tokenserver.authn.ldap.groups.search import key_of
+from tokenserver.authn.ldap.listing import checked
+from tokenserver.authn.ldap.users.search import look_at_base, spell_bases
 
 
 def tree_steps(source: LdapDirectory, connection: Connection, *, with_users: bool) -> Iterator[DiagnosisStep]:
@@ -25,48 +25,55 @@ def tree_steps(source: LdapDirectory, connection: Connection, *, with_users: boo
         StepFailed: no login can work.
     """
     directory, groups = source.directory, source.directory.groups
-    _base(source, connection, directory.base, "base")
-    yield DiagnosisStep("base", directory.base)
+    for base in directory.bases:
+        _base(source, connection, base, "base")
+        yield DiagnosisStep("base", spell_bases([base]))
     if with_users:
         yield from _users(source, connection)
     if groups is None:
         return
-    if key_of(groups.base) != key_of(directory.base):
-        _base(source, connection, groups.base, "groups.base")
+    known = {key_of(base) for base in directory.bases}
+    for base in groups.bases:
+        if key_of(base) not in known:
+            _base(source, connection, base, "groups.base")
     if groups.by is GroupsBy.NESTED and groups.by_rule:
         with step_named("groups"):
             check_rule(connection, Deadline(directory.deadline))
+    below = spell_bases(groups.bases)
     if groups.by is not GroupsBy.MEMBEROF and not _finds(
-        source, connection, groups.base, any_group(groups), "groups.base"
+        source, connection, groups.bases, any_group(groups), "groups.base"
     ):
-        yield failed_step("groups", DirectoryFailure(FailureCause.GROUPS_HIDDEN, {"base": groups.base}))
+        facts = {"base": below, "account": directory.searcher}
+        yield failed_step("groups", DirectoryFailure(FailureCause.GROUPS_HIDDEN, facts))
     elif with_users:
-        yield DiagnosisStep("groups", f"readable below {groups.base}")
+        yield DiagnosisStep("groups", f"readable below {below}")
 
 
 def _base(source: LdapDirectory, connection: Connection, base: str, key: str) -> None:
     with step_named("groups" if key == "groups.base" else "base"):
         deadline = Deadline(source.directory.deadline)
-        found = connection.search(base, ANY_ENTRY, ["1.1"], deadline, limit=1, is_read=True)
-        if found.result.code != SUCCESS:
-            raise ConnectionFailed(search_failure(found.result, base=base, key=key))
-        if not found.entries:
-            raise ConnectionFailed(search_failure(Result(NO_SUCH_OBJECT, ""), base=base, key=key))
+        found = look_at_base(connection, source.directory, base, deadline, key=key)
+        if base and not found.entries:
+            facts = {"base": base, "key": key, "account": source.directory.searcher}
+            raise ConnectionFailed(FailureCause.NO_BASE, **facts)
 
 
 def _users(source: LdapDirectory, connection: Connection) -> Iterator[DiagnosisStep]:
     search_filter = source.directory.user_filter.replace("{user}", "*")
-    base = source.directory.base
-    if not _finds(source, connection, base, search_filter, "base"):
-        facts = {"base": base, "detail": search_filter}
+    bases, account = source.directory.bases, source.directory.searcher
+    if not _finds(source, connection, bases, search_filter, "base"):
+        facts = {"base": spell_bases(bases), "detail": search_filter, "account": account}
         yield failed_step("users", DirectoryFailure(FailureCause.NO_USERS, facts))
     else:
-        yield DiagnosisStep("users", f"readable below {base}")
+        yield DiagnosisStep("users", f"readable below {spell_bases(bases)}")
 
 
-def _finds(source: LdapDirectory, connection: Connection, base: str, search_filter: str, key: str) -> bool:
-    with step_named("users" if key == "base" else "groups"):
-        found = connection.search(base, search_filter, ["1.1"], Deadline(source.directory.deadline), limit=1)
-        if found.result.code not in (SUCCESS, SIZE_LIMIT_EXCEEDED):
-            raise ConnectionFailed(search_failure(found.result, base=base, key=key))
-    return bool(found.entries)
+def _finds(source: LdapDirectory, connection: Connection, bases: Iterable[str], search_filter: str, key: str) -> bool:
+    """Whether anything matches below one of the bases."""
+    for base in bases:
+        with step_named("users" if key == "base" else "groups"):
+            found = connection.search(base, search_filter, ["1.1"], Deadline(source.directory.deadline), limit=1)
+            checked(found, base=base, key=key, account=source.directory.searcher)
+        if found.entries:
+            return True
+    return False

@@ -30,10 +30,14 @@ GENERAL: Mapping[str, str] = MappingProxyType(
         "attribute": "the subject's attribute",
         "base": "the base",
         "count": "some",
+        "domains": "the domain",
         "detail": "cannot be searched for",
         "host": "the host in url",
         "issuer": "the CA that issued it",
         "key": "base",
+        "other": "",
+        "place": "in",
+        "user": "the name without it",
         "way": "another way",
     }
 )

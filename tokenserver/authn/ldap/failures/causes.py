@@ -63,7 +63,9 @@ class FailureCause(StrEnum):
     NO_PASSWORD = "no-password"  # noqa: S105 - no password
     UNWILLING = "unwilling"
     STATE_UNREADABLE = "state-unreadable"
+    PASSWORD_POLICY = "password-policy"  # noqa: S105 - no password
     # What the directory demands or lacks
+    EXTERNAL_REJECTED = "external-rejected"
     STRONGER_AUTHENTICATION = "stronger-authentication"
     CONFIDENTIALITY = "confidentiality"
     SIMPLE_BIND_DISALLOWED = "simple-bind-disallowed"
@@ -80,10 +82,14 @@ class FailureCause(StrEnum):
     NO_MATCHING_RULE = "no-matching-rule"
     NOT_PERMITTED = "not-permitted"
     NO_BASE = "no-base"
+    NO_EMPTY_BASE = "no-empty-base"
+    BOUND_UNKNOWN = "bound-unknown"
     OTHER_RESULT = "other-result"
     # Users and groups
     NO_USERS = "no-users"
     NO_USER = "no-user"
+    TYPED_DOMAIN = "typed-domain"
+    OTHER_ACCOUNT = "other-account"
     AMBIGUOUS = "ambiguous"
     OWN_ENTRY_HIDDEN = "own-entry-hidden"
     NO_DN = "no-dn"

@@ -50,7 +50,7 @@ CONNECTION: Mapping[Cause, Advice] = MappingProxyType(
         ),
         Cause.WRONG_HOST: Advice(
             "the server's certificate is for another host",
-            "use a name of the certificate in url, or issue a certificate for {host}",
+            "use a name of the certificate in url or as certificate_name, or issue a certificate for {host}",
             (": it is for {names}", ", not for {host}"),
         ),
         Cause.CERTIFICATE_REJECTED: Advice(
@@ -77,7 +77,8 @@ CONNECTION: Mapping[Cause, Advice] = MappingProxyType(
         ),
         Cause.TLS_REFUSED: Advice(
             "the server refuses the TLS handshake",
-            "if it demands a client certificate, set client_certificate and client_key; if not, enable TLS 1.2 or 1.3",
+            "if it demands a client certificate, set client_certificate and client_key to one that it trusts; "
+            "if not, enable TLS 1.2 or 1.3",
             (" ({detail})",),
         ),
         Cause.TLS_MISMATCH: Advice(
@@ -114,7 +115,8 @@ CONNECTION: Mapping[Cause, Advice] = MappingProxyType(
         ),
         Cause.CLOSED_AFTER_TLS: Advice(
             "the server closed the connection after the TLS handshake",
-            f"if it demands a client certificate, set client_certificate and client_key; if not, {SEE_LOG}",
+            "if it demands a client certificate, set client_certificate and client_key to one that it trusts; "
+            f"if not, {SEE_LOG}",
         ),
         Cause.LOST: Advice("the connection was lost", SEE_LOG, (": {detail}",)),
         Cause.SESSION_ENDED: Advice("the server ended the session", SEE_LOG, (": {detail}",)),

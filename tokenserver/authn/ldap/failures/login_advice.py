@@ -84,9 +84,21 @@ LOGIN: Mapping[Cause, Advice] = MappingProxyType(
             (": {said}",),
             service_fix="look at the state of bind_dn's account in the directory",
         ),
+        Cause.PASSWORD_POLICY: Advice(
+            "the directory's password policy reports an error",
+            "set a new password in the directory; see its log",
+            (": {code}",),
+            service_fix="set a new password for bind_dn in the directory, and put it into bind_password_file",
+        ),
         Cause.STATE_UNREADABLE: Advice(
             "the state of the account cannot be read",
             "correct the attributes of the account's state in the directory; see its log",
+        ),
+        Cause.EXTERNAL_REJECTED: Advice(
+            "the directory does not accept the client certificate as an account",
+            "map its subject to an account in the directory (OpenLDAP: olcTLSVerifyClient and olcAuthzRegexp; 389 "
+            "Directory Server: certmap.conf), or use bind_dn and bind_password_file instead of sasl_external",
+            (": {subject}", " ({said})"),
         ),
         Cause.STRONGER_AUTHENTICATION: Advice(
             "the directory requires stronger authentication (LDAPS or StartTLS)", _ENCRYPT
@@ -140,22 +152,39 @@ LOGIN: Mapping[Cause, Advice] = MappingProxyType(
             (": {base}",),
         ),
         Cause.OTHER_RESULT: Advice("the directory reports an error", SEE_LOG, (": result {code}", " ({said})")),
+        Cause.NO_EMPTY_BASE: Advice(
+            "this server does not search below an empty base",
+            "use the port of a global catalog (Active Directory: ldaps://…:3269), or set {key} to one or more DNs",
+        ),
+        Cause.BOUND_UNKNOWN: Advice(
+            "the directory does not say which account is bound (its root entry has no tokenGroups)",
+            "outside of Active Directory, set user_dn_template to a DN, or use bind_dn",
+        ),
         Cause.NO_USERS: Advice(
             "no user is visible",
             "correct base or user_filter, or grant {account} read access to users",
             (" below {base}", ": nothing matches {detail}"),
         ),
         Cause.NO_USER: Advice("no entry matches", "correct base, user_filter or the name"),
+        Cause.TYPED_DOMAIN: Advice(
+            "no entry matches: the name has a domain {place} it; people type {user}", "strip_domain: [{domains}]{other}"
+        ),
+        Cause.OTHER_ACCOUNT: Advice(
+            "the entry that matches the name is of another account than the one that logged in",
+            "correct user_filter, or the userPrincipalName of one of the accounts",
+            (": {names}",),
+        ),
         Cause.AMBIGUOUS: Advice(
             "ambiguous: several entries match the user name", "make user_filter or base narrower", (": {names}",)
         ),
         Cause.OWN_ENTRY_HIDDEN: Advice(
-            "the user may not read their own entry", "grant users read access to their own entries"
+            "the user may not read their own entry", "grant users read access to their own entries, or correct base"
         ),
         Cause.NO_DN: Advice("the directory returned an entry without a usable DN", SEE_LOG),
         Cause.NO_SUBJECT: Advice(
             "the entry has {count} usable values of {attribute}; it must have one",
             "set subject to an attribute that every user has once, or correct the entry in the directory",
+            (", or one of them in its DN: {names}",),
         ),
         Cause.SUBJECT_NOT_ALLOWED: Advice(
             "the value of {attribute} cannot be a subject",

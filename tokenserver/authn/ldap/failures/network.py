@@ -69,12 +69,12 @@ def connect_failure(error: OSError, host: str) -> DirectoryFailure:
 def request_failure(error: Exception, request: str, tls: str | None, *, is_new: bool) -> DirectoryFailure:
     """The failure of sending a `request`, or of waiting for its answer; an `EOFError` is the end of the connection.
 
-    `request` is its name in RFC 4511, appendix B, and `tls` the version in use; `is_new`: nothing has arrived on the
-    connection before. In TLS 1.3 a server rejects the client's certificate only after the handshake (RFC 8446,
-    section 4.4.2.4).
+    `request` is its name in RFC 4511, appendix B, or a description, and `tls` the version in use; `is_new`: nothing has
+    arrived on the connection before. In TLS 1.3 a server rejects the client's certificate only after the handshake
+    (RFC 8446, section 4.4.2.4).
     """
     if isinstance(error, TimeoutError):
-        return DirectoryFailure(FailureCause.SILENT, {"request": _REQUESTS[request]})
+        return DirectoryFailure(FailureCause.SILENT, {"request": _REQUESTS.get(request, request)})
     known = _tls_failure(error)
     if known is not None:
         return known

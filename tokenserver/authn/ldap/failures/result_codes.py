@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from tokenserver.authn.ldap.accounts.password_policy import BindResult
 from tokenserver.authn.ldap.ber import Result
+from tokenserver.authn.ldap.directory import Directory
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 
@@ -62,6 +64,7 @@ _SAID = {
     (53, "simple authentication"): FailureCause.SIMPLE_BIND_DISALLOWED,  # OpenLDAP: disallow bind_simple
     (48, "anonymous"): FailureCause.ANONYMOUS_DISALLOWED,  # OpenLDAP: disallow bind_anon
     (1, "successful bind must be completed"): FailureCause.BIND_REQUIRED,  # Active Directory
+    (1, "without authentication"): FailureCause.BIND_REQUIRED,  # Samba
     (8, "authentication required"): FailureCause.BIND_REQUIRED,  # OpenLDAP: require authc
 }
 """Words in diagnostic messages that say more than the code."""
@@ -82,16 +85,44 @@ _ACCOUNT = frozenset(
         FailureCause.INVALID_DN,
         FailureCause.NO_PASSWORD,
         FailureCause.UNWILLING,
+        FailureCause.PASSWORD_POLICY,
+        FailureCause.EXTERNAL_REJECTED,
     }
 )
 
 
+_NOT_MAPPED = frozenset(
+    {
+        FailureCause.SIMPLE_BIND_DISALLOWED,  # the code is for any unsupported method
+        FailureCause.NO_PASSWORD,
+        FailureCause.WRONG_PASSWORD,
+        FailureCause.NO_SUCH_USER,
+        FailureCause.NO_ENTRY,
+        FailureCause.INVALID_DN,
+        FailureCause.UNWILLING,
+    }
+)
+"""What a directory reports for a certificate that it does not map to an account: a bind with it has no password."""
+
+
 def bind_failure(result: Result, *, is_service: bool = False) -> DirectoryFailure:
     """The failure of a bind. An unknown code is a fault of the server, never a wrong password."""
+    if isinstance(result, BindResult) and result.cause is not None and result.code in (0, *_BIND):
+        return DirectoryFailure(result.cause, {"code": str(result.policy.error)}, is_service)
     matched = _DATA.search(result.diagnostic)
     if result.code == 49 and matched is not None and matched[1] in _ACTIVE_DIRECTORY:
         return DirectoryFailure(_ACTIVE_DIRECTORY[matched[1]], is_service=is_service)
     return _failure(result, _BIND | {code: _ANY[code] for code in _ANY.keys() - _BIND.keys()}, {}, is_service)
+
+
+def service_failure(result: Result, directory: Directory) -> DirectoryFailure:
+    """The failure of the service account's bind."""
+    failure = bind_failure(result, is_service=True)
+    if not directory.sasl_external or failure.cause not in _NOT_MAPPED:
+        return failure
+    subject = directory.certificate.subject if directory.certificate is not None else ""
+    facts = {"subject": subject, "said": failure.facts.get("said", "")}
+    return DirectoryFailure(FailureCause.EXTERNAL_REJECTED, facts, is_service=True)
 
 
 def search_failure(result: Result, **facts: str) -> DirectoryFailure:

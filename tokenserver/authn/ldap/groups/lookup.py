@@ -40,7 +40,11 @@ def group_problem(
     """
     short = name.removeprefix(groups.prefix)
     search_filter = f"(&({groups.name}={escape_value(short.encode())}){any_group(groups)})"
-    found = checked(connection.search(groups.base, search_filter, [groups.name], deadline, limit=MAX_GROUPS)).entries
+    found = [
+        entry
+        for base in groups.bases
+        for entry in checked(connection.search(base, search_filter, [groups.name], deadline, limit=MAX_GROUPS)).entries
+    ]
     resolved = names_of(
         ((entry.dn, values_of(entry, groups.name)) for entry in found), directory, replace(groups, allow=None)
     )
@@ -64,11 +68,24 @@ def unnameable_groups(
         ConnectionFailed, Unanswerable: the directory does not answer.
     """
     omitted: list[OmittedGroup] = []
+    is_all = True
+    for base in groups.bases:
+        found, is_complete = _unnameable_below(base, directory, groups, connection, deadline)
+        omitted += found
+        is_all = is_all and is_complete and len(omitted) <= MAX_REPORTED
+        deadline = Deadline(directory.deadline)
+    return tuple(omitted[:MAX_REPORTED]), is_all
+
+
+def _unnameable_below(
+    base: str, directory: Directory, groups: GroupSettings, connection: Connection, deadline: Deadline
+) -> tuple[tuple[OmittedGroup, ...], bool]:
+    omitted: list[OmittedGroup] = []
     cookie = b""
     for _ in range(MAX_PAGES):
-        found = connection.page(groups.base, any_group(groups), [groups.name], deadline, size=PAGE, cookie=cookie)
+        found = connection.page(base, any_group(groups), [groups.name], deadline, size=PAGE, cookie=cookie)
         if found.result.code in NO_PAGES and not cookie:
-            found = connection.search(groups.base, any_group(groups), [groups.name], deadline, limit=PAGE)
+            found = connection.search(base, any_group(groups), [groups.name], deadline, limit=PAGE)
         for entry in found.entries:
             omitted += names_of([(entry.dn, values_of(entry, groups.name))], directory, groups).omitted
         if found.result.code in LIMITS or len(omitted) > MAX_REPORTED:

@@ -39,8 +39,8 @@ class GroupSearch:
     omitted: list[OmittedGroup] = field(default_factory=list)
 
     def ask(self, search_filter: str, *, base: str | None = None, cookie: bytes = b"") -> int:
-        """Send a search and return its number, for `entries`."""
-        base = self.groups.base if base is None else base
+        """Send a search below `base`, by default the first one, and return its number, for `entries`."""
+        base = self.groups.bases[0] if base is None else base
         limit = MAX_GROUPS + 1
         return self.connection.ask_page(
             base, search_filter, self._wanted(), self.deadline, size=PAGE, cookie=cookie, limit=limit
@@ -49,7 +49,9 @@ class GroupSearch:
     def entries(
         self, search_filter: str, *, asked: int | None = None, base: str | None = None, may_be_hidden: bool = False
     ) -> list[SearchEntry]:
-        """All entries found by the search; `asked` is its number if its first page was requested already.
+        """All entries found by the search below `base`, or below each of the groups' bases.
+
+        `asked` is the number of the search if its first page, below the first base, was requested already.
 
         With `may_be_hidden`, a base that the account may not read yields no entries instead of an error.
 
@@ -59,6 +61,17 @@ class GroupSearch:
             ConnectionFailed: it does not answer, or reports an error.
             Unanswerable: the answer is larger than a login may read.
         """
+        found: list[SearchEntry] = []
+        for one in self.groups.bases if base is None else (base,):
+            found += self._entries_below(one, search_filter, asked, may_be_hidden=may_be_hidden)
+            if len(found) > MAX_GROUPS:
+                raise Refused(FailureCause.TOO_MANY_GROUPS)
+            asked = None
+        return found
+
+    def _entries_below(
+        self, base: str, search_filter: str, asked: int | None, *, may_be_hidden: bool
+    ) -> list[SearchEntry]:
         found_so_far: list[SearchEntry] = []
         asked = self.ask(search_filter, base=base) if asked is None else asked
         while True:
@@ -74,16 +87,15 @@ class GroupSearch:
                 limit = search_failure(found.result).text
                 raise CutOff(FailureCause.GROUPS_CUT_OFF, count=str(len(found_so_far)), detail=limit)
             if found.result.code != SUCCESS:
-                key = "groups.base" if base is None else "base"
-                where = self.groups.base if base is None else base
-                raise ConnectionFailed(search_failure(found.result, base=where, key=key))
+                key = "groups.base" if base in self.groups.bases else "base"
+                facts = {"base": base, "key": key, "account": self.directory.searcher}
+                raise ConnectionFailed(search_failure(found.result, **facts))
             if not found.cookie:
                 return found_so_far
             asked = self.ask(search_filter, base=base, cookie=found.cookie)
 
-    def _whole(self, search_filter: str, base: str | None) -> Found:
+    def _whole(self, search_filter: str, base: str) -> Found:
         """The answer to the search without paging, for servers that do not provide it."""
-        base = self.groups.base if base is None else base
         return self.connection.search(base, search_filter, self._wanted(), self.deadline, limit=MAX_GROUPS + 1)
 
     def _wanted(self) -> list[str]:
@@ -114,7 +126,7 @@ class GroupSearch:
             return None
         own = next((one for one in found if primary.is_primary(one, self.entry, kind)), None)
         if own is None and kind is Primary.SID:
-            domain = primary.domain_of(self.entry.dn, self.directory.base)
+            domain = primary.domain_of(self.entry.dn, self.directory.bases[0])
             own = next(iter(self.entries(search_filter, base=domain, may_be_hidden=True)), None)
             if own is None:
                 self._omit_primary("not found")

@@ -63,7 +63,7 @@ class UserSources:
             LoadError: no source has the user, or the user could not log in.
         """
         name = unicodedata.normalize("NFC", name)
-        silent = [source.name for source in self.directories if source.directory.bind is None]
+        silent = [source.name for source in self.directories if not source.directory.is_searchable]
         for source in self.sources:
             if source.name in silent:
                 continue
@@ -108,7 +108,7 @@ class UserSources:
 
     def duplicate_users(self) -> Iterator[tuple[str, str]]:
         """Findings for users who are in two directories: for each pair, the name of the second one, and the text."""
-        asked = [one for one in self.directories if one.directory.bind is not None]
+        asked = [one for one in self.directories if one.directory.is_searchable]
         if len(asked) < 2:
             return
         listed = {directory.name: directory.subjects() for directory in asked}
@@ -123,7 +123,7 @@ class UserSources:
     def unnameable_groups(self) -> Iterator[tuple[str, str]]:
         """Findings for groups without a usable name: the name of the directory, and the text."""
         for directory in self.directories:
-            if directory.directory.bind is None:
+            if not directory.directory.is_searchable:
                 continue
             omitted, is_all = directory.unnameable_groups()
             for one in omitted:
