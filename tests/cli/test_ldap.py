@@ -75,7 +75,7 @@ def test_a_login_that_works(directory: Rogue, tmp_path: Path) -> None:
     assert found.exit_code == 0, found.output
     lines = found.stdout.splitlines()
     assert lines[0] == f"server    ldap://127.0.0.1:{directory.port}"
-    at = lines.index("policies  known to them as")
+    at = lines.index("policies  match the user as")
     assert [line.strip() for line in lines[at + 1 : at + 4]] == ["authenticated", "user:ann", "group:web"]
     assert lines[-1] == "All steps passed."
     assert PASSWORD not in found.output

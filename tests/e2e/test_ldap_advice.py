@@ -17,7 +17,7 @@ from harness.web import basic, token_target
 
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.diagnosis.diagnose import diagnose
-from tokenserver.authn.ldap.diagnosis.steps import OMITTED, DiagnosisStep
+from tokenserver.authn.ldap.diagnosis.steps import IGNORED, DiagnosisStep
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.config.ldap import Ldap
 from tokenserver.credentials import Password, Secret
@@ -467,11 +467,11 @@ def test_the_groups_in_the_narration(server: Slapd) -> None:
     found = steps(source(server, groups={"base": f"ou=groups,{BASE}", "allow": ["reg-*"]}), "alice")
     (groups,) = [step for step in found if step.name == "groups"]
     assert [(one.name, one.dn) for one in groups.names] == [("reg-web", f"cn=reg-web,ou=groups,{BASE}")]
-    omitted = {step.result: [one.name for one in step.names] for step in found if step.name == OMITTED}
+    omitted = {step.result: [one.name for one in step.names] for step in found if step.name == IGNORED}
     assert omitted == {
         "1 not matched by groups.allow (reg-*)": ["web, team"],
         f"1 not below groups.base (ou=groups,{BASE})": ["far"],
-        "1 not direct: they contain other groups of the user, which counts with by: nested": ["above"],
+        "1 only through other groups, which by: nested would count": ["above"],
     }
     assert [step for step in found if step.failure is not None] == []
 

@@ -190,7 +190,7 @@ def test_the_command_tells_every_step(server: TokenServer, directory: Slapd) -> 
     ]
     at = next(number for number, line in enumerate(lines) if line.startswith("groups    1 found by a search"))
     assert lines[at + 1].strip() == "web-devs"
-    names = [line.strip() for line in lines[lines.index("policies  known to them as") + 1 : -1]]
+    names = [line.strip() for line in lines[lines.index("policies  match the user as") + 1 : -1]]
     assert names == ["authenticated", "user:zoe", "group:site", "group:web-devs"]
     assert directory.reader_password not in output.text
 

@@ -532,7 +532,7 @@ def test_ldap_test(site: TokenServer, domain: Samba) -> None:
     at = lines.index(f"groups    5 found by a search below {BASE} (the directory's matching rule)")
     names = ["domain users", "reg-all", "reg-web", "top", "users"]
     assert [line.strip() for line in lines[at + 1 : at + 6]] == names
-    at = lines.index("policies  known to them as")
+    at = lines.index("policies  match the user as")
     principals = ["authenticated", "user:alice", *(f"group:{name}" for name in names)]
     assert [line.strip() for line in lines[at + 1 : -1]] == principals
     assert GOOD not in output.text

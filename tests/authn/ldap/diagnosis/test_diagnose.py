@@ -76,7 +76,7 @@ def test_a_login_that_works() -> None:
         DiagnosisStep("identity", "ann (Ann, ann@example.com)"),
         DiagnosisStep(
             "policies",
-            "known to them as",
+            "match the user as",
             names=(ListedName("authenticated"), ListedName("user:ann"), ListedName("group:web")),
         ),
     ]

@@ -14,7 +14,7 @@ from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import Found
 from tokenserver.authn.ldap.deadline import Deadline
 from tokenserver.authn.ldap.diagnosis.groups import group_steps
-from tokenserver.authn.ldap.diagnosis.steps import OMITTED, DiagnosisStep, StepFailed
+from tokenserver.authn.ldap.diagnosis.steps import IGNORED, OMITTED, DiagnosisStep, StepFailed
 from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings
 from tokenserver.authn.ldap.failures.causes import FailureCause
 
@@ -85,9 +85,9 @@ def test_what_does_not_count() -> None:
     assert [(step.name, step.result.partition(" (")[0], names(step)) for step in found] == [
         ("groups", "1 found by a search below ou=groups,dc=example,dc=com", ["reg-a"]),
         (OMITTED, "a group", []),
-        (OMITTED, "1 not matched by groups.allow", ["team"]),
-        (OMITTED, "1 not below groups.base", ["far"]),
-        (OMITTED, "1 not direct: they contain other groups of the user, which counts with by: nested", ["above"]),
+        (IGNORED, "1 not matched by groups.allow", ["team"]),
+        (IGNORED, "1 not below groups.base", ["far"]),
+        (IGNORED, "1 only through other groups, which by: nested would count", ["above"]),
     ]
     assert [step for step in found if step.failure is not None] == []
 

@@ -10,7 +10,7 @@ from directory_entries import BASE
 from rogue_directory import entry, message, result, rogue, source
 
 from tokenserver.authn.ldap.deadline import Deadline
-from tokenserver.authn.ldap.diagnosis.steps import StepFailed
+from tokenserver.authn.ldap.diagnosis.steps import DiagnosisStep, StepFailed
 from tokenserver.authn.ldap.diagnosis.tree import tree_steps
 from tokenserver.authn.ldap.directory import GroupsBy, GroupSettings
 from tokenserver.authn.ldap.failures.causes import FailureCause
@@ -18,6 +18,11 @@ from tokenserver.authn.ldap.failures.causes import FailureCause
 GROUPS_BASE = f"ou=groups,{BASE}"
 ONE, NONE = 1, 0
 AD = entry(b"", {b"supportedCapabilities": [b"1.2.840.113556.1.4.800"]})
+
+
+def told(step: DiagnosisStep) -> tuple[str, FailureCause | None]:
+    """The name of a step, and the cause if it failed."""
+    return step.name, None if step.failure is None else step.failure.cause
 
 
 def outcome(
@@ -44,10 +49,9 @@ def outcome(
         connection = directory.servers.open(directory.directory.servers[0], Deadline(5))
         try:
             for step in tree_steps(directory, connection, with_users=with_users):
-                found.append((step.name, None if step.failure is None else step.failure.cause))
+                found.append(told(step))
         except StepFailed as failed:
-            failure = failed.step.failure
-            found.append((failed.step.name, None if failure is None else failure.cause))
+            found.append(told(failed.step))
         finally:
             connection.close()
     assert asked == []

@@ -139,7 +139,7 @@ def _login_steps(
     identity = yield from _user(source, connection, user, password, Deadline(source.directory.deadline))
     judged = judge(identity)
     principals = ["authenticated", f"user:{identity.subject}", *judged.principals]
-    yield DiagnosisStep("policies", "known to them as", names=tuple(map(ListedName, principals)))
+    yield DiagnosisStep("policies", "match the user as", names=tuple(map(ListedName, principals)))
     if judged.problem is not None:
         yield failed_step("policies", DirectoryFailure(FailureCause.GROUPS_LOST, {"detail": judged.problem}))
 

@@ -9,7 +9,7 @@ from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.ldap.ber import SearchEntry
 from tokenserver.authn.ldap.connection import Connection
 from tokenserver.authn.ldap.deadline import Deadline
-from tokenserver.authn.ldap.diagnosis.steps import OMITTED, DiagnosisStep, ListedName, failed_step, step_named
+from tokenserver.authn.ldap.diagnosis.steps import IGNORED, OMITTED, DiagnosisStep, ListedName, failed_step, step_named
 from tokenserver.authn.ldap.directory import Directory, GroupsBy, GroupSettings
 from tokenserver.authn.ldap.entry import wanted_attributes
 from tokenserver.authn.ldap.failures.causes import FailureCause
@@ -75,22 +75,22 @@ def _ignored(
     counted = set(_listed(found, directory, groups))
     others = tuple(one for one in _listed(found, directory, everything) if one not in counted)
     if others:
-        yield _left_out(others, f"not matched by groups.allow ({', '.join(groups.allow or ())})")
+        yield _ignored_step(others, f"not matched by groups.allow ({', '.join(groups.allow or ())})")
     known = {key_of(dn) for dn, _ in found if names_of([(dn, (b"x",))], directory, everything).names}
     if {*map(key_of, groups.bases)} != {*map(key_of, directory.bases)}:
         wider = replace(everything, bases=directory.bases)
         others = _unknown(source, connection, entry, wider, known)
         if others:
-            yield _left_out(others, f"not below groups.base ({spell_bases(groups.bases)})")
+            yield _ignored_step(others, f"not below groups.base ({spell_bases(groups.bases)})")
     if groups.by in (GroupsBy.MEMBER, GroupsBy.MEMBEROF) and known:
         deeper = replace(everything, by=GroupsBy.NESTED)
         others = _unknown(source, connection, entry, deeper, known)
         if others:
-            yield _left_out(others, "not direct: they contain other groups of the user, which counts with by: nested")
+            yield _ignored_step(others, "only through other groups, which by: nested would count")
 
 
-def _left_out(names: tuple[ListedName, ...], why: str) -> DiagnosisStep:
-    return DiagnosisStep(OMITTED, f"{len(names)} {why}", names=names)
+def _ignored_step(names: tuple[ListedName, ...], why: str) -> DiagnosisStep:
+    return DiagnosisStep(IGNORED, f"{len(names)} {why}", names=names)
 
 
 def _unknown(

@@ -10,7 +10,9 @@ from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFailure
 
 OMITTED = "left out"
-"""The name of steps that report names or groups that do not count for the user."""
+"""The name of steps that report groups without a usable name."""
+IGNORED = "ignored"
+"""The name of steps that report groups that do not count because the configuration says so."""
 
 _CONNECTING = frozenset(
     {
