@@ -185,9 +185,11 @@ def test_grace_is_not_for_daily_use() -> None:
 @pytest.mark.parametrize(
     ("seconds", "after", "is_cached", "is_stale"),
     [
-        pytest.param(30, 23, True, True, id="until the password expires"),
+        pytest.param(30, 29, True, True, id="until the password expires"),
         pytest.param(30, 30, False, False, id="then no longer, also while the source is unreachable"),
+        pytest.param(60, 59, True, True, id="a grace login, which no early refresh uses up"),
         pytest.param(60, 60, False, False, id="a grace login: no longer than a minute"),
+        pytest.param(100, 59, False, True, id="a login that ends later is refreshed early, as others are"),
         pytest.param(100, 61, False, True, id="while the source is unreachable"),
         pytest.param(100, 100, False, False, id="which ends with the password, too"),
         pytest.param(9000, 359, False, True, id="later than the settings say"),

@@ -46,6 +46,11 @@ class _Entry:
     lifetime: CacheLifetime
     refreshed: float
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the source limits it: asking again early could use up one more grace login."""
+        return self.identity.valid_for is not None and self.identity.valid_for <= self.lifetime.fresh
+
 
 class LoginKey:
     """Derives cache keys: equal for the same login under the same `secret` (at most 64 bytes)."""
@@ -95,7 +100,8 @@ class VerifiedLogins:
                 if age >= entry.lifetime.fresh + entry.lifetime.grace:
                     del self._entries[key]
                 return None
-            if age >= entry.lifetime.fresh * REFRESH_AT and now - entry.refreshed >= REFRESH_SECONDS:
+            is_due = age >= entry.lifetime.fresh * REFRESH_AT and now - entry.refreshed >= REFRESH_SECONDS
+            if is_due and not entry.is_limited:
                 entry.refreshed = now
                 return None
             self._entries.move_to_end(key)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from directory_entries import BASE
-from rogue_directory import Answers, entry, message, result, rogue, source
+from rogue_directory import Answers, entry, message, result, rogue, source, tagged, text
 
 from tokenserver.authn.ldap.diagnosis.diagnose import Judged, diagnose
 from tokenserver.authn.ldap.diagnosis.steps import OMITTED, DiagnosisStep, ListedName
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.credentials import Secret
+from tokenserver.documents.tls_files import ClientCertificate
 
 SERVICE, USER = b"cn=reader", f"uid=ann,{BASE}".encode()
 PASSWORD = Secret("correct horse")
@@ -378,3 +380,36 @@ def test_several_bases() -> None:
         DiagnosisStep("base", other),
         DiagnosisStep("search", f"(uid=ann) below {people} and below {other}"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "expected"),
+    [
+        pytest.param(0, b"dn:cn=reader", "as dn:cn=reader", id="an account"),
+        pytest.param(0, b"", "as nobody", id="not mapped"),
+        pytest.param(2, b"", "the directory does not say as whom", id="a server that cannot tell"),
+    ],
+)
+def test_a_bind_with_the_certificate(code: int, value: bytes, expected: str) -> None:
+    """As whom the directory knows the certificate, and which one it is."""
+    others = directory_of([ANN], [WEB])
+
+    def answers(number: int, tag: int) -> Iterator[bytes]:
+        if tag == 0x77:
+            identity = tagged(0x78, b"\x0a\x01" + bytes([code]) + text(b"") + text(b"") + tagged(0x8B, value))
+            yield message(number, identity)
+        else:
+            yield from others(number, tag)
+
+    ours = ClientCertificate("CN=us", datetime(2030, 1, 1, tzinfo=UTC))
+    sealed: dict[str, Any] = {"bind": None, "sasl_external": True, "certificate": ours}
+    bind = next(step for step in steps(answers, None, None, **sealed) if step.name == "bind")
+    assert bind == DiagnosisStep("bind", f"{expected}, by SASL EXTERNAL with certificate CN=us")
+
+
+def test_a_certificate_that_is_no_account() -> None:
+    """The fix is in the directory's mapping."""
+    ours = ClientCertificate("CN=us", datetime(2030, 1, 1, tzinfo=UTC))
+    sealed: dict[str, Any] = {"bind": None, "sasl_external": True, "certificate": ours}
+    last = steps(directory_of(bind=49), None, None, **sealed)[-1]
+    assert (last.name, last.failure and last.failure.cause) == ("bind", FailureCause.EXTERNAL_REJECTED)
