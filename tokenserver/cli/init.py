@@ -199,7 +199,8 @@ def _copy_samples(source: Path, target: Path) -> None:
     try:
         target.mkdir(mode=0o755, exist_ok=True)
         if target.is_symlink():
-            raise LoadError([Fault(str(target), 0, "", f"is a symbolic link; fix: rm {shell_word(target)}")])
+            aside = f"mv {shell_word(target)} {shell_word(target.with_name(f'{target.name}.link'))}"
+            raise LoadError([Fault(str(target), 0, "", f"is a symbolic link; fix: {aside}")])
         for entry in sorted(source.iterdir()):
             if entry.is_dir():
                 _copy_samples(entry, target / entry.name)
