@@ -553,14 +553,14 @@ def test_what_kubernetes_and_docker_set_is_ignored(folder: Path) -> None:
 def test_a_fault_in_a_variable_names_it(folder: Path) -> None:
     """A fault in a variable is reported for the variable, not for a line of the file."""
     environment = {
-        "TOKENSERVER_SERVER_URL": "https://192.0.2.1",
+        "TOKENSERVER_SERVER_URL": "https://192.0.2",
         "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME": "5s",
         "TOKENSERVER_ANONYMOUS": "no",
         "TOKENSERVER_SERVER_WORKERS": "[",
     }
     found = faults_of(folder, MINIMAL, environment)
     assert [fault.split(": ")[0] for fault in found] == [f"environment variable {name}" for name in sorted(environment)]
-    assert "must hold a host name" in found[2]
+    assert "is neither a host name nor an IPv4 address" in found[2]
     assert (
         found[3]
         == "environment variable TOKENSERVER_SERVER_WORKERS: is not valid YAML: did not find expected node content"

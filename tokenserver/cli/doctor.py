@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import urlsplit
 
 import click
 
@@ -31,6 +30,7 @@ from tokenserver.doctor.findings import Finding, by_urgency, exit_code
 from tokenserver.doctor.identification import identify
 from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, token_text
 from tokenserver.documents.files import read_text
+from tokenserver.documents.urls import checked_url
 from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.image_names import RegistryNames, registries_at, split_host
 from tokenserver.scopes import Resource, Scope, ScopeSyntaxError, parse_scope
@@ -196,15 +196,9 @@ def _address(url: str) -> str:
     """The registry's URL without `/v2/` and without a trailing slash."""
     address = url.rstrip("/").removesuffix("/v2").rstrip("/")
     try:
-        parts = urlsplit(address)
-        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_right = False
-    if not is_right or not address.isascii() or not address.isprintable() or " " in address or "@" in address:
-        raise click.UsageError("--registry must be a URL such as https://registry.example.com")
-    if "?" in address or "#" in address:
-        raise click.UsageError("--registry: the URL of a registry has no query and no fragment")
-    return address
+        return checked_url(address, "https://registry.example.com")
+    except ValueError as error:
+        raise click.UsageError(f"--registry {error}") from None
 
 
 def report(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> None:

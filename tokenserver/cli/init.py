@@ -40,7 +40,8 @@ issuer: {issuer}
 
 server:
   listen: {listen}
-  # The URL that clients use; registries announce {url}/token. A host name, not an IP address: clients reject those.
+  # The URL that clients use; registries announce {url}/token. A host name: crane rejects a private IP address, unless
+  # the registry has the same address and port.
   url: {url}
   # Clients on other machines need TLS, here or at a proxy in front; over plain HTTP they get nothing:
   # tls: {{certificate: tls.pem, key: tls.key}}
