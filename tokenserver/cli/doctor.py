@@ -18,6 +18,7 @@ from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
+from tokenserver.doctor.checks.mirror import check_mirror
 from tokenserver.doctor.checks.setup import check_setup, find_registry, kinds_for
 from tokenserver.doctor.checks.trust import RegistryTrust
 from tokenserver.doctor.examination.installation import examine_installation
@@ -238,8 +239,10 @@ def _examine_files(baseline: Baseline) -> list[Finding]:
     assert files is not None  # noqa: S101 - the caller has read some
     setup = files.setup
     registry = baseline.registry or find_registry(ours, setup.service)
+    software = (RegistryKind.DISTRIBUTION3,) if setup.only_in_3 else ()
+    mirror = check_mirror(setup, ours, software if kind is None else (kind,))
     if registry is None:
-        return check_setup(setup, ours, (), None)
+        return [*check_setup(setup, ours, (), None), *mirror]
     ours = replace(baseline, registry=registry).ours
     kinds = kinds_for(setup, registry, kind)
     found = check_setup(setup, ours, kinds, registry)
@@ -248,7 +251,7 @@ def _examine_files(baseline: Baseline) -> list[Finding]:
             setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=baseline.at
         )
         found += trust.check()
-    return found
+    return found + mirror
 
 
 def _wanted(scopes: Sequence[str], settings: Settings) -> tuple[Scope, ...]:

@@ -92,13 +92,21 @@ class JwksFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """A pull-through mirror: the URL of the registry that it is of, and whether it logs in there."""
+
+    remote: str
+    has_login: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """The token settings of a registry's configuration; a setting that is absent is None.
 
     `auth` is the authentication method (`token`, `htpasswd`, `none` …); `places` is the location of each key, for
     fixes. `unknown_keys` are ignored by the registry, each with a hint at the right key. `only_in_3` are keys that
     only Distribution 3 knows. `https`: the registry itself serves TLS. `empty` are the missing or empty keys that
-    disable the token section as a whole; `remark` adds to the explanation of `auth`.
+    disable the token section as a whole; `remark` adds to the explanation of `auth`. `mirror`: it is one.
     """
 
     is_zot: bool
@@ -116,6 +124,7 @@ class Setup:
     https: bool = False
     empty: tuple[str, ...] = ()
     remark: str = ""
+    mirror: Mirror | None = None
     places: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.doctor.facts import Setup
+from tokenserver.doctor.facts import Mirror, Setup
 from tokenserver.doctor.registry.distribution import MAX_TEXT, parse_environment, read_distribution
 from tokenserver.errors import LoadError
 
@@ -193,3 +193,44 @@ def test_any_text_is_read_or_refused(value: Any, junk: str) -> None:
         setup = read_or_none(text, {"REGISTRY_AUTH_TOKEN_ISSUER": junk})
         assert setup is None or setup.auth
         assert setup is None or setup.realm is None or isinstance(setup.realm, str)
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "expected", "place"),
+    [
+        pytest.param(
+            "proxy: {remoteurl: 'https://r/'}", {}, Mirror("https://r", has_login=False), "c:1", id="anonymous"
+        ),
+        pytest.param(
+            "version: 0.1\nproxy:\n  username: m\n  remoteurl: https://r",
+            {},
+            Mirror("https://r", has_login=True),
+            "c:4",
+            id="login",
+        ),
+        pytest.param(
+            "proxy: {username: m, remoteurl: 'https://r'}",
+            {"REGISTRY_PROXY_REMOTEURL": "http://other:5000"},
+            Mirror("http://other:5000", has_login=True),
+            "REGISTRY_PROXY_REMOTEURL",
+            id="another by a variable",
+        ),
+        pytest.param(
+            "version: 0.1",
+            {"REGISTRY_PROXY_REMOTEURL": "http://r", "REGISTRY_PROXY_USERNAME": "robot$web+ci"},
+            Mirror("http://r", has_login=True),
+            "REGISTRY_PROXY_REMOTEURL",
+            id="variables alone",
+        ),
+        pytest.param("proxy: {username: m}", {}, None, "", id="no remoteurl"),
+        pytest.param("proxy: {remoteurl: ''}", {}, None, "", id="an empty one"),
+        pytest.param("proxy: {remoteurl: 5}", {}, None, "", id="no text"),
+        pytest.param("proxy: off", {}, None, "", id="no section"),
+        pytest.param("version: 0.1", {}, None, "", id="none"),
+    ],
+)
+def test_mirrors(text: str, variables: dict[str, str], expected: Mirror | None, place: str) -> None:
+    """What `proxy` makes of the registry; `remoteurl` alone decides whether it is a mirror."""
+    setup = read_distribution(text, "c", variables)
+    assert setup.mirror == expected
+    assert expected is None or setup.place("remoteurl") == place

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tokenserver.doctor.facts import Setup
+from tokenserver.doctor.facts import Mirror, Setup
 from tokenserver.documents.document import Document, nearest, parse
 from tokenserver.errors import Fault, LoadError
 
@@ -27,7 +27,7 @@ _NOBODY = {"", "~", "null", "none"}
 
 _SEVERAL = "with several authentication methods Distribution picks an arbitrary one, or does not start"
 _SILLY = "silly accepts any Authorization header"
-_VARIABLE = re.compile(r"REGISTRY_(AUTH(?:_[A-Z0-9]+)*|HTTP_TLS(?:_[A-Z0-9]+)*)", re.ASCII)
+_VARIABLE = re.compile(r"REGISTRY_(AUTH(?:_[A-Z0-9]+)*|HTTP_TLS(?:_[A-Z0-9]+)*|PROXY_(?:REMOTEURL|USERNAME))", re.ASCII)
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII)
 
 
@@ -69,7 +69,7 @@ def read_distribution(text: str | None, file: str, environment: Mapping[str, str
         raise LoadError([Fault(file, 1, "", "must be a mapping (key: value), as a registry's config.yml is")])
     reading = _ConfigReading(document, file)
     reading.overlay(environment or {})
-    setup = reading.setup()
+    setup = replace(reading.setup(), mirror=reading.mirror())
     if reading.faults:
         raise LoadError(reading.faults)
     return setup
@@ -84,6 +84,7 @@ class _ConfigReading:
     faults: list[Fault] = field(default_factory=list)
     auth: dict[str, dict[str, Any]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    proxy: dict[str, Any] = field(default_factory=dict)
     https: bool = False
 
     def __post_init__(self) -> None:
@@ -101,12 +102,16 @@ class _ConfigReading:
                 self.places[key] = f"{self.file}:{self.document.line(('auth', kind, key))}"
         if isinstance(auth, dict):
             self.places[""] = f"{self.file}:{self.document.line(('auth', *[*auth][:1]))}"
+        match self.document.value.get("proxy"):
+            case dict() as proxy:
+                self.proxy |= proxy
+                self.places |= {key: f"{self.file}:{self.document.line(('proxy', key))}" for key in ("remoteurl",)}
         match self.document.value.get("http"):
             case {"tls": {"certificate": str()} | {"letsencrypt": dict()}}:
                 self.https = True
 
     def overlay(self, environment: Mapping[str, str]) -> None:
-        """Apply `REGISTRY_AUTH…` and `REGISTRY_HTTP_TLS…`. The registry parses each value as YAML."""
+        """Apply `REGISTRY_AUTH…`, `REGISTRY_HTTP_TLS…` and those of `proxy`. The registry parses each value as YAML."""
         for name, text in sorted(environment.items()):
             matched = _VARIABLE.fullmatch(name)
             if matched is None:
@@ -125,7 +130,10 @@ class _ConfigReading:
             except LoadError as error:
                 self.faults.extend(error.faults)
                 continue
-            if len(path) == 3:
+            if path[0] == "proxy":
+                self.proxy[path[1]] = value
+                self.places[path[1]] = name
+            elif len(path) == 3:
                 self.auth.setdefault(path[1], {})[path[2]] = value
                 self.places[path[2]] = name
                 self.places[""] = self.places[""] or name
@@ -175,6 +183,13 @@ class _ConfigReading:
             https=self.https,
             places=self.places,
         )
+
+    def mirror(self) -> Mirror | None:
+        """The mirror that `proxy` makes of the registry, if its `remoteurl` is set (registry/handlers/app.go)."""
+        remote = self.proxy.get("remoteurl")
+        if not isinstance(remote, str) or not remote:
+            return None
+        return Mirror(remote.rstrip("/"), has_login=bool(self.proxy.get("username")))
 
     def _text(self, key: str) -> str | None:
         value = self.auth["token"].get(key)
