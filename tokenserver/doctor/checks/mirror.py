@@ -61,7 +61,9 @@ def check_mirror(setup: Setup, ours: Ours, kinds: Sequence[RegistryKind]) -> lis
     if sends is None:
         message = "the mirror's credentials may not reach our realm: Distribution 3.1 sends them within one registrable"
         return [warning("mirror", f"{message} domain only", fix, ours=ours.realm, theirs=mirror.remote)]
-    message = "Distribution 3.1 as a mirror sends no credentials to our realm, which is at another host or port than remoteurl"
+    message = (
+        "Distribution 3.1 as a mirror sends no credentials to our realm: it has another host or port than remoteurl"
+    )
     if not is_certain:
         message = f"{message} (if that is one of our registries)"
     is_31 = is_certain and RegistryKind.DISTRIBUTION3 in kinds
