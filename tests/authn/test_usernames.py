@@ -7,6 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.authn.usernames import canonical, name_problem
+from tokenserver.policy.misspellings import mistake_in_name
+from tokenserver.policy.terms import parse_principal
+
+VARIABLE = "a name must not hold '${', which begins a variable in policies"
+WILDCARD = "a name must not hold '*', a wildcard in policies"
+HASH = "the name looks like a password hash"
 
 
 @pytest.mark.parametrize(
@@ -23,9 +29,26 @@ from tokenserver.authn.usernames import canonical, name_problem
         pytest.param("a\u0308", "the name is not in Unicode normal form C, in which names are compared", id="NFD"),
         pytest.param("a:b", "a name must not hold ':' or begin with '#'", id="colon"),
         pytest.param("#ann", "a name must not hold ':' or begin with '#'", id="like a comment"),
-        pytest.param("robot$ci", "a name must not hold '$' or '*'", id="robot"),
-        pytest.param("${user}", "a name must not hold '$' or '*'", id="variable"),
-        pytest.param("*", "a name must not hold '$' or '*'", id="wildcard"),
+        pytest.param("robot$ci", None, id="a robot of Harbor"),
+        pytest.param("robot$web+ci", None, id="a robot of a project of Harbor"),
+        pytest.param("$oauthtoken", None, id="Quay's name for a token"),
+        pytest.param("PC1$", None, id="a machine of Active Directory"),
+        pytest.param("$", None, id="a dollar"),
+        pytest.param("a$b$c$", None, id="several dollars"),
+        pytest.param("$user", None, id="no variable without braces"),
+        pytest.param("{user}", None, id="no variable without a dollar"),
+        pytest.param("$ {user}", None, id="apart"),
+        pytest.param("${user}", VARIABLE, id="variable"),
+        pytest.param("a${group}b", VARIABLE, id="variable inside"),
+        pytest.param("$${", VARIABLE, id="variable, not closed"),
+        pytest.param("*", WILDCARD, id="wildcard"),
+        pytest.param("robot$*", WILDCARD, id="wildcard of robots"),
+        pytest.param("$2b$10$abc", HASH, id="bcrypt"),
+        pytest.param("ann$6$abc", HASH, id="sha512-crypt behind a name"),
+        pytest.param("$argon2id$v=19$m", HASH, id="argon2id"),
+        pytest.param("$apr1$lZL6V/ci$eIMz", HASH, id="apr1"),
+        pytest.param("!$y$j9T$abc", HASH, id="a locked yescrypt"),
+        pytest.param("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", HASH, id="RFC 2307"),
         *(
             pytest.param(
                 name, "the name is reserved, as are <token>, anonymous, authenticated, everyone", id=f"reserved {name}"
@@ -37,6 +60,13 @@ from tokenserver.authn.usernames import canonical, name_problem
 def test_names(name: str, problem: str | None) -> None:
     """Which names a user can have, and why not the others."""
     assert name_problem(name) == problem
+
+
+@given(st.text(alphabet="robt$+-_.{}*1ab") | st.text())
+def test_policies_can_name_whoever_can_be_a_user(name: str) -> None:
+    """A rule can be written for every user, unless the name reads as a principal or a capture in it."""
+    if name_problem(name) is None and mistake_in_name(name, "user") is None:
+        assert parse_principal(f"user:{name}").name == name
 
 
 @given(st.text())

@@ -61,7 +61,7 @@ def test_init_changes_nothing_where_something_is(run: Run, made: Path) -> None:
 
 
 BAD_INIT = [
-    pytest.param(["--url", "http://127.0.0.1:5001"], "host name", id="ip-address"),
+    pytest.param(["--url", "http://127.0.1:5001"], "host name", id="no-ip-address"),
     pytest.param(["--issuer", 'a"b'], "issuer", id="quote-in-issuer"),
     pytest.param(["--listen", "localhost"], "server.listen", id="no-port"),
     pytest.param(["--user", "a:b"], "--user", id="colon-in-user"),

@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "TOKENSERVER_REGISTRIES_0_ISSUER": "team.example.com",
     "TOKENSERVER_REGISTRIES_0_COMPAT": "distribution3",
     "TOKENSERVER_REGISTRIES_0_ALGORITHM": "RS256",
+    "TOKENSERVER_REGISTRIES_0_GRANT": "held",
     "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_DEFAULT": "10m",
     "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PULL": "5m",
     "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PUSH": "1h",
@@ -183,9 +184,9 @@ def test_a_key_in_the_wrong_section_is_refused(folder: Path) -> None:
     [
         pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 11, id="in-a-section"),
         pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 8, id="two-sections-down"),
-        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 19, id="in-a-list"),
-        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 25, id="second-of-two"),
-        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 29, id="in-a-source"),
+        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 20, id="in-a-list"),
+        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 26, id="second-of-two"),
+        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 30, id="in-a-source"),
         pytest.param(REFERENCE.replace("https://auth", "http://auth"), 5, id="url-that-does-not-fit-tls"),
         pytest.param(REFERENCE.replace("anonymous: true", "anonymous: yes"), line_of("anonymous"), id="at-the-top"),
     ],
@@ -211,7 +212,7 @@ def test_all_faults_at_once(folder: Path) -> None:
         "tokenserver.yaml:1:",  # issuer is missing
         "tokenserver.yaml:9:",
         "tokenserver.yaml:11:",
-        "tokenserver.yaml:19:",
+        "tokenserver.yaml:20:",
         f"tokenserver.yaml:{line_of('anonymous')}:",
         "environment",
         "environment",
@@ -371,6 +372,7 @@ OTHER_VALUES = {
     "TOKENSERVER_REGISTRIES_0_ISSUER": "other.example.com",
     "TOKENSERVER_REGISTRIES_0_COMPAT": "jwks",
     "TOKENSERVER_REGISTRIES_0_ALGORITHM": "EdDSA",
+    "TOKENSERVER_REGISTRIES_0_GRANT": "asked",
     "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_DEFAULT": "120",
     "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PULL": "121",
     "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME_PUSH": "122",
@@ -585,14 +587,14 @@ def test_what_kubernetes_and_docker_set_is_ignored(folder: Path) -> None:
 def test_a_fault_in_a_variable_names_it(folder: Path) -> None:
     """A fault in a variable is reported for the variable, not for a line of the file."""
     environment = {
-        "TOKENSERVER_SERVER_URL": "https://192.0.2.1",
+        "TOKENSERVER_SERVER_URL": "https://192.0.2",
         "TOKENSERVER_REGISTRIES_0_TOKEN_LIFETIME": "5s",
         "TOKENSERVER_ANONYMOUS": "no",
         "TOKENSERVER_SERVER_WORKERS": "[",
     }
     found = faults_of(folder, MINIMAL, environment)
     assert [fault.split(": ")[0] for fault in found] == [f"environment variable {name}" for name in sorted(environment)]
-    assert "must hold a host name" in found[2]
+    assert "is neither a host name nor an IPv4 address" in found[2]
     assert (
         found[3]
         == "environment variable TOKENSERVER_SERVER_WORKERS: is not valid YAML: did not find expected node content"

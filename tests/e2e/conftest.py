@@ -36,6 +36,7 @@ groups:
 allow:
   - {id: keeper, to: ["user:keeper"], repositories: ["**"], role: maintainer}
   - {id: web-writers, to: ["group:web"], repositories: ["web/**", "public/**"], role: writer}
+  - {id: robots, to: ["user:robot$web+ci", "user:$oauthtoken"], repositories: ["web/**"], role: writer}
   - {id: web-readers, to: ["user:ben"], repositories: ["web/**"], role: reader}
   - {id: web-owners, to: ["group:owners"], repositories: ["web/**", "secret/**"], role: maintainer}
   - {id: public, to: [everyone], repositories: ["public/**"], actions: [pull]}
@@ -61,7 +62,10 @@ allow:
 """,
 }
 
-PEOPLE = ("ann", "ben", "mia", "eve", "olga", "sue", KEEPER)
+ROBOTS = ("robot$web+ci", "$oauthtoken")
+"""Names that Harbor and Quay give."""
+
+PEOPLE = ("ann", "ben", "mia", "eve", "olga", "sue", KEEPER, *ROBOTS)
 BOB = "pä:ss wörd+%&="
 """A password with everything in it that a header, a form and a client can trip over."""
 

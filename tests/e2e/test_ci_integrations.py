@@ -43,12 +43,16 @@ class Checkout:
     folder: Path
     base: str
 
-    def commit(self, text: str) -> None:
-        """The policies of the branch."""
+    def stage(self, text: str) -> None:
+        """The policies of the next commit."""
         file = self.folder / "policies" / "web.yaml"
         file.write_text(text)
         file.chmod(0o644)
         git(self.folder, "add", "--all")
+
+    def commit(self, text: str) -> None:
+        """The policies of the branch."""
+        self.stage(text)
         git(self.folder, "commit", "--quiet", "--message", "change")
 
 
@@ -300,3 +304,24 @@ def test_a_hook_runs(hook: str, text: str, code: int, checkout: Checkout) -> Non
     environment = {**plain_environment(checkout.folder.parent), "PATH": f"{sys.prefix}/bin:/usr/bin:/bin"}
     done = run([*facts["entry"].split(), *facts["args"]], environment=environment, folder=checkout.folder)
     assert done.code == (code if hook == "policy-test" else 0), done
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        pytest.param(f"{POLICY}# a comment\n", 0, id="the same access"),
+        pytest.param(POLICY.replace("writer", "reader").replace("push", "pull"), 0, id="less access"),
+        pytest.param(WIDER, 4, id="new access"),
+    ],
+)
+def test_the_hook_for_new_access(text: str, code: int, checkout: Checkout) -> None:
+    """It compares what is staged with the last commit, and stops new access alone."""
+    (facts,) = (
+        one for one in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()) if one["id"] == "policy-diff"
+    )
+    checkout.commit(POLICY)
+    checkout.stage(text)
+    environment = {**plain_environment(checkout.folder.parent), "PATH": f"{sys.prefix}/bin:/usr/bin:/bin"}
+    done = run([*facts["entry"].split(), *facts["args"]], environment=environment, folder=checkout.folder)
+    assert done.code == code, done
+    assert ("bob" in done.stdout) == (code == 4)

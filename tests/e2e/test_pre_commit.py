@@ -76,11 +76,14 @@ def repository(pre_commit: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     git(environment, source, "commit", "--quiet", "--message", "as it is")
     made = folder / "policies-of-a-team"
     (made / "policies").mkdir(parents=True, mode=0o755)
-    hooks = [{"id": "policy-test"}, {"id": "policy-lint"}]
+    hooks = [{"id": "policy-test"}, {"id": "policy-lint"}, {"id": "policy-diff"}]
     revision = git(environment, source, "rev-parse", "HEAD")
     config = {"repos": [{"repo": str(source), "rev": revision, "hooks": hooks}]}
     (made / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
     git(environment, made, "init", "--quiet")
+    (made / "policies" / "web.yaml").write_text(POLICY)
+    git(environment, made, "add", "--all")
+    git(environment, made, "commit", "--quiet", "--no-verify", "--message", "the first policies")
     return made
 
 
@@ -95,17 +98,26 @@ def commit(repository: Path, pre_commit: Path, text: str) -> Output:
 
 
 def test_good_policies_pass(repository: Path, pre_commit: Path) -> None:
-    """Both hooks are installed and run."""
-    done = commit(repository, pre_commit, POLICY)
+    """All hooks are installed and run."""
+    done = commit(repository, pre_commit, f"{POLICY}# reviewed\n")
     assert done.ok, done
-    assert done.text.count("Passed") == 2, done
+    assert done.text.count("Passed") == 3, done
 
 
 def test_a_failed_test_stops_the_commit(repository: Path, pre_commit: Path) -> None:
-    """With the expectation in the output; lint has nothing to say."""
+    """With the expectation in the output; lint and diff have nothing to say."""
     done = commit(repository, pre_commit, POLICY.replace("can: [push", "can: [delete"))
-    assert (done.code, done.text.count("Failed"), done.text.count("Passed")) == (1, 1, 1), done
+    assert (done.code, done.text.count("Failed"), done.text.count("Passed")) == (1, 1, 2), done
     assert "policies/web.yaml:5" in done.text
+
+
+def test_new_access_stops_the_commit(repository: Path, pre_commit: Path) -> None:
+    """With who gets what, compared with the last commit; less access does not."""
+    done = commit(repository, pre_commit, POLICY.replace('to: ["user:ann"]', 'to: ["user:ann", "user:eve"]'))
+    assert (done.code, done.text.count("Failed"), done.text.count("Passed")) == (1, 1, 2), done
+    assert "eve" in done.text
+    done = commit(repository, pre_commit, POLICY.replace("role: writer", "role: reader").replace("push", "pull"))
+    assert (done.code, done.text.count("Passed")) == (0, 3), done
 
 
 def test_other_files_run_no_hook(repository: Path, pre_commit: Path) -> None:
@@ -115,7 +127,7 @@ def test_other_files_run_no_hook(repository: Path, pre_commit: Path) -> None:
     (repository / "README.md").write_text("hello\n")
     git(environment, repository, "add", "--all")
     done = run([pre_commit, "run"], environment=environment, folder=repository, seconds=INSTALL_SECONDS)
-    assert (done.code, done.text.count("Skipped")) == (0, 2), done
+    assert (done.code, done.text.count("Skipped")) == (0, 3), done
 
 
 def test_the_actions_installation(tmp_path: Path) -> None:

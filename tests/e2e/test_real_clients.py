@@ -63,6 +63,30 @@ def test_login_with_every_character_there_is(kind: type[Client], scene: Scene) -
     assert [event.outcome for event in scene.events("bob")] == ["login"]
 
 
+@pytest.mark.parametrize("robot", ["robot$web+ci", "$oauthtoken"])
+@able("login")
+def test_login_by_the_name_that_harbor_or_quay_gave(kind: type[Client], robot: str, scene: Scene) -> None:
+    """A robot's name with a `$` reaches the server as it is: in a header, in a form and in `account`."""
+    client = scene.client(kind)
+    output = client.login(scene.registry, *scene.credentials(robot))
+    assert output.ok, str(output)
+    assert [(event.outcome, event.fields["subject"]) for event in scene.events(robot)] == [("login", robot)]
+    assert [request.claims["sub"] for request in scene.watch.requests()] == [robot]
+
+
+@pytest.mark.parametrize("robot", ["robot$web+ci", "$oauthtoken"])
+@able("push")
+def test_push_by_the_name_that_harbor_or_quay_gave(kind: type[Client], robot: str, scene: Scene) -> None:
+    """The stored credentials of a robot push what a policy grants to `user:robot$web+ci`."""
+    client, repository = scene.client(kind, robot), scene.new_name("web")
+    output = client.push(scene.registry, scene.image, repository)
+    assert output.ok, str(output)
+    assert scene.registry.holds(repository)
+    events = scene.events(robot)
+    assert {event.outcome for event in events} == {"granted"}
+    assert {rule["rule"] for event in events for rule in event.fields["rules"]} == {"robots"}
+
+
 @able("push")
 def test_push_where_it_is_granted(kind: type[Client], scene: Scene) -> None:
     """A writer pushes, with a token for exactly pull and push."""

@@ -37,7 +37,7 @@ from tokenserver.server.compose import ldap_directory
 pytestmark = pytest.mark.real("slapd")
 
 GOOD = "wonderland"
-ODD = ("alice (x), b", "#hash", 'quo"te', "back\\slash", "plus+sign", "müller", "a*b")
+ODD = ("alice (x), b", "#hash", 'quo"te', "back\\slash", "plus+sign", "müller", "a*b", "robot$acme+ci", "$oauthtoken")
 """Names with everything in them that filters and DNs use for themselves."""
 
 PRIVATE = "objectclass ( 1.3.6.1.4.1.5923.99.1 NAME 'mepManagedEntry' SUP top AUXILIARY )"
@@ -71,7 +71,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
             Entry("cn=twin2,ou=people", ["inetOrgPerson"], {"uid": "twin", "sn": "t", "userPassword": GOOD}),
             Entry("cn=two,ou=people", ["inetOrgPerson"], {"uid": ["two", "zwei"], "sn": "t", "userPassword": GOOD}),
             person("anonymous", GOOD),
-            person("robot$ci", GOOD),
+            person("${user}", GOOD),
             Entry(
                 "cn=gone,ou=people",
                 ["inetOrgPerson", "shadowAccount"],
@@ -226,7 +226,7 @@ def test_odd_names(make: Make, name: str) -> None:
     if name == "#hash":
         assert found == "the value of uid cannot be a subject: a name must not hold ':' or begin with '#'"
     elif name == "a*b":
-        assert found == "the value of uid cannot be a subject: a name must not hold '$' or '*'"
+        assert found == "the value of uid cannot be a subject: a name must not hold '*', a wildcard in policies"
     else:
         assert isinstance(found, Identity)
         assert (found.subject, found.groups) == (name, frozenset())
@@ -256,7 +256,9 @@ def test_odd_names(make: Make, name: str) -> None:
             id="reserved (threat-32)",
         ),
         pytest.param(
-            "robot$ci", "the value of uid cannot be a subject: a name must not hold '$' or '*'", id="robot (threat-32)"
+            "${user}",
+            "the value of uid cannot be a subject: a name must not hold '${', which begins a variable in policies",
+            id="variable (threat-32)",
         ),
         pytest.param("gone", "the account has expired", id="expired"),
         pytest.param("barred", "the account is locked", id="locked, which slapd itself does not say"),

@@ -20,7 +20,7 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decision import Decision, Reason
 from tokenserver.policy.model import Effect, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.scopes import Resource, Scope, parse_scopes
+from tokenserver.scopes import Access, Resource, Scope, parse_scopes
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import Token
 
@@ -103,6 +103,23 @@ def test_ten_times_the_resources_are_ten_times_the_event(rules: int, clock: Cloc
         trail_to(lines, clock).observe(REQUEST, issued(ruling(resources=resources, rules=rules), "1"), 0.001)
         sizes.append(sum(map(len, lines.raw)))
     assert sizes[1] < 10.5 * sizes[0]
+
+
+def test_what_is_held_is_told_from_what_was_asked(clock: Clock) -> None:
+    """The event has both, and says why they differ; without `grant: held` it says nothing."""
+    lines, asked = Lines(), ruling()
+    (decision,) = asked.decisions
+    held = replace(decision, granted=frozenset({"pull", "push"}))
+    access = (Access(decision.scope.resource, held.granted),)
+    holding = replace(asked, registry=replace(REGISTRY, holds=True), decisions=(held,), access=access)
+    trail = trail_to(lines, clock)
+    trail.observe(REQUEST, issued(asked, "1"), 0.001)
+    trail.observe(REQUEST, issued(holding, "2"), 0.001)
+    plain, more = lines.events
+    assert (plain.get("grant"), plain["asked"], plain["granted"]) == (None, plain["granted"], plain["asked"])
+    assert (more["grant"], more["outcome"]) == ("held", "granted")
+    assert more["asked"] == plain["asked"]
+    assert more["granted"] == [f"{decision.scope.resource}:pull,push"]
 
 
 def test_what_is_remembered_of_events_is_bounded(clock: Clock) -> None:

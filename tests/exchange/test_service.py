@@ -22,6 +22,7 @@ from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Effect, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
+from tokenserver.policy.queries.denial import NOTHING_DENIED
 from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Access, Resource, Scope, ScopeRequest
 from tokenserver.tokens.claims import Compat, Registry
@@ -87,10 +88,11 @@ def service(
     *,
     compat: Compat = Compat.UNIVERSAL,
     now: Callable[[], float] = NOW.timestamp,
+    holds: bool = False,
 ) -> tuple[TokenService, Issuer]:
     """An exchange for one registry, with what it signed."""
     issuer = Issuer()
-    registries = {"reg": Registry("reg", "issuer", compat, 900)}
+    registries = {"reg": Registry("reg", "issuer", compat, 900, holds=holds)}
     chain = Chain([Source(identity)], anonymous=True, decoy=None)
     policies = PolicySet("digest", ("a.yaml",), rules, Groups.of_all([]), build_index(rules))
     snapshot = Snapshot(registries, chain, policies, issuer)  # type: ignore[arg-type]  # a fake
@@ -254,3 +256,55 @@ def test_no_more_is_granted_than_asked(name: str, asked: set[str], is_login: boo
         assert one.resource == Resource("repository", name)
         assert one.actions <= (asked | {"pull", "push", "delete"} if "*" in asked else asked)
         assert one.actions <= ({"pull", "push"} if is_login else {"pull"})
+
+
+HOLDING = (
+    *RULES,
+    rule("ci", "user:ann", "base/**", "push"),
+    rule("no-delete", "everyone", "web/**", "delete", message="never"),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "holds", "access"),
+    [
+        pytest.param(["repository:base/x:pull"], True, {"base/x": {"pull", "push"}}, id="all of it"),
+        pytest.param(["repository:base/x:pull"], False, {"base/x": {"pull"}}, id="asked alone"),
+        pytest.param(
+            ["repository:base/x:push", "repository:infra/x:pull"], True, {"base/x": {"pull", "push"}}, id="two"
+        ),
+        pytest.param(["registry:catalog:pull"], True, {}, id="another type"),
+        pytest.param([], True, {}, id="a login alone"),
+    ],
+)
+def test_a_registry_that_holds(asked: list[str], holds: bool, access: dict[str, set[str]]) -> None:
+    """Its tokens carry all that the policies grant on the repositories asked for, and nothing on others."""
+    exchange, issuer = service(rules=HOLDING, holds=holds)
+    ruling = exchange.exchange(request(*asked)).ruling
+    assert {one.resource.name: set(one.actions) for one in issuer.issued[0][2]} == access
+    assert [str(decision.scope) for decision in ruling.decisions] == asked
+
+
+def test_an_anonymous_client_holds_what_everyone_may() -> None:
+    """Without a login, and without the rules of those who have one."""
+    exchange, issuer = service(rules=HOLDING, holds=True)
+    exchange.exchange(request("repository:base/x:pull", credentials=NOBODY))
+    assert [set(one.actions) for one in issuer.issued[0][2]] == [{"pull"}]
+
+
+def test_an_explanation_of_what_is_held() -> None:
+    """What was asked and what is granted, with a denial for what was asked alone."""
+    exchange, _ = service(rules=HOLDING, holds=True)
+    result = exchange.exchange(request("repository:web/x:pull", explain=True))
+    (decision,), (denial,) = result.ruling.decisions, result.denials
+    assert (set(decision.scope.actions), set(decision.granted)) == ({"pull"}, {"pull", "push"})
+    assert denial == NOTHING_DENIED
+    assert all(reason.message is None for reason in decision.reasons)
+
+
+def test_the_shortest_lifetime_of_all_that_is_held() -> None:
+    """A rule that limits the lifetime does so for an action that came along."""
+    rules = (*RULES, rule("brief", "user:ann", "base/**", "push", max_lifetime=90))
+    exchange, issuer = service(rules=rules, holds=True)
+    exchange.exchange(request("repository:base/x:pull"))
+    assert issuer.issued[0][3] == 90

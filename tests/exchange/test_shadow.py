@@ -104,6 +104,19 @@ def test_a_difference_is_recorded_with_the_rules_of_both_sides(shadowed: Shadowe
     json.dumps(event)
 
 
+def test_what_is_held_is_compared_with_what_would_be_held(shadowed: Shadowed) -> None:
+    """At a registry with `grant: held`, the difference is in all actions, not in those asked alone."""
+    exchange, shadow, events, _ = shadowed
+    request = asked("repository:team/new/a:pull", "repository:public/a:pull")
+    result = exchange.exchange(request)
+    assert events == []
+    ruling = result.ruling
+    held = tuple(replace(one, granted=frozenset({"pull", "push"})) for one in ruling.decisions[:1])
+    registry = replace(ruling.registry, holds=True)
+    shadow.observe(request, result._replace(ruling=replace(ruling, registry=registry, decisions=held)), 0.0)
+    assert [(event["gained"], event["lost"]) for event in events] == [(["delete"], [])]
+
+
 def test_an_anonymous_client_is_compared_too(shadowed: Shadowed) -> None:
     """Where both grant the same, nothing is recorded."""
     exchange, _, events, _ = shadowed

@@ -161,28 +161,30 @@ def test_killed_init_is_never_used_nor_overwritten(tmp_path: Path, writes: int) 
     died = init_in_process(folder, writes)
     died.communicate()
     before = content(folder)
-    with pytest.raises(LoadError, match="if creating them was interrupted, remove what is left") as loading:
+    with pytest.raises(LoadError, match="if creating them was interrupted, move what is left away") as loading:
         load_keys(folder, now=NOW)
     with pytest.raises(LoadError, match=r"but no ring\.json, so nothing was overwritten") as making:
         make(folder)
     assert (died.returncode, content(folder), len(before)) == (9, before, writes)
-    mends = {str(error.value).partition("create new ones: ")[2].partition(" && ")[0] for error in (loading, making)}
+    mends = {str(error.value).partition("create new ones: ")[2].rpartition(" && ")[0] for error in (loading, making)}
     [mend] = mends
     subprocess.run(["sh", "-c", mend], check=True)
     assert make(folder) is True
     assert load_keys(folder, now=NOW).active.id == active_id(folder)
 
 
-def test_mend_removes_unfinished_files_as_well(tmp_path: Path) -> None:
+def test_mend_moves_unfinished_files_as_well(tmp_path: Path) -> None:
     """A kill in the middle of a write leaves a hidden file, which may hold a key."""
     died = init_in_process(tmp_path / "keys", writes=3)
     died.communicate()
     (tmp_path / "keys" / ".token-ca.key.x1y2z3").write_text("half a key")
     with pytest.raises(LoadError) as error:
         make(tmp_path / "keys")
-    mend = str(error.value).partition("create new ones: ")[2].partition(" && ")[0]
+    mend = str(error.value).partition("create new ones: ")[2].rpartition(" && ")[0]
     subprocess.run(["sh", "-c", mend], check=True)
-    assert list((tmp_path / "keys").iterdir()) == []
+    [aside] = (tmp_path / "keys").iterdir()
+    assert stat.S_IMODE(aside.stat().st_mode) == 0o700
+    assert {one.name for one in aside.iterdir()} == {".token-ca.key.x1y2z3", "token-ca.key", "signing"}
 
 
 @pytest.mark.parametrize("writes", range(5))

@@ -10,7 +10,7 @@ import pytest
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy import index as index_module
-from tokenserver.policy.decide import decide
+from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import matches_below, parse_pattern
@@ -396,3 +396,53 @@ def test_a_condition_on_the_kind_of_credential_is_about_this_one() -> None:
     assert granted(policies, ANN, "pull web/x") == {"pull"}
     others = [kind for kind in Kind if kind not in (Kind.PASSWORD, Kind.ANONYMOUS)]
     assert [granted(policies, Identity("ann", kind), "pull web/x") for kind in others] == [set() for _ in others]
+
+
+NO_DELETE = rule("no-delete", "everyone", "web/**", "delete", message="ask the archive team")
+
+
+@pytest.mark.parametrize(
+    ("rules", "asked", "expected"),
+    [
+        pytest.param([READ, WRITE], "pull web/a", {"pull", "push"}, id="more-than-asked"),
+        pytest.param([READ], "push web/a", {"pull"}, id="something-else-than-asked"),
+        pytest.param([WRITE, NO_PUSH], "pull web/prod/a", {"pull"}, id="a-deny-holds"),
+        pytest.param([WRITE], "pull other/a", set(), id="another-repository"),
+        pytest.param([ALL], "pull web/a", {"pull", "push", "delete"}, id="no-star-unasked"),
+        pytest.param([ALL], "* web/a", {"pull", "push", "delete", "*"}, id="star-asked"),
+        pytest.param([ALL, NO_DELETE], "pull,* web/a", {"pull", "push"}, id="star-asked-beside-a-deny"),
+        pytest.param([], "pull web/a", set(), id="no-rule"),
+        pytest.param(
+            [rule("c", "user:ann", "catalog", "*", type_="registry")], "pull registry:catalog", set(), id="type"
+        ),
+        pytest.param(
+            [rule("c", "user:ann", "catalog", "*", type_="registry")], "* registry:catalog", {"*"}, id="type-star"
+        ),
+    ],
+)
+def test_held(rules: list[Rule], asked: str, expected: set[str]) -> None:
+    """Everything that the policies allow on the very repository that was asked for, and on nothing else."""
+    decision = decide_held(policy_set(*rules), ANN, scope(asked), CONTEXT)
+    assert (set(decision.granted), decision.scope) == (expected, scope(asked))
+
+
+def test_nothing_is_held_where_nothing_was_asked() -> None:
+    """A scope whose actions are all unknown grants nothing, as ever."""
+    asked = Scope(Resource("repository", "web/a"), frozenset())
+    assert decide_held(policy_set(ALL), ANN, asked, CONTEXT) == decide(policy_set(ALL), ANN, asked, CONTEXT)
+
+
+def test_reasons_of_what_is_held() -> None:
+    """A rule is cited for each action that it grants; a deny only if it forbids something that was asked."""
+    policies = policy_set(ALL, NO_DELETE)
+    pulled = decide_held(policies, ANN, scope("pull web/a"), CONTEXT)
+    assert [(reason.action, reason.rule) for reason in pulled.reasons] == [("pull", "all"), ("push", "all")]
+    deleted = decide_held(policies, ANN, scope("delete web/a"), CONTEXT)
+    assert [(reason.action, reason.message) for reason in deleted.reasons][-1] == ("delete", "ask the archive team")
+
+
+def test_a_ceiling_bounds_what_is_held() -> None:
+    """The ceiling of a credential is never exceeded."""
+    ceiling = (Access(Resource("repository", "web/a"), frozenset({"pull"})),)
+    limited = Identity("ann", Kind.PASSWORD, ceiling=ceiling)
+    assert decide_held(policy_set(ALL), limited, scope("pull web/a"), CONTEXT).granted == {"pull"}

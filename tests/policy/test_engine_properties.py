@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tokenserver.errors import LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
-from tokenserver.policy.decide import decide
+from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.index import FEW, build_index
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Rule
@@ -360,6 +360,23 @@ def test_granted_is_asked_and_allowed(policy: Policy, identity: Identity, name: 
     found = granted(policy, identity, name, actions)
     assert found <= actions | (REPOSITORY_ACTIONS if "*" in actions else set())
     assert "*" not in found or any("*" in rule["actions"] for rule in policy["allow"])
+
+
+@given(policies, identities, names, some_actions, contexts)
+def test_held_is_between_asked_and_allowed(
+    policy: Policy, identity: Identity, name: str, actions: set[str], context: Context
+) -> None:
+    """With `grant: held`, all that was asked and granted, and nothing that asking for everything would not give."""
+    made = compiled(policy)
+    held = decide_held(made, identity, ask(name, actions), context)
+    asked = decide(made, identity, ask(name, actions), context)
+    everything = oracle(policy, identity, name, REPOSITORY_ACTIONS | (actions & {"*"}), context)
+    assert held.granted >= asked.granted
+    assert held.granted == (everything if actions else set())
+    assert (held.scope, held.is_lasting) == (asked.scope, asked.is_lasting)
+    assert set(held.reasons) >= set(asked.reasons)
+    assert {reason.action for reason in held.reasons} >= held.granted
+    assert all(reason.action in held.granted for reason in set(held.reasons) - set(asked.reasons))
 
 
 @given(policies, users, names, some_actions, st.tuples(names, some_actions))

@@ -30,6 +30,7 @@ registries:
     issuer: team.example.com
     compat: distribution3
     algorithm: RS256
+    grant: held
     token_lifetime:
       default: 10m
       pull: 5m

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 MAX_USERNAME = 255
@@ -9,6 +10,13 @@ MAX_USERNAME = 255
 
 RESERVED = frozenset({"anonymous", "everyone", "authenticated", "<token>"})
 """Names of sets of users in policies, and the user name that clients send with a token."""
+
+# Identifiers of crypt(5), passlib and RFC 2307, with which no user name of a registry begins or continues.
+_HASH = re.compile(
+    r"\$(?:[1-7y]|2[abxy]|gy|md5|sha1|apr1|argon2(?:id|i|d)|scrypt|bcrypt-sha256|pbkdf2(?:-[a-z0-9]+)?)\$"
+    r"|^!?\{[A-Z][A-Z0-9-]+\}",
+    re.ASCII,
+)
 
 
 def typed_name_problem(name: str) -> str | None:
@@ -41,12 +49,22 @@ def name_problem(name: str) -> str | None:
         return "the name is not in Unicode normal form C, in which names are compared"
     if ":" in name or name.startswith("#"):
         return "a name must not hold ':' or begin with '#'"
-    # `robot$…` is for robots; policies cannot name a user with a wildcard or a variable in the name.
-    if "$" in name or "*" in name:
-        return "a name must not hold '$' or '*'"
+    # Names are compared literally, so the `$` in Harbor's `robot$web+ci` and Quay's `$oauthtoken` is a character like
+    # any other. A wildcard or a variable would read as one in a policy, which therefore cannot name such a user.
+    if "*" in name:
+        return "a name must not hold '*', a wildcard in policies"
+    if "${" in name:
+        return "a name must not hold '${', which begins a variable in policies"
+    if looks_like_hash(name):
+        return "the name looks like a password hash"
     if fold(name) in RESERVED:
         return f"the name is reserved, as are {', '.join(sorted(RESERVED))}"
     return None
+
+
+def looks_like_hash(text: str) -> bool:
+    """Whether the text may be or contain a password hash (crypt(5), RFC 2307), and so must not be printed."""
+    return _HASH.search(text) is not None
 
 
 def fold(name: str) -> str:

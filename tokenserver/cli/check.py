@@ -117,4 +117,5 @@ def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]
         yield "metrics", str(settings.server.metrics_url)
     for registry in settings.registries:
         names = ", ".join(registry.names)
-        yield "registry", f"{names} ({registry.compat}, tokens for {registry.token_lifetime})"
+        held = ", grant: held" if registry.grant == "held" else ""
+        yield "registry", f"{names} ({registry.compat}, tokens for {registry.token_lifetime}{held})"

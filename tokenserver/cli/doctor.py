@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import urlsplit
 
 import click
 
@@ -19,6 +18,7 @@ from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
+from tokenserver.doctor.checks.mirror import check_mirror
 from tokenserver.doctor.checks.setup import check_setup, find_registry, kinds_for
 from tokenserver.doctor.checks.trust import RegistryTrust
 from tokenserver.doctor.checks.uses import check_uses
@@ -33,6 +33,7 @@ from tokenserver.doctor.findings import Finding, by_urgency, exit_code
 from tokenserver.doctor.identification import identify
 from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, token_text
 from tokenserver.documents.files import read_text
+from tokenserver.documents.urls import checked_url
 from tokenserver.errors import Fault, LoadError
 from tokenserver.policy.image_names import RegistryNames, registries_at, split_host
 from tokenserver.scopes import Resource, Scope, ScopeSyntaxError, parse_scope
@@ -199,15 +200,9 @@ def _address(url: str) -> str:
     """The registry's URL without `/v2/` and without a trailing slash."""
     address = url.rstrip("/").removesuffix("/v2").rstrip("/")
     try:
-        parts = urlsplit(address)
-        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_right = False
-    if not is_right or not address.isascii() or not address.isprintable() or " " in address or "@" in address:
-        raise click.UsageError("--registry must be a URL such as https://registry.example.com")
-    if "?" in address or "#" in address:
-        raise click.UsageError("--registry: the URL of a registry has no query and no fragment")
-    return address
+        return checked_url(address, "https://registry.example.com")
+    except ValueError as error:
+        raise click.UsageError(f"--registry {error}") from None
 
 
 def report(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> None:
@@ -247,8 +242,10 @@ def _examine_files(baseline: Baseline, wanted: Sequence[Scope]) -> list[Finding]
     assert files is not None  # noqa: S101 - the caller has read some
     setup = files.setup
     registry = baseline.registry or find_registry(ours, setup.service)
+    software = (RegistryKind.DISTRIBUTION3,) if setup.only_in_3 else ()
+    mirror = check_mirror(setup, ours, software if kind is None else (kind,))
     if registry is None:
-        return [*check_setup(setup, ours, (), None), *check_uses(setup, None, wanted)]
+        return [*check_setup(setup, ours, (), None), *mirror, *check_uses(setup, None, wanted)]
     ours = replace(baseline, registry=registry).ours
     kinds = kinds_for(setup, registry, kind)
     found = check_setup(setup, ours, kinds, registry)
@@ -257,7 +254,7 @@ def _examine_files(baseline: Baseline, wanted: Sequence[Scope]) -> list[Finding]
             setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=baseline.at
         )
         found += trust.check()
-    return [*found, *check_uses(setup, registry, wanted)]
+    return [*found, *mirror, *check_uses(setup, registry, wanted)]
 
 
 def _wanted(scopes: Sequence[str], settings: Settings) -> tuple[Scope, ...]:

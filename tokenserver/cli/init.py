@@ -40,7 +40,8 @@ issuer: {issuer}
 
 server:
   listen: {listen}
-  # The URL that clients use; registries announce {url}/token. A host name, not an IP address: clients reject those.
+  # The URL that clients use; registries announce {url}/token. A host name: crane rejects a private IP address, unless
+  # the registry has the same address and port.
   url: {url}
   # Clients on other machines need TLS, here or at a proxy in front; over plain HTTP they get nothing:
   # tls: {{certificate: tls.pem, key: tls.key}}
@@ -199,7 +200,8 @@ def _copy_samples(source: Path, target: Path) -> None:
     try:
         target.mkdir(mode=0o755, exist_ok=True)
         if target.is_symlink():
-            raise LoadError([Fault(str(target), 0, "", f"is a symbolic link; fix: rm {shell_word(target)}")])
+            aside = f"mv {shell_word(target)} {shell_word(target.with_name(f'{target.name}.link'))}"
+            raise LoadError([Fault(str(target), 0, "", f"is a symbolic link; fix: {aside}")])
         for entry in sorted(source.iterdir()):
             if entry.is_dir():
                 _copy_samples(entry, target / entry.name)

@@ -51,7 +51,8 @@ def write_into(folder: Path, name: str, content: str | bytes, *, below: str = ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if below and target.is_symlink():
-            message = f"is a symbolic link, and files are not written through links; fix: rm {shell_word(target)}"
+            aside = f"mv {shell_word(target)} {shell_word(target.with_name(f'{target.name}.link'))}"
+            message = f"is a symbolic link, and files are not written through links; fix: {aside}"
             raise LoadError([Fault(str(target), 0, "", message)])
         target.mkdir(exist_ok=True)
     except OSError as error:

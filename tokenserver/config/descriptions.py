@@ -134,6 +134,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "issuer": "The `iss` claim of this registry's tokens, if it differs from the server's `issuer`.",
         "compat": "The tokens that the registry understands: those of one kind of registry, or `universal` for all.",
         "algorithm": "The signature algorithm that the registry needs; by default that of the keys.",
+        "grant": "What tokens carry: of what was `asked`, what is granted; or, for clients that keep their first token"
+        " of a repository, everything that is granted on the repositories asked for (`held`).",
         "token_lifetime": "How long tokens are valid: one duration, or one for each action.",
         "keys": "A key folder for this registry alone; by default that of the server.",
         "url": "The URL of the registry, for `doctor` and for pasted image names.",

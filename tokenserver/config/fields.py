@@ -6,7 +6,6 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from tokenserver.documents.urls import checked_url
 from tokenserver.runtime.durations import PATTERN as DURATION_PATTERN
 from tokenserver.runtime.durations import parse_duration
 from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME
@@ -27,7 +27,6 @@ MAX_TOKEN_REUSE = 10
 
 Network = IPv4Network | IPv6Network
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\.?")
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -77,35 +76,6 @@ def _path(value: Any, info: ValidationInfo) -> Any:
         raise ValueError(f"there is no home folder for {Path(value).parts[0]!r}") from error
 
 
-def _url(value: str) -> str:
-    """An http or https URL with a host name, without query and fragment; a trailing slash is removed."""
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError("must be a URL such as https://auth.example.com") from error
-    if not value.startswith(("http://", "https://")) or not parts.hostname or port == 0:
-        raise ValueError("must be a URL such as https://auth.example.com")
-    # A bare "?" or "#" is rejected as well: a path appended to it would not be a path.
-    if "?" in value or "#" in value or parts.username is not None or re.fullmatch(r"[!-~]+", value) is None:
-        raise ValueError("must be a URL without user, query, fragment and blanks")
-    if '"' in value or "\\" in value:
-        raise ValueError("must not contain quotes or backslashes")
-    return value.rstrip("/")
-
-
-def _public_url(value: str) -> str:
-    value = _url(value)
-    host = urlsplit(value).hostname or ""
-    try:
-        ip_address(host)
-    except ValueError:
-        if _HOST_NAME.fullmatch(host) is None:
-            raise ValueError(f"{host!r} is not a host name") from None
-        return value
-    raise ValueError(f"must hold a host name: crane and oras refuse a token server at an IP address ({host})")
-
-
 def _listen(value: str) -> str:
     host, colon, port = value.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
@@ -147,8 +117,7 @@ TokenReuse = Annotated[Seconds, AfterValidator(_token_reuse)]
 Lifetime = Annotated[Seconds, AfterValidator(_lifetime)]
 NameText = Annotated[str, AfterValidator(_name_text)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
-Url = Annotated[str, AfterValidator(_url)]
-PublicUrl = Annotated[str, AfterValidator(_public_url)]
+Url = Annotated[str, AfterValidator(checked_url)]
 Listen = Annotated[str, AfterValidator(_listen)]
 NetworkText = Annotated[Network, BeforeValidator(_network)]
 SourceName = Annotated[str, AfterValidator(_source_name)]

@@ -40,7 +40,8 @@ class RegistrySettings(Section):
     """A registry that this server signs tokens for. `service` is its `auth.token.service`, the token's audience.
 
     `also` are further service names of the same registry; policies know it only as `service`. A value of None means
-    that of the whole server.
+    that of the whole server. `grant`: whether a token carries what was asked, as far as it is granted, or all that is
+    granted on the repositories asked for.
     """
 
     service: NameText
@@ -48,6 +49,7 @@ class RegistrySettings(Section):
     issuer: NameText | None = None
     compat: Literal["universal", "distribution2", "distribution3", "jwks", "zot"] = "universal"
     algorithm: Literal["ES256", "ES384", "RS256", "EdDSA"] | None = None
+    grant: Literal["asked", "held"] = "asked"
     token_lifetime: Annotated[Lifetimes, BeforeValidator(_one_for_all)] = Lifetimes()
     keys: FilePath | None = None
     url: Url | None = None

@@ -15,10 +15,10 @@ from tokenserver.config.fields import (
     Listen,
     NameText,
     NetworkText,
-    PublicUrl,
     Section,
     SourceName,
     TokenReuse,
+    Url,
 )
 from tokenserver.config.keys import Keys
 from tokenserver.config.ldap import Ldap
@@ -48,7 +48,7 @@ class ServerSettings(Section):
 
     listen: Listen = "127.0.0.1:5001"
     metrics: Listen | None = None
-    url: PublicUrl
+    url: Url
     tls: Tls | None = None
     trusted_proxies: tuple[NetworkText, ...] = Field(default=(), strict=False)
     require_https: bool = True

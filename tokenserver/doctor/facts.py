@@ -100,17 +100,23 @@ class Uses:
     """What a registry's configuration allows at all, whatever a token grants.
 
     `deletes`: deleting is enabled; None if that is not known. `is_readonly`: nothing can be pushed or deleted.
-    `mirror_of` is the address of the registry that it is a pull-through cache of. `host` is the address to which it
-    sends clients, and `prefix` the path that its own paths begin with. `access_control`: zot's accessControl, which
-    does not go with bearer alone.
+    `host` is the address to which it sends clients, and `prefix` the path that its own paths begin with.
+    `access_control`: zot's accessControl, which does not go with bearer alone.
     """
 
     deletes: bool | None = None
     is_readonly: bool = False
-    mirror_of: str | None = None
     host: str | None = None
     prefix: str | None = None
     access_control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A pull-through mirror: the URL of the registry that it is of, and whether it logs in there."""
+
+    remote: str
+    has_login: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ class Setup:
     only Distribution 3 knows. `https`: the registry itself serves TLS. `empty` are the missing or empty keys that
     disable the token section as a whole; `remark` adds to the explanation of `auth`. `stray` is where settings for
     tokens stand instead of in their section, where the registry ignores them. `is_old`: the configuration names version
-    1.0 of the distribution specification, as those of zot before 2.0 do.
+    1.0 of the distribution specification, as those of zot before 2.0 do. `mirror`: it is one.
     """
 
     is_zot: bool
@@ -143,6 +149,7 @@ class Setup:
     stray: str = ""
     is_old: bool = False
     uses: Uses = Uses()
+    mirror: Mirror | None = None
     places: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tokenserver.doctor.facts import OurRegistry, Ours
 from tokenserver.doctor.findings import Finding, failed, note, warning
+from tokenserver.documents.urls import host_of, port_of
 from tokenserver.printable import shell_word
 from tokenserver.scopes import Access, Resource, Scope
 
@@ -73,10 +74,4 @@ def _same_address(one: str, other: str) -> bool:
 def _address(url: str) -> tuple[str, str, int, str]:
     """A URL's scheme, host, port and path, normalized (RFC 3986, section 6.2)."""
     parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return (
-        parts.scheme,
-        (parts.hostname or "").rstrip("."),
-        port,
-        parts.path.rstrip("/").removesuffix("/v2").rstrip("/"),
-    )
+    return parts.scheme, host_of(url), port_of(parts), parts.path.rstrip("/").removesuffix("/v2").rstrip("/")

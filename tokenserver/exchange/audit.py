@@ -178,6 +178,8 @@ def _facts(ruling: Ruling) -> dict[str, Any]:
         "registry": ruling.registry.service,
         # Only if the client asked for the registry under another of its names.
         **({"asked_as": ruling.registry.asked_as} if ruling.registry.asked_as is not None else {}),
+        # Only if tokens carry more than was asked: what is `granted` then goes beyond `asked`.
+        **({"grant": "held"} if ruling.registry.holds else {}),
         "subject": ruling.identity.subject,
         "source": ruling.identity.source,
         "kind": ruling.identity.kind.value,

@@ -30,15 +30,23 @@ def outcome_of(error: BaseException) -> str:
 
 
 def outcome_of_ruling(ruling: Ruling) -> str:
-    """`login` (nothing asked), `granted` (everything asked), `partial`, or `denied` (nothing)."""
+    """`login` (nothing asked), `granted` (everything asked), `partial`, or `denied` (nothing of what was asked)."""
     if not ruling.decisions and not ruling.rejected:
         return "login"
     if not ruling.access:
         return "denied"
     whole = all(_wholly(decision.scope.actions, decision.granted) for decision in ruling.decisions)
-    return "granted" if whole and not ruling.rejected else "partial"
+    if whole and not ruling.rejected:
+        return "granted"
+    # A token that carries more than was asked may still carry nothing of it.
+    partly = any(_partly(decision.scope.actions, decision.granted) for decision in ruling.decisions)
+    return "partial" if partly else "denied"
 
 
 def _wholly(asked: frozenset[str], granted: frozenset[str]) -> bool:
     """Whether everything asked is granted; `*` asked on a repository means whatever the client may do."""
     return asked <= granted or (asked == {"*"} and bool(granted))
+
+
+def _partly(asked: frozenset[str], granted: frozenset[str]) -> bool:
+    return not asked.isdisjoint(granted) or ("*" in asked and bool(granted))

@@ -13,7 +13,7 @@ from tokenserver.errors import AuthenticationRequired, Incomplete, InvalidCreden
 from tokenserver.exchange.rulings import Ruling
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity
-from tokenserver.policy.decide import decide
+from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.model import Context, Rule
 from tokenserver.policy.queries.denial import Denial, denials
 from tokenserver.scopes import ScopeRequest
@@ -68,6 +68,8 @@ class TokenService:
 
     def exchange(self, request: TokenRequest) -> TokenResult:
         """A token with exactly the access that the identity has to what was asked; for `explain`, the ruling alone.
+
+        At a registry that `holds`, the access is all that the identity has to the repositories asked for.
 
         A scope that is not granted is no error: the token carries less. Any other exception than these is a bug, and
         gives no token.
@@ -134,7 +136,8 @@ def _check_groups(identity: Identity, rule: Rule | None) -> None:
 def _decide(
     snapshot: Snapshot, registry: Registry, identity: Identity, asked: ScopeRequest, context: Context
 ) -> Ruling:
-    decisions = tuple([decide(snapshot.policies, identity, scope, context) for scope in asked.scopes])
+    ruled = decide_held if registry.holds else decide
+    decisions = tuple([ruled(snapshot.policies, identity, scope, context) for scope in asked.scopes])
     access = [decision.access for decision in decisions if decision.access is not None]
     limits = [decision.max_lifetime for decision in decisions if decision.max_lifetime is not None]
     return Ruling(

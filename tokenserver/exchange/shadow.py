@@ -15,7 +15,7 @@ from tokenserver.exchange.observers import UnparsedRequest
 from tokenserver.exchange.rulings import Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.exchange.snapshot import Snapshot
-from tokenserver.policy.decide import decide
+from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.model import Context
 from tokenserver.scopes import in_order
@@ -62,8 +62,9 @@ class ShadowPolicy:
         if snapshot.candidate is None or live_now != ruling.policy:
             return
         context = Context(ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
+        ruled = decide_held if ruling.registry.holds else decide
         for live in ruling.decisions:
-            candidate = decide(snapshot.candidate, ruling.identity, live.scope, context)
+            candidate = ruled(snapshot.candidate, ruling.identity, live.scope, context)
             if candidate.granted != live.granted:
                 yield {
                     "event": "shadow_difference",

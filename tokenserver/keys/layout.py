@@ -122,9 +122,10 @@ class KeyFolder:
     def recovery(self) -> str:
         """How to recover from leftovers. Never done automatically: they may be the only remains of keys in use."""
         remains = " ".join(shell_word(path) for path in self.leftovers())
+        aside = shell_word(self.path / "interrupted")
         return (
             f"if these keys were in use, restore {self.ring.name} from a backup; if creating them was interrupted,"
-            f" remove what is left and create new ones: rm -r {remains} && {INIT}"
+            f" move what is left away and create new ones: mkdir -p -m 700 {aside} && mv {remains} {aside} && {INIT}"
         )
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum, auto
 
 from tokenserver.identity import Identity
@@ -50,6 +51,21 @@ def decide(policies: PolicySet, identity: Identity, scope: Scope, context: Conte
     within = asked if identity.ceiling is None else _ceiling(identity, resource)
     granted, reasons = _combined(allows, denies, asked, within, is_repository=resource.type == "repository")
     return Decision(scope, frozenset(granted), tuple(reasons), is_lasting)
+
+
+def decide_held(policies: PolicySet, identity: Identity, scope: Scope, context: Context) -> Decision:
+    """As `decide`, but a repository that is asked for is granted with every action that the policies allow on it.
+
+    For clients that keep the first token of a repository for all they do there. Nothing is added to a scope without a
+    known action, nor to a resource of another type; and `*` is granted only if it was asked. Deny rules about actions
+    that were not asked are no reasons, since nothing was refused.
+    """
+    if scope.resource.type != "repository" or not scope.actions or "*" in scope.actions:
+        return decide(policies, identity, scope, context)
+    held = decide(policies, identity, Scope(scope.resource, scope.actions.union(REPOSITORY_ACTIONS)), context)
+    known = scope.actions | held.granted
+    reasons = tuple([reason for reason in held.reasons if reason.action in known])
+    return replace(held, scope=scope, reasons=reasons)
 
 
 def _combined(

@@ -46,6 +46,7 @@ from tokenserver.server.reload.watch import ReloadablePart
 from tokenserver.server.running import RunningServer
 from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, shared_counters, sharing_warnings
 from tokenserver.server.snapshots import Composer
+from tokenserver.server.url_warnings import url_warnings
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.reuse import Reuse
 
@@ -194,12 +195,7 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
             " one hash of each; fix: rehash them with tokenserver users set"
         )
     found.extend(f"policies: {line}" for line in note_lines(snapshot.policies.notes))
-    host = settings.server.url.partition("://")[2].partition(":")[0].partition("/")[0]
-    if settings.server.url.startswith("http://") and host != "localhost":
-        refused = ", so requests from other machines are refused" if settings.server.require_https else ""
-        found.append(
-            f"server.url is {settings.server.url}: passwords would travel in clear text{refused}; use https://"
-        )
+    found.extend(url_warnings(settings))
     if settings.shadow_policies is not None and snapshot.candidate is None:
         found.append(f"shadow_policies: {settings.shadow_policies} was rejected (see the log); nothing is compared")
     found.extend(certificate_warnings(settings, now))

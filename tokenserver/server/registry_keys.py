@@ -21,8 +21,9 @@ def registries_of(settings: Settings) -> dict[str, Registry]:
     for entry in settings.registries:
         issuer, lifetime, compat = settings.issuer_of(entry), entry.token_lifetime, Compat(entry.compat)
         for name in entry.names:
-            asked_as = None if name == entry.service else name
-            found[name] = Registry(entry.service, issuer, compat, lifetime.default, lifetime.of_actions, asked_as)
+            asked_as, holds = None if name == entry.service else name, entry.grant == "held"
+            own = lifetime.of_actions
+            found[name] = Registry(entry.service, issuer, compat, lifetime.default, own, asked_as, holds)
     return found
 
 

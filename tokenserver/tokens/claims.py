@@ -33,7 +33,8 @@ class Registry:
     """A registry that tokens are issued for. Policies and audit events identify it by its `service`.
 
     `asked_as` is the service name that the client used, if it is another one of the same registry. `token_lifetime` is
-    in seconds; `lifetimes` has the actions with a lifetime of their own.
+    in seconds; `lifetimes` has the actions with a lifetime of their own. `holds`: a token carries all that the policies
+    grant on the repositories asked for (`grant: held`).
     """
 
     service: str
@@ -42,6 +43,7 @@ class Registry:
     token_lifetime: int
     lifetimes: tuple[tuple[str, int], ...] = ()
     asked_as: str | None = None
+    holds: bool = False
 
     def __post_init__(self) -> None:
         for seconds in (self.token_lifetime, *(seconds for _, seconds in self.lifetimes)):

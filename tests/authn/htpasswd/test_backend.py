@@ -125,7 +125,13 @@ def test_load_what_was_read_already(tmp_path: Path) -> None:
             "FILE: can be changed by others (mode 0666); fix: chmod go-w FILE",
             id="writable by all",
         ),
-        pytest.param(b"ann\n", 0o600, "FILE:1: is not NAME:HASH; fix: sed -i '1s/^/#/' FILE", id="a malformed line"),
+        pytest.param(
+            b"ann\n",
+            0o600,
+            "FILE:1: is not NAME:HASH; fix for a user: tokenserver users set NAME --file FILE;"
+            " fix for a remark: sed -i '1s/^/# /' FILE",
+            id="a malformed line",
+        ),
     ],
 )
 def test_load_refuses(content: bytes, mode: int, fault: str, tmp_path: Path) -> None:

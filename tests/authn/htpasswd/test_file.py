@@ -68,6 +68,8 @@ def test_what_is_read(text: str, expected: list[tuple[str, int]]) -> None:
     assert [(entry.name, entry.line) for entry in parse_users(text, "users")] == expected
 
 
+SWAP = r"s/^\([^:]*\):\([^:[:space:]]*\)/\2:\1/"
+USER_OR_REMARK = "fix for a user: tokenserver users set NAME --file users; fix for a remark: sed -i '1s/^/# /' users"
 FIX_ANN = "fix: tokenserver users set ann --file users"
 
 
@@ -115,20 +117,14 @@ FIX_ANN = "fix: tokenserver users set ann --file users"
         pytest.param(
             f"ann:{GOOD}\nANN:{GOOD}\n",
             [
-                (
-                    "users:2: ANN: differs only in case or width from 'ann' on line 1; keep one of the two;"
-                    " fix: tokenserver users delete ANN --file users"
-                ),
+                ("users:2: ANN: differs only in case or width from 'ann' on line 1; fix: sed -i 2s/:/-2:/ users"),
             ],
             id="case twins",
         ),
         pytest.param(
             f"ann:{GOOD}\n\uff41nn:{GOOD}\n",
             [
-                (
-                    "users:2: \uff41nn: differs only in case or width from 'ann' on line 1; keep one of the two;"
-                    " fix: tokenserver users delete '\uff41nn' --file users"
-                ),
+                ("users:2: \uff41nn: differs only in case or width from 'ann' on line 1; fix: sed -i 2s/:/-2:/ users"),
             ],
             id="width twins",
         ),
@@ -152,11 +148,11 @@ FIX_ANN = "fix: tokenserver users set ann --file users"
             ["users:1: ends with a blank; fix: sed -i '1s/[[:space:]]*$//' users"],
             id="trailing blank",
         ),
-        pytest.param("ann\n", ["users:1: is not NAME:HASH; fix: sed -i '1s/^/#/' users"], id="no colon"),
-        pytest.param(f":{GOOD}\n", ["users:1: the name is empty; fix: sed -i '1s/^/#/' users"], id="no name"),
+        pytest.param("ann\n", [f"users:1: is not NAME:HASH; {USER_OR_REMARK}"], id="no colon"),
+        pytest.param(f":{GOOD}\n", ["users:1: the name is empty; fix: sed -i '1s/^[^:]*/user-1/' users"], id="no name"),
         pytest.param(
             f"ann :{GOOD}\n",
-            ["users:1: the name begins or ends with a blank; fix: sed -i '1s/^/#/' users"],
+            ["users:1: the name begins or ends with a blank; fix: sed -i '1s/[[:blank:]]*:/:/' users"],
             id="a blank behind the name",
         ),
         pytest.param(
@@ -164,14 +160,14 @@ FIX_ANN = "fix: tokenserver users set ann --file users"
             [
                 (
                     "users:1: the name is not in Unicode normal form C, in which names are compared;"
-                    " fix: sed -i '1s/^/#/' users"
+                    " fix: sed -i '1s/^[^:]*/user-1/' users"
                 ),
             ],
             id="not NFC",
         ),
         pytest.param(
             f"an\rn:{GOOD}\n",
-            ["users:1: the name contains non-printable characters; fix: sed -i '1s/^/#/' users"],
+            ["users:1: the name contains non-printable characters; fix: sed -i '1s/^[^:]*/user-1/' users"],
             id="CR inside",
         ),
         pytest.param(
@@ -179,14 +175,14 @@ FIX_ANN = "fix: tokenserver users set ann --file users"
             [
                 (
                     "users:1: the name is reserved, as are <token>, anonymous, authenticated, everyone;"
-                    " fix: sed -i '1s/^/#/' users"
+                    " fix: sed -i '1s/^[^:]*/user-1/' users"
                 ),
             ],
             id="reserved",
         ),
         pytest.param(
             f"{GOOD}:ann\n",
-            ["users:1: a name must not hold '$' or '*'; fix: sed -i '1s/^/#/' users"],
+            [f"users:1: the name looks like a password hash; fix: sed -i '1{SWAP}' users"],
             id="the wrong way round",
         ),
         pytest.param(
@@ -195,7 +191,7 @@ FIX_ANN = "fix: tokenserver users set ann --file users"
                 "users:1: begins with a blank; fix: sed -i '1s/^[[:blank:]]*//' users",
                 r"users:1: begins with a byte order mark; fix: sed -i '1s/^\xEF\xBB\xBF//' users",
                 f"users:1: ann: the password is in plain text; {FIX_ANN}",
-                "users:2: is not NAME:HASH; fix: sed -i '2s/^/#/' users",
+                f"users:2: is not NAME:HASH; {USER_OR_REMARK.replace('1s', '2s')}",
                 f"users:3: ann: is also on line 1; {FIX_ANN}",
             ],
             id="all at once",
@@ -244,19 +240,31 @@ def test_faults_never_repeat_a_hash(text: str) -> None:
         pytest.param(f"ann:{GOOD}\nANN:{GOOD}\n", id="case twins"),
         pytest.param(f"\ufeff# x\nann:{GOOD}\n", id="BOM"),
         pytest.param(f"  ann:{GOOD}\t\r\n", id="blanks"),
-        pytest.param(f"{GOOD}\n{GOOD}:ann\n{'a' * 256}:{GOOD}\nbob:{GOOD}\n", id="several lines put out of action"),
+        pytest.param(f"ann:{GOOD}\n\uff41nn:{GOOD}\nANN:{GOOD}\n", id="width twins"),
+        pytest.param(f"{GOOD}\n{GOOD}:ann\r\n{'a' * 256}:{GOOD}\nbob:{GOOD}\n", id="several kinds of lines"),
+        pytest.param(f"{GOOD}:{GOOD}\n", id="two hashes"),
+        pytest.param(f"a*b:{GOOD}\n${{user}}:{GOOD}\n", id="wildcard and variable"),
+        pytest.param(f"everyone:{GOOD}\n<token>:{GOOD}\n", id="reserved"),
+        pytest.param(f"a\u0308nn:{GOOD}\nan\rn:{GOOD}\n", id="not NFC, and invisible"),
+        pytest.param(f"ann \t:{GOOD}\n", id="blanks behind the name"),
+        pytest.param(f":{GOOD}\n", id="no name"),
+        pytest.param("ann\nthe admins\n", id="remarks without a #"),
+        pytest.param(f"ann:{GOOD}\n# Tokenserver-account of ann is disabled\n", id="a damaged account"),
         pytest.param(f"-x:{APR1}\n", id="a name like an option"),
         pytest.param(f"it's ann:{APR1}\n", id="a name that a shell would split"),
     ],
 )
 def test_the_command_fixes_it(text: str, tmp_path: Path) -> None:
-    """After each fault's command the file has no faults left; a stub replaces the `tokenserver` command."""
+    """After each fault's command the file has no faults left, and as many users with a hash as it had.
+
+    A stub replaces the `tokenserver` command.
+    """
     file = tmp_path / "my users"
     file.write_bytes(text.encode())
     with pytest.raises(LoadError) as caught:
         parse_users(text, str(file))
     for fault in caught.value.faults:
-        command = shlex.split(fault.message.partition("fix: ")[2])
+        command = shlex.split(re.split("fix(?: for a remark)?: ", fault.message)[-1])
         if command[0] == "sed":
             subprocess.run(command, check=True)
             continue
@@ -265,9 +273,12 @@ def test_the_command_fixes_it(text: str, tmp_path: Path) -> None:
         assert str(file) in command
         name = command[-1] if "--" in command else command[3]
         now = file.read_bytes().decode()
-        changed = with_user(now, name, GOOD) if command[2] == "set" else without_user(now, name)
-        file.write_bytes(changed.encode())
-    assert faults_of(file.read_bytes().decode()) == []
+        assert command[2] == "set"
+        file.write_bytes(with_user(now, name, GOOD).encode())
+    fixed = file.read_bytes().decode()
+    assert faults_of(fixed) == []
+    hashed = [line for line in text.split("\n") if GOOD in line or APR1 in line or line == "ann:"]
+    assert len(parse_users(fixed, "users")) == len(hashed) - text.count(f"bob:{GOOD}\nann:{GOOD}\n")  # one user twice
 
 
 @pytest.mark.parametrize(
@@ -367,7 +378,7 @@ def test_reading_gives_users_or_faults(text: str) -> None:
         is_refused = True
     assert is_refused == bool(faults)
     assert all(fault.file == "users" and fault.line >= 1 for fault in faults)
-    assert all(re.search(r"; fix: (sed -i|tokenserver users) ", fault.message) for fault in faults)
+    assert all(re.search(r"; fix(?: for a user)?: (sed -i|tokenserver users) ", fault.message) for fault in faults)
     assert all(name_problem(entry.name) is None for entry in entries)
     assert all(problem_with(entry.hashed.reveal()) is None for entry in entries)
     assert len({fold(entry.name) for entry in entries}) == len(entries)
@@ -426,7 +437,7 @@ def test_accounts(text: str, expected: tuple[str, bool]) -> None:
         pytest.param(
             "# tokenserver-account: ann: until someday",
             f"users:1: ann: the account is neither 'disabled' nor 'until DATE', as in {ACCOUNT_FORM};"
-            " fix: tokenserver users disable ann --file users",
+            " fix: tokenserver users enable ann --file users --until DATE",
             id="no date",
         ),
         pytest.param(
@@ -435,8 +446,13 @@ def test_accounts(text: str, expected: tuple[str, bool]) -> None:
             id="twice",
         ),
         pytest.param(
+            "# tokenserver-account: ann: until 2027-01-31\n# tokenserver-account: ann: until 2027-02-28",
+            "users:2: ann: the account is also on line 1; fix: tokenserver users enable ann --file users --until DATE",
+            id="two ends",
+        ),
+        pytest.param(
             "# tokenserver-account ann disabled",
-            f"users:1: is not {ACCOUNT_FORM}; fix: sed -i '1s/.*//' users",
+            f"users:1: is not {ACCOUNT_FORM}; fix: sed -i '1s/tokenserver-/tokenserver /I' users",
             id="no colons",
         ),
     ],
@@ -451,8 +467,10 @@ def test_damaged_accounts(comment: str, fault: str, tmp_path: Path) -> None:
         file.write_text(text)
         subprocess.run(shlex.split(fault.partition("fix: ")[2]), check=True, cwd=tmp_path)
         assert faults_of(file.read_text()) == []
+        assert len(file.read_text()) == len(text)  # what it said is still there to read
     else:
-        assert faults_of(with_account(text, "ann", DISABLED)) == []
+        account = DISABLED if "users disable" in fault else UNTIL
+        assert faults_of(with_account(text, "ann", account)) == []
 
 
 UNTIL = Account(until=parse_end("2027-01-31"))

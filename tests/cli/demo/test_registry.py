@@ -93,7 +93,7 @@ def test_another_program_than_at_the_first_start(settings: Settings, tmp_path: P
         prepare(RegistryProgram("/usr/bin/zot"), settings, folder)
     expected = (
         "has compat: universal for localhost:5000, whose tokens zot rejects;"
-        f" fix: set compat: zot, or start over: rm -r '{folder}'"
+        f" fix: set compat: zot, or start over in another folder: tokenserver demo '{folder}-zot'"
     )
     assert caught.value.faults[0].message == expected
 

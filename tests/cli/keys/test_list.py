@@ -35,11 +35,12 @@ def test_list_says_when_a_key_is_replaced(run: Run, made: Path, tmp_path: Path) 
 
 
 def test_list_tells_what_an_interrupted_change_left(run: Run, made: Path) -> None:
-    """Files that the ring does not name, with what removes them."""
+    """Files that the ring does not name, with what moves them away; they may be needed."""
     orphan = made / "signing" / "2027-01-31-00000000.key"
     orphan.write_text("x")
+    kept = made / f"{orphan.name}.unused"
     result = run("list")
-    assert f"{orphan} belongs to no key of the ring; fix: rm {orphan}, unless you need it" in result.stderr
+    assert f"{orphan} belongs to no key of the ring; fix: mv {orphan} {kept}" in result.stderr
     assert listed(run)["warnings"] != []
 
 

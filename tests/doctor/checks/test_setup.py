@@ -115,6 +115,9 @@ def test_the_service_of_another_registry_of_ours() -> None:
     [
         pytest.param("https://10.1.2.3/token", "IP address", id="address"),
         pytest.param("https://[::1]/token", "IP address", id="IPv6 address"),
+        pytest.param("https://ann@auth.example.com/token", "not to its token endpoint", id="user"),
+        pytest.param("https://auth.example.com/token?x", "not to its token endpoint", id="query"),
+        pytest.param("https://auth.example.com/TOKEN", "not to its token endpoint", id="path in capitals"),
         pytest.param("https://localhost/token", "localhost", id="localhost"),
         pytest.param("https://other.example.com/token", "another host", id="another host"),
         pytest.param("http://auth.example.com/token", "wrong scheme: http instead of https", id="scheme"),
@@ -142,9 +145,59 @@ def test_every_path_of_the_endpoint_will_do(path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "realm"),
+    [
+        pytest.param("https://auth.example.com", "https://AUTH.example.com/token", id="capitals"),
+        pytest.param("https://Auth.Example.com", "https://auth.example.com/token", id="capitals of ours"),
+        pytest.param("https://auth.example.com", "https://auth.example.com./token", id="the dot of the root"),
+        pytest.param("https://auth.example.com", "https://auth.example.com:443/token", id="the port of https"),
+        pytest.param("https://[2001:db8::1]:5001", "https://[2001:DB8:0::1]:5001/token", id="spellings of IPv6"),
+        pytest.param("https://auth.example.com/login", "https://auth.example.com/login/token", id="below a path"),
+    ],
+)
+def test_another_spelling_of_the_host_is_the_same_realm(url: str, realm: str) -> None:
+    """Hosts are compared as what they are (RFC 3986, section 6.2.2), the path as text."""
+    ours = replace(ours_of(), url=url, realm=f"{url}/token")
+    assert check_realm(realm, ours, "config.yml")[0].ok is True
+
+
+@pytest.mark.parametrize(
+    ("url", "registry_host", "is_fine", "says"),
+    [
+        pytest.param("http://10.0.0.5:5000", "10.0.0.5:5000", True, "", id="one host and port for both"),
+        pytest.param("http://10.0.0.5:5001", "10.0.0.5:5000", False, "crane rejects 10.0.0.5", id="another port"),
+        pytest.param("http://10.0.0.5:5001", "r.example.com", False, "oras and helm", id="a registry with a name"),
+        pytest.param("http://[fd00::5]:5001", "[fd00::5]:5000", False, "crane rejects fd00::5", id="IPv6"),
+        pytest.param("http://[fd00::5]:5000", "[fd00::5]:5000", True, "", id="IPv6, one for both"),
+        pytest.param("https://203.0.113.5", "r.example.com", True, "", id="a public address"),
+        pytest.param("http://127.0.0.1:5001", "127.0.0.1:5000", False, "crane rejects 127.0.0.1", id="loopback"),
+        pytest.param("http://127.0.0.1:5001", "r.example.com", False, "a different machine", id="loopback for others"),
+    ],
+)
+def test_a_realm_at_an_ip_address(url: str, registry_host: str, is_fine: bool, says: str) -> None:
+    """It is our endpoint, so it passes; a warning names the clients that reject it at this registry."""
+    ours = replace(ours_of(), url=url, realm=f"{url}/token")
+    found = check_realm(ours.realm, ours, "config.yml", registry_host=registry_host)
+    assert found[0].ok is True
+    assert [one.ok for one in found[1:]] == ([] if is_fine else [None])
+    assert says in found[-1].message
+    assert all(one.is_actionable for one in found[1:])
+
+
+def test_a_realm_at_an_ip_address_of_an_unknown_registry() -> None:
+    """Which clients may reject it is a note: nothing shows that anything is wrong."""
+    ours = replace(ours_of(), url="http://10.0.0.5:5001", realm="http://10.0.0.5:5001/token")
+    realm, about = check_realm(ours.realm, ours, "config.yml")
+    assert (realm.ok, about.ok, about.is_actionable) == (True, None, False)
+    assert "crane rejects 10.0.0.5 in a realm unless the registry has the same host and port" in about.message
+
+
+@pytest.mark.parametrize(
     ("host", "is_https", "expected"),
     [
         pytest.param("localhost", False, {}, id="all local"),
+        pytest.param("localhost:5000", False, {}, id="all local, with a port"),
+        pytest.param("[::1]:5000", False, {}, id="all local, IPv6"),
         pytest.param("127.0.0.1", None, {}, id="local by address"),
         pytest.param(None, None, {}, id="nothing known"),
         pytest.param("registry.example.com", False, {"transport": None}, id="a name of this machine alone"),

@@ -8,17 +8,17 @@ import pytest
 from doctor_worlds import ours_of, setup_of
 
 from tokenserver.doctor.checks.uses import check_uses
-from tokenserver.doctor.facts import Uses
+from tokenserver.doctor.facts import Mirror, Uses
 from tokenserver.doctor.findings import Finding
 from tokenserver.scopes import parse_scope
 
 URL = "https://registry.example.com"
 
 
-def found(uses: Uses, *scopes: str, url: str | None = URL, **setup: Any) -> dict[str, Finding]:
+def found(allowed: Uses, *scopes: str, url: str | None = URL, **setup: Any) -> dict[str, Finding]:
     registry = ours_of(url=url).registries[0]
     wanted = [parse_scope(scope) for scope in scopes]
-    return {one.check: one for one in check_uses(setup_of(uses=uses, **setup), registry, wanted)}
+    return {one.check: one for one in check_uses(setup_of(**{"uses": allowed, **setup}), registry, wanted)}
 
 
 @pytest.mark.parametrize("scope", ["repository:a/b:pull", "repository:a/b:pull,push", "repository:a/b:delete"])
@@ -41,20 +41,20 @@ def test_deleting_is_not_enabled(actions: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uses", "check", "words"),
+    ("setup", "check", "words"),
     [
-        (Uses(is_readonly=True), "read-only", "remove storage.maintenance.readonly in config.yml"),
-        (Uses(mirror_of="https://hub.example.com"), "cache", "push to https://hub.example.com"),
+        ({"uses": Uses(is_readonly=True)}, "read-only", "remove storage.maintenance.readonly in config.yml"),
+        ({"mirror": Mirror("https://hub.example.com", has_login=False)}, "cache", "push to https://hub.example.com"),
     ],
 )
-def test_what_takes_no_push(uses: Uses, check: str, words: str) -> None:
+def test_what_takes_no_push(setup: dict[str, Any], check: str, words: str) -> None:
     """A fault for who wants to push or delete, else a note."""
     for action in ("push", "delete"):
-        finding = found(uses, f"repository:a/b:{action}")[check]
+        finding = found(Uses(), f"repository:a/b:{action}", **setup)[check]
         assert finding.ok is False
         assert words in str(finding.fix)
-    assert [one.fix for one in found(uses, "repository:a/b:pull").values()] == [None]
-    assert [one.fix for one in found(uses).values()] == [None]
+    assert [one.fix for one in found(Uses(), "repository:a/b:pull", **setup).values()] == [None]
+    assert [one.fix for one in found(Uses(), **setup).values()] == [None]
 
 
 @pytest.mark.parametrize(

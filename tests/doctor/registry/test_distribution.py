@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.doctor.facts import Setup, Uses
+from tokenserver.doctor.facts import Mirror, Setup, Uses
 from tokenserver.doctor.registry.distribution import MAX_TEXT, parse_environment, read_distribution
 from tokenserver.errors import LoadError
 
@@ -222,7 +222,6 @@ def test_a_bad_value_of_a_variable_is_the_variables() -> None:
 
 USES = """\
 storage: {delete: {enabled: true}, maintenance: {readonly: {enabled: true}}}
-proxy: {remoteurl: https://hub.example.com}
 http: {host: https://registry.example.com, prefix: /images/}
 """
 
@@ -232,19 +231,57 @@ def test_what_else_the_file_allows() -> None:
     assert read_distribution("version: 0.1", "f").uses == Uses(deletes=False)
     found = read_distribution(USES, "f").uses
     url = "https://registry.example.com"
-    assert found == Uses(
-        deletes=True, is_readonly=True, mirror_of="https://hub.example.com", host=url, prefix="/images/"
-    )
+    assert found == Uses(deletes=True, is_readonly=True, host=url, prefix="/images/")
     variables = {
         "REGISTRY_STORAGE_DELETE_ENABLED": "false",
         "REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED": "false",
-        "REGISTRY_PROXY_REMOTEURL": "https://other.example.com",
         "REGISTRY_HTTP_HOST": "https://x.example.com",
         "REGISTRY_STORAGE_S3_BUCKET": "b",
     }
     changed = read_distribution(USES, "f", variables).uses
-    assert (changed.deletes, changed.is_readonly, changed.mirror_of) == (False, False, "https://other.example.com")
+    assert (changed.deletes, changed.is_readonly) == (False, False)
     assert changed.host == "https://x.example.com"
     whole = read_distribution(None, "f", {"REGISTRY_STORAGE_MAINTENANCE_READONLY": "{enabled: true}"})
     assert whole.uses.is_readonly
     assert not read_distribution("storage: {maintenance: {readonly: on}}", "f").uses.is_readonly
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "expected", "place"),
+    [
+        pytest.param(
+            "proxy: {remoteurl: 'https://r/'}", {}, Mirror("https://r", has_login=False), "c:1", id="anonymous"
+        ),
+        pytest.param(
+            "version: 0.1\nproxy:\n  username: m\n  remoteurl: https://r",
+            {},
+            Mirror("https://r", has_login=True),
+            "c:4",
+            id="login",
+        ),
+        pytest.param(
+            "proxy: {username: m, remoteurl: 'https://r'}",
+            {"REGISTRY_PROXY_REMOTEURL": "http://other:5000"},
+            Mirror("http://other:5000", has_login=True),
+            "REGISTRY_PROXY_REMOTEURL",
+            id="another by a variable",
+        ),
+        pytest.param(
+            "version: 0.1",
+            {"REGISTRY_PROXY_REMOTEURL": "http://r", "REGISTRY_PROXY_USERNAME": "robot$web+ci"},
+            Mirror("http://r", has_login=True),
+            "REGISTRY_PROXY_REMOTEURL",
+            id="variables alone",
+        ),
+        pytest.param("proxy: {username: m}", {}, None, "", id="no remoteurl"),
+        pytest.param("proxy: {remoteurl: ''}", {}, None, "", id="an empty one"),
+        pytest.param("proxy: {remoteurl: 5}", {}, None, "", id="no text"),
+        pytest.param("proxy: off", {}, None, "", id="no section"),
+        pytest.param("version: 0.1", {}, None, "", id="none"),
+    ],
+)
+def test_mirrors(text: str, variables: dict[str, str], expected: Mirror | None, place: str) -> None:
+    """What `proxy` makes of the registry; `remoteurl` alone decides whether it is a mirror."""
+    setup = read_distribution(text, "c", variables)
+    assert setup.mirror == expected
+    assert expected is None or setup.place("remoteurl") == place

@@ -49,10 +49,11 @@ class Registry:
     daemon: Daemon
     auth: dict[str, Any]
     context: ssl.SSLContext | None
+    name: str = "localhost"
 
     @property
     def host(self) -> str:
-        return f"localhost:{self.port}"
+        return f"{self.name}:{self.port}"
 
     def request(
         self, method: str, target: str, token: str | None, body: bytes | None = None, **headers: str

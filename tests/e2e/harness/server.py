@@ -107,7 +107,8 @@ class Audit:
 class Setup:
     """What a server is made of: passwords by user, policy files by name, and the `compat` of each service.
 
-    `settings` are laid over the configuration. With `tls` the server speaks TLS, and nothing listens on the wire.
+    `settings` are laid over the configuration. With `tls` the server speaks TLS, and nothing listens on the wire. It is
+    called by `host`.
     """
 
     people: Mapping[Person, str]
@@ -115,6 +116,7 @@ class Setup:
     services: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
     tls: Authority | None = None
+    host: str = "localhost"
 
 
 class TokenServer:
@@ -127,10 +129,10 @@ class TokenServer:
         self.wire = Wire(self.port)
         self.config = folder / "tokenserver.yaml"
         self.environment = plain_environment(folder)
-        self.url = f"http://localhost:{self.wire.port}"
+        self.url = f"http://{setup.host}:{self.wire.port}"
         self._context = None
         if setup.tls is not None:
-            self.url = f"https://localhost:{self.port}"
+            self.url = f"https://{setup.host}:{self.port}"
             self._context = setup.tls.context()
         self._write(setup)
         command = [*prefix, *self.command("serve", "--config", self.config)]

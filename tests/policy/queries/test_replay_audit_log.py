@@ -54,6 +54,13 @@ CASES = [
     ),
     pytest.param(event("web/a:*", "web/a:pull,push"), [], id="star"),
     pytest.param(event("web/a:pull", groups=[]), [], id="without-the-group"),
+    pytest.param(event("web/a:pull", "web/a:pull,push", grant="held"), [], id="held"),
+    pytest.param(
+        event("web/a:pull", "web/a:pull", grant="held"), [("ann", "repository:web/a", "push", "", 1)], id="held, gained"
+    ),
+    pytest.param(
+        event("web/a:pull", "web/a:pull,push"), [("ann", "repository:web/a", "", "push", 1)], id="not held any more"
+    ),
     pytest.param(event("public/a:pull", **ANONYMOUS), [("", "repository:public/a", "pull", "", 1)], id="anonymous"),
     pytest.param(event("public/a:pull"), [], id="logged-in-is-not-anonymous"),
     pytest.param(event("old:pull"), [("ann", "repository:old", "pull", "", 1)], id="at-its-own-time"),

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 
 from tokenserver.authn.htpasswd.account import ACTIVE, DISABLED, FORM, LOCK, Account, read_comment, spell_comment
 from tokenserver.authn.passwords import problem_with
-from tokenserver.authn.usernames import fold, name_problem
+from tokenserver.authn.usernames import fold, looks_like_hash, name_problem
 from tokenserver.credentials import Secret
 from tokenserver.errors import Fault, LinkedText, LoadError, note, redacted
 from tokenserver.printable import shell_word
 
 _BOM = "\ufeff"
+_SWAP = r"s/^\([^:]*\):\([^:[:space:]]*\)/\2:\1/"
+"""What exchanges the two sides of the first colon of a line, in sed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ def parse_users(text: str, file: str) -> tuple[HtpasswdEntry, ...]:
             problem = f"is also on line {first.line}"
             note(faults, line_fault(file, number, problem, users_command("set", name, file), name))
         elif twin is not entry:
-            problem = f"differs only in case or width from {twin.name!r} on line {twin.line}; keep one of the two"
-            note(faults, line_fault(file, number, problem, users_command("delete", name, file), name))
+            problem = f"differs only in case or width from {twin.name!r} on line {twin.line}"
+            note(faults, line_fault(file, number, problem, _sed(file, f"{number}s/:/-{number}:/"), name))
     accounts, found = _accounts(text, file)
     for fault in found:
         note(faults, fault)
@@ -142,9 +144,6 @@ def users_command(verb: str, name: str, file: str, *options: str) -> str:
 def _parse_line(line: str, number: int, file: str) -> tuple[HtpasswdEntry | None, list[Fault]]:
     """The entry, where the line has a legal name, and its faults; with any fault, the whole file is rejected."""
     faults: list[Fault] = []
-    # Text that may be a hash is never repeated. Such a line is commented out, not removed, so that the other lines keep
-    # their numbers while the file is fixed.
-    comment_out = _sed(file, f"{number}s/^/#/")
     if line[0] in " \t":
         faults.append(line_fault(file, number, "begins with a blank", _sed(file, f"{number}s/^[[:blank:]]*//")))
         line = line.lstrip(" \t")
@@ -154,17 +153,32 @@ def _parse_line(line: str, number: int, file: str) -> tuple[HtpasswdEntry | None
         faults.append(line_fault(file, number, "ends with a blank", _sed(file, f"{number}s/[[:space:]]*$//")))
         line = line.rstrip(" \t")
     name, colon, hashed = line.partition(":")
-    if not colon:
-        return None, [*faults, line_fault(file, number, "is not NAME:HASH", comment_out)]
-    problem = name_problem(name)
+    problem = name_problem(name) if colon else "is not NAME:HASH"
     if problem is not None:
-        return None, [*faults, line_fault(file, number, problem, comment_out)]
+        return None, [*faults, Fault(file, number, "", f"{problem}; {_rename(name, colon, hashed, number, file)}")]
     is_locked = hashed.startswith(LOCK)
     hashed = hashed.removeprefix(LOCK)
     problem = problem_with(hashed)
     if problem is not None:
         faults.append(line_fault(file, number, problem, users_command("set", name, file), name))
     return HtpasswdEntry(name, number, Secret(hashed), is_locked=is_locked), faults
+
+
+def _rename(name: str, colon: str, hashed: str, line: int, file: str) -> str:
+    """How to fix a line without a legal name: the user is renamed, not removed, and other lines keep their numbers.
+
+    The text of the line may be a hash, so no part of it is repeated.
+    """
+    if not colon and not looks_like_hash(name):
+        as_remark = _sed(file, f"{line}s/^/# /")
+        return f"fix for a user: {users_command('set', 'NAME', file)}; fix for a remark: {as_remark}"
+    if not colon:
+        return f"fix: {_sed(file, f'{line}s/^/user-{line}:/')}"
+    if looks_like_hash(name) and name_problem(hashed) is None:
+        return f"fix: {_sed(file, f'{line}{_SWAP}')}"
+    if name.strip() and name_problem(name.strip()) is None:
+        return f"fix: {_sed(file, f'{line}s/[[:blank:]]*:/:/')}"
+    return f"fix: {_sed(file, f'{line}s/^[^:]*/user-{line}/')}"
 
 
 def _accounts(text: str, file: str) -> tuple[dict[str, Account], list[Fault]]:
@@ -178,16 +192,24 @@ def _accounts(text: str, file: str) -> tuple[dict[str, Account], list[Fault]]:
             continue
         name, account = said
         if not name:
-            faults.append(line_fault(file, number, f"is not {FORM}", _sed(file, f"{number}s/.*//")))
+            as_remark = _sed(file, f"{number}s/tokenserver-/tokenserver /I")
+            faults.append(line_fault(file, number, f"is not {FORM}", as_remark))
         elif account is None:
             problem = f"the account is neither 'disabled' nor 'until DATE', as in {FORM}"
-            faults.append(line_fault(file, number, problem, users_command("disable", name, file), name))
+            faults.append(line_fault(file, number, problem, _settle(name, "disab" in line.lower(), file), name))
         elif name in accounts:
             problem = f"the account is also on line {lines[name]}"
-            faults.append(line_fault(file, number, problem, users_command("disable", name, file), name))
+            is_disabled = account.is_disabled or accounts[name].is_disabled
+            faults.append(line_fault(file, number, problem, _settle(name, is_disabled, file), name))
         else:
             accounts[name], lines[name] = account, number
     return accounts, faults
+
+
+def _settle(name: str, is_disabled: bool, file: str) -> str:
+    """The command that gives a user one account: disabled only if the file says so, else with an end."""
+    options = () if is_disabled else ("--until", "DATE")
+    return users_command("disable" if is_disabled else "enable", name, file, *options)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

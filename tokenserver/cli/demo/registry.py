@@ -83,9 +83,10 @@ def prepare(program: RegistryProgram, settings: Settings, folder: Path) -> Path:
     registry = settings.registries[0]
     port = port_of(registry)
     if registry.compat not in (FITS["zot"] if program.is_zot else FITS["distribution3"]):
+        again = shell_word(folder.with_name(f"{folder.name}-{program.compat}"))
         message = (
             f"has compat: {registry.compat} for {registry.service}, whose tokens {program.name} rejects;"
-            f" fix: set compat: {program.compat}, or start over: rm -r {shell_word(folder)}"
+            f" fix: set compat: {program.compat}, or start over in another folder: tokenserver demo {again}"
         )
         raise LoadError([Fault(str(folder), 0, "", message)])
     file = trusted(registry, load_keys(settings.key_set(registry).folder, now=datetime.now(UTC)))

@@ -39,9 +39,7 @@ def keys_list(config: Path | None, service: str | None, as_json: bool) -> None:
     changes = key_changes(keys)
     warnings = [*key_warnings(ring, now), *rotation_warnings(ring, changes, now)]
     unnamed = KeyFolder(keys.folder).unreferenced([key.id for key in ring.published()])
-    warnings.extend(
-        f"{path} belongs to no key of the ring; fix: rm {shell_word(path)}, unless you need it" for path in unnamed
-    )
+    warnings.extend(f"{path} belongs to no key of the ring; fix: {_set_aside(path)}" for path in unnamed)
     if as_json:
         rows = [_facts(ring, key, keys.schedule) for key in ring.published()]
         ca = {"not_after": ring.ca_not_after.isoformat(), "key_here": changes.can_issue()}
@@ -81,6 +79,11 @@ def _then(ring: KeyRing, key: SigningKey, schedule: Schedule) -> str:
         case _:
             at = schedule.rotate_at(ring)
             return "signs until: tokenserver keys rotate" if at is None else f"replaced at {moment(at)}"
+
+
+def _set_aside(path: Path) -> str:
+    """The command that moves a file out of the folder of signing keys, and keeps it: it may be needed."""
+    return f"mv {shell_word(path)} {shell_word(path.parent.parent / f'{path.name}.unused')}"
 
 
 def _facts(ring: KeyRing, key: SigningKey, schedule: Schedule) -> dict[str, Any]:

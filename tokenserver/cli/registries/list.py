@@ -60,6 +60,7 @@ def _facts(settings: Settings, registry: RegistrySettings, folder: Path, algorit
         "issuer": settings.issuer_of(registry),
         "compat": registry.compat,
         "algorithm": algorithm,
+        "grant": registry.grant,
         "token_lifetime": {"default": registry.token_lifetime.default, **dict(registry.token_lifetime.of_actions)},
         "keys": str(folder),
         "url": registry.url,

@@ -62,11 +62,12 @@ def users_set(  # noqa: PLR0917 - click passes options by name
         nonlocal account
         twin = next((other for other in names_in(text) if other != name and fold(other) == fold(name)), None)
         if twin is not None:
-            command = users_command("delete", twin, str(path))
+            command = users_command("set", twin, str(path))
             reject(
                 path,
                 name,
-                f"differs only in case or width from {twin!r}; fix: remove one of the two, for example: {command}",
+                f"differs only in case or width from {twin!r}; fix: choose another name, or set that user's password:"
+                f" {command}",
             )
         account = account_in(text, name)
         if until is not None:

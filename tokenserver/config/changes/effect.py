@@ -48,6 +48,7 @@ RELOAD = frozenset(
         "registries.issuer",
         "registries.compat",
         "registries.algorithm",
+        "registries.grant",
         "registries.token_lifetime.default",
         "registries.token_lifetime.pull",
         "registries.token_lifetime.push",

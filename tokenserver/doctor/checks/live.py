@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from tokenserver.doctor.checks.answerer import check_answerer, check_token_endpoint
-from tokenserver.doctor.checks.setup import RESTART, split_url
+from tokenserver.doctor.checks.setup import RESTART
 from tokenserver.doctor.facts import Ours
 from tokenserver.doctor.findings import Finding, failed, note, open_registry, passed, warning
 from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Outcome
+from tokenserver.documents.urls import split_url
 from tokenserver.printable import shell_word
 
 _HTTPS_WANTED = (b"Client sent an HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from tokenserver.doctor.checks.values import difference
 from tokenserver.doctor.facts import KINDS_OF_COMPAT, OurRegistry, Ours, RegistryKind, Setup
 from tokenserver.doctor.findings import Finding, failed, note, open_registry, passed, warning
+from tokenserver.documents.urls import address_problem, host_of, is_address, is_local, port_of, split_url
 from tokenserver.printable import shell_word
 
 RESTART = "and restart the registry"
@@ -143,25 +143,38 @@ def _zot_algorithm(setup: Setup, ours: Ours) -> list[Finding]:
 def check_realm(
     theirs: str | None, ours: Ours, place: str, *, registry_host: str | None = None, is_https: bool | None = None
 ) -> list[Finding]:
-    """Check that the realm is our token endpoint, with a host name and a scheme that every client accepts.
+    """Check that the realm is our token endpoint, with a host and a scheme that every client accepts.
 
-    `registry_host` is the registry's host name and `is_https` whether it speaks TLS, if known.
+    `registry_host` is the registry's host, with its port if it has one, and `is_https` whether it speaks TLS, if known.
     """
     wrong = _wrong_realm(theirs, ours)
     if wrong is not None:
         fix = f"set realm to {ours.realm} in {place} {RESTART}"
         return [failed("realm", wrong, fix, ours=ours.realm, theirs=theirs)]
     found = [passed("realm", "the realm is our token endpoint", ours=ours.realm, theirs=theirs)]
-    parts = urlsplit(theirs or "")
+    parts, host = urlsplit(theirs or ""), host_of(theirs or "")
     if is_https and parts.scheme == "http":
         message = "the realm is http and the registry https, which crane, oras and regctl reject"
         more = f"configure TLS for the token server, and use https in server.url in {ours.config} and in the realm"
         found.append(warning("transport", message, more, ours=ours.url, theirs=theirs))
-    if registry_host is not None and _is_local(parts.hostname or "") and not _is_local(registry_host):
-        message = "the realm's host is localhost, which is a different machine for each client"
+    if registry_host is not None and is_local(host) and not is_local(host_of(f"//{registry_host}")):
+        message = f"the realm's host is {parts.hostname}, which is a different machine for each client"
         more = f"set server.url in {ours.config} to a name that clients can resolve, and the realm with it"
         found.append(warning("transport", message, more, ours=ours.url, theirs=registry_host))
+    elif is_address(host):
+        found += _check_address(parts, ours, registry_host)
     return found
+
+
+def _check_address(realm: SplitResult, ours: Ours, registry_host: str | None) -> list[Finding]:
+    """Check a realm at an IP address, which some clients take for an attempt to reach into their network."""
+    problem = address_problem(ours.url, registry_host)
+    if problem is None:
+        return []
+    if registry_host is None:
+        return [note("transport", f"the realm's host is an IP address: {problem}", ours=ours.url)]
+    fix = f"use a host name in server.url in {ours.config} and in the realm, or forward /token on {registry_host} to us"
+    return [warning("transport", problem, fix, ours=realm.netloc, theirs=registry_host)]
 
 
 def _wrong_realm(theirs: str | None, ours: Ours) -> str | None:
@@ -173,18 +186,21 @@ def _wrong_realm(theirs: str | None, ours: Ours) -> str | None:
     parts, right = split_url(theirs), split_url(ours.realm)
     if parts is None or right is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return "the registry's realm is not an http or https URL"
-    if is_address(parts.hostname) and parts.hostname != right.hostname:
-        return "the realm's host is an IP address, which crane and oras reject"
-    if parts.hostname != right.hostname and _is_local(parts.hostname):
+    host, our_host = host_of(theirs), host_of(ours.realm)
+    if is_address(host) and host != our_host:
+        return "the realm's host is an IP address, which is not the host of our server.url"
+    if host != our_host and is_local(host):
         return "the realm's host is localhost, which is a different machine for each client"
-    if parts.hostname != (right.hostname or ""):
+    if host != our_host:
         return "the realm has another host than our server.url"
     if parts.scheme != right.scheme:
         return f"the realm has the wrong scheme: {parts.scheme} instead of {right.scheme}"
-    if _port(parts) != _port(right):
+    if port_of(parts) != port_of(right):
         return "the realm has another port than our server.url"
-    below = ours.url.removesuffix("/")
-    if theirs not in {f"{below}{path}" for path in PATHS}:
+    # Compared as text, because a user, a query or a fragment must not be overlooked.
+    authority, slash, path = theirs.partition("://")[2].partition("/")
+    below = right.path.removesuffix("/token")
+    if "@" in authority or f"{slash}{path}" not in {f"{below}{one}" for one in PATHS}:
         return "the realm leads to our server, but not to its token endpoint"
     return None
 
@@ -219,7 +235,7 @@ def check_setup(setup: Setup, ours: Ours, kinds: Sequence[RegistryKind], registr
     found = check_auth(setup, ours, registry)
     if setup.auth != "token" and not setup.empty:
         return found
-    host = None if registry is None or registry.url is None else urlsplit(registry.url).hostname
+    host = None if registry is None or registry.url is None else urlsplit(registry.url).netloc
     is_https = setup.https or (registry is not None and (registry.url or "").startswith("https:"))
     found += check_autoredirect(setup, ours, registry)
     if "realm" not in setup.empty and (not setup.autoredirect or setup.realm is None):
@@ -235,30 +251,3 @@ def check_setup(setup: Setup, ours: Ours, kinds: Sequence[RegistryKind], registr
         found.append(check_issuer(setup.issuer, registry, setup.place("issuer")))
         found.append(check_algorithms(setup.algorithms, ours, kinds, setup.place("signingalgorithms")))
     return found
-
-
-def is_address(host: str) -> bool:
-    """Whether a URL's host is an IP address."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_local(host: str) -> bool:
-    return host == "localhost" or host.endswith(".localhost") or (is_address(host) and ip_address(host).is_loopback)
-
-
-def split_url(url: str) -> SplitResult | None:
-    """The parts of an untrusted URL, or None if it is not valid."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts
-
-
-def _port(parts: SplitResult) -> int:
-    return parts.port or (443 if parts.scheme == "https" else 80)

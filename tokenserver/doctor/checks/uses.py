@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from tokenserver.doctor.checks.setup import RESTART, split_url
+from tokenserver.doctor.checks.setup import RESTART
 from tokenserver.doctor.facts import OurRegistry, Setup
 from tokenserver.doctor.findings import Finding, failed, note, warning
+from tokenserver.documents.urls import split_url
 from tokenserver.scopes import Scope
 
 
@@ -49,12 +50,12 @@ def _deleting(setup: Setup, file: str, *, deletes: bool) -> Iterator[Finding]:
 
 
 def _mirror(setup: Setup, file: str, *, writes: bool) -> Iterator[Finding]:
-    if setup.uses.mirror_of is None:
+    if setup.mirror is None:
         return
     message = "the registry is a pull-through cache, which takes no push and no delete, whatever the token grants"
     if writes:
-        fix = f"push to {setup.uses.mirror_of}, or remove proxy in {file} {RESTART}"
-        yield failed("cache", message, fix, ours="push", theirs=f"proxy.remoteurl: {setup.uses.mirror_of}")
+        fix = f"push to {setup.mirror.remote}, or remove proxy in {file} {RESTART}"
+        yield failed("cache", message, fix, ours="push", theirs=f"proxy.remoteurl: {setup.mirror.remote}")
     else:
         yield note("cache", message)
 

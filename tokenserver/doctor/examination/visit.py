@@ -148,9 +148,7 @@ def _check_challenge(visit: Visit, realm: str, place: str) -> list[Finding]:
     if redirected is not None:
         return [redirected]
     parts = urlsplit(visit.url)
-    return check_realm(
-        realm, visit.baseline.ours, place, registry_host=parts.hostname, is_https=parts.scheme == "https"
-    )
+    return check_realm(realm, visit.baseline.ours, place, registry_host=parts.netloc, is_https=parts.scheme == "https")
 
 
 def _get_token(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from tokenserver.doctor.facts import Setup, Uses
+from tokenserver.doctor.facts import Mirror, Setup, Uses
 from tokenserver.doctor.registry.misplaced import other_document, stray_settings
 from tokenserver.documents.document import Document, nearest, parse
 from tokenserver.errors import Fault, LoadError
@@ -34,11 +34,11 @@ _USES = (
     ("storage", "delete", "enabled"),
     ("storage", "maintenance", "readonly", "enabled"),
     ("storage", "maintenance", "readonly"),
-    ("proxy", "remoteurl"),
     ("http", "host"),
     ("http", "prefix"),
 )
 """Settings beside `auth` that decide what a token can be used for."""
+_MIRROR = (("proxy", "remoteurl"), ("proxy", "username"))
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII)
 
 
@@ -83,7 +83,7 @@ def read_distribution(text: str | None, file: str, environment: Mapping[str, str
         raise LoadError([Fault(file, 1, "", "must be a mapping (key: value), as a registry's config.yml is")])
     reading = _ConfigReading(document, file)
     reading.overlay(environment or {})
-    setup = reading.setup()
+    setup = replace(reading.setup(), mirror=reading.mirror())
     if reading.faults:
         raise LoadError(reading.faults)
     return setup
@@ -98,6 +98,7 @@ class _ConfigReading:
     faults: list[Fault] = field(default_factory=list)
     auth: dict[str, dict[str, Any]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    proxy: dict[str, Any] = field(default_factory=dict)
     https: bool = False
     uses: dict[tuple[str, ...], Any] = field(default_factory=dict)
     misspelt: list[tuple[str, str]] = field(default_factory=list)
@@ -121,13 +122,17 @@ class _ConfigReading:
                 self.places[key] = f"{self.file}:{self.document.line(('auth', kind, key))}"
         if isinstance(auth, dict):
             self.places[""] = f"{self.file}:{self.document.line(('auth', *[*auth][:1]))}"
+        match self.document.value.get("proxy"):
+            case dict() as proxy:
+                self.proxy |= proxy
+                self.places |= {key: f"{self.file}:{self.document.line(('proxy', key))}" for key in ("remoteurl",)}
         match self.document.value.get("http"):
             case {"tls": {"certificate": str()} | {"letsencrypt": dict()}}:
                 self.https = True
         self.uses = {path: found for path in _USES if (found := _at(self.document.value, path)) is not None}
 
     def overlay(self, environment: Mapping[str, str]) -> None:
-        """Apply `REGISTRY_AUTH…` and `REGISTRY_HTTP_TLS…`. The registry parses each value as YAML."""
+        """Apply `REGISTRY_AUTH…`, `REGISTRY_HTTP_TLS…` and those of `proxy`. The registry parses each value as YAML."""
         for name, text in sorted(environment.items()):
             matched = _VARIABLE.fullmatch(name)
             if matched is None:
@@ -142,14 +147,17 @@ class _ConfigReading:
             if path[:2] == ["http", "tls"]:
                 self.https = self.https or path[2:] == ["certificate"]
                 continue
-            if path[0] != "auth" and tuple(path) not in _USES:
+            if path[0] != "auth" and tuple(path) not in (*_USES, *_MIRROR):
                 continue
             try:
                 value = parse(text, f"variable {name}").value
             except LoadError as error:
                 self.faults.extend(error.faults)
                 continue
-            if path[0] != "auth":
+            if path[0] == "proxy":
+                self.proxy[path[1]] = value
+                self.places[path[1]] = name
+            elif path[0] != "auth":
                 self.uses[tuple(path)] = value
             elif len(path) > 3:
                 right = "_".join(path[:2]).upper() + "_" + "".join(path[2:]).upper()
@@ -231,10 +239,16 @@ class _ConfigReading:
         return Uses(
             deletes=self.uses.get(("storage", "delete", "enabled")) is True,
             is_readonly=readonly is True,
-            mirror_of=text.get(("proxy", "remoteurl")),
             host=text.get(("http", "host")),
             prefix=text.get(("http", "prefix")),
         )
+
+    def mirror(self) -> Mirror | None:
+        """The mirror that `proxy` makes of the registry, if its `remoteurl` is set (registry/handlers/app.go)."""
+        remote = self.proxy.get("remoteurl")
+        if not isinstance(remote, str) or not remote:
+            return None
+        return Mirror(remote.rstrip("/"), has_login=bool(self.proxy.get("username")))
 
     def _text(self, key: str) -> str | None:
         value = self.auth["token"].get(key)

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
-from tokenserver.policy.decide import decide
+from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.queries.audit_log_parts import EventParts, UnreadablePart
@@ -93,9 +93,10 @@ def _replay_event(policies: PolicySet, event: dict[str, Any], now: datetime | No
     context = Context(_text(event, "registry"), _client(event), now or moment)
     granted = _scopes(event, "granted")
     asked = _scopes(event, "asked")
+    ruled = decide_held if event.get("grant") == "held" else decide
     report.exchanges += 1
     for resource, actions in asked.items():
-        decision = decide(policies, identity, Scope(resource, actions), context)
+        decision = ruled(policies, identity, Scope(resource, actions), context)
         before = granted.get(resource, frozenset())
         report.decisions += 1
         if decision.granted != before:

@@ -1,0 +1,93 @@
+"""A fix that is printed keeps what it is about: no command in a message removes a user, a rule, a key or a file.
+
+Whoever pastes a fix in a hurry must not lose a login, or the only copy of a key.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "tokenserver"
+
+TAKES_AWAY = re.compile(
+    r"""
+    \brm\ +(?:-|\{|[\w./~])           # rm, with its operands
+    | \b(?:unlink|shred|truncate|rmdir)\ +[-\w{./]
+    | \busers\ +delete\b
+    | s/\^/\#/                         # sed: comment a line out
+    | s/\.\*//                         # sed: empty a line
+    | \bsed\b[^;]*[\d}]d\b                 # sed: delete a line
+    | \bgit\ +(?:rm|clean|checkout\ +--(?=\s)|reset\ +--hard)(?!\w)
+    | (?<![<\w&])>\ *\{?[a-z_/.]+\}?\s*$   # a redirection over a file
+    """,
+    re.VERBOSE,
+)
+
+
+def texts_in(source: str) -> Iterator[str]:
+    """Every string of a module, f-strings with `{}` for each value; without docstrings."""
+    tree = ast.parse(source)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and isinstance(node.body[0], ast.Expr)
+    } | {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)} - {
+        id(node) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)
+    }
+    for node in ast.walk(tree):
+        if id(node) in docstrings or id(node) in inside:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+@pytest.mark.parametrize(
+    ("text", "takes_away"),
+    [
+        pytest.param("fix: rm {}", True, id="rm of a value"),
+        pytest.param("rm -r keys/signing", True, id="rm -r"),
+        pytest.param("{}s/^/#/", True, id="comment out"),
+        pytest.param("{}s/.*//", True, id="empty"),
+        pytest.param("sed -i {}d users", True, id="sed d"),
+        pytest.param("tokenserver users delete {}", True, id="users delete"),
+        pytest.param("git checkout -- policies", True, id="git checkout"),
+        pytest.param("fix: mv {} {}.unused", False, id="mv"),
+        pytest.param("sed -i {}s/:/-{}:/ users", False, id="rename"),
+        pytest.param("fix: remove the / at either end", False, id="a character"),
+        pytest.param("confirm it", False, id="a word that ends in rm"),
+    ],
+)
+def test_what_counts(text: str, takes_away: bool) -> None:
+    """The pattern finds commands, and no words."""
+    assert (TAKES_AWAY.search(text) is not None) == takes_away
+
+
+def test_no_printed_command_takes_something_away() -> None:
+    """In the whole package; `users delete` exists as a command, and is not proposed."""
+    found = [
+        f"{path.relative_to(PACKAGE)}: {text}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for text in texts_in(path.read_text(encoding="utf-8"))
+        if TAKES_AWAY.search(text)
+    ]
+    assert found == []
+
+
+def test_no_command_is_composed_to_delete_a_user() -> None:
+    """`users_command`, which composes commands for messages, is never called with `delete`."""
+    calls = [
+        ast.unparse(node)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "users_command"
+    ]
+    assert len(calls) >= 8
+    assert not [call for call in calls if "delete" in call]
