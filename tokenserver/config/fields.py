@@ -28,6 +28,7 @@ MAX_TOKEN_REUSE = 10
 Network = IPv4Network | IPv6Network
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\.?")
+_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+", re.ASCII)
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -106,6 +107,48 @@ def _public_url(value: str) -> str:
     raise ValueError(f"must hold a host name: crane and oras refuse a token server at an IP address ({host})")
 
 
+def _plain_path(value: str) -> str:
+    """A URL whose path every client and proxy reads alike, since requests below it are compared with it."""
+    path = urlsplit(value).path
+    if path and (_PLAIN_PATH.fullmatch(path) is None or not {".", ".."}.isdisjoint(path.split("/"))):
+        raise ValueError(f"the path {path!r} must be plain: without '%', '//', and parts that are '.' or '..'")
+    return value
+
+
+def _origin(value: str) -> str:
+    """The origin of web pages, as browsers send it (RFC 6454, section 6.2)."""
+    if "*" in value:
+        raise ValueError(f"{value!r} would let pages of others ask with their visitors' passwords; name each origin")
+    if value == "null":
+        raise ValueError("'null' is the origin of any sandboxed page and local file; serve the page from https://")
+    try:
+        spelled = _spelled_origin(value)
+    except ValueError as error:
+        raise ValueError(f"must be an origin such as https://ui.example.com, not {value!r}") from error
+    if value != spelled:
+        raise ValueError(f"must be spelled as browsers send it: {spelled}, not {value!r}")
+    return value
+
+
+def _spelled_origin(value: str) -> str:
+    """The origin of a URL: scheme, host and, unless it is the default, port.
+
+    Raises:
+        ValueError: it has none that a browser would send.
+    """
+    parts = urlsplit(value)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    host = (parts.hostname or "").encode("idna").decode("ascii").lower()
+    if default is None or parts.port == 0 or "%" in host:
+        raise ValueError
+    if ":" in host or host.rpartition(".")[2].isdigit():
+        address = ip_address(host)
+        host = str(address) if address.version == 4 else f"[{address.compressed}]"
+    elif _HOST_NAME.fullmatch(host) is None:
+        raise ValueError
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, default) else "")
+
+
 def _listen(value: str) -> str:
     host, colon, port = value.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
@@ -148,7 +191,8 @@ Lifetime = Annotated[Seconds, AfterValidator(_lifetime)]
 NameText = Annotated[str, AfterValidator(_name_text)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
 Url = Annotated[str, AfterValidator(_url)]
-PublicUrl = Annotated[str, AfterValidator(_public_url)]
+PublicUrl = Annotated[str, AfterValidator(_public_url), AfterValidator(_plain_path)]
+Origin = Annotated[str, AfterValidator(_origin)]
 Listen = Annotated[str, AfterValidator(_listen)]
 NetworkText = Annotated[Network, BeforeValidator(_network)]
 SourceName = Annotated[str, AfterValidator(_source_name)]

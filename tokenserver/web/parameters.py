@@ -22,8 +22,12 @@ MAX_FIELDS = 256
 _LONGEST_CACHED = 512
 
 SINGLE = frozenset(
-    {"service", "account", "client_id", "grant_type", "username", "password", "access_type", "offline_token", "explain"}
+    {
+        *("service", "account", "client_id", "grant_type", "username", "password", "refresh_token"),
+        *("access_type", "offline_token", "explain"),
+    }
 )
+_HARMLESS = frozenset({"service", "username", "client_id"})
 SECRETS = frozenset({"password", "refresh_token", "client_secret", "id_token", "access_token", "token", "assertion"})
 
 
@@ -49,6 +53,27 @@ class Parameters:
     def get(self, name: str) -> str | None:
         """The value of a single-valued parameter; an empty one counts as absent."""
         return self.single.get(name) or None
+
+
+class UnreadableForm(InvalidRequest):
+    """A form that breaks a rule. `read` is what can be read of it nevertheless, without any secret."""
+
+    def __init__(self, message: str, read: Parameters) -> None:
+        self.read = read
+        super().__init__(message)
+
+
+def read_leniently(text: str) -> Parameters:
+    """Who asks for what, by parameters that need not be valid: of a repeated one the first value. Never raises."""
+    fields = text[:MAX_QUERY].split("&", MAX_FIELDS)[:MAX_FIELDS]
+    single: dict[str, str] = {}
+    scopes: list[str] = []
+    for name, value in parse_qsl("&".join(fields), errors="replace"):
+        if name == "scope":
+            scopes.append(value)
+        elif name in _HARMLESS:
+            single.setdefault(name, value)
+    return Parameters(single, tuple(scopes))
 
 
 def parse_parameters(text: str, *, forbidden: frozenset[str] = frozenset()) -> Parameters:
@@ -127,14 +152,18 @@ def parse_form(environ: Mapping[str, Any]) -> Parameters:
 
     Raises:
         UnsupportedMediaType, RequestTooLarge: before anything is parsed.
-        InvalidRequest: as `parse_parameters`.
+        UnreadableForm: for the reasons of `parse_parameters`.
+        InvalidRequest: the body is incomplete.
     """
     body = _read_body(environ, announced_form(environ))
     try:
         text = body.decode("ascii") if body.isascii() else body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidRequest("the form is not UTF-8") from error
-    return parse_parameters(text)
+        raise UnreadableForm("the form is not UTF-8", read_leniently(body.decode("utf-8", "replace"))) from error
+    try:
+        return parse_parameters(text)
+    except InvalidRequest as error:
+        raise UnreadableForm(str(error), read_leniently(text)) from error
 
 
 def _read_body(environ: Mapping[str, Any], announced: int | None) -> bytes:
