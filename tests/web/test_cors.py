@@ -43,7 +43,9 @@ def server_for(folder: Path, setting: str) -> Server:
 
 
 def cors_of(headers: Any) -> dict[str, str]:
-    """The headers of the CORS protocol in an answer."""
+    """The headers of the CORS protocol in an answer; browsers accept each of them once."""
+    names = [name for name, _ in headers if name.startswith("Access-Control-")]
+    assert len(names) == len(set(names))
     return {name: value for name, value in headers if name.startswith("Access-Control-")}
 
 

@@ -55,9 +55,9 @@ _USER = "user root;\n" if os.geteuid() == 0 else ""
 
 
 @contextmanager
-def nginx(folder: Path, locations: str) -> Iterator[Nginx]:
-    """nginx with these `location` blocks, on a free port."""
-    port = free_port()
+def nginx(folder: Path, locations: str, port: int | None = None) -> Iterator[Nginx]:
+    """nginx with these `location` blocks, on this port or on a free one."""
+    port = free_port() if port is None else port
     text = _CONFIG.format(folder=folder, port=port, locations=locations, user=_USER)
     with _nginx(folder, text, port) as running_nginx:
         yield running_nginx
