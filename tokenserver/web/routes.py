@@ -100,7 +100,12 @@ class TokenFront:
 
     def token(self, environ: Mapping[str, Any]) -> TokenAnswer:
         """The response to a request whose path `owns` accepted; the paths may have been replaced since."""
-        answer = self._token(environ)
+        if _has_bad_coding(environ):
+            answer = self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
+        elif environ["REQUEST_METHOD"] in {"GET", "POST"}:
+            answer = self._endpoint.answer(environ)
+        else:
+            answer = self._other_method(environ)
         return answer if self._cors is None else self._cors.admit(environ, answer)
 
     def admit_body(self, environ: Mapping[str, Any]) -> Place | TokenAnswer:
@@ -115,11 +120,7 @@ class TokenFront:
         answer = self._endpoint.give_up(environ, error)
         return answer if self._cors is None else self._cors.admit(environ, answer)
 
-    def _token(self, environ: Mapping[str, Any]) -> TokenAnswer:
-        if _has_bad_coding(environ):
-            return self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
-        if environ["REQUEST_METHOD"] in {"GET", "POST"}:
-            return self._endpoint.answer(environ)
+    def _other_method(self, environ: Mapping[str, Any]) -> TokenAnswer:
         preflight = None if self._cors is None else self._cors.preflight(environ)
         if preflight is not None:
             return self._endpoint.preflight(preflight)

@@ -82,7 +82,7 @@ def found_by(url: str, folder: Path) -> list[dict[str, Any]]:
     """
     (folder / "tmp").mkdir(exist_ok=True)
     profile = folder / "profile"
-    command = [need("chromium"), *FLAGS, f"--user-data-dir={profile}", "--dump-dom", url]
+    command: list[str | Path] = [need("chromium"), *FLAGS, f"--user-data-dir={profile}", "--dump-dom", url]
     output = run(command, environment=plain_environment(folder), folder=folder)
     assert output.ok, str(output)
     dumped = re.search(r'<pre id="found">(.*?)</pre>', output.stdout, re.DOTALL)
