@@ -333,8 +333,7 @@ NOT_SECRET = {
     "doctor/registry/verifiers.py:token": "the name of its algorithm",
     "policy/loading/gating.py:digest": "of the policy files, and public",
     "web/authorization_header.py:token": "the client's base64 with its own canonical form; no secret of the server",
-    "web/routes.py:TOKEN_PATHS": "paths",
-    "web/token_endpoint.py:credentials": "header against form; passwords are Secrets, compared in constant time",
+    "web/request_reader.py:credentials": "header against form; passwords are Secrets, compared in constant time",
 }
 """Comparisons that are right: file:name -> why no secret is in it."""
 

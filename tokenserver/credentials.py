@@ -1,4 +1,4 @@
-"""Credentials of a request: none, a user name with a password, or malformed ones."""
+"""Credentials of a request: none, a user name with a password, a refresh token, or malformed ones."""
 
 from __future__ import annotations
 
@@ -63,4 +63,11 @@ class Password:
     password: Secret
 
 
-Credentials = NoCredentials | MalformedCredentials | Password
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A refresh token, which docker keeps as "identity token" in place of a password. It comes without a user name."""
+
+    secret: Secret
+
+
+Credentials = NoCredentials | MalformedCredentials | Password | RefreshToken

@@ -174,6 +174,17 @@ class InvalidCredentials(RequestError):
         super().__init__("wrong user name or password")
 
 
+class UnknownRefreshToken(InvalidCredentials):
+    """A refresh token that this server does not know, such as one that clients keep from an earlier token server."""
+
+    fix = "log out of the registry and in again: docker logout HOST, then docker login HOST"
+    """What its owner can do; HOST is the registry."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown refresh token")
+        self.args = (f"this server does not know the stored identity token; fix: {self.fix}",)
+
+
 class AuthenticationRequired(RequestError):
     """No credentials were sent, and anonymous access is off."""
 
@@ -186,23 +197,27 @@ class AuthenticationRequired(RequestError):
 class PlainHttp(RequestError):
     """A request came over the network without TLS although https is required; nothing in it was looked at.
 
-    `reason` is for the audit event; it says what the operator can do.
+    `reported`: which trusted proxy reports which scheme; empty if none does. `reason` is for the audit event; it says
+    what the operator can do, and may have a `hint` that the client does not get.
     """
 
-    reason = "plain http from another machine; use TLS, name the proxy in trusted_proxies, or require_https: false"
-
-    def __init__(self) -> None:
-        super().__init__("plain http is refused here, use https")
+    def __init__(self, reported: str = "", *, hint: str = "") -> None:
+        found = reported or hint
+        self.reason = (
+            f"plain http from another machine{f' ({found})' if found else ''};"
+            " use TLS, name the proxy in trusted_proxies, or require_https: false"
+        )
+        super().__init__(f"plain http is refused here, use https{f'; {reported}' if reported else ''}")
 
 
 class Throttled(RequestError):
-    """Too many attempts; `retry_after` is in seconds."""
+    """Too many attempts; `retry_after` is in seconds, and `fix` what the client can do instead of waiting."""
 
     outcome = "throttled"
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, fix: str = "") -> None:
         self.retry_after = retry_after
-        super().__init__("too many attempts, try again later")
+        super().__init__(f"too many attempts, try again later{f', or {fix}' if fix else ''}")
 
 
 class ServiceError(TokenserverError):

@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.chain import Chain
-from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, Secret
-from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials, TokenserverError
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, RefreshToken, Secret
+from tokenserver.errors import (
+    AuthenticationRequired,
+    BackendUnavailable,
+    InvalidCredentials,
+    TokenserverError,
+    UnknownRefreshToken,
+)
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 
 ANN = Identity("ann", Kind.PASSWORD, "first")
@@ -222,3 +228,15 @@ def test_what_is_no_credentials(credentials: Any) -> None:
 def test_one_method() -> None:
     """The protocol stays small: a name and one method."""
     assert sorted(name for name in vars(Authenticator) if not name.startswith("_")) == ["authenticate", "name"]
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_every_refresh_token_is_unknown(anonymous: bool) -> None:
+    """No source is asked, and the client is not anonymous."""
+    source = Backend(answer=ANN)
+    chain = Chain([source], anonymous=anonymous, decoy=None)
+    with pytest.raises(UnknownRefreshToken) as caught:
+        chain.authenticate(RefreshToken(Secret("of-old")))
+    assert caught.value.reason == "unknown refresh token"
+    assert "docker logout HOST" in str(caught.value)
+    assert source.asked == []

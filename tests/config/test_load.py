@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "TOKENSERVER_SERVER_TLS_KEY": "tls.key",
     "TOKENSERVER_SERVER_TRUSTED_PROXIES": "[10.0.0.0/8, '2001:db8::/32']",
     "TOKENSERVER_SERVER_REQUIRE_HTTPS": "false",
+    "TOKENSERVER_SERVER_CORS": "[https://ui.example.com]",
     "TOKENSERVER_SERVER_WORKERS": "2",
     "TOKENSERVER_REGISTRIES_0_SERVICE": "registry.example.com",
     "TOKENSERVER_REGISTRIES_0_ALSO": "[old.example.com, older.example.com]",
@@ -182,7 +183,7 @@ def test_a_key_in_the_wrong_section_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 11, id="in-a-section"),
+        pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 12, id="in-a-section"),
         pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 8, id="two-sections-down"),
         pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 20, id="in-a-list"),
         pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 26, id="second-of-two"),
@@ -211,7 +212,7 @@ def test_all_faults_at_once(folder: Path) -> None:
         "tokenserver.yaml:1:",  # isuer
         "tokenserver.yaml:1:",  # issuer is missing
         "tokenserver.yaml:9:",
-        "tokenserver.yaml:11:",
+        "tokenserver.yaml:12:",
         "tokenserver.yaml:20:",
         f"tokenserver.yaml:{line_of('anonymous')}:",
         "environment",
@@ -366,6 +367,7 @@ OTHER_VALUES = {
     "TOKENSERVER_SERVER_TLS_KEY": "/other.key",
     "TOKENSERVER_SERVER_TRUSTED_PROXIES": "[]",
     "TOKENSERVER_SERVER_REQUIRE_HTTPS": "true",
+    "TOKENSERVER_SERVER_CORS": "[http://localhost:8080]",
     "TOKENSERVER_SERVER_WORKERS": "3",
     "TOKENSERVER_REGISTRIES_0_SERVICE": "other",
     "TOKENSERVER_REGISTRIES_0_ALSO": "[]",

@@ -26,6 +26,7 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             "trusted_proxies": (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
             "metrics": "127.0.0.1:9090",
             "require_https": False,
+            "cors": ("https://ui.example.com",),
             "workers": 2,
         },
         "registries": (

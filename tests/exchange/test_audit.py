@@ -138,3 +138,47 @@ def test_several_lines_of_one_event_on_a_descriptor(pipe: tuple[int, int], clock
     with pytest.raises(AuditUnavailable):
         trail.observe(REQUEST, issued(ruling(groups=1000), "1"), 0.001)
     assert time.monotonic() - begun < 2.3
+
+
+PROGRAMS = [
+    pytest.param("docker", "docker/28.0.1 go/go1.23 (linux)", id="usual"),
+    pytest.param(None, "curl/8.5", id="no client_id"),
+    pytest.param("regclient/regctl (v0.11.7)", None, id="no User-Agent"),
+    pytest.param('x"}\n{"event":"exchange"', "\x1b[2J\x7f\u2028\\", id="hostile"),
+    pytest.param("c" * 1000, "u" * 100_000, id="long"),
+    pytest.param("\U0001f680" * 1000, "\x7f" * 1000, id="long when escaped"),
+]
+
+
+@pytest.mark.parametrize(("client_id", "user_agent"), PROGRAMS)
+@pytest.mark.parametrize("refused", [False, True], ids=["granted", "refused"])
+def test_events_name_the_program(client_id: str | None, user_agent: str | None, refused: bool, clock: Clock) -> None:
+    """As it calls itself, cut, on one line of printable ASCII; a program that says nothing adds nothing."""
+    lines = Lines()
+    request = REQUEST._replace(client_id=client_id, user_agent=user_agent)
+    outcome = InvalidRequest("service: is missing") if refused else issued(ruling(), "c41e")
+    trail_to(lines, clock).observe(request, outcome, 0.001)
+    (line,) = lines.raw
+    assert all(32 <= byte < 127 for byte in line[:-1])
+    (event,) = lines.events
+    for name, said in (("client_id", client_id), ("user_agent", user_agent)):
+        if said is None:
+            assert name not in event
+        else:
+            assert event[name] == (said if len(said) <= 256 else said[:256] + "…")
+
+
+def test_a_request_without_a_program_adds_nothing(clock: Clock) -> None:
+    """Neither key is in the event."""
+    lines = Lines()
+    trail_to(lines, clock).observe(REQUEST, issued(ruling(), "c41e"), 0.001)
+    assert not {"client_id", "user_agent"} & lines.events[0].keys()
+
+
+def test_a_split_event_names_the_program_in_each_part(clock: Clock) -> None:
+    """As every other fact of the request."""
+    lines = Lines()
+    request = REQUEST._replace(client_id="docker", user_agent="docker/28")
+    trail_to(lines, clock).observe(request, issued(ruling(resources=300), "c41e"), 0.001)
+    assert len(lines.raw) > 1
+    assert {(event["client_id"], event["user_agent"]) for event in lines.events} == {("docker", "docker/28")}

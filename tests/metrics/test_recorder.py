@@ -297,7 +297,7 @@ def test_random_names_make_no_series(measured: Measured) -> None:
     observers: list[Observer] = [measured.parts.trail, measured.parts.meter]
     exchange_ = ObservedExchange(service, observers, monotonic=lambda: 0.0)
     # Plain http from other machines is refused unread, and no name would come any further.
-    endpoint = replace(token_endpoint(replace(measured.parts, exchange=exchange_)), is_protected=None)
+    endpoint = replace(token_endpoint(replace(measured.parts, exchange=exchange_)), https_only=None)
     before = measured.sampled()
     dice = random.Random(1)  # noqa: S311 - the same every time
 

@@ -23,6 +23,7 @@ server:
     key: tls.key
   trusted_proxies: [10.0.0.0/8, "2001:db8::/32"]
   require_https: false
+  cors: [https://ui.example.com]
   workers: 2
 registries:
   - service: registry.example.com

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,8 +16,12 @@ from tests_web_server import CONFIG, PASSWORDS, Lines, Server
 
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.config.load import load_settings
+from tokenserver.errors import PlainHttp
+from tokenserver.printable import one_line
 from tokenserver.server.compose import build
 from tokenserver.web.application import application
+from tokenserver.web.client_address import client_address
+from tokenserver.web.https_only import HttpsOnly
 
 LAN = "192.0.2.7"
 PROXY = "10.1.1.1"
@@ -69,6 +74,13 @@ def test_protected_requests_are_taken(server: Server, overrides: dict[str, Any])
     assert server.audit.events[-1]["subject"] == "ann"
 
 
+def said_by(overrides: dict[str, Any]) -> str:
+    """What the trusted proxy of a row reports, as the refusal spells it."""
+    last = overrides["HTTP_X_FORWARDED_PROTO"].rpartition(", ")
+    near = f"{last[2] or 'empty'} from the proxy {PROXY}"
+    return f"{last[0]} from an earlier hop, then {near}" if last[0] else near
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("overrides", REFUSED)
 def test_plain_http_is_403_and_the_password_is_not_looked_at(
@@ -87,11 +99,10 @@ def test_plain_http_is_403_and_the_password_is_not_looked_at(
         environ_overrides=overrides,
     )
     assert response.status_code == 403
-    assert response.get_json()["errors"][0] == {
-        "code": "DENIED",
-        "message": "plain http is refused here, use https",
-        "detail": None,
-    }
+    message = "plain http is refused here, use https"
+    if overrides["REMOTE_ADDR"] == PROXY:
+        message += f"; X-Forwarded-Proto is {said_by(overrides)}"
+    assert response.get_json()["errors"][0] == {"code": "DENIED", "message": message, "detail": None}
     assert response.headers["Cache-Control"] == "no-store"
     assert asked == []
     (event,) = server.audit.events
@@ -150,12 +161,78 @@ def test_https_is_remembered(server_folder: Path, path: str, url: str, expected:
     proto=st.text(max_size=20), forwarded=st.text(max_size=40), peer=st.ip_addresses().map(str) | st.text(max_size=9)
 )
 def test_any_header_is_an_answer(proto: str, forwarded: str, peer: str) -> None:
-    """Whatever the headers hold, the answer is yes or no."""
-    from ipaddress import ip_network
-
-    from tokenserver.web.client_address import client_address
-    from tokenserver.web.https_only import guard_of
-
+    """Whatever the headers hold, the answer is yes or no; a refusal is short and fits on a line."""
     trusted = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
     forwarding = environ(peer, HTTP_X_FORWARDED_PROTO=proto, HTTP_X_FORWARDED_FOR=forwarded)
-    assert guard_of(trusted)(forwarding, client_address(peer, [forwarded], trusted)) in (True, False)
+    try:
+        HttpsOnly(trusted).check(forwarding, client_address(peer, [forwarded], trusted))
+    except PlainHttp as error:
+        for text in (str(error), error.reason):
+            assert len(text) < 500
+            assert text == one_line(text)
+
+
+TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+
+REPORTS = [
+    pytest.param(PROXY, "http", None, "http from the proxy 10.1.1.1", id="one proxy"),
+    pytest.param(PROXY, "http", "203.0.113.9", "http from the proxy 10.1.1.1", id="one proxy and its client"),
+    pytest.param("fd00::1", "http", None, "http from the proxy fd00::1", id="IPv6"),
+    pytest.param(PROXY, "", "203.0.113.9", "empty from the proxy 10.1.1.1", id="an empty header"),
+    pytest.param(PROXY, "ws", None, "neither http nor https from the proxy 10.1.1.1", id="another scheme"),
+    pytest.param(
+        PROXY,
+        "https, http",
+        "203.0.113.9, 10.2.2.2",
+        "https from the proxy 10.2.2.2, then http from the proxy 10.1.1.1",
+        id="the outer of two proxies has TLS",
+    ),
+    pytest.param(
+        PROXY, "https, http", None, "https from an earlier hop, then http from the proxy 10.1.1.1", id="hops unknown"
+    ),
+    pytest.param(
+        PROXY,
+        "https, http",
+        "203.0.113.9",
+        "https from an earlier hop, then http from the proxy 10.1.1.1",
+        id="what the client sent",
+    ),
+    pytest.param(
+        PROXY,
+        "x, https, https, http, http",
+        "203.0.113.9, 10.3.3.3, 10.2.2.2:4711, [fd00::2]:80",
+        "https from the proxy 10.3.3.3, then https from the proxy 10.2.2.2, then http from the proxy fd00::2,"
+        " then http from the proxy 10.1.1.1",
+        id="the nearest four",
+    ),
+    pytest.param(
+        PROXY,
+        "\x1b[2Jcanary" * 99 + ", http",
+        "203.0.113.9, 10.2.2.2",
+        "neither http nor https from the proxy 10.2.2.2, then http from the proxy 10.1.1.1",
+        id="hostile",
+    ),
+]
+
+
+@pytest.mark.parametrize(("peer", "proto", "forwarded", "expected"), REPORTS)
+def test_the_refusal_of_a_proxy_says_who_reports_what(
+    peer: str, proto: str, forwarded: str | None, expected: str
+) -> None:
+    """The header by its name, hop by hop from the client's side: the proxy to be corrected is one of these."""
+    forwarding = environ(
+        peer, HTTP_X_FORWARDED_PROTO=proto, **({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {})
+    )
+    with pytest.raises(PlainHttp) as caught:
+        HttpsOnly(TRUSTED).check(forwarding, None)
+    assert f"X-Forwarded-Proto is {expected}" in str(caught.value)
+    assert f"X-Forwarded-Proto is {expected}" in caught.value.reason
+
+
+def test_an_untrusted_proxy_is_named_in_the_audit_event_alone(server: Server) -> None:
+    """The operator learns that the header was ignored; a stranger who sends it learns nothing."""
+    response = server.client.get("/token?service=reg", environ_overrides=environ(LAN, HTTP_X_FORWARDED_PROTO="https"))
+    assert response.get_json()["details"] == "plain http is refused here, use https"
+    (event,) = server.audit.events
+    hint = f"X-Forwarded-Proto: https from {LAN} is ignored, since it is not in trusted_proxies"
+    assert hint in event["reason"]

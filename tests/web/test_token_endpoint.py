@@ -436,7 +436,9 @@ def test_a_wrong_password_by_form_is_401_with_oauth_members(server: Server) -> N
 
 
 BAD_GRANTS = [
-    pytest.param({"grant_type": "refresh_token", "refresh_token": "x"}, "unsupported_grant_type", id="refresh"),
+    pytest.param({"grant_type": "refresh_token"}, "invalid_request", id="no-refresh-token"),
+    pytest.param({"grant_type": "refresh_token", "refresh_token": ""}, "invalid_request", id="empty-refresh-token"),
+    pytest.param({"grant_type": "authorization_code", "code": "x"}, "unsupported_grant_type", id="code"),
     pytest.param({"grant_type": "Password", **ANN}, "unsupported_grant_type", id="other-case"),
     pytest.param({"service": "reg"}, "invalid_request", id="missing"),
     pytest.param({"grant_type": "password", "username": "ann"}, "invalid_request", id="no-password"),
@@ -450,6 +452,95 @@ def test_other_grants_are_400_in_oauths_words(server: Server, form: dict[str, st
     response = post(server, form)
     assert response.status_code == 400
     assert response.get_json()["error"] == error
+
+
+REFRESH = {"grant_type": "refresh_token", "service": "reg", "client_id": "docker", "refresh_token": "of-old"}
+
+STALE_TOKENS = [
+    pytest.param("POST", REFRESH, {}, id="refresh grant"),
+    pytest.param("POST", {**REFRESH, "scope": "repository:public/a:pull"}, {}, id="for what is public"),
+    pytest.param("GET", {}, basic("", "of-old"), id="containerd's second try"),
+    pytest.param("GET", {}, basic("<token>", "of-old"), id="a credential helper's user name"),
+    pytest.param("POST", {"grant_type": "password", "username": "", "password": "of-old"}, {}, id="empty user"),
+    pytest.param(
+        "POST", {"grant_type": "password", "username": "<token>", "password": "x"}, {}, id="token as password"
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "form", "headers"), STALE_TOKENS)
+def test_an_unknown_refresh_token_is_401_and_says_what_to_do(
+    server: Server, method: str, form: dict[str, str], headers: dict[str, str]
+) -> None:
+    """Never anonymous, though anonymous access is on; in the words of OAuth on POST (RFC 6749, section 5.2)."""
+    response = server.client.open(
+        "/token?service=reg" if method == "GET" else "/token",
+        method=method,
+        headers=headers,
+        data=urlencode({"service": "reg", **form}) if method == "POST" else None,
+        content_type=FORM if method == "POST" else None,
+    )
+    body = response.get_json()
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == CHALLENGE
+    assert response.headers["Cache-Control"] == "no-store"
+    assert body["details"] == body["errors"][0]["message"]
+    assert body["errors"][0]["code"] == "UNAUTHORIZED"
+    for command in ("docker logout HOST", "docker login HOST"):
+        assert command in body["details"]
+    if method == "POST":
+        assert (body["error"], body["error_description"]) == ("invalid_grant", body["details"])
+    (event,) = server.audit.events
+    assert (event["outcome"], event["reason"], event["username"]) == (
+        "invalid_credentials",
+        "unknown refresh token",
+        None,
+    )
+    assert b"of-old" not in b"".join(server.audit.raw)
+
+
+@pytest.mark.parametrize(
+    ("form", "headers"),
+    [
+        pytest.param(REFRESH, as_user("ann"), id="beside a right password"),
+        pytest.param(REFRESH, basic("ann", "wrong"), id="beside a wrong one"),
+        pytest.param(REFRESH, {"Authorization": "Bearer x"}, id="beside another scheme"),
+    ],
+)
+def test_a_refresh_token_is_the_only_credential(server: Server, form: dict[str, str], headers: dict[str, str]) -> None:
+    """Two kinds at once are as good as none."""
+    response = post(server, form, headers=headers)
+    assert response.status_code == 401
+    assert response.get_json()["details"] == "wrong user name or password"
+
+
+def test_a_refresh_token_given_twice_is_400(server: Server) -> None:
+    """As every parameter that one request has once."""
+    response = post(server, [*REFRESH.items(), ("refresh_token", "another")])
+    assert response.status_code == 400
+    assert response.get_json()["details"] == "refresh_token: is given twice"
+
+
+def test_an_unknown_registry_comes_first(server: Server) -> None:
+    """Log in again would be the wrong advice."""
+    response = post(server, {**REFRESH, "service": "none"})
+    assert (response.status_code, response.get_json()["error"]) == (400, "invalid_request")
+
+
+def test_stored_tokens_do_not_lock_their_owners_out(server: Server) -> None:
+    """Many machines behind one address: their tokens are throttled, and a login by password from there is not."""
+    answers = [post(server, {**REFRESH, "refresh_token": f"of-old-{number}"}) for number in range(60)]
+    statuses = [answer.status_code for answer in answers]
+    limit = statuses.index(429)  # one worker's share of five
+    assert 2 <= limit <= 5
+    assert statuses == [401] * limit + [429] * (60 - limit)
+    assert "docker logout HOST" in answers[-1].get_json()["error_description"]
+    assert get(server, headers=as_user("ann")).status_code == 200
+
+
+def test_the_same_stored_token_counts_once(server: Server) -> None:
+    """A machine that pulls every minute with its old token gets the same answer each time."""
+    assert [post(server, REFRESH).status_code for _ in range(30)] == [401] * 30
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", None])
@@ -764,8 +855,8 @@ def test_an_event_has_its_fields(server: Server) -> None:
     get(server, "service=reg&scope=repository:public/a:pull", as_user("ann"))
     event = server.audit.events[-1]
     assert list(event) == [
-        "time", "event", "request_id", "method", "client", "asked", "registry", "subject", "source", "kind",
-        "groups", "granted", "rules", "policy", "jti", "outcome", "ms",
+        "time", "event", "request_id", "method", "client", "user_agent", "asked", "registry", "subject", "source",
+        "kind", "groups", "granted", "rules", "policy", "jti", "outcome", "ms",
     ]  # fmt: skip
     assert event["time"].endswith("Z")
     assert (event["subject"], event["source"], event["kind"]) == ("ann", "htpasswd", "password")

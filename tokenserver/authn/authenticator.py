@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol, runtime_checkable
 
-from tokenserver.credentials import Password
+from tokenserver.credentials import Password, RefreshToken
 from tokenserver.errors import BackendUnavailable
 from tokenserver.identity import Identity
 
@@ -57,6 +57,14 @@ class Guard(Protocol):
         `stamp` changes with the user's entries. `unavailable` is called before a `BackendUnavailable` is raised.
 
         Raises whatever `check` raises, and `Throttled` or `Overloaded` where nothing was checked.
+        """
+        ...
+
+    def count_unknown(self, token: RefreshToken, client: IPv4Address | IPv6Address | None) -> None:
+        """Count an unknown refresh token as a failed login of this client, and of no user.
+
+        Raises:
+            Throttled: there were too many.
         """
         ...
 

@@ -11,8 +11,15 @@ from typing import assert_never
 
 from tokenserver.authn.authenticator import Authenticator, Guard, Rest, Stamped
 from tokenserver.authn.usernames import typed_name_problem
-from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password
-from tokenserver.errors import AuthenticationRequired, BackendUnavailable, InvalidCredentials, Overloaded
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, RefreshToken
+from tokenserver.errors import (
+    AuthenticationRequired,
+    BackendUnavailable,
+    InvalidCredentials,
+    Overloaded,
+    Throttled,
+    UnknownRefreshToken,
+)
 from tokenserver.identity import ANONYMOUS, Identity
 
 MAX_PASSWORD_BYTES = 1024
@@ -50,7 +57,7 @@ class Chain:
 
         Raises:
             AuthenticationRequired: there are no credentials, and anonymous access is off.
-            InvalidCredentials: the credentials are unusable, unknown or wrong.
+            InvalidCredentials: the credentials are unusable, unknown or wrong. Every refresh token is unknown.
             BackendUnavailable: a source cannot answer or broke its contract, or there is no capacity (`Overloaded`).
             Throttled: too many failures of this user, from this address or in total.
         """
@@ -63,8 +70,18 @@ class Chain:
                 raise InvalidCredentials(reason)
             case Password():
                 return self._login(credentials, client)
+            case RefreshToken():
+                self._count_unknown(credentials, client)
+                raise UnknownRefreshToken
             case _:
                 assert_never(credentials)
+
+    def _count_unknown(self, token: RefreshToken, client: IPv4Address | IPv6Address | None) -> None:
+        if self._guard is not None:
+            try:
+                self._guard.count_unknown(token, client)
+            except Throttled as error:
+                raise Throttled(error.retry_after, UnknownRefreshToken.fix) from error
 
     def _login(self, credentials: Password, client: IPv4Address | IPv6Address | None) -> Identity:
         # No hashing here: whether these are rejected does not depend on which users exist.

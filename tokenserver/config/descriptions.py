@@ -38,6 +38,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "trusted_proxies": "Networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` headers are"
         " trusted.",
         "require_https": "Whether token requests that arrived over plain HTTP from other machines are rejected (403).",
+        "cors": "The origins of web pages that may ask for tokens from a browser, such as `https://ui.example.com`: the"
+        " user interfaces of registries.",
         "workers": "The number of worker processes; by default one for each CPU core.",
     },
     LogSettings: {

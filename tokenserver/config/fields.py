@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from tokenserver.documents.urls import checked_url
+from tokenserver.documents.urls import checked_origin, checked_url, with_plain_path
 from tokenserver.runtime.durations import PATTERN as DURATION_PATTERN
 from tokenserver.runtime.durations import parse_duration
 from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME
@@ -118,6 +118,8 @@ Lifetime = Annotated[Seconds, AfterValidator(_lifetime)]
 NameText = Annotated[str, AfterValidator(_name_text)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
 Url = Annotated[str, AfterValidator(checked_url)]
+PublicUrl = Annotated[str, AfterValidator(checked_url), AfterValidator(with_plain_path)]
+Origin = Annotated[str, AfterValidator(checked_origin)]
 Listen = Annotated[str, AfterValidator(_listen)]
 NetworkText = Annotated[Network, BeforeValidator(_network)]
 SourceName = Annotated[str, AfterValidator(_source_name)]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,10 +16,11 @@ from tokenserver.config.fields import (
     Listen,
     NameText,
     NetworkText,
+    Origin,
+    PublicUrl,
     Section,
     SourceName,
     TokenReuse,
-    Url,
 )
 from tokenserver.config.keys import Keys
 from tokenserver.config.ldap import Ldap
@@ -42,16 +44,17 @@ class Tls(Section):
 class ServerSettings(Section):
     """The addresses of the server, its public URL, TLS, and the proxies whose X-Forwarded-For it trusts.
 
-    With `require_https`, token requests from other machines over plain http are rejected. Metrics have a separate
-    address, or are off.
+    With `require_https`, token requests from other machines over plain http are rejected. Pages of the origins in
+    `cors` may ask for tokens. Metrics have a separate address, or are off.
     """
 
     listen: Listen = "127.0.0.1:5001"
     metrics: Listen | None = None
-    url: Url
+    url: PublicUrl
     tls: Tls | None = None
     trusted_proxies: tuple[NetworkText, ...] = Field(default=(), strict=False)
     require_https: bool = True
+    cors: tuple[Origin, ...] = Field(default=(), strict=False)
     workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] | None = None
 
     @model_validator(mode="after")
@@ -70,6 +73,11 @@ class ServerSettings(Section):
     def realm(self) -> str:
         """The token endpoint as registries announce it to clients."""
         return f"{self.url}/token"
+
+    @property
+    def path(self) -> str:
+        """The path of the public URL, without a slash at the end; empty if it has none."""
+        return urlsplit(self.url).path
 
     @property
     def metrics_url(self) -> str | None:

@@ -17,6 +17,7 @@ MAX_HOST = 253
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
+_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*", re.ASCII)
 
 # Those that Go's `netip.Addr` calls private, which Python's `is_private` is wider than.
@@ -45,6 +46,56 @@ def checked_url(text: str, example: str = EXAMPLE) -> str:
     if problem is not None:
         raise ValueError(problem or f"must be a URL such as {example}")
     return text.rstrip("/")
+
+
+def with_plain_path(url: str) -> str:
+    """A URL whose path every client and proxy reads alike, since requests below it are compared with it.
+
+    Raises:
+        ValueError: it is not plain.
+    """
+    path = urlsplit(url).path
+    if path and (_PLAIN_PATH.fullmatch(path) is None or not {".", ".."}.isdisjoint(path.split("/"))):
+        raise ValueError(f"the path {path!r} must be plain: without '%', '//', and parts that are '.' or '..'")
+    return url
+
+
+def checked_origin(text: str) -> str:
+    """The origin of web pages, as browsers send it (RFC 6454, section 6.2).
+
+    Raises:
+        ValueError: it is none, or not spelled like that; the text has the right spelling.
+    """
+    if "*" in text:
+        raise ValueError(f"{text!r} would let pages of others ask with their visitors' passwords; name each origin")
+    if text == "null":
+        raise ValueError("'null' is the origin of any sandboxed page and local file; serve the page from https://")
+    try:
+        spelled = _spelled_origin(text)
+    except ValueError as error:
+        raise ValueError(f"must be an origin such as https://ui.example.com, not {text!r}") from error
+    if text != spelled:
+        raise ValueError(f"must be spelled as browsers send it: {spelled}, not {text!r}")
+    return text
+
+
+def _spelled_origin(text: str) -> str:
+    """The origin of a URL: scheme, host and, unless it is the default, port.
+
+    Raises:
+        ValueError: it has none that a browser would send.
+    """
+    parts = urlsplit(text)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    host = (parts.hostname or "").encode("idna").decode("ascii").lower()
+    if default is None or parts.port == 0 or "%" in host:
+        raise ValueError
+    if ":" in host or host.rpartition(".")[2].isdigit():
+        address = ip_address(host)
+        host = str(address) if address.version == 4 else f"[{address.compressed}]"
+    elif host_problem(host) is not None:
+        raise ValueError
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, default) else "")
 
 
 def _punycode(netloc: str) -> str:

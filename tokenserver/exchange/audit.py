@@ -97,9 +97,10 @@ class AuditTrail:
         # Written by hand, because these few are in every event: both ids are the server's own.
         client = "null" if request.client is None else _encoded_address(request.client)
         start = f'"event":"exchange","request_id":"{request.request_id}","method":{_quoted(request.method)}'
+        program = _encoded_program(_cut(request.client_id), _cut(request.user_agent))
         token = outcome.token
         end = '"outcome":"explained"' if token is None else f'"jti":"{token.jti}","outcome":"{encoded.outcome}"'
-        self._write(f'{start},"client":{client},{encoded.members},{end},"ms":{seconds * 1000:.3f}')
+        self._write(f'{start},"client":{client},{program}{encoded.members},{end},"ms":{seconds * 1000:.3f}')
 
     @property
     def problem(self) -> str | None:
@@ -162,6 +163,18 @@ def _encoded_address(address: IPv4Address | IPv6Address) -> str:
     return _quoted(str(address))
 
 
+@lru_cache(maxsize=1024)
+def _encoded_program(client_id: str | None, user_agent: str | None) -> str:
+    """What a client calls itself, as members that end with a comma; the same few programs ask again and again."""
+    named = _program(client_id, user_agent)
+    return f"{members(named)}," if named else ""
+
+
+def _program(client_id: str | None, user_agent: str | None) -> dict[str, Any]:
+    named = {"client_id": client_id, "user_agent": user_agent}
+    return {name: value for name, value in named.items() if value is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class _EncodedRuling:
     """A ruling's part of an event, and its outcome."""
@@ -217,17 +230,19 @@ def _failure(request: TokenRequest | UnparsedRequest, error: Exception, policy: 
         "request_id": request.request_id,
         "method": cut(request.method),
         "client": None if request.client is None else str(request.client),
+        **_program(_cut(request.client_id), _cut(request.user_agent)),
     }
     if isinstance(request, TokenRequest):
         username = request.credentials.username if isinstance(request.credentials, Password) else None
-        event |= {
-            "asked": [str(scope) for scope in request.scopes.scopes],
-            **_rejected(request.scopes.rejected),
-            "registry": None if request.service is None else cut(request.service),
-            "username": None if username is None else cut(username),
-        }
+        event |= {"asked": [str(scope) for scope in request.scopes.scopes], **_rejected(request.scopes.rejected)}
+    else:
+        username = request.username
+        event |= {"asked": [cut(scope) for scope in request.asked]}
+        event |= {"asked_omitted": request.asked_omitted} if request.asked_omitted else {}
     return {
         **event,
+        "registry": _cut(request.service),
+        "username": _cut(username),
         "policy": policy,
         "outcome": outcome_of(error),
         "reason": cut(reason_of(error)),
@@ -245,6 +260,10 @@ def reason_of(error: BaseException) -> str:
 def cut(text: str) -> str:
     """A client's text, truncated to `MAX_TEXT` characters."""
     return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+
+
+def _cut(text: str | None) -> str | None:
+    return None if text is None else cut(text)
 
 
 def _rejected(rejected: tuple[RejectedScope, ...]) -> dict[str, Any]:

@@ -13,11 +13,21 @@ from tokenserver.exchange.service import TokenRequest, TokenResult, TokenService
 
 
 class UnparsedRequest(NamedTuple):
-    """A request that was refused before it became a `TokenRequest`; its parameters were not understood, or not read."""
+    """A request that was refused before it became a `TokenRequest`.
+
+    Everything but the first three is as the client sent it, as far as it was read. `asked` has the first scopes, and
+    `asked_omitted` counts the rest.
+    """
 
     request_id: str
     method: str
     client: IPv4Address | IPv6Address | None
+    service: str | None = None
+    username: str | None = None
+    asked: tuple[str, ...] = ()
+    asked_omitted: int = 0
+    client_id: str | None = None
+    user_agent: str | None = None
 
 
 class Observer(Protocol):

@@ -29,7 +29,8 @@ class TokenRequest(NamedTuple):
     """One parsed request for a token or, with `explain`, for the reasons that it would be granted or refused by.
 
     `service` and `account` are as asked (None: not asked, or empty). `client` is the address behind trusted proxies,
-    None if it is unknown. `request_id` is the server's own.
+    None if it is unknown. `request_id` is the server's own. `client_id` and `user_agent` are how the client calls
+    itself; nothing depends on them.
     """
 
     request_id: str
@@ -40,6 +41,8 @@ class TokenRequest(NamedTuple):
     account: str | None
     client: IPv4Address | IPv6Address | None
     explain: bool = False
+    client_id: str | None = None
+    user_agent: str | None = None
 
 
 class TokenResult(NamedTuple):

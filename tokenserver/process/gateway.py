@@ -81,8 +81,7 @@ class Gateway:
 
     def _token(self, environ: dict[str, Any], proto: Any) -> None:
         environ.setdefault("wsgi.input", _NO_BODY)
-        answer = self._front.answer(environ)
-        assert answer is not None  # noqa: S101 - the path is one of its own
+        answer = self._front.token(environ)
         proto.response_bytes(answer.status, answer.headers, answer.body)
 
     def _other(self, environ: dict[str, Any], proto: Any) -> None:
@@ -104,7 +103,7 @@ class Gateway:
 
     def _read(self, environ: dict[str, Any], proto: Any) -> None:
         deadline = time.monotonic() + BODY_SECONDS
-        admitted = self._front.endpoint.admit_body(environ)
+        admitted = self._front.admit_body(environ)
         if isinstance(admitted, TokenAnswer):
             _send(proto, admitted)
             return
@@ -135,7 +134,7 @@ class Gateway:
     def _after_body(self, environ: dict[str, Any], proto: Any, outcome: bytes | RequestError) -> None:
         try:
             if isinstance(outcome, RequestError):
-                _send(proto, self._front.endpoint.give_up(environ, outcome))
+                _send(proto, self._front.give_up(environ, outcome))
                 return
             environ |= {"wsgi.input": io.BytesIO(outcome), "CONTENT_LENGTH": str(len(outcome)), BODY_IS_READ: True}
             self._token(environ, proto)

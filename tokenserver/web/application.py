@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from flask import Flask
 
-from tokenserver.config.settings import Settings
+from tokenserver.config.settings import ServerSettings, Settings
 from tokenserver.exchange.audit import Sink
 from tokenserver.keys.jwk import jwk_set
 from tokenserver.keys.ring import KeyRing
@@ -21,7 +21,8 @@ from tokenserver.server.reconfigure import reconfigured
 from tokenserver.server.running import RunningServer
 from tokenserver.server.shared_state import NOTHING_SHARED, SharedState
 from tokenserver.web.client_address import finder
-from tokenserver.web.https_only import guard_of
+from tokenserver.web.cors import VARY, AllowedOrigins
+from tokenserver.web.https_only import HttpsOnly
 from tokenserver.web.routes import Pages, TokenFront, create_app
 from tokenserver.web.token_endpoint import HSTS, JSON_HEADERS, TokenEndpoint
 
@@ -30,7 +31,13 @@ MAX_JWKS_SECONDS = 300
 
 def application(parts: RunningServer) -> Flask:
     """The application for parts that are already built."""
-    return create_app(token_endpoint(parts), other_pages(parts))
+    return _app(parts, token_endpoint(parts))
+
+
+def _app(parts: RunningServer, endpoint: TokenEndpoint) -> Flask:
+    server = parts.settings.server
+    cors = AllowedOrigins(server.cors) if server.cors else None
+    return create_app(endpoint, other_pages(parts), prefix=server.path, cors=cors)
 
 
 def token_endpoint(parts: RunningServer) -> TokenEndpoint:
@@ -40,13 +47,21 @@ def token_endpoint(parts: RunningServer) -> TokenEndpoint:
         exchange=parts.exchange,
         challenge=f'Basic realm="{settings.issuer}", charset="UTF-8"',
         client_of=finder(settings.server.trusted_proxies),
-        is_protected=guard_of(settings.server.trusted_proxies) if settings.server.require_https else None,
-        headers=(*JSON_HEADERS, HSTS) if settings.server.url.startswith("https://") else JSON_HEADERS,
+        https_only=HttpsOnly(settings.server.trusted_proxies).check if settings.server.require_https else None,
+        headers=_headers(settings.server),
         new_id=new_id,
         monotonic=time.perf_counter,
         admission=parts.admission,
         limits=ScopeLimits(settings.limits.scopes, settings.limits.scope_bytes),
     )
+
+
+def _headers(server: ServerSettings) -> tuple[tuple[str, str], ...]:
+    """The headers of every answer of the token endpoint."""
+    headers: tuple[tuple[str, str], ...] = JSON_HEADERS
+    if server.cors:
+        headers = tuple(VARY if name == "Vary" else (name, value) for name, value in headers)
+    return (*headers, HSTS) if server.url.startswith("https://") else headers
 
 
 def other_pages(parts: RunningServer) -> Pages:
@@ -111,7 +126,7 @@ class ReconfigurableApplication:
                 self._stop = threading.Event()
                 self.threads = self.parts.tend(self._stop)
         endpoint = replace(token_endpoint(self.parts), places=_front(self.flask).endpoint.places)
-        _front(self.flask).replace(_front(create_app(endpoint, other_pages(self.parts))))
+        _front(self.flask).replace(_front(_app(self.parts, endpoint)))
 
     def _quiesce(self) -> None:
         self._stop.set()

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from tokenserver.authn.usernames import MAX_USERNAME
-from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, Secret
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, RefreshToken, Secret
 from tokenserver.errors import InvalidCredentials
 
 # RFC 9110, section 11.4: the scheme, spaces, one token68. A comma is in neither, so two headers that were joined
@@ -17,6 +17,9 @@ _CREDENTIALS = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([A-Za-z0-9+/]+={0,2}
 
 _BOM = "\ufeff"
 _BOM_BYTES = b"\xef\xbb\xbf"
+
+# User names that say that what follows is a token.
+_MARKERS = ("", "<token>")
 
 # No character decomposes into more than four in normal form C, so nothing longer can become short enough.
 _MAX_TYPED = 4 * MAX_USERNAME
@@ -61,6 +64,19 @@ def parse_authorization(values: Sequence[str]) -> Credentials:
         return Password(normalize_username(typed), Secret(password))
     except InvalidCredentials as error:
         return MalformedCredentials(error.reason)
+
+
+def refresh_token_in(credentials: Credentials) -> Credentials:
+    """The credentials; as `RefreshToken` if they are a password that clients mark as one by its user name.
+
+    containerd retries a refused refresh token as Basic with an empty user, and credential helpers of docker return
+    `<token>` as the user of a token. No user can have these names.
+    """
+    if isinstance(credentials, Password):
+        name = credentials.username
+        if name in _MARKERS and credentials.password.reveal():
+            return RefreshToken(credentials.password)
+    return credentials
 
 
 def normalize_username(typed: str) -> str:

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Address = IPv4Address | IPv6Address
 
-_LONGEST = 128
+MAX_ADDRESS = 128
 """Characters of an entry; no address with port, brackets and zone is longer."""
 
 MAX_HOPS = 50
@@ -46,7 +46,7 @@ def client_address(
     for entry in reversed(entries):
         if not is_trusted(address, trusted):
             break
-        further = parse_address(entry.strip(" \t")) if len(entry) <= _LONGEST else None
+        further = parse_address(entry.strip(" \t")) if len(entry) <= MAX_ADDRESS else None
         if further is None:
             return None
         address = further
@@ -63,7 +63,7 @@ def finder(trusted: Sequence[IPv4Network | IPv6Network]) -> Callable[[str, str |
 
     def find_cached(peer: str, forwarded_for: str | None) -> Address | None:
         # Longer headers are not cached, so that the cache is bounded in bytes as well.
-        is_long = forwarded_for is not None and len(forwarded_for) > _LONGEST
+        is_long = forwarded_for is not None and len(forwarded_for) > MAX_ADDRESS
         return find(peer, forwarded_for) if is_long else cached(peer, forwarded_for)
 
     return find_cached

@@ -136,5 +136,6 @@ DECISIVE = tuple(
     for name in (
         *("authorization", "x-forwarded-for", "x-forwarded-proto"),
         *("content-type", "content-length", "transfer-encoding"),
+        *("user-agent", "origin"),
     )
 )

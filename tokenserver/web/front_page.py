@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 
 _STYLE = """
@@ -83,10 +84,14 @@ HTML_HEADERS = (
 )
 
 
-def as_html(*, is_ready: bool) -> str:
-    """The page for browsers; sent with `HTML_HEADERS`, which allow its style and nothing else."""
+def as_html(*, is_ready: bool, base: str = "") -> str:
+    """The page for browsers; sent with `HTML_HEADERS`, which allow its style and nothing else.
+
+    `base` is put before its links: the last part of the page's own path and a slash, if that path ends without one.
+    """
     rows = "\n".join(
-        f'<tr><td><a href="{path}"><code>/{path}</code></a></td><td>{what}</td></tr>' for path, what in _PLACES
+        f'<tr><td><a href="{html.escape(base + path)}"><code>/{path}</code></a></td><td>{what}</td></tr>'
+        for path, what in _PLACES
     )
     return _PAGE.format(
         style=_STYLE,
@@ -98,14 +103,14 @@ def as_html(*, is_ready: bool) -> str:
     )
 
 
-def as_json(*, is_ready: bool) -> str:
+def as_json(*, is_ready: bool, base: str = "") -> str:
     """The same for programs."""
     content = {
         "name": "tokenserver",
         "about": _WHAT,
         "ready": is_ready,
-        "token_endpoint": "./token",
-        "pages": [path for path, _ in _PLACES],
+        "token_endpoint": f"./{base}token",
+        "pages": [base + path for path, _ in _PLACES],
         "specification": _SPECIFICATION,
     }
     return json.dumps(content) + "\n"

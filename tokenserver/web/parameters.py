@@ -28,8 +28,12 @@ BYTES_PER_FIELD = 16
 _LONGEST_CACHED = 512
 
 SINGLE = frozenset(
-    {"service", "account", "client_id", "grant_type", "username", "password", "access_type", "offline_token", "explain"}
+    {
+        *("service", "account", "client_id", "grant_type", "username", "password", "refresh_token"),
+        *("access_type", "offline_token", "explain"),
+    }
 )
+_HARMLESS = frozenset({"service", "username", "client_id"})
 SECRETS = frozenset({"password", "refresh_token", "client_secret", "id_token", "access_token", "token", "assertion"})
 
 
@@ -60,6 +64,29 @@ class Parameters:
 def max_body(limits: ScopeLimits) -> int:
     """The most bytes of a form or a query."""
     return max(MIN_BODY, 2 * limits.scope_bytes)
+
+
+class UnreadableForm(InvalidRequest):
+    """A form that breaks a rule. `read` is what can be read of it nevertheless, without any secret."""
+
+    def __init__(self, message: str, read: Parameters) -> None:
+        self.read = read
+        super().__init__(message)
+
+
+def read_leniently(text: str, limits: ScopeLimits = DEFAULT_LIMITS) -> Parameters:
+    """Who asks for what, by parameters that need not be valid: of a repeated one the first value. Never raises."""
+    longest = max_body(limits)
+    most = longest // BYTES_PER_FIELD
+    fields = text[:longest].split("&", most)[:most]
+    single: dict[str, str] = {}
+    scopes: list[str] = []
+    for name, value in parse_qsl("&".join(fields), errors="replace"):
+        if name == "scope":
+            scopes.append(value)
+        elif name in _HARMLESS:
+            single.setdefault(name, value)
+    return Parameters(single, tuple(scopes))
 
 
 def parse_parameters(
@@ -147,14 +174,19 @@ def parse_form(environ: Mapping[str, Any], limits: ScopeLimits = DEFAULT_LIMITS)
 
     Raises:
         UnsupportedMediaType, RequestTooLarge: before anything is parsed.
-        InvalidRequest: as `parse_parameters`.
+        UnreadableForm: for the reasons of `parse_parameters`.
+        InvalidRequest: the body is incomplete.
     """
     body = _read_body(environ, announced_form(environ, limits), limits)
     try:
         text = body.decode("ascii") if body.isascii() else body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidRequest("the form is not UTF-8") from error
-    return parse_parameters(text, limits=limits)
+        lenient = read_leniently(body.decode("utf-8", "replace"), limits)
+        raise UnreadableForm("the form is not UTF-8", lenient) from error
+    try:
+        return parse_parameters(text, limits=limits)
+    except InvalidRequest as error:
+        raise UnreadableForm(str(error), read_leniently(text, limits)) from error
 
 
 def _read_body(environ: Mapping[str, Any], announced: int | None, limits: ScopeLimits) -> bytes:

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from tokenserver.errors import TokenserverError
+from tokenserver.web.bodies import Place
+from tokenserver.web.cors import AllowedOrigins
 from tokenserver.web.front_page import HTML_HEADERS, as_html, as_json
 from tokenserver.web.parameters import MIN_BODY
 from tokenserver.web.problems import Problem
@@ -24,6 +27,12 @@ if TYPE_CHECKING:
 
 TOKEN_PATHS = frozenset({"/token", "/auth/token", "/auth"})
 """The endpoint; the registries' autoredirect path; the path in the realm of existing installations."""
+
+PAGE_PATHS = frozenset({"/", "/healthz", "/readyz", "/.well-known/jwks.json", "/ca.pem"})
+"""The other endpoints."""
+
+ASKED_PATH = "tokenserver.asked_path"
+"""In the environ of a request below the server's prefix: the path as asked."""
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _CODES = {401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS", 503: "UNAVAILABLE", 500: "UNAVAILABLE"}
@@ -46,48 +55,95 @@ class Pages:
 
 
 class TokenFront:
-    """WSGI middleware: answers the token paths and passes everything else on. Methods but GET and POST get 405."""
+    """WSGI middleware: answers the token paths and passes everything else on. Methods but GET and POST get 405.
 
-    def __init__(self, endpoint: TokenEndpoint, others: WSGIApplication) -> None:
+    `prefix` is the path of the server's public URL. Every path is answered at the root, for proxies that strip the
+    prefix, and below the prefix, for those that keep it. Paths are compared as a whole: one with a further slash, or
+    with the prefix twice, is none of them. `cors` has the origins whose pages may ask for tokens, if there are any.
+    """
+
+    def __init__(
+        self,
+        endpoint: TokenEndpoint,
+        others: WSGIApplication,
+        *,
+        prefix: str = "",
+        cors: AllowedOrigins | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._others = others
+        self._cors = cors
+        self._paths = TOKEN_PATHS | {prefix + path for path in TOKEN_PATHS}
+        below = {prefix: "/"} | {prefix + path: path for path in PAGE_PATHS} if prefix else {}
+        # What a path means at the root comes first: below /auth, /auth itself is a token path.
+        self._pages = {path: page for path, page in below.items() if path not in PAGE_PATHS | self._paths}
 
     def replace(self, other: TokenFront) -> None:
         """Answer as the other one from the next request on; requests in progress end as they began."""
-        self._endpoint, self._others = other._endpoint, other._others
+        self._endpoint, self._others, self._cors = other._endpoint, other._others, other._cors
+        self._paths, self._pages = other._paths, other._pages
 
     @property
     def endpoint(self) -> TokenEndpoint:
         """The endpoint that answers the token paths."""
         return self._endpoint
 
-    @staticmethod
-    def owns(path: str) -> bool:
+    def owns(self, path: str) -> bool:
         """Whether this endpoint answers that path."""
-        return path in TOKEN_PATHS
+        return path in self._paths
 
     def answer(self, environ: Mapping[str, Any]) -> TokenAnswer | None:
         """The response to a token request or a malformed one; None for a request to be passed on."""
+        if environ["PATH_INFO"] in self._paths or _has_bad_coding(environ):
+            return self.token(environ)
+        return None
+
+    def token(self, environ: Mapping[str, Any]) -> TokenAnswer:
+        """The response to a request whose path `owns` accepted; the paths may have been replaced since."""
         if _has_bad_coding(environ):
-            return self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
-        if environ["PATH_INFO"] not in TOKEN_PATHS:
-            return None
-        if environ["REQUEST_METHOD"] not in {"GET", "POST"}:
-            return self._endpoint.refuse(405, "method not allowed", (("Allow", "GET, POST"),))
-        return self._endpoint.answer(environ)
+            answer = self._endpoint.refuse(400, "bad transfer encoding", (("Connection", "close"),))
+        elif environ["REQUEST_METHOD"] in {"GET", "POST"}:
+            answer = self._endpoint.answer(environ)
+        else:
+            answer = self._other_method(environ)
+        return answer if self._cors is None else self._cors.admit(environ, answer)
+
+    def admit_body(self, environ: Mapping[str, Any]) -> Place | TokenAnswer:
+        """See `TokenEndpoint.admit_body`."""
+        admitted = self._endpoint.admit_body(environ)
+        if self._cors is None or not isinstance(admitted, TokenAnswer):
+            return admitted
+        return self._cors.admit(environ, admitted)
+
+    def give_up(self, environ: Mapping[str, Any], error: TokenserverError) -> TokenAnswer:
+        """See `TokenEndpoint.give_up`."""
+        answer = self._endpoint.give_up(environ, error)
+        return answer if self._cors is None else self._cors.admit(environ, answer)
+
+    def _other_method(self, environ: Mapping[str, Any]) -> TokenAnswer:
+        preflight = None if self._cors is None else self._cors.preflight(environ)
+        if preflight is not None:
+            return self._endpoint.preflight(preflight)
+        return self._endpoint.refuse(405, "method not allowed", (("Allow", "GET, POST"),))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Handle one request (PEP 3333)."""
         answer = self.answer(environ)
         if answer is None:
-            return self._others(environ, start_response)
+            return self._others(self._below_root(environ), start_response)
         start_response(_STATUS_LINES[answer.status], answer.headers)
         return [answer.body]
 
+    def _below_root(self, environ: WSGIEnvironment) -> WSGIEnvironment:
+        """The same request with its path at the root, if it is that of a page below the prefix."""
+        path = environ["PATH_INFO"]
+        page = self._pages.get(path)
+        return environ if page is None else {**environ, "PATH_INFO": page, ASKED_PATH: path}
+
 
 def wants_body(environ: Mapping[str, Any]) -> bool:
-    """Whether the body of this request should be read: only that of a POST for a token is."""
-    return environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] in TOKEN_PATHS and not _has_bad_coding(environ)
+    """Whether the body of this request for a token should be read: only that of a POST is."""
+    return environ["REQUEST_METHOD"] == "POST" and not _has_bad_coding(environ)
 
 
 def _has_bad_coding(environ: Mapping[str, Any]) -> bool:
@@ -97,8 +153,8 @@ def _has_bad_coding(environ: Mapping[str, Any]) -> bool:
     return coding is not None and coding.lower() != "chunked"
 
 
-def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
-    """The WSGI application."""
+def create_app(endpoint: TokenEndpoint, pages: Pages, *, prefix: str = "", cors: AllowedOrigins | None = None) -> Flask:
+    """The WSGI application; for `prefix` and `cors` see `TokenFront`."""
     app = Flask("tokenserver", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MIN_BODY
     app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -107,19 +163,21 @@ def create_app(endpoint: TokenEndpoint, pages: Pages) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.url_map.strict_slashes = False
-    app.wsgi_app = TokenFront(endpoint, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap it
+    app.wsgi_app = TokenFront(endpoint, app.wsgi_app, prefix=prefix, cors=cors)  # type: ignore[method-assign]  # Flask's own way to wrap it
 
     @app.get("/", provide_automatic_options=False)
     def front_page() -> Response:
         if request.environ.get("PATH_INFO") != "/":  # an empty path, which a strict rule would redirect to this one
             raise NotFound
+        # Links are relative, so the page depends on whether its own address ends with a slash.
+        base = f"{request.environ.get(ASKED_PATH, '/').rpartition('/')[2]}/".removeprefix("/")
         is_ready = all(problem is None for problem in pages.readiness().values())
         # A client that accepts anything, as curl does, gets JSON; a browser names HTML.
         if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
-            response = Response(as_html(is_ready=is_ready))
+            response = Response(as_html(is_ready=is_ready, base=base))
             response.headers.update(HTML_HEADERS)
             return response
-        response = Response(as_json(is_ready=is_ready))
+        response = Response(as_json(is_ready=is_ready, base=base))
         response.headers.update(JSON_HEADERS)
         response.headers["Vary"] = "Accept"
         return response

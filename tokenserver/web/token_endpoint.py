@@ -11,31 +11,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, Secret
 from tokenserver.errors import (
     AuditUnavailable,
-    InvalidCredentials,
-    InvalidRequest,
     Overloaded,
-    PlainHttp,
     RequestError,
     ServiceError,
     TokenserverError,
-    UnsupportedGrantType,
 )
 from tokenserver.exchange.admission import AdmissionControl
 from tokenserver.exchange.audit import reason_of
-from tokenserver.exchange.observers import ObservedExchange, UnparsedRequest
-from tokenserver.exchange.service import TokenRequest, TokenResult
+from tokenserver.exchange.observers import ObservedExchange
+from tokenserver.exchange.service import TokenResult
 from tokenserver.runtime.bounded_cache import BoundedCache
-from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, parse_scopes
+from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits
 from tokenserver.tokens.reuse import SIZE
-from tokenserver.web.authorization_header import normalize_username, parse_authorization
 from tokenserver.web.bodies import BodyPlaces, Place
 from tokenserver.web.client_address import Address
 from tokenserver.web.parameters import Parameters, announced_form, parse_form, parse_query
 from tokenserver.web.payloads import explanation_body, token_body
 from tokenserver.web.problems import Problem, problem_for
+from tokenserver.web.request_reader import token_request, unparsed
 
 logger = logging.getLogger("tokenserver.web")
 
@@ -70,8 +65,8 @@ class TokenEndpoint:
     `challenge` is the value of `WWW-Authenticate`, built from the configuration and never from a request. `client_of`
     finds the client's address from the peer's and X-Forwarded-For (None: no such header). `admission` limits how many
     requests are handled concurrently and how many queue, `places` how many forms are read concurrently. A request that
-    `is_protected`, if given, returns False for is refused unread. `headers` are in every response. `limits` is how much
-    one request may ask for. `bodies` caches the responses of reused tokens.
+    `https_only`, if given, raises for is refused unread. `headers` are in every response. `limits` is how much one
+    request may ask for. `bodies` caches the responses of reused tokens.
     """
 
     exchange: ObservedExchange
@@ -80,7 +75,7 @@ class TokenEndpoint:
     new_id: Callable[[], str]
     monotonic: Callable[[], float]
     admission: AdmissionControl
-    is_protected: Callable[[Mapping[str, Any], Address | None], bool] | None = None
+    https_only: Callable[[Mapping[str, Any], Address | None], None] | None = None
     headers: tuple[tuple[str, str], ...] = JSON_HEADERS
     limits: ScopeLimits = DEFAULT_LIMITS
     places: BodyPlaces = field(default_factory=BodyPlaces, repr=False)
@@ -102,11 +97,16 @@ class TokenEndpoint:
         request_id = self.new_id()
         method = str(environ["REQUEST_METHOD"])
         client = self._client(environ)
+        form: Parameters | None = None
         try:
             try:
-                request = self._parse(environ, request_id, method, client)
+                query = self._query(environ, client)
+                if method == "POST":
+                    form = self._form(environ, client)
+                request = token_request(environ, query, form, request_id=request_id, client=client, limits=self.limits)
             except TokenserverError as error:
-                self.exchange.refused(UnparsedRequest(request_id, method, client), error, self.monotonic() - start)
+                refused = unparsed(environ, error, form, request_id=request_id, client=client)
+                self.exchange.refused(refused, error, self.monotonic() - start)
                 raise
             result = self.exchange.exchange(request)
             return self._answer(200, self._body(result, with_scope=method == "POST"), request_id)
@@ -116,35 +116,11 @@ class TokenEndpoint:
     def _client(self, environ: Mapping[str, Any]) -> Address | None:
         return self.client_of(environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR"))
 
-    def _parse(
-        self,
-        environ: Mapping[str, Any],
-        request_id: str,
-        method: str,
-        client: Address | None,
-    ) -> TokenRequest:
+    def _query(self, environ: Mapping[str, Any], client: Address | None) -> Parameters:
         # First of all, so that nothing of what was sent is read, least of all the password.
-        if self.is_protected is not None and not self.is_protected(environ, client):
-            raise PlainHttp
-        parameters = parse_query(environ.get("QUERY_STRING") or "", self.limits)
-        header = environ.get("HTTP_AUTHORIZATION")
-        credentials = parse_authorization(() if header is None else (header,))
-        if method == "POST":
-            in_query, parameters = parameters, self._form(environ, client)
-            for name in in_query.single.keys() & parameters.single.keys():
-                raise InvalidRequest(f"{name}: is given in both the query and the form")
-            credentials = _form_credentials(parameters, credentials)
-        single = parameters.single
-        return TokenRequest(
-            request_id,
-            method,
-            single.get("service") or None,
-            parse_scopes(parameters.scopes, self.limits),
-            credentials,
-            single.get("account") or None,
-            client,
-            "explain" in single and _wants_explanation(method, parameters),
-        )
+        if self.https_only is not None:
+            self.https_only(environ, client)
+        return parse_query(environ.get("QUERY_STRING") or "", self.limits)
 
     def _form(self, environ: Mapping[str, Any], client: Address | None) -> Parameters:
         if BODY_IS_READ in environ:
@@ -187,8 +163,8 @@ class TokenEndpoint:
         """
         client = self._client(environ)
         try:
-            if self.is_protected is not None and not self.is_protected(environ, client):
-                raise PlainHttp
+            if self.https_only is not None:
+                self.https_only(environ, client)
             announced_form(environ, self.limits)
             return self.places.take(client)
         except TokenserverError as error:
@@ -202,44 +178,21 @@ class TokenEndpoint:
         request_id = self.new_id()
         failure: Exception = error
         try:
-            self.exchange.refused(UnparsedRequest(request_id, "POST", self._client(environ)), error, 0.0)
+            refused = unparsed(environ, error, request_id=request_id, client=self._client(environ))
+            self.exchange.refused(refused, error, 0.0)
         except Exception as unrecorded:
             failure = unrecorded
         return self._failure(failure, request_id, oauth=True, headers=(("Connection", "close"),))
+
+    def preflight(self, headers: tuple[tuple[str, str], ...]) -> TokenAnswer:
+        """The answer to a CORS preflight request, with these headers."""
+        common = [header for header in self.headers if header[0] != "Content-Type"]
+        return TokenAnswer(204, [*common, ("X-Request-Id", self.new_id()), *headers], b"")
 
     def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...]) -> TokenAnswer:
         """The answer to a request that is no token request. Nothing was exchanged, so it leaves no event."""
         problem = Problem(status, "UNSUPPORTED", "invalid_request", message)
         return self._answer(status, problem.body(oauth=False), self.new_id(), headers)
-
-
-def _wants_explanation(method: str, parameters: Parameters) -> bool:
-    value = parameters.get("explain")
-    if value not in (None, "1") or (value and method != "GET"):
-        raise InvalidRequest("explain: must be explain=1, in the query of a GET")
-    return value is not None
-
-
-def _form_credentials(parameters: Parameters, header: Credentials) -> Credentials:
-    """The credentials of a POST (RFC 6749, section 4.3.2)."""
-    grant_type = parameters.get("grant_type")
-    if grant_type is None:
-        raise InvalidRequest("grant_type: is missing")
-    if grant_type != "password":
-        raise UnsupportedGrantType("this grant_type is not supported; supported is password")
-    for name in ("username", "password"):
-        if name not in parameters.single:
-            raise InvalidRequest(f"{name}: is missing")
-    if isinstance(header, MalformedCredentials):
-        return header
-    try:
-        username = normalize_username(parameters.single["username"])
-    except InvalidCredentials as error:
-        return MalformedCredentials(error.reason)
-    credentials = Password(username, Secret(parameters.single["password"]))
-    if not isinstance(header, NoCredentials) and header != credentials:
-        return MalformedCredentials("the header and the form have different credentials")
-    return credentials
 
 
 def _log(error: Exception, request_id: str) -> None:

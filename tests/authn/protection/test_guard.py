@@ -23,7 +23,7 @@ from tokenserver.authn.protection.failure_counters import Limit, Limits, growing
 from tokenserver.authn.protection.guard import FOLLOWERS, SPARE_THREADS, Plan, Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.throttle import Counted, Standing
-from tokenserver.credentials import Password, Secret
+from tokenserver.credentials import Password, RefreshToken, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled, TokenserverError
 from tokenserver.identity import Identity, Kind
 
@@ -88,6 +88,43 @@ def test_remembered_across_reloads() -> None:
     """A hundred logins within a minute ask the directory once, however often the files were loaded meanwhile."""
     world = World()
     assert ({world.login() for _ in range(100)}, world.directory.asked) == ({"ann"}, 1)
+
+
+def refreshed(world: World, token: str, client: Any = HOME) -> str:
+    """The error of a login with a refresh token."""
+    try:
+        world.chain().authenticate(RefreshToken(Secret(token)), client)
+    except TokenserverError as error:
+        return type(error).__name__
+    raise AssertionError("no refresh token is known")
+
+
+def test_unknown_refresh_tokens_count_for_their_address_and_no_user() -> None:
+    """They take one user's share of what the address may fail, so that logins by password go on there."""
+    world = World()
+    assert [refreshed(world, f"{number}") for number in range(7)] == ["UnknownRefreshToken"] * 5 + ["Throttled"] * 2
+    assert refreshed(world, "0", AWAY) == "UnknownRefreshToken"
+    assert refreshed(world, "0", None) == "UnknownRefreshToken"
+    assert world.login() == "ann"
+    # The address may fail 50 times in all: 5 did already.
+    failures = [world.login(f"user-{number}", "wrong") for number in range(50)]
+    assert failures == ["InvalidCredentials"] * 45 + ["Throttled"] * 5
+    assert refreshed(world, "fresh") == "Throttled"
+
+
+def test_a_repeated_refresh_token_is_no_further_guess() -> None:
+    """Within seconds; later it counts again where a password would, since the sources of this world are directories."""
+    world = World()
+    assert {refreshed(world, "0") for _ in range(20)} == {"UnknownRefreshToken"}
+    assert refreshed(world, "1") == "UnknownRefreshToken"
+    world.now += 11
+    assert [refreshed(world, f"{number}") for number in range(4)] == ["UnknownRefreshToken"] * 3 + ["Throttled"]
+
+
+def test_refresh_tokens_without_a_throttle() -> None:
+    """Unknown, each of them."""
+    world = World(is_throttled=False)
+    assert [refreshed(world, f"{number}") for number in range(99)] == ["UnknownRefreshToken"] * 99
 
 
 LIMITS = Limits(growing(5, 300), (Limit(50, 300),), (Limit(1000, 300),))

@@ -53,6 +53,7 @@ def test_the_page_lists_what_needs_a_restart() -> None:
         ("  enabled: true\n", "  enabled: false\n", ["throttle.enabled"], []),
         ("window: 10m", "window: 20m", ["throttle.window"], []),
         ("require_https: false", "require_https: true", ["server.require_https"], []),
+        ("cors: [https://ui.example.com]", "cors: [https://x.example.com]", ["server.cors"], []),
         ("issuer: auth.example.com", "issuer: other", ["issuer"], []),
         ("  - service: second\n", "", ["registries[second] (removed)"], []),
         ("cache: 30s", "cache: 31s", ["authentication[corp].ldap.cache"], []),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.clients import CLIENTS, VERBS
 from harness.conformance import ALGORITHMS, COMPATS, VERIFIERS, expected
 from harness.programs import ROOT
+from harness.stored_tokens import STORED
 
 PAGE = ROOT / "docs" / "compatibility.md"
 
@@ -34,7 +35,7 @@ _HEAD = """\
 # What works with what
 
 <!-- Printed by scripts/compatibility. Every cell is a test in tests/e2e (test_conformance.py, test_real_clients.py,
-test_helm.py) against the real program; change the tables there, not here. -->
+test_helm.py, test_stored_tokens.py) against the real program; change the tables there, not here. -->
 
 ## Registries
 
@@ -79,9 +80,41 @@ finds out.
 """
 
 
+_STORED = """
+## Stored identity tokens of another token server
+
+`docker login` keeps the refresh token that some token servers give as `identitytoken` in `config.json`, in place of a
+password, and other clients use it from there. This server gives no refresh tokens and knows none: a request with one is
+401 (`invalid_grant`), also for public images, with this text:
+
+> this server does not know the stored identity token; fix: log out of the registry and in again: docker logout HOST,
+> then docker login HOST
+
+So after a change of the token server, everybody logs out and in once. podman, buildah and skopeo have a file of their
+own for that (`podman logout HOST`, `podman login HOST`); the other clients read docker's. Many different tokens from
+one address are [throttled](users.md#throttling-of-failed-logins) like wrong passwords of one user (429 with the same
+advice), which keeps nobody there from logging in. Does a client with such a token print the text, and what does it do
+then?
+
+"""
+
+
 def page() -> str:
     """The whole page."""
-    return _HEAD + _registries() + _BELOW + _clients() + _MANY
+    return _HEAD + _registries() + _BELOW + _clients() + _MANY + _STORED + _stored_tokens()
+
+
+def _stored_tokens() -> str:
+    rows = [
+        [
+            VERSIONS.get(row.kind.name, "helm 3.22.0"),
+            "yes" if row.prints_advice else "no: a bare `unauthorized` or `401 Unauthorized`",
+            row.falls_back,
+            "yes" if row.public else "no",
+        ]
+        for row in STORED
+    ]
+    return _table(["client", "prints the text", "falls back", "pulls public images"], rows)
 
 
 def _registries() -> str:

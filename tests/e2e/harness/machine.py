@@ -64,8 +64,14 @@ class Machine:
 
     def sign_in(self, host: str, user: str, password: str) -> None:
         """Put credentials where clients look for them, as their login commands would."""
-        auth = base64.b64encode(f"{user}:{password}".encode()).decode()
-        text = json.dumps({"auths": {host: {"auth": auth}}})
+        self._keep(host, {"auth": _basic(user, password)})
+
+    def keep_token(self, host: str, user: str, token: str) -> None:
+        """Put an identity token there, as `docker login` did at a token server that gives refresh tokens."""
+        self._keep(host, {"auth": _basic(user, ""), "identitytoken": token})
+
+    def _keep(self, host: str, entry: Mapping[str, str]) -> None:
+        text = json.dumps({"auths": {host: entry}})
         for path in (self.docker_config, self.auth_file):
             path.write_text(text)
             path.chmod(0o600)
@@ -90,3 +96,7 @@ class Machine:
             if path.exists():
                 found |= json.loads(path.read_text()).get("auths") or {}
         return found
+
+
+def _basic(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()

@@ -7,7 +7,7 @@ before any work; then identical logins are merged; then the work itself needs ca
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,9 +18,9 @@ from tokenserver.authn.protection.circuit_breaker import Breaker, Sheltered, Sta
 from tokenserver.authn.protection.failure_counters import Limits
 from tokenserver.authn.protection.login_cache import CacheLifetime, LoginKey, VerifiedLogins
 from tokenserver.authn.protection.shared_checks import Once, SharedChecks
-from tokenserver.authn.protection.throttle import Address, Throttle, Together
-from tokenserver.credentials import Password
-from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled
+from tokenserver.authn.protection.throttle import Address, Throttle, Together, place_of
+from tokenserver.credentials import Password, RefreshToken
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled, UnknownRefreshToken
 from tokenserver.identity import Identity
 from tokenserver.runtime.bulkhead import Bulkhead
 from tokenserver.runtime.singleflight import SingleFlight
@@ -245,6 +245,18 @@ class Protection:
                 if isinstance(error, BackendUnavailable):
                     unavailable(credentials, error)
                 raise
+
+    def count_unknown(self, token: RefreshToken, client: Address | None) -> None:
+        """See `Guard.count_unknown`. It is a failure of its address's nameless user, so that the stored tokens of many
+        machines never take more than one user's share of what their address may fail."""
+        if self._throttle is None:
+            return
+        nameless = Password(f"\0{place_of(client)}", token.secret)  # a NUL is in no name
+        key = self._key(nameless, b"")
+        with self._slot_released(), suppress(InvalidCredentials):
+            self._throttle.repeated(key)
+            with self._attempt(key, nameless, client):
+                raise UnknownRefreshToken
 
     def _reject_early(self, key: bytes) -> None:
         """Reject what would be rejected later anyway, before it costs a flight or a question to shared counters.

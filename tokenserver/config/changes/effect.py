@@ -43,6 +43,7 @@ RELOAD = frozenset(
         "server.url",
         "server.trusted_proxies",
         "server.require_https",
+        "server.cors",
         "registries.service",
         "registries.also",
         "registries.issuer",

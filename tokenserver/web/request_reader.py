@@ -1,0 +1,133 @@
+"""From parameters and headers to a token request, or to what is known of one that was refused. No framework, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, RefreshToken, Secret
+from tokenserver.errors import InvalidCredentials, InvalidRequest, PlainHttp, UnsupportedGrantType
+from tokenserver.exchange.observers import UnparsedRequest
+from tokenserver.exchange.service import TokenRequest
+from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, parse_scopes
+from tokenserver.web.authorization_header import normalize_username, parse_authorization, refresh_token_in
+from tokenserver.web.client_address import Address
+from tokenserver.web.parameters import Parameters, UnreadableForm, read_leniently
+
+MAX_ASKED = 16
+"""Scopes of a refused request that its event quotes; the rest is only counted."""
+
+_TWO_CREDENTIALS = "the header and the form have different credentials"
+
+
+def token_request(
+    environ: Mapping[str, Any],
+    query: Parameters,
+    form: Parameters | None,
+    *,
+    request_id: str,
+    client: Address | None,
+    limits: ScopeLimits = DEFAULT_LIMITS,
+) -> TokenRequest:
+    """The request that a GET's query makes, or a POST's form, with the credentials of its header or form.
+
+    Raises:
+        InvalidRequest, UnsupportedGrantType: parameters are missing, contradict each other, or ask for something else.
+    """
+    header = environ.get("HTTP_AUTHORIZATION")
+    credentials = parse_authorization(() if header is None else (header,))
+    parameters = query
+    if form is not None:
+        for name in query.single.keys() & form.single.keys():
+            raise InvalidRequest(f"{name}: is given in both the query and the form")
+        credentials = _form_credentials(form, credentials)
+        parameters = form
+    single = parameters.single
+    return TokenRequest(
+        request_id,
+        str(environ["REQUEST_METHOD"]),
+        single.get("service") or None,
+        parse_scopes(parameters.scopes, limits),
+        refresh_token_in(credentials),
+        single.get("account") or None,
+        client,
+        "explain" in single and _wants_explanation(parameters, is_query=form is None),
+        single.get("client_id") or None,
+        environ.get("HTTP_USER_AGENT") or None,
+    )
+
+
+def _wants_explanation(parameters: Parameters, *, is_query: bool) -> bool:
+    value = parameters.get("explain")
+    if value not in (None, "1") or (value and not is_query):
+        raise InvalidRequest("explain: must be explain=1, in the query of a GET")
+    return value is not None
+
+
+def _form_credentials(parameters: Parameters, header: Credentials) -> Credentials:
+    """The credentials of a POST (RFC 6749, sections 4.3.2 and 6)."""
+    grant_type = parameters.get("grant_type")
+    if grant_type is None:
+        raise InvalidRequest("grant_type: is missing")
+    if grant_type == "refresh_token":
+        token = parameters.get("refresh_token")
+        if token is None:
+            raise InvalidRequest("refresh_token: is missing")
+        if isinstance(header, NoCredentials):
+            return RefreshToken(Secret(token))
+        return header if isinstance(header, MalformedCredentials) else MalformedCredentials(_TWO_CREDENTIALS)
+    if grant_type != "password":
+        raise UnsupportedGrantType("this grant_type is not supported; supported are password and refresh_token")
+    for name in ("username", "password"):
+        if name not in parameters.single:
+            raise InvalidRequest(f"{name}: is missing")
+    if isinstance(header, MalformedCredentials):
+        return header
+    try:
+        username = normalize_username(parameters.single["username"])
+    except InvalidCredentials as error:
+        return MalformedCredentials(error.reason)
+    credentials = Password(username, Secret(parameters.single["password"]))
+    if not isinstance(header, NoCredentials) and header != credentials:
+        return MalformedCredentials(_TWO_CREDENTIALS)
+    return credentials
+
+
+def unparsed(
+    environ: Mapping[str, Any],
+    error: Exception,
+    form: Parameters | None = None,
+    *,
+    request_id: str,
+    client: Address | None,
+) -> UnparsedRequest:
+    """The request that `error` ended, as far as it can be read: its headers, its query and, if it was read, its form.
+
+    Nothing in it is verified, and it holds no secret. A request over plain http is not read at all.
+    """
+    method = str(environ["REQUEST_METHOD"])
+    if isinstance(error, PlainHttp):
+        return UnparsedRequest(request_id, method, client)
+    if isinstance(error, UnreadableForm):
+        form = error.read
+    query = read_leniently(environ.get("QUERY_STRING") or "")
+    read = [query] if form is None else [form, query]
+    scopes = [piece for parameters in read for scope in parameters.scopes for piece in scope.split()]
+    header = environ.get("HTTP_AUTHORIZATION")
+    credentials = parse_authorization(() if header is None else (header,))
+    username = credentials.username if isinstance(credentials, Password) else None
+    return UnparsedRequest(
+        request_id,
+        method,
+        client,
+        service=_first(read, "service"),
+        username=username or _first(read[:-1], "username"),
+        asked=tuple(scopes[:MAX_ASKED]),
+        asked_omitted=max(0, len(scopes) - MAX_ASKED),
+        client_id=_first(read, "client_id"),
+        user_agent=environ.get("HTTP_USER_AGENT") or None,
+    )
+
+
+def _first(read: Sequence[Parameters], name: str) -> str | None:
+    return next((value for value in (parameters.get(name) for parameters in read) if value is not None), None)
