@@ -278,6 +278,7 @@ def test_what_else_the_file_allows() -> None:
         pytest.param("proxy: {remoteurl: 5}", {}, None, "", id="no text"),
         pytest.param("proxy: off", {}, None, "", id="no section"),
         pytest.param("version: 0.1", {}, None, "", id="none"),
+        pytest.param("version: 0.1", {"REGISTRY_AUTH_TOKEN_REALM_X": "y"}, None, "", id="a key below a key"),
     ],
 )
 def test_mirrors(text: str, variables: dict[str, str], expected: Mirror | None, place: str) -> None:
