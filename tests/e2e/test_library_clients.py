@@ -19,8 +19,8 @@ from harness import registries
 from harness.authority import Authority, served_by
 from harness.clients import Client
 from harness.images import Image
-from harness.libraries import LIBRARIES, LIBRARY_VERBS, DockerPy, Library, OciClient, OrasPy
-from harness.registries import KEEPER, Registry
+from harness.libraries import LIBRARIES, LIBRARY_VERBS, DockerPy, Dxf, Jib, Library, OciClient, OrasPy, Renovate
+from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import ANONYMOUS, Event, Person, Setup, serving
 from harness.watch import Watch
@@ -142,10 +142,11 @@ def test_push_where_only_pull_is_granted(stage: Stage, kind: type[Library]) -> N
     client, repository = stage.client("ben"), stage.scene.new_name("web")
     output = client.push(stage.registry, stage.scene.image, repository)
     assert not output.ok, str(output)
-    assert kind.refusal in output.text, str(output)
+    assert (kind.push_refusal or kind.refusal) in output.text, str(output)
     assert not stage.registry.holds(repository)
     asking = [event for event in stage.events("ben") if "push" in event.wanted(f"repository:{repository}")]
     assert {event.actions(f"repository:{repository}") for event in asking} == {frozenset({"pull"})}
+    assert len(asking) == kind.facts.refused_push
 
 
 @able("pull")
@@ -160,7 +161,7 @@ def test_pull_where_it_is_granted(stage: Stage, kind: type[Library]) -> None:
 
 @able("pull")
 def test_pull_as_a_stranger(stage: Stage, kind: type[Library]) -> None:
-    """A token without access is refused by the registry; the row says whether the client asks again then."""
+    """A token without access is refused by the registry; the row says how often the client asks for it."""
     client, repository = stage.client("eve"), stage.scene.stored("web")
     output = client.pull(stage.registry, repository)
     assert not output.ok, str(output)
@@ -272,6 +273,37 @@ def test_docker_py_raises_nothing_when_a_push_is_refused(stage: Stage, kind: typ
     assert "Traceback" not in output.text
 
 
+@pytest.mark.parametrize("kind", [row(Dxf)])
+def test_dxf_sends_no_password_without_tls(kind: type[Dxf], scene: Scene) -> None:
+    """Neither to the registry nor to the server: it gives up before it asks for a token."""
+    client, repository = scene.client(kind, "ben"), scene.stored("web")
+    variables = {"DXF_HOST": scene.registry.host, "DXF_INSECURE": "1", "DXF_USERNAME": "ben", "DXF_PASSWORD": "secret"}
+    output = client.run("list-aliases", repository, environment=variables)
+    assert not output.ok, str(output)
+    assert "DXFAuthInsecureError" in output.text
+    assert scene.watch.requests() == []
+
+
+@pytest.mark.parametrize("kind", [row(Jib)])
+def test_jib_sends_no_password_without_tls_unless_it_may(stage: Stage, kind: type[Jib]) -> None:
+    """Without its switch it asks anonymously, if at all, and says what is missing."""
+    client, repository = cast(Jib, stage.client("ben")), stage.scene.stored("web")
+    client.over_http = False
+    output = client.pull(stage.registry, repository)
+    assert not output.ok, str(output)
+    assert "sendCredentialsOverHttp" in output.text
+    assert stage.events("ben") == []
+
+
+@pytest.mark.parametrize("kind", [row(Renovate)])
+def test_renovate_exits_with_success_all_the_same(stage: Stage, kind: type[Renovate]) -> None:
+    """Its log alone says that it may not look."""
+    client, repository = cast(Renovate, stage.client("eve")), stage.scene.stored("web")
+    output = client.look_up(stage.registry, repository)
+    assert output.ok, str(output)
+    assert kind.refusal in output.text
+
+
 @dataclass
 class Refusing:
     """A registry that challenges, and a token server that gives one answer to everyone, both on one port."""
@@ -317,7 +349,7 @@ def refusing(status: int, headers: dict[str, str], authority: Authority | None, 
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             """Nothing; `targets` has it."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -342,7 +374,7 @@ REFUSED = "web/refused"
 def test_what_a_client_makes_of_a_token_server_that_refuses(
     kind: type[Library], status: int, client_of: ClientOf, tmp_path: Path
 ) -> None:
-    """It fails with the same text for both, and the row says how often it asks a server that is unavailable."""
+    """It fails, its text gives a hint, and the row says how often it asks; no row has a client that never gives up."""
     authority = Authority(tmp_path, "authority") if kind.secured else None
     headers = {"Retry-After": "1"} if status == 503 else {}
     with refusing(status, headers, authority, tmp_path) as registry:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from harness.clients import CLIENTS, VERBS
 from harness.conformance import ALGORITHMS, COMPATS, VERIFIERS, expected
+from harness.library_tables import section
 from harness.programs import ROOT
 
 PAGE = ROOT / "docs" / "compatibility.md"
@@ -34,7 +35,7 @@ _HEAD = """\
 # What works with what
 
 <!-- Printed by scripts/compatibility. Every cell is a test in tests/e2e (test_conformance.py, test_real_clients.py,
-test_helm.py) against the real program; change the tables there, not here. -->
+test_helm.py, test_library_clients.py) against the real program; change the tables there, not here. -->
 
 ## Registries
 
@@ -64,7 +65,7 @@ if they do not. *mount* is a copy inside one registry that uploads no blob twice
 
 def page() -> str:
     """The whole page."""
-    return _HEAD + _registries() + _BELOW + _clients()
+    return _HEAD + _registries() + _BELOW + _clients() + section(_table, _noted, _notes)
 
 
 def _registries() -> str:

@@ -1,12 +1,13 @@
-"""Clients that are libraries or build tools, and not written in Go; each is a command here, with the verbs of a `Client`.
+"""Clients that are libraries or build tools, and not written in Go; each is a command here, with a `Client`'s verbs.
 
-Not among `CLIENTS`: some speak TLS alone, some only read, and one keeps its first token. What they cannot do is said in
-`cannot`, and what they do on the wire in `Facts`; docs/compatibility.md prints both, test_library_clients.py holds both.
+Not among `CLIENTS`: some speak TLS alone, some only read, and one keeps its first token. What they cannot do is in
+`cannot`, and what they do on the wire in `Facts`; docs/compatibility.md prints both, and tests hold both.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -30,13 +31,15 @@ class Facts:
     pull: tuple[str, ...]
     push: tuple[str, ...]
     refused: int
-    """How many tokens one pull asks for that the registry refuses in spite of its token."""
+    """How many tokens a pull asks for if the registry refuses it."""
+    refused_push: int
+    """The same for a push, of the tokens that are asked for `push`."""
     wrong_password: int
-    """How many requests for a token one pull sends with a wrong password."""
+    """How many requests for a token a pull sends with a wrong password."""
     forbidden: int
     """The same if the server answers 403, as it does where TLS is missing."""
     unavailable: int
-    """How many requests for a token one pull sends if the server answers 503 with `Retry-After: 1`."""
+    """The same if the server answers 503 with `Retry-After: 1`."""
 
 
 class Library(Client):
@@ -47,6 +50,8 @@ class Library(Client):
     secured = False
     """Sends passwords over TLS alone."""
     facts: Facts
+    push_refusal = ""
+    """What a refused push ends with, where that is not `refusal`."""
     unauthorized = ""
     """What a pull with a wrong password ends with."""
     forbidden = ""
@@ -57,10 +62,6 @@ class Library(Client):
     def tags(self, registry: Registry, repository: str) -> Output:
         """List the repository's tags."""
         raise NotImplementedError(self.cannot["tags"])
-
-    def try_to_push(self, registry: Registry, image: Image, repository: str) -> Output:
-        """What `push` is, also for a client that fails at it."""
-        return self.push(registry, image, repository)
 
 
 class DockerPy(Dockerd, Library):
@@ -73,6 +74,7 @@ class DockerPy(Dockerd, Library):
         pull=("repository:NAME:pull",),
         push=("repository:NAME:pull,push",),
         refused=1,
+        refused_push=1,
         wrong_password=1,
         forbidden=1,
         unavailable=1,
@@ -118,6 +120,7 @@ class OrasPy(Library):
         pull=("repository:NAME:pull",),
         push=("repository:NAME:pull",),
         refused=1,
+        refused_push=1,
         wrong_password=6,
         forbidden=6,
         unavailable=6,
@@ -128,6 +131,7 @@ class OrasPy(Library):
     unavailable = "Cannot respond to request for authentication."
 
     def try_to_push(self, registry: Registry, image: Image, repository: str) -> Output:
+        """Push the layer with the tag `1`."""
         return self.run("push", f"{registry.host}/{repository}:1", image.layer)
 
     def try_to_delete(self, registry: Registry, repository: str) -> Output:
@@ -152,6 +156,7 @@ class Dxf(Library):
         pull=("repository:NAME:pull",),
         push=("repository:NAME:pull", "repository:NAME:pull,push"),
         refused=1,
+        refused_push=1,
         wrong_password=1,
         forbidden=1,
         unavailable=1,
@@ -181,7 +186,7 @@ class Dxf(Library):
     def tags(self, registry: Registry, repository: str) -> Output:
         return self.run("list-aliases", repository, environment=self.at(registry))
 
-    def delete(self, registry: Registry, repository: str, image: Image) -> Output:
+    def delete(self, registry: Registry, repository: str, image: Image) -> Output:  # noqa: ARG002 - by its tag
         return self.run("del-alias", repository, "1", environment=self.at(registry))
 
     def catalog(self, registry: Registry) -> Output:
@@ -205,11 +210,14 @@ class Jib(Library):
         pull=("repository:NAME:pull",),
         push=("repository:NAME:pull,push",),
         refused=5,
+        refused_push=1,
         wrong_password=1,
         forbidden=1,
         unavailable=1,
     )
     refusal = "Unauthorized for"
+    over_http = True
+    """Whether it may send passwords without TLS."""
     unauthorized = "Unauthorized for"
     forbidden = '"details": "{message}"'
     unavailable = '"details": "{message}"'
@@ -221,10 +229,10 @@ class Jib(Library):
         (self.project / "pom.xml").write_bytes((ROOT / "tests" / "e2e" / "jib" / "pom.xml").read_bytes())
 
     def build(self, goal: str, base: str, target: str) -> Output:
-        """Run a goal of the plugin. It sends a password without TLS only if it has to."""
-        plain = ("-DsendCredentialsOverHttp=true", "-Djib.useOnlyProjectCache=true")
+        """Run a goal of the plugin."""
+        options = (f"-DsendCredentialsOverHttp={str(self.over_http).lower()}", "-Djib.useOnlyProjectCache=true")
         names = (f"-Djib.from.image={base}", f"-Djib.to.image={target}")
-        return self.run("--file", self.project / "pom.xml", *plain, *names, f"jib:{goal}")
+        return self.run("--file", self.project / "pom.xml", *options, *names, f"jib:{goal}")
 
     def push(self, registry: Registry, image: Image, repository: str) -> Output:
         (self.project / "target" / "classes" / "hello").write_bytes(image.layer.read_bytes())
@@ -251,11 +259,13 @@ class OciClient(Library):
         pull=("repository:NAME:pull",),
         push=("repository:NAME:pull,push",),
         refused=1,
+        refused_push=1,
         wrong_password=1,
         forbidden=1,
         unavailable=1,
     )
     refusal = "Not authorized: url"
+    push_refusal = "code: 401, message: "
     unauthorized = "Not authorized: url"
     forbidden = "Not authorized: url"
     unavailable = "Not authorized: url"
@@ -293,7 +303,9 @@ class Renovate(Library):
         "delete": "only reads",
         "catalog": "only reads images that a file names",
     }
-    facts = Facts(pull=("repository:NAME:pull",), push=(), refused=1, wrong_password=1, forbidden=1, unavailable=1)
+    facts = Facts(
+        pull=("repository:NAME:pull",), push=(), refused=1, refused_push=1, wrong_password=1, forbidden=1, unavailable=1
+    )
     refusal = "Failed to look up docker package"
     unauthorized = "Failed to look up docker package"
     forbidden = "Not allowed to access docker registry"
@@ -309,19 +321,24 @@ class Renovate(Library):
         added = self.machine.run("git", "-C", project, "add", "Dockerfile")
         assert initialised.ok, str(initialised)
         assert added.ok, str(added)
-        rule = {"hostType": "docker", "matchHost": registry.host, "insecureRegistry": True}
+        # The first rule is looked up by the https address, the second by the one that is used.
+        rules: list[dict[str, object]] = [{"hostType": "docker", "matchHost": registry.host, "insecureRegistry": True}]
         stored = self.machine.user(registry.host)
         if stored is not None:
-            rule |= {"username": stored[0], "password": stored[1]}
-        settings = {
+            user, password = stored
+            host = f"http://{registry.host}"
+            rules.append({"hostType": "docker", "matchHost": host, "username": user, "password": password})
+        settings: dict[str, object] = {
             "platform": "local",
             "dryRun": "lookup",
             "onboarding": False,
             "requireConfig": "ignored",
             "enabledManagers": ["dockerfile"],
-            "hostRules": [rule],
+            "hostRules": rules,
             "packageRules": [{"matchDatasources": ["docker"], "pinDigests": True}],
         }
+        # It keeps what it finds for fifteen minutes, also for the next one who asks.
+        settings["cacheDir"] = tempfile.mkdtemp(dir=self.machine.folder)
         config = self.machine.folder / "renovate.json"
         config.write_text(json.dumps(settings))
         variables = {"RENOVATE_CONFIG_FILE": str(config), "LOG_LEVEL": "debug", "LOG_FORMAT": "json"}

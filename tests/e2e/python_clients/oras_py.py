@@ -24,7 +24,7 @@ def main(verb: str, image: str, *rest: str) -> None:
     elif verb == "pull":
         client.pull(image, outdir=rest[0])
     elif verb == "tags":
-        print(*client.get_tags(image), sep="\n")
+        sys.stdout.writelines(f"{tag}\n" for tag in client.get_tags(image))
     elif verb == "delete":
         client.delete_tag(image, client.get_container(image).tag)
 
