@@ -6,7 +6,9 @@ The tables are in harness/libraries.py; docs/compatibility.md prints them.
 from __future__ import annotations
 
 import json
+import re
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +22,7 @@ from harness.authority import Authority, served_by
 from harness.clients import Client
 from harness.images import Image
 from harness.libraries import LIBRARIES, LIBRARY_VERBS, DockerPy, Dxf, Jib, Library, OciClient, OrasPy, Renovate
+from harness.programs import ROOT
 from harness.registries import Registry
 from harness.scene import Scene
 from harness.server import ANONYMOUS, Event, Person, Setup, serving
@@ -30,7 +33,8 @@ ClientOf = Callable[[type[Client]], Client]
 
 def row(kind: type[Library]) -> object:
     """The client's row in a table."""
-    return pytest.param(kind, id=kind.name, marks=[pytest.mark.nightly] if kind.nightly else [])
+    marks = [pytest.mark.real(kind.name), *([pytest.mark.nightly] if kind.nightly else [])]
+    return pytest.param(kind, id=kind.name, marks=marks)
 
 
 def able(verb: str) -> pytest.MarkDecorator:
@@ -111,6 +115,32 @@ def test_a_client_has_a_verb_or_a_reason(kind: type[Library], verb: str) -> None
     bases = [base for base in kind.__mro__ if verb in vars(base)]
     has = bases[0] not in (Client, Library)
     assert has == (verb not in kind.cannot)
+
+
+def test_the_versions_are_those_that_are_installed() -> None:
+    """Every label has the version that its file pins, and every file pins exact versions alone."""
+    lines = [line for line in _text("python_clients/requirements.txt").splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9.]+(post[0-9]+)?", line)] == []
+    pinned = dict(line.split("==") for line in lines)
+    plugin = re.search(
+        r"<artifactId>jib-maven-plugin</artifactId>\s*<version>([0-9.]+)</version>", _text("jib/pom.xml")
+    )
+    crates = tomllib.loads(_text("oci_client/Cargo.toml"))["dependencies"]
+    assert [crate for crate in crates.values() if not crate["version"].startswith("=")] == []
+    assert plugin is not None
+    versions = {
+        "docker-py": pinned["docker"],
+        "oras-py": pinned["oras"],
+        "dxf": pinned["python-dxf"],
+        "jib": plugin[1],
+        "oci-client": crates["oci-client"]["version"].removeprefix("="),
+        "renovate": json.loads(_text("renovate/package.json"))["dependencies"]["renovate"],
+    }
+    assert {kind.name: kind.label.split(" ")[1] for kind in LIBRARIES} == versions
+
+
+def _text(name: str) -> str:
+    return (ROOT / "tests" / "e2e" / name).read_text(encoding="utf-8")
 
 
 @able("login")
