@@ -32,8 +32,8 @@ class Facts:
     push: tuple[str, ...]
     refused: int
     """How many tokens a pull asks for if the registry refuses it."""
-    refused_push: int
-    """The same for a push, of the tokens that are asked for `push`."""
+    refused_push: range
+    """The same for a push, of the tokens that are asked for `push`: this many or that many."""
     wrong_password: int
     """How many requests for a token a pull sends with a wrong password."""
     forbidden: int
@@ -49,6 +49,8 @@ class Library(Client):
     nightly = False
     secured = False
     """Sends passwords over TLS alone."""
+    pushes_oci = True
+    """Pushes manifests of the OCI; zot 1.4 takes no others."""
     facts: Facts
     push_refusal = ""
     """What a refused push ends with, where that is not `refusal`."""
@@ -69,12 +71,13 @@ class DockerPy(Dockerd, Library):
 
     name = "docker-py"
     label = "docker-py 7.2.0 (docker engine 20.10.24)"
+    pushes_oci = False
     cannot: ClassVar[Mapping[str, str]] = dict.fromkeys(("delete", "catalog", "tags"), _ENGINE)
     facts = Facts(
         pull=("repository:NAME:pull",),
         push=("repository:NAME:pull,push",),
         refused=1,
-        refused_push=1,
+        refused_push=range(1, 2),
         wrong_password=1,
         forbidden=1,
         unavailable=1,
@@ -120,7 +123,7 @@ class OrasPy(Library):
         pull=("repository:NAME:pull",),
         push=("repository:NAME:pull",),
         refused=1,
-        refused_push=1,
+        refused_push=range(1, 2),
         wrong_password=6,
         forbidden=6,
         unavailable=6,
@@ -156,7 +159,7 @@ class Dxf(Library):
         pull=("repository:NAME:pull",),
         push=("repository:NAME:pull", "repository:NAME:pull,push"),
         refused=1,
-        refused_push=1,
+        refused_push=range(1, 2),
         wrong_password=1,
         forbidden=1,
         unavailable=1,
@@ -210,7 +213,7 @@ class Jib(Library):
         pull=("repository:NAME:pull",),
         push=("repository:NAME:pull,push",),
         refused=5,
-        refused_push=1,
+        refused_push=range(5, 17),  # five tries for each of three blobs side by side, until one gives up
         wrong_password=1,
         forbidden=1,
         unavailable=1,
@@ -225,7 +228,7 @@ class Jib(Library):
     def prepare(self) -> None:
         need("mvn")
         self.project = self.machine.folder / "project"
-        (self.project / "target" / "classes").mkdir(parents=True)
+        (self.project / "target" / "classes").mkdir(parents=True, exist_ok=True)
         (self.project / "pom.xml").write_bytes((ROOT / "tests" / "e2e" / "jib" / "pom.xml").read_bytes())
 
     def build(self, goal: str, base: str, target: str) -> Output:
@@ -259,7 +262,7 @@ class OciClient(Library):
         pull=("repository:NAME:pull",),
         push=("repository:NAME:pull,push",),
         refused=1,
-        refused_push=1,
+        refused_push=range(1, 2),
         wrong_password=1,
         forbidden=1,
         unavailable=1,
@@ -304,7 +307,13 @@ class Renovate(Library):
         "catalog": "only reads images that a file names",
     }
     facts = Facts(
-        pull=("repository:NAME:pull",), push=(), refused=1, refused_push=1, wrong_password=1, forbidden=1, unavailable=1
+        pull=("repository:NAME:pull",),
+        push=(),
+        refused=1,
+        refused_push=range(1, 2),
+        wrong_password=1,
+        forbidden=1,
+        unavailable=1,
     )
     refusal = "Failed to look up docker package"
     unauthorized = "Failed to look up docker package"

@@ -54,9 +54,13 @@ def section(table: Table, noted: Noted, notes: Callable[[Sequence[str]], str]) -
 
 def _facts(kind: type[Library]) -> list[str]:
     facts = kind.facts
-    pushes = "none" if "push" in kind.cannot else str(facts.refused_push)
+    pushes = "none" if "push" in kind.cannot else _numbers(facts.refused_push)
     others = (facts.wrong_password, facts.forbidden, facts.unavailable)
     return [kind.label, _scopes(facts.pull), _scopes(facts.push), str(facts.refused), pushes, *map(str, others)]
+
+
+def _numbers(numbers: range) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _scopes(scopes: Sequence[str]) -> str:
