@@ -29,7 +29,7 @@ LABELS = {**VERSIONS, **HELMS}
 DISTRIBUTION, ZOT = "Distribution 2.8.2 and 3.1.1", "zot 1.4.3"
 
 SITUATIONS = {
-    "password": "A wrong password, at the login, or at a pull if the client has no login that asks (crane, ctr and others):",
+    "password": "A wrong password, at the login, or at a pull if the login only stores it (crane, ctr and others):",
     "pull": "A pull that is not granted:",
     "push": "A push that is not granted:",
 }
