@@ -261,22 +261,17 @@ def test_catalog(stage: Stage, kind: type[Library]) -> None:
     assert repository not in output.stdout
 
 
-@pytest.fixture(scope="session")
-def zot(stack: ExitStack, setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """The real zot, which reads RSA keys alone, with a server of its own."""
-    entry = {"service": "zot14.test", "compat": "zot", "keys": "keys-zot14", "algorithm": "RS256"}
-    own = replace(setup, settings={"registries": [entry]})
-    server = stack.enter_context(serving(tmp_path_factory.mktemp("server"), own))
-    folder = tmp_path_factory.mktemp("zot")
-    return stack.enter_context(registries.registry(folder, server, "zot14.test", "zot"))
-
-
 @pytest.mark.real("zot")
 @pytest.mark.parametrize("kind", [row(kind) for kind in LIBRARIES if not kind.secured])
 def test_zot(
-    kind: type[Library], zot: Registry, image: Image, client_of: ClientOf, new_name: Callable[[str], str]
+    kind: type[Library],
+    zot14: Callable[[], Registry],
+    image: Image,
+    client_of: ClientOf,
+    new_name: Callable[[str], str],
 ) -> None:
     """zot grants and refuses the same, to a client that can pull and to one that can push."""
+    zot = zot14()
     scene = Scene(zot, Watch(zot.server), image, client_of, new_name)
     repository = scene.stored("web")
     if kind.pushes_oci and "push" not in kind.cannot:
