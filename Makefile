@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 RUN := run
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test quick test-fast nightly mutants coverage lint real-servers bench clean
+.PHONY: help run demo test quick test-fast nightly mutants coverage lint real-servers real-servers-nightly bench clean
 
 help: ## list these targets
-	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-22s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## serve the sample policies on http://localhost:5001, the first time with new keys and a new user
 	@exec $(BIN)/tokenserver demo $(RUN) --no-registry --policies policies
@@ -52,6 +52,9 @@ coverage: test ## run all tests; fails where a line or a branch of the pure core
 
 real-servers: ## install the registries, clients and directories of tests/e2e (Debian packages, released Go tools)
 	scripts/real-servers
+
+real-servers-nightly: ## install also the clients of `make nightly`, which take minutes to build: cosign, BuildKit, containerd 2, helm 4
+	scripts/real-servers --nightly
 
 bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: about half an hour
 	$(BIN)/python -m bench

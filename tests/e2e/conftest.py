@@ -6,6 +6,7 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,23 @@ def registry_of(
         return known[service]
 
     return registry_of
+
+
+@pytest.fixture(scope="session")
+def zot14(stack: ExitStack, setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Registry]:
+    """Gives the real zot, with a server of its own, started at the first call."""
+    known: list[Registry] = []
+
+    def zot14() -> Registry:
+        if not known:
+            entry = {"service": "zot14.test", "compat": "zot", "keys": "keys-zot14", "algorithm": "RS256"}
+            own = replace(setup, settings={"registries": [entry]})
+            server = stack.enter_context(serving(tmp_path_factory.mktemp("server"), own))
+            folder = tmp_path_factory.mktemp("zot")
+            known.append(stack.enter_context(registries.registry(folder, server, "zot14.test", "zot")))
+        return known[0]
+
+    return zot14
 
 
 @pytest.fixture(params=["registry2.test", "registry3.test"], ids=["distribution2.8", "distribution3.1"])

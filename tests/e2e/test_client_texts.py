@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import replace
 
 import pytest
-from harness import compatibility, registries
+from harness import compatibility
 from harness.client_texts import (
     DISTRIBUTION,
     KINDS,
@@ -24,29 +22,12 @@ from harness.client_texts import (
     without_names,
 )
 from harness.clients import Client
+from harness.every_client import row
 from harness.images import Image
 from harness.processes import Output
 from harness.registries import Registry
 from harness.scene import Scene
-from harness.server import Setup, serving
 from harness.watch import Watch
-
-
-@pytest.fixture(scope="session")
-def zot14(stack: ExitStack, setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Registry]:
-    """Gives the real zot, with a server of its own, started at the first call."""
-    known: list[Registry] = []
-
-    def zot14() -> Registry:
-        if not known:
-            entry = {"service": "zot14.test", "compat": "zot", "keys": "keys-zot14", "algorithm": "RS256"}
-            own = replace(setup, settings={"registries": [entry]})
-            server = stack.enter_context(serving(tmp_path_factory.mktemp("server"), own))
-            folder = tmp_path_factory.mktemp("zot")
-            known.append(stack.enter_context(registries.registry(folder, server, "zot14.test", "zot")))
-        return known[0]
-
-    return zot14
 
 
 def denied(case: Case, scene: Scene, repository: str) -> Output:
@@ -65,7 +46,7 @@ def denied(case: Case, scene: Scene, repository: str) -> Output:
 
 @pytest.mark.parametrize(
     ("kind", "situation", "registry_name"),
-    [pytest.param(*case, id=f"{case.kind.name}-{case.situation}-{case.registry}") for case in cases()],
+    [row(*case, name=f"{case.kind.name}-{case.situation}-{case.registry}") for case in cases()],
 )
 def test_a_client_prints_what_the_page_says(
     kind: type[Client],
@@ -132,6 +113,11 @@ def test_the_page_agrees_with_the_other_tests(kind: type[Client]) -> None:
         pytest.param("Preparing\ndenied: no\n\n", ["denied: no"], id="last line"),
         pytest.param(
             "Copying\nError: reading:\ndenied: no\n", ["Error: reading:", "denied: no"], id="lines of an error"
+        ),
+        pytest.param(
+            "Error: first\ntool: Error: reading:\n  Error in it:\n    denied: no\n",
+            ["tool: Error: reading:", "Error in it:", "denied: no"],
+            id="an error within another",
         ),
         pytest.param(
             'time="now" level=fatal msg="in \\"a\\": errors:\\ndenied\\n"\n',

@@ -7,7 +7,8 @@ the client says in the end, and what the server granted.
 from __future__ import annotations
 
 import pytest
-from harness.clients import CLIENTS, VERBS, Client
+from harness.clients import VERBS, Client
+from harness.every_client import CLIENTS, row
 from harness.scene import Scene
 from harness.server import ANONYMOUS
 
@@ -17,7 +18,7 @@ CANNOT = {client.name: client.cannot for client in CLIENTS}
 
 def able(verb: str) -> pytest.MarkDecorator:
     """One row for each client that has the verb."""
-    rows = [pytest.param(client, id=client.name) for client in CLIENTS if verb not in CANNOT[client.name]]
+    rows = [row(client) for client in CLIENTS if verb not in CANNOT[client.name]]
     return pytest.mark.parametrize("kind", rows)
 
 

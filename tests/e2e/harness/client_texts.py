@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from harness.clients import CLIENTS, Client
-from harness.compatibility import VERSIONS
-from harness.helm import Helm
+from harness.clients import Client
+from harness.compatibility import HELMS, VERSIONS
+from harness.every_client import CLIENTS
+from harness.helm import Helm, Helm4
 from harness.processes import Output
 from harness.programs import ROOT
 from harness.registries import Registry
@@ -23,12 +24,12 @@ from harness.registries import Registry
 PAGE = ROOT / "docs" / "when-it-is-denied.md"
 RECORD = Path(__file__).with_suffix(".json")
 
-KINDS: tuple[type[Client], ...] = (*CLIENTS, Helm)
-LABELS = {**VERSIONS, "helm": "helm 3.22.0"}
+KINDS: tuple[type[Client], ...] = (*CLIENTS, Helm, Helm4)
+LABELS = {**VERSIONS, **HELMS}
 DISTRIBUTION, ZOT = "Distribution 2.8.2 and 3.1.1", "zot 1.4.3"
 
 SITUATIONS = {
-    "password": "A wrong password, at the login, or at a pull if the client logs in at a pull (crane, ctr):",
+    "password": "A wrong password, at the login, or at a pull if the login only stores it (crane, ctr and others):",
     "pull": "A pull that is not granted:",
     "push": "A push that is not granted:",
 }
@@ -71,11 +72,12 @@ def cases() -> Iterator[Case]:
 
 def decisive_lines(output: Output) -> list[str]:
     """The client's last message: all lines from `Error` on, or of a fatal log line's message, or the last line."""
-    lines = [line.strip() for line in output.text.splitlines() if line.strip()]
+    printed = [line for line in output.text.splitlines() if line.strip()]
+    lines = [line.strip() for line in printed]
     fatal = re.fullmatch(r'time="[^"]*" level=fatal msg=(".*")', lines[-1])
     if fatal:
         return [line for line in str(json.loads(fatal[1])).splitlines() if line]
-    starts = [number for number, line in enumerate(lines) if line.startswith("Error")]
+    starts = [number for number, line in enumerate(printed) if re.match(r"(\w+: )?Error", line)]
     return lines[starts[-1] :] if starts else lines[-1:]
 
 

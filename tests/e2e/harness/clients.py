@@ -33,6 +33,8 @@ class Client:
     """Verbs that the client lacks, and why."""
     has_daemon = False
     needs_root = False
+    nightly = False
+    """Its program is slow to build: only `scripts/real-servers --nightly` installs it, and only the night tries it."""
     one_identity = False
     """Asks for a mount only where the same credentials read the source and write the target."""
     uploads_instead = True

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.clients import CLIENTS, VERBS
+from harness.clients import VERBS
 from harness.conformance import ALGORITHMS, COMPATS, VERIFIERS, expected
+from harness.cosign import OPERATIONS, VERSION
+from harness.every_client import CLIENTS
+from harness.library_tables import section
 from harness.programs import ROOT
 from harness.stored_tokens import STORED
+from harness.token_requests import REFUSALS, REQUESTS
 
 PAGE = ROOT / "docs" / "compatibility.md"
 
@@ -21,9 +25,16 @@ VERSIONS = {
     "oras": "oras 1.3.6",
     "regctl": "regctl 0.11.7",
     "ctr": "ctr (containerd 1.6.20)",
+    "ctr2": "ctr (containerd 2.4.2)",
+    "gcrane": "gcrane 0.22.1",
+    "regsync": "regsync 0.11.7",
+    "imgpkg": "imgpkg 0.46.1",
+    "ko": "ko 0.19.1",
+    "buildkit": "BuildKit 0.34.2",
 }
-"""What `scripts/real-servers` installs on Debian 12."""
+"""What `scripts/real-servers` installs on Debian 12, some of it with `--nightly`."""
 
+HELMS = {"helm": "helm 3.22.0", "helm4": "helm 4.3.2"}
 HELM = {
     "delete": "has no command for it",
     "mount": "has no command for it",
@@ -35,7 +46,8 @@ _HEAD = """\
 # What works with what
 
 <!-- Printed by scripts/compatibility. Every cell is a test in tests/e2e (test_conformance.py, test_real_clients.py,
-test_helm.py, test_stored_tokens.py) against the real program; change the tables there, not here. -->
+test_helm.py, test_library_clients.py, test_many_scopes.py, test_signing.py, test_stored_tokens.py,
+test_token_requests.py) against the real program; change the tables there, not here. -->
 
 ## Registries
 
@@ -99,9 +111,56 @@ then?
 """
 
 
+_SIGNING = f"""
+## Signatures: cosign
+
+{VERSION} with a key pair and without a transparency log (`--key`, `--use-signing-config=false --tlog-upload=false`,
+`--insecure-ignore-tlog`), which needs no network but the registry. Against Distribution 2.8.2, 3.1.1 and zot 1.4.3:
+
+"""
+
+_BELOW_SIGNING = """
+Signatures and attestations are manifests in the image's repository, so a right to sign is a right to push there. To
+separate the two, set `COSIGN_REPOSITORY` for `sign` and `verify`: signing then takes `pull` of the image and `push` of
+that repository. zot before 2.1.18 cleans with `push` instead of `delete`. Where `clean` is denied, cosign reports each
+signature that it could not delete.
+
+"""
+
+_REQUESTS = """\
+## Token requests
+
+Requests to the token endpoint in one command at Distribution 3.1.1, for one image with one layer. A denied push has a
+range because uploads run concurrently, and each one that the registry denies requests a token again. The last columns
+are a pull for which this server answers with that status (a wrong password, plain http, too many attempts, an outage);
+*text* means that the client prints this server's message.
+
+"""
+
+_BELOW_REQUESTS = """
+* **regsync** (and regctl) requests a token for all repositories that it has used so far at a registry, at each new
+  repository and again when it pushes there: the last request of a mirror of 100 repositories names 100 (or 200 if it
+  copies within one registry). With a wrong password every entry of its list fails by itself, so one run counts as
+  many failed logins.
+* **ko** requests `pull` of the base image, `pull,push` of the target, and both in one request to mount the layers of
+  the base. **gcrane**, **imgpkg** and **cosign** use the same library; imgpkg names a repository twice in one request
+  (`pull,push` and `push,pull`), which is one resource here.
+* **ctr** (containerd 2) and **BuildKit** send the password in a form (`POST`, `grant_type=password`), and after a 401
+  once more as a `GET` with Basic: one wrong password is two failed logins. The transfer service of containerd 2 uploads
+  what the registry does not mount; containerd 1.6 gives up. BuildKit mounts the layers of a base image that it has not
+  downloaded, with one token for both repositories, and uploads those that it has downloaded.
+"""
+
+
 def page() -> str:
     """The whole page."""
-    return _HEAD + _registries() + _BELOW + _clients() + _MANY + _STORED + _stored_tokens()
+    libraries = section(_table, _noted, _notes)
+    return "".join(
+        (
+            *(_HEAD, _registries(), _BELOW, _clients(), libraries, _signing(), _requests()),
+            *(_MANY, _STORED, _stored_tokens()),
+        )
+    )
 
 
 def _stored_tokens() -> str:
@@ -115,6 +174,22 @@ def _stored_tokens() -> str:
         for row in STORED
     ]
     return _table(["client", "prints the text", "falls back", "pulls public images"], rows)
+
+
+def _signing() -> str:
+    return _SIGNING + _table(["operation", "rights"], list(OPERATIONS.items())) + _BELOW_SIGNING
+
+
+def _requests() -> str:
+    rows = []
+    methods = {client.name: client.method for client in CLIENTS}
+    for name, counts in REQUESTS.items():
+        fewest, most = counts.denied_push
+        denied = str(most) if fewest == most else f"{fewest} to {most}"
+        refused = (f"{abs(number)}, text" if number > 0 else str(abs(number)) for number in counts.refused)
+        rows.append([VERSIONS[name], methods[name], str(counts.pull), str(counts.push), denied, *refused])
+    heads = ["client", "method", "pull", "push", "denied push", *map(str, REFUSALS)]
+    return _REQUESTS + _table(heads, rows) + _BELOW_REQUESTS
 
 
 def _registries() -> str:
@@ -139,7 +214,8 @@ def _clients() -> str:
         ]
         for client in CLIENTS
     ]
-    rows.append(["helm 3.22.0", *(_noted(HELM[verb], reasons) if verb in HELM else "yes" for verb in VERBS)])
+    for label in HELMS.values():
+        rows.append([label, *(_noted(HELM[verb], reasons) if verb in HELM else "yes" for verb in VERBS)])
     return _table(["client", *VERBS], rows) + _notes(reasons)
 
 

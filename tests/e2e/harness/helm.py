@@ -40,6 +40,17 @@ class Helm(Client):
         return self.run("pull", "--plain-http", f"oci://{registry.host}/{repository}", "--version", VERSION)
 
 
+class Helm4(Helm):
+    """helm's next major version."""
+
+    name = "helm4"
+    program = "helm4"
+    nightly = True
+
+
+HELMS: tuple[type[Client], ...] = (Helm, Helm4)
+
+
 def _pack(file: Path, name: str) -> None:
     data = _CHART.format(name=name, version=VERSION).encode()
     with tarfile.open(file, "w:gz") as archive:

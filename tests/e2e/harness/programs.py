@@ -15,6 +15,10 @@ REQUIRED = "TOKENSERVER_REQUIRE_REAL"
 
 # The released tool is called `registry`, which says too little in a message and in a test's name.
 _FILES = {"distribution3": "registry"}
+# What takes minutes to build, so that only the night has it.
+_NIGHTLY = frozenset(
+    {"buildctl", "buildkitd", "containerd2", "cosign", "ctr2", "helm4", "jib", "oci-client", "renovate"}
+)
 # Debian's programs stand here, also when a PATH leaves them out or shows another build first.
 _FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
@@ -33,7 +37,8 @@ def need(program: str) -> Path:
     """The program's file. Skips the test where there is none, and fails it if TOKENSERVER_REQUIRE_REAL=1."""
     found = find(program)
     if found is None:
-        refuse(f"{program} is not installed; make real-servers installs it")
+        target = "real-servers-nightly" if program in _NIGHTLY else "real-servers"
+        refuse(f"{program} is not installed; make {target} installs it")
     return found
 
 

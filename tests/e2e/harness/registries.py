@@ -50,6 +50,8 @@ class Registry:
     auth: dict[str, Any]
     context: ssl.SSLContext | None
     name: str = "localhost"
+    authority: Authority | None = None
+    """Certified it, if it speaks TLS."""
 
     @property
     def host(self) -> str:
@@ -140,4 +142,4 @@ def registry(
     environment = {**plain_environment(folder), "OTEL_TRACES_EXPORTER": "none"}
     daemon = Daemon(f"registry-{service}", [program, *arguments, config], environment=environment, folder=folder)
     with running(daemon, lambda: answers(port)):
-        yield Registry(generation, service, port, server, daemon, auth, tls.context() if tls else None)
+        yield Registry(generation, service, port, server, daemon, auth, tls.context() if tls else None, tls)

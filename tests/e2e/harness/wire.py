@@ -118,6 +118,15 @@ class Wire:
         for relay in self._relays:
             relay.join()
 
+    @contextlib.contextmanager
+    def diverted(self, port: int) -> Iterator[None]:
+        """New connections lead to this port instead, for a while."""
+        target, self._target = self._target, port
+        try:
+            yield
+        finally:
+            self._target = target
+
     def mark(self) -> list[int]:
         """A point in time, for `since`."""
         with self._lock:
