@@ -178,3 +178,16 @@ def test_buildkit_mounts_what_it_has_not_downloaded(is_downloaded: bool, scene: 
     assert asked == ({frozenset({push})} if is_downloaded else {frozenset({push}), frozenset({pull, push})})
     assert {request.values("client_id")[0] for request in requests} == {"buildkit-client"}
     assert scene.registry.mounts(source, target) == (set() if is_downloaded else {201})
+
+
+@pytest.mark.nightly
+@pytest.mark.real("buildctl")
+def test_buildkitd_uses_a_token_for_the_next_person_too(scene: Scene) -> None:
+    """The daemon keeps a token until it expires: a build by a stranger gets what the build before was granted."""
+    client, repository = scene.client(Buildkit, "ann"), scene.stored("web")
+    assert client.pull(scene.registry, repository).ok
+    client.machine.sign_in(scene.registry.host, *scene.credentials("eve"))
+    scene.watch.restart()
+    output = client.pull(scene.registry, repository)
+    assert output.ok, str(output)
+    assert scene.watch.requests() == []

@@ -142,4 +142,4 @@ def registry(
     environment = {**plain_environment(folder), "OTEL_TRACES_EXPORTER": "none"}
     daemon = Daemon(f"registry-{service}", [program, *arguments, config], environment=environment, folder=folder)
     with running(daemon, lambda: answers(port)):
-        yield Registry(generation, service, port, server, daemon, auth, tls.context() if tls else None, tls)
+        yield Registry(generation, service, port, server, daemon, auth, tls.context() if tls else None, authority=tls)
