@@ -308,6 +308,42 @@ def test_oras_py_cannot_delete(stage: Stage, kind: type[OrasPy]) -> None:
     assert stage.asked("mia", repository) == ["repository:NAME:pull"]
 
 
+@pytest.mark.parametrize("generation", ["distribution2", "distribution3"])
+@pytest.mark.real(OrasPy.name)
+def test_oras_py_pushes_and_deletes_where_tokens_carry_all_that_is_held(
+    generation: str,
+    setup: Setup,
+    client_of: ClientOf,
+    image: Image,
+    new_name: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """With `grant: held` its first token, asked for to pull, has what the policies give; a reader's has no more."""
+    service = f"registry{generation[-1]}.test"
+    entry = {"service": service, "compat": "universal", "grant": "held"}
+    held = replace(setup, settings={"registries": [entry]})
+    with (
+        serving(tmp_path_factory.mktemp("server"), held) as server,
+        registries.registry(tmp_path_factory.mktemp("registry"), server, service, generation) as registry,
+    ):
+        scene = Scene(registry, Watch(server), image, client_of, new_name)
+        repository = new_name("web")
+        output = cast(OrasPy, scene.client(OrasPy, "ann")).try_to_push(registry, image, repository)
+        assert output.ok, str(output)
+        assert registry.holds(repository)
+        (event,) = scene.events("ann")
+        assert event.asked == {f"repository:{repository}:pull"}
+        assert event.granted == {f"repository:{repository}:pull,push"}
+        for person, may in (("ben", False), ("ann", False), ("mia", True)):
+            output = cast(OrasPy, scene.client(OrasPy, person)).try_to_delete(registry, repository)
+            assert output.ok == may, str(output)
+            assert registry.holds(repository) != may
+        other = new_name("web")
+        output = cast(OrasPy, scene.client(OrasPy, "ben")).try_to_push(registry, image, other)
+        assert not output.ok, str(output)
+        assert not registry.holds(other)
+
+
 @pytest.mark.parametrize("kind", [row(OciClient)])
 def test_oci_client_cannot_list_the_catalog(stage: Stage, kind: type[OciClient]) -> None:
     """Whoever may do it may not either, since it never asks for the catalog."""

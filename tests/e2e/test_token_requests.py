@@ -20,8 +20,8 @@ from harness.token_requests import REFUSALS, REQUESTS
 from tokenserver.errors import InvalidCredentials, PlainHttp, ServiceError, Throttled
 
 KINDS = [client for client in CLIENTS if client.name in REQUESTS]
-MIRRORED = 60
-"""Repositories of a mirror's run, a few below the server's limit of one request."""
+MIRRORED = 87
+"""Repositories of a mirror's run, as many as in a report about another token server."""
 ERRORS = dict(
     zip(REFUSALS, [InvalidCredentials("wrong"), PlainHttp(), Throttled(1), ServiceError("no answer")], strict=True)
 )
