@@ -77,7 +77,10 @@ def test_a_subfolder_that_is_a_link_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "c").symlink_to(tmp_path / "elsewhere")
     file, message = refused(lambda: write_into(tmp_path, "x", "text", below="c"))
-    assert (file, message.partition("; fix: ")[2]) == (str(tmp_path / "c"), f"rm {tmp_path / 'c'}")
+    assert (file, message.partition("; fix: ")[2]) == (
+        str(tmp_path / "c"),
+        f"mv {tmp_path / 'c'} {tmp_path / 'c.link'}",
+    )
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 

@@ -185,9 +185,9 @@ def test_a_key_in_the_wrong_section_is_refused(folder: Path) -> None:
     [
         pytest.param(REFERENCE.replace("workers: 2", "workers: two"), 12, id="in-a-section"),
         pytest.param(REFERENCE.replace("key: tls.key", "key: 5"), 8, id="two-sections-down"),
-        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 20, id="in-a-list"),
-        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 26, id="second-of-two"),
-        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 30, id="in-a-source"),
+        pytest.param(REFERENCE.replace("default: 10m", "default: 10h"), 21, id="in-a-list"),
+        pytest.param(REFERENCE.replace("service: second", "service: registry.example.com"), 27, id="second-of-two"),
+        pytest.param(REFERENCE.replace("name: local", "name: LOCAL"), 31, id="in-a-source"),
         pytest.param(REFERENCE.replace("https://auth", "http://auth"), 5, id="url-that-does-not-fit-tls"),
         pytest.param(REFERENCE.replace("anonymous: true", "anonymous: yes"), line_of("anonymous"), id="at-the-top"),
     ],
@@ -213,7 +213,7 @@ def test_all_faults_at_once(folder: Path) -> None:
         "tokenserver.yaml:1:",  # issuer is missing
         "tokenserver.yaml:9:",
         "tokenserver.yaml:12:",
-        "tokenserver.yaml:20:",
+        "tokenserver.yaml:21:",
         f"tokenserver.yaml:{line_of('anonymous')}:",
         "environment",
         "environment",

@@ -76,7 +76,7 @@ def test_one_check_for_all() -> None:
         pytest.param(InvalidCredentials("wrong password"), {"reason": "wrong password"}, id="wrong"),
         pytest.param(
             BackendUnavailable("corp", "is down", 7),
-            {"backend": "corp", "reason": "is down", "retry_after": 7},
+            {"backend": "corp", "reason": "is down", "summary": "does not answer", "retry_after": 7},
             id="down",
         ),
         pytest.param(Throttled(30), {"retry_after": 30}, id="throttled"),

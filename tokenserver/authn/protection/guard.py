@@ -247,8 +247,7 @@ class Protection:
                 raise
 
     def count_unknown(self, token: RefreshToken, client: Address | None) -> None:
-        """See `Guard.count_unknown`. It is a failure of its address's nameless user, so that the stored tokens of many
-        machines never take more than one user's share of what their address may fail."""
+        """See `Guard.count_unknown`. It is a failure of its address's nameless user: one user's share for all."""
         if self._throttle is None:
             return
         nameless = Password(f"\0{place_of(client)}", token.secret)  # a NUL is in no name
