@@ -26,6 +26,8 @@ from harness.terminal import commands_in, typing
 
 README = (ROOT / "README.md").read_text()
 INSTALL_SECONDS = 180
+LIVE_SECONDS = 2
+"""After that, all workers have what the first one of them has logged as live (docs/run-in-production.md)."""
 
 
 def block(name: str) -> str:
@@ -193,6 +195,7 @@ def test_the_readmes_policy_as_it_is_pasted(checkout: Checkout, image: Image) ->
         _eventually(
             lambda: all(f"added {one}" in checkout.server.log for one in ("policies/shop.yaml", "ann")), checkout
         )
+        time.sleep(LIVE_SECONDS)
         assert "Login Succeeded" in checkout.type(login, [("assword", f"{ANNS_PASSWORD}\n")])
         pushed = checkout.run(granted)
         assert pushed.ok, pushed
