@@ -23,7 +23,12 @@ from tokenserver.cli import main
 
 pytestmark = pytest.mark.real("nginx")
 
-SERVICES = {"universal.test": "universal", "kid2.test": "distribution2", "kid3.test": "distribution3"}
+SERVICES = {
+    "universal.test": "universal",
+    "kid2.test": "distribution2",
+    "kid3.test": "distribution3",
+    "zot.test": "zot",
+}
 PASS = "proxy_pass http://127.0.0.1:{port}; proxy_set_header Host $http_host;"
 CACHED = (
     "proxy_cache tokens; proxy_cache_key $request_uri; proxy_cache_valid any 1h;"
@@ -104,6 +109,72 @@ def test_a_proxy_in_front_of_the_registry(case: str, server: TokenServer, regist
         assert "nginx" in str(found)
 
 
+PUSHES = {
+    "well": ("client_max_body_size 0; %s proxy_set_header X-Forwarded-Proto $scheme;", None),
+    "Host without the port": ("proxy_pass http://127.0.0.1:{port}; proxy_set_header Host $host;", "with its port"),
+    "another Host": (
+        "proxy_pass http://127.0.0.1:{port}; proxy_set_header Host registry;",
+        "let the proxy pass Host on",
+    ),
+    "another scheme": ("%s proxy_set_header X-Forwarded-Proto https;", "X-Forwarded-Proto"),
+    "small bodies": ("%s", "client_max_body_size 0"),
+    "reading only": ("%s limit_except GET {{ deny all; }}", "let it pass"),
+    "a password for writing": ("%s limit_except GET {{ " + PASSWORDS + " }}", "auth_basic off"),
+}
+
+
+@pytest.mark.parametrize("generation", ["distribution2", "distribution3"])
+@pytest.mark.parametrize("case", PUSHES)
+def test_a_push_is_tried(case: str, generation: str, server: TokenServer, tmp_path: Path) -> None:
+    """The whole way of an upload; nothing of it stays behind, and without the trial none of this shows."""
+    block, words = PUSHES[case]
+    storage = tmp_path / "images"
+
+    def change(whole: dict[str, Any]) -> None:
+        whole["storage"] = {"filesystem": {"rootdirectory": str(storage)}}
+
+    (tmp_path / "nginx").mkdir()
+    with (
+        misfit(tmp_path / "r", server, "universal.test", generation, change) as registry,
+        nginx(
+            tmp_path / "nginx",
+            located(f"large_client_header_buffers 4 128k; location / {{{{ {block} }}}}", server, registry.port),
+        ) as proxy,
+    ):
+        live = ["--registry", f"http://localhost:{proxy.port}", "--service", "universal.test"]
+        assert findings(server, *live) == []
+        found = findings(server, *live, "--try", "push", "web/site")
+    if words is None:
+        assert found == []
+    else:
+        (fault,) = found
+        assert (fault["check"] in {"upload", "proxy"}, fault["ok"]) == (True, False)
+        assert words in fault["mend"]
+    assert [path for path in storage.rglob("data") if path.is_file()] == []  # of an upload
+
+
+@pytest.mark.parametrize(("enabled", "expected"), [(True, []), (False, ["delete"])])
+@pytest.mark.parametrize("generation", ["distribution2", "distribution3"])
+def test_a_delete_is_tried(
+    generation: str, enabled: bool, expected: list[str], server: TokenServer, tmp_path: Path
+) -> None:
+    """Of a manifest that does not exist; the registry says whether deleting is enabled at all."""
+
+    def change(whole: dict[str, Any]) -> None:
+        whole["storage"]["delete"] = {"enabled": enabled}
+
+    with misfit(tmp_path, server, "universal.test", generation, change) as registry:
+        live = ["--registry", registry.url, "--service", "universal.test"]
+        found = findings(server, *live, "--try", "delete", "users/ann/x")
+    assert [one["check"] for one in found] == expected
+
+
+def test_what_is_not_granted_is_not_tried(server: TokenServer, registry: Misfit) -> None:
+    """The policy is the cause, and the registry is not asked."""
+    live = ["--registry", registry.url, "--service", "universal.test"]
+    assert [one["check"] for one in findings(server, *live, "--try", "delete", "web/site")] == ["access"]
+
+
 def test_a_token_that_is_too_large_for_the_proxy(server: TokenServer, registry: Misfit, tmp_path: Path) -> None:
     """Junk is small enough and our token is not, with limits below the usual ones."""
     block = "client_header_buffer_size 512; large_client_header_buffers 4 700; location / {{ %s }}"
@@ -153,6 +224,25 @@ def test_a_proxy_in_front_of_the_token_server(case: str, setup: Setup, tmp_path:
         registry = stack.enter_context(misfit(tmp_path / "r", server, "universal.test", "distribution3", realm))
         (found,) = findings(server, "--registry", registry.url, "--service", "universal.test", config=config)
         assert (found["check"], found["theirs"][: len(words)]) == ("proxy", words)
+
+
+def test_a_proxy_that_passes_tokens_alone(setup: Setup, tmp_path: Path) -> None:
+    """All that clients need; the doctor does not ask for more."""
+    small = replace(setup, people={"ann": setup.people["ann"]}, services={"universal.test": "universal"})
+    with ExitStack() as stack:
+        (tmp_path / "server").mkdir()
+        server = stack.enter_context(serving(tmp_path / "server", small))
+        (tmp_path / "nginx").mkdir()
+        block = "location = /token {{ %s }} location / {{ return 404; }}"
+        proxy = stack.enter_context(nginx(tmp_path / "nginx", located(block, server, server.port)))
+        config = tmp_path / "server" / "proxied.yaml"
+        config.write_text(server.config.read_text().replace(server.url, f"http://localhost:{proxy.port}"))
+
+        def realm(whole: dict[str, Any]) -> None:
+            whole["auth"]["token"]["realm"] = f"http://localhost:{proxy.port}/token"
+
+        registry = stack.enter_context(misfit(tmp_path / "r", server, "universal.test", "distribution3", realm))
+        assert findings(server, "--registry", registry.url, "--service", "universal.test", config=config) == []
 
 
 def test_replicas_that_differ(server: TokenServer, registry: Misfit, tmp_path: Path) -> None:

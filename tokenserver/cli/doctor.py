@@ -18,10 +18,9 @@ from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
-from tokenserver.doctor.checks.mirror import check_mirror
-from tokenserver.doctor.checks.setup import check_setup, find_registry, kinds_for
-from tokenserver.doctor.checks.trust import RegistryTrust
-from tokenserver.doctor.checks.uses import check_uses
+from tokenserver.doctor.checks.setup import find_registry
+from tokenserver.doctor.checks.trial import Trial
+from tokenserver.doctor.examination.files import examine_files
 from tokenserver.doctor.examination.installation import examine_installation
 from tokenserver.doctor.examination.our_side import our_sides
 from tokenserver.doctor.examination.refusal import Visit
@@ -78,6 +77,14 @@ KINDS = {
 )
 @click.option("--token", type=TokenFile("r"), help="A token to examine, or a file with it (- for standard input).")
 @click.option("--scope", "scopes", multiple=True, help="What the token should grant: repository:web/site:pull.")
+@click.option(
+    "--try",
+    "trials",
+    type=(click.Choice(["push", "delete"]), str),
+    multiple=True,
+    metavar="ACTION REPOSITORY",
+    help="Try a push or a delete there: an upload that is cancelled, the deletion of nothing.",
+)
 @click.option("--show-token", is_flag=True, help="Print the whole token. Anybody who sees it can use it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @config_option
@@ -93,6 +100,7 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     ca_file: Path | None,
     token: TextIO | None,
     scopes: Sequence[str],
+    trials: Sequence[tuple[str, str]],
     show_token: bool,
     as_json: bool,
     config: Path | None,
@@ -106,21 +114,25 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     tokenserver doctor --token -                      a token from standard input
     """
     _check_combination(url, user, trust, has_files=bool(registry_config or registry_env), has_token=token is not None)
+    if trials and (url is None or (user is None and token is None)):
+        raise click.UsageError("--try needs --registry URL, and --user or --token with the right to do it")
     settings = load_settings(config)
     now = datetime.now(UTC)
     sides = our_sides(settings, config, now)
-    wanted = _wanted(scopes, settings)
+    tried = tuple(_trial(action, name, settings) for action, name in trials)
+    wanted = (*_wanted(scopes, settings), *(trial.scope for trial in tried))
     kind = None if generation is None else KINDS[generation]
     baseline = Baseline(sides, _chosen(sides.general.ours, service), None, kind, now)
     context = _context(ca_file)
     found: list[Finding] = []
     if registry_config is not None or registry_env is not None:
         baseline = replace(baseline, files=read_registry_files(registry_config, registry_env, trust))
-        found += _examine_files(baseline, wanted)
+        found += examine_files(baseline, wanted)
     brought = None if token is None else _read_token(token)
     shown = brought
     if url is not None:
-        visited, shown = _visit(url, user, baseline, context=context, wanted=wanted, brought=brought, before=found)
+        visit = Visit(_address(url), baseline, context, wanted=wanted, token=brought, trials=tried)
+        visited, shown = _visit(visit, user, before=found)
         found += visited
     elif brought is not None:
         found += _examine_token(brought, baseline, wanted)
@@ -141,25 +153,16 @@ def _check_combination(
         raise click.UsageError("--user: a user name is not empty and has no colon")
 
 
-def _visit(
-    url: str,
-    user: str | None,
-    baseline: Baseline,
-    *,
-    context: ssl.SSLContext,
-    wanted: tuple[Scope, ...],
-    brought: Secret | None,
-    before: Sequence[Finding],
-) -> tuple[list[Finding], Secret | None]:
+def _visit(visit: Visit, user: str | None, *, before: Sequence[Finding]) -> tuple[list[Finding], Secret | None]:
     """The findings of a visit to a live registry, after those of `before`; and the token that it used."""
-    address = _address(url)
+    baseline = visit.baseline
     # No password is asked for if the login could not happen anyway.
-    is_known = identify(baseline.sides.general.ours, baseline.registry, address, "").registry is not None
+    is_known = identify(baseline.sides.general.ours, baseline.registry, visit.url, "").registry is not None
     login = (user, read_password()) if user is not None and is_known else None
     # The server first: with several registries, the visit finds out best which one this is.
-    found, skew = visit_server(baseline, context)
+    found, skew = visit_server(baseline, visit.context)
     is_faulty = any(finding.is_actionable for finding in before)
-    visited, token = visit_registry(Visit(address, baseline, context, login, wanted, brought, is_faulty), skew)
+    visited, token = visit_registry(replace(visit, login=login, files_at_fault=is_faulty), skew)
     return found + visited, token
 
 
@@ -237,31 +240,19 @@ def _print(finding: Finding) -> None:
         echo(f"           fix:   {finding.fix}")
 
 
-def _examine_files(baseline: Baseline, wanted: Sequence[Scope]) -> list[Finding]:
-    files, ours, kind = baseline.files, baseline.ours, baseline.kind
-    assert files is not None  # noqa: S101 - the caller has read some
-    setup = files.setup
-    registry = baseline.registry or find_registry(ours, setup.service)
-    software = (RegistryKind.DISTRIBUTION3,) if setup.only_in_3 else ()
-    mirror = check_mirror(setup, ours, software if kind is None else (kind,))
-    if registry is None:
-        return [*check_setup(setup, ours, (), None), *mirror, *check_uses(setup, None, wanted)]
-    ours = replace(baseline, registry=registry).ours
-    kinds = kinds_for(setup, registry, kind)
-    found = check_setup(setup, ours, kinds, registry)
-    if setup.auth == "token" or (setup.empty and "cert" not in setup.empty):
-        trust = RegistryTrust(
-            setup=setup, ours=ours, registry=registry, kinds=kinds, bundle=files.bundle, jwks=files.jwks, at=baseline.at
-        )
-        found += trust.check()
-    return [*found, *mirror, *check_uses(setup, registry, wanted)]
-
-
 def _wanted(scopes: Sequence[str], settings: Settings) -> tuple[Scope, ...]:
     try:
         return tuple(_without_host(parse_scope(scope), settings) for scope in scopes)
     except ScopeSyntaxError as error:
         raise click.UsageError(f"--scope: {error}") from None
+
+
+def _trial(action: str, name: str, settings: Settings) -> Trial:
+    try:
+        scope = parse_scope(f"repository:{name}:pull,{action}")
+    except ScopeSyntaxError as error:
+        raise click.UsageError(f"--try: {error}") from None
+    return Trial(action, _without_host(scope, settings).resource.name)
 
 
 def _without_host(scope: Scope, settings: Settings) -> Scope:

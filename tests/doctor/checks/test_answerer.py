@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from doctor_worlds import ours_of
 
 from tokenserver.doctor.checks.answerer import (
     check_answerer,
     check_login_seen,
+    check_only_tokens,
     check_replicas,
     check_token_endpoint,
     check_token_seen,
@@ -132,3 +134,27 @@ def test_a_login_that_does_not_arrive() -> None:
 def test_replicas(statuses: list[int], differ: bool) -> None:
     """Accepted one time and rejected another."""
     assert (check_replicas(statuses) is not None) is differ
+
+
+OURS = answer(400, {"errors": []}, x_request_id="1")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "published", "is_accepted"),
+    [
+        pytest.param(OURS, answer(404, b"<html>", **PAGE), True, id="the other paths are the proxy's"),
+        pytest.param(answer(401, {"errors": []}, x_request_id="1"), answer(403), True, id="forbidden"),
+        pytest.param(OURS, answer(200, {"keys": []}), False, id="other keys"),
+        pytest.param(OURS, answer(404, {"errors": []}, x_request_id="2"), False, id="our own 404"),
+        pytest.param(answer(400, {"errors": []}), answer(404), False, id="somebody else's endpoint"),
+        pytest.param(answer(404, b"<html>", **PAGE), answer(404), False, id="no endpoint"),
+        pytest.param(FetchFailure(FailureReason.CLOSED, ""), answer(404), False, id="no answer"),
+    ],
+)
+def test_a_proxy_that_passes_tokens_alone(
+    endpoint: HttpAnswer | FetchFailure, published: HttpAnswer, is_accepted: bool
+) -> None:
+    """It is fine, as long as the token endpoint is ours."""
+    found = check_only_tokens(endpoint, published, ours_of())
+    assert (found is not None) is is_accepted
+    assert found is None or not found.is_actionable

@@ -148,10 +148,25 @@ def test_a_registry_that_trusts_other_keys(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_clocks_that_differ_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That explains a rejection already, so no token is tried."""
-    sites = FakeSites(skew=7200.0)
+    """A registry that rejects our token because of that is not suspected of anything else."""
+    sites = FakeSites(skew=7200.0, ring=current_ring(1))
     findings, _ = visited(sites, monkeypatch)
-    assert "clock" in wrong(findings)
+    assert wrong(findings) == ["clock"]
+    assert all(claims["exp"] < time.time() + 120 for claims in sites.claims_sent())
+
+
+def test_the_verdict_counts_more_than_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `Date` of something else than the registry is no fault where the token is accepted."""
+    findings, _ = visited(FakeSites(skew=7200.0), monkeypatch)
+    assert wrong(findings) == []
+    assert ["Date header may be that of a proxy" in one.message for one in findings if one.check == "clock"] == [True]
+
+
+def test_a_clock_that_is_not_credible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No token is tried at a registry that claims to be days ahead."""
+    sites = FakeSites(skew=3 * 86_400.0)
+    findings, _ = visited(sites, monkeypatch)
+    assert wrong(findings) == ["clock"]
     assert sites.to_registry() == []
     assert any("because of the clocks" in one.message for one in findings)
 
@@ -185,6 +200,11 @@ def test_a_token_of_the_operator(service: str, is_sent: bool, monkeypatch: pytes
         pytest.param({"/.well-known/jwks.json": NO_ANSWER}, ["server"], id="down"),
         pytest.param({"/.well-known/jwks.json": answered(200, {"keys": []})}, ["server"], id="other keys"),
         pytest.param({"/.well-known/jwks.json": answered(404)}, ["server"], id="something else"),
+        pytest.param(
+            {"/.well-known/jwks.json": answered(404), "/token": answered(400, {"errors": []}, x_request_id="1")},
+            [],
+            id="tokens alone",
+        ),
         pytest.param({"/readyz": answered(503, {"parts": {"keys": "expired"}})}, ["ready"], id="not ready"),
     ],
 )

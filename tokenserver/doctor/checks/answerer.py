@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tokenserver.doctor.findings import Finding, failed
+from tokenserver.doctor.facts import Ours
+from tokenserver.doctor.findings import Finding, failed, note
 from tokenserver.doctor.http import HttpAnswer, Outcome
 
 _GATEWAY = {502: "cannot reach", 503: "has no way to", 504: "gets no answer in time from"}
@@ -77,6 +78,23 @@ def check_token_endpoint(answer: HttpAnswer, url: str) -> Finding | None:
     what = "a page for people (HTML)" if answer.is_page else "something that is not JSON"
     message = f"the token endpoint answers with {what}: a proxy or login page ({answer.maker}) answers instead of it"
     return failed("proxy", message, f"let the proxy pass {url} to our server, unchanged", ours=url, theirs=told)
+
+
+def check_only_tokens(endpoint: Outcome, published: HttpAnswer, ours: Ours) -> Finding | None:
+    """Accept a proxy that passes only the token endpoint on, which is all that clients need.
+
+    `endpoint` is the answer to a request there without parameters, `published` the one for our keys, which is not ours.
+    """
+    if (
+        not isinstance(endpoint, HttpAnswer)
+        or endpoint.status not in (200, 400, 401)
+        or "x-request-id" not in endpoint.headers
+    ):
+        return None
+    if published.status == 200 or "x-request-id" in published.headers or not endpoint.is_from_registry:
+        return None
+    message = f"{ours.realm} is our server; its other paths answer {published.status}, so keys were not compared"
+    return note("server", message, ours=ours.url, theirs=str(published.status))
 
 
 def check_login_seen(claims: Mapping[str, object], url: str) -> Finding | None:

@@ -131,6 +131,12 @@ def check_clock(difference: float | None, lifetime: int, *, whose: str, backdate
     return [passed("clock", f"the clocks agree ({said})", theirs=said)]
 
 
+def outvoted_clock(finding: Finding) -> Finding:
+    """The finding about clocks of a registry that accepts a token all the same: its verdict counts."""
+    message = f"{finding.message}; yet it accepts one, so its Date header may be that of a proxy"
+    return note("clock", message, theirs=finding.theirs)
+
+
 def _check_time(claims: Mapping[str, Any], expected: Expected) -> Finding:
     until, since = claims.get("exp"), claims.get("nbf", 0)
     if type(until) is not int or type(since) is not int:

@@ -1,4 +1,4 @@
-"""A single HTTP GET with an overall deadline and a bounded body. No redirects, proxies, cookies or connection reuse.
+"""A single HTTP request with an overall deadline and a bounded answer. No redirects, proxies, cookies, second use.
 
 The caller decides where credentials go. They are never forwarded, and never leave this machine unencrypted.
 """
@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -30,6 +31,14 @@ _TRANSPORT = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes | None
+
+
 class _Exposed(Exception):
     """Credentials would have left this machine in plain text."""
 
@@ -41,8 +50,10 @@ def fetch(
     authorization: Secret | None = None,
     deadline: float = DEADLINE,
     address: tuple[str, int] | None = None,
+    method: str = "GET",
+    body: bytes | None = None,
 ) -> Outcome:
-    """GET `url`, an http or https URL. `authorization` is the whole header value; `deadline` is in seconds.
+    """Request `url`, an http or https URL. `authorization` is the whole header value; `deadline` is in seconds.
 
     `address` is where to connect to instead of looking up the host of the URL, whose name is verified nevertheless.
 
@@ -65,7 +76,7 @@ def fetch(
     outcome: Outcome
     try:
         _connect(connection, address, context)
-        outcome = _exchange(connection, target, headers, authorization)
+        outcome = _exchange(connection, _Request(method, target, headers, body), authorization)
     except _Exposed:
         outcome = FetchFailure(FailureReason.EXPOSED, "plain http to another machine")
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -86,15 +97,16 @@ def _connect(connection: http.client.HTTPConnection, address: tuple[str, int] | 
         connection.sock = context.wrap_socket(connection.sock, server_hostname=connection.host)
 
 
-def _exchange(
-    connection: http.client.HTTPConnection, target: str, headers: dict[str, str], authorization: Secret | None
-) -> HttpAnswer:
+def _exchange(connection: http.client.HTTPConnection, request: _Request, authorization: Secret | None) -> HttpAnswer:
+    headers = request.headers
     if authorization is not None:
         if not isinstance(connection.sock, ssl.SSLSocket) and not _is_local_peer(connection.sock):
             raise _Exposed
         headers = {**headers, "Authorization": authorization.reveal()}
     before = time.time()
-    connection.request("GET", target, headers=headers)
+    if request.body is not None:
+        headers = {**headers, "Content-Type": "application/octet-stream"}
+    connection.request(request.method, request.target, request.body, headers)
     response = connection.getresponse()
     middle = (before + time.time()) / 2
     found: dict[str, tuple[str, ...]] = {}

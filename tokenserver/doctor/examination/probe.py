@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenserver.credentials import Secret
+from tokenserver.doctor.checks.trial import Trial
 from tokenserver.doctor.facts import OurRegistry
 from tokenserver.doctor.identification import READ, least_access
 from tokenserver.doctor.token import UnreadableToken, access_in, open_unverified
@@ -55,6 +56,28 @@ class Probes:
         identity = Identity(subject, Kind.PASSWORD) if isinstance(subject, str) and subject else ANONYMOUS
         # With the id of the token that it is derived from, which is in the audit log.
         return self._signed(identity, access, jti if isinstance(jti, str) else new_id())
+
+    def for_trial(self, trial: Trial) -> Secret | None:
+        """A token for this trial alone; None if our server does not grant it.
+
+        Raises:
+            SigningFailed: the token could not be signed.
+        """
+        claims = _claims(self.given)
+        subject, jti = claims.get("sub"), claims.get("jti")
+        held = access_in(claims).get(trial.scope.resource, frozenset()) & trial.scope.actions
+        if trial.action not in held:
+            return None
+        identity = Identity(subject, Kind.PASSWORD) if isinstance(subject, str) and subject else ANONYMOUS
+        return self._signed(identity, (Access(trial.scope.resource, held),), jti if isinstance(jti, str) else new_id())
+
+    def to_cancel(self, trial: Trial) -> Secret:
+        """A token for nobody to cancel an upload to that repository, for which registries require `delete`.
+
+        Raises:
+            SigningFailed: the token could not be signed.
+        """
+        return self._signed(ANONYMOUS, (Access(trial.scope.resource, frozenset({"delete"})),), new_id())
 
     def for_nothing(self) -> Secret:
         """A token for nobody that allows to pull `NOTHING`: a registry that answers it trusts its key.

@@ -15,6 +15,7 @@ from tokenserver.doctor.checks.refusals import (
     generation,
     is_key_known,
 )
+from tokenserver.doctor.checks.trial import Trial
 from tokenserver.doctor.examination.fetch import fetch
 from tokenserver.doctor.examination.probe import NOTHING, Probes
 from tokenserver.doctor.examination.token import Baseline
@@ -35,7 +36,8 @@ _NO_CLAIMS = "e30"
 class Visit:
     """The registry to visit, the login, and the wanted scopes. If `token` is None, one is fetched.
 
-    `files_at_fault`: the registry's configuration was read, and faults in it are already reported.
+    `files_at_fault`: the registry's configuration was read, and faults in it are already reported. `trials` are tried
+    out if the registry accepts the token.
     """
 
     url: str
@@ -45,6 +47,7 @@ class Visit:
     wanted: tuple[Scope, ...] = ()
     token: Secret | None = None
     files_at_fault: bool = False
+    trials: tuple[Trial, ...] = ()
 
 
 def send(visit: Visit, target: str, token: Secret) -> Outcome:

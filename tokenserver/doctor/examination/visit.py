@@ -17,6 +17,7 @@ from tokenserver.doctor.challenge import UnreadableChallenge, parse_challenge
 from tokenserver.doctor.checks.answerer import (
     check_answerer,
     check_login_seen,
+    check_only_tokens,
     check_replicas,
     check_token_seen,
 )
@@ -32,20 +33,24 @@ from tokenserver.doctor.checks.live import (
 )
 from tokenserver.doctor.checks.refusals import explain_other_way
 from tokenserver.doctor.checks.setup import check_realm, check_service, find_registry
-from tokenserver.doctor.checks.token import check_clock
+from tokenserver.doctor.checks.token import check_clock, outvoted_clock
 from tokenserver.doctor.checks.token_size import explain_too_large
 from tokenserver.doctor.examination.fetch import fetch
 from tokenserver.doctor.examination.probe import Probes, is_meant_for
 from tokenserver.doctor.examination.refusal import Visit, diagnose_refusal, junk, send
 from tokenserver.doctor.examination.token import Baseline, examine_token
 from tokenserver.doctor.examination.token_size import examine_token_size
+from tokenserver.doctor.examination.trial import try_out
 from tokenserver.doctor.facts import OurRegistry
 from tokenserver.doctor.findings import Finding, failed, note, passed
-from tokenserver.doctor.http import HttpAnswer
+from tokenserver.doctor.http import HttpAnswer, Outcome
 from tokenserver.doctor.identification import check_asked_scopes, identify
 from tokenserver.doctor.token import UnreadableToken, open_unverified
 from tokenserver.printable import shell_word
 from tokenserver.scopes import in_order
+
+_CREDIBLE = 86_400.0
+"""Seconds by which a clock may differ for a token to be tried: one that claims more may want a token for that time."""
 
 _PRESENTATIONS = 3
 """How often the token is presented: behind one address there may be replicas, one of which differs."""
@@ -59,6 +64,10 @@ def visit_server(baseline: Baseline, context: ssl.SSLContext) -> tuple[list[Find
     url = baseline.ours.url
     outcome = fetch(baseline.ours.jwks_url, context=context)
     found = [check_published(outcome, baseline.ours)]
+    if found[0].ok is False and isinstance(outcome, HttpAnswer):
+        endpoint = fetch(baseline.ours.realm, context=context)
+        if (alone := check_only_tokens(endpoint, outcome, baseline.ours)) is not None:
+            return [alone], endpoint.skew if isinstance(endpoint, HttpAnswer) else None
     if found[0].ok is False:
         return found, None
     found += check_ready(fetch(f"{url}/readyz", context=context))
@@ -113,34 +122,57 @@ def _visit_ours(
     if unseen is not None:
         return [unseen], None
     whose = "the token server's" if server_skew is not None else "ours"
-    found = list(clock := check_clock(_difference(first, server_skew), registry.lifetime, whose=whose))
+    clock = check_clock(_difference(first, server_skew), registry.lifetime, whose=whose)
+    is_off = any(one.ok is False for one in clock)
+    if is_off:  # the registry's verdict decides, so what the clock says is not held against the token as well
+        skew = server_skew or 0
+        visit = replace(visit, baseline=replace(visit.baseline, at=datetime.now(UTC) + timedelta(seconds=skew)))
+    else:
+        skew = (server_skew or 0) if first.skew is None else first.skew
+    found: list[Finding] = []
     given, judged = visit.token, []
     if given is None:
         more = CATALOG if registry.compat == "zot" else ()
         finding, given = _get_token(visit, registry.service, server_skew, more=more)
         found.append(finding)
         if given is not None and visit.login is not None and (lost := _lost_login(given, visit.baseline.ours.realm)):
-            return [*found, lost], given
+            return [*clock, *found, lost], given
     if given is not None:
         judged = _examine(visit, registry.service, given)
         found += judged
     if visit.token is not None and not is_meant_for(visit.token, registry):
-        return [*found, note("verdict", "the token is for another audience, so it was not sent")], given
-    if any(one.ok is False for one in clock):
-        return [*found, note("verdict", "no token was tried because of the clocks")], given
-    skew = (server_skew or 0) if first.skew is None else first.skew
+        return [*clock, *found, note("verdict", "the token is for another audience, so it was not sent")], given
+    if is_off and abs(_difference(first, server_skew) or 0) > _CREDIBLE:
+        return [*clock, *found, note("verdict", "no token was tried because of the clocks")], given
     probes = Probes(visit.baseline.ring, registry, skew, given, visit.wanted)
+    has_fault = any(one.ok is False for one in (*judged, *clock))
+    tried, token = _at_the_registry(visit, probes, answered_junk, is_explained=has_fault)
+    if is_off and any(one.check == "verdict" and one.ok for one in tried):
+        clock = [outvoted_clock(one) for one in clock]
+    return [*clock, *found, *tried], given or token
+
+
+def _at_the_registry(
+    visit: Visit, probes: Probes, answered_junk: Outcome, *, is_explained: bool
+) -> tuple[list[Finding], Secret]:
+    """Present a token to the registry, and find out why it is rejected unless that `is_explained` already."""
+    registry, has_access = probes.registry, probes.given is not None
     token = probes.least() if visit.token is None else visit.token
-    tried, refused = _present(visit, token, has_access=given is not None)
+    tried, refused = _present(visit, token, has_access=has_access)
     if visit.token is None and refused is not None and registry.compat == "zot" and refused.bearer() is not None:
         token = probes.least(with_catalog=True)
-        tried, refused = _present(visit, token, has_access=given is not None)
-    found += tried
-    if refused is None and not any(one.ok is False for one in tried):
-        found += examine_token_size(lambda claims: send(visit, "/v2/", junk(claims)), answered_junk)
-    if refused is not None and not any(one.ok is False for one in (*judged, *tried, *clock)):
-        found += diagnose_refusal(visit, registry, token, refused, probes)
-    return found, given or token
+        tried, refused = _present(visit, token, has_access=has_access)
+    is_faulty = any(one.ok is False for one in tried)
+    if refused is not None:
+        more = [] if is_explained or is_faulty else diagnose_refusal(visit, registry, token, refused, probes)
+        return [*tried, *more], token
+    if is_faulty:
+        return tried, token
+    tried += examine_token_size(lambda claims: send(visit, "/v2/", junk(claims)), answered_junk)
+    for trial in visit.trials:
+        allowed = probes.for_trial(trial) if visit.token is None else visit.token
+        tried += [] if allowed is None else try_out(visit, trial, allowed, probes.to_cancel(trial))
+    return tried, token
 
 
 def _check_challenge(visit: Visit, realm: str, place: str) -> list[Finding]:
