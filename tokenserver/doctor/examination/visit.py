@@ -124,11 +124,7 @@ def _visit_ours(
     whose = "the token server's" if server_skew is not None else "ours"
     clock = check_clock(_difference(first, server_skew), registry.lifetime, whose=whose)
     is_off = any(one.ok is False for one in clock)
-    if is_off:  # the registry's verdict decides, so what the clock says is not held against the token as well
-        skew = server_skew or 0
-        visit = replace(visit, baseline=replace(visit.baseline, at=datetime.now(UTC) + timedelta(seconds=skew)))
-    else:
-        skew = (server_skew or 0) if first.skew is None else first.skew
+    skew = (server_skew or 0) if first.skew is None or is_off else first.skew
     found: list[Finding] = []
     given, judged = visit.token, []
     if given is None:
@@ -149,6 +145,7 @@ def _visit_ours(
     tried, token = _at_the_registry(visit, probes, answered_junk, is_explained=has_fault)
     if is_off and any(one.check == "verdict" and one.ok for one in tried):
         clock = [outvoted_clock(one) for one in clock]
+        found = [one for one in found if one.check not in {"time", "key"} or one.ok is not False]  # by that clock
     return [*clock, *found, *tried], given or token
 
 
