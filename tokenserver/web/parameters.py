@@ -21,8 +21,7 @@ MIN_BODY = 64 * 1024
 """Bytes that a form may always have, however small `limits.scope_bytes` is: a password is in it, too."""
 
 BYTES_PER_FIELD = 16
-"""A query or form has at most one field for so many of the bytes that it may have: `scope=repository:a:pull&` has 24.
-"""
+"""A query or form has at most one field per this many bytes of its limit: `scope=repository:a:pull&` has 24."""
 
 # Longer queries are not cached, so that the cache is bounded in bytes as well.
 _LONGEST_CACHED = 512

@@ -149,7 +149,7 @@ _BELOW_REQUESTS = """
   once more as a `GET` with Basic: one wrong password is two failed logins. The transfer service of containerd 2 uploads
   what the registry does not mount; containerd 1.6 gives up. BuildKit mounts the layers of a base image that it has not
   downloaded, with one token for both repositories, and uploads those that it has downloaded. A `buildkitd` keeps a
-  token until it expires and uses it for every later build, whoever starts it: share one only among people with the same
+  token until it expires and uses it for every later build by any user: share one only among people with the same
   rights, or keep `token_lifetime` short.
 """
 

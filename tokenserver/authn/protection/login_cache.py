@@ -34,7 +34,7 @@ class CacheLifetime:
     grace: float = 0.0
 
     def within(self, seconds: float) -> CacheLifetime:
-        """The part of it that ends after so many seconds."""
+        """This lifetime, cut to end within `seconds`."""
         fresh = min(self.fresh, seconds)
         return CacheLifetime(fresh, min(self.grace, seconds - fresh))
 

@@ -29,14 +29,14 @@ _SETTINGS = (
 
 
 def claims_for(repositories: int) -> str:
-    """The second part of a token for so many repositories with names of 24 characters."""
+    """The second part of a token for this number of repositories, whose names have 24 characters."""
     names = [f"probe/team-{number % 100:02}/image-{number:04}" for number in range(repositories)]
     access = [{"type": "repository", "name": name, "actions": ["pull"]} for name in names]
     return encode_base64url(json.dumps({"access": access}, separators=(",", ":")).encode("ascii"))
 
 
 def check_token_size(usual: Outcome, by_repositories: Mapping[int, Outcome]) -> Finding | None:
-    """Compare the answers to invalid tokens for so many repositories with the `usual` one, to a small invalid token.
+    """Compare the answers to large invalid tokens, by their repositories, with the `usual` one to a small token.
 
     None if nothing follows from them, because there was no answer, for another reason than the size.
     """

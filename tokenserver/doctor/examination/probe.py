@@ -31,8 +31,9 @@ NOTHING = "tokenserver-doctor/nothing"
 class Probes:
     """Signs tokens for one visit to `registry`, whose clock is `skew` seconds ahead of this machine's.
 
-    `given` is the token that our server issued; it is not sent, and limits what a probe can allow. If it is None,
-    probes are anonymous and allow nothing. `wanted` are the scopes of `--scope`.
+    `given` is the token that our server issued; it is not sent, and limits what a probe for its user can allow. If it
+    is None, probes are anonymous and allow nothing, except for `to_cancel` and `for_nothing`. `wanted` are the scopes
+    of `--scope`.
     """
 
     ring: KeyRing
@@ -47,15 +48,11 @@ class Probes:
         Raises:
             SigningFailed: the token could not be signed.
         """
-        claims = _claims(self.given)
-        subject, jti = claims.get("sub"), claims.get("jti")
-        granted = access_in(claims)
+        granted = access_in(_claims(self.given))
         access = least_access(granted, self.wanted)
         if with_catalog:
             access += tuple(Access(one, granted[one]) for one in _CATALOG if one in granted)
-        identity = Identity(subject, Kind.PASSWORD) if isinstance(subject, str) and subject else ANONYMOUS
-        # With the id of the token that it is derived from, which is in the audit log.
-        return self._signed(identity, access, jti if isinstance(jti, str) else new_id())
+        return self._derived(access)
 
     def for_trial(self, trial: Trial) -> Secret | None:
         """A token for this trial alone; None if our server does not grant it.
@@ -63,13 +60,10 @@ class Probes:
         Raises:
             SigningFailed: the token could not be signed.
         """
-        claims = _claims(self.given)
-        subject, jti = claims.get("sub"), claims.get("jti")
-        held = access_in(claims).get(trial.scope.resource, frozenset()) & trial.scope.actions
+        held = access_in(_claims(self.given)).get(trial.scope.resource, frozenset()) & trial.scope.actions
         if trial.action not in held:
             return None
-        identity = Identity(subject, Kind.PASSWORD) if isinstance(subject, str) and subject else ANONYMOUS
-        return self._signed(identity, (Access(trial.scope.resource, held),), jti if isinstance(jti, str) else new_id())
+        return self._derived((Access(trial.scope.resource, held),))
 
     def to_cancel(self, trial: Trial) -> Secret:
         """A token for nobody to cancel an upload to that repository, for which registries require `delete`.
@@ -86,6 +80,13 @@ class Probes:
             SigningFailed: the token could not be signed.
         """
         return self._signed(ANONYMOUS, (Access(Resource("repository", NOTHING), READ),), new_id())
+
+    def _derived(self, access: tuple[Access, ...]) -> Secret:
+        """A token for the user of the given one, with its id, which is in the audit log."""
+        claims = _claims(self.given)
+        subject, jti = claims.get("sub"), claims.get("jti")
+        identity = Identity(subject, Kind.PASSWORD) if isinstance(subject, str) and subject else ANONYMOUS
+        return self._signed(identity, access, jti if isinstance(jti, str) else new_id())
 
     def _signed(self, identity: Identity, access: tuple[Access, ...], jti: str) -> Secret:
         made_for = Registry(self.registry.service, self.registry.issuer, Compat(self.registry.compat), MIN_LIFETIME)

@@ -281,7 +281,7 @@ class _ConfigReading:
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:
-    """What stands at this path of nested mappings; None if nothing does."""
+    """The value at this path of nested mappings; None if there is none."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value

@@ -51,7 +51,7 @@ def key_names(key: object) -> KeyNames:
 def read_bundle(content: bytes, path: str) -> TrustFile:
     """Parse a `rootcertbundle`, or zot's `cert`, which may also be a bare public key.
 
-    What registries skip without a word is told by `problem` if they see no certificate, and by `lost` if they see some.
+    `problem` says what registries skip silently if they see no certificate, and `lost` if they see some.
     """
     certificates: list[Certificate] = []
     public_keys: list[KeyNames] = []
