@@ -91,3 +91,18 @@ def test_no_command_is_composed_to_delete_a_user() -> None:
     ]
     assert len(calls) >= 8
     assert not [call for call in calls if "delete" in call]
+
+
+LOGOUT = re.compile(r"(?:docker|podman|\{\}) +logout +(\S+), then (?:docker|podman|\{\}) login \1")
+
+
+def test_a_logout_is_proposed_only_with_a_new_login() -> None:
+    """And only where an identity token of another server is stored, which is of no use: a password is replaced."""
+    found = {
+        str(path.relative_to(PACKAGE)): text
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for text in texts_in(path.read_text(encoding="utf-8"))
+        if re.search(r"\blogout\b", text)
+    }
+    assert set(found) == {"doctor/client/checks.py", "errors.py"}
+    assert [text for text in found.values() if LOGOUT.search(text) is None] == []

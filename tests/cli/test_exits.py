@@ -46,6 +46,7 @@ COMMANDS = {
     "check": (f"check {CONFIG}", 74),
     "demo": ("demo --no-registry new", 0),
     "doctor": (f"doctor {CONFIG}", 74),
+    "doctor client": (f"doctor client {CONFIG}", 74),
     "health": (f"health {CONFIG}", 1),
     "help": ("help policies", 74),
     "init": ("init new", 74),
@@ -88,6 +89,8 @@ def test_every_command_is_here() -> None:
         if not isinstance(command, click.Group):
             yield " ".join(path)
             return
+        if command.invoke_without_command:
+            yield " ".join(path)
         for name in command.list_commands(context):
             found = command.get_command(context, name)
             assert found is not None
@@ -153,6 +156,7 @@ def ending(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     monkeypatch.setattr(serving, "harden_process", lambda: None)
     monkeypatch.setattr(listener, "run", lambda *_: None)
     monkeypatch.setattr(demo, "_run", lambda *_: 0)
+    monkeypatch.setenv("HOME", str(tmp_path))  # no client has stored anything
     for name in [name for name in os.environ if name.startswith("TOKENSERVER_")]:
         monkeypatch.delenv(name)
 

@@ -13,7 +13,7 @@ from tokenserver.cli.lazy import LazyCommand, LazyGroup
 _COMMANDS = {
     "check": LazyCommand("tokenserver.cli.check", "check", "Validate all files that serve loads."),
     "demo": LazyCommand("tokenserver.cli.demo.command", "demo", "Serve with a registry next to it, for a try."),
-    "doctor": LazyCommand("tokenserver.cli.doctor", "doctor", "Find out why tokens are rejected."),
+    "doctor": LazyCommand("tokenserver.cli.doctor.command", "doctor", "Find out why tokens are rejected."),
     "health": LazyCommand("tokenserver.cli.server.health", "health", "Ask the running server for its health."),
     "help": LazyCommand("tokenserver.cli.help.command", "show_help", "Show a page of the documentation."),
     "init": LazyCommand("tokenserver.cli.init", "init", "Create a configuration in a new folder."),

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TextIO
 
 import click
+from click.core import ParameterSource
 
 from tokenserver.cli.console.prompts import read_password
+from tokenserver.cli.lazy import LazyCommand, LazyGroup
 from tokenserver.cli.options import TokenFile, config_option, exit_with, report_faults
 from tokenserver.cli.terminal import echo, echo_text, style
 from tokenserver.config.load import load_settings
@@ -45,7 +47,14 @@ KINDS = {
 }
 
 
-@click.command()
+_COMMANDS = {
+    "client": LazyCommand("tokenserver.cli.doctor.client", "doctor_client", "Find out why a client cannot log in."),
+}
+
+
+@click.group(
+    cls=LazyGroup, commands_at=_COMMANDS, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]"
+)
 @click.option(
     "--registry-config",
     "registry_config",
@@ -88,8 +97,10 @@ KINDS = {
 @click.option("--show-token", is_flag=True, help="Print the whole token. Anybody who sees it can use it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @config_option
+@click.pass_context
 @report_faults
 def doctor(  # noqa: PLR0917 - click passes options by name
+    context: click.Context,
     registry_config: Path | None,
     registry_env: Path | None,
     trust: Path | None,
@@ -112,7 +123,11 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     tokenserver doctor --registry-config config.yml   a registry's configuration
     tokenserver doctor --registry URL --user ann      a live registry, as a client
     tokenserver doctor --token -                      a token from standard input
+    tokenserver doctor client                         the logins that clients have stored on this machine
     """
+    if context.invoked_subcommand is not None:
+        _check_no_options(context)
+        return
     _check_combination(url, user, trust, has_files=bool(registry_config or registry_env), has_token=token is not None)
     if trials and (url is None or (user is None and token is None)):
         raise click.UsageError("--try needs --registry URL, and --user or --token with the right to do it")
@@ -123,7 +138,7 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     wanted = (*_wanted(scopes, settings), *(trial.scope for trial in tried))
     kind = None if generation is None else KINDS[generation]
     baseline = Baseline(sides, _chosen(sides.general.ours, service), None, kind, now)
-    context = _context(ca_file)
+    trusted = trusting(ca_file)
     found: list[Finding] = []
     if registry_config is not None or registry_env is not None:
         baseline = replace(baseline, files=read_registry_files(registry_config, registry_env, trust))
@@ -131,14 +146,22 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     brought = None if token is None else _read_token(token)
     shown = brought
     if url is not None:
-        visit = Visit(_address(url), baseline, context, wanted=wanted, token=brought, trials=tried)
+        visit = Visit(_address(url), baseline, trusted, wanted=wanted, token=brought, trials=tried)
         visited, shown = _visit(visit, user, before=found)
         found += visited
     elif brought is not None:
         found += _examine_token(brought, baseline, wanted)
     elif baseline.files is None:
-        found += examine_installation(settings, baseline, context)
+        found += examine_installation(settings, baseline, trusted)
     report(by_urgency(found), as_json=as_json, token=shown if show_token else None)
+
+
+def _check_no_options(context: click.Context) -> None:
+    """Reject options in front of the name of a command, which would ignore them."""
+    given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        command = context.invoked_subcommand
+        raise click.UsageError(f"options of `doctor {command}` come behind its name: tokenserver doctor {command} …")
 
 
 def _check_combination(
@@ -175,7 +198,7 @@ def _examine_token(token: Secret, baseline: Baseline, wanted: Sequence[Scope]) -
     return examine_token(opened, replace(baseline, registry=registry), wanted)
 
 
-def _context(ca_file: Path | None) -> ssl.SSLContext:
+def trusting(ca_file: Path | None) -> ssl.SSLContext:
     """A TLS context that trusts the CAs of the system, as clients do, and those in the file."""
     context = ssl.create_default_context()
     if ca_file is None:

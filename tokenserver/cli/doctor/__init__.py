@@ -1,0 +1,1 @@
+"""`tokenserver doctor`: the commands that explain why tokens and logins are rejected."""
