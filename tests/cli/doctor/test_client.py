@@ -18,7 +18,16 @@ SECRET = "canary-4711-secret"
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own, without variables of the machine that runs the tests."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_CONFIG_HOME"):
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "DOCKER_CONFIG",
+        "REGISTRY_AUTH_FILE",
+        "XDG_CONFIG_HOME",
+        "HELM_CONFIG_HOME",
+        "HELM_REGISTRY_CONFIG",
+    ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     for name in ("TOKENSERVER_CONFIG", "TOKENSERVER_REQUIRE_REAL"):

@@ -36,7 +36,7 @@ from tokenserver.doctor.client.stored_logins import (
 from tokenserver.doctor.findings import Finding
 from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer
 
-DOCKER, PODMAN = ClientKind.DOCKER, ClientKind.PODMAN
+DOCKER, PODMAN, HELM = ClientKind.DOCKER, ClientKind.PODMAN, ClientKind.HELM
 SECRET = "canary-4711-secret"
 HOST = "registry.example.com"
 TARGET = ClientTarget(HOST, f"https://{HOST}/v2/", "registry.example.com")
@@ -124,6 +124,7 @@ AGAIN = f"docker login {HOST}"
             [("identity token", False, f"podman logout {HOST}, then podman login {HOST}")],
             id="identity token of podman",
         ),
+        pytest.param(HOST, {"auth": "%"}, HELM, [("stored login", False, f"helm registry login {HOST}")], id="helm"),
         pytest.param(HOST, {"registrytoken": SECRET}, DOCKER, [("stored login", False, AGAIN)], id="registrytoken"),
         pytest.param(HOST, {"auth": "YW5uOg=="}, DOCKER, [("stored login", False, AGAIN)], id="empty password"),
         pytest.param(HOST, {"auth": "%"}, PODMAN, [("stored login", False, f"podman login {HOST}")], id="broken"),
@@ -150,7 +151,7 @@ def test_entries(
 @pytest.mark.parametrize(
     ("auths", "message"),
     [
-        pytest.param({}, f"no client has a login for {HOST}", id="nothing"),
+        pytest.param({}, f"neither docker nor podman nor helm has a login for {HOST}", id="nothing"),
         pytest.param(
             {HUB_KEY: GOOD}, "there is one for Docker Hub, which `docker login` without a host makes", id="Docker Hub"
         ),
@@ -158,7 +159,11 @@ def test_entries(
             {"registy.example.com": GOOD}, "there is one for registy.example.com: check which of the two", id="misspelt"
         ),
         pytest.param({f"{HOST}:443": GOOD}, f"a login for {HOST}:443, which clients do not use for {HOST}", id="port"),
-        pytest.param({f"{HOST}:443": {}}, f"no client has a login for {HOST}", id="an empty one counts for nothing"),
+        pytest.param(
+            {f"{HOST}:443": {}},
+            f"neither docker nor podman nor helm has a login for {HOST}",
+            id="an empty one counts for nothing",
+        ),
     ],
 )
 def test_no_login(auths: Mapping[str, object], message: str) -> None:

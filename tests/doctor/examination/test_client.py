@@ -24,7 +24,7 @@ from tokenserver.doctor.examination.client import (
 )
 from tokenserver.doctor.findings import Finding
 
-DOCKER, PODMAN = ClientKind.DOCKER, ClientKind.PODMAN
+DOCKER, PODMAN, HELM = ClientKind.DOCKER, ClientKind.PODMAN, ClientKind.HELM
 HOST = "registry.example.com"
 SECRET = "canary-4711-secret"
 GOOD = {"auth": base64.b64encode(f"ann:{SECRET}".encode()).decode()}
@@ -87,6 +87,7 @@ def home(tmp_path: Path) -> Home:
             {"HOME": "/home/ann"},
             [
                 "/home/ann/.docker/config.json",
+                "/home/ann/.config/helm/registry/config.json",
                 f"/run/containers/{os.geteuid()}/auth.json",
                 "/home/ann/.config/containers/auth.json",
             ],
@@ -94,13 +95,13 @@ def home(tmp_path: Path) -> Home:
         ),
         pytest.param(
             {"HOME": "/h", "DOCKER_CONFIG": "/d", "XDG_RUNTIME_DIR": "/r", "XDG_CONFIG_HOME": "/c"},
-            ["/d/config.json", "/r/containers/auth.json", "/c/containers/auth.json"],
+            ["/d/config.json", "/c/helm/registry/config.json", "/r/containers/auth.json", "/c/containers/auth.json"],
             id="all set",
         ),
         pytest.param(
-            {"REGISTRY_AUTH_FILE": "/a.json", "XDG_RUNTIME_DIR": "/r"},
-            ["/.docker/config.json", "/a.json"],
-            id="podman's file is chosen",
+            {"REGISTRY_AUTH_FILE": "/a.json", "XDG_RUNTIME_DIR": "/r", "HELM_REGISTRY_CONFIG": "/h.json"},
+            ["/.docker/config.json", "/h.json", "/a.json"],
+            id="files are chosen",
         ),
     ],
 )
@@ -108,7 +109,7 @@ def test_places(environment: dict[str, str], expected: list[str]) -> None:
     """Where docker and podman look."""
     found = list(client_files(environment))
     assert [str(path) for path, _ in found] == expected
-    assert [kind for _, kind in found] == [DOCKER, *[PODMAN] * (len(found) - 1)]
+    assert [kind for _, kind in found] == [DOCKER, HELM, *[PODMAN] * (len(found) - 2)]
 
 
 def test_reading(home: Home) -> None:

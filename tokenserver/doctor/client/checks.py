@@ -157,7 +157,7 @@ def check_missing(
     kind = next((file.kind for file in files), ClientKind.DOCKER)
     names = sorted({without_scheme(key).partition("/")[0] for key, _ in keys})
     close = get_close_matches(target.host, names, n=1, cutoff=0.85)
-    message = f"no client has a login for {target.host}"
+    message = f"neither docker nor podman nor helm has a login for {target.host}"
     if close:
         message += f"; there is one for {close[0]}: check which of the two names is right"
     elif any(key == HUB_KEY for key, _ in keys):

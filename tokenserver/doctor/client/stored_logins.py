@@ -1,7 +1,8 @@
-"""Files in which clients store logins: docker's `config.json`, and `auth.json` of podman, skopeo and buildah. Pure.
+"""Files in which clients store logins: docker's `config.json`, one like it of helm, and `auth.json` of podman. Pure.
 
-Entries are looked up as the clients do it: by docker's configuration file (`docker/cli`, `cli/config/credentials`,
-which crane and helm use too), and by containers/image (`pkg/docker/config`). No message repeats a secret.
+Entries are looked up as the clients do it: docker and crane (`docker/cli`, `cli/config/credentials`), oras and helm
+(`oras-go`, `registry/remote/credentials`), podman, skopeo and buildah (containers/image, `pkg/docker/config`). No
+message repeats a secret.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class ClientKind(StrEnum):
 
     DOCKER = "docker"
     PODMAN = "podman"
+    HELM = "helm registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class ClientFile:
 
     def _is_read_as(self, key: str, host: str) -> bool:
         stripped = without_scheme(key)
-        has_path = self.kind is ClientKind.DOCKER or stripped != key
+        has_path = self.kind is not ClientKind.PODMAN or stripped != key
         return (stripped.partition("/")[0] if has_path else stripped) == host
 
     def _is_namespace(self, key: str, host: str) -> bool:
@@ -192,7 +194,7 @@ def stored_key(host: str, kind: ClientKind) -> str:
     """The key under which a login at this host is stored."""
     if host not in _HUB_HOSTS:
         return host
-    return HUB_KEY if kind is ClientKind.DOCKER else "docker.io"
+    return "docker.io" if kind is ClientKind.PODMAN else HUB_KEY
 
 
 def near_miss(key: str, host: str) -> str | None:

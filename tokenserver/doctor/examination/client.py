@@ -86,9 +86,12 @@ def examine_client(side: ClientSide) -> list[Finding]:
 
 
 def client_files(environment: Mapping[str, str]) -> Iterator[tuple[Path, ClientKind]]:
-    """The files in which clients look, in their order: docker's, then podman's. Not all need exist."""
+    """The files in which clients look: docker's, helm's, and podman's in their order. Not all need exist."""
     home = Path(environment.get("HOME") or "/")
+    config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     yield Path(environment.get("DOCKER_CONFIG") or home / ".docker") / "config.json", ClientKind.DOCKER
+    helm = Path(environment.get("HELM_CONFIG_HOME") or config / "helm") / "registry" / "config.json"
+    yield Path(environment.get("HELM_REGISTRY_CONFIG") or helm), ClientKind.HELM
     chosen = environment.get("REGISTRY_AUTH_FILE")
     if chosen:
         yield Path(chosen), ClientKind.PODMAN
@@ -96,7 +99,6 @@ def client_files(environment: Mapping[str, str]) -> Iterator[tuple[Path, ClientK
     runtime = environment.get("XDG_RUNTIME_DIR")
     below = Path(runtime) / "containers" if runtime else Path(f"/run/containers/{os.geteuid()}")
     yield below / "auth.json", ClientKind.PODMAN
-    config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     yield config / "containers" / "auth.json", ClientKind.PODMAN
 
 
