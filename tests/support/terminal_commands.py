@@ -6,16 +6,19 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+MODULE = ("-m", "tokenserver")
 
-def at_terminal(*arguments: str | Path, **environment: str) -> tuple[int, str]:
+
+def at_terminal(*arguments: str | Path, program: Sequence[str] = MODULE, **environment: str) -> tuple[int, str]:
     """Run a command whose outputs are a terminal, which knows no colours; gives its exit code and what it said.
 
-    `environment` is added to this process's.
+    `program` is what Python runs, and `environment` is added to this process's.
     """
     controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "tokenserver", *map(str, arguments)]
+    command = [sys.executable, *program, *map(str, arguments)]
     variables = {**os.environ, "TERM": "dumb", **environment}
     process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal)
     os.close(terminal)
