@@ -223,7 +223,7 @@ run()
 )
 def test_commands_show_what_they_do(command: list[str], expected: list[str], made: Path) -> None:
     """Each step in its turn on a real terminal, and at the end what the command prints elsewhere."""
-    arguments = [*command, "--config", made / "tokenserver.yaml"]
+    arguments = [*command, "--config", str(made / "tokenserver.yaml")]
     _, said = at_terminal(*arguments, program=("-c", SLOW))
     shown = re.findall(r"\r([^\r\n]*?) \(0 s[^)\r\n]*\) *(?=\r)", said)
     assert list(dict.fromkeys(shown)) == expected
