@@ -80,6 +80,13 @@ def metrics(server: TokenServer) -> str:
     return request(METRICS_PORT, "GET", "/metrics").body.decode()
 
 
+def exchanges(server: TokenServer, service: str) -> float:
+    """How many tokens were issued for a registry, by the metrics."""
+    shown = rf'^tokenserver_exchanges_total\{{method="GET",outcome="login",service="{service}"\}} (\S+)$'
+    (found,) = re.findall(shown, metrics(server), re.MULTILINE)
+    return float(found)
+
+
 def test_what_needs_a_restart_is_named(server: TokenServer, settings: dict[str, Any]) -> None:
     """In /readyz of every worker, in the metrics, by the doctor, and with one log line; the server stays ready."""
     settings["server"]["listen"] = f"127.0.0.1:{free_port()}"
@@ -160,6 +167,9 @@ def test_a_registry_is_added_and_removed(server: TokenServer, settings: dict[str
     write(server, settings)
     assert eventually(lambda: lifetimes(server, "new.test") == {300}) < LIVE_SECONDS
     assert notes(server) == {None}
+    counted = exchanges(server, "new.test")
+    assert server.ask("new.test", person="ann").status == 200
+    assert exchanges(server, "new.test") == counted + 1
     del settings["registries"][-1]
     write(server, settings)
     assert eventually(lambda: answers(server, "new.test", "ann") == {400}) < LIVE_SECONDS

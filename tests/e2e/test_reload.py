@@ -185,6 +185,23 @@ def test_the_log_says_what_changed_once(server: TokenServer) -> None:
     assert lines == ["new policies are live (added policies/other.yaml; removed policies/p.yaml)"]
 
 
+def test_a_rejected_change_is_logged_once(server: TokenServer) -> None:
+    """One line for all workers, with the fault; none of them is ready by then."""
+    mark = server.daemon.stderr.stat().st_size
+    before = server.folder / "policies" / "p.yaml"
+    text = before.read_text()
+    replace_by_rename(before, "version: 1\nalow: []\n...\n")
+    deadline = time.monotonic() + LIVE_SECONDS + SLACK
+    while len({ready(server) for _ in range(20)} | {False}) > 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not ready(server)
+    replace_by_rename(before, text)
+    while {ready(server) for _ in range(20)} != {True} and time.monotonic() < deadline + LIVE_SECONDS + SLACK:
+        time.sleep(0.05)
+    lines = [json.loads(line)["message"] for line in server.daemon.stderr.read_text()[mark:].splitlines()]
+    assert len([line for line in lines if "reload rejected" in line and "p.yaml:2: alow" in line]) == 1
+
+
 def agreed_digest(server: TokenServer) -> str:
     """The one digest that all events name. A worker that answered nothing lately may be the last to reload."""
     deadline = time.monotonic() + LIVE_SECONDS

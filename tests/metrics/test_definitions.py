@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tokenserver.exchange.outcomes import OUTCOMES
-from tokenserver.metrics.definitions import ANONYMOUS, BUCKETS, METHODS, NO_SERVICE, Layout, Table
+from tokenserver.metrics.definitions import ANONYMOUS, BUCKETS, METHODS, NO_SERVICE, LabelNames, Layout, Table
 
 
 def layout() -> Layout:
@@ -55,9 +58,56 @@ def test_buckets_follow_each_other() -> None:
 
 
 def test_a_repeated_name_is_one_series() -> None:
-    """A label value that is configured twice does not shift the other cells."""
+    """A label value that is configured twice has its first cell, and does not shift the other cells."""
     table = Table("x", "", {"service": ("a", "a", "b")}, 5)
-    assert dict(table) == {("a",): 5, ("b",): 6}
+    assert (dict(table), table.size) == ({("a",): 5, ("b",): 7}, 3)
+
+
+NAMES = st.lists(st.sampled_from(["a", "b", "c", "hashing", "keys", "anonymous", ""]), unique=True, max_size=4).map(
+    tuple
+)
+CONFIGURED = st.builds(LabelNames, NAMES, NAMES, NAMES, NAMES)
+SPARES = st.tuples(*[st.integers(0, 3)] * 4)
+
+
+@given(CONFIGURED, SPARES, st.lists(CONFIGURED, max_size=4))
+def test_names_that_come_later_move_no_cell(
+    first: LabelNames, spares: tuple[int, int, int, int], later: list[LabelNames]
+) -> None:
+    """Whatever a reload adds, with names of ours as well, each series keeps its cell, and has it alone."""
+    names = first.with_spares(spares)
+    before = Layout(**names._asdict())
+    for others in later:
+        names = names.including(others)
+        after = Layout(**names._asdict())
+        assert after.size == before.size
+        for old, new in zip(tables(before), tables(after), strict=True):
+            assert dict(old).items() <= dict(new).items()
+        cells = [cell for table in tables(after) for cell in table.values()]
+        assert len(cells) == len({*cells})
+        before = after
+
+
+@given(CONFIGURED, SPARES, CONFIGURED)
+def test_a_name_is_missing_only_where_there_is_no_room(
+    first: LabelNames, spares: tuple[int, int, int, int], others: LabelNames
+) -> None:
+    """As many new names as there are spare places have a place, and nothing is displaced."""
+    names = first.with_spares(spares).including(others)
+    room = sum(
+        max(0, len({*more} - {*known}) - spare) for known, spare, more in zip(first, spares, others, strict=True)
+    )
+    assert len(names.missing(others)) == room
+    assert names.missing(first) == []
+    assert names.including(others) == names
+
+
+def test_a_spare_place_is_no_series() -> None:
+    """Its cells exist, and nothing shows them."""
+    names = LabelNames(("a",), ("file",), (), ("/keys",)).with_spares((2, 1, 1, 0))
+    found = Layout(**names._asdict())
+    assert {service for service, _, _ in found.exchanges} == {"a", NO_SERVICE}
+    assert found.size > Layout(services=("a",), sources=("file",), directories=(), keys=("/keys",)).size
 
 
 def test_a_metric_without_labels() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
-from tokenserver.metrics.setup import metrics_board, worker_meter
+from tokenserver.metrics.setup import add_labels, metrics_board, worker_meter
 from tokenserver.metrics.shared_rows import SPARE_ROWS
 
 CONFIG = """\
@@ -65,3 +65,16 @@ def test_no_memory_is_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("tokenserver.metrics.shared_rows.allocate", full)
     with pytest.raises(LoadError, match="metrics: not enough memory: Cannot allocate memory"):
         metrics_board(settings, workers=1)
+
+
+def test_too_many_new_names(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are counted without a label, and the log says so."""
+    monkeypatch.setattr("tokenserver.metrics.setup.SPARE_NAMES", (1, 0, 0, 0))
+    board = metrics_board(settings, workers=1)
+    for more in ("x", "y"):
+        registries = [*settings.registries, settings.registries[0].model_copy(update={"service": more})]
+        add_labels(settings.model_copy(update={"registries": registries}), board)
+    assert caplog.messages == ["metrics: no more room for names; 1 of them have no label until a restart"]
+    assert ("x", "GET", "granted") in board.layout.exchanges

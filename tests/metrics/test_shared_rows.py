@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tokenserver.metrics.definitions import Layout
+from tokenserver.metrics.definitions import LabelNames, Layout
 from tokenserver.metrics.shared_rows import SPARE_ROWS, Board
 
 CELL = 3
@@ -113,3 +113,42 @@ def test_a_sandbox_without_memory_files(monkeypatch: pytest.MonkeyPatch) -> None
     board = small_board()
     add(board, 1)
     assert total(board) == 1
+
+
+def names(*services: str) -> LabelNames:
+    return LabelNames(services, (), (), ())
+
+
+def count_for(board: Board, service: str, ready: Any, go: Any) -> None:
+    """A worker that runs already when the name is added."""
+    row = board.claim()
+    assert row is not None
+    ready.set()
+    assert go.wait(30)
+    for cell in board.layout.of_methods(service, "granted").values():
+        row[cell] += 1
+
+
+def test_a_name_that_is_added_is_known_to_workers_that_run() -> None:
+    """They and the master count it in the same cells."""
+    layout = Layout(**names("reg").with_spares((1, 0, 0, 0))._asdict())
+    board, context = Board(layout, workers=1), multiprocessing.get_context("fork")
+    ready, go = context.Event(), context.Event()
+    worker = context.Process(target=count_for, args=(board, "new", ready, go), daemon=True)
+    worker.start()
+    assert ready.wait(30)
+    assert board.add(names("new", "reg")) == []
+    go.set()
+    worker.join(30)
+    cells = board.layout.of_methods("new", "granted")
+    assert sorted(sum(row[cell] for row in board.rows()) for cell in cells.values()) == [1, 1]
+    assert {service for service, _, _ in board.layout.exchanges} == {"reg", "new", ""}
+
+
+def test_names_for_which_there_is_no_room() -> None:
+    """Are returned; a name that was removed keeps its place, so that its counters go on when it comes back."""
+    board = Board(Layout(**names("reg").with_spares((1, 0, 0, 0))._asdict()), workers=1)
+    assert board.add(names("new")) == []
+    assert board.add(names("reg", "other")) == ["other"]
+    assert board.add(names("new")) == []
+    assert board.layout.names.services == ("reg", "new")

@@ -14,6 +14,8 @@ from tokenserver.policy.image_names import (
     is_host,
     parse_image_name,
     registries_at,
+    request_hint,
+    scope_hint,
     split_host,
 )
 from tokenserver.scopes import is_repository_name
@@ -197,3 +199,54 @@ def test_several_registries_at_one_host() -> None:
     """All of them, for the caller to choose."""
     twins = [RegistryNames(name, (name,), "https://r.example.com") for name in ("one", "two")]
     assert registries_at("r.example.com", "", twins) == twins
+
+
+ALONE = "ask for repository:web/site:push; a scope names the repository alone"
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        pytest.param("repository:web/site:push", "", id="right-as-it-is"),
+        pytest.param("repository:r.io/web/site:push", f"if r.io is the registry's host, {ALONE}", id="host"),
+        pytest.param("repository:h:5000/web/site:1:push", f"if h:5000 is the registry's host, {ALONE}", id="all"),
+        pytest.param("repository:web/site:1:push", ALONE, id="tag"),
+        pytest.param(f"repository:web/site@{DIGEST}:push", ALONE, id="digest"),
+        pytest.param("repository:https://r.io/web/site:push", f"if r.io is the registry's host, {ALONE}", id="url"),
+        pytest.param("registry:r.io/catalog:push", "", id="no-repository"),
+        pytest.param("repository:r.io/web/site:", "", id="no-actions"),
+        pytest.param("repository:r.io/Web//site:push", "", id="no-image-name"),
+        pytest.param("repository", "", id="no-scope"),
+        pytest.param("repository:Team/site:1:push", "", id="capitals-are-a-mistake"),
+        pytest.param(f"repository:r.io/{'x' * 600}:push", "", id="too-long"),
+    ],
+)
+def test_hints_for_scopes(scope: str, expected: str) -> None:
+    """What a pasted name means, if it is one and not a repository already."""
+    assert scope_hint(scope) == expected
+
+
+@given(st.text(max_size=80) | st.text("repositoy:/.@ahst5000", max_size=60).map("repository:".__add__))
+@example(f"repository:h:1/a:1@{DIGEST}:pull")
+def test_a_hint_asks_for_a_scope(text: str) -> None:
+    """Whatever a client sends: there is no hint, or one that names a legal repository and needs no further hint."""
+    hint = scope_hint(text)
+    if hint:
+        wanted = hint.partition("ask for ")[2].partition("; ")[0]
+        assert is_repository_name(wanted.removeprefix("repository:").rpartition(":")[0])
+        assert scope_hint(wanted) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("web/site:1", "; did you mean 'push web/site'? Policies are about repositories", id="tag"),
+        pytest.param("r.io/site:1", "; did you mean 'push site', with the registry in service:? Policies", id="host"),
+        pytest.param("web/**", "", id="no-image-name"),
+    ],
+)
+def test_hints_for_tests(name: str, expected: str) -> None:
+    """As a policy file writes it."""
+    hint = request_hint("push", name)
+    assert hint.startswith(expected)
+    assert bool(hint) is bool(expected)

@@ -119,6 +119,8 @@ def test_variables_fill_one_segment(
         pytest.param("web/..", "a segment consists of", id="dots"),
         pytest.param("web/.*", "no repository can have this name", id="regular-expression"),
         pytest.param("web/app-*-", "no repository can have this name", id="glob-with-a-separator-at-the-end"),
+        pytest.param("web/site:1", "no tag, digest or port", id="tag"),
+        pytest.param("web/site@sha256:00", "no tag, digest or port", id="digest"),
         pytest.param("web/?", "a segment consists of", id="question-mark"),
         pytest.param("web/[ab]", "a segment consists of", id="brackets"),
         pytest.param("web/{a,b}", "a segment consists of", id="braces"),

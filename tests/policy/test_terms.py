@@ -103,6 +103,18 @@ def test_principal(text: str, expected: Principal) -> None:
         pytest.param(parse_request, "web/site", "such as 'push web/site'", id="no-action"),
         pytest.param(parse_request, "psuh web/site", "did you mean 'push'?", id="misspelt-action"),
         pytest.param(parse_request, "push web/**", "a name, not a pattern", id="pattern"),
+        pytest.param(
+            parse_request, "pull,push web/site:1", "did you mean 'pull,push web/site'? Policies are", id="tag"
+        ),
+        pytest.param(
+            parse_request,
+            "push localhost:5000/web/site:1",
+            "did you mean 'push web/site', with the registry in service:? Policies are about repositories",
+            id="image-name",
+        ),
+        pytest.param(
+            parse_request, "push https://r.io/v2/web/site/manifests/1", "mean 'push web/site', with the", id="url"
+        ),
         pytest.param(parse_request, "push  web", "no legal name", id="two-spaces"),
         pytest.param(parse_request, "* registry:", "no legal name", id="registry-without-name"),
     ],

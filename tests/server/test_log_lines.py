@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -58,3 +60,16 @@ def test_without_the_lock_a_line_is_written(monkeypatch: pytest.MonkeyPatch) -> 
 
 def _locked(*_: object) -> None:
     raise BlockingIOError
+
+
+def test_threads_of_one_worker_count_together() -> None:
+    """Users, keys and policies are watched by a thread each; of the same line each is another time."""
+    line, barrier = FirstInServer(monotonic=lambda: 1000.0), threading.Barrier(4)
+
+    def write() -> list[bool]:
+        barrier.wait(30)
+        return [line("a") for _ in range(50)]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [one for future in [pool.submit(write) for _ in range(4)] for one in future.result()]
+    assert found == [True] * 200

@@ -16,6 +16,7 @@ from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import LoadError, Throttled, TokenserverError
+from tokenserver.metrics.setup import metrics_board
 from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.compose import watched_parts
 from tokenserver.server.reconfigure import definitions, faults_of_change, reconfigured, watch_configuration
@@ -299,3 +300,16 @@ def test_without_shared_memory(world: World) -> None:
     world.text["anonymous"] = True
     world.settings()
     assert looks(watch) == "restart"
+
+
+def test_new_names_have_labels_before_workers_use_them(world: World) -> None:
+    """The master process gives them, so that the workers and the page agree on their cells."""
+    board = metrics_board(world.settings(), workers=1)
+    shared = SharedState(bulletin=Bulletin(), orders=Bulletin())
+    path = world.folder / "reconfigured.yaml"
+    watch = watch_configuration(path, world.settings(), shared, board)
+    assert ("new", "GET", "granted") not in board.layout.exchanges
+    world.text["registries"].append({"service": "new"})
+    world.settings()
+    assert looks(watch) == "in force"
+    assert ("new", "GET", "granted") in board.layout.exchanges

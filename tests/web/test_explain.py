@@ -189,3 +189,15 @@ def test_what_is_not_granted_has_the_nearest_rules_and_the_owners(server_folder:
     ]
     assert second["contacts"] == []
     assert [one["missing"] for one in second["nearest"]] == [["users/${user}/** does not match users/bob/x for you"]]
+
+
+def test_pasted_image_names(server: Server) -> None:
+    """They get a hint, and are decided as they were sent: with a host it is another repository, a tag is malformed."""
+    scopes = ("localhost:5000/team/x:pull", "team/x:1:pull", "team/x:pull")
+    query = "service=reg&explain=1" + "".join(f"&scope=repository:{scope}" for scope in scopes)
+    found = get(server, query, as_user("ann")).get_json()
+    with_host, plain = found["scopes"]
+    asked = "ask for repository:team/x:pull; a scope names the repository alone"
+    assert (with_host["granted"], with_host["hint"]) == ([], f"if localhost:5000 is the registry's host, {asked}")
+    assert (plain["granted"], "hint" in plain) == (["pull"], False)
+    assert found["rejected"] == [{"scope": "repository:team/x:1:pull", "reason": "malformed name", "hint": asked}]

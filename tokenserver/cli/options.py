@@ -74,14 +74,21 @@ def faults_as_json(error: LoadError) -> dict[str, Any]:
 
 def exit_with_faults(error: LoadError, *, code: int = WRONG_USE) -> NoReturn:
     """Print the first faults and the number of the others to standard error, and exit with `code`."""
-    shown, more = reported_faults(error.faults)
-    for fault in shown:
-        echo(_with_config(str(fault)), err=True)
-    if more:
-        echo(spell_more(more), err=True)
-    count = error.count
-    echo(f"{count:,} fault{'s' if count != 1 else ''} found; nothing was done.", fg="red", err=True)
+    for line in fault_lines(error):
+        echo(line, err=True)
+    echo(f"{spell_faults(error)} found; nothing was done.", fg="red", err=True)
     raise SystemExit(code)
+
+
+def fault_lines(error: LoadError) -> list[str]:
+    """A line for each of the first faults, and one with the number of the others, if there are any."""
+    shown, more = reported_faults(error.faults)
+    return [_with_config(str(fault)) for fault in shown] + ([spell_more(more)] if more else [])
+
+
+def spell_faults(error: LoadError) -> str:
+    """How many faults there are, as `2 faults`."""
+    return f"{error.count:,} fault{'s' if error.count != 1 else ''}"
 
 
 def _with_config(text: str) -> str:

@@ -6,15 +6,17 @@ import errno
 import logging
 import logging.config
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
-from tokenserver.cli.exits import ADDRESS_IN_USE
-from tokenserver.cli.options import config_option, exit_with_faults, report_faults
-from tokenserver.config.load import config_path
+from tokenserver.cli.exits import ADDRESS_IN_USE, WRONG_USE
+from tokenserver.cli.options import config_option, exit_with_faults, fault_lines, spell_faults
+from tokenserver.cli.terminal import echo_text
+from tokenserver.config.load import config_path, log_format
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
-from tokenserver.process.json_log import logging_config
+from tokenserver.process.json_log import JsonFormatter, logging_config
 from tokenserver.process.outputs import appearance, check_output
 from tokenserver.process.process_limits import harden_process
 from tokenserver.server.compose import warnings
@@ -26,13 +28,26 @@ logger = logging.getLogger("tokenserver")
 
 @click.command()
 @config_option
-@report_faults
 def serve(config: Path | None) -> None:
     """Check everything, then serve until SIGTERM or Ctrl-C.
 
     Audit events go to standard output, one line of JSON each; the log goes to standard error. Exit code 1: another
     process listens on the address, or no worker starts, so trying again may help; 2: faulty files.
     """
+    try:
+        _serve(config)
+    except _AddressInUse as error:
+        _not_started(error, config, code=ADDRESS_IN_USE)
+    except LoadError as error:
+        _not_started(error, config, code=WRONG_USE)
+
+
+class _AddressInUse(LoadError):
+    """Another process listens on the address; a supervisor may find it free later."""
+
+
+def _serve(config: Path | None) -> None:
+    """As `serve`. Raises `LoadError` with everything that prevents the start."""
     check_output()
     settings, snapshot = load_all(config)
     _check_address(settings, config)
@@ -56,16 +71,23 @@ def serve(config: Path | None) -> None:
 def _check_address(settings: Settings, config: Path | None) -> None:
     """Listen for a moment, so that an unavailable address is reported like any other fault.
 
-    If another process listens there, the exit code is `ADDRESS_IN_USE`: a supervisor may find it free later.
-
     Raises:
-        LoadError: with the system's reason.
+        LoadError: with the system's reason; an `_AddressInUse` if another process listens there.
     """
     error = listening_refused(settings.server.address)
     if error is None:
         return
     message = f"cannot listen on {settings.server.listen}: {reason(error)}"
-    refused = LoadError([Fault(str(config_path(config)), 0, "server.listen", message)])
-    if error.errno == errno.EADDRINUSE:
-        exit_with_faults(refused, code=ADDRESS_IN_USE)
-    raise refused from error
+    kind = _AddressInUse if error.errno == errno.EADDRINUSE else LoadError
+    raise kind([Fault(str(config_path(config)), 0, "server.listen", message)]) from error
+
+
+def _not_started(error: LoadError, config: Path | None, *, code: int) -> NoReturn:
+    """Report the faults as the log would look: JSON lines for programs, else the lines of every other command."""
+    if appearance(log_format(config)).log:
+        exit_with_faults(error, code=code)
+    form = JsonFormatter()
+    for line in (*fault_lines(error), f"not started: {spell_faults(error)} found"):
+        record = logging.LogRecord(logger.name, logging.ERROR, "", 0, line, None, None)
+        echo_text(form.format(record), err=True)
+    raise SystemExit(code)

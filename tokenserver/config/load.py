@@ -109,6 +109,16 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     return settings
 
 
+def log_format(path: Path | None = None) -> str | None:
+    """`log.format`, also that of rejected settings, since their faults are logged; None if it cannot be determined."""
+    try:
+        return load_settings(path).log.format
+    except SettingsRefused as error:
+        return error.named.log_format
+    except LoadError:
+        return variables().get(f"{PREFIX}LOG_FORMAT")
+
+
 def _from_folder(merged: Document, base: Path) -> tuple[list[RegistryEntry], list[Fault]]:
     """Replace the folder named in `registries`, if one is, by its registries; returns its files and their faults."""
     given = merged.value.get("registries")

@@ -1,6 +1,7 @@
 """Files that a rejected configuration refers to, so that their faults can be reported together with its own.
 
-Also where its server listens, so that a server that runs with an earlier configuration can still be found.
+Also where its server listens, so that a server that runs with an earlier configuration can still be found, and how its
+log looks.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tokenserver.errors import Fault, LoadError
 class ReferencedFiles:
     """The files that rejected settings refer to, as far as they can be determined, and `server.listen` as written.
 
-    `certificate` is that of `server.tls`.
+    `certificate` is that of `server.tls`, and `log_format` is `log.format`, if it is one.
     """
 
     policies: Path | None
@@ -26,6 +27,7 @@ class ReferencedFiles:
     users: tuple[Path, ...]
     listen: str | None = None
     certificate: Path | None = None
+    log_format: str | None = None
 
 
 class SettingsRefused(LoadError):
@@ -44,12 +46,15 @@ def referenced_files_in(value: Mapping[str, Any], base: Path) -> ReferencedFiles
     server = value.get("server")
     server = server if isinstance(server, dict) else {}
     listen, tls = server.get("listen"), server.get("tls")
+    log = value.get("log")
+    log_format = log.get("format") if isinstance(log, dict) else None
     return ReferencedFiles(
         _path(value.get("policies"), base),
         _path(folder, base),
         tuple(file for file in users if file),
         listen if isinstance(listen, str) else None,
         _path(tls.get("certificate"), base) if isinstance(tls, dict) else None,
+        log_format if log_format in ("console", "json") else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import NamedTuple
 
@@ -28,12 +29,53 @@ ROOMS = ("hashing", "logins", "requests")
 """Bulkheads that may be overloaded, besides the user sources."""
 
 
-class Table(dict[tuple[str, ...], int]):
-    """The cells of one metric: label values -> index in a row."""
+Names = tuple[str | None, ...]
+"""Values of one label; None for a name that may be given later, whose cells exist already."""
 
-    def __init__(self, name: str, text: str, labels: dict[str, tuple[str, ...]], start: int) -> None:
-        values = product(*(dict.fromkeys(known) for known in labels.values()))
-        super().__init__((one, start + index) for index, one in enumerate(values))
+
+class LabelNames(NamedTuple):
+    """Label values that come from the configuration: names of registries, user sources, those of them that are
+    directories, and key folders.
+    """
+
+    services: Names
+    sources: Names
+    directories: Names
+    keys: Names
+
+    def with_spares(self, numbers: tuple[int, int, int, int]) -> LabelNames:
+        """The same, and room for this number of further names of each kind."""
+        return LabelNames(*(names + (None,) * number for names, number in zip(self, numbers, strict=True)))
+
+    def including(self, others: LabelNames) -> LabelNames:
+        """The same, in which those of `others` that are new have taken spare places, as far as there are any."""
+        return LabelNames(*(_including(names, more) for names, more in zip(self, others, strict=True)))
+
+    def missing(self, others: LabelNames) -> list[str]:
+        """The names of `others` that have no place here."""
+        pairs = zip(self, others, strict=True)
+        return [name for names, more in pairs for name in dict.fromkeys(more) if name is not None and name not in names]
+
+
+def _including(names: Names, others: Names) -> Names:
+    new = iter([name for name in dict.fromkeys(others) if name is not None and name not in names])
+    return tuple(next(new, None) if name is None else name for name in names)
+
+
+class Table(dict[tuple[str, ...], int]):
+    """The cells of one metric: label values -> index in a row. Names that are not given yet have cells, but no entry.
+
+    A name that occurs twice has the cells of its first place, so names of ours come first and keep theirs.
+    """
+
+    def __init__(self, name: str, text: str, labels: Mapping[str, Names], start: int) -> None:
+        super().__init__()
+        self.size = 0
+        """The number of cells, which depends only on how many values each label has."""
+        for self.size, values in enumerate(product(*labels.values()), start=1):
+            given = tuple(value for value in values if value is not None)
+            if len(given) == len(values):
+                self.setdefault(given, start + self.size - 1)
         self.name = name
         self.text = text
         self.labels = tuple(labels)
@@ -52,37 +94,31 @@ class Latency(NamedTuple):
 
 
 class Layout:
-    """Where each metric is in a row. Built once, by the process that starts the workers, so that all agree.
+    """Where each metric is in a row. For names at the same places of `LabelNames`, the cells are the same.
 
     `services`, `sources` (of users), `directories` (the sources with a circuit breaker) and `keys` (folders) are those
     of the configuration.
     """
 
-    def __init__(
-        self,
-        *,
-        services: tuple[str, ...],
-        sources: tuple[str, ...],
-        directories: tuple[str, ...],
-        keys: tuple[str, ...],
-    ) -> None:
+    def __init__(self, *, services: Names, sources: Names, directories: Names, keys: Names) -> None:
+        self.names = LabelNames(services, sources, directories, keys)
         self.size = 0
         self.exchanges = self._table(
             "exchanges",
             "Requests at the token endpoint, by registry, method and outcome.",
-            service=(*services, NO_SERVICE),
+            service=(NO_SERVICE, *services),
             method=METHODS,
             outcome=OUTCOMES,
         )
         self.authenticated = self._table(
             "authenticated",
             "Requests that were decided, by the user source that authenticated the client.",
-            source=(*sources, ANONYMOUS),
+            source=(ANONYMOUS, *sources),
         )
         self.unavailable = self._table(
             "unavailable",
             "Requests that got 503 because a user source gave no complete answer, or because of overload.",
-            backend=(*sources, *ROOMS),
+            backend=(*ROOMS, *sources),
             reason=("no_answer", "incomplete", "overloaded"),
         )
         self.signing_failures = self._table(
@@ -170,7 +206,7 @@ class Layout:
             method: cell for method in METHODS if (cell := self.exchanges.get((service, method, outcome))) is not None
         }
 
-    def _table(self, name: str, text: str, **labels: tuple[str, ...]) -> Table:
+    def _table(self, name: str, text: str, **labels: Names) -> Table:
         table = Table(name, text, labels, self.size)
-        self.size += len(table)
+        self.size += table.size
         return table

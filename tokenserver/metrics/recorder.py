@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -67,18 +67,29 @@ _REASONS = {Overloaded: "overloaded", Incomplete: "incomplete"}
 
 
 class Meter:
-    """Counts requests in one row; thread-safe. `services` maps each service name to the registry's own."""
+    """Counts requests in one row; thread-safe. `services` maps each service name to the registry's own.
 
-    def __init__(self, layout: Layout, row: memoryview[float], services: Mapping[str, str]) -> None:
-        self._layout = layout
+    `latest` returns the current layout, which may have more labels after a reload; by default, it stays as it is.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        row: memoryview[float],
+        services: Mapping[str, str],
+        *,
+        latest: Callable[[], Layout] | None = None,
+    ) -> None:
+        self._latest = latest or (lambda: layout)
         self._row = row
         self.rename(services)
         self._lock = threading.Lock()
-        self._places: BoundedCache[Ruling, _Places] = BoundedCache(MAX_RULINGS)
         self._counted = {table.cell: 0 for table in (layout.reloads, layout.reload_failures, layout.sent_away)}
 
     def rename(self, services: Mapping[str, str]) -> None:
         """Other services from now on. Those that the layout does not have are counted as `NO_SERVICE`."""
+        self._layout = self._latest()
+        self._places: BoundedCache[Ruling, _Places] = BoundedCache(MAX_RULINGS)
         known = {name: service if self._has(service) else NO_SERVICE for name, service in services.items()}
         only = next(iter(services.values())) if len(set(services.values())) == 1 else NO_SERVICE
         self._services, self._unnamed = known, only if self._has(only) else NO_SERVICE

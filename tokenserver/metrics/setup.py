@@ -6,9 +6,14 @@ import logging
 
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
-from tokenserver.metrics.definitions import Layout
+from tokenserver.metrics.definitions import LabelNames, Layout
 from tokenserver.metrics.recorder import Meter
 from tokenserver.metrics.shared_rows import Board
+
+SPARE_NAMES = (256, 16, 16, 16)
+"""How many registries, user sources, directories and key folders that a reload adds have labels of their own. Each
+registry takes about 200 bytes for each worker.
+"""
 
 logger = logging.getLogger("tokenserver.metrics")
 
@@ -19,12 +24,7 @@ def metrics_board(settings: Settings, *, workers: int) -> Board:
     Raises:
         LoadError: there is not enough memory.
     """
-    layout = Layout(
-        services=tuple(registry.service for registry in settings.registries),
-        sources=tuple(source.name for source in settings.authentication),
-        directories=tuple(source.name for source in settings.authentication if source.ldap is not None),
-        keys=tuple(str(keys.folder) for keys in settings.key_sets()),
-    )
+    layout = Layout(**label_names(settings).with_spares(SPARE_NAMES)._asdict())
     try:
         return Board(layout, workers=workers)
     except OSError as error:
@@ -37,7 +37,24 @@ def worker_meter(settings: Settings, board: Board) -> Meter | None:
     if row is None:
         logger.error("metrics: no free row for this worker; its requests are not counted")
         return None
-    return Meter(board.layout, row, services_of(settings))
+    return Meter(board.layout, row, services_of(settings), latest=lambda: board.layout)
+
+
+def add_labels(settings: Settings, board: Board) -> None:
+    """Labels for what is new in these settings, in every process. One thread of the master process may do this."""
+    left = board.add(label_names(settings))
+    if left:
+        logger.warning("metrics: no more room for names; %d of them have no label until a restart", len(left))
+
+
+def label_names(settings: Settings) -> LabelNames:
+    """The label values that these settings name."""
+    return LabelNames(
+        services=tuple(registry.service for registry in settings.registries),
+        sources=tuple(source.name for source in settings.authentication),
+        directories=tuple(source.name for source in settings.authentication if source.ldap is not None),
+        keys=tuple(str(keys.folder) for keys in settings.key_sets()),
+    )
 
 
 def services_of(settings: Settings) -> dict[str, str]:

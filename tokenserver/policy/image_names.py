@@ -17,6 +17,9 @@ from tokenserver.scopes import is_repository_name
 SCHEMES = ("https", "http", "docker", "oci")
 """Schemes of URLs that name an image: of a registry's API, of skopeo, and of Helm."""
 
+MAX_HINTED = 512
+"""Characters of a scope that may get a hint; longer ones are no image name."""
+
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.ASCII | re.DOTALL)
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
@@ -102,6 +105,41 @@ def parse_image_name(text: str) -> ImageName:
     if not is_repository_name(name) or ":" in name:
         raise ImageNameError(f"{text!r}: {name!r} is no legal name of a repository{_hint(name)}")
     return ImageName(host, name, tag, digest, scheme)
+
+
+def scope_hint(text: str) -> str:
+    """How to ask for what a scope with an image name, or with the URL of an image, means.
+
+    Empty if its name is a plain repository, or nothing that this module understands.
+    """
+    kind, _, rest = text.partition(":")
+    name, _, actions = rest.rpartition(":")
+    if kind != "repository" or not actions or len(text) > MAX_HINTED:
+        return ""
+    image = _pasted(name)
+    if image is None:
+        return ""
+    condition = f"if {image.host} is the registry's host, " if image.host else ""
+    return f"{condition}ask for repository:{image.repository}:{actions}; a scope names the repository alone"
+
+
+def request_hint(actions: str, name: str) -> str:
+    """How a test writes a request whose name is an image name, to be appended to a fault; empty if it is none."""
+    image = _pasted(name)
+    if image is None:
+        return ""
+    registry = ", with the registry in service:" if image.host else ""
+    return f"; did you mean {f'{actions} {image.repository}'!r}{registry}? Policies are about repositories"
+
+
+def _pasted(name: str) -> ImageName | None:
+    """The image name, unless it is a plain repository; a host that only its capitals make one is rather a mistake."""
+    try:
+        image = parse_image_name(name)
+    except ImageNameError:
+        return None
+    is_unlikely = image.host != "" and not is_host(image.host.lower())
+    return None if image.is_plain or is_unlikely else image
 
 
 def split_host(text: str) -> tuple[str, str]:

@@ -191,7 +191,8 @@ def _parse_segment(text: str, *, is_host: bool) -> Segment:
         raise PatternError(f"{text!r}: repository names are lower case")
     is_legal_host = is_host and (is_repository_name(f"{text}/x") or _HOST_GLOB.fullmatch(text) is not None)
     if ".." in text or not (_GLOB.fullmatch(text) or is_legal_host):
-        raise PatternError(f"{text!r}: a segment consists of a-z 0-9 . _ - and the wildcards * and **")
+        hint = "; a repository has no tag, digest or port" if ":" in text or "@" in text else ""
+        raise PatternError(f"{text!r}: a segment consists of a-z 0-9 . _ - and the wildcards * and **{hint}")
     if text[0] in "._-" or text[-1] in "._-" or not ("*" in text or is_path_component(text) or is_legal_host):
         raise PatternError(
             f"{text!r}: no repository can have this name; fix: put separators only between letters or digits"

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from tokenserver.documents.document import nearest
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import spell_group
+from tokenserver.policy.image_names import request_hint
 from tokenserver.policy.misspellings import SETS, mistake_in_name, right_principal
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import Pattern
@@ -258,7 +259,8 @@ def parse_request(text: str) -> Scope:
     else:
         resource = Resource("repository", name)
     if not is_repository_name(resource.name):
-        raise TermError(f"{text!r}: {resource.name!r} is no legal name (a name, not a pattern)")
+        hint = request_hint(actions_text, name)
+        raise TermError(f"{text!r}: {resource.name!r} is no legal name (a name, not a pattern){hint}")
     if resource.type == "registry":
         parse_registry_resource(resource.name)
     return Scope(resource, frozenset(actions))

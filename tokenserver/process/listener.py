@@ -103,7 +103,7 @@ def run(settings: Settings, config: Path | None, board: Board | None, look: Appe
     server.listens_at = f"{scheme}://{host}:{port}"
     shared = workers_share(settings, workers=workers) if is_forking() else NOTHING_SHARED
     sys.stdout.flush()
-    configuration = watch_configuration(config, settings, shared)
+    configuration = watch_configuration(config, settings, shared, board)
     server.on_hangup = configuration.hangup
     threading.Thread(target=configuration.watch, args=(threading.Event(),), name="configuration", daemon=True).start()
     orders = (lambda: configuration.orders) if is_forking() else None

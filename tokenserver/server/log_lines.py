@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -32,13 +33,15 @@ class FirstInServer:
         self._memory = SharedMemory([_ENTRIES * (8 + TAG_BYTES)], stuck=STUCK)
         self._written = LastSeenTable(self._memory.parts[0])
         self._times: Counter[str] = Counter()
+        self._counting = threading.Lock()
 
     def __call__(self, line: str) -> bool:
-        """Whether this process is the first to write the line. Not thread-safe."""
-        if len(self._times) >= _MAX_LINES:
-            self._times.clear()
-        self._times[line] += 1
-        text = f"{self._times[line]}:{line}".encode("utf-8", "backslashreplace")
+        """Whether this process is the first to write the line."""
+        with self._counting:
+            if len(self._times) >= _MAX_LINES:
+                self._times.clear()
+            self._times[line] += 1
+            text = f"{self._times[line]}:{line}".encode("utf-8", "backslashreplace")
         tag = hashlib.blake2b(text, digest_size=TAG_BYTES).digest()
         with self._memory.alone() as is_alone:
             if not is_alone:

@@ -11,7 +11,9 @@ from tokenserver.config.load import config_path
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, LoadError
 from tokenserver.keys.layout import KeyFolder
-from tokenserver.metrics.setup import services_of
+from tokenserver.metrics.setup import add_labels, services_of
+from tokenserver.metrics.shared_rows import Board
+from tokenserver.runtime.bulletin import Bulletin
 from tokenserver.server.compose import check_tls, compose_exchange, compose_rotators, login_plan, watched_parts
 from tokenserver.server.follower import ordered_on
 from tokenserver.server.login_plan import SPARE_DIRECTORIES, limits_for
@@ -98,10 +100,13 @@ def faults_of_change(old: Settings, new: Settings) -> list[Fault]:
     return [*faults, *Composer(new).faults(values)]
 
 
-def watch_configuration(config: Path | None, settings: Settings, shared: SharedState) -> ConfigurationWatch:
+def watch_configuration(
+    config: Path | None, settings: Settings, shared: SharedState, board: Board | None = None
+) -> ConfigurationWatch:
     """The watch of the master process over the configuration file; workers hear of changes by what they share.
 
-    If they share nothing, the file is only watched, and every change waits for a restart.
+    If they share nothing, the file is only watched, and every change waits for a restart. New names get labels on
+    `board`, if metrics are on.
     """
     file = str(config_path(config))
 
@@ -118,7 +123,19 @@ def watch_configuration(config: Path | None, settings: Settings, shared: SharedS
         config,
         settings,
         check=check,
-        order=None if shared.orders is None else ordered_on(shared.orders),
+        order=None if shared.orders is None else _ordered(shared.orders, board),
         post=posted_on(shared.bulletin),
         max_directories=directories + SPARE_DIRECTORIES,
     )
+
+
+def _ordered(orders: Bulletin, board: Board | None) -> Callable[[Settings], int]:
+    """Orders settings, after the metrics have labels for them."""
+    order = ordered_on(orders)
+
+    def ordered(settings: Settings) -> int:
+        if board is not None:
+            add_labels(settings, board)
+        return order(settings)
+
+    return ordered

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from tokenserver.exchange.audit import cut
 from tokenserver.exchange.audit_events import cited_together
 from tokenserver.exchange.rulings import Ruling
+from tokenserver.policy.image_names import scope_hint
 from tokenserver.policy.queries.denial import Denial
 from tokenserver.scopes import in_order
 from tokenserver.tokens.issuer import Token
@@ -48,7 +49,8 @@ def messages_of(ruling: Ruling) -> tuple[str, ...]:
 def explanation_body(ruling: Ruling, denials: Sequence[Denial]) -> bytes:
     """The JSON of an explanation: about the caller alone, with rule ids and messages but no file or line.
 
-    `denials` has one for each decision of the ruling. As many rules are cited as in an audit event.
+    `denials` has one for each decision of the ruling. As many rules are cited as in an audit event. A scope that is not
+    granted as asked has a `hint` if its name is a pasted image name; the decision is about the name as it was sent.
     """
     rules, omitted = cited_together(ruling.decisions)
     content: dict[str, object] = {
@@ -69,12 +71,20 @@ def explanation_body(ruling: Ruling, denials: Sequence[Denial]) -> bytes:
                     }
                     for reason in reasons
                 ],
+                **_hint(str(decision.scope), is_wanted=decision.granted != decision.scope.actions),
                 "nearest": None if denial.nearest is None else [asdict(one) for one in denial.nearest],
                 "contacts": denial.contacts,
             }
             for decision, reasons, denial in zip(ruling.decisions, rules, denials, strict=True)
         ],
-        "rejected": [{"scope": cut(one.text), "reason": one.reason} for one in ruling.rejected],
+        "rejected": [
+            {"scope": cut(one.text), "reason": one.reason, **_hint(one.text, is_wanted=True)} for one in ruling.rejected
+        ],
         **({"rules_omitted": omitted} if omitted else {}),
     }
     return json.dumps(content, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _hint(scope: str, *, is_wanted: bool) -> dict[str, str]:
+    hint = scope_hint(scope) if is_wanted else ""
+    return {"hint": hint} if hint else {}

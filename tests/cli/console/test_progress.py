@@ -17,6 +17,7 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import pytest
+from terminal_commands import at_terminal
 
 from tokenserver.cli.console import progress as module
 from tokenserver.cli.console.progress import progress, steps_of
@@ -191,3 +192,46 @@ def test_ctrl_c_leaves_a_clean_line(tmp_path: Path, colour: dict[str, str]) -> N
     lines = re.sub(r"\x1b\[[0-9;]*m", "", output.decode()).replace("\r\n", "\n").split("\n")
     assert [line.rpartition("\r")[2].strip() for line in lines] == ["", "interrupted", ""]
     assert "Traceback" not in output.decode()
+
+
+SLOW = """
+import time
+from tokenserver.cli.console import progress
+progress.DELAY_SECONDS = 0
+start = progress._ProgressLine.start
+def start_and_show(line):
+    start(line)
+    while not line._width:
+        time.sleep(0.001)
+progress._ProgressLine.start = start_and_show
+from tokenserver.__main__ import run
+run()
+"""
+"""The command line, whose work takes as long as its progress needs to be shown."""
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        pytest.param(
+            ["registries", "check"], ["reading users, policies and keys", "checking registries"], id="registries-check"
+        ),
+        pytest.param(["policy", "test"], ["reading policies", "running tests"], id="policy-test"),
+        pytest.param(["policy", "lint"], ["reading policies", "comparing rules"], id="policy-lint"),
+        pytest.param(["policy", "matrix"], ["reading policies", "filling in the matrix"], id="policy-matrix"),
+    ],
+)
+def test_commands_show_what_they_do(command: list[str], expected: list[str], made: Path) -> None:
+    """Each step in its turn on a real terminal, and at the end what the command prints elsewhere."""
+    arguments = [*command, "--config", str(made / "tokenserver.yaml")]
+    _, said = at_terminal(*arguments, program=("-c", SLOW))
+    shown = re.findall(r"\r([^\r\n]*?) \(0 s[^)\r\n]*\) *(?=\r)", said)
+    assert list(dict.fromkeys(shown)) == expected
+    left = [line.rpartition("\r")[2] for line in said.split("\n")]
+    assert left == at_terminal(*arguments)[1].split("\n")
+
+
+def test_tests_are_counted(made: Path) -> None:
+    """How many of them have run."""
+    _, said = at_terminal("policy", "test", "--config", made / "tokenserver.yaml", program=("-c", SLOW))
+    assert re.search(r"running tests \(0 s, [\d,]+ of [\d,]+\)", said)

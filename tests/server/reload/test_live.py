@@ -502,7 +502,7 @@ def test_a_change_is_logged_with_the_digest(files: Files, live: LiveSnapshot, ca
 
 
 def test_a_line_that_another_worker_wrote(files: Files, caplog: pytest.LogCaptureFixture) -> None:
-    """Is not written again; the change is live all the same."""
+    """Is not written again, of a change that is live or rejected; it is live and counted all the same."""
     lines: list[str] = []
 
     def is_first(line: str) -> bool:
@@ -513,8 +513,13 @@ def test_a_line_that_another_worker_wrote(files: Files, caplog: pytest.LogCaptur
     files.users.write_text("0123456789abcdef")
     with caplog.at_level(logging.INFO, "tokenserver.live"):
         assert True in _looks(live, 4)
-    assert lines == ["new policies are live (changed users), policy 0123456789ab"]
+        files.users.write_text("bad users")
+        _looks(live, 4)
+    went_live, rejected = lines
+    assert went_live == "reloaded: new policies are live (changed users), policy 0123456789ab"
+    assert rejected.startswith("policies: reload rejected, keeping the previous configuration: root.yaml:3: allow")
     assert caplog.messages == []
+    assert live.reload_failures == 1
 
 
 def test_a_refusal_is_logged_once_with_its_faults(

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from tokenserver.cli.console.progress import progress
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.options import Source, policy_command, read_source
 from tokenserver.cli.terminal import echo, echo_text
@@ -56,10 +57,10 @@ def policy_test(
     extra: Sequence[Path], junit: Path | None, config: Path | None, folder: Path | None, as_json: bool
 ) -> None:
     """Run the tests of all policy files. Exit code 0: all pass; 1: some fail; 2: faulty files."""
-    source = read_source(config, folder)
-    documents = [*source.tests, *_extra_tests(source, extra)]
-    now = datetime.now(UTC)
-    outcomes = [outcome for one in documents for outcome in _run(source, one, now)]
+    with progress("reading policies"):
+        source = read_source(config, folder)
+        documents = [*source.tests, *_extra_tests(source, extra)]
+    outcomes = _outcomes(source, documents)
     failed = [outcome for outcome in outcomes if outcome.failures]
     if junit is not None:
         try:
@@ -146,6 +147,16 @@ def _extra_tests(source: Source, paths: Iterable[Path]) -> list[FileTests]:
     if faults:
         raise LoadError(faults)
     return found
+
+
+def _outcomes(source: Source, documents: Sequence[FileTests]) -> list[Outcome]:
+    """The outcome of every test, in the order of the files."""
+    now, number = datetime.now(UTC), sum(len(one.tests) for one in documents)
+    outcomes: list[Outcome] = []
+    with progress("running tests", lambda: f"{len(outcomes):,} of {number:,}"):
+        for one in documents:
+            outcomes.extend(_run(source, one, now))  # one by one, so that each is counted
+    return outcomes
 
 
 def _run(source: Source, file: FileTests, now: datetime) -> Iterable[Outcome]:

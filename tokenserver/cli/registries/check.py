@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tokenserver.cli.console.progress import progress
 from tokenserver.cli.exits import NO, WRONG_USE
 from tokenserver.cli.options import config_option, exit_with_faults, faults_as_json
 from tokenserver.cli.terminal import echo, echo_text
@@ -28,15 +29,17 @@ def registries_check(config: Path | None, as_json: bool) -> None:
     """
     try:
         settings = load_settings(config)
-        snapshot = load_snapshot(settings)
+        with progress("reading users, policies and keys"):
+            snapshot = load_snapshot(settings)
     except LoadError as error:
         if not as_json:
             exit_with_faults(error)
         echo_text(json.dumps({"ok": False, **faults_as_json(error), "registries": []}))
         raise SystemExit(WRONG_USE) from error
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for service, sentence in (*unmentioned_registries(settings, snapshot), *registry_warnings(settings, snapshot)):
-        found[service].append(sentence)
+    with progress("checking registries"):
+        for service, sentence in (*unmentioned_registries(settings, snapshot), *registry_warnings(settings, snapshot)):
+            found[service].append(sentence)
     if as_json:
         facts = [{"service": entry.service, "findings": found[entry.service]} for entry in settings.registries]
         echo_text(json.dumps({"ok": not any(found.values()), "faults": [], "registries": facts}, indent=2))

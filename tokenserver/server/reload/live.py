@@ -45,7 +45,7 @@ class SnapshotComposer(Protocol):
 class LiveSnapshot:
     """The current snapshot, composed of the parts by `composer`. `monotonic` is in seconds.
 
-    A line of the log about a reload is written if `is_first(line)`: the workers of a server reload the same change.
+    A line of the log is written if `is_first(line)`, since the workers of a server reload or reject the same change.
 
     Raises:
         LoadError: every fault of every part, since at the start there is no previous version to keep.
@@ -61,7 +61,7 @@ class LiveSnapshot:
     ) -> None:
         self._is_first = is_first
         self._monotonic = monotonic
-        self._watches = tuple(PartWatcher(part, monotonic=monotonic) for part in parts)
+        self._watches = tuple(PartWatcher(part, monotonic=monotonic, is_first=is_first) for part in parts)
         self._composer = composer
         self._lock = threading.Lock()
         self._reported: dict[tuple[Key, str], float] = {}
@@ -125,7 +125,9 @@ class LiveSnapshot:
         current = {(watch.part.kind, watch.part.name): watch for watch in self._watches}
         offered = {(part.kind, part.name): part for part in parts}
         watches = {
-            key: current[key] if key in kept and key in current else PartWatcher(part, monotonic=self._monotonic)
+            key: current[key]
+            if key in kept and key in current
+            else PartWatcher(part, monotonic=self._monotonic, is_first=self._is_first)
             for key, part in offered.items()
         }
         loaded, faults = _first([watch for key, watch in watches.items() if watch is not current.get(key)])
@@ -186,9 +188,9 @@ class LiveSnapshot:
                 if delay is not None:
                     self._reported[key] = delay.seconds
                     if before is None:
-                        logger.warning("%s: %s", watch.part.kind, describe(delay))
+                        self._log(logging.WARNING, f"{watch.part.kind}: {describe(delay)}")
                 elif before is not None:
-                    logger.info("%s: no longer %s, after %d s", watch.part.kind, state, before)
+                    self._log(logging.INFO, f"{watch.part.kind}: no longer {state}, after {before:.0f} s")
 
     def _follow(self, kind: str, stop: threading.Event, every: float) -> None:
         while not stop.wait(every):
@@ -229,19 +231,22 @@ class LiveSnapshot:
             kinds = " and ".join(dict.fromkeys(kind for kind, _ in found))
             changes = [describe_change(before[key], loaded) for key, loaded in found.items()]
             listed = "; ".join(dict.fromkeys(change for change in changes if change))
-            line = f"new {kinds} are live{f' ({listed})' if listed else ''}, policy {self.policy()[:12]}"
-            if self._is_first(line):
-                logger.info("reloaded: %s", line)
+            changed = f" ({listed})" if listed else ""
+            self._log(logging.INFO, f"reloaded: new {kinds} are live{changed}, policy {self.policy()[:12]}")
             for line in note_lines(snapshot.policies.notes) if ("policies", "") in found else ():
-                logger.warning("policies: %s", line)
+                self._log(logging.WARNING, f"policies: {line}")
             return True
 
     def _refuse(self, refusal: str, faults: tuple[Fault, ...] = ()) -> None:
         """Record that the newest parts cannot all go live together; the same reason is counted once."""
         if refusal != self._refusal:
             self._refusals += 1
-            logger.error("reload rejected, keeping the previous configuration: %s", refusal)
+            self._log(logging.ERROR, f"reload rejected, keeping the previous configuration: {refusal}")
         self._refusal, self._refused = refusal, faults
+
+    def _log(self, level: int, line: str) -> None:
+        if self._is_first(line):
+            logger.log(level, "%s", line)
 
 
 def describe(delay: ReloadDelay, files: Iterable[str] | None = None) -> str:

@@ -85,7 +85,8 @@ class ReloadDelay(NamedTuple):
 
 class PartWatcher:
     """Watches one part; one thread calls `look`, any may read. `fault` is why the current files were rejected (None:
-    they were not), `failures` the number of rejections."""
+    they were not), `failures` the number of rejections. A rejection is logged if `is_first(line)`, since all workers
+    of a server reject the same change."""
 
     def __init__(
         self,
@@ -93,6 +94,7 @@ class PartWatcher:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         settle: Callable[[Iterable[str]], dict[str, Settled]] = settle,
+        is_first: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self.part = part
         self.fault: str | None = None
@@ -100,6 +102,7 @@ class PartWatcher:
         self.failures = 0
         self._monotonic = monotonic
         self._settle = settle
+        self._is_first = is_first
         self._seen: FileStates = {}
         self._live: FileStates = {}
         self._before: FileStates = {}
@@ -247,7 +250,9 @@ class PartWatcher:
     def _refuse(self, fault: str, faults: tuple[Fault, ...] = ()) -> None:
         self.fault, self.faults = fault, faults
         self.failures += 1
-        logger.error("%s: reload rejected, keeping the previous configuration: %s", self.part.kind, self.fault)
+        line = f"{self.part.kind}: reload rejected, keeping the previous configuration: {fault}"
+        if self._is_first(line):
+            logger.error("%s", line)
 
 
 def _size(stamp: tuple[object, ...] | None) -> int:
