@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 import subprocess
 import sys
@@ -85,26 +86,26 @@ def test_what_may_be_written(output: str) -> None:
     assert canaries.taken() == []
 
 
-@pytest.mark.parametrize(
-    "leak",
-    [
-        pytest.param("print({token!r})", id="standard output"),
-        pytest.param("import sys; print({token!r}, file=sys.stderr)", id="standard error"),
-        pytest.param(
-            "import logging; logging.getLogger('x').debug('%s', {token!r})", id="the log, at its lowest level"
-        ),
-        pytest.param("import canaries; canaries.watch({token!r}, 'a daemon')", id="another process"),
-    ],
-)
-def test_a_leak_fails_the_test_that_caused_it(leak: str, tmp_path: Path) -> None:
-    """A test with nothing wrong but a token in its output."""
+LEAKS = {
+    "standard_output": f"print({TOKEN!r})",
+    "standard_error": f"import sys; print({TOKEN!r}, file=sys.stderr)",
+    "the_log_at_its_lowest_level": f"import logging; logging.getLogger('x').debug('%s', {TOKEN!r})",
+    "another_process": f"import canaries; canaries.watch({TOKEN!r}, 'a daemon')",
+}
+
+
+def test_a_leak_fails_the_test_that_caused_it(tmp_path: Path) -> None:
+    """A test with nothing wrong but a token in its output; those before and after it pass."""
     here = Path(__file__).parent
     for file in (here / "conftest.py", here / "support" / "canaries.py"):
         shutil.copy(file, tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\nlog_level = DEBUG\n")
-    (tmp_path / "test_x.py").write_text(f"def test_x():\n    {leak.format(token=TOKEN)}\n\ndef test_y():\n    pass\n")
+    tests = [f"def test_{name}():\n    {leak}\n\ndef test_after_{name}():\n    pass\n" for name, leak in LEAKS.items()]
+    (tmp_path / "test_x.py").write_text("\n".join(tests))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", tmp_path], check=False, cwd=tmp_path, capture_output=True, text=True
     )
-    assert "1 failed, 1 passed" in done.stdout, done.stdout
-    assert "looks like a secret" in done.stdout
+    assert f"{len(LEAKS)} failed, {len(LEAKS)} passed" in done.stdout, done.stdout
+    failures = done.stdout.partition("= FAILURES =")[2]
+    failed = re.findall(r"^_+ test_(\w+) _+\nsecrets were written: .*: looks like a secret", failures, re.MULTILINE)
+    assert failed == list(LEAKS), done.stdout

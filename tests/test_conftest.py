@@ -65,16 +65,11 @@ def test_workers_are_measured(project: Path) -> None:
     python(project, "coverage", "report", "--fail-under=100")
 
 
-def test_workers_without_coverage_leave_no_data(project: Path) -> None:
-    """`make quick` does not pay for a measurement."""
-    python(project, "pytest", "-p", "no:cacheprovider", "--numprocesses=2")
-    assert not list(project.glob(".coverage*"))
-
-
 def test_the_last_line_counts_the_skips_of_all_parts(project: Path) -> None:
     """The file carries them from one run to the next, whether that has workers or not."""
     command = ("pytest", "-p", "no:cacheprovider", "--missing-programs=missing")
     first = python(project, *command, "--numprocesses=2").splitlines()[-1]
+    assert not list(project.glob(".coverage*"))  # `make quick` does not pay for a measurement
     second = python(project, *command, "-k", "misses").splitlines()[-1]
     third = python(project, *command, "-k", "number").splitlines()[-1]
     what = "skipped because a real program is missing (no-such-program); `make real-servers` installs them"

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import policy_review
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from policy_review import Problem, Review, code, code_quality, fails, faults, plain, report, shortened
+
+from tokenserver.cli import main
+
+CALL = policy_review.call
 
 GOOD = """\
 version: 1
@@ -26,6 +32,9 @@ FAILING = GOOD.replace("can: [push web/site]", "can: [delete web/site]")
 FAULTY = GOOD.replace("role: writer", "role: wirter")
 IDLE = GOOD.replace("tests:", '  - {id: idle, to: ["user:ann"], repositories: ["web/site"], actions: [pull]}\ntests:')
 
+ALL = IDLE.replace('"user:ann"]', '"user:ann", "user:bob"]').replace("can: [push web/site]", "can: [delete web/site]")
+"""A finding, new access and a failed test."""
+
 
 def git(folder: Path, *words: str) -> None:
     """One git command as somebody."""
@@ -33,15 +42,23 @@ def git(folder: Path, *words: str) -> None:
     subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
 
 
+def called_in_process(*words: str) -> subprocess.CompletedProcess[str]:
+    """As `policy_review.call`, without another process for our own command, whose start takes longer than its work."""
+    if words[0] != "tokenserver":
+        return CALL(*words)
+    done = CliRunner().invoke(main, words[1:])
+    return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one policy file on main; commands run in it, with `tokenserver` on the path."""
+    """A repository with one policy file on main; commands run in it, ours in this process."""
     folder = tmp_path / "checkout"
+    monkeypatch.setattr(policy_review, "call", called_in_process)
     (folder / "policies").mkdir(parents=True, mode=0o755)
     git(folder, "init", "--quiet")
     change(folder, GOOD)
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("PATH", os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ["PATH"])))
     return folder
 
 
@@ -57,6 +74,12 @@ def change(folder: Path, text: str) -> None:
 def review(*arguments: str) -> int:
     """Run the review as a GitLab job without a merge request."""
     return policy_review.main(["gitlab", "--output", "../out", *arguments], {})
+
+
+def outputs(checkout: Path) -> dict[str, str]:
+    """The files that the last review wrote, without the times that differ from run to run."""
+    files = sorted((checkout.parent / "out").iterdir())
+    return {file.name: re.sub(r' time(stamp)?="[^"]*"', "", file.read_text()) for file in files}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +106,18 @@ def test_a_change(
     change(checkout, text)
     assert review("--base", "HEAD~1", *arguments) == exit_code
     assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", [ALL, FAULTY], ids=["everything", "faulty"])
+def test_the_command_on_the_path(
+    text: str, checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The installed `tokenserver`, in processes of its own, gives the same log, report and exit code."""
+    change(checkout, text)
+    expected = review("--base", "HEAD~1"), capsys.readouterr(), outputs(checkout)
+    monkeypatch.setattr(policy_review, "call", CALL)
+    monkeypatch.setenv("PATH", os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ["PATH"])))
+    assert (review("--base", "HEAD~1"), capsys.readouterr(), outputs(checkout)) == expected
 
 
 def test_the_difference_is_in_the_report(checkout: Path) -> None:
