@@ -11,9 +11,11 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ CLOSED_WITHIN = 12.0
 PLACES = 128
 FILES = PLACES + FILES_KEPT_BACK
 EACH = 16
+SLOW_SECONDS = 3.0
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -114,7 +117,7 @@ def test_every_silent_client_is_ended(small: Setup, tmp_path: Path, is_tls: bool
     authority = Authority(tmp_path, "the company") if is_tls else None
     context = authority.context() if authority is not None else None
     limit = ["prlimit", f"--nofile={FILES}:{FILES}"]
-    with many_files(), ExitStack() as stack:
+    with many_files(), ExitStack() as stack, ThreadPoolExecutor() as threads:
         server = stack.enter_context(serving(tmp_path, replace(small, tls=authority), prefix=limit))
 
         def come(kind: str, beginning: bytes, secure: ssl.SSLContext | None) -> tuple[str, socket.socket, float]:
@@ -127,10 +130,85 @@ def test_every_silent_client_is_ended(small: Setup, tmp_path: Path, is_tls: bool
             clients += [come(kind, beginning, None) for kind, beginning in BEFORE_TLS.items() for _ in range(EACH // 2)]
         # These wait to be accepted until some of the others have gone; a worker without descriptors closes them.
         queued = [come("queued", b"", None) for _ in range(PLACES)]
+        ended = threads.submit(asyncio.run, ends(clients + queued))
         waited = recovered(server.port, context)
-        found = asyncio.run(ends(clients + queued))
+        found = ended.result()
         assert {kind for kind, times in found.items() if max(times) > CLOSED_WITHIN} == set(), found
         assert waited < CLOSED_WITHIN
+
+
+def hello(context: ssl.SSLContext) -> bytes:
+    """All that a client sends that falls silent when its first message of TLS is complete."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+    return outgoing.read()
+
+
+def slow_handshake(port: int, context: ssl.SSLContext) -> bytes:
+    """The answer to a client that takes three seconds for its first message of TLS."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+
+    def until_done(step: Callable[[], bytes | None], raw: socket.socket) -> bytes:
+        while True:
+            try:
+                return step() or b""
+            except ssl.SSLWantReadError:
+                raw.sendall(outgoing.read())
+                incoming.write(raw.recv(65536))
+
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
+        with suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        first = outgoing.read()
+        for part in (first[:1], first[1:100], first[100:]):
+            raw.sendall(part)
+            time.sleep(SLOW_SECONDS / 3)
+        until_done(tls.do_handshake, raw)
+        tls.write(REQUEST)
+        raw.sendall(outgoing.read())
+        return until_done(partial(tls.read, 65536), raw)
+
+
+def keeps_asking(port: int, context: ssl.SSLContext) -> list[bytes]:
+    """The answers to a client that asks every three seconds, for longer than any silence lasts, over one connection."""
+    answers = []
+    with silent(port, b"", context) as client:
+        for _ in range(5):
+            client.sendall(REQUEST)
+            answers.append(client.recv(65536))
+            time.sleep(SLOW_SECONDS)
+    return answers
+
+
+@pytest.mark.parametrize("each", [4, 4 * EACH], ids=["with-descriptors", "without-descriptors"])
+def test_silence_before_and_after_tls(small: Setup, tmp_path: Path, each: int) -> None:
+    """Clients that are silent in their handshake do not wait for those that are silent after it: all end within twelve
+    seconds, whether the server runs out of descriptors or not. Slow clients that are not silent are served meanwhile.
+    """
+    authority = Authority(tmp_path, "the company")
+    context = authority.context()
+    limit = ["prlimit", f"--nofile={FILES}:{FILES}"]
+    before = BEFORE_TLS | {"a whole hello": hello(context)}
+    with many_files(), ExitStack() as stack, ThreadPoolExecutor() as threads:
+        server = stack.enter_context(serving(tmp_path, replace(small, tls=authority), prefix=limit))
+        good = threads.submit(keeps_asking, server.port, context), threads.submit(slow_handshake, server.port, context)
+        time.sleep(SLOW_SECONDS / 6)  # until they are connected
+
+        def come(kind: str, beginning: bytes, secure: ssl.SSLContext | None) -> tuple[str, socket.socket, float]:
+            return kind, stack.enter_context(silent(server.port, beginning, secure)), time.monotonic()
+
+        clients = [come("after the handshake", b"", context) for _ in range(PLACES - 1)]
+        time.sleep(0.3)  # until the server knows that the handshakes are complete
+        clients += [come(kind, beginning, None) for kind, beginning in before.items() for _ in range(each)]
+        ended = threads.submit(asyncio.run, ends(clients))
+        waited = recovered(server.port, context)
+        found = ended.result()
+        assert {kind for kind, times in found.items() if max(times) > CLOSED_WITHIN} == set(), found
+        assert waited < CLOSED_WITHIN
+        asked, slow = (one.result() for one in good)
+        assert {answer[:13] for answer in (*asked, slow)} == {b"HTTP/1.1 200 "}
 
 
 @pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tokenserver.process.overload import EXHAUSTED_SECONDS, Overload, close_queued, find_listener
+from tokenserver.process.overload import EXHAUSTED_SECONDS, Overload, close_queued, connections_at, find_listener
 
 FILES = 64
 
@@ -128,6 +128,31 @@ def test_how_long(listener: socket.socket, monkeypatch: pytest.MonkeyPatch, capl
     assert [record.message.partition(";")[0] for record in caplog.records] == [
         "a worker is out of descriptors, and closes new connections"
     ] * 2
+
+
+def test_a_worker_that_accepts_goes_on(
+    listener: socket.socket, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of descriptors for long, since connections come as fast as others end: that is no reason to end them all."""
+    monkeypatch.setattr("tokenserver.process.overload.has_descriptor", lambda: False)
+    overload = Overload(listener.getsockname()[1])
+    assert overload.is_relieved(0.0)
+    connect(1)
+    with listener.accept()[0]:
+        assert overload.is_relieved(EXHAUSTED_SECONDS)
+        assert overload.is_relieved(2 * EXHAUSTED_SECONDS - 1.0)
+        assert not overload.is_relieved(2 * EXHAUSTED_SECONDS)
+
+
+def test_connections_at(listener: socket.socket, connect: Connect) -> None:
+    """The listener and what it accepted: no connection to the port, nothing at another port, and no other socket."""
+    port = listener.getsockname()[1]
+    connect(2)
+    accepted, _ = listener.accept()
+    with accepted, socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX):
+        expected = {os.fstat(one.fileno()).st_ino for one in (listener, accepted)}
+        assert connections_at(port) == expected
+        assert without_descriptors(lambda: connections_at(port) == expected)
 
 
 def test_no_process_either(listener: socket.socket, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:

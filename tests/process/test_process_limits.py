@@ -44,31 +44,33 @@ def exit_code_of(run: Callable[[], int]) -> int:
         pytest.param(1024, 1_000_000, MAX_FILES, id="no-more-than-needed"),
         pytest.param(1024, NO_LIMIT, MAX_FILES, id="no-hard-limit"),
         pytest.param(4096, 4096, 4096, id="already-there"),
-        pytest.param(100_000, 200_000, 100_000, id="more-already"),
+        pytest.param(100_000, 200_000, MAX_FILES, id="more-already"),
         pytest.param(NO_LIMIT, NO_LIMIT, MAX_FILES, id="no-limit"),
     ],
 )
 def test_take_files(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, expected: int) -> None:
-    """The soft limit is only ever raised, and the hard limit never changed."""
+    """The soft limit is what is needed, as far as the hard limit allows, which is never changed."""
     set_to: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: set_to.append(limits))
     assert take_files() == expected
-    assert set_to == ([(expected, hard)] if soft not in (NO_LIMIT,) and soft < expected else [])
+    assert set_to == ([] if soft == expected else [(expected, hard)])
 
 
 @pytest.mark.parametrize(
-    ("files", "connections"),
+    ("files", "is_tls", "connections"),
     [
-        pytest.param(FILES_KEPT_BACK + 10, 10, id="the-rest"),
-        pytest.param(MAX_FILES, MAX_CONNECTIONS, id="at-most"),
-        pytest.param(FILES_KEPT_BACK, 1, id="none-left"),
-        pytest.param(0, 1, id="nothing"),
+        pytest.param(FILES_KEPT_BACK + 10, False, 10, id="the-rest"),
+        pytest.param(MAX_FILES, False, MAX_CONNECTIONS, id="at-most"),
+        pytest.param(FILES_KEPT_BACK, False, 1, id="none-left"),
+        pytest.param(0, False, 1, id="nothing"),
+        pytest.param(FILES_KEPT_BACK + 10, True, FILES_KEPT_BACK + 10, id="tls"),
+        pytest.param(MAX_FILES, True, MAX_FILES, id="tls-at-most"),
     ],
 )
-def test_connections(files: int, connections: int) -> None:
-    """Some descriptors are kept back, and one connection is always possible."""
-    assert connections_for(files) == connections
+def test_connections(files: int, is_tls: bool, connections: int) -> None:
+    """Some descriptors are kept back, and one connection is always possible. With TLS, descriptors run out first."""
+    assert connections_for(files, is_tls=is_tls) == connections
 
 
 def test_has_descriptor() -> None:

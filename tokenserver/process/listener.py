@@ -23,7 +23,7 @@ from tokenserver.metrics.shared_rows import Board
 from tokenserver.process.gateway import run_worker
 from tokenserver.process.json_log import logging_config
 from tokenserver.process.outputs import Appearance, Outputs, shared_outputs
-from tokenserver.process.process_limits import MAX_FILES, MAX_FILES_TLS, connections_for, take_files
+from tokenserver.process.process_limits import connections_for, take_files
 from tokenserver.process.supervisor import Supervisor
 from tokenserver.process.worker import WorkerSetup, load_worker
 from tokenserver.runtime.cpu_affinity import WorkerCores
@@ -37,9 +37,12 @@ logger = logging.getLogger("tokenserver")
 
 HEADER_SECONDS = 5
 """How long a client may take for its request line and headers, and how long an idle connection is kept. At most as many
-connections again wait to be accepted while all slots are taken, so each is closed within twice this time."""
+connections again wait to be accepted while all slots are taken, so each is closed within twice this time. With TLS
+there are always slots, and a handshake may take granian's ten seconds."""
 
 BACKLOG = 2048
+"""How many connections may wait to be accepted. With TLS they wait only while the worker is out of descriptors, which
+closes them."""
 
 
 def start_metrics(settings: Settings) -> Board | None:
@@ -74,7 +77,7 @@ def run(settings: Settings, config: Path | None, board: Board | None, look: Appe
     if sys.platform == "linux":  # Python 3.14 would start workers as new programs, without the memory that they share
         multiprocessing.set_start_method("fork", force=True)
     outputs = shared_outputs() if is_forking() else Outputs()
-    connections = connections_for(take_files(MAX_FILES_TLS if tls else MAX_FILES))
+    connections = connections_for(take_files(), is_tls=tls is not None)
     scheme, host = "http" if tls is None else "https", f"[{address}]" if ":" in address else address
     server = Supervisor(
         "tokenserver",
@@ -86,7 +89,7 @@ def run(settings: Settings, config: Path | None, board: Board | None, look: Appe
         loop=Loops.asyncio,
         http=HTTPModes.http1,  # HTTP/2 has none of the limits below
         websockets=False,
-        backlog=min(BACKLOG, connections),
+        backlog=BACKLOG if tls else min(BACKLOG, connections),
         backpressure=connections,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
         log_dictconfig=logging_config(outputs.log, console=look.log, color=look.log_color),

@@ -1,7 +1,7 @@
 """Overload of a worker: what it does when it is out of descriptors, so that its listener recovers.
 
-With TLS a connection holds a descriptor, but no connection slot, until its handshake is complete. granian's listener
-without descriptors tries to accept in a busy loop for as long as connections are queued, and meanwhile ends no
+With TLS there are as many connection slots as descriptors, so that these run out first (`connections_for`). granian's
+listener without descriptors tries to accept in a busy loop for as long as connections are queued, and meanwhile ends no
 handshake that takes too long. So the queued connections are closed: their clients may retry, and the listener gets back
 to its handshakes.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import socket
 import stat
 from contextlib import suppress
@@ -19,7 +20,8 @@ from tokenserver.process.process_limits import has_descriptor
 logger = logging.getLogger("tokenserver")
 
 EXHAUSTED_SECONDS = 15
-"""A worker that is out of descriptors for this long exits, and is replaced: longer than silent clients hold one."""
+"""A worker that is out of descriptors for this long, and has accepted nothing meanwhile, exits and is replaced. Silent
+clients hold a descriptor for a shorter time."""
 
 _HIGHEST_LISTENER = 256
 """The listener is opened before any connection, so its descriptor is a low one."""
@@ -34,6 +36,7 @@ class Overload:
         self._port = port
         self._listener: int | None = None
         self._since: float | None = None
+        self._connections: frozenset[int] = frozenset()
 
     def is_relieved(self, now: float) -> bool:
         """Whether the process has descriptors; if not, the connections that wait to be accepted are closed.
@@ -42,7 +45,8 @@ class Overload:
             now: the monotonic time in seconds.
 
         Returns:
-            False if the process has been without descriptors for `EXHAUSTED_SECONDS`, so that it should be replaced.
+            False if the process has been without descriptors for `EXHAUSTED_SECONDS` and holds no connection that it
+            did not hold before, so that it should be replaced.
         """
         if self._listener is None:
             self._listener = find_listener(self._port)
@@ -50,14 +54,17 @@ class Overload:
             self._since = None
             return True
         if self._since is None:
-            self._since = now
+            self._since, self._connections = now, connections_at(self._port)
             logger.error(
                 "a worker is out of descriptors, and closes new connections;"
                 " fix: raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of a container)"
             )
         if self._listener is not None:
             close_queued(self._listener)
-        return now - self._since < EXHAUSTED_SECONDS
+        if now - self._since < EXHAUSTED_SECONDS:
+            return True
+        before, self._since, self._connections = self._connections, now, connections_at(self._port)
+        return not self._connections <= before
 
     @property
     def is_exhausted(self) -> bool:
@@ -75,6 +82,28 @@ def find_listener(port: int) -> int | None:
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode) and _listens(descriptor, port):
                 return descriptor
     return None
+
+
+def connections_at(port: int) -> frozenset[int]:
+    """The inodes of this process's TCP sockets at a local port. No two sockets of a system have had the same lately.
+
+    Needs no free descriptor.
+    """
+    found = set()
+    for descriptor in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
+        with suppress(OSError):
+            status = os.fstat(descriptor)
+            if stat.S_ISSOCK(status.st_mode) and _port_of(descriptor) == port:
+                found.add(status.st_ino)
+    return frozenset(found)
+
+
+def _port_of(descriptor: int) -> int | None:
+    connection = socket.socket(fileno=descriptor)
+    try:
+        return connection.getsockname()[1] if connection.family in {socket.AF_INET, socket.AF_INET6} else None
+    finally:
+        connection.detach()
 
 
 def _listens(descriptor: int, port: int) -> bool:

@@ -9,8 +9,7 @@ import signal
 import sys
 
 MAX_FILES = 65_536
-MAX_FILES_TLS = 1_048_576
-"""With TLS, a client holds a descriptor but no connection slot until its handshake, for up to ten seconds."""
+"""The most descriptors of one process. With TLS they are what bounds its connections."""
 
 FILES_KEPT_BACK = 56
 """Descriptors that are not available to connections: about forty that a worker always has open, and some for
@@ -39,22 +38,27 @@ def end_with(master: int) -> None:
         os._exit(1)
 
 
-def take_files(most: int = MAX_FILES) -> int:
-    """Raise the soft limit of descriptors as far as the hard limit allows, up to `most`; returns the new limit.
+def take_files() -> int:
+    """Set the soft limit of descriptors to `MAX_FILES`, or to the hard limit if that is lower; returns the new limit.
 
-    The usual soft limit is 1,024, which a few hundred slow clients exhaust.
+    The usual soft limits are 1,024, which a few hundred slow clients exhaust, and about a million in a container, which
+    would not bound the memory of connections.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return most if soft == resource.RLIM_INFINITY else soft
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return wanted
 
 
-def connections_for(files: int) -> int:
-    """How many connections one worker may hold without running out of descriptors."""
-    return max(1, min(MAX_CONNECTIONS, files - FILES_KEPT_BACK))
+def connections_for(files: int, *, is_tls: bool) -> int:
+    """How many connection slots one worker has: so many that it never runs out of descriptors.
+
+    With TLS as many as descriptors, so that it never runs out of slots. Without a free slot, granian's listener neither
+    accepts connections nor ends handshakes that take too long, so a client that is silent in its handshake could stay
+    for the time of a slot and the time of a handshake together.
+    """
+    return files if is_tls else max(1, min(MAX_CONNECTIONS, files - FILES_KEPT_BACK))
 
 
 def has_descriptor() -> bool:
