@@ -28,6 +28,7 @@ from typing import Any, TextIO
 import click
 import pytest
 from click.testing import CliRunner
+from harness.processes import free_port
 
 from tokenserver.cli import exits, main
 from tokenserver.cli import serve as serving
@@ -123,6 +124,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = CliRunner().invoke
     assert run(main, ["init", str(folder / "site")]).exit_code == 0
     config = str(folder / "site" / "tokenserver.yaml")
+    lines = Path(config).read_text().replace(":5001", f":{free_port()}")  # where nothing listens, for `health`
+    Path(config).write_text(lines)
     assert run(main, ["keys", "rotate", "--to", str(folder / "key.pem"), "--config", config]).exit_code == 0
     password = run(main, ["users", "set", "ann", "--file", str(folder / "users")], input="a password of ann\n")
     assert password.exit_code == 0

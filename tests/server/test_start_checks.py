@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from harness.processes import free_port
 
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
@@ -28,12 +29,6 @@ def settings(folder: Path, server: str = "", more: str = "") -> Settings:
 
 def faults(found: Settings) -> list[str]:
     return [str(fault) for fault in start_faults(found, "c.yaml")]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 @pytest.fixture

@@ -59,6 +59,42 @@ def by_urgency(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=_urgency)
 
 
+_SAID_ONCE = frozenset({"realm", "service", "issuer", "algorithm", "autoredirect", "delete"})
+"""Checks of one value of the registry: from whatever side it is seen to be wrong, it is the same fault."""
+
+_EXPLAIN_A_KEY = frozenset({"rootcertbundle", "jwks", "kid", "cert", "compat", "algorithm", "audience"})
+"""Faults because of which a registry also rejects the token's key."""
+
+
+def without_echoes(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings without those that repeat another one from another side: one finding for one cause.
+
+    A wrong value is reported once, by the finding that has its place. A key that is missing in the registry's files is
+    not reported again as the token's key. If the registry accepts the token, that outweighs what was computed here.
+    """
+    found = list(findings)
+    faults = {one.check for one in found if one.ok is False}
+    if any(one.check == "verdict" and one.ok for one in found):
+        found = [one for one in found if not _is_outvoted(one)]
+    kept: list[Finding] = []
+    for one in found:
+        is_echo = one.check == "key" and one.ok is False and bool(faults & _EXPLAIN_A_KEY)
+        if one.check in _SAID_ONCE and one.is_actionable:
+            is_echo = one.check in faults and (one.ok is None or any(_is_fault(other, one.check) for other in kept))
+        if not is_echo:
+            kept.append(one)
+    return kept
+
+
+def _is_outvoted(finding: Finding) -> bool:
+    """Whether a registry that accepts the token refutes the finding: it trusts the key, and knows the algorithm."""
+    return _is_fault(finding, "key") or (finding.check == "algorithm" and finding.ok is None)
+
+
+def _is_fault(finding: Finding, check: str) -> bool:
+    return finding.check == check and finding.ok is False
+
+
 def _urgency(finding: Finding) -> int:
     if finding.is_open:
         return 0

@@ -88,7 +88,9 @@ def token_text(text: str) -> str:
     if text.endswith(("%", "…", "...")):
         raise UnreadableToken(f"is not whole: it ends in {text[-1]}, which is not the token's but was copied with it")
     if text.count(".") != 2 or not text.isascii():
-        raise UnreadableToken("is no token: a token has three parts with dots between them")
+        raise UnreadableToken(
+            "is no token: a token has three parts with dots between them; check that it was copied whole"
+        )
     return text
 
 

@@ -167,10 +167,7 @@ def test_a_jwks_that_is_no_json(site: Make, tmp_path: Path) -> None:
     made = site("jwks")
     config = made.registry("distribution3")
     (tmp_path / "jwks.json").write_text("{")
-    assert made.findings("--registry-config", config, "--token", "-", stdin=made.token().reveal()) == {
-        "jwks": False,
-        "key": False,
-    }
+    assert made.findings("--registry-config", config, "--token", "-", stdin=made.token().reveal()) == {"jwks": False}
 
 
 def test_a_file_that_is_too_large(site: Make, tmp_path: Path) -> None:
@@ -292,7 +289,7 @@ def test_a_token_against_a_registrys_files(site: Make, tmp_path: Path) -> None:
     config = made.registry(rootcertbundle=str(made.folder / "empty.pem"))
     (tmp_path / "empty.pem").write_text("")
     found = made.findings("--registry-config", config, "--token", "-", stdin=made.token().reveal())
-    assert found == {"rootcertbundle": False, "key": False}
+    assert found == {"rootcertbundle": False}
 
 
 @pytest.mark.parametrize(

@@ -177,3 +177,20 @@ def test_any_claims_are_judged(said: dict[str, Any]) -> None:
     """Strange claims are findings and never errors."""
     found = [*check_shape(said), *check_claims(said, expected()), *check_access(said, [])]
     assert all(one.message.isprintable() for one in found)
+
+
+@pytest.mark.parametrize(
+    ("reason", "fix"),
+    [
+        ("it knows no key by the kid that the token names", "k"),
+        (
+            "its signature has the wrong length, as if the token was cut when it was copied",
+            "copy the whole token again",
+        ),
+        ("it cannot verify EdDSA", "tokenserver keys rotate --algorithm ES256"),
+    ],
+)
+def test_the_fix_follows_from_the_reason(reason: str, fix: str) -> None:
+    """A token that was cut, or an algorithm, is not fixed by comparing keys."""
+    found = check_keys({RegistryKind.DISTRIBUTION2: reason}, expected())
+    assert fix in str(found[0].fix)

@@ -60,7 +60,9 @@ def test_what_takes_no_push(setup: dict[str, Any], check: str, words: str) -> No
 @pytest.mark.parametrize(
     ("uses", "ok"),
     [
-        pytest.param(Uses(host="registry.example.com"), False, id="no URL"),
+        pytest.param(Uses(host="registry.example.com"), None, id="no URL"),
+        pytest.param(Uses(host="registry.example.com:5000"), None, id="no URL but a port"),
+        pytest.param(Uses(host="10.0.0.1:5000"), False, id="an address that no URL begins with"),
         pytest.param(Uses(host="https://other.example.com"), None, id="another host"),
         pytest.param(Uses(host="http://registry.example.com"), None, id="another scheme"),
     ],

@@ -43,7 +43,8 @@ def test_the_server_s_side(settings: Settings, tmp_path: Path) -> None:
     ours = our_sides(settings, tmp_path / "c.yaml", NOW).general.ours
     assert (ours.config, ours.url) == (str(tmp_path / "c.yaml"), "https://auth.example.com/sub")
     assert ours.realm == "https://auth.example.com/sub/token"
-    assert ours.jwks_url == "https://auth.example.com/sub/.well-known/jwks.json"
+    # By a name: without one, the answer has the keys of `two` as well, which `one` must not trust.
+    assert ours.jwks_url == "https://auth.example.com/sub/.well-known/jwks.json?service=one"
     assert [(one.service, one.issuer, one.compat, one.lifetime, one.url) for one in ours.registries] == [
         ("one", "auth.example.com", "distribution3", 300, "https://one.example.com"),
         ("two", "team.example.com", "universal", 900, None),
@@ -81,3 +82,10 @@ def test_every_fault_of_every_folder(settings: Settings, tmp_path: Path) -> None
     with pytest.raises(LoadError) as caught:
         our_sides(settings, None, NOW)
     assert sorted(Path(fault.file).parent.name for fault in caught.value.faults) == ["keys", "own-keys"]
+
+
+def test_one_set_of_keys_needs_no_name(settings: Settings) -> None:
+    """The addresses are the shortest where they give no other keys."""
+    alone = settings.model_copy(update={"registries": settings.registries[:1]})
+    ours = our_sides(alone, None, NOW).general.ours
+    assert (ours.query, ours.ca_url) == ("", "https://auth.example.com/sub/ca.pem")

@@ -117,3 +117,9 @@ def test_sides() -> None:
     assert (found.ours, found.ring) == (own.ours, own.ring)
     without = replace(found, registry=None)
     assert (without.ours, without.ring) == (general.ours, general.ring)
+
+
+def test_another_issuer_is_the_servers_where_the_registry_expects_ours() -> None:
+    """A running server with another configuration than this one; if its files say otherwise, the registry's."""
+    (found,) = [one for one in examine_token(token(issuer="else"), baseline()) if one.check == "issuer"]
+    assert str(found.fix).startswith("restart the token server, so that it signs as ")

@@ -88,3 +88,8 @@ def test_deep_documents_end() -> None:
     for _ in range(10):
         value = {"a": value}
     assert list(stray_settings(value, ())) == []
+
+
+def test_silly_has_a_realm_of_its_own() -> None:
+    """They are not misplaced settings of the token section."""
+    assert read_distribution("auth: {silly: {realm: x, service: y}}", "f").stray == ""

@@ -195,6 +195,7 @@ def test_any_bytes_are_read(content: bytes, label: str) -> None:
         pytest.param("{}".encode("utf-16"), "is not UTF-8 text", id="UTF-16"),
         pytest.param(ring_of().ca_certificate_pem.encode(), "is not JSON but PEM", id="PEM"),
         pytest.param(b"{", "is not JSON", id="cut off"),
+        pytest.param(b"\n<html>", "is not JSON but an HTML page", id="a page"),
     ],
 )
 def test_files_that_are_no_jwks(content: bytes, problem: str) -> None:

@@ -30,7 +30,7 @@ from tokenserver.doctor.examination.registry_files import read_registry_files
 from tokenserver.doctor.examination.token import Baseline, examine_token
 from tokenserver.doctor.examination.visit import visit_registry, visit_server
 from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
-from tokenserver.doctor.findings import Finding, by_urgency, exit_code
+from tokenserver.doctor.findings import Finding, by_urgency, exit_code, without_echoes
 from tokenserver.doctor.identification import identify
 from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, token_text
 from tokenserver.documents.files import read_text
@@ -153,7 +153,7 @@ def doctor(  # noqa: PLR0917 - click passes options by name
         found += _examine_token(brought, baseline, wanted)
     elif baseline.files is None:
         found += examine_installation(settings, baseline, trusted)
-    report(by_urgency(found), as_json=as_json, token=shown if show_token else None)
+    report(by_urgency(without_echoes(found)), as_json=as_json, token=shown if show_token else None)
 
 
 def _check_no_options(context: click.Context) -> None:

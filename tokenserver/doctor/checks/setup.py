@@ -16,6 +16,7 @@ RESTART = "and restart the registry"
 PATHS = ("/token", "/auth/token", "/auth")
 """The paths of the token endpoint."""
 
+SIGN_FOR_2 = "sign with ES256 there: `tokenserver keys rotate --algorithm ES256`"
 _ALGORITHMS_OF_2 = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
 
 
@@ -117,9 +118,13 @@ def check_algorithms(theirs: Sequence[str] | None, ours: Ours, kinds: Sequence[R
     algorithm = ours.active.algorithm
     listed = None if theirs is None else ", ".join(theirs)
     if RegistryKind.DISTRIBUTION2 in kinds and algorithm not in _ALGORITHMS_OF_2:
-        message = f"{RegistryKind.DISTRIBUTION2} cannot verify {algorithm}"
-        fix = "sign with ES256 there: `tokenserver keys rotate --algorithm ES256`"
-        return failed("algorithm", message, fix, ours=algorithm, theirs=", ".join(_ALGORITHMS_OF_2))
+        fix, theirs = SIGN_FOR_2, ", ".join(_ALGORITHMS_OF_2)
+        if all(kind is RegistryKind.DISTRIBUTION2 for kind in kinds):
+            message = f"{RegistryKind.DISTRIBUTION2} cannot verify {algorithm}"
+            return failed("algorithm", message, fix, ours=algorithm, theirs=theirs)
+        message = f"if the registry is {RegistryKind.DISTRIBUTION2}, it cannot verify {algorithm}"
+        fix = f"ask again with --for distribution2 or distribution3; for 2.8, {fix}"
+        return warning("algorithm", message, fix, ours=algorithm, theirs=theirs)
     # Distribution 2.8 does not know the option and accepts every algorithm that it can verify.
     if theirs is not None and any(kind is not RegistryKind.DISTRIBUTION2 for kind in kinds) and algorithm not in theirs:
         message = f"the registry's signingalgorithms lack {algorithm}, the algorithm of our key"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tokenserver.doctor.checks.setup import SIGN_FOR_2
 from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.findings import Finding, failed, note, passed, warning
 from tokenserver.doctor.token import access_in
@@ -21,6 +22,13 @@ LEEWAY = 60
 
 _TIMES = ("exp", "nbf", "iat")
 _LATEST = 253_402_300_799  # the last second of the year 9999
+
+
+_FIXES_BY_REASON = (
+    ("was cut when it was copied", "copy the whole token again, from the client's or the server's own output"),
+    ("cannot verify", SIGN_FOR_2),
+)
+"""Fixes for rejections that have nothing to do with the keys that the registry trusts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,8 @@ def check_keys(verdicts: Mapping[RegistryKind, str | None], expected: Expected) 
     names = " and ".join(expected.kinds)
     if refused:
         kind, reason = refused[0]
-        found = [failed("key", f"{kind} rejects the token's key: {reason}", expected.fixes["key"], theirs=kind)]
+        fix = next((fix for sign, fix in _FIXES_BY_REASON if sign in (reason or "")), expected.fixes["key"])
+        found = [failed("key", f"{kind} rejects the token's key: {reason}", fix, theirs=kind)]
     else:
         found = [passed("key", f"the token's key is found and trusted ({names})", theirs=names)]
     for kind, verdict in verdicts.items():

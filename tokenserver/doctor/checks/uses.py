@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -10,6 +11,9 @@ from tokenserver.doctor.facts import OurRegistry, Setup
 from tokenserver.doctor.findings import Finding, failed, note, warning
 from tokenserver.documents.urls import split_url
 from tokenserver.scopes import Scope
+
+_UNREADABLE_HOST = re.compile(r"(?![A-Za-z][A-Za-z0-9+.-]*:)[^/:]*:")
+"""Go's `url.Parse` rejects a colon in what is neither a scheme nor behind a slash, as in `10.0.0.1:5000`."""
 
 
 def check_uses(setup: Setup, registry: OurRegistry | None, wanted: Sequence[Scope]) -> list[Finding]:
@@ -69,8 +73,11 @@ def _address(setup: Setup, registry: OurRegistry | None, file: str) -> Iterator[
     service = "" if registry is None else registry.service
     parts = None if host is None else split_url(host)
     if host is not None and (parts is None or parts.scheme not in ("http", "https") or not parts.hostname):
-        message = "http.host is not a URL, so uploads are sent to an address that does not exist"
-        yield failed("host", message, f"write it as https://{host}, or remove it, in {file} {RESTART}", theirs=host)
+        fix = f"write it as https://{host}, or remove it, in {file} {RESTART}"
+        if _UNREADABLE_HOST.match(host):
+            yield failed("host", "http.host is not a URL: the registry does not start with it", fix, theirs=host)
+        else:
+            yield warning("host", "http.host is not a URL, so the registry ignores it", fix, theirs=host)
     elif host is not None and url is not None and host.rstrip("/") != url.rstrip("/"):
         message = "http.host is another address than the registry's url: uploads are sent there"
         fix = f"set http.host to {url} in {file} {RESTART}, or correct the url of {service}"

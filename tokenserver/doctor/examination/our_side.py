@@ -66,7 +66,6 @@ def _ours(settings: Settings, used: KeySet, ring: KeyRing, config: Path | None) 
         for key, certificate in zip(ring.published(), certificates, strict=True)
     ]
     signing = 1 + len(ring.next)
-    is_general = used.folder == settings.keys.folder
     return Ours(
         config=str(config_path(config)),
         url=settings.server.url,
@@ -75,8 +74,18 @@ def _ours(settings: Settings, used: KeySet, ring: KeyRing, config: Path | None) 
         ca=ca,
         keys=tuple(keys[:signing]),
         retired=tuple(keys[signing:]),
-        query="" if is_general else f"?{urlencode({'service': used.registries[0].service})}",
+        query=_query(settings, used),
     )
+
+
+def _query(settings: Settings, used: KeySet) -> str:
+    """What selects these keys in the URLs of published keys: without it they also give those of other key folders.
+
+    A registry must trust no others, since each CA can sign tokens for every registry that trusts it.
+    """
+    if len(settings.key_sets()) == 1 or not used.registries:
+        return ""
+    return f"?{urlencode({'service': used.registries[0].service})}"
 
 
 def _registry(settings: Settings, entry: RegistrySettings) -> OurRegistry:

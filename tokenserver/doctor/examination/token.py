@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,7 +45,7 @@ def examine_token(
     token: UnverifiedToken, baseline: Baseline, wanted: Sequence[Scope] = (), *, service: str | None = None
 ) -> list[Finding]:
     """Run every check that registries make. `service` is the one in the registry's challenge, if known."""
-    expected = _expected(baseline, service)
+    expected = _expected(baseline, service, token.claims.get("iss"))
     subject = token.claims.get("sub")
     is_named = isinstance(subject, str) and bool(subject)
     owner = f"for {subject}" if is_named else "for nobody (anonymous)"
@@ -59,8 +59,11 @@ def examine_token(
     ]
 
 
-def _expected(baseline: Baseline, service: str | None) -> Expected:
-    """What the registry expects: as its configuration says, else any issuer and audience of ours."""
+def _expected(baseline: Baseline, service: str | None, said: object) -> Expected:
+    """What the registry expects: as its configuration says, else any issuer and audience of ours.
+
+    `said` is the issuer that the token names.
+    """
     registry, setup = baseline.registry, None if baseline.files is None else baseline.files.setup
     kinds = kinds_for(setup, registry or OurRegistry("", "", "universal", 900), baseline.kind)
     candidates = baseline.ours.registries if registry is None else (registry,)
@@ -72,7 +75,10 @@ def _expected(baseline: Baseline, service: str | None) -> Expected:
         issuer, audience = setup.issuer, setup.service
     if kinds == (RegistryKind.ZOT,):
         issuer = audience = None
-    return Expected(issuer, audience, baseline.at, kinds, _fixes(baseline))
+    fixes = _fixes(baseline)
+    if registry is not None and issuer == registry.issuer != said:
+        fixes |= {"issuer": _fix_our_issuer(registry, baseline.ours)}
+    return Expected(issuer, audience, baseline.at, kinds, fixes)
 
 
 def _verdicts(
@@ -90,7 +96,15 @@ def _verdicts(
     }
 
 
-def _fixes(baseline: Baseline) -> Mapping[str, str]:
+def _fix_our_issuer(registry: OurRegistry, ours: Ours) -> str:
+    """The fix for a token with another issuer than ours, where the registry expects ours."""
+    return (
+        f"restart the token server, so that it signs as {registry.issuer}, as {ours.config} says; if another server"
+        " made the token, request one from ours"
+    )
+
+
+def _fixes(baseline: Baseline) -> dict[str, str]:
     """The fix for each kind of rejection."""
     ours, registry, files = baseline.ours, baseline.registry, baseline.files
     services = " or ".join(ours.services)

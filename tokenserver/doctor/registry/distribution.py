@@ -227,7 +227,9 @@ class _ConfigReading:
 
     def _stray(self) -> str:
         """The first place of settings for tokens outside of their section, as a path."""
-        path = next(stray_settings(self.document.value, ("auth", "token")), None)
+        # `silly` has a realm and a service of its own.
+        places = stray_settings(self.document.value, ("auth", "token"))
+        path = next((one for one in places if one != ("auth", "silly")), None)
         return "" if path is None else ".".join(path) or "the top level"
 
     def _uses(self) -> Uses:

@@ -108,6 +108,7 @@ def read_jwks(content: bytes, path: str) -> JwksFile:
         return JwksFile(path, "is not UTF-8 text")
     except (ValueError, RecursionError):
         other = " but PEM, which belongs into rootcertbundle" if b"-----BEGIN " in content else ""
+        other = " but an HTML page, the answer of something else" if content.lstrip()[:1] == b"<" else other
         return JwksFile(path, f"is not JSON{other}")
     if not isinstance(value, dict):
         return JwksFile(path, "is not a JSON object")
