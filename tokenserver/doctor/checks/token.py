@@ -5,7 +5,7 @@ The signature itself is verified by `registry.verifiers`, whose verdicts are pas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.findings import Finding, failed, note, passed, warning
 from tokenserver.doctor.token import access_in
-from tokenserver.printable import shell_word
 from tokenserver.scopes import Resource, Scope, in_order
 
 LEEWAY = 60
@@ -85,19 +84,15 @@ def check_keys(verdicts: Mapping[RegistryKind, str | None], expected: Expected) 
     return found
 
 
-def check_access(
-    claims: Mapping[str, Any], wanted: Sequence[Scope], *, who: str = "--user NAME", hint: str = "tokenserver"
-) -> list[Finding]:
-    """Check that the token allows what is wanted."""
+def check_access(claims: Mapping[str, Any], wanted: Sequence[Scope], explain: Callable[[Scope], str]) -> list[Finding]:
+    """Check that the token allows what is wanted. `explain` has the command that shows why a scope is not allowed."""
     held = access_in(claims)
     listed = spell_access(held)
     lacking = [Scope(one.resource, one.actions - held.get(one.resource, frozenset())) for one in wanted]
     lacking = [one for one in lacking if one.actions]
     if not lacking:
         return [passed("access", f"the token allows: {listed}", ours=listed, theirs=_spell_scopes(wanted))]
-    first = lacking[0]
-    action = in_order(first.actions)[0]
-    fix = f"ask why: {hint} policy why {action} {shell_word(first.resource.name)} {who}"
+    fix = f"ask why: {explain(lacking[0])}"
     message = f"the token lacks {_spell_scopes(lacking)}"
     return [failed("access", message, fix, ours=listed, theirs=_spell_scopes(wanted))]
 

@@ -81,4 +81,6 @@ def _ours(settings: Settings, used: KeySet, ring: KeyRing, config: Path | None) 
 
 def _registry(settings: Settings, entry: RegistrySettings) -> OurRegistry:
     lifetime = entry.token_lifetime.default
-    return OurRegistry(entry.service, settings.issuer_of(entry), entry.compat, lifetime, entry.url, entry.also)
+    return OurRegistry(
+        entry.service, settings.issuer_of(entry), entry.compat, lifetime, entry.url, entry.also, entry.algorithm
+    )
