@@ -70,7 +70,3 @@ def test_places_of_settings() -> None:
     """Of the key itself, else of the section."""
     setup = setup_of()
     assert (setup.place("realm"), setup.place("service")) == ("config.yml:5", "config.yml:1")
-    assert [replace(setup, is_zot=zot).kind_of_registry for zot in (True, False)] == [
-        "zot",
-        "distribution2|distribution3",
-    ]

@@ -138,7 +138,7 @@ def test_a_push_is_tried(case: str, generation: str, server: TokenServer, tmp_pa
         misfit(tmp_path / "r", server, "universal.test", generation, change) as registry,
         nginx(
             tmp_path / "nginx",
-            located(f"large_client_header_buffers 4 128k; location / {{{{ {block} }}}}", server, registry.port),
+            located(f"location / {{{{ {block} }}}}", server, registry.port),
         ) as proxy,
     ):
         live = ["--registry", f"http://localhost:{proxy.port}", "--service", "universal.test"]
@@ -184,11 +184,18 @@ def test_a_token_that_is_too_large_for_the_proxy(server: TokenServer, registry: 
     assert "large_client_header_buffers 4 128k" in found["mend"]
 
 
+def test_a_limit_that_clients_reach(server: TokenServer, registry: Misfit, tmp_path: Path) -> None:
+    """A token of one repository passes, and one of twenty does not: as with a proxy that takes 1.7 kB."""
+    block = "client_header_buffer_size 512; large_client_header_buffers 4 1700; location / {{ %s }}"
+    with nginx(tmp_path, located(block, server, registry.port)) as proxy:
+        (found,) = findings(server, "--registry", f"http://localhost:{proxy.port}", "--service", "universal.test")
+    assert (found["check"], found["ok"]) == ("token size", None)
+    assert "large_client_header_buffers 4 128k" in found["mend"]
+
+
 def test_a_plain_proxy_is_no_finding(server: TokenServer, registry: Misfit, tmp_path: Path) -> None:
-    """What passes everything on is not suspected, with buffers for large tokens."""
-    with nginx(
-        tmp_path, located("large_client_header_buffers 4 128k; location / {{ %s }}", server, registry.port)
-    ) as proxy:
+    """What passes everything on is not suspected, with nginx's own limits for headers."""
+    with nginx(tmp_path, located("location / {{ %s }}", server, registry.port)) as proxy:
         assert findings(server, "--registry", f"http://localhost:{proxy.port}", "--service", "universal.test") == []
 
 

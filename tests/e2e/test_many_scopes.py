@@ -99,17 +99,17 @@ def test_more_than_the_limit(registry: Registry, tokenserver: TokenServer) -> No
 
 
 @pytest.mark.parametrize(
-    ("setting", "ok", "has_fix"),
+    ("setting", "ok"),
     [
-        pytest.param("", None, True, id="as nginx is installed"),
-        pytest.param("large_client_header_buffers 4 16k;", None, False, id="twice that"),
-        pytest.param("large_client_header_buffers 4 128k;", True, False, id="as documented"),
+        pytest.param("", None, id="as nginx is installed"),
+        pytest.param("large_client_header_buffers 4 16k;", None, id="twice that"),
+        pytest.param("large_client_header_buffers 4 128k;", True, id="as documented"),
     ],
 )
 def test_the_doctor_finds_a_proxy_with_small_headers(
-    setting: str, ok: bool | None, has_fix: bool, registry: Registry, tmp_path: Path
+    setting: str, ok: bool | None, registry: Registry, tmp_path: Path
 ) -> None:
-    """nginx in front of a real registry: the doctor names its setting, and finds nothing once it is set."""
+    """nginx in front of a real registry: the doctor notes its setting, and a healthy set-up has no finding by it."""
     location = f"{setting} location / {{ proxy_pass http://127.0.0.1:{registry.port}; }}"
     with nginx(tmp_path, location) as proxy:
         address = ["--registry", f"http://localhost:{proxy.port}", "--service", registry.service]
@@ -117,7 +117,7 @@ def test_the_doctor_finds_a_proxy_with_small_headers(
         result = CliRunner().invoke(main, ["doctor", *address, "--json", "--config", config])
         shown = CliRunner().invoke(main, ["doctor", *address, "--config", config])
     (found,) = [one for one in json.loads(result.stdout) if one["check"] == "token size"]
-    assert (found["ok"], "set `large_client_header_buffers 4 128k;`" in (found["mend"] or "")) == (ok, has_fix), found
+    assert (found["ok"], found["mend"], result.exit_code) == (ok, None, 0), found
     assert found["theirs"] == ("401" if ok else "400")
     assert ("nginx in front of the registry" in shown.output) is (ok is None)
     assert ("large_client_header_buffers" in shown.output) is (ok is None)

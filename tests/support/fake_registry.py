@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from doctor_worlds import ISSUER, REALM, SERVICE, ours_of, ring_of
 from tokenserver.credentials import Secret
 from tokenserver.doctor.examination.our_side import Side, Sides
 from tokenserver.doctor.examination.token import Baseline
+from tokenserver.doctor.examination.visiting.requests import TIMEOUT, Requests, TimeLimit
 from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Outcome
 from tokenserver.doctor.token import UnreadableToken, open_unverified
 from tokenserver.identity import Identity, Kind
@@ -119,3 +121,8 @@ def baseline(**changes: Any) -> Baseline:
     side = Side(ours_of(current_ring(), url=URL), current_ring())
     found = Baseline(Sides(side, {SERVICE: side}), side.ours.registries[0], None, None, datetime.now(UTC))
     return replace(found, **changes)
+
+
+def asking(seconds: float = TIMEOUT) -> Requests:
+    """The requests of a visit that may take so long."""
+    return Requests(ssl.create_default_context(), TimeLimit.in_(seconds))

@@ -152,11 +152,6 @@ class Setup:
     mirror: Mirror | None = None
     places: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def kind_of_registry(self) -> str:
-        """The value of `--for` in suggested commands."""
-        return "zot" if self.is_zot else "distribution2|distribution3"
-
     def place(self, key: str) -> str:
         """The location of the key, or of the section it belongs to."""
         return self.places.get(key) or self.places[""]
@@ -186,7 +181,10 @@ class OurKey:
 
 @dataclass(frozen=True, slots=True)
 class OurRegistry:
-    """One entry of our `registries`. `lifetime` is in seconds; `also` are alternative service names."""
+    """One entry of our `registries`. `lifetime` is in seconds; `also` are alternative service names.
+
+    `algorithm` is the one that its own settings prescribe.
+    """
 
     service: str
     issuer: str
@@ -194,6 +192,7 @@ class OurRegistry:
     lifetime: int
     url: str | None = None
     also: tuple[str, ...] = ()
+    algorithm: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

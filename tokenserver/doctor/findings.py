@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 MAX_SHOWN = 400
+MAX_FIX = 2000
+"""Characters of a fix, so that no command in it is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def passed(check: str, message: str, *, ours: str | None = None, theirs: str | N
 
 def failed(check: str, message: str, fix: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
     """A fault and its fix."""
-    return Finding(check, False, shown(message), *_values(ours, theirs), shown(fix))
+    return Finding(check, False, shown(message), *_values(ours, theirs), shown(fix, MAX_FIX))
 
 
 def open_registry(message: str, fix: str, *, theirs: str) -> Finding:
@@ -105,7 +107,7 @@ def _urgency(finding: Finding) -> int:
 
 def warning(check: str, message: str, fix: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:
     """A warning: it works for now, or cannot be verified from here."""
-    return Finding(check, None, shown(message), *_values(ours, theirs), shown(fix))
+    return Finding(check, None, shown(message), *_values(ours, theirs), shown(fix, MAX_FIX))
 
 
 def note(check: str, message: str, *, ours: str | None = None, theirs: str | None = None) -> Finding:

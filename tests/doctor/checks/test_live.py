@@ -32,6 +32,7 @@ from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Out
 from tokenserver.keys.jwk import jwk_set
 
 URL = "https://registry.example.com"
+OURS = ours_of()
 BEARER = 'Bearer realm="https://a/token",service="s"'
 
 
@@ -66,25 +67,27 @@ def answer(status: int = 200, body: Any = b"", **headers: str) -> HttpAnswer:
 )
 def test_a_registrys_first_answer(outcome: Outcome, check: str, ok: bool) -> None:
     """Exactly one finding, with a fix if it is a fault."""
-    found = check_registry(URL, outcome, SERVICE)
+    found = check_registry(URL, outcome, OURS, OURS.registries[0])
     assert (found.check, found.ok, found.is_actionable) == (check, ok, not ok)
 
 
 @pytest.mark.parametrize(
-    ("compat", "generations"),
+    ("compat", "generation"),
     [
-        ("universal", "distribution2|distribution3"),
+        ("universal", "distribution3"),
         ("distribution2", "distribution2"),
         ("distribution3", "distribution3"),
         ("jwks", "distribution3"),
         ("zot", "zot"),
-        ("", "distribution2|distribution3|zot"),
     ],
 )
-def test_the_command_fits_the_registry(compat: str, generations: str) -> None:
+def test_the_command_fits_the_registry(compat: str, generation: str) -> None:
     """What it prints is for a registry of that kind."""
-    found = check_registry(URL, answer(200), SERVICE, compat)
-    assert f"registry-config {SERVICE} --for {generations}`" in str(found.fix)
+    ours = ours_of(compat=compat)
+    found = check_registry(URL, answer(200), ours, ours.registries[0])
+    assert f"`tokenserver registry-config {SERVICE} --for {generation}`" in str(found.fix)
+    unknown = check_registry(URL, answer(200), ours, None)
+    assert "`tokenserver registry-config SERVICE --for distribution3`" in str(unknown.fix)
     assert place_of(compat) == ("zot's http.auth.bearer" if compat == "zot" else "the registry's auth.token")
 
 
@@ -100,7 +103,7 @@ def test_the_command_fits_the_registry(compat: str, generations: str) -> None:
 )
 def test_a_registry_that_looks_at_no_signature(outcome: Outcome, is_open: bool) -> None:
     """It lets in everybody."""
-    found = check_verifies(outcome, SERVICE, "universal")
+    found = check_verifies(outcome, OURS, OURS.registries[0])
     assert (found is not None and found.is_open) is is_open
 
 
@@ -212,7 +215,7 @@ def test_the_token_endpoint(outcome: Outcome, with_login: bool, check: str, ok: 
 )
 def test_readiness(outcome: Outcome, count: int) -> None:
     """Each part that is not well is a finding."""
-    assert [one.ok for one in check_ready(outcome)] == [False] * count
+    assert [one.ok for one in check_ready(outcome, OURS)] == [False] * count
 
 
 @pytest.mark.parametrize(
@@ -227,7 +230,7 @@ def test_readiness(outcome: Outcome, count: int) -> None:
 )
 def test_a_configuration_that_is_not_in_force(notes: object, messages: list[str]) -> None:
     """A warning with what the server says about it, and what to do."""
-    found = check_ready(answer(200, {"parts": {"keys": "ok"}, "notes": notes}))
+    found = check_ready(answer(200, {"parts": {"keys": "ok"}, "notes": notes}), OURS)
     assert [one.message.removeprefix("not what the server runs with: ") for one in found] == messages
     assert all(one.ok is None and one.is_actionable and "restart" in (one.fix or "") for one in found)
 
@@ -308,10 +311,18 @@ def test_any_answer_is_judged(status: int, headers: dict[str, tuple[str]], body:
     unknown_keys = HttpAnswer(status, headers, body, None)
     ours = ours_of()
     found = [
-        check_registry(URL, unknown_keys, SERVICE),
+        check_registry(URL, unknown_keys, ours, ours.registries[0]),
         check_published(unknown_keys, ours),
         check_token_answer(unknown_keys, ours, with_login=True)[0],
-        *check_ready(unknown_keys),
+        *check_ready(unknown_keys, ours),
     ]
     assert all(one.message.isprintable() for one in found)
     assert check_published(unknown_keys, ours).ok is False
+
+
+def test_a_login_page_is_neither() -> None:
+    """It is the proxy's, at the registry and at the token endpoint."""
+    page = HttpAnswer(200, {"content-type": ("text/html",)}, b"<html>", None)
+    assert check_registry(URL, page, OURS, OURS.registries[0]).check == "proxy"
+    finding, token = check_token_answer(page, OURS, with_login=True)
+    assert (finding.check, finding.ok, token) == ("proxy", False, None)

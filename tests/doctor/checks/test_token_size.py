@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tokenserver.doctor.checks.token_size import MANY, SOME, check_token_size, claims_for
+from tokenserver.doctor.checks.token_size import FEW, MANY, SOME, check_token_size, claims_for, explain_too_large
 from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Outcome
 from tokenserver.documents.base64url import decode_base64url
 
@@ -25,6 +25,7 @@ def test_claims_are_as_large_as_those_of_a_token() -> None:
     claims = json.loads(decode_base64url(claims_for(SOME)))
     assert len({entry["name"] for entry in claims["access"]}) == SOME
     assert {len(entry["name"]) for entry in claims["access"]} == {24}
+    assert len(claims_for(FEW)) < 2_100
     assert 8192 < len(claims_for(SOME)) < 11_000
     assert 90_000 < len(claims_for(MANY)) < 110_000
 
@@ -75,13 +76,14 @@ def test_a_large_token_that_arrives() -> None:
     ],
 )
 def test_a_proxy_that_refuses_it(refusal: Outcome, who: str, setting: str) -> None:
-    """A warning with the proxy's setting where tools fail, and a note where only the largest tokens do."""
-    warned = check_token_size(USUAL, {MANY: refusal, SOME: refusal})
+    """A warning with the proxy's setting where ordinary clients fail, and a note where only mirroring tools do."""
+    warned = check_token_size(USUAL, {MANY: refusal, SOME: refusal, FEW: refusal})
     assert warned is not None
     assert (warned.ok, who in warned.message, setting in (warned.fix or "")) == (None, True, True), warned
-    noted = check_token_size(USUAL, {MANY: refusal, SOME: USUAL})
-    assert noted is not None
-    assert (noted.ok, noted.fix, who in noted.message, setting in noted.message) == (None, None, True, True), noted
+    for outcomes in ({MANY: refusal, SOME: USUAL}, {MANY: refusal, SOME: refusal, FEW: USUAL}):
+        noted = check_token_size(USUAL, outcomes)
+        assert noted is not None
+        assert (noted.ok, noted.fix, who in noted.message, setting in noted.message) == (None, None, True, True), noted
 
 
 @pytest.mark.parametrize(
@@ -97,5 +99,14 @@ def test_a_proxy_that_refuses_it(refusal: Outcome, who: str, setting: str) -> No
 )
 def test_what_says_nothing_about_the_size(usual: Outcome, some: Outcome | None, many: Outcome) -> None:
     """No finding is made up."""
-    outcomes = {MANY: many} if some is None else {MANY: many, SOME: some}
+    outcomes = {MANY: many} if some is None else {MANY: many, SOME: some, FEW: some}
     assert check_token_size(usual, outcomes) is None
+
+
+def test_the_token_itself_is_too_large() -> None:
+    """A proxy's answer of that kind is a fault; a registry's 400, and another answer of a proxy, are not about it."""
+    found = explain_too_large(answer(400, "nginx/1.22.1"))
+    assert found is not None
+    assert (found.ok, found.fix) == (False, "set `large_client_header_buffers 4 128k;` in http or server")
+    assert explain_too_large(answer(502, "nginx/1.22.1")) is None
+    assert explain_too_large(HttpAnswer(400, {"docker-distribution-api-version": ("2",)}, b"{}", None)) is None

@@ -262,8 +262,8 @@ def test_a_certificate_that_is_skipped(has_ours: bool, ok: bool | None) -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("https://auth.example.com/ca.pem", "the registry fetches no URL: save the output of `curl -fsS"),
-        ("-----BEGIN CERTIFICATE----- MII", "is the path of a file, not its content"),
+        ("https://auth.example.com/ca.pem", "save the output of `curl -fsS https://auth.example.com/ca.pem` in a file"),
+        ("-----BEGIN CERTIFICATE----- MII", "write the content into a file"),
         ("/etc/ca.pem", "rewrite it with"),
     ],
 )
@@ -279,9 +279,9 @@ def test_a_value_that_is_no_path(path: str, words: str) -> None:
     [
         (
             "https://auth.example.com/.well-known/jwks.json",
-            "jwks is the path of a file, and the registry fetches no URL",
+            "save the output of `curl -fsS https://auth.example.com/.well-known/jwks.json` in a file",
         ),
-        ('{"keys": []}', "jwks is the path of a file, not its content"),
+        ('{"keys": []}', "write the content into a file"),
         ("/etc/jwks.json", "download it again"),
     ],
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from pathlib import Path
 from typing import cast
 
 import pytest
 from harness.authority import Authority
-from harness.misfits import Reply, impostor, trickler
+from harness.misfits import Reply, blackhole, impostor, silent, trickler
 from harness.processes import free_port
 
 from tokenserver.credentials import Secret
@@ -84,6 +85,50 @@ def test_who_trickles_does_not_hold_us() -> None:
         outcome = fetch(f"http://localhost:{port}/", context=PLAIN, deadline=0.5)
         assert time.monotonic() - before < 3
     assert outcome == FetchFailure(FailureReason.TIMEOUT, "no answer in 0.5 s")
+
+
+@pytest.mark.parametrize(
+    ("begins", "scheme", "awaited"),
+    [
+        pytest.param(b"", "http", "no answer", id="silence"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: ", "http", "no answer", id="half of a header"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "http", "no end of the answer", id="no body"),
+        pytest.param(b"", "https", "no end of the TLS handshake", id="no handshake"),
+        pytest.param(b"\x16\x03\x03\x40\x00", "https", "no end of the TLS handshake", id="half a handshake"),
+    ],
+)
+def test_what_did_not_come(begins: bytes, scheme: str, awaited: str) -> None:
+    """The failure names the part of the way that has not ended by the deadline."""
+    with silent(begins) as port:
+        outcome = fetch(f"{scheme}://localhost:{port}/", context=PLAIN, deadline=0.5)
+    assert outcome == FetchFailure(FailureReason.TIMEOUT, f"{awaited} in 0.5 s")
+
+
+def test_a_connection_that_does_not_come_about() -> None:
+    """As behind a firewall that drops packets."""
+    with blackhole() as port:
+        outcome = fetch(f"http://127.0.0.1:{port}/", context=PLAIN, deadline=0.5)
+    assert outcome == FetchFailure(FailureReason.TIMEOUT, "no connection in 0.5 s")
+
+
+def test_a_name_that_is_looked_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver cannot be interrupted, and is not waited for."""
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [None][over.wait(30) :])
+    outcome = fetch("http://registry.example.com/", context=PLAIN, deadline=0.3)
+    over.set()
+    assert outcome == FetchFailure(FailureReason.TIMEOUT, "no address for its name in 0.3 s")
+
+
+def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a name with several, those that do not accept a connection are passed over within the deadline."""
+    with impostor(Reply()) as server, blackhole() as dead:
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))
+            for port in (free_port(), dead, server.port)
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        assert isinstance(fetch("http://registry.example.com/", context=PLAIN, deadline=3), HttpAnswer)
 
 
 def test_nothing_there() -> None:

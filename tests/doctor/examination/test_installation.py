@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import ssl
+import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fake_registry import NO_ANSWER, URL, FakeSites, answered
+import yaml
+from fake_registry import NO_ANSWER, URL, FakeSites, answered, asking
+from harness.misfits import blackhole, silent, trickler
+from harness.processes import free_port
 
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
-from tokenserver.doctor.examination import refusal
-from tokenserver.doctor.examination import visit as module
 from tokenserver.doctor.examination.installation import examine_installation
 from tokenserver.doctor.examination.our_side import our_sides
 from tokenserver.doctor.examination.token import Baseline
+from tokenserver.doctor.examination.visiting import requests as module
 from tokenserver.doctor.findings import Finding
 from tokenserver.errors import LoadError
 from tokenserver.keys.ring import Algorithm
@@ -40,7 +43,12 @@ POLICY = 'version: 1\nallow:\n  - {id: a, to: [everyone], repositories: ["**"], 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """An installation that is right, but for users: there are none."""
-    (tmp_path / "c.yaml").write_text(CONFIG)
+    return installed(tmp_path, CONFIG)
+
+
+def installed(tmp_path: Path, config: str) -> Settings:
+    """Such a configuration, with its policies and keys."""
+    (tmp_path / "c.yaml").write_text(config)
     (tmp_path / "policies").mkdir(mode=0o755)
     (tmp_path / "policies" / "p.yaml").write_text(POLICY)
     init_keys(tmp_path / "keys", issuer="auth.example.com", algorithm=Algorithm.ES256, now=NOW)
@@ -56,8 +64,7 @@ def examined(settings: Settings, monkeypatch: pytest.MonkeyPatch, *, is_up: bool
         outcomes={f"{OURS}/.well-known/jwks.json": answered(200, keys) if is_up else NO_ANSWER},
     )
     monkeypatch.setattr(module, "fetch", sites.fetch)
-    monkeypatch.setattr(refusal, "fetch", sites.fetch)
-    return examine_installation(settings, Baseline(sides, None, None, None, NOW), ssl.create_default_context())
+    return examine_installation(settings, Baseline(sides, None, None, None, NOW), asking())
 
 
 def test_a_good_installation(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +90,36 @@ def test_a_server_that_is_down(settings: Settings, monkeypatch: pytest.MonkeyPat
     found = examined(settings, monkeypatch, is_up=False)
     assert [one.check for one in found if one.ok is False] == ["server"]
     assert "the registry accepts the token" in [one.message for one in found]
+
+
+@pytest.mark.parametrize("is_up", [True, False], ids=["server answers", "server is silent too"])
+def test_five_dead_registries_end_together(is_up: bool, tmp_path: Path) -> None:
+    """Nothing listens, no connection, silence, half an answer, a byte now and then: one deadline for all."""
+    over = 2.0
+    with ExitStack() as stack:
+        ports = {
+            "nothing listens": free_port(),
+            "no connection": stack.enter_context(blackhole()),
+            "no answer": stack.enter_context(silent()),
+            "no end of the answer": stack.enter_context(silent(b"HTTP/1.1 401 x\r\nContent-Length: 9\r\n\r\n")),
+            "no answer in": stack.enter_context(trickler(30)),
+        }
+        server = free_port() if is_up else stack.enter_context(silent())
+        entries = [
+            {"service": f"r{number}.test", "url": f"http://127.0.0.1:{port}"}
+            for number, port in enumerate(ports.values())
+        ]
+        whole = yaml.safe_load(CONFIG) | {"registries": entries, "server": {"url": f"http://127.0.0.1:{server}"}}
+        settings = installed(tmp_path, yaml.safe_dump(whole))
+        started = time.monotonic()
+        baseline = Baseline(our_sides(settings, None, NOW), None, None, None, NOW)
+        found = examine_installation(settings, baseline, asking(over))
+        assert time.monotonic() - started < over + 1.5
+    assert [one.check for one in found if one.ok is False] == ["server", *["registry"] * 5]
+    for (words, port), finding in zip(ports.items(), (one for one in found if one.check == "registry"), strict=True):
+        assert words in finding.message, finding
+        assert f"127.0.0.1:{port}" in finding.message
+        assert ("GET /v2/" in finding.message) is (words != "nothing listens")
 
 
 def test_files_with_which_the_server_would_not_start(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,3 +176,48 @@ def trickler(seconds: float) -> Iterator[int]:
         over.set()
         listener.close()
         thread.join()
+
+
+@contextmanager
+def silent(beginning: bytes = b"") -> Iterator[int]:
+    """A server that accepts every connection and says no more than `beginning`; its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    held: list[socket.socket] = []
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            held.append(connection)
+            connection.sendall(beginning)
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+        for connection in held:
+            connection.close()
+
+
+@contextmanager
+def blackhole() -> Iterator[int]:
+    """A port at which connections are neither accepted nor refused: its queue is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        held = [socket.socket() for _ in range(4)]
+        try:
+            for one in held:
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.1", port))
+            yield port
+        finally:
+            for one in held:
+                one.close()

@@ -25,14 +25,14 @@ from tokenserver.doctor.checks.trial import Trial
 from tokenserver.doctor.examination.files import examine_files
 from tokenserver.doctor.examination.installation import examine_installation
 from tokenserver.doctor.examination.our_side import our_sides
-from tokenserver.doctor.examination.refusal import Visit
 from tokenserver.doctor.examination.registry_files import read_registry_files
 from tokenserver.doctor.examination.token import Baseline, examine_token
-from tokenserver.doctor.examination.visit import visit_registry, visit_server
+from tokenserver.doctor.examination.visiting.requests import TIMEOUT, GivenToken, Requests, TimeLimit, Visit
+from tokenserver.doctor.examination.visiting.visit import visit_registry, visit_server
 from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
 from tokenserver.doctor.findings import Finding, by_urgency, exit_code, without_echoes
 from tokenserver.doctor.identification import identify
-from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, open_unverified, token_text
+from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, token_text
 from tokenserver.documents.files import read_text
 from tokenserver.documents.urls import checked_url
 from tokenserver.errors import Fault, LoadError
@@ -94,6 +94,14 @@ _COMMANDS = {
     metavar="ACTION REPOSITORY",
     help="Try a push or a delete there: an upload that is cancelled, the deletion of nothing.",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, 600),
+    default=TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="For all requests together; each one of --try has it again.",
+)
 @click.option("--show-token", is_flag=True, help="Print the whole token. Anybody who sees it can use it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @config_option
@@ -112,6 +120,7 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     token: TextIO | None,
     scopes: Sequence[str],
     trials: Sequence[tuple[str, str]],
+    timeout: float,
     show_token: bool,
     as_json: bool,
     config: Path | None,
@@ -144,15 +153,16 @@ def doctor(  # noqa: PLR0917 - click passes options by name
         baseline = replace(baseline, files=read_registry_files(registry_config, registry_env, trust))
         found += examine_files(baseline, wanted)
     brought = None if token is None else _read_token(token)
-    shown = brought
+    shown = None if brought is None else brought.text
     if url is not None:
-        visit = Visit(_address(url), baseline, trusted, wanted=wanted, token=brought, trials=tried)
+        requests = Requests(trusted, TimeLimit.in_(timeout))
+        visit = Visit(_address(url), baseline, requests, wanted=wanted, token=brought, trials=tried)
         visited, shown = _visit(visit, user, before=found)
         found += visited
     elif brought is not None:
         found += _examine_token(brought, baseline, wanted)
     elif baseline.files is None:
-        found += examine_installation(settings, baseline, trusted)
+        found += examine_installation(settings, baseline, Requests(trusted, TimeLimit.in_(timeout)))
     report(by_urgency(without_echoes(found)), as_json=as_json, token=shown if show_token else None)
 
 
@@ -182,20 +192,23 @@ def _visit(visit: Visit, user: str | None, *, before: Sequence[Finding]) -> tupl
     # No password is asked for if the login could not happen anyway.
     is_known = identify(baseline.sides.general.ours, baseline.registry, visit.url, "").registry is not None
     login = (user, read_password()) if user is not None and is_known else None
+    deadline = TimeLimit.in_(visit.requests.deadline.seconds)  # typing a password is not part of it
+    context = visit.requests.context
     # The server first: with several registries, the visit finds out best which one this is.
-    found, skew = visit_server(baseline, visit.context)
+    found, skew = visit_server(baseline, Requests(context, deadline.half()))
     is_faulty = any(finding.is_actionable for finding in before)
-    visited, token = visit_registry(replace(visit, login=login, files_at_fault=is_faulty), skew)
+    visited, token = visit_registry(
+        replace(visit, requests=Requests(context, deadline), login=login, files_at_fault=is_faulty), skew
+    )
     return found + visited, token
 
 
-def _examine_token(token: Secret, baseline: Baseline, wanted: Sequence[Scope]) -> list[Finding]:
-    opened = open_unverified(token.reveal())
-    audience = opened.claims.get("aud")
+def _examine_token(token: GivenToken, baseline: Baseline, wanted: Sequence[Scope]) -> list[Finding]:
+    audience = token.opened.claims.get("aud")
     ours = baseline.sides.general.ours
     named = None if baseline.files is None else ours.registry(baseline.files.setup.service)
     registry = baseline.registry or named or find_registry(ours, audience if isinstance(audience, str) else None)
-    return examine_token(opened, replace(baseline, registry=registry), wanted)
+    return examine_token(token.opened, replace(baseline, registry=registry), wanted)
 
 
 def trusting(ca_file: Path | None) -> ssl.SSLContext:
@@ -211,15 +224,13 @@ def trusting(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _read_token(file: TextIO) -> Secret:
+def _read_token(file: TextIO) -> GivenToken:
     try:
-        text = token_text(file.read(MAX_TOKEN + 1))
-        open_unverified(text)
+        return GivenToken.of(token_text(file.read(MAX_TOKEN + 1)))
     except UnreadableToken as error:
         raise click.UsageError(f"--token: {error}") from None
     except UnicodeDecodeError:
         raise click.UsageError("--token: is not text") from None
-    return Secret(text)
 
 
 def _address(url: str) -> str:

@@ -8,20 +8,13 @@ from urllib.parse import urljoin, urlsplit
 
 from tokenserver.doctor.checks.answerer import check_answerer, check_token_endpoint
 from tokenserver.doctor.checks.setup import RESTART
-from tokenserver.doctor.facts import Ours
+from tokenserver.doctor.commands import check_files, print_section
+from tokenserver.doctor.facts import OurRegistry, Ours
 from tokenserver.doctor.findings import Finding, failed, note, open_registry, passed, warning
 from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Outcome
 from tokenserver.documents.urls import split_url
-from tokenserver.printable import shell_word
 
 _HTTPS_WANTED = (b"Client sent an HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")
-
-
-_GENERATIONS = {
-    "universal": "distribution2|distribution3",
-    "jwks": "distribution3",
-    "": "distribution2|distribution3|zot",
-}
 
 
 def place_of(compat: str) -> str:
@@ -29,11 +22,10 @@ def place_of(compat: str) -> str:
     return "zot's http.auth.bearer" if compat == "zot" else "the registry's auth.token"
 
 
-def check_registry(url: str, outcome: Outcome, service: str, compat: str = "universal") -> Finding:
+def check_registry(url: str, outcome: Outcome, ours: Ours, registry: OurRegistry | None) -> Finding:
     """Check the response to `GET /v2/` without a token: it must be 401 with a Bearer challenge.
 
-    `service` and `compat` are those of the registry that it most likely is, for the suggested command; `compat` is
-    empty if it is unknown.
+    `registry` is the one that it most likely is, for the suggested command; None if that is unknown.
     """
     fault = check_transport("registry", url, outcome)
     if fault is not None:
@@ -42,7 +34,7 @@ def check_registry(url: str, outcome: Outcome, service: str, compat: str = "univ
     proxy = check_answerer(outcome)
     if proxy is not None:
         return proxy
-    fix = _configure(service, compat)
+    fix = _configure(ours, registry)
     if outcome.status == 200:
         return open_registry("the registry requires no token: anyone can do anything there", fix, theirs="none")
     if outcome.status != 401:
@@ -60,17 +52,16 @@ def check_registry(url: str, outcome: Outcome, service: str, compat: str = "univ
     return failed("auth", message, fix, ours="Bearer", theirs=scheme)
 
 
-def check_verifies(outcome: Outcome, service: str, compat: str) -> Finding | None:
+def check_verifies(outcome: Outcome, ours: Ours, registry: OurRegistry) -> Finding | None:
     """Check the response to a token with an invalid signature: a registry that accepts it verifies none."""
     if not isinstance(outcome, HttpAnswer) or outcome.status >= 400 or outcome.is_redirect:
         return None
     message = "the registry accepts a token with an invalid signature: anyone can do anything there"
-    return open_registry(message, _configure(service, compat), theirs=str(outcome.status))
+    return open_registry(message, _configure(ours, registry), theirs=str(outcome.status))
 
 
-def _configure(service: str, compat: str) -> str:
-    command = f"`tokenserver registry-config {shell_word(service)} --for {_GENERATIONS.get(compat, compat)}`"
-    return f"add the output of {command} to its configuration {RESTART}"
+def _configure(ours: Ours, registry: OurRegistry | None) -> str:
+    return f"add the output of {print_section(ours, registry)} to its configuration {RESTART}"
 
 
 def check_transport(check: str, url: str, outcome: Outcome) -> Finding | None:
@@ -151,19 +142,19 @@ def check_token_answer(outcome: Outcome, ours: Ours, *, with_login: bool) -> tup
     return failed("login", f"the token endpoint answers {reported}", fix, theirs=reported), None
 
 
-def check_ready(outcome: Outcome) -> list[Finding]:
+def check_ready(outcome: Outcome, ours: Ours) -> list[Finding]:
     """One finding for each part that `/readyz` reports as not ready, and one if its configuration is not in force."""
     if not isinstance(outcome, HttpAnswer) or outcome.status not in (200, 503):
         return []
     answer = _object(outcome.body)
     parts = answer.get("parts")
     wrong = {name: state for name, state in parts.items() if state != "ok"} if isinstance(parts, dict) else {}
-    fix = "check the server's log; `tokenserver check` lists faults in the files"
+    fix = f"check the server's log; {check_files(ours)} lists faults in the files"
     found = [failed("ready", f"the server is not ready: {name}: {state}", fix) for name, state in wrong.items()]
     notes = answer.get("notes")
     pending = notes.get("configuration") if isinstance(notes, dict) else None
     if isinstance(pending, str):
-        fix = "fix what `tokenserver check` lists, if anything, then restart the server"
+        fix = f"fix what {check_files(ours)} lists, if anything, then restart the server"
         found.append(warning("configuration", f"not what the server runs with: {pending}", fix))
     return found
 
@@ -189,8 +180,8 @@ def _no_answer(check: str, url: str, failure: FetchFailure) -> Finding:
             message, fix = f"nothing listens at {host}", "start it, or correct the URL and its port"
         case FailureReason.TIMEOUT:
             message, fix = (
-                f"{host} does not answer in time",
-                "check firewalls on the way, and the load of that machine",
+                f"{host} does not answer in time, to {detail}",
+                "check firewalls on the way, and the load of that machine; --timeout SECONDS waits longer",
             )
         case FailureReason.CERTIFICATE:
             fix = (

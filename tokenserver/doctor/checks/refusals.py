@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from tokenserver.doctor.checks.live import place_of
 from tokenserver.doctor.checks.setup import RESTART
+from tokenserver.doctor.commands import compare_files, fetch_ca, fetch_jwks, sign_with, write_keys
 from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind, Setup
 from tokenserver.doctor.findings import Finding, failed
 from tokenserver.doctor.http import HttpAnswer, Outcome
-from tokenserver.printable import shell_word
 
 
 def is_key_known(outcome: Outcome) -> bool:
@@ -46,12 +46,11 @@ def explain_refusal(
     `known_by` are the algorithms under which it found our key.
     """
     place = place_of(registry.compat)
-    command = f"tokenserver registry-config {shell_word(registry.service)}"
-    files = "`tokenserver doctor --registry-config FILE` with its configuration"
+    files = f"{compare_files(ours, registry)} with its configuration"
     algorithm = ours.active.algorithm
     if kind is RegistryKind.ZOT or registry.compat == "zot":
         message = "zot does not trust the token's key: its cert is not the certificate of the active key"
-        fix = f"write its cert with `{command} --for zot --write DIR` {RESTART}"
+        fix = f"write its cert with {write_keys(ours, registry, (RegistryKind.ZOT,))} {RESTART}"
         return failed("cert", message, fix)
     if algorithm in known_by:
         message = "the registry trusts the token's key, and audience and time match, so it expects another issuer"
@@ -61,11 +60,11 @@ def explain_refusal(
         message = f"the registry knows our key, but does not accept its algorithm {algorithm}"
         fix = f"add {algorithm} to signingalgorithms in {place} {RESTART}"
         return failed("algorithm", message, fix, ours=algorithm, theirs=", ".join(sorted(known_by)))
-    option, source = ("jwks", ours.jwks_url) if registry.compat == "jwks" else ("rootcertbundle", ours.ca_url)
+    option, fetch = ("jwks", fetch_jwks(ours)) if registry.compat == "jwks" else ("rootcertbundle", fetch_ca(ours))
     if registry.compat in ("universal", "jwks"):
-        fetched = f"save the output of `curl -fsS {shell_word(source)}` as its {option}"
+        fetched = f"save the output of {fetch} as its {option}"
     else:
-        fetched = f"write its {option} with `{command} --for … --write DIR`"
+        fetched = f"write its {option} with {write_keys(ours, registry, () if kind is None else (kind,))}"
     if kind is RegistryKind.DISTRIBUTION3:
         message = f"the registry does not trust the token's key: its {option} does not hold what compat:"
         return failed(option, f"{message} {registry.compat} needs", f"{fetched} {RESTART}; {files} shows what it has")
@@ -95,7 +94,7 @@ def explain_generation(
     `is_30`: it knows our key by the name that Distribution 3.0 gives it.
     """
     fix = f"set compat: universal for {registry.service} in {ours.config}, with the token CA as its rootcertbundle"
-    fix = f"{fix} (`curl -fsS {shell_word(ours.ca_url)}`)"
+    fix = f"{fix} ({fetch_ca(ours)})"
     if kind is RegistryKind.DISTRIBUTION3 and registry.compat == "distribution2":
         message = "the registry is Distribution 3, and compat: distribution2 names keys as only 2.8 does"
     elif kind is RegistryKind.DISTRIBUTION2 and registry.compat in ("distribution3", "jwks"):
@@ -104,7 +103,7 @@ def explain_generation(
         )
     elif is_30:
         message = "the registry is Distribution 3.0, which computes the same kid for every EC key, so none matches"
-        fix = f"{fix}; or upgrade to 3.1, or sign with RS256: `tokenserver keys rotate --algorithm RS256`"
+        fix = f"{fix}; or upgrade to 3.1, or sign with RS256: {sign_with(ours, registry, 'RS256')}"
     else:
         return None
     return failed("compat", message, fix, ours=registry.compat, theirs=kind)

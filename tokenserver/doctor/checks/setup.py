@@ -7,20 +7,24 @@ from difflib import get_close_matches
 from urllib.parse import SplitResult, urlsplit
 
 from tokenserver.doctor.checks.values import difference
+from tokenserver.doctor.commands import print_section, sign_with
 from tokenserver.doctor.facts import KINDS_OF_COMPAT, OurRegistry, Ours, RegistryKind, Setup
 from tokenserver.doctor.findings import Finding, failed, note, open_registry, passed, warning
 from tokenserver.documents.urls import address_problem, host_of, is_address, is_local, port_of, split_url
-from tokenserver.printable import shell_word
 
 RESTART = "and restart the registry"
 PATHS = ("/token", "/auth/token", "/auth")
 """The paths of the token endpoint."""
 
-SIGN_FOR_2 = "sign with ES256 there: `tokenserver keys rotate --algorithm ES256`"
 _ALGORITHMS_OF_2 = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
 
 
-def kinds_for(setup: Setup | None, registry: OurRegistry, asked: RegistryKind | None) -> tuple[RegistryKind, ...]:
+_DISTRIBUTIONS = (RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION3)
+
+
+def kinds_for(
+    setup: Setup | None, registry: OurRegistry | None, asked: RegistryKind | None
+) -> tuple[RegistryKind, ...]:
     """The verifiers that must accept the tokens: the one asked for, else by the configuration, else by `compat`."""
     if asked is not None:
         return (asked,)
@@ -28,28 +32,28 @@ def kinds_for(setup: Setup | None, registry: OurRegistry, asked: RegistryKind | 
         return (RegistryKind.ZOT,)
     if setup is not None and setup.only_in_3:
         return (RegistryKind.DISTRIBUTION3,)
-    return KINDS_OF_COMPAT.get(registry.compat, (RegistryKind.DISTRIBUTION2, RegistryKind.DISTRIBUTION3))
+    kinds = KINDS_OF_COMPAT.get("universal" if registry is None else registry.compat, _DISTRIBUTIONS)
+    return _DISTRIBUTIONS if setup is not None and RegistryKind.ZOT in kinds else kinds
 
 
 def check_auth(setup: Setup, ours: Ours, registry: OurRegistry | None = None) -> list[Finding]:
     """Check that the registry requires tokens, and report the keys of its section that it ignores."""
     section = "http.auth.bearer" if setup.is_zot else "auth.token"
     matching = registry or (ours.registries[0] if len(ours.registries) == 1 else None)
-    service = "SERVICE" if matching is None else matching.service
-    command = f"tokenserver registry-config {shell_word(service)} --for {setup.kind_of_registry}"
+    command = print_section(ours, matching, kinds_for(setup, matching, None))
     why = f" ({setup.remark})" if setup.remark else ""
     if setup.auth in ("none", "silly"):
         message = f"the registry requires no token: anyone can do anything there{why}"
-        fix = f"add {section} to {setup.place('')} as `{command}` prints it {RESTART}"
+        fix = f"add {section} to {setup.place('')} as {command} prints it {RESTART}"
         if setup.stray:
             message = f"{message}, since its settings for tokens stand at {setup.stray}, where it ignores them"
-            fix = f"move them to {section} {RESTART}; `{command}` prints the section as it must be"
+            fix = f"move them to {section} {RESTART}; {command} prints the section as it must be"
         elif setup.empty:
-            fix = f"set {_with_values(setup, ours, registry)} {RESTART}; `{command}` prints all of it"
+            fix = f"set {_with_values(setup, ours, registry)} {RESTART}; {command} prints all of it"
         return [open_registry(message, fix, theirs=setup.auth)]
     if setup.auth != "token":
         message = f"the registry authenticates clients by {setup.auth} and requires no token{why}"
-        fix = f"replace that in {setup.place('')} with the output of `{command}` {RESTART}"
+        fix = f"replace that in {setup.place('')} with the output of {command} {RESTART}"
         return [failed("auth", message, fix, ours="token", theirs=setup.auth)]
     found = [passed("auth", "the registry asks for tokens", ours="token", theirs="token")]
     for key, hint in setup.unknown_keys:
@@ -113,12 +117,19 @@ def check_issuer(theirs: str | None, registry: OurRegistry, place: str) -> Findi
     return failed("issuer", message, fix, ours=registry.issuer, theirs=theirs)
 
 
-def check_algorithms(theirs: Sequence[str] | None, ours: Ours, kinds: Sequence[RegistryKind], place: str) -> Finding:
+def sign_for_2(ours: Ours, registry: OurRegistry | None) -> str:
+    """The fix where Distribution 2.8 cannot verify the algorithm of our key."""
+    return f"sign with ES256 there: {sign_with(ours, registry, 'ES256')}"
+
+
+def check_algorithms(
+    theirs: Sequence[str] | None, ours: Ours, registry: OurRegistry, kinds: Sequence[RegistryKind], place: str
+) -> Finding:
     """Check that the registry accepts the algorithm of our key."""
     algorithm = ours.active.algorithm
     listed = None if theirs is None else ", ".join(theirs)
     if RegistryKind.DISTRIBUTION2 in kinds and algorithm not in _ALGORITHMS_OF_2:
-        fix, theirs = SIGN_FOR_2, ", ".join(_ALGORITHMS_OF_2)
+        fix, theirs = sign_for_2(ours, registry), ", ".join(_ALGORITHMS_OF_2)
         if all(kind is RegistryKind.DISTRIBUTION2 for kind in kinds):
             message = f"{RegistryKind.DISTRIBUTION2} cannot verify {algorithm}"
             return failed("algorithm", message, fix, ours=algorithm, theirs=theirs)
@@ -133,7 +144,7 @@ def check_algorithms(theirs: Sequence[str] | None, ours: Ours, kinds: Sequence[R
     return passed("algorithm", f"the registry accepts {algorithm}", ours=algorithm, theirs=listed)
 
 
-def _zot_algorithm(setup: Setup, ours: Ours) -> list[Finding]:
+def _zot_algorithm(setup: Setup, ours: Ours, registry: OurRegistry) -> list[Finding]:
     """zot's release is not in its configuration, but an old specification in there makes an old zot likely."""
     algorithm = ours.active.algorithm
     if algorithm == "RS256":
@@ -141,7 +152,7 @@ def _zot_algorithm(setup: Setup, ours: Ours) -> list[Finding]:
     message = f"zot before 2.1.3 verifies RS256 alone: with a certificate for {algorithm} it does not even start"
     if not setup.is_old:
         return [note("algorithm", message, ours=algorithm)]
-    fix = "upgrade to zot 2.1.3 or later, or sign with RS256: `tokenserver keys rotate --algorithm RS256`"
+    fix = f"upgrade to zot 2.1.3 or later, or sign with RS256: {sign_with(ours, registry, 'RS256')}"
     return [warning("algorithm", message, fix, ours=algorithm, theirs="RS256")]
 
 
@@ -251,8 +262,8 @@ def check_setup(setup: Setup, ours: Ours, kinds: Sequence[RegistryKind], registr
         return found
     if setup.is_zot:
         found.append(note("issuer", "zot ignores the issuer", ours=registry.issuer))
-        found += _zot_algorithm(setup, ours)
+        found += _zot_algorithm(setup, ours, registry)
     else:
         found.append(check_issuer(setup.issuer, registry, setup.place("issuer")))
-        found.append(check_algorithms(setup.algorithms, ours, kinds, setup.place("signingalgorithms")))
+        found.append(check_algorithms(setup.algorithms, ours, registry, kinds, setup.place("signingalgorithms")))
     return found

@@ -5,16 +5,14 @@ The signature itself is verified by `registry.verifiers`, whose verdicts are pas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tokenserver.doctor.checks.setup import SIGN_FOR_2
 from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.findings import Finding, failed, note, passed, warning
 from tokenserver.doctor.token import access_in
-from tokenserver.printable import shell_word
 from tokenserver.scopes import Resource, Scope, in_order
 
 LEEWAY = 60
@@ -24,18 +22,18 @@ _TIMES = ("exp", "nbf", "iat")
 _LATEST = 253_402_300_799  # the last second of the year 9999
 
 
-_FIXES_BY_REASON = (
-    ("was cut when it was copied", "copy the whole token again, from the client's or the server's own output"),
-    ("cannot verify", SIGN_FOR_2),
+# Rejections that have nothing to do with the keys that the registry trusts, each with the name of its fix.
+_OTHER_FIXES = (
+    ("was cut when it was copied", "copy"),
+    ("cannot verify", "algorithm"),
 )
-"""Fixes for rejections that have nothing to do with the keys that the registry trusts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
     """The claims that a registry expects. None: not checked by the registry, or unknown.
 
-    `at` is the registry's time. `fixes` are for `issuer`, `audience`, `time` and `key`.
+    `at` is the registry's time. `fixes` are for `issuer`, `audience`, `time`, `key`, `algorithm` and `copy`.
     """
 
     issuer: str | None
@@ -83,8 +81,8 @@ def check_keys(verdicts: Mapping[RegistryKind, str | None], expected: Expected) 
     names = " and ".join(expected.kinds)
     if refused:
         kind, reason = refused[0]
-        fix = next((fix for sign, fix in _FIXES_BY_REASON if sign in (reason or "")), expected.fixes["key"])
-        found = [failed("key", f"{kind} rejects the token's key: {reason}", fix, theirs=kind)]
+        name = next((name for sign, name in _OTHER_FIXES if sign in (reason or "")), "key")
+        found = [failed("key", f"{kind} rejects the token's key: {reason}", expected.fixes[name], theirs=kind)]
     else:
         found = [passed("key", f"the token's key is found and trusted ({names})", theirs=names)]
     for kind, verdict in verdicts.items():
@@ -94,19 +92,15 @@ def check_keys(verdicts: Mapping[RegistryKind, str | None], expected: Expected) 
     return found
 
 
-def check_access(
-    claims: Mapping[str, Any], wanted: Sequence[Scope], *, who: str = "--user NAME", hint: str = "tokenserver"
-) -> list[Finding]:
-    """Check that the token allows what is wanted."""
+def check_access(claims: Mapping[str, Any], wanted: Sequence[Scope], explain: Callable[[Scope], str]) -> list[Finding]:
+    """Check that the token allows what is wanted. `explain` has the command that shows why a scope is not allowed."""
     held = access_in(claims)
     listed = spell_access(held)
     lacking = [Scope(one.resource, one.actions - held.get(one.resource, frozenset())) for one in wanted]
     lacking = [one for one in lacking if one.actions]
     if not lacking:
         return [passed("access", f"the token allows: {listed}", ours=listed, theirs=_spell_scopes(wanted))]
-    first = lacking[0]
-    action = in_order(first.actions)[0]
-    fix = f"ask why: {hint} policy why {action} {shell_word(first.resource.name)} {who}"
+    fix = f"ask why: {explain(lacking[0])}"
     message = f"the token lacks {_spell_scopes(lacking)}"
     return [failed("access", message, fix, ours=listed, theirs=_spell_scopes(wanted))]
 

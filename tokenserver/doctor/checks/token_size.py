@@ -12,8 +12,9 @@ from tokenserver.doctor.findings import Finding, failed, note, passed, warning
 from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Outcome
 from tokenserver.documents.base64url import encode_base64url
 
-MANY, SOME = 1000, 100
-"""Repositories in the token of a probe: as many as a request may ask for by default, and as a mirroring tool needs."""
+MANY, SOME, FEW = 1000, 100, 20
+"""Repositories in the token of a probe: as many as a request may ask for by default; as a mirroring tool asks for in
+one process (regctl, regsync, imgpkg); and more than any other client asks for, whose requests name one to three."""
 
 _TOO_LARGE = frozenset({400, 413, 414, 431, 494})
 """How proxies answer a header that is too large (RFC 6585, section 5, has 431; 494 is nginx' own)."""
@@ -46,22 +47,20 @@ def check_token_size(usual: Outcome, by_repositories: Mapping[int, Outcome]) -> 
         return passed(
             "token size", f"tokens for {MANY:,} repositories reach the registry", theirs=_spelled(by_repositories[MANY])
         )
-    if _is_refused(by_repositories.get(SOME), usual):
-        refusal = by_repositories[SOME]
-        message = f"{_who(refusal)} refuses a token for {SOME} repositories ({_size(SOME)}): {_spelled(refusal)}"
-        return warning(
-            "token size",
-            message,
-            f"{_fix(refusal)}; tools that use many repositories fail without it",
-            theirs=_spelled(refusal),
-        )
-    if _is_refused(by_repositories.get(MANY), usual) and _passes(by_repositories.get(SOME), usual):
-        refusal = by_repositories[MANY]
-        message = (
-            f"{_who(refusal)} passes a token for {SOME} repositories and refuses one for {MANY:,} ({_size(MANY)}):"
-            f" {_spelled(refusal)}; to raise its limit, {_fix(refusal)}"
-        )
-        return note("token size", message, theirs=_spelled(refusal))
+    if _is_refused(by_repositories.get(FEW), usual):
+        refusal = by_repositories[FEW]
+        message = f"{_who(refusal)} refuses a token for {FEW} repositories ({_size(FEW)}): {_spelled(refusal)}"
+        fix = f"{_fix(refusal)}; clients fail without it as soon as a request names several repositories"
+        return warning("token size", message, fix, theirs=_spelled(refusal))
+    for count, fewer in ((SOME, FEW), (MANY, SOME)):
+        if _is_refused(by_repositories.get(count), usual) and _passes(by_repositories.get(fewer), usual):
+            refusal = by_repositories[count]
+            message = (
+                f"{_who(refusal)} passes a token for {fewer} repositories and refuses one for {count:,}"
+                f" ({_size(count)}): {_spelled(refusal)}; only tools that copy many repositories in one process ask for"
+                f" so many; to raise its limit for them, {_fix(refusal)}"
+            )
+            return note("token size", message, theirs=_spelled(refusal))
     return None
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from tokenserver.doctor.checks.paths import fix_for, no_path
 from tokenserver.doctor.checks.setup import RESTART
+from tokenserver.doctor.commands import fetch_ca, fetch_jwks, write_keys
 from tokenserver.doctor.facts import (
     Certificate,
     JwksFile,
@@ -19,7 +21,6 @@ from tokenserver.doctor.facts import (
     TrustFile,
 )
 from tokenserver.doctor.findings import Finding, failed, passed, warning
-from tokenserver.printable import shell_word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +49,12 @@ class RegistryTrust:
     @property
     def command(self) -> str:
         """The command that writes the registry's files."""
-        generation = "distribution2" if tuple(self.kinds) == (RegistryKind.DISTRIBUTION2,) else "distribution3"
-        generation = "zot" if self.setup.is_zot else generation
-        return f"tokenserver registry-config {shell_word(self.registry.service)} --for {generation} --write DIR"
+        return write_keys(self.ours, self.registry, self.kinds)
 
     @property
     def ca_source(self) -> str:
         """The command that downloads the token CA."""
-        return f"`curl -fsS {shell_word(self.ours.ca_url)}`"
+        return fetch_ca(self.ours)
 
     # --- the files -------------------------------------------------------------------------------------------------
 
@@ -63,7 +62,7 @@ class RegistryTrust:
         """Faults in the files themselves; any of them keeps the registry from starting."""
         place = self.setup.place("rootcertbundle")
         if self.bundle is None and self.jwks is None:
-            fix = f"add {self._key} in {place} as `{self.command}` prints it {RESTART}"
+            fix = f"add {self._key} in {place} as {self.command} prints it {RESTART}"
             yield failed(self._key, "the registry has no file of trusted keys", fix)
         if (
             self.bundle is None
@@ -71,7 +70,7 @@ class RegistryTrust:
             and not self.setup.is_zot
             and RegistryKind.DISTRIBUTION2 in self.kinds
         ):
-            fix = f"add rootcertbundle in {place} as `{self.command}` prints it {RESTART}"
+            fix = f"add rootcertbundle in {place} as {self.command} prints it {RESTART}"
             yield failed(
                 "rootcertbundle", f"{RegistryKind.DISTRIBUTION2} does not support jwks and needs a bundle", fix
             )
@@ -81,10 +80,12 @@ class RegistryTrust:
             yield from self._jwks_file(self.jwks)
 
     def _bundle_file(self, bundle: TrustFile) -> Iterator[Finding]:
-        fix = f"rewrite it with `{self.command}` {RESTART}"
+        fix = f"rewrite it with {self.command} {RESTART}"
         if bundle.problem is not None:
-            message = f"the registry's file of trusted certificates {bundle.problem}"
-            yield failed(self._key, message, self._other_path(bundle.path) or fix, theirs=bundle.path)
+            problem = f"the registry's file of trusted certificates {bundle.problem}"
+            message = no_path(self._key, bundle.path, is_zot=self.setup.is_zot) or problem
+            source = self.command if self.setup.is_zot else self.ca_source
+            yield failed(self._key, message, fix_for(self._key, bundle.path, source) or fix, theirs=bundle.path)
         elif not bundle.certificates and not (self.setup.is_zot and bundle.public_keys):
             content = f", only {', '.join(sorted(set(bundle.others)))}" if bundle.others else ""
             message = f"the registry's file of trusted certificates holds no certificate{content}"
@@ -101,17 +102,7 @@ class RegistryTrust:
             return
         message = f"the registry skips a certificate: its file {self.bundle.lost}"
         make = failed if is_cause else warning
-        yield make(self._key, message, f"rewrite it with `{self.command}` {RESTART}", theirs=self.bundle.path)
-
-    def _other_path(self, path: str) -> str | None:
-        """The fix for a value that is no path at all: a URL, or the content of the file itself."""
-        key = self._key if self.bundle is not None and path == self.bundle.path else "jwks"
-        if "://" in path:
-            get = self.ca_source if key != "jwks" else f"`curl -fsS {shell_word(self.ours.jwks_url)}`"
-            return f"{key} is the path of a file, and the registry fetches no URL: save the output of {get} there"
-        if "-----BEGIN" in path or path.lstrip().startswith("{"):
-            return f"{key} is the path of a file, not its content: write the content into a file and name that"
-        return None
+        yield make(self._key, message, f"rewrite it with {self.command} {RESTART}", theirs=self.bundle.path)
 
     @property
     def _key(self) -> str:
@@ -119,10 +110,11 @@ class RegistryTrust:
         return "cert" if self.setup.is_zot else "rootcertbundle"
 
     def _jwks_file(self, jwks: JwksFile) -> Iterator[Finding]:
-        fix = f"download it again with `curl -fsS {shell_word(self.ours.jwks_url)}` {RESTART}"
+        fix = f"download it again with {fetch_jwks(self.ours)} {RESTART}"
         if jwks.problem is not None:
-            message = f"the registry's jwks file {jwks.problem}"
-            yield failed("jwks", message, self._other_path(jwks.path) or fix, theirs=jwks.path)
+            message = no_path("jwks", jwks.path, is_zot=False) or f"the registry's jwks file {jwks.problem}"
+            other = fix_for("jwks", jwks.path, fetch_jwks(self.ours))
+            yield failed("jwks", message, other or fix, theirs=jwks.path)
         elif not jwks.keys:
             yield failed("jwks", "the registry's jwks file holds no key", fix, theirs=jwks.path)
         elif any(key.names is None for key in jwks.keys):
@@ -194,7 +186,7 @@ class RegistryTrust:
         def wrong(message: str, fix: str) -> Finding:
             return failed("kid", message, fix, ours=kid, theirs=theirs)
 
-        rewrite = f"rewrite its file with `{self.command}` {RESTART}"
+        rewrite = f"rewrite its file with {self.command} {RESTART}"
         other = f"set compat: universal for {self.registry.service} in {self.ours.config}, with {self.ca_source}"
         if kid in trusted:
             return wrong("the registry has another key under the kid of our tokens", rewrite)
@@ -210,9 +202,8 @@ class RegistryTrust:
             return wrong(message, f"{other} as its rootcertbundle {RESTART}")
         same = [entry for entry in self.jwks.keys if _has(entry.names, key)] if self.jwks is not None else []
         if same and all(entry.kid is None for entry in same):
-            fetch = f"`curl -fsS {shell_word(self.ours.jwks_url)}`"
             message = "the jwks file has our key without a kid, so no token can name it"
-            return wrong(message, f"save the output of {fetch} as {self.setup.jwks} {RESTART}")
+            return wrong(message, f"save the output of {fetch_jwks(self.ours)} as {self.setup.jwks} {RESTART}")
         if same:
             return wrong("the jwks file has our key under another kid", rewrite)
         bundle = self.bundle.certificates if self.bundle is not None else ()
@@ -229,7 +220,7 @@ class RegistryTrust:
         keys = [one.names for one in self.bundle.certificates] if self.bundle is not None else []
         keys += self.bundle.public_keys if self.bundle is not None else ()
         keys += [entry.names for entry in self.jwks.keys if entry.names is not None] if self.jwks is not None else []
-        fix = f"put only the signing certificate there: `{self.command}` {RESTART}"
+        fix = f"put only the signing certificate there: {self.command} {RESTART}"
         both = {"ours": _spell(ours.active.certificate), "theirs": self._listed()}
         if self.jwks is not None and len(keys) > 1:
             yield failed("cert", "zot accepts only a JWKS with a single key", fix, **both)

@@ -161,7 +161,7 @@ def check_missing(
     if close:
         message += f"; there is one for {close[0]}: check which of the two names is right"
     elif any(key == HUB_KEY for key, _ in keys):
-        message += "; there is one for Docker Hub, which `docker login` without a host makes"
+        message += "; there is one for Docker Hub, which a login without a host makes"
     if is_asked or close:
         return failed("stored login", message, _login(kind, target.host))
     return note("stored login", message)
@@ -189,7 +189,7 @@ def check_stored_password(outcome: Outcome, realm: str, login: HeldLogin, target
         message = f"the server cannot check the stored login {where} now: {said}"
         return warning("stored login", message, "wait, then run doctor client again", theirs=login.user)
     message = f"the server rejects the request with the stored login {where}: {said}"
-    fix = "run `tokenserver doctor` on the server's machine; its audit log has the reason"
+    fix = "look into the audit log of the server: its event of this request has the reason"
     return failed("stored login", message, fix, theirs=login.user)
 
 
@@ -213,7 +213,7 @@ def check_proxies_section(file: ClientFile) -> list[Finding]:
     """The section `proxies` of docker's file, which is often taken for the client's own."""
     if not file.has_proxies:
         return []
-    message = f"proxies in {file.path} are for containers and builds; docker itself does not use them"
+    message = f"proxies in {file.path} are for containers and builds; the client itself does not use them"
     return [note("client proxy", message)]
 
 

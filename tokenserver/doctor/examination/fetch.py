@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -36,7 +36,7 @@ class _Request:
     method: str
     target: str
     headers: dict[str, str]
-    body: bytes | None
+    body: bytes | None = field(repr=False)
 
 
 class _Exposed(Exception):
@@ -61,59 +61,111 @@ def fetch(
     is sent and the reason is `EXPOSED`.
     """
     parts = urlsplit(url)
-    host, target = parts.hostname or "", (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(host, parts.port, timeout=deadline, context=context)
-    else:
-        connection = http.client.HTTPConnection(host, parts.port, timeout=deadline)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {"User-Agent": "tokenserver-doctor", "Accept": "application/json", "Connection": "close"}
-    timed_out = threading.Event()
-    # The socket timeout applies to each read; a peer that sends a byte now and then would block us forever.
-    watchdog = threading.Timer(deadline, _cut, (connection, timed_out))
-    watchdog.daemon = True
-    watchdog.start()
-    outcome: Outcome
-    try:
-        _connect(connection, address, context)
-        outcome = _exchange(connection, _Request(method, target, headers, body), authorization)
-    except _Exposed:
-        outcome = FetchFailure(FailureReason.EXPOSED, "plain http to another machine")
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        outcome = _failure(error)
-    finally:
-        watchdog.cancel()
-        connection.close()
-    # A response truncated in its headers looks complete.
-    return FetchFailure(FailureReason.TIMEOUT, f"no answer in {deadline:g} s") if timed_out.is_set() else outcome
+    attempt = _Attempt(url, context, deadline, address, _Request(method, target, headers, body), authorization)
+    # A thread of its own, because looking up a name cannot be interrupted, and because a socket's timeout is for each
+    # read: a peer that sends a byte now and then would hold us forever.
+    thread = threading.Thread(target=attempt.run, name="doctor-fetch", daemon=True)
+    thread.start()
+    thread.join(deadline)
+    outcome, awaited = attempt.outcome, attempt.awaited
+    if outcome is None or (isinstance(outcome, FetchFailure) and outcome.reason is FailureReason.TIMEOUT):
+        attempt.cut()
+        return FetchFailure(FailureReason.TIMEOUT, f"{awaited} in {deadline:.3g} s")
+    return outcome
 
 
-def _connect(connection: http.client.HTTPConnection, address: tuple[str, int] | None, context: ssl.SSLContext) -> None:
-    if address is None:
-        connection.connect()
-        return
-    connection.sock = socket.create_connection(address, connection.timeout)
-    if isinstance(connection, http.client.HTTPSConnection):
-        connection.sock = context.wrap_socket(connection.sock, server_hostname=connection.host)
+@dataclass
+class _Attempt:
+    """One request in a thread of its own. `awaited` is what it is still without."""
 
+    url: str
+    context: ssl.SSLContext
+    deadline: float
+    address: tuple[str, int] | None
+    request: _Request
+    authorization: Secret | None
+    awaited: str = "no address for its name"
+    outcome: Outcome | None = None
+    connected: socket.socket | None = None
 
-def _exchange(connection: http.client.HTTPConnection, request: _Request, authorization: Secret | None) -> HttpAnswer:
-    headers = request.headers
-    if authorization is not None:
-        if not isinstance(connection.sock, ssl.SSLSocket) and not _is_local_peer(connection.sock):
-            raise _Exposed
-        headers = {**headers, "Authorization": authorization.reveal()}
-    before = time.time()
-    if request.body is not None:
-        headers = {**headers, "Content-Type": "application/octet-stream"}
-    connection.request(request.method, request.target, request.body, headers)
-    response = connection.getresponse()
-    middle = (before + time.time()) / 2
-    found: dict[str, tuple[str, ...]] = {}
-    for name, value in response.getheaders():
-        found[name.lower()] = (*found.get(name.lower(), ()), value)
-    body = response.read(MAX_BODY)
-    return HttpAnswer(response.status, found, body, _skew(found.get("date", ()), middle))
+    def run(self) -> None:
+        """Set `outcome`."""
+        connection: http.client.HTTPConnection | None = None
+        try:
+            connection = self._connection()
+            self.awaited = "no answer"
+            self.outcome = self._exchange(connection)
+        except _Exposed:
+            self.outcome = FetchFailure(FailureReason.EXPOSED, "plain http to another machine")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.outcome = _failure(error)
+        finally:
+            if connection is not None:
+                connection.close()
+            if self.connected is not None:
+                self.connected.close()
+
+    def cut(self) -> None:
+        """End it from another thread."""
+        if self.connected is not None:
+            with contextlib.suppress(OSError):
+                self.connected.shutdown(socket.SHUT_RDWR)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            connection = http.client.HTTPSConnection(host, parts.port, context=self.context)
+        else:
+            connection = http.client.HTTPConnection(host, parts.port)
+        connected = connection.sock = self._connect(*(self.address or (host, connection.port)))
+        if parts.scheme == "https":
+            self.awaited = "no end of the TLS handshake"
+            # Not within `wrap_socket`, during which the handshake could not be cut.
+            wrapped = self.context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+            self.connected = connection.sock = wrapped
+            wrapped.do_handshake()
+        return connection
+
+    def _connect(self, host: str, port: int) -> socket.socket:
+        """A connection to the first of the host's addresses that accepts one; each has a share of the time."""
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        self.awaited = "no connection"
+        failure = OSError(f"{host} has no address")
+        for family, kind, protocol, _, address in found:
+            connected = self.connected = socket.socket(family, kind, protocol)
+            connected.settimeout(self.deadline / len(found))
+            try:
+                connected.connect(address)
+            except OSError as error:
+                connected.close()
+                failure = error
+                continue
+            connected.settimeout(self.deadline)
+            return connected
+        raise failure
+
+    def _exchange(self, connection: http.client.HTTPConnection) -> HttpAnswer:
+        request, headers = self.request, self.request.headers
+        if self.authorization is not None:
+            if not isinstance(connection.sock, ssl.SSLSocket) and not _is_local_peer(connection.sock):
+                raise _Exposed
+            headers = {**headers, "Authorization": self.authorization.reveal()}
+        before = time.time()
+        if request.body is not None:
+            headers = {**headers, "Content-Type": "application/octet-stream"}
+        connection.request(request.method, request.target, request.body, headers)
+        response = connection.getresponse()
+        self.awaited = "no end of the answer"
+        middle = (before + time.time()) / 2
+        found: dict[str, tuple[str, ...]] = {}
+        for name, value in response.getheaders():
+            found[name.lower()] = (*found.get(name.lower(), ()), value)
+        body = response.read(MAX_BODY)
+        return HttpAnswer(response.status, found, body, _skew(found.get("date", ()), middle))
 
 
 def _is_local_peer(connected: socket.socket) -> bool:
@@ -132,12 +184,6 @@ def _skew(dates: tuple[str, ...], ours: float) -> float | None:
     except (IndexError, ValueError, TypeError, OverflowError):
         return None
     return seconds + 0.5 - ours
-
-
-def _cut(connection: http.client.HTTPConnection, timed_out: threading.Event) -> None:
-    timed_out.set()
-    with contextlib.suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _failure(error: Exception) -> FetchFailure:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from tokenserver.config.settings import Settings
 from tokenserver.doctor.checks.token import check_clock
-from tokenserver.doctor.examination.refusal import Visit
+from tokenserver.doctor.commands import check_files
 from tokenserver.doctor.examination.token import Baseline
-from tokenserver.doctor.examination.visit import visit_registry, visit_server
+from tokenserver.doctor.examination.visiting.requests import Requests, Visit
+from tokenserver.doctor.examination.visiting.visit import visit_registry, visit_server
 from tokenserver.doctor.facts import OurRegistry
 from tokenserver.doctor.findings import Finding, note, passed, warning
 from tokenserver.server.compose import load_snapshot, warnings
@@ -19,8 +19,10 @@ _VISITS = 32
 """How many registries are visited at the same time."""
 
 
-def examine_installation(settings: Settings, baseline: Baseline, context: ssl.SSLContext) -> list[Finding]:
-    """Check everything that is visible from this machine.
+def examine_installation(settings: Settings, baseline: Baseline, requests: Requests) -> list[Finding]:
+    """Check everything that is visible from this machine, the server and all registries by the deadline of `requests`.
+
+    The server may use half of that time, so that registries are visited even if it does not answer.
 
     Raises:
         LoadError: the server would not start with these files.
@@ -31,14 +33,14 @@ def examine_installation(settings: Settings, baseline: Baseline, context: ssl.SS
     found = [passed("configuration", f"the server starts with {ours.config}: {rules} rules, all tests pass")]
     for text in warnings(settings, snapshot):
         found.append(
-            warning("configuration", text, f"check {ours.config} and its keys; `tokenserver check` repeats this")
+            warning("configuration", text, f"check {ours.config} and its keys; {check_files(ours)} repeats this")
         )
     sides = {id(side): side for side in (baseline.sides.general, *baseline.sides.own.values())}
     for side in sides.values():
         key = side.ours.active
         message = f"{key.algorithm} until {key.certificate.not_after:%Y-%m-%d}"
         found.append(passed("keys", message, ours=key.names.rfc7638))
-    server_findings, skew = visit_server(baseline, context)
+    server_findings, skew = visit_server(baseline, Requests(requests.context, requests.deadline.half()))
     found += server_findings
     if skew is not None:
         found += check_clock(skew, min(one.lifetime for one in ours.registries), whose="this machine's")
@@ -47,9 +49,10 @@ def examine_installation(settings: Settings, baseline: Baseline, context: ssl.SS
         if registry.url is None:
             message = f"{registry.service} has no url in {ours.config}, so it was not visited"
             return [note("registry", message, ours=registry.service)]
-        return visit_registry(Visit(registry.url, replace(baseline, registry=registry), context), skew)[0]
+        own = Requests(requests.context, requests.deadline)
+        return visit_registry(Visit(registry.url, replace(baseline, registry=registry), own), skew)[0]
 
-    # Side by side: a registry that does not answer takes seconds, and the others need not wait for it.
+    # Side by side: a registry that does not answer takes all of the time that is left.
     with ThreadPoolExecutor(max_workers=_VISITS) as visits:
         for findings in visits.map(visited, ours.registries):
             found += findings

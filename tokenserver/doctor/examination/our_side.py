@@ -90,4 +90,6 @@ def _query(settings: Settings, used: KeySet) -> str:
 
 def _registry(settings: Settings, entry: RegistrySettings) -> OurRegistry:
     lifetime = entry.token_lifetime.default
-    return OurRegistry(entry.service, settings.issuer_of(entry), entry.compat, lifetime, entry.url, entry.also)
+    return OurRegistry(
+        entry.service, settings.issuer_of(entry), entry.compat, lifetime, entry.url, entry.also, entry.algorithm
+    )

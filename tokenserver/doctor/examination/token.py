@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from tokenserver.doctor.checks.live import place_of
-from tokenserver.doctor.checks.setup import RESTART, kinds_for
+from tokenserver.doctor.checks.setup import RESTART, kinds_for, sign_for_2
 from tokenserver.doctor.checks.token import Expected, check_access, check_claims, check_keys, check_shape
+from tokenserver.doctor.commands import compare_files, explain_access
 from tokenserver.doctor.examination.our_side import Sides
 from tokenserver.doctor.examination.registry_files import RegistryFiles
 from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
@@ -16,7 +18,6 @@ from tokenserver.doctor.findings import Finding, note
 from tokenserver.doctor.registry.verifiers import expected_trust, refusal
 from tokenserver.doctor.token import UnverifiedToken
 from tokenserver.keys.ring import KeyRing
-from tokenserver.printable import shell_word
 from tokenserver.scopes import Scope
 
 
@@ -55,8 +56,12 @@ def examine_token(
         *check_shape(token.claims),
         *check_keys(_verdicts(token, baseline, expected.kinds), expected),
         *check_claims(token.claims, expected),
-        *check_access(token.claims, wanted, who=f"--user {shell_word(str(subject))}" if is_named else "--anonymous"),
+        *check_access(token.claims, wanted, partial(_explain, baseline, str(subject) if is_named else None)),
     ]
+
+
+def _explain(baseline: Baseline, user: str | None, scope: Scope) -> str:
+    return explain_access(baseline.ours, baseline.registry, scope, user)
 
 
 def _expected(baseline: Baseline, service: str | None, said: object) -> Expected:
@@ -116,8 +121,9 @@ def _fixes(baseline: Baseline) -> dict[str, str]:
         "issuer": f"set issuer to {issuer} in {where} {RESTART}",
         "audience": f"set service to {audience} in {where} {RESTART}, or ask for a token for the registry's service",
         "time": "request a new token; if that is rejected too, compare the clocks of both machines",
+        "algorithm": sign_for_2(ours, registry),
+        "copy": "copy the whole token again, from the client's or the server's own output",
         "key": (
-            "compare the keys: `tokenserver doctor --registry-config FILE` with the registry's configuration shows what"
-            " it lacks"
+            f"compare the keys: {compare_files(ours, registry)} with the registry's configuration shows what it lacks"
         ),
     }

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 import pytest
-from fake_registry import URL, baseline
+from fake_registry import URL, asking, baseline
 
 from tokenserver.credentials import Secret
 from tokenserver.doctor.checks.trial import BODY, Trial
-from tokenserver.doctor.examination import trial as module
-from tokenserver.doctor.examination.refusal import Visit
-from tokenserver.doctor.examination.trial import try_out
+from tokenserver.doctor.examination.visiting import requests as module
+from tokenserver.doctor.examination.visiting.requests import Visit
+from tokenserver.doctor.examination.visiting.trial import try_out
 from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Outcome
 
 UPLOAD = "/v2/web/x/blobs/uploads/1"
@@ -37,7 +36,7 @@ def tried(
         return next(answers)
 
     monkeypatch.setattr(module, "fetch", fetch)
-    visit = Visit(URL, baseline(), ssl.create_default_context())
+    visit = Visit(URL, baseline(), asking())
     found = try_out(visit, Trial(action, "web/x"), Secret("x"), Secret("cancelling"))
     is_cancelled = action == "push" and sent[-1][0] == "DELETE"
     assert used == ["Bearer x"] * (len(sent) - is_cancelled) + ["Bearer cancelling"] * is_cancelled

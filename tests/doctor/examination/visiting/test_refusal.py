@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
-from tokenserver.doctor.examination.refusal import junk
+from tokenserver.doctor.examination.visiting.refusal import junk
 
 
 def test_junk_is_no_token_for_anybody() -> None:

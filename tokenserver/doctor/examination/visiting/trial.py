@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from tokenserver.credentials import Secret
 from tokenserver.doctor.checks.trial import BODY, Trial, check_delete, check_upload_body, check_upload_start, upload_url
-from tokenserver.doctor.examination.fetch import fetch
-from tokenserver.doctor.examination.refusal import Visit
+from tokenserver.doctor.examination.visiting.requests import Requests, TimeLimit, Visit
 from tokenserver.doctor.findings import Finding, note
 from tokenserver.doctor.http import HttpAnswer, Outcome
 
@@ -37,5 +36,7 @@ def try_out(visit: Visit, trial: Trial, token: Secret, cancelling: Secret) -> li
 
 
 def _ask(visit: Visit, method: str, url: str, token: Secret, body: bytes | None = None) -> Outcome:
+    """One request of a trial. Each has the whole time of a run again: a layer is sent, and must be cancelled."""
+    requests = Requests(visit.requests.context, TimeLimit.in_(visit.requests.deadline.seconds))
     sent = Secret(f"Bearer {token.reveal()}")
-    return fetch(url, context=visit.context, authorization=sent, method=method, body=body)
+    return requests.send(f"{method} of the trial", url, authorization=sent, method=method, body=body)

@@ -5,27 +5,25 @@
 
 from __future__ import annotations
 
-import ssl
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from doctor_worlds import ISSUER, SERVICE
-from fake_registry import NO_ANSWER, URL, FakeSites, answered, baseline, challenge, current_ring
+from fake_registry import NO_ANSWER, URL, FakeSites, answered, asking, baseline, challenge, current_ring
 
 from tokenserver.credentials import Secret
-from tokenserver.doctor.examination import refusal
-from tokenserver.doctor.examination import visit as module
-from tokenserver.doctor.examination.refusal import Visit
-from tokenserver.doctor.examination.visit import visit_registry, visit_server
+from tokenserver.doctor.examination.visiting import requests as module
+from tokenserver.doctor.examination.visiting.requests import GivenToken, TimeLimit, Visit
+from tokenserver.doctor.examination.visiting.visit import visit_registry, visit_server
 from tokenserver.doctor.findings import Finding
-from tokenserver.doctor.http import Outcome
+from tokenserver.doctor.http import FailureReason, FetchFailure, Outcome
 from tokenserver.identity import Identity, Kind
 from tokenserver.scopes import Resource, Scope
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import TokenIssuer
 
-CONTEXT = ssl.create_default_context()
 LOGIN = ("ann", Secret("correct horse"))
 WEB = Scope(Resource("repository", "web/x"), frozenset({"pull", "push"}))
 
@@ -35,9 +33,8 @@ def visited(
 ) -> tuple[list[Finding], Secret | None]:
     """The findings of a visit to the registry, and the token that was used."""
     monkeypatch.setattr(module, "fetch", sites.fetch)
-    monkeypatch.setattr(refusal, "fetch", sites.fetch)
-    values: dict[str, Any] = {"baseline": baseline(), "login": LOGIN, "wanted": (WEB,)} | more
-    return visit_registry(Visit(URL, context=CONTEXT, **values), skew)
+    values: dict[str, Any] = {"requests": asking(), "baseline": baseline(), "login": LOGIN, "wanted": (WEB,)} | more
+    return visit_registry(Visit(URL, **values), skew)
 
 
 def wrong(findings: list[Finding]) -> list[str]:
@@ -93,8 +90,7 @@ def test_a_registry_that_nobody_names_gets_nothing(monkeypatch: pytest.MonkeyPat
     sites = FakeSites()
     unknown = baseline(registry=None)
     monkeypatch.setattr(module, "fetch", sites.fetch)
-    monkeypatch.setattr(refusal, "fetch", sites.fetch)
-    elsewhere = Visit("https://registry.example.com.evil", unknown, CONTEXT, login=LOGIN)
+    elsewhere = Visit("https://registry.example.com.evil", unknown, asking(), login=LOGIN)
     sites.outcomes[f"{elsewhere.url}/v2/"] = answered(401, www_authenticate=challenge())
     findings, token = visit_registry(elsewhere, 0.0)
     assert token is None
@@ -181,6 +177,58 @@ def test_without_our_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(said is not None and said.startswith("Basic") for _, said in sites.sent)
 
 
+IsSilent = Callable[[str | None, str], bool]
+STEPS: dict[str, tuple[IsSilent, str]] = {
+    "the first request": (lambda said, _: said is None, "GET /v2/"),
+    "junk": (lambda said, _: said is not None and said.endswith("A" * 86), "a token with an invalid signature"),
+    "the login": (lambda said, _: said is not None and said.startswith("Basic"), "the login"),
+    "our token": (lambda said, url: said is not None and "A" * 86 not in said and url.endswith("/v2/"), "a token that"),
+    "a read": (lambda _, url: url.endswith("/tags/list"), "GET /v2/web/x/tags/list"),
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_the_step_that_is_not_answered(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the only fault, and nothing else is concluded or asked from then on."""
+    is_silent, step = STEPS[case]
+    sites = FakeSites()
+    answers = sites.fetch
+
+    def fetch(url: str, *, authorization: Secret | None = None, deadline: float, **more: Any) -> Outcome:
+        said = None if authorization is None else authorization.reveal()
+        if is_silent(said, url) and not (case == "the first request" and "auth." in url):
+            requests.deadline = TimeLimit.in_(0)
+            return FetchFailure(FailureReason.TIMEOUT, f"no answer in {deadline:.0f} s")
+        assert deadline > 0
+        return answers(url, authorization=authorization, **more)
+
+    requests = asking()
+    monkeypatch.setattr(sites, "fetch", fetch)
+    findings, _ = visited(sites, monkeypatch, requests=requests)
+    assert wrong(findings) == ["server" if case == "the login" else "registry"], findings
+    (fault,) = [one for one in findings if one.ok is False]
+    assert f"does not answer in time, to {step}" in fault.message
+    assert "--timeout SECONDS" in (fault.fix or "")
+    assert [one.check for one in findings if one.is_actionable] == [fault.check]
+
+
+def test_silence_explains_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that rejects the token and then falls silent: the cause is not guessed."""
+    sites = FakeSites(ring=current_ring(5))
+    requests, answers = asking(), sites.fetch
+
+    def fetch(url: str, *, authorization: Secret | None = None, **more: Any) -> Outcome:
+        if authorization is not None and authorization.reveal() == "Bearer x x":
+            requests.deadline = TimeLimit.in_(0)
+            return FetchFailure(FailureReason.TIMEOUT, "no answer in 3 s")
+        return answers(url, authorization=authorization, **more)
+
+    monkeypatch.setattr(sites, "fetch", fetch)
+    findings, _ = visited(sites, monkeypatch, requests=requests)
+    assert wrong(findings) == ["registry"]
+    assert "a malformed token" in next(one.message for one in findings if one.ok is False)
+
+
 @pytest.mark.parametrize(("service", "is_sent"), [(SERVICE, True), ("other.example.com", False)])
 def test_a_token_of_the_operator(service: str, is_sent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is presented as it is, but only to the registry that it is meant for."""
@@ -188,8 +236,9 @@ def test_a_token_of_the_operator(service: str, is_sent: bool, monkeypatch: pytes
     issuer = TokenIssuer(current_ring(), now=time.time, new_id=lambda: "id")
     registry = Registry(service, ISSUER, Compat.UNIVERSAL, 900)
     token = issuer.issue(Identity("ann", Kind.PASSWORD), registry, ()).text
-    findings, used = visited(sites, monkeypatch, token=token)
-    assert used is token
+    findings, used = visited(sites, monkeypatch, token=GivenToken.of(token.reveal()))
+    assert used is not None
+    assert used.reveal() == token.reveal()
     assert (token.reveal() in sites.to_registry()) is is_sent
     assert any("another audience" in one.message for one in findings) is not is_sent
 
@@ -213,8 +262,7 @@ def test_visit_server(outcomes: dict[str, Outcome], failed: list[str], monkeypat
     """Our own server, as clients reach it; without its keys there is no clock to compare."""
     sites = FakeSites(outcomes={f"https://auth.example.com{path}": one for path, one in outcomes.items()})
     monkeypatch.setattr(module, "fetch", sites.fetch)
-    monkeypatch.setattr(refusal, "fetch", sites.fetch)
-    findings, skew = visit_server(baseline(), CONTEXT)
+    findings, skew = visit_server(baseline(), asking())
     assert wrong(findings) == failed
     assert (skew is None) is ("server" in failed)
     assert all(said is None for _, said in sites.sent)

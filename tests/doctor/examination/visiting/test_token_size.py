@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tokenserver.doctor.checks.token_size import MANY, SOME, claims_for
-from tokenserver.doctor.examination.token_size import examine_token_size
+from tokenserver.doctor.checks.token_size import FEW, MANY, SOME, claims_for
+from tokenserver.doctor.examination.visiting.token_size import examine_token_size
 from tokenserver.doctor.http import FailureReason, FetchFailure, HttpAnswer, Outcome
 
 USUAL = HttpAnswer(401, {}, b"", None)
@@ -16,7 +16,8 @@ USUAL = HttpAnswer(401, {}, b"", None)
     [
         pytest.param(10**6, [MANY], [True], [False], id="wide"),
         pytest.param(50_000, [MANY, SOME], [None], [False], id="narrow"),
-        pytest.param(8192, [MANY, SOME], [None], [True], id="too narrow"),
+        pytest.param(8192, [MANY, SOME, FEW], [None], [False], id="as nginx has it by default"),
+        pytest.param(1500, [MANY, SOME, FEW], [None], [True], id="too narrow"),
     ],
 )
 def test_largest_first(limit: int, sent: list[int], ok: list[bool | None], has_fix: list[bool]) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from tokenserver.credentials import Secret
 from tokenserver.doctor.checks.trial import Trial
+from tokenserver.doctor.examination.visiting.requests import GivenToken
 from tokenserver.doctor.facts import OurRegistry
 from tokenserver.doctor.identification import READ, least_access
-from tokenserver.doctor.token import UnreadableToken, access_in, open_unverified
+from tokenserver.doctor.token import access_in
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.keys.ring import KeyRing
 from tokenserver.scopes import MIN_LIFETIME, Access, Resource, Scope
@@ -39,7 +40,7 @@ class Probes:
     ring: KeyRing
     registry: OurRegistry
     skew: float
-    given: Secret | None
+    given: GivenToken | None
     wanted: Sequence[Scope]
 
     def least(self, *, with_catalog: bool = False) -> Secret:
@@ -94,14 +95,11 @@ class Probes:
         return issuer.issue(identity, made_for, access).text
 
 
-def is_meant_for(token: Secret, registry: OurRegistry) -> bool:
+def is_meant_for(token: GivenToken, registry: OurRegistry) -> bool:
     """Whether this registry is the token's only audience, so that it cannot be used elsewhere."""
     audience = _claims(token).get("aud")
     return isinstance(audience, str) and audience in registry.names
 
 
-def _claims(token: Secret | None) -> Mapping[str, Any]:
-    try:
-        return {} if token is None else open_unverified(token.reveal()).claims
-    except UnreadableToken:
-        return {}
+def _claims(token: GivenToken | None) -> Mapping[str, Any]:
+    return {} if token is None else token.opened.claims

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.credentials import Secret
-from tokenserver.doctor.examination.probe import Probes, is_meant_for
+from tokenserver.doctor.examination.visiting.probe import Probes, is_meant_for
+from tokenserver.doctor.examination.visiting.requests import GivenToken
 from tokenserver.doctor.token import open_unverified
+from tokenserver.documents.base64url import encode_base64url
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.scopes import MIN_LIFETIME, Access, Resource, Scope
 from tokenserver.tokens.claims import Compat, Registry
@@ -20,13 +23,22 @@ from tokenserver.tokens.issuer import TokenIssuer
 
 OURS = ours_of()
 REGISTRY = OURS.registries[0]
+ANN = Identity("ann", Kind.PASSWORD)
 WEB, DATA, CATALOG = Resource("repository", "web/x"), Resource("repository", "data"), Resource("registry", "catalog")
 
 
-def given_token(*access: Access, identity: Identity = Identity("ann", Kind.PASSWORD), service: str = SERVICE) -> Secret:  # noqa: B008 - frozen
+def given_token(*access: Access, identity: Identity = ANN, service: str = SERVICE) -> GivenToken:
     """A token of our server."""
     issuer = TokenIssuer(ring_of(), now=time.time, new_id=lambda: "the id in the audit log")
-    return issuer.issue(identity, Registry(service, REGISTRY.issuer, Compat.UNIVERSAL, 900), access).text
+    return GivenToken.of(
+        issuer.issue(identity, Registry(service, REGISTRY.issuer, Compat.UNIVERSAL, 900), access).text.reveal()
+    )
+
+
+def unsigned(brought: dict[str, object]) -> GivenToken:
+    """A token with these claims that nobody signed."""
+    parts = (encode_base64url(json.dumps(one).encode()) for one in ({"alg": "ES256"}, brought))
+    return GivenToken.of(f"{'.'.join(parts)}.AAAA")
 
 
 def pull(*resources: Resource) -> tuple[Access, ...]:
@@ -80,11 +92,10 @@ def test_a_probe_is_valid_by_the_registry_s_clock() -> None:
     "token",
     [
         pytest.param(None, id="none"),
-        pytest.param(Secret("no.token.at all"), id="no token"),
         pytest.param(given_token(identity=ANONYMOUS), id="an anonymous one"),
     ],
 )
-def test_a_probe_without_a_login(token: Secret | None) -> None:
+def test_a_probe_without_a_login(token: GivenToken | None) -> None:
     """It is anonymous and allows nothing, whatever is wanted."""
     found = claims(Probes(ring_of(), REGISTRY, 0.0, token, wanted(WEB)).least(with_catalog=True))
     assert (found["access"], found.get("sub", "")) == ([], "")
@@ -104,17 +115,20 @@ def test_the_catalog_is_only_for_a_zot(with_catalog: bool, count: int) -> None:
     [
         pytest.param(given_token(), True, id="for this registry"),
         pytest.param(given_token(service="other.example.com"), False, id="for another"),
-        pytest.param(Secret("nonsense"), False, id="no token"),
+        pytest.param(unsigned({}), False, id="for nobody"),
+        pytest.param(unsigned({"aud": [SERVICE]}), False, id="for a list of registries"),
     ],
 )
-def test_is_meant_for(token: Secret, expected: bool) -> None:
+def test_is_meant_for(token: GivenToken, expected: bool) -> None:
     """Only a token that works nowhere else may be shown to the registry."""
     assert is_meant_for(token, REGISTRY) is expected
 
 
-@given(st.text(max_size=30))
-def test_any_text_is_meant_for_nobody(text: str) -> None:
-    """What is no token is never sent, and makes an anonymous probe."""
-    token = Secret(text)
-    assert not is_meant_for(token, REGISTRY)
+@given(
+    st.dictionaries(st.sampled_from(["aud", "sub", "access", "jti"]), st.one_of(st.none(), st.text(), st.integers()))
+)
+def test_any_claims_make_a_probe(brought: dict[str, object]) -> None:
+    """A token that is not trusted grants nothing by claims of other types, and is for nobody without our service."""
+    token = unsigned(brought)
+    assert is_meant_for(token, REGISTRY) == (brought.get("aud") in REGISTRY.names)
     assert claims(Probes(ring_of(), REGISTRY, 0.0, token, wanted(WEB)).least())["access"] == []
