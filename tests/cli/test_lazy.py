@@ -97,6 +97,9 @@ def completed(*words: str, incomplete: str, extra: str = "") -> list[str]:
     [
         pytest.param([], "dem", ["plain", "demo", "Serve with a registry next to it, for a try."], id="root"),
         pytest.param(["keys"], "ro", ["plain", "rotate", "Replace the key that signs."], id="group"),
+        pytest.param(
+            ["doctor"], "cl", ["plain", "client", "Find out why a client cannot log in."], id="command-and-group"
+        ),
         pytest.param(["ldap"], "", ["plain", "test", "Connect as configured and report each step."], id="not lazy"),
         pytest.param(["schema"], "pol", ["plain", "policy", "_"], id="choice"),
         pytest.param(["serve"], "--conf", ["plain", "--config", None], id="option"),
@@ -127,6 +130,8 @@ def test_completion_imports_no_command() -> None:
         pytest.param(["polcy"], "No such command 'polcy'; did you mean 'policy'?", id="misspelled"),
         pytest.param(["Doctor"], "did you mean 'doctor'?", id="capital"),
         pytest.param(["why"], "did you mean 'policy why'?", id="in-a-group"),
+        pytest.param(["client"], "did you mean 'doctor client'?", id="in-a-group-that-is-a-command"),
+        pytest.param(["doctor", "clinet"], "did you mean 'client'?", id="doctor"),
         pytest.param(["list"], "did you mean 'keys list' or 'registries list' or 'users list'?", id="in-groups"),
         pytest.param(
             ["xyzzy"], "commands: check, demo, doctor, health, help, init, keys, ldap, policy,", id="nothing-alike"

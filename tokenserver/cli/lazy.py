@@ -48,7 +48,7 @@ class HintingGroup(click.Group):
         known = self.list_commands(ctx)
         name = name.lower()
         meant = _ALSO_CALLED.get(name, name)
-        close = [meant] if meant in known else get_close_matches(name, known, n=1) or list(self._below(ctx, meant))
+        close = [meant] if meant in known else list(self._below(ctx, meant)) or get_close_matches(name, known, n=1)
         if not close:
             return f"commands: {', '.join(known)}"
         return f"did you mean {' or '.join(repr(one) for one in close)}?"

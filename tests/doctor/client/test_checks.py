@@ -99,6 +99,7 @@ def test_the_section_proxies() -> None:
 
 # --- entries ---------------------------------------------------------------------------------------------------------
 
+CORRECT = f"correct the login for {HOST} where DOCKER_AUTH_CONFIG is set: docker login does not change the variable"
 AGAIN = f"docker login {HOST}"
 
 
@@ -125,6 +126,13 @@ AGAIN = f"docker login {HOST}"
             id="identity token of podman",
         ),
         pytest.param(HOST, {"auth": "%"}, HELM, [("stored login", False, f"helm registry login {HOST}")], id="helm"),
+        pytest.param(
+            HOST,
+            {"auth": "YW5uOg=="},
+            ClientKind.VARIABLE,
+            [("stored login", False, CORRECT)],
+            id="variable",
+        ),
         pytest.param(HOST, {"registrytoken": SECRET}, DOCKER, [("stored login", False, AGAIN)], id="registrytoken"),
         pytest.param(HOST, {"auth": "YW5uOg=="}, DOCKER, [("stored login", False, AGAIN)], id="empty password"),
         pytest.param(HOST, {"auth": "%"}, PODMAN, [("stored login", False, f"podman login {HOST}")], id="broken"),
@@ -278,6 +286,12 @@ def test_logins(outcome: HttpAnswer | FetchFailure, expected: tuple[str, bool | 
     assert message in found.message
     assert SECRET not in repr(found)
     assert GOOD["auth"] not in repr(found)
+
+
+def test_what_makes_two_logins_equal() -> None:
+    """Not where they are stored."""
+    assert LOGIN.pair == HeldLogin("docker-credential-x", PODMAN, "ann", Secret(SECRET)).pair
+    assert LOGIN.pair != HeldLogin(LOGIN.place, DOCKER, "ann", Secret("another")).pair
 
 
 def test_a_login_without_a_date() -> None:

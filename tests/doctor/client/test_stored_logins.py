@@ -23,7 +23,7 @@ from tokenserver.doctor.client.stored_logins import (
     without_scheme,
 )
 
-DOCKER, PODMAN = ClientKind.DOCKER, ClientKind.PODMAN
+DOCKER, PODMAN, VARIABLE = ClientKind.DOCKER, ClientKind.PODMAN, ClientKind.VARIABLE
 SECRET = "canary-4711-secret"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -93,12 +93,37 @@ def revealed(entry: StoredEntry) -> tuple[str | None, str | None, str | None]:
         pytest.param({}, DOCKER, (None, None, None), id="empty"),
         pytest.param({"auth": None}, DOCKER, (None, None, None), id="null"),
         pytest.param({"auth": ""}, PODMAN, (None, None, None), id="empty text"),
+        pytest.param({"auth": basic("ann:x")}, VARIABLE, ("ann", "x", None), id="variable"),
+        pytest.param(
+            {"auth": basic("ann:x"), "email": "a"},
+            VARIABLE,
+            ("ann", "x", "has something else than an auth"),
+            id="more in a variable",
+        ),
+        pytest.param({}, VARIABLE, (None, None, "has something else than an auth"), id="nothing in a variable"),
         pytest.param([], DOCKER, (None, None, "is not an object"), id="a list"),
     ],
 )
 def test_entries(entry: object, kind: ClientKind, expected: tuple[str | None, str | None, str | None]) -> None:
     """What a login is read as, and what is wrong with it."""
     assert revealed(parse_entry("x", entry, kind)) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind", "expected"),
+    [
+        pytest.param({"auth": "%"}, DOCKER, True, id="docker"),
+        pytest.param([], DOCKER, True, id="no object"),
+        pytest.param({"auth": "%"}, PODMAN, False, id="podman"),
+        pytest.param([], PODMAN, False, id="no object for podman"),
+        pytest.param({"auth": basic("ann:")}, DOCKER, False, id="an empty password"),
+        pytest.param({"auth": basic("ann:x"), "email": ""}, VARIABLE, True, id="more in a variable"),
+        pytest.param({"auth": basic("ann:x\n")}, VARIABLE, False, id="a line break in a variable"),
+    ],
+)
+def test_entries_that_stop_docker(entry: object, kind: ClientKind, expected: bool) -> None:
+    """It reads all entries of a file first, and nothing of a file in which one is broken."""
+    assert parse_entry("x", entry, kind).stops_docker == expected
 
 
 def test_tokens_in_place_of_a_password() -> None:
@@ -138,7 +163,7 @@ def test_helpers() -> None:
     """The one for the host, else the one for all; podman has none for all."""
     value = {"credHelpers": {"a.example.com": "ecr", "b": "", "c": 1}, "credsStore": "pass", "proxies": {"default": {}}}
     docker, podman = parsed(value), parsed(value, PODMAN)
-    assert [docker.helper_of(host) for host in ("a.example.com", "b", "c")] == ["ecr", "pass", "pass"]
+    assert [docker.helper_of(host) for host in ("a.example.com", "b", "c")] == ["ecr", None, "pass"]
     assert [podman.helper_of(host) for host in ("a.example.com", "b")] == ["ecr", None]
     assert docker.has_proxies
 
@@ -165,6 +190,12 @@ def test_lookups(key: str, host: str, docker: bool, podman: bool) -> None:
     assert bool(parsed(value, PODMAN).logins_of(host)) == podman
 
 
+def test_a_variable_is_exact() -> None:
+    """Docker reads no URLs there."""
+    text = json.dumps({"auths": {"https://a.example.com": {"auth": basic("ann:x")}}})
+    assert parse_client_file(text, "$X", VARIABLE).logins_of("a.example.com") == []
+
+
 def test_several_entries() -> None:
     """The exact one wins; podman's namespaces follow."""
     keys = ["https://a.example.com", "a.example.com", "a.example.com/team"]
@@ -186,6 +217,7 @@ def test_several_entries() -> None:
             "https://a.example.com:5001/v2/", "a.example.com:5000", "it has the port 5001, not 5000", id="other"
         ),
         pytest.param("a.example.com.", "a.example.com", "it ends with a dot, or lacks one", id="dot"),
+        pytest.param("https://a.example.com", "a.example.com", "it has a scheme", id="scheme"),
         pytest.param("a.example.com/v2/", "a.example.com", "it has a path", id="path"),
         pytest.param("a.example.com", "a.example.com", None, id="itself"),
         pytest.param("b.example.com", "a.example.com", None, id="another"),

@@ -147,6 +147,16 @@ def test_a_good_login(home: Home) -> None:
     assert home.wrong() == []
 
 
+def test_the_variable_with_logins(home: Home) -> None:
+    """Docker prefers it to its file, and ignores it where anything else is in it."""
+    home.docker({HOST: GOOD})
+    stale = base64.b64encode(b"ann:").decode()
+    assert home.wrong(DOCKER_AUTH_CONFIG=json.dumps({"auths": {HOST: GOOD}})) == []
+    assert home.wrong(DOCKER_AUTH_CONFIG=json.dumps({"auths": {HOST: {"auth": stale}}})) == [("stored login", False)]
+    assert home.wrong(DOCKER_AUTH_CONFIG=json.dumps({"auths": {"x": {}}})) == [("client file", False)]
+    assert home.wrong(DOCKER_AUTH_CONFIG="{") == [("client file", False)]
+
+
 def test_nothing_is_stored(home: Home) -> None:
     """A fault for a registry that was asked about, a note otherwise."""
     assert home.wrong() == [("stored login", False)]

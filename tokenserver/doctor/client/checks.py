@@ -70,9 +70,11 @@ def check_client_file(file: ClientFile) -> list[Finding]:
         return [failed("client file", f"{place}: {file.problem}", fix)]
     found = []
     for one in file.entries.values():
-        if one.problem is not None and file.kind is ClientKind.DOCKER and _stops_docker(one):
+        if one.stops_docker:
             message = f"the entry {one.key} {one.problem}, so docker reads nothing of {file.path}"
-            found.append(failed("client file", message, f"correct the entry, or: {_login(file.kind, one.key)}"))
+            found.append(
+                failed("client file", message, f"correct the entry, or log in again: {_login(file.kind, one.key)}")
+            )
     if file.mode is not None and file.mode & 0o044 and any(not one.is_empty for one in file.entries.values()):
         message = f"{file.path} holds logins and can be read by others (mode {file.mode & 0o7777:04o})"
         found.append(warning("client file", message, f"chmod 600 {shell_word(file.path)}"))
@@ -88,7 +90,7 @@ def check_entry(entry: StoredEntry, file: ClientFile, target: ClientTarget) -> l
     if entry.has_bearer:
         message = f"{what} is a registrytoken, which clients send as it is instead of asking for a token; it expires"
         return [failed("stored login", message, again)]
-    if entry.problem is not None and file.kind is ClientKind.DOCKER and _stops_docker(entry):
+    if entry.stops_docker:
         return []  # reported for the file
     if entry.problem is not None:
         return [failed("stored login", f"{what} {entry.problem}", again)]
@@ -250,16 +252,15 @@ def _identity(what: str, kind: ClientKind, host: str) -> Finding:
 
 
 def _login(kind: ClientKind, host: str) -> str:
+    if kind is ClientKind.VARIABLE:
+        return (
+            f"correct the login for {host} where DOCKER_AUTH_CONFIG is set: docker login does not change the variable"
+        )
     return f"{kind} login {shell_word(host)}"
 
 
 def _get(program: str, host: str) -> str:
     return f"printf %s {shell_word(host)} | {shell_word(program)} get"
-
-
-def _stops_docker(entry: StoredEntry) -> bool:
-    """Whether docker stops at the entry when it reads the file, whichever login it is after."""
-    return entry.password is None
 
 
 def _details(body: bytes) -> str:

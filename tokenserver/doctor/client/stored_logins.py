@@ -28,11 +28,18 @@ _FOR_IDENTITY = "<token>"
 
 
 class ClientKind(StrEnum):
-    """Clients by the file that they read; each value is the command with which to log in."""
+    """Clients by the file that they read; each value is the command with which to log in.
+
+    `VARIABLE` is `DOCKER_AUTH_CONFIG`, which docker since 28.3 prefers to its file, and which no login changes.
+    """
 
     DOCKER = "docker"
     PODMAN = "podman"
     HELM = "helm registry"
+    VARIABLE = "docker's variable"
+
+
+_DOCKERS = (ClientKind.DOCKER, ClientKind.VARIABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,8 @@ class StoredEntry:
     """A login as it is stored under `key`; `user` and `password` are None if there is none.
 
     `problem`: why clients cannot use it, as a clause about the entry. `has_identity` and `has_bearer`: it has an
-    `identitytoken`, or a `registrytoken`.
+    `identitytoken`, or a `registrytoken`. `stops_docker`: docker reads nothing of a file with it, whichever login it is
+    after.
     """
 
     key: str
@@ -49,6 +57,7 @@ class StoredEntry:
     problem: str | None = None
     has_identity: bool = False
     has_bearer: bool = False
+    stops_docker: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -78,7 +87,9 @@ class ClientFile:
     def helper_of(self, host: str) -> str | None:
         """The helper that holds the login of a host. It wins over an entry; podman knows no helper for all hosts."""
         own = self.helpers.get(host)
-        return own if own is not None or self.kind is ClientKind.PODMAN else self.store
+        if own is None and self.kind is not ClientKind.PODMAN:
+            return self.store
+        return own or None  # an empty one is docker's way to have none for this host
 
     def logins_of(self, host: str) -> list[StoredEntry]:
         """The entries that a client uses for images of this host.
@@ -91,6 +102,8 @@ class ClientFile:
         return [*([exact] if exact is not None else alike[:1]), *spaces]
 
     def _is_read_as(self, key: str, host: str) -> bool:
+        if self.kind is ClientKind.VARIABLE:
+            return key == host
         stripped = without_scheme(key)
         has_path = self.kind is not ClientKind.PODMAN or stripped != key
         return (stripped.partition("/")[0] if has_path else stripped) == host
@@ -148,7 +161,7 @@ def parse_client_file(text: str, path: str, kind: ClientKind) -> ClientFile:
         path,
         kind,
         entries={key: parse_entry(key, entry, kind) for key, entry in (entries or {}).items()},
-        helpers={host: name for host, name in (helpers or {}).items() if isinstance(name, str) and name},
+        helpers={host: name for host, name in (helpers or {}).items() if isinstance(name, str)},
         store=store or None,
         has_proxies=bool(_member(value, "proxies")),
     )
@@ -157,16 +170,19 @@ def parse_client_file(text: str, path: str, kind: ClientKind) -> ClientFile:
 def parse_entry(key: str, entry: object, kind: ClientKind) -> StoredEntry:
     """Parse one login. `auth` wins over `username` and `password`, which podman does not read."""
     if not isinstance(entry, dict):
-        return StoredEntry(key, problem="is not an object")
+        return StoredEntry(key, problem="is not an object", stops_docker=kind in _DOCKERS)
     texts = {name: _text(_member(entry, name)) for name in ("auth", "username", "identitytoken", "registrytoken")}
     identity, bearer = bool(texts["identitytoken"]), bool(texts["registrytoken"])
     if texts["auth"]:
         user, password, problem = _decode(texts["auth"])
     else:
         user, password, problem = _spelled_out(texts["username"], _text(_member(entry, "password")), kind)
+    stops = problem is not None and password is None
+    if kind is ClientKind.VARIABLE and (set(entry) != {"auth"} or not texts["auth"]):
+        problem, stops = problem or "has something else than an auth", True
     if not identity and password is not None and not password.reveal():
         problem = problem or "has an empty password"
-    return StoredEntry(key, user, password, problem, identity, bearer)
+    return StoredEntry(key, user, password, problem, identity, bearer, stops and kind in _DOCKERS)
 
 
 def parse_helper_answer(code: int, output: bytes) -> HelperAnswer:
@@ -212,7 +228,9 @@ def near_miss(key: str, host: str) -> str | None:
         return f"it has the port {port}, and {'clients compare it as text' if is_default else 'images have none'}"
     if name != wanted_name:
         return "case counts" if name.lower() == wanted_name.lower() else "it ends with a dot, or lacks one"
-    return "it has a path" if key != host else None
+    if key == host:
+        return None
+    return "it has a scheme" if without_scheme(key) == host else "it has a path"
 
 
 def without_scheme(key: str) -> str:

@@ -51,6 +51,7 @@ from tokenserver.documents.files import read_bounded
 from tokenserver.documents.permissions import file_problem
 from tokenserver.errors import LoadError
 
+VARIABLE = "DOCKER_AUTH_CONFIG"
 MAX_FILE = 1024 * 1024
 MAX_ANSWER = 64 * 1024
 
@@ -72,9 +73,7 @@ class ClientSide:
 
 def examine_client(side: ClientSide) -> list[Finding]:
     """Check every file of stored logins, the logins for each registry, and the proxies on the way."""
-    files = [
-        file for path, kind in client_files(side.environment) if (file := read_client_file(path, kind)) is not None
-    ]
+    files = _read_all(side.environment)
     found = [finding for file in files for finding in check_client_file(file)]
     tried: list[HeldLogin] = []
     for target in side.targets:
@@ -83,6 +82,14 @@ def examine_client(side: ClientSide) -> list[Finding]:
     urls = [*(target.url for target in side.targets), *([] if side.realm is None else [side.realm])]
     found += check_proxies(proxy_variables(side.environment), urls)
     return [*found, note("client file", "read: " + (", ".join(file.path for file in files) or "none; there is none"))]
+
+
+def _read_all(environment: Mapping[str, str]) -> list[ClientFile]:
+    """The variable with logins, if it is set, and the files that exist."""
+    text = environment.get(VARIABLE)
+    variable = parse_client_file(text, f"${VARIABLE}", ClientKind.VARIABLE) if text else None
+    read = [variable, *(read_client_file(path, kind) for path, kind in client_files(environment))]
+    return [file for file in read if file is not None]
 
 
 def client_files(environment: Mapping[str, str]) -> Iterator[tuple[Path, ClientKind]]:
