@@ -129,8 +129,10 @@ def test_the_default_is_the_default() -> None:
 
 # --- nothing else composes commands ----------------------------------------------------------------------------------
 
-COMMAND = re.compile(r"(?<![\w./-])(?:tokenserver (?:[a-z]+[- ]?)+|curl -|podman |docker |skopeo |htpasswd -|openssl )")
-ELSEWHERE = {"`timedatectl`", "Client sent"}
+# docker and podman are also the names of clients, and do things in sentences; as commands, they come in backticks.
+COMMAND = re.compile(
+    r"(?<![\w./-])(?:tokenserver (?:[a-z]+[- ]?)+|curl -|skopeo |htpasswd -|openssl )|`(?:docker|podman) "
+)
 
 
 def commands_in(source: str) -> list[str]:
@@ -158,6 +160,8 @@ def commands_in(source: str) -> list[str]:
         ("run `tokenserver check`", True),
         ("ask why: tokenserver policy why {}", True),
         ("`curl -fsS {}`", True),
+        ("log in again: `docker login {}`", True),
+        ("the entry {} is broken, so docker reads nothing", False),
         ("is a configuration of tokenserver; pass it", False),
         ("tokenserver-doctor/nothing", False),
         ("does not lead to a tokenserver: it answers", False),

@@ -16,7 +16,7 @@ from tokenserver.scopes import parse_scope
 
 NOW = datetime(2027, 1, 31, 12, 0, tzinfo=UTC)
 SECONDS = int(NOW.timestamp())
-MENDS = {"issuer": "i", "audience": "a", "time": "t", "key": "k"}
+FIXES = {"issuer": "i", "audience": "a", "time": "t", "key": "k", "algorithm": "g", "copy": "c"}
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def claims(**changes: Any) -> dict[str, Any]:
 def expected(
     kind: RegistryKind = RegistryKind.DISTRIBUTION2, at: datetime = NOW, service: str | None = "service"
 ) -> Expected:
-    return Expected("issuer", service, at, (kind,), MENDS)
+    return Expected("issuer", service, at, (kind,), FIXES)
 
 
 def wrong(findings: list[Finding]) -> dict[str, bool | None]:
@@ -65,7 +65,7 @@ def test_claims(changes: dict[str, Any], check: str | None) -> None:
     """Each rejection has its own check name and its own fix."""
     found = check_claims(claims(**changes), expected())
     assert wrong(found) == ({} if check is None else {check: False})
-    assert [one.fix for one in found if one.is_actionable] == ([] if check is None else [MENDS[check]])
+    assert [one.fix for one in found if one.is_actionable] == ([] if check is None else [FIXES[check]])
 
 
 def test_zot_forgives_no_second() -> None:
@@ -183,14 +183,11 @@ def test_any_claims_are_judged(said: dict[str, Any]) -> None:
     ("reason", "fix"),
     [
         ("it knows no key by the kid that the token names", "k"),
-        (
-            "its signature has the wrong length, as if the token was cut when it was copied",
-            "copy the whole token again",
-        ),
-        ("it cannot verify EdDSA", "tokenserver keys rotate --algorithm ES256"),
+        ("its signature has the wrong length, as if the token was cut when it was copied", "c"),
+        ("it cannot verify EdDSA", "g"),
     ],
 )
 def test_the_fix_follows_from_the_reason(reason: str, fix: str) -> None:
     """A token that was cut, or an algorithm, is not fixed by comparing keys."""
     found = check_keys({RegistryKind.DISTRIBUTION2: reason}, expected())
-    assert fix in str(found[0].fix)
+    assert found[0].fix == fix

@@ -161,7 +161,7 @@ def test_entries(
     [
         pytest.param({}, f"neither docker nor podman nor helm has a login for {HOST}", id="nothing"),
         pytest.param(
-            {HUB_KEY: GOOD}, "there is one for Docker Hub, which `docker login` without a host makes", id="Docker Hub"
+            {HUB_KEY: GOOD}, "there is one for Docker Hub, which a login without a host makes", id="Docker Hub"
         ),
         pytest.param(
             {"registy.example.com": GOOD}, "there is one for registy.example.com: check which of the two", id="misspelt"

@@ -16,7 +16,7 @@ from tokenserver.doctor.facts import RegistryKind
 from tokenserver.doctor.registry.verifiers import Trusted, expected_trust
 from tokenserver.doctor.token import UnverifiedToken, open_unverified
 from tokenserver.identity import ANONYMOUS, Identity, Kind
-from tokenserver.keys.ring import KeyRing
+from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.scopes import Access, Resource, Scope
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import TokenIssuer
@@ -123,3 +123,22 @@ def test_another_issuer_is_the_servers_where_the_registry_expects_ours() -> None
     """A running server with another configuration than this one; if its files say otherwise, the registry's."""
     (found,) = [one for one in examine_token(token(issuer="else"), baseline()) if one.check == "issuer"]
     assert str(found.fix).startswith("restart the token server, so that it signs as ")
+
+
+def test_an_algorithm_that_the_registry_cannot_verify() -> None:
+    """Another key would not help: the fix is another algorithm."""
+    ring = ring_of(algorithm=Algorithm.EdDSA)
+    side = Side(ours_of(), ring)
+    compared = baseline(sides=Sides(side, {SERVICE: side}), kind=RegistryKind.DISTRIBUTION2)
+    found = [one for one in examine_token(token(ring=ring), compared) if one.ok is False]
+    assert [one.check for one in found] == ["key"]
+    assert "tokenserver keys rotate --algorithm ES256" in str(found[0].fix)
+
+
+def test_a_token_that_was_cut() -> None:
+    """It is copied again; comparing keys would not help."""
+    whole = token()
+    found = [
+        one for one in examine_token(replace(whole, signature=whole.signature[:-3]), baseline()) if one.ok is False
+    ]
+    assert [(one.check, str(one.fix).startswith("copy the whole token again")) for one in found] == [("key", True)]

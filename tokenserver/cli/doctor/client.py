@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from tokenserver.cli.doctor.command import report, trusting
+from tokenserver.cli.doctor.command import trusting
+from tokenserver.cli.doctor.report import report
 from tokenserver.cli.options import config_option, report_faults
 from tokenserver.config.load import config_path, environment_without, load_settings, variables
 from tokenserver.config.settings import Settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,9 +13,10 @@ import click
 from click.core import ParameterSource
 
 from tokenserver.cli.console.prompts import read_password
+from tokenserver.cli.doctor.report import report
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
 from tokenserver.cli.options import TokenFile, config_option, exit_with, report_faults
-from tokenserver.cli.terminal import echo, echo_text, style
+from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
@@ -30,7 +30,7 @@ from tokenserver.doctor.examination.token import Baseline, examine_token
 from tokenserver.doctor.examination.visiting.requests import TIMEOUT, GivenToken, Requests, TimeLimit, Visit
 from tokenserver.doctor.examination.visiting.visit import visit_registry, visit_server
 from tokenserver.doctor.facts import OurRegistry, Ours, RegistryKind
-from tokenserver.doctor.findings import Finding, by_urgency, exit_code, without_echoes
+from tokenserver.doctor.findings import Finding, by_urgency, without_echoes
 from tokenserver.doctor.identification import identify
 from tokenserver.doctor.token import MAX_TOKEN, UnreadableToken, token_text
 from tokenserver.documents.files import read_text
@@ -240,38 +240,6 @@ def _address(url: str) -> str:
         return checked_url(address, "https://registry.example.com")
     except ValueError as error:
         raise click.UsageError(f"--registry {error}") from None
-
-
-def report(found: Sequence[Finding], *, as_json: bool, token: Secret | None) -> None:
-    """Print the findings, and exit with their code."""
-    if as_json:
-        echo_text(json.dumps([finding.as_json() for finding in found], indent=2))
-    else:
-        for finding in found:
-            _print(finding)
-        count = sum(finding.is_actionable for finding in found)
-        echo()
-        if count:
-            echo(f"{count} finding{'s' if count != 1 else ''}. Fix the first one, then run doctor again.", fg="red")
-        else:
-            echo("No findings.", fg="green")
-    if token is not None:
-        echo(token.reveal(), err=as_json)
-    raise SystemExit(exit_code(found))
-
-
-def _print(finding: Finding) -> None:
-    marks = {True: ("ok     ", "green"), False: ("FAULT  ", "red"), None: ("info   ", None)}
-    mark, colour = ("warning", "yellow") if finding.ok is None and finding.is_actionable else marks[finding.ok]
-    echo(f"{style(mark, fg=colour)}  {finding.check}: {finding.message}")
-    if finding.ok is True:
-        return
-    if finding.theirs is not None and finding.is_actionable:
-        echo(f"           there: {finding.theirs}")
-    if finding.ours is not None and finding.is_actionable:
-        echo(f"           here:  {finding.ours}")
-    if finding.fix is not None:
-        echo(f"           fix:   {finding.fix}")
 
 
 def _wanted(scopes: Sequence[str], settings: Settings) -> tuple[Scope, ...]:
