@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from syntax_trees import modules
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tokenserver"
@@ -68,12 +69,7 @@ def test_the_glossary_names_what_exists() -> None:
     """Each term has one class or module, and what is renamed is renamed there."""
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| `([\w/.]+)` \|$", section("Glossary"), flags=re.MULTILINE)
     terms = [term for term, _ in rows]
-    defined = {
-        node.name
-        for path in PACKAGE.rglob("*.py")
-        for node in ast.parse(path.read_text("utf-8")).body
-        if isinstance(node, ast.ClassDef)
-    }
+    defined = {node.name for tree in modules().values() for node in tree.body if isinstance(node, ast.ClassDef)}
     assert len(rows) == section("Glossary").count("\n| ") - 1
     assert len(set(terms)) == len(terms)
     assert {name for _, name in rows if not (PACKAGE / name).is_file()} - defined == set()

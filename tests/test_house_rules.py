@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from syntax_trees import modules
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tokenserver"
@@ -39,13 +40,6 @@ ONE_IMPORTER = {
 }
 
 Rule = Callable[[ast.Module], list[str]]
-
-
-@cache
-def modules() -> dict[str, ast.Module]:
-    """The syntax tree of each module, by its path in the package."""
-    paths = sorted(PACKAGE.rglob("*.py"))
-    return {str(path.relative_to(PACKAGE)): ast.parse(path.read_text("utf-8")) for path in paths}
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:

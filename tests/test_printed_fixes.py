@@ -8,11 +8,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-PACKAGE = Path(__file__).parent.parent / "tokenserver"
+from syntax_trees import modules, nodes
 
 TAKES_AWAY = re.compile(
     r"""
@@ -29,18 +27,12 @@ TAKES_AWAY = re.compile(
 )
 
 
-def texts_in(source: str) -> Iterator[str]:
+def texts_in(module: str) -> Iterator[str]:
     """Every string of a module, f-strings with `{}` for each value; without docstrings."""
-    tree = ast.parse(source)
-    docstrings = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and isinstance(node.body[0], ast.Expr)
-    } | {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)} - {
-        id(node) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)
-    }
-    for node in ast.walk(tree):
+    docstrings = {id(node.value) for node in nodes(module) if isinstance(node, ast.Expr)}
+    formatted = [node for node in nodes(module) if isinstance(node, ast.JoinedStr)]
+    inside = {id(part) for node in formatted for part in ast.walk(node)} - {id(node) for node in formatted}
+    for node in nodes(module):
         if id(node) in docstrings or id(node) in inside:
             continue
         if isinstance(node, ast.JoinedStr):
@@ -72,12 +64,7 @@ def test_what_counts(text: str, takes_away: bool) -> None:
 
 def test_no_printed_command_takes_something_away() -> None:
     """In the whole package; `users delete` exists as a command, and is not proposed."""
-    found = [
-        f"{path.relative_to(PACKAGE)}: {text}"
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for text in texts_in(path.read_text(encoding="utf-8"))
-        if TAKES_AWAY.search(text)
-    ]
+    found = [f"{module}: {text}" for module in modules() for text in texts_in(module) if TAKES_AWAY.search(text)]
     assert found == []
 
 
@@ -85,8 +72,8 @@ def test_no_command_is_composed_to_delete_a_user() -> None:
     """`users_command`, which composes commands for messages, is never called with `delete`."""
     calls = [
         ast.unparse(node)
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for module in modules()
+        for node in nodes(module)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "users_command"
     ]
     assert len(calls) >= 8

@@ -34,11 +34,10 @@ def proofs(text: str) -> dict[str, list[tuple[str, str]]]:
 @cache
 def functions(file: str) -> set[str]:
     """The tests in a file."""
-    return {
-        node.name
-        for node in ast.walk(ast.parse((TESTS / file).read_text("utf-8")))
-        if isinstance(node, ast.FunctionDef)
-    }
+    tree = ast.parse((TESTS / file).read_text("utf-8"))
+    classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    bodies = (tree.body, *(node.body for node in classes))
+    return {node.name for body in bodies for node in body if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from syntax_trees import modules, nodes
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -165,12 +166,11 @@ def run_installed(installed: Path, *arguments: str) -> subprocess.CompletedProce
 
 def messages() -> Iterator[tuple[str, str]]:
     """Every string of the package that is no docstring, with its module. A JSON Schema's descriptions are such."""
-    for path in sorted((ROOT / "tokenserver").rglob("*.py")):
-        tree = ast.parse(path.read_text("utf-8"))
-        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
+    for module in modules():
+        prose = {id(node.value) for node in nodes(module) if isinstance(node, ast.Expr)}
+        for node in nodes(module):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
-                yield str(path.relative_to(ROOT)), node.value
+                yield f"tokenserver/{module}", node.value
 
 
 def test_no_message_names_a_file_that_an_installation_lacks() -> None:

@@ -17,12 +17,12 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from log_lines import messages_in
-from rsa_keys import rsa_2048
+from rsa_keys import known_rsa, rsa_2048
 
 from tokenserver.cli import main
 from tokenserver.metrics.http import Listener
@@ -159,10 +159,10 @@ BROKEN: list[tuple[str, Broken, str]] = [
         "tls.key: is a key on the curve secp256k1",
     ),
     ("a key of Ed448", lambda s: s.tls(ed448.Ed448PrivateKey.generate()), "tls.key: is a key of an unknown kind"),
-    ("a large RSA key", lambda s: s.tls(rsa.generate_private_key(65537, 4104)), "tls.key: is an RSA key of 4104 bits"),
+    ("a large RSA key", lambda s: s.tls(known_rsa(4104)), "tls.key: is an RSA key of 4104 bits"),
     (
         "a small exponent",
-        lambda s: s.tls(rsa.generate_private_key(3, 2048)),
+        lambda s: s.tls(known_rsa(2048, 3)),
         "tls.key: is an RSA key with the exponent 3",
     ),
     (
@@ -193,7 +193,7 @@ def test_refused_by_both(site: Site, breaks: Broken, told: str) -> None:
         pytest.param(lambda: ec.generate_private_key(ec.SECP384R1()), id="P-384"),
         pytest.param(ed25519.Ed25519PrivateKey.generate, id="Ed25519"),
         pytest.param(rsa_2048, id="RSA 2048"),
-        pytest.param(lambda: rsa.generate_private_key(65537, 4096), id="RSA 4096"),
+        pytest.param(lambda: known_rsa(4096), id="RSA 4096"),
     ],
 )
 def test_keys_that_do(site: Site, make: Callable[[], Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from cryptography.x509.oid import NameOID
-from rsa_keys import rsa_2048
+from rsa_keys import known_rsa, rsa_2048
 
 from tokenserver.documents.tls_files import check_server_files, client_context, load_client_certificate
 from tokenserver.errors import LoadError
@@ -69,7 +69,7 @@ def test_keys_that_do(tmp_path: Path, key: Any) -> None:
     [
         pytest.param(ec.generate_private_key(ec.SECP521R1()), "is a key on the curve secp521r1", id="P-521"),
         pytest.param(ed448.Ed448PrivateKey.generate(), "is a key of an unknown kind", id="Ed448"),
-        pytest.param(rsa.generate_private_key(3, 2048), "is an RSA key with the exponent 3", id="exponent"),
+        pytest.param(known_rsa(2048, 3), "is an RSA key with the exponent 3", id="exponent"),
     ],
 )
 def test_keys_that_only_openssl_takes(tmp_path: Path, key: Any, problem: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from key_operations import DAY, HOUR, NOW, carried
+from rsa_keys import rsa_2048
 
 from tokenserver.documents.files import write_file
 from tokenserver.errors import LoadError
@@ -311,9 +312,7 @@ def test_no_key_is_made_under_an_unfit_ca(
 
 def test_an_rsa_ca_can_issue(folder: Path, changes: RingOperations) -> None:
     """A CA that a company made may have an RSA key."""
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    ca_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    ca_key = rsa_2048()
     place = KeyFolder(folder)
     ca = make_ca(ca_key, issuer="a", now=NOW)  # type: ignore[arg-type]  # make_ca makes EC CAs; builders take both
     place.ca_key.write_bytes(private_pem(ca_key))

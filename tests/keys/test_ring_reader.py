@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from key_folders import ISSUER, NOW, active_id, content, refused
+from rsa_keys import known_rsa
 
 from tokenserver.errors import LoadError
 from tokenserver.keys.certificates import generate_p256, issue_certificate, make_ca, private_pem
@@ -142,12 +143,8 @@ def garbage_ca_key(folder: Path) -> None:
     (folder / "token-ca.key").write_text("garbage")
 
 
-def rsa_1024() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - weak on purpose
-
-
 def weak_rsa(folder: Path) -> None:
-    put_key(folder, rsa_1024())
+    put_key(folder, known_rsa(1024))
 
 
 def expired(folder: Path) -> None:
@@ -312,7 +309,7 @@ def test_all_faults_are_told_at_once(keys: Path) -> None:
 
 def test_expiry_is_told_beside_an_unfit_key(keys: Path) -> None:
     """A certificate is judged even where its key is refused."""
-    put_key(keys, rsa_1024(), now=NOW - timedelta(days=900))
+    put_key(keys, known_rsa(1024), now=NOW - timedelta(days=900))
     assert [file for file, _ in refused(keys)] == [KEY, CERTIFICATE]
 
 

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from rsa_keys import known_rsa, rsa_2048
 
 from tokenserver.keys.certificates import generate_p256, generate_private_key, issue_certificate, make_ca, private_pem
 from tokenserver.keys.ring import Algorithm, PrivateKey
@@ -138,27 +139,6 @@ def test_a_refused_key_is_in_no_traceback() -> None:
     assert (refused.value.__cause__, refused.value.__context__) == (None, None)
 
 
-def weak_rsa(bits: int, exponent: int) -> rsa.RSAPrivateKey:
-    if exponent in (3, 65537):
-        return rsa.generate_private_key(public_exponent=exponent, key_size=bits)
-    while True:
-        base = rsa.generate_private_key(public_exponent=65537, key_size=bits).private_numbers()
-        try:
-            private = pow(exponent, -1, (base.p - 1) * (base.q - 1))
-        except ValueError:
-            continue
-        numbers = rsa.RSAPrivateNumbers(
-            base.p,
-            base.q,
-            private,
-            rsa.rsa_crt_dmp1(private, base.p),
-            rsa.rsa_crt_dmq1(private, base.q),
-            base.iqmp,
-            rsa.RSAPublicNumbers(exponent, base.p * base.q),
-        )
-        return numbers.private_key()
-
-
 def short_coordinate() -> ec.EllipticCurvePrivateKey:
     row = (ec.derive_private_key(secret, ec.SECP256R1()) for secret in range(1, 10_000))
     return next(key for key in row if key.public_key().public_numbers().y < 2**248)
@@ -176,10 +156,10 @@ EXPONENT = "is an RSA key with the public exponent {}; expected 65537"
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        pytest.param(weak_rsa(1024, 65537), BITS.format(1024), id="RSA 1024"),
-        pytest.param(weak_rsa(2040, 65537), BITS.format(2040), id="RSA one byte short"),
-        pytest.param(weak_rsa(2048, 3), EXPONENT.format(3), id="e = 3"),
-        pytest.param(weak_rsa(2048, 17), EXPONENT.format(17), id="e = 17"),
+        pytest.param(known_rsa(1024), BITS.format(1024), id="RSA 1024"),
+        pytest.param(known_rsa(2040), BITS.format(2040), id="RSA one byte short"),
+        pytest.param(known_rsa(2048, 3), EXPONENT.format(3), id="e = 3"),
+        pytest.param(known_rsa(2048, 17), EXPONENT.format(17), id="e = 17"),
         pytest.param(ec.generate_private_key(ec.SECP192R1()), CURVE.format("secp192r1"), id="P-192"),
         pytest.param(ec.generate_private_key(ec.SECP521R1()), CURVE.format("secp521r1"), id="P-521"),
         pytest.param(ec.generate_private_key(ec.SECP256K1()), CURVE.format("secp256k1"), id="secp256k1"),
@@ -198,8 +178,8 @@ def test_keys_that_must_not_sign(key: PrivateKey, reason: str) -> None:
     [
         pytest.param(P256, Algorithm.ES256, id="P-256"),
         pytest.param(generate_private_key(Algorithm.ES384), Algorithm.ES384, id="P-384"),
-        pytest.param(weak_rsa(2048, 65537), Algorithm.RS256, id="RSA 2048"),
-        pytest.param(weak_rsa(3072, 65537), Algorithm.RS256, id="RSA 3072"),
+        pytest.param(rsa_2048(), Algorithm.RS256, id="RSA 2048"),
+        pytest.param(known_rsa(3072), Algorithm.RS256, id="RSA 3072"),
         pytest.param(ed25519.Ed25519PrivateKey.generate(), Algorithm.EdDSA, id="Ed25519"),
     ],
 )
@@ -272,14 +252,14 @@ CA_KIND = "has a key that not every registry accepts; a token CA has an EC key (
     [
         pytest.param(CA, None, id="as keys init makes it"),
         pytest.param(ca_with(ec.generate_private_key(ec.SECP384R1())), None, id="P-384"),
-        pytest.param(ca_with(weak_rsa(2048, 65537)), None, id="RSA 2048"),
+        pytest.param(ca_with(rsa_2048()), None, id="RSA 2048"),
         pytest.param(ca_with(CA_KEY, sign_certificates=None), None, id="without key usage"),
         pytest.param(ca_with(CA_KEY, sign_certificates=False), NOT_A_CA, id="may not sign certificates"),
         pytest.param(ca_with(CA_KEY, basic=False), NOT_A_CA, id="CA:FALSE"),
         pytest.param(ca_with(CA_KEY, basic=None), NOT_A_CA, id="without basic constraints"),
         pytest.param(CERTIFICATE, NOT_A_CA, id="a signing certificate"),
-        pytest.param(ca_with(weak_rsa(1024, 65537)), BITS.format(1024), id="RSA 1024"),
-        pytest.param(ca_with(weak_rsa(2048, 3)), EXPONENT.format(3), id="RSA with e = 3"),
+        pytest.param(ca_with(known_rsa(1024)), BITS.format(1024), id="RSA 1024"),
+        pytest.param(ca_with(known_rsa(2048, 3)), EXPONENT.format(3), id="RSA with e = 3"),
         pytest.param(ca_with(ed25519.Ed25519PrivateKey.generate()), CA_KIND, id="Ed25519: Distribution 2 dies of it"),
         pytest.param(ca_with(ec.generate_private_key(ec.SECP192R1())), CA_KIND, id="P-192"),
         pytest.param(
