@@ -54,8 +54,12 @@ def oracle(policy: Policy, identity: Identity, name: str, asked: set[str], conte
 
     tree, user, anonymous = policy["groups"], identity.subject, identity.kind is Kind.ANONYMOUS
 
-    def held(tree: Mapping[str, Any]) -> set[str]:
-        among = {g for g, one in tree.items() if user in one["users"] or identity.groups & set(one["groups"])}
+    def is_in(one: Mapping[str, Any], tree: Mapping[str, Any]) -> bool:
+        through = any(is_in(tree[name], tree) for name in one.get("includes", ()))
+        return through or user in one["users"] or bool(identity.groups & set(one["groups"]))
+
+    def held(own: Mapping[str, Any]) -> set[str]:
+        among = {name for name, one in own.items() if is_in(one, {**tree, **own})}
         return set() if anonymous else among
 
     groups = held(tree) | (set() if anonymous else {g for g in identity.groups if g not in tree})
@@ -125,9 +129,20 @@ members = st.fixed_dictionaries(
         "groups": st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True),
     }
 )
+
+
+def with_includes(groups: dict[str, Any], wanted: Mapping[str, list[str]]) -> dict[str, Any]:
+    """The groups, each including those of the wanted ones that are defined and have a smaller name."""
+    chosen = {name: [one for one in wanted.get(name, ()) if one in groups and one < name] for name in groups}
+    return {name: {**one, "includes": chosen[name]} if chosen[name] else one for name, one in groups.items()}
+
+
+wanted_includes = st.dictionaries(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=2, unique=True))
 policies = st.fixed_dictionaries(
     {
-        "groups": st.dictionaries(st.sampled_from(["a", "ab"]), members, max_size=2),
+        "groups": st.builds(
+            with_includes, st.dictionaries(st.sampled_from(["a", "ab"]), members, max_size=2), wanted_includes
+        ),
         "allow": st.lists(rules, max_size=4),
         "deny": st.lists(rules, max_size=3),
     },
@@ -169,7 +184,8 @@ def compiled(policy: Policy, few: int = FEW) -> PolicySet:
         for number, rule in enumerate(policy[effect])
     )
     tree = Groups.of_all(
-        Group(name, frozenset(one["users"]), frozenset(one["groups"])) for name, one in policy["groups"].items()
+        Group(name, frozenset(one["users"]), frozenset(one["groups"]), frozenset(one.get("includes", ())))
+        for name, one in policy["groups"].items()
     )
     return PolicySet("", (), made, tree, build_index(made, few=few))
 
@@ -234,7 +250,9 @@ def without(policy: Policy, taken: Mapping[str, Any]) -> Policy:
 
 teams = st.fixed_dictionaries(
     {
-        "groups": st.dictionaries(st.sampled_from(NAMES), members, max_size=2),
+        "groups": st.builds(
+            with_includes, st.dictionaries(st.sampled_from(NAMES), members, max_size=2), wanted_includes
+        ),
         "allow": st.lists(rules, min_size=1, max_size=2),
         "deny": st.lists(rules, max_size=1),
     }

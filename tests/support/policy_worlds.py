@@ -58,6 +58,7 @@ groups = st.builds(
     st.sampled_from(["a", "ab"]),
     st.frozensets(st.sampled_from(USERS), max_size=2),
     st.frozensets(st.sampled_from(GROUPS), max_size=2),
+    st.sampled_from([frozenset[str](), frozenset[str](), frozenset({"a"}), frozenset({"ab"}), frozenset({"a", "ab"})]),
 )
 
 

@@ -252,7 +252,7 @@ def _at(rule: Rule, code: str, text: str) -> LintFinding:
 
 
 def _group_findings(policies: PolicySet, files: Sequence[LintedFile], *, have_groups: bool) -> Iterator[LintFinding]:
-    known = policies.groups.by_name
+    known = policies.groups.written
     if not have_groups:
         for rule in policies.rules:
             named = rule.to.groups | (rule.excluded or NOBODY).groups
@@ -270,7 +270,8 @@ def _group_findings(policies: PolicySet, files: Sequence[LintedFile], *, have_gr
             for member in sorted(group.groups):
                 if member in known and member != name:
                     text = f"{name}: groups: [{member}] is the directory group, not {_definition(files, member)}"
-                    yield LintFinding(file.name, line, "TS107", f"{text}; fix: rename one of the two groups")
+                    fix = f"write includes: [{member}] if that one is meant, or rename one of the two groups"
+                    yield LintFinding(file.name, line, "TS107", f"{text}; fix: {fix}")
                 elif not have_groups:
                     text = f"{name}: undefined group {member!r}, since no user source has groups"
                     yield LintFinding(file.name, line, "TS106", f"{text}; fix: list its users under users:")

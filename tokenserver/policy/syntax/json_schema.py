@@ -127,7 +127,14 @@ def policy_schema() -> Schema:
     """The JSON Schema (draft 7) of a policy file."""
     content: dict[str, Schema] = {
         "groups": named(
-            mapping({"users": items(text()), "groups": items(text())}), "Groups, besides those of directories."
+            mapping(
+                {
+                    "users": items(text()),
+                    "groups": items(text(), "Groups of a directory, with all their members."),
+                    "includes": items(text(), "Groups of the policy files, with all their members."),
+                }
+            ),
+            "Groups, besides those of directories.",
         ),
         "roles": named(_ACTIONS, "Names for sets of actions."),
         "delegate": items(_DELEGATION, "Files of teams, with the limits of what their rules can grant."),
