@@ -67,11 +67,11 @@ def oracle(policy: Policy, identity: Identity, name: str, asked: set[str], conte
     def holds(when: Mapping[str, Any], effect: Effect) -> bool:
         if when.get("since", "") > str(context.now) or str(context.now) >= when.get("until", "9"):
             return False
-        if "from" in when and context.client is None:
+        if when.keys() & {"from", "not_from"} and context.client is None:
             return effect is Effect.DENY and identity.kind in when.get("kind", Kind)
         client = getattr(context.client, "ipv4_mapped", None) or context.client
-        near = any(client in ip_network(network) for network in when.get("from", ()))
-        return identity.kind in when.get("kind", Kind) and ("from" not in when or near)
+        near, barred = (any(client in ip_network(one) for one in when.get(key, ())) for key in ("from", "not_from"))
+        return identity.kind in when.get("kind", Kind) and ("from" not in when or near) and not barred
 
     def applies(rule: Mapping[str, Any], effect: Effect) -> bool:
         if context.service not in policy.get("registries", {}).get(effect, [context.service]):
@@ -108,6 +108,7 @@ some_actions = st.sets(st.sampled_from(ACTIONS), min_size=1)
 some_principals = st.lists(st.sampled_from(PRINCIPALS), min_size=1, max_size=2, unique=True)
 parts: dict[str, st.SearchStrategy[Any]] = {
     "from": st.sampled_from([["10.0.0.0/8"], ["10.0.0.0/16", "2001:db8::/32"]]),
+    "not_from": st.sampled_from([["10.9.0.0/16"], ["2001:db8::1", "10.0.0.0/30"]]),
     "since": st.just("2026-06-01"),
     "until": st.sampled_from(["2026-06-01", "2026-07-01"]),
     "kind": st.sampled_from([["password"], ["anonymous"]]),
@@ -163,8 +164,8 @@ identities = st.one_of(st.just(ANONYMOUS), users)
 def condition(when: Mapping[str, Any]) -> Condition:
     """A `when` as the engine wants it."""
     since, until = (parse_moment(when[key]) if key in when else None for key in ("since", "until"))
-    networks = tuple(map(ip_network, when.get("from", ())))
-    return Condition(networks, since, until, frozenset(map(Kind, when.get("kind", ()))))
+    networks, outside = (tuple(map(ip_network, when.get(key, ()))) for key in ("from", "not_from"))
+    return Condition(networks, since, until, frozenset(map(Kind, when.get("kind", ()))), outside)
 
 
 def compiled(policy: Policy, few: int = FEW) -> PolicySet:

@@ -81,17 +81,34 @@ class Principals:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A rule's `when`. Empty parts always hold."""
+    """A rule's `when`. Empty parts always hold.
+
+    The client's address must be in one of `networks` and in none of `outside`.
+    """
 
     networks: tuple[Network, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     kinds: frozenset[Kind] = frozenset()
+    outside: tuple[Network, ...] = ()
     prefixes: Prefixes = field(init=False, repr=False, compare=False)
     """`networks` in the form for lookups."""
+    outside_prefixes: Prefixes = field(init=False, repr=False, compare=False)
+    """`outside` in the form for lookups."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", prefixes_of(self.networks))
+        object.__setattr__(self, "outside_prefixes", prefixes_of(self.outside))
+
+    @property
+    def of_address(self) -> Condition:
+        """The part about the client's address."""
+        return Condition(self.networks, outside=self.outside)
+
+    @property
+    def needs_address(self) -> bool:
+        """Whether it depends on the client's address."""
+        return bool(self.networks or self.outside)
 
     def holds(self, kind: Kind, context: Context) -> bool | None:
         """Whether every part holds; None if that depends on the client's address, which is unknown."""
@@ -101,14 +118,16 @@ class Condition:
             return False
         if self.kinds and kind not in self.kinds:
             return False
-        if not self.networks:
+        if not self.networks and not self.outside:
             return True
         client = context.client
         if client is None:
             return None
         if isinstance(client, IPv6Address) and client.ipv4_mapped is not None:
             client = client.ipv4_mapped  # a dual-stack socket shows IPv4 clients like this
-        return have_address(self.prefixes, client)
+        if self.networks and not have_address(self.prefixes, client):
+            return False
+        return not self.outside or not have_address(self.outside_prefixes, client)
 
 
 @dataclass(frozen=True, slots=True)

@@ -475,6 +475,7 @@ CONDITIONS = st.none() | st.builds(
     since=st.none() | st.just(NOW),
     until=st.none() | st.just(datetime(2027, 1, 1, tzinfo=UTC)),
     kinds=st.frozensets(st.sampled_from([Kind.PASSWORD, Kind.ANONYMOUS]), max_size=1),
+    outside=st.sampled_from(NETWORKS).map(lambda text: () if text is None else (parse_network(text),)),
 )
 
 

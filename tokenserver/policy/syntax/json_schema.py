@@ -32,6 +32,7 @@ _MOMENT = text("A date, or a moment in RFC 3339; without an offset, it is in UTC
 WHEN = mapping(
     {
         "from": one_or_more(text("An address or a network, such as `10.0.0.0/8`."), "The client's networks."),
+        "not_from": one_or_more(text("An address or a network."), "Networks that the client is in none of."),
         "since": _MOMENT,
         "until": _MOMENT,
         "kind": one_or_more(word([kind.value for kind in Kind]), "The kinds of credentials."),
