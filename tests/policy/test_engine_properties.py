@@ -54,8 +54,12 @@ def oracle(policy: Policy, identity: Identity, name: str, asked: set[str], conte
 
     tree, user, anonymous = policy["groups"], identity.subject, identity.kind is Kind.ANONYMOUS
 
-    def held(tree: Mapping[str, Any]) -> set[str]:
-        among = {g for g, one in tree.items() if user in one["users"] or identity.groups & set(one["groups"])}
+    def is_in(one: Mapping[str, Any], tree: Mapping[str, Any]) -> bool:
+        through = any(is_in(tree[name], tree) for name in one.get("includes", ()))
+        return through or user in one["users"] or bool(identity.groups & set(one["groups"]))
+
+    def held(own: Mapping[str, Any]) -> set[str]:
+        among = {name for name, one in own.items() if is_in(one, {**tree, **own})}
         return set() if anonymous else among
 
     groups = held(tree) | (set() if anonymous else {g for g in identity.groups if g not in tree})
@@ -63,11 +67,11 @@ def oracle(policy: Policy, identity: Identity, name: str, asked: set[str], conte
     def holds(when: Mapping[str, Any], effect: Effect) -> bool:
         if when.get("since", "") > str(context.now) or str(context.now) >= when.get("until", "9"):
             return False
-        if "from" in when and context.client is None:
+        if when.keys() & {"from", "not_from"} and context.client is None:
             return effect is Effect.DENY and identity.kind in when.get("kind", Kind)
         client = getattr(context.client, "ipv4_mapped", None) or context.client
-        near = any(client in ip_network(network) for network in when.get("from", ()))
-        return identity.kind in when.get("kind", Kind) and ("from" not in when or near)
+        near, barred = (any(client in ip_network(one) for one in when.get(key, ())) for key in ("from", "not_from"))
+        return identity.kind in when.get("kind", Kind) and ("from" not in when or near) and not barred
 
     def applies(rule: Mapping[str, Any], effect: Effect) -> bool:
         if context.service not in policy.get("registries", {}).get(effect, [context.service]):
@@ -104,6 +108,7 @@ some_actions = st.sets(st.sampled_from(ACTIONS), min_size=1)
 some_principals = st.lists(st.sampled_from(PRINCIPALS), min_size=1, max_size=2, unique=True)
 parts: dict[str, st.SearchStrategy[Any]] = {
     "from": st.sampled_from([["10.0.0.0/8"], ["10.0.0.0/16", "2001:db8::/32"]]),
+    "not_from": st.sampled_from([["10.9.0.0/16"], ["2001:db8::1", "10.0.0.0/30"]]),
     "since": st.just("2026-06-01"),
     "until": st.sampled_from(["2026-06-01", "2026-07-01"]),
     "kind": st.sampled_from([["password"], ["anonymous"]]),
@@ -125,9 +130,20 @@ members = st.fixed_dictionaries(
         "groups": st.lists(st.sampled_from(NAMES), min_size=1, max_size=2, unique=True),
     }
 )
+
+
+def with_includes(groups: dict[str, Any], wanted: Mapping[str, list[str]]) -> dict[str, Any]:
+    """The groups, each including those of the wanted ones that are defined and have a smaller name."""
+    chosen = {name: [one for one in wanted.get(name, ()) if one in groups and one < name] for name in groups}
+    return {name: {**one, "includes": chosen[name]} if chosen[name] else one for name, one in groups.items()}
+
+
+wanted_includes = st.dictionaries(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=2, unique=True))
 policies = st.fixed_dictionaries(
     {
-        "groups": st.dictionaries(st.sampled_from(["a", "ab"]), members, max_size=2),
+        "groups": st.builds(
+            with_includes, st.dictionaries(st.sampled_from(["a", "ab"]), members, max_size=2), wanted_includes
+        ),
         "allow": st.lists(rules, max_size=4),
         "deny": st.lists(rules, max_size=3),
     },
@@ -148,8 +164,8 @@ identities = st.one_of(st.just(ANONYMOUS), users)
 def condition(when: Mapping[str, Any]) -> Condition:
     """A `when` as the engine wants it."""
     since, until = (parse_moment(when[key]) if key in when else None for key in ("since", "until"))
-    networks = tuple(map(ip_network, when.get("from", ())))
-    return Condition(networks, since, until, frozenset(map(Kind, when.get("kind", ()))))
+    networks, outside = (tuple(map(ip_network, when.get(key, ()))) for key in ("from", "not_from"))
+    return Condition(networks, since, until, frozenset(map(Kind, when.get("kind", ()))), outside)
 
 
 def compiled(policy: Policy, few: int = FEW) -> PolicySet:
@@ -169,7 +185,8 @@ def compiled(policy: Policy, few: int = FEW) -> PolicySet:
         for number, rule in enumerate(policy[effect])
     )
     tree = Groups.of_all(
-        Group(name, frozenset(one["users"]), frozenset(one["groups"])) for name, one in policy["groups"].items()
+        Group(name, frozenset(one["users"]), frozenset(one["groups"]), frozenset(one.get("includes", ())))
+        for name, one in policy["groups"].items()
     )
     return PolicySet("", (), made, tree, build_index(made, few=few))
 
@@ -234,7 +251,9 @@ def without(policy: Policy, taken: Mapping[str, Any]) -> Policy:
 
 teams = st.fixed_dictionaries(
     {
-        "groups": st.dictionaries(st.sampled_from(NAMES), members, max_size=2),
+        "groups": st.builds(
+            with_includes, st.dictionaries(st.sampled_from(NAMES), members, max_size=2), wanted_includes
+        ),
         "allow": st.lists(rules, min_size=1, max_size=2),
         "deny": st.lists(rules, max_size=1),
     }

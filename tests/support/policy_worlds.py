@@ -40,6 +40,7 @@ _conditions = st.builds(
     st.sampled_from([None, datetime(2025, 1, 1, tzinfo=UTC)]),
     st.sampled_from([None, datetime(2026, 6, 1, tzinfo=UTC)]),
     st.sampled_from([frozenset[Kind](), frozenset({Kind.PASSWORD}), frozenset({Kind.ANONYMOUS})]),
+    st.sampled_from([(), (), (ip_network("10.0.0.0/16"),), (ip_network("10.0.0.0/8"), ip_network("192.0.2.0/24"))]),
 )
 rules = st.builds(
     lambda effect, to, patterns, actions, but, when, services: Rule.of(
@@ -58,6 +59,7 @@ groups = st.builds(
     st.sampled_from(["a", "ab"]),
     st.frozensets(st.sampled_from(USERS), max_size=2),
     st.frozensets(st.sampled_from(GROUPS), max_size=2),
+    st.sampled_from([frozenset[str](), frozenset[str](), frozenset({"a"}), frozenset({"ab"}), frozenset({"a", "ab"})]),
 )
 
 

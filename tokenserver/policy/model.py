@@ -11,6 +11,8 @@ from ipaddress import IPv4Address, IPv6Address
 from tokenserver.errors import Fault
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.group_names import shown_name
+from tokenserver.policy.groups import Group as Group  # noqa: PLC0414 - part of the model
+from tokenserver.policy.groups import Groups as Groups  # noqa: PLC0414 - part of the model
 from tokenserver.policy.networks import Network, Prefixes, have_address, prefixes_of
 from tokenserver.policy.patterns import Pattern
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
@@ -79,17 +81,34 @@ class Principals:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A rule's `when`. Empty parts always hold."""
+    """A rule's `when`. Empty parts always hold.
+
+    The client's address must be in one of `networks` and in none of `outside`.
+    """
 
     networks: tuple[Network, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     kinds: frozenset[Kind] = frozenset()
+    outside: tuple[Network, ...] = ()
     prefixes: Prefixes = field(init=False, repr=False, compare=False)
     """`networks` in the form for lookups."""
+    outside_prefixes: Prefixes = field(init=False, repr=False, compare=False)
+    """`outside` in the form for lookups."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefixes", prefixes_of(self.networks))
+        object.__setattr__(self, "outside_prefixes", prefixes_of(self.outside))
+
+    @property
+    def of_address(self) -> Condition:
+        """The part about the client's address."""
+        return Condition(self.networks, outside=self.outside)
+
+    @property
+    def needs_address(self) -> bool:
+        """Whether it depends on the client's address."""
+        return bool(self.networks or self.outside)
 
     def holds(self, kind: Kind, context: Context) -> bool | None:
         """Whether every part holds; None if that depends on the client's address, which is unknown."""
@@ -99,14 +118,16 @@ class Condition:
             return False
         if self.kinds and kind not in self.kinds:
             return False
-        if not self.networks:
+        if not self.networks and not self.outside:
             return True
         client = context.client
         if client is None:
             return None
         if isinstance(client, IPv6Address) and client.ipv4_mapped is not None:
             client = client.ipv4_mapped  # a dual-stack socket shows IPv4 clients like this
-        return have_address(self.prefixes, client)
+        if self.networks and not have_address(self.prefixes, client):
+            return False
+        return not self.outside or not have_address(self.outside_prefixes, client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,59 +189,6 @@ class Rule:
         Any deny forbids the literal `*`, which a registry may read as "everything".
         """
         return action in self.actions or (action == "*" and self.effect is Effect.DENY)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A group of the tree: users by name, and the directory groups whose members belong to it."""
-
-    name: str
-    users: frozenset[str] = frozenset()
-    groups: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Groups:
-    """All groups of the tree, by name and by member. Created by `Groups.of_all`."""
-
-    by_name: Mapping[str, Group]
-    by_user: Mapping[str, frozenset[str]]
-    by_directory_group: Mapping[str, frozenset[str]]
-
-    @classmethod
-    def of_all(cls, groups: Iterable[Group]) -> Groups:
-        """The table of `groups`, whose names differ."""
-        by_name = {group.name: group for group in groups}
-        by_user: dict[str, set[str]] = {}
-        by_directory_group: dict[str, set[str]] = {}
-        for group in by_name.values():
-            for user in group.users:
-                by_user.setdefault(user, set()).add(group.name)
-            for name in group.groups:
-                by_directory_group.setdefault(name, set()).add(group.name)
-        kept: dict[frozenset[str], frozenset[str]] = {}  # most members of a team are in the same groups
-
-        def frozen(ways: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
-            sets = ((name, frozenset(names)) for name, names in ways.items())
-            return {name: kept.setdefault(names, names) for name, names in sets}
-
-        return cls(by_name, frozen(by_user), frozen(by_directory_group))
-
-    def holding(self, identity: Identity) -> frozenset[str]:
-        """Every group that the identity is in: groups of the tree, and its directory groups.
-
-        A group of the tree hides the directory group of the same name, whose members are not in it for that alone.
-        """
-        if identity.is_anonymous:
-            return frozenset()
-        if not self.by_name:
-            return identity.groups
-        found = set(self.by_user.get(identity.subject, ()))
-        for name in identity.groups:
-            if name not in self.by_name:
-                found.add(name)
-            found.update(self.by_directory_group.get(name, ()))
-        return frozenset(found)
 
 
 Entry = tuple[Rule, Pattern]

@@ -41,7 +41,11 @@ def test_matrix_as_page_table_and_json(run: Run, folder: Path) -> None:
     assert "user:<b>&kim" in cells
     assert "p pull, P push" in run("matrix").stdout
     found = facts(run("matrix", "--json"))
-    assert found["cells"][found["people"].index("group:web")][1] == {"always": ["pull"], "partly": ["push"]}
+    assert found["cells"][found["people"].index("group:web")][1] == {
+        "always": ["pull"],
+        "partly": ["push"],
+        "for_some": [],
+    }
 
 
 def test_matrix_too_large(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,12 @@ CLIENTS = [
 ] + [ip_address("a01::1")]
 
 conditions = st.builds(
-    Condition, st.sampled_from(NETWORKS), st.sampled_from(TIMES), st.sampled_from(TIMES), st.sampled_from(KINDS)
+    Condition,
+    st.sampled_from(NETWORKS),
+    st.sampled_from(TIMES),
+    st.sampled_from(TIMES),
+    st.sampled_from(KINDS),
+    st.sampled_from(NETWORKS),
 )
 
 
@@ -78,7 +83,8 @@ def test_conditions_against_counting(one: Condition, other: Condition) -> None:
 
 
 def when(**parts: Any) -> Condition:
-    parts["networks"] = tuple(map(ip_network, parts.get("networks", ())))
+    for key in ("networks", "outside"):
+        parts[key] = tuple(map(ip_network, parts.get(key, ())))
     parts["kinds"] = frozenset(parts.get("kinds", ()))
     return Condition(**parts)
 
@@ -117,10 +123,26 @@ def when(**parts: Any) -> Condition:
             True,
             id="each-in-one",
         ),
+        pytest.param(
+            when(networks=["10.0.0.0/8"]), when(networks=["10.0.0.0/9", "10.128.0.0/9"]), True, id="in-two-together"
+        ),
+        pytest.param(when(outside=["10.0.0.0/8"]), when(outside=["10.1.0.0/16"]), True, id="excludes-more"),
+        pytest.param(when(outside=["10.1.0.0/16"]), when(outside=["10.0.0.0/8"]), False, id="excludes-less"),
+        pytest.param(when(networks=["11.0.0.0/8"]), when(outside=["10.0.0.0/8"]), True, id="outside-of-the-excluded"),
+        pytest.param(
+            when(networks=["10.0.0.0/8"], outside=["10.1.0.0/16"]),
+            when(outside=["10.1.0.0/16"]),
+            True,
+            id="both-parts",
+        ),
+        pytest.param(
+            when(outside=["128.0.0.0/1", "::/0"]), when(networks=["0.0.0.0/1"]), True, id="what-is-left-is-within"
+        ),
+        pytest.param(when(), when(outside=["10.0.0.0/8"]), False, id="always-and-not-from"),
     ],
 )
 def test_implication(narrow: Condition, wide: Condition, expected: bool) -> None:
-    """Exactly, but for networks that make up another one together."""
+    """Exactly."""
     assert implies(narrow, wide) is expected
 
 
@@ -146,6 +168,9 @@ def test_implication(narrow: Condition, wide: Condition, expected: bool) -> None
         pytest.param(
             when(networks=["10.1.0.0/16", "11.0.0.0/8"]), when(networks=["12.0.0.0/8", "11.1.0.0/16"]), False, id="one"
         ),
+        pytest.param(when(networks=["10.1.0.0/16"]), when(outside=["10.0.0.0/8"]), True, id="all-of-it-excluded"),
+        pytest.param(when(networks=["10.0.0.0/8"]), when(outside=["10.1.0.0/16"]), False, id="a-part-excluded"),
+        pytest.param(when(outside=["10.0.0.0/8"]), when(outside=["11.0.0.0/8"]), False, id="both-exclude"),
     ],
 )
 def test_apart(one: Condition, other: Condition, expected: bool) -> None:
@@ -161,6 +186,7 @@ def rule(condition: Condition | None, *, deny: bool = False, services: frozenset
 
 
 INSIDE = when(networks=["10.0.0.0/8"])
+OUTSIDE = when(outside=["10.0.0.0/8"])
 SEASON = when(since=MAY, until=JULY)
 PASSWORDS = when(kinds=[Kind.PASSWORD])
 
@@ -185,6 +211,11 @@ PASSWORDS = when(kinds=[Kind.PASSWORD])
         pytest.param(
             rule(INSIDE), False, Given("", ip_address("10.1.1.1"), is_closed=True), ALWAYS, id="closed-and-inside"
         ),
+        pytest.param(rule(OUTSIDE), False, Given(""), OUTSIDE, id="not-from-is-open"),
+        pytest.param(rule(OUTSIDE), False, Given("", ip_address("11.0.0.1")), ALWAYS, id="outside"),
+        pytest.param(rule(OUTSIDE), False, Given("", ip_address("10.0.0.1")), None, id="not-outside"),
+        pytest.param(rule(OUTSIDE), False, Given("", is_closed=True), None, id="not-from-unknown-for-an-allow"),
+        pytest.param(rule(OUTSIDE, deny=True), False, Given("", is_closed=True), ALWAYS, id="not-from-unknown-denied"),
         pytest.param(rule(PASSWORDS), False, Given(""), ALWAYS, id="the-only-kind"),
         pytest.param(rule(PASSWORDS), True, Given(""), None, id="a-kind-that-nobody-has-here"),
         pytest.param(rule(when(kinds=CREDENTIALS)), False, Given(""), ALWAYS, id="every-kind"),
@@ -220,6 +251,12 @@ def test_every_credential_but_none() -> None:
             {"from": ["10.0.0.0/8", "2001:db8::/32"]},
             "from 10.0.0.0/8 or 2001:db8::/32",
             id="networks",
+        ),
+        pytest.param(
+            when(networks=["10.0.0.0/8"], outside=["10.1.0.0/16"]),
+            {"from": ["10.0.0.0/8"], "not_from": ["10.1.0.0/16"]},
+            "from 10.0.0.0/8, not from 10.1.0.0/16",
+            id="not-from",
         ),
         pytest.param(
             SEASON, {"since": "2026-05-01", "until": "2026-07-01"}, "since 2026-05-01, until 2026-07-01", id="t"

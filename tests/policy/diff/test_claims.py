@@ -146,6 +146,7 @@ PUBLIC = rule("allow everyone web/** pull")
                 ("since", Condition(since=JUNE)),
                 ("until", Condition(until=JUNE)),
                 ("networks", Condition((ip_network("10.0.0.0/8"),))),
+                ("outside", Condition(outside=(ip_network("10.0.0.0/8"),))),
             )
         ),
         *(
@@ -157,6 +158,11 @@ PUBLIC = rule("allow everyone web/** pull")
                 id=name,
             )
             for name, one, other in (
+                (
+                    "from-or-not-from",
+                    Condition((ip_network("10.0.0.0/8"),)),
+                    Condition(outside=(ip_network("10.0.0.0/8"),)),
+                ),
                 ("since-or-until", Condition(since=JUNE), Condition(until=JUNE)),
                 ("another-network", Condition((ip_network("10.0.0.0/8"),)), Condition((ip_network("11.0.0.0/8"),))),
                 ("another-moment", Condition(until=JUNE), Condition(until=JUNE.replace(month=7))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
@@ -24,6 +24,7 @@ from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.model import Condition, Context, PolicySet, Principal
+from tokenserver.policy.networks import Network
 from tokenserver.policy.principals import AllOf
 from tokenserver.policy.queries.equivalence import Agreement, filled_in
 from tokenserver.policy.queries.spelling import spell_lines
@@ -61,9 +62,13 @@ def lets(policies: PolicySet, line: Line, identity: Identity, context: Context) 
         )
 
     def holds(when: Condition, *, unknown: bool) -> bool:
-        near = unknown if context.client is None else any(context.client in network for network in when.networks)
+        def is_in(networks: Iterable[Network]) -> bool:
+            return any(context.client in network for network in networks if context.client is not None)
+
+        is_asked = bool(when.networks or when.outside)
+        is_near = (not when.networks or is_in(when.networks)) and not is_in(when.outside)
         return (
-            (not when.networks or near)
+            (unknown or not is_asked if context.client is None else is_near)
             and (when.since is None or when.since <= context.now)
             and (when.until is None or context.now < when.until)
             and (not when.kinds or identity.kind in when.kinds)

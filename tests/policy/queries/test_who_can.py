@@ -49,8 +49,12 @@ def holds(
     def day(text: str) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
-    networks = map(ip_network, condition.get("from", []))
-    near = unknown if context.client is None else any(context.client in network for network in networks)
+    near, barred = (
+        context.client is not None and any(context.client in ip_network(text) for text in condition.get(key, []))
+        for key in ("from", "not_from")
+    )
+    if context.client is None:
+        near, barred = unknown, not unknown
     return (
         all(is_one(policies, identity, f"group:{group}") for group in condition.get("groups", []))
         and all(is_one(policies, identity, who) for who in condition.get("who", []))
@@ -58,6 +62,7 @@ def holds(
         and ("since" not in condition or day(condition["since"]) <= context.now)
         and ("until" not in condition or context.now < day(condition["until"]))
         and ("from" not in condition or near)
+        and ("not_from" not in condition or not barred)
         and not any(holds(policies, identity, one, context, unknown=True) for one in condition.get("unless", []))
     )
 

@@ -78,7 +78,7 @@ def test_circumstances_settle_conditions(
         return
     found = holdings(policies, "pull", asked, Given("registry", context.client, context.now))
     conditions = [one.line.when for one in found] + [unless.when for one in found for unless in one.line.unless]
-    assert not any(when.networks or when.since or when.until for when in conditions)
+    assert not any(when.needs_address or when.since or when.until for when in conditions)
     reader = Reader(policies, context)
     for name in (name for name in world.NAMES if covers(asked, name)):
         says = any(reader.lets(one, identity, name) for one in found)

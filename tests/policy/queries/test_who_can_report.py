@@ -29,6 +29,11 @@ from tokenserver.policy.queries.who_can_report import spell_conditions
             id="unless",
         ),
         pytest.param(
+            {"not_from": ["10.1.0.0/16"], "unless": [{"not_from": ["10.0.0.0/8", "::/0"], "rule": "d"}]},
+            "not from 10.1.0.0/16, but not from anywhere but 10.0.0.0/8 or ::/0 (rule d)",
+            id="not-from",
+        ),
+        pytest.param(
             {"until": "2027-01-01", "unless": [{"who": ["user:bob", "group:a", "group:b"], "rule": "d"}], "rule": "r"},
             "until 2027-01-01, but not if user:bob and in group:a and group:b (rule d)",
             id="unless-who",

@@ -31,6 +31,12 @@ def read(value: Any) -> tuple[Condition, list[str]]:
     [
         pytest.param({"from": ["10.0.0.0/8"]}, Condition((ip_network("10.0.0.0/8"),)), id="networks"),
         pytest.param({"from": "::1"}, Condition((ip_network("::1/128"),)), id="one address"),
+        pytest.param({"not_from": "::1"}, Condition(outside=(ip_network("::1/128"),)), id="not from one address"),
+        pytest.param(
+            {"from": ["10.0.0.0/8"], "not_from": ["10.1.0.0/16", "10.2.0.0/16"]},
+            Condition((ip_network("10.0.0.0/8"),), outside=(ip_network("10.1.0.0/16"), ip_network("10.2.0.0/16"))),
+            id="from and not from",
+        ),
         pytest.param({"since": "2027-01-31"}, Condition(since=DAY), id="since"),
         pytest.param({"until": "2027-01-31T00:00:00Z"}, Condition(until=DAY), id="until"),
         pytest.param({"kind": "password"}, Condition(kinds=frozenset({Kind.PASSWORD})), id="one kind"),
@@ -56,6 +62,24 @@ def test_a_condition(value: dict[str, Any], expected: Condition) -> None:
         pytest.param([], "when: must be a mapping (key: value), not a list", id="a list"),
         pytest.param({"form": "::1"}, "when.form: unknown key; did you mean 'from'?", id="a misspelt key"),
         pytest.param({"from": []}, "when.from: is an empty list: leave the key out, or fill it", id="no network"),
+        pytest.param(
+            {"not_from": []}, "when.not_from: is an empty list: leave the key out, or fill it", id="not from nowhere"
+        ),
+        pytest.param(
+            {"not_from": "10.0.0.1/8"},
+            "when.not_from: '10.0.0.1/8': has bits set after the prefix; fix: write 10.0.0.0/8",
+            id="host bits outside",
+        ),
+        pytest.param(
+            {"from": ["10.1.0.0/16"], "not_from": ["10.0.0.0/9", "10.128.0.0/9"]},
+            "when.not_from: excludes all of from, so the rule would never apply",
+            id="nothing left of from",
+        ),
+        pytest.param(
+            {"not_from": ["0.0.0.0/0", "::/1", "8000::/1"]},
+            "when.not_from: excludes every address, so the rule would never apply",
+            id="nothing left",
+        ),
         pytest.param(
             {"from": "10.0.0.1/8"},
             "when.from: '10.0.0.1/8': has bits set after the prefix; fix: write 10.0.0.0/8",
@@ -90,12 +114,17 @@ networks = st.sampled_from([*map(ip_network, ("10.0.0.0/8", "0.0.0.0/0", "192.0.
     st.none() | moments,
     st.none() | moments,
     st.frozensets(st.sampled_from(Kind)),
+    st.lists(st.just(ip_network("10.1.0.0/16")), max_size=1),
 )
 def test_what_is_spelled_is_read(
-    found: list[IPv4Network | IPv6Network], since: datetime | None, until: datetime | None, kinds: frozenset[Kind]
+    found: list[IPv4Network | IPv6Network],
+    since: datetime | None,
+    until: datetime | None,
+    kinds: frozenset[Kind],
+    outside: list[IPv4Network | IPv6Network],
 ) -> None:
     """Any condition comes back from the words in which commands print it."""
-    condition = Condition(tuple(found), since, until, kinds)
+    condition = Condition(tuple(found), since, until, kinds, tuple(outside))
     facts = as_facts(condition)
     if not facts:
         return

@@ -41,7 +41,13 @@ def policy_lint(ask: bool, config: Path | None, folder: Path | None, as_json: bo
     now, budget = datetime.now(UTC), command_budget(source.policies.rule_count)
     with progress("comparing rules", steps_of(budget)):
         found = lint(
-            source.policies, files, now, have_groups=source.have_groups, unknown_names=unknown_names, budget=budget
+            source.policies,
+            files,
+            now,
+            have_groups=source.have_groups,
+            anonymous=None if source.settings is None else source.settings.anonymous,
+            unknown_names=unknown_names,
+            budget=budget,
         )
     findings = [*found, *overlaps]
     if as_json:
@@ -102,7 +108,8 @@ def _files(source: Source, root: Path) -> list[LintedFile]:
     for name, one in zip(source.policies.files, source.tests, strict=True):
         path = root / name
         text = read_text(path)
-        if parse(text, str(path)).lines != one.document.lines:
+        document = parse(text, str(path))
+        if document.lines != one.document.lines:
             raise LoadError([Fault(str(path), 0, "", "changed while it was read; fix: try again")])
-        files.append(LintedFile(name, text, one.document, one.tests, one.service))
+        files.append(LintedFile(name, text, document, one.tests, one.service))
     return files

@@ -32,7 +32,10 @@ MAX_CELLS = 50_000
 COLUMNS = 100
 """Of a table that is not printed to a terminal."""
 
-LEGEND = "p pull, P push, d delete, a all of a registry's resource; * for a part of it, or under a condition"
+LEGEND = (
+    "p pull, P push, d delete, a all of a registry's resource; * for a part of it, or under a condition; "
+    "? for some of them only, by their names or groups"
+)
 
 _PAGE = """\
 <!DOCTYPE html>
@@ -154,6 +157,14 @@ def _facts(found: Matrix) -> dict[str, object]:
         "people": [str(one) for one in found.people],
         "repositories": list(found.repositories),
         "cells": [
-            [{"always": in_order(cell.always), "partly": in_order(cell.partly)} for cell in row] for row in found.cells
+            [
+                {
+                    "always": in_order(cell.always),
+                    "partly": in_order(cell.partly),
+                    "for_some": in_order(cell.for_some),
+                }
+                for cell in row
+            ]
+            for row in found.cells
         ],
     }

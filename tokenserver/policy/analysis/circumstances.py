@@ -71,7 +71,7 @@ class Circumstances:
             if rule.condition is not None:
                 edges = (rule.condition.since, rule.condition.until)
                 moments |= {edge for edge in edges if edge is not None and edge > since}
-                networks |= set(rule.condition.networks)
+                networks |= {*rule.condition.networks, *rule.condition.outside}
         clients, parents = _clients(networks) if networks else ({None: None}, {})
         found = cls(tuple(kinds), (*sorted(services), OTHER_SERVICE), tuple(sorted(moments)), clients, parents)
         parts = (found.kinds, found.services, found.moments, found.clients)

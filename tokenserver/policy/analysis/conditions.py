@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from tokenserver.identity import Kind
 from tokenserver.policy.model import Condition, Context, Effect, Rule
-from tokenserver.policy.networks import have_network
+from tokenserver.policy.networks import Ranges, are_disjoint, are_within, ranges_of
 
 ALWAYS = Condition()
 """The empty condition, which holds in every context."""
@@ -46,22 +46,22 @@ def left_open(rule: Rule, *, anonymous: bool, given: Given) -> Condition | None:
     if condition.kinds and not condition.kinds & possible:
         return None
     kinds = frozenset[Kind]() if not condition.kinds or condition.kinds >= possible else condition.kinds & possible
-    since, until, networks = condition.since, condition.until, condition.networks
+    since, until, addresses = condition.since, condition.until, condition.of_address
     if given.now is not None:
         if not Condition(since=since, until=until).holds(Kind.ANONYMOUS, Context("", None, given.now)):
             return None
         since = until = None
-    if networks and given.client is not None:
+    if addresses.needs_address and given.client is not None:
         # Networks do not depend on the time.
         any_time = Context("", given.client, datetime.min.replace(tzinfo=UTC))
-        if not Condition(networks=networks).holds(Kind.ANONYMOUS, any_time):
+        if not addresses.holds(Kind.ANONYMOUS, any_time):
             return None
-        networks = ()
-    if networks and given.is_closed:
+        addresses = ALWAYS
+    if addresses.needs_address and given.is_closed:
         if rule.effect is Effect.ALLOW:
             return None
-        networks = ()
-    return Condition(networks, since, until, kinds)
+        addresses = ALWAYS
+    return replace(addresses, since=since, until=until, kinds=kinds)
 
 
 def implies(narrow: Condition, wide: Condition) -> bool:
@@ -70,10 +70,7 @@ def implies(narrow: Condition, wide: Condition) -> bool:
         (wide.since is None or (narrow.since is not None and narrow.since >= wide.since))
         and (wide.until is None or (narrow.until is not None and narrow.until <= wide.until))
         and (not wide.kinds or (bool(narrow.kinds) and narrow.kinds <= wide.kinds))
-        and (
-            not wide.networks
-            or (bool(narrow.networks) and all(have_network(wide.prefixes, network) for network in narrow.networks))
-        )
+        and (not wide.needs_address or (narrow.needs_address and _is_within(narrow, wide)))
     )
 
 
@@ -83,12 +80,7 @@ def are_apart(one: Condition, other: Condition) -> bool:
         _ends_before(one, other)
         or _ends_before(other, one)
         or bool(one.kinds and other.kinds and not one.kinds & other.kinds)
-        or bool(
-            one.networks
-            and other.networks
-            and not any(have_network(other.prefixes, network) for network in one.networks)
-            and not any(have_network(one.prefixes, network) for network in other.networks)
-        )
+        or (one.needs_address and other.needs_address and are_disjoint(_ranges(one), _ranges(other)))
     )
 
 
@@ -97,6 +89,8 @@ def as_facts(condition: Condition) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if condition.networks:
         facts["from"] = [str(network) for network in condition.networks]
+    if condition.outside:
+        facts["not_from"] = [str(network) for network in condition.outside]
     if condition.since is not None:
         facts["since"] = spell_moment(condition.since)
     if condition.until is not None:
@@ -108,7 +102,7 @@ def as_facts(condition: Condition) -> dict[str, Any]:
 
 def spell_condition(condition: Condition) -> str:
     """The condition in words, such as `from 10.0.0.0/8, until 2027-01-01`; empty without a condition."""
-    return ", ".join(f"{key} {_spell_value(value)}" for key, value in as_facts(condition).items())
+    return ", ".join(f"{key.replace('_', ' ')} {_spell_value(value)}" for key, value in as_facts(condition).items())
 
 
 def spell_moment(moment: datetime) -> str:
@@ -119,6 +113,16 @@ def spell_moment(moment: datetime) -> str:
 
 def _spell_value(value: str | Iterable[str]) -> str:
     return value if isinstance(value, str) else " or ".join(value)
+
+
+def _ranges(condition: Condition) -> Ranges:
+    return ranges_of(condition.networks, condition.outside)
+
+
+def _is_within(narrow: Condition, wide: Condition) -> bool:
+    """Whether every address that one condition admits is admitted by the other one."""
+    same = (narrow.networks, narrow.outside) == (wide.networks, wide.outside)
+    return same or are_within(_ranges(narrow), _ranges(wide))
 
 
 def _ends_before(one: Condition, other: Condition) -> bool:

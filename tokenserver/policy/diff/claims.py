@@ -130,9 +130,9 @@ def depends_on_groups(rule: Rule, groups: frozenset[str]) -> bool:
 
 def _claims(rule: Rule, groups: Groups, changed: frozenset[str]) -> Iterator[tuple[Hashable, Claim]]:
     condition = rule.condition
-    when = None if condition is None else (frozenset(condition.networks), condition.since, condition.until)
+    when = None if condition is None else (*map(frozenset, (condition.networks, condition.outside)), condition.since)
     shared = (
-        *(rule.effect, rule.resource_type, rule.services, when, condition and condition.kinds),
+        *(rule.effect, rule.resource_type, rule.services, when, condition and (condition.until, condition.kinds)),
         frozenset(_in_ways(listed(rule.excluded), groups, changed)) if rule.excluded is not None else frozenset(),
     )
     actions = rule.actions | {"*"} if rule.effect is Effect.DENY else rule.actions

@@ -11,20 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from tokenserver.policy.analysis.containment import is_empty
-from tokenserver.policy.analysis.subsumption import NOBODY, candidates, covers, covers_people, kinds_of
+from tokenserver.policy.analysis.subsumption import NOBODY, candidates, covers
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.lint.delegations import delegation_findings
+from tokenserver.policy.lint.meetings import Meetings, as_of, no_tokens
 from tokenserver.policy.lint.path_names import unfilled_variables
+from tokenserver.policy.lint.single_rules import about_itself, capitals, never_applies
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.lint.tests import LintedFile, test_findings
 from tokenserver.policy.lint.unknown_names import CODES as DIRECTORY_CODES
 from tokenserver.policy.lint.unknown_names import UnknownNames, unknown_name_findings
-from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind
-from tokenserver.policy.syntax.hosts import host_remarks
-from tokenserver.scopes import in_order, is_path_component
+from tokenserver.policy.lint.unused import unused_findings
+from tokenserver.policy.model import Effect, PolicySet, Rule
 
 __all__ = ["CODES", "LintFinding", "LintedFile", "lint"]
 
@@ -47,6 +46,13 @@ CODES = MappingProxyType(
         "TS115": "a failing test in a delegated file",
         "TS116": "a rule with `${user}` that never matches for a user",
         "TS117": "a delegation without a contact",
+        "TS118": "access that logging in takes away",
+        "TS119": "a deny rule that meets no allow rule",
+        "TS120": "a group or role that no rule uses",
+        "TS121": "a rule for anonymous clients, which get no tokens",
+        "TS122": "a test that holds only because it names no address",
+        "TS123": "a condition on addresses that admits all of them",
+        "TS124": "a rule for one group about every group of its members",
         "TS201": "an invalid suppression",
         "TS202": "an unused suppression",
         "TS301": "a user who cannot log in under that name",
@@ -72,6 +78,7 @@ def lint(
     now: datetime,
     *,
     have_groups: bool,
+    anonymous: bool | None = None,
     unknown_names: UnknownNames | None = None,
     budget: Budget | None = None,
 ) -> tuple[LintFinding, ...]:
@@ -79,6 +86,7 @@ def lint(
 
     `policies` is loaded from `files`. `have_groups`: a user source may have groups that the files do not define.
     `unknown_names` has the answers of the user sources about names in the policies; None: they were not queried.
+    `anonymous`: whether anonymous clients get tokens; None: unknown.
     `now` is an aware time. What is not decided within the budget (None: that of one command) is a finding.
     """
     budget = budget or command_budget(policies.rule_count)
@@ -87,12 +95,15 @@ def lint(
         *_group_findings(policies, files, have_groups=have_groups),
         *(LintFinding(*finding) for finding in test_findings(policies, files, now, budget)),
         *(LintFinding(*finding) for finding in delegation_findings(policies, files)),
+        *(LintFinding(*finding) for finding in unused_findings(policies, files)),
+        *(_at(rule, "TS121", text) for rule, text in ([] if anonymous is not False else no_tokens(policies))),
     }
     if unknown_names is not None:
         documents = [(file.name, file.document) for file in files]
         found |= {LintFinding(*finding) for finding in unknown_name_findings(policies, documents, unknown_names)}
-    # TS106 depends on the configuration, while the comment is in a file that may be linted without it.
+    # Some codes depend on the configuration, while the comment is in a file that may be linted without it.
     unchecked = {*(DIRECTORY_CODES if unknown_names is None else ()), *(("TS106",) if have_groups else ())}
+    unchecked |= {"TS121"} if anonymous is not False else set()
     suppressed: set[LintFinding] = set()
     problems: list[LintFinding] = []
     for file in files:
@@ -138,17 +149,19 @@ def _rule_findings(policies: PolicySet, now: datetime, budget: Budget) -> Iterat
     in_force: dict[str, Rule] = {}
     unfilled = unfilled_variables(policies)
     for rule in policies.rules:
-        dead = list(_decided(rule, _never_applies(policies, rule, now, budget)))
+        dead = list(_decided(rule, never_applies(policies.groups, rule, now, budget)))
         yield from (_at(rule, code, text) for code, text in dead)
-        yield from (_at(rule, code, text) for code, text in _decided(rule, _about_itself(rule, budget)))
+        yield from (_at(rule, code, text) for code, text in _decided(rule, about_itself(rule, budget)))
         if not dead:
-            in_force[rule.id] = rule
+            in_force[rule.id] = as_of(rule, now)
             if rule.id in unfilled:
                 yield _at(rule, "TS116", unfilled[rule.id])
+    meetings = Meetings(policies, in_force, budget)
     for rule in in_force.values():
         if rule.effect is Effect.ALLOW:
             found = _decided(rule, _beside_others(policies, rule, in_force, budget))
             yield from (_at(rule, code, text) for code, text in found)
+        yield from (_at(rule, code, text) for code, text in _decided(rule, meetings.findings(rule)))
         if budget.is_spent:
             text = "the step budget of this run is spent, so this rule and later ones were not compared with others"
             yield _at(rule, "TS113", f"{rule.id}: {text}; fix: lint fewer files in one run")
@@ -161,50 +174,6 @@ def _decided(rule: Rule, findings: Iterator[tuple[str, str]]) -> Iterator[tuple[
         yield from findings
     except TooComplex as error:
         yield "TS113", f"{rule.id}: {error}"
-
-
-def _never_applies(policies: PolicySet, rule: Rule, now: datetime, budget: Budget) -> Iterator[tuple[str, str]]:
-    if rule.condition is not None and rule.condition.until is not None and rule.condition.until <= now:
-        expired = f"expired at {rule.condition.until:%Y-%m-%d %H:%M} UTC"
-        yield "TS109", f"{rule.id}: {expired}; fix: remove the rule, or set a later until"
-    if rule.excluded is not None and covers_people(rule.excluded, rule.to, policies.groups):
-        yield "TS101", f"{rule.id}: except excludes everybody in to; fix: shorten except, or remove the rule"
-    if not kinds_of(rule):
-        kinds = ", ".join(sorted(rule.condition.kinds)) if rule.condition is not None else ""
-        yield (
-            "TS101",
-            f"{rule.id}: nobody in to has a credential of kind {kinds}; fix: correct kind, or remove the rule",
-        )
-    if all(is_empty(pattern, budget.question()) for pattern in rule.patterns):
-        yield "TS101", f"{rule.id}: no repository name can match any of its patterns; fix: correct the patterns"
-    elif all(_is_unfillable(rule.to, pattern) for pattern in rule.patterns):
-        yield "TS101", f"{rule.id}: nobody in to has a value for ${{user}} or ${{group}}; fix: use literal patterns"
-
-
-def _is_unfillable(to: Principals, pattern: Pattern) -> bool:
-    """Whether the pattern has a variable that none of these people can fill."""
-    if to.everyone or to.authenticated or to.groups:
-        return False
-    if pattern.uses(SegmentKind.USER):
-        return not any(map(is_path_component, to.users))
-    return pattern.uses(SegmentKind.GROUP) and not to.users
-
-
-def _about_itself(rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:
-    empty = [pattern.text for pattern in rule.patterns if is_empty(pattern, budget.question())]
-    if empty and len(empty) < len(rule.patterns):
-        yield "TS105", f"{rule.id}: no repository name can match {', '.join(empty)}; fix: correct or remove the pattern"
-    yield from (("TS114", f"{rule.id}: {text}") for text in host_remarks(pattern.text for pattern in rule.patterns))
-    named = {*rule.to.users, *(rule.excluded or NOBODY).users}
-    yield from _capitals(rule.id, named)
-    if rule.effect is Effect.DENY:
-        return
-    changing = [action for action in in_order(rule.actions) if action in ("push", "delete")]
-    if changing and (rule.to.everyone or rule.to.anonymous) and rule.resource_type == "repository":
-        what = f"{' and '.join(changing)} for clients that did not log in"
-        yield "TS108", f"{rule.id}: {what}; fix: grant it to authenticated, or to users and groups"
-    if rule.resource_type == "registry" and "*" not in rule.actions:
-        yield "TS112", f'{rule.id}: registries request only the action *; fix: actions: ["*"]'
 
 
 def _beside_others(
@@ -238,12 +207,6 @@ def _grants_all(policies: PolicySet, other: Rule, rule: Rule, budget: Budget) ->
     return is_allow and limits[0] >= limits[1] and covers(other, rule, policies.groups, rule.actions, budget)
 
 
-def _capitals(what: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for name in sorted(name for name in names if name != name.lower()):
-        text = f"{name!r} has capital letters, and names are compared exactly"
-        yield "TS111", f"{what}: {text}; fix: spell the name as the user source does"
-
-
 def _at(rule: Rule, code: str, text: str) -> LintFinding:
     return LintFinding(rule.file, rule.line, code, text)
 
@@ -252,7 +215,7 @@ def _at(rule: Rule, code: str, text: str) -> LintFinding:
 
 
 def _group_findings(policies: PolicySet, files: Sequence[LintedFile], *, have_groups: bool) -> Iterator[LintFinding]:
-    known = policies.groups.by_name
+    known = policies.groups.written
     if not have_groups:
         for rule in policies.rules:
             named = rule.to.groups | (rule.excluded or NOBODY).groups
@@ -265,12 +228,13 @@ def _group_findings(policies: PolicySet, files: Sequence[LintedFile], *, have_gr
                 continue
             name = str(place[1])
             group = known.get(owned_name(name, file.name)) or known[name]
-            for _, text in _capitals(name, group.users):
+            for _, text in capitals(name, group.users):
                 yield LintFinding(file.name, line, "TS111", text)
             for member in sorted(group.groups):
                 if member in known and member != name:
                     text = f"{name}: groups: [{member}] is the directory group, not {_definition(files, member)}"
-                    yield LintFinding(file.name, line, "TS107", f"{text}; fix: rename one of the two groups")
+                    fix = f"write includes: [{member}] if that one is meant, or rename one of the two groups"
+                    yield LintFinding(file.name, line, "TS107", f"{text}; fix: {fix}")
                 elif not have_groups:
                     text = f"{name}: undefined group {member!r}, since no user source has groups"
                     yield LintFinding(file.name, line, "TS106", f"{text}; fix: list its users under users:")

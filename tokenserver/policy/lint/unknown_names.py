@@ -66,7 +66,7 @@ def unknown_name_findings(
 
 
 def _group(policies: PolicySet, name: str, file: str) -> Group:
-    known = policies.groups.by_name
+    known = policies.groups.written
     return known.get(owned_name(name, file)) or known[name]
 
 

@@ -16,6 +16,7 @@ from tokenserver.errors import Fault
 from tokenserver.policy.analysis.containment import escape
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.group_names import is_root, owned_name, plain_name
+from tokenserver.policy.groups import included
 from tokenserver.policy.model import Group, Ownership, Principal, Principals, Rule
 from tokenserver.policy.principals import listed
 from tokenserver.policy.queries.who_can import Line, Unless
@@ -126,8 +127,11 @@ class Home:
         return cls({} if is_root(name) else {group.name: owned_name(group.name, name) for _, group in file.groups})
 
     def group(self, group: Group) -> Group:
-        """A group of this file, with its name in the tree."""
-        return replace(group, name=self.own.get(group.name, group.name))
+        """A group of this file, with its name in the tree, and those of the groups that it includes."""
+        if not self.own:
+            return group
+        includes = frozenset(self.own.get(name, name) for name in group.includes)
+        return replace(group, name=self.own.get(group.name, group.name), includes=includes)
 
     def principals(self, principals: Principals) -> Principals:
         """Principals as written in this file, with the names of local groups in the tree."""
@@ -168,8 +172,8 @@ def scope_faults(  # noqa: PLR0917 - one rule of one file, and its limits
 ) -> Iterator[Fault]:
     """Everything in which one rule of a delegated file exceeds its mandate.
 
-    `rule` is `draft` compiled; `groups` are all groups by their name in the tree. `budget` is that of the file; a
-    pattern not decided within it is a fault, and once it is spent, no further pattern is checked.
+    `rule` is `draft` compiled; `groups` are all groups as written, by their name in the tree. `budget` is that of the
+    file; a pattern not decided within it is a fault, and once it is spent, no further pattern is checked.
     """
     document, delegation = file.document, mandate.delegation
     if rule.resource_type != "repository":
@@ -226,7 +230,8 @@ def service_faults(mandate: Mandate, file: PolicyFile) -> Iterator[Fault]:
 def _beyond(named: Principals, delegated: Principals, groups: Mapping[str, Group]) -> Iterator[str]:
     """The principals that are named but not delegated.
 
-    A delegation of `everyone` or `authenticated` includes every user and group. A local group counts as its members.
+    A delegation of `everyone` or `authenticated` includes every user and group. A local group counts as its members; a
+    group of a root file is delegated by its name, or by that of a group that includes it.
     """
     if delegated.everyone:
         return
@@ -236,13 +241,29 @@ def _beyond(named: Principals, delegated: Principals, groups: Mapping[str, Group
     if delegated.authenticated:
         return
     yield from (f"user:{name}" for name in sorted(named.users - delegated.users))
-    for name in sorted(named.groups - delegated.groups):
-        plain = plain_name(name)
-        if plain == name:
-            yield f"group:{name}"
-            continue
-        own = groups[name]
-        yield from (f"group:{plain} with user:{user}" for user in sorted(own.users - delegated.users))
-        # In `principals:`, the name of a root file's group means that group, not the directory group of that name.
-        directory_groups = delegated.groups - groups.keys()
-        yield from (f"group:{plain} with the directory group {one}" for one in sorted(own.groups - directory_groups))
+    beyond = sorted(named.groups - delegated.groups)
+    if not beyond:
+        return
+    reached = {one.name for name in delegated.groups for one in included(groups, name)} | delegated.groups
+    # In `principals:`, the name of a root file's group means that group, not the directory group of that name.
+    directory_groups = delegated.groups - groups.keys()
+    for name in beyond:
+        for one, path in _spelled_out(name, groups):
+            if plain_name(one) == one:
+                yield from () if one in reached else (f"{path}group:{one}",)
+                continue
+            own, within = groups[one], f"{path}group:{plain_name(one)} with "
+            yield from (f"{within}user:{user}" for user in sorted(own.users - delegated.users))
+            yield from (f"{within}the directory group {group}" for group in sorted(own.groups - directory_groups))
+
+
+def _spelled_out(name: str, groups: Mapping[str, Group]) -> Iterator[tuple[str, str]]:
+    """The group, and every group that local ones include, each once, with the way to it in words."""
+    pending, seen = [(name, "")], {name}
+    while pending:
+        one, path = pending.pop()
+        yield one, path
+        if plain_name(one) != one:
+            more = sorted(groups[one].includes - seen)
+            pending += [(further, f"{path}group:{plain_name(one)} with ") for further in more]
+            seen.update(more)

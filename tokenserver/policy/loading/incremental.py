@@ -31,7 +31,7 @@ class Ceiling:
 class Terms:
     """Everything that the rules of a file depend on besides its name and text.
 
-    `groups` are those of the tree, or None if their members do not matter.
+    `groups` are those of the tree as written, or None if their members do not matter.
     """
 
     roles: Mapping[str, frozenset[str]]

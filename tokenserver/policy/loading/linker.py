@@ -6,7 +6,7 @@ A file is not compiled again if everything that its rules depend on is the same 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tokenserver.documents.document import Document, nearest
@@ -23,6 +23,7 @@ from tokenserver.policy.loading.delegation import (
     scope_faults,
     service_faults,
 )
+from tokenserver.policy.loading.included_groups import include_faults
 from tokenserver.policy.loading.incremental import CompiledFiles, Known, Terms
 from tokenserver.policy.model import BUILT_IN_ROLES, Groups, Principals, Rule
 from tokenserver.policy.syntax.file import PolicyFile, RuleDraft
@@ -80,14 +81,14 @@ class Connector:
         if is_whole:
             faults += _unknown_roles(files, roles)
         homes = {name: Home.of(name, file) for name, file in files.items()}
-        groups = Groups.of_all(homes[name].group(group) for name, file in files.items() for _, group in file.groups)
-        if groups.by_name == self._memory.groups.by_name:
-            groups = self._memory.groups  # comparing identical objects is fast, for each file
+        wrong_includes = include_faults(files, is_whole=is_whole)
+        faults += wrong_includes
+        groups = self._groups(files, homes, keep_includes=not wrong_includes)
         kept: dict[str, Known] = {}
         tests = []
         for name, file in _paced(files.items(), self._pace):
             mandate = given.get(name)
-            terms = Terms.of(roles[name], mandate, groups.by_name)
+            terms = Terms.of(roles[name], mandate, groups.written)
             known = self._memory.files.get(name)
             if known is not None and known.file is not file:
                 known = None
@@ -104,6 +105,15 @@ class Connector:
             of_file = own if mandate is None else (narrowed(test, mandate) for test in own)
             tests.append(FileTests(file.document, tuple(of_file), service))
         return Connected(kept, groups, tuple(tests), faults)
+
+    def _groups(self, files: Mapping[str, PolicyFile], homes: Mapping[str, Home], *, keep_includes: bool) -> Groups:
+        """The groups of the tree; the object of the previous load, if they are equal."""
+        written = [homes[name].group(group) for name, file in files.items() for _, group in file.groups]
+        if not keep_includes:
+            written = [replace(group, includes=frozenset()) for group in written]
+        if {group.name: group for group in written} == self._memory.groups.written:
+            return self._memory.groups  # comparing identical objects is fast, for each file
+        return Groups.of_all(written)
 
 
 def default_service(registries: Sequence[str], services: frozenset[str] | None) -> str:
@@ -139,7 +149,7 @@ class _Compiler:
             rule = self._rule(draft)
             made.append(rule)
             if self.mandate is not None:
-                faults += scope_faults(self.mandate, self.file, draft, rule, groups.by_name, budget)
+                faults += scope_faults(self.mandate, self.file, draft, rule, groups.written, budget)
         return made
 
     def _rule(self, draft: RuleDraft) -> Rule:

@@ -169,5 +169,5 @@ class _Search:
             yield f"it has not been in effect since {spell_moment(condition.until)}"
         if condition.kinds and kind not in condition.kinds:
             yield f"it does not apply to credentials of the kind {kind}"
-        if not Condition(condition.networks).holds(kind, context):
+        if not condition.of_address.holds(kind, context):
             yield "it does not apply to the address that you come from"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from tokenserver.policy.analysis.conditions import ALWAYS, Given
 from tokenserver.policy.analysis.containment import contains, escape_from, overlaps
+from tokenserver.policy.analysis.product_search import segments_of
+from tokenserver.policy.analysis.segment_automata import shortest_words
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Pattern
-from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, client_for, listed
+from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, UNNAMED, HypotheticalClient, client_for, listed
 from tokenserver.policy.queries.what_can import Reach, bound, spell_pattern, what_can
-from tokenserver.scopes import ACTIONS, in_order
+from tokenserver.scopes import ACTIONS, in_order, is_path_component
 
 LETTERS = {"pull": "p", "push": "P", "delete": "d", "*": "a"}
 """The letter for each action. The literal `*` is only shown on a registry's own resources."""
@@ -20,17 +22,28 @@ LETTERS = {"pull": "p", "push": "P", "delete": "d", "*": "a"}
 PARTLY = "*"
 """Marks an action granted only on a part of the pattern, or under a condition."""
 
+FOR_SOME = "?"
+"""Marks an action that only clients with certain user names or groups are granted."""
+
 
 @dataclass(frozen=True, slots=True)
 class MatrixCell:
-    """What one principal may do on one pattern: `always` and on all of it, or `partly`."""
+    """What one principal may do on one pattern: `always` and on all of it, or `partly`.
+
+    `for_some`, among `partly`: not everybody whom the principal stands for, since it depends on the name or groups.
+    """
 
     always: frozenset[str] = frozenset()
     partly: frozenset[str] = frozenset()
+    for_some: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
-        found = in_order(self.always | self.partly)
-        return "".join(LETTERS[action] + (PARTLY if action in self.partly else "") for action in found)
+        return "".join(LETTERS[action] + self._mark(action) for action in in_order(self.always | self.partly))
+
+    def _mark(self, action: str) -> str:
+        if action in self.for_some:
+            return FOR_SOME
+        return PARTLY if action in self.partly else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +95,17 @@ def matrix(
         who = client_for(policies, principal)
         reaches = what_can(policies, who, given, budget)
         cells.append(
-            tuple(_cell(rule.resource_type, list(bound(pattern, who)), reaches, budget) for rule, pattern in columns)
+            tuple(
+                _cell(rule.resource_type, list(bound(pattern, who)), reaches, who, budget) for rule, pattern in columns
+            )
         )
     names = tuple(spell_pattern(rule.resource_type, pattern) for rule, pattern in columns)
     return Matrix(people, names, tuple(cells))
 
 
-def _cell(type_: str, patterns: list[Pattern], reaches: Collection[Reach], budget: Budget) -> MatrixCell:
+def _cell(
+    type_: str, patterns: list[Pattern], reaches: Collection[Reach], who: HypotheticalClient, budget: Budget
+) -> MatrixCell:
     budget.spend(1 + len(patterns) * len(reaches) // 4)
     meeting = [
         reach
@@ -96,7 +113,7 @@ def _cell(type_: str, patterns: list[Pattern], reaches: Collection[Reach], budge
         if reach.rule.resource_type == type_
         and any(overlaps(one, reach.pattern, budget.question()) is not None for one in patterns)
     ]
-    always, some = set(), set()
+    always, some, for_some = set(), set(), set()
     for action in ACTIONS:
         if action == "*" and type_ == "repository":
             continue
@@ -108,7 +125,50 @@ def _cell(type_: str, patterns: list[Pattern], reaches: Collection[Reach], budge
                 for one in patterns
             ):
                 always.add(action)
-    return MatrixCell(frozenset(always), frozenset(some - always))
+            elif not _is_for_every_name(patterns, giving, who, budget):
+                for_some.add(action)
+    return MatrixCell(frozenset(always), frozenset(some - always), frozenset(for_some))
+
+
+def _is_for_every_name(
+    patterns: Sequence[Pattern], giving: Sequence[Reach], who: HypotheticalClient, budget: Budget
+) -> bool:
+    """Whether a client of any name is left some of the reaches on the patterns; likewise of any group, if unknown.
+
+    Names that no segment of a repository can have do not count.
+    """
+    involved = [*patterns, *(one for reach in giving for one in (reach.pattern, *(cut.pattern for cut in reach.cuts)))]
+    depends_on_user = any(pattern.uses(SegmentKind.USER) for pattern in involved)
+    depends_on_group = not who.groups and any(pattern.uses(SegmentKind.GROUP) for pattern in involved)
+    if not who.is_unnamed or not (depends_on_user or depends_on_group):
+        return True
+    names = [*_distinguished(involved, budget)]
+    users = names if depends_on_user else [UNNAMED]
+    groups = [frozenset({name}) for name in names] if depends_on_group else [who.groups]
+    budget.spend(len(users) * len(groups))
+    clients = (HypotheticalClient(replace(who.identity, subject=user), group) for user in users for group in groups)
+    return all(_is_left(patterns, giving, client, budget) for client in clients)
+
+
+def _distinguished(patterns: Iterable[Pattern], budget: Budget) -> Iterator[str]:
+    """Names of users or groups, one for each class that the patterns distinguish."""
+    segments = {segment for pattern in patterns for segment in segments_of(pattern)}
+    literals = {one.text for one in segments if one.kind is SegmentKind.LITERAL and is_path_component(one.text)}
+    globs = {one.text for one in segments if one.kind is SegmentKind.GLOB and ":" not in one.text}
+    yield from sorted(literals)
+    for words in shortest_words(globs, literals, 2, budget.question()):
+        yield from (word for word in words if word not in literals)
+
+
+def _is_left(patterns: Iterable[Pattern], giving: Iterable[Reach], who: HypotheticalClient, budget: Budget) -> bool:
+    """Whether this user is left some of the reaches on the patterns."""
+    asked = [one for pattern in patterns for one in bound(pattern, who)]
+    for reach in giving:
+        cuts = [one for cut in reach.cuts if cut.when == ALWAYS for one in bound(cut.pattern, who)]
+        for one in bound(reach.pattern, who):
+            if any(escape_from(cuts, [each, one], budget.question()) is not None for each in asked):
+                return True
+    return False
 
 
 def _leaves_some(pattern: Pattern, reach: Reach, budget: Budget) -> bool:

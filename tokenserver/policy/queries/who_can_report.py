@@ -72,7 +72,8 @@ def spell_conditions(facts: Mapping[str, Any]) -> str:
         parts.append(f"if in {' and '.join(f'group:{name}' for name in facts['groups'])}")
     if "except" in facts:
         parts.append(f"except {' or '.join(facts['except'])}")
-    parts += [f"{key} {_any_of(facts[key])}" for key in ("from", "since", "until", "kind") if key in facts]
+    keys = ("from", "not_from", "since", "until", "kind")
+    parts += [f"{key.replace('_', ' ')} {_any_of(facts[key])}" for key in keys if key in facts]
     return ", ".join([*parts, *map(_spell_unless, facts.get("unless", ()))])
 
 
@@ -86,6 +87,8 @@ def spell_stopped(unless: Mapping[str, Any]) -> str:
     parts = []
     if "from" in unless:
         parts.append(f"from {_any_of(unless['from'])}")
+    if "not_from" in unless:
+        parts.append(f"from anywhere but {_any_of(unless['not_from'])}")
     if "since" in unless and "until" in unless:
         parts.append(f"between {unless['since']} and {unless['until']}")
     elif "since" in unless:

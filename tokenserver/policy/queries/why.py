@@ -205,7 +205,7 @@ class _Question:
             (Condition(since=start), f"not in effect before {spell_moment(start)}" if start else ""),
             (Condition(until=end), f"no longer in effect since {spell_moment(end)}" if end else ""),
             (Condition(kinds=condition.kinds), f"the kind of credential is {self._identity.kind}"),
-            (Condition(networks=condition.networks), f"{spell_condition(Condition(condition.networks))}, but {where}"),
+            (condition.of_address, f"{spell_condition(condition.of_address)}, but {where}"),
         ]
         for part, message in parts:
             if self._meets(Objection.CONDITION, replace(rule, condition=part)):

@@ -8,10 +8,11 @@ from typing import Any
 from tokenserver.documents.document import Path
 from tokenserver.identity import Kind
 from tokenserver.policy.model import Condition
+from tokenserver.policy.networks import ranges_of
 from tokenserver.policy.syntax.reader import Reader, one_of
 from tokenserver.policy.terms import parse_moment, parse_network
 
-_WHEN_KEYS = ("from", "since", "until", "kind")
+_WHEN_KEYS = ("from", "not_from", "since", "until", "kind")
 _KINDS = [kind.value for kind in Kind]
 
 
@@ -19,10 +20,16 @@ def read_when(reader: Reader, value: Any, place: Path) -> Condition:
     """Read one condition; its faults go to the reader."""
     content = reader.mapping(value, place, _WHEN_KEYS)
     networks: list[IPv4Network | IPv6Network] = []
+    outside: list[IPv4Network | IPv6Network] = []
     kinds: list[str] = []
     since = until = None
     if "from" in content:
         networks = reader.terms(content["from"], (*place, "from"), parse_network, or_one=True)
+    if "not_from" in content:
+        outside = reader.terms(content["not_from"], (*place, "not_from"), parse_network, or_one=True)
+        if outside and not ranges_of(tuple(networks), tuple(outside)):
+            left = "all of from" if networks else "every address"
+            reader.fault((*place, "not_from"), f"excludes {left}, so the rule would never apply")
     if "since" in content:
         since = reader.term(content["since"], (*place, "since"), parse_moment)
     if "until" in content:
@@ -31,4 +38,4 @@ def read_when(reader: Reader, value: Any, place: Path) -> Condition:
         reader.fault((*place, "until"), "is not after since, so the rule would never apply")
     if "kind" in content:
         kinds = reader.terms(content["kind"], (*place, "kind"), one_of(_KINDS, "kind of credential"), or_one=True)
-    return Condition(tuple(networks), since, until, frozenset(map(Kind, kinds)))
+    return Condition(tuple(networks), since, until, frozenset(map(Kind, kinds)), tuple(outside))

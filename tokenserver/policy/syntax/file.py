@@ -139,10 +139,10 @@ def _read_groups(reader: Reader, value: Any, file: PolicyFile) -> None:
     for key, item in reader.mapping(value, ("groups",)).items():
         place: Path = ("groups", key)
         name = reader.term(key, place, parse_group)
-        content = reader.mapping(item, place, ("users", "groups"))
+        content = reader.mapping(item, place, ("users", "groups", "includes"))
         members = {
             kind: frozenset(reader.terms(content[kind], (*place, kind), parse))
-            for kind, parse in (("users", parse_user), ("groups", parse_group))
+            for kind, parse in (("users", parse_user), ("groups", parse_group), ("includes", parse_group))
             if kind in content
         }
         if name is not None:

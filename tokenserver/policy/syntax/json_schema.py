@@ -32,6 +32,7 @@ _MOMENT = text("A date, or a moment in RFC 3339; without an offset, it is in UTC
 WHEN = mapping(
     {
         "from": one_or_more(text("An address or a network, such as `10.0.0.0/8`."), "The client's networks."),
+        "not_from": one_or_more(text("An address or a network."), "Networks that the client is in none of."),
         "since": _MOMENT,
         "until": _MOMENT,
         "kind": one_or_more(word([kind.value for kind in Kind]), "The kinds of credentials."),
@@ -127,7 +128,14 @@ def policy_schema() -> Schema:
     """The JSON Schema (draft 7) of a policy file."""
     content: dict[str, Schema] = {
         "groups": named(
-            mapping({"users": items(text()), "groups": items(text())}), "Groups, besides those of directories."
+            mapping(
+                {
+                    "users": items(text()),
+                    "groups": items(text(), "Groups of a directory, with all their members."),
+                    "includes": items(text(), "Groups of the policy files, with all their members."),
+                }
+            ),
+            "Groups, besides those of directories.",
         ),
         "roles": named(_ACTIONS, "Names for sets of actions."),
         "delegate": items(_DELEGATION, "Files of teams, with the limits of what their rules can grant."),

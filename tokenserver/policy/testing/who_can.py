@@ -143,7 +143,7 @@ def _or_settle(test: WhoTest, found: Iterable[Line]) -> str:
     keys = []
     if test.setting.at is None and any(one.since is not None or one.until is not None for one in conditions):
         keys.append("at:")
-    if test.setting.client is None and any(one.networks for one in conditions):
+    if test.setting.client is None and any(one.needs_address for one in conditions):
         keys.append("from:")
     return f" (or add {' and '.join(keys)})" if keys else ""
 

@@ -1,0 +1,145 @@
+"""Lint rules about allow and deny rules that meet: access that logging in takes away, and denies that meet no allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from tokenserver.identity import Kind
+from tokenserver.policy.analysis.conditions import are_apart
+from tokenserver.policy.analysis.containment import may_overlap, overlaps
+from tokenserver.policy.analysis.subsumption import candidates, covers, covers_people, kinds_of
+from tokenserver.policy.budget import Budget
+from tokenserver.policy.lint.single_rules import reaches_anonymous, reaches_any_user, uses_variable
+from tokenserver.policy.model import Condition, Effect, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.networks import EVERY_ADDRESS, ranges_of
+from tokenserver.scopes import in_order
+
+PAIRS_PER_STEP = 16
+"""Number of pairs of rules that are compared superficially in one step."""
+
+
+def as_of(rule: Rule, now: datetime) -> Rule:
+    """The rule with the parts of its condition that can still decide something from `now` on.
+
+    A `since` that has passed is none. A deny with `from` for every address is one without, since it also applies to an
+    unknown address.
+    """
+    condition = rule.condition
+    if condition is None:
+        return rule
+    if condition.since is not None and condition.since <= now:
+        condition = replace(condition, since=None)
+    if rule.effect is Effect.DENY and ranges_of(condition.networks, condition.outside) == EVERY_ADDRESS:
+        condition = replace(condition, networks=())
+    return rule if condition == rule.condition else replace(rule, condition=condition)
+
+
+def no_tokens(policies: PolicySet) -> Iterator[tuple[Rule, str]]:
+    """The rules for anonymous clients, in a configuration in which these get no tokens."""
+    for rule in policies.rules:
+        if rule.to.anonymous or kinds_of(rule) == {Kind.ANONYMOUS}:
+            text = f"{rule.id}: anonymous clients get no tokens in this configuration"
+            yield rule, f"{text}; fix: set anonymous: true, or remove anonymous from the rule"
+
+
+class Meetings:
+    """The rules in force of one policy set, compared with each other."""
+
+    def __init__(self, policies: PolicySet, in_force: Mapping[str, Rule], budget: Budget) -> None:
+        self._policies = policies
+        self._in_force = in_force
+        self._budget = budget
+        self._allows = [rule for rule in in_force.values() if rule.effect is Effect.ALLOW]
+
+    def findings(self, rule: Rule) -> Iterator[tuple[str, str]]:
+        """Codes and texts about one rule in force.
+
+        Raises:
+            TooComplex: not decided within the budget.
+        """
+        if rule.effect is Effect.DENY:
+            yield from self._met(rule)
+        elif reaches_anonymous(rule) and not reaches_any_user(rule):
+            lost = [action for action in in_order(rule.actions) if not self._keeps(rule, action)]
+            if lost:
+                text = f"a client that logs in loses {' and '.join(lost)}, which anonymous clients have"
+                yield "TS118", f"{rule.id}: {text}; fix: to: [everyone]"
+
+    def _keeps(self, rule: Rule, action: str) -> bool:
+        """Whether another allow rule grants the action to every client that logs in."""
+        condition = rule.condition and replace(rule.condition, kinds=frozenset())
+        as_user = replace(rule, to=Principals(authenticated=True), excluded=None, condition=condition)
+        others = (self._in_force.get(one.id) for one in candidates(self._policies, as_user))
+        return any(
+            other is not None
+            and other.effect is Effect.ALLOW
+            and other.id != rule.id
+            and covers(other, as_user, self._policies.groups, frozenset({action}), self._budget)
+            for other in others
+        )
+
+    def _met(self, deny: Rule) -> Iterator[tuple[str, str]]:
+        for_users = reaches_any_user(deny) and not reaches_anonymous(deny)
+        is_met = False
+        for number, allow in enumerate(self._allows):
+            if number % PAIRS_PER_STEP == 0:
+                self._budget.spend()
+            takes = for_users and reaches_anonymous(allow)
+            if (is_met and not takes) or not self._meet(deny, allow, as_if_public=takes):
+                continue
+            is_met = True
+            if takes and not all(map(uses_variable, deny.patterns)):
+                shared = " and ".join(in_order(deny.actions & allow.actions))
+                text = f"a client that logs in loses {shared or '*'}, which {allow.id} grants to anonymous clients"
+                yield "TS118", f"{deny.id}: {text}; fix: to: [everyone]"
+                return
+            if not for_users:
+                return
+        if not is_met:
+            yield "TS119", f"{deny.id}: no allow rule grants any of it; fix: correct or remove the rule"
+
+    def _meet(self, deny: Rule, allow: Rule, *, as_if_public: bool) -> bool:
+        """Whether both may apply to one request; `as_if_public`: one by a client once it has logged in."""
+        return (
+            deny.resource_type == allow.resource_type
+            and any(deny.decides(action) for action in allow.actions)
+            and (deny.services is None or allow.services is None or not deny.services.isdisjoint(allow.services))
+            and (as_if_public or not _are_others(deny, allow, self._policies.groups))
+            and not _never_together(deny, allow, as_if_public=as_if_public)
+            and any(
+                may_overlap(one, other) and overlaps(one, other, self._budget.question())
+                for one in deny.patterns
+                for other in allow.patterns
+            )
+        )
+
+
+def _never_together(deny: Rule, allow: Rule, *, as_if_public: bool) -> bool:
+    conditions = [one.condition or Condition() for one in (deny, allow)]
+    if as_if_public:
+        conditions = [replace(one, kinds=frozenset()) for one in conditions]
+    return are_apart(*conditions)
+
+
+def _are_others(deny: Rule, allow: Rule, groups: Groups) -> bool:
+    """Whether the two certainly never apply to the same client."""
+    if not kinds_of(deny) & kinds_of(allow):
+        return True
+    for one, other in ((deny, allow), (allow, deny)):
+        if one.excluded is not None and covers_people(one.excluded, other.to, groups):
+            return True
+    named = [one for one in (deny.to, allow.to) if one.are_named]
+    if len(named) < 2:
+        return False
+    return not any(_may_be(one, other, groups) for one, other in (named, named[::-1]))
+
+
+def _may_be(one: Principals, other: Principals, groups: Groups) -> bool:
+    """Whether somebody in `one` may be in `other`: by name, or by groups whose members are unknown."""
+    if one.users & other.users or (one.groups and other.groups):
+        return True
+    if any(name not in groups.by_name or groups.by_name[name].groups for name in other.groups):
+        return bool(one.users)
+    return any(one.users & groups.by_name[name].users for name in other.groups)

@@ -1,0 +1,111 @@
+"""Lint rules about one rule by itself: what never applies, and what it says besides what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from ipaddress import ip_network
+
+from tokenserver.identity import Kind
+from tokenserver.policy.analysis.containment import is_empty
+from tokenserver.policy.analysis.subsumption import NOBODY, covers_people, kinds_of
+from tokenserver.policy.budget import Budget
+from tokenserver.policy.group_names import shown_name
+from tokenserver.policy.model import Effect, Groups, Principals, Rule
+from tokenserver.policy.networks import are_within, ranges_of
+from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.policy.syntax.hosts import host_remarks
+from tokenserver.scopes import in_order, is_path_component
+
+_FAMILIES = {family: ranges_of((ip_network(text),)) for family, text in (("IPv4", "0.0.0.0/0"), ("IPv6", "::/0"))}
+
+
+def never_applies(groups: Groups, rule: Rule, now: datetime, budget: Budget) -> Iterator[tuple[str, str]]:
+    """Why the rule never applies: codes and texts. Raises TooComplex beyond the budget of a question."""
+    if rule.condition is not None and rule.condition.until is not None and rule.condition.until <= now:
+        expired = f"expired at {rule.condition.until:%Y-%m-%d %H:%M} UTC"
+        yield "TS109", f"{rule.id}: {expired}; fix: remove the rule, or set a later until"
+    if rule.excluded is not None and covers_people(rule.excluded, rule.to, groups):
+        yield "TS101", f"{rule.id}: except excludes everybody in to; fix: shorten except, or remove the rule"
+    if not kinds_of(rule):
+        kinds = ", ".join(sorted(rule.condition.kinds)) if rule.condition is not None else ""
+        yield (
+            "TS101",
+            f"{rule.id}: nobody in to has a credential of kind {kinds}; fix: correct kind, or remove the rule",
+        )
+    if all(is_empty(pattern, budget.question()) for pattern in rule.patterns):
+        yield "TS101", f"{rule.id}: no repository name can match any of its patterns; fix: correct the patterns"
+    elif all(_is_unfillable(rule.to, pattern) for pattern in rule.patterns):
+        yield "TS101", f"{rule.id}: nobody in to has a value for ${{user}} or ${{group}}; fix: use literal patterns"
+
+
+def _is_unfillable(to: Principals, pattern: Pattern) -> bool:
+    """Whether the pattern has a variable that none of these people can fill."""
+    if to.everyone or to.authenticated or to.groups:
+        return False
+    if pattern.uses(SegmentKind.USER):
+        return not any(map(is_path_component, to.users))
+    return pattern.uses(SegmentKind.GROUP) and not to.users
+
+
+def about_itself(rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:
+    """What is wrong with the rule by itself: codes and texts. Raises TooComplex as above."""
+    empty = [pattern.text for pattern in rule.patterns if is_empty(pattern, budget.question())]
+    if empty and len(empty) < len(rule.patterns):
+        yield "TS105", f"{rule.id}: no repository name can match {', '.join(empty)}; fix: correct or remove the pattern"
+    yield from (("TS114", f"{rule.id}: {text}") for text in host_remarks(pattern.text for pattern in rule.patterns))
+    named = {*rule.to.users, *(rule.excluded or NOBODY).users}
+    yield from capitals(rule.id, named)
+    yield from _wide_networks(rule)
+    yield from _any_group(rule)
+    if rule.effect is Effect.DENY:
+        return
+    changing = [action for action in in_order(rule.actions) if action in ("push", "delete")]
+    if changing and reaches_anonymous(rule) and rule.resource_type == "repository":
+        what = f"{' and '.join(changing)} for clients that did not log in"
+        yield "TS108", f"{rule.id}: {what}; fix: grant it to authenticated, or to users and groups"
+    if rule.resource_type == "registry" and "*" not in rule.actions:
+        yield "TS112", f'{rule.id}: registries request only the action *; fix: actions: ["*"]'
+
+
+def reaches_anonymous(rule: Rule) -> bool:
+    """Whether the rule can apply to a client that did not log in."""
+    excluded = rule.excluded or NOBODY
+    is_meant = Kind.ANONYMOUS in kinds_of(rule) and not (excluded.everyone or excluded.anonymous)
+    return is_meant and not all(map(uses_variable, rule.patterns))
+
+
+def reaches_any_user(rule: Rule) -> bool:
+    """Whether the rule applies to clients that log in whatever their name and groups are."""
+    excluded = rule.excluded or NOBODY
+    is_meant = (rule.to.everyone or rule.to.authenticated) and kinds_of(rule) != {Kind.ANONYMOUS}
+    return is_meant and not (excluded.everyone or excluded.authenticated)
+
+
+def uses_variable(pattern: Pattern) -> bool:
+    """Whether an anonymous client, which has no value for a variable, never matches the pattern."""
+    return pattern.uses(SegmentKind.USER) or pattern.uses(SegmentKind.GROUP)
+
+
+def _wide_networks(rule: Rule) -> Iterator[tuple[str, str]]:
+    if rule.condition is None or not rule.condition.networks:
+        return
+    admitted = ranges_of(rule.condition.networks)
+    families = [family for family, every in _FAMILIES.items() if are_within(every, admitted)]
+    if families:
+        text = f"from includes every {' and every '.join(families)} address"
+        yield "TS123", f"{rule.id}: {text}; fix: name smaller networks, or remove from"
+
+
+def _any_group(rule: Rule) -> Iterator[tuple[str, str]]:
+    if rule.to.groups and rule.to.are_named and any(one.uses(SegmentKind.GROUP) for one in rule.patterns):
+        named = ", ".join(shown_name(name) for name in sorted(rule.to.groups))
+        text = f"${{group}} stands for every group of a member of {named}, not only for {named}"
+        yield "TS124", f"{rule.id}: {text}; fix: write the name in the pattern, or to: [authenticated]"
+
+
+def capitals(what: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """A finding for each name with capital letters; `what` names it."""
+    for name in sorted(name for name in names if name != name.lower()):
+        text = f"{name!r} has capital letters, and names are compared exactly"
+        yield "TS111", f"{what}: {text}; fix: spell the name as the user source does"
