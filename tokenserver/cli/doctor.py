@@ -12,6 +12,7 @@ from typing import TextIO
 
 import click
 
+from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.prompts import read_password
 from tokenserver.cli.options import TokenFile, config_option, exit_with, report_faults
 from tokenserver.cli.terminal import echo, echo_text, style
@@ -118,7 +119,8 @@ def doctor(  # noqa: PLR0917 - click passes options by name
         raise click.UsageError("--try needs --registry URL, and --user or --token with the right to do it")
     settings = load_settings(config)
     now = datetime.now(UTC)
-    sides = our_sides(settings, config, now)
+    with progress("reading users, policies and keys"):
+        sides = our_sides(settings, config, now)
     tried = tuple(_trial(action, name, settings) for action, name in trials)
     wanted = (*_wanted(scopes, settings), *(trial.scope for trial in tried))
     kind = None if generation is None else KINDS[generation]
@@ -137,7 +139,8 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     elif brought is not None:
         found += _examine_token(brought, baseline, wanted)
     elif baseline.files is None:
-        found += examine_installation(settings, baseline, context)
+        with progress("asking registries and servers"):
+            found += examine_installation(settings, baseline, context)
     report(by_urgency(found), as_json=as_json, token=shown if show_token else None)
 
 
@@ -160,9 +163,11 @@ def _visit(visit: Visit, user: str | None, *, before: Sequence[Finding]) -> tupl
     is_known = identify(baseline.sides.general.ours, baseline.registry, visit.url, "").registry is not None
     login = (user, read_password()) if user is not None and is_known else None
     # The server first: with several registries, the visit finds out best which one this is.
-    found, skew = visit_server(baseline, visit.context)
+    with progress("asking the server"):
+        found, skew = visit_server(baseline, visit.context)
     is_faulty = any(finding.is_actionable for finding in before)
-    visited, token = visit_registry(replace(visit, login=login, files_at_fault=is_faulty), skew)
+    with progress("visiting the registry"):
+        visited, token = visit_registry(replace(visit, login=login, files_at_fault=is_faulty), skew)
     return found + visited, token
 
 
