@@ -214,6 +214,9 @@ def test_metadata() -> None:
     addresses = PROJECT["project"]["urls"]
     assert addresses
     assert [url for url in addresses.values() if not url.startswith("https://") or "example" in url] == []
+    page = (ROOT / "docs" / "run-in-production.md").read_text("utf-8")
+    has_address = bool({"Homepage", "Source", "Documentation"} & addresses.keys())
+    assert ("no public address yet" in page) is not has_address
 
 
 def test_the_linter_looks_for_unsafe_calls() -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +22,12 @@ from typing import Any
 import pytest
 from harness.base_image import make_root
 from harness.containers import container_host, image_settings
+from harness.images import make
 from harness.machine import Machine
+from harness.podman import Engine, engine
 from harness.processes import Output, plain_environment, run
 from harness.programs import ROOT, need, need_root
-from test_composition import up
+from test_composition import REGISTRY_CONFIG, up
 
 from tokenserver import __version__
 
@@ -156,3 +161,68 @@ def test_the_composition_with_it(root: Path, tmp_path_factory: pytest.TempPathFa
         assert answer.stdout == "200", answer
         assert composed.containers["tokenserver"].execute("tokenserver", "health").ok
         assert composed.containers["tokenserver"].stop(30) == 0
+
+
+REGISTRY = """\
+FROM localhost/base
+COPY registry /usr/local/bin/registry
+RUN install -d /etc/distribution
+COPY config.yml /etc/distribution/config.yml
+ENV OTEL_TRACES_EXPORTER=none
+ENTRYPOINT ["registry"]
+CMD ["serve", "/etc/distribution/config.yml"]
+"""
+"""docker.io/library/registry:3, as far as it matters, around the real program."""
+
+
+def test_the_composition_with_podman(builder: Builder, tmp_path: Path) -> None:
+    """deploy/compose.yaml by podman-compose: login, push and a denied push through the published ports, and the end."""
+    context = tmp_path / "registry"
+    context.mkdir()
+    shutil.copy2(need("distribution3"), context / "registry")
+    (context / "config.yml").write_text(REGISTRY_CONFIG)
+    (context / "Containerfile").write_text(REGISTRY)
+    builder.run("build", "--tag", "docker.io/library/registry:3", "--file", context / "Containerfile", context)
+    image = make(tmp_path, "hello from podman")
+    file = ROOT / "deploy/compose.yaml"
+    with tempfile.TemporaryDirectory(prefix="e2e") as name, engine(Path(name), builder.folder) as host:
+        try:
+            started = host.compose(file, "up", "--no-build", "--detach")
+            _eventually(lambda: _answers(host, "http://localhost:5001/healthz") == "200", started)
+            _eventually(lambda: _answers(host, "http://localhost:5000/v2/") == "401", started)
+            logs = host.podman("logs", host.container("setup")).stdout
+            password = re.search(r"password +(\S+)", logs)
+            assert password is not None, logs
+            pushes = [
+                host.enter(
+                    *(need("skopeo"), "copy", "--dest-tls-verify=false", "--dest-creds", f"admin:{password[1]}"),
+                    *(f"oci:{image.layout}:latest", f"docker://localhost:5000/users/{owner}/hello:1"),
+                )
+                for owner in ("admin", "somebody")
+            ]
+            assert [(one.ok, "denied" in one.stderr) for one in pushes] == [(True, False), (False, True)], pushes
+            events = host.podman("logs", host.container("tokenserver")).stdout.splitlines()
+            clients = {json.loads(line)["client"] for line in events if line.startswith('{"time":')}
+            assert [client.startswith("10.") for client in clients] == [True]  # that of podman's bridge
+            assert host.podman("healthcheck", "run", host.container("tokenserver")).ok
+            inside = ("exec", host.container("tokenserver"))
+            assert "Read-only file system" in host.podman(*inside, "touch", "/x").stderr
+            status = host.podman(*inside, "cat", "/proc/1/status").stdout
+            assert re.search(r"Uid:\t10001\t.*CapEff:\t0{16}\n.*NoNewPrivs:\t1\n", status, re.DOTALL)
+            assert host.podman("stop", "--time", "30", host.container("tokenserver")).ok
+            ended = host.podman("inspect", "--format", "{{.State.ExitCode}}", host.container("tokenserver"))
+            assert ended.stdout.strip() == "0"
+        finally:
+            host.compose(file, "down", "--volumes")
+        assert host.podman("ps", "--all", "--quiet").stdout == ""
+
+
+def _answers(host: Engine, url: str) -> str:
+    return host.enter(need("curl"), "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", url).stdout
+
+
+def _eventually(condition: Callable[[], bool], started: Output) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, started
+        time.sleep(0.2)

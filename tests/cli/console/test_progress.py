@@ -219,6 +219,7 @@ run()
         pytest.param(["policy", "test"], ["reading policies", "running tests"], id="policy-test"),
         pytest.param(["policy", "lint"], ["reading policies", "comparing rules"], id="policy-lint"),
         pytest.param(["policy", "matrix"], ["reading policies", "filling in the matrix"], id="policy-matrix"),
+        pytest.param(["doctor"], ["reading users, policies and keys", "asking registries and servers"], id="doctor"),
     ],
 )
 def test_commands_show_what_they_do(command: list[str], expected: list[str], made: Path) -> None:

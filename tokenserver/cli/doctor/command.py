@@ -12,6 +12,7 @@ from typing import TextIO
 import click
 from click.core import ParameterSource
 
+from tokenserver.cli.console.progress import progress
 from tokenserver.cli.console.prompts import read_password
 from tokenserver.cli.doctor.report import report
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
@@ -142,7 +143,8 @@ def doctor(  # noqa: PLR0917 - click passes options by name
         raise click.UsageError("--try needs --registry URL, and --user or --token with the right to do it")
     settings = load_settings(config)
     now = datetime.now(UTC)
-    sides = our_sides(settings, config, now)
+    with progress("reading users, policies and keys"):
+        sides = our_sides(settings, config, now)
     tried = tuple(_trial(action, name, settings) for action, name in trials)
     wanted = (*_wanted(scopes, settings), *(trial.scope for trial in tried))
     kind = None if generation is None else KINDS[generation]
@@ -162,7 +164,8 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     elif brought is not None:
         found += _examine_token(brought, baseline, wanted)
     elif baseline.files is None:
-        found += examine_installation(settings, baseline, Requests(trusted, TimeLimit.in_(timeout)))
+        with progress("asking registries and servers"):
+            found += examine_installation(settings, baseline, Requests(trusted, TimeLimit.in_(timeout)))
     report(by_urgency(without_echoes(found)), as_json=as_json, token=shown if show_token else None)
 
 
@@ -195,11 +198,12 @@ def _visit(visit: Visit, user: str | None, *, before: Sequence[Finding]) -> tupl
     deadline = TimeLimit.in_(visit.requests.deadline.seconds)  # typing a password is not part of it
     context = visit.requests.context
     # The server first: with several registries, the visit finds out best which one this is.
-    found, skew = visit_server(baseline, Requests(context, deadline.half()))
+    with progress("asking the server"):
+        found, skew = visit_server(baseline, Requests(context, deadline.half()))
     is_faulty = any(finding.is_actionable for finding in before)
-    visited, token = visit_registry(
-        replace(visit, requests=Requests(context, deadline), login=login, files_at_fault=is_faulty), skew
-    )
+    asked = replace(visit, requests=Requests(context, deadline), login=login, files_at_fault=is_faulty)
+    with progress("visiting the registry"):
+        visited, token = visit_registry(asked, skew)
     return found + visited, token
 
 
