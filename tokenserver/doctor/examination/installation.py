@@ -12,7 +12,7 @@ from tokenserver.doctor.examination.refusal import Visit
 from tokenserver.doctor.examination.token import Baseline
 from tokenserver.doctor.examination.visit import visit_registry, visit_server
 from tokenserver.doctor.facts import OurRegistry
-from tokenserver.doctor.findings import Finding, note, passed, warning
+from tokenserver.doctor.findings import Finding, note, passed, warning, without_echoes
 from tokenserver.server.compose import load_snapshot, warnings
 
 _VISITS = 32
@@ -52,5 +52,5 @@ def examine_installation(settings: Settings, baseline: Baseline, context: ssl.SS
     # Side by side: a registry that does not answer takes seconds, and the others need not wait for it.
     with ThreadPoolExecutor(max_workers=_VISITS) as visits:
         for findings in visits.map(visited, ours.registries):
-            found += findings
+            found += without_echoes(findings)
     return found
