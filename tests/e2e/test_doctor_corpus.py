@@ -1,7 +1,6 @@
 """Every cause of tests/corpus/doctor, built of real programs: the doctor names it first, and its fix works.
 
-`pytest -m "nightly or not nightly"` runs all of them; the everyday run has every third. The last lines of the run are the
-score.
+`pytest -m "nightly or not nightly"` runs all of them; the everyday run has every third. The last lines are the score.
 """
 
 from __future__ import annotations
