@@ -85,11 +85,6 @@ LOGOUT = re.compile(r"(?:docker|podman|\{\}) +logout +(\S+), then (?:docker|podm
 
 def test_a_logout_is_proposed_only_with_a_new_login() -> None:
     """And only where an identity token of another server is stored, which is of no use: a password is replaced."""
-    found = {
-        str(path.relative_to(PACKAGE)): text
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for text in texts_in(path.read_text(encoding="utf-8"))
-        if re.search(r"\blogout\b", text)
-    }
+    found = {module: text for module in modules() for text in texts_in(module) if re.search(r"\blogout\b", text)}
     assert set(found) == {"doctor/client/checks.py", "errors.py"}
     assert [text for text in found.values() if LOGOUT.search(text) is None] == []

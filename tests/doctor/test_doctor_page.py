@@ -1,10 +1,12 @@
-"""docs/doctor.md lists every check that can report a finding, and no other."""
+"""docs/doctor.md lists every check that can report a finding, and no other, and has the table of causes."""
 
 from __future__ import annotations
 
 import ast
 import re
 from pathlib import Path
+
+from script_modules import load_script
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "doctor.md").read_text()
@@ -27,3 +29,10 @@ def test_the_page_lists_the_checks() -> None:
     listed = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
     assert listed == made | {"audience"}  # `check_claims` takes this name from a table, with that of the issuer
     assert len(made) > 20
+
+
+def test_the_causes_are_up_to_date() -> None:
+    """The committed table is what `scripts/doctor-causes` writes, with a row for each cause and each kind."""
+    script = load_script("doctor-causes")
+    assert script.page(PAGE) == PAGE
+    assert script.causes().count("\n") > 180

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from harness import registries
 from harness.clients import Client
+from harness.doctor_score import table
 from harness.images import Image, make
 from harness.machine import Machine
 from harness.processes import Daemon
@@ -217,3 +218,14 @@ def scene(
 ) -> Scene:
     """All of the above around one registry, for each of the two."""
     return Scene(registry, watch, image, client_of, new_name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The score of the doctor's corpus, over the workers of the run."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]
+    properties = [pair for report in calls for pair in report.user_properties]
+    results = [value for name, value in properties if name == "doctor"]
+    if results:
+        terminalreporter.section("the doctor's score")
+        terminalreporter.write_line("\n".join(table(results)))

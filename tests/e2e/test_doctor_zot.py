@@ -5,17 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from harness.foreign import self_signed
 from harness.misfits import Change, misfit
 from harness.server import Setup, TokenServer, serving
 
@@ -79,30 +74,11 @@ def test_an_old_zot_wants_its_catalog_for_a_login(server: TokenServer, tmp_path:
         assert wrong(server, "--registry", zot.url, "--service", "zot.test") == {"access": False}
 
 
-def rsa_certificate(folder: Path) -> Path:
-    """A certificate of an RSA key that nobody here signs with."""
-    key = rsa.generate_private_key(65537, 2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody else")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "other.pem"
-    file.write_bytes(certificate.public_bytes(Encoding.PEM))
-    return file
-
-
 @pytest.mark.parametrize("user", ["nobody", "olga"])
 def test_an_old_zot_with_the_key_of_somebody_else(user: str, server: TokenServer, tmp_path: Path) -> None:
     """It answers junk and our tokens alike; a token for a repository that it does not have tells the two apart."""
-    other = rsa_certificate(tmp_path)
+    other = tmp_path / "other.pem"
+    other.write_bytes(self_signed("somebody else", "RS256"))
     with misfit(tmp_path / "zot", server, "zot.test", "zot", bearer(cert=str(other))) as zot:
         found = (
             as_olga(server, zot.url, "zot.test")

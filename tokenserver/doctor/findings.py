@@ -69,7 +69,7 @@ _EXPLAIN_A_KEY = frozenset({"rootcertbundle", "jwks", "kid", "cert", "compat", "
 
 
 def without_echoes(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings without those that repeat another one from another side: one finding for one cause.
+    """The findings about one registry without those that repeat another one from another side.
 
     A wrong value is reported once, by the finding that has its place. A key that is missing in the registry's files is
     not reported again as the token's key. If the registry accepts the token, that outweighs what was computed here.

@@ -15,11 +15,12 @@ from harness.processes import free_port
 
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
+from tokenserver.doctor.examination import installation
 from tokenserver.doctor.examination.installation import examine_installation
 from tokenserver.doctor.examination.our_side import our_sides
 from tokenserver.doctor.examination.token import Baseline
 from tokenserver.doctor.examination.visiting import requests as module
-from tokenserver.doctor.findings import Finding
+from tokenserver.doctor.findings import Finding, failed
 from tokenserver.errors import LoadError
 from tokenserver.keys.ring import Algorithm
 from tokenserver.keys.store import init_keys
@@ -127,3 +128,12 @@ def test_files_with_which_the_server_would_not_start(settings: Settings, monkeyp
     (settings.policies / "p.yaml").write_text("version: 1\nalow: []\n")
     with pytest.raises(LoadError):
         examined(settings, monkeypatch)
+
+
+def test_the_same_fault_of_two_registries(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each registry has its own finding, and only one."""
+    fault = failed("issuer", "the registry expects another issuer", "set issuer")
+    monkeypatch.setattr(installation, "visit_registry", lambda *_: ([fault, fault], None))
+    both = [one.model_copy(update={"url": URL}) for one in settings.registries]
+    found = examined(settings.model_copy(update={"registries": tuple(both)}), monkeypatch)
+    assert [one for one in found if one.check == "issuer"] == [fault, fault]

@@ -26,6 +26,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   proxy_cache_path {folder}/cache keys_zone=tokens:1m;
+{upstream}
   server {{
     listen 127.0.0.1:{port};
     proxy_http_version 1.1;
@@ -55,10 +56,10 @@ _USER = "user root;\n" if os.geteuid() == 0 else ""
 
 
 @contextmanager
-def nginx(folder: Path, locations: str, port: int | None = None) -> Iterator[Nginx]:
-    """nginx with these `location` blocks, on this port, or a free one."""
+def nginx(folder: Path, locations: str, port: int | None = None, upstream: str = "") -> Iterator[Nginx]:
+    """nginx with these `location` blocks, on this port, or a free one; `upstream` stands beside its server."""
     port = free_port() if port is None else port
-    text = _CONFIG.format(folder=folder, port=port, locations=locations, user=_USER)
+    text = _CONFIG.format(folder=folder, port=port, locations=locations, upstream=upstream, user=_USER)
     with _nginx(folder, text, port) as running_nginx:
         yield running_nginx
 

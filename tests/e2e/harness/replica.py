@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from harness.server import TokenServer
 
 
 class Replica:
-    """One more `tokenserver serve` with the configuration of `server`, on a port of its own."""
+    """One more `tokenserver serve` with the configuration of `server`, on a port of its own, after `prefix`."""
 
-    def __init__(self, server: TokenServer, folder: Path) -> None:
+    def __init__(self, server: TokenServer, folder: Path, prefix: Sequence[str] = ()) -> None:
         self.port = free_port()
         environment = {**server.environment, "TOKENSERVER_SERVER_LISTEN": f"127.0.0.1:{self.port}"}
-        command = server.command("serve", "--config", server.config)
+        command = [*prefix, *server.command("serve", "--config", server.config)]
         self.daemon = Daemon("replica", command, environment=environment, folder=folder)
 
     def is_ready(self) -> bool:

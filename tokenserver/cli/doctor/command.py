@@ -166,7 +166,9 @@ def doctor(  # noqa: PLR0917 - click passes options by name
     elif baseline.files is None:
         with progress("asking registries and servers"):
             found += examine_installation(settings, baseline, Requests(trusted, TimeLimit.in_(timeout)))
-    report(by_urgency(without_echoes(found)), as_json=as_json, token=shown if show_token else None)
+    if url is not None or brought is not None or baseline.files is not None:  # one registry, and not all of them
+        found = without_echoes(found)
+    report(by_urgency(found), as_json=as_json, token=shown if show_token else None)
 
 
 def _check_no_options(context: click.Context) -> None:

@@ -12,7 +12,7 @@ from tokenserver.doctor.examination.token import Baseline
 from tokenserver.doctor.examination.visiting.requests import Requests, Visit
 from tokenserver.doctor.examination.visiting.visit import visit_registry, visit_server
 from tokenserver.doctor.facts import OurRegistry
-from tokenserver.doctor.findings import Finding, note, passed, warning
+from tokenserver.doctor.findings import Finding, note, passed, warning, without_echoes
 from tokenserver.server.compose import load_snapshot, warnings
 
 _VISITS = 32
@@ -55,5 +55,5 @@ def examine_installation(settings: Settings, baseline: Baseline, requests: Reque
     # Side by side: a registry that does not answer takes all of the time that is left.
     with ThreadPoolExecutor(max_workers=_VISITS) as visits:
         for findings in visits.map(visited, ours.registries):
-            found += findings
+            found += without_echoes(findings)
     return found
