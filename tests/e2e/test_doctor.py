@@ -395,6 +395,24 @@ def test_a_registry_that_was_not_restarted(generation: str, server: TokenServer,
         assert told.mend("restart").startswith("restart the registry")
 
 
+def test_a_registry_that_accepts_the_token_is_right(server: TokenServer, tmp_path: Path) -> None:
+    """Its verdict counts more than files that are elsewhere, that it has not read yet, or a wrong --for."""
+    with misfit(tmp_path / "a", server, "universal.test", "distribution3", token_section()) as registry:
+        whole = yaml.safe_load(registry.config.read_text())
+        files: list[str | Path] = [*at(registry), "--registry-config", registry.config]
+        whole["auth"]["token"]["rootcertbundle"] = "/in/the/container/ca.pem"
+        registry.config.write_text(yaml.safe_dump(whole))
+        assert doctor(server, "--registry-config", registry.config).wrong == {"rootcertbundle": False}
+        assert doctor(server, *files).wrong == {}
+        whole["auth"]["token"]["issuer"] = "another"
+        registry.config.write_text(yaml.safe_dump(whole))
+        assert doctor(server, *files).wrong == {"issuer": None}
+    with misfit(tmp_path / "b", server, "kid2.test", "distribution2", token_section()) as registry:
+        both: list[str | Path] = [*at(registry, "kid2.test"), "--registry-config", registry.config]
+        assert doctor(server, *both).wrong == {}
+        assert doctor(server, *both, "--for", "distribution3").wrong == {"kid": None}
+
+
 # --- clocks ----------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from harness.foreign import self_signed
 from harness.misfits import Change, misfit
+from harness.proxy import nginx
 from harness.server import Setup, TokenServer, serving
 
 from tokenserver.cli import main
@@ -86,6 +87,34 @@ def test_an_old_zot_with_the_key_of_somebody_else(user: str, server: TokenServer
             else wrong(server, "--registry", zot.url, "--service", "zot.test")
         )
     assert found == {"cert": False}
+
+
+DROPPED = {
+    "drops Authorization": 'location / {{ proxy_pass http://127.0.0.1:{port}; proxy_set_header Authorization ""; }}',
+    "puts its own in": (
+        "location / {{ proxy_pass http://127.0.0.1:{port}; proxy_set_header Authorization 'Basic eDp5'; }}"
+    ),
+    "keeps the challenge": (
+        "location / {{ proxy_pass http://127.0.0.1:{port}; proxy_cache tokens; proxy_cache_key $request_uri;"
+        " proxy_cache_valid any 1h; proxy_ignore_headers Cache-Control Vary; }}"
+    ),
+}
+
+
+@pytest.mark.real("nginx")
+@pytest.mark.parametrize(
+    ("case", "kind"),
+    [(case, kind) for case in DROPPED for kind in ZOTS if (case, kind) != ("keeps the challenge", "zot")],
+)
+def test_a_proxy_that_keeps_the_token(case: str, kind: str, server: TokenServer, tmp_path: Path) -> None:
+    """Since 2.1.3, zot's challenge shows that it saw no token, or one that was not sent; no key is suspected."""
+    (tmp_path / "nginx").mkdir()
+    with (
+        misfit(tmp_path / "zot", server, f"{kind}.test", kind, bearer()) as zot,
+        nginx(tmp_path / "nginx", DROPPED[case].format(port=zot.port)) as proxy,
+    ):
+        found = as_olga(server, f"http://localhost:{proxy.port}", f"{kind}.test")
+    assert found == ({"proxy": False} if kind != "zot" else {"cert": False})  # zot 1 shows no difference
 
 
 def test_access_control_next_to_bearer(server: TokenServer, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ class TrustFile:
     """The contents of a file of trusted certificates.
 
     `problem`: why a registry reads none of it; `lost`: why it reads only some of it. Both go on after "the file".
+    `is_absent`: there is no such file on this machine.
     """
 
     path: str
@@ -76,6 +77,7 @@ class TrustFile:
     public_keys: tuple[KeyNames, ...] = ()
     others: tuple[str, ...] = ()
     lost: str | None = None
+    is_absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,12 @@ class JwksEntry:
 
 @dataclass(frozen=True, slots=True)
 class JwksFile:
-    """The contents of a JWKS file. `problem`: why it could not be read."""
+    """The contents of a JWKS file. `problem`: why it could not be read. `is_absent`: it is not on this machine."""
 
     path: str
     problem: str | None = None
     keys: tuple[JwksEntry, ...] = ()
+    is_absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from doctor_worlds import ours_of
 from tokenserver.doctor.checks.answerer import (
     check_answerer,
     check_login_seen,
+    check_no_token_sent,
     check_only_tokens,
     check_replicas,
     check_token_endpoint,
@@ -158,3 +159,24 @@ def test_a_proxy_that_passes_tokens_alone(
     found = check_only_tokens(endpoint, published, ours_of())
     assert (found is not None) is is_accepted
     assert found is None or not found.is_actionable
+
+
+NONE = answer(401, {"errors": [{"code": "UNAUTHORIZED"}]}, www_authenticate=f'{BEARER},scope=""')
+OLD = answer(401, {"errors": [{"code": "UNAUTHORIZED"}]}, www_authenticate=f'{BEARER},scope="repository::pull"')
+UNUSABLE = answer(401, {"errors": [{"code": "UNSUPPORTED"}]})
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_unseen", "was_added"),
+    [
+        pytest.param(NONE, True, False, id="no token"),
+        pytest.param(UNUSABLE, False, True, id="a token that it cannot use"),
+        pytest.param(OLD, False, False, id="zot before 2.1.3"),
+        pytest.param(answer(500), False, False, id="an error"),
+    ],
+)
+def test_what_zot_has_seen(outcome: HttpAnswer, is_unseen: bool, was_added: bool) -> None:
+    """Since 2.1.3 it has one answer to no token and another to one that it cannot use, whoever sent it."""
+    assert (check_token_seen(outcome, is_zot=True) is not None) is is_unseen
+    assert (check_no_token_sent(outcome) is not None) is was_added
+    assert check_token_seen(outcome) is None

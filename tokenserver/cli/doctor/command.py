@@ -21,6 +21,7 @@ from tokenserver.cli.terminal import echo
 from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.credentials import Secret
+from tokenserver.doctor.checks.acceptance import outvoted_files
 from tokenserver.doctor.checks.setup import find_registry
 from tokenserver.doctor.checks.trial import Trial
 from tokenserver.doctor.examination.files import examine_files
@@ -160,7 +161,8 @@ def doctor(  # noqa: PLR0917 - click passes options by name
         requests = Requests(trusted, TimeLimit.in_(timeout))
         visit = Visit(_address(url), baseline, requests, wanted=wanted, token=brought, trials=tried)
         visited, shown = _visit(visit, user, before=found)
-        found += visited
+        absent = set() if baseline.files is None else baseline.files.absent()
+        found = [*outvoted_files(found, visited, absent), *visited]
     elif brought is not None:
         found += _examine_token(brought, baseline, wanted)
     elif baseline.files is None:

@@ -41,16 +41,32 @@ def check_answerer(answer: HttpAnswer, target: str = "/v2/") -> Finding | None:
     return failed("proxy", message, fix, theirs=told)
 
 
-def check_token_seen(junk: Outcome) -> Finding | None:
+def check_token_seen(junk: Outcome, *, is_zot: bool = False) -> Finding | None:
     """Report a registry that answers a token which is junk as if there was none (RFC 6750, section 3.1).
 
-    Distribution says `error="invalid_token"` of every token that it cannot use. zot says so of none.
+    Distribution says `error="invalid_token"` of every token that it cannot use. zot says so of none: since 2.1.3 it
+    answers no token with a challenge for the scope "", and one that it cannot use without a challenge. Before, it has
+    one challenge for both, from which nothing follows.
     """
-    if not isinstance(junk, HttpAnswer) or junk.status != 401 or "docker-distribution-api-version" not in junk.headers:
+    if not isinstance(junk, HttpAnswer) or junk.status != 401:
         return None
     challenge = junk.bearer()
     if challenge is None or "error=" in challenge:
         return None
+    is_known = 'scope=""' in challenge if is_zot else "docker-distribution-api-version" in junk.headers
+    return _unseen(junk, challenge) if is_known else None
+
+
+def check_no_token_sent(first: HttpAnswer) -> Finding | None:
+    """Report a zot that answers a request without a token as it answers one with a token that it cannot use."""
+    if first.status != 401 or first.bearer() is not None or b'"UNSUPPORTED"' not in first.body:
+        return None
+    message = "zot got an Authorization that was not sent: something in front of it puts in one of its own"
+    fix = "let the proxy in front of zot pass Authorization on (nginx: no proxy_set_header Authorization)"
+    return failed("proxy", message, fix, ours="no Authorization", theirs="401 UNSUPPORTED, without a challenge")
+
+
+def _unseen(junk: HttpAnswer, challenge: str) -> Finding:
     kept = junk.header("age") is not None or "hit" in (junk.header("x-cache") or "").lower()
     how = "a cache answers instead of the registry" if kept else "something in front of it drops or replaces the header"
     message = f"the registry did not see the token: {how} Authorization" if not kept else f"no token is seen: {how}"

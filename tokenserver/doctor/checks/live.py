@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from tokenserver.doctor.checks.answerer import check_answerer, check_token_endpoint
+from tokenserver.doctor.checks.answerer import check_answerer, check_no_token_sent, check_token_endpoint
 from tokenserver.doctor.checks.setup import RESTART
 from tokenserver.doctor.commands import check_files, print_section
 from tokenserver.doctor.facts import OurRegistry, Ours
@@ -43,6 +43,8 @@ def check_registry(url: str, outcome: Outcome, ours: Ours, registry: OurRegistry
     if outcome.bearer() is not None:
         return passed("registry", "the registry asks for tokens", theirs=url)
     other = outcome.header("www-authenticate")
+    if (added := check_no_token_sent(outcome)) is not None:
+        return added
     if other is None:
         message = "the registry answers 401 without a challenge, so clients do not know where to get a token"
         fix = "let the proxy in front of the registry pass the header WWW-Authenticate"

@@ -51,6 +51,9 @@ def explain_refusal(
     if kind is RegistryKind.ZOT or registry.compat == "zot":
         message = "zot does not trust the token's key: its cert is not the certificate of the active key"
         fix = f"write its cert with {write_keys(ours, registry, (RegistryKind.ZOT,))} {RESTART}"
+        if kind is not RegistryKind.ZOT:
+            message = f"{message}; or a proxy drops Authorization, which zot before 2.1.3 does not show"
+            fix = f"{fix}; ask zot itself, without a proxy, or {files} to see which it is"
         return failed("cert", message, fix)
     if algorithm in known_by:
         message = "the registry trusts the token's key, and audience and time match, so it expects another issuer"

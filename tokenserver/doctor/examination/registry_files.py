@@ -31,6 +31,10 @@ class RegistryFiles:
     jwks: JwksFile | None
     trusted: Trusted
 
+    def absent(self) -> set[str]:
+        """The paths of files of trusted keys that do not exist on this machine."""
+        return {file.path for file in (self.bundle, self.jwks) if file is not None and file.is_absent}
+
 
 def read_registry_files(config: Path | None, environment: Path | None, trust: Path | None) -> RegistryFiles:
     """Read a registry's configuration. `trust` is a local copy of its file of trusted keys.
@@ -105,8 +109,12 @@ def _json(content: bytes) -> Any:
 
 
 def _bundle(content: bytes | str, name: str) -> TrustFile:
-    return TrustFile(name, content) if isinstance(content, str) else read_bundle(content, name)
+    if isinstance(content, bytes):
+        return read_bundle(content, name)
+    return TrustFile(name, content, is_absent=not Path(name).exists())
 
 
 def _jwks(content: bytes | str, name: str) -> JwksFile:
-    return JwksFile(name, content) if isinstance(content, str) else read_jwks(content, name)
+    if isinstance(content, bytes):
+        return read_jwks(content, name)
+    return JwksFile(name, content, is_absent=not Path(name).exists())

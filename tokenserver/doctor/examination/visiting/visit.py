@@ -130,7 +130,8 @@ def _visit_ours(
     answered_junk = visit.send("a token with an invalid signature", "/v2/", junk())
     if visit.requests.is_late():
         return [], None
-    unseen = check_verifies(answered_junk, visit.baseline.ours, registry) or check_token_seen(answered_junk)
+    unseen = check_verifies(answered_junk, visit.baseline.ours, registry)
+    unseen = unseen or check_token_seen(answered_junk, is_zot=registry.compat == "zot")
     if unseen is not None:
         return [unseen], None
     whose = "the token server's" if server_skew is not None else "ours"
@@ -159,9 +160,10 @@ def _visit_ours(
     probes = Probes(visit.baseline.ring, registry, skew, given, visit.wanted)
     has_fault = any(one.ok is False for one in (*judged, *clock))
     tried, token = _at_the_registry(visit, probes, answered_junk, is_explained=has_fault)
-    if is_off and any(one.check == "verdict" and one.ok for one in tried):
-        clock = [outvoted_clock(one) for one in clock]
-        found = [one for one in found if one.check not in {"time", "key"} or one.ok is not False]  # by that clock
+    if any(one.check == "verdict" and one.ok for one in tried):
+        clock = [outvoted_clock(one) for one in clock] if is_off else clock
+        refuted = ({"time", "key"} if is_off else set()) | ({"key", "issuer"} if visit.baseline.files else set())
+        found = [one for one in found if one.check not in refuted or one.ok is not False]
     return [*clock, *found, *tried], used or token
 
 
