@@ -35,6 +35,8 @@ PLACES = 128
 FILES = PLACES + FILES_KEPT_BACK
 EACH = 16
 SLOW_SECONDS = 3.0
+COMING_SECONDS = 14.0
+COMING_RATE = 50
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -209,6 +211,35 @@ def test_silence_before_and_after_tls(small: Setup, tmp_path: Path, each: int) -
         assert waited < CLOSED_WITHIN
         asked, slow = (one.result() for one in good)
         assert {answer[:13] for answer in (*asked, slow)} == {b"HTTP/1.1 200 "}
+
+
+def test_silent_clients_that_keep_coming(small: Setup, tmp_path: Path) -> None:
+    """A worker that is out of descriptors still ends each handshake in time, though new clients come all the time, and
+    it need not be replaced for that.
+    """
+    authority = Authority(tmp_path, "the company")
+    limit = ["prlimit", f"--nofile={FILES}:{FILES}"]
+    with many_files(), ExitStack() as stack, serving(tmp_path, replace(small, tls=authority), prefix=limit) as server:
+
+        async def come_one() -> list[float]:
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", server.port))
+            return (await ends([("coming", client, time.monotonic())]))["coming"]
+
+        async def come() -> list[asyncio.Task[list[float]]]:
+            watched = []
+            async with asyncio.TaskGroup() as group:
+                for _ in range(int(COMING_SECONDS * COMING_RATE)):
+                    watched.append(group.create_task(come_one()))
+                    await asyncio.sleep(1 / COMING_RATE)
+            return watched
+
+        times = [seconds for task in asyncio.run(come()) for seconds in task.result()]
+        assert max(times) < CLOSED_WITHIN
+        assert "out of descriptors" in server.daemon.log
+        assert "is replaced" not in server.daemon.log
+        assert web.request(server.port, "GET", "/healthz", context=authority.context()).status == 200
 
 
 @pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])

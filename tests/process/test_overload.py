@@ -6,12 +6,21 @@ import logging
 import os
 import resource
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from tokenserver.process.overload import EXHAUSTED_SECONDS, Overload, close_queued, connections_at, find_listener
+from tokenserver.process.overload import (
+    EXHAUSTED_SECONDS,
+    Overload,
+    accept_arrivals,
+    close_queued,
+    connections_at,
+    find_listener,
+    spare_descriptor,
+)
 
 FILES = 64
 
@@ -153,6 +162,58 @@ def test_connections_at(listener: socket.socket, connect: Connect) -> None:
         expected = {os.fstat(one.fileno()).st_ino for one in (listener, accepted)}
         assert connections_at(port) == expected
         assert without_descriptors(lambda: connections_at(port) == expected)
+
+
+def test_drop_arrivals(listener: socket.socket, connect: Connect) -> None:
+    """Nobody gets into the queue until arrivals are accepted again; who was accepted before does not notice."""
+    first = connect(1)[0]
+    accepted, _ = listener.accept()
+    with accepted:
+        queued = connect(2)
+        close_queued(listener.fileno(), drop_arrivals=True)
+        assert [ends(client) for client in queued] == [True] * 2
+        first.sendall(b"x")
+        assert accepted.recv(1) == b"x"
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listener.getsockname(), timeout=0.2)
+        accept_arrivals(listener.fileno())
+        connect(1)
+        listener.accept()[0].close()
+    accept_arrivals(listener.fileno())  # nothing to undo
+
+
+def test_the_listener_sees_the_empty_queue(listener: socket.socket, connect: Connect) -> None:
+    """A thread that tries to accept without descriptors learns that nothing is queued, and takes no connection. The
+    spare descriptor is there again for the next time.
+    """
+    listener.setblocking(False)
+    overload = Overload(listener.getsockname()[1])
+    assert overload.is_relieved(0.0)
+    connect(2)
+
+    def sees_it() -> bool:
+        for now in (100.0, 101.0):
+            tries = threading.Thread(target=try_to_accept, args=(listener,), daemon=True)
+            tries.start()
+            assert overload.is_relieved(now)
+            tries.join(5)
+            if tries.is_alive():
+                return False
+        return spare_descriptor() is None
+
+    assert without_descriptors(sees_it)
+
+
+def try_to_accept(listener: socket.socket) -> None:
+    """Ends when nothing is queued, and not if only descriptors are missing."""
+    while True:
+        try:
+            listener.accept()
+        except BlockingIOError:
+            return
+        except OSError:
+            continue
+        raise AssertionError("accepted")
 
 
 def test_no_process_either(listener: socket.socket, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:

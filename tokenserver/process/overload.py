@@ -1,19 +1,24 @@
 """Overload of a worker: what it does when it is out of descriptors, so that its listener recovers.
 
 With TLS there are as many connection slots as descriptors, so that these run out first (`connections_for`). granian's
-listener without descriptors tries to accept in a busy loop for as long as connections are queued, and meanwhile ends no
-handshake that takes too long. So the queued connections are closed: their clients may retry, and the listener gets back
-to its handshakes.
+listener without descriptors tries to accept in a busy loop, and meanwhile ends no handshake that takes too long. The
+kernel refuses to accept without a descriptor even if nothing is queued. So the queued connections are closed, after
+which their clients may retry, and twice a second a spare descriptor is released for a moment, which ends the loop.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import math
 import os
 import resource
 import socket
 import stat
-from contextlib import suppress
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from tokenserver.process.process_limits import has_descriptor
 
@@ -28,6 +33,14 @@ _HIGHEST_LISTENER = 256
 
 _MOST_CLOSED = 4096
 
+_PAUSE_EVERY = 0.5
+_PAUSE_SECONDS = 0.005
+"""How often and for how long the spare descriptor is released: the listener's thread needs to run once in it."""
+
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+"""A socket filter of one instruction: keep no byte of any packet."""
+
 
 class Overload:
     """Watches the descriptors of this process, and keeps the queue of its listener at `port` short without any."""
@@ -37,6 +50,8 @@ class Overload:
         self._listener: int | None = None
         self._since: float | None = None
         self._connections: frozenset[int] = frozenset()
+        self._spare: int | None = None
+        self._paused = -math.inf
 
     def is_relieved(self, now: float) -> bool:
         """Whether the process has descriptors; if not, the connections that wait to be accepted are closed.
@@ -50,8 +65,12 @@ class Overload:
         """
         if self._listener is None:
             self._listener = find_listener(self._port)
+            if self._listener is not None:
+                accept_arrivals(self._listener)  # a worker before this one may have been killed between the two
         if has_descriptor():
             self._since = None
+            if self._spare is None:
+                self._spare = spare_descriptor()
             return True
         if self._since is None:
             self._since, self._connections = now, connections_at(self._port)
@@ -60,16 +79,55 @@ class Overload:
                 " fix: raise the limit (LimitNOFILE= of systemd, --ulimit nofile= of a container)"
             )
         if self._listener is not None:
-            close_queued(self._listener)
+            self._relieve(self._listener, now)
         if now - self._since < EXHAUSTED_SECONDS:
             return True
         before, self._since, self._connections = self._connections, now, connections_at(self._port)
         return not self._connections <= before
 
+    def _relieve(self, listener: int, now: float) -> None:
+        """Close what is queued, and let the listener see that nothing is left. A connection that arrives meanwhile
+        would take the spare descriptor, so none may.
+        """
+        if self._spare is None or now - self._paused < _PAUSE_EVERY:
+            close_queued(listener)
+            self._spare = self._spare or spare_descriptor()
+            return
+        try:
+            close_queued(listener, drop_arrivals=True)
+            os.close(self._spare)
+            time.sleep(_PAUSE_SECONDS)
+            self._paused, self._spare = now, spare_descriptor()
+        finally:
+            accept_arrivals(listener)
+
     @property
     def is_exhausted(self) -> bool:
         """Whether the process was out of descriptors when last looked at."""
         return self._since is not None
+
+
+def spare_descriptor() -> int | None:
+    """A descriptor of no use but to be closed when one is needed; None if there is none."""
+    try:
+        return os.dup(2)
+    except OSError:
+        return None
+
+
+def accept_arrivals(listener: int) -> None:
+    """Undo `drop_arrivals` of `close_queued`, if it was done."""
+    with _borrowed(listener) as queue, suppress(OSError):
+        queue.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    borrowed = socket.socket(fileno=descriptor)
+    try:
+        yield borrowed
+    finally:
+        borrowed.detach()
 
 
 def find_listener(port: int) -> int | None:
@@ -99,28 +157,25 @@ def connections_at(port: int) -> frozenset[int]:
 
 
 def _port_of(descriptor: int) -> int | None:
-    connection = socket.socket(fileno=descriptor)
-    try:
+    with _borrowed(descriptor) as connection:
         return connection.getsockname()[1] if connection.family in {socket.AF_INET, socket.AF_INET6} else None
-    finally:
-        connection.detach()
 
 
 def _listens(descriptor: int, port: int) -> bool:
-    candidate = socket.socket(fileno=descriptor)
-    try:
+    with _borrowed(descriptor) as candidate:
         return (
             bool(candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)) and candidate.getsockname()[1] == port
         )
-    finally:
-        candidate.detach()
 
 
-def close_queued(listener: int) -> None:
+def close_queued(listener: int, *, drop_arrivals: bool = False) -> None:
     """Accept and close the connections that are queued at a listening socket, without waiting for more.
 
     To accept takes a descriptor. A free one would be taken by the listener's own thread, so a child process does this,
     which shares the socket and nothing else.
+
+    With `drop_arrivals`, none is queued afterwards: the kernel drops what arrives for the listener until
+    `accept_arrivals`, and TCP repeats it after a second. Connections that are accepted already do not notice (Linux).
     """
     try:
         child = os.fork()
@@ -131,15 +186,25 @@ def close_queued(listener: int) -> None:
             os.waitpid(child, 0)
         return
     try:
-        _close_queued(listener)
+        os.closerange(0, listener)
+        os.closerange(listener + 1, os.sysconf("SC_OPEN_MAX"))
+        with socket.socket(fileno=listener) as queue:
+            _close_queued(queue)
+            if drop_arrivals:
+                _drop_arrivals(queue)
+                _close_queued(queue)
     finally:
         os._exit(0)
 
 
-def _close_queued(listener: int) -> None:
-    os.closerange(0, listener)
-    os.closerange(listener + 1, os.sysconf("SC_OPEN_MAX"))
-    with suppress(OSError), socket.socket(fileno=listener) as queue:  # BlockingIOError: there are no more
-        queue.setblocking(False)
+def _close_queued(queue: socket.socket) -> None:
+    queue.setblocking(False)
+    with suppress(OSError):  # BlockingIOError: there are no more
         for _ in range(_MOST_CLOSED):
             queue.accept()[0].close()
+
+
+def _drop_arrivals(queue: socket.socket) -> None:
+    instruction = ctypes.create_string_buffer(_DROP_ALL)
+    with suppress(OSError):  # some sandboxes have no filters; then a connection may take the spare descriptor
+        queue.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(instruction)))
