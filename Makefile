@@ -20,10 +20,12 @@ demo: $(VENV)/.installed ## the same in run/demo with a registry next to it, and
 # Python keeps what it compiled, whatever the caller's shell says: the tests start it hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-# In three runs: two on all cores, then the tests that load the machine or measure time, one after the other.
+# In four runs: two on all cores; the tests whose slow clients wait, four at a time; then those that load the machine
+# or measure time, one after the other.
 # Tests that need a missing program are skipped; the last line counts those of all runs.
 QUICK := --numprocesses=auto --dist=worksteal --ignore=tests/e2e
-BESIDE := --numprocesses=auto --dist=loadfile -m "not nightly and not alone" tests/e2e
+BESIDE := --numprocesses=auto --dist=loadfile -m "not nightly and not alone and not waits" tests/e2e
+WAITING := --numprocesses=4 --dist=worksteal -m "waits and not alone and not nightly" tests/e2e
 ALONE := -m "alone and not nightly" tests/e2e
 SKIPPED := .pytest_cache/missing-programs
 test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers` installs what they need
@@ -31,6 +33,7 @@ test: $(VENV)/.installed-dev ## run all tests, with coverage; `make real-servers
 	@mkdir -p $(dir $(SKIPPED)) && rm -f $(SKIPPED)
 	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(QUICK)
 	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(BESIDE)
+	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(WAITING)
 	$(BIN)/coverage run -m pytest --missing-programs=$(SKIPPED) $(ALONE)
 	@$(BIN)/coverage combine --quiet
 

@@ -56,7 +56,7 @@ def pytest_runtest_makereport() -> Generator[None, Any, Any]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The option of `make test`, which runs pytest twice."""
+    """The option of `make test`, which runs pytest several times."""
     what = "the last line also counts the skips in this file, where earlier runs left them; this run adds its own"
     parser.addoption("--missing-programs", type=Path, metavar="FILE", help=what)
 

@@ -38,11 +38,12 @@ def test_make_test_runs_every_test_once() -> None:
     quick, *others = map(shlex.split, re.findall(r" -m pytest (.+)$", recipe, re.MULTILINE))
     assert "--ignore=tests/e2e" in quick
     assert "-m" not in quick  # pyproject.toml leaves out the night
-    assert [words[-1] for words in others] == ["tests/e2e"] * 2
+    assert [words[-1] for words in others] == ["tests/e2e"] * 3
     selections = [words[words.index("-m") + 1] for words in others]
-    for alone, nightly in itertools.product((True, False), repeat=2):
-        chosen = [eval(one, {"alone": alone, "nightly": nightly}) for one in selections]  # noqa: S307 - our own Makefile
-        assert sum(chosen) == (not nightly), (alone, nightly)
+    for values in itertools.product((True, False), repeat=3):
+        marks = dict(zip(("alone", "nightly", "waits"), values, strict=True))
+        chosen = [eval(one, dict(marks)) for one in selections]  # noqa: S307 - our own Makefile
+        assert sum(chosen) == (not marks["nightly"]), marks
 
 
 def test_the_readme_names_the_loop_of_a_developer() -> None:

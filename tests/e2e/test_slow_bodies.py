@@ -19,7 +19,7 @@ from harness.server import Setup, TokenServer, serving
 from tokenserver.exchange.admission import MAX_BODIES_PER_CLIENT
 from tokenserver.web.bodies import BODY_SECONDS
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 
 FORM = b"grant_type=password&username=x&password=y&service=registry2.test"
 HEAD = b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"

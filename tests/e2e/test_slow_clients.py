@@ -21,7 +21,7 @@ from harness.slow import PROMPT, SLOW_TLS, good_traffic, slow_clients, slow_kind
 
 from tokenserver.exchange.admission import MAX_BODIES_PER_CLIENT
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.waits
 
 SECONDS = 6.0
 REQUESTS = 100
