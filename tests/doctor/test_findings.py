@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +67,8 @@ WARNED = warning("autoredirect", "m", "f")
 REDIRECTED = failed("autoredirect", "m", "g")
 DOUBT = warning("algorithm", "m", "f")
 VERDICT = passed("verdict", "m")
+SKEWED = warning("clock", "m", "synchronize")
+LATE = failed("time", "m", "request a new token")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,8 @@ VERDICT = passed("verdict", "m")
         pytest.param([KEY, VERDICT], [VERDICT], id="the registry trusts the key"),
         pytest.param([DOUBT, VERDICT], [VERDICT], id="the registry knows the algorithm"),
         pytest.param([DOUBT, note("verdict", "m")], [DOUBT, note("verdict", "m")], id="the registry rejects it"),
+        pytest.param([SKEWED, LATE], [replace(SKEWED, ok=False), LATE], id="clocks that a token does not tolerate"),
+        pytest.param([SKEWED], [SKEWED], id="clocks that it tolerates"),
         pytest.param([FILE, VERDICT], [FILE, VERDICT], id="a value is wrong although the registry accepts a token"),
         pytest.param([passed("realm", "m"), LIVE], [passed("realm", "m"), LIVE], id="only one side is wrong"),
     ],

@@ -190,6 +190,7 @@ def test_our_own_server(outcome: Outcome, ok: bool, message: str) -> None:
         pytest.param(answer(401, {"details": "d"}), False, "login", None, None, id="no anonymous access"),
         pytest.param(answer(401, {"details": "d"}), True, "login", False, None, id="wrong password"),
         pytest.param(answer(400, {"details": "service"}), True, "login", False, None, id="unknown service"),
+        pytest.param(answer(400, {"details": "service: is missing"}), True, "proxy", False, None, id="no query"),
         pytest.param(answer(429), True, "login", False, None, id="throttled"),
         pytest.param(answer(503), True, "login", False, None, id="overloaded"),
         pytest.param(answer(404, b"[]"), True, "login", False, None, id="elsewhere"),

@@ -95,3 +95,20 @@ def test_the_place_is_a_file() -> None:
         setup = setup_of(uses=Uses(deletes=False), places={"": place})
         (finding,) = check_uses(setup, None, [parse_scope("repository:a:delete")])
         assert f" in {shown} and" in str(finding.fix)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "scope", "fix"),
+    [
+        (Uses(deletes=False), "delete", "in STORAGE_DELETE_ENABLED and"),
+        (Uses(is_readonly=True), "push", "remove STORAGE_MAINTENANCE_READONLY and"),
+        (Uses(host="https://other.example.com"), "push", "in HTTP_HOST and"),
+        (Uses(prefix="/images/"), "push", "in HTTP_PREFIX and"),
+    ],
+)
+def test_a_variable_is_named_where_it_is_the_cause(allowed: Uses, scope: str, fix: str) -> None:
+    """The file has another value, or none."""
+    keys = ("storage.delete.enabled", "storage.maintenance.readonly", "http.host", "http.prefix")
+    places = {"": "config.yml:7", **{key: key.replace(".", "_").upper() for key in keys}}
+    (finding,) = found(allowed, f"repository:a/b:{scope}", places=places).values()
+    assert fix in str(finding.fix)

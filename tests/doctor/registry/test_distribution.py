@@ -286,3 +286,11 @@ def test_mirrors(text: str, variables: dict[str, str], expected: Mirror | None, 
     setup = read_distribution(text, "c", variables)
     assert setup.mirror == expected
     assert expected is None or setup.place("remoteurl") == place
+
+
+def test_the_place_of_a_variable_beside_auth() -> None:
+    """By the key that it sets, whatever form the variable has."""
+    names = ("REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED", "REGISTRY_HTTP_HOST")
+    setup = read_distribution(RIGHT, "config.yml", dict.fromkeys(names, "true"))
+    assert setup.places["storage.maintenance.readonly"] == names[0]
+    assert setup.places["http.host"] == names[1]

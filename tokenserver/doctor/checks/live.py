@@ -134,6 +134,10 @@ def check_token_answer(outcome: Outcome, ours: Ours, *, with_login: bool) -> tup
     if outcome.status == 401:
         fix = "check the name and the password; the server's audit log says which of them is wrong"
         return failed("login", f"the server rejects the login: {reported}", fix, theirs=reported), None
+    if outcome.status == 400 and reported == "service: is missing":
+        message = "our server got the request without its query, which names the service and the scopes"
+        fix = f"let the proxy in front of it pass the query of {ours.realm} on (nginx: no rewrite that ends in ?)"
+        return failed("proxy", message, fix, ours="?service=…", theirs=reported), None
     if outcome.status == 400:
         fix = f"if the registry is new in {ours.config}, check the server's log: a reload may have been rejected"
         return failed("login", f"the server rejects the request: {reported}", fix, theirs=reported), None

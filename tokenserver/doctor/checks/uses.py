@@ -27,7 +27,7 @@ def check_uses(setup: Setup, registry: OurRegistry | None, wanted: Sequence[Scop
     file = setup.place("").rpartition(":")[0] if setup.place("").rpartition(":")[2].isdigit() else setup.place("")
     return [
         *_read_only(setup, file, writes=writes),
-        *_deleting(setup, file, deletes=deletes),
+        *_deleting(setup, setup.places.get("storage.delete.enabled", file), deletes=deletes),
         *_mirror(setup, file, writes=writes),
         *_address(setup, registry, file),
         *_access_control(setup),
@@ -39,7 +39,8 @@ def _read_only(setup: Setup, file: str, *, writes: bool) -> Iterator[Finding]:
         return
     message = "the registry is in read-only mode: it answers 405 to every push and delete, whatever the token grants"
     if writes:
-        fix = f"remove storage.maintenance.readonly in {file} {RESTART}"
+        variable = setup.places.get("storage.maintenance.readonly")
+        fix = f"remove {'storage.maintenance.readonly in ' + file if variable is None else variable} {RESTART}"
         yield failed("read-only", message, fix, ours="push", theirs="readonly.enabled: true")
     else:
         yield note("read-only", message)
@@ -69,6 +70,7 @@ def _address(setup: Setup, registry: OurRegistry | None, file: str) -> Iterator[
 
     Without a `url` of ours, a service that is a host name is taken for the registry's.
     """
+    in_prefix, file = setup.places.get("http.prefix", file), setup.places.get("http.host", file)
     host, url = setup.uses.host, None if registry is None else registry.url
     service = "" if registry is None else registry.service
     parts = None if host is None else split_url(host)
@@ -89,7 +91,7 @@ def _address(setup: Setup, registry: OurRegistry | None, file: str) -> Iterator[
     prefix = setup.uses.prefix
     if prefix is not None and url is not None and urlsplit(url).path.strip("/") != prefix.strip("/"):
         message = f"http.prefix makes the registry answer below {prefix} alone, where no client of containers asks"
-        fix = f"remove http.prefix in {file} {RESTART}, unless a proxy in front of it adds the path"
+        fix = f"remove http.prefix in {in_prefix} {RESTART}, unless a proxy in front of it adds the path"
         yield warning("prefix", message, fix, ours=url, theirs=prefix)
 
 

@@ -159,6 +159,7 @@ class _ConfigReading:
                 self.places[path[1]] = name
             elif path[0] != "auth":
                 self.uses[tuple(path)] = value
+                self.places[".".join(path[:3])] = name
             elif len(path) > 3:
                 right = "_".join(path[:2]).upper() + "_" + "".join(path[2:]).upper()
                 self.misspelt.append((name, f"did you mean REGISTRY_{right}?"))
