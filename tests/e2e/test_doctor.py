@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import yaml
 from click.testing import CliRunner
 from harness import processes, web
 from harness.authority import Authority
-from harness.misfits import Change, Misfit, Reply, impostor, misfit
+from harness.misfits import Change, Misfit, Reply, impostor, misfit, silent
 from harness.processes import free_port
 from harness.programs import need
 from harness.server import ANONYMOUS, Setup, TokenServer, serving
@@ -493,6 +494,23 @@ def test_nothing_is_there(server: TokenServer) -> None:
     """Neither a listener nor a name."""
     for url in (f"http://localhost:{free_port()}", "http://registry.invalid"):
         assert doctor(server, "--registry", url).wrong == {"registry": False}
+
+
+def test_silence_ends_in_time(server: TokenServer, tmp_path: Path) -> None:
+    """`--timeout` is for all five registries together; without one they are reported as usual."""
+    whole = yaml.safe_load(server.config.read_text())
+    with silent() as port, silent(b"HTTP/1.1 401 x\r\nX: ") as other:
+        whole["registries"] = [
+            {"service": f"r{number}.test", "url": f"http://localhost:{port if number % 2 else other}"}
+            for number in range(5)
+        ]
+        config = server.folder / "silent.yaml"
+        config.write_text(yaml.safe_dump(whole))
+        started = time.monotonic()
+        told = doctor(config, "--timeout", "2")
+        assert time.monotonic() - started < 6  # with the load of the files
+    assert [one["check"] for one in told.findings if one["ok"] is False] == ["registry"] * 5
+    assert all("GET /v2/: no answer in" in one["theirs"] for one in told.findings if one["ok"] is False)
 
 
 # --- what must not happen --------------------------------------------------------------------------------------------
