@@ -25,7 +25,6 @@ ELSEWHERE: dict[str, str] = {
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
     "policy/lint/path_names.py": "one lint code, in the table of policy/lint/test_lint.py",
     "policy/lint/suppressions.py": "comments that suppress findings, which policy/lint/test_lint.py runs as lint does",
-    "policy/lint/tests.py": "the lint codes about tests, in the table of policy/lint/test_lint.py",
 }
 """Modules without a test file of their name -> where they are tested instead, and why there."""
 
@@ -42,6 +41,7 @@ NO_MODULE: dict[str, str] = {
     "authn/protection/test_same_login.py": "what counts as the same login, over throttle, workers and Redis",
     "policy/test_corpus.py": "the corpus of policies with questions and their answers",
     "policy/test_engine_properties.py": "an independent oracle against the whole engine",
+    "policy/test_twenty_policies.py": "docs/twenty-policies.md, each policy with its tests",
     "policy/test_samples.py": "the sample policies and the examples of the contract",
     "server/test_policy_notes.py": "a failing test of a team, from the reload to each command",
     "web/test_any_request.py": "any request at all, over the whole application",

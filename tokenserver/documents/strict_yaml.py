@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tokenserver.documents.yaml_hints import beginners_hint
 from tokenserver.errors import Fault, LoadError, note
 
 MAX_DEPTH = 24
@@ -93,7 +94,8 @@ def _read(text: str, file: str, depth: int) -> _Reading:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
-        raise LoadError([Fault(file, line, "", f"is not valid YAML: {error.problem or error.context}")]) from error
+        problem = f"{error.problem or error.context}{beginners_hint(text, line)}"
+        raise LoadError([Fault(file, line, "", f"is not valid YAML: {problem}")]) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise LoadError([Fault(file, 0, "", f"is not valid YAML: {_first_line(error)}")]) from error
     finally:
@@ -143,12 +145,13 @@ class _Reading:
 
     def _check(self, event: Any) -> None:
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(event, "aliases (*name) are not allowed: write the value out")
+            message = "aliases (*name) are not allowed: write the value out, or quote it if text is meant"
+            self._refuse(event, message)
             return
         if event.anchor is not None:
             self._refuse(event, "anchors (&name) are not allowed")
         if event.tag is not None and event.tag != "!":
-            self._refuse(event, "tags (!name) are not allowed")
+            self._refuse(event, "tags (!name) are not allowed: quote it if text is meant")
 
     def _node(self, event: Any, path: Path) -> Any:
         """The value that starts with `event`, at `path`."""

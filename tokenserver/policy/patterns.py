@@ -189,6 +189,8 @@ def _parse_segment(text: str, *, is_host: bool) -> Segment:
         raise PatternError(f"{text!r}: the only variables are ${{user}} and ${{group}}, each as a whole segment")
     if text.lower() != text:
         raise PatternError(f"{text!r}: repository names are lower case")
+    if ".." in text.strip("."):
+        raise PatternError(f"{text!r}: no repository can have this name; fix: use single dots")
     is_legal_host = is_host and (is_repository_name(f"{text}/x") or _HOST_GLOB.fullmatch(text) is not None)
     if ".." in text or not (_GLOB.fullmatch(text) or is_legal_host):
         hint = "; a repository has no tag, digest or port" if ":" in text or "@" in text else ""

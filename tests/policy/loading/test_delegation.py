@@ -545,3 +545,43 @@ def test_everybody_who_was_not_delegated_is_told(folder: Path) -> None:
     rule = 'to: ["group:aa", "group:zz"], repositories: ["web/**"], role: reader'
     told = faults(folder, {"root.yaml": delegating(entry), "teams/web.yaml": team(rule, more)})
     assert [fault.partition("names ")[2].partition(",")[0] for fault in told] == ["group:aa", "group:zz with user:bob"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        pytest.param(
+            'file: teams/web.yaml, repositories: ["web/**"], actions: [pul]',
+            ["root.yaml:3: delegate[0].actions[0]", "teams/web.yaml:3: allow[0].repositories[1]"],
+            id="an-action",
+        ),
+        pytest.param(
+            'file: teams/web.yaml, repositories: ["Web/**"], actions: [pull]',
+            ["root.yaml:3: delegate[0].repositories[0]", "teams/web.yaml:3: allow[0].role"],
+            id="a-pattern",
+        ),
+        pytest.param(
+            'file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push], principals: [ann]',
+            ["root.yaml:3: delegate[0].principals[0]", "teams/web.yaml:3: allow[0].repositories[1]"],
+            id="a-principal",
+        ),
+        pytest.param(
+            'fiel: teams/web.yaml, repositories: ["web/**"], actions: [pull, push]',
+            ["root.yaml:3: delegate[0]", "root.yaml:3: delegate[0].fiel"],
+            id="no-file",
+        ),
+    ],
+)
+def test_a_fault_in_an_entry_hides_no_other_and_invents_none(tmp_path: Path, entry: str, expected: list[str]) -> None:
+    """What was read still limits the file; what was not makes none of its rules wrong."""
+    rules = 'to: [everyone], repositories: ["web/*", other], role: writer'
+    found = faults(tmp_path, {"root.yaml": delegating(entry), "teams/web.yaml": team(rules)})
+    assert sorted(fault.split(": ")[0] + ": " + fault.split(": ")[1] for fault in found) == expected
+
+
+def test_a_delegation_that_is_no_list(tmp_path: Path) -> None:
+    """The delegated file is not said to be nobody's."""
+    root = "version: 1\ndelegate: teams/web.yaml\n"
+    rules = 'to: [everyone], repositories: ["web/*"], role: reader'
+    (found,) = faults(tmp_path, {"root.yaml": root, "teams/web.yaml": team(rules)})
+    assert found.startswith("root.yaml:2: delegate: must be a list, not text")

@@ -93,7 +93,9 @@ def test_lines(content: dict[str, Any], expected: list[Line]) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        pytest.param({"exactly": "user:ann"}, "tests[0].exactly: must be a list, not text", id="no list"),
+        pytest.param(
+            {"exactly": "user:ann"}, 'tests[0].exactly: must be a list, not text; fix: write ["user:ann"]', id="no list"
+        ),
         pytest.param({"exactly": ["ann"]}, "tests[0].exactly[0]: 'ann': must be everyone, auth", id="no principal"),
         pytest.param({"exactly": ["user:ann & group:"]}, "tests[0].exactly[0]: '': a name has", id="half an entry"),
         pytest.param({"exactly": [{}]}, "tests[0].exactly[0]: is empty", id="empty entry"),

@@ -96,6 +96,12 @@ def test_a_condition(value: dict[str, Any], expected: Condition) -> None:
             id="a time that never is",
         ),
         pytest.param(
+            {"until": 20270101}, "when.until: must be a date, not a number; fix: write 2027-01-01", id="digits"
+        ),
+        pytest.param(
+            {"until": 2027}, "when.until: must be text, not a number; quote it if text is meant", id="a year alone"
+        ),
+        pytest.param(
             {"kind": "pasword"}, "when.kind: unknown kind of credential 'pasword'; did you mean 'password'?", id="kind"
         ),
     ],

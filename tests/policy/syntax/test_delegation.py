@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -70,10 +71,39 @@ def read_value(value: Any) -> tuple[Delegation | None, Reader]:
     ],
 )
 def test_refused_entry(entry: str, expected: str) -> None:
-    """A malformed entry is a fault at its line, and is not read at all."""
+    """A malformed entry is a fault at its line, and what is malformed is not taken for a limit."""
     found, faults = read(f"{{{entry}}}")
-    assert found is None
+    assert limits(found).isdisjoint(faulty(faults))
     assert [fault for fault in faults if fault.startswith("root.yaml:2: ") and expected in fault] != [], faults
+
+
+def limits(found: Delegation | None) -> set[str]:
+    """The keys with which an entry limits its file."""
+    if found is None:
+        return set()
+    every = {"pull", "push", "delete", "*"}
+    limited = {
+        "repositories": found.patterns != (parse_pattern("**"),),
+        "actions": found.actions != every,
+        "principals": found.principals is not None,
+        "max_lifetime": found.max_lifetime is not None,
+        "contact": found.contact is not None,
+    }
+    return {key for key, is_limit in limited.items() if is_limit}
+
+
+def faulty(faults: list[str]) -> set[str]:
+    """The keys of an entry that have a fault."""
+    return {
+        match[1] or match[2] for fault in faults if (match := re.search(r"delegate\[0\](?:\.(\w+)|: (\w+) is)", fault))
+    }
+
+
+def test_a_faulty_entry_keeps_its_other_limits() -> None:
+    """So that the file's rules are still compared with them."""
+    found, faults = read(f"{{{WEB}, contact: ''}}")
+    assert len(faults) == 1
+    assert limits(found) == {"repositories", "actions"}
 
 
 def test_entries_are_mappings() -> None:
@@ -137,4 +167,5 @@ VALUES = st.recursive(
 def test_any_value_is_an_entry_or_a_fault(changes: dict[str, Any]) -> None:
     """Nothing else is raised, and an entry with a fault is never taken for a narrower one."""
     found, reader = read_value(ENTRY | changes)
-    assert (found is None) is bool(reader.faults)
+    assert found is not None or reader.faults
+    assert limits(found).isdisjoint(faulty([str(fault) for fault in reader.faults]))

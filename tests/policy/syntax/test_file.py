@@ -47,7 +47,11 @@ from policy_folders import GOOD, RULE, faults, rule, write
         pytest.param(rule("id=7"), "a.yaml:3: allow[0].id: must be text, not a number", id="number-as-id"),
         pytest.param(rule("id=a b"), "allow[0].id: 'a b': an id consists of", id="bad-id"),
         pytest.param(rule("to=-"), "allow[0]: to is missing", id="no-to"),
-        pytest.param(rule("to=everyone"), "a.yaml:4: allow[0].to: must be a list, not text", id="to-as-text"),
+        pytest.param(
+            rule("to=everyone"),
+            'a.yaml:4: allow[0].to: must be a list, not text; fix: write ["everyone"]',
+            id="to-as-text",
+        ),
         pytest.param(rule("to=[]"), "allow[0].to: is an empty list", id="to-nobody"),
         pytest.param(rule("to=[no]"), "allow[0].to[0]: 'no': must be everyone", id="no-is-text"),
         pytest.param(rule("to=[true]"), "allow[0].to[0]: must be text, not a boolean", id="boolean-in-to"),

@@ -76,7 +76,7 @@ def test_what_is_right(read: Read, value: Any, expected: Any, reader: Reader) ->
             mapping, {"user": 1, "groups": 2}, {"groups": 2}, "two.user: unknown key; did you mean 'users'?", id="a key"
         ),
         pytest.param(items, {}, [], "two: must be a list, not a mapping", id="a mapping for a list"),
-        pytest.param(items, "x", [], "two: must be a list, not text", id="text for a list"),
+        pytest.param(items, "x", [], 'two: must be a list, not text; fix: write ["x"]', id="text for a list"),
         pytest.param(items, [], [], "two: is an empty list: leave the key out, or fill it", id="an empty list"),
         pytest.param(text, 5, None, "two: must be text, not a number; quote it if text is meant", id="a number"),
         pytest.param(text, True, None, "two: must be text, not a boolean; quote it if text is meant", id="a boolean"),
@@ -118,6 +118,24 @@ def test_a_word_that_is_none() -> None:
     with pytest.raises(ChoiceError, match="unknown colour 'rde'; did you mean 'red'"):
         COLOURS("rde")
     assert COLOURS("red") == "red"
+
+
+def test_several_words_in_one_text() -> None:
+    """The fix is a list; one that is no word has the usual message."""
+    with pytest.raises(ChoiceError, match="'red, green' is one text; fix: write each colour as an item"):
+        COLOURS("red, green")
+    with pytest.raises(ChoiceError, match="unknown colour 'red,rde'"):
+        COLOURS("red,rde")
+
+
+def test_what_was_split_by_yaml(reader: Reader) -> None:
+    """`actions: pull,push` in braces, and `[user: ann]`."""
+    reader.mapping({"one": "pull", "push": None}, (), ("one", "two"))
+    reader.text({"user": "ann"}, ("two",))
+    assert [fault.message.partition("; ")[2] for fault in reader.faults] == [
+        "known here: one, two; if it belongs to the value before it, write a list there: [a, b]",
+        'fix: quote it: "user:ann"',
+    ]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ COLUMNS = 100
 """Of a table that is not printed to a terminal."""
 
 LEGEND = (
-    "p pull, P push, d delete, a all of a registry's resource; * for a part of it, or under a condition; "
+    "p pull, P push, d delete, a all of a registry's resource; * for a part of it, or under a condition\n"
     "? for some of them only, by their names or groups"
 )
 
@@ -126,7 +126,8 @@ def policy_matrix(  # noqa: PLR0917 - click passes options by name
     else:
         echo_text(folded(("who", *found.repositories), _rows(found), width(COLUMNS)))
         echo()
-        echo(LEGEND)
+        for line in LEGEND.splitlines():
+            echo(line)
 
 
 def as_csv(found: Matrix) -> str:

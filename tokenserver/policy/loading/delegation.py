@@ -74,8 +74,9 @@ def mandates(files: Mapping[str, PolicyFile], *, is_whole: bool) -> tuple[dict[s
                 hint = nearest(delegation.file, below) if below else "no sub-folder holds a policy file"
                 message = f"there is no file {delegation.file!r} in the policy folder; {hint}"
                 faults.append(file.document.fault(place, message))
+    are_all_known = is_whole and not any(file.delegates_unknown for file in files.values())
     for name in below:
-        if is_whole and name not in found:
+        if are_all_known and name not in found:
             message = (
                 "nothing is delegated to this file; name it in a file at the top of the policy folder, such as "
                 f"delegate: [{{file: {name}, repositories: [...], actions: [...]}}], or move it there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
@@ -31,11 +32,20 @@ def read_when(reader: Reader, value: Any, place: Path) -> Condition:
             left = "all of from" if networks else "every address"
             reader.fault((*place, "not_from"), f"excludes {left}, so the rule would never apply")
     if "since" in content:
-        since = reader.term(content["since"], (*place, "since"), parse_moment)
+        since = read_moment(reader, content["since"], (*place, "since"))
     if "until" in content:
-        until = reader.term(content["until"], (*place, "until"), parse_moment)
+        until = read_moment(reader, content["until"], (*place, "until"))
     if since is not None and until is not None and since >= until:
         reader.fault((*place, "until"), "is not after since, so the rule would never apply")
     if "kind" in content:
         kinds = reader.terms(content["kind"], (*place, "kind"), one_of(_KINDS, "kind of credential"), or_one=True)
     return Condition(tuple(networks), since, until, frozenset(map(Kind, kinds)), tuple(outside))
+
+
+def read_moment(reader: Reader, value: Any, place: Path) -> datetime | None:
+    """A moment, or None after a fault; a number such as 20270131 is a date without its dashes."""
+    text = str(value)
+    if type(value) is int and len(text) == len("YYYYMMDD"):
+        reader.fault(place, f"must be a date, not a number; fix: write {text[:4]}-{text[4:6]}-{text[6:]}")
+        return None
+    return reader.term(value, place, parse_moment)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tokenserver.documents.document import Path
 from tokenserver.policy.model import Principals
@@ -15,6 +16,8 @@ from tokenserver.scopes import ACTIONS
 
 _KEYS = ("file", "repositories", "actions", "max_lifetime", "principals", "contact")
 MAX_CONTACT = 200
+
+_Term = TypeVar("_Term")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,10 @@ class Delegation:
 
 
 def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | None:
-    """Read one entry, or None after a fault."""
-    faults = len(reader.faults)
+    """Read one entry; None if it does not say which file it is about.
+
+    What cannot be read does not limit the file, so that a fault here does not make its rules look wrong.
+    """
     content = reader.mapping(value, place, _KEYS)
     if not content:
         return None
@@ -48,20 +53,17 @@ def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | Non
         if key not in content:
             reader.fault(place, f"{key} is missing; for example {example}")
     file = reader.term(content["file"], (*place, "file"), parse_delegated_file) if "file" in content else None
-    patterns: list[Pattern] = []
-    actions: list[str] = []
     principals: Principals | None = None
-    if "repositories" in content:
-        patterns = reader.terms(content["repositories"], (*place, "repositories"), parse_pattern)
-    if "actions" in content:
-        actions = reader.terms(content["actions"], (*place, "actions"), one_of(ACTIONS, "action"))
+    patterns = _read_all(reader, content, place, "repositories", parse_pattern) or [parse_pattern("**")]
+    actions = _read_all(reader, content, place, "actions", one_of(ACTIONS, "action")) or ["*"]
     if "principals" in content:
-        principals = principals_of(reader.terms(content["principals"], (*place, "principals"), parse_principal))
+        named = _read_all(reader, content, place, "principals", parse_principal)
+        principals = principals_of(named) if named else None
     lifetime = None
     if "max_lifetime" in content:
         lifetime = _read_lifetime(reader, content["max_lifetime"], (*place, "max_lifetime"))
     contact = reader.line(content["contact"], (*place, "contact"), MAX_CONTACT) if "contact" in content else None
-    if len(reader.faults) > faults or file is None:
+    if file is None:
         return None
     return Delegation(
         place,
@@ -78,3 +80,12 @@ def _read_lifetime(reader: Reader, value: Any, place: Path) -> int | None:
     # As in the configuration, a plain number counts seconds.
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return reader.term(f"{value}s" if is_number else value, place, parse_lifetime)
+
+
+def _read_all(
+    reader: Reader, content: dict[str, Any], place: Path, key: str, parse: Callable[[str], _Term]
+) -> list[_Term]:
+    """The terms of a list; none if any of them has a fault, or if the key is missing."""
+    faults = len(reader.faults)
+    found = reader.terms(content[key], (*place, key), parse) if key in content else []
+    return found if len(reader.faults) == faults else []

@@ -72,6 +72,8 @@ class PolicyFile:
     tests: list[Test] = field(default_factory=list)
     delegations: list[Delegation] = field(default_factory=list)
     delegates: bool = False
+    delegates_unknown: bool = False
+    """Whether an entry under `delegate` does not say which file it is about."""
 
 
 def read_policy_file(document: Document) -> PolicyFile:
@@ -95,10 +97,13 @@ def read_policy_file(document: Document) -> PolicyFile:
 
 def _read_delegations(reader: Reader, value: Any, file: PolicyFile) -> None:
     file.delegates = True  # even if no entry can be read: a delegated file must not have the key
+    file.delegates_unknown = not isinstance(value, list)
     for place, item in reader.items(value, ("delegate",)):
         delegation = read_delegation(reader, item, place)
         if delegation is not None:
             file.delegations.append(delegation)
+        else:
+            file.delegates_unknown = True
 
 
 def _read_registries(reader: Reader, value: Any, file: PolicyFile) -> None:

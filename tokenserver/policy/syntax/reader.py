@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -38,13 +40,16 @@ class Reader:
         for key in value:
             if key not in known:
                 hint = "" if is_full(self.faults) else nearest(key, known)  # `nearest` is slow
+                if value[key] is None:
+                    hint += "; if it belongs to the value before it, write a list there: [a, b]"
                 self.fault((*path, key), f"unknown key; {hint}")
         return {key: entry for key, entry in value.items() if key in known}
 
     def items(self, value: Any, path: Path, *, may_be_empty: bool = False) -> list[tuple[Path, Any]]:
         """The items of a list, each with its place. An empty list is a fault: it could be taken for everything."""
         if not isinstance(value, list):
-            self.fault(path, f"must be a list, not {kind_of(value)}")
+            hint = f"; fix: write {json.dumps(re.split(' *, *', value))}" if isinstance(value, str) else ""
+            self.fault(path, f"must be a list, not {kind_of(value)}{hint}")
             return []
         if not value and not may_be_empty:
             self.fault(path, "is an empty list: leave the key out, or fill it")
@@ -55,6 +60,8 @@ class Reader:
         if isinstance(value, str):
             return value
         hint = "; quote it if text is meant" if isinstance(value, (bool, int, float)) else ""
+        if isinstance(value, dict) and list(map(type, value.values())) == [str]:
+            hint = "; fix: quote it: " + json.dumps(":".join([*value, *value.values()]))
         self.fault(path, f"must be text, not {kind_of(value)}{hint}")
         return None
 
@@ -93,6 +100,9 @@ def one_of(words: Collection[str], what: str) -> Callable[[str], str]:
     """A parser that accepts one of `words` and suggests the nearest for any other."""
 
     def parse(text: str) -> str:
+        parts = [part.strip() for part in text.split(",")]
+        if len(parts) > 1 and all(part in words for part in parts):
+            raise ChoiceError(f"{text!r} is one text; fix: write each {what} as an item of its own: {', '.join(parts)}")
         if text not in words:
             raise ChoiceError(f"unknown {what} {text!r}; {nearest(text, words)}")
         return text

@@ -11,12 +11,12 @@ from tokenserver.policy.patterns import PatternError, parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, UNNAMED, is_unnamed
 from tokenserver.policy.queries.what_can import Span
 from tokenserver.policy.syntax.answers import parse_answer, read_lines
+from tokenserver.policy.syntax.conditions import read_moment
 from tokenserver.policy.syntax.reader import Reader, kind_of, one_of
 from tokenserver.policy.terms import (
     TermError,
     parse_address,
     parse_group,
-    parse_moment,
     parse_registry_resource,
     parse_request,
     parse_user,
@@ -162,7 +162,7 @@ def _read_setting(reader: Reader, content: dict[str, Any], place: Path) -> tuple
     if "service" in content:
         service = reader.text(content["service"], (*place, "service"))
     if "at" in content:
-        at = reader.term(content["at"], (*place, "at"), parse_moment)
+        at = read_moment(reader, content["at"], (*place, "at"))
     if "from" in content:
         client = reader.term(content["from"], (*place, "from"), parse_address)
     if "kind" in content:

@@ -1,0 +1,99 @@
+"""Lint of rules that meet: covered and denied rules, what logging in takes away, denies that meet no allow."""
+
+# ruff: noqa: E501 - one tree on each line
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lint_trees import READERS, USERS, boundary, codes
+
+LOSES = [
+    ("id: a, to: [anonymous], repositories: [p], role: reader", True),
+    ("id: a, to: [everyone], repositories: [p], role: reader", False),
+    ("id: a, to: [anonymous, authenticated], repositories: [p], role: reader", False),
+    ("id: a, to: [anonymous, 'user:x'], repositories: [p], role: reader", True),
+    ("id: a, to: [everyone], except: [authenticated], repositories: [p], role: reader", True),
+    ("id: a, to: [everyone], except: ['group:x'], repositories: [p], role: reader", False),
+    ("id: a, to: [everyone], repositories: [p], role: reader, when: {kind: anonymous}", True),
+    ("id: a, to: [anonymous], repositories: [p], role: reader\n" + USERS, False),
+    ("id: a, to: [anonymous], repositories: [p, q], role: reader\nid: b, to: [authenticated], repositories: [p], role: reader", True),
+    ("id: a, to: [everyone], repositories: [p], role: reader\ndeny id: d, to: [authenticated], repositories: ['p*'], actions: [pull]", True),
+    ("id: a, to: [everyone], repositories: [p], role: reader\ndeny id: d, to: [everyone], repositories: ['p*'], actions: [pull], when: {until: 2027-01-01}", False),
+    ("id: a, to: ['user:x'], repositories: [p], role: reader\ndeny id: d, to: [authenticated], repositories: ['p*'], actions: [pull], when: {until: 2027-01-01}", False),
+    ("id: a, to: [everyone], repositories: [p], role: reader\ndeny id: d, to: [authenticated], repositories: ['${user}'], actions: [pull]", False),
+]  # fmt: skip
+P = "id: a, to: ['user:x'], repositories: ['p/*'], role: writer"
+MEETS_NONE = [
+    (P + "\ndeny id: d, to: [everyone], repositories: [q], actions: [push]", True),
+    (P + "\ndeny id: d, to: [everyone], repositories: ['*/q'], actions: [push]", False),
+    (P + "\ndeny id: d, to: [everyone], repositories: ['*/*/q'], actions: [push]", True),
+    (P + "\ndeny id: d, to: [everyone], repositories: [p/q], actions: [delete]", True),
+    (P + "\ndeny id: d, to: [everyone], repositories: [p/q], actions: ['*']", False),
+    (P + "\ndeny id: d, to: ['user:y'], repositories: [p/q], actions: [push]", True),
+    (P + "\ndeny id: d, to: ['group:y'], repositories: [p/q], actions: [push]", False),
+    (P + "\ndeny id: d, to: ['group:y'], repositories: [p/q], actions: [push]\ngroups: {y: {users: [z]}}", True),
+    (P + "\ndeny id: d, to: ['group:y'], repositories: [p/q], actions: [push]\ngroups: {y: {users: [x]}}", False),
+    (P + "\ndeny id: d, to: [everyone], except: ['user:x'], repositories: [p/q], actions: [push]", True),
+    (P + "\ndeny id: d, to: [anonymous], repositories: [p/q], actions: [push]", True),
+    (P + "\ndeny id: d, to: [everyone], repositories: ['${user}/q'], actions: [push]", False),
+    (P + ", when: {until: 2026-07-01}\ndeny id: d, to: [everyone], repositories: [p/q], actions: [push], when: {since: 2026-08-01}", True),
+    (P + ", when: {from: [10.0.0.0/8]}\ndeny id: d, to: [everyone], repositories: [p/q], actions: [push], when: {not_from: [10.0.0.0/8]}", True),
+    (P + ", when: {from: [10.0.0.0/8]}\ndeny id: d, to: [everyone], repositories: [p/q], actions: [push], when: {not_from: [10.1.0.0/16]}", False),
+    (P.replace("'user:x'", "'group:g'") + "\ndeny id: d, to: ['user:y'], repositories: [p/q], actions: [push]", False),
+    ("id: a, to: [everyone], registry: [catalog], actions: ['*']\ndeny id: d, to: ['user:y'], registry: [catalog], actions: [pull]", False),
+]  # fmt: skip
+NO_TOKENS = [
+    ("id: a, to: [anonymous], repositories: [p], role: reader", True),
+    ("id: a, to: [everyone], repositories: [p], role: reader", False),
+    ("id: a, to: [anonymous, authenticated], repositories: [p], role: reader", True),
+    ("id: a, to: [authenticated], repositories: [p], role: reader", False),
+    ("id: a, to: [everyone], repositories: [p], role: reader, when: {kind: anonymous}", True),
+    ("id: a, to: [everyone], repositories: [p], role: reader, when: {kind: [anonymous, password]}", False),
+    ("id: a, to: [everyone], except: [anonymous], repositories: [p], role: reader", False),
+    (READERS + "deny id: d, to: [anonymous], repositories: [p], actions: [pull]", True),
+    (READERS + "deny id: d, to: [everyone], repositories: [p], actions: [push]", False),
+    ("id: a, to: [anonymous], registry: [catalog], actions: ['*']", True),
+]
+UNTIL = "id: a, to: ['user:x'], repositories: [p], role: reader"
+OTHER = "\nid: b, to: [authenticated], repositories: ['*'], role: reader"
+COVERED = [
+    (UNTIL + OTHER, True),
+    (UNTIL + OTHER + ", when: {since: 2026-05-31}", True),
+    (UNTIL + OTHER + ", when: {since: 2026-06-01}", True),
+    (UNTIL + OTHER + ", when: {since: 2026-06-02}", False),
+    (UNTIL + ", when: {since: 2026-06-03}" + OTHER + ", when: {since: 2026-06-02}", True),
+    (UNTIL + OTHER + ", when: {until: 2027-01-01}", False),
+    (UNTIL + ", when: {until: 2026-12-01}" + OTHER + ", when: {until: 2027-01-01}", True),
+    (UNTIL + ", when: {from: [10.0.0.0/8]}" + OTHER + ", when: {from: [10.0.0.0/9, 10.128.0.0/9]}", True),
+    (UNTIL + ", when: {from: [10.0.0.0/8]}" + OTHER + ", when: {from: [10.0.0.0/9, 10.128.0.0/10]}", False),
+    (UNTIL + ", when: {from: [11.0.0.0/8]}" + OTHER + ", when: {not_from: [10.0.0.0/8]}", True),
+    (UNTIL + OTHER + ", when: {not_from: [10.0.0.0/8]}", False),
+]
+DENIED = [
+    (UNTIL + "\ndeny id: d, to: [everyone], repositories: ['*'], actions: ['*']", True),
+    (UNTIL + "\ndeny id: d, to: [everyone], repositories: ['*'], actions: ['*'], when: {since: 2026-05-01}", True),
+    (UNTIL + "\ndeny id: d, to: [everyone], repositories: ['*'], actions: ['*'], when: {since: 2026-07-01}", False),
+    (UNTIL + "\ndeny id: d, to: [everyone], repositories: ['*'], actions: ['*'], when: {from: [0.0.0.0/0, '::/0']}", True),
+    (UNTIL + "\ndeny id: d, to: [everyone], repositories: ['*'], actions: ['*'], when: {from: [0.0.0.0/1, 128.0.0.0/1, '::/1', '8000::/1']}", True),
+    (UNTIL + "\ndeny id: d, to: [everyone], repositories: ['*'], actions: ['*'], when: {from: [0.0.0.0/0]}", False),
+    (UNTIL + "\ndeny id: d, to: [everyone], repositories: ['*'], actions: [push]", False),
+    (UNTIL + "\ndeny id: d, to: ['user:x'], repositories: ['*'], actions: [pull]", True),
+    (UNTIL + "\ndeny id: d, to: ['user:y'], repositories: ['*'], actions: [pull]", False),
+    (UNTIL + "\ndeny id: d, to: ['group:g'], repositories: ['*'], actions: [pull]\ngroups: {g: {includes: [h]}, h: {users: [x]}}", True),
+]  # fmt: skip
+
+
+@boundary({"TS102": DENIED, "TS103": COVERED, "TS118": LOSES, "TS119": MEETS_NONE, "TS121": NO_TOKENS})
+def test_boundary(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
+    """The code is reported for exactly those trees that have its fault."""
+    assert (code in codes(tmp_path, tree)) is expected
+
+
+@pytest.mark.parametrize("anonymous", [pytest.param(True, id="tokens"), pytest.param(None, id="unknown")])
+def test_rules_for_anonymous_clients_that_get_tokens(tmp_path: Path, anonymous: bool | None) -> None:
+    """Only a configuration says that they get none."""
+    assert [
+        code for tree, _ in NO_TOKENS for code in codes(tmp_path, tree, anonymous=anonymous) if code == "TS121"
+    ] == []

@@ -1,0 +1,50 @@
+"""Lint of tests that hold only because they name no address."""
+
+# ruff: noqa: E501 - one tree on each line
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lint_trees import NOW, boundary, codes
+
+from tokenserver.policy.budget import Budget
+from tokenserver.policy.lint.tests import LintedFile
+from tokenserver.policy.lint.tests import test_findings as findings_about_tests
+from tokenserver.policy.loading.loader import compile_policies
+
+NEAR = "id: a, to: ['user:x'], repositories: [p], role: writer, when: {from: [10.0.0.0/8]}\n"
+NO_ADDRESS = [
+    (NEAR + "tests: [{as: {user: x}, cannot: [push p]}]", True),
+    (NEAR + "tests: [{as: {user: x}, from: 192.0.2.1, cannot: [push p]}]", False),
+    (NEAR + "tests: [{as: {user: y}, cannot: [push p]}]", False),
+    (NEAR + "tests: [{as: {user: x}, cannot: [delete p]}]", False),
+    (NEAR + "tests: [{as: {user: x}, cannot: [push q]}]", False),
+    (NEAR + "tests: [{what_can: 'user:x', exactly: []}]", True),
+    (NEAR + "tests: [{what_can: 'user:y', exactly: []}]", False),
+    (NEAR + "tests: [{what_can: 'user:x', from: 192.0.2.1, exactly: []}]", False),
+    (NEAR + "tests: [{who_can: push p, excludes: ['user:x']}]", True),
+    (NEAR + "tests: [{who_can: push p, excludes: ['user:y']}]", False),
+    (NEAR + "tests: [{who_can: push p, from: 192.0.2.1, exactly: []}]", False),
+    (NEAR.replace("from", "not_from") + "tests: [{as: {user: x}, cannot: [push p]}]", True),
+    (NEAR.replace(", when: {from: [10.0.0.0/8]}", "") + "deny id: d, to: [everyone], repositories: [p], actions: [push], when: {not_from: [10.0.0.0/8]}\ntests: [{as: {user: x}, cannot: [push p], can: [pull p]}]", True),
+]  # fmt: skip
+
+
+@boundary({"TS122": NO_ADDRESS})
+def test_boundary(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
+    """The code is reported for exactly those trees that have its fault."""
+    assert (code in codes(tmp_path, tree)) is expected
+
+
+def test_a_test_that_is_not_decided_within_the_budget(tmp_path: Path) -> None:
+    """It has no finding; the rules of the run are reported as not compared."""
+    text = (
+        "version: 1\nallow:\n  - {id: a, to: ['user:x'], repositories: [p], role: reader, when: {from: [10.0.0.0/8]}}\n"
+    )
+    text += "tests: [{as: {user: x}, cannot: [pull p]}]\n"
+    (tmp_path / "a.yaml").write_text(text)
+    policies, tests = compile_policies(tmp_path)
+    linted = [LintedFile("a.yaml", text, tests[0].document, tests[0].tests, tests[0].service)]
+    assert list(findings_about_tests(policies, linted, NOW, Budget(0))) == []
+    assert [code for _, _, code, _ in findings_about_tests(policies, linted, NOW, Budget())] == ["TS122"]
