@@ -139,15 +139,17 @@ def test_how_long(listener: socket.socket, monkeypatch: pytest.MonkeyPatch, capl
     ] * 2
 
 
-def test_a_worker_that_accepts_goes_on(
+def test_a_worker_whose_connections_end_goes_on(
     listener: socket.socket, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Out of descriptors for long, since connections come as fast as others end: that is no reason to end them all."""
     monkeypatch.setattr("tokenserver.process.overload.has_descriptor", lambda: False)
     overload = Overload(listener.getsockname()[1])
-    assert overload.is_relieved(0.0)
-    connect(1)
-    with listener.accept()[0]:
+    connect(2)
+    first, second = listener.accept()[0], listener.accept()[0]
+    with second:
+        with first:
+            assert overload.is_relieved(0.0)
         assert overload.is_relieved(EXHAUSTED_SECONDS)
         assert overload.is_relieved(2 * EXHAUSTED_SECONDS - 1.0)
         assert not overload.is_relieved(2 * EXHAUSTED_SECONDS)

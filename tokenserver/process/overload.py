@@ -25,13 +25,16 @@ from tokenserver.process.process_limits import has_descriptor
 logger = logging.getLogger("tokenserver")
 
 EXHAUSTED_SECONDS = 15
-"""A worker that is out of descriptors for this long, and has accepted nothing meanwhile, exits and is replaced. Silent
+"""A worker that is out of descriptors for this long, while none of its connections ended, exits and is replaced. Silent
 clients hold a descriptor for a shorter time."""
 
 _HIGHEST_LISTENER = 256
 """The listener is opened before any connection, so its descriptor is a low one."""
 
 _MOST_CLOSED = 4096
+
+_SPARES = 4
+"""A reload may use the released one for a moment, and lose it to a connection."""
 
 _PAUSE_EVERY = 0.5
 _PAUSE_SECONDS = 0.005
@@ -50,7 +53,7 @@ class Overload:
         self._listener: int | None = None
         self._since: float | None = None
         self._connections: frozenset[int] = frozenset()
-        self._spare: int | None = None
+        self._spares: list[int] = []
         self._paused = -math.inf
 
     def is_relieved(self, now: float) -> bool:
@@ -60,8 +63,8 @@ class Overload:
             now: the monotonic time in seconds.
 
         Returns:
-            False if the process has been without descriptors for `EXHAUSTED_SECONDS` and holds no connection that it
-            did not hold before, so that it should be replaced.
+            False if the process has been without descriptors for `EXHAUSTED_SECONDS` and holds all connections that it
+            held before, so that it should be replaced.
         """
         if self._listener is None:
             self._listener = find_listener(self._port)
@@ -69,8 +72,7 @@ class Overload:
                 accept_arrivals(self._listener)  # a worker before this one may have been killed between the two
         if has_descriptor():
             self._since = None
-            if self._spare is None:
-                self._spare = spare_descriptor()
+            self._take_spares()
             return True
         if self._since is None:
             self._since, self._connections = now, connections_at(self._port)
@@ -83,23 +85,28 @@ class Overload:
         if now - self._since < EXHAUSTED_SECONDS:
             return True
         before, self._since, self._connections = self._connections, now, connections_at(self._port)
-        return not self._connections <= before
+        return not before <= self._connections
 
     def _relieve(self, listener: int, now: float) -> None:
         """Close what is queued, and let the listener see that nothing is left. A connection that arrives meanwhile
         would take the spare descriptor, so none may.
         """
-        if self._spare is None or now - self._paused < _PAUSE_EVERY:
+        if not self._spares or now - self._paused < _PAUSE_EVERY:
             close_queued(listener)
-            self._spare = self._spare or spare_descriptor()
+            self._take_spares()
             return
         try:
             close_queued(listener, drop_arrivals=True)
-            os.close(self._spare)
+            os.close(self._spares.pop())
             time.sleep(_PAUSE_SECONDS)
-            self._paused, self._spare = now, spare_descriptor()
+            self._paused = now
+            self._take_spares()
         finally:
             accept_arrivals(listener)
+
+    def _take_spares(self) -> None:
+        while len(self._spares) < _SPARES and (spare := spare_descriptor()) is not None:
+            self._spares.append(spare)
 
     @property
     def is_exhausted(self) -> bool:
