@@ -117,6 +117,7 @@ def test_variables_fill_one_segment(
         pytest.param("web//x", "empty segment", id="double-slash"),
         pytest.param("Web/**", "lower case", id="upper-case"),
         pytest.param("web/..", "a segment consists of", id="dots"),
+        pytest.param("web/a..*", "no repository can have this name; fix: use single dots", id="two-dots"),
         pytest.param("web/.*", "no repository can have this name", id="regular-expression"),
         pytest.param("web/app-*-", "no repository can have this name", id="glob-with-a-separator-at-the-end"),
         pytest.param("web/site:1", "no tag, digest or port", id="tag"),

@@ -452,6 +452,21 @@ def test_the_command_knows_that_htpasswd_has_no_groups(tmp_path: Path) -> None:
     assert (code, "TS106" in output) == (1, True)
 
 
+@pytest.mark.parametrize(("more", "expected"), [("", True), ("anonymous: true\n", False)])
+def test_the_command_knows_whether_anonymous_clients_get_tokens(tmp_path: Path, more: str, expected: bool) -> None:
+    """A rule for them is a finding where the configuration gives them none."""
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "p.yaml").write_text(
+        policy("id: b, to: [anonymous, authenticated], repositories: [b], role: reader")
+    )
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "issuer: i\nserver: {url: http://localhost}\nregistries: [{service: r}]\n"
+        f"authentication: [{{htpasswd: {{file: u}}}}]\npolicies: p\nkeys: k\n{more}"
+    )
+    assert ("TS121" in run("--config", config)[1]) is expected
+
+
 def test_the_command_refuses_files_that_change_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Line numbers of one version are never reported for the text of another."""
     (tmp_path / "p.yaml").write_text(policy(A))
