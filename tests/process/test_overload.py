@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -58,7 +59,7 @@ def ends(client: socket.socket) -> bool:
 
 def without_descriptors(check: Callable[[], bool]) -> bool:
     """What a check says in a child process that can open nothing more; what is open already stays within its limit."""
-    files = max(map(int, os.listdir("/proc/self/fd"))) + 8
+    files = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir()) + 8
     child = os.fork()
     if not child:
         code = 2
