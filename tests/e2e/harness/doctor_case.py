@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -291,13 +292,23 @@ def ask(scene: Scene, view: str) -> Report:
         "all": [*on_site, *config, "--registry-env", str(environment)],
         "token": ["--token", str(scene.folder / "token"), *config],
         "plain": [],
+        "client": ["client", "--registry", "registry.example.com"],
     }[view]
     password = case.password or names.get("password") or scene.world.server.people.get(case.user, "")
     arguments = ["doctor", *command, "--config", str(scene.doctor_config)]
-    client = {name: scene.fill(value) for name, value in case.client.items()}
+    client = _client(scene) if view == "client" else scene.filled(dict(case.client))
     result = CliRunner().invoke(main, arguments, input=f"{password}\n", env=client)
     assert isinstance(result.exception, SystemExit | None), result.exception
     return Report(result.exit_code, tuple(_parsed(result.output)), result.output)
+
+
+def _client(scene: Scene) -> dict[str, str | None]:
+    """The environment of a client whose stored logins are among the files of the case, and nothing of the caller's."""
+    for file in scene.case.files:
+        (scene.folder / file).chmod(0o600)
+    nothing: dict[str, str | None] = dict.fromkeys(os.environ)
+    ours = {"DOCKER_CONFIG": str(scene.folder), "HELM_REGISTRY_CONFIG": str(scene.folder / "helm.json")}
+    return {**nothing, **plain_environment(scene.folder), **ours, **scene.filled(dict(scene.case.client))}
 
 
 def _parsed(output: str) -> list[Said]:
