@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,6 +30,9 @@ SERVICES = {
     "kid3.test": "distribution3",
     "jwks3.test": "jwks",
 }
+
+LEFT_SECONDS = 5.0
+"""How long a process that a client started and left may write into its folder."""
 
 POLICIES = {
     "root.yaml": """\
@@ -145,8 +150,25 @@ def registry(request: pytest.FixtureRequest, registry_of: Callable[[str], Regist
 @pytest.fixture
 def machine() -> Iterator[Machine]:
     """A fresh machine for a client. Its name is short, because podman takes 50 characters for a folder at most."""
-    with tempfile.TemporaryDirectory(prefix="e2e") as folder:
-        yield Machine(Path(folder))
+    folder = Path(tempfile.mkdtemp(prefix="e2e"))
+    try:
+        yield Machine(folder)
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a client's folder, in which processes that the client left (Go's telemetry) may write for a moment."""
+    deadline = time.monotonic() + LEFT_SECONDS
+    while True:
+        try:
+            shutil.rmtree(folder)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 @pytest.fixture(scope="session")

@@ -345,14 +345,18 @@ HARMS = [
 def test_a_bad_file_keeps_the_last_good_one(server: TokenServer) -> None:
     """Every worker goes on by it, nobody waits, and log and /readyz say which file and line, until it is mended.
 
-    One kind of harm after the other, because each takes a second to be seen.
+    One kind of harm after the other, each after all workers have taken the good file back.
     """
     path = server.folder / "policies" / "p.yaml"
     with asking(server) as seen:
         for harm, place in HARMS:
-            logged = refusals(server)
             remove(path)
             path.write_text(A)
+            deadline = time.monotonic() + LIVE_SECONDS + SLACK
+            while {ready(server) for _ in range(20)} != {True}:
+                assert time.monotonic() < deadline, (harm, server.daemon.stderr.read_text()[-3000:])
+                time.sleep(0.05)
+            logged = refusals(server)
             harm(path)
             deadline = time.monotonic() + LIVE_SECONDS + SLACK
             while not all(says(answer, place) for answer in [server.request("GET", "/readyz") for _ in range(20)]):
