@@ -94,3 +94,20 @@ def test_a_bucket_beside_a_name_is_not_looked_at() -> None:
     assert found == {"web/**", "web/x", "**", "*/x"}
     assert buckets_for(index, "registry", ["web"]) == []
     assert {rule.id for one in buckets_for(index, "repository", []) for rule, _ in one.broad} == {"**", "*/x"}
+
+
+def test_a_pattern_with_a_wildcard_in_front_is_found_by_its_literal() -> None:
+    """The rarest one after the wildcard, so that thousands of such patterns cost a decision no more than one."""
+    texts = [*(f"*/prod/shared{number}/**" for number in range(100)), "**", "*/x", "web/*"]
+    rules = [Rule.of(text, Effect.ALLOW, Principals(everyone=True), [parse_pattern(text)], ["pull"]) for text in texts]
+    index = build_index(rules)
+    for name, expected in [
+        ("t/prod/shared7/a", {"*/prod/shared7/**", "**"}),
+        ("shared7/shared7", {"*/prod/shared7/**", "**"}),
+        ("web/x", {"*/x", "**", "web/*"}),
+        ("web/prod", {"**", "web/*"}),
+    ]:
+        buckets = buckets_for(index, "repository", name.split("/"))
+        found = [rule.id for bucket in buckets for rule, _ in bucket.broad]
+        assert set(found) == expected
+        assert len(found) == len(expected)

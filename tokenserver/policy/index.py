@@ -1,17 +1,18 @@
-"""Rule index: rules by the literal prefix of their patterns, then by principal.
+"""Rule index: rules by the literal segments of their patterns, then by principal.
 
 A decision looks only at rules that could apply to its name and identity, so its time does not grow with the number of
-teams.
+teams, nor with that of patterns that begin with a wildcard and have some literal segment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
 from tokenserver.identity import Identity
 from tokenserver.policy.model import Bucket, Entry, Index, Rule
-from tokenserver.policy.patterns import matches_below
+from tokenserver.policy.patterns import SegmentKind, matches_below
 from tokenserver.scopes import Resource
 
 FEW = 4
@@ -19,6 +20,9 @@ FEW = 4
 
 _NONE: dict[str, tuple[Entry, ...]] = {}
 """Shared, since most buckets have no entry for a user, or none for a group."""
+
+_NOWHERE: dict[str, Bucket] = {}
+"""Shared, since most buckets have no patterns with a literal segment after a wildcard."""
 
 
 def build_index(rules: Iterable[Rule], *, few: int = FEW) -> Index:
@@ -67,7 +71,29 @@ def updated_index(index: Index, near: Iterable[Rule], touched: Iterable[IndexKey
 
 def _bucket(entries: list[Entry], few: int) -> Bucket:
     if len(entries) <= few:
-        return Bucket(tuple(entries), _NONE, _NONE)
+        return Bucket(tuple(entries), _NONE, _NONE, _NOWHERE)
+    others, by_literal = _split(entries)
+    buckets = {text: _by_principal(some, few, _NOWHERE) for text, some in by_literal.items()} or _NOWHERE
+    return _by_principal(others, few, buckets)
+
+
+def _split(entries: list[Entry]) -> tuple[list[Entry], dict[str, list[Entry]]]:
+    """The entries without a literal segment after the prefix, and the others by their rarest one."""
+    texts = [[one.text for one in pattern.rest if one.kind is SegmentKind.LITERAL] for _, pattern in entries]
+    frequency = Counter(text for some in texts for text in some)
+    others: list[Entry] = []
+    by_literal: dict[str, list[Entry]] = {}
+    for entry, some in zip(entries, texts, strict=True):
+        if some:
+            by_literal.setdefault(min(some, key=frequency.__getitem__), []).append(entry)
+        else:
+            others.append(entry)
+    return others, by_literal
+
+
+def _by_principal(entries: list[Entry], few: int, by_literal: Mapping[str, Bucket]) -> Bucket:
+    if len(entries) <= few:
+        return Bucket(tuple(entries), _NONE, _NONE, by_literal)
     broad: list[Entry] = []
     by_user: dict[str, list[Entry]] = {}
     by_group: dict[str, list[Entry]] = {}
@@ -80,7 +106,7 @@ def _bucket(entries: list[Entry], few: int) -> Bucket:
             by_user.setdefault(user, []).append(entry)
         for group in to.groups:
             by_group.setdefault(group, []).append(entry)
-    return Bucket(tuple(broad), _frozen(by_user), _frozen(by_group))
+    return Bucket(tuple(broad), _frozen(by_user), _frozen(by_group), by_literal)
 
 
 def prefixes(segments: list[str]) -> list[str]:
@@ -89,12 +115,15 @@ def prefixes(segments: list[str]) -> list[str]:
 
 
 def buckets_for(index: Index, resource_type: str, segments: list[str]) -> list[Bucket]:
-    """The buckets of every literal prefix of patterns that can cover names beginning with `segments`."""
+    """The buckets of all patterns whose literal segments allow that they cover the name with these `segments`."""
     by_first = index.get(resource_type, {})
     found = list(by_first.get("", {}).values())
     own = by_first.get(segments[0], {}) if segments else {}
     if own:
         found += [own[prefix] for prefix in accumulate(segments, "{}/{}".format) if prefix in own]
+    for bucket in found[:]:
+        if bucket.by_literal:
+            found += [bucket.by_literal[text] for text in dict.fromkeys(segments) if text in bucket.by_literal]
     return found
 
 

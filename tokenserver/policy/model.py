@@ -197,15 +197,17 @@ Entry = tuple[Rule, Pattern]
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The entries whose patterns begin with the same literal segments, by principal.
+    """The entries whose patterns begin with the same literal segments, by a further literal segment, and by principal.
 
-    `broad` applies to every client; the others are looked up by user name and group. If there are only a few entries,
-    all are in `broad`, since trying them is faster than a lookup.
+    `broad` applies to every client; the others are looked up by user name and group. `by_literal` has the entries whose
+    patterns have a literal segment after a wildcard, by one such segment, in buckets of their own. If there are only a
+    few entries, all are in `broad`, since trying them is faster than a lookup.
     """
 
     broad: tuple[Entry, ...]
     by_user: Mapping[str, tuple[Entry, ...]]
     by_group: Mapping[str, tuple[Entry, ...]]
+    by_literal: Mapping[str, Bucket]
 
 
 Index = Mapping[str, Mapping[str, Mapping[str, Bucket]]]

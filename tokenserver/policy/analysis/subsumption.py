@@ -6,15 +6,13 @@ members of directory groups; for repository names it is exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from tokenserver.identity import Kind
 from tokenserver.policy.analysis.conditions import implies
 from tokenserver.policy.analysis.containment import contains
 from tokenserver.policy.budget import Budget, command_budget
-from tokenserver.policy.index import buckets_for
-from tokenserver.policy.model import Bucket, Condition, Entry, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.model import Condition, Groups, Principals, Rule
 
 NOBODY = Principals()
 
@@ -38,46 +36,6 @@ def covers(outer: Rule, inner: Rule, groups: Groups, actions: frozenset[str], bu
         and covers_condition(outer.condition, inner)
         and all(contains(outer.patterns, pattern, budget.question()) for pattern in inner.patterns)
     )
-
-
-def candidates(policies: PolicySet, rule: Rule) -> list[Rule]:
-    """The other rules that could cover this one, from the index, so that not every pair has to be compared.
-
-    A covering rule covers each pattern of this one, so its prefix is no deeper; and it covers each principal, so the
-    index lists it for any one of them.
-    """
-    pattern = min(rule.patterns, key=lambda pattern: pattern.depth)
-    found: dict[str, Rule] = {}
-    for bucket in buckets_for(policies.index, rule.resource_type, pattern.prefix.split("/") if pattern.depth else []):
-        for other, _ in _entries(policies, bucket, rule.to):
-            if other is not rule:
-                found[other.id] = other
-    return [found[name] for name in sorted(found)]
-
-
-def _entries(policies: PolicySet, bucket: Bucket, to: Principals) -> Iterator[Entry]:
-    """The broad entries, and those for one principal of `to`, by its name and by every group it is known to be in."""
-    yield from bucket.broad
-    if not to.are_named:
-        return
-    groups = policies.groups
-    user, group, directory_group = min(to.users, default=None), min(to.groups, default=None), None
-    if user is None and group is not None:
-        yield from bucket.by_group.get(group, ())
-        defined = groups.by_name.get(group)
-        if defined is None:
-            directory_group = group
-        else:
-            user = min(defined.users, default=None)
-            directory_group = min(defined.groups, default=None) if user is None else None
-    if user is not None:
-        yield from bucket.by_user.get(user, ())
-    if user is not None:
-        names = {*groups.by_user.get(user, ())}
-    else:
-        names = {directory_group, *groups.by_directory_group.get(directory_group, ())} if directory_group else set()
-    for name in sorted(names):
-        yield from bucket.by_group.get(name, ())
 
 
 def covers_services(outer: frozenset[str] | None, inner: frozenset[str] | None) -> bool:

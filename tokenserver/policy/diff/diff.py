@@ -14,6 +14,7 @@ from typing import Any
 
 from tokenserver.identity import Identity
 from tokenserver.policy.analysis.containment import contains
+from tokenserver.policy.analysis.pattern_index import PatternIndex
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.diff.claims import ANONYMOUS, AUTHENTICATED, Claim, Who, changed_claims
@@ -159,19 +160,20 @@ def _without_covered(rows: Iterable[DiffRow], budget: Budget) -> list[DiffRow]:
     ordered = sorted(rows, key=lambda row: (len(row.people), len(row.pattern.text), _order(row)))
     for row in ordered:
         by_kind.setdefault((row.action, row.resource_type, row.circumstances, row.people), []).append(row)
-    kept: list[DiffRow] = []
+    indexes = {kind: PatternIndex([row.pattern for row in same]) for kind, same in by_kind.items()}
+    covered: set[int] = set()  # by identity: rows are compared slowly
     for row in reversed(ordered):
-        mine = by_kind[row.action, row.resource_type, row.circumstances, row.people]
-        mine.remove(row)
         others = [
             other.pattern
             for fewer in _subsets(row.people)
-            for other in by_kind.get((row.action, row.resource_type, row.circumstances, fewer), ())
+            for kind in [(row.action, row.resource_type, row.circumstances, fewer)]
+            if kind in indexes
+            for other in map(by_kind[kind].__getitem__, indexes[kind].meeting(row.pattern))
+            if other is not row and id(other) not in covered
         ]
-        if not contains(others, row.pattern, budget.question()):
-            mine.append(row)
-            kept.append(row)
-    return kept
+        if contains(others, row.pattern, budget.question()):
+            covered.add(id(row))
+    return [row for row in reversed(ordered) if id(row) not in covered]
 
 
 def _subsets(who: Who) -> Iterable[Who]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
-from tokenserver.policy.analysis.containment import may_overlap
-from tokenserver.policy.analysis.subsumption import candidates, covers
+from tokenserver.policy.analysis.covering_rules import CoveringRules
+from tokenserver.policy.analysis.pattern_index import PatternIndex
+from tokenserver.policy.analysis.subsumption import covers
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.diff.claims import Claim, depends_on_groups
-from tokenserver.policy.index import prefixes
 from tokenserver.policy.model import Entry, Groups, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern
-
-_BESIDE_SLASH = chr(ord("/") + 1)
 
 
 class Tree:
@@ -22,11 +19,11 @@ class Tree:
 
     def __init__(self, policies: PolicySet) -> None:
         self.policies = policies
-        self._entries: dict[tuple[str, str], list[Entry]] = {}
+        self._covering = CoveringRules(policies)
+        entries: dict[str, list[Entry]] = {}
         for rule in policies.rules:
-            for pattern in rule.patterns:
-                self._entries.setdefault((rule.resource_type, pattern.prefix), []).append((rule, pattern))
-        self._prefixes = sorted(self._entries)
+            entries.setdefault(rule.resource_type, []).extend((rule, pattern) for pattern in rule.patterns)
+        self._by_type = {name: _Entries(found) for name, found in entries.items()}
 
     @property
     def groups(self) -> Groups:
@@ -35,15 +32,9 @@ class Tree:
 
     def near(self, resource_type: str, required: Collection[Pattern], action: str) -> Iterator[Entry]:
         """The rules about `action`, with each pattern that may cover a name that all of `required` cover."""
-        deepest = max(required, key=lambda pattern: pattern.depth)
-        segments = deepest.prefix.split("/") if deepest.depth else []
-        keys = [(resource_type, prefix) for prefix in prefixes(segments)]
-        below = (f"{deepest.prefix}/", deepest.prefix + _BESIDE_SLASH) if segments else ("\0", "\x7f")
-        first, last = (bisect_left(self._prefixes, (resource_type, edge)) for edge in below)
-        for key in [*keys, *self._prefixes[first:last]]:
-            for rule, pattern in self._entries.get(key, ()):
-                if rule.decides(action) and all(may_overlap(pattern, one) for one in required):
-                    yield rule, pattern
+        entries = self._by_type.get(resource_type)
+        if entries is not None:
+            yield from (entry for entry in entries.meeting(required) if entry[0].decides(action))
 
     def covers(self, claim: Claim, changed: frozenset[str], budget: Budget | None = None) -> bool:
         """Whether a rule of this tree covers the claim of the other tree; `changed` are the groups that differ.
@@ -61,7 +52,7 @@ class Tree:
             other.effect is narrow.effect
             and not depends_on_groups(other, changed)
             and _is_certain(other, narrow, self.groups, claim.action, budget)
-            for other in candidates(self.policies, narrow)
+            for other in self._covering.of(narrow)
         )
 
 
@@ -73,3 +64,15 @@ def _is_certain(outer: Rule, inner: Rule, groups: Groups, action: str, budget: B
         if budget.is_spent:
             raise
         return False
+
+
+class _Entries:
+    """Rules with their patterns, in the order of literal prefixes."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = sorted(entries, key=lambda entry: entry[1].prefix)
+        self._index = PatternIndex([pattern for _, pattern in self._entries])
+
+    def meeting(self, required: Collection[Pattern]) -> list[Entry]:
+        """The entries whose patterns may cover a name that all of `required` cover."""
+        return [self._entries[number] for number in self._index.meeting(*required)]

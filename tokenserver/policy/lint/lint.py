@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from tokenserver.policy.analysis.subsumption import NOBODY, candidates, covers
+from tokenserver.policy.analysis.covering_rules import CoveringRules
+from tokenserver.policy.analysis.subsumption import NOBODY, covers
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.lint.delegations import delegation_findings
@@ -156,10 +157,11 @@ def _rule_findings(policies: PolicySet, now: datetime, budget: Budget) -> Iterat
             in_force[rule.id] = as_of(rule, now)
             if rule.id in unfilled:
                 yield _at(rule, "TS116", unfilled[rule.id])
-    meetings = Meetings(policies, in_force, budget)
+    covering = CoveringRules(policies)
+    meetings = Meetings(policies, in_force, covering, budget)
     for rule in in_force.values():
         if rule.effect is Effect.ALLOW:
-            found = _decided(rule, _beside_others(policies, rule, in_force, budget))
+            found = _decided(rule, _beside_others(policies, rule, in_force, covering, budget))
             yield from (_at(rule, code, text) for code, text in found)
         yield from (_at(rule, code, text) for code, text in _decided(rule, meetings.findings(rule)))
         if budget.is_spent:
@@ -177,9 +179,9 @@ def _decided(rule: Rule, findings: Iterator[tuple[str, str]]) -> Iterator[tuple[
 
 
 def _beside_others(
-    policies: PolicySet, rule: Rule, in_force: Mapping[str, Rule], budget: Budget
+    policies: PolicySet, rule: Rule, in_force: Mapping[str, Rule], covering: CoveringRules, budget: Budget
 ) -> Iterator[tuple[str, str]]:
-    others = [in_force[other.id] for other in candidates(policies, rule) if other.id in in_force]
+    others = [in_force[other.id] for other in covering.of(rule) if other.id in in_force]
     groups = policies.groups
     for other in others:
         if other.effect is Effect.DENY and covers(other, rule, groups, rule.actions - {"*"}, budget):

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from heapq import merge
+from itertools import groupby, repeat
 
 from tokenserver.identity import Kind
 from tokenserver.policy.analysis.conditions import are_apart
-from tokenserver.policy.analysis.containment import may_overlap, overlaps
-from tokenserver.policy.analysis.subsumption import candidates, covers, covers_people, kinds_of
+from tokenserver.policy.analysis.containment import overlaps
+from tokenserver.policy.analysis.covering_rules import CoveringRules
+from tokenserver.policy.analysis.pattern_index import PatternIndex
+from tokenserver.policy.analysis.subsumption import covers, covers_people, kinds_of
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.lint.single_rules import reaches_anonymous, reaches_any_user, uses_variable
-from tokenserver.policy.model import Condition, Effect, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.model import Condition, Effect, Entry, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.networks import EVERY_ADDRESS, ranges_of
+from tokenserver.policy.patterns import Pattern
 from tokenserver.scopes import in_order
 
 PAIRS_PER_STEP = 16
 """Number of pairs of rules that are compared superficially in one step."""
+
+_Access = tuple[str, frozenset[str]]
+"""A resource type and actions on it."""
+
+_Pair = tuple[Pattern, Pattern]
+"""A pattern of a deny rule, and one of an allow rule."""
 
 
 def as_of(rule: Rule, now: datetime) -> Rule:
@@ -47,11 +58,23 @@ def no_tokens(policies: PolicySet) -> Iterator[tuple[Rule, str]]:
 class Meetings:
     """The rules in force of one policy set, compared with each other."""
 
-    def __init__(self, policies: PolicySet, in_force: Mapping[str, Rule], budget: Budget) -> None:
+    def __init__(
+        self, policies: PolicySet, in_force: Mapping[str, Rule], covering: CoveringRules, budget: Budget
+    ) -> None:
         self._policies = policies
         self._in_force = in_force
         self._budget = budget
-        self._allows = [rule for rule in in_force.values() if rule.effect is Effect.ALLOW]
+        self._covering = covering
+        self._allows: list[Entry] = []
+        numbers: dict[_Access, list[int]] = {}
+        for rule in in_force.values():
+            for pattern in rule.patterns if rule.effect is Effect.ALLOW else ():
+                numbers.setdefault((rule.resource_type, rule.actions), []).append(len(self._allows))
+                self._allows.append((rule, pattern))
+        self._indexes = {
+            access: (some, PatternIndex([self._allows[number][1] for number in some]))
+            for access, some in numbers.items()
+        }
 
     def findings(self, rule: Rule) -> Iterator[tuple[str, str]]:
         """Codes and texts about one rule in force.
@@ -71,7 +94,7 @@ class Meetings:
         """Whether another allow rule grants the action to every client that logs in."""
         condition = rule.condition and replace(rule.condition, kinds=frozenset())
         as_user = replace(rule, to=Principals(authenticated=True), excluded=None, condition=condition)
-        others = (self._in_force.get(one.id) for one in candidates(self._policies, as_user))
+        others = (self._in_force.get(one.id) for one in self._covering.of(as_user))
         return any(
             other is not None
             and other.effect is Effect.ALLOW
@@ -83,11 +106,11 @@ class Meetings:
     def _met(self, deny: Rule) -> Iterator[tuple[str, str]]:
         for_users = reaches_any_user(deny) and not reaches_anonymous(deny)
         is_met = False
-        for number, allow in enumerate(self._allows):
+        for number, (allow, patterns) in enumerate(self._near(deny)):
             if number % PAIRS_PER_STEP == 0:
                 self._budget.spend()
             takes = for_users and reaches_anonymous(allow)
-            if (is_met and not takes) or not self._meet(deny, allow, as_if_public=takes):
+            if (is_met and not takes) or not self._meet(deny, allow, patterns, as_if_public=takes):
                 continue
             is_met = True
             if takes and not all(map(uses_variable, deny.patterns)):
@@ -100,19 +123,27 @@ class Meetings:
         if not is_met:
             yield "TS119", f"{deny.id}: no allow rule grants any of it; fix: correct or remove the rule"
 
-    def _meet(self, deny: Rule, allow: Rule, *, as_if_public: bool) -> bool:
+    def _near(self, deny: Rule) -> Iterator[tuple[Rule, list[_Pair]]]:
+        """The allow rules for actions of the deny rule whose patterns may meet its own, and these pairs of patterns."""
+        numbers = merge(
+            *(
+                zip(map(some.__getitem__, index.meeting(pattern)), repeat(place))
+                for (resource_type, actions), (some, index) in self._indexes.items()
+                if resource_type == deny.resource_type and any(map(deny.decides, actions))
+                for place, pattern in enumerate(deny.patterns)
+            )
+        )
+        for _, same in groupby(numbers, key=lambda found: self._allows[found[0]][0].id):
+            pairs = [(deny.patterns[place], self._allows[number]) for number, place in same]
+            yield pairs[0][1][0], [(one, other) for one, (_, other) in pairs]
+
+    def _meet(self, deny: Rule, allow: Rule, patterns: Iterable[_Pair], *, as_if_public: bool) -> bool:
         """Whether both may apply to one request; `as_if_public`: one by a client once it has logged in."""
         return (
-            deny.resource_type == allow.resource_type
-            and any(deny.decides(action) for action in allow.actions)
-            and (deny.services is None or allow.services is None or not deny.services.isdisjoint(allow.services))
+            (deny.services is None or allow.services is None or not deny.services.isdisjoint(allow.services))
             and (as_if_public or not _are_others(deny, allow, self._policies.groups))
             and not _never_together(deny, allow, as_if_public=as_if_public)
-            and any(
-                may_overlap(one, other) and overlaps(one, other, self._budget.question())
-                for one in deny.patterns
-                for other in allow.patterns
-            )
+            and any(overlaps(one, other, self._budget.question()) for one, other in patterns)
         )
 
 

@@ -1,0 +1,74 @@
+"""The index of patterns: whatever can meet is found, and different literals at one place exclude each other."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenserver.policy.analysis.containment import overlaps
+from tokenserver.policy.analysis.pattern_index import INDEXED_PLACES, MANY_PATTERNS, PatternIndex
+from tokenserver.policy.patterns import Pattern, matches_somebody, parse_pattern
+
+PATTERNS = st.lists(
+    st.sampled_from(["a", "b", "ab", "*", "a*", "*b", "a*b*", "**", "${user}", "${group}"]), min_size=1, max_size=4
+).map(lambda parts: parse_pattern("/".join(parts)))
+
+
+@settings(deadline=None)
+@given(st.lists(PATTERNS, max_size=12), PATTERNS)
+def test_every_pattern_that_overlaps_is_found(patterns: list[Pattern], asked: Pattern) -> None:
+    """In order, each once."""
+    found = list(PatternIndex(patterns).meeting(asked))
+    assert found == sorted(set(found))
+    assert all(place in found for place, one in enumerate(patterns) if overlaps(one, asked) is not None)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(PATTERNS, max_size=8),
+    st.lists(PATTERNS, min_size=1, max_size=3),
+    st.lists(st.sampled_from(["a", "b", "ab", "ba"]), min_size=1, max_size=5),
+)
+def test_every_pattern_of_a_name_that_all_cover_is_found(
+    patterns: list[Pattern], asked: list[Pattern], segments: list[str]
+) -> None:
+    """With several patterns, what they cover together counts."""
+    if all(matches_somebody(one, segments) for one in asked):
+        found = set(PatternIndex(patterns).meeting(*asked))
+        assert all(place in found for place, one in enumerate(patterns) if matches_somebody(one, segments))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param(
+            "*/shared1/**", ["*/shared1/**", "**", "*/*/x", "t/**", "*/shar*/x", "**/end"], id="front wildcard"
+        ),
+        pytest.param("t/shared2/x", ["*/shared2/**", "**", "*/*/x", "t/**", "*/shar*/x"], id="a name"),
+        pytest.param("*/x", ["**", "t/**"], id="a fixed number of segments"),
+        pytest.param("**/other", ["*/shared1/**", "*/shared2/**", "**", "t/**"], id="the last segment"),
+        pytest.param("u/s*/**", ["*/shared1/**", "*/shared2/**", "**", "*/*/x", "*/shar*/x", "**/end"], id="a glob"),
+        pytest.param("u/z*/**", ["**", "*/*/x", "*/shar*/x", "**/end"], id="a glob that a literal does not match"),
+    ],
+)
+def test_patterns_that_may_meet(asked: str, expected: list[str]) -> None:
+    """By literals at both ends, and by length."""
+    texts = ["*/shared1/**", "*/shared2/**", "**", "*/*/x", "t/**", "*/shar*/x", "**/end"]
+    index = PatternIndex([parse_pattern(text) for text in texts])
+    assert [texts[place] for place in index.meeting(parse_pattern(asked))] == expected
+
+
+def test_many_patterns_with_one_literal() -> None:
+    """They are kept in another form, with the same answers."""
+    texts = [f"t{number}/app/**" for number in range(MANY_PATTERNS + 6)] + ["*/other/**"]
+    index = PatternIndex([parse_pattern(text) for text in texts])
+    assert list(index.meeting(parse_pattern("*/app/x"))) == list(range(MANY_PATTERNS + 6))
+    assert list(index.meeting(parse_pattern("*/other/x"))) == [MANY_PATTERNS + 6]
+
+
+def test_segments_beyond_the_indexed_places() -> None:
+    """They are compared as well."""
+    deep = "/".join(["*"] * INDEXED_PLACES)
+    index = PatternIndex([parse_pattern(f"{deep}/{text}/**") for text in ("a", "b")])
+    assert list(index.meeting(parse_pattern(f"{deep}/b/**"))) == [1]

@@ -1,0 +1,116 @@
+"""Covering rules: the rules of a policy set that could cover a given rule, found without comparing every pair.
+
+A covering rule covers each name of the rule, so also the example in which a text that occurs nowhere else takes the
+place of every wildcard and variable. The index of the policy set has the rules that cover this one name for one of the
+rule's principals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+from tokenserver.policy.analysis.product_search import segments_of
+from tokenserver.policy.index import buckets_for
+from tokenserver.policy.model import Bucket, Entry, PolicySet, Principals, Rule
+from tokenserver.policy.patterns import Pattern, SegmentKind, matches, matches_below
+from tokenserver.scopes import is_repository_name
+
+_VARIABLES = (SegmentKind.USER, SegmentKind.GROUP)
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """A name that a pattern covers for `user` in `groups`, both absent without the variable."""
+
+    segments: list[str]
+    user: str | None
+    groups: tuple[str, ...]
+
+
+class CoveringRules:
+    """The rules of `policies` as candidates for covering others, of the same or of another policy set."""
+
+    def __init__(self, policies: PolicySet) -> None:
+        self._policies = policies
+        patterns = (pattern for rule in policies.rules for pattern in rule.patterns)
+        self._literals = frozenset(text for pattern in patterns for text in _literals(pattern))
+
+    def of(self, rule: Rule) -> list[Rule]:
+        """The other rules that could cover this one, by id. All that do are among them.
+
+        A rule that covers each principal of this one is listed in the index for any one of them.
+        """
+        example = self._example(min(rule.patterns, key=lambda pattern: pattern.depth))
+        if example is None:
+            return sorted((other for other in self._policies.rules if other is not rule), key=lambda other: other.id)
+        found: dict[str, Rule] = {}
+        for bucket in buckets_for(self._policies.index, rule.resource_type, example.segments):
+            for other, pattern in _entries(self._policies, bucket, rule.to):
+                if other is not rule and matches_below(pattern, example.segments, example.user, example.groups):
+                    found[other.id] = other
+        return [found[name] for name in sorted(found)]
+
+    def _example(self, pattern: Pattern) -> _Example | None:
+        """An example of a pattern; None if none was found, so that nothing can be excluded.
+
+        No pattern has one of its texts as a literal by chance. So if one covers it, its literal prefix is no longer.
+        """
+        parts = segments_of(pattern)
+        invented = [one for one in parts if one.kind is not SegmentKind.LITERAL]
+        fillings = (f"z{number}" for number in count())
+        filling = next(
+            one
+            for one in fillings
+            if all(_filled(each.kind, each.text, one) not in self._literals for each in invented)
+        )
+        segments = [_filled(one.kind, one.text, filling) for one in parts]
+        user, group = (_filled(kind, "", filling) if pattern.uses(kind) else None for kind in _VARIABLES)
+        example = _Example(segments, user, () if group is None else (group,))
+        is_name = is_repository_name("/".join(segments))
+        return example if is_name and matches(pattern, segments, example.user, example.groups) else None
+
+
+def _literals(pattern: Pattern) -> Iterator[str]:
+    return (segment.text for segment in segments_of(pattern) if segment.kind is SegmentKind.LITERAL)
+
+
+def _filled(kind: SegmentKind, text: str, filling: str) -> str:
+    """One segment of an example."""
+    match kind:
+        case SegmentKind.LITERAL:
+            return text
+        case SegmentKind.GLOB:
+            return text.replace("*", filling)
+        case SegmentKind.MANY:
+            return filling
+        case SegmentKind.USER:
+            return f"{filling}u"
+        case SegmentKind.GROUP:  # pragma: no branch - the type checker proves that none is left
+            return f"{filling}g"
+
+
+def _entries(policies: PolicySet, bucket: Bucket, to: Principals) -> Iterator[Entry]:
+    """The broad entries, and those for one principal of `to`, by its name and by every group it is known to be in."""
+    yield from bucket.broad
+    if not to.are_named:
+        return
+    groups = policies.groups
+    user, group, directory_group = min(to.users, default=None), min(to.groups, default=None), None
+    if user is None and group is not None:
+        yield from bucket.by_group.get(group, ())
+        defined = groups.by_name.get(group)
+        if defined is None:
+            directory_group = group
+        else:
+            user = min(defined.users, default=None)
+            directory_group = min(defined.groups, default=None) if user is None else None
+    if user is not None:
+        yield from bucket.by_user.get(user, ())
+    if user is not None:
+        names = {*groups.by_user.get(user, ())}
+    else:
+        names = {directory_group, *groups.by_directory_group.get(directory_group, ())} if directory_group else set()
+    for name in sorted(names):
+        yield from bucket.by_group.get(name, ())
