@@ -62,6 +62,7 @@ real-servers-nightly: ## install also the clients of `make nightly`, which take 
 bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: about half an hour
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.policies
+	$(BIN)/python -m bench.every_word
 	$(BIN)/python -m bench.policy_diff
 	$(BIN)/python -m bench.wildcards
 	$(BIN)/python -m bench.patterns_cost

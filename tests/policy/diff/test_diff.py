@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.circumstances import UNKNOWN, Circumstances
-from tokenserver.policy.budget import Budget
+from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.decide import decide
 from tokenserver.policy.diff.claims import changed_claims
 from tokenserver.policy.diff.diff import Difference, DiffRow, diff, spell_who
@@ -543,6 +543,15 @@ def test_a_wider_rule_about_a_changed_group_is_a_cause() -> None:
     (zoe,) = changed_claims(old, new)[1]
     assert not Tree(old).covers(zoe, frozenset({"web"}))
     assert Tree(new).covers(zoe, frozenset())
+
+
+def test_the_whole_budget_can_be_spent_on_what_covers_a_claim() -> None:
+    """Then there is no answer at all; a single question that is too complex is left to the search."""
+    old, new = tree(rule("allow a", "everyone", "*/a/**", "pull")), tree(rule("allow b", "user:zoe", "b/*/a*", "pull"))
+    (claim,) = changed_claims(old, new)[1]
+    with pytest.raises(TooComplex):
+        Tree(tree(rule("allow a", "everyone", "b/*/*", "pull"))).covers(claim, frozenset(), Budget(3))
+    assert not Tree(old).covers(claim, frozenset(), Budget())
 
 
 def test_kinds_of_credential_are_spelled() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 
 from tokenserver.policy.analysis.product_search import segments_of
 from tokenserver.policy.index import buckets_for
@@ -35,7 +35,7 @@ class CoveringRules:
     def __init__(self, policies: PolicySet) -> None:
         self._policies = policies
         patterns = (pattern for rule in policies.rules for pattern in rule.patterns)
-        self._literals = frozenset(text for pattern in patterns for text in _literals(pattern))
+        self._literals = frozenset(chain.from_iterable(pattern.text.split("/") for pattern in patterns))
 
     def of(self, rule: Rule) -> list[Rule]:
         """The other rules that could cover this one, by id. All that do are among them.
@@ -70,10 +70,6 @@ class CoveringRules:
         example = _Example(segments, user, () if group is None else (group,))
         is_name = is_repository_name("/".join(segments))
         return example if is_name and matches(pattern, segments, example.user, example.groups) else None
-
-
-def _literals(pattern: Pattern) -> Iterator[str]:
-    return (segment.text for segment in segments_of(pattern) if segment.kind is SegmentKind.LITERAL)
 
 
 def _filled(kind: SegmentKind, text: str, filling: str) -> str:

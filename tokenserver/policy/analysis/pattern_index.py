@@ -73,15 +73,15 @@ class _Side:
 
     def __init__(self, patterns: Sequence[tuple[Sequence[Segment], bool]]) -> None:
         self._literals: list[dict[str, list[int]]] = [{} for _ in range(INDEXED_PLACES)]
-        is_open = [bytearray(len(patterns) // 8 + 1) for _ in range(INDEXED_PLACES)]
+        is_open = [bytearray(b"\xff" * (len(patterns) // 8 + 1)) for _ in range(INDEXED_PLACES)]
         for number, (segments, is_fixed) in enumerate(patterns):
-            for place in range(INDEXED_PLACES):
-                if place >= len(segments) and is_fixed:
-                    break  # its names have no such segment
-                if place < len(segments) and segments[place].kind is SegmentKind.LITERAL:
-                    self._literals[place].setdefault(segments[place].text, []).append(number)
-                else:
-                    is_open[place][number >> 3] |= 1 << (number & 7)
+            rest = range(len(segments), INDEXED_PLACES) if is_fixed else ()  # its names have no such segments
+            for place, segment in enumerate(segments[:INDEXED_PLACES]):
+                if segment.kind is SegmentKind.LITERAL:
+                    self._literals[place].setdefault(segment.text, []).append(number)
+                    is_open[place][number >> 3] &= ~(1 << (number & 7))
+            for place in rest:
+                is_open[place][number >> 3] &= ~(1 << (number & 7))
         self._open = [int.from_bytes(bits, "little") for bits in is_open]
         self._frequent = [
             {text: _bits(numbers) for text, numbers in texts.items() if len(numbers) >= MANY_PATTERNS}
