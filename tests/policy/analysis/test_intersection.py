@@ -41,11 +41,30 @@ def test_the_intersection_agrees_with_counting(one: Pattern, other: Pattern) -> 
         pytest.param("users/${user}/*", "users/ann/**", ["users/ann/*"], id="variable-and-name"),
         pytest.param("users/*/x", "users/${user}/x", ["users/${user}/x"], id="variable-and-glob"),
         pytest.param("a*", "*b", ["a*"], id="globs-side-by-side"),
+        pytest.param("t/${group}/*", "t/*/${group}", ["t/${group}/*"], id="each its own group"),
+        pytest.param("t/*/${group}", "t/${group}/*", ["t/*/${group}"], id="each its own group, the other way round"),
+        pytest.param("${group}/${group}/*", "${group}/*/${group}", ["${group}/${group}/${group}"], id="one group"),
+        pytest.param("t/*/*", "t/${group}/${group}", ["t/${group}/${group}"], id="a group twice in one pattern"),
+        pytest.param("**/${group}", "${group}/**", ["*/${group}", "*/**/${group}"], id="groups-and-trees"),
     ],
 )
 def test_intersection(one: str, other: str, common: list[str]) -> None:
     """What two patterns have in common, as patterns."""
     assert [made.text for made in intersection(parse_pattern(one), parse_pattern(other))] == common
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "exact"),
+    [
+        ("a/${group}", "a/**", True),
+        ("a/${user}", "${user}/**", True),
+        ("a/${group}", "${group}/**", False),
+        ("a/*", "a/**", False),
+    ],
+)
+def test_is_exact(one: str, other: str, *, exact: bool) -> None:
+    """Globs and two groups are represented by patterns that cover more."""
+    assert is_exact(parse_pattern(one), parse_pattern(other)) is exact
 
 
 def test_a_group_is_filled_in() -> None:

@@ -169,6 +169,12 @@ def tree(*rules: Rule, groups: tuple[Group, ...] = ()) -> PolicySet:
     return PolicySet("", ("web.yaml",), rules, Groups.of_all(groups), build_index(rules))
 
 
+OF_TWO_GROUPS = (
+    rule("allow a", "authenticated", "t/${group}/*", "pull"),
+    rule("deny b", "authenticated", "t/${group}/${group}", "pull"),
+)
+
+
 def rows_of(rows: tuple[DiffRow, ...]) -> list[str]:
     """Rows as `WHO ACTION PATTERN [WHEN] NAME USER(GROUPS)`."""
     return [
@@ -449,6 +455,13 @@ PUBLIC = rule("allow public", "everyone", "**", "pull")
             ["user:ann push x {'since': '2025-01-01'} x ann"],
             [],
             id="a-beginning",
+        ),
+        pytest.param(
+            tree(*OF_TWO_GROUPS, rule("deny c", "authenticated", "t/*/${group}", "pull")),
+            tree(*OF_TWO_GROUPS),
+            ["authenticated pull t/${group}/* t/y/z Somebody y z"],
+            [],
+            id="two-groups-of-one-client",
         ),
     ],
 )  # fmt: skip

@@ -18,18 +18,26 @@ MAX_PATTERNS = 1_000
 
 _VARIABLES = (SegmentKind.USER, SegmentKind.GROUP)
 
+_GROUP = Segment(SegmentKind.GROUP, "${group}")
+_OTHERS_GROUP = Segment(SegmentKind.GROUP, "${group} of the other pattern")
+_SAME_GROUP = Segment(SegmentKind.GROUP, "${group} of both patterns")
+_ANY_WORD = Segment(SegmentKind.GLOB, "*", ("", ""))
+
 
 def intersection(one: Pattern, other: Pattern, budget: Budget | None = None) -> tuple[Pattern, ...]:
     """Patterns that together cover all names that both cover, none of them contained in the others.
 
     They are exact unless two globs meet in one segment and neither contains the other: then one of them represents
-    both. A variable and a literal become the literal.
+    both. A variable and a literal become the literal. Each pattern may mean another group by `${group}`, unless both
+    have it at one place; no pattern says that, so a `*` represents the group of the second one.
 
     Raises:
         TooComplex: more than `MAX_PATTERNS` are needed, or not decided within the budget (None: that of one command).
     """
     budget = budget or command_budget()
-    found = [pattern_of(segments) for segments in sorted(_common(segments_of(one), segments_of(other)), key=_order)]
+    others = tuple(_OTHERS_GROUP if segment.kind is SegmentKind.GROUP else segment for segment in segments_of(other))
+    common = {_with_one_group(segments) for segments in _common(segments_of(one), others)}
+    found = [pattern_of(segments) for segments in sorted(common, key=_order)]
     kept: list[Pattern] = []
     for place, pattern in enumerate(found):
         if not contains([*kept, *found[place + 1 :]], pattern, budget.question()):
@@ -38,9 +46,12 @@ def intersection(one: Pattern, other: Pattern, budget: Budget | None = None) -> 
 
 
 def is_exact(one: Pattern, other: Pattern) -> bool:
-    """Whether `intersection` of the two covers only names that both cover, which is certain without globs."""
+    """Whether `intersection` of the two covers only names that both cover, which is certain without globs and if only
+    one of them has `${group}`.
+    """
     segments = (*segments_of(one), *segments_of(other))
-    return all(segment.kind is not SegmentKind.GLOB for segment in segments)
+    have_groups = one.uses(SegmentKind.GROUP) and other.uses(SegmentKind.GROUP)
+    return not have_groups and all(segment.kind is not SegmentKind.GLOB for segment in segments)
 
 
 def with_group(pattern: Pattern, group: str) -> Pattern:
@@ -57,6 +68,14 @@ def pattern_of(segments: Sequence[Segment]) -> Pattern:
     texts = [segment.text for segment in segments]
     repeats_group = sum(segment.kind is SegmentKind.GROUP for segment in segments) > 1
     return Pattern("/".join(texts), "/".join(texts[:depth]), depth, tuple(segments[depth:]), repeats_group)
+
+
+def _with_one_group(segments: _Segments) -> _Segments:
+    """The segments with one meaning of `${group}`: that of the first pattern, if both have theirs."""
+    groups = {segment for segment in segments if segment.kind is SegmentKind.GROUP}
+    others = _ANY_WORD if groups == {_GROUP, _OTHERS_GROUP} else _GROUP
+    named = {_OTHERS_GROUP: others, _SAME_GROUP: _GROUP}
+    return tuple(named.get(segment, segment) for segment in segments)
 
 
 def _order(segments: _Segments) -> tuple[int, list[str]]:
@@ -98,6 +117,8 @@ def _both(one: Segment, other: Segment) -> Segment | None:
             if second.kind is SegmentKind.GLOB:
                 return first if fits(second, first.text) else None
             return first
+    if one.kind is other.kind is SegmentKind.GROUP:
+        return one if one == other else _SAME_GROUP
     for first, second in ((one, other), (other, one)):
         if first.kind in _VARIABLES:
             return first
