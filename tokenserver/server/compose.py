@@ -15,6 +15,7 @@ from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Plan, Protection
 from tokenserver.config.ldap import Ldap
+from tokenserver.config.names import rule_of
 from tokenserver.config.settings import HtpasswdSettings, KeySet, Settings, UserSource
 from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
@@ -152,10 +153,18 @@ def watched_parts(
     services = frozenset(registry.service for registry in settings.registries)
     users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.authentication]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
-    policies = [PoliciesPart("policies", settings.policies, services=services, marked="policies" in marked)]
+    namespaces = settings.namespaces
+    policies = [
+        PoliciesPart(
+            "policies", settings.policies, services=services, marked="policies" in marked, namespaces=namespaces
+        )
+    ]
     if settings.shadow_policies is not None:
         is_marked = "shadow_policies" in marked
-        policies.append(ShadowPart("shadow_policies", settings.shadow_policies, services=services, marked=is_marked))
+        shadow = settings.shadow_policies
+        policies.append(
+            ShadowPart("shadow_policies", shadow, services=services, marked=is_marked, namespaces=namespaces)
+        )
     return [*users, *keys, *policies]
 
 
@@ -260,6 +269,6 @@ def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
 
 def _htpasswd_file(htpasswd: HtpasswdSettings, protection: Protection | None) -> HtpasswdFile:
     if protection is None:
-        return HtpasswdFile(htpasswd.file, htpasswd.name)
+        return HtpasswdFile(htpasswd.file, htpasswd.name, namespace_rule=rule_of(htpasswd.names))
     room, once = OnAllCores(protection.hashing), protection.once(htpasswd.name)
-    return HtpasswdFile(htpasswd.file, htpasswd.name, room, once)
+    return HtpasswdFile(htpasswd.file, htpasswd.name, room, once, namespace_rule=rule_of(htpasswd.names))
