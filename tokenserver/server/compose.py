@@ -45,6 +45,7 @@ from tokenserver.server.reload.live import LiveSnapshot
 from tokenserver.server.reload.parts import FilesPart, PoliciesPart, ShadowPart
 from tokenserver.server.reload.watch import ReloadablePart
 from tokenserver.server.running import RunningServer
+from tokenserver.server.shared_namespaces import namespace_warnings
 from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, shared_counters, sharing_warnings
 from tokenserver.server.snapshots import Composer
 from tokenserver.server.url_warnings import url_warnings
@@ -196,6 +197,8 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     for key_set in settings.key_sets():
         found.extend(rotation_warnings(ring_of(snapshot, key_set), key_changes(key_set), now))
     found.extend(str(warning) for source in user_sources(snapshot) for warning in source.warnings)
+    if settings.namespaces is not None:
+        found.extend(namespace_warnings(user_sources(snapshot)))
     found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
     kinds = {kind for source in user_sources(snapshot) for kind in source.decoy.kinds}
     if len(kinds) > MANY_KINDS:
