@@ -5,9 +5,20 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tokenserver.identity import ANONYMOUS, Identity, Kind, spell_group
-from tokenserver.scopes import Access, Resource
+from tokenserver.identity import (
+    ANONYMOUS,
+    Identity,
+    Kind,
+    NamespaceRule,
+    Namespaces,
+    lower_namespace,
+    slug_namespace,
+    spell_group,
+)
+from tokenserver.scopes import Access, Resource, is_path_component
 
 ANN = Identity("ann", Kind.PASSWORD, "htpasswd", frozenset({"web"}))
 
@@ -94,3 +105,94 @@ def test_kinds_spell_as_policies_spell_them() -> None:
 def test_how_a_group_is_spelled(name: str, expected: str) -> None:
     """As policies write it; what is printed moves no cursor."""
     assert spell_group(name) == expected
+
+
+LIKELY = st.text(st.sampled_from("aBc1.-_@+ é\u212a")) | st.text()
+
+
+@given(LIKELY)
+def test_a_namespace_is_a_segment_or_nothing(name: str) -> None:
+    """Whatever a name is, what is made of it can stand in a repository name, or is empty."""
+    for namespace in (lower_namespace(name), slug_namespace(name)):
+        assert namespace == "" or is_path_component(namespace)
+
+
+@given(st.from_regex(r"[a-z0-9]+([._-][a-z0-9]+)*", fullmatch=True))
+def test_a_name_that_is_a_segment_stays_one(name: str) -> None:
+    """Mapping changes nothing for a user who has a namespace without it."""
+    assert lower_namespace(name) == slug_namespace(name) == name
+
+
+@given(LIKELY)
+def test_names_that_differ_in_case_share_a_namespace(name: str) -> None:
+    """Each spelling of an ASCII name, so that a directory that ignores case finds everybody who shares it."""
+    if name.isascii():
+        assert {lower_namespace(one) for one in (name, name.upper(), name.swapcase())} == {lower_namespace(name)}
+        assert {slug_namespace(one) for one in (name, name.upper(), name.swapcase())} == {slug_namespace(name)}
+
+
+@pytest.mark.parametrize(
+    ("name", "lower", "slug"),
+    [
+        ("JohnDoe", "johndoe", "johndoe"),
+        ("ann@example.com", "", "ann-example-com"),
+        ("Ann.Smith", "ann.smith", "ann.smith"),
+        ("ann.smith@example.com", "", "ann-smith-example-com"),
+        ("web+ci", "", "web-ci"),
+        ("john doe", "", "john-doe"),
+        ("x_", "", "x"),
+        ("\u212aim", "", "im"),
+        ("René", "", "ren"),
+        ("@", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_namespaces(name: str, lower: str, slug: str) -> None:
+    """Names that companies have."""
+    assert (lower_namespace(name), slug_namespace(name)) == (lower, slug)
+
+
+def test_the_value_of_user() -> None:
+    """The namespace, also an empty one, or the name where the source maps none; two namespaces are two identities."""
+    mapped, none = (Identity("JohnDoe", Kind.PASSWORD, namespace=one) for one in ("johndoe", ""))
+    assert (ANN.user_value, mapped.user_value, none.user_value) == ("ann", "johndoe", "")
+    assert len({mapped, none, Identity("JohnDoe", Kind.PASSWORD)}) == 3
+
+
+LOWER, SLUG, ATTRIBUTE = NamespaceRule.LOWER, NamespaceRule.SLUG, NamespaceRule.ATTRIBUTE
+
+
+@pytest.mark.parametrize(
+    ("rules", "name", "namespace"),
+    [
+        pytest.param([LOWER], "Ann", "ann", id="one rule"),
+        pytest.param([LOWER], "a@b", "", id="no namespace"),
+        pytest.param([LOWER, None], "ann", "ann", id="the same by both"),
+        pytest.param([LOWER, None], "Ann", None, id="it depends on the source"),
+        pytest.param([LOWER, SLUG], "a@b", None, id="two rules differ"),
+        pytest.param([ATTRIBUTE], "ann", None, id="it depends on the directory"),
+    ],
+)
+def test_the_namespace_of_a_name(rules: list[NamespaceRule | None], name: str, namespace: str | None) -> None:
+    """What is known of a user who is not there."""
+    assert Namespaces(frozenset(rules)).of(name) == namespace
+
+
+@given(st.frozensets(st.sampled_from([None, *NamespaceRule]), min_size=1), LIKELY)
+def test_a_known_namespace_is_the_only_possible_one(rules: frozenset[NamespaceRule | None], name: str) -> None:
+    """And the only name of a namespace is one whose namespace it is."""
+    namespaces = Namespaces(rules)
+    known = namespaces.of(name)
+    if known is not None:
+        assert namespaces.is_possible(name, known)
+        assert not namespaces.is_possible(name, f"{known}x")
+    if is_path_component(name) and namespaces.only_name(name) is not None:
+        assert namespaces.only_name(name) == name
+        assert not any(namespaces.is_possible(other, name) for other in (name.upper() + "A", f"{name}@"))
+
+
+def test_the_only_name_of_a_namespace() -> None:
+    """Digits have no case; letters may be spelled otherwise, and a slug or an attribute may come of anything."""
+    assert Namespaces(frozenset({LOWER, None})).only_name("123") == "123"
+    assert Namespaces(frozenset({LOWER})).only_name("a1") is None
+    assert Namespaces(frozenset({SLUG})).only_name("123") is None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from tokenserver.scopes import Access
+from tokenserver.scopes import Access, is_path_component
 
 
 class Kind(StrEnum):
@@ -26,8 +26,9 @@ class Identity:
     `source` names the user source (empty for anonymous), `groups` are the groups that it reported. `ceiling`, unless
     None, limits what policies can grant to the listed accesses. `stale`: the source is unreachable; this is the last
     answer it gave. `lost` has the source's identifiers of groups whose names it could not tell, the first few of them:
-    the identity may be in any group then. `valid_for`: for how many seconds at most the source vouches for it;
-    None: for as long as its settings say.
+    the identity may be in any group then. `namespace` is what the source maps the name to, the value of `${user}`:
+    empty if there is none, None if the source maps no names. `valid_for`: for how many seconds at most the source
+    vouches for it; None: for as long as its settings say.
     The hash is computed once, since decisions are looked up by it.
     """
 
@@ -39,11 +40,12 @@ class Identity:
     ceiling: tuple[Access, ...] | None = None
     stale: bool = False
     lost: tuple[str, ...] = ()
+    namespace: str | None = None
     valid_for: float | None = field(default=None, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        known = (self.subject, self.kind, self.source, self.groups, self.ceiling, self.stale, self.lost)
+        known = (self.subject, self.kind, self.source, self.groups, self.ceiling, self.stale, self.lost, self.namespace)
         object.__setattr__(self, "_hash", hash(known))
 
     def __hash__(self) -> int:
@@ -53,6 +55,73 @@ class Identity:
     def is_anonymous(self) -> bool:
         """Whether the client sent no credentials."""
         return self.kind is Kind.ANONYMOUS
+
+    @property
+    def user_value(self) -> str:
+        """The value of `${user}`: the namespace, or the name if the source maps no names."""
+        return self.subject if self.namespace is None else self.namespace
+
+
+class NamespaceRule(StrEnum):
+    """How a user source derives the namespaces of its users: from their names, or from an attribute of theirs."""
+
+    LOWER = "lower"
+    SLUG = "slug"
+    ATTRIBUTE = "attribute"
+
+
+def lower_namespace(name: str) -> str:
+    """The name in lower case; empty if that cannot be a segment of a repository name."""
+    lower = name.lower() if name.isascii() else ""
+    return lower if is_path_component(lower) else ""
+
+
+def slug_namespace(name: str) -> str:
+    """The name in lower case, with `-` for each run of characters that no segment can have; empty if nothing is left.
+
+    A name that is a segment in lower case stays as it is: `ann.smith`, but `ann-smith-example-com` for
+    `ann.smith@example.com`.
+    """
+    return lower_namespace(name) or "-".join(_RUNS.findall(_lower_ascii(name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaces:
+    """What the user sources of a server do to names: the rule of each source, None for one that maps no names."""
+
+    rules: frozenset[NamespaceRule | None]
+
+    def of(self, name: str) -> str | None:
+        """The namespace of a user of this name; empty: none; None: that depends on the source, or on the directory."""
+        if NamespaceRule.ATTRIBUTE in self.rules:
+            return None
+        found = {_by_rule(rule, name) for rule in self.rules}
+        return found.pop() if len(found) == 1 else None
+
+    def is_possible(self, name: str, namespace: str) -> bool:
+        """Whether a user of this name can have this namespace."""
+        return NamespaceRule.ATTRIBUTE in self.rules or any(_by_rule(one, name) == namespace for one in self.rules)
+
+    def only_name(self, namespace: str) -> str | None:
+        """The only name that a user with this namespace can have; None: several are possible."""
+        is_exact = self.rules <= {None, NamespaceRule.LOWER} and namespace.swapcase() == namespace
+        return namespace if is_exact else None
+
+
+_RUNS = re.compile(r"[a-z0-9]+", re.ASCII)
+
+
+def _lower_ascii(name: str) -> str:
+    """The ASCII letters in lower case, everything else unchanged."""
+    return "".join(one.lower() if one.isascii() else one for one in name)
+
+
+def _by_rule(rule: NamespaceRule | None, name: str) -> str:
+    if rule is NamespaceRule.SLUG:
+        return slug_namespace(name)
+    if rule is NamespaceRule.LOWER:
+        return lower_namespace(name)
+    return name if is_path_component(name) else ""
 
 
 _MEANINGFUL = re.compile(

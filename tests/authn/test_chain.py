@@ -240,3 +240,61 @@ def test_every_refresh_token_is_unknown(anonymous: bool) -> None:
     assert caught.value.reason == "unknown refresh token"
     assert "docker logout HOST" in str(caught.value)
     assert source.asked == []
+
+
+@dataclass
+class Owner:
+    """A source that has the namespaces of these users, or cannot tell."""
+
+    name: str
+    answer: dict[str, str] | BackendUnavailable
+    asked: list[str] = field(default_factory=list)
+
+    def owner_of(self, namespace: str) -> str | None:
+        """The user, or the error."""
+        self.asked.append(namespace)
+        if isinstance(self.answer, BackendUnavailable):
+            raise self.answer
+        return self.answer.get(namespace)
+
+
+JOHN = Identity("JohnDoe", Kind.PASSWORD, "second", namespace="johndoe")
+
+
+@pytest.mark.parametrize(
+    ("identity", "first", "expected", "asked"),
+    [
+        pytest.param(JOHN, {}, JOHN, ["johndoe"], id="nobody else has it"),
+        pytest.param(
+            JOHN,
+            {"johndoe": "john"},
+            "InvalidCredentials: the namespace 'johndoe' is that of 'john' in first",
+            ["johndoe"],
+            id="a user of an earlier source has it",
+        ),
+        pytest.param(
+            JOHN,
+            BackendUnavailable("first", "down"),
+            "BackendUnavailable: first: down",
+            ["johndoe"],
+            id="an earlier source cannot tell",
+        ),
+        pytest.param(
+            ANN,
+            {"ann": "Ann"},
+            "InvalidCredentials: the namespace 'ann' is that of 'Ann' in first",
+            ["ann"],
+            id="the name of a user without mapping",
+        ),
+        pytest.param(Identity("x_", Kind.PASSWORD, "second", namespace=""), {"": "y"}, None, [], id="no namespace"),
+    ],
+)
+def test_a_namespace_belongs_to_the_earlier_source(
+    identity: Identity, first: dict[str, str] | BackendUnavailable, expected: Identity | str | None, asked: list[str]
+) -> None:
+    """The user of a later source is rejected; later sources are not asked, so that they may be down."""
+    owner, own, last = Owner("first", first), Owner("second", {}), Owner("third", BackendUnavailable("third", "down"))
+    sources = [Backend("first", None), Backend("second", identity), Backend("third", None)]
+    chain = Chain(sources, anonymous=False, decoy=None, owners=[owner, own, last])
+    assert outcome(chain, password()) == (expected or identity)
+    assert (owner.asked, own.asked, last.asked) == (asked, [], [])

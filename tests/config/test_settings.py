@@ -54,7 +54,15 @@ def test_the_reference_is_read_whole(folder: Path) -> None:
             },
         ),
         "authentication": (
-            {"htpasswd": {"file": folder / "users.htpasswd", "name": "local", "cache": 45}, "ldap": None},
+            {
+                "htpasswd": {
+                    "file": folder / "users.htpasswd",
+                    "name": "local",
+                    "cache": 45,
+                    "names": {"namespace": "slug"},
+                },
+                "ldap": None,
+            },
             *(source.model_dump() for source in found.authentication[1:]),  # test_directories_are_read looks at these
         ),
         "anonymous": True,

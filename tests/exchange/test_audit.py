@@ -182,3 +182,14 @@ def test_a_split_event_names_the_program_in_each_part(clock: Clock) -> None:
     trail_to(lines, clock).observe(request, issued(ruling(resources=300), "c41e"), 0.001)
     assert len(lines.raw) > 1
     assert {(event["client_id"], event["user_agent"]) for event in lines.events} == {("docker", "docker/28")}
+
+
+@pytest.mark.parametrize("namespace", [None, "", "johndoe"])
+def test_the_namespace(namespace: str | None, clock: Clock) -> None:
+    """It is in the event if the source maps names."""
+    found = replace(ruling(), identity=Identity("JohnDoe", Kind.PASSWORD, "corp", namespace=namespace))
+    lines = Lines()
+    trail_to(lines, clock).observe(REQUEST, issued(found, "j"), 0.001)
+    (line,) = lines.events
+    assert line.get("namespace") == namespace
+    assert ("namespace" in line) is (namespace is not None)

@@ -45,6 +45,7 @@ authentication:
       file: users.htpasswd
       name: local
       cache: 45s
+      names: {namespace: slug}
   - ldap:
       name: corp
       preset: active_directory
@@ -59,6 +60,7 @@ authentication:
       display_name: gecos
       email: mail
       lowercase: false
+      names: {namespace: attribute, attribute: employeeNumber}
       groups:
         by: member
         base: ou=groups,dc=example,dc=com

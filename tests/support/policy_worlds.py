@@ -10,9 +10,9 @@ from itertools import product
 
 from hypothesis import strategies as st
 
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.identity import ANONYMOUS, Identity, Kind, NamespaceRule, Namespaces
 from tokenserver.policy.index import FEW, build_index
-from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
@@ -101,3 +101,46 @@ EVERYBODY = list(everybody())
 identities = st.sampled_from(EVERYBODY)
 names = st.sampled_from(NAMES)
 contexts = st.sampled_from(CONTEXTS)
+
+
+MAPPINGS = [
+    Namespaces(frozenset(rules))
+    for rules in (
+        [NamespaceRule.LOWER],
+        [None, NamespaceRule.LOWER],
+        [NamespaceRule.SLUG],
+        [NamespaceRule.ATTRIBUTE, NamespaceRule.SLUG],
+    )
+]
+
+
+def mapped(policies: PolicySet, namespaces: Namespaces) -> PolicySet:
+    """The world with sources that map names, in which the user `bob` is called `Ann` instead."""
+
+    def users(names: frozenset[str]) -> frozenset[str]:
+        return frozenset("Ann" if name == "bob" else name for name in names)
+
+    def people(found: Principals) -> Principals:
+        return replace(found, users=users(found.users))
+
+    made = [
+        replace(one, to=people(one.to), excluded=None if one.excluded is None else people(one.excluded))
+        for one in policies.rules
+    ]
+    tree = [replace(one, users=users(one.users)) for one in policies.groups.written.values()]
+    return replace(policy_set(made, tree), namespaces=namespaces)
+
+
+mapped_worlds = st.builds(mapped, worlds, st.sampled_from(MAPPINGS))
+
+
+def everybody_mapped(namespaces: Namespaces) -> list[Identity]:
+    """An anonymous client, and every user with every possible namespace, in some sets of groups."""
+    brought = [frozenset(found) for found in ([], ["a"], ["ab", "b"], ["a", "ann"])]
+    return [ANONYMOUS] + [
+        Identity(user, Kind.PASSWORD, groups=groups, namespace=namespace)
+        for user in ("ann", "Ann", "a", "ANN", "A!", "b", "?")
+        for namespace in (*WORDS, "")
+        if namespaces.is_possible(user, namespace)
+        for groups in brought
+    ]

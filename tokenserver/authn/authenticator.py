@@ -41,6 +41,23 @@ class Stamped(Protocol):
         ...
 
 
+class NamespaceOwner(Protocol):
+    """A user source that knows which of its users has a namespace, the value of `${user}` in policies."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration and in audit events."""
+        ...
+
+    def owner_of(self, namespace: str) -> str | None:
+        """A user with this namespace, as the source names users; None if there is none.
+
+        Raises:
+            BackendUnavailable: I cannot tell.
+        """
+        ...
+
+
 class Guard(Protocol):
     """Protection of all sources: login cache, throttle, and bounds on concurrent work. See `protection.guard`."""
 

@@ -5,11 +5,11 @@ MalformedCredentials names and passwords are rejected here, before any backend, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
-from tokenserver.authn.authenticator import Authenticator, Guard, Rest, Stamped
+from tokenserver.authn.authenticator import Authenticator, Guard, NamespaceOwner, Rest, Stamped
 from tokenserver.authn.usernames import typed_name_problem
 from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, RefreshToken
 from tokenserver.errors import (
@@ -21,6 +21,7 @@ from tokenserver.errors import (
     UnknownRefreshToken,
 )
 from tokenserver.identity import ANONYMOUS, Identity
+from tokenserver.scopes import is_path_component
 
 MAX_PASSWORD_BYTES = 1024
 """In UTF-8. A longer password would only cost work: a directory took a second for one of a megabyte."""
@@ -31,7 +32,8 @@ class Chain:
 
     `decoy` does the work of a wrong password for a user unknown to all sources, so that response times do not reveal
     which users exist; None if no source does such work. `rest` does the same for the other failures. A `guard`
-    decides whether the sources are asked at all.
+    decides whether the sources are asked at all. `owners` are the sources again, if any of them maps names: a user is
+    rejected whose namespace is that of a user of an earlier source, since each namespace belongs to one person.
     """
 
     def __init__(
@@ -42,9 +44,11 @@ class Chain:
         decoy: Callable[[Password], None] | None,
         rest: Rest | None = None,
         guard: Guard | None = None,
+        owners: Sequence[NamespaceOwner] = (),
     ) -> None:
         self.authenticators = tuple(authenticators)
         self._guard = guard
+        self._owners = tuple(owners)
         self._stamp = _joined([source.stamp for source in authenticators if isinstance(source, Stamped)])
         self._anonymous = anonymous
         self._decoy = decoy
@@ -110,7 +114,9 @@ class Chain:
                     self._rest.wrong(credentials, number)
                 raise
             if identity is not None:
-                return _checked(identity, authenticator.name)
+                found = _checked(identity, authenticator.name)
+                reject_shared(found, self._owners[:number])
+                return found
         if self._decoy is not None:
             try:
                 self._decoy(credentials)
@@ -118,6 +124,20 @@ class Chain:
                 error.is_even = True
                 raise
         raise InvalidCredentials("unknown user")
+
+
+def reject_shared(identity: Identity, earlier: Iterable[NamespaceOwner]) -> None:
+    """Reject a user whose namespace is that of a user of an `earlier` source.
+
+    Raises:
+        InvalidCredentials: it is.
+        BackendUnavailable: one of the sources cannot tell.
+    """
+    namespace = identity.user_value
+    for source in earlier if is_path_component(namespace) else ():
+        owner = source.owner_of(namespace)
+        if owner is not None:
+            raise InvalidCredentials(f"the namespace {namespace!r} is that of {owner!r} in {source.name}")
 
 
 def _joined(stamps: Sequence[Callable[[str], bytes]]) -> Callable[[str], bytes]:

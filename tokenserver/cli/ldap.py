@@ -79,7 +79,9 @@ def _judge(settings: Settings) -> Callable[[Identity], Judged]:
     """A judge of identities: the policy groups that hold them, and whether the policies reject the login."""
     services = frozenset(registry.service for registry in settings.registries)
     try:
-        policies = load_policies(settings.policies, services=services, now=datetime.now(UTC))
+        policies = load_policies(
+            settings.policies, services=services, now=datetime.now(UTC), namespaces=settings.namespaces
+        )
     except LoadError:
         echo("warning: the policies do not load, so their groups are unknown; fix: tokenserver check", err=True)
         return unjudged

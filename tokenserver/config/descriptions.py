@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from tokenserver.config.keys import Keys
 from tokenserver.config.ldap import Ldap, LdapGroups
+from tokenserver.config.names import HtpasswdNames, LdapNames
 from tokenserver.config.protection import LimitSettings, ThrottleSettings
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import HtpasswdSettings, LogSettings, ServerSettings, Settings, Tls, UserSource
@@ -58,6 +59,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "file": "The htpasswd file. `tokenserver users` edits it; changes are live within two seconds.",
         "name": "The name of the source in audit events.",
         "cache": "For how long a verified password is accepted without hashing it again.",
+        "names": "How users get their namespaces, which `${user}` in policies stands for; by default they are the"
+        " names.",
     },
     Ldap: {
         "name": "The name of the source in audit events.",
@@ -90,10 +93,21 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "display_name": "The attribute that holds a user's full name.",
         "email": "The attribute that holds a user's e-mail address.",
         "lowercase": "Whether names of users are folded to lower case, because the directory ignores case.",
+        "names": "How users get their namespaces, which `${user}` in policies stands for; by default they are the"
+        " names.",
         "groups": "How a user's groups are found; by default as the preset says.",
         "deadline": "How long one login may take, over all replicas of the directory.",
         "cache": "For how long a verified password is accepted without asking the directory again.",
         "stale_grace": "For how long cached logins are accepted while the directory is unreachable.",
+    },
+    HtpasswdNames: {
+        "namespace": "`lower`: the name in lower case; `slug`: in lower case, with `-` for other characters. Users who"
+        " share a namespace are all rejected.",
+    },
+    LdapNames: {
+        "namespace": "`lower`: the name in lower case; `attribute`: the value of an attribute. Users who share a"
+        " namespace are all rejected.",
+        "attribute": "The attribute that holds a user's namespace, with `namespace: attribute`.",
     },
     LdapGroups: {
         "by": "How groups are found: by the user's `memberOf`, by the groups' `member`, by `memberUid` (`posix`), or by"

@@ -25,6 +25,7 @@ from tokenserver.config.ldap_fields import (
     UserFilter,
     is_principal_template,
 )
+from tokenserver.config.names import LdapNames, rule_of
 from tokenserver.config.protection import Cache, Grace
 from tokenserver.credentials import Secret
 from tokenserver.documents.document import PlacedError
@@ -76,6 +77,7 @@ class Ldap(Section):
     display_name: AttributeName | None = None
     email: AttributeName | None = None
     lowercase: bool | None = None
+    names: LdapNames | None = None
     groups: LdapGroups | None = None
     deadline: LoginDeadline = 5
     cache: Cache = 60
@@ -156,6 +158,16 @@ class Ldap(Section):
         return self
 
     @model_validator(mode="after")
+    def _namespaces_can_be_compared(self) -> Self:
+        if self.names is not None and self.user_dn_template is not None:
+            message = (
+                "needs an account that searches for another user with the same namespace;"
+                " fix: bind_dn and bind_password_file instead of user_dn_template"
+            )
+            raise PlacedError(("names",), message)
+        return self
+
+    @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if self.preset is None:
             hint = f"is missing; presets that set it: {', '.join(sorted(PRESETS))}"
@@ -207,6 +219,8 @@ class Ldap(Section):
             domains=self.strip_domain,
             groups=self._groups(),
             sasl_external=self.sasl_external,
+            namespace_rule=rule_of(self.names),
+            namespace_attribute=None if self.names is None else self.names.attribute,
         )
 
     def _groups(self) -> GroupSettings | None:

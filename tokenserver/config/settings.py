@@ -24,9 +24,11 @@ from tokenserver.config.fields import (
 )
 from tokenserver.config.keys import Keys
 from tokenserver.config.ldap import Ldap
+from tokenserver.config.names import HtpasswdNames, LdapNames, rule_of
 from tokenserver.config.protection import Cache, LimitSettings, ThrottleSettings
 from tokenserver.config.registries import RegistrySettings
 from tokenserver.documents.document import PlacedError
+from tokenserver.identity import Namespaces
 from tokenserver.keys.schedule import Schedule
 
 __all__ = ["KeySet", "RegistrySettings", "ServerSettings", "Settings", "Tls", "UserSource"]
@@ -102,6 +104,7 @@ class HtpasswdSettings(Section):
     file: FilePath
     name: SourceName = "htpasswd"
     cache: Cache = 60
+    names: HtpasswdNames | None = None
 
 
 class LogSettings(Section):
@@ -128,6 +131,12 @@ class UserSource(Section):
         source = self.htpasswd or self.ldap
         assert source is not None  # noqa: S101 - _exactly_one has checked it
         return source.name
+
+    @property
+    def names(self) -> HtpasswdNames | LdapNames | None:
+        """How names are mapped to namespaces; None: the namespace is the name."""
+        source = self.htpasswd or self.ldap
+        return None if source is None else source.names
 
 
 class KeySet(NamedTuple):
@@ -214,6 +223,12 @@ class Settings(Section):
     def registry(self, service: str) -> RegistrySettings | None:
         """The registry with this service name, also among its `also`; None if there is none."""
         return next((registry for registry in self.registries if service in registry.names), None)
+
+    @property
+    def namespaces(self) -> Namespaces | None:
+        """What the user sources map names to; None if none of them maps any."""
+        rules = frozenset(rule_of(source.names) for source in self.authentication)
+        return None if rules <= {None} else Namespaces(rules)
 
     def issuer_of(self, registry: RegistrySettings) -> str:
         """The `iss` of the registry's tokens."""

@@ -195,6 +195,8 @@ def _facts(ruling: Ruling) -> dict[str, Any]:
         **({"grant": "held"} if ruling.registry.holds else {}),
         "subject": ruling.identity.subject,
         "source": ruling.identity.source,
+        # Only if the source maps names: what `${user}` stands for.
+        **({} if ruling.identity.namespace is None else {"namespace": ruling.identity.namespace}),
         "kind": ruling.identity.kind.value,
         "groups": sorted(ruling.identity.groups),
         "granted": [str(access) for access in ruling.access],

@@ -133,6 +133,7 @@ def matching_rules(index: Index, resource: Resource, identity: Identity, groups:
     The caller checks exceptions, condition and services.
     """
     user = None if identity.is_anonymous else identity.subject
+    value = None if user is None else identity.user_value
     segments = resource.name.split("/")
     found: dict[int, Rule] = {}  # by identity, which is the cheapest key
     # Plain loops instead of generators: only the signature takes more of an exchange.
@@ -145,7 +146,7 @@ def matching_rules(index: Index, resource: Resource, identity: Identity, groups:
                 for group in groups:
                     entries += bucket.by_group.get(group, ())
         for rule, pattern in entries:
-            if id(rule) not in found and matches_below(pattern, segments, user, groups):
+            if id(rule) not in found and matches_below(pattern, segments, value, groups):
                 found[id(rule)] = rule
     return list(found.values())
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from tokenserver.errors import Fault
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, Kind, Namespaces
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.groups import Group as Group  # noqa: PLC0414 - part of the model
 from tokenserver.policy.groups import Groups as Groups  # noqa: PLC0414 - part of the model
@@ -44,7 +44,8 @@ class Context:
 class Principal:
     """One principal as it is written: `sort` is one of `everyone authenticated anonymous user group`.
 
-    `policy diff` also uses the sort `directory`: a directory group, even if a group of the tree hides it.
+    Answers also use the sort `namespace` where user sources map names: a user for whom `${user}` is that. `policy diff`
+    also uses the sort `directory`: a directory group, even if a group of the tree hides it.
     """
 
     sort: str
@@ -234,7 +235,8 @@ class PolicySet:
 
     `is_marked`: the files end with the line that marks them complete. `notes` report delegated files that are not fully
     in effect although these policies are live: their failing tests, and their pending changes. `owners` is who has
-    which namespace; nothing is decided by it.
+    which namespace; nothing is decided by it. `namespaces` is what user sources map names to, for questions about
+    clients that are not there; None: the value of `${user}` is the user's name.
     """
 
     digest: str
@@ -245,6 +247,7 @@ class PolicySet:
     is_marked: bool = False
     notes: tuple[Fault, ...] = field(default=(), repr=False)
     owners: tuple[Ownership, ...] = field(default=(), repr=False)
+    namespaces: Namespaces | None = None
 
     @property
     def rule_count(self) -> int:

@@ -48,6 +48,13 @@ def listed(principals: Principals) -> list[Principal]:
     ]
 
 
+def includes(principal: Principal, identity: Identity, groups: frozenset[str]) -> bool:
+    """Whether the identity, being in `groups`, is the principal, which may be a namespace."""
+    if principal.sort == "namespace":
+        return not identity.is_anonymous and identity.user_value == principal.name
+    return principals_of([principal]).include(identity, groups)
+
+
 def halved(principals: Iterable[Principal]) -> Iterator[Principal]:
     """The principals, with `everyone` split into its disjoint halves."""
     for principal in principals:
@@ -73,11 +80,19 @@ class HypotheticalClient:
         """Whether the client is a user without a name."""
         return is_unnamed(self.identity)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the value of `${user}` is not known: any name, or any namespace where user sources map names."""
+        return self.identity.user_value == UNNAMED
 
-def client_for(policies: PolicySet, principal: Principal, groups: Collection[str] = ()) -> HypotheticalClient:
+
+def client_for(
+    policies: PolicySet, principal: Principal, groups: Collection[str] = (), namespace: str | None = None
+) -> HypotheticalClient:
     """The client for a principal: a user, an unnamed member of a group, an unnamed user, or an anonymous client.
 
-    `groups` are its directory groups; an anonymous client has none.
+    `groups` are its directory groups; an anonymous client has none. `namespace` is that of a user; None: as far as the
+    names tell.
     """
     if principal == ANONYMOUS:
         return HypotheticalClient(ANONYMOUS_IDENTITY, frozenset())
@@ -85,9 +100,34 @@ def client_for(policies: PolicySet, principal: Principal, groups: Collection[str
     directory_groups = frozenset(groups)
     if principal.sort == "group" and principal.name not in policies.groups.by_name:
         directory_groups |= {principal.name}
-    identity = Identity(subject, Kind.PASSWORD, groups=directory_groups)
+    identity = user_identity(policies, subject, directory_groups, namespace)
     held = policies.groups.holding(identity)
     return HypotheticalClient(identity, held | {principal.name} if principal.sort == "group" else held)
+
+
+def user_identity(
+    policies: PolicySet, subject: str, groups: Iterable[str] = (), namespace: str | None = None
+) -> Identity:
+    """The identity of a user who is not there. An unknown namespace is `UNNAMED`, as is an unknown subject."""
+    if namespace is None and policies.namespaces is not None:
+        known = None if subject == UNNAMED else policies.namespaces.of(subject)
+        namespace = UNNAMED if known is None else known
+    return Identity(subject, Kind.PASSWORD, groups=frozenset(groups), namespace=namespace)
+
+
+def open_namespace(policies: PolicySet) -> str | None:
+    """The namespace of a user of whom nothing is known: None where it is the name, else `UNNAMED`."""
+    return None if policies.namespaces is None else UNNAMED
+
+
+def possible_namespaces(policies: PolicySet, name: str, known: str | None) -> list[str | None]:
+    """The namespace of a user of this name who has the namespace `known` (as `open_namespace`); empty: impossible."""
+    if policies.namespaces is None or known is None:
+        return [known]
+    if known == UNNAMED:
+        found = policies.namespaces.of(name)
+        return [UNNAMED if found is None else found]
+    return [known] if policies.namespaces.is_possible(name, known) else []
 
 
 def is_unnamed(identity: Identity) -> bool:

@@ -18,7 +18,16 @@ from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.patterns import parse_name as parse_plain_name
 from tokenserver.runtime.durations import parse_duration
-from tokenserver.scopes import ACTIONS, MAX_LIFETIME, MIN_LIFETIME, Resource, Scope, in_order, is_repository_name
+from tokenserver.scopes import (
+    ACTIONS,
+    MAX_LIFETIME,
+    MIN_LIFETIME,
+    Resource,
+    Scope,
+    in_order,
+    is_path_component,
+    is_repository_name,
+)
 
 MAX_NAME = 255
 
@@ -141,6 +150,17 @@ def parse_principal(text: str) -> Principal:
         raise TermError(f"{text!r}: {sort}: principals are not available yet")
     forms = "everyone, authenticated, anonymous, user:NAME or group:NAME"
     raise TermError(f"{text!r}: must be {forms}; {right_principal(text)}")
+
+
+def parse_namespace(text: str) -> str:
+    """A namespace, the value of `${user}`.
+
+    Raises:
+        TermError: it cannot be a segment of a repository name.
+    """
+    if not is_path_component(text):
+        raise TermError(f"{text!r}: must be one segment of a repository name, such as johndoe")
+    return text
 
 
 def parse_who(text: str) -> Principal:

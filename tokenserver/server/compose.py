@@ -15,6 +15,7 @@ from tokenserver.authn.htpasswd.backend import Htpasswd, HtpasswdFile
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Plan, Protection
 from tokenserver.config.ldap import Ldap
+from tokenserver.config.names import rule_of
 from tokenserver.config.settings import HtpasswdSettings, KeySet, Settings, UserSource
 from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
@@ -44,6 +45,7 @@ from tokenserver.server.reload.live import LiveSnapshot
 from tokenserver.server.reload.parts import FilesPart, PoliciesPart, ShadowPart
 from tokenserver.server.reload.watch import ReloadablePart
 from tokenserver.server.running import RunningServer
+from tokenserver.server.shared_namespaces import namespace_warnings
 from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, shared_counters, sharing_warnings
 from tokenserver.server.snapshots import Composer
 from tokenserver.server.url_warnings import url_warnings
@@ -152,10 +154,18 @@ def watched_parts(
     services = frozenset(registry.service for registry in settings.registries)
     users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.authentication]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
-    policies = [PoliciesPart("policies", settings.policies, services=services, marked="policies" in marked)]
+    namespaces = settings.namespaces
+    policies = [
+        PoliciesPart(
+            "policies", settings.policies, services=services, marked="policies" in marked, namespaces=namespaces
+        )
+    ]
     if settings.shadow_policies is not None:
         is_marked = "shadow_policies" in marked
-        policies.append(ShadowPart("shadow_policies", settings.shadow_policies, services=services, marked=is_marked))
+        shadow = settings.shadow_policies
+        policies.append(
+            ShadowPart("shadow_policies", shadow, services=services, marked=is_marked, namespaces=namespaces)
+        )
     return [*users, *keys, *policies]
 
 
@@ -187,6 +197,8 @@ def warnings(settings: Settings, snapshot: Snapshot) -> list[str]:
     for key_set in settings.key_sets():
         found.extend(rotation_warnings(ring_of(snapshot, key_set), key_changes(key_set), now))
     found.extend(str(warning) for source in user_sources(snapshot) for warning in source.warnings)
+    if settings.namespaces is not None:
+        found.extend(namespace_warnings(user_sources(snapshot)))
     found.extend(f"registry {service}: {warning}" for service, warning in registry_warnings(settings, snapshot))
     kinds = {kind for source in user_sources(snapshot) for kind in source.decoy.kinds}
     if len(kinds) > MANY_KINDS:
@@ -260,6 +272,6 @@ def user_source(source: UserSource) -> Htpasswd | LdapDirectory:
 
 def _htpasswd_file(htpasswd: HtpasswdSettings, protection: Protection | None) -> HtpasswdFile:
     if protection is None:
-        return HtpasswdFile(htpasswd.file, htpasswd.name)
+        return HtpasswdFile(htpasswd.file, htpasswd.name, namespace_rule=rule_of(htpasswd.names))
     room, once = OnAllCores(protection.hashing), protection.once(htpasswd.name)
-    return HtpasswdFile(htpasswd.file, htpasswd.name, room, once)
+    return HtpasswdFile(htpasswd.file, htpasswd.name, room, once, namespace_rule=rule_of(htpasswd.names))

@@ -97,9 +97,32 @@ def _overlaps(sources: Mapping[Key, Source]) -> Iterable[tuple[tuple[Key, Key], 
 
 
 def _chain(settings: Settings, sources: Sequence[Source], protection: Protection | None) -> Chain:
+    maps_names = settings.namespaces is not None
     if protection is None:
         equal = EqualWork(sources, lambda _, question: question())
-        return Chain(sources, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal)
+        owners = sources if maps_names else ()
+        return Chain(sources, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal, owners=owners)
     equal = EqualWork(sources, protection.through)
-    sheltered = [protection.sheltered(source) for source in sources]
-    return Chain(sheltered, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal, guard=protection)
+    return Chain(
+        [protection.sheltered(source) for source in sources],
+        anonymous=settings.anonymous,
+        decoy=equal.unknown,
+        rest=equal,
+        guard=protection,
+        owners=[_ShelteredOwner(source, protection) for source in sources] if maps_names else (),
+    )
+
+
+class _ShelteredOwner:
+    """A source that is asked for owners of namespaces under the same bounds as for its logins."""
+
+    def __init__(self, source: Source, protection: Protection) -> None:
+        self.name = source.name
+        self._source = source
+        self._protection = protection
+
+    def owner_of(self, namespace: str) -> str | None:
+        """See `NamespaceOwner.owner_of`."""
+        found: list[str | None] = []
+        self._protection.through(self._source, lambda: found.append(self._source.owner_of(namespace)))
+        return found[0]

@@ -56,6 +56,7 @@ def explanation_body(ruling: Ruling, denials: Sequence[Denial]) -> bytes:
     content: dict[str, object] = {
         "service": ruling.registry.service,
         "subject": ruling.identity.subject,
+        **({} if ruling.identity.namespace is None else {"namespace": ruling.identity.namespace}),
         "groups": sorted(ruling.identity.groups),
         "scopes": [
             {

@@ -22,7 +22,7 @@ from tokenserver.authn.passwords import HashingFailed, hash_password
 from tokenserver.authn.usernames import name_problem
 from tokenserver.credentials import Password
 from tokenserver.errors import BackendUnavailable, Fault, InvalidCredentials, LoadError
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, Kind, NamespaceRule
 
 
 @given(st.text(min_size=1, max_size=300))
@@ -270,3 +270,44 @@ def test_warnings_of_accounts() -> None:
         f"users:2: ann: the account is limited (disabled), {problem}; fix: tokenserver users disable ann --file users",
         f"users:4: bob: the account is limited (until 2027-01-31), {problem}; {fix} --until 2027-01-31",
     ]
+
+
+def mapped(text: str, rule: NamespaceRule | None) -> Htpasswd:
+    """A file whose names are mapped."""
+    return Htpasswd("local", "users", parse_users(text, "users"), namespace_rule=rule)
+
+
+def test_a_namespace() -> None:
+    """It is in the identity; the subject stays the name."""
+    backend = mapped(f"JohnDoe:{GOOD}\nx_:{GOOD}\n", NamespaceRule.LOWER)
+    assert backend.authenticate(credentials("JohnDoe")) == Identity(
+        "JohnDoe", Kind.PASSWORD, "local", namespace="johndoe"
+    )
+    assert backend.authenticate(credentials("x_")) == Identity("x_", Kind.PASSWORD, "local", namespace="")
+    assert backend.owner_of("johndoe") == "JohnDoe"
+
+
+def test_users_who_share_a_namespace() -> None:
+    """Neither can log in, also with the right password, and both lines are warned of; others are let in."""
+    backend = mapped(f"john doe:{GOOD}\njohn@doe:{GOOD}\nann:{GOOD}\n", NamespaceRule.SLUG)
+    for user, other in (("john doe", "john@doe"), ("john@doe", "john doe")):
+        reason = f"the namespace 'john-doe' is shared with {other!r}"
+        with pytest.raises(InvalidCredentials) as caught:
+            backend.authenticate(credentials(user))
+        assert caught.value.reason == backend.account_problem(user) == reason
+        with pytest.raises(InvalidCredentials) as caught:
+            backend.authenticate(credentials(user, "wrong"))
+        assert caught.value.reason == "wrong password"
+    shared = [(one.line, one.path, one.message) for one in backend.warnings if "namespace" in one.message]
+    fix = "; fix: rename one of them"
+    assert shared == [
+        (1, "john doe", f"cannot log in: the namespace 'john-doe' is shared with 'john@doe'{fix}"),
+        (2, "john@doe", f"cannot log in: the namespace 'john-doe' is shared with 'john doe'{fix}"),
+    ]
+    assert backend.authenticate(credentials("ann")) is not None
+
+
+def test_a_new_user_with_the_same_namespace_ends_remembered_logins() -> None:
+    """The stamp of the first one changes, although the line does not."""
+    alone, shared = (mapped(f"john doe:{GOOD}\n{more}", NamespaceRule.SLUG) for more in ("", f"john@doe:{GOOD}\n"))
+    assert alone.stamp("john doe") != shared.stamp("john doe")

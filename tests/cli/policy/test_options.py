@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from policy_commands import POLICY, Run, facts, write
 
 from tokenserver.cli import main
@@ -111,3 +113,81 @@ def test_an_unknown_or_faulty_revision(run: Run, folder: Path, revised: str) -> 
     subprocess.run(["git", *identity, "commit", "--quiet", "--message", "z"], check=True)
     result = run("who-can", "pull", "x", "--git", "HEAD")
     assert (result.exit_code, ":policies/web.yaml:2: alow: unknown key" in result.stderr) == (2, True)
+
+
+SPACES = 'version: 1\nallow:\n  - {id: own, to: [authenticated], repositories: ["users/${user}/**"], role: writer}\n'
+
+
+def mapped(site: Path, folder: Path, rule: str) -> Callable[..., Result]:
+    """`policy` commands on a configuration whose file maps names, and whose only rule is about `${user}`."""
+    write(folder / "web.yaml", SPACES)
+    site.write_text(site.read_text().replace("{file: users.htpasswd}", f"{{file: users.htpasswd, names: {rule}}}"))
+    return lambda *arguments: CliRunner().invoke(main, ["policy", *arguments, "--config", str(site)])
+
+
+def test_a_namespace_that_the_name_tells(site: Path, folder: Path) -> None:
+    """All sources map names in one way, so the name is enough for every question."""
+    ask = mapped(site, folder, "{namespace: lower}")
+    assert ask("why", "push", "users/johndoe/x", "--user", "JohnDoe").exit_code == 0
+    assert ask("why", "push", "users/johndoe/x", "--user", "JohnDoe", "--namespace", "johndoe").exit_code == 0
+    wrong = ask("why", "push", "users/x/x", "--user", "JohnDoe", "--namespace", "x")
+    assert (wrong.exit_code, "no user source gives 'x' to 'JohnDoe'" in wrong.stderr) == (2, True)
+    assert "users/johndoe/**" in ask("what-can", "user:JohnDoe").stdout
+    assert "namespace:johndoe" in ask("who-can", "push", "users/johndoe/x").stdout
+    below = ask("who-can", "push", "users/johndoe/**")
+    assert (below.exit_code, "namespace:johndoe" in below.stdout) == (0, True), below.output
+    answer = facts(ask("who-can", "push", "users/johndoe/x", "--json"))
+    assert (answer["users"], answer["namespaces"]) == ([], ["johndoe"])
+    unfit = ask("why", "push", "users/a/x", "--user", "a@b").stderr
+    assert "'a@b' cannot be a segment of a repository name" in unfit
+    assert "fix:" not in unfit
+
+
+def test_a_namespace_that_depends_on_the_source(site: Path, folder: Path) -> None:
+    """A directory is asked, or the option says it; `what-can` answers for any."""
+    ask = mapped(site, folder, "{namespace: lower}")
+    site.write_text(
+        site.read_text().replace(
+            "names: {namespace: lower}}}",
+            "names: {namespace: lower}}}, {ldap: {preset: openldap, url: ldaps://ldap.example.com, base: dc=x,"
+            " bind_dn: cn=reader, bind_password: secret, names: {namespace: attribute, attribute: mail}}}",
+        )
+    )
+    unknown = ask("why", "push", "users/johndoe/x", "--user", "JohnDoe")
+    assert (unknown.exit_code, "fix: --namespace NAME, or --as" in unknown.stderr) == (2, True)
+    assert ask("why", "push", "users/jd/x", "--user", "JohnDoe", "--namespace", "jd").exit_code == 0
+    assert "users/${user}/**" in ask("what-can", "user:JohnDoe").stdout
+    assert "users/jd/**" in ask("what-can", "user:JohnDoe", "--namespace", "jd").stdout
+    assert "pPd" in ask("matrix", "--who", "user:JohnDoe").stdout or "pP" in ask("matrix").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["why", "push", "users/a/x", "--namespace", "a"], "--namespace goes with --user"),
+        (["why", "push", "users/a/x", "--user", "A", "--namespace", "a"], "no user source maps names"),
+        (["why", "push", "users/a/x", "--user", "a", "--namespace", "A"], "must be one segment"),
+        (["what-can", "authenticated", "--namespace", "a"], "--namespace goes with user:NAME"),
+        (["what-can", "user:A", "--namespace", "a"], "no user source maps names"),
+    ],
+)
+def test_a_namespace_that_cannot_be(run: Run, arguments: list[str], problem: str) -> None:
+    """Without a user, or where the namespace is the name."""
+    result = run(*arguments)
+    assert (result.exit_code, problem in result.stderr) == (2, True), result.output
+
+
+def test_the_difference_names_namespaces(site: Path, folder: Path) -> None:
+    """With a configuration, `policy diff` knows that names are mapped."""
+    ask = mapped(site, folder, "{namespace: lower}")
+    (folder.parent / "old").mkdir()
+    write(folder.parent / "old" / "web.yaml", SPACES)
+    more = '  - {id: x, to: [authenticated], repositories: ["users/john/x"], role: maintainer}\n'
+    denied = 'deny:\n  - {id: d, to: [authenticated], repositories: ["users/${user}/x"], actions: ["*"]}\n'
+    write(folder / "web.yaml", SPACES + more + denied)
+    found = ask("diff", str(folder.parent / "old"), str(folder), "--json")
+    assert found.exit_code == 4, found.output
+    losses = json.loads(found.stdout)["losses"]
+    assert {one["as"]["namespace"] for one in losses} != set()
+    assert all(one["witness"] == f"users/{one['as']['namespace']}/x" for one in losses)
+    assert "with the namespace" in ask("diff", str(folder.parent / "old"), str(folder)).stdout

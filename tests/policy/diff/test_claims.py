@@ -272,6 +272,8 @@ NOBODY = Person(anonymous=True)
         pytest.param(NOBODY, person(), NOBODY, id="nobody-with-anybody"),
         pytest.param(NOBODY, person("ann"), None, id="nobody-has-no-name"),
         pytest.param(NOBODY, person("", "a"), None, id="nobody-has-no-group"),
+        pytest.param(Person("Ann"), Person(namespace="ann"), Person("Ann", namespace="ann"), id="with-a-namespace"),
+        pytest.param(Person(namespace="a"), Person(namespace="b"), None, id="two-namespaces"),
     ],
 )
 def test_joined_persons(one: Person, other: Person, both: Person | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, Kind, Namespaces
 from tokenserver.policy.analysis.circumstances import UNKNOWN, Circumstances
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.decide import decide
@@ -55,6 +56,8 @@ def is_about(row: DiffRow, identity: Identity, held: frozenset[str], context: Co
             fits = identity.is_anonymous == (one.sort == "anonymous")
         elif one.sort == "user":
             fits = identity.subject == one.name
+        elif one.sort == "namespace":
+            fits = identity.user_value == one.name
         else:
             fits = one.name in (identity.groups if one.sort == "directory" else held)
         if not fits:
@@ -64,7 +67,7 @@ def is_about(row: DiffRow, identity: Identity, held: frozenset[str], context: Co
 
 def has_name(row: DiffRow, identity: Identity, held: frozenset[str], name: str) -> bool:
     """Whether the row's pattern matches the name for this identity."""
-    user = None if identity.is_anonymous else identity.subject
+    user = None if identity.is_anonymous else identity.user_value
     return matches(row.pattern, name.split("/"), user, held | identity.groups)
 
 
@@ -111,15 +114,30 @@ def pairs(draw: st.DrawFn) -> tuple[PolicySet, PolicySet]:
 def test_everything_that_differs_lies_in_a_row(both: tuple[PolicySet, PolicySet], context: Context) -> None:
     """All identities request all names of up to three segments: rows and differences are the same."""
     old, new = both
+    assert_rows_are_complete(old, new, world.EVERYBODY, context)
+
+
+@settings(deadline=None, max_examples=min(settings().max_examples // 2, 5_000))
+@given(pairs(), st.sampled_from(world.MAPPINGS), st.sampled_from(CONTEXTS))
+def test_everything_that_differs_lies_in_a_row_where_sources_map_names(
+    both: tuple[PolicySet, PolicySet], namespaces: Namespaces, context: Context
+) -> None:
+    """For every user and each namespace that the user can have, likewise."""
+    old, new = (world.mapped(one, namespaces) for one in both)
+    assert_rows_are_complete(old, new, world.everybody_mapped(namespaces), context)
+
+
+def assert_rows_are_complete(old: PolicySet, new: PolicySet, everybody: Iterable[Identity], context: Context) -> None:
+    """Whatever differs for one of these clients on any name lies in a row, and each row shows a difference."""
     found = diff(old, new, NOW)
     assert_rows_show_differences(found, old, new)
-    for identity in world.EVERYBODY:
+    for identity in everybody:
         held = held_in_either(old, new, identity)
         gains, losses = (
             [row for row in rows if is_about(row, identity, held, context)] for rows in (found.gains, found.losses)
         )
         for name, scope in SCOPES.items():
-            before, after = (decide(tree, identity, scope, context).granted for tree in both)
+            before, after = (decide(tree, identity, scope, context).granted for tree in (old, new))
             for rows, actions in ((gains, after - before), (losses, before - after)):
                 for action in actions:
                     assert any(row.action == action and has_name(row, identity, held, name) for row in rows), (

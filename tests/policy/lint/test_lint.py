@@ -318,7 +318,7 @@ def test_many_users_for_whom_a_variable_never_stands(tmp_path: Path) -> None:
     names = ", ".join(f"'u{number}@x.org'" for number in range(5))
     said = (
         f"own: ${{user}} never matches {names} and 2 more, which no segment of a repository name can be;"
-        " fix: rename the user, or add a rule without ${user}"
+        " fix: map names to namespaces with names: in the user source, rename the user, or add a rule without ${user}"
     )
     assert found == f"p.yaml:3 TS116 {said}"
 

@@ -39,6 +39,25 @@ def test_the_matrix_is_exact(policies: PolicySet) -> None:
                     assert not granted or "pull" in cell.always | cell.partly
 
 
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(world.mapped_worlds)
+def test_the_matrix_is_exact_where_sources_map_names(policies: PolicySet) -> None:
+    """A row of a user is about each namespace that the user can have."""
+    assert policies.namespaces is not None
+    people = [one for one in people_named(policies) if one.sort == "user"]
+    columns = columns_named(policies, OPEN)
+    found = matrix(policies, people, columns, OPEN)
+    for principal, row in zip(people, found.cells, strict=True):
+        possible = [name for name in world.WORDS if policies.namespaces.is_possible(principal.name, name)]
+        for (_, pattern), cell in zip(columns, row, strict=True):
+            for who in (client_for(policies, principal, (), one) for one in possible):
+                for name in world.NAMES:
+                    if any(covers(one, name) for one in bound(pattern, who)):
+                        granted = can(policies, who.identity, "pull", name, world.CONTEXTS[0])
+                        assert granted or "pull" not in cell.always
+                        assert not granted or "pull" in cell.always | cell.partly
+
+
 def test_matrix() -> None:
     """Letters for actions, a mark for a part or a condition, variables filled in for each principal."""
     policies = policy_set(

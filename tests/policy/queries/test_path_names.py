@@ -12,6 +12,7 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import objection
 from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import SegmentKind, matches, parse_pattern
+from tokenserver.policy.principals import UNNAMED
 from tokenserver.policy.queries.path_names import unfilled_rules
 
 UNFIT = ["Ann", "ann@example.com", "a b", "a..b", "-a", "host:5000"]
@@ -52,3 +53,11 @@ def test_how_they_are_spelled() -> None:
     rule = Rule.of("", Effect.ALLOW, Principals(authenticated=True), patterns, {"pull"})
     (one,) = unfilled_rules(world.policy_set([rule], []), Identity("Ann", Kind.PASSWORD))
     assert str(one) == "a/${user} and ${user}/b of rule-0 (a.yaml:1)"
+
+
+@given(world.worlds, world.identities)
+def test_an_unknown_namespace(policies: PolicySet, identity: Identity) -> None:
+    """Where the namespace depends on the directory, nothing is said; a namespace counts instead of the name."""
+    for namespace in (UNNAMED, "a"):
+        user = replace(identity, subject="Ann", kind=Kind.PASSWORD, namespace=namespace)
+        assert list(unfilled_rules(policies, user)) == []

@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 from tokenserver.cli import main
 from tokenserver.exchange.audit_events import split
 from tokenserver.identity import Kind
+from tokenserver.policy.index import build_index
+from tokenserver.policy.model import Effect, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.queries import replay_audit_log as replay_module
 from tokenserver.policy.queries.audit_log_parts import MAX_WAITING, EventParts
 from tokenserver.policy.queries.replay_audit_log import replay
@@ -315,3 +318,12 @@ def test_what_the_trail_splits_is_what_replay_puts_together() -> None:
     assert len(divided) > 2
     report = replay(POLICIES, lines(*divided))
     assert (report.exchanges, report.decisions, report.changed, dict(report.skipped)) == (1, 300, 0, {})
+
+
+def test_the_namespace_of_an_event() -> None:
+    """It is what `${user}` was; an event without one is of a source that maps no names."""
+    own = Rule.of("own", Effect.ALLOW, Principals(authenticated=True), [parse_pattern("users/${user}/x")], ["pull"])
+    policies = PolicySet("", (), (own,), Groups.of_all([]), build_index([own]))
+    events = [event("users/johndoe/x:pull", subject="JohnDoe", **more) for more in ({"namespace": "johndoe"}, {})]
+    assert [len(replay(policies, lines(one)).changes) for one in events] == [1, 0]
+    assert replay(policies, lines(event("a:pull", namespace=1))).skipped.total() == 1

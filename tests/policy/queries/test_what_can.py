@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 
@@ -26,8 +27,8 @@ from tokenserver.policy.analysis.conditions import (
 )
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.policy.principals import HypotheticalClient, client_for
-from tokenserver.policy.queries.what_can import Reach, Span, difference, what_can
+from tokenserver.policy.principals import UNNAMED, HypotheticalClient, client_for
+from tokenserver.policy.queries.what_can import Reach, Span, bound, difference, what_can
 from tokenserver.policy.terms import parse_principal
 
 
@@ -53,6 +54,30 @@ def test_the_answer_is_exact(policies: PolicySet, identity: Identity, action: st
     asked = [(name, context) for name in world.NAMES for context in world.CONTEXTS]
     said = [(name, context) for name, context in asked if says(reaches, identity, action, name, context)]
     assert said == [(name, context) for name, context in asked if can(policies, identity, action, name, context)]
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(world.mapped_worlds, st.data())
+def test_the_answer_is_exact_where_sources_map_names(policies: PolicySet, data: st.DataObject) -> None:
+    """For a known namespace the answer is exact; for an unknown one it is once a namespace is filled in."""
+    assert policies.namespaces is not None
+    identity = data.draw(st.sampled_from(world.everybody_mapped(policies.namespaces)))
+    groups = policies.groups.holding(identity)
+    who = HypotheticalClient(identity, groups)
+    is_open = not identity.is_anonymous and policies.namespaces.of(identity.subject) is None
+    asker = replace(identity, namespace=UNNAMED) if is_open else identity
+    reaches = [
+        replace(
+            reach,
+            pattern=pattern,
+            cuts=tuple(replace(cut, pattern=one) for cut in reach.cuts for one in bound(cut.pattern, who)),
+        )
+        for reach in what_can(policies, HypotheticalClient(asker, groups), OPEN)
+        for pattern in bound(reach.pattern, who)
+    ]
+    asked = [(name, context) for name in world.NAMES for context in world.CONTEXTS]
+    said = [(name, context) for name, context in asked if says(reaches, identity, "pull", name, context)]
+    assert said == [(name, context) for name, context in asked if can(policies, identity, "pull", name, context)]
 
 
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -11,7 +12,7 @@ import policy_worlds as world
 import pytest
 from hypothesis import given, settings
 
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
@@ -38,6 +39,8 @@ def is_one(policies: PolicySet, identity: Identity, principal: str) -> bool:
     if identity.is_anonymous or principal in SETS:
         return principal == ("anonymous" if identity.is_anonymous else "authenticated")
     sort, _, name = principal.partition(":")
+    if sort == "namespace":
+        return identity.user_value == name
     return identity.subject == name if sort == "user" else name in policies.groups.holding(identity)
 
 
@@ -57,6 +60,7 @@ def holds(
         near, barred = unknown, not unknown
     return (
         all(is_one(policies, identity, f"group:{group}") for group in condition.get("groups", []))
+        and condition.get("namespace") in (None, identity.user_value)
         and all(is_one(policies, identity, who) for who in condition.get("who", []))
         and not any(is_one(policies, identity, who) for who in condition.get("except", []))
         and ("since" not in condition or day(condition["since"]) <= context.now)
@@ -72,6 +76,7 @@ def says(policies: PolicySet, answer: dict[str, Any], identity: Identity, contex
     if any(is_one(policies, identity, who) for who in answer["except"]):
         return False
     named = [f"user:{name}" for name in answer["users"]] + [f"group:{name}" for name in answer["groups"]]
+    named += [f"namespace:{name}" for name in answer.get("namespaces", ())]
     entries = {who: answer["when"].get(who, True) for who in named}
     entries |= {who: answer[who] for who in ("authenticated", "anonymous")}
     return any(
@@ -94,6 +99,17 @@ def test_the_answer_is_exact(policies: PolicySet, name: str) -> None:
     """For every client, from everywhere and at any time, the answer agrees with the decision."""
     answer = facts(policies, name)
     found = [(one, context) for one in world.EVERYBODY for context in world.CONTEXTS]
+    said = [(one, context) for one, context in found if says(policies, answer, one, context)]
+    assert said == [(one, context) for one, context in found if can(policies, one, name, context)]
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(world.mapped_worlds, world.names)
+def test_the_answer_is_exact_where_sources_map_names(policies: PolicySet, name: str) -> None:
+    """For every user and each namespace that the user can have, likewise."""
+    assert policies.namespaces is not None
+    answer = facts(policies, name)
+    found = [(one, context) for one in world.everybody_mapped(policies.namespaces) for context in world.CONTEXTS]
     said = [(one, context) for one, context in found if says(policies, answer, one, context)]
     assert said == [(one, context) for one, context in found if can(policies, one, name, context)]
 
@@ -289,3 +305,12 @@ def test_password_is_the_kind_of_whoever_logs_in() -> None:
     """A rule for passwords does not apply to anonymous clients."""
     answer = facts(policy_set([rule("r", "everyone", when=Condition(kinds=frozenset({Kind.PASSWORD})))]), "web/x")
     assert (answer["authenticated"], answer["anonymous"]) == (True, False)
+
+
+def test_a_user_and_a_namespace() -> None:
+    """Where the name does not tell the namespace, it is a condition of the user's access."""
+    rules = [rule("r", "user:Ann", pattern="users/${user}/x"), rule("no-d", "user:Eve", pattern="users/**")]
+    policies = replace(policy_set(rules), namespaces=Namespaces(frozenset({NamespaceRule.ATTRIBUTE})))
+    found = facts(policies, "users/a/x")
+    assert (found["users"], found["when"]) == (["Ann"], {"user:Ann": [{"namespace": "a", "rule": "r"}]})
+    assert "namespaces" not in found

@@ -42,7 +42,7 @@ class Reader:
     def lets(self, one: Holding, identity: Identity, name: str) -> bool:
         """Whether an entry of the answer grants this client this name."""
         segments, groups = name.split("/"), self._groups.holding(identity)
-        user = None if identity.is_anonymous else identity.subject
+        user = None if identity.is_anonymous else identity.user_value
         if not matches(one.pattern, segments, user, groups):
             return False
         stops = {stop.unless for stop in one.stops if matches(stop.pattern, segments, user, groups)}
@@ -64,6 +64,19 @@ def test_the_answer_is_what_decisions_say(
 ) -> None:
     """For every name of the pattern, client and context, some entry grants it exactly if a decision does."""
     found, reader = holdings(policies, "pull", asked, OPEN), Reader(policies, context)
+    for name in (name for name in world.NAMES if covers(asked, name)):
+        says = any(reader.lets(one, identity, name) for one in found)
+        assert says == granted(policies, identity, context, name), name
+
+
+@given(world.mapped_worlds, asked_patterns, st.data(), world.contexts)
+def test_the_answer_is_what_decisions_say_where_sources_map_names(
+    policies: PolicySet, asked: Pattern, data: st.DataObject, context: Context
+) -> None:
+    """For every user and each namespace that the user can have, likewise."""
+    assert policies.namespaces is not None
+    found, reader = holdings(policies, "pull", asked, OPEN), Reader(policies, context)
+    identity = data.draw(st.sampled_from(world.everybody_mapped(policies.namespaces)))
     for name in (name for name in world.NAMES if covers(asked, name)):
         says = any(reader.lets(one, identity, name) for one in found)
         assert says == granted(policies, identity, context, name), name

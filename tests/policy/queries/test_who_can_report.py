@@ -28,6 +28,7 @@ from tokenserver.policy.queries.who_can_report import spell_conditions
             "but not from 10.0.0.0/8, unless in group:ops (rule no-night)",
             id="unless",
         ),
+        pytest.param({"namespace": "web", "rule": "r"}, "with the namespace web", id="namespace"),
         pytest.param(
             {"not_from": ["10.1.0.0/16"], "unless": [{"not_from": ["10.0.0.0/8", "::/0"], "rule": "d"}]},
             "not from 10.1.0.0/16, but not from anywhere but 10.0.0.0/8 or ::/0 (rule d)",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import policy_worlds as world
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from who_can_rules import TREE, answer, policy_set
 
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Group, Groups, PolicySet, Principal
 from tokenserver.policy.principals import UNNAMED, principals_of
@@ -20,6 +22,7 @@ from tokenserver.policy.queries.witnesses import (
     entries_about,
     examples,
 )
+from tokenserver.policy.syntax.answers import parse_answer
 from tokenserver.policy.terms import parse_principal
 from tokenserver.scopes import Resource
 
@@ -88,3 +91,28 @@ def test_every_rule_about_a_name_is_listed(policies: PolicySet, name: str, ident
     found = matching_rules(policies.index, resource, identity, groups)
     assert {id(rule) for rule in found} <= listed
     assert 1 <= cost(policies, resource, identity) <= 1 + len([*entries_about(policies, resource)])
+
+
+MAPPED = Namespaces(frozenset({NamespaceRule.LOWER, None}))
+
+
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [
+        pytest.param("authenticated", {(UNNAMED, UNNAMED)}, id="any namespace"),
+        pytest.param("user:ann", {("ann", "ann")}, id="the name tells the namespace"),
+        pytest.param("user:Ann", {("Ann", UNNAMED)}, id="it depends on the source"),
+        pytest.param("namespace:ann", {(UNNAMED, "ann")}, id="a namespace"),
+        pytest.param("namespace:ann & user:Ann", {("Ann", "ann")}, id="both"),
+        pytest.param("namespace:ann & user:bob", set(), id="no namespace of the user"),
+        pytest.param("namespace:ann & namespace:bob", set(), id="nobody has two"),
+        pytest.param("namespace:ann & group:pair", {("ann", "ann")}, id="a member who has it"),
+        pytest.param("namespace:1", {("1", "1")}, id="only one name is possible"),
+        pytest.param("namespace:1 & user:ann", set(), id="and it is another"),
+    ],
+)
+def test_examples_where_sources_map_names(who: str, expected: set[tuple[str, str]]) -> None:
+    """The name and the namespace are two facts, as far as the one does not tell the other."""
+    policies = replace(policy_set(groups=TREE), namespaces=MAPPED)
+    found = examples(policies, parse_answer(who), Kind.PASSWORD)
+    assert {(one.subject, one.user_value) for one in found} == expected

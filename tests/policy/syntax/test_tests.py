@@ -11,7 +11,7 @@ from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED
 from tokenserver.policy.queries.what_can import Span
 from tokenserver.policy.syntax.file import PolicyFile, read_policy_file
-from tokenserver.policy.testing.expectations import Test, WhatTest, WhoTest
+from tokenserver.policy.testing.expectations import AsTest, Test, WhatTest, WhoTest, spell_test
 
 
 def read(test: str) -> PolicyFile:
@@ -93,3 +93,31 @@ def test_faults(test: str, expected: str) -> None:
     assert file.tests == []
     (fault,) = file.faults
     assert expected in fault.message
+
+
+def test_a_namespace() -> None:
+    """Of the user in `as:` and `what_can:`, and as a principal of an answer."""
+    as_test = only("as: {user: JohnDoe, namespace: johndoe}, can: [push users/johndoe/app]")
+    assert isinstance(as_test, AsTest)
+    assert (as_test.identity.subject, as_test.identity.namespace) == ("JohnDoe", "johndoe")
+    assert spell_test(as_test) == "as user JohnDoe with the namespace johndoe"
+    what_test = only("what_can: {user: JohnDoe, namespace: johndoe}, exactly: [pull users/johndoe/**]")
+    assert isinstance(what_test, WhatTest)
+    assert (what_test.who, what_test.namespace) == (Principal("user", "JohnDoe"), "johndoe")
+    who_test = only('who_can: push users/web/app, exactly: ["namespace:web & group:a"]')
+    assert isinstance(who_test, WhoTest)
+    assert who_test.answers == {frozenset({Principal("namespace", "web"), Principal("group", "a")})}
+
+
+@pytest.mark.parametrize(
+    ("test", "fault"),
+    [
+        ("as: {namespace: johndoe}, can: [push a/b]", "goes with user: the user who has it"),
+        ("as: {user: JohnDoe, namespace: JohnDoe}, can: [push a/b]", "must be one segment of a repository name"),
+        ('who_can: push a/b, exactly: ["namespace:A"]', "must be one segment of a repository name"),
+    ],
+)
+def test_a_wrong_namespace(test: str, fault: str) -> None:
+    """What no user can have."""
+    (found,) = read(test).faults
+    assert fault in found.message

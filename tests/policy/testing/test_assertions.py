@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from policy_files import load_faults
 
+from tokenserver.errors import LoadError
+from tokenserver.identity import NamespaceRule, Namespaces
+from tokenserver.policy.loading.loader import load_policies
 from tokenserver.policy.queries import witnesses
 
 POLICY = """\
@@ -220,3 +224,48 @@ def test_too_many_combinations_are_refused(folder: Path, monkeypatch: pytest.Mon
         assert failures(folder, f"who_can: push web/x, {expected}") == [
             "who can push web/x: not decided: more than 1 combinations of principals to try"
         ]
+
+
+OWN = (
+    'version: 1\nallow:\n  - {id: own, to: [authenticated], repositories: ["users/${user}/**"], role: writer}\ntests:\n'
+)
+MAPPED = Namespaces(frozenset({NamespaceRule.LOWER}))
+
+
+@pytest.mark.parametrize("namespaces", [None, MAPPED], ids=["names", "mapped"])
+@pytest.mark.parametrize(
+    ("test", "holds"),
+    [
+        ("as: {user: JohnDoe, namespace: johndoe}, can: [push users/johndoe/app]", True),
+        ("as: {user: JohnDoe, namespace: johndoe}, can: [push users/other/app]", False),
+        ("as: {user: JohnDoe}, cannot: [push users/johndoe/app]", True),
+        ("as: {user: web}, can: [push users/web/app]", True),
+        ("what_can: {user: JohnDoe, namespace: johndoe}, exactly: ['pull,push users/johndoe/**']", True),
+        ("what_can: {user: JohnDoe, namespace: johndoe}, exactly: []", False),
+        ("what_can: 'user:JohnDoe', exactly: []", True),
+        ("what_can: 'user:web', exactly: ['pull,push users/web/**']", True),
+        ("who_can: push users/web/app, exactly: ['namespace:web']", True),
+        ("who_can: push users/web/app, exactly: ['namespace:other']", False),
+        ("who_can: push users/web/app, includes: ['namespace:web']", True),
+        ("who_can: push users/web/app, excludes: ['namespace:web']", False),
+        ("who_can: push users/web/app, excludes: ['namespace:other', anonymous]", True),
+    ],
+)
+def test_namespaces(folder: Path, test: str, holds: bool, namespaces: Namespaces | None) -> None:
+    """What a test says of a namespace holds with and without sources that map names."""
+    (folder / "own.yaml").write_text(f"{OWN}  - {{{test}}}\n")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    if holds:
+        load_policies(folder, now=now, namespaces=namespaces)
+    else:
+        with pytest.raises(LoadError):
+            load_policies(folder, now=now, namespaces=namespaces)
+
+
+def test_a_name_is_no_namespace_where_names_are_mapped(folder: Path) -> None:
+    """The user web is one of those whose namespace is web, but not all of them."""
+    (folder / "own.yaml").write_text(f"{OWN}  - {{who_can: push users/web/app, exactly: ['user:web']}}\n")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    load_policies(folder, now=now)
+    with pytest.raises(LoadError, match="namespace:web"):
+        load_policies(folder, now=now, namespaces=MAPPED)

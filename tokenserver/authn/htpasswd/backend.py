@@ -10,12 +10,13 @@ from pathlib import Path
 from tokenserver.authn.htpasswd.account import ACTIVE, LOCK
 from tokenserver.authn.htpasswd.file import HtpasswdEntry, line_fault, parse_users, users_command
 from tokenserver.authn.htpasswd.verify import ANYWHERE, Decoy, Room, checked, checked_in_vain
+from tokenserver.authn.namespaces import FileNamespaces
 from tokenserver.authn.passwords import describe, warning_about
 from tokenserver.authn.protection.shared_checks import Once
 from tokenserver.credentials import Password
 from tokenserver.documents.files import read_text, text_of
 from tokenserver.errors import Fault, InvalidCredentials
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, Kind, NamespaceRule
 
 
 class Htpasswd:
@@ -23,7 +24,8 @@ class Htpasswd:
 
     `users` are their names and `lines` their line numbers, `file` is the path as the operator wrote it, `warnings` are
     lines with weak or slow hashes. `decoy` does the work of a wrong password for an unknown user. `room` bounds
-    concurrent hashing; `once` shares results with the other workers. `now` gives seconds since 1970.
+    concurrent hashing; `once` shares results with the other workers. `now` gives seconds since 1970. Users whom
+    `namespace_rule` gives one and the same namespace are all rejected.
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class Htpasswd:
         once: Once | None = None,
         *,
         now: Callable[[], float] = time.time,
+        namespace_rule: NamespaceRule | None = None,
     ) -> None:
         self.name = name
         self.file = file
         self.users = frozenset(entry.name for entry in entries)
         self.lines = {entry.name: entry.line for entry in entries}
-        self.warnings = tuple(_warnings(entries, file))
+        self.namespaces = FileNamespaces(self.users, namespace_rule)
+        self.warnings = (*_warnings(entries, file), *_shared(entries, file, self.namespaces))
         self.decoy = Decoy.like(name, [entry.hashed.reveal() for entry in entries], room, once)
         self._hashes = {entry.name: entry.hashed for entry in entries}
         self._accounts = {entry.name: entry.account for entry in entries if entry.account != ACTIVE}
@@ -63,7 +67,18 @@ class Htpasswd:
             raise InvalidCredentials(problem if is_right else f"wrong password, and {problem}")
         if not checked(self.name, credentials, hashed.reveal(), self._room, self._once):
             raise InvalidCredentials("wrong password")
-        return Identity(credentials.username, Kind.PASSWORD, self.name)
+        shared = self.namespaces.problem(credentials.username)
+        if shared is not None:
+            raise InvalidCredentials(shared)
+        return self.identity(credentials.username)
+
+    def identity(self, username: str) -> Identity:
+        """The identity of a user of this file, whose password is right."""
+        return Identity(username, Kind.PASSWORD, self.name, namespace=self.namespaces.of(username))
+
+    def owner_of(self, namespace: str) -> str | None:
+        """See `NamespaceOwner.owner_of`."""
+        return self.namespaces.owner_of(namespace)
 
     def kind_of(self, username: str) -> str | None:
         """The kind and the cost of the user's hash; None for an unknown user."""
@@ -73,27 +88,35 @@ class Htpasswd:
     def account_problem(self, username: str) -> str | None:
         """Why the user could not log in now with the right password; None for an active or unknown user."""
         account = self._accounts.get(username)
-        return None if account is None else account.problem(self._now())
+        problem = None if account is None else account.problem(self._now())
+        return problem or self.namespaces.problem(username)
 
     def stamp(self, username: str) -> bytes:
         """The user's hash; empty for an unknown user. It is as secret as the line it comes from.
 
-        It changes at the moment at which the account expires, which ends every remembered login.
+        It changes at the moment at which the account expires or its namespace is shared, which ends remembered logins.
         """
         hashed = self._hashes.get(username)
         if hashed is None:
             return b""
         stamp = hashed.reveal().encode("ascii")
-        account = self._accounts.get(username)
-        return stamp if account is None or account.problem(self._now()) is None else LOCK.encode("ascii") + stamp
+        return stamp if self.account_problem(username) is None else LOCK.encode("ascii") + stamp
 
 
 class HtpasswdFile:
     """A file that is reloaded; while its text is unchanged, `load` returns the same `Htpasswd`."""
 
-    def __init__(self, path: Path, name: str, room: Room = ANYWHERE, once: Once | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        room: Room = ANYWHERE,
+        once: Once | None = None,
+        *,
+        namespace_rule: NamespaceRule | None = None,
+    ) -> None:
         self._path = path
-        self._make = partial(Htpasswd, name, str(path), room=room, once=once)
+        self._make = partial(Htpasswd, name, str(path), room=room, once=once, namespace_rule=namespace_rule)
         self._known: tuple[str, Htpasswd] | None = None
 
     def load(self, content: bytes | None = None) -> Htpasswd:
@@ -108,14 +131,14 @@ class HtpasswdFile:
         return self._known[1]
 
 
-def load_htpasswd(path: Path, name: str) -> Htpasswd:
+def load_htpasswd(path: Path, name: str, namespace_rule: NamespaceRule | None = None) -> Htpasswd:
     """Load the users of the file at `path`; `name` is the source in audit events. A file may have no users.
 
     Raises:
         LoadError: every fault of the file, each with its line and the command that fixes it. One fault rejects the
             whole file, so that it shows at the start and not at a login.
     """
-    return HtpasswdFile(path, name).load()
+    return HtpasswdFile(path, name, namespace_rule=namespace_rule).load()
 
 
 def _warnings(entries: Iterable[HtpasswdEntry], file: str) -> Iterator[Fault]:
@@ -130,3 +153,10 @@ def _warnings(entries: Iterable[HtpasswdEntry], file: str) -> Iterator[Fault]:
             if until is not None:
                 command = users_command("enable", entry.name, file, "--until", until.text)
             yield line_fault(file, entry.line, problem, command, entry.name)
+
+
+def _shared(entries: Iterable[HtpasswdEntry], file: str, namespaces: FileNamespaces) -> Iterator[Fault]:
+    for entry in entries:
+        problem = namespaces.problem(entry.name)
+        if problem is not None:
+            yield Fault(file, entry.line, entry.name, f"cannot log in: {problem}; fix: rename one of them")

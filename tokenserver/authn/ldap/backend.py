@@ -37,6 +37,7 @@ from tokenserver.authn.ldap.listing import all_subjects
 from tokenserver.authn.ldap.pool import DirectoryServer, Servers
 from tokenserver.authn.ldap.users.direct import bind_name, own_entry
 from tokenserver.authn.ldap.users.domain_hints import DomainHintLog
+from tokenserver.authn.ldap.users.namespaces import owner_of, require_sole_owner
 from tokenserver.authn.ldap.users.search import find_user, look_at_base, user_filter
 from tokenserver.credentials import Password, Secret
 from tokenserver.errors import BackendUnavailable, InvalidCredentials
@@ -177,6 +178,10 @@ class LdapDirectory:
         """
         return self._asked(partial(all_subjects, self.directory))
 
+    def owner_of(self, namespace: str) -> str | None:
+        """See `NamespaceOwner.owner_of`; the owner is a DN."""
+        return self._asked(partial(owner_of, self.directory, namespace))
+
     def unnameable_groups(self) -> tuple[tuple[OmittedGroup, ...], bool]:
         """All groups without a usable name, and whether all groups were examined.
 
@@ -287,5 +292,6 @@ class LdapDirectory:
         report(self.name, groups.omitted)
         now = datetime.now(UTC)
         identity = valid_identity(entry, self.directory, groups.names, groups.lost, policy=policy, now=now)
+        require_sole_owner(self.directory, entry, identity, connection, deadline)
         password_notices.user(self.name, entry.dn, policy, now)
         return identity

@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenserver.credentials import Secret
 from tokenserver.documents.tls_files import ClientCertificate
+from tokenserver.identity import NamespaceRule
 
 MAX_GROUPS = 1000
 """Groups of one user. Active Directory itself rejects logins of users in more than 1,015."""
@@ -95,6 +96,8 @@ class Directory:
     `user_filter` finds the entry. `{user}` in all of them is the typed name without any of `domains`. `subject`,
     `display_name` and `email` are names of attributes. `lowercase`: the directory ignores case in names, so they are
     converted to lower case. `deadline` is in seconds, for a whole login. `certificate` is presented on each connection.
+    `namespace_rule` says how namespaces are derived: from the subject, or by the rule `attribute` from the attribute
+    `namespace_attribute`.
     """
 
     name: str
@@ -116,6 +119,8 @@ class Directory:
     bind_as: str | None = None
     certificate: ClientCertificate | None = None
     sasl_external: bool = False
+    namespace_rule: NamespaceRule | None = None
+    namespace_attribute: str | None = None
 
     @property
     def account(self) -> str:

@@ -16,7 +16,8 @@ from tokenserver.authn.ldap.dn import NotADn, parse_dn, rdn_values
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.authn.ldap.failures.failure import DirectoryError, DirectoryFailure
 from tokenserver.authn.usernames import canonical, name_problem
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, Kind, NamespaceRule, lower_namespace
+from tokenserver.scopes import is_path_component
 
 MAX_ATTRIBUTE = 255
 """Characters in a display name or an e-mail address; a longer one is dropped."""
@@ -61,6 +62,8 @@ class Refused(DirectoryError):
 def wanted_attributes(directory: Directory) -> tuple[str, ...]:
     """The attributes to request, so that one search returns everything needed from the entry."""
     wanted = [directory.subject, directory.display_name, directory.email, *ACCOUNT_STATE]
+    if directory.namespace_attribute is not None:
+        wanted.append(directory.namespace_attribute)
     if directory.bind_as is not None:
         wanted.append("objectSid")
     if directory.groups is not None:
@@ -76,14 +79,17 @@ def identity_of(
     """The identity of the user with this entry; `lost` are the DNs of further groups, whose names are unknown.
 
     Raises:
-        Refused: the entry has no subject, several, or one that is not allowed as a name.
+        Refused: the entry has no subject, several, or one that is not allowed as a name; or several namespaces.
     """
     subject = normalize_name(raw_subject(entry, directory), directory)
     problem = name_problem(subject)
     if problem is not None:
         raise Refused(FailureCause.SUBJECT_NOT_ALLOWED, attribute=directory.subject, detail=problem)
     attributes = _attributes(entry, directory)
-    return Identity(subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost)
+    namespace = _namespace_of(entry, directory)
+    return Identity(
+        subject, Kind.PASSWORD, directory.name, frozenset(groups), attributes, lost=lost, namespace=namespace
+    )
 
 
 def valid_identity(
@@ -132,6 +138,38 @@ def raw_subject(entry: SearchEntry, directory: Directory) -> str:
         shown = [repr(text[:_MAX_VALUE]) for text in texts[:MAX_SHOWN]] + ["…"] * (len(texts) > MAX_SHOWN)
         facts["names"] = ", ".join(shown)
     raise Refused(FailureCause.NO_SUBJECT, **facts)
+
+
+def namespace_attribute(directory: Directory) -> str:
+    """The attribute that namespaces are made of."""
+    return directory.namespace_attribute or directory.subject
+
+
+def namespaces_in(entry: SearchEntry, directory: Directory) -> frozenset[str]:
+    """Every namespace that a user with this entry may have, by each value of the attribute."""
+    texts = entry.texts(namespace_attribute(directory))
+    if directory.namespace_rule is None:
+        texts = tuple(normalize_name(text, directory) for text in texts)
+    if directory.namespace_rule is NamespaceRule.LOWER:
+        texts = tuple(map(lower_namespace, texts))
+    return frozenset(filter(is_path_component, texts))
+
+
+def _namespace_of(entry: SearchEntry, directory: Directory) -> str | None:
+    """The namespace of the user with this entry, empty if there is none; None if names are not mapped.
+
+    Raises:
+        Refused: the attribute has several values.
+    """
+    if directory.namespace_rule is None:
+        return None
+    if directory.namespace_rule is NamespaceRule.LOWER:
+        return lower_namespace(raw_subject(entry, directory))
+    attribute = namespace_attribute(directory)
+    count = len(entry.attributes.get(attribute.lower(), ()))
+    if count > 1:
+        raise Refused(FailureCause.NAMESPACE_UNCLEAR, attribute=attribute, count=str(count))
+    return next(iter(namespaces_in(entry, directory)), "")
 
 
 def normalize_name(name: str, directory: Directory) -> str:

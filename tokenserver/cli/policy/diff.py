@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tokenserver.cli.options import config_option, report_faults
 from tokenserver.cli.terminal import echo_text, style
 from tokenserver.config.load import config_path, load_settings
 from tokenserver.errors import Fault, LoadError, TokenserverError
-from tokenserver.identity import spell_group
+from tokenserver.identity import Identity, spell_group
 from tokenserver.policy.analysis.circumstances import OTHER_SERVICE
 from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.budget import TooComplex, command_budget
@@ -26,6 +26,7 @@ from tokenserver.policy.diff.diff import Difference, DiffRow, diff, spell_who
 from tokenserver.policy.loading.git_revisions import compile_revision, parse_comparison
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import PolicySet
+from tokenserver.policy.principals import UNNAMED
 from tokenserver.policy.terms import parse_moment
 from tokenserver.scopes import in_order
 
@@ -76,7 +77,8 @@ def policy_diff(  # noqa: PLR0917 - click passes options by name
     except TokenserverError as error:
         raise click.BadParameter(str(error), param_hint="--at") from error
     with progress("reading policies"):
-        old, new = _policies(folders, revisions, config, staged=staged)
+        policies = _policies(folders, revisions, config, staged=staged)
+        old, new = policies if folders and config is None else _with_namespaces(policies, config)
     budget = command_budget(old.rule_count + new.rule_count)
     try:
         with progress("comparing access", steps_of(budget)):
@@ -110,6 +112,14 @@ def _policies(
         lambda: compile_revision(of.folder, of.old)[0],
         lambda: compile_policies(folder)[0] if of.new is None else compile_revision(of.folder, of.new)[0],
     )
+
+
+def _with_namespaces(policies: tuple[PolicySet, PolicySet], config: Path | None) -> tuple[PolicySet, PolicySet]:
+    """Both policies with what the user sources of the configuration map names to, if there is one."""
+    is_there = config is not None or config_path(config).exists()
+    namespaces = load_settings(config).namespaces if is_there else None
+    old, new = (replace(one, namespaces=namespaces) for one in policies)
+    return old, new
 
 
 def _configured(config: Path | None) -> Path:
@@ -148,7 +158,7 @@ def as_facts(found: Difference) -> dict[str, list[dict[str, Any]]]:
 def _facts(row: DiffRow) -> dict[str, Any]:
     identity, context = row.identity, row.context
     return {
-        "as": {"user": identity.subject or None, "groups": sorted(identity.groups)},
+        "as": {"user": identity.subject or None, **_namespace(identity), "groups": sorted(identity.groups)},
         "who": spell_who(row.who),
         "action": row.action,
         "repositories": _spelled(row, row.pattern.text),
@@ -202,7 +212,13 @@ def _example(row: DiffRow) -> str:
     if identity.is_anonymous:
         return f"{_spelled(row, row.name)}, not logged in"
     groups = f" in {', '.join(map(spell_group, sorted(identity.groups)))}" if identity.groups else ""
-    return f"{_spelled(row, row.name)} as {identity.subject}{groups}"
+    namespace = "".join(f" with the namespace {one}" for one in _namespace(identity).values())
+    return f"{_spelled(row, row.name)} as {identity.subject}{namespace}{groups}"
+
+
+def _namespace(identity: Identity) -> dict[str, str]:
+    """The namespace of a witness, if names are mapped and it has one."""
+    return {} if identity.namespace in (None, "", UNNAMED) else {"namespace": identity.user_value}
 
 
 def _spelled(row: DiffRow, name: str) -> str:

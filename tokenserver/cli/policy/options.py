@@ -18,13 +18,20 @@ from tokenserver.config.load import load_settings
 from tokenserver.config.settings import Settings
 from tokenserver.documents.document import nearest
 from tokenserver.errors import LoadError, TokenserverError
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.identity import ANONYMOUS, Identity, Namespaces
 from tokenserver.policy.group_names import plain_name, shown_name
 from tokenserver.policy.image_names import RegistryNames
 from tokenserver.policy.loading.loader import FileTests, compile_policies
 from tokenserver.policy.model import PolicySet, Principal
-from tokenserver.policy.principals import UNNAMED
-from tokenserver.policy.terms import parse_address, parse_group, parse_moment, parse_request, parse_user
+from tokenserver.policy.principals import UNNAMED, user_identity
+from tokenserver.policy.terms import (
+    parse_address,
+    parse_group,
+    parse_moment,
+    parse_namespace,
+    parse_request,
+    parse_user,
+)
 from tokenserver.scopes import Resource
 
 _Arguments = ParamSpec("_Arguments")
@@ -147,8 +154,9 @@ def read_source(config: Path | None, folder: Path | None, revision: str | None =
         folder = settings.policies
     elif config is not None:
         raise click.UsageError("--config and --policies exclude each other")
+    namespaces = None if settings is None else settings.namespaces
     if revision is None:
-        return Source(*compile_policies(folder, services=services), settings)
+        return _source(compile_policies(folder, services=services), settings, namespaces)
     # Needed only here, and importing it takes a while.
     from tokenserver.policy.loading.git_revisions import (  # noqa: PLC0415 - see above
         compile_revision,
@@ -158,7 +166,18 @@ def read_source(config: Path | None, folder: Path | None, revision: str | None =
 
     of = git_folder(folder)
     found = parse_revision(revision, of)
-    return Source(*compile_revision(of, found, services), settings, f"{revision} ({found.short})")
+    name = f"{revision} ({found.short})"
+    return _source(compile_revision(of, found, services), settings, namespaces, name)
+
+
+def _source(
+    compiled: tuple[PolicySet, tuple[FileTests, ...]],
+    settings: Settings | None,
+    namespaces: Namespaces | None,
+    revision: str | None = None,
+) -> Source:
+    policies, tests = compiled
+    return Source(replace(policies, namespaces=namespaces), tests, settings, revision)
 
 
 def asked_resource(action: str, name: str) -> Resource:
@@ -200,7 +219,13 @@ def asked_principal(policies: PolicySet, principal: Principal) -> Principal:
 
 
 def asked_identity(
-    source: Source, user: str | None, groups: Sequence[str], *, anonymous: bool, lookup: str | None
+    source: Source,
+    user: str | None,
+    groups: Sequence[str],
+    *,
+    anonymous: bool,
+    lookup: str | None,
+    namespace: str | None = None,
 ) -> Identity | None:
     """The identity that the options name; None if they name none.
 
@@ -212,13 +237,37 @@ def asked_identity(
         raise click.UsageError("--user (with --group), --anonymous and --as exclude each other")
     if anonymous:
         return ANONYMOUS
+    if namespace is not None and user is None:
+        raise click.UsageError("--namespace goes with --user")
     brought = frozenset(map(parse_group, groups))
     if lookup is not None:
         found = _look_up(source, lookup)
         return replace(found, groups=found.groups | brought)
     if user is None and not groups:
         return None
-    return Identity(UNNAMED if user is None else parse_user(user), Kind.PASSWORD, groups=brought)
+    if user is None:
+        return user_identity(source.policies, UNNAMED, brought)
+    return asked_user(source.policies, parse_user(user), brought, namespace)
+
+
+def asked_user(policies: PolicySet, name: str, groups: frozenset[str], namespace: str | None) -> Identity:
+    """The identity of a user with these groups; `namespace` is what `--namespace` says.
+
+    Raises:
+        click.UsageError: the namespace is not known, or no user source gives this one to the user.
+    """
+    found = user_identity(policies, name, groups, None if namespace is None else parse_namespace(namespace))
+    if found.namespace == UNNAMED:
+        raise click.UsageError(f"the namespace of {name!r} depends on the user source; fix: --namespace NAME, or --as")
+    if namespace is not None and namespace != name and policies.namespaces is None:
+        raise click.UsageError("--namespace: no user source maps names (names:), so the namespace is the name")
+    if (
+        namespace is not None
+        and policies.namespaces is not None
+        and not policies.namespaces.is_possible(name, namespace)
+    ):
+        raise click.UsageError(f"--namespace: no user source gives {namespace!r} to {name!r}")
+    return found
 
 
 def parsed(

@@ -14,7 +14,14 @@ import click
 from tokenserver.cli.console.table import table
 from tokenserver.cli.exits import NO, OK
 from tokenserver.cli.policy.client.name_notes import notes_on_principal
-from tokenserver.cli.policy.options import asked_principal, circumstances, policy_command, read_source, revision_option
+from tokenserver.cli.policy.options import (
+    asked_principal,
+    asked_user,
+    circumstances,
+    policy_command,
+    read_source,
+    revision_option,
+)
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, as_facts, spell_condition
 from tokenserver.policy.principals import client_for
@@ -26,12 +33,14 @@ from tokenserver.scopes import in_order
 @click.command("what-can")
 @click.argument("who")
 @click.option("--group", "groups", multiple=True, help="A group that WHO brings from a directory; repeatable.")
+@click.option("--namespace", help="The namespace of a user, where user sources map names.")
 @circumstances
 @revision_option
 @policy_command
 def policy_what_can(  # noqa: PLR0917 - click passes options by name
     who: str,
     groups: Sequence[str],
+    namespace: str | None,
     service: str | None,
     client: IPv4Address | IPv6Address | None,
     at: datetime | None,
@@ -51,7 +60,12 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
     principal = asked_principal(source.policies, principal)
     brought = list(map(parse_group, groups))
     given = Given(source.service(service), client, at)
-    found = what_can(source.policies, client_for(source.policies, principal, brought), given)
+    if namespace is not None:
+        if principal.sort != "user":
+            raise click.UsageError("--namespace goes with user:NAME")
+        asked_user(source.policies, principal.name, frozenset(brought), namespace)
+    asked = client_for(source.policies, principal, brought, namespace)
+    found = what_can(source.policies, asked, given)
     source.print_revision()
     for note in notes_on_principal(source, principal, brought, given.service):
         echo(note, err=True)

@@ -14,6 +14,7 @@ from tokenserver.policy.queries.who_can_below import Holding, PartialStop
 from tokenserver.policy.queries.who_can_report import (
     condition_facts,
     excepted_from_all,
+    key_of,
     spell_conditions,
     spell_stopped,
     unless_facts,
@@ -63,7 +64,7 @@ def groups_in(found: Iterable[Holding]) -> list[str]:
 
 def _key(one: Holding) -> Principal:
     """The principal that an entry is listed under: its user, if it has one; the others are conditions then."""
-    return max(one.line.who, key=lambda who: (who.sort == "user", who))
+    return key_of(one.line)
 
 
 def _facts(one: Holding) -> dict[str, Any]:

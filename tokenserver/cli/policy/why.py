@@ -28,9 +28,9 @@ from tokenserver.cli.policy.options import (
 from tokenserver.cli.policy.why_output import Pasted, explanation_as_json, print_challenge, print_explanation
 from tokenserver.cli.terminal import echo, echo_text
 from tokenserver.doctor.challenge import parse_challenge
-from tokenserver.doctor.token import MAX_TOKEN, UnverifiedClaims, read_claims
+from tokenserver.doctor.token import MAX_TOKEN, read_claims
 from tokenserver.errors import Fault, LoadError
-from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.identity import ANONYMOUS, Identity
 from tokenserver.policy.losses import restricting_rule
 from tokenserver.policy.model import Context
 from tokenserver.policy.queries.why import Verdict, why
@@ -43,6 +43,7 @@ from tokenserver.scopes import Scope
 @click.argument("repository", required=False)
 @click.option("--user", help="The user, spelled as in the user source.")
 @click.option("--group", "groups", multiple=True, help="A group that the user brings from a directory; repeatable.")
+@click.option("--namespace", help="The user's namespace, where user sources map names.")
 @click.option("--anonymous", is_flag=True, help="A client that is not logged in.")
 @click.option("--as", "lookup", help="A user, with the groups that the configured user sources report.")
 @circumstances
@@ -56,6 +57,7 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
     repository: str | None,
     user: str | None,
     groups: Sequence[str],
+    namespace: str | None,
     anonymous: bool,
     lookup: str | None,
     service: str | None,
@@ -81,9 +83,11 @@ def policy_why(  # noqa: PLR0917 - click passes options by name
     )
     source = read_source(config, folder, revision)
     now = datetime.now(UTC)
-    identity = asked_identity(source, user, groups, anonymous=anonymous, lookup=lookup)
-    if pasted.token is not None and user is None and not anonymous and lookup is None:
-        identity = _bearer(pasted.token, identity)
+    bearer = pasted.token if user is None and not anonymous and lookup is None else None
+    name = user if bearer is None or not bearer.subject else parse_name(bearer.subject)
+    identity = asked_identity(source, name, groups, anonymous=anonymous, lookup=lookup, namespace=namespace)
+    if bearer is not None and not bearer.subject:
+        identity = ANONYMOUS
     if identity is None:
         if pasted.challenge is not None and not as_json:
             print_challenge(pasted.challenge, pasted.challenge.scopes.scopes)
@@ -158,10 +162,3 @@ def _service(source: Source, asked: str | None, pasted: Pasted) -> str | None:
             " fix: use the same name on both sides"
         )
     return service or None
-
-
-def _bearer(token: UnverifiedClaims, given: Identity | None) -> Identity:
-    """The identity that the token names, with the groups of the options, since a token holds none."""
-    if not token.subject:
-        return ANONYMOUS
-    return Identity(parse_name(token.subject), Kind.PASSWORD, groups=frozenset() if given is None else given.groups)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,6 @@ from tokenserver.cli.options import report_faults
 from tokenserver.cli.terminal import echo
 from tokenserver.cli.users.edit import edit, reject, warn_of
 from tokenserver.cli.users.options import file_options, until_option, users_file
-from tokenserver.scopes import is_path_component
 
 
 @click.command("set")
@@ -77,7 +77,7 @@ def users_set(  # noqa: PLR0917 - click passes options by name
     before, faults = edit(path, change, may_be_new=True)
     echo(f"{name} was {'changed' if name in names_in(before) else 'added'} in {path}.")
     warn_of(faults, path)
-    _warn_of_rules(name, config)
+    _warn_of_rules(name, names_in(before), path, config)
     problem = account.problem(time.time())
     if problem is not None:
         command = users_command("enable", name, str(path), *([] if account.is_disabled else ["--until", "DATE"]))
@@ -104,13 +104,10 @@ def users_delete(name: str, file: Path | None, config: Path | None, source: str 
     warn_of(faults, path)
 
 
-def _warn_of_rules(name: str, config: Path | None) -> None:
-    """Warn of rules with `${user}` that can never match for this user."""
-    if is_path_component(name):
-        return
+def _warn_of_rules(name: str, names: Collection[str], path: Path, config: Path | None) -> None:
+    """Warn of rules with `${user}` that can never match for this user, and of a namespace that another one has."""
     # Needed only here, and importing it takes as long as everything else.
-    from tokenserver.cli.policy.client.name_notes import note_on_new_user  # noqa: PLC0415 - see above
+    from tokenserver.cli.policy.client.name_notes import notes_on_new_user  # noqa: PLC0415 - see above
 
-    note = note_on_new_user(name, config)
-    if note is not None:
+    for note in notes_on_new_user(name, {*names, name}, path, config):
         echo(f"warning: {note}", fg="yellow", err=True)

@@ -37,11 +37,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The relevant part of a client: its user name (empty: a user that no rule names), and its directory groups."""
+    """The relevant part of a client: its user name (empty: a user that no rule names), and its directory groups.
+
+    `namespace` is the value of `${user}` where user sources map names; empty: one that matches nothing.
+    """
 
     user: str = ""
     groups: frozenset[str] = frozenset()
     anonymous: bool = False
+    namespace: str = ""
 
     def joined(self, other: Person) -> Person | None:
         """A client that is both; None if no client can be both."""
@@ -49,16 +53,20 @@ class Person:
             return self
         if self.anonymous or (self.user and other.user and self.user != other.user):
             return None
-        return Person(self.user or other.user, self.groups | other.groups)
+        if self.namespace and other.namespace and self.namespace != other.namespace:
+            return None
+        namespace = self.namespace or other.namespace
+        return Person(self.user or other.user, self.groups | other.groups, namespace=namespace)
 
     def __le__(self, other: Person) -> bool:
         """Whether every client like `other` is also one like this."""
-        return self.user in ("", other.user) and self.groups <= other.groups
+        names = (self.user, other.user), (self.namespace, other.namespace)
+        return all(mine in ("", others) for mine, others in names) and self.groups <= other.groups
 
     @property
     def size(self) -> int:
         """The number of known facts."""
-        return bool(self.user) + len(self.groups)
+        return bool(self.user) + bool(self.namespace) + len(self.groups)
 
 
 ANYONE = Person()

@@ -25,24 +25,29 @@ Bindings = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class CoveringRule:
-    """A rule of one tree, with the groups of that tree, that covers a name."""
+    """A rule of one tree, with the groups of that tree, that covers a name.
+
+    `maps_names`: the users in `bindings` are namespaces, which user sources map names to.
+    """
 
     rule: Rule
     groups: Groups
     bindings: Bindings
+    maps_names: bool = False
 
     def applies(self, identity: Identity, cell: Cell) -> bool:
         """Whether the rule applies to the identity on the name, in the context of the cell."""
         held = self.groups.holding(identity)
         return any(
-            user in ("", identity.subject) and (not group or group in held) for user, group in self.bindings
+            user in ("", identity.user_value) and (not group or group in held) for user, group in self.bindings
         ) and (objection(self.rule, identity, held, cell.context) is None)
 
     def bound_persons(self) -> Iterator[Person]:
         """The minimal persons for which the patterns cover the name."""
         for user, group in dict.fromkeys(self.bindings):
             for way in ways(self.groups, Principal("group", group)) if group else (ANYONE,):
-                person = Person(user).joined(way) if user else way
+                bound = Person(namespace=user) if self.maps_names else Person(user)
+                person = bound.joined(way) if user else way
                 if person is not None:
                     yield person
 
@@ -110,10 +115,12 @@ class ClientSearch:
     """The search for the minimal clients that gain by one cause.
 
     `seeds` are the minimal persons that the cause means, simplest first. `identity` makes an identity that is exactly a
-    person. Methods raise `TooComplex` when `budget` is exceeded.
+    person; None: nobody can be. Methods raise `TooComplex` when `budget` is exceeded.
     """
 
-    def __init__(self, seeds: Sequence[Person], identity: Callable[[Person, Kind], Identity], budget: Budget) -> None:
+    def __init__(
+        self, seeds: Sequence[Person], identity: Callable[[Person, Kind], Identity | None], budget: Budget
+    ) -> None:
         self._seeds = seeds
         self._identity = identity
         self._budget = budget
@@ -141,7 +148,7 @@ class ClientSearch:
                 continue
             person, added = entry
             identity = self._identity(person, cell.kind)
-            if not all(one.applies(identity, cell) for one in rules.causing):
+            if identity is None or not all(one.applies(identity, cell) for one in rules.causing):
                 continue
             for rival in rules.rivals:
                 if rival.applies(identity, cell):

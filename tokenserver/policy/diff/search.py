@@ -28,6 +28,7 @@ from tokenserver.policy.diff.search_cache import SearchCache
 from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.model import Effect, Principal, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.policy.principals import UNNAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Search:
         self._budget = budget
         self._before, self._after = before, after
         self._stranger, self._since = stranger, since
+        self._namespaces = after.policies.namespaces
         self._searches = SearchCache(reserved, budget)
 
     def causes(self, lost: Iterable[Claim], gained: Iterable[Claim]) -> Iterator[Cause]:
@@ -151,7 +153,10 @@ class Search:
         """Whether the rule applies to any of these persons in any of these cells, on the names that it covers."""
         self._budget.spend(1 + len(cells) // 4)
         identities = [(self.identity(seed, cell.kind), cell.context) for seed in seeds for cell in cells]
-        return any(objection(rule, one, tree.groups.holding(one), context) is None for one, context in identities)
+        return any(
+            one is not None and objection(rule, one, tree.groups.holding(one), context) is None
+            for one, context in identities
+        )
 
     def _is_rival(self, cause: Cause, tree: Tree, rule: Rule) -> bool:
         """Whether the rule can cancel the effect of the cause."""
@@ -182,22 +187,26 @@ class Search:
         ]
         return RulesOnName(covered.name, present, rivals)
 
-    @staticmethod
     def _covering(
-        after: Tree, covered: CoveredName, entries: Iterable[tuple[Tree, Rule, Pattern]], places: Mapping[str, int]
+        self,
+        after: Tree,
+        covered: CoveredName,
+        entries: Iterable[tuple[Tree, Rule, Pattern]],
+        places: Mapping[str, int],
     ) -> dict[_Key, CoveringRule]:
         """The rules that can cover the name, by rule and by single pattern."""
         by_place: dict[int, Bindings] = {}
         for match in sorted(covered.others):
             by_place.setdefault(match.place, []).append((match.user, match.group))
         covering: dict[_Key, CoveringRule] = {}
+        maps_names = self._namespaces is not None
         for tree, rule, pattern in entries:
             bindings = by_place.get(places[pattern.text])
             if bindings:
                 is_after = tree is after
-                whole = covering.setdefault((is_after, rule.id, ""), CoveringRule(rule, tree.groups, []))
+                whole = covering.setdefault((is_after, rule.id, ""), CoveringRule(rule, tree.groups, [], maps_names))
                 whole.bindings.extend(bindings)
-                covering[is_after, rule.id, pattern.text] = CoveringRule(rule, tree.groups, bindings)
+                covering[is_after, rule.id, pattern.text] = CoveringRule(rule, tree.groups, bindings, maps_names)
         return covering
 
     def _names(self, rules: Collection[Rule], patterns: Collection[Pattern]) -> tuple[str, ...] | None:
@@ -226,11 +235,21 @@ class Search:
             if principal == ANONYMOUS:
                 return steps
             seeds = [more for seed in seeds for way in steps if (more := seed.joined(way)) is not None]
-        return sorted(set(seeds), key=lambda seed: (seed.size, seed.user, sorted(seed.groups)))
+        return sorted(set(seeds), key=lambda seed: (seed.size, seed.user, seed.namespace, sorted(seed.groups)))
 
-    def identity(self, person: Person, kind: Kind) -> Identity:
-        """An identity that is exactly `person`."""
-        return NOBODY if person.anonymous else Identity(person.user or self._stranger, kind, groups=person.groups)
+    def identity(self, person: Person, kind: Kind) -> Identity | None:
+        """An identity that is exactly `person`; None if no user of this name can have this namespace."""
+        if person.anonymous:
+            return NOBODY
+        user, namespace = person.user, None
+        if self._namespaces is not None:
+            namespace = person.namespace or (self._namespaces.of(user) if user else UNNAMED)
+            namespace = UNNAMED if namespace is None else namespace
+            if person.namespace and not user:
+                user = self._namespaces.only_name(person.namespace) or ""
+            if person.namespace and user and not self._namespaces.is_possible(user, person.namespace):
+                return None
+        return Identity(user or self._stranger, kind, groups=person.groups, namespace=namespace)
 
     def _by_people(self, cause: Cause, partition: Partition) -> dict[Who, dict[Cell, Witness]]:
         by_people: dict[Who, dict[Cell, Witness]] = {}
@@ -239,7 +258,9 @@ class Search:
                 if not any(other != added and other <= added for other in block.gains):
                     by_cell = by_people.setdefault(cause.who | self._as_principals(added), {})
                     for cell in partition.cells_of(block):
-                        by_cell[cell] = Witness(name, self.identity(person, cell.kind))
+                        identity = self.identity(person, cell.kind)
+                        assert identity is not None  # noqa: S101 - the person was tried as one
+                        by_cell[cell] = Witness(name, identity)
         return by_people
 
     def _as_principals(self, person: Person) -> Who:
@@ -247,4 +268,5 @@ class Search:
         groups = {
             Principal("directory" if any(name in tree for tree in trees) else "group", name) for name in person.groups
         }
-        return frozenset(groups | ({Principal("user", person.user)} if person.user else set()))
+        names = (Principal("user", person.user), Principal("namespace", person.namespace))
+        return frozenset(groups.union(one for one in names if one.name))

@@ -150,7 +150,7 @@ def _rule_findings(policies: PolicySet, now: datetime, budget: Budget) -> Iterat
     in_force: dict[str, Rule] = {}
     unfilled = unfilled_variables(policies)
     for rule in policies.rules:
-        dead = list(_decided(rule, never_applies(policies.groups, rule, now, budget)))
+        dead = list(_decided(rule, never_applies(policies, rule, now, budget)))
         yield from (_at(rule, code, text) for code, text in dead)
         yield from (_at(rule, code, text) for code, text in _decided(rule, about_itself(rule, budget)))
         if not dead:

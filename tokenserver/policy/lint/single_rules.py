@@ -11,21 +11,22 @@ from tokenserver.policy.analysis.containment import is_empty
 from tokenserver.policy.analysis.subsumption import NOBODY, covers_people, kinds_of
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.group_names import shown_name
-from tokenserver.policy.model import Effect, Groups, Principals, Rule
+from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
 from tokenserver.policy.networks import are_within, ranges_of
 from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.policy.principals import UNNAMED, user_identity
 from tokenserver.policy.syntax.hosts import host_remarks
 from tokenserver.scopes import in_order, is_path_component
 
 _FAMILIES = {family: ranges_of((ip_network(text),)) for family, text in (("IPv4", "0.0.0.0/0"), ("IPv6", "::/0"))}
 
 
-def never_applies(groups: Groups, rule: Rule, now: datetime, budget: Budget) -> Iterator[tuple[str, str]]:
+def never_applies(policies: PolicySet, rule: Rule, now: datetime, budget: Budget) -> Iterator[tuple[str, str]]:
     """Why the rule never applies: codes and texts. Raises TooComplex beyond the budget of a question."""
     if rule.condition is not None and rule.condition.until is not None and rule.condition.until <= now:
         expired = f"expired at {rule.condition.until:%Y-%m-%d %H:%M} UTC"
         yield "TS109", f"{rule.id}: {expired}; fix: remove the rule, or set a later until"
-    if rule.excluded is not None and covers_people(rule.excluded, rule.to, groups):
+    if rule.excluded is not None and covers_people(rule.excluded, rule.to, policies.groups):
         yield "TS101", f"{rule.id}: except excludes everybody in to; fix: shorten except, or remove the rule"
     if not kinds_of(rule):
         kinds = ", ".join(sorted(rule.condition.kinds)) if rule.condition is not None else ""
@@ -35,16 +36,17 @@ def never_applies(groups: Groups, rule: Rule, now: datetime, budget: Budget) -> 
         )
     if all(is_empty(pattern, budget.question()) for pattern in rule.patterns):
         yield "TS101", f"{rule.id}: no repository name can match any of its patterns; fix: correct the patterns"
-    elif all(_is_unfillable(rule.to, pattern) for pattern in rule.patterns):
+    elif all(_is_unfillable(policies, rule.to, pattern) for pattern in rule.patterns):
         yield "TS101", f"{rule.id}: nobody in to has a value for ${{user}} or ${{group}}; fix: use literal patterns"
 
 
-def _is_unfillable(to: Principals, pattern: Pattern) -> bool:
+def _is_unfillable(policies: PolicySet, to: Principals, pattern: Pattern) -> bool:
     """Whether the pattern has a variable that none of these people can fill."""
     if to.everyone or to.authenticated or to.groups:
         return False
     if pattern.uses(SegmentKind.USER):
-        return not any(map(is_path_component, to.users))
+        values = (user_identity(policies, name).user_value for name in to.users)
+        return not any(value == UNNAMED or is_path_component(value) for value in values)
     return pattern.uses(SegmentKind.GROUP) and not to.users
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tokenserver.documents.document import parse
 from tokenserver.errors import Fault, LoadError
+from tokenserver.identity import Namespaces
 from tokenserver.policy.loading.delegation import ownerships
 from tokenserver.policy.loading.folder import are_marked, completeness_faults, read_folder
 from tokenserver.policy.loading.gating import Compiled, Gate
@@ -31,25 +32,30 @@ MANY_OBJECTS = 100_000
 
 
 def load_policies(
-    folder: Path, *, services: frozenset[str] | None = None, now: datetime, marked: bool = False
+    folder: Path,
+    *,
+    services: frozenset[str] | None = None,
+    now: datetime,
+    marked: bool = False,
+    namespaces: Namespaces | None = None,
 ) -> PolicySet:
     """Read, check and compile all policy files in `folder` and its sub-folders, and run the tests in them.
 
     `services` are the configured registries, with which `registries:` and `service:` in the files are compared (None:
     unknown, not compared). `now` is the aware time for tests without `at:`. `marked` says that the files ended with
-    `...` in a previous load, so that one without is taken for truncated.
+    `...` in a previous load, so that one without is taken for truncated. `namespaces` becomes that of the result.
 
     Raises:
         LoadError: with every fault of every file; a failing test is a fault. Tests run once nothing else is wrong.
     """
-    return PolicyLoader(folder, services=services, marked=marked).load(now)
+    return PolicyLoader(folder, services=services, marked=marked, namespaces=namespaces).load(now)
 
 
 class PolicyLoader:
     """Loads one folder repeatedly. Unchanged files are neither parsed nor compiled again.
 
-    `services` and `marked` are as for `load_policies`; once the files ended with the marker, they always must. `pace`
-    is called between small pieces of work.
+    `services`, `marked` and `namespaces` are as for `load_policies`; once the files ended with the marker, they always
+    must. `pace` is called between small pieces of work.
     """
 
     def __init__(
@@ -58,11 +64,13 @@ class PolicyLoader:
         *,
         services: frozenset[str] | None = None,
         marked: bool = False,
+        namespaces: Namespaces | None = None,
         pace: Callable[[], None] = unpaced,
     ) -> None:
         self._folder = folder
         self._services = services
         self._marked = marked
+        self._namespaces = namespaces
         self._pace = pace
         self._memory = EMPTY
         self._seen: str | None = None
@@ -101,7 +109,8 @@ class PolicyLoader:
 
     def _compile(self, read: Texts, memory: CompiledFiles, *, marked: bool | None) -> Compiled:
         with _collector_paused():
-            return _compiled(self._folder, read, self._services, marked=marked, memory=memory, pace=self._pace)
+            compiled = _compiled(self._folder, read, self._services, marked=marked, memory=memory, pace=self._pace)
+        return replace(compiled, policies=replace(compiled.policies, namespaces=self._namespaces))
 
     def _placed(self, name: str, compiled: Compiled) -> FileTests:
         """The tests of a file with line numbers, which are not kept for a reused file."""

@@ -148,7 +148,7 @@ class _Search:
 
     def _missing(self, rule: Rule, patterns: Sequence[Pattern], segments: Sequence[str]) -> Iterator[str]:
         """What keeps a rule that is for the client from granting. At least one thing does, or the rule would grant."""
-        user = self._identity.subject
+        user = self._identity.user_value
         matching = any(matches(pattern, segments, user, self._groups) for pattern in patterns)
         if not matching:
             yield f"{' and '.join(sorted({one.text for one in patterns}))} does not match {'/'.join(segments)} for you"

@@ -139,14 +139,16 @@ def _is_for_every_name(
     """
     involved = [*patterns, *(one for reach in giving for one in (reach.pattern, *(cut.pattern for cut in reach.cuts)))]
     depends_on_user = any(pattern.uses(SegmentKind.USER) for pattern in involved)
-    depends_on_group = not who.groups and any(pattern.uses(SegmentKind.GROUP) for pattern in involved)
-    if not who.is_unnamed or not (depends_on_user or depends_on_group):
+    depends_on_group = (
+        who.is_unnamed and not who.groups and any(pattern.uses(SegmentKind.GROUP) for pattern in involved)
+    )
+    if not who.is_open or not (depends_on_user or depends_on_group):
         return True
     names = [*_distinguished(involved, budget)]
     users = names if depends_on_user else [UNNAMED]
     groups = [frozenset({name}) for name in names] if depends_on_group else [who.groups]
     budget.spend(len(users) * len(groups))
-    clients = (HypotheticalClient(replace(who.identity, subject=user), group) for user in users for group in groups)
+    clients = (HypotheticalClient(replace(who.identity, namespace=user), group) for user in users for group in groups)
     return all(_is_left(patterns, giving, client, budget) for client in clients)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tokenserver.identity import Identity
 from tokenserver.policy.model import PolicySet, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.policy.principals import UNNAMED
 from tokenserver.scopes import is_path_component
 
 
@@ -29,10 +30,12 @@ class UnfilledRule:
 def unfilled_rules(policies: PolicySet, identity: Identity, service: str | None = None) -> Iterator[UnfilledRule]:
     """The rules that include this user, with the patterns in which `${user}` can never stand for the name.
 
-    Empty for a user whose name can be a segment, and for an anonymous client, which no rule expects to have a name.
-    `service` is the registry (None: any).
+    Empty for a user whose name or namespace can be a segment or is not known, and for an anonymous client, which no
+    rule expects to have a name. `service` is the registry (None: any).
     """
-    if identity.is_anonymous or is_path_component(identity.subject):
+    if identity.is_anonymous or is_path_component(identity.user_value):
+        return
+    if identity.user_value == UNNAMED:
         return
     groups = policies.groups.holding(identity)
     for rule in policies.rules:

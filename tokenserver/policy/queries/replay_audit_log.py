@@ -156,7 +156,9 @@ def _identity(event: dict[str, Any]) -> Identity:
         raise _Skipped("an unknown kind of credential") from None
     if kind is Kind.ANONYMOUS:
         return ANONYMOUS
-    return Identity(_text(event, "subject"), kind, _text(event, "source"), frozenset(_texts(event, "groups")))
+    groups = frozenset(_texts(event, "groups"))
+    namespace = _text(event, "namespace") if "namespace" in event else None
+    return Identity(_text(event, "subject"), kind, _text(event, "source"), groups, namespace=namespace)
 
 
 def _moment(event: dict[str, Any]) -> datetime:

@@ -5,7 +5,7 @@ Principals covered by a broader one are omitted, and so are exceptions and condi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from tokenserver.identity import Kind
@@ -51,8 +51,8 @@ def short_answer(  # noqa: PLR0917 - a question in full
             budget.spend(cost(policies, resource, client))
             decision = decide(policies, client, scope, context)
             if decision.granted:
-                unnamed = client.is_anonymous or is_unnamed(client)
-                found.setdefault(who if unnamed else frozenset({Principal("user", client.subject)}), decision)
+                is_kept = client.is_anonymous or is_unnamed(client) or any(one.sort == "namespace" for one in who)
+                found.setdefault(who if is_kept else frozenset({Principal("user", client.subject)}), decision)
     kept = canonical(policies, found)
     return {answer: decision for answer, decision in found.items() if answer in kept}
 
@@ -65,7 +65,7 @@ def canonical(policies: PolicySet, answers: Iterable[AllOf]) -> frozenset[AllOf]
     """
     groups = policies.groups.by_name
     found: set[AllOf] = set()
-    for answer in answers:
+    for answer in _without_namespaces(answers) if policies.namespaces is None else answers:
         (only,) = answer if len(answer) == 1 else (None,)
         if only == EVERYONE:
             found |= {frozenset({AUTHENTICATED}), frozenset({ANONYMOUS})}
@@ -82,6 +82,12 @@ def canonical(policies: PolicySet, answers: Iterable[AllOf]) -> frozenset[AllOf]
         for user in group.users
     }
     return frozenset(answer for answer in found - members if not any(other < answer for other in found))
+
+
+def _without_namespaces(answers: Iterable[AllOf]) -> Iterator[AllOf]:
+    """The answers where every user's namespace is the user's name."""
+    for answer in answers:
+        yield frozenset(replace(one, sort="user") if one.sort == "namespace" else one for one in answer)
 
 
 def spell_answers(answers: Iterable[AllOf]) -> str:

@@ -86,8 +86,8 @@ def what_can(
 ) -> tuple[Reach, ...]:
     """Exactly what `who` can do on the registry `given.service`.
 
-    Actions of one rule with different cuts are separate. For a named user, variables are filled in; for an unnamed one
-    `${user}` is kept, and so is `${group}` if no group is known.
+    Actions of one rule with different cuts are separate. Variables are filled in, except `${user}` if its value is not
+    known (an unnamed user, or an unknown namespace), and `${group}` if no group of an unnamed user is known.
 
     Raises:
         TooComplex: not decided within the budget (None: that of one command).
@@ -204,8 +204,11 @@ def _applies(rule: Rule, who: HypotheticalClient, given: Given) -> Condition | N
 
 
 def bound(pattern: Pattern, who: HypotheticalClient) -> Iterator[Pattern]:
-    """The pattern with its variables filled in, in every way for this client; empty if nothing can fill them."""
-    users = _fillings(pattern, SegmentKind.USER, [who.identity.subject], stays=who.is_unnamed)
+    """The pattern with its variables filled in, in every way for this client; empty if nothing can fill them.
+
+    `${user}` is kept if its value is not known.
+    """
+    users = _fillings(pattern, SegmentKind.USER, [who.identity.user_value], stays=who.is_open)
     groups = _fillings(pattern, SegmentKind.GROUP, who.groups, stays=who.is_unnamed and not who.groups)
     for user, group in product(users, groups):
         text = pattern.text.replace("${user}", user).replace("${group}", group)

@@ -17,7 +17,7 @@ from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, imp
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches_below
-from tokenserver.policy.principals import ANONYMOUS, AllOf, halved, listed, principals_of
+from tokenserver.policy.principals import ANONYMOUS, AllOf, halved, includes, listed
 from tokenserver.policy.queries.witnesses import TooManyCombinations, entries_about, examples
 from tokenserver.scopes import Resource
 
@@ -103,7 +103,7 @@ def _meant(
     users: list[str | None] = [*named] if pattern.uses(SegmentKind.USER) else [None]
     groups: list[str | None] = [*named] if pattern.uses(SegmentKind.GROUP) else [None]
     bindings = [
-        frozenset(Principal(sort, name) for sort, name in (("user", user), ("group", group)) if name is not None)
+        frozenset(Principal(sort, name) for sort, name in ((people.filler, user), ("group", group)) if name is not None)
         for user in users
         for group in groups
         if matches_below(pattern, segments, user, () if group is None else (group,))
@@ -124,8 +124,10 @@ class People:
         self.budget = budget or command_budget(policies.rule_count)
         self.ways: Callable[[AllOf], list[Identity]] = cache(lambda who: examples(policies, who, Kind.PASSWORD))
         """The simplest identities that are all of `who`; every such client is one of them, perhaps with more groups."""
+        self.filler = "user" if policies.namespaces is None else "namespace"
+        """The sort of the principal that a value of `${user}` stands for."""
         self._includes: Callable[[Principal, Identity], bool] = cache(
-            lambda principal, identity: principals_of([principal]).include(identity, policies.groups.holding(identity))
+            lambda principal, identity: includes(principal, identity, policies.groups.holding(identity))
         )
 
     def cut(self, line: Line, cut: Unless) -> Iterator[Line]:

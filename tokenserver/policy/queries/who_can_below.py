@@ -18,13 +18,14 @@ from tokenserver.policy.analysis.product_search import segments_of
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
-from tokenserver.policy.principals import ANONYMOUS, AllOf, halved, listed
+from tokenserver.policy.principals import ANONYMOUS, UNNAMED, AllOf, halved, listed
 from tokenserver.policy.queries.what_can import agree
 from tokenserver.policy.queries.who_can import LINE_STEPS, MAX_LINES, Line, People, Unless
 from tokenserver.policy.queries.witnesses import TooManyCombinations
 from tokenserver.scopes import is_path_component
 
-_VARIABLES = {SegmentKind.USER: "user", SegmentKind.GROUP: "group"}
+_VARIABLES = {SegmentKind.USER: "", SegmentKind.GROUP: "group"}
+"""The variables, and the sort of the principal that a value stands for; empty: see `People.filler`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class _PatternQuestion:
             when = left_open(rule, anonymous=principal == ANONYMOUS, given=self._given)
             for pattern, binding in bindings:
                 who = binding | {principal}
-                own = _own(pattern, who)
+                own = self._own(pattern, who)
                 if when is not None and own is not None and self._people.ways(who) and self._touches([own]):
                     yield own, who, when
 
@@ -134,7 +135,7 @@ class _PatternQuestion:
             for (kind, sort), value in zip(_VARIABLES.items(), bound, strict=True):
                 if value is not None:
                     filled = _filled(filled, kind, value)
-                    who |= {Principal(sort, value)}
+                    who |= {Principal(sort or self._people.filler, value)}
             if self._touches([filled]):
                 yield filled, who
 
@@ -149,7 +150,7 @@ class _PatternQuestion:
         """What is left of an allow rule's line on its pattern."""
         lines, partly = [line], list[PartialStop]()
         for deny in denies:
-            own = _own(deny.pattern, line.who)
+            own = self._own(deny.pattern, line.who)
             if own is None or not self._touches([pattern, own]):
                 continue
             if self._is_within([own], pattern):
@@ -164,6 +165,19 @@ class _PatternQuestion:
             stops = tuple(one for one in partly if list(self._people.cut(left, one.unless)) != [left])
             if self._has_somebody(left, pattern, stops):
                 yield Holding(left, pattern, parts, is_all, stops)
+
+    def _own(self, pattern: Pattern, who: AllOf) -> Pattern | None:
+        """The pattern for clients that are all of `who`, with `${user}` filled in; None if nothing can fill it."""
+        uses = {kind for kind in _VARIABLES if pattern.uses(kind)}
+        if uses and ANONYMOUS in who:
+            return None
+        if SegmentKind.USER not in uses or not any(one.sort in ("user", "namespace") for one in who):
+            return pattern
+        values = {one.user_value for one in self._people.ways(who)}
+        value = values.pop() if len(values) == 1 else UNNAMED
+        if value == UNNAMED:
+            return pattern
+        return _filled(pattern, SegmentKind.USER, value) if is_path_component(value) else None
 
     def _parts(self, pattern: Pattern) -> tuple[Pattern, ...]:
         """Patterns for the names of the question that the pattern covers; itself if they cannot be spelled exactly."""
@@ -203,17 +217,6 @@ class _PatternQuestion:
             and self._people.covers(wide.line, narrow.line)
             and self._is_within([wide.pattern], narrow.pattern)
         )
-
-
-def _own(pattern: Pattern, who: AllOf) -> Pattern | None:
-    """The pattern for clients that are all of `who`, with the user's name filled in; None if nothing can fill it."""
-    uses = {kind for kind in _VARIABLES if pattern.uses(kind)}
-    if uses and ANONYMOUS in who:
-        return None
-    user = next((one.name for one in who if one.sort == "user"), None)
-    if user is None or SegmentKind.USER not in uses:
-        return pattern
-    return _filled(pattern, SegmentKind.USER, user) if is_path_component(user) else None
 
 
 def _filled(pattern: Pattern, kind: SegmentKind, value: str) -> Pattern:

@@ -27,11 +27,13 @@ class Roster:
         """The roster as JSON. `when` has the conditions of users and groups without unconditional access."""
         authenticated, anonymous = self.answers.get(AUTHENTICATED, False), self.answers.get(ANONYMOUS, False)
         named = {one: answer for one, answer in self.answers.items() if one.name}
+        namespaces = [one.name for one in named if one.sort == "namespace"]
         return {
             "everyone": _both(authenticated, anonymous),
             "authenticated": authenticated,
             "anonymous": anonymous,
             "users": [one.name for one in named if one.sort == "user"],
+            **({"namespaces": namespaces} if namespaces else {}),
             "groups": [shown_name(one.name) for one in named if one.sort == "group"],
             "except": [str(one) for one in self.excepted],
             "when": {str(one): answer for one, answer in named.items() if answer is not True},
@@ -45,14 +47,18 @@ def roster(policies: PolicySet, lines: Iterable[Line]) -> Roster:
     excepted = excepted_from_all(people, lines)
     conditions: dict[Principal, list[dict[str, Any]]] = {}
     for line in lines:
-        # The line is listed under its user, if it has one; the groups are conditions then.
-        key = max(line.who, key=lambda one: (one.sort == "user", one))
+        key = key_of(line)
         condition = condition_facts(line, key, excepted)
         conditions.setdefault(key, []).append({**condition, "rule": line.rule} if condition else {})
     answers: dict[Principal, Conditions] = {
         key: found if all(found) else True for key, found in sorted(conditions.items())
     }
     return Roster(answers, tuple(sorted(excepted)))
+
+
+def key_of(line: Line) -> Principal:
+    """The principal that a line is listed under: its user, else its namespace; the others are conditions then."""
+    return max(line.who, key=lambda one: (one.sort == "user", one.sort == "namespace", one))
 
 
 def excepted_from_all(people: People, lines: Collection[Line]) -> set[Principal]:
@@ -70,6 +76,8 @@ def spell_conditions(facts: Mapping[str, Any]) -> str:
     parts = []
     if "groups" in facts:
         parts.append(f"if in {' and '.join(f'group:{name}' for name in facts['groups'])}")
+    if "namespace" in facts:
+        parts.append(f"with the namespace {facts['namespace']}")
     if "except" in facts:
         parts.append(f"except {' or '.join(facts['except'])}")
     keys = ("from", "not_from", "since", "until", "kind")
@@ -117,12 +125,15 @@ def _any_of(value: str | Sequence[str]) -> str:
 def condition_facts(line: Line, key: Principal, excepted: set[Principal]) -> dict[str, Any]:
     """The condition for `key` as JSON; empty: none."""
     condition: dict[str, Any] = {}
-    groups = sorted(shown_name(one.name) for one in line.who - {key})
+    others = line.who - {key}
+    groups = sorted(shown_name(one.name) for one in others if one.sort != "namespace")
     if groups:
         condition["groups"] = groups
-    others = [str(one) for one in sorted(line.excepted - excepted)]
-    if others:
-        condition["except"] = others
+    if len(groups) < len(others):
+        (condition["namespace"],) = (one.name for one in others if one.sort == "namespace")
+    exceptions = [str(one) for one in sorted(line.excepted - excepted)]
+    if exceptions:
+        condition["except"] = exceptions
     condition |= as_facts(line.when)
     if line.unless:
         condition["unless"] = sorted(map(unless_facts, line.unless), key=lambda one: (one["rule"], str(one)))

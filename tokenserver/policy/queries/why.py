@@ -174,7 +174,7 @@ class _Question:
 
     def _obstacles(self, rule: Rule, *, is_near: bool) -> Iterator[str]:
         """Everything that keeps the rule from applying; with `is_near` for a sentence that names its principals."""
-        groups, user = self._groups, None if self._identity.is_anonymous else self._identity.subject
+        groups, user = self._groups, None if self._identity.is_anonymous else self._identity.user_value
         if not any(matches(pattern, self._segments, user, groups) for pattern in rule.patterns):
             yield f"{' and '.join(pattern.text for pattern in rule.patterns)} does not match {self._resource.name}"
         if not rule.decides(self._action):

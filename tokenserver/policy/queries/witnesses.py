@@ -14,7 +14,16 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.index import buckets_for
 from tokenserver.policy.model import Entry, PolicySet, Principal
-from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, EVERYONE, UNNAMED, AllOf
+from tokenserver.policy.principals import (
+    ANONYMOUS,
+    AUTHENTICATED,
+    EVERYONE,
+    UNNAMED,
+    AllOf,
+    is_unnamed,
+    open_namespace,
+    possible_namespaces,
+)
 from tokenserver.scopes import Resource
 
 MAX_WITNESSES = 10_000
@@ -30,7 +39,7 @@ def examples(policies: PolicySet, who: AllOf, kind: Kind) -> list[Identity]:
     Raises:
         TooManyCombinations: there are more than `MAX_WITNESSES`.
     """
-    witnesses = [Identity(UNNAMED, kind), ANONYMOUS_IDENTITY]
+    witnesses = [Identity(UNNAMED, kind, namespace=open_namespace(policies)), ANONYMOUS_IDENTITY]
     for principal in sorted(who):
         extended = (more for witness in witnesses for more in _extended(policies, witness, principal))
         witnesses = list(islice(extended, MAX_WITNESSES + 1))
@@ -74,17 +83,36 @@ def _extended(policies: PolicySet, witness: Identity, principal: Principal) -> l
         return [witness] if witness.is_anonymous and principal == ANONYMOUS else []
     if principal == AUTHENTICATED:
         return [witness]
+    if principal.sort == "namespace":
+        return _with_namespace(policies, witness, principal.name)
     if principal.sort == "user":
-        return _as_users(witness, [principal.name])
+        return _as_users(policies, witness, [principal.name])
     group = policies.groups.by_name.get(principal.name)
     if group is None:
         return [_bringing(witness, principal.name)]
-    return [*_as_users(witness, group.users), *(_bringing(witness, brought) for brought in group.groups)]
+    return [*_as_users(policies, witness, group.users), *(_bringing(witness, brought) for brought in group.groups)]
 
 
-def _as_users(witness: Identity, names: Iterable[str]) -> list[Identity]:
+def _as_users(policies: PolicySet, witness: Identity, names: Iterable[str]) -> list[Identity]:
     """The witness as each of these users that it can be."""
-    return [replace(witness, subject=name) for name in names if witness.subject in (UNNAMED, name)]
+    possible = [name for name in names if witness.subject in (UNNAMED, name)]
+    return [
+        replace(witness, subject=name, namespace=namespace)
+        for name in possible
+        for namespace in possible_namespaces(policies, name, witness.namespace)
+    ]
+
+
+def _with_namespace(policies: PolicySet, witness: Identity, namespace: str) -> list[Identity]:
+    """The witness with this namespace, as the only user who can have it if there is only one."""
+    if policies.namespaces is None:
+        return _as_users(policies, witness, [namespace])
+    if witness.namespace not in (UNNAMED, namespace):
+        return []
+    if not is_unnamed(witness):
+        return _as_users(policies, replace(witness, namespace=namespace), [witness.subject])
+    only = policies.namespaces.only_name(namespace)
+    return [replace(witness, subject=UNNAMED if only is None else only, namespace=namespace)]
 
 
 def _bringing(witness: Identity, group: str) -> Identity:

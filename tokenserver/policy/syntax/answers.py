@@ -1,7 +1,7 @@
 """Syntax of the answer expected by a `who_can` test: `exactly: [authenticated], except: ["user:eve"]`.
 
-An entry is a principal (`group:a & group:b`: members of both), or a mapping with exceptions, the condition of the
-access, and deny rules that apply under conditions of their own:
+An entry is a principal (`group:a & group:b`: members of both; `namespace:web`: a user whose `${user}` is `web`), or a
+mapping with exceptions, the condition of the access, and deny rules that apply under conditions of their own:
 
     {to: "group:web", except: ["user:eve"], when: {from: [10.0.0.0/8]}, unless: [{to: "group:b", when: {until: …}}]}
 """
@@ -19,11 +19,11 @@ from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, EVERYONE, Al
 from tokenserver.policy.queries.who_can import Line, Unless
 from tokenserver.policy.syntax.conditions import read_when
 from tokenserver.policy.syntax.reader import Reader
-from tokenserver.policy.terms import parse_principal
+from tokenserver.policy.terms import parse_namespace, parse_principal
 
 _ENTRY_KEYS = ("to", "except", "when", "unless")
 _UNLESS_KEYS = ("to", "except", "when")
-_PRINCIPAL = re.compile(r'(group:"(?:[^"\\]|\\.)*"|.+?)(?: & (?=user:|group:)|$)', re.DOTALL)
+_PRINCIPAL = re.compile(r'(group:"(?:[^"\\]|\\.)*"|.+?)(?: & (?=user:|group:|namespace:)|$)', re.DOTALL)
 """One of the principals joined by ` & `; a quoted group name may contain any characters."""
 
 
@@ -33,7 +33,13 @@ def parse_answer(text: str) -> AllOf:
     Raises:
         TermError: one of them is no principal.
     """
-    return frozenset(map(parse_principal, _PRINCIPAL.findall(text) or [text]))
+    return frozenset(map(_parse_one, _PRINCIPAL.findall(text) or [text]))
+
+
+def _parse_one(text: str) -> Principal:
+    """A principal, or `namespace:NAME`: the users for whom `${user}` is NAME."""
+    sort, _, name = text.partition(":")
+    return Principal(sort, parse_namespace(name)) if sort == "namespace" else parse_principal(text)
 
 
 def read_lines(reader: Reader, content: dict[str, Any], place: Path) -> list[Line]:
@@ -75,7 +81,7 @@ def _read_unless(reader: Reader, items: Iterable[tuple[Path, Any]]) -> Iterator[
 def _read_excepted(reader: Reader, content: dict[str, Any], place: Path) -> AllOf:
     if "except" not in content:
         return frozenset()
-    found = reader.terms(content["except"], (*place, "except"), parse_principal)
+    found = reader.terms(content["except"], (*place, "except"), _parse_one)
     return frozenset(halved(found))
 
 

@@ -80,7 +80,7 @@ _SETTING: dict[str, Schema] = {
     "from": text("The client's address."),
     "kind": word([kind.value for kind in Kind if kind is not Kind.ANONYMOUS]),
 }
-_PERSON = mapping({"user": text(), "groups": items(text())})
+_PERSON = mapping({"user": text(), "groups": items(text()), "namespace": text()})
 _REQUESTS = items(text("Actions and a resource, such as `pull,push web/site`."))
 _LINE = mapping(
     {

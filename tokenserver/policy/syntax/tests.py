@@ -17,6 +17,7 @@ from tokenserver.policy.terms import (
     TermError,
     parse_address,
     parse_group,
+    parse_namespace,
     parse_registry_resource,
     parse_request,
     parse_user,
@@ -83,10 +84,17 @@ def _read_identity(reader: Reader, value: Any, place: Path, kind: Kind | None) -
             hint = f"; did you mean {{user: {value.removeprefix('user:').strip()}}}?"
         reader.fault(place, f"must be {{user: NAME, groups: […]}}, anonymous or authenticated, not {said}{hint}")
         return None
-    content = reader.mapping(value, place, ("user", "groups"))
+    content = reader.mapping(value, place, ("user", "groups", "namespace"))
     user = reader.term(content["user"], (*place, "user"), parse_user) if "user" in content else UNNAMED
     groups = reader.terms(content["groups"], (*place, "groups"), parse_group) if "groups" in content else []
-    return None if user is None else Identity(user, kind or Kind.PASSWORD, groups=frozenset(groups))
+    namespace = None
+    if "namespace" in content:
+        namespace = reader.term(content["namespace"], (*place, "namespace"), parse_namespace)
+        if "user" not in content:
+            reader.fault((*place, "namespace"), "goes with user: the user who has it")
+    if user is None:
+        return None
+    return Identity(user, kind or Kind.PASSWORD, groups=frozenset(groups), namespace=namespace)
 
 
 def _read_who_tests(reader: Reader, content: dict[str, Any], place: Path) -> list[WhoTest]:
@@ -131,7 +139,7 @@ def _read_what_test(reader: Reader, content: dict[str, Any], place: Path) -> Wha
     if identity is None:
         return None
     who = AUTHENTICATED if is_unnamed(identity) else Principal("user", identity.subject)
-    return WhatTest(place, who, identity.groups, tuple(spans), setting)
+    return WhatTest(place, who, identity.groups, tuple(spans), setting, namespace=identity.namespace)
 
 
 def _parse_span(text: str) -> Span:

@@ -69,7 +69,9 @@ def _run(policies: PolicySet, test: Test, context: Context, budget: Budget) -> I
             run_one = partial(run_some, policies, test, budget)
             yield from _at_any_time(test, test.place, run_one, context, (rule for rule, _ in about))
         case WhatTest():  # pragma: no branch - the type checker proves that none is left
-            who = client_for(policies, test.who, test.groups)
+            # What a test says does not depend on the user sources: without a namespace, it is the name.
+            namespace = test.namespace or (test.who.name if test.who.sort == "user" else None)
+            who = client_for(policies, test.who, test.groups, namespace)
             about_one = (rule for rule in policies.rules if rule.condition is not None and _means(rule, who, context))
             run_one = partial(_run_what, policies, test, who, budget)
             yield from _at_any_time(test, test.place, run_one, context, about_one)

@@ -76,7 +76,8 @@ class Within:
 
 @dataclass(frozen=True, slots=True)
 class WhatTest:
-    """`what_can …`: everything that one client may do. `groups` are its directory groups.
+    """`what_can …`: everything that one client may do. `groups` are its directory groups, `namespace` the value of
+    `${user}` (None: the user's name).
 
     Access outside of `within` is ignored; None: all access counts.
     """
@@ -87,6 +88,7 @@ class WhatTest:
     spans: tuple[Span, ...]
     setting: Setting
     within: Within | None = None
+    namespace: str | None = None
 
 
 Test = AsTest | WhoTest | WhatTest
@@ -125,5 +127,7 @@ def spell_identity(identity: Identity) -> str:
     if identity.is_anonymous:
         return "an anonymous client"
     name = "an unnamed user" if is_unnamed(identity) else f"user {identity.subject}"
+    if identity.namespace is not None:
+        name += f" with the namespace {identity.namespace}"
     groups = ", ".join(map(spell_group, sorted(identity.groups)))
     return f"{name} ({groups})" if groups else name

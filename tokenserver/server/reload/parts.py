@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tokenserver.documents.files import FilesChanged, folder_stamp_of, stamp_of
 from tokenserver.errors import LoadError
+from tokenserver.identity import Namespaces
 from tokenserver.policy.loading.loader import PolicyLoader
 from tokenserver.policy.loading.reread import RereadFolder
 from tokenserver.runtime.background_pacing import Pacer
@@ -64,17 +65,25 @@ class FilesPart:
 
 
 class PoliciesPart:
-    """A folder of policies. `services` are the configured registries; `marked` is as for `PolicyLoader`."""
+    """A folder of policies. `services` are the configured registries; the others are as for `PolicyLoader`."""
 
     settles = True
     has_lines = False
     name = ""
 
-    def __init__(self, kind: str, folder: Path, *, services: frozenset[str], marked: bool = False) -> None:
+    def __init__(
+        self,
+        kind: str,
+        folder: Path,
+        *,
+        services: frozenset[str],
+        marked: bool = False,
+        namespaces: Namespaces | None = None,
+    ) -> None:
         self.kind = kind
         self.pace = Pacer()
         self._folder = RereadFolder(folder, self.pace)
-        self._loader = PolicyLoader(folder, services=services, marked=marked, pace=self.pace)
+        self._loader = PolicyLoader(folder, services=services, marked=marked, namespaces=namespaces, pace=self.pace)
 
     def look(self) -> FileStates:
         """See `watch.ReloadablePart`."""

@@ -15,6 +15,7 @@ from tokenserver.authn.ldap.diagnosis.steps import OMITTED, DiagnosisStep, Liste
 from tokenserver.authn.ldap.failures.causes import FailureCause
 from tokenserver.credentials import Secret
 from tokenserver.documents.tls_files import ClientCertificate
+from tokenserver.identity import NamespaceRule
 
 SERVICE, USER = b"cn=reader", f"uid=ann,{BASE}".encode()
 PASSWORD = Secret("correct horse")
@@ -413,3 +414,27 @@ def test_a_certificate_that_is_no_account() -> None:
     sealed: dict[str, Any] = {"bind": None, "sasl_external": True, "certificate": ours}
     last = steps(directory_of(bind=49), None, None, **sealed)[-1]
     assert (last.name, last.failure and last.failure.cause) == ("bind", FailureCause.EXTERNAL_REJECTED)
+
+
+ANN_TOO = entry(f"uid=ann2,{BASE}".encode(), {b"uid": [b"ANN"]})
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        pytest.param([ANN], "ann, which no other entry has", id="alone"),
+        pytest.param([ANN, ANN_TOO], "ann: another entry has the same namespace", id="shared"),
+        pytest.param([], "ann: a search for the namespace does not find the user", id="not searchable"),
+    ],
+)
+def test_the_namespace(others: list[bytes], expected: str) -> None:
+    """The step after the identity: what the namespace is, and that nobody else has it."""
+    found = steps(directory_of([ANN], [WEB], [], [], others), namespace_rule=NamespaceRule.LOWER)
+    (step,) = [one for one in found if one.name == "namespace"]
+    assert step.result.startswith(expected), step.result
+
+
+def test_no_namespace() -> None:
+    """A name that is no segment in lower case; nobody is searched for."""
+    found = steps(directory_of([entry(USER, {b"uid": [b"a@b"]})], [WEB]), namespace_rule=NamespaceRule.LOWER)
+    assert DiagnosisStep("namespace", "none") in found

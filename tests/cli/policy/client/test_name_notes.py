@@ -18,9 +18,10 @@ allow:
 deny:
   - {id: frozen, to: [everyone], except: ["group:web"], repositories: ["users/${user}/prod"], actions: [push]}
 """
+FIX = "; fix: map names to namespaces with names: in the user source"
 UNFIT = (
     "'JohnDoe' cannot be a segment of a repository name, so for this user these never match: "
-    "users/${user}/** and cache/${user} of own (own.yaml:3), users/${user}/prod of frozen (own.yaml:6)"
+    f"users/${{user}}/** and cache/${{user}} of own (own.yaml:3), users/${{user}}/prod of frozen (own.yaml:6){FIX}"
 )
 KNOWN = "the policies know 'bob', not 'Bob'; names are compared letter by letter"
 LDAP = """\
@@ -107,7 +108,7 @@ def test_a_user_who_cannot_stand_in_a_path(run: Run, folder: Path) -> None:
     assert run("what-can", "user:JohnDoe", *service).stderr.splitlines() == [UNFIT]
     assert run("why", "push", "users/john-doe/x", "--user", "john-doe", *service).stderr == ""
     everywhere = run("why", "push", "users/johndoe/x", "--user", "JohnDoe", "--service", "other").stderr
-    assert everywhere.endswith("users/${user}/** and cache/${user} of own (own.yaml:3) and 1 more rule\n")
+    assert everywhere.endswith(f"users/${{user}}/** and cache/${{user}} of own (own.yaml:3) and 1 more rule{FIX}\n")
 
 
 def test_directories_that_ignore_case(site: Path) -> None:
@@ -189,3 +190,14 @@ def test_a_rule_with_a_group_variable_takes_any_group(tmp_path: Path, group: str
     )
     result = CliRunner().invoke(main, ["policy", "what-can", "user:gil", "--group", group, "--policies", str(policies)])
     assert result.stderr.splitlines() == notes
+
+
+def test_a_new_user_whose_namespace_another_has(site: Path) -> None:
+    """`users set` warns of it, for a name that is a segment as well; without a rule there is nothing to share."""
+    arguments = ["users", "set", "--config", str(site)]
+    text = site.read_text()
+    assert CliRunner().invoke(main, [*arguments, "an-n"], input="correct horse battery\n").stderr == ""
+    site.write_text(text.replace("{file: users.htpasswd}", "{file: users.htpasswd, names: {namespace: slug}}"))
+    result = CliRunner().invoke(main, [*arguments, "an@n"], input="correct horse battery\n")
+    said = "warning: 'an@n' cannot log in: the namespace 'an-n' is shared with 'an-n'\n"
+    assert (result.exit_code, said in result.stderr) == (0, True), result.stderr

@@ -33,6 +33,7 @@ from tokenserver.authn.ldap.failures.failure import DirectoryFailure
 from tokenserver.authn.ldap.failures.result_codes import bind_failure, search_failure, service_failure
 from tokenserver.authn.ldap.users.direct import bind_name, own_entry
 from tokenserver.authn.ldap.users.domain_hints import not_found
+from tokenserver.authn.ldap.users.namespaces import require_sole_owner
 from tokenserver.authn.ldap.users.search import find_user, spell_bases, user_filter
 from tokenserver.credentials import Secret
 from tokenserver.identity import Identity, spell_group
@@ -204,6 +205,11 @@ def _entry_steps(
     with step_named("identity"):
         identity = identity_of(entry, directory, groups.names, groups.lost)
     yield DiagnosisStep("identity", _summary(identity))
+    if identity.namespace is not None:
+        with step_named("namespace", identity.namespace):
+            require_sole_owner(directory, entry, identity, connection, Deadline(directory.deadline))
+        alone = f"{identity.namespace}, which no other entry has" if identity.namespace else "none"
+        yield DiagnosisStep("namespace", alone)
     return identity
 
 

@@ -95,6 +95,9 @@ class FailureCause(StrEnum):
     NO_DN = "no-dn"
     NO_SUBJECT = "no-subject"
     SUBJECT_NOT_ALLOWED = "subject-not-allowed"
+    NAMESPACE_SHARED = "namespace-shared"
+    NAMESPACE_UNCLEAR = "namespace-unclear"
+    NAMESPACE_UNSEARCHABLE = "namespace-unsearchable"
     USER_NAME = "user-name"
     PASSWORD_NEEDED = "password-needed"  # noqa: S105 - no password
     EMPTY_PASSWORD = "empty-password"  # noqa: S105 - no password

@@ -191,6 +191,21 @@ LOGIN: Mapping[Cause, Advice] = MappingProxyType(
             "set subject to another attribute, or rename the user in the directory",
             (": {detail}",),
         ),
+        Cause.NAMESPACE_SHARED: Advice(
+            "another entry has the same namespace",
+            "give each of them its own value of {attribute}, or remove the entry that is no longer needed",
+            (": {namespace}", ", {names}"),
+        ),
+        Cause.NAMESPACE_UNCLEAR: Advice(
+            "the attribute of the namespace has {count} values",
+            "leave one value of {attribute}, or set names: attribute to an attribute with one value",
+        ),
+        Cause.NAMESPACE_UNSEARCHABLE: Advice(
+            "a search for the namespace does not find the user, so it would not find others with the same one either",
+            "let the account that searches use {attribute} in filters; with namespace: lower, the directory must"
+            " ignore case in it",
+            (": {namespace}",),
+        ),
         Cause.USER_NAME: Advice("the user name {detail}", "type the name as in the directory"),
         Cause.PASSWORD_NEEDED: Advice("not tried, no password", "enter the user's password"),
         Cause.EMPTY_PASSWORD: Advice("an empty DN or password would be an anonymous bind", "type a password"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tokenserver.cli.policy.options import Source
+from tokenserver.config.names import rule_of
 from tokenserver.errors import LoadError
 from tokenserver.identity import Identity
 
@@ -21,7 +22,7 @@ def account_problem(source: Source, identity: Identity) -> str | None:
         if entry.htpasswd is None:
             continue
         try:
-            users = load_htpasswd(entry.htpasswd.file, entry.htpasswd.name)
+            users = load_htpasswd(entry.htpasswd.file, entry.htpasswd.name, rule_of(entry.htpasswd.names))
         except LoadError:
             continue
         if identity.subject in users.users:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from tokenserver.authn.namespaces import FileNamespaces
 from tokenserver.authn.usernames import fold
 from tokenserver.cli.policy.options import Source
 from tokenserver.config.load import load_settings
+from tokenserver.config.names import rule_of
+from tokenserver.config.settings import Settings
 from tokenserver.errors import LoadError
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, NamespaceRule, Namespaces
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.lint.unknown_names import named_groups, named_users
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import PolicySet, Principal
 from tokenserver.policy.patterns import SegmentKind
-from tokenserver.policy.principals import is_unnamed
+from tokenserver.policy.principals import is_unnamed, user_identity
 from tokenserver.policy.queries.path_names import unfilled_rules
 from tokenserver.scopes import is_path_component
+
+_FIX = "; fix: map names to namespaces with names: in the user source"
 
 MAX_RULES = 3
 """How many rules one note names."""
@@ -44,21 +51,36 @@ def notes_on_principal(source: Source, principal: Principal, groups: Collection[
     if principal.sort == "group":
         notes = [*_unknown_group(source, principal.name, is_brought=False), *notes]
     if principal.sort == "user":
-        user = Identity(principal.name, Kind.PASSWORD, groups=frozenset(groups))
+        user = user_identity(source.policies, principal.name, groups)
         notes = [*_notes_on_user(source, user, service), *notes]
     return notes
 
 
-def note_on_new_user(name: str, config: Path | None) -> str | None:
-    """What the policies of the configuration cannot do for a new user of this name; None if nothing.
+def notes_on_new_user(name: str, names: Collection[str], file: Path, config: Path | None) -> Iterator[str]:
+    """What does not work for a new user of this name in an htpasswd file with the users `names`: rules, or the login.
 
     Policies that cannot be loaded, or no configuration, are reason enough for a warning.
     """
     try:
-        policies, _ = compile_policies(load_settings(config).policies)
+        settings = load_settings(config)
+        rule = _rule_at(settings, file)
+        policies, _ = compile_policies(settings.policies)
     except LoadError:
-        return f"{name!r} cannot be a segment of a repository name, so ${{user}} in rules never matches this user"
-    return next(_unfit(policies, Identity(name, Kind.PASSWORD), None), None)
+        if not is_path_component(name):
+            yield f"{name!r} cannot be a segment of a repository name, so ${{user}} in rules never matches this user"
+        return
+    problem = FileNamespaces(names, rule).problem(name)
+    if problem is not None:
+        yield f"{name!r} cannot log in: {problem}"
+    namespaces = None if rule is None else Namespaces(frozenset({rule}))
+    policies = replace(policies, namespaces=namespaces)
+    yield from _unfit(policies, user_identity(policies, name), None)
+
+
+def _rule_at(settings: Settings, file: Path) -> NamespaceRule | None:
+    """What the source of this htpasswd file maps names by; None if it maps none, or no source has the file."""
+    sources = [source.htpasswd for source in settings.authentication if source.htpasswd is not None]
+    return next((rule_of(one.names) for one in sources if os.path.realpath(one.file) == os.path.realpath(file)), None)
 
 
 def _notes_on_user(source: Source, user: Identity, service: str) -> list[str]:
@@ -95,7 +117,7 @@ def _unfit(policies: PolicySet, identity: Identity, service: str | None) -> Iter
         more = f" and {count} more rule{'s' if count > 1 else ''}" if count > 0 else ""
         yield (
             f"{identity.subject!r} cannot be a segment of a repository name, so for this user these never match:"
-            f" {', '.join(found[:MAX_RULES])}{more}"
+            f" {', '.join(found[:MAX_RULES])}{more}{_FIX if identity.namespace is None else ''}"
         )
 
 

@@ -9,12 +9,13 @@ from itertools import combinations
 
 import click
 
+from tokenserver.authn.chain import reject_shared
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.usernames import fold
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault, InvalidCredentials, LoadError
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity
 from tokenserver.policy.lint.unknown_names import UnknownNames, named_groups, named_users
 from tokenserver.policy.model import PolicySet
 from tokenserver.server.compose import user_source
@@ -49,6 +50,7 @@ class UserSources:
         if faults:
             raise LoadError(faults)
         self.sources = tuple(sources)
+        self._maps_names = settings.namespaces is not None
         self._answers: dict[tuple[str, str], str | None] = {}
 
     @property
@@ -64,11 +66,13 @@ class UserSources:
         """
         name = unicodedata.normalize("NFC", name)
         silent = [source.name for source in self.directories if not source.directory.is_searchable]
-        for source in self.sources:
+        for number, source in enumerate(self.sources):
             if source.name in silent:
                 continue
             try:
                 found = _identity(source, name)
+                if found is not None and self._maps_names:
+                    reject_shared(found, self.sources[:number])
             except InvalidCredentials as error:
                 problem = f"{source.name} knows {name!r}, but the user cannot log in: {error.reason}"
                 raise LoadError([Fault("--as", 0, "", problem)]) from error
@@ -197,7 +201,7 @@ def _identity(source: Source, name: str) -> Identity | None:
         problem = source.account_problem(name)
         if problem is not None:
             raise InvalidCredentials(problem)
-        return Identity(name, Kind.PASSWORD, source.name) if name in source.users else None
+        return source.identity(name) if name in source.users else None
     return source.look_up(name)
 
 
