@@ -188,9 +188,10 @@ class LiveSnapshot:
                 if delay is not None:
                     self._reported[key] = delay.seconds
                     if before is None:
-                        self._log(logging.WARNING, f"{watch.part.kind}: {describe(delay)}")
+                        self._log(logging.WARNING, f"{watch.part.kind}: {describe(delay)}", f"{key} begins")
                 elif before is not None:
-                    self._log(logging.INFO, f"{watch.part.kind}: no longer {state}, after {before:.0f} s")
+                    line = f"{watch.part.kind}: no longer {state}, after {before:.0f} s"
+                    self._log(logging.INFO, line, f"{key} ends")
 
     def _follow(self, kind: str, stop: threading.Event, every: float) -> None:
         while not stop.wait(every):
@@ -244,8 +245,9 @@ class LiveSnapshot:
             self._log(logging.ERROR, f"reload rejected, keeping the previous configuration: {refusal}")
         self._refusal, self._refused = refusal, faults
 
-    def _log(self, level: int, line: str) -> None:
-        if self._is_first(line):
+    def _log(self, level: int, line: str, event: str = "") -> None:
+        """Log a line unless another worker did; `event` identifies it if the workers' lines differ in their seconds."""
+        if self._is_first(event or line):
             logger.log(level, "%s", line)
 
 
