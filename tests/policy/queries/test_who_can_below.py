@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
 from tokenserver.policy.analysis.conditions import Given
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, Effect, PolicySet, Rule
@@ -192,6 +192,23 @@ def table(asked: str, *names: str, action: str = "push") -> list[str]:
 def test_parts(asked: str, names: list[str], expected: list[str]) -> None:
     """All of it or the parts, for whom, and where a deny rule stops them."""
     assert table(asked, *names) == expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "parts"),
+    [
+        pytest.param({NamespaceRule.LOWER}, ["users/ann/**"], id="the name tells it"),
+        pytest.param({NamespaceRule.ATTRIBUTE}, ["users/${user}/**"], id="only the directory knows it"),
+    ],
+)
+def test_the_namespace_of_a_user(rules: set[NamespaceRule], parts: list[str]) -> None:
+    """It is filled in if it follows from the name."""
+    allow = Rule.of(
+        "", Effect.ALLOW, principals_of([parse_principal("user:Ann")]), [parse_pattern("users/${user}/**")], {"pull"}
+    )
+    policies = replace(world.policy_set([allow], []), namespaces=Namespaces(frozenset(rules)))
+    (found,) = holdings(policies, "pull", parse_pattern("users/**"), OPEN)
+    assert list(found.parts) == parts
 
 
 def test_another_action() -> None:
