@@ -108,7 +108,7 @@ def client_for(
 def user_identity(
     policies: PolicySet, subject: str, groups: Iterable[str] = (), namespace: str | None = None
 ) -> Identity:
-    """The identity of a user who is not there. An unknown namespace is `UNNAMED`, as is an unknown subject."""
+    """The identity of a user as a question names it. An unknown namespace is `UNNAMED`, as is an unknown subject."""
     if namespace is None and policies.namespaces is not None:
         known = None if subject == UNNAMED else policies.namespaces.of(subject)
         namespace = UNNAMED if known is None else known

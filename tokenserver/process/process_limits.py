@@ -52,11 +52,11 @@ def take_files() -> int:
 
 
 def connections_for(files: int, *, is_tls: bool) -> int:
-    """How many connection slots one worker has: so many that it never runs out of descriptors.
+    """The number of connection slots of one worker: without TLS, few enough that it never runs out of descriptors.
 
-    With TLS as many as descriptors, so that it never runs out of slots. Without a free slot, granian's listener neither
-    accepts connections nor ends handshakes that take too long, so a client that is silent in its handshake could stay
-    for the time of a slot and the time of a handshake together.
+    With TLS, there are as many as descriptors, so that it never runs out of slots. Without a free slot, granian's
+    listener neither accepts connections nor ends handshakes that take too long, so a client that is silent in its
+    handshake could stay for the time of a slot and the time of a handshake together.
     """
     return files if is_tls else max(1, min(MAX_CONNECTIONS, files - FILES_KEPT_BACK))
 

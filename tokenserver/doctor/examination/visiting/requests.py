@@ -27,7 +27,7 @@ class TimeLimit:
 
     @classmethod
     def in_(cls, seconds: float) -> TimeLimit:
-        """The deadline in so many seconds from now."""
+        """The deadline that is this number of seconds from now."""
         return cls(seconds, time.monotonic() + seconds)
 
     def half(self) -> TimeLimit:
