@@ -175,7 +175,9 @@ class _Measuring:
     def _environ(self) -> Environ:
         row = self._row
         names = [f"public/team{number % 97}/app{number}" for number in itertools.islice(self._numbers, row.scopes)]
-        asked = "&".join(["service=bench", *(f"scope=repository%3A{name.replace('/', '%2F')}%3Apull" for name in names)])
+        asked = "&".join(
+            ["service=bench", *(f"scope=repository%3A{name.replace('/', '%2F')}%3Apull" for name in names)]
+        )
         environ: Environ = {
             "REQUEST_METHOD": "GET", "PATH_INFO": "/token", "QUERY_STRING": asked, "REMOTE_ADDR": "127.0.0.1",
         }  # fmt: skip

@@ -125,9 +125,11 @@ def test_what_is_held_is_told_from_what_was_asked(clock: Clock) -> None:
 def test_what_is_remembered_of_events_is_bounded(clock: Clock) -> None:
     """Of two thousand rulings with a thousand groups each there would be hundreds of megabytes."""
     trail = trail_to(Lines(), clock)
-    trail.observe(REQUEST, issued(ruling(groups=1000), "1"), 0.001)
+    trail.observe(REQUEST, issued(replace(ruling(groups=1000), is_kept=True), "1"), 0.001)
     assert len(trail._encoded) == 0
     trail.observe(REQUEST, issued(ruling(), "2"), 0.001)
+    assert len(trail._encoded) == 0
+    trail.observe(REQUEST, issued(replace(ruling(), is_kept=True), "3"), 0.001)
     assert [len(known.members) < MAX_CACHED for known in trail._encoded._entries.values()] == [True]
 
 

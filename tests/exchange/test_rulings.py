@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import NoCredentials, Password, Secret
-from tokenserver.exchange.rulings import MAX_CACHED_SCOPES
+from tokenserver.exchange.rulings import MAX_CACHED_SCOPES, MAX_RULINGS, Ruling, RulingCache
 from tokenserver.exchange.service import TokenRequest, TokenService
 from tokenserver.exchange.snapshot import Snapshot
-from tokenserver.identity import Identity, Kind
+from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
+from tokenserver.policy.decision import Decision
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.scopes import Resource, Scope, ScopeRequest
 from tokenserver.tokens.claims import Compat, Registry
@@ -93,3 +95,17 @@ def test_a_lasting_decision_lasts(policies: PolicySet, identity: Identity, name:
     assert one.is_lasting == other.is_lasting
     if one.is_lasting:
         assert one == other
+
+
+def test_a_stream_of_new_questions_is_not_kept() -> None:
+    """Once the cache is full, a question is kept when it is asked for the second time; then it is the same object."""
+    cache = RulingCache()
+    scopes = [Scope(Resource("repository", f"app{number}"), frozenset({"pull"})) for number in range(3 * MAX_RULINGS)]
+    rulings = [
+        Ruling(REGISTRIES["other"], ANONYMOUS, (Decision(scope, frozenset()),), (), "", (), None) for scope in scopes
+    ]
+    kept = [cache.keep(number, ruling).is_kept for number, ruling in enumerate(rulings)]
+    assert kept == [True] * MAX_RULINGS + [False] * 2 * MAX_RULINGS
+    last = len(rulings) - 1
+    again = replace(rulings[last])
+    assert (cache.keep(last, again), again.is_kept, cache.get(last), cache.get(0)) == (again, True, again, None)

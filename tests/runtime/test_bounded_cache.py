@@ -24,6 +24,38 @@ def test_the_newest_entries_are_kept(puts: list[tuple[int, int]], size: int) -> 
     assert len(bounded) == len(newest)
 
 
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=60), st.integers(1, 5))
+def test_what_is_offered_once_evicts_nothing(calls: list[tuple[bool, int]], size: int) -> None:
+    """Offered to a full cache, a key is taken if it is stored or was offered to the full cache before."""
+    bounded: BoundedCache[int, int] = BoundedCache(size)
+    expected: dict[int, int] = {}
+    places: dict[int, int] = {}
+    for number, (is_put, key) in enumerate(calls):
+        is_full = len(expected) >= size
+        is_taken = is_put or not is_full or key in expected or places.get(key % (4 * size), 0) == key
+        if is_full and not is_put:
+            places[key % (4 * size)] = key
+        if is_put:
+            bounded.put(key, number)
+        else:
+            assert bounded.offer(key, number) == is_taken
+        if is_taken:
+            expected.pop(key, None)
+            expected[key] = number
+            expected = dict(list(expected.items())[-size:])
+    assert {key: bounded.get(key) for key in range(31)} == {key: expected.get(key) for key in range(31)}
+
+
+def test_a_stream_of_new_keys_passes_by() -> None:
+    """What is asked again stays in the cache, or enters it, whatever is offered once in between."""
+    bounded: BoundedCache[int, int] = BoundedCache(100)
+    assert all(bounded.offer(number, number) for number in range(100))
+    taken = [bounded.offer(number, number) for number in range(1_000, 1_400)]
+    assert (any(taken), bounded.get(0), len(bounded)) == (False, 0, 100)
+    assert [bounded.offer(number, number) for number in (5_000, 5_001, 5_000)] == [False, False, True]
+    assert (bounded.get(5_000), bounded.get(0), bounded.get(1), len(bounded)) == (5_000, None, 1, 100)
+
+
 def test_many_threads() -> None:
     """Concurrent puts and gets raise nothing and keep the size."""
     bounded: BoundedCache[int, int] = BoundedCache(8)

@@ -24,7 +24,7 @@ class Server:
         self.reuse = Reuse(seconds, now=lambda: self.now, rush=rush)
         self._numbers = count(1)
 
-    def ask(self, key: str = "ann") -> Token:
+    def ask(self, key: str | None = "ann") -> Token:
         return self.reuse.token(key, self._sign)
 
     def _sign(self) -> Token:
@@ -49,6 +49,14 @@ def test_in_a_rush_the_same_is_given_again() -> None:
     server.now += 1
     found += [server.ask().jti, server.ask("bob").jti, server.ask("bob").jti]
     assert found == ["id-1", "id-2", "id-3", "id-4", "id-4", "id-4", "id-4", "id-5", "id-5"]
+
+
+def test_without_a_key_a_token_is_for_one_request() -> None:
+    """It counts as load, but its token is neither kept nor given to others."""
+    server = Server(rush=3)
+    found = [server.ask(None) for _ in range(6)]
+    assert (len({token.jti for token in found}), any(token.is_shared for token in found)) == (6, False)
+    assert [server.ask().jti for _ in range(2)] == ["id-7", "id-7"]
 
 
 def test_the_rush_ends() -> None:

@@ -92,7 +92,7 @@ class AuditTrail:
         encoded = self._encoded.get(ruling)
         if encoded is None:
             encoded = _EncodedRuling(members(_facts(ruling)), outcome_of_ruling(ruling))
-            if ruling.is_cacheable and len(encoded.members) <= MAX_CACHED:
+            if ruling.is_kept and len(encoded.members) <= MAX_CACHED:
                 self._encoded.put(ruling, encoded)
         # Written by hand, because these few are in every event: both ids are the server's own.
         client = "null" if request.client is None else _encoded_address(request.client)

@@ -18,13 +18,13 @@ MAX_CACHED_SCOPES = 4
 """Rulings about more scopes are not cached, so that the cache is bounded in bytes as well."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Ruling:
     """What one identity gets of what it asked for at one registry, and why, by the policy set `policy` (its digest).
 
     `rejected` is what was asked and is no scope. `access` is what a token would carry, `lifetime` its limit in seconds
-    (None: no rule sets one). While they are cached, equal rulings of one snapshot are the same object, so that whatever
-    is derived from a ruling can be cached by it.
+    (None: no rule sets one). Nobody changes a ruling, except that its cache sets `is_kept`: while they are kept, equal
+    rulings of one snapshot are the same object, so that whatever is derived from such a ruling can be cached by it.
     """
 
     registry: Registry
@@ -34,6 +34,7 @@ class Ruling:
     policy: str
     access: tuple[Access, ...]
     lifetime: int | None
+    is_kept: bool = False
 
     @property
     def is_cacheable(self) -> bool:
@@ -59,15 +60,17 @@ class RulingCache:
     def keep(self, question: Hashable, ruling: Ruling) -> Ruling:
         """Cache the ruling on `question`, and return it or the equal one that is cached already.
 
-        Where a condition has a say, another client or moment may get another answer to the same question. Such a
-        ruling is cached by what it says, so that equal ones are still the same object, and is decided each time.
+        If the cache is full, a question that was not asked lately is not cached. Where a condition has a say, another
+        client or moment may get another answer to the same question. Such a ruling is cached by what it says, so that
+        equal ones are still the same object, and is decided each time.
         """
         if not ruling.is_cacheable:
             return ruling
-        if not all(decision.is_lasting for decision in ruling.decisions):
+        if not all([decision.is_lasting for decision in ruling.decisions]):
             question = _contents(ruling)
             ruling = self._rulings.get(question) or ruling
-        self._rulings.put(question, ruling)
+        if self._rulings.offer(question, ruling):
+            ruling.is_kept = True
         return ruling
 
 

@@ -14,6 +14,7 @@ from tokenserver.exchange.rulings import Ruling
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.identity import Identity
 from tokenserver.policy.decide import decide, decide_held
+from tokenserver.policy.decision import Decision
 from tokenserver.policy.model import Context, Rule
 from tokenserver.policy.queries.denial import Denial, denials
 from tokenserver.scopes import ScopeRequest
@@ -93,8 +94,10 @@ class TokenService:
             issuer = snapshot.issuer_for(ruling.registry)
             return issuer.issue(ruling.identity, ruling.registry, ruling.access, lifetime=ruling.lifetime)
 
-        # A ruling belongs to one snapshot, and so to one signing key.
-        return TokenResult(sign() if self._reuse is None else self._reuse.token(ruling, sign), ruling)
+        if self._reuse is None:
+            return TokenResult(sign(), ruling)
+        # A ruling belongs to one snapshot, and so to one signing key. One that is not kept will not be met again.
+        return TokenResult(self._reuse.token(ruling if ruling.is_kept else None, sign), ruling)
 
     def _denials(self, snapshot: Snapshot, request: TokenRequest, ruling: Ruling) -> tuple[Denial, ...]:
         context = Context(ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))
@@ -141,14 +144,19 @@ def _decide(
 ) -> Ruling:
     ruled = decide_held if registry.holds else decide
     decisions = tuple([ruled(snapshot.policies, identity, scope, context) for scope in asked.scopes])
-    access = [decision.access for decision in decisions if decision.access is not None]
-    limits = [decision.max_lifetime for decision in decisions if decision.max_lifetime is not None]
+    access = [granted for granted in [decision.access for decision in decisions] if granted is not None]
     return Ruling(
-        registry=registry,
-        identity=identity,
-        decisions=decisions,
-        rejected=asked.rejected,
+        registry,
+        identity,
+        decisions,
+        asked.rejected,
         policy=snapshot.policies.digest,
         access=tuple(zot.as_read(access) if registry.compat is Compat.ZOT else access),
-        lifetime=min(limits, default=None),
+        lifetime=_lifetime(decisions),
     )
+
+
+def _lifetime(decisions: tuple[Decision, ...]) -> int | None:
+    """The shortest lifetime in seconds that the deciding rules set; None: they set none, as nearly all rules."""
+    limited = [one for one in decisions if any([reason.by.max_lifetime is not None for reason in one.reasons])]
+    return min([limit for limit in [one.max_lifetime for one in limited] if limit is not None], default=None)

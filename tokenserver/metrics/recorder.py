@@ -112,7 +112,7 @@ class Meter:
         else:
             cached = self._places.get(ruling)
             places = cached or self._places_of(ruling, outcome_of_ruling(ruling))
-            if cached is None and ruling.is_cacheable:
+            if cached is None and ruling.is_kept:
                 self._places.put(ruling, places)
         self._count(places.exchange.get(request.method), places.source, places.outcome, seconds)
 

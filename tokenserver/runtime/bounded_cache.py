@@ -1,26 +1,32 @@
-"""A thread-safe dictionary of bounded size that evicts its oldest entry."""
+"""A thread-safe dictionary of bounded size that evicts its oldest entry, and need not admit what is asked once."""
 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 
+OFFERS_PER_ENTRY = 4
+"""How many times the size of a cache it recognizes of the keys that were offered lately."""
+
 
 class BoundedCache(Generic[_Key, _Value]):
     """A cache of at most `size` entries; the oldest is evicted first. Safe for concurrent use by many threads."""
 
-    __slots__ = ("_entries", "_lock", "_size", "get")
+    __slots__ = ("_entries", "_lock", "_offered", "_size", "get")
 
     get: Callable[[_Key], _Value | None]
     """The value of a key, or None. This is the dictionary's own method, since each request calls it several times."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._entries: dict[_Key, _Value] = {}
+        # A plain dictionary would step over the places of all entries evicted before, to find its oldest one.
+        self._entries: OrderedDict[_Key, _Value] = OrderedDict()
+        self._offered: list[int] = []
         self._lock = threading.Lock()
         self.get = self._entries.get
 
@@ -34,4 +40,31 @@ class BoundedCache(Generic[_Key, _Value]):
             entries.pop(key, None)  # reinserted below, so that it counts as the newest
             entries[key] = value
             if len(entries) > self._size:
-                del entries[next(iter(entries))]
+                entries.popitem(last=False)
+
+    def offer(self, key: _Key, value: _Value) -> bool:
+        """As `put`, but a full cache takes only a key that was offered before, not long ago; whether it was taken.
+
+        So a stream of keys that come once each evicts nothing, and its values are freed while the processor still has
+        them in its own caches: keeping each of them would cost more than computing it. A key may be taken for another
+        one with the same hash, which only admits it early.
+        """
+        if len(self._entries) >= self._size and not self._is_known(key):
+            return False
+        self.put(key, value)
+        return True
+
+    def _is_known(self, key: _Key) -> bool:
+        """Whether the key is stored or was offered lately; from now on it was."""
+        # Without the lock: a thread that overwrites the place of another one's key only delays that key.
+        offered = self._offered or self._new_places()
+        digest = hash(key)
+        place = digest % len(offered)
+        if offered[place] == digest:
+            return True
+        offered[place] = digest
+        return key in self._entries
+
+    def _new_places(self) -> list[int]:
+        self._offered = [0] * (OFFERS_PER_ENTRY * self._size)
+        return self._offered

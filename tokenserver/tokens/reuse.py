@@ -32,13 +32,14 @@ class Reuse:
         self._second = 0
         self._requested = self._requested_before = 0
 
-    def token(self, key: Hashable, sign: Callable[[], Token]) -> Token:
+    def token(self, key: Hashable | None, sign: Callable[[], Token]) -> Token:
         """The token of `key`: a cached one under load, else one that `sign` makes now.
 
-        Requests with the same `key` must have the same identity, registry, access, lifetime and signing key.
+        Requests with the same `key` must have the same identity, registry, access, lifetime and signing key. Without a
+        key, the request counts as load, and nobody else gets its token.
         """
         now = self._now()
-        if not self._is_rush(int(now)):
+        if not self._is_rush(int(now)) or key is None:
             return sign()
         token = self._tokens.get(key)
         if token is not None and 0 <= now - token.issued_at < min(self._seconds, token.expires_in / LIFETIME_SHARE):
