@@ -574,6 +574,7 @@ def test_what_was_asked_is_looked_up_by_its_hash() -> None:
 )
 def test_long_requests_are_not_remembered(length: int, is_kept: bool) -> None:
     """So that what is remembered is bounded in bytes as well."""
+    scopes._remembered_requests.clear()
     blanks = length - len("repository:a:pull")
     values = ["repository:a:pull", " " * blanks]
     assert (parse_scopes(values) is parse_scopes(values)) is is_kept

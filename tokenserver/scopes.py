@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tokenserver.errors import TokenserverError, TooManyScopes
+from tokenserver.runtime.bounded_cache import BoundedCache
 
 ACTIONS = ("pull", "push", "delete", "*")
 """Every known action, in the order in which answers list them."""
@@ -34,9 +35,12 @@ _LONGEST_REMEMBERED = 512
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST_COMPONENT = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _HOST_AND_PORT = rf"{_HOST_COMPONENT}(?:\.{_HOST_COMPONENT})*:[0-9]{{1,5}}"
-_NAME = re.compile(rf"(?:{_HOST_AND_PORT}/)?{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_PLAIN_NAME = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+_NAME = re.compile(rf"(?:{_HOST_AND_PORT}/)?{_PLAIN_NAME}", re.ASCII)
 _PATH_COMPONENT = re.compile(_COMPONENT, re.ASCII)
 _TYPE = re.compile(r"([a-z0-9]+)(?:\([a-z0-9]+\))?", re.ASCII)
+_USUAL_SCOPE = re.compile(rf"(repository|registry):({_PLAIN_NAME}):([a-z,*]*)", re.ASCII)
+"""Nearly every scope: without a class, and with no host in its name."""
 _ACTION_LIST = re.compile(r"[a-z,*]*", re.ASCII)
 _VALID_ACTIONS = frozenset({*ACTIONS, ""})  # an empty one is ignored
 
@@ -147,6 +151,9 @@ def parse_scope(text: str) -> Scope:
 
 
 def _parse(text: str) -> Scope:
+    usual = _USUAL_SCOPE.fullmatch(text)
+    if usual is not None and len(usual[2]) <= MAX_NAME_LENGTH:
+        return Scope(Resource(usual[1], usual[2]), _known_actions(usual[3]))
     kind, colon, rest = text.partition(":")
     name, second_colon, actions = rest.rpartition(":")
     if not colon or not second_colon:
@@ -161,6 +168,11 @@ def _parse(text: str) -> Scope:
     if _ACTION_LIST.fullmatch(actions) is None:
         raise ScopeSyntaxError("malformed action")
     return Scope(Resource(matched[1], name), frozenset(in_order(actions.split(","))))
+
+
+@lru_cache(maxsize=256)
+def _known_actions(text: str) -> frozenset[str]:
+    return frozenset(in_order(text.split(",")))
 
 
 _remembered = lru_cache(maxsize=4096)(_parse)
@@ -178,34 +190,63 @@ def parse_scopes(values: Iterable[str], limits: ScopeLimits = DEFAULT_LIMITS) ->
             each malformed text counts as one.
     """
     values = tuple(values)
-    is_long = sum(map(len, values)) > _LONGEST_REMEMBERED
-    return _parse_all(values, limits) if is_long else _remembered_request(values, limits)
+    if sum(map(len, values)) > _LONGEST_REMEMBERED:
+        return _parse_all(values, limits)
+    key = (values, limits)
+    found = _remembered_requests.get(key)
+    if found is None:
+        found = _parse_all(values, limits)
+        _remembered_requests.offer(key, found)
+    return found
 
 
 def _parse_all(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest:
-    if len("".join(values).encode("utf-8", "surrogatepass")) > limits.scope_bytes:
+    text = "".join(values)
+    if (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))) > limits.scope_bytes:
         raise TooManyScopes(_excess(f"more than {limits.scope_bytes} bytes", "limits.scope_bytes"))
+    pieces = dict.fromkeys([piece for value in values for piece in value.split(" ") if piece])
+    if len(pieces) == 1 <= limits.scopes:
+        return _parse_one(*pieces)
     merged: dict[Resource, frozenset[str]] = {}
     rejected: list[RejectedScope] = []
     malformed = 0
-    for piece in dict.fromkeys(piece for value in values for piece in value.split(" ") if piece):
+    for piece in pieces:
         try:
             scope = parse_scope(piece)
         except ScopeSyntaxError as error:
             rejected.append(RejectedScope(piece, str(error)))
             malformed += 1
         else:
-            merged[scope.resource] = merged.get(scope.resource, frozenset()) | scope.actions
-            if not _VALID_ACTIONS.issuperset(piece.rpartition(":")[2].split(",")):
-                rejected.append(RejectedScope(piece, "unknown action"))
+            known = merged.get(scope.resource)
+            merged[scope.resource] = scope.actions if known is None else known | scope.actions
+            rejected += _unknown_actions(piece)
         if len(merged) + malformed > limits.scopes:
             raise TooManyScopes(_excess(f"more than {limits.scopes} distinct resources", "limits.scopes"))
     scopes = [Scope(resource, actions) for resource, actions in merged.items()]
     return ScopeRequest(tuple(scopes), tuple(rejected))
 
 
+def _parse_one(piece: str) -> ScopeRequest:
+    """Most requests have one scope: nothing is merged."""
+    try:
+        scope = _parse(piece)
+    except ScopeSyntaxError as error:
+        return ScopeRequest((), (RejectedScope(piece, str(error)),))
+    return ScopeRequest((scope,), _unknown_actions(piece))
+
+
+def _unknown_actions(piece: str) -> tuple[RejectedScope, ...]:
+    """The well-formed scope `piece` as a rejected one, if it has an unknown action."""
+    return () if _are_known(piece.rpartition(":")[2]) else (RejectedScope(piece, "unknown action"),)
+
+
+@lru_cache(maxsize=256)
+def _are_known(actions: str) -> bool:
+    return _VALID_ACTIONS.issuperset(actions.split(","))
+
+
 def _excess(what: str, key: str) -> str:
     return f"scope: {what} in one request; fix: ask for fewer at a time, or raise {key} of the token server"
 
 
-_remembered_request = lru_cache(maxsize=2048)(_parse_all)
+_remembered_requests: BoundedCache[tuple[tuple[str, ...], ScopeLimits], ScopeRequest] = BoundedCache(2048)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import given
@@ -20,6 +20,7 @@ from tokenserver.web.parameters import (
     Parameters,
     RequestTooLarge,
     UnsupportedMediaType,
+    _decoded_field,
     max_body,
     parse_form,
     parse_parameters,
@@ -116,6 +117,24 @@ def test_a_thousand_scopes_twice_fit_into_the_fields() -> None:
     """Each in a parameter of its own, as Go clients send them."""
     scopes = [("scope", f"repository:r{number}:pull") for number in range(1000)] * 2
     assert len(parse_query(urlencode(scopes)).scopes) == 2000
+
+
+@given(
+    st.lists(
+        st.text("ab=&+%23AFaf:/é\x00", max_size=12)
+        | st.sampled_from(["scope=repository%3Aa%2Fb%3Apull", "%2%3AF", "%253A"]),
+        max_size=5,
+    ).map("&".join)
+)
+def test_fields_are_decoded_as_the_library_does(text: str) -> None:
+    """The short way for usual escapes changes nothing: every field is as `parse_qsl` has it."""
+    try:
+        expected = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        with pytest.raises(InvalidRequest, match="UTF-8"):
+            parse_parameters(text)
+    else:
+        assert [_decoded_field(field) for field in text.split("&") if field] == expected
 
 
 @given(st.text())

@@ -203,6 +203,6 @@ def _said(answer: TokenAnswer) -> Any:
 
 
 def _forget_what_was_parsed() -> None:
-    parameters._cached_query.cache_clear()
+    parameters._cached_queries.clear()
     scopes._remembered.cache_clear()
-    scopes._remembered_request.cache_clear()
+    scopes._remembered_requests.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from tokenserver.identity import Identity
 from tokenserver.policy.decision import Decision
@@ -66,12 +67,15 @@ class RulingCache:
         """
         if not ruling.is_cacheable:
             return ruling
-        if not all([decision.is_lasting for decision in ruling.decisions]):
+        if not all(map(_is_lasting, ruling.decisions)):
             question = _contents(ruling)
             ruling = self._rulings.get(question) or ruling
         if self._rulings.offer(question, ruling):
             ruling.is_kept = True
         return ruling
+
+
+_is_lasting = attrgetter("is_lasting")
 
 
 def _contents(ruling: Ruling) -> Hashable:

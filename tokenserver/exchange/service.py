@@ -158,5 +158,7 @@ def _decide(
 
 def _lifetime(decisions: tuple[Decision, ...]) -> int | None:
     """The shortest lifetime in seconds that the deciding rules set; None: they set none, as nearly all rules."""
-    limited = [one for one in decisions if any([reason.by.max_lifetime is not None for reason in one.reasons])]
-    return min([limit for limit in [one.max_lifetime for one in limited] if limit is not None], default=None)
+    limits = [reason.by.max_lifetime for decision in decisions for reason in decision.reasons]
+    if limits.count(None) == len(limits):
+        return None
+    return min([limit for limit in [one.max_lifetime for one in decisions] if limit is not None], default=None)

@@ -33,6 +33,11 @@ class BoundedCache(Generic[_Key, _Value]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def clear(self) -> None:
+        """Drop all entries; the keys that were offered lately are still known."""
+        with self._lock:
+            self._entries.clear()
+
     def put(self, key: _Key, value: _Value) -> None:
         """Store `value` under `key`, replacing any earlier value."""
         with self._lock:
@@ -58,11 +63,11 @@ class BoundedCache(Generic[_Key, _Value]):
         """Whether the key is stored or was offered lately; from now on it was."""
         # Without the lock: a thread that overwrites the place of another one's key only delays that key.
         offered = self._offered or self._new_places()
-        digest = hash(key)
-        place = digest % len(offered)
-        if offered[place] == digest:
+        mark = hash(key)
+        place = mark % len(offered)
+        if offered[place] == mark:
             return True
-        offered[place] = digest
+        offered[place] = mark
         return key in self._entries
 
     def _new_places(self) -> list[int]:
