@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tokenserver.errors import TokenserverError, TooManyScopes
-from tokenserver.runtime.bounded_cache import BoundedCache
 
 ACTIONS = ("pull", "push", "delete", "*")
 """Every known action, in the order in which answers list them."""
@@ -190,17 +189,6 @@ def parse_scopes(values: Iterable[str], limits: ScopeLimits = DEFAULT_LIMITS) ->
             each malformed text counts as one.
     """
     values = tuple(values)
-    if sum(map(len, values)) > _LONGEST_REMEMBERED:
-        return _parse_all(values, limits)
-    key = (values, limits)
-    found = _remembered_requests.get(key)
-    if found is None:
-        found = _parse_all(values, limits)
-        _remembered_requests.offer(key, found)
-    return found
-
-
-def _parse_all(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest:
     text = "".join(values)
     if (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))) > limits.scope_bytes:
         raise TooManyScopes(_excess(f"more than {limits.scope_bytes} bytes", "limits.scope_bytes"))
@@ -247,6 +235,3 @@ def _are_known(actions: str) -> bool:
 
 def _excess(what: str, key: str) -> str:
     return f"scope: {what} in one request; fix: ask for fewer at a time, or raise {key} of the token server"
-
-
-_remembered_requests: BoundedCache[tuple[tuple[str, ...], ScopeLimits], ScopeRequest] = BoundedCache(2048)

@@ -6,10 +6,20 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
 from rsa_keys import rsa_2048
 
-from tokenserver.keys.signatures import AlgorithmMismatch, SignatureLength, SignatureMismatch, verify_signature
+from tokenserver.keys.signatures import (
+    AlgorithmMismatch,
+    SignatureLength,
+    SignatureMismatch,
+    _repeatable,
+    is_repeatable,
+    signer,
+    verify_signature,
+)
 
 KEYS: dict[str, Any] = {
     "ES256": ec.generate_private_key(ec.SECP256R1()),
@@ -33,6 +43,37 @@ def test_a_right_signature_verifies(algorithm: str) -> None:
     verify_signature(key, algorithm, signature, CONTENT)
     with pytest.raises(SignatureMismatch):
         verify_signature(key, algorithm, signature, CONTENT + b"x")
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_what_is_signed_verifies_elsewhere(algorithm: str) -> None:
+    """PyJWT and `verify_signature` agree that it is right; equal content gets equal signatures where that is said."""
+    sign, public = signer(KEYS[algorithm], algorithm), KEYS[algorithm].public_key()
+    signature = sign(CONTENT)
+    verify_signature(public, algorithm, signature, CONTENT)
+    assert jwt.get_algorithm_by_name(algorithm).verify(CONTENT, public, signature)
+    assert (sign(CONTENT) == signature) is is_repeatable(algorithm)
+    assert sign(CONTENT + b"x") != signature
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "ES257", ""])
+def test_no_other_algorithm_signs(algorithm: str) -> None:
+    """Not with any key."""
+    with pytest.raises(AlgorithmMismatch):
+        signer(KEYS["RS256"], algorithm)
+    assert is_repeatable(algorithm) is False
+
+
+def test_an_old_library_repeats_no_ecdsa_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before OpenSSL 3.2 there are random nonces alone."""
+
+    def refused(*_arguments: Any, **_named: Any) -> None:
+        raise UnsupportedAlgorithm("not here")
+
+    scheme = ec.ECDSA(SHA256())
+    assert _repeatable(scheme) is not None
+    monkeypatch.setattr("tokenserver.keys.signatures.ec.ECDSA", refused)
+    assert _repeatable(scheme) is None
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "ES384", "ES512"])

@@ -251,7 +251,7 @@ def test_a_false_signature_sounds_the_alarm(measured: Measured, monkeypatch: pyt
     """
     right = TokenIssuer._sign
 
-    def flipped(self: TokenIssuer, header: str, claims: dict[str, Any]) -> str:
+    def flipped(self: TokenIssuer, header: str, claims: str) -> str:
         text = right(self, header, claims)
         return text[:-10] + ("A" if text[-10] != "A" else "B") + text[-9:]
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from built_claims import build_claims
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
-from tokenserver.scopes import ACTIONS, Access, Resource
-from tokenserver.tokens.claims import Compat, Grant, Registry, build_claims, difference, granted_access
+from tokenserver.scopes import ACTIONS, Access, Resource, in_order
+from tokenserver.tokens.claims import Compat, Grant, Registry, difference, encoded_claims, granted_access
 
 NOW = 1_801_396_800  # 2027-01-31 12:00 UTC
 ANN = Identity("ann", Kind.PASSWORD, "htpasswd")
@@ -61,8 +63,9 @@ def test_exact_claims() -> None:
 
 def test_times_are_integers_in_json() -> None:
     """Distribution 2 refuses 1801396800.0."""
-    claims = build_claims(ANN, REGISTRY, [], now=NOW, jti="id-1")
-    read = json.loads(json.dumps(claims))
+    text = encoded_claims(ANN, REGISTRY, [], now=NOW, jti="id-1")
+    read = json.loads(text)
+    assert "." not in re.sub(r'"[^"]*"', "", text)
     assert {name: type(read[name]) for name in ("exp", "nbf", "iat")} == {"exp": int, "nbf": int, "iat": int}
 
 
@@ -142,9 +145,7 @@ GRANT = Grant(ANN, REGISTRY, (access("web/site", "pull", "push"), access("b", "p
 
 
 def claims_of(grant: Grant) -> dict[str, Any]:
-    claims = build_claims(grant.identity, grant.registry, grant.access, now=grant.now, jti=grant.jti)
-    read: dict[str, Any] = json.loads(json.dumps(claims))
-    return read
+    return build_claims(grant.identity, grant.registry, grant.access, now=grant.now, jti=grant.jti)
 
 
 def with_access(*entries: Any) -> dict[str, Any]:
@@ -232,6 +233,28 @@ def test_built_claims_say_what_was_decided(granted: list[Access], subject: str) 
     """Both ways, written apart, agree about every grant."""
     grant = Grant(Identity(subject, Kind.PASSWORD), REGISTRY, tuple(granted), NOW, "id-1")
     assert difference(claims_of(grant), grant) is None
+
+
+@given(granted=ACCESSES, texts=st.tuples(*[st.text(st.characters(), max_size=20)] * 4))
+def test_claims_are_encoded_as_by_the_library(granted: list[Access], texts: tuple[str, str, str, str]) -> None:
+    """Whatever the texts hold, the JSON is to the letter what the general encoder writes."""
+    subject, issuer, service, jti = texts
+    registry = Registry(service, issuer, Compat.UNIVERSAL, 900)
+    expected = {
+        "iss": issuer,
+        "sub": subject,
+        "aud": service,
+        "exp": NOW + 900,
+        "nbf": NOW - 10,
+        "iat": NOW - 10,
+        "jti": jti,
+        "access": [
+            {"type": one.resource.type, "name": one.resource.name, "actions": in_order(one.actions)}
+            for one in granted_access(granted)
+        ],
+    }
+    text = encoded_claims(Identity(subject, Kind.PASSWORD), registry, granted, now=NOW, jti=jti)
+    assert text == json.dumps(expected, separators=(",", ":"))
 
 
 @given(granted=ACCESSES)

@@ -11,6 +11,7 @@ from typing import Any
 
 import jwt
 import pytest
+from built_claims import build_claims
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
@@ -21,7 +22,7 @@ from tokenserver.identity import Identity, Kind
 from tokenserver.keys.jwk import public_jwk
 from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.scopes import Access, Resource
-from tokenserver.tokens.claims import Compat, Registry, build_claims
+from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.jose_header import encoded_header, token_header
 from tokenserver.tokens.verification import MAX_TOKEN, InvalidToken, open_token, verify_own

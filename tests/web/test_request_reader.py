@@ -1,4 +1,4 @@
-"""What an audit event says of a request that was refused before it was understood."""
+"""What an audit event says of a request that was refused before it was understood; and what is cached of others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests_web_server import PASSWORDS, Server
 
 from tokenserver.errors import InvalidRequest
-from tokenserver.scopes import DEFAULT_LIMITS
-from tokenserver.web.parameters import BYTES_PER_FIELD, max_body
-from tokenserver.web.request_reader import MAX_ASKED, unparsed
+from tokenserver.scopes import DEFAULT_LIMITS, ScopeRequest
+from tokenserver.web import request_reader
+from tokenserver.web.parameters import BYTES_PER_FIELD, Parameters, max_body
+from tokenserver.web.request_reader import MAX_ASKED, token_request, unparsed
 
 MAX_FIELDS = max_body(DEFAULT_LIMITS) // BYTES_PER_FIELD
 FIX = "; fix: ask for fewer scopes at a time, or raise limits.scope_bytes of the token server"
@@ -152,3 +153,18 @@ def test_whatever_was_sent(query: str, agent: str, header: str | None) -> None:
     found = unparsed(environ, InvalidRequest("x"), request_id="1", client=None)
     assert "canary" not in repr(found)
     assert len(found.asked) <= MAX_ASKED
+
+
+@pytest.mark.parametrize(
+    ("length", "is_kept"), [pytest.param(512, True, id="short"), pytest.param(513, False, id="long")]
+)
+def test_long_scopes_are_not_cached(length: int, is_kept: bool) -> None:
+    """So that the cache is bounded in bytes as well."""
+    request_reader._cached_scopes.clear()
+    parsed = [_scopes_of(("repository:a:pull", " " * (length - len("repository:a:pull")))) for _ in range(2)]
+    assert (parsed[0] == parsed[1], parsed[0] is parsed[1]) == (True, is_kept)
+
+
+def _scopes_of(values: tuple[str, ...]) -> ScopeRequest:
+    query = Parameters({}, values)
+    return token_request({"REQUEST_METHOD": "GET"}, query, None, request_id="1", client=None).scopes

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import jwt
 import pytest
+from built_claims import changed_by
 from flask.testing import FlaskClient
 from tests_web_server import PASSWORDS, Server
 from werkzeug.test import TestResponse
@@ -19,7 +20,6 @@ from werkzeug.test import TestResponse
 from tokenserver.exchange.audit import Sink
 from tokenserver.exchange.audit_events import MAX_CITED
 from tokenserver.exchange.audit_sink import DescriptorSink
-from tokenserver.tokens.claims import build_claims
 
 CHALLENGE = 'Basic realm="auth.example.com", charset="UTF-8"'
 ANN = {"username": "ann", "password": PASSWORDS["ann"]}
@@ -745,12 +745,10 @@ def test_a_bug_gives_500_and_no_token(server: Server, monkeypatch: pytest.Monkey
 def test_what_was_decided_is_what_is_signed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """More access between decision and signature is 500, no token (docs/design/threats.md#threat-62)."""
 
-    def generous(*args: Any, **options: Any) -> dict[str, Any]:
-        built = build_claims(*args, **options)
-        built["access"] = [{"type": "repository", "name": "secret", "actions": ["pull"]}]
-        return built
-
-    monkeypatch.setattr("tokenserver.tokens.issuer.build_claims", generous)
+    secret = [{"type": "repository", "name": "secret", "actions": ["pull"]}]
+    monkeypatch.setattr(
+        "tokenserver.tokens.issuer.encoded_claims", changed_by(lambda claims: claims.update(access=secret))
+    )
     response = get(server, "service=reg&scope=repository:public/a:pull")
     assert response.status_code == 500
     assert "token" not in response.get_json()

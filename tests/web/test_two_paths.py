@@ -37,7 +37,7 @@ from tokenserver.policy.terms import parse_moment, parse_request
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.reuse import Reuse
-from tokenserver.web import parameters
+from tokenserver.web import parameters, request_reader
 from tokenserver.web.client_address import finder
 from tokenserver.web.token_endpoint import TokenAnswer, TokenEndpoint
 
@@ -205,4 +205,4 @@ def _said(answer: TokenAnswer) -> Any:
 def _forget_what_was_parsed() -> None:
     parameters._cached_queries.clear()
     scopes._remembered.cache_clear()
-    scopes._remembered_requests.clear()
+    request_reader._cached_scopes.clear()

@@ -1,10 +1,13 @@
-"""Verifies raw JWS signatures (RFC 7518, section 3; RFC 8037, section 3.1)."""
+"""Makes and verifies raw JWS signatures (RFC 7518, section 3; RFC 8037, section 3.1)."""
 
 from __future__ import annotations
 
-from cryptography.exceptions import InvalidSignature
+from collections.abc import Callable
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 
 from tokenserver.errors import TokenserverError
@@ -23,6 +26,17 @@ _RSA = {
 }
 
 
+def _repeatable(scheme: ec.ECDSA) -> ec.ECDSA | None:
+    """The same scheme with nonces derived from key and content (RFC 6979); None if OpenSSL is older than 3.2."""
+    try:
+        return ec.ECDSA(scheme.algorithm, deterministic_signing=True)
+    except UnsupportedAlgorithm:
+        return None
+
+
+_REPEATABLE_ECDSA = {name: scheme for name in _ECDSA if (scheme := _repeatable(_ECDSA[name][2])) is not None}
+
+
 class SignatureMismatch(TokenserverError):
     """The signature does not verify with this key and content."""
 
@@ -33,6 +47,34 @@ class SignatureLength(SignatureMismatch):
 
 class AlgorithmMismatch(SignatureMismatch):
     """The algorithm is unknown or does not fit the type of key."""
+
+
+def is_repeatable(algorithm: str) -> bool:
+    """Whether `signer` returns the same signature for the same key and content each time."""
+    return algorithm in _REPEATABLE_ECDSA or algorithm == "EdDSA" or algorithm.startswith("RS")
+
+
+def signer(key: Any, algorithm: str) -> Callable[[bytes], bytes]:
+    """A function that signs content with a private key; `algorithm` is the JWS `alg` and fits the key.
+
+    Raises:
+        AlgorithmMismatch: the algorithm is unknown.
+    """
+    if algorithm in _ECDSA:
+        _, width, random = _ECDSA[algorithm]
+        scheme = _REPEATABLE_ECDSA.get(algorithm, random)
+
+        def signed(content: bytes) -> bytes:
+            r, s = decode_dss_signature(key.sign(content, scheme))
+            return r.to_bytes(width, "big") + s.to_bytes(width, "big")
+
+        return signed
+    if algorithm in _RSA:
+        padded, digest = _RSA[algorithm]
+        return lambda content: bytes(key.sign(content, padded, digest))
+    if algorithm == "EdDSA":
+        return lambda content: bytes(key.sign(content))
+    raise AlgorithmMismatch
 
 
 def verify_signature(key: object, algorithm: str, signature: bytes, content: bytes) -> None:

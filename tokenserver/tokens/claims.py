@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from tokenserver.identity import Identity
 from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME, Access, Resource, in_order
+
+_quoted = encode_basestring_ascii
+_ENTRY = {"type", "name", "actions"}
 
 BACKDATED = 10
 """`nbf` and `iat` are set back by this many seconds, because some registries allow no clock skew at all."""
@@ -92,84 +97,103 @@ class Grant:
         return longest if self.lifetime is None else max(MIN_LIFETIME, min(longest, self.lifetime))
 
 
-def granted_access(access: Iterable[Access]) -> tuple[Access, ...]:
+def granted_access(access: Sequence[Access]) -> tuple[Access, ...]:
     """One `Access` per resource, in the order first granted, without resources with no action."""
+    if len(access) == 1 and access[0].actions:
+        return (access[0],)
     merged: dict[Resource, frozenset[str]] = {}
     for entry in access:
         if entry.actions:
-            merged[entry.resource] = merged.get(entry.resource, frozenset()) | entry.actions
+            known = merged.get(entry.resource)
+            merged[entry.resource] = entry.actions if known is None else known | entry.actions
     return tuple(
         [Access(resource, actions) for resource, actions in merged.items()]
     )  # a list is faster than a generator
 
 
-def build_claims(
+def encoded_claims(
     identity: Identity, registry: Registry, access: Sequence[Access], *, now: int, jti: str, lifetime: int | None = None
-) -> dict[str, Any]:
-    """The claims of a token that is issued at `now` (whole seconds since the epoch) with the id `jti`.
+) -> str:
+    """The claims of a token that is issued at `now` (whole seconds since the epoch) with the id `jti`, as JSON.
 
     It is valid for `lifetime` seconds; None: the registry's lifetime for such access.
 
     Times are integers and the audience is one string: Distribution 2 accepts nothing else. `access` has one entry per
-    resource and is an empty list, never null, if nothing was granted.
+    resource and is an empty list, never null, if nothing was granted. Written by hand, which takes a quarter of the
+    time of the general encoder; every text goes through its escaping.
     """
-    return {
-        "iss": registry.issuer,
-        "sub": identity.subject,
-        "aud": registry.audience,
-        "exp": now + (registry.lifetime_of(access) if lifetime is None else lifetime),
-        "nbf": now - BACKDATED,
-        "iat": now - BACKDATED,
-        "jti": jti,
-        "access": [
-            {"type": entry.resource.type, "name": entry.resource.name, "actions": in_order(entry.actions)}
-            for entry in granted_access(access)
-        ],
-    }
+    until = now + (registry.lifetime_of(access) if lifetime is None else lifetime)
+    since = now - BACKDATED
+    entries = [
+        f'{{"type":{_quoted(entry.resource.type)},"name":{_quoted(entry.resource.name)},'
+        f'"actions":[{_encoded_actions(entry.actions)}]}}'
+        for entry in granted_access(access)
+    ]
+    return (
+        f'{{"iss":{_quoted(registry.issuer)},"sub":{_quoted(identity.subject)},"aud":{_quoted(registry.audience)},'
+        f'"exp":{until},"nbf":{since},"iat":{since},"jti":{_quoted(jti)},"access":[{",".join(entries)}]}}'
+    )
+
+
+@lru_cache(maxsize=64)
+def _encoded_actions(actions: frozenset[str]) -> str:
+    return ",".join([_quoted(action) for action in in_order(actions)])
 
 
 def difference(claims: Mapping[str, Any], grant: Grant) -> str | None:
     """The name of a claim that differs from what was decided, or None if none does.
 
-    Deliberately independent of `build_claims`, from the grant and not from what was built: it checks everything between
-    the decision and the signature. A time must be an integer, because registries refuse 1.0 for 1.
+    Deliberately independent of `encoded_claims`, from the grant and not from what was built: it checks everything
+    between the decision and the signature. A time must be an integer, because registries refuse 1.0 for 1.
     """
-    registry = grant.registry
-    texts = {"iss": registry.issuer, "sub": grant.identity.subject, "aud": registry.audience, "jti": grant.jti}
-    since = grant.now - BACKDATED
-    times = {"exp": grant.now + grant.expires_in, "nbf": since, "iat": since}
-    for name, text in texts.items():
-        if claims.get(name) != text:
-            return name
-    for name, time in times.items():
-        if type(claims.get(name)) is not int or claims[name] != time:
+    registry, since = grant.registry, grant.now - BACKDATED
+    decided = {
+        "iss": registry.issuer,
+        "sub": grant.identity.subject,
+        "aud": registry.audience,
+        "jti": grant.jti,
+        "exp": grant.now + grant.expires_in,
+        "nbf": since,
+        "iat": since,
+    }
+    for name, value in decided.items():
+        claimed = claims.get(name)
+        if claimed != value or type(claimed) is not type(value):
             return name
     if _access_in(claims.get("access")) != _access_decided(grant):
         return "access"
-    unexpected = claims.keys() - texts.keys() - times.keys() - {"access"}
-    return min(unexpected) if unexpected else None
+    if len(claims) == len(decided) + 1:
+        return None
+    return min(claims.keys() - decided.keys() - {"access"})
 
 
-def _access_decided(grant: Grant) -> dict[tuple[str, str], set[str]]:
-    decided: dict[tuple[str, str], set[str]] = {}
+_Decided = dict[tuple[str, str], frozenset[str]]
+"""Actions by type and name of a resource."""
+
+
+def _access_decided(grant: Grant) -> _Decided:
+    decided: _Decided = {}
     for access in grant.access:
-        for action in access.actions:
-            decided.setdefault((access.resource.type, access.resource.name), set()).add(action)
+        if access.actions:
+            key = (access.resource.type, access.resource.name)
+            known = decided.get(key)
+            decided[key] = access.actions if known is None else known | access.actions
     return decided
 
 
-def _access_in(claim: Any) -> dict[tuple[str, str], set[str]] | None:
+def _access_in(claim: Any) -> _Decided | None:
     """The claim's entries by resource; None if any of it does not have the shape that registries expect."""
     if not isinstance(claim, list):
         return None
-    found: dict[tuple[str, str], set[str]] = {}
+    found: _Decided = {}
     for entry in claim:
-        match entry:
-            case {"type": str(kind), "name": str(name), "actions": [*actions], **rest} if actions and not rest:
-                known = {action for action in actions if isinstance(action, str)}
-                if (kind, name) in found or len(known) != len(actions):
-                    return None
-                found[kind, name] = known
-            case _:
-                return None
+        if not isinstance(entry, dict) or entry.keys() != _ENTRY:
+            return None
+        kind, name, actions = entry["type"], entry["name"], entry["actions"]
+        if not (isinstance(kind, str) and isinstance(name, str) and isinstance(actions, list) and actions):
+            return None
+        known = frozenset([action for action in actions if isinstance(action, str)])
+        if (kind, name) in found or len(known) != len(actions):
+            return None
+        found[kind, name] = known
     return found

@@ -1,27 +1,22 @@
-"""Issues tokens: signs them, and verifies each before it leaves: a valid signature over exactly what was decided."""
+"""Issues tokens: signs them, and checks each before it leaves: a right signature over exactly what was decided."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import jwt
 
 from tokenserver.credentials import Secret
 from tokenserver.documents.base64url import encode_base64url
 from tokenserver.errors import SigningFailed, TokenMismatch
 from tokenserver.identity import Identity
 from tokenserver.keys.ring import KeyRing
+from tokenserver.keys.signatures import signer
 from tokenserver.scopes import Access
-from tokenserver.tokens.claims import Compat, Grant, Registry, build_claims, difference, granted_access
+from tokenserver.tokens.claims import Compat, Grant, Registry, difference, encoded_claims, granted_access
 from tokenserver.tokens.jose_header import compat_problem, compat_warning, encoded_header
-from tokenserver.tokens.verification import InvalidToken, open_token
+from tokenserver.tokens.signature_check import SignatureCheck
 
 __all__ = ["Token", "TokenIssuer", "compat_problem", "compat_warning"]
-
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +45,10 @@ class TokenIssuer:
         self.ring = ring
         self._now = now
         self._new_id = new_id
-        self._algorithm = jwt.get_algorithm_by_name(ring.active.algorithm.value)
+        self._key = ring.active
+        self._sign_content = signer(ring.active.private_key, ring.active.algorithm)
         self._headers = {compat: encoded_header(ring.active, compat) for compat in Compat}
+        self._check = SignatureCheck(ring.active)
 
     def issue(
         self, identity: Identity, registry: Registry, access: Sequence[Access], *, lifetime: int | None = None
@@ -61,7 +58,7 @@ class TokenIssuer:
         A `lifetime` in seconds makes it shorter, down to the shortest that clients tolerate, and never longer.
 
         Raises:
-            SigningFailed: signing failed, or the signature does not verify.
+            SigningFailed: signing failed, or the signature is not right.
             TokenMismatch: the signed claims are not what was decided.
         """
         try:
@@ -70,29 +67,25 @@ class TokenIssuer:
             raise SigningFailed(f"no random id: {error.strerror}") from error
         grant = Grant(identity, registry, tuple(access), int(self._now()), jti, lifetime)
         expires_in = grant.expires_in
-        claims = build_claims(identity, registry, grant.access, now=grant.now, jti=jti, lifetime=expires_in)
+        claims = encoded_claims(identity, registry, grant.access, now=grant.now, jti=jti, lifetime=expires_in)
         header = self._headers[registry.compat]
         text = self._sign(header, claims)
-        self._check(text, header, grant)
+        self._compare(text, header, grant)
         return Token(Secret(text), jti, grant.now, expires_in, granted_access(grant.access))
 
-    def _sign(self, header: str, claims: dict[str, Any]) -> str:
-        content = f"{header}.{encode_base64url(_to_json(claims).encode('ascii'))}"
+    def _sign(self, header: str, claims: str) -> str:
+        content = f"{header}.{encode_base64url(claims.encode('ascii'))}"
         try:
-            signature = self._algorithm.sign(content.encode("ascii"), self.ring.active.private_key)
+            signature = self._sign_content(content.encode("ascii"))
         except Exception as error:  # whatever the reason: no signature, no token
-            raise SigningFailed(f"the key {self.ring.active.id} did not sign: {type(error).__name__}") from error
+            raise SigningFailed(f"the key {self._key.id} did not sign: {type(error).__name__}") from error
         return f"{content}.{encode_base64url(signature)}"
 
-    def _check(self, text: str, header: str, grant: Grant) -> None:
-        """Verify the finished token as a registry would, with the certificate's key, and compare it with the grant.
+    def _compare(self, text: str, header: str, grant: Grant) -> None:
+        """Read the finished token, if its signature is right, and compare it with the grant.
 
         A faulty signature can leak the private key, and a wrong claim is access that nobody granted.
         """
-        try:
-            claims = open_token(text, {header: self.ring.active})
-        except InvalidToken as error:
-            raise SigningFailed(f"a token signed with the key {self.ring.active.id} {error}") from error
-        claim = difference(claims, grant)
+        claim = difference(self._check.claims_of(text, header, second=grant.now), grant)
         if claim is not None:
             raise TokenMismatch(f"the signed claim {claim} is not what was decided")

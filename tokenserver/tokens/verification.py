@@ -7,11 +7,12 @@ the algorithm come from this server's own table and never from the token, and wh
 
 from __future__ import annotations
 
+import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from tokenserver.documents.base64url import decode_canonical_base64url
+from tokenserver.documents.base64url import decode_canonical_base64url, encode_base64url
 from tokenserver.errors import TokenserverError
 from tokenserver.keys.ring import KeyRing, SigningKey
 from tokenserver.keys.signatures import SignatureLength, SignatureMismatch, verify_signature
@@ -58,18 +59,45 @@ def open_token(text: str, keys: Mapping[str, SigningKey]) -> dict[str, Any]:
     key = keys.get(parts[0])
     if key is None:
         raise InvalidToken("has no header that this server writes")
-    try:
-        payload, signature = decode_canonical_base64url(parts[1]), decode_canonical_base64url(parts[2])
-    except ValueError:
-        raise InvalidToken("is not canonical base64url") from None
+    payload, signature = _decoded(parts[1]), _decoded(parts[2])
     try:
         verify_signature(key.public_key, key.algorithm, signature, f"{parts[0]}.{parts[1]}".encode("ascii"))
     except SignatureLength:
         raise InvalidToken("has a signature of the wrong length") from None
     except SignatureMismatch:
         raise InvalidToken("has a wrong signature") from None
+    return _claims(payload)
+
+
+def open_repeated(text: str, header: str, sign: Callable[[bytes], bytes]) -> dict[str, Any]:
+    """The claims of a token that is, to the last character, what signing its header and claims once more makes.
+
+    Only for a token that this process has just signed, with the same key as `sign`; see
+    docs/decisions/0011-signatures-are-made-twice.md.
+
+    Raises:
+        InvalidToken: it has another header or another signature, or is malformed.
+        Exception: whatever `sign` raises.
+    """
+    content, _, signature = text.rpartition(".")
+    if not hmac.compare_digest(encode_base64url(sign(content.encode("ascii"))), signature):
+        raise InvalidToken("has a wrong signature")
+    found, _, payload = content.partition(".")
+    if found != header:
+        raise InvalidToken("has no header that this server writes")
+    return _claims(_decoded(payload))
+
+
+def _decoded(part: str) -> bytes:
     try:
-        claims = json.loads(payload)
+        return decode_canonical_base64url(part)
+    except ValueError:
+        raise InvalidToken("is not canonical base64url") from None
+
+
+def _claims(payload: bytes) -> dict[str, Any]:
+    try:
+        claims = json.loads(payload.decode("utf-8"))
     except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):

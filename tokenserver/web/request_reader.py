@@ -9,13 +9,17 @@ from tokenserver.credentials import Credentials, MalformedCredentials, NoCredent
 from tokenserver.errors import InvalidCredentials, InvalidRequest, PlainHttp, UnsupportedGrantType
 from tokenserver.exchange.observers import UnparsedRequest
 from tokenserver.exchange.service import TokenRequest
-from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, parse_scopes
+from tokenserver.runtime.bounded_cache import BoundedCache
+from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest, parse_scopes
 from tokenserver.web.authorization_header import normalize_username, parse_authorization, refresh_token_in
 from tokenserver.web.client_address import Address
 from tokenserver.web.parameters import Parameters, UnreadableForm, read_leniently
 
 MAX_ASKED = 16
 """Scopes of a refused request that its event quotes; the rest is only counted."""
+
+# Longer scopes are not cached, so that the cache is bounded in bytes as well.
+_LONGEST_CACHED = 512
 
 _TWO_CREDENTIALS = "the header and the form have different credentials"
 
@@ -47,7 +51,7 @@ def token_request(
         request_id,
         str(environ["REQUEST_METHOD"]),
         single.get("service") or None,
-        parse_scopes(parameters.scopes, limits),
+        _parsed_scopes(parameters.scopes, limits),
         refresh_token_in(credentials),
         single.get("account") or None,
         client,
@@ -55,6 +59,21 @@ def token_request(
         single.get("client_id") or None,
         environ.get("HTTP_USER_AGENT") or None,
     )
+
+
+def _parsed_scopes(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest:
+    """As `parse_scopes`, with a cache: clients repeat the same scopes."""
+    if sum(map(len, values)) > _LONGEST_CACHED:
+        return parse_scopes(values, limits)
+    key = (values, limits)
+    found = _cached_scopes.get(key)
+    if found is None:
+        found = parse_scopes(values, limits)
+        _cached_scopes.offer(key, found)
+    return found
+
+
+_cached_scopes: BoundedCache[tuple[tuple[str, ...], ScopeLimits], ScopeRequest] = BoundedCache(2048)
 
 
 def _wants_explanation(parameters: Parameters, *, is_query: bool) -> bool:
