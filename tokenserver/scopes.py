@@ -81,7 +81,7 @@ class Scope:
     actions: frozenset[str]
 
     def __str__(self) -> str:
-        return f"{self.resource}:{','.join(in_order(self.actions))}"
+        return f"{self.resource.type}:{self.resource.name}:{_spelled(self.actions)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Access:
     actions: frozenset[str]
 
     def __str__(self) -> str:
-        return f"{self.resource}:{','.join(in_order(self.actions))}"
+        return f"{self.resource.type}:{self.resource.name}:{_spelled(self.actions)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,11 @@ def in_order(actions: Iterable[str]) -> list[str]:
     """The known actions among `actions`, each once, in the order of `ACTIONS`."""
     asked = set(actions)
     return [action for action in ACTIONS if action in asked]
+
+
+@lru_cache(maxsize=256)
+def _spelled(actions: frozenset[str]) -> str:
+    return ",".join(in_order(actions))
 
 
 def is_path_component(text: str) -> bool:

@@ -18,18 +18,15 @@ from typing import Any, Protocol
 
 from tokenserver.credentials import Password
 from tokenserver.errors import AuditUnavailable, InvalidCredentials, PlainHttp, TokenserverError
-from tokenserver.exchange.audit_events import MAX_EVENT, MAX_REJECTED, cited_together, members, split
+from tokenserver.exchange.audit_events import MAX_EVENT, cut, members, split
 from tokenserver.exchange.audit_outage import Outage, reason_of_errno
+from tokenserver.exchange.audit_rulings import rejected_facts, ruling_members
 from tokenserver.exchange.audit_sink import DescriptorSink
 from tokenserver.exchange.observers import UnparsedRequest
 from tokenserver.exchange.outcomes import outcome_of, outcome_of_ruling
 from tokenserver.exchange.rulings import MAX_RULINGS, Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
-from tokenserver.policy.decision import Decision, Reason
 from tokenserver.runtime.bounded_cache import BoundedCache
-from tokenserver.scopes import RejectedScope
-
-MAX_TEXT = 256
 
 MAX_CACHED = 8 * 1024
 """Characters of a ruling's part of an event that is cached; a longer one is encoded each time."""
@@ -91,7 +88,7 @@ class AuditTrail:
         ruling = outcome.ruling
         encoded = self._encoded.get(ruling)
         if encoded is None:
-            encoded = _EncodedRuling(members(_facts(ruling)), outcome_of_ruling(ruling))
+            encoded = _EncodedRuling(ruling_members(ruling), outcome_of_ruling(ruling))
             if ruling.is_kept and len(encoded.members) <= MAX_CACHED:
                 self._encoded.put(ruling, encoded)
         # Written by hand, because these few are in every event: both ids are the server's own.
@@ -183,48 +180,6 @@ class _EncodedRuling:
     outcome: str
 
 
-def _facts(ruling: Ruling) -> dict[str, Any]:
-    rules, omitted = cited_together(ruling.decisions)
-    return {
-        "asked": [str(decision.scope) for decision in ruling.decisions],
-        **_rejected(ruling.rejected),
-        "registry": ruling.registry.service,
-        # Only if the client asked for the registry under another of its names.
-        **({"asked_as": ruling.registry.asked_as} if ruling.registry.asked_as is not None else {}),
-        # Only if tokens carry more than was asked: what is `granted` then goes beyond `asked`.
-        **({"grant": "held"} if ruling.registry.holds else {}),
-        "subject": ruling.identity.subject,
-        "source": ruling.identity.source,
-        # Only if the source maps names: what `${user}` stands for.
-        **({} if ruling.identity.namespace is None else {"namespace": ruling.identity.namespace}),
-        "kind": ruling.identity.kind.value,
-        "groups": sorted(ruling.identity.groups),
-        "granted": [str(access) for access in ruling.access],
-        "rules": [
-            _rule(decision, reason)
-            for decision, reasons in zip(ruling.decisions, rules, strict=True)
-            for reason in reasons
-        ],
-        **({"rules_omitted": omitted} if omitted else {}),
-        "policy": ruling.policy,
-        # Only if the source was unreachable, and the last answer it gave was used.
-        **({"stale": True} if ruling.identity.stale else {}),
-        # Only if there are groups whose names the source could not resolve.
-        **({"lost": list(ruling.identity.lost)} if ruling.identity.lost else {}),
-    }
-
-
-def _rule(decision: Decision, reason: Reason) -> dict[str, str]:
-    rule = {
-        "resource": str(decision.scope.resource),
-        "action": reason.action,
-        "effect": reason.effect.value,
-        "rule": reason.rule,
-        "at": f"{reason.file}:{reason.line}",
-    }
-    return rule if reason.message is None else {**rule, "message": reason.message}
-
-
 def _failure(request: TokenRequest | UnparsedRequest, error: Exception, policy: str, seconds: float) -> dict[str, Any]:
     """The event of a request that ended without a decision."""
     event: dict[str, Any] = {
@@ -236,7 +191,7 @@ def _failure(request: TokenRequest | UnparsedRequest, error: Exception, policy: 
     }
     if isinstance(request, TokenRequest):
         username = request.credentials.username if isinstance(request.credentials, Password) else None
-        event |= {"asked": [str(scope) for scope in request.scopes.scopes], **_rejected(request.scopes.rejected)}
+        event |= {"asked": [str(scope) for scope in request.scopes.scopes], **rejected_facts(request.scopes.rejected)}
     else:
         username = request.username
         event |= {"asked": [cut(scope) for scope in request.asked]}
@@ -259,18 +214,5 @@ def reason_of(error: BaseException) -> str:
     return str(error) if isinstance(error, TokenserverError) else type(error).__name__
 
 
-def cut(text: str) -> str:
-    """A client's text, truncated to `MAX_TEXT` characters."""
-    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
-
-
 def _cut(text: str | None) -> str | None:
     return None if text is None else cut(text)
-
-
-def _rejected(rejected: tuple[RejectedScope, ...]) -> dict[str, Any]:
-    if not rejected:
-        return {}
-    listed = [{"scope": cut(one.text), "reason": one.reason} for one in rejected[:MAX_REJECTED]]
-    omitted = len(rejected) - len(listed)
-    return {"rejected": listed, **({"rejected_omitted": omitted} if omitted else {})}

@@ -8,7 +8,7 @@ rejected texts are listed up to a number, and a long event is split by resource.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,9 @@ MAX_CITED = 1024
 
 MAX_REJECTED = 64
 """Rejected texts that an event lists; `rejected_omitted` counts the rest."""
+
+MAX_TEXT = 256
+"""Characters of a text as a client sent it."""
 
 MAX_STRING = 3136
 """Bytes of one string in a split event. A name of 255 characters and a truncated client's text fit, however much of
@@ -52,8 +55,15 @@ def members(event: dict[str, Any]) -> str:
     return _to_json(event)[1:-1].replace("\x7f", "\\u007f")
 
 
-def cited(reasons: Iterable[Reason], *, each: int = MAX_RULES) -> tuple[list[Reason], int]:
+def cut(text: str) -> str:
+    """A client's text, truncated to `MAX_TEXT` characters."""
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+
+
+def cited(reasons: Sequence[Reason], *, each: int = MAX_RULES) -> tuple[Sequence[Reason], int]:
     """The reasons of one decision that an event cites, up to `each` of each action, and the number of the rest."""
+    if len(reasons) <= each:
+        return reasons, 0
     kept: list[Reason] = []
     counts: dict[str, int] = {}
     for reason in reasons:
@@ -63,16 +73,16 @@ def cited(reasons: Iterable[Reason], *, each: int = MAX_RULES) -> tuple[list[Rea
     return kept, sum(counts.values()) - len(kept)
 
 
-def cited_together(decisions: Sequence[Decision]) -> tuple[list[list[Reason]], int]:
+def cited_together(decisions: Sequence[Decision]) -> tuple[list[Sequence[Reason]], int]:
     """The reasons that one event cites for each of its decisions, up to `MAX_CITED` in all, and the number of the rest.
 
     The fewer there is room for, the fewer are cited for each action, so that no resource takes the room of others.
     """
     each = MAX_RULES
-    if sum(len(decision.reasons) for decision in decisions) > MAX_CITED:
+    if sum([len(decision.reasons) for decision in decisions]) > MAX_CITED:
         actions = sum(len({reason.action for reason in decision.reasons}) for decision in decisions)
         each = min(MAX_RULES, max(1, MAX_CITED // actions))
-    kept: list[list[Reason]] = []
+    kept: list[Sequence[Reason]] = []
     room, omitted = MAX_CITED, 0
     for decision in decisions:
         some = cited(decision.reasons, each=each)[0][:room]

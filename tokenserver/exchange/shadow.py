@@ -91,7 +91,7 @@ def _rules(live: Decision, candidate: Decision) -> dict[str, list[dict[str, str]
                 "rule": reason.rule,
                 "at": f"{reason.file}:{reason.line}",
             }
-            for reason in cited(one for one in decision.reasons if one.action in differing)[0]
+            for reason in cited([one for one in decision.reasons if one.action in differing])[0]
         ]
         for side, decision in (("live", live), ("shadow", candidate))
     }

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from tokenserver.exchange.audit import cut
-from tokenserver.exchange.audit_events import cited_together
+from tokenserver.exchange.audit_events import cited_together, cut
 from tokenserver.exchange.rulings import Ruling
 from tokenserver.policy.image_names import scope_hint
 from tokenserver.policy.queries.denial import Denial
