@@ -32,9 +32,10 @@ def test_what_is_offered_once_evicts_nothing(calls: list[tuple[bool, int]], size
     places: dict[int, int] = {}
     for number, (is_put, key) in enumerate(calls):
         is_full = len(expected) >= size
-        is_taken = is_put or not is_full or key in expected or places.get(key % (4 * size), 0) == key
+        place, mark = key % (4 * size), key // (4 * size)
+        is_taken = is_put or not is_full or key in expected or places.get(place, 0) == mark
         if is_full and not is_put:
-            places[key % (4 * size)] = key
+            places[place] = mark
         if is_put:
             bounded.put(key, number)
         else:

@@ -166,5 +166,5 @@ def test_long_scopes_are_not_cached(length: int, is_kept: bool) -> None:
 
 
 def _scopes_of(values: tuple[str, ...]) -> ScopeRequest:
-    query = Parameters({}, values)
-    return token_request({"REQUEST_METHOD": "GET"}, query, None, request_id="1", client=None).scopes
+    form = Parameters({"grant_type": "password", "username": "ann", "password": "x"}, values)
+    return token_request({"REQUEST_METHOD": "POST"}, Parameters({}, ()), form, request_id="1", client=None).scopes

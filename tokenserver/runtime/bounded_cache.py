@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -12,6 +13,8 @@ _Value = TypeVar("_Value")
 
 OFFERS_PER_ENTRY = 4
 """How many times the size of a cache it recognizes of the keys that were offered lately."""
+
+_MARK = 0xFFFF
 
 
 class BoundedCache(Generic[_Key, _Value]):
@@ -26,7 +29,7 @@ class BoundedCache(Generic[_Key, _Value]):
         self._size = size
         # A plain dictionary would step over the places of all entries evicted before, to find its oldest one.
         self._entries: OrderedDict[_Key, _Value] = OrderedDict()
-        self._offered: list[int] = []
+        self._offered = array("H")
         self._lock = threading.Lock()
         self.get = self._entries.get
 
@@ -51,8 +54,8 @@ class BoundedCache(Generic[_Key, _Value]):
         """As `put`, but a full cache takes only a key that was offered before, not long ago; whether it was taken.
 
         So a stream of keys that come once each evicts nothing, and its values are freed while the processor still has
-        them in its own caches: keeping each of them would cost more than computing it. A key may be taken for another
-        one with the same hash, which only admits it early.
+        them in its own caches: keeping each of them would cost more than computing it. One key of some thousands is
+        taken for another one, and admitted early.
         """
         if len(self._entries) >= self._size and not self._is_known(key):
             return False
@@ -63,13 +66,14 @@ class BoundedCache(Generic[_Key, _Value]):
         """Whether the key is stored or was offered lately; from now on it was."""
         # Without the lock: a thread that overwrites the place of another one's key only delays that key.
         offered = self._offered or self._new_places()
-        mark = hash(key)
-        place = mark % len(offered)
+        digits = hash(key)
+        place = digits % len(offered)
+        mark = digits // len(offered) & _MARK
         if offered[place] == mark:
             return True
         offered[place] = mark
         return key in self._entries
 
-    def _new_places(self) -> list[int]:
-        self._offered = [0] * (OFFERS_PER_ENTRY * self._size)
+    def _new_places(self) -> array[int]:
+        self._offered = array("H", bytes(2 * OFFERS_PER_ENTRY * self._size))
         return self._offered

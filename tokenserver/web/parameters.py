@@ -9,13 +9,13 @@ allowed, because a chunked body has no length to check beforehand.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
 from tokenserver.errors import InvalidRequest, RequestError
 from tokenserver.runtime.bounded_cache import BoundedCache
-from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits
+from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest, parse_scopes
 
 MIN_BODY = 64 * 1024
 """Bytes that a form may always have, however small `limits.scope_bytes` is: a password is in it, too."""
@@ -54,10 +54,22 @@ class Parameters:
 
     single: Mapping[str, str]
     scopes: tuple[str, ...]
+    _asked: dict[ScopeLimits, ScopeRequest] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def get(self, name: str) -> str | None:
         """The value of a single-valued parameter; an empty one counts as absent."""
         return self.single.get(name) or None
+
+    def asked(self, limits: ScopeLimits) -> ScopeRequest:
+        """The values of `scope`, parsed once, as long as these parameters are cached.
+
+        Raises:
+            TooManyScopes: see `parse_scopes`.
+        """
+        found = self._asked.get(limits)
+        if found is None:
+            found = self._asked[limits] = parse_scopes(self.scopes, limits)
+        return found
 
 
 def max_body(limits: ScopeLimits) -> int:

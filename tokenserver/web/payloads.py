@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from tokenserver.exchange.audit_events import cited_together, cut
 from tokenserver.exchange.rulings import Ruling
@@ -22,19 +23,22 @@ def token_body(token: Token, ruling: Ruling, *, with_scope: bool) -> bytes:
 
     `messages` holds the messages of deny rules; clients ignore members that they do not know (RFC 6749, section 5.1).
     """
-    text = token.text.reveal()
-    content: dict[str, object] = {
-        "token": text,
-        "access_token": text,
-        "expires_in": token.expires_in,
-        "issued_at": datetime.fromtimestamp(token.issued_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
+    text = token.text.reveal()  # base64url and dots, which need no escaping
+    content = (
+        f'{{"token":"{text}","access_token":"{text}","expires_in":{token.expires_in},'
+        f'"issued_at":"{_spelled_second(token.issued_at)}"'
+    )
     if with_scope:
-        content["scope"] = " ".join(str(access) for access in token.access)
+        content += f',"scope":{_to_json(" ".join(map(str, token.access)))}'
     messages = messages_of(ruling)
     if messages:
-        content["messages"] = messages
-    return _to_json(content).encode("ascii") + b"\n"
+        content += f',"messages":{_to_json(messages)}'
+    return f"{content}}}\n".encode("ascii")
+
+
+@lru_cache(maxsize=8)
+def _spelled_second(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def messages_of(ruling: Ruling) -> tuple[str, ...]:

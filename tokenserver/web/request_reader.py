@@ -51,7 +51,7 @@ def token_request(
         request_id,
         str(environ["REQUEST_METHOD"]),
         single.get("service") or None,
-        _parsed_scopes(parameters.scopes, limits),
+        query.asked(limits) if form is None else _asked_by_form(form.scopes, limits),
         refresh_token_in(credentials),
         single.get("account") or None,
         client,
@@ -61,8 +61,8 @@ def token_request(
     )
 
 
-def _parsed_scopes(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest:
-    """As `parse_scopes`, with a cache: clients repeat the same scopes."""
+def _asked_by_form(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest:
+    """As `parse_scopes`, with a cache: clients repeat the same scopes, and forms are not cached, unlike queries."""
     if sum(map(len, values)) > _LONGEST_CACHED:
         return parse_scopes(values, limits)
     key = (values, limits)
