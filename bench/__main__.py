@@ -146,11 +146,25 @@ def work(bench: Bench) -> dict[str, Any]:
     users = bench.server(users=1_000, cost=4)
     rows.append(Row("1,000 users in turn, 100 repositories", users.url, load.many_users(1_000, 100), goal=0.30, warm=4))
     rows.append(Row("anonymous, each token newly signed", bench.server(more="token_reuse: 0s").url))
+    rows += _new_repositories(bench)
     if bench.options.peer:
         base, slash, path = bench.options.peer.partition("://")[2].partition("/")
         scheme = bench.options.peer.partition("://")[0]
         rows.append(Row("the other server", f"{scheme}://{base}", Work(path=slash + path)))
     return bench.table("GET /token, one scope, 16 connections", rows)
+
+
+def _new_repositories(bench: Bench) -> list[Row]:
+    """Every request for another repository. The yardstick's own load is generated in the same way."""
+    title, work = "every request another repository", load.new_repositories()
+    servers = {
+        "ES256": bench.server(),
+        "RS256": bench.server(algorithm="RS256"),
+        "1,000 rules": bench.server(rules=1_000),
+    }
+    rows = [Row(f"bare, {title}", bench.yardstick("bare"), work)]
+    goals = {"ES256": 0.22, "1,000 rules": 0.22}
+    return rows + [Row(f"{title}, {name}", one.url, work, goal=goals.get(name)) for name, one in servers.items()]
 
 
 def sweeps(bench: Bench) -> dict[str, Any]:

@@ -91,6 +91,19 @@ def many_users(users: int, repositories: int) -> Work:
     )
 
 
+def new_repositories() -> Work:
+    """Each request for a repository that was not asked for before, in this round or another."""
+    return Work(
+        lua="math.randomseed(os.time())\n"
+        "local turn, round = 0, math.random(1000000000)\n"
+        "request = function()\n"
+        "  turn = turn + 1\n"
+        '  local name = "public%2Fteam" .. turn % 97 .. "%2Fapp" .. round .. "-" .. turn\n'
+        '  return wrk.format("GET", "/token?service=bench&scope=repository%3A" .. name .. "%3Apull")\n'
+        "end\n"
+    )
+
+
 def new_connections() -> Work:
     """A new connection for each request, as real clients do."""
     return Work(headers=["Connection: close"])
