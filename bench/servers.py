@@ -75,15 +75,19 @@ def tokenserver(
     more: str = "",
     sources: str = "",
     output: Path | None = None,
+    code: Path | None = None,
 ) -> Iterator[Running]:
-    """A running server with anonymous access and that many rules and users; `more` and `sources` are YAML."""
+    """A running server with anonymous access and that many rules and users; `more` and `sources` are YAML.
+
+    `code` is a folder with another `tokenserver` to run.
+    """
     config = write(
         folder, workers=workers, algorithm=algorithm, rules=rules, users=users, cost=cost, tls=tls, more=more,
-        sources=sources,
+        sources=sources, code=code,
     )  # fmt: skip
     scheme = "https" if tls else "http"
     command = [sys.executable, "-m", "tokenserver", "serve", "--config", str(config)]
-    with running(command, port_of(config), scheme=scheme, path=PATH, output=output) as server:
+    with running(command, port_of(config), scheme=scheme, path=PATH, output=output, code=code) as server:
         yield server
 
 
@@ -98,6 +102,7 @@ def write(
     tls: bool = False,
     more: str = "",
     sources: str = "",
+    code: Path | None = None,
 ) -> Path:
     """Write the configuration of such a server, including its keys; returns the file."""
     folder.mkdir(parents=True)
@@ -123,7 +128,7 @@ def write(
         f"throttle: {{enabled: false}}\nauthentication: [{', '.join(entries)}]\n{more}\n"
     )
     command = [sys.executable, "-m", "tokenserver", "keys", "init", "--config", str(config), "--algorithm", algorithm]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=code)
     return config
 
 
@@ -154,11 +159,17 @@ def yardstick(name: str, workers: int, tls: Path | None = None) -> Iterator[Runn
 
 @contextmanager
 def running(
-    command: list[str], port: int, *, scheme: str = "http", path: str = PATH, output: Path | None = None
+    command: list[str],
+    port: int,
+    *,
+    scheme: str = "http",
+    path: str = PATH,
+    output: Path | None = None,
+    code: Path | None = None,
 ) -> Iterator[Running]:
     """A server process that answers `path` on `port`; its output is discarded."""
     with (output or Path(os.devnull)).open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.DEVNULL, start_new_session=True, cwd=code)
     try:
         url = f"{scheme}://127.0.0.1:{port}"
         wait_for(url + path, process)
