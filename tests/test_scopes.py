@@ -14,7 +14,6 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tokenserver import scopes
 from tokenserver.errors import TokenserverError, TooManyScopes
 from tokenserver.scopes import (
     ACTIONS,
@@ -449,14 +448,6 @@ def test_values_may_come_from_an_iterator() -> None:
     assert len(parse_scopes(iter(["repository:a:pull", "repository:b:pull"])).scopes) == 2
 
 
-def test_long_scopes_are_not_remembered() -> None:
-    """What parse_scope remembers is bounded in bytes: a scope of 16 KiB leaves nothing behind."""
-    scopes._remembered.cache_clear()
-    parse_scope(_of_size(16 * 1024))
-    parse_scope("repository:a:pull")
-    assert scopes._remembered.cache_info().currsize == 1
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -567,12 +558,3 @@ def test_what_was_asked_is_looked_up_by_its_hash() -> None:
     assert hash(one) == hash(same) == hash(ScopeRequest(one.scopes, one.rejected))
     assert len({one, same, other}) == 2
     assert len({hash(parse_scopes([f"repository:a{number}:pull"])) for number in range(20)}) > 1
-
-
-@pytest.mark.parametrize(
-    ("length", "is_kept"), [pytest.param(512, True, id="short"), pytest.param(513, False, id="long")]
-)
-def test_long_scopes_are_parsed_each_time(length: int, is_kept: bool) -> None:
-    """So that what is remembered is bounded in bytes as well."""
-    scope = f"repository:a:{'pull,' * 110}"[:length]
-    assert (parse_scope(scope) is parse_scope(scope)) is is_kept

@@ -28,9 +28,6 @@ MAX_NAME_LENGTH = 255
 MIN_LIFETIME, MAX_LIFETIME = 60, 3600
 """Seconds that a token, and so the access in it, may live. Clients take any lifetime below 60 s for 60 s."""
 
-# Longer scopes are not cached, so that the cache is bounded in bytes as well.
-_LONGEST_REMEMBERED = 512
-
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST_COMPONENT = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _HOST_AND_PORT = rf"{_HOST_COMPONENT}(?:\.{_HOST_COMPONENT})*:[0-9]{{1,5}}"
@@ -151,12 +148,8 @@ def parse_scope(text: str) -> Scope:
     Raises:
         ScopeSyntaxError: with a reason that does not repeat the text.
     """
-    return _parse(text) if len(text) > _LONGEST_REMEMBERED else _remembered(text)
-
-
-def _parse(text: str) -> Scope:
-    usual = _USUAL_SCOPE.fullmatch(text)
-    if usual is not None and len(usual[2]) <= MAX_NAME_LENGTH:
+    usual = _USUAL_SCOPE.fullmatch(text) if len(text) <= MAX_NAME_LENGTH else None
+    if usual is not None:
         return Scope(Resource(usual[1], usual[2]), _known_actions(usual[3]))
     kind, colon, rest = text.partition(":")
     name, second_colon, actions = rest.rpartition(":")
@@ -179,9 +172,6 @@ def _known_actions(text: str) -> frozenset[str]:
     return frozenset(in_order(text.split(",")))
 
 
-_remembered = lru_cache(maxsize=4096)(_parse)
-
-
 def parse_scopes(values: Iterable[str], limits: ScopeLimits = DEFAULT_LIMITS) -> ScopeRequest:
     """Parse the values of all `scope` parameters, each a list separated by spaces (RFC 6749, section 3.3).
 
@@ -197,10 +187,10 @@ def parse_scopes(values: Iterable[str], limits: ScopeLimits = DEFAULT_LIMITS) ->
     text = "".join(values)
     if (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))) > limits.scope_bytes:
         raise TooManyScopes(_excess(f"more than {limits.scope_bytes} bytes", "limits.scope_bytes"))
+    if len(values) == 1 and text and " " not in text and limits.scopes:
+        return _parse_one(text)
     pieces = dict.fromkeys([piece for value in values for piece in value.split(" ") if piece])
-    if len(pieces) == 1 <= limits.scopes:
-        return _parse_one(*pieces)
-    merged: dict[Resource, frozenset[str]] = {}
+    merged: dict[tuple[str, str], Scope] = {}  # by type and name, which are hashed faster than a `Resource`
     rejected: list[RejectedScope] = []
     malformed = 0
     for piece in pieces:
@@ -210,19 +200,20 @@ def parse_scopes(values: Iterable[str], limits: ScopeLimits = DEFAULT_LIMITS) ->
             rejected.append(RejectedScope(piece, str(error)))
             malformed += 1
         else:
-            known = merged.get(scope.resource)
-            merged[scope.resource] = scope.actions if known is None else known | scope.actions
+            resource = scope.resource
+            key = (resource.type, resource.name)
+            known = merged.get(key)
+            merged[key] = scope if known is None else Scope(resource, known.actions | scope.actions)
             rejected += _unknown_actions(piece)
         if len(merged) + malformed > limits.scopes:
             raise TooManyScopes(_excess(f"more than {limits.scopes} distinct resources", "limits.scopes"))
-    scopes = [Scope(resource, actions) for resource, actions in merged.items()]
-    return ScopeRequest(tuple(scopes), tuple(rejected))
+    return ScopeRequest(tuple(merged.values()), tuple(rejected))
 
 
 def _parse_one(piece: str) -> ScopeRequest:
     """Most requests have one scope: nothing is merged."""
     try:
-        scope = _parse(piece)
+        scope = parse_scope(piece)
     except ScopeSyntaxError as error:
         return ScopeRequest((), (RejectedScope(piece, str(error)),))
     return ScopeRequest((scope,), _unknown_actions(piece))

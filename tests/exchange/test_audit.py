@@ -11,10 +11,10 @@ from tests_web_server import Lines
 
 from tokenserver.credentials import NoCredentials, Secret
 from tokenserver.errors import AuditUnavailable, InvalidRequest
-from tokenserver.exchange.audit import MAX_CACHED
+from tokenserver.exchange.audit import CACHED_CHARACTERS
 from tokenserver.exchange.audit_events import MAX_EVENT, MAX_REJECTED, MAX_RULES
 from tokenserver.exchange.audit_sink import DescriptorSink
-from tokenserver.exchange.rulings import Ruling
+from tokenserver.exchange.rulings import MAX_RULINGS, Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decision import Decision, Reason
@@ -129,8 +129,11 @@ def test_what_is_remembered_of_events_is_bounded(clock: Clock) -> None:
     assert len(trail._encoded) == 0
     trail.observe(REQUEST, issued(ruling(), "2"), 0.001)
     assert len(trail._encoded) == 0
-    trail.observe(REQUEST, issued(replace(ruling(), is_kept=True), "3"), 0.001)
-    assert [len(known.members) < MAX_CACHED for known in trail._encoded._entries.values()] == [True]
+    for number in range(500):
+        trail.observe(REQUEST, issued(replace(ruling(resources=64), is_kept=True), f"3 {number}"), 0.001)
+    kept = [len(known.members) for known in trail._encoded._entries.values()]
+    assert sum(kept) <= MAX_RULINGS * CACHED_CHARACTERS
+    assert CACHED_CHARACTERS < kept[0] <= MAX_EVENT
 
 
 def test_several_lines_of_one_event_on_a_descriptor(pipe: tuple[int, int], clock: Clock) -> None:

@@ -32,7 +32,7 @@ _questions = st.tuples(
             world.names,
             st.sets(st.sampled_from(["pull", "push", "*"])),
         ),
-        max_size=MAX_CACHED_SCOPES + 1,
+        max_size=5,
         unique_by=lambda scope: scope.resource,
     ),
     world.contexts,
@@ -104,6 +104,9 @@ def test_a_stream_of_new_questions_is_not_kept() -> None:
     rulings = [
         Ruling(REGISTRIES["other"], ANONYMOUS, (Decision(scope, frozenset()),), (), "", (), None) for scope in scopes
     ]
+    for count, weight in ((0, 1), (1, 1), (4, 1), (5, 2), (MAX_CACHED_SCOPES, 16), (MAX_CACHED_SCOPES + 1, 17)):
+        several = replace(rulings[0], decisions=rulings[0].decisions * count)
+        assert (several.weight, several.is_cacheable) == (weight, count <= MAX_CACHED_SCOPES)
     kept = [cache.keep(number, ruling).is_kept for number, ruling in enumerate(rulings)]
     assert kept == [True] * MAX_RULINGS + [False] * 2 * MAX_RULINGS
     last = len(rulings) - 1

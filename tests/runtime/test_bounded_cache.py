@@ -10,18 +10,34 @@ from hypothesis import strategies as st
 from tokenserver.runtime.bounded_cache import BoundedCache
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers()), max_size=40), st.integers(1, 5))
-def test_the_newest_entries_are_kept(puts: list[tuple[int, int]], size: int) -> None:
-    """It holds the last `size` entries put; an entry that is put again counts as new."""
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(), st.integers(1, 3)), max_size=40), st.integers(3, 8))
+def test_the_newest_entries_are_kept(puts: list[tuple[int, int, int]], size: int) -> None:
+    """It holds the last entries put that together weigh no more than `size`; one that is put again counts as new."""
     bounded: BoundedCache[int, int] = BoundedCache(size)
-    expected: dict[int, int] = {}
-    for key, value in puts:
-        bounded.put(key, value)
+    expected: dict[int, tuple[int, int]] = {}
+    for key, value, weight in puts:
+        bounded.put(key, value, weight)
         expected.pop(key, None)
-        expected[key] = value
-    newest = dict(list(expected.items())[-size:])
-    assert {key: bounded.get(key) for key in range(10)} == {key: newest.get(key) for key in range(10)}
-    assert len(bounded) == len(newest)
+        expected[key] = (value, weight)
+        while sum(weight for _, weight in expected.values()) > size:
+            del expected[next(iter(expected))]
+    assert {key: bounded.get(key) for key in range(10)} == {
+        key: expected[key][0] if key in expected else None for key in range(10)
+    }
+    assert len(bounded) == len(expected)
+    bounded.clear()
+    assert len(bounded) == 0
+    assert [bounded.offer(number, number) for number in range(size)] == [True] * size
+
+
+def test_a_heavy_entry_needs_room() -> None:
+    """While there is less room than it weighs, it is offered twice; what weighs more than all is never stored."""
+    bounded: BoundedCache[int, int] = BoundedCache(10)
+    assert [bounded.offer(number, number) for number in range(8)] == [True] * 8
+    assert [bounded.offer(100, 1, weight=3), bounded.offer(200, 2, weight=2)] == [False, True]
+    assert (bounded.offer(100, 1, weight=3), bounded.get(100), bounded.get(0), bounded.get(2)) == (True, 1, None, None)
+    bounded.put(300, 3, weight=11)
+    assert (bounded.get(300), len(bounded)) == (None, 0)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=60), st.integers(1, 5))
@@ -32,7 +48,7 @@ def test_what_is_offered_once_evicts_nothing(calls: list[tuple[bool, int]], size
     places: dict[int, int] = {}
     for number, (is_put, key) in enumerate(calls):
         is_full = len(expected) >= size
-        place, mark = key % (4 * size), key // (4 * size)
+        place, mark = key % (4 * size), key // (4 * size) or 1
         is_taken = is_put or not is_full or key in expected or places.get(place, 0) == mark
         if is_full and not is_put:
             places[place] = mark

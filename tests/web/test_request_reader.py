@@ -156,7 +156,7 @@ def test_whatever_was_sent(query: str, agent: str, header: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "is_kept"), [pytest.param(512, True, id="short"), pytest.param(513, False, id="long")]
+    ("length", "is_kept"), [pytest.param(4000, True, id="short"), pytest.param(4001, False, id="long")]
 )
 def test_long_scopes_are_not_cached(length: int, is_kept: bool) -> None:
     """So that the cache is bounded in bytes as well."""

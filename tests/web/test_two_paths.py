@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tokenserver import scopes
 from tokenserver.authn.chain import Chain
 from tokenserver.credentials import Password
 from tokenserver.errors import InvalidCredentials
@@ -204,5 +203,4 @@ def _said(answer: TokenAnswer) -> Any:
 
 def _forget_what_was_parsed() -> None:
     parameters._cached_queries.clear()
-    scopes._remembered.cache_clear()
     request_reader._cached_scopes.clear()

@@ -28,8 +28,8 @@ from tokenserver.exchange.rulings import MAX_RULINGS, Ruling
 from tokenserver.exchange.service import TokenRequest, TokenResult
 from tokenserver.runtime.bounded_cache import BoundedCache
 
-MAX_CACHED = 8 * 1024
-"""Characters of a ruling's part of an event that is cached; a longer one is encoded each time."""
+CACHED_CHARACTERS = 8 * 1024
+"""A ruling's part of an event counts as one entry of their cache for so many characters."""
 
 _quoted = json.encoder.encode_basestring_ascii
 
@@ -89,8 +89,8 @@ class AuditTrail:
         encoded = self._encoded.get(ruling)
         if encoded is None:
             encoded = _EncodedRuling(ruling_members(ruling), outcome_of_ruling(ruling))
-            if ruling.is_kept and len(encoded.members) <= MAX_CACHED:
-                self._encoded.put(ruling, encoded)
+            if ruling.is_kept and len(encoded.members) <= MAX_EVENT:
+                self._encoded.put(ruling, encoded, 1 + len(encoded.members) // CACHED_CHARACTERS)
         # Written by hand, because these few are in every event: both ids are the server's own.
         client = "null" if request.client is None else _encoded_address(request.client)
         start = f'"event":"exchange","request_id":"{request.request_id}","method":{_quoted(request.method)}'

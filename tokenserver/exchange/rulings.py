@@ -13,10 +13,13 @@ from tokenserver.scopes import Access, RejectedScope
 from tokenserver.tokens.claims import Registry
 
 MAX_RULINGS = 2048
-"""Rulings that one cache holds."""
+"""Rulings that one cache holds, each about at most `SCOPES_OF_AN_ENTRY` scopes; larger ones count as several, so that
+the cache is bounded in bytes as well."""
 
-MAX_CACHED_SCOPES = 4
-"""Rulings about more scopes are not cached, so that the cache is bounded in bytes as well."""
+SCOPES_OF_AN_ENTRY = 4
+
+MAX_CACHED_SCOPES = 64
+"""Rulings about more scopes are not cached."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +44,11 @@ class Ruling:
     def is_cacheable(self) -> bool:
         """Whether it may be cached: not if it is long, or about something malformed."""
         return not self.rejected and len(self.decisions) <= MAX_CACHED_SCOPES
+
+    @property
+    def weight(self) -> int:
+        """As how many entries of a cache it counts, and whatever is derived from it."""
+        return -(-len(self.decisions) // SCOPES_OF_AN_ENTRY) or 1
 
 
 class RulingCache:
@@ -70,7 +78,7 @@ class RulingCache:
         if not all(map(_is_lasting, ruling.decisions)):
             question = _contents(ruling)
             ruling = self._rulings.get(question) or ruling
-        if self._rulings.offer(question, ruling):
+        if self._rulings.offer(question, ruling, ruling.weight):
             ruling.is_kept = True
         return ruling
 

@@ -97,7 +97,7 @@ class TokenService:
         if self._reuse is None:
             return TokenResult(sign(), ruling)
         # A ruling belongs to one snapshot, and so to one signing key. One that is not kept will not be met again.
-        return TokenResult(self._reuse.token(ruling if ruling.is_kept else None, sign), ruling)
+        return TokenResult(self._reuse.token(ruling if ruling.is_kept else None, sign, weight=ruling.weight), ruling)
 
     def _denials(self, snapshot: Snapshot, request: TokenRequest, ruling: Ruling) -> tuple[Denial, ...]:
         context = Context(ruling.registry.service, request.client, datetime.fromtimestamp(self._now(), UTC))

@@ -18,9 +18,12 @@ _MARK = 0xFFFF
 
 
 class BoundedCache(Generic[_Key, _Value]):
-    """A cache of at most `size` entries; the oldest is evicted first. Safe for concurrent use by many threads."""
+    """A cache of at most `size` entries; the oldest is evicted first. Safe for concurrent use by many threads.
 
-    __slots__ = ("_entries", "_lock", "_offered", "_size", "get")
+    A large entry can count as several: its `weight`.
+    """
+
+    __slots__ = ("_entries", "_lock", "_offered", "_size", "_weight", "_weights", "get")
 
     get: Callable[[_Key], _Value | None]
     """The value of a key, or None. This is the dictionary's own method, since each request calls it several times."""
@@ -29,6 +32,8 @@ class BoundedCache(Generic[_Key, _Value]):
         self._size = size
         # A plain dictionary would step over the places of all entries evicted before, to find its oldest one.
         self._entries: OrderedDict[_Key, _Value] = OrderedDict()
+        self._weights: dict[_Key, int] = {}  # of those that weigh more than 1
+        self._weight = 0
         self._offered = array("H")
         self._lock = threading.Lock()
         self.get = self._entries.get
@@ -40,26 +45,34 @@ class BoundedCache(Generic[_Key, _Value]):
         """Drop all entries; the keys that were offered lately are still known."""
         with self._lock:
             self._entries.clear()
+            self._weights.clear()
+            self._weight = 0
 
-    def put(self, key: _Key, value: _Value) -> None:
-        """Store `value` under `key`, replacing any earlier value."""
+    def put(self, key: _Key, value: _Value, weight: int = 1) -> None:
+        """Store `value` under `key`, replacing any earlier value; what weighs more than the whole cache is dropped."""
         with self._lock:
             entries = self._entries
-            entries.pop(key, None)  # reinserted below, so that it counts as the newest
+            if key in entries:  # reinserted below, so that it counts as the newest
+                del entries[key]
+                self._weight -= self._weights.pop(key, 1)
             entries[key] = value
-            if len(entries) > self._size:
-                entries.popitem(last=False)
+            self._weight += weight
+            if weight > 1:
+                self._weights[key] = weight
+            while self._weight > self._size:
+                oldest, _ = entries.popitem(last=False)
+                self._weight -= self._weights.pop(oldest, 1)
 
-    def offer(self, key: _Key, value: _Value) -> bool:
+    def offer(self, key: _Key, value: _Value, weight: int = 1) -> bool:
         """As `put`, but a full cache takes only a key that was offered before, not long ago; whether it was taken.
 
         So a stream of keys that come once each evicts nothing, and its values are freed while the processor still has
         them in its own caches: keeping each of them would cost more than computing it. One key of some thousands is
         taken for another one, and admitted early.
         """
-        if len(self._entries) >= self._size and not self._is_known(key):
+        if self._weight + weight > self._size and not self._is_known(key):
             return False
-        self.put(key, value)
+        self.put(key, value, weight)
         return True
 
     def _is_known(self, key: _Key) -> bool:
@@ -68,7 +81,7 @@ class BoundedCache(Generic[_Key, _Value]):
         offered = self._offered or self._new_places()
         digits = hash(key)
         place = digits % len(offered)
-        mark = digits // len(offered) & _MARK
+        mark = digits // len(offered) & _MARK or 1  # 0 is an unused place
         if offered[place] == mark:
             return True
         offered[place] = mark

@@ -32,11 +32,11 @@ class Reuse:
         self._second = 0
         self._requested = self._requested_before = 0
 
-    def token(self, key: Hashable | None, sign: Callable[[], Token]) -> Token:
+    def token(self, key: Hashable | None, sign: Callable[[], Token], *, weight: int = 1) -> Token:
         """The token of `key`: a cached one under load, else one that `sign` makes now.
 
         Requests with the same `key` must have the same identity, registry, access, lifetime and signing key. Without a
-        key, the request counts as load, and nobody else gets its token.
+        key, the request counts as load, and nobody else gets its token. `weight`: as how many tokens it counts.
         """
         now = self._now()
         if not self._is_rush(int(now)) or key is None:
@@ -45,7 +45,7 @@ class Reuse:
         if token is not None and 0 <= now - token.issued_at < min(self._seconds, token.expires_in / LIFETIME_SHARE):
             return token
         token = replace(sign(), is_shared=True)
-        self._tokens.put(key, token)
+        self._tokens.put(key, token, weight)
         return token
 
     def _is_rush(self, second: int) -> bool:

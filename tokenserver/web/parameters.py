@@ -23,8 +23,11 @@ MIN_BODY = 64 * 1024
 BYTES_PER_FIELD = 16
 """A query or form has at most one field per this many bytes of its limit: `scope=repository:a:pull&` has 24."""
 
-# Longer queries are not cached, so that the cache is bounded in bytes as well.
-_LONGEST_CACHED = 512
+_LONGEST_CACHED = 4000
+"""Longer queries are not cached. In a shorter one there are not too many fields, whatever the limits."""
+
+CHARACTERS_OF_A_QUERY = 512
+"""A longer query counts as several in the cache, so that it is bounded in bytes as well."""
 
 SINGLE = frozenset(
     {
@@ -155,7 +158,7 @@ def parse_query(query: str, limits: ScopeLimits = DEFAULT_LIMITS) -> Parameters:
         found = _cached_queries.get(query)
         if found is None:
             found = parse_parameters(query, forbidden=SECRETS)
-            _cached_queries.offer(query, found)
+            _cached_queries.offer(query, found, 1 + len(query) // CHARACTERS_OF_A_QUERY)
         return found
     if len(query) > max_body(limits):
         raise InvalidRequest(f"the query is longer than {max_body(limits)} bytes{_FIX}")

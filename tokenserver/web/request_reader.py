@@ -13,13 +13,13 @@ from tokenserver.runtime.bounded_cache import BoundedCache
 from tokenserver.scopes import DEFAULT_LIMITS, ScopeLimits, ScopeRequest, parse_scopes
 from tokenserver.web.authorization_header import normalize_username, parse_authorization, refresh_token_in
 from tokenserver.web.client_address import Address
-from tokenserver.web.parameters import Parameters, UnreadableForm, read_leniently
+from tokenserver.web.parameters import CHARACTERS_OF_A_QUERY, Parameters, UnreadableForm, read_leniently
 
 MAX_ASKED = 16
 """Scopes of a refused request that its event quotes; the rest is only counted."""
 
-# Longer scopes are not cached, so that the cache is bounded in bytes as well.
-_LONGEST_CACHED = 512
+_LONGEST_CACHED = 4000
+"""Longer scopes in forms are not cached."""
 
 _TWO_CREDENTIALS = "the header and the form have different credentials"
 
@@ -63,13 +63,14 @@ def token_request(
 
 def _asked_by_form(values: tuple[str, ...], limits: ScopeLimits) -> ScopeRequest:
     """As `parse_scopes`, with a cache: clients repeat the same scopes, and forms are not cached, unlike queries."""
-    if sum(map(len, values)) > _LONGEST_CACHED:
+    length = sum(map(len, values))
+    if length > _LONGEST_CACHED:
         return parse_scopes(values, limits)
     key = (values, limits)
     found = _cached_scopes.get(key)
     if found is None:
         found = parse_scopes(values, limits)
-        _cached_scopes.offer(key, found)
+        _cached_scopes.offer(key, found, 1 + length // CHARACTERS_OF_A_QUERY)
     return found
 
 

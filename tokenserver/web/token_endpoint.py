@@ -46,6 +46,9 @@ JSON_HEADERS = (
 BODY_IS_READ = "tokenserver.body_is_read"
 """Set in the environ by a server that has read the whole body into memory before the call; see `admit_body`."""
 
+BYTES_OF_A_BODY = 8 * 1024
+"""A larger response counts as several in the cache of responses."""
+
 HSTS = ("Strict-Transport-Security", "max-age=31536000")
 """Only if clients come by https: it binds every port of the host name to https (RFC 6797)."""
 
@@ -138,7 +141,7 @@ class TokenEndpoint:
         body = self.bodies.get(key)
         if body is None:
             body = token_body(token, ruling, with_scope=with_scope)
-            self.bodies.put(key, body)
+            self.bodies.put(key, body, 1 + len(body) // BYTES_OF_A_BODY)
         return body
 
     def _failure(
