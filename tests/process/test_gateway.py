@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tokenserver.errors import InvalidRequest, RequestError
-from tokenserver.process.gateway import MAX_PIECES, body_of
+from tokenserver.process.gateway import MAX_PIECES, YIELDS, body_at_hand, chunked_body, whole_body
 from tokenserver.scopes import ScopeLimits
 from tokenserver.web.parameters import RequestTooLarge, max_body
 
@@ -36,7 +36,7 @@ class Proto:
 
 
 def read(proto: Proto, *, announced: bool = False) -> bytes | RequestError:
-    return asyncio.run(body_of(proto, LIMITS, announced=announced))
+    return asyncio.run(whole_body(proto()) if announced else chunked_body(proto, LIMITS))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,47 @@ def test_a_body_of_known_length() -> None:
     assert read(Proto(b"a=1"), announced=True) == b"a=1"
     cut = read(Proto(is_cut=True), announced=True)
     assert (type(cut), str(cut)) == (InvalidRequest, "the body is shorter than Content-Length says")
+
+
+class Promise:
+    """Granian's awaitable, which is done when it has been asked so many times."""
+
+    def __init__(self, after: int, *, is_cut: bool = False) -> None:
+        self.asked = 0
+        self._after = after
+        self._is_cut = is_cut
+
+    def done(self) -> bool:
+        self.asked += 1
+        return self.asked > self._after
+
+    def result(self) -> bytes:
+        if self._is_cut:
+            raise RuntimeError("RSGIProtocolError")
+        return b"a=1"
+
+
+@pytest.mark.parametrize(
+    ("after", "body"),
+    [
+        pytest.param(0, b"a=1", id="there"),
+        pytest.param(YIELDS - 1, b"a=1", id="in-a-moment"),
+        pytest.param(YIELDS, None, id="later"),
+    ],
+)
+def test_a_body_that_came_with_its_headers(after: int, body: bytes | None) -> None:
+    """It is taken without the event loop; another one is left to it."""
+    promise = Promise(after)
+    assert (body_at_hand(promise), promise.asked) == (body, min(after + 1, YIELDS))
+
+
+def test_a_body_that_was_cut_off_with_its_headers() -> None:
+    """The client's error, returned and not raised; an awaitable of another kind is left to the event loop."""
+    cut = body_at_hand(Promise(0, is_cut=True))
+    assert (type(cut), str(cut)) == (InvalidRequest, "the body is shorter than Content-Length says")
+    waiting = Proto(b"a=1")()
+    assert body_at_hand(waiting) is None
+    waiting.close()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 granian's own WSGI interface merges `X-Forwarded-For` and `X_Forwarded_For` into one variable of the environ, and its
 bodies block a thread without a deadline. Its RSGI interface keeps header names as sent and has awaitable bodies, but
 runs everything in one event loop. So requests arrive by RSGI and run in granian's blocking threads, as with WSGI; only
-bodies that are still arriving wait in the event loop.
+bodies that have not arrived with their headers wait in the event loop.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ logger = logging.getLogger("tokenserver")
 MAX_PIECES = 1024
 """The most chunks of one body. Each costs a turn of the event loop, so 64 KiB in single bytes would block it for
 seconds."""
+
+YIELDS = 4
+"""How often a thread lets others run before a body that has not arrived waits in the event loop. Granian's own thread
+hands a body over that came with its headers; going through the event loop takes two more switches of threads."""
 
 BASE = {
     "SCRIPT_NAME": "",
@@ -107,23 +111,36 @@ class Gateway:
         if isinstance(admitted, TokenAnswer):
             _send(proto, admitted)
             return
+        whole: Awaitable[bytes] | None = None
         try:
-            self._loop.call_soon_threadsafe(self._start_reading, environ, proto, admitted, deadline)
-        except RuntimeError:  # the loop is closed, because the worker is stopping
+            if "CONTENT_LENGTH" in environ:
+                whole = proto()
+                outcome = body_at_hand(whole)
+                if outcome is not None:
+                    admitted.leave()
+                    self._after_body(environ, proto, outcome)
+                    return
+            self._loop.call_soon_threadsafe(self._start_reading, environ, proto, whole, admitted, deadline)
+        except Exception:  # the loop is closed, because the worker is stopping
             admitted.leave()
             raise
 
-    def _start_reading(self, environ: dict[str, Any], proto: Any, place: Place, deadline: float) -> None:
-        task = self._loop.create_task(self._read_to_end(environ, proto, place, deadline))
+    def _start_reading(
+        self, environ: dict[str, Any], proto: Any, whole: Awaitable[bytes] | None, place: Place, deadline: float
+    ) -> None:
+        task = self._loop.create_task(self._read_to_end(environ, proto, whole, place, deadline))
         self._reading.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(self._reading.discard)
 
-    async def _read_to_end(self, environ: dict[str, Any], proto: Any, place: Place, deadline: float) -> None:
+    async def _read_to_end(
+        self, environ: dict[str, Any], proto: Any, whole: Awaitable[bytes] | None, place: Place, deadline: float
+    ) -> None:
         outcome: bytes | RequestError
         try:
             with place:
                 async with asyncio.timeout(deadline - time.monotonic()):
-                    outcome = await body_of(proto, self._front.endpoint.limits, announced="CONTENT_LENGTH" in environ)
+                    limits = self._front.endpoint.limits
+                    outcome = await (chunked_body(proto, limits) if whole is None else whole_body(whole))
         except TimeoutError:
             outcome = BodyTooSlow(f"the body did not arrive within {BODY_SECONDS:.0f} seconds")
         try:
@@ -142,19 +159,42 @@ class Gateway:
             _fail(proto, error)
 
 
-async def body_of(proto: Any, limits: ScopeLimits, *, announced: bool) -> bytes | RequestError:
-    """The body of a request from RSGI's protocol object; `announced`: its length is known, and small.
+def body_at_hand(whole: Any) -> bytes | RequestError | None:
+    """The body of known length that granian promised with `proto()`, if it arrives right now; else None."""
+    done = getattr(whole, "done", None)  # granian's awaitables have it; Python's protocol of them does not
+    if done is None:
+        return None
+    for _ in range(YIELDS):
+        if done():
+            return _result_of(whole.result)
+        time.sleep(0)
+    return None
 
-    A chunked body has at most `max_body` bytes of `limits`.
+
+async def whole_body(whole: Awaitable[bytes]) -> bytes | RequestError:
+    """As `body_at_hand`, however long it takes.
 
     Errors are returned, not raised: a traceback would keep `proto` alive, and with it the connection.
     """
-    if announced:
-        whole: Awaitable[bytes] = proto()
-        try:
-            return await whole
-        except RuntimeError:  # RSGIProtocolError
-            return InvalidRequest("the body is shorter than Content-Length says")
+    try:
+        return await whole
+    except RuntimeError:  # RSGIProtocolError
+        return _cut_off()
+
+
+def _result_of(result: Callable[[], bytes]) -> bytes | RequestError:
+    try:
+        return result()
+    except RuntimeError:
+        return _cut_off()
+
+
+def _cut_off() -> RequestError:
+    return InvalidRequest("the body is shorter than Content-Length says")
+
+
+async def chunked_body(proto: Any, limits: ScopeLimits) -> bytes | RequestError:
+    """The body of a request from RSGI's protocol object, of at most `max_body` bytes of `limits`; see `whole_body`."""
     pieces: list[bytes] = []
     size, most = 0, max_body(limits)
     async for piece in proto:
