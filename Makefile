@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 RUN := run
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test quick test-fast nightly mutants coverage lint real-servers real-servers-nightly bench clean
+.PHONY: help run demo test quick test-fast nightly mutants coverage lint real-servers real-servers-nightly bench
+.PHONY: bench-compare bench-history clean
 
 help: ## list these targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-22s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +74,15 @@ bench: $(VENV)/.installed-dev ## measure against yardsticks in the same run: abo
 	$(BIN)/python -m bench.pressure
 	$(BIN)/python -m bench.directory
 	$(BIN)/python -m bench.many_scopes
+	$(BIN)/python -m bench.fresh
+
+bench-compare: $(VENV)/.installed-dev ## measure this tree and another revision in turn, and print ratios: make bench-compare REV=v0.1.0
+	@test -n "$(REV)" || { echo "make bench-compare REV=REVISION" >&2; exit 2; }
+	$(BIN)/python -m bench.compare $(REV)
+
+bench-history: $(VENV)/.installed-dev ## measure the shares of the yardstick for this release, and write them to bench/history/
+	$(BIN)/python -m bench --only work --only sweeps --json bench/results/history.json
+	$(BIN)/python -m bench.history --record bench/results/history.json
 
 # One example of some properties is thousands of questions; those try 5,000 new ones.
 nightly: $(VENV)/.installed-dev ## run what takes too long for every change, then 100,000 new examples of every property: hours

@@ -19,6 +19,8 @@ from tokenserver.keys.signatures import SignatureLength, SignatureMismatch, veri
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.jose_header import encoded_header
 
+_read_json = json.JSONDecoder().raw_decode
+
 MAX_TOKEN = 1280 * 1024
 """No token of this server is larger, since `limits` goes up to 10,000 resources in 256 KiB of scope text."""
 
@@ -97,9 +99,10 @@ def _decoded(part: str) -> bytes:
 
 def _claims(payload: bytes) -> dict[str, Any]:
     try:
-        claims = json.loads(payload.decode("utf-8"))
+        text = payload.decode("utf-8")
+        claims, end = _read_json(text)
     except (ValueError, RecursionError):
-        claims = None
-    if not isinstance(claims, dict):
+        raise InvalidToken("has no claims") from None
+    if not isinstance(claims, dict) or end != len(text):
         raise InvalidToken("has no claims")
     return claims
