@@ -6,8 +6,7 @@ BIN := $(VENV)/bin
 RUN := run
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test quick test-fast nightly mutants coverage lint real-servers real-servers-nightly bench
-.PHONY: bench-compare bench-history clean
+.PHONY: help run demo test quick test-fast nightly mutants coverage lint real-servers real-servers-nightly bench bench-compare bench-history clean
 
 help: ## list these targets
 	@awk -F ' ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "  make %-22s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -14,7 +14,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from tokenserver.identity import Identity
-from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME, Access, Resource, in_order
+from tokenserver.scopes import MAX_LIFETIME, MIN_LIFETIME, Access, in_order
 
 _quoted = encode_basestring_ascii
 _ENTRY = {"type", "name", "actions"}
@@ -101,14 +101,13 @@ def granted_access(access: Sequence[Access]) -> tuple[Access, ...]:
     """One `Access` per resource, in the order first granted, without resources with no action."""
     if len(access) == 1 and access[0].actions:
         return (access[0],)
-    merged: dict[Resource, frozenset[str]] = {}
+    merged: dict[tuple[str, str], Access] = {}  # by type and name, which are hashed faster than a `Resource`
     for entry in access:
         if entry.actions:
-            known = merged.get(entry.resource)
-            merged[entry.resource] = entry.actions if known is None else known | entry.actions
-    return tuple(
-        [Access(resource, actions) for resource, actions in merged.items()]
-    )  # a list is faster than a generator
+            key = (entry.resource.type, entry.resource.name)
+            known = merged.get(key)
+            merged[key] = entry if known is None else Access(entry.resource, known.actions | entry.actions)
+    return tuple(merged.values())
 
 
 def encoded_claims(
