@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("revision", help="what this tree is compared with, as git names it")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="length of one round under load")
+    parser.add_argument("--row", action="append", default=[], help="part of a row's title; default: all rows")
     parser.add_argument("--only", choices=["cpu", "load"], action="append")
     parser.add_argument("--json", type=Path, help="write the ratios to this file")
     arguments = parser.parse_args()
@@ -57,10 +58,10 @@ def main() -> None:
             "this tree": side(Path(folder) / "after", ROOT),
         }
         if "cpu" in (arguments.only or ["cpu"]):
-            ratios["cpu"] = _print("µs of CPU time", cpu(sides, arguments.rounds), is_time=True)
+            ratios["cpu"] = _print("µs of CPU time", cpu(sides, arguments.rounds, arguments.row), is_time=True)
         if "load" in (arguments.only or ["load"]):
             program("wrk")
-            found = under_load(sides, arguments.rounds, arguments.seconds)
+            found = under_load(sides, arguments)
             ratios["load"] = _print("a second", found, is_time=False)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(ratios, indent=2) + "\n", encoding="utf-8")
@@ -85,12 +86,13 @@ def side(folder: Path, tree: Path) -> Path:
     return folder
 
 
-def cpu(sides: dict[str, Path], rounds: int) -> Figures:
+def cpu(sides: dict[str, Path], rounds: int, chosen: list[str]) -> Figures:
     """Microseconds of each part of `bench.fresh`."""
     figures: Figures = {}
     for _ in range(rounds):
         for name, folder in sides.items():
             command = [sys.executable, "-m", "bench.fresh", "--json", "--batches", "15"]
+            command += [word for row in chosen for word in ("--row", row)]
             output = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
             for row, parts in json.loads(output).items():
                 for part, microseconds in parts.items():
@@ -99,10 +101,11 @@ def cpu(sides: dict[str, Path], rounds: int) -> Figures:
     return figures
 
 
-def under_load(sides: dict[str, Path], rounds: int, seconds: int) -> Figures:
+def under_load(sides: dict[str, Path], arguments: argparse.Namespace) -> Figures:
     """Responses a second."""
     figures: Figures = {}
-    for title, settings, work in LOADS:
+    chosen = [one for one in LOADS if not arguments.row or any(part in one[0] for part in arguments.row)]
+    for title, settings, work in chosen:
         with ExitStack() as stack:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             urls = {
@@ -111,9 +114,10 @@ def under_load(sides: dict[str, Path], rounds: int, seconds: int) -> Figures:
             }
             for url in urls.values():
                 drive(url, work, 1)
-            for _ in range(rounds):
+            for _ in range(arguments.rounds):
                 for name, url in urls.items():
-                    figures.setdefault(title, {}).setdefault(name, []).append(drive(url, work, seconds).rate)
+                    rate = drive(url, work, arguments.seconds).rate
+                    figures.setdefault(title, {}).setdefault(name, []).append(rate)
     return figures
 
 
