@@ -21,11 +21,12 @@ from tokenserver.config.protection import MAX_SCOPE_BYTES, MAX_SCOPES
 from tokenserver.identity import Identity, Kind
 from tokenserver.keys.jwk import public_jwk
 from tokenserver.keys.ring import Algorithm, KeyRing
+from tokenserver.keys.signatures import signer
 from tokenserver.scopes import Access, Resource
 from tokenserver.tokens.claims import Compat, Registry
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.jose_header import encoded_header, token_header
-from tokenserver.tokens.verification import MAX_TOKEN, InvalidToken, open_token, verify_own
+from tokenserver.tokens.verification import MAX_TOKEN, InvalidToken, open_repeated, open_token, verify_own
 
 NOW = 1_801_396_800
 ANN = Identity("ann", Kind.PASSWORD, "htpasswd")
@@ -234,6 +235,17 @@ def test_signed_but_no_claims(ring: KeyRing, payload: bytes) -> None:
     signature = jwt.get_algorithm_by_name("ES256").sign(content.encode(), ring.active.private_key)
     with pytest.raises(InvalidToken, match="has no claims"):
         open_token(f"{content}.{b64(signature)}", {header: ring.active})
+
+
+def test_a_repeated_token_has_the_header_that_was_meant(ring: KeyRing) -> None:
+    """A right signature under another header of the same key is not this token; a token that is, is opened."""
+    sign = signer(ring.active.private_key, "ES256")
+    header, other = (encoded_header(ring.active, compat) for compat in (Compat.JWKS, Compat.DISTRIBUTION2))
+    content = f"{header}.{b64(json.dumps(claims()).encode())}"
+    text = f"{content}.{b64(sign(content.encode()))}"
+    assert open_repeated(text, header, sign) == claims()
+    with pytest.raises(InvalidToken, match="has no header that this server writes"):
+        open_repeated(text, other, sign)
 
 
 @given(data=st.data())
