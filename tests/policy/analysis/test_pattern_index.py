@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tokenserver.policy.analysis.containment import overlaps
 from tokenserver.policy.analysis.pattern_index import INDEXED_PLACES, MANY_PATTERNS, PatternIndex
-from tokenserver.policy.patterns import Pattern, matches_somebody, parse_pattern
+from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.policy.variables.readings import matches_somebody
 
 PATTERNS = st.lists(
     st.sampled_from(["a", "b", "ab", "*", "a*", "*b", "a*b*", "**", "${user}", "${group}"]), min_size=1, max_size=4

@@ -15,7 +15,7 @@ from tokenserver.policy.analysis.product_search import CoveredName, Match, Produ
 from tokenserver.policy.analysis.segment_automata import DIGITS, LETTERS
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches
-from tokenserver.scopes import is_path_component
+from tokenserver.policy.variables.readings import readings
 
 __all__ = [
     "CoveredName",
@@ -28,7 +28,6 @@ __all__ = [
     "is_empty",
     "may_overlap",
     "overlaps",
-    "readings",
 ]
 
 
@@ -143,14 +142,6 @@ def overlaps(one: Pattern, other: Pattern, budget: Budget | None = None) -> str 
     are_together = not (_has_variables(one) and _has_variables(other))
     search = ProductSearch(both, [], are_together=are_together, budget=budget)
     return next((found.name for found in search.covered_names()), None)
-
-
-def readings(pattern: Pattern, segments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The pairs of user and group for which the pattern covers the name with these `segments` (empty: any)."""
-    words = list(dict.fromkeys(filter(is_path_component, segments)))
-    users = words if pattern.uses(SegmentKind.USER) else [""]
-    groups = words if pattern.uses(SegmentKind.GROUP) else [""]
-    return (pair for pair in product(users, groups) if matches(pattern, segments, pair[0], (pair[1],)))
 
 
 def covered_name(name: str, others: Sequence[Pattern], first: int) -> CoveredName:

@@ -165,6 +165,8 @@ class _Compiler:
             services=frozenset(_registries(self.file, self.mandate)) or None,
             message=draft.message,
             max_lifetime=None if self.mandate is None else self.mandate.delegation.max_lifetime,
+            without=draft.without,
+            capturing=draft.capturing,
             file=self.name,
             line=self.file.document.line(draft.place),
         )

@@ -16,9 +16,10 @@ from tokenserver.policy.decide import Objection, objection
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.group_names import plain_name
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
-from tokenserver.policy.patterns import Pattern, matches, matches_somebody
+from tokenserver.policy.patterns import Pattern, matches
 from tokenserver.policy.queries.witnesses import entries_about
 from tokenserver.policy.terms import actions_of
+from tokenserver.policy.variables.readings import matches_somebody
 from tokenserver.scopes import Resource
 
 MAX_NEAREST = 5

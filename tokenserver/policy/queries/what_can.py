@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from itertools import product
 
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, implies, left_open
-from tokenserver.policy.analysis.containment import Match, covered_names, escape, escape_from, overlaps, readings
+from tokenserver.policy.analysis.containment import Match, covered_names, escape, escape_from, overlaps
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.decide import objection
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches, parse_pattern
 from tokenserver.policy.principals import HypotheticalClient
+from tokenserver.policy.variables.readings import readings
 from tokenserver.scopes import in_order, is_path_component
 
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)

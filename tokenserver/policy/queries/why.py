@@ -17,10 +17,11 @@ from tokenserver.policy.decision import Decision
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import matches, matches_somebody
+from tokenserver.policy.patterns import matches
 from tokenserver.policy.principals import is_unnamed, listed, principals_of
 from tokenserver.policy.queries.denial import contacts_for
 from tokenserver.policy.queries.witnesses import entries_about
+from tokenserver.policy.variables.readings import matches_somebody
 from tokenserver.scopes import Resource, Scope
 
 MAX_NEAREST = 5

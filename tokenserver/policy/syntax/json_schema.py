@@ -46,6 +46,7 @@ _RULE: dict[str, Schema] = {
     "except": _PRINCIPALS | {"description": "Who the rule does not apply to."},
     "repositories": _PATTERNS | {"description": "The repositories that the rule is about."},
     "registry": items(word(REGISTRY_RESOURCES), "Resources of the registry itself."),
+    "not": _PATTERNS | {"description": "Parts of these repositories that the rule is not about; without variables."},
     "role": text(f"A role: {', '.join(sorted(BUILT_IN_ROLES))}, or one of `roles`.", minLength=0),
     "actions": _ACTIONS | {"description": "What the rule grants or denies."},
     "when": WHEN,
