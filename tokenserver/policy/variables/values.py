@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 
 from tokenserver.policy.budget import QUESTION_STEPS, Budget
 from tokenserver.policy.patterns import Capture, Pattern, SegmentKind
@@ -117,8 +117,9 @@ class _Derived:
         for group in groups:
             self._budget.spend()
             if group not in self.groups:
-                words = [*self._group_segments(group)]
-                if words:
+                values = [(Capture(*capture).value(group), around) for capture, around in self._contexts.groups]
+                words = [word for value, around in values if value is not None for word in _written(value, around)]
+                if any(value is not None for value, _ in values):
                     self.groups.add(group)
                     self._new.append(lambda words=words: self.add_words(words))  # type: ignore[misc]
 
@@ -132,12 +133,6 @@ class _Derived:
     def _segments(self, user: str) -> Iterator[str]:
         return (word for around in self._contexts.users for word in _written(user, around))
 
-    def _group_segments(self, group: str) -> Iterator[str]:
-        for capture, around in self._contexts.groups:
-            value = Capture(*capture).value(group)
-            if value is not None:
-                yield from _written(value, around)
-
     def _read(self, word: str) -> None:
         self.add_users(value for around in self._contexts.users for value in _values(word, around))
         self.add_groups(
@@ -146,10 +141,9 @@ class _Derived:
 
 
 def _written(value: str, around: _Texts) -> Iterator[str]:
-    """The shortest segment with this value between these texts, if it is one."""
-    word = _around(value, around).replace("*", "")
-    if is_path_component(word):
-        yield word
+    """A segment with this value between these texts, if there is one: the shortest, with or without text for a `*`."""
+    words = (_around(value, around).replace("*", text) for text in ("", LETTERS[0]))
+    yield from islice(filter(is_path_component, words), 1)
 
 
 def _values(word: str, around: _Texts) -> Iterator[str]:
