@@ -126,7 +126,9 @@ def test_intersection_with_captures() -> None:
     """The groups are those of the pattern that has some, or of the first one."""
     captures = (Capture("r-", ""),)
     team = parse_pattern("${team}/**", "team", captures)
-    assert [(made.text, made.captures) for made in intersection(parse_pattern("a*/x"), team)] == [("${team}/x", captures)]
+    assert [(made.text, made.captures) for made in intersection(parse_pattern("a*/x"), team)] == [
+        ("${team}/x", captures)
+    ]
     assert [made.captures for made in intersection(parse_pattern("**"), team)] == [captures]
     assert [made.text for made in intersection(team, parse_pattern("*/${group}"))] == ["${team}/*"]
     assert [made.text for made in intersection(parse_pattern("x/*"), team)] == ["x/*"]
