@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from tokenserver.policy.analysis.containment import CoveredName, contains, may_overlap
 from tokenserver.policy.analysis.product_search import segments_of
@@ -48,6 +49,10 @@ class NearRule:
     rule: Rule
     pattern: Pattern
     place: int
+
+
+MAX_PARTS = 8
+"""Limit for the parts under `not` of rivals in which a name is sought before the search over all of them."""
 
 
 class NearRules:
@@ -106,18 +111,36 @@ class NearRules:
                 found |= tree.groups.by_name[name].users | tree.groups.by_name[name].groups
         return tuple(sorted(found | captured(found, variable)))
 
-    def rivals(self, budget: Budget) -> Iterator[NearRule]:
-        """The rules that can cancel the effect of the cause; not those whose `not` certainly covers all of its names.
+    def openings(
+        self, concerns: Callable[[Tree, Rule], bool], budget: Budget
+    ) -> Iterator[tuple[list[Pattern], tuple[Pattern, ...]]]:
+        """Questions for `escape_from`, the patterns to avoid and those to fit, for a name that no rival covers.
+
+        Only rivals for which `concerns` is true count. Such a name is outside of their patterns, or within a part that
+        the `not` of one of them takes away; of many such parts, only some are tried.
 
         Raises:
             TooComplex: the whole budget is spent.
         """
-        taken = {id(rule) for rule in self.rules if rule.without and self._is_taken_away(rule, budget)}
-        return (one for one in self._entries if self._is_rival(one.tree, one.rule) and id(one.rule) not in taken)
+        known = {
+            id(one.rule): concerns(one.tree, one.rule) and not self._is_taken_away(one.rule, budget)
+            for one in self._entries
+            if self._is_rival(one.tree, one.rule)
+        }
+        rivals = [one for one in self._entries if known.get(id(one.rule))]
+        required = self._cause.required
+        yield [*(one.pattern for one in rivals), *self._cause.without], required
+        parts = ((rule, self.patterns[place - len(required)]) for rule, place in self._taking if known.get(id(rule)))
+        for rule, part in islice(parts, MAX_PARTS):
+            others = [one.pattern for one in rivals if one.rule is not rule]
+            yield [*others, *self._cause.without], (*required, part)
 
     def _is_taken_away(self, rule: Rule, budget: Budget) -> bool:
+        """Whether the `not` of the rule certainly covers all names in question."""
         try:
-            return any(contains(rule.without, pattern, budget.question()) for pattern in self._cause.required)
+            return bool(rule.without) and any(
+                contains(rule.without, pattern, budget.question()) for pattern in self._cause.required
+            )
         except TooComplex:
             if budget.is_spent:
                 raise

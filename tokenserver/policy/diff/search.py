@@ -122,17 +122,15 @@ class Search:
             any(map(is_settled, search(QUESTION_STEPS)))
         except TooComplex:
             # A name that no rival of the simplest person covers often settles the cause, and needs no product search.
-            rivals = [
-                one.pattern
-                for one in near.rivals(self._budget)
-                if self._concerns(one.tree, one.rule, seeds[:1], partition.cells)
-            ]
-            name = escape_from([*rivals, *cause.without], cause.required, self._budget.question())
-            if name is None or not is_settled(covered_name(name, near.patterns, len(cause.required))):
+            for avoided, wanted in near.openings(partial(self._concerns, seeds[:1], partition.cells), self._budget):
+                name = escape_from(avoided, wanted, self._budget.question())
+                if name is not None and is_settled(covered_name(name, near.patterns, len(cause.required))):
+                    break
+            else:
                 any(map(is_settled, search(SEARCH_STEPS)))
         return circumstances, self._by_people(cause, partition)
 
-    def _concerns(self, tree: Tree, rule: Rule, seeds: Iterable[Person], cells: Collection[Cell]) -> bool:
+    def _concerns(self, seeds: Iterable[Person], cells: Collection[Cell], tree: Tree, rule: Rule) -> bool:
         """Whether the rule applies to any of these persons in any of these cells, on the names that it covers."""
         self._budget.spend(1 + len(cells) // 4)
         identities = [(self.identity(seed, cell.kind), cell.context) for seed in seeds for cell in cells]
