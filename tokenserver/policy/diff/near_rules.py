@@ -161,15 +161,18 @@ class NearRules:
         near = [one for one in self._entries if one.place in by_place and id(one.rule) not in taken]
         # Only the pattern in question counts: the rule's other patterns are other causes.
         sides = [(self._after, cause.allow), *([(self._before, cause.deny)] if cause.deny is not None else [])]
-        causing = [
-            CoveringRule(one.rule, tree.groups, bindings, self._maps_names)
-            for tree, claim in sides
-            for one in near
-            if one.tree is tree and one.rule.id == claim.rule.id and one.pattern.text == claim.written.text
-            if (bindings := _bound_by(claim, covered.name, by_place[one.place]))
-        ]
-        if len(causing) < len(sides):
-            return None
+        causing: list[CoveringRule] = []
+        for tree, claim in sides:
+            places = (
+                one.place
+                for one in near
+                if one.tree is tree and one.rule.id == claim.rule.id and one.pattern.text == claim.written.text
+            )
+            place = next(places, None)
+            bindings = [] if place is None else _bound_by(claim, covered.name, by_place[place])
+            if not bindings:
+                return None
+            causing.append(CoveringRule(claim.rule, tree.groups, bindings, self._maps_names))
         rivals: dict[tuple[bool, str], CoveringRule] = {}
         for one in near:
             if self._is_rival(one.tree, one.rule):
