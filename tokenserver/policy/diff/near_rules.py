@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 from tokenserver.policy.analysis.containment import CoveredName, contains, may_overlap
-from tokenserver.policy.analysis.product_search import segments_of
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.diff.claims import Claim, Who
 from tokenserver.policy.diff.frontier import Bindings, CoveringRule, RulesOnName
 from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.model import Effect, Rule
-from tokenserver.policy.patterns import Capture, Pattern, Segment, SegmentKind, matches
+from tokenserver.policy.patterns import Capture, Pattern, Segment, matches
+from tokenserver.policy.variables.filling import VARIABLES, has_variables, is_partial, segments_of
 from tokenserver.policy.variables.readings import readings
 
 
@@ -92,24 +92,20 @@ class NearRules:
         return place
 
     def names(self) -> tuple[str, ...] | None:
-        """The users and groups that the rules distinguish, and what patterns capture of their names.
-
-        None if no pattern has a variable.
-        """
-        variable = [pattern for pattern in self.patterns if any(map(pattern.uses, _VARIABLES))]
+        """The users and groups that the rules distinguish; None if no pattern has a variable."""
+        variable = [pattern for pattern in self.patterns if has_variables(pattern)]
         if not variable:
             return None
-        groups = {segment.text for pattern in self.patterns for segment in segments_of(pattern)}
-        groups |= _read_in(groups, variable)
-        users: set[str] = set()
+        texts = {segment.text for pattern in self.patterns for segment in segments_of(pattern)}
+        found: set[str] = set()
         for people in (people for rule in self.rules for people in (rule.to, rule.excluded) if people is not None):
-            users |= people.users
-            groups |= people.groups
-        found = users | groups
+            found |= people.users | people.groups
+        groups = texts | found | _read_in(texts, variable)
         for tree in (self._before, self._after):
             for name in groups & tree.groups.by_name.keys():
-                found |= tree.groups.by_name[name].users | tree.groups.by_name[name].groups
-        return tuple(sorted(found | captured(found, variable)))
+                group = tree.groups.by_name[name]
+                found |= {name} | group.users | group.groups
+        return tuple(sorted(found if any(map(is_partial, variable)) else found | texts))
 
     def openings(
         self, concerns: Callable[[Tree, Rule], bool], budget: Budget
@@ -181,9 +177,6 @@ class NearRules:
         return RulesOnName(covered.name, causing, [*rivals.values()])
 
 
-_VARIABLES = (SegmentKind.USER, SegmentKind.GROUP)
-
-
 def _bound_by(claim: Claim, name: str, bindings: Bindings) -> Bindings:
     """Those of the users and groups for which the claim covers the name: by its one capture, or its one group."""
     if claim.group:
@@ -207,7 +200,7 @@ def _read_in(texts: Iterable[str], patterns: Iterable[Pattern]) -> set[str]:
         (segment, pattern.captures)
         for pattern in patterns
         for segment in pattern.rest
-        if segment.kind in _VARIABLES and (segment.pieces or pattern.captures)
+        if segment.kind in VARIABLES and (segment.pieces or pattern.captures)
     }
     return {
         name
