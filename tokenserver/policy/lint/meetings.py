@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from heapq import merge
@@ -10,7 +10,7 @@ from itertools import groupby, repeat
 
 from tokenserver.identity import Kind
 from tokenserver.policy.analysis.conditions import are_apart
-from tokenserver.policy.analysis.containment import overlaps
+from tokenserver.policy.analysis.containment import covered_names, escape_from, overlaps
 from tokenserver.policy.analysis.covering_rules import CoveringRules
 from tokenserver.policy.analysis.pattern_index import PatternIndex
 from tokenserver.policy.analysis.subsumption import covers, covers_people, kinds_of
@@ -18,7 +18,7 @@ from tokenserver.policy.budget import Budget
 from tokenserver.policy.lint.single_rules import reaches_anonymous, reaches_any_user, uses_variable
 from tokenserver.policy.model import Condition, Effect, Entry, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.networks import EVERY_ADDRESS, ranges_of
-from tokenserver.policy.patterns import Pattern
+from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.scopes import in_order
 
 PAIRS_PER_STEP = 16
@@ -143,8 +143,20 @@ class Meetings:
             (deny.services is None or allow.services is None or not deny.services.isdisjoint(allow.services))
             and (as_if_public or not _are_others(deny, allow, self._policies.groups))
             and not _never_together(deny, allow, as_if_public=as_if_public)
-            and any(overlaps(one, other, self._budget.question()) for one, other in patterns)
+            and any(_share_names(pair, (*deny.without, *allow.without), self._budget) for pair in patterns)
         )
+
+
+def _share_names(pair: _Pair, without: Sequence[Pattern], budget: Budget) -> bool:
+    """Whether both patterns cover a name that none of `without` takes away."""
+    if not without:
+        return overlaps(*pair, budget.question()) is not None
+    if escape_from(without, pair, budget.question()) is not None:
+        return True
+    if not all(one.uses(SegmentKind.GROUP) for one in pair):
+        return False
+    # A client can be in two groups, one for each pattern.
+    return any(not found.others for found in covered_names(pair, without, budget=budget.question()))
 
 
 def _never_together(deny: Rule, allow: Rule, *, as_if_public: bool) -> bool:
