@@ -97,9 +97,9 @@ def _idle_parts(rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:
     for part in reversed(rule.without):
         others = [one for one in needed if one is not part]
         if not _takes_away(rule, part, (), budget):
-            text = f"not takes nothing away with {part.text}, which no pattern of the rule meets"
+            text = f"{part.text} under not takes nothing away, since no pattern of the rule meets it"
         elif not _takes_away(rule, part, others, budget):
-            text = f"not takes nothing away with {part.text} that {_listed(part, others, budget)} does not"
+            text = f"{part.text} under not takes nothing away that {_listed(part, others, budget)} would leave"
         else:
             continue
         needed = others
