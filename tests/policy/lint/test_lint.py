@@ -12,11 +12,13 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lint_trees import READERS, boundary, codes
 
 from tokenserver.cli import main
 from tokenserver.errors import LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.analysis.subsumption import covers, excludes_no_more
+from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.lint.lint import CODES, LintedFile, lint
@@ -350,6 +352,75 @@ def test_a_delegated_file_s_own_group_is_known(tmp_path: Path) -> None:
     team += '  - {id: b, to: ["group:own"], repositories: ["b/*"], role: reader}\n'
     found = findings(tmp_path, {"root.yaml": root, "t/b.yaml": team}, have_groups=False)
     assert [one[:18] for one in found] == ["t/b.yaml:3 TS111 o"]
+
+
+def group(name: str, members: str, *, rule: str = "") -> str:
+    """A rule to a group, and a group of the tree."""
+    return f"id: b, to: ['group:{rule or name}'], repositories: [q], role: reader\ngroups: {{{name}: {{{members}}}}}"
+
+
+UNDEFINED = [
+    (group("g", "users: [x]"), False),
+    (group("g", "users: [x]", rule="h"), True),
+    (group("g", "groups: [h]"), True),
+    (group("g", "includes: [h]}, h: {users: [x]"), False),
+    (group("g", "groups: [h]}, h: {users: [x]"), False),
+    (READERS, False),
+    (READERS + "deny id: d, to: [everyone], except: ['group:h'], repositories: [p], actions: [pull]", True),
+    (READERS + "deny id: d, to: ['group:h'], repositories: [p], actions: [pull]", True),
+    (READERS + "deny id: d, to: ['group:h'], repositories: [p], actions: [pull]\ngroups: {h: {users: [x]}}", False),
+    ("id: b, to: ['group:h-{x}'], repositories: ['${x}'], role: reader", False),
+    (READERS + "tests: [{as: {groups: [h]}, can: [pull p]}]", False),
+]
+HIDDEN = [
+    (group("g", "groups: [h]}, h: {users: [x]"), True),
+    (group("g", "includes: [h]}, h: {users: [x]"), False),
+    (group("g", "groups: [h]"), False),
+    (group("g", "groups: [g]"), False),
+    (group("g", "groups: [g, h]}, h: {groups: [h]"), True),
+    (group("g", "users: [x]") + "\ntests: [{as: {groups: [g]}, cannot: [pull q]}]", True),
+    (group("g", "users: [x]") + "\ntests: [{as: {groups: [h]}, cannot: [pull q]}]", False),
+    (group("g", "groups: [g]") + "\ntests: [{as: {groups: [g]}, can: [pull q]}]", False),
+    (group("g", "groups: [h]") + "\ntests: [{as: {groups: [h]}, can: [pull q]}]", False),
+    (group("g", "users: [x]") + "\ntests: [{as: {user: x}, can: [pull q]}]", False),
+    (group("g", "users: [x]", rule="h") + "\ntests: [{as: {groups: [h, g]}, can: [pull q]}]", True),
+]
+WIDE = " ".join(f"'*{one}*/**'," for one in "abcdefgh")
+MANY = (
+    "id: a, to: [authenticated], repositories: [{}], role: reader\n"
+    "id: b, to: ['user:x'], repositories: [{}], role: reader"
+)
+UNDECIDED = [
+    (READERS, False),
+    (MANY.format("'p/*'", "p/q"), False),
+    (MANY.format(WIDE, "'*c*/**'"), False),
+    (MANY.format(WIDE, "'x*y*z/**'"), True),
+    (MANY.format("'*a*/**'", "'x*y*z/**'"), False),
+    (MANY.format("'a/**', 'b/**', 'c/**', 'd/**'", "'a/x*y*z/**'"), False),
+    (MANY.format(WIDE, "xyz"), False),
+    (MANY.format("'p/**'], not: ['p/x*'", "'p/**'], not: ['p/*'"), False),
+    (MANY.format(f"'**'], not: [{WIDE}", "'**'], not: ['x*/**'"), True),
+    (MANY.format(f"'**'], not: [{WIDE}", f"'**'], not: [{WIDE}"), True),
+    (MANY.format("'${user}/**'", "'${user}/a'"), False),
+]
+
+
+@boundary({"TS106": UNDEFINED, "TS107": HIDDEN})
+def test_boundary(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
+    """The code is reported for exactly those trees that have its fault."""
+    assert (code in codes(tmp_path, tree, have_groups=False)) is expected
+
+
+@boundary({"TS113": UNDECIDED})
+def test_boundary_of_the_budget(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
+    """What many wildcards make undecided in this many steps is reported."""
+    assert (code in codes(tmp_path, tree, budget=Budget(700))) is expected
+
+
+def test_every_code_has_its_trees() -> None:
+    """On both sides of its boundary, in one of the tables of this folder."""
+    tables = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert {*re.findall(r'"(TS\d{3})": [A-Z_]+\b', tables)} >= CODES.keys()
 
 
 # --- suppressions ----------------------------------------------------------------------------------------------------

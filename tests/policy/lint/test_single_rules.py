@@ -112,7 +112,7 @@ IMPOSSIBLE = [
     ("id: a, to: [everyone], repositories: [b, 'a/x--*/c'], role: reader", False),
     (READERS + "deny id: d, to: [everyone], repositories: [p, 'p-.*'], actions: [pull]", True),
     (READERS + "deny id: d, to: [everyone], repositories: [p, 'p-*'], actions: [pull]", False),
-    ("id: a, to: [everyone], repositories: ['x._${user}', b], role: reader", True),
+    ("id: a, to: [everyone], repositories: ['${user}-._*', b], role: reader", True),
     ("id: a, to: [everyone], repositories: ['x._*', b], not: ['b/*', 'x/*'], role: reader", True),
     ("id: a, to: ['group:reg-{team}'], repositories: ['${team}_.*', '${team}'], role: reader", True),
     ("id: a, to: ['group:reg-{team}'], repositories: ['${team}_*', '${team}'], role: reader", False),
