@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from tokenserver.policy.analysis.conditions import ALWAYS, Given
 from tokenserver.policy.analysis.containment import contains, escape_from, overlaps
 from tokenserver.policy.analysis.product_search import segments_of
-from tokenserver.policy.analysis.segment_automata import shortest_words
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, UNNAMED, HypotheticalClient, client_for, listed
 from tokenserver.policy.queries.what_can import Reach, bound, spell_pattern, what_can
+from tokenserver.policy.variables.segment_automata import shortest_words
 from tokenserver.scopes import ACTIONS, in_order, is_path_component
 
 LETTERS = {"pull": "p", "push": "P", "delete": "d", "*": "a"}
