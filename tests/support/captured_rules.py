@@ -27,6 +27,7 @@ CAPTURES = [
     (Capture("r-", ""), Capture("", "-w")),
     (Capture("x", ""),),
 ]
+AROUND = [("", ""), ("r-", ""), ("", "-w"), ("r-", "-w"), ("x", "")]
 WRITTEN = {one: f"group:{one.before}{{t}}{one.after}" for some in CAPTURES for one in some}
 PLAIN = ["a", "x", "a-x", "*", "a-*", "*-x", "**"]
 OF_USER = ["${user}", "a-${user}", "${user}-*", "*-${user}", "${user}-x"]
@@ -55,7 +56,7 @@ def rule(
     return Rule.of(name, Effect.ALLOW, to, made, ["pull"], without=parts, capturing=written)
 
 
-parts = st.just([]) | _lists(PLAIN)
+parts: st.SearchStrategy[list[str]] = st.just([]) | _lists(PLAIN)
 of_users = st.builds(rule, st.just(AUTHENTICATED), _lists([*PLAIN, *OF_USER]), parts)
 of_groups = st.builds(rule, st.just(AUTHENTICATED), _lists([*PLAIN, *OF_GROUP]), parts)
 capturing = st.builds(rule, st.just(AUTHENTICATED), _lists(PLAIN, OF_CAPTURE), parts, st.sampled_from(CAPTURES))
@@ -88,9 +89,9 @@ worlds = st.builds(
 
 def clients(groups: Groups) -> Iterator[tuple[Identity, frozenset[str]]]:
     """Users with each of the words as name, and users with one group of each kind, with all groups that they are in."""
-    brought = [*WORDS, *(f"r-{one}" for one in WORDS), *(f"{one}-w" for one in WORDS), *(f"r-{one}-w" for one in FEW)]
+    brought = ["a", "a-w", *(f"{before}{one}{after}" for before, after in AROUND for one in WORDS)]
     identities = [Identity(user, Kind.PASSWORD) for user in [*WORDS, "ann"]]
-    identities += [Identity("nn", Kind.PASSWORD, groups=frozenset({one})) for one in dict.fromkeys([*brought, "xa"])]
+    identities += [Identity("nn", Kind.PASSWORD, groups=frozenset({one})) for one in dict.fromkeys(brought)]
     identities += [Identity("a", Kind.PASSWORD, groups=frozenset({one})) for one in ("a", "r-a", "a-x-w")]
     return ((one, groups.holding(one)) for one in identities)
 

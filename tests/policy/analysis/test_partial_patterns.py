@@ -23,7 +23,8 @@ def escapes_for(name: str, inner: list[Pattern], outer: list[Pattern]) -> bool:
     users = parts_of(name) if has_user else [None]
     groups = {group for one in inner for group in groups_of(one, name)} if has_group else [None]
     return any(
-        all(covers(one, name, user, group) for one in inner) and not any(covers(one, name, user, group) for one in outer)
+        all(covers(one, name, user, group) for one in inner)
+        and not any(covers(one, name, user, group) for one in outer)
         for user, group in product(users, groups)
     )
 
@@ -83,7 +84,9 @@ def test_readings_agree_with_trying(pattern: Pattern, name: str) -> None:
 
 clients = st.tuples(
     st.sampled_from(WORDS),
-    st.frozensets(st.sampled_from(["a", "b", "ab", "a-b", "r-a", "a-w", "r-a-w", "aa", "a-a", "r-b", "b-a"]), max_size=2),
+    st.frozensets(
+        st.sampled_from(["a", "b", "ab", "a-b", "r-a", "a-w", "r-a-w", "aa", "a-a", "r-b", "b-a"]), max_size=2
+    ),
 )
 
 

@@ -132,7 +132,7 @@ def test_what_is_not_decided_is_a_fault(folder: Path, monkeypatch: pytest.Monkey
     assert "use fewer wildcards in one pattern" in fault
 
 
-@pytest.mark.parametrize(("steps", "is_enough"), [pytest.param(3, True, id="enough"), pytest.param(2, False, id="few")])
+@pytest.mark.parametrize(("steps", "is_enough"), [pytest.param(8, True, id="enough"), pytest.param(7, False, id="few")])
 def test_many_patterns_under_not_count(
     folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int, is_enough: bool
 ) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, count
 
-from tokenserver.policy.analysis.product_search import segments_of
 from tokenserver.policy.analysis.subsumption import known_groups
 from tokenserver.policy.index import buckets_for, is_taken_away
 from tokenserver.policy.model import Bucket, Entry, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import Capture, Pattern, Segment, SegmentKind, matches, matches_below
+from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches, matches_below
+from tokenserver.policy.variables.filling import WHOLE, captures_of, segments_of
 from tokenserver.scopes import is_repository_name
 
 LONGEST_TREE = 3
@@ -93,7 +93,7 @@ class CoveringRules:
         user = _value(SegmentKind.USER, filling) if pattern.uses(SegmentKind.USER) else None
         groups = held
         if pattern.uses(SegmentKind.GROUP):
-            before, after = (pattern.captures or (Capture("", ""),))[0]
+            before, after = captures_of(pattern)[0]
             groups = (f"{before}{_value(SegmentKind.GROUP, filling)}{after}",)
         example = _Example(segments, user, groups)
         is_name = is_repository_name("/".join(segments))
@@ -110,7 +110,7 @@ def _segment_of(segment: Segment, filling: str) -> str:
         case SegmentKind.MANY:
             return filling
         case SegmentKind.USER | SegmentKind.GROUP:  # pragma: no branch - the type checker proves that none is left
-            around = (text.replace("*", filling) for text in segment.pieces or ("", ""))
+            around = (text.replace("*", filling) for text in segment.pieces or WHOLE)
             return _value(segment.kind, filling).join(around)
 
 

@@ -1,7 +1,8 @@
 """Subsumption: whether one rule covers another one, with its principals, conditions, registries and names.
 
 Every answer is conservative: True is always right. False can be wrong for principals, where the answer depends on the
-members of directory groups; for repository names it is exact, except that the name of a user does not fill `${user}`.
+members of directory groups. For repository names it is exact where `inner` is for everybody who logs in; where it names
+users and groups, its groups fill the variables of `outer`, and its users do not.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from tokenserver.policy.analysis.conditions import implies
 from tokenserver.policy.analysis.containment import contains, escape_from, may_overlap
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Groups, Principals, Rule
-from tokenserver.policy.patterns import Pattern, PatternError, SegmentKind, parse_pattern
-from tokenserver.scopes import is_path_component
+from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.policy.variables.filling import filled
 
 NOBODY = Principals()
 
@@ -53,8 +54,8 @@ def _covers_names(outer: Rule, inner: Rule, pattern: Pattern, groups: Groups, bu
         return False
     for held in known_groups(inner.to, groups):
         budget.spend(1 + len(variable) * len(held) // 16)
-        filled = [made for one in variable for name in sorted(held) for made in _filled(one, name)]
-        if not contains((*outer.patterns, *filled, *inner.without), pattern, budget.question()):
+        own = [made for one in variable for name in sorted(held) for made in filled(one, group=name)]
+        if not contains((*outer.patterns, *own, *inner.without), pattern, budget.question()):
             return False
     return True
 
@@ -66,21 +67,6 @@ def known_groups(to: Principals, groups: Groups) -> Iterator[frozenset[str]]:
     for group in sorted(to.groups):
         more = groups.by_directory_group.get(group, frozenset()) if group not in groups.by_name else frozenset()
         yield more | {group}
-
-
-def _filled(pattern: Pattern, group: str) -> Iterator[Pattern]:
-    """The pattern as it is for a member of a group, with the group in the place of its variable."""
-    captured = [capture.value(group) for capture in pattern.captures] if pattern.captures else [group]
-    for value in captured:
-        if value is None or not is_path_component(value):
-            continue
-        filled = [
-            value.join(one.pieces or ("", "")) if one.kind is SegmentKind.GROUP else one.text for one in pattern.rest
-        ]
-        try:
-            yield parse_pattern("/".join([*([pattern.prefix] if pattern.depth else []), *filled]))
-        except PatternError:
-            continue  # longer than any name
 
 
 def covers_services(outer: frozenset[str] | None, inner: frozenset[str] | None) -> bool:
