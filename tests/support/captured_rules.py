@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ WORDS = ["-".join(parts) for count in (1, 2, 3) for parts in product(PARTS, repe
 FEW = ["a", "x", "a-x", "x-a"]
 NAMES = [(one,) for one in WORDS] + [*product(WORDS, repeat=2)] + [*product(FEW, repeat=3)]
 """Names that tell apart what the patterns below cover: each of their segments has one `*` or one value at most."""
+SOME_NAMES = [(one,) for one in WORDS] + [*product(FEW, repeat=2)] + [*product(PARTS, repeat=3)]
 
 CAPTURES = [
     (Capture("r-", ""),),
@@ -83,6 +85,16 @@ def policy_set(found: Sequence[Rule], tree: Sequence[Group]) -> PolicySet:
 worlds = st.builds(
     policy_set,
     st.lists(rules, max_size=6),
+    st.sampled_from([[], TREE]),
+)
+
+
+denies = rules.map(lambda one: replace(one, effect=Effect.DENY))
+mixed_worlds = st.builds(
+    policy_set,
+    st.tuples(st.lists(rules, min_size=1, max_size=3), st.lists(denies, max_size=2)).map(
+        lambda made: [*made[0], *made[1]]
+    ),
     st.sampled_from([[], TREE]),
 )
 

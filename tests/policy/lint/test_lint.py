@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import captured_rules as captured
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
@@ -22,11 +24,13 @@ from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.lint.lint import CODES, LintedFile, lint
+from tokenserver.policy.lint.single_rules import about_itself
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.patterns import Pattern, matches, parse_pattern
 from tokenserver.policy.terms import parse_network
+from tokenserver.policy.variables.readings import matches_somebody
 from tokenserver.scopes import Resource, Scope
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -631,6 +635,57 @@ def test_a_covered_rule_grants_nothing_more(outer: Rule, inner: Rule) -> None:
         if granted:
             assert granted <= decide(wide, client, scope, context).granted
             assert not decide(denied, client, scope, context).granted
+
+
+def granted(policies: PolicySet) -> dict[tuple[Identity, str], frozenset[str]]:
+    """What every client is granted of every name."""
+    return {
+        (client, "/".join(name)): decide(
+            policies, client, Scope(Resource("repository", "/".join(name)), frozenset({"pull"})), CONTEXTS[0]
+        ).granted
+        for client, _ in captured.clients(policies.groups)
+        for name in captured.SOME_NAMES
+    }
+
+
+WITHOUT_EFFECT = {"TS101", "TS102", "TS103", "TS119"}
+
+
+@settings(deadline=None)
+@given(captured.mixed_worlds)
+def test_a_rule_that_does_nothing_can_be_removed(policies: PolicySet) -> None:
+    """No client is granted anything else without a rule that has such a finding, with captures and `not`."""
+    found = lint(policies, [], NOW, have_groups=True)
+    before = granted(policies) if WITHOUT_EFFECT & {one.code for one in found} else {}
+    for rule in policies.rules:
+        if any(one.line == rule.line and one.code in WITHOUT_EFFECT for one in found):
+            others = tuple(one for one in policies.rules if one is not rule)
+            assert granted(replace(policies, rules=others, index=build_index(others))) == before
+
+
+@settings(deadline=None)
+@given(
+    captured.rules,
+    st.lists(st.sampled_from(["a", "x", "a/*", "*/x", "a-*", "*", "**/a", "x/**"]), min_size=1, max_size=3),
+)
+def test_which_parts_of_not_are_idle(rule: Rule, without: list[str]) -> None:
+    """Without them the rule has the same names, and without any other part it has more."""
+    rule = replace(rule, without=tuple(map(parse_pattern, without)))
+    count = len([code for code, _ in about_itself(rule, Budget()) if code == "TS125"])
+
+    def names(parts: list[Pattern]) -> set[tuple[str, ...]]:
+        return {
+            name
+            for name in captured.NAMES
+            if any(matches_somebody(one, name) for one in rule.patterns)
+            and not any(matches(one, name, None, ()) for one in parts)
+        }
+
+    needed = list(rule.without)
+    for part in reversed(rule.without):
+        others = [one for one in needed if one is not part]
+        needed = others if names(others) == names(needed) else needed
+    assert count == len(rule.without) - len(needed)
 
 
 def test_a_folder_that_does_not_load_is_not_linted(tmp_path: Path) -> None:
