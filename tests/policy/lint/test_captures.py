@@ -72,7 +72,7 @@ def test_what_is_said(tmp_path: Path) -> None:
     ((rule, code, said),) = capture_findings(policies, have_groups=True)
     assert (rule.id, code) == ("a", "TS127")
     assert said == (
-        "a: group:reg-{team} also takes reg-team-ro, which group:reg-{team}-ro of c (a.yaml:5) is for, with team-ro"
+        "a: group:reg-{team} also takes reg-web-ro, which group:reg-{team}-ro of c (a.yaml:5) is for, with web-ro"
         " as ${team}; fix: give its groups a beginning or an ending of their own"
     )
     assert captured_groups(policies) == frozenset()

@@ -10,6 +10,9 @@ from tokenserver.policy.patterns import Capture
 from tokenserver.policy.syntax.captures import CapturingGroup, parse_recipient
 from tokenserver.scopes import is_path_component
 
+EXAMPLE = "web"
+"""What a capture takes in the example of a finding."""
+
 
 def captured_groups(policies: PolicySet) -> frozenset[str]:
     """The groups of the tree that some rule captures a part of. A local group of a file is none of them."""
@@ -24,9 +27,10 @@ def capture_findings(policies: PolicySet, *, have_groups: bool) -> Iterator[tupl
         for one in _capturing(rule):
             first.setdefault(one.capture, (rule, one.written))
     longer = dict(_longer(first))
+    taken = {one for one in first if any(_takes(one, name) for name in policies.groups.written)}
     for rule in policies.rules:
         for one in _capturing(rule):
-            if not have_groups and not any(_takes(one.capture, name) for name in policies.groups.written):
+            if not have_groups and one.capture not in taken:
                 text = f"{rule.id}: no group of the tree is {one.written}, and no user source has groups"
                 yield rule, "TS126", f"{text}; fix: correct the name, or define the groups"
             if one.capture in longer:
@@ -34,22 +38,16 @@ def capture_findings(policies: PolicySet, *, have_groups: bool) -> Iterator[tupl
 
 
 def _also_taken(rule: Rule, one: CapturingGroup, longer: Capture, other: Rule, written: str) -> str:
-    group = longer.before + one.variable + longer.after
+    group = f"{longer.before}{EXAMPLE}{longer.after}"
     by = f"{written} of {other.id} ({other.file}:{other.line})"
-    text = (
-        f"{one.written} also takes {group}, which {by} is for, with {one.capture.value(group)} as ${{{one.variable}}}"
-    )
+    value = one.capture.value(group)
+    text = f"{one.written} also takes {group}, which {by} is for, with {value} as ${{{one.variable}}}"
     return f"{rule.id}: {text}; fix: give its groups a beginning or an ending of their own"
 
 
-def _capturing(rule: Rule) -> Iterator[CapturingGroup]:
-    """The principals with captures of a rule, each capture once."""
-    seen: set[Capture] = set()
-    for written in rule.capturing:
-        found = parse_recipient(written)
-        if isinstance(found, CapturingGroup) and found.capture not in seen:
-            seen.add(found.capture)
-            yield found
+def _capturing(rule: Rule) -> list[CapturingGroup]:
+    """The principals with captures of a rule."""
+    return [one for one in map(parse_recipient, rule.capturing) if isinstance(one, CapturingGroup)]
 
 
 def _takes(capture: Capture, name: str) -> bool:
@@ -64,5 +62,5 @@ def _longer(captures: Iterable[Capture]) -> Iterator[tuple[Capture, Capture]]:
         for start in range(len(before) + 1):
             for end in range(len(after) + 1):
                 wider = Capture(before[:start], after[end:])
-                if wider != one and wider in known and is_path_component(f"{before[start:]}a{after[:end]}"):
+                if wider != one and wider in known and is_path_component(f"{before[start:]}{EXAMPLE}{after[:end]}"):
                     yield wider, one
