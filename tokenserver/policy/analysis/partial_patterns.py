@@ -15,7 +15,10 @@ from tokenserver.policy.budget import Budget
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches
 from tokenserver.policy.variables.filling import filled, has_variables, is_partial, widened
 from tokenserver.policy.variables.readings import readings
-from tokenserver.policy.variables.values import values_of
+from tokenserver.policy.variables.values import Values, values_of
+
+FILLING_STEPS = 2
+"""Steps for the values of one pattern."""
 
 
 def partial_escape(inner: Sequence[Pattern], avoided: Sequence[Pattern], budget: Budget) -> str | None:
@@ -30,23 +33,26 @@ def partial_escape(inner: Sequence[Pattern], avoided: Sequence[Pattern], budget:
     segments = [word for word, _ in path]
     if _escapes(segments, inner, avoided):
         return "/".join(segments)
-    users, groups = values_of([*inner, *avoided], budget=budget)
+    values = values_of([*inner, *avoided], budget=budget)
     tried = set()
-    for user, group in product(*_used(inner, users, groups)):
-        outside = frozenset(one for pattern in avoided for one in filled(pattern, user, group))
+    for user, group in product(*_used(inner, values)):
+        budget.spend()
+        kind = values.alike(user, group)
+        if kind in tried:
+            continue
+        tried.add(kind)
+        budget.spend(FILLING_STEPS * (len(inner) + len(avoided)))
+        outside = dict.fromkeys(one for pattern in avoided for one in filled(pattern, user, group))
         for within in product(*(filled(pattern, user, group) for pattern in inner)):
-            budget.spend(1 + len(outside) // 8)
-            if (within, outside) not in tried:
-                tried.add((within, outside))
-                path = shortest_path(within, [*outside], budget)
-                if path is not None:
-                    return "/".join(word for word, _ in path)
+            path = shortest_path(within, [*outside], budget)
+            if path is not None:
+                return "/".join(word for word, _ in path)
     return None
 
 
-def _used(patterns: Sequence[Pattern], users: list[str], groups: list[str]) -> tuple[list[str], list[str]]:
+def _used(patterns: Sequence[Pattern], found: Values) -> tuple[list[str], list[str]]:
     """The values of both variables, a single empty one where no pattern has it."""
-    kinds = ((SegmentKind.USER, users), (SegmentKind.GROUP, groups))
+    kinds = ((SegmentKind.USER, found.users), (SegmentKind.GROUP, found.groups))
     first, second = (values if any(one.uses(kind) for one in patterns) else [""] for kind, values in kinds)
     return first, second
 
@@ -116,7 +122,7 @@ class _Filled:
         self,
         required: Sequence[Pattern],
         others: Sequence[Pattern],
-        values: tuple[list[str], list[str]],
+        values: Values,
         budget: Budget,
     ) -> None:
         self._budget = budget
@@ -126,10 +132,10 @@ class _Filled:
             known |= dict.fromkeys(self._all(pattern, values))
         self.others = [*known]
 
-    def _all(self, pattern: Pattern, values: tuple[list[str], list[str]]) -> list[Pattern]:
+    def _all(self, pattern: Pattern, values: Values) -> list[Pattern]:
         found: dict[Pattern, None] = {}
-        for user, group in product(*_used([pattern], *values)):
-            self._budget.spend()
+        for user, group in product(*_used([pattern], values)):
+            self._budget.spend(FILLING_STEPS)
             found |= dict.fromkeys(filled(pattern, user, group))
         return [*found]
 

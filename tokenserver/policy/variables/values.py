@@ -8,14 +8,14 @@ different texts around them, each follows from the other one: such values are de
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import islice, product
 
 from tokenserver.policy.budget import QUESTION_STEPS, Budget
-from tokenserver.policy.patterns import Capture, Pattern, SegmentKind
-from tokenserver.policy.variables.filling import WHOLE, captures_of, segments_of
+from tokenserver.policy.patterns import Capture, Pattern, Segment, SegmentKind, fits_around
+from tokenserver.policy.variables.filling import WHOLE, captures_of, plain, segments_of
 from tokenserver.policy.variables.segment_automata import DIGITS, GRAMMARS, LETTERS, START, GlobAutomaton, Grammar
 from tokenserver.scopes import MAX_NAME_LENGTH, is_path_component
 
@@ -59,13 +59,25 @@ class Contexts:
         return cls(frozenset(users), frozenset(groups), frozenset(texts), repeats)
 
 
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The users and the names of groups that represent all others, shortest first; without the variable, an empty one.
+
+    `alike` is equal for two users, or two groups, that nothing distinguishes.
+    """
+
+    users: list[str]
+    groups: list[str]
+    alike: Callable[[str, str], Hashable]
+    """Equal for two pairs of a user and a group that nothing in the patterns distinguishes."""
+
+
 def values_of(
     patterns: Iterable[Pattern], named: Collection[str] = (), taken: Collection[str] = (), budget: Budget | None = None
-) -> tuple[list[str], list[str]]:
-    """The users and the names of groups that represent all others in these patterns, shortest first.
+) -> Values:
+    """The values of the variables in these patterns that represent all others.
 
-    Each list is a single empty one if no pattern has the variable. `named` are among them, where they fit; others are
-    found whose names are not in `taken`.
+    `named` are among them, where they fit; others are found whose names are not in `taken`.
 
     Raises:
         TooComplex: there are too many of them.
@@ -73,13 +85,17 @@ def values_of(
     budget = budget or Budget()
     contexts = Contexts.of(patterns)
     cores = _cores(contexts, frozenset(taken).union(named), budget)
-    found = _Derived(contexts, budget)
-    found.add_words(cores)
-    found.add_users([*cores, *named])
-    found.add_groups([*(_around(core, capture) for core in cores for capture, _ in contexts.groups), *named])
+    found = _Derived(contexts, frozenset(named), budget)
+    for one in named:
+        found.add(one)
+    for core in cores:
+        for capture in [None] * bool(contexts.users) + sorted({capture for capture, _ in contexts.groups}):
+            found.add_core(core, capture)
+    for core in cores:
+        found.read(core, ())
     for _ in range(ROUNDS):
         found.derive()
-    return _sorted(found.users) or [""], _sorted(found.groups) or [""]
+    return Values(_sorted(found.users) or [""], _sorted(found.groups) or [""], found.pair)
 
 
 def _sorted(values: Iterable[str]) -> list[str]:
@@ -90,66 +106,143 @@ def _around(text: str, texts: _Texts) -> str:
     return f"{texts[0]}{text}{texts[1]}"
 
 
+_Text = tuple[str, str, str]
+"""A segment with a value: the texts before, of and after it."""
+
+
 class _Derived:
-    """Users, names of groups, and segments in which a variable has one of these values."""
+    """Users and names of groups; of those that nothing distinguishes, some are enough."""
 
-    def __init__(self, contexts: Contexts, budget: Budget) -> None:
-        self._contexts, self._budget = contexts, budget
-        self.users: set[str] = set()
-        self.groups: set[str] = set()
-        self._new: list[Callable[[], None]] = []
-        self._words: set[str] = set()
+    def __init__(self, contexts: Contexts, named: frozenset[str], budget: Budget) -> None:
+        self._contexts, self._named, self._budget = contexts, named, budget
+        self._users, self._groups = sorted(contexts.users), sorted(contexts.groups)
+        self._automaton = _automaton(contexts)
+        self.users: dict[str, Hashable] = {}
+        self.groups: dict[str, Hashable] = {}
+        self._count = 3 if contexts.repeats else 2
+        self._counts: dict[Hashable, int] = {}
+        self._seen: set[Hashable] = set()
+        self._new: list[tuple[str, bool]] = []
 
-    def add_words(self, words: Iterable[str]) -> None:
-        for word in words:
-            if word not in self._words:
-                self._words.add(word)
-                self._new.append(lambda word=word: self._read(word))  # type: ignore[misc]
+    def add(self, name: str) -> None:
+        """Add a user and a group of this name."""
+        for is_user in (True, False):
+            kind = self._kind(name, is_user=is_user)
+            if kind is not None:
+                self._keep(name, kind, is_user=is_user)
 
-    def add_users(self, users: Iterable[str]) -> None:
-        for user in users if self._contexts.users else ():
-            self._budget.spend()
-            if user not in self.users and is_path_component(user):
-                self.users.add(user)
-                self._new.append(lambda user=user: self.add_words(self._segments(user)))  # type: ignore[misc]
-
-    def add_groups(self, groups: Iterable[str]) -> None:
-        for group in groups:
-            self._budget.spend()
-            if group not in self.groups:
-                words = [*self._group_segments(group)]
-                if words:
-                    self.groups.add(group)
-                    self._new.append(lambda words=words: self.add_words(words))  # type: ignore[misc]
+    def add_core(self, core: str, capture: _Texts | None) -> None:
+        """Add a user, or a group with this capture, unless there are enough like it."""
+        name = core if capture is None else _around(core, capture)
+        kind = self._kind(name, is_user=capture is None)
+        key = (capture is None, kind)
+        if kind is not None and self._counts.get(key, 0) < self._count:
+            self._counts[key] = self._counts.get(key, 0) + 1
+            self._keep(name, kind, is_user=capture is None)
 
     def derive(self) -> None:
-        """Add the segments of all new values, and then the values of all new segments."""
-        for _ in range(2):
-            new, self._new = self._new, []
-            for one in new:
-                one()
+        """Read every segment of all new values as a segment of the others."""
+        new, self._new = self._new, []
+        for name, is_user in new:
+            kind = (self.users if is_user else self.groups)[name]
+            for number, (before, value, after) in enumerate(self._texts(name, is_user=is_user)):
+                for word in _written(value, (before, after)):
+                    self.read(word, (kind, number))
 
-    def _segments(self, user: str) -> Iterator[str]:
-        return (word for around in self._contexts.users for word in _written(user, around))
+    def read(self, word: str, source: tuple[Hashable, ...]) -> None:
+        """Add the values that a segment gives to variables, unless such ones from such a source are known."""
+        found = [(value, True) for around in self._users for value in _values(word, around)]
+        for capture, around in self._groups:
+            found += [(_around(value, capture), False) for value in _values(word, around)]
+        found = list(dict.fromkeys(found))
+        self._budget.spend(1 + 2 * len(found))
+        kinds = [(self._kind(name, is_user=is_user), is_user) for name, is_user in found]
+        key = (*source, *kinds)
+        if key not in self._seen:
+            self._seen.add(key)
+            for (name, is_user), (kind, _) in zip(found, kinds, strict=True):
+                if kind is not None:
+                    self._keep(name, kind, is_user=is_user)
 
-    def _group_segments(self, group: str) -> Iterator[str]:
-        for capture, around in self._contexts.groups:
-            value = Capture(*capture).value(group)
-            if value is not None:
-                yield from _written(value, around)
+    def _keep(self, name: str, kind: Hashable, *, is_user: bool) -> None:
+        values = self.users if is_user else self.groups
+        if name not in values:
+            self._budget.spend(4)
+            values[name] = kind
+            self._new.append((name, is_user))
 
-    def _read(self, word: str) -> None:
-        self.add_users(value for around in self._contexts.users for value in _values(word, around))
-        self.add_groups(
-            _around(value, capture) for capture, around in self._contexts.groups for value in _values(word, around)
+    def _texts(self, name: str, *, is_user: bool) -> list[_Text]:
+        """The segments with this value."""
+        if is_user:
+            return [(before, name, after) for before, after in self._users] if is_path_component(name) else []
+        values = ((Capture(*capture).value(name), around) for capture, around in self._groups)
+        return [(around[0], value, around[1]) for value, around in values if value is not None]
+
+    def _kind(self, name: str, *, is_user: bool) -> Hashable:
+        """What the patterns can tell of a value; None if it is none."""
+        known = (self.users if is_user else self.groups).get(name)
+        if known is not None:
+            return known
+        texts = self._texts(name, is_user=is_user)
+        if not texts:
+            return None
+        if name in self._named:
+            return name
+        self._budget.spend(1 + len(texts) // 4)
+        which = () if is_user else tuple(Capture(*one).value(name) is not None for one, _ in self._groups)
+        written = ["".join(text) for text in texts]
+        return (
+            which,
+            tuple(written.index(text) for text in written),
+            tuple(_matching(self._automaton, text) for text in written),
         )
+
+    def pair(self, user: str, group: str) -> Hashable:
+        """What the patterns can tell of a user and a group together."""
+        ours, others = (
+            ["".join(text) for text in self._texts(name, is_user=is_user)]
+            for name, is_user in ((user, True), (group, False))
+        )
+        between = [tuple(map(plain, texts)) for texts in (ours, others)]
+        related = tuple((_covers(one, other), _covers(other, one)) for one, other in product(*between))
+        return self.users.get(user), self.groups.get(group), related
+
+
+def _covers(one: Segment, other: Segment) -> bool:
+    """Whether a segment covers another one; a `*` of the other one is taken for any character."""
+    return one.text == other.text if one.kind is SegmentKind.LITERAL else fits_around(("", ""), one.text, other.text)
+
+
+def _automaton(contexts: Contexts) -> GlobAutomaton:
+    """The automaton of all segments without variables, and of what segments with variables can be."""
+    arounds = {*contexts.users, *(around for _, around in contexts.groups)}
+    captures = {capture for capture, _ in contexts.groups}
+    texts = contexts.texts.union(f"{before}*{after}".replace("**", "*") for before, after in arounds | captures)
+    return GlobAutomaton.of(sorted(texts))
+
+
+def _matching(automaton: GlobAutomaton, text: str) -> tuple[int, ...]:
+    """What matches a segment. With a `*`, what can follow each side of it."""
+    before, star, after = text.partition("*")
+    state = automaton.start
+    for character in before:
+        state = automaton.step(state, character)
+    if not star:
+        return (state & automaton.ends,)
+    last = automaton.ends.bit_length()
+    found = [state]
+    for place in range(last) if after else ():
+        follower = 1 << place
+        for character in after:
+            follower = automaton.step(follower, character)
+        found.append(follower)
+    return tuple(found)
 
 
 def _written(value: str, around: _Texts) -> Iterator[str]:
-    """The shortest segment with this value between these texts, if it is one."""
-    word = _around(value, around).replace("*", "")
-    if is_path_component(word):
-        yield word
+    """A segment with this value between these texts, if there is one: the shortest, with or without text for a `*`."""
+    words = (_around(value, around).replace("*", text) for text in ("", LETTERS[0]))
+    yield from islice(filter(is_path_component, words), 1)
 
 
 def _values(word: str, around: _Texts) -> Iterator[str]:
@@ -201,8 +294,7 @@ def _by_class(contexts: Contexts, limit: int) -> tuple[list[list[str]], int]:
     budget = Budget()
     arounds = {*contexts.users, *(around for _, around in contexts.groups)}
     captures = {capture for capture, _ in contexts.groups}
-    texts = contexts.texts.union(f"{before}*{after}".replace("**", "*") for before, after in arounds | captures)
-    automaton = GlobAutomaton.of(sorted(texts))
+    automaton = _automaton(contexts)
     places = _Places(automaton, sorted(arounds | captures | {WHOLE} | _longer(contexts)))
     periods = _periods(arounds)
     characters = {*automaton.characters} - {":"}
