@@ -19,6 +19,7 @@ from tokenserver.policy.lint.captures import capture_findings
 from tokenserver.policy.lint.delegations import delegation_findings
 from tokenserver.policy.lint.meetings import Meetings, as_of, no_tokens
 from tokenserver.policy.lint.path_names import unfilled_variables
+from tokenserver.policy.lint.shared_values import SharedValues
 from tokenserver.policy.lint.single_rules import about_itself, capitals, never_applies
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.lint.tests import LintedFile, test_findings
@@ -58,6 +59,7 @@ CODES = MappingProxyType(
         "TS125": "a pattern under `not` that takes nothing away",
         "TS126": "a capture that takes no group",
         "TS127": "a capture that takes groups of another one",
+        "TS128": "a variable beside `*` whose values share names",
         "TS201": "an invalid suppression",
         "TS202": "an unused suppression",
         "TS301": "a user who cannot log in under that name",
@@ -156,13 +158,14 @@ def _suppression_findings(
 
 def _rule_findings(policies: PolicySet, now: datetime, budget: Budget) -> Iterator[LintFinding]:
     in_force: dict[str, Rule] = {}
-    unfilled = unfilled_variables(policies)
+    unfilled, shared = unfilled_variables(policies), SharedValues(policies)
     for rule in policies.rules:
         dead = list(_decided(rule, never_applies(policies, rule, now, budget)))
         yield from (_at(rule, code, text) for code, text in dead)
         yield from (_at(rule, code, text) for code, text in _decided(rule, about_itself(rule, budget)))
         if not dead:
             in_force[rule.id] = as_of(rule, now)
+            yield from (_at(rule, code, text) for code, text in _decided(rule, shared.findings(rule, budget)))
             if rule.id in unfilled:
                 yield _at(rule, "TS116", unfilled[rule.id])
     covering = CoveringRules(policies)
