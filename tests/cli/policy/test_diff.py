@@ -121,12 +121,7 @@ TEAMS = f"""{OWN}\
         pytest.param(
             OWN,
             TEAMS,
-            [
-                "group:admin-{team}, group:reg-{team}-rw",
-                "push",
-                "${team}/** but not */prod/**",
-                "x/x as Somebody in reg-x-rw",
-            ],
+            ["group:admin-{team}, group:reg-{team}-rw", "push", "${team}/** but not */prod/**"],
             id="all-of-it",
         ),
         pytest.param(

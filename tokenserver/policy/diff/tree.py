@@ -56,7 +56,6 @@ class Tree:
         narrow = replace(claim.rule, patterns=(claim.pattern,))
         return any(
             other.effect is narrow.effect
-            and not other.without
             and not depends_on_groups(other, changed)
             and _is_certain(other, narrow, self.groups, claim.action, budget)
             for other in self._covering.of(narrow)
