@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import diff_worlds
 import policy_worlds as world
 import pytest
 from hypothesis import given, settings
@@ -23,15 +25,13 @@ from tokenserver.policy.diff.search import Search
 from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
-from tokenserver.policy.patterns import matches, parse_name, parse_pattern
+from tokenserver.policy.patterns import Capture, matches, parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_moment, parse_principal
 from tokenserver.scopes import ACTIONS, Resource, Scope
 
 NOW = world.TIMES[0]
 CONTEXTS = [*world.CONTEXTS, *(replace(one, service="other") for one in world.CONTEXTS)]
-
-SCOPES = {name: Scope(Resource("repository", name), frozenset(ACTIONS)) for name in world.NAMES}
 
 
 def granted(policies: PolicySet, identity: Identity, name: str, context: Context, kind: str = "repository") -> set[str]:
@@ -58,6 +58,9 @@ def is_about(row: DiffRow, identity: Identity, held: frozenset[str], context: Co
             fits = identity.subject == one.name
         elif one.sort == "namespace":
             fits = identity.user_value == one.name
+        elif one.sort == "capture":
+            capture = Capture(*re.split(r"\{\w+\}", one.name))
+            fits = any(capture.value(group) is not None for group in held)
         else:
             fits = one.name in (identity.groups if one.sort == "directory" else held)
         if not fits:
@@ -66,9 +69,12 @@ def is_about(row: DiffRow, identity: Identity, held: frozenset[str], context: Co
 
 
 def has_name(row: DiffRow, identity: Identity, held: frozenset[str], name: str) -> bool:
-    """Whether the row's pattern matches the name for this identity."""
+    """Whether the row's pattern matches the name for this identity, and none of those that it leaves out."""
     user = None if identity.is_anonymous else identity.user_value
-    return matches(row.pattern, name.split("/"), user, held | identity.groups)
+    segments = name.split("/")
+    return matches(row.pattern, segments, user, held | identity.groups) and not any(
+        matches(one, segments, None, ()) for one in row.without
+    )
 
 
 def holds(when: Any, identity: Identity, context: Context) -> bool:
@@ -127,8 +133,24 @@ def test_everything_that_differs_lies_in_a_row_where_sources_map_names(
     assert_rows_are_complete(old, new, world.everybody_mapped(namespaces), context)
 
 
-def assert_rows_are_complete(old: PolicySet, new: PolicySet, everybody: Iterable[Identity], context: Context) -> None:
-    """Whatever differs for one of these clients on any name lies in a row, and each row shows a difference."""
+@settings(deadline=None, max_examples=min(settings().max_examples, 20_000))
+@given(st.data(), st.sampled_from(diff_worlds.CONTEXTS))
+def test_everything_that_differs_lies_in_a_row_with_every_word(data: st.DataObject, context: Context) -> None:
+    """Parts that `not` takes away, captures and variables inside segments: each difference lies in a row."""
+    old, new = data.draw(diff_worlds.pairs(variables=False))
+    names = [*diff_worlds.SHORT, *data.draw(st.lists(st.sampled_from(diff_worlds.LONG), max_size=8, unique=True))]
+    assert_rows_are_complete(old, new, diff_worlds.EVERYBODY, context, names)
+
+
+def assert_rows_are_complete(
+    old: PolicySet,
+    new: PolicySet,
+    everybody: Iterable[Identity],
+    context: Context,
+    names: Iterable[str] = world.NAMES,
+) -> None:
+    """Whatever differs for one of these clients on one of the names lies in a row; each row shows a difference."""
+    scopes = {name: Scope(Resource("repository", name), frozenset(ACTIONS)) for name in names}
     found = diff(old, new, NOW)
     assert_rows_show_differences(found, old, new)
     for identity in everybody:
@@ -136,7 +158,7 @@ def assert_rows_are_complete(old: PolicySet, new: PolicySet, everybody: Iterable
         gains, losses = (
             [row for row in rows if is_about(row, identity, held, context)] for rows in (found.gains, found.losses)
         )
-        for name, scope in SCOPES.items():
+        for name, scope in scopes.items():
             before, after = (decide(tree, identity, scope, context).granted for tree in (old, new))
             for rows, actions in ((gains, after - before), (losses, before - after)):
                 for action in actions:

@@ -131,3 +131,25 @@ def test_a_variable_in_a_mandate_is_any_name(folder: Path) -> None:
     put(folder, {"teams/web.yaml": own.replace(TEST, "  - {as: {user: ann}, cannot: [push users/x]}\n")})
     with pytest.raises(LoadError, match="'users/x' is not delegated to this file"):
         load_policies(folder, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("delegated", "allowed", "refused"),
+    [
+        pytest.param("x-${user}/**", "x-a/b", "xa/b", id="after-a-text"),
+        pytest.param("${user}-x/**", "a-x/b", "a/b", id="before-a-text"),
+        pytest.param("x/${user}*", "x/a", "y/a", id="before-a-star"),
+        pytest.param("x/a*${group}-b", "x/a-b", "x/a-c", id="after-a-star"),
+    ],
+)
+def test_a_variable_inside_a_segment(folder: Path, delegated: str, allowed: str, refused: str) -> None:
+    """It is any name there, beside the text."""
+    root = ROOT.replace('["web/**"]', f'["{delegated}"]')
+    for name, is_fault in ((allowed, False), (refused, True)):
+        tests = f"  - {{as: {{user: ann}}, cannot: [push {name}]}}\n  - {{what_can: anonymous, exactly: []}}\n"
+        put(folder, {"company.yaml": root, "teams/web.yaml": WEB.replace("web/**", delegated).replace(TEST, tests)})
+        if is_fault:
+            with pytest.raises(LoadError, match=f"'{name}' is not delegated to this file"):
+                load_policies(folder, now=NOW)
+        else:
+            load_policies(folder, now=NOW)

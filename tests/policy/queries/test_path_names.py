@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import objection
-from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import SegmentKind, matches, parse_pattern
+from tokenserver.policy.index import build_index
+from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.patterns import Capture, SegmentKind, matches, parse_pattern
 from tokenserver.policy.principals import UNNAMED
 from tokenserver.policy.queries.path_names import unfilled_rules
 
@@ -61,3 +62,21 @@ def test_an_unknown_namespace(policies: PolicySet, identity: Identity) -> None:
     for namespace in (UNNAMED, "a"):
         user = replace(identity, subject="Ann", kind=Kind.PASSWORD, namespace=namespace)
         assert list(unfilled_rules(policies, user)) == []
+
+
+def test_captures() -> None:
+    """A rule that captures includes the members of groups that it captures."""
+    captures = (Capture("r-", ""),)
+    pattern = parse_pattern("${t}/x-${user}", "t", captures)
+    rule = Rule.of("", Effect.ALLOW, Principals(authenticated=True), [pattern], {"pull"}, capturing=("group:r-{t}",))
+    policies = PolicySet("", (), (rule,), Groups.of_all([Group("r-web", frozenset({"Bob"}))]), build_index([rule]))
+    for user, groups, expected in [
+        ("Ann", [], []),
+        ("Ann", ["web"], []),
+        ("Ann", ["r-Web"], []),
+        ("Ann", ["r-data"], [rule]),
+        ("Bob", [], [rule]),
+        ("ann", ["r-data"], []),
+    ]:
+        found = unfilled_rules(policies, Identity(user, Kind.PASSWORD, groups=frozenset(groups)))
+        assert [one.rule for one in found] == expected
