@@ -56,6 +56,11 @@ def test_a_class_of_one_value() -> None:
     assert "a" in found
 
 
+def test_a_literal_of_full_length() -> None:
+    """No value is longer than a name."""
+    assert max(map(len, values("${user}", "a" * 255))) == 255
+
+
 def test_where_all_letters_are_named() -> None:
     """A separator is the only character that is left."""
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"

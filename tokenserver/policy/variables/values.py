@@ -128,8 +128,7 @@ class _Derived:
         if key not in self._seen:
             self._seen.add(key)
             for (name, is_user), one in zip(found, kinds, strict=True):
-                if one is not None:
-                    self._keep(name, one, is_user=is_user)
+                self._keep(name, one, is_user=is_user)
 
     def _keep(self, name: str, kind: Hashable, *, is_user: bool) -> None:
         values = self.users if is_user else self.groups
