@@ -78,7 +78,7 @@ def shortest_values(contexts: Contexts, taken: frozenset[str], budget: Budget) -
     Raises:
         TooComplex: there are too many of them.
     """
-    count = limit = 3 if contexts.repeats else 2
+    count = limit = 1 + contexts.group_count
     captures = contexts.captures
 
     def is_free(word: str) -> bool:
