@@ -15,6 +15,7 @@ from tokenserver.policy.analysis.containment import (
     CoveredName,
     Match,
     contains,
+    covered_name,
     covered_names,
     escape,
     escape_from,
@@ -234,9 +235,19 @@ def test_names_of_a_capture() -> None:
 def test_one_user_for_all_required_patterns() -> None:
     """A name that two users have together is none of one client."""
     required = [parsed("${user}-x/*"), parsed("*/${user}-y")]
-    for one in covered_names(required, []):
+    found = [*covered_names(required, [parsed("ann-x/*"), parsed("*/bob-y")])]
+    assert {len(one.others) for one in found} == {0, 1}
+    for one in found:
         first, second = one.name.split("/")
         assert first[:-2] == second[:-2]
+
+
+def test_a_given_name() -> None:
+    """Without a search, each reading of it."""
+    found = covered_name("shared/web-x", [parsed("shared/${team}-*"), parsed("a/b"), parsed("**")], 1)
+    captured = {Match(1, "", group) for group in ("reg-web-rw", "admin-web")}
+    assert (found.name, found.required) == ("shared/web-x", frozenset())
+    assert found.others == captured | {Match(3)}
 
 
 def test_too_many_values() -> None:
