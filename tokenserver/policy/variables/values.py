@@ -24,10 +24,7 @@ ROUNDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The users and the names of groups that represent all others, shortest first; without the variable, an empty one.
-
-    `alike` is equal for two users, or two groups, that nothing distinguishes.
-    """
+    """The users and the names of groups that represent all others, shortest first; without the variable, an empty one."""
 
     users: list[str]
     groups: list[str]
