@@ -212,6 +212,7 @@ def test_escapes(outer: list[str], inner: str, *, escapes: bool) -> None:
         ("a/${user}-x/${user}", "a/b-x/c", False),
         ("a/${user}-x/${user}", "a/b-x/b", True),
         ("${team}/x", "web/*", True),
+        ("${user}-a/a-b", "${group}-*/${group}-*", True),
         ("${team}/${team}", "${user}-x/${user}-y", False),
         ("${team}/${team}", "${user}-x/${group}-x", True),
     ],

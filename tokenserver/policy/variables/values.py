@@ -24,7 +24,7 @@ ROUNDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The users and the names of groups that represent all others, shortest first; without the variable, an empty one."""
+    """The users and names of groups that represent all others, shortest first; without the variable, an empty one."""
 
     users: list[str]
     groups: list[str]
@@ -104,7 +104,8 @@ class _Derived:
         for name, is_user in new:
             kind = (self.users if is_user else self.groups)[name]
             for around, value in self._segments(name, is_user=is_user):
-                for word in _written(value, around):
+                others = [other for one, other in self._contexts.pairs if one == around]
+                for word in _written(value, around, others):
                     self.read(word, around, kind)
 
     def read(self, word: str, source: Texts | None = None, kind: Hashable = None) -> None:
@@ -180,10 +181,16 @@ def _covers(one: Segment, other: Segment) -> bool:
     return one.text == other.text if one.kind is SegmentKind.LITERAL else fits_around(("", ""), one.text, other.text)
 
 
-def _written(value: str, around: Texts) -> Iterator[str]:
-    """A segment with this value between these texts, if there is one: the shortest, with or without text for a `*`."""
-    words = (_around(value, around).replace("*", text) for text in ("", LETTERS[0]))
-    yield from islice(filter(is_path_component, words), 1)
+def _written(value: str, around: Texts, others: Iterable[Texts]) -> Iterator[str]:
+    """Segments with this value between these texts: the shortest, and where there is a `*`, those that others can be."""
+    word = _around(value, around)
+    yield from islice(filter(is_path_component, (word.replace("*", text) for text in ("", LETTERS[0]))), 1)
+    if "*" in word:
+        texts: set[str] = set()
+        for before, after in others:
+            texts |= {before[:end] for end in range(1, len(before) + 1)} if "*" in around[0] else set()
+            texts |= {after[start:] for start in range(len(after))} if "*" in around[1] else set()
+        yield from filter(is_path_component, (word.replace("*", text) for text in sorted(texts)))
 
 
 def _values(word: str, around: Texts) -> Iterator[str]:
