@@ -182,7 +182,7 @@ def _covers(one: Segment, other: Segment) -> bool:
 
 
 def _written(value: str, around: Texts, others: Iterable[Texts]) -> Iterator[str]:
-    """Segments with this value between these texts: the shortest, and where there is a `*`, those that others can be."""
+    """Segments with this value between these texts: the shortest, and with a `*`, those that others can be."""
     word = _around(value, around)
     yield from islice(filter(is_path_component, (word.replace("*", text) for text in ("", LETTERS[0]))), 1)
     if "*" in word:
