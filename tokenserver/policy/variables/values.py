@@ -24,10 +24,7 @@ ROUNDS = 2
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The users and the names of groups that represent all others, shortest first; without the variable, an empty one.
-
-    `alike` is equal for two users, or two groups, that nothing distinguishes.
-    """
+    """The users and names of groups that represent all others, shortest first; without the variable, an empty one."""
 
     users: list[str]
     groups: list[str]
@@ -79,7 +76,6 @@ class _Derived:
         self._known = Distinctions.of(contexts)
         self.users: dict[str, Hashable] = {}
         self.groups: dict[str, Hashable] = {}
-        self._count = 3 if contexts.repeats else 2
         self._counts: dict[Hashable, int] = {}
         self._seen: set[Hashable] = set()
         self._new: list[tuple[str, bool]] = []
@@ -96,7 +92,9 @@ class _Derived:
         name = core if capture is None else _around(core, capture)
         kind = self._kind(name, is_user=capture is None)
         key = (capture is None, kind)
-        if kind is not None and self._counts.get(key, 0) < self._count:
+        # Of groups, one can have the name of the user.
+        enough = 1 if capture is None else 1 + self._contexts.group_count
+        if kind is not None and self._counts.get(key, 0) < enough:
             self._counts[key] = self._counts.get(key, 0) + 1
             self._keep(name, kind, is_user=capture is None)
 
@@ -106,7 +104,8 @@ class _Derived:
         for name, is_user in new:
             kind = (self.users if is_user else self.groups)[name]
             for around, value in self._segments(name, is_user=is_user):
-                for word in _written(value, around):
+                others = [other for one, other in self._contexts.pairs if one == around]
+                for word in _written(value, around, others):
                     self.read(word, around, kind)
 
     def read(self, word: str, source: Texts | None = None, kind: Hashable = None) -> None:
@@ -128,8 +127,7 @@ class _Derived:
         if key not in self._seen:
             self._seen.add(key)
             for (name, is_user), one in zip(found, kinds, strict=True):
-                if one is not None:
-                    self._keep(name, one, is_user=is_user)
+                self._keep(name, one, is_user=is_user)
 
     def _keep(self, name: str, kind: Hashable, *, is_user: bool) -> None:
         values = self.users if is_user else self.groups
@@ -183,10 +181,16 @@ def _covers(one: Segment, other: Segment) -> bool:
     return one.text == other.text if one.kind is SegmentKind.LITERAL else fits_around(("", ""), one.text, other.text)
 
 
-def _written(value: str, around: Texts) -> Iterator[str]:
-    """A segment with this value between these texts, if there is one: the shortest, with or without text for a `*`."""
-    words = (_around(value, around).replace("*", text) for text in ("", LETTERS[0]))
-    yield from islice(filter(is_path_component, words), 1)
+def _written(value: str, around: Texts, others: Iterable[Texts]) -> Iterator[str]:
+    """Segments with this value between these texts: the shortest, and with a `*`, those that others can be."""
+    word = _around(value, around)
+    yield from islice(filter(is_path_component, (word.replace("*", text) for text in ("", LETTERS[0]))), 1)
+    if "*" in word:
+        texts: set[str] = set()
+        for before, after in others:
+            texts |= {before[:end] for end in range(1, len(before) + 1)} if "*" in around[0] else set()
+            texts |= {after[start:] for start in range(len(after))} if "*" in around[1] else set()
+        yield from filter(is_path_component, (word.replace("*", text) for text in sorted(texts)))
 
 
 def _values(word: str, around: Texts) -> Iterator[str]:
