@@ -26,8 +26,9 @@ def test_what_is_around_variables() -> None:
     assert found.groups == {(("", ""), ("t-", "")), (("r-", ""), ("", "")), (("", "-w"), ("", ""))}
     assert found.arounds == {("", "-x"), ("", ""), ("t-", "")}
     assert found.captures == {("", ""), ("r-", ""), ("", "-w")}
-    assert not found.repeats
-    assert contexts("${group}/${group}").repeats
+    assert found.group_count == 1
+    assert contexts("${group}/${group}", "a/${group}", "${user}").group_count == 2
+    assert contexts("${user}-x").group_count == 0
 
 
 @pytest.mark.parametrize(
