@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from tokenserver.policy.analysis.covering_rules import CoveringRules
 from tokenserver.policy.analysis.subsumption import covers
 from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Effect, Groups, PolicySet, Principals, Rule
+from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
@@ -66,6 +66,15 @@ def test_where_a_rule_is_listed_for_its_principals() -> None:
     """Rules for other groups are no candidates."""
     others = [rule("", "web/**", f"group:g{number}") for number in range(20)]
     found = CoveringRules(world.policy_set(others, [])).of(rule("inner", "web/x", "group:g7"))
+    assert [one.id for one in found] == ["rule-7"]
+
+
+def test_a_rule_for_a_group_without_members() -> None:
+    """Any rule covers it; beside a group with members, those that cover that one do."""
+    others = [rule("", "web/**", f"group:g{number}") for number in range(20)]
+    policies = world.policy_set(others, [Group("a")])
+    assert len(CoveringRules(policies).of(rule("inner", "web/x", "group:a"))) == 20
+    found = CoveringRules(policies).of(rule("inner", "web/x", "group:a group:g7"))
     assert [one.id for one in found] == ["rule-7"]
 
 

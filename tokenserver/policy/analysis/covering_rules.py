@@ -13,7 +13,7 @@ from itertools import chain, count
 
 from tokenserver.policy.analysis.subsumption import known_groups
 from tokenserver.policy.index import buckets_for, is_taken_away
-from tokenserver.policy.model import Bucket, Entry, PolicySet, Principals, Rule
+from tokenserver.policy.model import Bucket, Entry, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches, matches_below
 from tokenserver.policy.variables.filling import WHOLE, captures_of, segments_of
 from tokenserver.scopes import is_repository_name
@@ -125,7 +125,10 @@ def _entries(policies: PolicySet, bucket: Bucket, to: Principals) -> Iterator[En
     if not to.are_named:
         return
     groups = policies.groups
-    user, group, directory_group = min(to.users, default=None), min(to.groups, default=None), None
+    inhabited = [name for name in to.groups if _has_members(groups, name)]
+    user, group, directory_group = min(to.users, default=None), min(inhabited, default=None), None
+    if user is None and group is None:  # the rule is for nobody, which any rule covers
+        yield from chain.from_iterable((*bucket.by_user.values(), *bucket.by_group.values()))
     if user is None and group is not None:
         yield from bucket.by_group.get(group, ())
         defined = groups.by_name.get(group)
@@ -142,3 +145,9 @@ def _entries(policies: PolicySet, bucket: Bucket, to: Principals) -> Iterator[En
         names = {directory_group, *groups.by_directory_group.get(directory_group, ())} if directory_group else set()
     for name in sorted(names):
         yield from bucket.by_group.get(name, ())
+
+
+def _has_members(groups: Groups, name: str) -> bool:
+    """Whether somebody can be in the group. One of a directory can have members, unless one of the tree hides it."""
+    defined = groups.by_name.get(name)
+    return defined is None or bool(defined.users or defined.groups)
