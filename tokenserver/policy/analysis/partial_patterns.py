@@ -13,7 +13,7 @@ from tokenserver.policy.analysis.escapes import shortest_path
 from tokenserver.policy.analysis.product_search import CoveredName, Match, ProductSearch
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches
-from tokenserver.policy.variables.filling import filled, has_variables, is_partial, widened
+from tokenserver.policy.variables.filling import captures_of, filled, has_variables, is_partial, widened
 from tokenserver.policy.variables.readings import readings
 from tokenserver.policy.variables.values import Values, values_of
 
@@ -102,8 +102,10 @@ def partial_names(
     known = frozenset(named).union(taken)
     names: set[str] = set()
     ways: set[frozenset[Match]] = set()
+    captures = {one for pattern in patterns for one in captures_of(pattern)}
+    parts = (capture.value(name) for name in known for capture in captures)
     found = _Filled(required, others, values_of(patterns, named, taken, budget), budget)
-    for one in found.names():
+    for one in found.names(known.union(filter(None, parts))):
         if one.name in names:
             continue
         names.add(one.name)
@@ -139,14 +141,18 @@ class _Filled:
             found |= dict.fromkeys(filled(pattern, user, group))
         return [*found]
 
-    def names(self) -> Iterator[CoveredName]:
-        """Every name that the plain search tells apart; matches have the places of filled patterns."""
+    def names(self, taken: Collection[str] = ()) -> Iterator[CoveredName]:
+        """Every name that the plain search tells apart, with the places of filled patterns.
+
+        Where a segment can be any word, it is none of `taken`.
+        """
         if not all(self._required):
             return iter(())
         flat = [one for alternatives in self._required for one in alternatives]
         search = ProductSearch(
             flat,
             self.others,
+            taken=taken,
             are_together=True,
             budget=self._budget,
             alternatives=[*map(len, self._required)],
