@@ -69,5 +69,5 @@ def test_what_is_said(tmp_path: Path) -> None:
     fix = "fix: put a / between the variable and *, or rename one of the two"
     assert list(SharedValues(policies).findings(policies.rules[0], Budget())) == [
         ("TS128", f"a: s/${{t}}-* gives group:reg-web names of group:reg-web-x, such as s/web-x-y; {fix}"),
-        ("TS128", f"a: *-${{t}} gives group:reg-x names of group:reg-web-x, such as x-web-x; {fix}"),
+        ("TS128", f"a: *-${{t}} gives group:reg-x names of group:reg-web-x, such as y-web-x; {fix}"),
     ]

@@ -9,11 +9,14 @@ from tokenserver.policy.budget import Budget
 from tokenserver.policy.group_names import plain_name, shown_name
 from tokenserver.policy.lint.meetings import shared_name
 from tokenserver.policy.lint.unknown_names import named_users
-from tokenserver.policy.model import PolicySet, Rule
-from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
+from tokenserver.policy.model import PolicySet, Principals, Rule
+from tokenserver.policy.patterns import Capture, Pattern, Segment, SegmentKind
 from tokenserver.policy.principals import user_identity
 from tokenserver.policy.variables.filling import VARIABLES, captured, filled
 from tokenserver.scopes import is_path_component
+
+VALUES_PER_STEP = 16
+"""Number of values of one variable that are compared by their texts in one step."""
 
 
 class SharedValues:
@@ -23,6 +26,8 @@ class SharedValues:
         self._policies = policies
         self._users = [user_identity(policies, name) for name in sorted(named_users(policies))]
         self._groups = sorted(name for name in policies.groups.written if plain_name(name) == name)
+        self._of_users: dict[Principals, dict[str, str]] = {}
+        self._of_groups: dict[tuple[Capture, ...], dict[str, str]] = {}
 
     def findings(self, rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:
         """Codes and texts about one rule: for each pattern, the first two that have names in common by it.
@@ -42,7 +47,8 @@ class SharedValues:
         if segment.kind not in VARIABLES or "*" not in segment.text:
             return
         is_user = segment.kind is SegmentKind.USER
-        values = self._user_values(rule) if is_user else self._group_values(pattern)
+        values = self._user_values(rule.to) if is_user else self._group_values(pattern)
+        budget.spend(1 + len(values) // VALUES_PER_STEP)
         for shorter, longer in _nested(segment.pieces, values):
             budget.spend()
             pair = _filled(pattern, segment.kind, shorter), _filled(pattern, segment.kind, longer)
@@ -50,20 +56,24 @@ class SharedValues:
             if name is not None:
                 yield f"gives {values[shorter]} names of {values[longer]}, such as {name}"
 
-    def _user_values(self, rule: Rule) -> dict[str, str]:
-        """The values of `${user}` for users of the rule, each with a user."""
-        found: dict[str, str] = {}
-        for one in self._users:
-            if is_path_component(one.user_value) and rule.to.include(one, self._policies.groups.holding(one)):
-                found.setdefault(one.user_value, f"user:{one.subject}")
+    def _user_values(self, to: Principals) -> dict[str, str]:
+        """The values of `${user}` for users in `to`, each with a user."""
+        found = self._of_users.get(to)
+        if found is None:
+            found = self._of_users[to] = {}
+            for one in self._users:
+                if is_path_component(one.user_value) and to.include(one, self._policies.groups.holding(one)):
+                    found.setdefault(one.user_value, f"user:{one.subject}")
         return found
 
     def _group_values(self, pattern: Pattern) -> dict[str, str]:
         """The values that groups of the tree give to the variable of the pattern, each with a group."""
-        found: dict[str, str] = {}
-        for name in self._groups:
-            for value in captured(pattern, name):
-                found.setdefault(value, f"group:{shown_name(name)}")
+        found = self._of_groups.get(pattern.captures)
+        if found is None:
+            found = self._of_groups[pattern.captures] = {}
+            for name in self._groups:
+                for value in captured(pattern, name):
+                    found.setdefault(value, f"group:{shown_name(name)}")
         return found
 
 
