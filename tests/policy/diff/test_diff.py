@@ -19,6 +19,7 @@ from tokenserver.identity import Identity, Kind, Namespaces
 from tokenserver.policy.analysis.circumstances import UNKNOWN, Circumstances
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.decide import decide
+from tokenserver.policy.diff import diff as diff_module
 from tokenserver.policy.diff import search
 from tokenserver.policy.diff.claims import changed_claims
 from tokenserver.policy.diff.diff import Difference, DiffRow, diff, spell_who
@@ -620,6 +621,80 @@ def test_the_whole_budget_can_be_spent_on_what_covers_a_claim() -> None:
     with pytest.raises(TooComplex):
         Tree(tree(rule("allow a", "everyone", "b/*/*", "pull"))).covers(claim, frozenset(), Budget(3))
     assert not Tree(old).covers(claim, frozenset(), Budget())
+
+
+def without(one: Rule, patterns: str) -> Rule:
+    return replace(one, without=tuple(map(parse_pattern, patterns.split())))
+
+
+ALL_OF_WEB = rule("allow a", "group:web", "web/**", "push")
+NO_PUSH = rule("deny d", "everyone", "**", "push")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "gains", "losses"),
+    [
+        pytest.param([without(ALL_OF_WEB, "web/prod/**")], [ALL_OF_WEB], ["web/prod/**"], [], id="a-part-comes"),
+        pytest.param([ALL_OF_WEB], [without(ALL_OF_WEB, "web/prod/**")], [], ["web/prod/**"], id="a-part-goes"),
+        pytest.param(
+            [], [without(ALL_OF_WEB, "web/prod/** x/**")], ["web/** not web/prod/**"], [], id="without-a-part"
+        ),
+        pytest.param(
+            [without(ALL_OF_WEB, "web/prod/**")],
+            [without(ALL_OF_WEB, "web/prod/db/** web/test")],
+            ["web/prod/** not web/prod/db/**"],
+            ["web/test"],
+            id="another-part",
+        ),
+        pytest.param(
+            [ALL_OF_WEB, without(NO_PUSH, "web/dev/**")],
+            [ALL_OF_WEB, without(NO_PUSH, "web/dev/** web/stage/**")],
+            ["web/stage/**"],
+            [],
+            id="a-deny-without-one-more",
+        ),
+        pytest.param(
+            [ALL_OF_WEB, without(NO_PUSH, "web/dev/**")], [ALL_OF_WEB], ["web/** not web/dev/**"], [], id="a-deny-goes"
+        ),
+        pytest.param([without(ALL_OF_WEB, "x/**")], [ALL_OF_WEB], [], [], id="a-part-that-it-never-had"),
+        pytest.param(
+            [ALL_OF_WEB],
+            [without(ALL_OF_WEB, "web/a"), without(ALL_OF_WEB, "web/b")],
+            [],
+            [],
+            id="two-parts-of-two-rules",
+        ),
+    ],
+)
+def test_parts_that_not_takes_away(old: list[Rule], new: list[Rule], gains: list[str], losses: list[str]) -> None:
+    """A row is about the part that differs, and leaves out what its rules leave out; its witness is within."""
+    before, after = (
+        tree(PUBLIC, *(replace(one, id=f"{one.id}{number}") for number, one in enumerate(rules)))
+        for rules in (old, new)
+    )
+    found = diff(before, after, NOW)
+    spelled = [
+        [f"{row.pattern.text} not {' '.join(one.text for one in row.without)}".removesuffix(" not ") for row in rows]
+        for rows in (found.gains, found.losses)
+    ]
+    assert spelled == [gains, losses]
+    assert_rows_show_differences(found, before, after)
+
+
+def test_a_part_that_may_be_empty_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where that is not decided within a question's budget; the whole budget ends everything."""
+    budget = Budget()
+
+    def too_complex(*_: object) -> None:
+        raise TooComplex("not decided")
+
+    monkeypatch.setattr(diff_module, "overlaps", too_complex)
+    old, new = tree(PUBLIC), tree(PUBLIC, without(ALL_OF_WEB, "web/*/x web/prod/**"))
+    (row,) = diff(old, new, NOW, budget).gains
+    assert [one.text for one in row.without] == ["web/*/x", "web/prod/**"]
+    budget.left = -1
+    with pytest.raises(TooComplex):
+        diff_module._may_meet(parse_pattern("a"), parse_pattern("a"), budget)
 
 
 def test_kinds_of_credential_are_spelled() -> None:
