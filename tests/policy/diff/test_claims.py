@@ -369,6 +369,11 @@ def test_ways_to_be_a_principal(principal: str, expected: list[Person]) -> None:
     assert list(ways(GROUPS, parse_principal(principal))) == expected
 
 
+def test_everybody_who_logs_in_can_be_in_a_captured_group() -> None:
+    """Which one it is follows from the name."""
+    assert list(ways(GROUPS, Principal("capture", "r-{t}-w"))) == [person()]
+
+
 def test_a_directory_group_keeps_its_meaning_if_the_tree_has_its_name() -> None:
     """It is the directory group, not the group of the tree."""
     assert list(ways(GROUPS, Principal("directory", "web"))) == [person("", "web")]
