@@ -21,12 +21,13 @@ from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.decide import decide
 from tokenserver.policy.diff import diff as diff_module
 from tokenserver.policy.diff import search
+from tokenserver.policy.diff import tree as tree_module
 from tokenserver.policy.diff.claims import changed_claims
 from tokenserver.policy.diff.diff import Difference, DiffRow, diff, spell_who
 from tokenserver.policy.diff.search import Search
 from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.index import build_index
-from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Rule
+from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principal, Rule
 from tokenserver.policy.patterns import Capture, matches, parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_moment, parse_principal
@@ -621,6 +622,25 @@ def test_the_whole_budget_can_be_spent_on_what_covers_a_claim() -> None:
     with pytest.raises(TooComplex):
         Tree(tree(rule("allow a", "everyone", "b/*/*", "pull"))).covers(claim, frozenset(), Budget(3))
     assert not Tree(old).covers(claim, frozenset(), Budget())
+
+
+def test_a_question_that_is_too_complex_is_left_to_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim then counts as not covered."""
+
+    def too_complex(*_: object) -> bool:
+        raise TooComplex("not decided")
+
+    old, new = tree(rule("allow a", "everyone", "**", "pull")), tree(rule("allow b", "user:zoe", "b/*", "pull"))
+    (claim,) = changed_claims(old, new)[1]
+    assert Tree(old).covers(claim, frozenset(), Budget())
+    monkeypatch.setattr(tree_module, "covers", too_complex)
+    assert not Tree(old).covers(claim, frozenset(), Budget())
+
+
+def test_captures_are_spelled_as_in_the_rule() -> None:
+    """Like the groups that they stand for."""
+    who = frozenset({Principal("capture", "r-{t}-w"), Principal("user", "ann"), Principal("directory", "web")})
+    assert spell_who(who) == "group:r-{t}-w & directory group web & user:ann"
 
 
 def without(one: Rule, patterns: str) -> Rule:
