@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import product
+from operator import attrgetter
 
 from tokenserver.policy.analysis.escapes import shortest_path
 from tokenserver.policy.analysis.product_search import CoveredName, Match, ProductSearch
@@ -19,6 +20,8 @@ from tokenserver.policy.variables.values import Values, values_of
 
 FILLING_STEPS = 2
 """Steps for the values of one pattern."""
+
+_BY_USER, _BY_GROUP = (attrgetter("user"), attrgetter("group")), (attrgetter("group"), attrgetter("user"))
 
 
 def partial_escape(inner: Sequence[Pattern], avoided: Sequence[Pattern], budget: Budget) -> str | None:
@@ -100,15 +103,11 @@ def partial_names(
     """
     patterns = [*required, *others]
     known = frozenset(named).union(taken)
-    names: set[str] = set()
     ways: set[frozenset[Match]] = set()
     captures = {one for pattern in patterns for one in captures_of(pattern)}
     parts = (capture.value(name) for name in known for capture in captures)
     found = _Filled(required, others, values_of(patterns, named, taken, budget), budget)
     for one in found.names(known.union(filter(None, parts))):
-        if one.name in names:
-            continue
-        names.add(one.name)
         covered = _read(one, required, others, found, budget)
         if covered is not None:
             way = _without_names(covered, known)
@@ -146,8 +145,6 @@ class _Filled:
 
         Where a segment can be any word, it is none of `taken`.
         """
-        if not all(self._required):
-            return iter(())
         flat = [one for alternatives in self._required for one in alternatives]
         search = ProductSearch(
             flat,
@@ -190,7 +187,7 @@ def _without_names(found: CoveredName, known: Collection[str]) -> frozenset[Matc
     """The matches with numbers for users and groups that are not known by name. Equal ones are the same way."""
     matches_ = found.required | found.others
     numbers: list[dict[str, str]] = []
-    for pick, other in ((_user, _group), (_group, _user)):
+    for pick, other in (_BY_USER, _BY_GROUP):
         profiles: dict[str, list[tuple[int, str]]] = {}
         for match in matches_:
             value = other(match)
@@ -202,14 +199,6 @@ def _without_names(found: CoveredName, known: Collection[str]) -> frozenset[Matc
     return frozenset(
         Match(one.place, users.get(one.user, one.user), groups.get(one.group, one.group)) for one in matches_
     )
-
-
-def _user(match: Match) -> str:
-    return match.user
-
-
-def _group(match: Match) -> str:
-    return match.group
 
 
 def any_partial(patterns: Iterable[Pattern]) -> bool:

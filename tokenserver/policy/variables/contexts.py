@@ -19,14 +19,15 @@ class Contexts:
     """The texts around the variables of some patterns; `groups` has those in a group's name and those in a segment.
 
     `meetings` are the texts around variables with the globs and literals that can match the same segment of a name,
-    `pairs` with those around other variables that can. `repeats`: some pattern uses a group twice.
+    `pairs` with those around other variables that can. `group_count` is the number of groups of one client that
+    patterns tell apart: more than one if some pattern uses a group twice.
     """
 
     users: frozenset[Texts]
     groups: frozenset[tuple[Texts, Texts]]
     meetings: frozenset[tuple[Texts, str]]
     pairs: frozenset[tuple[Texts, Texts]]
-    repeats: bool
+    group_count: int
 
     @classmethod
     def of(cls, patterns: Iterable[Pattern], budget: Budget) -> Contexts:
@@ -39,9 +40,10 @@ class Contexts:
         groups: set[tuple[Texts, Texts]] = set()
         plain: dict[tuple[_Spot, str], None] = {}
         variable: dict[tuple[_Spot, Texts, Texts | None], None] = {}
-        repeats = False
+        repeats, with_groups = False, 0
         for pattern in patterns:
             repeats |= pattern.repeats_group
+            with_groups += pattern.uses(SegmentKind.GROUP)
             for segment, spot in zip(segments_of(pattern), _spots(pattern), strict=True):
                 around = (segment.pieces[0], segment.pieces[1]) if len(segment.pieces) == 2 else WHOLE
                 if segment.kind is SegmentKind.USER:
@@ -61,7 +63,8 @@ class Contexts:
         }
         meetings = {(one, text) for (here, one, _), (there, text) in product(variable, plain) if here.may_be(there)}
         meetings |= {(one, widest(other)) for one, other in pairs if other != WHOLE}
-        return cls(frozenset(users), frozenset(groups), frozenset(meetings), frozenset(pairs), repeats)
+        count = with_groups if repeats else min(with_groups, 1)
+        return cls(frozenset(users), frozenset(groups), frozenset(meetings), frozenset(pairs), count)
 
     @property
     def arounds(self) -> frozenset[Texts]:

@@ -79,7 +79,6 @@ class _Derived:
         self._known = Distinctions.of(contexts)
         self.users: dict[str, Hashable] = {}
         self.groups: dict[str, Hashable] = {}
-        self._count = 3 if contexts.repeats else 2
         self._counts: dict[Hashable, int] = {}
         self._seen: set[Hashable] = set()
         self._new: list[tuple[str, bool]] = []
@@ -96,7 +95,9 @@ class _Derived:
         name = core if capture is None else _around(core, capture)
         kind = self._kind(name, is_user=capture is None)
         key = (capture is None, kind)
-        if kind is not None and self._counts.get(key, 0) < self._count:
+        # Of groups, one can have the name of the user.
+        enough = 1 if capture is None else 1 + self._contexts.group_count
+        if kind is not None and self._counts.get(key, 0) < enough:
             self._counts[key] = self._counts.get(key, 0) + 1
             self._keep(name, kind, is_user=capture is None)
 
@@ -128,8 +129,7 @@ class _Derived:
         if key not in self._seen:
             self._seen.add(key)
             for (name, is_user), one in zip(found, kinds, strict=True):
-                if one is not None:
-                    self._keep(name, one, is_user=is_user)
+                self._keep(name, one, is_user=is_user)
 
     def _keep(self, name: str, kind: Hashable, *, is_user: bool) -> None:
         values = self.users if is_user else self.groups
