@@ -8,6 +8,7 @@ import pytest
 from team_trees import NOW, ROOT, TEST, TREE, WEB, put, refused
 
 from tokenserver.errors import LoadError
+from tokenserver.policy import budget
 from tokenserver.policy.loading.loader import PolicyLoader, load_policies
 
 
@@ -153,3 +154,16 @@ def test_a_variable_inside_a_segment(folder: Path, delegated: str, allowed: str,
                 load_policies(folder, now=NOW)
         else:
             load_policies(folder, now=NOW)
+
+
+def test_what_is_not_decided_is_a_fault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the line of the test, with what to do about it."""
+    monkeypatch.setattr(budget, "FILE_STEPS", 0)
+    monkeypatch.setattr(budget, "ITEM_STEPS", 0)
+    test = "  - {what_can: anonymous, exactly: [pull web/*x*]}\n"
+    put(folder, {"company.yaml": ROOT.replace("web/**", "web/*"), "teams/web.yaml": WEB.replace(TEST, test)})
+    with pytest.raises(LoadError) as caught:
+        load_policies(folder, now=NOW)
+    (found,) = [fault for fault in caught.value.faults if fault.path.startswith("tests")]
+    assert found.line == 5
+    assert found.message.startswith("'web/*x*': whether it lies within the delegation is not decided within 0 steps")
