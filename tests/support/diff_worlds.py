@@ -131,7 +131,7 @@ def tree(found: list[Rule], groups: list[Group]) -> PolicySet:
 def pairs(draw: st.DrawFn, *, variables: bool = True) -> tuple[PolicySet, PolicySet]:
     """Two trees whose rules are the same, or variants of each other, or have nothing in common."""
     every = rules(variables=variables)
-    shared = draw(st.lists(every, max_size=3))
+    shared = draw(st.lists(every, max_size=2))
     groups = draw(_groups)
     others = groups if draw(st.booleans()) else draw(_groups)
     old = [*shared, *draw(st.lists(every, max_size=1))]

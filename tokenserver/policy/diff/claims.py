@@ -151,9 +151,9 @@ def _only(mine: _Claims, others: _Claims) -> Iterator[Claim]:
 def _wording(rule: Rule) -> Hashable:
     """The content of a rule without its id and position."""
     patterns = frozenset(pattern.text for pattern in rule.patterns)
-    captures = frozenset(pattern.captures for pattern in rule.patterns if pattern.captures)
     return (
-        *(rule.effect, rule.resource_type, patterns, captures, _texts(rule.without), rule.actions),
+        *(rule.effect, rule.resource_type, patterns, rule.capturing, rule.without and _texts(rule.without)),
+        rule.actions,
         *(rule.to, rule.excluded, rule.condition, rule.services),
     )
 

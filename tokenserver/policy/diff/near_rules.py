@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from tokenserver.policy.analysis.containment import CoveredName, contains, may_overlap
 from tokenserver.policy.budget import Budget, TooComplex
@@ -41,8 +42,7 @@ class Cause:
         return tuple(pattern for pattern in found if may_overlap(pattern, self.required[-1]))
 
 
-@dataclass(frozen=True, slots=True)
-class NearRule:
+class NearRule(NamedTuple):
     """A rule of a tree under one of its patterns, which is at `place` among all patterns of a search."""
 
     tree: Tree
@@ -93,7 +93,7 @@ class NearRules:
 
     def names(self) -> tuple[str, ...] | None:
         """The users and groups that the rules distinguish; None if no pattern has a variable."""
-        variable = [pattern for pattern in self.patterns if has_variables(pattern)]
+        variable = [pattern for pattern in self.patterns if pattern.rest and has_variables(pattern)]
         if not variable:
             return None
         texts = {segment.text for pattern in self.patterns for segment in segments_of(pattern)}
