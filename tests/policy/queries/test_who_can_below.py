@@ -173,7 +173,7 @@ def test_all_of_it_with_every_word(policies: PolicySet, asked: Pattern, identity
         assert not entry.is_all or is_each
 
 
-NAMES = ["/".join(words) for count in (1, 2, 3) for words in product([*world.WORDS, "ab"], repeat=count)]
+NAMES = ["/".join(words) for count in (1, 2, 3) for words in product([*world.WORDS, "ab", "bob"], repeat=count)]
 
 
 @given(world.unconditional_worlds, asked_patterns)
