@@ -15,6 +15,7 @@ from tokenserver.policy.analysis.containment import (
     CoveredName,
     Match,
     contains,
+    covered_name,
     covered_names,
     escape,
     escape_from,
@@ -22,7 +23,6 @@ from tokenserver.policy.analysis.containment import (
 )
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.patterns import Capture, Pattern, parse_pattern
-from tokenserver.policy.variables.readings import readings
 from tokenserver.policy.variables.segment_automata import DIGITS, LETTERS
 from tokenserver.scopes import is_repository_name
 
@@ -85,10 +85,9 @@ def test_overlap_agrees_with_trying(one: Pattern, other: Pattern) -> None:
 
 @settings(deadline=None)
 @given(partial, st.sampled_from(NAMES))
-def test_readings_agree_with_trying(pattern: Pattern, name: str) -> None:
-    """Every user and every group for which the pattern covers the name, each once."""
-    found = [*readings(pattern, name.split("/"))]
-    assert set(found) == {*tried(pattern, name)}
+def test_what_these_tests_read_agrees_with_trying(pattern: Pattern, name: str) -> None:
+    """Every user and every group for which the pattern covers the name."""
+    assert all_readings(pattern, name) == {*tried(pattern, name)}
 
 
 @st.composite
@@ -236,9 +235,19 @@ def test_names_of_a_capture() -> None:
 def test_one_user_for_all_required_patterns() -> None:
     """A name that two users have together is none of one client."""
     required = [parsed("${user}-x/*"), parsed("*/${user}-y")]
-    for one in covered_names(required, []):
+    found = [*covered_names(required, [parsed("ann-x/*"), parsed("*/bob-y")])]
+    assert {len(one.others) for one in found} == {0, 1}
+    for one in found:
         first, second = one.name.split("/")
         assert first[:-2] == second[:-2]
+
+
+def test_a_given_name() -> None:
+    """Without a search, each reading of it."""
+    found = covered_name("shared/web-x", [parsed("shared/${team}-*"), parsed("a/b"), parsed("**")], 1)
+    captured = {Match(1, "", group) for group in ("reg-web-rw", "admin-web")}
+    assert (found.name, found.required) == ("shared/web-x", frozenset())
+    assert found.others == captured | {Match(3)}
 
 
 def test_too_many_values() -> None:

@@ -106,7 +106,7 @@ def shortest_values(contexts: Contexts, taken: frozenset[str], budget: Budget) -
 def _by_class(contexts: Contexts, limit: int) -> tuple[list[list[str]], int]:
     """At least the `limit` shortest words of each class, and the number of steps of the search."""
     budget = Budget()
-    places = _Places(Distinctions.of(contexts), contexts)
+    places = _PrefixStates(Distinctions.of(contexts), contexts)
     periods = _periods(contexts)
     characters = {*places.characters} - {":"}
     fresh = [one for one in LETTERS + DIGITS if one not in characters][:limit] or [
@@ -158,7 +158,7 @@ def _in_period(word: str, period: str) -> int:
     return len(word) % len(period) if (period * (len(word) // len(period) + 1)).startswith(word) else -1
 
 
-class _Places:
+class _PrefixStates:
     """The states of an automaton after a value, one for each text that can be before it."""
 
     def __init__(self, known: Distinctions, contexts: Contexts) -> None:
