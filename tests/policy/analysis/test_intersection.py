@@ -119,7 +119,7 @@ def test_the_intersection_of_partial_patterns_agrees_with_counting(one: Pattern,
 def test_intersection_with_parts(one: str, other: str, common: list[str]) -> None:
     """What two patterns have in common, where a variable is a part of a segment."""
     parsed = [Pattern("a/-x", "a/-x", 2, ()) if text == "a/-x" else parse_pattern(text) for text in (one, other)]
-    assert [made.text for made in intersection(*parsed)] == common
+    assert [made.text for made in intersection(parsed[0], parsed[1])] == common
 
 
 def test_intersection_with_captures() -> None:
