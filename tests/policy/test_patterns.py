@@ -6,6 +6,7 @@ import re
 import time
 
 import pytest
+import variable_patterns as world
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -191,6 +192,15 @@ def test_a_user_name_is_only_ever_itself(pattern: str, user: str, name: list[str
     if covers(pattern, "/".join(name), user):
         assert user in name
         assert is_path_component(user)
+
+
+@given(world.asked())
+def test_variables_mean_what_their_values_mean_in_an_equal_regular_expression(
+    case: tuple[Pattern, str, str | None, frozenset[str]],
+) -> None:
+    """Whole segments, parts of segments, the same variable twice, and captured parts of the names of groups."""
+    pattern, name, user, groups = case
+    assert matches(pattern, name.split("/"), user, groups) is world.covers(pattern, name, user, groups)
 
 
 def test_matching_has_no_bad_case() -> None:
