@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from tokenserver.errors import TokenserverError
+from tokenserver.policy.misspellings import mistake_in_variables
 from tokenserver.scopes import MAX_NAME_LENGTH, is_path_component, is_repository_name
 
 _GLOB = re.compile(r"[a-z0-9._*-]+", re.ASCII)
@@ -253,26 +254,20 @@ def _parse_segment(text: str, variable: str, *, is_host: bool) -> Segment:
         raise PatternError("has an empty segment; fix: remove the / at either end, and // inside")
     if "**" in text:
         raise PatternError(f"{text!r}: ** must be a whole segment; fix: use * inside a segment")
+    if "$" in text or "{" in text:
+        mistake = mistake_in_variables(text, variable)
+        if mistake is not None:
+            raise PatternError(f"{text!r}: {mistake}")
     if "$" in text:
-        return _parse_variable(text, variable)
+        return _parse_variable(text)
     _check_characters(text, text, is_host=is_host)
     if "*" in text:
         return Segment(SegmentKind.GLOB, text, tuple(text.split("*")))
     return Segment(SegmentKind.LITERAL, text)
 
 
-def _parse_variable(text: str, variable: str) -> Segment:
+def _parse_variable(text: str) -> Segment:
     found = _VARIABLE.findall(text)
-    known = ("user", variable or "group")
-    unknown = next((name for name in found if name not in known), "")
-    if unknown == "group":
-        raise PatternError(
-            f"{text!r}: a rule to a group with {{{variable}}} in its name has no ${{group}}; fix: use ${{{variable}}}, "
-            "or write a rule of its own"
-        )
-    if not found or unknown or text.count("$") > len(found):
-        named = f"; ${{{unknown}}} needs a rule to a group such as group:reg-{{{unknown}}}-rw" if unknown else ""
-        raise PatternError(f"{text!r}: the variables are {' and '.join(f'${{{name}}}' for name in known)}{named}")
     if len(found) > 1:
         raise PatternError(f"{text!r}: a segment has at most one variable; fix: put a / between them")
     before, after = _VARIABLE.split(text)[::2]
