@@ -153,7 +153,7 @@ class _Values(Container[str], Iterable[str], Protocol):
     """The values of `${group}`: the names of groups, or the captured parts of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _CapturedParts:
     captures: tuple[Capture, ...]
     groups: Collection[str]
@@ -214,7 +214,8 @@ def _fits_in_part(segment: Segment, text: str, user: str | None, values: _Values
     if segment.kind is SegmentKind.USER:
         return user is not None and is_path_component(user) and fits_around(pieces, user, text)
     if "*" in segment.text:
-        return any(is_path_component(value) and fits_around(pieces, value, text) for value in values)
+        found = (value for value in values if value in text and fits_around(pieces, value, text))
+        return any(map(is_path_component, found))
     value = inside(pieces, text)
     return value in values and is_path_component(value)
 
