@@ -8,11 +8,11 @@ of one, literally. A pattern always covers the whole name.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from tokenserver.errors import TokenserverError
 from tokenserver.policy.misspellings import mistake_in_variables
@@ -125,14 +125,14 @@ def parse_name(text: str) -> Pattern:
     return Pattern(text, text, text.count("/") + 1, ())
 
 
-def matches(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Collection[str]) -> bool:
+def matches(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Container[str]) -> bool:
     """Whether the pattern covers the name with these `segments`, for this user (None: no user) in these groups."""
     if "/".join(segments[: pattern.depth]) != pattern.prefix:
         return False
     return matches_below(pattern, segments, user, groups)
 
 
-def matches_below(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Collection[str]) -> bool:
+def matches_below(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Container[str]) -> bool:
     """Like `matches`, for a caller that found the pattern by its prefix and need not compare it again."""
     rest = pattern.rest
     if not rest:
@@ -141,7 +141,7 @@ def matches_below(pattern: Pattern, segments: Sequence[str], user: str | None, g
         return False  # every segment of a pattern takes at least one of the name
     if rest == _WHOLE_TREE:
         return True
-    values: _Values = _CapturedParts(pattern.captures, groups) if pattern.captures else groups
+    values: Container[str] = _CapturedParts(pattern.captures, groups) if pattern.captures else groups
     if not pattern.repeats_group:
         return _matches_rest(rest, segments, pattern.depth, user, values)
     # `${group}` twice in one pattern is the same group twice.
@@ -149,32 +149,23 @@ def matches_below(pattern: Pattern, segments: Sequence[str], user: str | None, g
     return any(_matches_rest(rest, segments, pattern.depth, user, (value,)) for value in found)
 
 
-class _Values(Container[str], Iterable[str], Protocol):
-    """The values of `${group}`: the names of groups, or the captured parts of them."""
-
-
 @dataclass(slots=True)
-class _CapturedParts:
+class _CapturedParts(Container[str]):
     captures: tuple[Capture, ...]
-    groups: Collection[str]
+    groups: Container[str]
 
     def __contains__(self, part: object) -> bool:
         return any(f"{before}{part}{after}" in self.groups for before, after in self.captures)
 
-    def __iter__(self) -> Iterator[str]:
-        return filter(None, (capture.value(group) for group in self.groups for capture in self.captures))
 
-
-def _values_in(segments: Sequence[str], rest: Sequence[Segment], values: _Values) -> set[str]:
+def _values_in(segments: Sequence[str], rest: Sequence[Segment], values: Container[str]) -> set[str]:
     """The values of `${group}` that can be in the name with these `segments`."""
-    if any(one.kind is SegmentKind.GROUP and not one.pieces for one in rest):
-        return {segment for segment in segments if segment in values}
-    name = "/".join(segments)
-    return {value for value in values if value in name}
+    first = next(one for one in rest if one.kind is SegmentKind.GROUP)
+    return {part for text in segments for part in _parts(first, text) if part in values}
 
 
 def _matches_rest(
-    rest: Sequence[Segment], segments: Sequence[str], start: int, user: str | None, values: _Values
+    rest: Sequence[Segment], segments: Sequence[str], start: int, user: str | None, values: Container[str]
 ) -> bool:
     """Compare from left to right, going back to the last `**` alone: at most segments x pattern steps.
 
@@ -194,7 +185,7 @@ def _matches_rest(
     return at == len(rest)
 
 
-def _fits(segment: Segment, text: str, user: str | None, values: _Values) -> bool:
+def _fits(segment: Segment, text: str, user: str | None, values: Container[str]) -> bool:
     kind = segment.kind
     if kind is SegmentKind.LITERAL:
         return text == segment.text
@@ -208,16 +199,26 @@ def _fits(segment: Segment, text: str, user: str | None, values: _Values) -> boo
     return text in values and is_path_component(text)
 
 
-def _fits_in_part(segment: Segment, text: str, user: str | None, values: _Values) -> bool:
+def _fits_in_part(segment: Segment, text: str, user: str | None, values: Container[str]) -> bool:
     """Whether a segment with a variable and other texts matches."""
     pieces = segment.pieces
     if segment.kind is SegmentKind.USER:
         return user is not None and is_path_component(user) and fits_around(pieces, user, text)
-    if "*" in segment.text:
-        found = (value for value in values if value in text and fits_around(pieces, value, text))
-        return any(map(is_path_component, found))
-    value = inside(pieces, text)
-    return value in values and is_path_component(value)
+    found = (part for part in _parts(segment, text) if part in values and fits_around(pieces, part, text))
+    return any(map(is_path_component, found))
+
+
+def _parts(segment: Segment, text: str) -> Iterable[str]:
+    """The parts of a text that the variable of a segment may stand for: few, while a client may be in many groups."""
+    if not segment.pieces:
+        return (text,)
+    before, after = segment.pieces
+    if "*" in after:
+        return (text[len(before) : end] for end in range(len(before) + 1, len(text) + 1))
+    if "*" in before:
+        end = len(text) - len(after)
+        return (text[start:end] for start in range(end))
+    return (inside(segment.pieces, text),)
 
 
 def inside(pieces: tuple[str, ...], text: str) -> str:
