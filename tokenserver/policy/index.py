@@ -147,8 +147,10 @@ def matching_rules(index: Index, resource: Resource, identity: Identity, groups:
                     entries += bucket.by_group.get(group, ())
         for rule, pattern in entries:
             if id(rule) not in found and matches_below(pattern, segments, value, groups):
+                if rule.without and is_taken_away(rule, segments):
+                    continue
                 found[id(rule)] = rule
-    return [rule for rule in found.values() if not (rule.without and is_taken_away(rule, segments))]
+    return list(found.values())
 
 
 def is_taken_away(rule: Rule, segments: Sequence[str]) -> bool:

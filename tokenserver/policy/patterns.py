@@ -8,13 +8,14 @@ of one, literally. A pattern always covers the whole name.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 from typing import NamedTuple
 
 from tokenserver.errors import TokenserverError
+from tokenserver.policy.misspellings import mistake_in_variables
 from tokenserver.scopes import MAX_NAME_LENGTH, is_path_component, is_repository_name
 
 _GLOB = re.compile(r"[a-z0-9._*-]+", re.ASCII)
@@ -57,10 +58,7 @@ class Capture(NamedTuple):
 
     def value(self, group: str) -> str | None:
         """The captured part of the name of a group; None if it is no such name, or the part no path component."""
-        before, after = self
-        if len(group) <= len(before) + len(after) or not (group.startswith(before) and group.endswith(after)):
-            return None
-        value = group[len(before) : len(group) - len(after)]
+        value = inside(self, group)
         return value if is_path_component(value) else None
 
 
@@ -105,9 +103,7 @@ def parse_pattern(text: str, variable: str = "", captures: tuple[Capture, ...] =
     if len(text) > MAX_NAME_LENGTH:
         raise PatternError(f"longer than {MAX_NAME_LENGTH} characters, the limit for repository names")
     parts = text.split("/")
-    segments = [
-        _parse_segment(part, variable, is_host=index == 0 and len(parts) > 1) for index, part in enumerate(parts)
-    ]
+    segments = [_parse_segment(part, variable, is_host=not at and len(parts) > 1) for at, part in enumerate(parts)]
     if sum("*" in segment.text and segment.kind is not SegmentKind.MANY for segment in segments) > MAX_GLOBS:
         raise PatternError(f"has a * in more than {MAX_GLOBS} segments; fix: use one ** for several segments")
     depth = 0
@@ -129,14 +125,14 @@ def parse_name(text: str) -> Pattern:
     return Pattern(text, text, text.count("/") + 1, ())
 
 
-def matches(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Collection[str]) -> bool:
+def matches(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Container[str]) -> bool:
     """Whether the pattern covers the name with these `segments`, for this user (None: no user) in these groups."""
     if "/".join(segments[: pattern.depth]) != pattern.prefix:
         return False
     return matches_below(pattern, segments, user, groups)
 
 
-def matches_below(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Collection[str]) -> bool:
+def matches_below(pattern: Pattern, segments: Sequence[str], user: str | None, groups: Container[str]) -> bool:
     """Like `matches`, for a caller that found the pattern by its prefix and need not compare it again."""
     rest = pattern.rest
     if not rest:
@@ -145,29 +141,31 @@ def matches_below(pattern: Pattern, segments: Sequence[str], user: str | None, g
         return False  # every segment of a pattern takes at least one of the name
     if rest == _WHOLE_TREE:
         return True
-    captures = pattern.captures
+    values: Container[str] = _CapturedParts(pattern.captures, groups) if pattern.captures else groups
     if not pattern.repeats_group:
-        return _matches_rest(rest, segments, pattern.depth, user, groups, captures)
+        return _matches_rest(rest, segments, pattern.depth, user, values)
     # `${group}` twice in one pattern is the same group twice.
-    name = "/".join(segments)
-    values = {value for group in groups for value in _captured(group, captures) if value in name}
-    return any(_matches_rest(rest, segments, pattern.depth, user, (value,), ()) for value in values)
+    found = _values_in(segments, rest, values)
+    return any(_matches_rest(rest, segments, pattern.depth, user, (value,)) for value in found)
 
 
-def _captured(group: str, captures: tuple[Capture, ...]) -> Iterable[str]:
-    """The values of the variable for a member of this group."""
-    if not captures:
-        return (group,)
-    return [value for capture in captures if (value := capture.value(group)) is not None]
+@dataclass(slots=True)
+class _CapturedParts(Container[str]):
+    captures: tuple[Capture, ...]
+    groups: Container[str]
+
+    def __contains__(self, part: object) -> bool:
+        return any(f"{before}{part}{after}" in self.groups for before, after in self.captures)
 
 
-def _matches_rest(  # noqa: PLR0917 - the innermost loop of a decision
-    rest: Sequence[Segment],
-    segments: Sequence[str],
-    start: int,
-    user: str | None,
-    groups: Collection[str],
-    captures: tuple[Capture, ...],
+def _values_in(segments: Sequence[str], rest: Sequence[Segment], values: Container[str]) -> set[str]:
+    """The values of `${group}` that can be in the name with these `segments`."""
+    first = next(one for one in rest if one.kind is SegmentKind.GROUP)
+    return {part for text in segments for part in _parts(first, text) if part in values}
+
+
+def _matches_rest(
+    rest: Sequence[Segment], segments: Sequence[str], start: int, user: str | None, values: Container[str]
 ) -> bool:
     """Compare from left to right, going back to the last `**` alone: at most segments x pattern steps.
 
@@ -178,7 +176,7 @@ def _matches_rest(  # noqa: PLR0917 - the innermost loop of a decision
     while position < len(segments):
         if at < len(rest) and rest[at].kind is SegmentKind.MANY:
             many_at, many_ends = at, position
-        elif at >= len(rest) or not _fits(rest[at], segments[position], user, groups, captures):
+        elif at >= len(rest) or not _fits(rest[at], segments[position], user, values):
             if many_at < 0:
                 return False
             many_ends += 1
@@ -187,26 +185,40 @@ def _matches_rest(  # noqa: PLR0917 - the innermost loop of a decision
     return at == len(rest)
 
 
-def _fits(
-    segment: Segment, text: str, user: str | None, groups: Collection[str], captures: tuple[Capture, ...]
-) -> bool:
-    kind, pieces = segment.kind, segment.pieces
+def _fits(segment: Segment, text: str, user: str | None, values: Container[str]) -> bool:
+    kind = segment.kind
     if kind is SegmentKind.LITERAL:
         return text == segment.text
     if kind is SegmentKind.GLOB:
-        return _fits_glob(pieces, text)
+        return _fits_glob(segment.pieces, text)
+    if segment.pieces:
+        return _fits_in_part(segment, text, user, values)
     # A host:port segment could equal a strange user name; such a value must never match.
     if kind is SegmentKind.USER:
-        if not pieces:
-            return text == user and is_path_component(text)
+        return text == user and is_path_component(text)
+    return text in values and is_path_component(text)
+
+
+def _fits_in_part(segment: Segment, text: str, user: str | None, values: Container[str]) -> bool:
+    """Whether a segment with a variable and other texts matches."""
+    pieces = segment.pieces
+    if segment.kind is SegmentKind.USER:
         return user is not None and is_path_component(user) and fits_around(pieces, user, text)
-    if "*" in segment.text:
-        values = (value for group in groups for value in _captured(group, captures))
-        return any(is_path_component(value) and fits_around(pieces, value, text) for value in values)
-    value = inside(pieces, text) if pieces else text
-    if not captures:
-        return value in groups and is_path_component(value)
-    return is_path_component(value) and any(f"{before}{value}{after}" in groups for before, after in captures)
+    found = (part for part in _parts(segment, text) if part in values and fits_around(pieces, part, text))
+    return any(map(is_path_component, found))
+
+
+def _parts(segment: Segment, text: str) -> Iterable[str]:
+    """The parts of a text that the variable of a segment may stand for: few, while a client may be in many groups."""
+    if not segment.pieces:
+        return (text,)
+    before, after = segment.pieces
+    if "*" in after:
+        return (text[len(before) : end] for end in range(len(before) + 1, len(text) + 1))
+    if "*" in before:
+        end = len(text) - len(after)
+        return (text[start:end] for start in range(end))
+    return (inside(segment.pieces, text),)
 
 
 def inside(pieces: tuple[str, ...], text: str) -> str:
@@ -244,26 +256,20 @@ def _parse_segment(text: str, variable: str, *, is_host: bool) -> Segment:
         raise PatternError("has an empty segment; fix: remove the / at either end, and // inside")
     if "**" in text:
         raise PatternError(f"{text!r}: ** must be a whole segment; fix: use * inside a segment")
+    if "$" in text or "{" in text:
+        mistake = mistake_in_variables(text, variable)
+        if mistake is not None:
+            raise PatternError(f"{text!r}: {mistake}")
     if "$" in text:
-        return _parse_variable(text, variable)
+        return _parse_variable(text)
     _check_characters(text, text, is_host=is_host)
     if "*" in text:
         return Segment(SegmentKind.GLOB, text, tuple(text.split("*")))
     return Segment(SegmentKind.LITERAL, text)
 
 
-def _parse_variable(text: str, variable: str) -> Segment:
+def _parse_variable(text: str) -> Segment:
     found = _VARIABLE.findall(text)
-    known = ("user", variable or "group")
-    unknown = next((name for name in found if name not in known), "")
-    if unknown == "group":
-        raise PatternError(
-            f"{text!r}: a rule to a group with {{{variable}}} in its name has no ${{group}}; fix: use ${{{variable}}}, "
-            "or write a rule of its own"
-        )
-    if not found or unknown or text.count("$") > len(found):
-        named = f"; ${{{unknown}}} needs a rule to a group such as group:reg-{{{unknown}}}-rw" if unknown else ""
-        raise PatternError(f"{text!r}: the variables are {' and '.join(f'${{{name}}}' for name in known)}{named}")
     if len(found) > 1:
         raise PatternError(f"{text!r}: a segment has at most one variable; fix: put a / between them")
     before, after = _VARIABLE.split(text)[::2]
@@ -275,11 +281,7 @@ def _parse_variable(text: str, variable: str) -> Segment:
 
 
 def _check_characters(written: str, text: str, *, is_host: bool) -> None:
-    """Check a segment. In `text`, a letter takes the place of a variable in `written`.
-
-    Raises:
-        PatternError: no segment of a repository name could match it.
-    """
+    """Raise a `PatternError` if no segment of a name could match; in `text`, a letter takes the place of a variable."""
     if text.lower() != text:
         raise PatternError(f"{written!r}: repository names are lower case")
     if ".." in text.strip("."):

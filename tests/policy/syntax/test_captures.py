@@ -157,3 +157,162 @@ def test_faults_of_registry_resources(folder: Path) -> None:
         "allow[0].not",
         "allow[0].to",
     ]
+
+
+RULE = "    id: a\n    role: reader\n"
+TEAM_TO = '["group:reg-{team}-rw"]'
+TEAM_PATTERNS = '["${team}/**"]'
+NO_CAPTURE = "captures such as {team} are only in a rule's to; fix: name each group, such as reg-web-rw, or"
+
+
+def written(to: str = "[everyone]", repositories: str = '["web/**"]', more: str = "", before: str = "") -> str:
+    """A file with one rule, whose `to` is in line 3, `repositories` in line 4, and more in line 7."""
+    return f"version: 1\nallow:\n  - to: {to}\n    repositories: {repositories}\n{RULE}{more}{before}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            written("[group:reg-{team}-rw]", TEAM_PATTERNS),
+            ["3: ", 'fix: quote a value with {, as in "group:reg-{team}-rw"'],
+            id="unquoted-principal-in-brackets",
+        ),
+        pytest.param(
+            written("[group:{team}-rw]", TEAM_PATTERNS), ["3: ", "fix: quote a value with {"], id="capture-in-front"
+        ),
+        pytest.param(
+            written("[group: reg-{team}-rw]", TEAM_PATTERNS), ["3: ", "fix: quote a value with {"], id="with-a-blank"
+        ),
+        pytest.param(
+            "version: 1\nallow:\n  - {id: a, to: group:reg-{team}, repositories: [a], role: reader}\n",
+            ["3: ", "fix: quote a value with {"],
+            id="unquoted-text-in-braces",
+        ),
+        pytest.param(
+            written(TEAM_TO, "[shared/${team}-*]"),
+            ["4: ", 'fix: quote a value with ${, as in "${user}/**"'],
+            id="unquoted-pattern-in-brackets",
+        ),
+        pytest.param(
+            written("group:reg-{team}", TEAM_PATTERNS),
+            ["3: allow[0].to: must be a list, not text; ", 'fix: write ["group:reg-{team}"]'],
+            id="text-for-principals",
+        ),
+        pytest.param(
+            written("[group: reg-x]", '["web/**"]').replace("reg-x", '"reg-{team}"'),
+            ["3: allow[0].to[0]: must be text", 'fix: quote it: "group:reg-{team}"'],
+            id="a-blank-after-the-colon",
+        ),
+        pytest.param(
+            written(more="    not: web/prod/**\n"),
+            ["7: allow[0].not: must be a list, not text; ", 'fix: write ["web/prod/**"]'],
+            id="text-for-not",
+        ),
+        pytest.param(
+            written(more="    not: [**/prod]\n"), ["7: ", "fix: quote a value that begins with *"], id="unquoted-not"
+        ),
+        pytest.param(
+            written(more='    when: {not: ["web/prod/**"]}\n'),
+            ["7: allow[0].when.not: unknown key; ", "fix: move it out of when, beside repositories"],
+            id="not-under-when",
+        ),
+        pytest.param(
+            written(before='not: ["web/prod/**"]\n'),
+            ["7: not: unknown key; ", "fix: write it in a rule, beside repositories"],
+            id="not-at-the-top",
+        ),
+        pytest.param(
+            written(more='    exclude: ["web/prod/**"]\n'),
+            ["7: allow[0].exclude: unknown key; ", "did you mean 'not' (patterns) or 'except' (principals)?"],
+            id="exclude",
+        ),
+        pytest.param(
+            written(more='    without: ["web/prod/**"]\n'),
+            ["7: allow[0].without: unknown key; did you mean 'not'?"],
+            id="without",
+        ),
+        pytest.param(
+            written(repositories='["web/**", "!web/prod/**"]'),
+            ["4: allow[0].repositories[1]: '!web/prod/**': ", 'fix: write not: ["web/prod/**"]'],
+            id="negated-pattern",
+        ),
+        pytest.param(
+            written(more='    except: ["group:reg-{team}-rw"]\n'),
+            [f"7: allow[0].except[0]: 'reg-{{team}}-rw': {NO_CAPTURE}"],
+            id="capture-in-except",
+        ),
+        pytest.param(
+            written(before='groups:\n  web: {groups: ["reg-{team}-rw"]}\n'),
+            [f"8: groups.web.groups[0]: 'reg-{{team}}-rw': {NO_CAPTURE}"],
+            id="capture-in-groups",
+        ),
+        pytest.param(
+            written(before='tests:\n  - {as: {groups: ["reg-{team}-rw"]}, can: [pull web/x]}\n'),
+            [f"8: tests[0].as.groups[0]: 'reg-{{team}}-rw': {NO_CAPTURE}"],
+            id="capture-in-a-test",
+        ),
+        pytest.param(
+            written(before='tests:\n  - {who_can: pull web/x, exactly: ["group:reg-{team}-rw"]}\n'),
+            [f"8: tests[0].exactly[0]: 'reg-{{team}}-rw': {NO_CAPTURE}"],
+            id="capture-in-an-answer",
+        ),
+        pytest.param(
+            written('["group:reg-${team}-rw"]', TEAM_PATTERNS),
+            ["3: allow[0].to[0]: ", "a capture has no $; fix: write group:reg-{team}-rw"],
+            id="capture-with-a-dollar",
+        ),
+        pytest.param(
+            written('["user:{name}-ci"]', '["${name}/**"]'),
+            ["3: allow[0].to[0]: '{name}-ci': names are literal"],
+            id="capture-in-a-user",
+        ),
+        pytest.param(
+            written('["group:reg-{ team }"]', TEAM_PATTERNS),
+            ["3: allow[0].to[0]: ", "' team ' is no name"],
+            id="blanks",
+        ),
+        pytest.param(
+            written('["group:{org}-{team}"]', '["${org}/${team}/**"]'),
+            ["3: allow[0].to[0]: ", "a group has one capture"],
+            id="two-captures",
+        ),
+        *(
+            pytest.param(
+                written(TEAM_TO, f'["{wrong}/**"]'),
+                ["4: allow[0].repositories[0]: ", "the variables are ${user} and ${team}; fix: write ${team}"],
+                id=f"{wrong}-for-a-variable",
+            )
+            for wrong in ("{team}", "$team", "${ team }", "${TEAM}", "${team", "x-$team")
+        ),
+        pytest.param(
+            written("[authenticated]", '["users/$user/**"]'),
+            ["4: allow[0].repositories[0]: '$user': ", "${user} and ${group}; fix: write ${user}"],
+            id="dollar-user",
+        ),
+    ],
+)
+def test_a_beginner_reads_what_to_write(folder: Path, text: str, expected: list[str]) -> None:
+    """One fault, at its line and place, with the right spelling; a mistake in `to` makes no pattern look wrong."""
+    write(folder / "a.yaml", text)
+    (found,) = faults(folder)
+    assert found.startswith(f"a.yaml:{expected[0]}")
+    assert all(part in found for part in expected[1:])
+
+
+@pytest.mark.parametrize(
+    ("limits", "place", "message"),
+    [
+        ('repositories: ["web/**"], not: ["web/prod/**"]', "not", "fix: deny that part in this file"),
+        ('repositories: ["shared/${team}-*"]', "repositories[0]", "only rules have captures; fix: write * in place of"),
+        ('repositories: ["web/**"], principals: ["group:reg-{team}-rw"]', "principals[0]", NO_CAPTURE),
+    ],
+)
+def test_faults_of_delegations(folder: Path, limits: str, place: str, message: str) -> None:
+    """What a delegation cannot say, and what can instead."""
+    write(folder / "a.yaml", f"version: 1\ndelegate:\n  - {{file: teams/a.yaml, actions: [pull], {limits}}}\n")
+    (folder / "teams").mkdir(mode=0o755)
+    write(folder / "teams" / "a.yaml", written())
+    (found,) = faults(folder)
+    assert found.startswith(f"a.yaml:3: delegate[0].{place}: ")
+    assert message in found

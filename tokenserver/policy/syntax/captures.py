@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from tokenserver.policy.syntax.reader import Reader
 from tokenserver.policy.terms import parse_group, parse_principal
 
 _CAPTURED = re.compile(r"\{([^{}]*)\}")
-_OPENED = re.compile(r"\{(\w+)")
+_OPENED = re.compile(r"\{\s*(\w+)", re.ASCII)
 _VARIABLE = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _RESERVED = ("user", "group")
 _PREFIX = "group:"
@@ -57,8 +58,10 @@ def parse_recipient(text: str) -> Principal | CapturingGroup:
         TermError: not a principal.
     """
     name = text.removeprefix(_PREFIX)
-    if name == text or name.startswith('"') or not ("{" in name or "}" in name) or "${" in name:
+    if name == text or name.startswith('"') or not ("{" in name or "}" in name):
         return parse_principal(text)
+    if "${" in name:
+        raise CaptureError(f"{text!r}: a capture has no $; fix: write {text.replace('${', '{')}")
     found = _CAPTURED.split(name)
     if len(found) != 3 or "{" in found[0] + found[2] or "}" in found[0] + found[2]:
         raise CaptureError(f"{text!r}: a group has one capture, such as group:reg-{{team}}-rw")
@@ -106,8 +109,13 @@ def read_repositories(
     place_of = {key: (*place, key) for key in ("repositories", "not")}
 
     def parse(text: str) -> Pattern:
+        if text.startswith("!"):
+            raise PatternError(f"{text!r}: no pattern takes something away; fix: write not: [{json.dumps(text[1:])}]")
         if recipients is None:
-            return parse_pattern(text, next(_variables(content["to"]), "") if "to" in content else "")
+            meant = list(_variables(content.get("to")))
+            for other in meant[1:]:
+                text = text.replace(f"${{{other}}}", f"${{{meant[0]}}}")
+            return parse_pattern(text, meant[0] if meant else "")
         pattern = parse_pattern(text, known.variable, known.captures)
         if known.variable and not pattern.captures:
             raise PatternError(
@@ -122,9 +130,11 @@ def read_repositories(
 
 
 def _variables(value: Any) -> Iterator[str]:
-    """The names in braces in a list of principals with faults."""
-    for item in value if isinstance(value, list) else ():
-        yield from _OPENED.findall(item) if isinstance(item, str) else ()
+    """The names in braces in principals with faults."""
+    for item in value if isinstance(value, list) else [value]:
+        texts = item.values() if isinstance(item, dict) else [item]
+        for text in texts:
+            yield from _OPENED.findall(text) if isinstance(text, str) else ()
 
 
 def _parse_without(text: str) -> Pattern:

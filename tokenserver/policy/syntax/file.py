@@ -34,6 +34,11 @@ from tokenserver.scopes import ACTIONS
 VERSION = 1
 
 _RULE_KEYS = ("id", "to", "except", "repositories", "not", "registry", "role", "actions", "when", "message")
+_RULE_HINTS = {
+    "exclude": "did you mean 'not' (patterns) or 'except' (principals)?",
+    "without": "did you mean 'not'?",
+    "not_repositories": "did you mean 'not'?",
+}
 MAX_MESSAGE = 300
 
 
@@ -89,7 +94,7 @@ def read_policy_file(document: Document) -> PolicyFile:
     if document.value is None:
         reader.fault((), "is empty; a policy file begins with: version: 1")
         return file
-    content = reader.mapping(document.value, (), _FILE_KEYS)
+    content = reader.mapping(document.value, (), _FILE_KEYS, {"not": "fix: write it in a rule, beside repositories"})
     if not content:
         return file
     _read_version(reader, content)
@@ -177,7 +182,7 @@ def _read_actions(reader: Reader, value: Any, place: Path) -> frozenset[str]:
 
 def _read_rule(reader: Reader, value: Any, place: Path, effect: Effect, file: PolicyFile) -> None:
     faults = len(reader.faults)
-    content = reader.mapping(value, place, _RULE_KEYS)
+    content = reader.mapping(value, place, _RULE_KEYS, _RULE_HINTS)
     if not content:
         return
     rule_id = reader.term(content["id"], (*place, "id"), parse_rule_id) if "id" in content else None
