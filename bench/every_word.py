@@ -1,8 +1,9 @@
 """`python -m bench.every_word`: what a decision costs in trees that use every word of the policy language.
 
-Of the ten rules of each team, two have conditions, and others have exceptions, `${user}`, `${group}`, or a wildcard in
-front; the teams' groups include others. Each tree is measured beside a plain one of the same size (`bench.policies`),
-in turn and in CPU time, and every figure is printed as a ratio to the smallest plain tree.
+Of the ten rules of each team, some have conditions, and others have exceptions, `not`, a capture, `${user}` or
+`${group}` as a segment or a part of one, or a wildcard in front; the teams' groups include others. Each tree is
+measured beside a plain one of the same size (`bench.policies`), in turn and in CPU time, and every figure is printed as
+a ratio to the smallest plain tree.
 """
 
 from __future__ import annotations
@@ -32,17 +33,22 @@ groups:
   team: {{includes: [core, guests]}}
 allow:
   - {{id: t{0}-app3, to: ["group:team"], repositories: ["t{0}/app3/**"], role: writer}}
-  - {{id: t{0}-own, to: ["group:team"], repositories: ["t{0}/${{user}}/**"], role: maintainer}}
-  - {{id: t{0}-each, to: [authenticated], repositories: ["t{0}/${{group}}/**"], role: reader}}
-  - {{id: t{0}-in, to: ["group:core"], repositories: ["t{0}/**"], role: reader, when: {{not_from: [192.0.2.0/24]}}}}
+  - {{id: t{0}-own, to: ["group:team"], repositories: ["t{0}/${{user}}/**", "t{0}/${{user}}-*"], role: maintainer}}
+  - {{id: t{0}-each, to: [authenticated], repositories: ["t{0}/${{group}}/**", "t{0}/*-${{group}}"], role: reader}}
+  - {{id: t{0}-part, to: ["group:reg-{{app}}-rw"], repositories: ["t{0}/${{app}}/**", "t{0}/x-${{app}}"], role: writer}}
+  - id: t{0}-in
+    to: ["group:core"]
+    repositories: ["t{0}/**"]
+    not: ["t{0}/secret/**"]
+    role: reader
+    when: {{not_from: [192.0.2.0/24]}}
   - {{id: t{0}-out, to: [everyone], except: ["group:guests"], repositories: ["t{0}/app*/public"], role: reader}}
-  - {{id: t{0}-soon, to: ["group:team"], repositories: ["t{0}/next"], role: writer, when: {{since: 2028-01-01}}}}
 deny:
   - {{id: t{0}-v, to: ["group:guests"], repositories: ["t{0}/**"], actions: [delete], when: {{kind: password}}}}
   - {{id: t{0}-f, to: [everyone], except: ["user:u{0}"], repositories: ["t{0}/frozen/**"], actions: [push]}}
 """
 _FRONT = """\
-  - {{id: s{0}, to: ["user:u{0}"], repositories: ["*/shared{0}/**"], role: writer}}
+  - {{id: s{0}, to: ["user:u{0}"], repositories: ["*/shared{0}/**"], not: ["x/**"], role: writer}}
   - {{id: w{0}, to: [authenticated], repositories: ["**/common{0}"], role: reader, when: {{from: [10.0.0.0/8]}}}}
 """
 
@@ -101,7 +107,7 @@ def microseconds(policies: PolicySet, rules: int, calls: int) -> float:
 
 
 def _question(team: int) -> tuple[Identity, Scope, Context]:
-    identity = Identity(f"u{team}", Kind.PASSWORD, "htpasswd", frozenset({"staff", f"g{team}"}))
+    identity = Identity(f"u{team}", Kind.PASSWORD, "htpasswd", frozenset({"staff", "reg-app3-rw", f"g{team}"}))
     scope = Scope(Resource("repository", f"t{team}/app3/web"), frozenset({"pull", "push"}))
     return identity, scope, CONTEXT
 

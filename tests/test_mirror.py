@@ -23,8 +23,6 @@ ELSEWHERE: dict[str, str] = {
     "config/descriptions.py": "texts for the schema, which config/test_json_schema.py compares with the keys",
     "documents/json_schema.py": "building blocks of the two schemas, which test_json_schema.py of both rooms validate",
     "policy/diff/tree.py": "the trees that `diff` compares, in policy/diff/test_diff.py",
-    "policy/lint/path_names.py": "one lint code, in the table of policy/lint/test_lint.py",
-    "policy/lint/suppressions.py": "comments that suppress findings, which policy/lint/test_lint.py runs as lint does",
 }
 """Modules without a test file of their name -> where they are tested instead, and why there."""
 

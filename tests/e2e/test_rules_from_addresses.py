@@ -1,7 +1,7 @@
 """A running server decides like the words of the contract, for clients at several addresses.
 
-The policies use every word that a condition or a group can have; what is expected is computed in this file, from the
-documents alone (docs/design/policy-language.md), and shares no code with the server.
+The policies use every word that a condition, a group or a pattern can have, captures and `not` too; what is expected is
+computed in this file, from the documents alone (docs/design/policy-language.md), and shares no code with the server.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ SERVICE = "reg.test"
 PROXY = "127.0.0.1/32"
 
 GROUPS = {"web": {"ann", "ben"}, "data": {"cleo"}, "ops": {"dora"}}
+RULED = {"reg-web-rw": {"ann", "ben"}, "reg-data-rw": {"cleo", "dora"}, "reg-a-b-rw": {"ann"}, "reg-a--rw": {"ben"}}
+"""Groups whose names follow a rule, for captures."""
 INCLUDING = {"builders": {"web", "data"}, "staff": {"builders", "ops"}}
 """Groups by the groups that they include, in an order in which every one is known before it is included."""
 
@@ -30,6 +32,8 @@ ADDRESSES = ("10.0.0.1", "10.1.0.1", "10.1.2.3", "192.0.2.7", "198.51.100.9", "2
 NAMES = (
     *("web/shop", "data/lake", "ops/x", "builders/x", "staff/x", "ann/x", "ben/x", "cleo/x/y", "t/shared1/x"),
     *("t/shared2/x", "public/a", "public/a/b", "vault/ann/x", "vault/ben/x", "frozen/shared1/x", "other"),
+    *("team/web/x", "team/data/x", "team/data/prod/x", "team/a-b/x", "shared/web-x", "shared/data", "shared/a-b-c"),
+    *("shared/a--c", "box/ann-tool", "box/annie-tool", "box/x-ben", "box/old-ben", "web/for-web", "data/for-web"),
 )
 
 
@@ -45,12 +49,14 @@ class Stated:
     within: Sequence[str] = ()
     outside: Sequence[str] = ()
     kind: str = ""
+    without: Sequence[str] = ()
 
     def text(self, number: int) -> str:
         """The rule as it is written in a policy file."""
         when = [f"{key}: {quoted(values)}" for key, values in self.networks() if values]
         when += [f"kind: {self.kind}"] if self.kind else []
         parts = [f"id: r{number}", f"to: {quoted(self.to)}", f"repositories: {quoted([self.pattern])}"]
+        parts += [f"not: {quoted(self.without)}"] if self.without else []
         parts += [f"actions: {quoted(sorted(self.actions))}", *([f"except: {quoted(self.but)}"] if self.but else [])]
         parts += [f"when: {{{', '.join(when)}}}"] if when else []
         return f"  - {{{', '.join(parts)}}}"
@@ -68,7 +74,8 @@ class Stated:
             and self.kind in ("", kind)
             and (not self.within or is_in(address, self.within))
             and not is_in(address, self.outside)
-            and any(re.fullmatch(one, name) for one in expressions(self.pattern, person))
+            and any(re.fullmatch(one, name) for one in expressions(self.pattern, person, self.to))
+            and not any(re.fullmatch(one, name) for part in self.without for one in expressions(part, person))
         )
 
 
@@ -78,7 +85,7 @@ def quoted(texts: Sequence[str]) -> str:
 
 def groups_of(person: str) -> set[str]:
     """The groups of the policy files that have the person as a member, also through other groups."""
-    found = {name for name, users in GROUPS.items() if person in users}
+    found = {name for name, users in (GROUPS | RULED).items() if person in users}
     for name, others in INCLUDING.items():
         if found & others:
             found.add(name)
@@ -88,21 +95,34 @@ def groups_of(person: str) -> set[str]:
 def means(principal: str, person: str) -> bool:
     """Whether a principal means the person."""
     sort, _, name = principal.partition(":")
+    if "{" in name:
+        return captured([principal], person) != set()
     if sort == "group":
         return name in groups_of(person)
     return {"everyone": True, "authenticated": person != "", "anonymous": person == "", "user": name == person}[sort]
+
+
+def captured(principals: Sequence[str], person: str) -> set[str]:
+    """What principals such as `group:reg-{team}-rw` capture of the names of the person's groups, where it is legal."""
+    found = set()
+    for principal in principals:
+        before, _, after = principal.removeprefix("group:").partition("{team}")
+        around = re.compile(re.escape(before) + "([a-z0-9]+(?:-+[a-z0-9]+)*)" + re.escape(after))
+        found |= {match[1] for match in map(around.fullmatch, groups_of(person)) if match and "{" in principal}
+    return found
 
 
 def is_in(address: str, networks: Sequence[str]) -> bool:
     return any(ip_address(address) in ip_network(network) for network in networks)
 
 
-def expressions(pattern: str, person: str) -> Iterator[str]:
-    """The pattern as regular expressions, one for each value of `${group}`."""
+def expressions(pattern: str, person: str, to: Sequence[str] = ()) -> Iterator[str]:
+    """The pattern as regular expressions, one for each value of `${group}`, or of `${team}` as captured by `to`."""
     if "${user}" in pattern and not person:
         return
-    for group in sorted(groups_of(person)) if "${group}" in pattern else [""]:
-        filled = pattern.replace("${user}", person).replace("${group}", group)
+    values = captured(to, person) if "${team}" in pattern else groups_of(person) if "${group}" in pattern else {""}
+    for value in sorted(values):
+        filled = pattern.replace("${user}", person).replace("${group}", value).replace("${team}", value)
         parts = (
             "[^/]+(/[^/]+)*" if part == "**" else re.escape(part).replace(r"\*", "[^/]*") for part in filled.split("/")
         )
@@ -111,7 +131,7 @@ def expressions(pattern: str, person: str) -> Iterator[str]:
 
 def rule(effect: str, to: str, pattern: str, actions: str = "pull", **more: str) -> Stated:
     """A rule; lists are separated by spaces."""
-    lists = {key: more[key].split() for key in ("but", "within", "outside") if key in more}
+    lists = {key: more[key].split() for key in ("but", "within", "outside", "without") if key in more}
     return Stated(effect, to.split(), pattern, frozenset(actions.split()), kind=more.get("kind", ""), **lists)
 
 
@@ -127,6 +147,13 @@ RULES = [
     rule("deny", "everyone", "frozen/**", "push", but="group:ops"),
     rule("deny", "group:staff", "*/shared2/**", but="group:data", outside="10.0.0.0/8"),
     rule("deny", "group:builders", "web/*", "push", within="10.0.0.0/16"),
+    rule("allow", "group:reg-{team}-rw", "team/${team}/**", "pull push", without="*/data/prod/**"),
+    rule("allow", "group:reg-{team}-rw group:{team}ers", "shared/${team}-*", outside="192.0.2.0/24"),
+    rule("allow", "authenticated", "box/${user}-*", "pull push"),
+    rule("allow", "authenticated", "box/*-${user}", without="box/old-*"),
+    rule("allow", "group:staff", "${group}/for-${group}"),
+    rule("deny", "group:reg-{team}-rw", "*/${team}/x", "push", within="10.1.2.0/24"),
+    rule("deny", "everyone", "box/**", "push", within="2001:db8:1::/48", without="box/ann-*"),
     rule("deny", "authenticated", "ben/**", "delete", outside="10.0.0.0/8 2001:db8::/32"),
 ]
 
@@ -134,7 +161,7 @@ RULES = [
 def policies() -> str:
     """The policy file with all groups and rules."""
     lines = ["version: 1", "groups:"]
-    lines += [f"  {name}: {{users: [{', '.join(sorted(users))}]}}" for name, users in GROUPS.items()]
+    lines += [f"  {name}: {{users: [{', '.join(sorted(users))}]}}" for name, users in (GROUPS | RULED).items()]
     lines += [f"  {name}: {{includes: [{', '.join(sorted(others))}]}}" for name, others in INCLUDING.items()]
     for effect in ("allow", "deny"):
         lines += [f"{effect}:", *(one.text(number) for number, one in enumerate(RULES) if one.effect == effect)]

@@ -106,7 +106,7 @@ def test_it_is_refused_where_it_stands(folder: Path, text: str, place: str, hint
         pytest.param("user:ann, user:bob", "more than one principal", id="two-with-a-comma"),
         pytest.param("user:ann user:bob", "more than one principal", id="two-with-a-blank"),
         pytest.param("group:a & group:b", "more than one principal", id="two-at-once"),
-        pytest.param("group:reg-{team}-rw", "literal, without variables", id="capture"),
+        pytest.param("user:reg-{team}", "literal, without variables", id="capture-in-a-user"),
         pytest.param("everybody", "did you mean 'everyone'?", id="everybody"),
         pytest.param("all", "did you mean 'everyone'?", id="all"),
         pytest.param("*", "did you mean 'everyone'?", id="star"),

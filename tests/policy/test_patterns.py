@@ -6,11 +6,13 @@ import re
 import time
 
 import pytest
+import variable_patterns as world
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenserver.policy.patterns import (
     MAX_GLOBS,
+    Capture,
     Pattern,
     PatternError,
     SegmentKind,
@@ -125,12 +127,18 @@ def test_variables_fill_one_segment(
         pytest.param("web/?", "a segment consists of", id="question-mark"),
         pytest.param("web/[ab]", "a segment consists of", id="brackets"),
         pytest.param("web/{a,b}", "a segment consists of", id="braces"),
-        pytest.param("^web$", "the only variables are ${user} and ${group}", id="anchors"),
+        pytest.param("^web$", "the variables are ${user} and ${group}", id="anchors"),
         pytest.param("web/x\n", "a segment consists of", id="newline"),
         pytest.param("web/a**", "must be a whole segment", id="double-star-inside"),
         pytest.param("web/***", "must be a whole segment", id="triple-star"),
-        pytest.param("x-${user}", "the only variables are ${user} and ${group}", id="variable-inside-a-segment"),
-        pytest.param("${account}/x", "the only variables are ${user} and ${group}", id="unknown-variable"),
+        pytest.param("${user}-${group}", "at most one variable", id="two-variables-in-a-segment"),
+        pytest.param("*${user}*", "on one side at most", id="globs-around-a-variable"),
+        pytest.param("-${user}", "put separators only between", id="separator-before-a-variable"),
+        pytest.param("x${user}..y", "use single dots", id="dots-beside-a-variable"),
+        pytest.param("$x${user}", "the variables are ${user} and ${group}", id="a-dollar-beside-a-variable"),
+        pytest.param(
+            "${account}/x", "${account} needs a rule to a group such as group:reg-{account}-rw", id="unknown-variable"
+        ),
         pytest.param("web-/x", "no repository can have this name", id="separator-at-the-end"),
         pytest.param("a/host:5000", "a segment consists of", id="port-not-at-the-start"),
         pytest.param("host:5000", "a segment consists of", id="host-alone"),
@@ -185,6 +193,34 @@ def test_a_user_name_is_only_ever_itself(pattern: str, user: str, name: list[str
     if covers(pattern, "/".join(name), user):
         assert user in name
         assert is_path_component(user)
+
+
+@given(world.asked())
+def test_variables_mean_what_their_values_mean_in_an_equal_regular_expression(
+    case: tuple[Pattern, str, str | None, frozenset[str]],
+) -> None:
+    """Whole segments, parts of segments, the same variable twice, and captured parts of the names of groups."""
+    pattern, name, user, groups = case
+    assert matches(pattern, name.split("/"), user, groups) is world.covers(pattern, name, user, groups)
+
+
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [
+        ("reg-web-rw", "web"),
+        ("reg-a-b-rw", "a-b"),
+        ("reg--rw", None),
+        ("reg-rw", None),
+        ("reg-a--rw", None),
+        ("reg-Web-rw", None),
+        ("reg-a/b-rw", None),
+        ("xreg-web-rw", None),
+        ("reg-web-rwx", None),
+    ],
+)
+def test_a_capture_is_a_legal_part_of_a_group_s_name(group: str, expected: str | None) -> None:
+    """From end to end; never empty, never longer than the name leaves room for."""
+    assert Capture("reg-", "-rw").value(group) == expected
 
 
 def test_matching_has_no_bad_case() -> None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tokenserver.identity import Namespaces
+from tokenserver.policy.budget import Budget
 from tokenserver.policy.lint.lint import LintedFile, lint
+from tokenserver.policy.lint.unknown_names import UnknownNames
 from tokenserver.policy.loading.loader import compile_policies
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 Tree = tuple[str, bool]
-"""Rules, each on its line (a deny begins with `deny`, a line without `id:` is of its own section), and the verdict."""
+"""Rules, each on its line, and the verdict.
+
+A deny begins with `deny`, a comment of its own line with `#`, and a line without `id:` is of its own section. What
+follows a line `file NAME` is in another file than `a.yaml`.
+"""
 
 USERS = "id: users, to: [authenticated], repositories: ['**'], role: maintainer"
 READERS = "id: a, to: [authenticated], repositories: [p], role: reader\n"
@@ -35,16 +43,47 @@ def boundary(trees: Mapping[str, Sequence[Tree]]) -> pytest.MarkDecorator:
     )
 
 
-def codes(folder: Path, tree: str, *, anonymous: bool | None = False) -> list[str]:
+def codes(
+    folder: Path,
+    tree: str,
+    *,
+    anonymous: bool | None = False,
+    have_groups: bool = True,
+    unknown_names: UnknownNames | None = None,
+    namespaces: Namespaces | None = None,
+    budget: Budget | None = None,
+) -> list[str]:
     """The codes of what lint finds in these lines."""
-    lines = tree.splitlines()
-    text = "version: 1\n"
-    rules = [line for line in lines if line.startswith("id: ")]
-    denies = [line.removeprefix("deny ") for line in lines if line.startswith("deny ")]
-    for key, found in (("allow", rules), ("deny", denies)):
-        text += f"{key}:\n" + "".join(f"  - {{{line}}}\n" for line in found) if found else ""
-    text += "".join(f"{line}\n" for line in lines if not line.startswith(("id: ", "deny ")))
-    (folder / "a.yaml").write_text(text)
+    linted = {}
+    for number, part in enumerate(f"\n{tree}".split("\nfile ")):
+        name, _, lines = part.partition("\n") if number else ("a.yaml", "", part[1:])
+        linted[name] = _file(lines.splitlines())
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(linted[name])
     policies, tests = compile_policies(folder)
-    linted = [LintedFile("a.yaml", text, tests[0].document, tests[0].tests, tests[0].service)]
-    return [one.code for one in lint(policies, linted, NOW, have_groups=True, anonymous=anonymous)]
+    policies = replace(policies, namespaces=namespaces)
+    files = [
+        LintedFile(name, linted[name], one.document, one.tests, one.service)
+        for name, one in zip(policies.files, tests, strict=True)
+    ]
+    found = lint(
+        policies, files, NOW, have_groups=have_groups, anonymous=anonymous, unknown_names=unknown_names, budget=budget
+    )
+    return [one.code for one in found]
+
+
+def _file(lines: Sequence[str]) -> str:
+    """The text of a file."""
+    sections: dict[str, list[str]] = {"allow": [], "deny": []}
+    others = []
+    for line in lines:
+        if line.startswith("#"):
+            sections["allow"].append(f"  {line}")
+        elif line.startswith(("id: ", "deny ")):
+            rule, mark, comment = line.removeprefix("deny ").partition("  #")
+            sections["deny" if line.startswith("deny ") else "allow"].append(f"  - {{{rule}}}{mark}{comment}")
+        else:
+            others.append(line)
+    written = [text for key, found in sections.items() if found for text in (f"{key}:", *found)]
+    return "\n".join(["version: 1", *written, *others, ""])

@@ -71,3 +71,38 @@ def site(tmp_path: Path, folder: Path) -> Path:
 
 def facts(result: Result) -> Any:
     return json.loads(result.stdout)
+
+
+EVERY_WORD = """\
+version: 1
+groups:
+  reg-web-rw: {users: [bob], groups: [web-dev]}
+allow:
+  - id: teams
+    to: ["group:reg-{team}-rw", "group:adm-{team}"]
+    repositories: ["${team}/**", "shared/${team}-*"]
+    not: ["*/prod/**", shared/web-x]
+    role: writer
+  - {id: own, to: [authenticated], repositories: ["home-${user}/**"], role: writer}
+deny:
+  - id: freeze
+    to: [everyone]
+    except: ["user:bob"]
+    repositories: ["web/f/**"]
+    not: ["web/f/open/**"]
+    actions: [push]
+  - {id: no, to: ["group:no-{team}"], repositories: ["${team}/secret"], actions: [push]}
+tests:
+  - {who_can: push web/a, exactly: ["group:reg-web-rw", "group:adm-web"]}
+  - {who_can: push web/prod/a, exactly: []}
+  - {what_can: authenticated, exactly: ["pull,push home-${user}/**"]}
+  - what_can: {user: ann, groups: [adm-web]}
+    exactly:
+      - pull web/** except */prod/**
+      - pull shared/web-* except shared/web-x
+      - push web/** except */prod/** web/f/**
+      - push web/f/open/** except */prod/**
+      - push shared/web-* except shared/web-x
+      - pull,push home-ann/**
+"""
+"""Rules with `not`, captures, and variables inside segments."""

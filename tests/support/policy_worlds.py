@@ -34,7 +34,7 @@ _principals = st.lists(st.sampled_from(PRINCIPALS), min_size=1, max_size=2, uniq
 _patterns = st.lists(
     st.sampled_from(["a", "b", "ann", "*", "a*", "*b", "**", "${user}", "${group}"]), min_size=1, max_size=3
 ).map(lambda parts: parse_pattern("/".join(parts)))
-_conditions = st.builds(
+conditions = st.builds(
     Condition,
     st.sampled_from([(), (ip_network("10.0.0.0/8"),), (ip_network("10.0.0.0/16"), ip_network("192.0.2.0/24"))]),
     st.sampled_from([None, datetime(2025, 1, 1, tzinfo=UTC)]),
@@ -51,7 +51,7 @@ rules = st.builds(
     st.lists(_patterns, min_size=1, max_size=2),
     st.sets(st.sampled_from(["pull", "push", "*"]), min_size=1),
     st.none() | _principals,
-    st.none() | _conditions,
+    st.none() | conditions,
     st.sampled_from([None, None, frozenset({"registry"}), frozenset({"other"})]),
 )
 groups = st.builds(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 _INDENTED_WITH_TAB = re.compile(r"[ ]*\t")
-_VALUE = r"(?:^|[\[,:{-])[ \t]*"
+_VALUE = r"(?:^[ \t]*|[\[,{][ \t]*|(?:^|[ \t])-[ \t]+|:[ \t]+)"
+_PLAIN = r"[^\s,\[\]{}\"'#]"
 _MISTAKES = (
     (re.compile(_VALUE + r"\*"), 'quote a value that begins with *, as in "**"'),
-    (re.compile(_VALUE + r"[^\s,\[\]{}\"'#]*\$\{"), 'quote a value with ${, as in "${user}/**"'),
+    (re.compile(_VALUE + _PLAIN + r"*\$\{"), 'quote a value with ${, as in "${user}/**"'),
+    (re.compile(_VALUE + _PLAIN + r"+\{|\{\w*\}" + _PLAIN), 'quote a value with {, as in "group:reg-{team}-rw"'),
     (re.compile(_VALUE + r"[@`%!]"), "quote a value that begins with @, %, ! or `"),
 )
 """Hints never repeat the text, which may be a secret."""

@@ -7,12 +7,12 @@ teams, nor with that of patterns that begin with a wildcard and have some litera
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from tokenserver.identity import Identity
 from tokenserver.policy.model import Bucket, Entry, Index, Rule
-from tokenserver.policy.patterns import SegmentKind, matches_below
+from tokenserver.policy.patterns import SegmentKind, matches, matches_below
 from tokenserver.scopes import Resource
 
 FEW = 4
@@ -147,8 +147,15 @@ def matching_rules(index: Index, resource: Resource, identity: Identity, groups:
                     entries += bucket.by_group.get(group, ())
         for rule, pattern in entries:
             if id(rule) not in found and matches_below(pattern, segments, value, groups):
+                if rule.without and is_taken_away(rule, segments):
+                    continue
                 found[id(rule)] = rule
     return list(found.values())
+
+
+def is_taken_away(rule: Rule, segments: Sequence[str]) -> bool:
+    """Whether the rule's `not` has the name with these `segments`, which its patterns cover."""
+    return any(matches(pattern, segments, None, ()) for pattern in rule.without)
 
 
 def _frozen(entries: dict[str, list[Entry]]) -> dict[str, tuple[Entry, ...]]:

@@ -136,7 +136,8 @@ class Rule:
     """One allow or deny, compiled. Made by `Rule.of`.
 
     `actions` is what the rule covers after `*` has been spelled out. `max_lifetime` (seconds) bounds tokens in which
-    an allow grants something.
+    an allow grants something. What one of `without` covers, for anybody, the rule does not cover. `capturing` are the
+    principals whose captures the patterns use, as written; `to` is then everybody who logs in.
     """
 
     id: str
@@ -152,6 +153,8 @@ class Rule:
     services: frozenset[str] | None = None
     message: str | None = None
     max_lifetime: int | None = None
+    without: tuple[Pattern, ...] = ()
+    capturing: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -168,6 +171,8 @@ class Rule:
         services: frozenset[str] | None = None,
         message: str | None = None,
         max_lifetime: int | None = None,
+        without: Iterable[Pattern] = (),
+        capturing: tuple[str, ...] = (),
         file: str = "",
         line: int = 0,
     ) -> Rule:
@@ -181,7 +186,7 @@ class Rule:
             covered = _EVERY_ACTION
         return cls(
             id, file, line, effect, resource_type, tuple(patterns), covered,
-            to, excluded, condition, services, message, max_lifetime,
+            to, excluded, condition, services, message, max_lifetime, tuple(without), capturing,
         )  # fmt: skip
 
     def decides(self, action: str) -> bool:

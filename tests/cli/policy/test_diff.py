@@ -101,6 +101,66 @@ def test_json(tmp_path: Path) -> None:
     }
 
 
+OWN = """\
+version: 1
+allow:
+  - {id: own, to: ["user:ann"], repositories: [own], actions: [pull]}
+"""
+TEAMS = f"""{OWN}\
+  - id: teams
+    to: ["group:reg-{{team}}-rw", "group:admin-{{team}}"]
+    repositories: ["${{team}}/**"]
+    not: ["*/prod/**"]
+    actions: [push]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "cells"),
+    [
+        pytest.param(
+            OWN,
+            TEAMS,
+            ["group:admin-{team}, group:reg-{team}-rw", "push", "${team}/** but not */prod/**"],
+            id="all-of-it",
+        ),
+        pytest.param(
+            TEAMS.replace("]\n    actions", ', "*/test/**"]\n    actions'),
+            TEAMS,
+            ["group:admin-{team}, group:reg-{team}-rw", "push", "${team}/test/**"],
+            id="a-part-less-is-taken-away",
+        ),
+        pytest.param(
+            TEAMS.replace(', "group:admin-{team}"', ""),
+            TEAMS,
+            ["group:admin-{team}", "push", "${team}/** but not */prod/**"],
+            id="one-more-capture",
+        ),
+    ],
+)
+def test_captures_and_not(tmp_path: Path, old: str, new: str, cells: list[str]) -> None:
+    """Groups as they are in the rule, and the names without what `not` takes away."""
+    result = run(folder(tmp_path / "old", old), folder(tmp_path / "new", new))
+    assert result.exit_code == 4, result.output
+    (line,) = result.stdout.splitlines()[2:-2]
+    *shown, example, rules = re.split(r" {2,}", line.strip())
+    assert (shown, rules) == (cells, "teams (web.yaml:4)")
+    assert re.fullmatch(r"(\w+)/(test/)?\w+ as Somebody in (reg-\1-rw|admin-\1)", example)
+
+
+def test_json_of_not(tmp_path: Path) -> None:
+    """The patterns that a row leaves out are there only if there are any."""
+    result = run(folder(tmp_path / "old", OWN), folder(tmp_path / "new", TEAMS), "--json")
+    gains = json.loads(result.stdout)["gains"]
+    assert [(row["who"], row["repositories"], row["not"]) for row in gains] == [
+        (who, "${team}/**", ["*/prod/**"]) for who in ("group:admin-{team}", "group:reg-{team}-rw")
+    ]
+    teams = [row["witness"].partition("/")[0] for row in gains]
+    assert [row["as"]["groups"] for row in gains] == [[f"admin-{teams[0]}"], [f"reg-{teams[1]}-rw"]]
+    back = run(folder(tmp_path / "old", READER), folder(tmp_path / "new", OWN), "--json")
+    assert all("not" not in row for row in json.loads(back.stdout)["losses"])
+
+
 def test_lifetimes_are_told(tmp_path: Path) -> None:
     """In every form; they are no new access, whether they grow or not."""
     team = 'version: 1\nallow:\n  - {id: t, to: ["user:ann"], repositories: [web/x], actions: [push]}\n'

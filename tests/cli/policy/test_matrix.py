@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from policy_commands import POLICY, Run, facts, write
+from policy_commands import EVERY_WORD, POLICY, Run, facts, write
 
 
 def test_matrix_as_csv(run: Run) -> None:
@@ -53,3 +53,15 @@ def test_matrix_too_large(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tokenserver.cli.policy.matrix.MAX_CELLS", 3)
     result = run("matrix")
     assert (result.exit_code, "--who and --repositories" in result.stderr) == (2, True)
+
+
+def test_matrix_with_every_word(run: Run, folder: Path) -> None:
+    """A column of a rule with captures has the groups that it is for."""
+    write(folder / "web.yaml", EVERY_WORD)
+    found = facts(run("matrix", "--who", "group:reg-web-rw", "--repositories", "web/**", "--json"))
+    assert found["repositories"] == [
+        "${team}/** of group:reg-{team}-rw or group:adm-{team}",
+        "${team}/secret of group:no-{team}",
+        "web/f/**",
+    ]
+    assert [cell["partly"] for cell in found["cells"][0]] == [["pull", "push"], [], ["push"]]

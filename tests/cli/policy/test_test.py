@@ -7,7 +7,7 @@ from xml.dom import minidom
 
 import pytest
 from click.testing import CliRunner
-from policy_commands import POLICY, Run, facts, write
+from policy_commands import EVERY_WORD, POLICY, Run, facts, write
 
 from tokenserver.cli import main
 
@@ -140,3 +140,17 @@ def test_what_can_tests(run: Run, tmp_path: Path, test: str, told: str | None) -
     result = run("test", "--tests", extra)
     assert (result.exit_code == 0) is (told is None), result.output
     assert told is None or told in result.output
+
+
+def test_tests_of_rules_with_every_word(run: Run, folder: Path) -> None:
+    """They pass; and each fails once the rule says something else."""
+    write(folder / "web.yaml", EVERY_WORD)
+    assert run("test").exit_code == 0
+    for old, new in (
+        ('not: ["*/prod/**", shared/web-x]', "not: [shared/web-x]"),
+        ('    not: ["web/f/open/**"]\n', ""),
+        ('"group:adm-{team}"', '"group:adm-{team}-x"'),
+        ("home-${user}/**", "home-${user}x/**"),
+    ):
+        write(folder / "web.yaml", EVERY_WORD.replace(old, new, 1))
+        assert run("test").exit_code == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from policy_commands import POLICY, Run, facts, write
+from policy_commands import EVERY_WORD, POLICY, Run, facts, write
 
 
 def test_what_can(run: Run) -> None:
@@ -87,3 +87,17 @@ def test_what_can_nothing(run: Run, folder: Path) -> None:
     )
     result = run("what-can", "anonymous")
     assert (result.exit_code, result.stdout) == (1, "anonymous can do nothing\n")
+
+
+def test_what_can_with_every_word(run: Run, folder: Path) -> None:
+    """What a rule leaves out is an exception; what a deny rule spares is told with its exception."""
+    write(folder / "web.yaml", EVERY_WORD)
+    found = {(one["repositories"], *one["actions"]): one for one in facts(run("what-can", "group:adm-web", "--json"))}
+    pushed = found["web/**", "push"]
+    assert pushed["except"] == ["*/prod/**"]
+    freeze = {"repositories": "web/f/**", "not": ["web/f/open/**"], "when": {}, "rule": "freeze"}
+    assert pushed["unless"] == [freeze]
+    assert found["shared/web-*", "pull", "push"]["except"] == ["shared/web-x"]
+    rows = " ".join(run("what-can", "group:adm-web").stdout.split())
+    assert "*/prod/** (not of teams); web/f/** without web/f/open/** (freeze)" in rows
+    assert [one["repositories"] for one in facts(run("what-can", "user:eve", "--json"))] == ["home-eve/**"]

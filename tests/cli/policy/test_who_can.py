@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from policy_commands import POLICY, Run, facts, write
+from policy_commands import EVERY_WORD, POLICY, Run, facts, write
 
 from tokenserver.cli import main
 
@@ -147,3 +147,43 @@ def test_a_pattern_with_a_host(site: Path) -> None:
         0,
         f"{name} is read as public/** on registry registry.example.com\n",
     )
+
+
+def test_who_can_with_every_word(run: Run, folder: Path) -> None:
+    """Groups are named as far as the names tell them; what a rule leaves out is told with its names."""
+    write(folder / "web.yaml", EVERY_WORD)
+    settled = facts(run("who-can", "push", "web/**", "--json"))
+    assert [one["who"] for one in settled["access"]] == ["group:adm-web", "group:reg-web-rw"]
+    first = settled["access"][0]
+    assert (first["repositories"], first["not"], first["all"]) == (["web/**"], ["*/prod/**"], False)
+    assert [(one["repositories"], one.get("not")) for one in first["except"]] == [
+        ("web/f/**", ["web/f/open/**"]),
+        ("web/secret", None),
+    ]
+    every = facts(run("who-can", "push", "**", "--json"))["access"]
+    named = ["group:reg-{team}-rw", "group:adm-{team}"]
+    assert [(one["repositories"], one.get("capturing")) for one in every] == [
+        (["${team}/**"], named),
+        (["home-${user}/**"], None),
+        (["shared/${team}-*"], named),
+    ]
+    assert every[0]["except"][1]["capturing"] == ["group:no-{team}"]
+    text = " ".join(run("who-can", "push", "**").stdout.split())
+    assert "group:reg-{team}-rw or group:adm-{team} ${team}/** without */prod/** and shared/web-x" in text
+    assert (
+        "web/f/** without web/f/open/**, unless user:bob (rule freeze); ${team}/secret of group:no-{team} (no)" in text
+    )
+    assert "group:adm-web" in run("who-can", "push", "web/a").stdout
+
+
+def test_who_can_for_a_user_in_a_captured_group(run: Run, folder: Path) -> None:
+    """A user whom a deny rule spares is listed with the groups as a condition."""
+    spared = 'deny:\n  - {id: d, to: [everyone], except: ["user:bob"], repositories: ["**"], actions: [push]}\n'
+    allow = '{id: t, to: ["group:reg-{team}-rw"], repositories: ["${team}/**"], role: writer, %s}'
+    for when, expected in (
+        ("not: [x]", ["user:bob", "if", "in", "group:reg-{team}-rw", "${team}/**"]),
+        ("when: {until: 2030-01-01}", ["user:bob", "if", "in", "group:reg-{team}-rw,", "until", "2030-01-01"]),
+    ):
+        write(folder / "web.yaml", f"version: 1\nallow:\n  - {allow % when}\n{spared}")
+        words = run("who-can", "push", "**").stdout.split()
+        assert set(expected) <= set(words)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from policy_commands import Run, facts
+from policy_commands import EVERY_WORD, Run, facts, write
 
 from tokenserver.authn.htpasswd.account import DISABLED
 from tokenserver.authn.htpasswd.file import with_account
@@ -224,3 +224,11 @@ def test_why_as_a_disabled_user(site: Path) -> None:
     result = CliRunner().invoke(main, ["policy", "why", "pull", "public/x", "--config", str(site), "--as", "ann"])
     assert result.exit_code == 2
     assert "htpasswd knows 'ann', but the user cannot log in: the account is disabled" in result.stderr
+
+
+def test_why_with_every_word(run: Run, folder: Path) -> None:
+    """The part that a rule leaves out, and the group that is missing, are named."""
+    write(folder / "web.yaml", EVERY_WORD)
+    assert "its not has */prod/**" in run("why", "push", "web/prod/x", "--user", "bob").stdout
+    missing = facts(run("why", "push", "web/a", "--user", "eve", "--json"))["nearest"][0]["missing"]
+    assert missing == ["web/a is for group:adm-web or group:reg-web-rw; eve is in no group"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import captured_rules as captured
 import policy_worlds as world
 import pytest
 from hypothesis import given, settings
 
 from tokenserver.policy.analysis.covering_rules import CoveringRules
 from tokenserver.policy.analysis.subsumption import covers
-from tokenserver.policy.model import Effect, PolicySet, Principals, Rule
+from tokenserver.policy.index import build_index
+from tokenserver.policy.model import Effect, Group, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
@@ -21,7 +25,7 @@ def rule(name: str, patterns: str, to: str = "authenticated") -> Rule:
 
 
 @settings(deadline=None)
-@given(world.worlds)
+@given(world.worlds | captured.worlds)
 def test_every_rule_that_covers_another_is_a_candidate(policies: PolicySet) -> None:
     """And none is a candidate for itself."""
     covering = CoveringRules(policies)
@@ -65,8 +69,44 @@ def test_where_a_rule_is_listed_for_its_principals() -> None:
     assert [one.id for one in found] == ["rule-7"]
 
 
+def test_a_rule_for_a_group_without_members() -> None:
+    """Any rule covers it; beside a group with members, those that cover that one do."""
+    others = [rule("", "web/**", f"group:g{number}") for number in range(20)]
+    policies = world.policy_set(others, [Group("a")])
+    assert len(CoveringRules(policies).of(rule("inner", "web/x", "group:a"))) == 20
+    found = CoveringRules(policies).of(rule("inner", "web/x", "group:a group:g7"))
+    assert [one.id for one in found] == ["rule-7"]
+
+
 def test_a_pattern_without_an_example() -> None:
     """Every other rule is a candidate: an impossible pattern is covered by any."""
     policies = world.policy_set([rule("", "a-_*b"), rule("", "web/**")], [])
     assert CoveringRules(policies).of(policies.rules[0]) == [policies.rules[1]]
     assert covers(policies.rules[1], policies.rules[0], policies.groups, frozenset({"pull"}))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "without", "expected"),
+    [
+        pytest.param("web/**", "web/x", {"tree", "deep", "web"}, id="another name is taken away"),
+        pytest.param("web/**", "web/*", {"tree", "deep", "web", "below"}, id="the shortest are taken away"),
+        pytest.param("web/**", "web/* web/*/*", {"tree", "deep", "web", "below"}, id="the two shortest"),
+        pytest.param("web/* data/*", "web/*", {"tree", "data"}, id="all of one pattern"),
+        pytest.param("web/**", "web/* web/*/* web/*/*/*", {"tree", "deep", "web", "below", "data"}, id="no example"),
+    ],
+)
+def test_an_example_is_not_taken_away(patterns: str, without: str, expected: set[str]) -> None:
+    """So a rule for the rest is among the candidates; where no example was found, every rule is."""
+    others = {"tree": "**", "deep": "web/**", "web": "web/** data", "below": "web/*/**", "data": "data/**"}
+    made = [rule(name, text) for name, text in others.items()]
+    inner = replace(rule("inner", patterns), without=tuple(map(parse_pattern, without.split())))
+    found = CoveringRules(world.policy_set(made, [])).of(inner)
+    assert {[*others][int(one.id.removeprefix("rule-"))] for one in found} == expected
+
+
+def test_a_rule_whose_not_has_the_example() -> None:
+    """It does not cover the rule."""
+    other = replace(rule("other", "web/**"), without=(parse_pattern("web/*"),))
+    policies = PolicySet("", (), (other,), Groups.of_all([]), build_index([other]))
+    assert CoveringRules(policies).of(rule("inner", "web/**")) == []
+    assert CoveringRules(policies).of(rule("inner", "web/*/x")) == [other]

@@ -16,10 +16,10 @@ from tokenserver.policy.analysis.moments import EARLIEST, example, spell_times
 from tokenserver.policy.decide import decide
 from tokenserver.policy.model import Context, PolicySet
 from tokenserver.policy.patterns import parse_pattern
-from tokenserver.policy.queries.what_can import Span
 from tokenserver.policy.terms import parse_principal
 from tokenserver.policy.testing.assertions import run_test
 from tokenserver.policy.testing.expectations import AsTest, Expectation, Setting, Test, WhatTest, WhoTest
+from tokenserver.policy.testing.spans import Span
 from tokenserver.scopes import Resource, Scope
 
 POLICY = """\

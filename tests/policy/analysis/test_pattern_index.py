@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from partial_languages import NAMES, partial
 
 from tokenserver.policy.analysis.containment import overlaps
 from tokenserver.policy.analysis.pattern_index import INDEXED_PLACES, MANY_PATTERNS, PatternIndex
-from tokenserver.policy.patterns import Pattern, matches_somebody, parse_pattern
+from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.policy.variables.readings import matches_somebody
 
 PATTERNS = st.lists(
     st.sampled_from(["a", "b", "ab", "*", "a*", "*b", "a*b*", "**", "${user}", "${group}"]), min_size=1, max_size=4
@@ -72,3 +74,15 @@ def test_segments_beyond_the_indexed_places() -> None:
     deep = "/".join(["*"] * INDEXED_PLACES)
     index = PatternIndex([parse_pattern(f"{deep}/{text}/**") for text in ("a", "b")])
     assert list(index.meeting(parse_pattern(f"{deep}/b/**"))) == [1]
+
+
+@settings(deadline=None)
+@given(st.lists(partial, max_size=8), st.lists(partial, min_size=1, max_size=2), st.sampled_from(NAMES))
+def test_every_partial_pattern_of_a_name_that_all_cover_is_found(
+    patterns: list[Pattern], asked: list[Pattern], name: str
+) -> None:
+    """Variables inside segments and captures exclude nothing that they can cover."""
+    segments = name.split("/")
+    if all(matches_somebody(one, segments) for one in asked):
+        found = set(PatternIndex(patterns).meeting(*asked))
+        assert all(place in found for place, one in enumerate(patterns) if matches_somebody(one, segments))

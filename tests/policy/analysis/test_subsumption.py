@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from ipaddress import ip_network
 
+import captured_rules as captured
 import policy_worlds as world
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ from tokenserver.policy.analysis.subsumption import (
 )
 from tokenserver.policy.budget import Budget, TooComplex
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import matches, parse_pattern
+from tokenserver.policy.patterns import Capture, matches, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 
@@ -195,3 +196,72 @@ def test_a_comparison_spends_its_budget() -> None:
     many = rule(patterns=" ".join(f"web/{number}/**" for number in range(200)))
     with pytest.raises(TooComplex):
         covers(many, many, GROUPS, many.actions, Budget(100))
+
+
+PAIRS = (
+    st.tuples(captured.of_users, captured.of_users)
+    | st.tuples(captured.of_groups, captured.of_groups)
+    | st.tuples(captured.capturing, captured.capturing)
+    | st.tuples(captured.of_groups, captured.capturing)
+    | st.tuples(captured.capturing, captured.of_groups)
+)
+
+
+def escaping(outer: Rule, inner: Rule, groups: Groups) -> tuple[str, str, frozenset[str]] | None:
+    """A name that `inner` has for a client and `outer` does not: the name, the user and the groups."""
+    for client, held in captured.clients(groups):
+        for name in captured.NAMES:
+            if captured.has(inner, client, held, name) and not captured.has(outer, client, held, name):
+                return "/".join(name), client.subject, held
+    return None
+
+
+@given(PAIRS)
+def test_names_are_compared_exactly(pair: tuple[Rule, Rule]) -> None:
+    """With captures, variables inside segments and `not` on either side."""
+    for outer, inner in (pair, pair[::-1]):
+        assert covers(outer, inner, GROUPS, inner.actions) is (escaping(outer, inner, Groups.of_all([])) is None)
+
+
+@given(st.tuples(captured.rules, captured.named), st.sampled_from([[], captured.TREE]))
+def test_groups_that_a_rule_names_fill_variables(pair: tuple[Rule, Rule], tree: list[Group]) -> None:
+    """For rules to groups and users, True is right."""
+    groups = Groups.of_all(tree)
+    if covers(*pair, groups, frozenset({"pull"})):
+        assert escaping(*pair, groups) is None
+
+
+def capture(to: str, patterns: str, without: str = "") -> Rule:
+    """A rule to a group with a capture, or to other principals."""
+    before, brace, after = to.removeprefix("group:").partition("{t}")
+    captures = (Capture(before, after),) if brace else ()
+    people_ = Principals(authenticated=True) if captures else people(to)
+    made = [parse_pattern(text, "t" if captures else "", captures) for text in patterns.split()]
+    return Rule.of("r", Effect.ALLOW, people_, made, ["pull"], without=map(parse_pattern, without.split()))
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "expected"),
+    [
+        pytest.param(("everyone", "a/**", "a/b/**"), ("everyone", "a/*"), True, id="not takes another part away"),
+        pytest.param(("everyone", "a/**", "a/b"), ("everyone", "a/*"), False, id="not takes a part away"),
+        pytest.param(("everyone", "a/**", "a/b"), ("everyone", "a/*", "a/b*"), True, id="from both"),
+        pytest.param(("everyone", "a/*"), ("everyone", "a/**", "a/*/**"), True, id="not helps the inner one"),
+        pytest.param(("group:r-{t}", "${t}/**"), ("group:r-a", "a/b"), True, id="a captured group"),
+        pytest.param(("group:r-{t}", "${t}/**"), ("group:r-a", "r-a/b"), False, id="not the whole name"),
+        pytest.param(("group:r-{t}", "${t}/**"), ("group:ra", "a/b"), False, id="a group that is not captured"),
+        pytest.param(("group:r-{t}", "${t}/**"), ("group:r-a group:r-b", "a/b"), False, id="one of two groups"),
+        pytest.param(("group:r-{t}", "*/${t}-*"), ("group:r-a", "x/a-b x/a-c*"), True, id="a part of a segment"),
+        pytest.param(("group:r-{t}", "a/${t} b"), ("user:ann", "a/x b"), True, id="a member of the tree's group"),
+        pytest.param(("group:r-{t}", "a/${t} b"), ("user:bob", "a/x b"), False, id="no member"),
+        pytest.param(("authenticated", "${group}/*"), ("group:web", "web/x"), True, id="the whole name of a group"),
+        pytest.param(("authenticated", "a-${group}/*"), ("group:web", "a-web/x"), True, id="beside some text"),
+        pytest.param(
+            ("group:r-{t}", "${t}" + "/a" * 125), ("group:r-abcd", "abcd/**"), False, id="longer than any name"
+        ),
+    ],
+)
+def test_covers_names(outer: tuple[str, ...], inner: tuple[str, ...], expected: bool) -> None:
+    """What `not` takes away, and what a group captures."""
+    groups = Groups.of_all([Group("r-x", frozenset({"ann"})), Group("r-y", frozenset({"ann"}))])
+    assert covers(capture(*outer), capture(*inner), groups, frozenset({"pull"})) is expected

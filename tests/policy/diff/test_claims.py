@@ -20,7 +20,7 @@ from tokenserver.policy.diff.claims import (
 )
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Effect, Group, Groups, PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import parse_name, parse_pattern
+from tokenserver.policy.patterns import Capture, parse_name, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.terms import parse_principal
 
@@ -227,6 +227,44 @@ def test_a_group_whose_name_is_no_segment_is_nobodys_namespace() -> None:
     assert changed_claims(tree(*rules, groups=Groups.of_all([])), tree(*rules, groups=groups)) == ([], [])
 
 
+def capturing(*captures: str, without: str = "") -> Rule:
+    """An allow to groups such as `r-{t}-w` of pull in `${t}/**`."""
+    found = tuple(Capture(*one.split("{t}")) for one in captures)
+    return replace(
+        rule("allow authenticated x pull"),
+        patterns=(parse_pattern("${t}/**", "t", found),),
+        capturing=tuple(f"group:{one}" for one in captures),
+        without=tuple(map(parse_pattern, without.split())),
+    )
+
+
+def test_a_capture_is_a_claim_of_its_own() -> None:
+    """One more capture is a claim more, and the others stay."""
+    lost, gained = changed_claims(tree(capturing("r-{t}-w")), tree(capturing("{t}-admin", "r-{t}-w")))
+    assert (spelled(lost), spelled(gained)) == ([], ["allow capture:{t}-admin ${t}/** pull as ${t}/**"])
+
+
+def test_a_captured_group_that_changes_is_the_ways_into_it() -> None:
+    """The part of its name is filled in, for the members that come or go."""
+    one, other = (Groups.of_all([Group("r-web-w", frozenset({name}))]) for name in ("ann", "bob"))
+    lost, gained = changed_claims(tree(capturing("r-{t}-w"), groups=one), tree(capturing("r-{t}-w"), groups=other))
+    assert spelled(lost) == ["allow authenticated&user:ann web/** pull as ${t}/**"]
+    assert spelled(gained) == ["allow authenticated&user:bob web/** pull as ${t}/**"]
+    assert [claim.group for claim in (*lost, *gained)] == ["r-web-w", "r-web-w"]
+    back = (tree(capturing("s-{t}"), groups=groups) for groups in (one, other))
+    assert changed_claims(*back) == ([], [])
+
+
+def test_a_claim_with_another_not_is_about_the_difference() -> None:
+    """What `not` takes away elsewhere does not count."""
+    old, new = (capturing("r-{t}-w", without=parts) for parts in ("*/a */b", "*/b */c */d"))
+    (lost,), (gained,) = changed_claims(tree(old), tree(new))
+    assert [[one.text for one in claim.within] for claim in (lost, gained)] == [["*/c", "*/d"], ["*/a"]]
+    web = rule("allow everyone web/** pull")
+    less = replace(web, without=(parse_pattern("data/**"),))
+    assert changed_claims(tree(web), tree(less)) == ([], [])
+
+
 def test_changed_groups() -> None:
     """Those that come, go, or have other members."""
     assert changed_groups(GROUPS, GROUPS) == frozenset()
@@ -246,6 +284,18 @@ def test_changed_groups() -> None:
         pytest.param(rule("allow everyone t/${group}/a pull"), (), False, id="variable-and-none"),
         pytest.param(rule("allow everyone a,t/${group} pull"), {"ops"}, True, id="variable-in-another-pattern"),
         pytest.param(rule("allow everyone t/${user} pull"), {"ops"}, False, id="another-variable"),
+        pytest.param(
+            replace(PUBLIC, patterns=(parse_pattern("${t}/a", "t", (Capture("r-", ""),)),)),
+            {"r-a", "x"},
+            True,
+            id="capture",
+        ),
+        pytest.param(
+            replace(PUBLIC, patterns=(parse_pattern("${t}/a", "t", (Capture("r-", ""),)),)),
+            {"x"},
+            False,
+            id="no-capture",
+        ),
     ],
 )
 def test_rules_that_depend_on_groups(one: Rule, groups: Iterable[str], expected: bool) -> None:
@@ -317,6 +367,11 @@ def test_size_of_persons() -> None:
 def test_ways_to_be_a_principal(principal: str, expected: list[Person]) -> None:
     """The minimal persons, in a fixed order."""
     assert list(ways(GROUPS, parse_principal(principal))) == expected
+
+
+def test_everybody_who_logs_in_can_be_in_a_captured_group() -> None:
+    """Which one it is follows from the name."""
+    assert list(ways(GROUPS, Principal("capture", "r-{t}-w"))) == [person()]
 
 
 def test_a_directory_group_keeps_its_meaning_if_the_tree_has_its_name() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.diff.search_cache import MAX_SEARCHES, SearchCache
-from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.patterns import Capture, parse_pattern
 
 STEPS = 1_000
 
@@ -19,6 +19,21 @@ def test_equal_questions_share_a_search() -> None:
     assert list(cache.covered_names(*question)) == first
     assert len(first) == 2
     assert budget.left == left
+
+
+def test_patterns_that_capture_differently_are_other_questions() -> None:
+    """Although their texts are equal."""
+    cache = SearchCache(frozenset(), Budget())
+    required = (parse_pattern("*/a"),)
+    groups = [
+        {
+            match.group
+            for found in cache.covered_names(required, (parse_pattern("${t}/a", "t", (capture,)),), (), STEPS * 100)
+            for match in found.others
+        }
+        for capture in (Capture("r-", ""), Capture("s-", ""))
+    ]
+    assert [{group[:2] for group in found} for found in groups] == [{"r-"}, {"s-"}]
 
 
 def test_only_the_latest_searches_are_kept() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lint_trees import READERS, boundary, codes
 
 from tokenserver.policy.lint.delegations import delegation_findings
 from tokenserver.policy.lint.tests import LintedFile
@@ -57,3 +58,44 @@ def test_a_file_that_is_not_linted(tmp_path: Path) -> None:
     assert findings(tmp_path, "a@example.com", "") != []
     policies, _ = compile_policies(tmp_path)
     assert list(delegation_findings(policies, [])) == []
+
+
+def entry(name: str, more: str = "", *, repositories: str = "") -> str:
+    """An entry for a file."""
+    return f"{{file: teams/{name}.yaml, repositories: [{repositories or name}], actions: [pull]{more}}}"
+
+
+def files(*names: str) -> str:
+    """These files, each with a rule."""
+    return "".join(
+        f"\nfile teams/{one}.yaml\nid: {one}, to: [everyone], repositories: [{one}], role: reader" for one in names
+    )
+
+
+CONTACT = ", contact: us"
+DELEGATE = READERS + "delegate: [{}]"
+NO_CONTACT = [
+    (DELEGATE.format(entry("x")) + files("x"), False),
+    (DELEGATE.format(entry("x", CONTACT)) + files("x"), False),
+    (DELEGATE.format(f"{entry('x')}, {entry('y')}") + files("x", "y"), False),
+    (DELEGATE.format(f"{entry('x', CONTACT)}, {entry('y')}") + files("x", "y"), True),
+    (DELEGATE.format(f"{entry('x')}, {entry('y', CONTACT)}") + files("x", "y"), True),
+    (DELEGATE.format(f"{entry('x', CONTACT)}, {entry('y', CONTACT)}") + files("x", "y"), False),
+    (DELEGATE.format(f"{entry('x', CONTACT)}, {entry('y', CONTACT)}, {entry('z')}") + files("x", "y", "z"), True),
+    (DELEGATE.format(f"{entry('x', ', max_lifetime: 60')}, {entry('y', CONTACT)}") + files("x", "y"), True),
+    (
+        DELEGATE.format(entry("x", CONTACT)) + f"\nfile b.yaml\ndelegate: [{entry('y')}]" + files("x", "y"),
+        True,
+    ),
+    (
+        DELEGATE.format(entry("x", CONTACT)) + f"\nfile b.yaml\ndelegate: [{entry('y', CONTACT)}]" + files("x", "y"),
+        False,
+    ),
+    (READERS, False),
+]
+
+
+@boundary({"TS117": NO_CONTACT})
+def test_boundary(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
+    """The code is reported for exactly those trees that have its fault."""
+    assert (code in codes(tmp_path, tree)) is expected

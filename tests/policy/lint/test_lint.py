@@ -5,26 +5,32 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import captured_rules as captured
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lint_trees import READERS, boundary, codes
 
 from tokenserver.cli import main
 from tokenserver.errors import LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.analysis.subsumption import covers, excludes_no_more
+from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.index import build_index
 from tokenserver.policy.lint.lint import CODES, LintedFile, lint
+from tokenserver.policy.lint.single_rules import about_itself
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.loading.loader import compile_policies
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.patterns import Pattern, matches, parse_pattern
 from tokenserver.policy.terms import parse_network
+from tokenserver.policy.variables.readings import matches_somebody
 from tokenserver.scopes import Resource, Scope
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -352,6 +358,75 @@ def test_a_delegated_file_s_own_group_is_known(tmp_path: Path) -> None:
     assert [one[:18] for one in found] == ["t/b.yaml:3 TS111 o"]
 
 
+def group(name: str, members: str, *, rule: str = "") -> str:
+    """A rule to a group, and a group of the tree."""
+    return f"id: b, to: ['group:{rule or name}'], repositories: [q], role: reader\ngroups: {{{name}: {{{members}}}}}"
+
+
+UNDEFINED = [
+    (group("g", "users: [x]"), False),
+    (group("g", "users: [x]", rule="h"), True),
+    (group("g", "groups: [h]"), True),
+    (group("g", "includes: [h]}, h: {users: [x]"), False),
+    (group("g", "groups: [h]}, h: {users: [x]"), False),
+    (READERS, False),
+    (READERS + "deny id: d, to: [everyone], except: ['group:h'], repositories: [p], actions: [pull]", True),
+    (READERS + "deny id: d, to: ['group:h'], repositories: [p], actions: [pull]", True),
+    (READERS + "deny id: d, to: ['group:h'], repositories: [p], actions: [pull]\ngroups: {h: {users: [x]}}", False),
+    ("id: b, to: ['group:h-{x}'], repositories: ['${x}'], role: reader", False),
+    (READERS + "tests: [{as: {groups: [h]}, can: [pull p]}]", False),
+]
+HIDDEN = [
+    (group("g", "groups: [h]}, h: {users: [x]"), True),
+    (group("g", "includes: [h]}, h: {users: [x]"), False),
+    (group("g", "groups: [h]"), False),
+    (group("g", "groups: [g]"), False),
+    (group("g", "groups: [g, h]}, h: {groups: [h]"), True),
+    (group("g", "users: [x]") + "\ntests: [{as: {groups: [g]}, cannot: [pull q]}]", True),
+    (group("g", "users: [x]") + "\ntests: [{as: {groups: [h]}, cannot: [pull q]}]", False),
+    (group("g", "groups: [g]") + "\ntests: [{as: {groups: [g]}, can: [pull q]}]", False),
+    (group("g", "groups: [h]") + "\ntests: [{as: {groups: [h]}, can: [pull q]}]", False),
+    (group("g", "users: [x]") + "\ntests: [{as: {user: x}, can: [pull q]}]", False),
+    (group("g", "users: [x]", rule="h") + "\ntests: [{as: {groups: [h, g]}, can: [pull q]}]", True),
+]
+WIDE = " ".join(f"'*{one}*/**'," for one in "abcdefgh")
+MANY = (
+    "id: a, to: [authenticated], repositories: [{}], role: reader\n"
+    "id: b, to: ['user:x'], repositories: [{}], role: reader"
+)
+UNDECIDED = [
+    (READERS, False),
+    (MANY.format("'p/*'", "p/q"), False),
+    (MANY.format(WIDE, "'*c*/**'"), False),
+    (MANY.format(WIDE, "'x*y*z/**'"), True),
+    (MANY.format("'*a*/**'", "'x*y*z/**'"), False),
+    (MANY.format("'a/**', 'b/**', 'c/**', 'd/**'", "'a/x*y*z/**'"), False),
+    (MANY.format(WIDE, "xyz"), False),
+    (MANY.format("'p/**'], not: ['p/x*'", "'p/**'], not: ['p/*'"), False),
+    (MANY.format(f"'**'], not: [{WIDE}", "'**'], not: ['x*/**'"), True),
+    (MANY.format(f"'**'], not: [{WIDE}", f"'**'], not: [{WIDE}"), True),
+    (MANY.format("'${user}/**'", "'${user}/a'"), False),
+]
+
+
+@boundary({"TS106": UNDEFINED, "TS107": HIDDEN})
+def test_boundary(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
+    """The code is reported for exactly those trees that have its fault."""
+    assert (code in codes(tmp_path, tree, have_groups=False)) is expected
+
+
+@boundary({"TS113": UNDECIDED})
+def test_boundary_of_the_budget(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
+    """What many wildcards make undecided in this many steps is reported."""
+    assert (code in codes(tmp_path, tree, budget=Budget(700))) is expected
+
+
+def test_every_code_has_its_trees() -> None:
+    """On both sides of its boundary, in one of the tables of this folder."""
+    tables = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert {*re.findall(r'"(TS\d{3})": [A-Z_]+\b', tables)} >= CODES.keys()
+
+
 # --- suppressions ----------------------------------------------------------------------------------------------------
 
 PUSH = '  - {id: b, to: ["user:x"], repositories: [b], actions: [push]}'
@@ -560,6 +635,57 @@ def test_a_covered_rule_grants_nothing_more(outer: Rule, inner: Rule) -> None:
         if granted:
             assert granted <= decide(wide, client, scope, context).granted
             assert not decide(denied, client, scope, context).granted
+
+
+def granted(policies: PolicySet) -> dict[tuple[Identity, str], frozenset[str]]:
+    """What every client is granted of every name."""
+    return {
+        (client, "/".join(name)): decide(
+            policies, client, Scope(Resource("repository", "/".join(name)), frozenset({"pull"})), CONTEXTS[0]
+        ).granted
+        for client, _ in captured.clients(policies.groups)
+        for name in captured.SOME_NAMES
+    }
+
+
+WITHOUT_EFFECT = {"TS101", "TS102", "TS103", "TS119"}
+
+
+@settings(deadline=None)
+@given(captured.mixed_worlds)
+def test_a_rule_that_does_nothing_can_be_removed(policies: PolicySet) -> None:
+    """No client is granted anything else without a rule that has such a finding, with captures and `not`."""
+    found = lint(policies, [], NOW, have_groups=True)
+    before = granted(policies) if WITHOUT_EFFECT & {one.code for one in found} else {}
+    for rule in policies.rules:
+        if any(one.line == rule.line and one.code in WITHOUT_EFFECT for one in found):
+            others = tuple(one for one in policies.rules if one is not rule)
+            assert granted(replace(policies, rules=others, index=build_index(others))) == before
+
+
+@settings(deadline=None)
+@given(
+    captured.rules,
+    st.lists(st.sampled_from(["a", "x", "a/*", "*/x", "a-*", "*", "**/a", "x/**"]), min_size=1, max_size=3),
+)
+def test_which_parts_of_not_are_idle(rule: Rule, without: list[str]) -> None:
+    """Without them the rule has the same names, and without any other part it has more."""
+    rule = replace(rule, without=tuple(map(parse_pattern, without)))
+    count = len([code for code, _ in about_itself(rule, Budget()) if code == "TS125"])
+
+    def names(parts: list[Pattern]) -> set[tuple[str, ...]]:
+        return {
+            name
+            for name in captured.NAMES
+            if any(matches_somebody(one, name) for one in rule.patterns)
+            and not any(matches(one, name, None, ()) for one in parts)
+        }
+
+    needed = list(rule.without)
+    for part in reversed(rule.without):
+        others = [one for one in needed if one is not part]
+        needed = others if names(others) == names(needed) else needed
+    assert count == len(rule.without) - len(needed)
 
 
 def test_a_folder_that_does_not_load_is_not_linted(tmp_path: Path) -> None:

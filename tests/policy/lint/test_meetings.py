@@ -83,9 +83,89 @@ DENIED = [
     (UNTIL + "\ndeny id: d, to: ['user:y'], repositories: ['*'], actions: [pull]", False),
     (UNTIL + "\ndeny id: d, to: ['group:g'], repositories: ['*'], actions: [pull]\ngroups: {g: {includes: [h]}, h: {users: [x]}}", True),
 ]  # fmt: skip
+PUSH = "id: a, to: ['user:x'], repositories: [p/a, p/b], actions: [push]"
+PUSH_ALONE = [
+    (PUSH, True),
+    (PUSH.replace("[push]", "[push, pull]"), False),
+    (PUSH.replace("[push]", "[push, delete]"), True),
+    (PUSH.replace("actions: [push]", "role: writer"), False),
+    (PUSH.replace("[push]", "[delete]"), False),
+    (PUSH + "\nid: b, to: [authenticated], repositories: ['p/*'], role: reader", False),
+    (PUSH + "\nid: b, to: [authenticated], repositories: [p/a], role: reader", True),
+    (PUSH + "\nid: b, to: ['user:y'], repositories: ['p/*'], role: reader", True),
+    (PUSH + "\nid: b, to: [authenticated], except: ['user:x'], repositories: ['p/*'], role: reader", True),
+    (PUSH + "\nid: b, to: [authenticated], repositories: ['p/*'], not: [p/b], role: reader", True),
+    (PUSH + "\nid: b, to: [authenticated], repositories: ['p/*'], not: [p/c], role: reader", False),
+    (PUSH.replace("p/b]", "'p/**'], not: [p/c]") + "\nid: b, to: [authenticated], repositories: ['p/**'], not: [p/c], role: reader", False),
+    (PUSH + "\nid: b, to: [authenticated], repositories: ['p/*'], role: reader, when: {since: 2027-01-01}", True),
+    (READERS + "deny id: d, to: [everyone], repositories: [p], actions: [push]", False),
+]  # fmt: skip
+PROD = "id: a, to: ['user:x'], repositories: ['p/**'], not: ['p/prod/**'], role: reader"
+TREE = "\nid: b, to: [authenticated], repositories: ['p/**'], role: reader"
+TEAM = "to: ['group:reg-{team}-rw'], repositories: ['${team}/**'], role: reader"
+COVERED += [
+    (PROD + TREE, True),
+    (PROD + TREE + ", not: ['p/prod/**']", True),
+    (PROD + TREE + ", not: ['p/prod/x']", True),
+    (PROD + TREE + ", not: ['p/prod/**', 'p/q/*']", False),
+    (PROD.replace(", not: ['p/prod/**']", "") + TREE + ", not: ['p/prod/**']", False),
+    (PROD.replace("'p/**'", "'p/a/**'").replace("prod", "a/x") + TREE + ", not: ['p/prod/**']", True),
+    (PROD + "\nid: b, to: [authenticated], repositories: ['p/*', 'p/x/**'], role: reader", False),
+    (PROD.replace("p/prod/**", "p/*/**") + "\nid: b, to: [authenticated], repositories: ['p/*'], role: reader", True),
+    (f"id: a, {TEAM}\nid: b, {TEAM}", True),
+    (f"id: a, {TEAM}\nid: b, {TEAM.replace('-rw', '-ro')}", False),
+    (f"id: a, to: ['group:reg-web-rw'], repositories: ['web/**'], role: reader\nid: b, {TEAM}", True),
+    (f"id: a, to: ['group:reg-web-rw'], repositories: ['data/**'], role: reader\nid: b, {TEAM}", False),
+    (f"id: a, to: ['group:reg-web'], repositories: ['web/**'], role: reader\nid: b, {TEAM}", False),
+    (f"id: a, to: ['group:reg-web-rw', 'group:reg-x-rw'], repositories: ['web/**'], role: reader\nid: b, {TEAM}", False),
+    (f"id: a, to: ['user:ann'], repositories: ['web/**'], role: reader\nid: b, {TEAM}\ngroups: {{reg-web-rw: {{users: [ann]}}}}", True),
+    (f"id: a, to: ['user:ann'], repositories: ['web/**'], role: reader\nid: b, {TEAM}\ngroups: {{reg-web-rw: {{users: [bob]}}}}", False),
+    ("id: a, to: ['group:web'], repositories: ['web/**'], role: reader\nid: b, to: [authenticated], repositories: ['${group}/**'], role: reader", True),
+    ("id: a, to: ['group:web'], repositories: ['x/team-web'], role: reader\nid: b, to: [authenticated], repositories: ['x/team-${group}'], role: reader", True),
+    ("id: a, to: [authenticated], repositories: ['x-${user}/a'], role: reader\nid: b, to: [authenticated], repositories: ['x-*/**'], role: reader", True),
+    ("id: a, to: [authenticated], repositories: ['x-*/a'], role: reader\nid: b, to: [authenticated], repositories: ['x-${user}/**'], role: reader", False),
+]  # fmt: skip
+ALL = "\ndeny id: d, to: [everyone], repositories: ['**'], actions: ['*']"
+DENIED += [
+    (PROD + ALL + ", not: ['p/prod/x']", True),
+    (PROD + ALL + ", not: ['p/q']", False),
+    (f"id: a, {TEAM}{ALL}", True),
+    (f"id: a, {TEAM}{ALL}, not: ['web/**']", False),
+    (f"id: a, {TEAM}\ndeny id: d, {TEAM.replace('role: reader', 'actions: [pull]')}", True),
+    (f"id: a, {TEAM}\ndeny id: d, {TEAM.replace('role: reader', 'actions: [pull]').replace('**', '*')}", False),
+]
+MEETS_NONE += [
+    (P + ", not: ['p/q']\ndeny id: d, to: [everyone], repositories: [p/q], actions: [push]", True),
+    (P + ", not: ['p/q']\ndeny id: d, to: [everyone], repositories: ['p/q*'], actions: [push]", False),
+    (P + "\ndeny id: d, to: [everyone], repositories: ['p/**'], not: ['p/*'], actions: [push]", True),
+    (P + "\ndeny id: d, to: [everyone], repositories: ['p/**'], not: ['p/a*'], actions: [push]", False),
+    (P + ", not: ['p/a*']\ndeny id: d, to: [everyone], repositories: ['**'], not: ['*/*a*', '*/b*', '*/*b*', '*/c*'], actions: [push]", False),
+    ("id: a, to: [authenticated], repositories: ['${group}/b'], not: [a/c], role: reader\ndeny id: d, to: [everyone], repositories: ['a/${group}'], not: ['a/a'], actions: [pull]", False),
+    ("id: a, to: [authenticated], repositories: ['${group}/b'], not: [a/b], role: reader\ndeny id: d, to: [everyone], repositories: ['a/${group}'], actions: [pull]", True),
+    (f"id: a, {TEAM}\ndeny id: d, to: [everyone], repositories: ['*/prod/**'], actions: [pull]", False),
+    (f"id: a, {TEAM}\ndeny id: d, to: [everyone], repositories: [prod], actions: [pull]", True),
+    (f"id: a, {TEAM}, not: ['*/prod/**']\ndeny id: d, to: [everyone], repositories: ['*/prod/**'], actions: [pull]", True),
+    ("id: a, to: [everyone], repositories: ['x-${user}'], role: reader\ndeny id: d, to: [everyone], repositories: ['y-*'], actions: [pull]", True),
+    ("id: a, to: [everyone], repositories: ['x-${user}'], role: reader\ndeny id: d, to: [everyone], repositories: ['*-y'], actions: [pull]", False),
+]  # fmt: skip
+LOSES += [
+    ("id: a, to: [anonymous], repositories: ['p/**'], not: [p/x], role: reader\nid: b, to: [authenticated], repositories: ['p/**'], not: [p/x], role: reader", False),
+    ("id: a, to: [anonymous], repositories: ['p/**'], role: reader\nid: b, to: [authenticated], repositories: ['p/**'], not: [p/x], role: reader", True),
+    ("id: a, to: [everyone], repositories: ['p/**'], role: reader\ndeny id: d, to: [authenticated], repositories: ['p/x'], not: ['p/y'], actions: [pull]", True),
+    ("id: a, to: [everyone], repositories: ['p/**'], not: [p/x], role: reader\ndeny id: d, to: [authenticated], repositories: ['p/x'], actions: [pull]", False),
+    ("id: a, to: [everyone], repositories: ['p/**'], role: reader\ndeny id: d, to: ['group:reg-{team}'], repositories: ['p/${team}'], actions: [pull]", False),
+]  # fmt: skip
+TREES = {
+    "TS102": DENIED,
+    "TS103": COVERED,
+    "TS104": PUSH_ALONE,
+    "TS118": LOSES,
+    "TS119": MEETS_NONE,
+    "TS121": NO_TOKENS,
+}
 
 
-@boundary({"TS102": DENIED, "TS103": COVERED, "TS118": LOSES, "TS119": MEETS_NONE, "TS121": NO_TOKENS})
+@boundary(TREES)
 def test_boundary(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
     """The code is reported for exactly those trees that have its fault."""
     assert (code in codes(tmp_path, tree)) is expected

@@ -1,4 +1,4 @@
-"""Lint of tests that hold only because they name no address."""
+"""Lint of tests: repeated ones, failing ones of teams, and those that hold only because they name no address."""
 
 # ruff: noqa: E501 - one tree on each line
 
@@ -31,7 +31,51 @@ NO_ADDRESS = [
 ]  # fmt: skip
 
 
-@boundary({"TS122": NO_ADDRESS})
+def twice(first: str, second: str, *, file: str = "") -> str:
+    """A tree with two tests."""
+    between = f"\nfile {file}\nid: other, to: [anonymous], repositories: [o], role: reader\ntests:" if file else ""
+    return f"{NEAR}tests:\n  - {{{first}}}{between}\n  - {{{second}}}"
+
+
+X = "as: {user: x}, from: 10.0.0.1"
+REPEATED = [
+    (twice(f"{X}, can: [push p]", f"{X}, can: [push p]"), True),
+    (twice(f"{X}, can: [push p]", f"{X}, can: [pull p]"), False),
+    (twice(f"{X}, can: [push p]", f"{X}, can: ['pull,push p', push p]"), True),
+    (twice(f"{X}, can: [push p]", f"{X}, can: ['pull,push p']"), False),
+    (twice(f"{X}, can: [push p]", f"{X.replace('.1', '.2')}, can: [push p]"), False),
+    (twice(f"{X}, cannot: [push q]", "as: {user: x}, cannot: [push q]"), False),
+    (twice(f"{X}, cannot: [push q]", f"{X}, cannot: [push q], at: 2026-06-01"), False),
+    (twice(f"{X}, cannot: [push q]", f"{X.replace('{user: x}', '{user: x, groups: [g]}')}, cannot: [push q]"), False),
+    (twice("who_can: push q, exactly: []", "who_can: push q, exactly: []"), True),
+    (twice("who_can: push q, exactly: []", "who_can: push q, excludes: [everyone]"), False),
+    (twice("who_can: push q, exactly: []", "who_can: pull q, exactly: []"), False),
+    (twice("what_can: 'user:y', exactly: []", "what_can: 'user:y', exactly: []"), True),
+    (twice(f"{X}, can: [push p]", f"{X}, can: [push p]", file="b.yaml"), True),
+]
+TEAMS = (
+    "id: a, to: ['user:x'], repositories: ['p/**'], role: maintainer\n"
+    "delegate: [{file: t/b.yaml, repositories: ['p/**'], actions: [pull, push]}]\n"
+    "deny id: d, to: ['user:bot'], repositories: ['p/**'], actions: [push]\n"
+    "file t/b.yaml\nid: b, to: ['user:bot', 'user:ann'], repositories: ['p/**'], not: [p/x], role: writer\ntests:\n  - "
+)
+FAILING = [
+    (TEAMS + "{as: {user: bot}, can: [push p/a]}", True),
+    (TEAMS + "{as: {user: bot}, can: [pull p/a]}", False),
+    (TEAMS + "{as: {user: bot}, cannot: [push p/a]}", False),
+    (TEAMS + "{as: {user: bot}, cannot: [pull p/a]}", True),
+    (TEAMS + "{as: {user: ann}, can: [push p/a, pull p/a]}", False),
+    (TEAMS + "{as: {user: ann}, can: [push p/x]}", True),
+    (TEAMS + "{as: {user: ann}, cannot: [push p/x]}", False),
+    (TEAMS + "{who_can: push p/a, exactly: ['user:x', 'user:ann']}", False),
+    (TEAMS + "{who_can: push p/a, exactly: ['user:x', 'user:ann', 'user:bot']}", True),
+    (TEAMS + "{who_can: push p/a, excludes: ['user:bot']}", False),
+    (TEAMS + "{who_can: pull p/a, excludes: ['user:bot']}", True),
+    (TEAMS + "{what_can: 'user:bot', exactly: ['pull,push p/**']}", True),
+]
+
+
+@boundary({"TS110": REPEATED, "TS115": FAILING, "TS122": NO_ADDRESS})
 def test_boundary(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
     """The code is reported for exactly those trees that have its fault."""
     assert (code in codes(tmp_path, tree)) is expected

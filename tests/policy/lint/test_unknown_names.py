@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from lint_trees import READERS, boundary, codes
 
 from tokenserver.policy.lint.lint import LintedFile, lint
 from tokenserver.policy.lint.unknown_names import UnknownNames, named_groups, named_users
@@ -111,3 +112,65 @@ def test_suppressions(tmp_path: Path, outside: UnknownNames | None, expected: li
     found = findings(tmp_path, outside, root)
     assert len(found) == len(expected)
     assert all(one.startswith(begin) for one, begin in zip(found, expected, strict=True))
+
+
+GONE = UnknownNames(
+    {"gone": "is gone", "Ann": "is written ann"},
+    {"old": "is not there"},
+    {"both": "is in two"},
+    {"team": "is in two"},
+)
+
+
+def to(*people: str, more: str = "") -> str:
+    """A rule for them."""
+    return f"id: b, to: [{', '.join(map(repr, people))}], repositories: [q], role: reader{more}"
+
+
+NO_USER = [
+    (to("user:gone"), True),
+    (to("user:here"), False),
+    (to("user:Ann"), True),
+    (to("user:ann"), False),
+    (to("group:gone"), False),
+    (to("user:both"), False),
+    (to("authenticated", more=", except: ['user:gone']"), True),
+    (to("group:g") + "\ngroups: {g: {users: [gone]}}", True),
+    (to("group:g") + "\ngroups: {g: {groups: [gone]}}", False),
+    (to("group:g") + "\ngroups: {g: {includes: [h]}, h: {users: [x, gone]}}", True),
+    (READERS + "deny id: d, to: ['user:gone'], repositories: [p], actions: [pull]", True),
+    (READERS + "tests: [{as: {user: gone}, can: [pull p]}]", False),
+]
+NO_GROUP = [
+    (to("group:old"), True),
+    (to("group:new"), False),
+    (to("user:old"), False),
+    (to("group:team"), False),
+    (to("group:old") + "\ngroups: {old: {users: [x]}}", False),
+    (to("group:g") + "\ngroups: {g: {groups: [old]}}", True),
+    (to("group:g") + "\ngroups: {g: {users: [old]}}", False),
+    (to("group:old") + "\ngroups: {old: {groups: [old]}}", True),
+    (to("authenticated", more=", except: ['group:old']"), True),
+    (to("group:ol{x}").replace("[q]", "['${x}']"), False),
+    (READERS + "deny id: d, to: ['group:old'], repositories: [p], actions: [pull]", True),
+]
+SHARED = [
+    (to("user:both"), True),
+    (to("user:one"), False),
+    (to("user:gone"), False),
+    (to("group:team"), True),
+    (to("group:both"), False),
+    (to("user:team"), False),
+    (to("group:team") + "\ngroups: {team: {users: [x]}}", False),
+    (to("group:g") + "\ngroups: {g: {groups: [team]}}", True),
+    (to("group:g") + "\ngroups: {g: {users: [both]}}", True),
+    (to("authenticated", more=", except: ['user:both']"), True),
+    (READERS + "deny id: d, to: ['group:team'], repositories: [p], actions: [pull]", True),
+]
+
+
+@boundary({"TS301": NO_USER, "TS302": NO_GROUP, "TS303": SHARED})
+def test_boundary(tmp_path: Path, code: str, tree: str, expected: bool) -> None:
+    """The code is reported for exactly those trees that have its fault, and for none if no source was queried."""
+    assert (code in codes(tmp_path, tree, unknown_names=GONE)) is expected
+    assert code not in codes(tmp_path, tree)

@@ -8,6 +8,7 @@ import pytest
 from team_trees import NOW, ROOT, TEST, TREE, WEB, put, refused
 
 from tokenserver.errors import LoadError
+from tokenserver.policy import budget
 from tokenserver.policy.loading.loader import PolicyLoader, load_policies
 
 
@@ -131,3 +132,38 @@ def test_a_variable_in_a_mandate_is_any_name(folder: Path) -> None:
     put(folder, {"teams/web.yaml": own.replace(TEST, "  - {as: {user: ann}, cannot: [push users/x]}\n")})
     with pytest.raises(LoadError, match="'users/x' is not delegated to this file"):
         load_policies(folder, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("delegated", "allowed", "refused"),
+    [
+        pytest.param("x-${user}/**", "x-a/b", "xa/b", id="after-a-text"),
+        pytest.param("${user}-x/**", "a-x/b", "a/b", id="before-a-text"),
+        pytest.param("x/${user}*", "x/a", "y/a", id="before-a-star"),
+        pytest.param("x/a*${group}-b", "x/a-b", "x/a-c", id="after-a-star"),
+    ],
+)
+def test_a_variable_inside_a_segment(folder: Path, delegated: str, allowed: str, refused: str) -> None:
+    """It is any name there, beside the text."""
+    root = ROOT.replace('["web/**"]', f'["{delegated}"]')
+    for name, is_fault in ((allowed, False), (refused, True)):
+        tests = f"  - {{as: {{user: ann}}, cannot: [push {name}]}}\n  - {{what_can: anonymous, exactly: []}}\n"
+        put(folder, {"company.yaml": root, "teams/web.yaml": WEB.replace("web/**", delegated).replace(TEST, tests)})
+        if is_fault:
+            with pytest.raises(LoadError, match=f"'{name}' is not delegated to this file"):
+                load_policies(folder, now=NOW)
+        else:
+            load_policies(folder, now=NOW)
+
+
+def test_what_is_not_decided_is_a_fault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the line of the test, with what to do about it."""
+    monkeypatch.setattr(budget, "FILE_STEPS", 0)
+    monkeypatch.setattr(budget, "ITEM_STEPS", 0)
+    test = "  - {what_can: anonymous, exactly: [pull web/*x*]}\n"
+    put(folder, {"company.yaml": ROOT.replace("web/**", "web/*"), "teams/web.yaml": WEB.replace(TEST, test)})
+    with pytest.raises(LoadError) as caught:
+        load_policies(folder, now=NOW)
+    (found,) = [fault for fault in caught.value.faults if fault.path.startswith("tests")]
+    assert found.line == 5
+    assert found.message.startswith("'web/*x*': whether it lies within the delegation is not decided within 0 steps")

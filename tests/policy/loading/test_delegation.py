@@ -6,14 +6,22 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import captured_rules as captured
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tokenserver.documents.document import parse
 from tokenserver.errors import LoadError
 from tokenserver.identity import ANONYMOUS, Identity, Kind
+from tokenserver.policy.budget import Budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.group_names import owned_name, plain_name, shown_name
+from tokenserver.policy.loading.delegation import Mandate, scope_faults
 from tokenserver.policy.loading.loader import load_policies
-from tokenserver.policy.model import Context, PolicySet, Principal
+from tokenserver.policy.model import Context, Groups, PolicySet, Principal, Rule
+from tokenserver.policy.syntax.delegation import Delegation
+from tokenserver.policy.syntax.file import read_policy_file
 from tokenserver.policy.terms import parse_request
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -78,6 +86,9 @@ WEB = 'file: teams/web.yaml, repositories: ["web/**"], actions: [pull, push, del
         pytest.param('to: [everyone], repositories: ["web/a*/**", web/x, "web/**/y"], role: reader', id="narrower"),
         pytest.param('to: [everyone], repositories: ["web/${user}", "web/${group}/*"], role: reader', id="variables"),
         pytest.param('to: ["group:ops"], repositories: ["web/**"], actions: [push]', id="fewer-actions"),
+        pytest.param('to: [everyone], repositories: ["web/x-${user}", "web/${group}-*/*"], role: reader', id="parts"),
+        pytest.param('to: ["group:r-{t}"], repositories: ["web/${t}/**"], role: reader', id="capture"),
+        pytest.param('to: [everyone], repositories: ["web/**"], not: ["web/prod/**"], role: reader', id="not"),
     ],
 )
 @pytest.mark.parametrize("effect", ["allow", "deny"])
@@ -111,6 +122,18 @@ def test_what_was_delegated_may_be_said(folder: Path, rule: str, effect: str) ->
             "allow[0].repositories[0]: '*/shop' reaches x/shop, which is not delegated to this file: "
             "root.yaml:5 delegates web/**, web",
             id="across",
+        ),
+        pytest.param(
+            'to: [everyone], repositories: ["web*/**"], not: ["web-*/**"], role: reader',
+            "allow[0].repositories[0]: 'web*/**' reaches webx/x, which is not delegated to this file: "
+            "root.yaml:5 delegates web/**, web",
+            id="with-too-little-under-not",
+        ),
+        pytest.param(
+            'to: ["group:r-{t}"], repositories: ["${t}/a"], role: reader',
+            "allow[0].repositories[0]: '${t}/a' reaches x/a, which is not delegated to this file: "
+            "root.yaml:5 delegates web/**, web",
+            id="of-any-captured-group",
         ),
         pytest.param(
             "to: [everyone], repositories: [web/a], role: maintainer",
@@ -261,6 +284,58 @@ def test_whom_a_team_may_name(folder: Path, principals: str, rule: str, expected
     )
     spelled = principals.strip("[]").replace('"', "")
     assert all(fault.endswith(f"root.yaml:3 delegates {spelled}") for fault in found)
+
+
+CAPTURING = 'to: ["group:r-{t}", "group:{t}-rw"], repositories: ["web/${t}"], role: reader'
+
+
+@pytest.mark.parametrize(
+    ("principals", "more", "expected"),
+    [
+        pytest.param("[authenticated]", "", [], id="everybody-who-logs-in"),
+        pytest.param("[everyone]", ', except: ["user:ann"]', [], id="everyone"),
+        pytest.param(
+            '["group:ops", "group:r-web"]', "", ["to: names group:r-{t}", "to: names group:{t}-rw"], id="one-of-them"
+        ),
+        pytest.param("[anonymous]", "", ["to: names group:r-{t}", "to: names group:{t}-rw"], id="anonymous"),
+        pytest.param("[authenticated]", ", except: [anonymous]", ["except: names anonymous"], id="except"),
+    ],
+)
+def test_groups_that_a_team_may_capture(folder: Path, principals: str, more: str, expected: list[str]) -> None:
+    """Any group has such a name, so only those who may name everybody who logs in may capture; others see what."""
+    root = delegating(f"{WEB}, principals: {principals}")
+    files = {"root.yaml": root, "teams/web.yaml": team(CAPTURING + more)}
+    if not expected:
+        assert load(folder, files).rule_count == 1
+        return
+    found = faults(folder, files)
+    assert [one.split(", ")[0] for one in found] == [f"teams/web.yaml:3: allow[0].{one}" for one in expected]
+    delegated = principals.strip("[]").replace('"', "")
+    assert all(one.endswith(f" not delegated to this file: root.yaml:3 delegates {delegated}") for one in found)
+
+
+_FILE = read_policy_file(parse(team("to: [everyone], repositories: [a], actions: [pull]"), "a.yaml"))
+
+
+@given(
+    st.one_of(
+        st.tuples(captured.of_users, captured.of_users),
+        st.tuples(captured.of_groups, captured.of_groups),
+        st.tuples(captured.capturing, captured.of_groups),
+        st.tuples(captured.capturing, captured.of_users),
+    )
+)
+def test_names_within_a_mandate(pair: tuple[Rule, Rule]) -> None:
+    """A rule exceeds it exactly if it has a name for some client that the delegated patterns do not cover for it."""
+    rule, mandated = pair
+    patterns = mandated.patterns
+    delegation = Delegation((), "a.yaml", patterns, frozenset({"pull"}), None, None)
+    found = scope_faults(Mandate(delegation, "r.yaml:1", ()), _FILE, _FILE.rules[0], rule, {}, Budget())
+    assert any(True for _ in found) is any(
+        captured.has(rule, client, held, name) and not captured.covered(patterns, client, held, name)
+        for client, held in captured.clients(Groups.of_all([]))
+        for name in captured.NAMES
+    )
 
 
 def test_a_root_group_is_not_the_directorys_group_of_that_name(folder: Path) -> None:

@@ -85,6 +85,15 @@ def test_a_file_s_own_mistake_waits(folder: Path, loader: PolicyLoader) -> None:
     assert reload(folder, loader, web=WITHOUT_MALLORY.replace("can: [push", "cannot: [push")).notes == ()
 
 
+def test_what_not_takes_away_waits_for_the_file_s_test(folder: Path, loader: PolicyLoader) -> None:
+    """As any change of a rule does; and a part that the test does not name goes live."""
+    taken = WEB.replace('["web/**"]', '["web/**"], not: [web/x]')
+    (found,) = refused(folder, loader, web=taken)
+    assert "tests[0].can[0]: test failed: " in found
+    policies = reload(folder, loader, web=taken.replace("not: [web/x", "not: [web/y"))
+    assert [can(policies, "mallory", f"push web/{name}") for name in "xyz"] == [True, False, True]
+
+
 def test_a_deny_does_not_wait_for_a_file_that_does(folder: Path, loader: PolicyLoader) -> None:
     """Whether the mistake came before or in the same reload, only the one file waits."""
     refused(folder, loader, web=WITHOUT_MALLORY)

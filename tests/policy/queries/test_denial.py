@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
@@ -9,14 +10,16 @@ from typing import Any
 
 import policy_worlds as world
 import pytest
+import rich_worlds as rich
 from hypothesis import given
+from rule_texts import rule_of
 
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.decide import decide
 from tokenserver.policy.group_names import owned_name
 from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Condition, Context, Effect, Group, Groups, Ownership, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import parse_pattern
+from tokenserver.policy.patterns import matches, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.queries import denial
 from tokenserver.policy.queries.denial import NOTHING_DENIED, Denial, denials
@@ -117,6 +120,30 @@ EARLY, LATE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
             id="another group's place, and patterns about other names",
         ),
         pytest.param(rule("group:web", effect=Effect.DENY), None, id="a deny"),
+        pytest.param(rule_of("r", "allow", "group:web", "web/** not web/site"), None, id="not this name"),
+        pytest.param(
+            rule_of("r", "allow", "group:web", "web/** not web/prod/**"),
+            [("group:web",), (IN_NONE,)],
+            id="not another name",
+        ),
+        pytest.param(
+            rule_of("r", "allow", "group:reg-{t}-rw group:adm-{t}", "${t}/** ${t}-x/**"),
+            [("group:adm-web", "group:reg-web-rw"), (IN_NONE,)],
+            id="captures",
+        ),
+        pytest.param(
+            rule_of(
+                "r", "allow", "group:sta{t} group:adm-{t}", "web/${t}* web/site-${t}", condition=Condition(until=EARLY)
+            ),
+            None,
+            id="a captured group whose time has passed",
+        ),
+        pytest.param(rule_of("r", "allow", "group:reg-{t}", "${t}/${user}"), None, id="a capture for another user"),
+        pytest.param(
+            rule_of("r", "allow", "group:{t}ff group:adm-{t}", "${t}/** */${t}*", but="user:ann"),
+            None,
+            id="a captured group that would not help",
+        ),
     ],
 )
 def test_nearest(found: Rule, expected: list[tuple[str, ...]] | None) -> None:
@@ -233,7 +260,18 @@ def test_contacts_of_large_requests(monkeypatch: pytest.MonkeyPatch) -> None:
 SECRET_WORDS = ("company.yaml", "teams/", "10.", "192.", "::")
 
 
-@given(world.worlds, world.identities.filter(lambda one: not one.is_anonymous), world.names, world.contexts)
+def matches_in(rule: Rule, segments: list[str], identity: Identity, groups: Collection[str]) -> bool:
+    """Whether a pattern of the rule covers the name for this user in these groups, and its `not` does not."""
+    covered = any(matches(one, segments, identity.user_value, groups) for one in rule.patterns)
+    return covered and not any(matches(one, segments, None, ()) for one in rule.without)
+
+
+@given(
+    world.worlds | rich.worlds,
+    (world.identities | rich.identities).filter(lambda one: not one.is_anonymous),
+    world.names | rich.names,
+    world.contexts,
+)
 def test_nothing_about_others(policies: PolicySet, identity: Identity, name: str, context: Context) -> None:
     """No user but the client is named, no file and no network; each rule is an allow that does grant the action."""
     scope = Scope(Resource("repository", name), frozenset({"pull", "push", "delete"}))
@@ -246,6 +284,21 @@ def test_nothing_about_others(policies: PolicySet, identity: Identity, name: str
         assert by_id[near.rule].effect is Effect.ALLOW
         assert by_id[near.rule].decides(near.action)
         assert near.missing
+        rule_, segments = by_id[near.rule], name.split("/")
+        if rule_.capturing:
+            helped = [matches_in(rule_, segments, identity, {parse_principal(one).name}) for one in near.to]
+            assert all(helped)
+            assert near.missing != (IN_NONE,) or not matches_in(
+                rule_, segments, identity, policies.groups.holding(identity)
+            )
         users = {one for one in near.to if one.startswith("user:")}
         assert users <= {f"user:{identity.subject}"}
         assert not [word for word in SECRET_WORDS for text in near.missing if word in text.replace(name, "")]
+
+
+def test_a_captured_group_of_the_client() -> None:
+    """What else is missing is told to a member."""
+    made = rule_of("r", "allow", "group:{t}ff group:adm-{t}", "web/${t}*", "push", but="user:ann")
+    nearest = ask(tree(made), "web/star").nearest
+    assert nearest is not None
+    assert [(one.to, one.missing) for one in nearest] == [(("group:staff",), ("you are excepted from it",))]

@@ -10,6 +10,7 @@ from typing import Any
 
 import policy_worlds as world
 import pytest
+import rich_worlds as rich
 from hypothesis import given, settings
 
 from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
@@ -101,6 +102,38 @@ def test_the_answer_is_exact(policies: PolicySet, name: str) -> None:
     found = [(one, context) for one in world.EVERYBODY for context in world.CONTEXTS]
     said = [(one, context) for one, context in found if says(policies, answer, one, context)]
     assert said == [(one, context) for one, context in found if can(policies, one, name, context)]
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(rich.worlds, rich.names)
+def test_the_answer_is_exact_with_every_word(policies: PolicySet, name: str) -> None:
+    """With `not`, captures, and variables inside segments, likewise."""
+    answer = facts(policies, name)
+    found = [(one, context) for one in rich.EVERYBODY for context in world.CONTEXTS]
+    said = [(one, context) for one, context in found if says(policies, answer, one, context)]
+    assert said == [(one, context) for one, context in found if can(policies, one, name, context)]
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(rich.mapped_worlds, rich.names)
+def test_the_answer_is_exact_with_every_word_where_sources_map_names(policies: PolicySet, name: str) -> None:
+    """For every user and each namespace that the user can have, likewise."""
+    assert policies.namespaces is not None
+    answer = facts(policies, name)
+    found = [(one, context) for one in rich.everybody_mapped(policies.namespaces) for context in world.CONTEXTS]
+    said = [(one, context) for one, context in found if says(policies, answer, one, context)]
+    assert said == [(one, context) for one, context in found if can(policies, one, name, context)]
+
+
+@settings(deadline=None)  # one example is much work, and a busy machine is no failure
+@given(rich.unconditional_worlds, rich.names)
+def test_nobody_is_listed_who_cannot_with_every_word(policies: PolicySet, name: str) -> None:
+    """Every listed principal has a client with access that is nothing else."""
+    lines = holders(policies, "pull", Resource("repository", name), OPEN)
+    able = [one for one in rich.EVERYBODY if can(policies, one, name, world.CONTEXTS[0])]
+    possible = [line for line in lines if all(not one.name or str(one) in rich.POSSIBLE for one in line.who)]
+    for line in possible:
+        assert any(all(is_one(policies, one, str(who)) for who in line.who) for one in able)
 
 
 @settings(deadline=None)  # one example is much work, and a busy machine is no failure

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
 import policy_worlds as world
 import pytest
-from hypothesis import given
+import rich_worlds as rich
+from hypothesis import given, reject
 from hypothesis import strategies as st
+from rule_texts import rule_of
 
 from tokenserver.identity import Identity, Kind, NamespaceRule, Namespaces
 from tokenserver.policy.analysis.conditions import Given
+from tokenserver.policy.budget import TooComplex
 from tokenserver.policy.decide import decide
+from tokenserver.policy.index import build_index
 from tokenserver.policy.model import Context, Effect, PolicySet, Rule
 from tokenserver.policy.patterns import Pattern, matches, parse_pattern
 from tokenserver.policy.principals import principals_of
@@ -43,9 +48,14 @@ class Reader:
         """Whether an entry of the answer grants this client this name."""
         segments, groups = name.split("/"), self._groups.holding(identity)
         user = None if identity.is_anonymous else identity.user_value
-        if not matches(one.pattern, segments, user, groups):
+
+        def has(pattern: Pattern, without: Sequence[Pattern]) -> bool:
+            covered = matches(pattern, segments, user, groups)
+            return covered and not any(matches(each, segments, None, ()) for each in without)
+
+        if not has(one.pattern, one.without):
             return False
-        stops = {stop.unless for stop in one.stops if matches(stop.pattern, segments, user, groups)}
+        stops = {stop.unless for stop in one.stops if has(stop.pattern, stop.without)}
         return self._agreement.lets(replace(one.line, unless=one.line.unless | stops), identity, self._context)
 
 
@@ -111,7 +121,59 @@ def test_all_of_it(policies: PolicySet, asked: Pattern, identity: Identity) -> N
         assert not entry.is_all or all(covers(entry.pattern, name) for name in names)
 
 
-NAMES = ["/".join(words) for count in (1, 2, 3) for words in product([*world.WORDS, "ab"], repeat=count)]
+@given(rich.worlds, rich.asked_patterns, rich.identities, world.contexts)
+def test_the_answer_is_what_decisions_say_with_every_word(
+    policies: PolicySet, asked: Pattern, identity: Identity, context: Context
+) -> None:
+    """With `not`, captures, and variables inside segments, likewise; a few questions are too complex."""
+    try:
+        found = holdings(policies, "pull", asked, OPEN)
+    except TooComplex:
+        reject()
+    reader = Reader(policies, context)
+    for name in (name for name in rich.NAMES if covers(asked, name)):
+        says = any(reader.lets(one, identity, name) for one in found)
+        assert says == granted(policies, identity, context, name), name
+
+
+@given(rich.mapped_worlds, rich.asked_patterns, st.data(), world.contexts)
+def test_the_answer_is_what_decisions_say_with_every_word_where_sources_map_names(
+    policies: PolicySet, asked: Pattern, data: st.DataObject, context: Context
+) -> None:
+    """For every user and each namespace that the user can have, likewise."""
+    assert policies.namespaces is not None
+    try:
+        found = holdings(policies, "pull", asked, OPEN)
+    except TooComplex:
+        reject()
+    reader = Reader(policies, context)
+    identity = data.draw(st.sampled_from(rich.everybody_mapped(policies.namespaces)))
+    for name in (name for name in rich.NAMES if covers(asked, name)):
+        says = any(reader.lets(one, identity, name) for one in found)
+        assert says == granted(policies, identity, context, name), name
+
+
+@given(rich.unconditional_worlds, rich.asked_patterns, rich.identities)
+def test_all_of_it_with_every_word(policies: PolicySet, asked: Pattern, identity: Identity) -> None:
+    """Who is said to hold all of it is granted every name."""
+    try:
+        found = holdings(policies, "pull", asked, OPEN)
+        of_all = holders_of_all(policies, asked, found)
+    except TooComplex:
+        reject()
+    people = People(policies)
+    names = [name for name in rich.NAMES if covers(asked, name)]
+    for who in of_all:
+        if all(people.is_one(identity, one) for one in who):
+            assert all(granted(policies, identity, world.CONTEXTS[0], name) for name in names)
+    for entry in found:
+        is_each = all(
+            covers(entry.pattern, name) and not any(covers(one, name) for one in entry.without) for name in names
+        )
+        assert not entry.is_all or is_each
+
+
+NAMES = ["/".join(words) for count in (1, 2, 3) for words in product([*world.WORDS, "ab", "bob"], repeat=count)]
 
 
 @given(world.unconditional_worlds, asked_patterns)
@@ -141,6 +203,26 @@ RULES = {
     "freeze": ("deny", "everyone", "web/prod/**", "user:bot"),
     "no-ann": ("deny", "user:ann", "**", ""),
     "ops-only": ("deny", "everyone", "*/secret", "group:ops"),
+    "but-prod": ("allow", "group:web", "web/** not web/prod/**", ""),
+    "prod": ("allow", "group:web", "web/prod/**", ""),
+    "but-open": ("deny", "everyone", "web/prod/** not web/prod/open/**", ""),
+    "inside": ("allow", "authenticated", "x-${user}/**", ""),
+    "captured": ("allow", "group:reg-{t}-rw", "${t}/**", ""),
+    "shared": ("allow", "group:reg-{t}-rw", "shared/${t}-*", ""),
+    "no-captured": ("deny", "group:no-{t}", "${t}/**", ""),
+    "star": ("allow", "group:web", "web/* not web/x", ""),
+    "a-for-bot": ("deny", "everyone", "web/a*", "user:bot"),
+    "rest-for-ops": ("deny", "everyone", "web/* not web/a*", "group:ops"),
+    "no-a": ("deny", "everyone", "web/a*", ""),
+    "no-rest": ("deny", "everyone", "web/* not web/a*", ""),
+    "own-star": ("allow", "authenticated", "${user}/*", ""),
+    "no-own-a": ("deny", "everyone", "${user}/a*", ""),
+    "no-own-rest": ("deny", "everyone", "*/* not */a*", ""),
+    "no-twice": ("deny", "everyone", "*/${user} not */a*", ""),
+    "of-a": ("allow", "group:a", "a/x", ""),
+    "no-own": ("deny", "everyone", "${group}/x", ""),
+    "mixed": ("allow", "authenticated", "${group}/b", ""),
+    "no-mixed": ("deny", "everyone", "a/${group}", ""),
 }
 
 
@@ -149,15 +231,14 @@ def table(asked: str, *names: str, action: str = "push") -> list[str]:
     rules = []
     for name in names:
         effect, to, pattern, but = RULES[name]
-        excluded = principals_of([parse_principal(but)]) if but else None
-        to_ = principals_of([parse_principal(to)])
-        rules.append(Rule.of(name, Effect(effect), to_, [parse_pattern(pattern)], {"push"}, excluded=excluded))
-    policies = replace(world.policy_set(rules, []), rules=tuple(rules))
+        rules.append(rule_of(name, effect, to, pattern, "push", but))
+    policies = replace(world.policy_set([], []), rules=tuple(rules))
     found = holdings(policies, action, parse_pattern(asked), OPEN)
     return [
         f"{' & '.join(map(str, sorted(one.line.who)))}: {' '.join(one.parts)}"
+        + "".join(f" not {without.text}" for without in one.without)
         + ("!" if one.is_all else "")
-        + "".join(f" -{stop.pattern.text}" for stop in one.stops)
+        + "".join(f" -{stop.pattern.text}" + "".join(f"+{each.text}" for each in stop.without) for stop in one.stops)
         + "".join(f" but {but}" for but in sorted(map(str, one.line.excepted)))
         for one in found
     ]
@@ -186,6 +267,42 @@ def table(asked: str, *names: str, action: str = "push") -> list[str]:
         pytest.param("a*/b/x", ["both"], ["group:b: ${user}/b/x"], id="glob-and-variable"),
         pytest.param(
             "*/secret", ["web", "ops-only"], ["group:ops & group:web: web/secret"], id="only-for-members-of-both"
+        ),
+        pytest.param("web/**", ["but-prod"], ["group:web: web/** not web/prod/**"], id="not"),
+        pytest.param("web/app/*", ["but-prod"], ["group:web: web/app/*!"], id="not-elsewhere"),
+        pytest.param("web/prod/*", ["but-prod"], [], id="not-any-of-it"),
+        pytest.param("web/**", ["but-prod", "web"], ["group:web: web/**!"], id="not-covered"),
+        pytest.param(
+            "web/**", ["web", "but-open"], ["group:web: web/**! -web/prod/**+web/prod/open/**"], id="a-deny-with-not"
+        ),
+        pytest.param("web/prod/open/*", ["web", "but-open"], ["group:web: web/prod/open/*!"], id="not-of-a-deny"),
+        pytest.param("web/prod/a/*", ["web", "but-open"], [], id="denied-in-spite-of-its-not"),
+        pytest.param("web/**", ["but-prod", "but-open"], ["group:web: web/** not web/prod/**"], id="not-and-denied"),
+        pytest.param(
+            "web/*",
+            ["star", "a-for-bot", "rest-for-ops"],
+            ["group:web: web/* not web/x -web/a* -web/*+web/a*"],
+            id="each-name-stopped-but-not-for-all",
+        ),
+        pytest.param("web/*", ["star", "no-a", "no-rest"], [], id="each-name-stopped"),
+        pytest.param("**", ["own-star", "no-own-a", "no-own-rest"], [], id="each-name-stopped-of-each-user"),
+        pytest.param(
+            "**",
+            ["own-star", "no-own-a", "no-twice"],
+            ["authenticated: ${user}/* -${user}/a* -*/${user}+*/a*"],
+            id="some-names-stopped-of-each-user",
+        ),
+        pytest.param("**", ["of-a", "no-own"], [], id="stopped-by-the-group-that-is-needed"),
+        pytest.param("x-ann/**", ["inside"], ["user:ann: x-ann/**!"], id="inside-a-segment-settled"),
+        pytest.param("x-a*/**", ["inside"], ["authenticated: x-${user}/**"], id="inside-a-segment"),
+        pytest.param("web/**", ["captured"], ["group:reg-web-rw: web/**!"], id="capture-settled"),
+        pytest.param("*/x", ["captured"], ["authenticated: ${t}/x"], id="capture"),
+        pytest.param("shared/web-app", ["shared"], ["group:reg-web-rw: shared/web-app!"], id="capture-in-a-segment"),
+        pytest.param(
+            "web/x", ["captured", "no-captured"], ["group:reg-web-rw: web/x! but group:no-web"], id="two-captures"
+        ),
+        pytest.param(
+            "**", ["mixed", "no-mixed"], ["authenticated: ${group}/b -a/${group}"], id="members-of-two-groups"
         ),
     ],
 )
@@ -234,6 +351,27 @@ def test_all_of_it_by_several_rules() -> None:
     fewer = world.policy_set(rules[:3], [])
     found = holdings(fewer, "pull", asked, OPEN)
     assert holders_of_all(fewer, asked, found) == [frozenset({parse_principal("group:a")})]
+
+
+def test_all_of_it_by_a_rule_and_one_for_what_it_leaves_out() -> None:
+    """Together they have everything; without the second one, or with a `not` in both, they do not."""
+    group = principals_of([parse_principal("group:a")])
+
+    def rule(pattern: str, *without: str) -> Rule:
+        return Rule.of("", Effect.ALLOW, group, [parse_pattern(pattern)], {"pull"}, without=map(parse_pattern, without))
+
+    asked, most = parse_pattern("web/**"), rule("web/**", "web/prod/**", "web/x")
+    for others, is_all in (
+        ([rule("web/prod/**"), rule("web/x")], True),
+        ([rule("web/prod/**")], False),
+        ([rule("**", "web/prod/x", "lib")], False),
+        ([rule("**", "web/app/x", "lib")], True),
+    ):
+        policies = world.policy_set([], [])
+        made = [replace(one, id=str(place)) for place, one in enumerate([most, *others])]
+        policies = replace(policies, rules=tuple(made), index=build_index(made))
+        found = holdings(policies, "pull", asked, OPEN)
+        assert bool(holders_of_all(policies, asked, found)) is is_all
 
 
 def test_too_many_combinations(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import policy_worlds as world
 import pytest
+import rich_worlds as rich
 from hypothesis import given
 from hypothesis import strategies as st
+from rule_texts import rule_of
 
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.decide import decide
@@ -27,10 +29,10 @@ ANN = Identity("ann", Kind.PASSWORD, groups=frozenset({"web-devs", "ops"}))
 
 
 @given(
-    world.worlds,
-    world.identities,
+    world.worlds | rich.worlds,
+    world.identities | rich.identities,
     st.sampled_from(["pull", "push", "delete"]),
-    world.names,
+    world.names | rich.names,
     world.contexts,
     st.booleans(),
 )
@@ -58,7 +60,7 @@ def test_why_never_disagrees_with_the_server(
     assert all((one.because == "applies") is one.applies for one in found.rules)
 
 
-@given(world.worlds, world.identities, world.names, world.contexts)
+@given(world.worlds | rich.worlds, world.identities | rich.identities, world.names | rich.names, world.contexts)
 def test_what_is_missing_is_told(policies: PolicySet, identity: Identity, name: str, context: Context) -> None:
     """Every near rule misses something; where an allow applies, nothing is near."""
     found = why(policies, identity, "pull", Resource("repository", name), context)
@@ -251,3 +253,77 @@ def test_a_ceiling_is_told_apart() -> None:
     found = ask(rule("r", "everyone"), identity=bounded)
     assert (found.verdict, found.is_bounded) == (Verdict.NOT_GRANTED, True)
     assert ask(rule("r", "everyone")).is_bounded is False
+
+
+def nearest_to(made: Rule, identity: Identity, name: str = "web/prod/x") -> list[str]:
+    """What is missing of the rule, and what `consider` says about it."""
+    policies = PolicySet("", (), (made,), Groups.of_all([]), build_index([made]))
+    found = why(policies, identity, "pull", Resource("repository", name), Context("registry", None, NOW))
+    assert [near.rule.id for near in found.nearest] == ["r"]
+    return [found.nearest[0].sentence, *(one.because for one in found.rules)]
+
+
+MEMBER = Identity("ann", Kind.PASSWORD, groups=frozenset({"web"}))
+
+
+@pytest.mark.parametrize(
+    ("made", "identity", "name", "expected"),
+    [
+        pytest.param(
+            rule_of("r", "allow", "group:web", "web/** not web/prod/** **/x lib"),
+            MEMBER,
+            "web/prod/x",
+            [
+                "`r` would grant it to group web; its not has web/prod/** and **/x",
+                "its not has web/prod/** and **/x",
+            ],
+            id="not",
+        ),
+        pytest.param(
+            rule_of("r", "allow", "group:reg-{team}-rw", "${team}/** shared/${team}-*"),
+            MEMBER,
+            "web/x",
+            [
+                "`r` would grant it to group reg-{team}-rw; web/x is for group:reg-web-rw; ann is in web",
+                "not for ann: it is to group:reg-{team}-rw, here group:reg-web-rw",
+            ],
+            id="capture",
+        ),
+        pytest.param(
+            rule_of("r", "allow", "group:r-{t} group:a-{t}", "${t}/**"),
+            ANONYMOUS,
+            "web/x",
+            [
+                (
+                    "`r` would grant it to group r-{t}, group a-{t}; web/x is for group:a-web or group:r-web;"
+                    " the client is anonymous"
+                ),
+                "not for an anonymous client: it is to group:r-{t}, group:a-{t}, here group:a-web or group:r-web",
+            ],
+            id="captures and an anonymous client",
+        ),
+        pytest.param(
+            rule_of("r", "allow", "group:reg-{team}-rw", "${team}/${user}"),
+            MEMBER,
+            "web/eve",
+            [
+                "`r` would grant it to group reg-{team}-rw; ${team}/${user} does not match web/eve",
+                "${team}/${user} does not match web/eve",
+            ],
+            id="a capture that would not help",
+        ),
+        pytest.param(
+            rule_of("r", "allow", "authenticated", "x-${user}/**"),
+            MEMBER,
+            "x-eve/a",
+            [
+                "`r` would grant it to authenticated; x-${user}/** does not match x-eve/a",
+                "x-${user}/** does not match x-eve/a",
+            ],
+            id="a variable inside a segment",
+        ),
+    ],
+)
+def test_rules_with_not_and_captures(made: Rule, identity: Identity, name: str, expected: list[str]) -> None:
+    """Name the part that is taken away, and the group that is missing."""
+    assert nearest_to(made, identity, name) == expected

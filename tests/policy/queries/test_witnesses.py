@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import policy_worlds as world
 import pytest
+import rich_worlds as rich
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from who_can_rules import TREE, answer, policy_set
@@ -82,7 +83,7 @@ def test_as_many_witnesses_as_allowed(count: int) -> None:
         bound(MAX_WITNESSES + 1)
 
 
-@given(world.worlds, world.names, world.identities)
+@given(world.worlds | rich.worlds, world.names | rich.names, world.identities | rich.identities)
 def test_every_rule_about_a_name_is_listed(policies: PolicySet, name: str, identity: Identity) -> None:
     """For any client; and a decision costs at least a step."""
     resource = Resource("repository", name)

@@ -18,6 +18,12 @@ from one_file_policies import SERVICES, faults
             id="deny",
         ),
         pytest.param(
+            'deny: [{id: d, to: [everyone], repositories: ["**"], not: [a, "localhost:5000/x"], actions: [push]}]',
+            "4: deny[0].not[1]: 'localhost:5000/x': begins with a registry's host, "
+            "which token requests never contain; did you mean 'x'?",
+            id="not",
+        ),
+        pytest.param(
             'deny: [{id: d, to: [everyone], repositories: [a, "localhost:5000/x"], actions: [push]}]',
             "4: deny[0].repositories[1]: 'localhost:5000/x': begins with a registry's host, "
             "which token requests never contain; did you mean 'x'?",

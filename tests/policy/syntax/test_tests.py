@@ -9,9 +9,9 @@ from tokenserver.identity import Kind
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED
-from tokenserver.policy.queries.what_can import Span
 from tokenserver.policy.syntax.file import PolicyFile, read_policy_file
 from tokenserver.policy.testing.expectations import AsTest, Test, WhatTest, WhoTest, spell_test
+from tokenserver.policy.testing.spans import Span
 
 
 def read(test: str) -> PolicyFile:

@@ -269,3 +269,22 @@ def test_a_name_is_no_namespace_where_names_are_mapped(folder: Path) -> None:
     load_policies(folder, now=now)
     with pytest.raises(LoadError, match="namespace:web"):
         load_policies(folder, now=now, namespaces=MAPPED)
+
+
+SPARING = """\
+version: 1
+allow:
+  - {id: web, to: [everyone], repositories: ["web/**"], not: [web/x], role: reader}
+deny:
+  - {id: freeze, to: [everyone], repositories: ["web/prod/**"], not: ["web/prod/open/**"], actions: [pull]}
+tests:
+  - {what_can: anonymous, exactly: [%s]}
+"""
+
+
+def test_what_a_rule_leaves_out_is_advised_as_a_test_can_have_it(folder: Path) -> None:
+    """What a failing test says about its rules is what passes."""
+    (fault,) = load_faults(folder, SPARING % "")
+    advised = "pull web/** except web/prod/** web/x, pull web/prod/open/**"
+    assert f"but it is {advised}; anonymous can pull web/" in fault.message
+    assert load_faults(folder, SPARING % advised) == []

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import policy_worlds as world
 import pytest
+import rich_worlds as rich
 from hypothesis import given, settings
 from policy_files import NOW
 from who_can_rules import TREE, policy_set
@@ -122,7 +123,7 @@ def test_what_is_not_decided_has_failed(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @settings(deadline=None)
-@given(world.unconditional_worlds, world.names)
+@given(world.unconditional_worlds | rich.unconditional_worlds, world.names | rich.names)
 def test_the_answer_now_is_included_and_not_excluded(policies: PolicySet, name: str) -> None:
     """For any policies: `includes:` of each answer passes, and `excludes:` of it fails."""
     context = Context("registry", None, NOW)

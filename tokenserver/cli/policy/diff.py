@@ -162,6 +162,7 @@ def _facts(row: DiffRow) -> dict[str, Any]:
         "who": spell_who(row.who),
         "action": row.action,
         "repositories": _spelled(row, row.pattern.text),
+        **({"not": [one.text for one in row.without]} if row.without else {}),
         "witness": _spelled(row, row.name),
         "when": dict(row.when),
         "asked": {
@@ -195,7 +196,7 @@ _HEADS = ("who", "may", "repositories", "when", "for example", "rules")
 def _lines(rows: Iterable[DiffRow]) -> Iterator[_Line]:
     by_who: dict[tuple[str, str, str], list[DiffRow]] = {}
     for row in rows:
-        by_who.setdefault((_spelled(row, row.pattern.text), spell_when(row), spell_who(row.who)), []).append(row)
+        by_who.setdefault((_repositories(row), spell_when(row), spell_who(row.who)), []).append(row)
     together: dict[tuple[str, str, str], dict[str, list[DiffRow]]] = {}
     for (repositories, when, who), same in by_who.items():
         actions = ", ".join(in_order(row.action for row in same))
@@ -205,6 +206,12 @@ def _lines(rows: Iterable[DiffRow]) -> Iterator[_Line]:
         row = people[max(people)][0]  # a named or logged-in user is a better example than an anonymous client
         rules = dict.fromkeys(rule for same in people.values() for row in same for rule in row.rules)
         yield _Line(", ".join(names), actions, repositories, when, _example(row), ", ".join(rules))
+
+
+def _repositories(row: DiffRow) -> str:
+    """What the row is about, in words."""
+    without = f" but not {', '.join(one.text for one in row.without)}" if row.without else ""
+    return f"{_spelled(row, row.pattern.text)}{without}"
 
 
 def _example(row: DiffRow) -> str:

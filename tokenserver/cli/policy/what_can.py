@@ -80,7 +80,7 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
                 spell_pattern(reach.rule.resource_type, reach.pattern),
                 spell_condition(reach.when),
                 f"{reach.rule.id} ({reach.rule.file}:{reach.rule.line})",
-                "; ".join(_spell_cut(cut) for cut in reach.cuts),
+                "; ".join([*_spell_without(reach), *map(_spell_cut, reach.cuts)]),
             )
             for reach in found
         ]
@@ -92,19 +92,28 @@ def policy_what_can(  # noqa: PLR0917 - click passes options by name
 
 
 def _facts(reach: Reach) -> dict[str, Any]:
-    limited = [cut for cut in reach.cuts if cut.when != ALWAYS]
+    limited = [cut for cut in reach.cuts if cut.when != ALWAYS or cut.without]
+    always = [cut.pattern for cut in reach.cuts if cut not in limited]
     return {
         "repositories": spell_pattern(reach.rule.resource_type, reach.pattern),
         "actions": in_order(reach.actions),
         "when": as_facts(reach.when),
         "rule": reach.rule.id,
-        "except": sorted({cut.pattern.text for cut in reach.cuts if cut.when == ALWAYS}),
-        "unless": [
-            {"repositories": cut.pattern.text, "when": as_facts(cut.when), "rule": cut.rule.id} for cut in limited
-        ],
+        "except": sorted({pattern.text for pattern in (*reach.without, *always)}),
+        "unless": [_cut_facts(cut) for cut in limited],
     }
+
+
+def _cut_facts(cut: Cut) -> dict[str, Any]:
+    without = {"not": [pattern.text for pattern in cut.without]} if cut.without else {}
+    return {"repositories": cut.pattern.text, **without, "when": as_facts(cut.when), "rule": cut.rule.id}
+
+
+def _spell_without(reach: Reach) -> list[str]:
+    return [f"{pattern.text} (not of {reach.rule.id})" for pattern in reach.without]
 
 
 def _spell_cut(cut: Cut) -> str:
     when = spell_condition(cut.when)
-    return f"{cut.pattern.text}" + (f" {when}" if when else "") + f" ({cut.rule.id})"
+    without = f" without {' and '.join(pattern.text for pattern in cut.without)}" if cut.without else ""
+    return f"{cut.pattern.text}{without}" + (f" {when}" if when else "") + f" ({cut.rule.id})"

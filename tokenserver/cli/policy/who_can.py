@@ -96,7 +96,7 @@ def _below(policies: PolicySet, action: str, text: str, given: Given) -> tuple[d
     if action not in REPOSITORY_ACTIONS:
         raise click.UsageError(f"unknown action {action!r}; {nearest(action, REPOSITORY_ACTIONS)}")
     found = holdings(policies, action, asked, given)
-    facts = holdings_as_facts(found, holders_of_all(policies, asked, found))
+    facts = holdings_as_facts(policies, found, holders_of_all(policies, asked, found))
     facts["members"] = {shown_name(group): _members(policies, group) for group in groups_in(found)}
     return facts, spell_holdings(policies, found, partial(_spell_members, policies)) if found else ""
 

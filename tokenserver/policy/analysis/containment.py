@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import product
 
 from tokenserver.policy.analysis.escapes import Path, shortest_path
+from tokenserver.policy.analysis.partial_patterns import any_partial, partial_escape, partial_names, partial_overlap
 from tokenserver.policy.analysis.product_search import CoveredName, Match, ProductSearch
-from tokenserver.policy.analysis.segment_automata import DIGITS, LETTERS
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.patterns import Pattern, SegmentKind, matches
-from tokenserver.scopes import is_path_component
+from tokenserver.policy.variables.filling import VARIABLES, has_variables
+from tokenserver.policy.variables.readings import readings
+from tokenserver.policy.variables.segment_automata import DIGITS, LETTERS
 
 __all__ = [
     "CoveredName",
@@ -28,7 +30,6 @@ __all__ = [
     "is_empty",
     "may_overlap",
     "overlaps",
-    "readings",
 ]
 
 
@@ -64,9 +65,11 @@ def escape_from(outer: Iterable[Pattern], inner: Sequence[Pattern], budget: Budg
         TooComplex: not decided within the budget.
     """
     budget = budget or Budget()
-    has = {kind: any(pattern.uses(kind) for pattern in inner) for kind in _VARIABLES}
+    has = {kind: any(pattern.uses(kind) for pattern in inner) for kind in VARIABLES}
     # A variable without a value matches nothing.
-    avoided = [pattern for pattern in outer if all(has[kind] or not pattern.uses(kind) for kind in _VARIABLES)]
+    avoided = [pattern for pattern in outer if all(has[kind] or not pattern.uses(kind) for kind in VARIABLES)]
+    if any_partial((*inner, *avoided)):
+        return partial_escape(inner, avoided, budget)
     path = shortest_path(inner, avoided, budget)
     if path is None:
         return None
@@ -132,6 +135,8 @@ def overlaps(one: Pattern, other: Pattern, budget: Budget | None = None) -> str 
     if not may_overlap(one, other):
         return None
     budget = budget or Budget()
+    if any_partial((one, other)):
+        return partial_overlap(one, other, budget)
     both = (one,) if one == other else (one, other)
     path = shortest_path(both, (), budget)
     if path is None:
@@ -140,17 +145,9 @@ def overlaps(one: Pattern, other: Pattern, budget: Budget | None = None) -> str 
     if all(any(True for _ in readings(pattern, segments)) for pattern in both):
         return "/".join(segments)
     # Where only one of them has variables, it does not matter whether the clients are the same.
-    are_together = not (_has_variables(one) and _has_variables(other))
+    are_together = not (has_variables(one) and has_variables(other))
     search = ProductSearch(both, [], are_together=are_together, budget=budget)
     return next((found.name for found in search.covered_names()), None)
-
-
-def readings(pattern: Pattern, segments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The pairs of user and group for which the pattern covers the name with these `segments` (empty: any)."""
-    words = list(dict.fromkeys(filter(is_path_component, segments)))
-    users = words if pattern.uses(SegmentKind.USER) else [""]
-    groups = words if pattern.uses(SegmentKind.GROUP) else [""]
-    return (pair for pair in product(users, groups) if matches(pattern, segments, pair[0], (pair[1],)))
 
 
 def covered_name(name: str, others: Sequence[Pattern], first: int) -> CoveredName:
@@ -180,6 +177,8 @@ def covered_names(
     Raises:
         TooComplex: the budget is spent before all of them were found.
     """
+    if any_partial((*required, *others)):
+        return partial_names(required, others, named, taken, budget or Budget())
     return ProductSearch(required, others, named, taken, are_together=True, budget=budget).covered_names()
 
 
@@ -189,19 +188,12 @@ def may_overlap(one: Pattern, other: Pattern) -> bool:
     return longer.prefix.split("/")[: shorter.depth] == shorter.prefix.split("/")[: shorter.depth]
 
 
-_VARIABLES = (SegmentKind.USER, SegmentKind.GROUP)
-
-
-def _has_variables(pattern: Pattern) -> bool:
-    return pattern.uses(SegmentKind.USER) or pattern.uses(SegmentKind.GROUP)
-
-
 def _contains_trivially(outer: Pattern, inner: Pattern) -> bool:
     """Common cases of containment: `outer` is `inner`, or a whole tree with `inner` below its root.
 
     Their literal prefixes agree already.
     """
-    if outer.text == inner.text:
+    if outer.text == inner.text and outer.captures == inner.captures:
         return True
     is_tree = len(outer.rest) == 1 and outer.rest[0].kind is SegmentKind.MANY
     return is_tree and inner.depth >= outer.depth and inner.depth + len(inner.rest) > outer.depth

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from tokenserver.policy.analysis.containment import contains
-from tokenserver.policy.analysis.product_search import segments_of
+from tokenserver.policy.analysis.containment import contains, overlaps
 from tokenserver.policy.analysis.product_states import fits
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
+from tokenserver.policy.variables.filling import VARIABLES, WHOLE, is_partial, pattern_of, plain, segments_of, widened
+from tokenserver.policy.variables.readings import matches_somebody
+
+__all__ = ["MAX_PATTERNS", "intersection", "is_exact", "pattern_of", "with_group"]
 
 _Segments = tuple[Segment, ...]
 
 MAX_PATTERNS = 1_000
 """Limit for the patterns of one intersection."""
-
-_VARIABLES = (SegmentKind.USER, SegmentKind.GROUP)
 
 _GROUP = Segment(SegmentKind.GROUP, "${group}")
 _OTHERS_GROUP = Segment(SegmentKind.GROUP, "${group} of the other pattern")
@@ -35,9 +36,15 @@ def intersection(one: Pattern, other: Pattern, budget: Budget | None = None) -> 
         TooComplex: more than `MAX_PATTERNS` are needed, or not decided within the budget (None: that of one command).
     """
     budget = budget or command_budget()
+    if is_partial(one) or is_partial(other):
+        return _least(_partial(one, other), budget)
     others = tuple(_OTHERS_GROUP if segment.kind is SegmentKind.GROUP else segment for segment in segments_of(other))
     common = {_with_one_group(segments) for segments in _common(segments_of(one), others)}
-    found = [pattern_of(segments) for segments in sorted(common, key=_order)]
+    return _least([pattern_of(segments) for segments in sorted(common, key=_order)], budget)
+
+
+def _least(found: Sequence[Pattern], budget: Budget) -> tuple[Pattern, ...]:
+    """The patterns without those that the others cover."""
     kept: list[Pattern] = []
     for place, pattern in enumerate(found):
         if not contains([*kept, *found[place + 1 :]], pattern, budget.question()):
@@ -46,28 +53,24 @@ def intersection(one: Pattern, other: Pattern, budget: Budget | None = None) -> 
 
 
 def is_exact(one: Pattern, other: Pattern) -> bool:
-    """Whether `intersection` of the two covers only names that both cover, which is certain without globs and if only
-    one of them has `${group}`.
+    """Whether `intersection` of the two covers only names that both cover, which is certain without globs, if variables
+    are whole segments, and if only one of them has `${group}`.
     """
+    if is_partial(one) or is_partial(other):
+        return False
     segments = (*segments_of(one), *segments_of(other))
     have_groups = one.uses(SegmentKind.GROUP) and other.uses(SegmentKind.GROUP)
     return not have_groups and all(segment.kind is not SegmentKind.GLOB for segment in segments)
 
 
 def with_group(pattern: Pattern, group: str) -> Pattern:
-    """The pattern for members of `group`: its name replaces `${group}`."""
-    filled = Segment(SegmentKind.LITERAL, group)
-    return pattern_of([filled if one.kind is SegmentKind.GROUP else one for one in segments_of(pattern)])
-
-
-def pattern_of(segments: Sequence[Segment]) -> Pattern:
-    """A pattern from its segments."""
-    depth = 0
-    while depth < len(segments) and segments[depth].kind is SegmentKind.LITERAL:
-        depth += 1
-    texts = [segment.text for segment in segments]
-    repeats_group = sum(segment.kind is SegmentKind.GROUP for segment in segments) > 1
-    return Pattern("/".join(texts), "/".join(texts[:depth]), depth, tuple(segments[depth:]), repeats_group)
+    """The pattern for members of `group`, whose name replaces `${group}`. For captures, see `filling.filled`."""
+    return pattern_of(
+        [
+            plain(group.join(one.pieces or WHOLE)) if one.kind is SegmentKind.GROUP else one
+            for one in segments_of(pattern)
+        ]
+    )
 
 
 def _with_one_group(segments: _Segments) -> _Segments:
@@ -76,6 +79,22 @@ def _with_one_group(segments: _Segments) -> _Segments:
     others = _ANY_WORD if groups == {_GROUP, _OTHERS_GROUP} else _GROUP
     named = {_OTHERS_GROUP: others, _SAME_GROUP: _GROUP}
     return tuple(named.get(segment, segment) for segment in segments)
+
+
+def _partial(one: Pattern, other: Pattern) -> list[Pattern]:
+    """The intersection where variables are parts of segments or of names; groups are those of one of the patterns."""
+    second = segments_of(other)
+    captures = one.captures if one.uses(SegmentKind.GROUP) else other.captures
+    if one.uses(SegmentKind.GROUP):
+        second = tuple(_any_group(segment) for segment in second)
+    return [pattern_of(segments, captures) for segments in sorted(_common(segments_of(one), second), key=_order)]
+
+
+def _any_group(segment: Segment) -> Segment:
+    """The segment with a `*` for the variable, if it is a group's."""
+    if segment.kind is not SegmentKind.GROUP:
+        return segment
+    return plain("*".join(segment.pieces or WHOLE).replace("**", "*"))
 
 
 def _order(segments: _Segments) -> tuple[int, list[str]]:
@@ -110,6 +129,8 @@ def _spelled(one: _Segments, other: _Segments) -> frozenset[_Segments]:
 
 def _both(one: Segment, other: Segment) -> Segment | None:
     """The intersection of two segments other than `**`; None if it is empty."""
+    if any(segment.pieces and segment.kind in VARIABLES for segment in (one, other)):
+        return _both_with_a_part(one, other)
     for first, second in ((one, other), (other, one)):
         if first.kind is SegmentKind.LITERAL:
             if second.kind is SegmentKind.LITERAL:
@@ -120,8 +141,19 @@ def _both(one: Segment, other: Segment) -> Segment | None:
     if one.kind is other.kind is SegmentKind.GROUP:
         return one if one == other else _SAME_GROUP
     for first, second in ((one, other), (other, one)):
-        if first.kind in _VARIABLES:
+        if first.kind in VARIABLES:
             return first
         if contains([pattern_of([second])], pattern_of([first])):
             return first
     return one
+
+
+def _both_with_a_part(one: Segment, other: Segment) -> Segment | None:
+    """The intersection of two segments, of which one has a variable as a part: that one, or a literal."""
+    first, second = (widened(pattern_of([segment])) for segment in (one, other))
+    if overlaps(first, second) is None:
+        return None
+    for literal, variable in ((one, other), (other, one)):
+        if literal.kind is SegmentKind.LITERAL:
+            return literal if matches_somebody(pattern_of([variable]), [literal.text]) else None
+    return one if one.pieces and one.kind in VARIABLES else other

@@ -23,11 +23,14 @@ from tokenserver.policy.analysis.product_states import (
     ProductAutomaton,
     ProductState,
 )
-from tokenserver.policy.analysis.segment_automata import shortest_hosts, shortest_words
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.index import prefixes
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches_below
+from tokenserver.policy.variables.filling import segments_of
+from tokenserver.policy.variables.segment_automata import shortest_hosts, shortest_words
 from tokenserver.scopes import MAX_NAME_LENGTH, is_path_component
+
+__all__ = ["CoveredName", "Match", "ProductSearch", "segments_of", "shortest_ends"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,7 +62,8 @@ class ProductSearch:
     """One search; `covered_names` returns the result.
 
     With `are_together`, all patterns are about the same client, and a `CoveredName` has every match; without, each
-    pattern has its own client, and a match only says that it covers the name.
+    pattern has its own client, and a match only says that it covers the name. `alternatives` are the sizes of groups of
+    `required`, in order, of each of which one pattern is enough (none: all are required).
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class ProductSearch:
         *,
         are_together: bool,
         budget: Budget | None = None,
+        alternatives: Sequence[int] = (),
     ) -> None:
         self._budget = budget or Budget()
         self._patterns = [*required, *others]
@@ -78,7 +83,7 @@ class ProductSearch:
         self._are_together = are_together
         self._segments = [segments_of(pattern) for pattern in self._patterns]
         lengths = [*map(shortest_ends, self._segments[: len(required)])]
-        self._automaton = ProductAutomaton(self._segments, lengths, self._budget)
+        self._automaton = ProductAutomaton(self._segments, lengths, self._budget, alternatives)
         self._table = BindingsTable()
         every = {segment for segments in self._segments for segment in segments}
         globs, literals = (_texts(every, kind) for kind in (SegmentKind.GLOB, SegmentKind.LITERAL))
@@ -232,12 +237,6 @@ class ProductSearch:
             if binding != _UNBOUND or is_wanted or word in self._fixed:
                 user = word if binding[0] else bindings.user
                 yield binding, self._table.intern(user, bindings.chosen | {(word, binding)})
-
-
-def segments_of(pattern: Pattern) -> tuple[Segment, ...]:
-    """All segments of a pattern, with its literal prefix."""
-    prefix = pattern.prefix.split("/") if pattern.depth else []
-    return (*(Segment(SegmentKind.LITERAL, text) for text in prefix), *pattern.rest)
 
 
 def shortest_ends(segments: Sequence[Segment]) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import islice
 
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind, matches
@@ -140,10 +141,18 @@ class ProductAutomaton:
     """The product automaton of patterns with these segments. Its states are computed on demand, within `budget`.
 
     `lengths` are, for each required pattern, the characters that a name needs at least from each of its segments on.
+    `alternatives` are the sizes of groups of required patterns, of each of which one is enough (none: all are needed).
     """
 
-    def __init__(self, segments: Sequence[Sequence[Segment]], lengths: Sequence[Sequence[int]], budget: Budget) -> None:
+    def __init__(
+        self,
+        segments: Sequence[Sequence[Segment]],
+        lengths: Sequence[Sequence[int]],
+        budget: Budget,
+        alternatives: Sequence[int] = (),
+    ) -> None:
         self._budget = budget
+        self._alternatives = alternatives or (1,) * len(lengths)
         self._segments = segments
         self._lengths = lengths
         self._sets: dict[Positions, PositionSet] = {}
@@ -151,9 +160,9 @@ class ProductAutomaton:
 
     def start(self) -> ProductState:
         """The state before the first segment."""
-        starts = [(place, 0, "", "") for place in range(len(self._segments))]
-        required, others = starts[: len(self._lengths)], starts[len(self._lengths) :]
-        return self._intern([*(frozenset({start}) for start in required), frozenset(others)])
+        starts = iter([(place, 0, "", "") for place in range(len(self._segments))])
+        required = [frozenset(islice(starts, size)) for size in self._alternatives]
+        return self._intern([*required, frozenset(starts)])
 
     def expanded(self, state: ProductState) -> tuple[PositionSet, ...]:
         """The position sets of a state, with their transitions."""

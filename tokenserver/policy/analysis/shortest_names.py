@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tokenserver.policy.analysis.segment_automata import DIGITS, GRAMMARS, LETTERS, START, GlobAutomaton, Grammar
 from tokenserver.policy.budget import QUESTION_STEPS, Budget
+from tokenserver.policy.variables.segment_automata import DIGITS, GRAMMARS, LETTERS, START, GlobAutomaton, Grammar
 from tokenserver.scopes import MAX_NAME_LENGTH
 
 Words = tuple[tuple[str, frozenset[str]], ...]

@@ -1,18 +1,22 @@
 """Subsumption: whether one rule covers another one, with its principals, conditions, registries and names.
 
 Every answer is conservative: True is always right. False can be wrong for principals, where the answer depends on the
-members of directory groups; for repository names it is exact.
+members of directory groups. For repository names it is exact where `inner` is for everybody who logs in; where it names
+users and groups, its groups fill the variables of `outer`, and its users do not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from tokenserver.identity import Kind
 from tokenserver.policy.analysis.conditions import implies
-from tokenserver.policy.analysis.containment import contains
+from tokenserver.policy.analysis.containment import contains, escape_from, may_overlap
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Groups, Principals, Rule
+from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.policy.variables.filling import filled
 
 NOBODY = Principals()
 
@@ -26,7 +30,7 @@ def covers(outer: Rule, inner: Rule, groups: Groups, actions: frozenset[str], bu
         TooComplex: not decided within the budget (None: that of one command).
     """
     budget = budget or command_budget()
-    budget.spend(1 + len(outer.patterns) * len(inner.patterns) // 16)
+    budget.spend(1 + (len(outer.patterns) + len(outer.without)) * len(inner.patterns) // 16)
     return (
         outer.resource_type == inner.resource_type
         and actions <= outer.actions
@@ -34,8 +38,35 @@ def covers(outer: Rule, inner: Rule, groups: Groups, actions: frozenset[str], bu
         and covers_people(outer.to, inner.to, groups)
         and excludes_no_more(outer.excluded or NOBODY, inner, groups)
         and covers_condition(outer.condition, inner)
-        and all(contains(outer.patterns, pattern, budget.question()) for pattern in inner.patterns)
+        and all(_covers_names(outer, inner, pattern, groups, budget) for pattern in inner.patterns)
     )
+
+
+def _covers_names(outer: Rule, inner: Rule, pattern: Pattern, groups: Groups, budget: Budget) -> bool:
+    """Whether `outer` has every name that `inner` has by one of its patterns, for the same client."""
+    for part in outer.without:
+        if may_overlap(part, pattern) and escape_from(inner.without, (pattern, part), budget.question()) is not None:
+            return False
+    if contains((*outer.patterns, *inner.without), pattern, budget.question()):
+        return True
+    variable = [one for one in outer.patterns if one.uses(SegmentKind.GROUP)]
+    if not variable or pattern.uses(SegmentKind.GROUP) or not inner.to.are_named:
+        return False
+    for held in known_groups(inner.to, groups):
+        budget.spend(1 + len(variable) * len(held) // 16)
+        own = [made for one in variable for name in sorted(held) for made in filled(one, group=name)]
+        if not contains((*outer.patterns, *own, *inner.without), pattern, budget.question()):
+            return False
+    return True
+
+
+def known_groups(to: Principals, groups: Groups) -> Iterator[frozenset[str]]:
+    """For each user and group by name: the groups that such a client is certainly in."""
+    for user in sorted(to.users):
+        yield groups.by_user.get(user, frozenset())
+    for group in sorted(to.groups):
+        more = groups.by_directory_group.get(group, frozenset()) if group not in groups.by_name else frozenset()
+        yield more | {group}
 
 
 def covers_services(outer: frozenset[str] | None, inner: frozenset[str] | None) -> bool:

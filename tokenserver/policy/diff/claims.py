@@ -7,25 +7,29 @@ makes them, so every difference in access comes from a claim that only one of tw
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
+from tokenserver.policy.analysis.containment import may_overlap
 from tokenserver.policy.analysis.intersection import with_group
 from tokenserver.policy.model import Effect, Groups, PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.policy.patterns import Capture, Pattern, SegmentKind
 from tokenserver.scopes import is_path_component
 
 AUTHENTICATED, ANONYMOUS = Principal("authenticated"), Principal("anonymous")
 
 Who = frozenset[Principal]
-"""Clients that are all of these. A `directory` principal is a directory group, even if a group of the tree hides it."""
+"""Clients that are all of these. A `directory` principal is a directory group, even if a group of the tree hides it. A
+`capture` principal is all groups whose names fit, such as `reg-{team}-rw`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A rule covers `action` on `pattern` for clients that are all of `who`.
+    """A rule covers `action` on `pattern` for clients that are all of `who`, but on nothing that its `not` covers.
 
-    `written` is the pattern as in the rule; `pattern` may have the name of a group filled in.
+    `written` is the pattern as in the rule. `pattern` may have only one of several captures, or a group of the tree,
+    `group`, filled in. If the other tree makes the same claim with another `not`, only names that one of `within`
+    covers can be different.
     """
 
     rule: Rule
@@ -33,6 +37,13 @@ class Claim:
     action: str
     who: Who
     written: Pattern
+    group: str = ""
+    within: tuple[Pattern, ...] = ()
+
+    @property
+    def without(self) -> tuple[Pattern, ...]:
+        """The patterns of the rule's `not` that may cover a name of `pattern`."""
+        return tuple(one for one in self.rule.without if may_overlap(one, self.pattern))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,8 @@ def ways(groups: Groups, principal: Principal) -> Iterator[Person]:
         yield from (Person(user) for user in sorted(group.users))
     elif principal.sort in ("group", "directory"):
         yield Person(groups=frozenset({principal.name}))
+    elif principal.sort == "capture":
+        yield ANYONE  # the patterns of the rule bind the group
     else:
         yield Person(principal.name, anonymous=principal == ANONYMOUS)
 
@@ -104,28 +117,49 @@ def changed_groups(old: Groups, new: Groups) -> frozenset[str]:
     return frozenset(name for name in names if old.by_name.get(name) != new.by_name.get(name))
 
 
+_Claims = dict[tuple[Hashable, frozenset[str]], Claim]
+"""Claims by what they say without their `not`, and by the patterns in that."""
+
+
 def changed_claims(old: PolicySet, new: PolicySet) -> tuple[list[Claim], list[Claim]]:
     """The claims that only `old` makes, and those that only `new` makes."""
     changed = changed_groups(old.groups, new.groups)
     wordings = [{_wording(rule) for rule in policies.rules} for policies in (old, new)]
-    found: list[dict[Hashable, Claim]] = []
+    found: list[_Claims] = []
     for policies, others in ((old, wordings[1]), (new, wordings[0])):
         rules = (rule for rule in policies.rules if depends_on_groups(rule, changed) or _wording(rule) not in others)
         found.append(dict(entry for rule in rules for entry in _claims(rule, policies.groups, changed)))
     before, after = found
-    return (
-        [claim for key, claim in before.items() if key not in after],
-        [claim for key, claim in after.items() if key not in before],
-    )
+    return [*_only(before, after)], [*_only(after, before)]
+
+
+def _only(mine: _Claims, others: _Claims) -> Iterator[Claim]:
+    """The claims that are not among the others; if one is there with another `not`, the part that is not."""
+    by_content: dict[Hashable, dict[frozenset[str], Claim]] = {}
+    for (content, without), claim in others.items():
+        by_content.setdefault(content, {})[without] = claim
+    for (content, without), claim in mine.items():
+        same = by_content.get(content)
+        if same is None:
+            yield claim
+        elif not any(taken <= without for taken in same):
+            nearest = min(same, key=lambda taken: (len(taken - without), sorted(taken)))
+            parts = tuple(one for one in same[nearest].without if one.text not in without)
+            yield replace(claim, within=parts)
 
 
 def _wording(rule: Rule) -> Hashable:
     """The content of a rule without its id and position."""
     patterns = frozenset(pattern.text for pattern in rule.patterns)
     return (
-        *(rule.effect, rule.resource_type, patterns, rule.actions),
+        *(rule.effect, rule.resource_type, patterns, rule.capturing, rule.without and _texts(rule.without)),
+        rule.actions,
         *(rule.to, rule.excluded, rule.condition, rule.services),
     )
+
+
+def _texts(patterns: Iterable[Pattern]) -> frozenset[str]:
+    return frozenset(pattern.text for pattern in patterns)
 
 
 def depends_on_groups(rule: Rule, groups: frozenset[str]) -> bool:
@@ -133,10 +167,24 @@ def depends_on_groups(rule: Rule, groups: frozenset[str]) -> bool:
     if not groups:
         return False
     named = rule.to.groups if rule.excluded is None else rule.to.groups | rule.excluded.groups
-    return bool(named & groups) or any(pattern.uses(SegmentKind.GROUP) for pattern in rule.patterns)
+    return bool(named & groups) or any(
+        pattern.uses(SegmentKind.GROUP) and (not pattern.captures or _values(pattern.captures, groups))
+        for pattern in rule.patterns
+    )
 
 
-def _claims(rule: Rule, groups: Groups, changed: frozenset[str]) -> Iterator[tuple[Hashable, Claim]]:
+@lru_cache(maxsize=256)
+def _values(captures: tuple[Capture, ...], groups: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """The names of groups with the value of the variable for their members, by name; without captures the name."""
+    if not captures:
+        return tuple((name, name) for name in sorted(groups) if is_path_component(name))
+    found = ((name, capture.value(name)) for name in sorted(groups) for capture in captures)
+    return tuple((name, value) for name, value in found if value is not None)
+
+
+def _claims(
+    rule: Rule, groups: Groups, changed: frozenset[str]
+) -> Iterator[tuple[tuple[Hashable, frozenset[str]], Claim]]:
     condition = rule.condition
     when = None if condition is None else (*map(frozenset, (condition.networks, condition.outside)), condition.since)
     shared = (
@@ -144,19 +192,42 @@ def _claims(rule: Rule, groups: Groups, changed: frozenset[str]) -> Iterator[tup
         frozenset(_in_ways(listed(rule.excluded), groups, changed)) if rule.excluded is not None else frozenset(),
     )
     actions = rule.actions | {"*"} if rule.effect is Effect.DENY else rule.actions
-    for pattern, who, written in _meant(rule, groups, changed):
+    for meant in _meant(rule, groups, changed):
+        without = _texts(meant.without) if rule.without else frozenset[str]()
         for action in actions:
-            yield (*shared, pattern.text, action, who), Claim(rule, pattern, action, who, written)
+            yield ((*shared, meant.pattern.text, action, meant.who), without), replace(meant, action=action)
 
 
-def _meant(rule: Rule, groups: Groups, changed: frozenset[str]) -> Iterator[tuple[Pattern, Who, Pattern]]:
-    for pattern, one in product(rule.patterns, _in_ways(listed(rule.to), groups, changed)):
-        yield pattern, frozenset({one}), pattern
-        if pattern.uses(SegmentKind.GROUP) and one != ANONYMOUS:
-            # For a group whose members change, `${group}` is a claim of its own, once for each way to be a member.
-            for name in sorted(filter(is_path_component, changed)):
-                for way in _in_ways([Principal("group", name)], groups, changed):
-                    yield with_group(pattern, name), frozenset({one, way}), pattern
+def _meant(rule: Rule, groups: Groups, changed: frozenset[str]) -> Iterator[Claim]:
+    """The claims of a rule, as yet about no action."""
+    for written in rule.patterns:
+        for pattern, one in meant_by(rule, written):
+            for way in _in_ways([one], groups, changed):
+                claim = Claim(rule, pattern, "", frozenset({way}), written)
+                yield claim
+                if pattern.uses(SegmentKind.GROUP) and one != ANONYMOUS:
+                    yield from _in_changed_groups(claim, groups, changed)
+
+
+def meant_by(rule: Rule, pattern: Pattern) -> Iterator[tuple[Pattern, Principal]]:
+    """The single principals of a rule, each with one of its patterns for them; a capture is one like the others."""
+    if not pattern.captures:
+        for one in listed(rule.to):
+            yield pattern, one
+        return
+    variable = rule.capturing[0].partition("{")[2].partition("}")[0]
+    for capture in pattern.captures:
+        name = f"{capture.before}{{{variable}}}{capture.after}"
+        yield replace(pattern, captures=(capture,)), Principal("capture", name)
+
+
+def _in_changed_groups(claim: Claim, groups: Groups, changed: frozenset[str]) -> Iterator[Claim]:
+    """For each group whose members change, a claim of its own, once for each way to be a member."""
+    who = {AUTHENTICATED} if claim.pattern.captures else claim.who
+    for name, value in _values(claim.pattern.captures, changed):
+        filled = with_group(claim.pattern, value)
+        for way in _in_ways([Principal("group", name)], groups, changed):
+            yield replace(claim, pattern=filled, who=frozenset({*who, way}), group=name)
 
 
 def _in_ways(principals: Iterable[Principal], groups: Groups, changed: frozenset[str]) -> Iterator[Principal]:

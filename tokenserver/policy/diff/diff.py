@@ -13,12 +13,13 @@ from itertools import chain, combinations
 from typing import Any
 
 from tokenserver.identity import Identity
-from tokenserver.policy.analysis.containment import contains
+from tokenserver.policy.analysis.containment import contains, overlaps
 from tokenserver.policy.analysis.pattern_index import PatternIndex
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.decide import decide
 from tokenserver.policy.diff.claims import ANONYMOUS, AUTHENTICATED, Claim, Who, changed_claims
-from tokenserver.policy.diff.search import Cause, Search
+from tokenserver.policy.diff.near_rules import Cause, captured
+from tokenserver.policy.diff.search import Search
 from tokenserver.policy.diff.tree import Tree
 from tokenserver.policy.model import Context, Effect, PolicySet, Principal
 from tokenserver.policy.patterns import Pattern
@@ -32,8 +33,9 @@ STRANGER = "Somebody"
 class DiffRow:
     """Clients that are all of `who` gain (or lose) `action` on the names that `pattern` covers, or on some of them.
 
-    `when` holds the circumstances in which that is so; empty: in all. The witness is `identity`, which shows the
-    difference on the resource `name` in `context`. `rules` are the rules that cause it, with their files and lines.
+    No pattern of `without` covers one of these names. `when` holds the circumstances in which that is so; empty: in
+    all. The witness is `identity`, which shows the difference on the resource `name` in `context`. `rules` are those
+    that cause it, with their files and lines.
     """
 
     who: Who
@@ -45,6 +47,7 @@ class DiffRow:
     identity: Identity
     context: Context
     rules: tuple[str, ...]
+    without: tuple[Pattern, ...] = ()
 
     @property
     def circumstances(self) -> str:
@@ -84,6 +87,7 @@ def diff(old: PolicySet, new: PolicySet, now: datetime, budget: Budget | None = 
     budget = budget or command_budget(old.rule_count + new.rule_count)
     lost, gained = changed_claims(old, new)
     names = frozenset(chain(_names(old), _names(new)))
+    names |= captured(names, (pattern for tree in (old, new) for rule in tree.rules for pattern in rule.patterns))
     stranger = STRANGER
     while stranger in names:
         stranger += "'"
@@ -118,7 +122,7 @@ def _rows(  # noqa: PLR0917 - one direction of a comparison
             circumstances, by_people = search.differences(cause)
         except TooComplex as error:
             raise TooComplex(f"{error} ({cause.required[-1].text} by {', '.join(rules)})") from error
-        allow = cause.allow
+        allow, without = cause.allow, _without(cause, budget)
         for who, by_cell in by_people.items():
             for when, cell, witness in circumstances.merged(by_cell):
                 resource = Resource(allow.rule.resource_type, witness.name)
@@ -139,9 +143,26 @@ def _rows(  # noqa: PLR0917 - one direction of a comparison
                         witness.identity,
                         cell.context,
                         rules,
+                        without,
                     )
                 )
     return tuple(sorted(_without_covered(found, budget), key=_order))
+
+
+def _without(cause: Cause, budget: Budget) -> tuple[Pattern, ...]:
+    """The patterns of its rules' `not` that cover some of the names in question, or that may do so."""
+    names = cause.required[-1]
+    return tuple(sorted((one for one in cause.without if _may_meet(one, names, budget)), key=lambda one: one.text))
+
+
+def _may_meet(one: Pattern, other: Pattern, budget: Budget) -> bool:
+    """Whether a name that both cover is known or cannot be excluded."""
+    try:
+        return overlaps(one, other, budget.question()) is not None
+    except TooComplex:
+        if budget.is_spent:
+            raise
+        return True
 
 
 def _rules(cause: Cause) -> tuple[str, ...]:
@@ -164,16 +185,25 @@ def _without_covered(rows: Iterable[DiffRow], budget: Budget) -> list[DiffRow]:
     covered: set[int] = set()  # by identity: rows are compared slowly
     for row in reversed(ordered):
         others = [
-            other.pattern
+            other
             for fewer in _subsets(row.people)
             for kind in [(row.action, row.resource_type, row.circumstances, fewer)]
             if kind in indexes
             for other in map(by_kind[kind].__getitem__, indexes[kind].meeting(row.pattern))
             if other is not row and id(other) not in covered
         ]
-        if contains(others, row.pattern, budget.question()):
+        whole = [other.pattern for other in others if _has_all(other, row, budget)]
+        if contains([*whole, *row.without], row.pattern, budget.question()):
             covered.add(id(row))
     return [row for row in reversed(ordered) if id(row) not in covered]
+
+
+def _has_all(other: DiffRow, row: DiffRow, budget: Budget) -> bool:
+    """Whether no name of `row` is certainly among those that `other` leaves out."""
+    return all(
+        contains(row.without, part, budget.question()) or not _may_meet(part, row.pattern, budget)
+        for part in other.without
+    )
 
 
 def _subsets(who: Who) -> Iterable[Who]:
@@ -185,7 +215,7 @@ def _subsets(who: Who) -> Iterable[Who]:
 def _order(row: DiffRow) -> tuple[Any, ...]:
     return (
         *(row.resource_type, row.pattern.text, [str(one) for one in sorted(row.who)], ACTIONS.index(row.action)),
-        *(row.circumstances, row.name, row.rules),
+        *(row.circumstances, row.name, row.rules, [one.text for one in row.without]),
     )
 
 
@@ -204,4 +234,10 @@ def _names(policies: PolicySet) -> Iterable[str]:
 
 def spell_who(who: Collection[Principal]) -> str:
     """The principals of `who`, in words: clients that are all of them."""
-    return " & ".join(f"directory group {one.name}" if one.sort == "directory" else str(one) for one in sorted(who))
+    return " & ".join(map(_spell, sorted(who)))
+
+
+def _spell(one: Principal) -> str:
+    if one.sort == "capture":
+        return f"group:{one.name}"
+    return f"directory group {one.name}" if one.sort == "directory" else str(one)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tokenserver.policy.analysis.containment import CoveredName, covered_names
 from tokenserver.policy.budget import Budget, TooComplex
-from tokenserver.policy.patterns import Pattern
+from tokenserver.policy.patterns import Capture, Pattern
 
 MAX_SEARCHES = 16
 """Limit for the searches that are kept. With many names in each, that is some hundred thousand names."""
@@ -43,8 +43,11 @@ class ReplayableSearch:
         raise self._error
 
 
-_Key = tuple[tuple[Pattern, ...], tuple[str, ...], tuple[str, ...] | None, int]
-"""Required patterns, the texts of the others, the names to try for variables (None: no variables), and the steps."""
+_Key = tuple[
+    tuple[Pattern, ...], tuple[str, ...], tuple[tuple[int, tuple[Capture, ...]], ...], tuple[str, ...] | None, int
+]
+"""Required patterns, the texts of the others and what they capture, the names to try for variables (None: no
+variables), and the steps."""
 
 
 class SearchCache:
@@ -62,7 +65,9 @@ class SearchCache:
         Raises:
             TooComplex: the search did not end within `steps`.
         """
-        key = (required, tuple([pattern.text for pattern in others]), names, steps)
+        texts = tuple([pattern.text for pattern in others])
+        captures = tuple([(place, pattern.captures) for place, pattern in enumerate(others) if pattern.captures])
+        key = (required, texts, captures, names, steps)
         search = self._searches.get(key)
         if search is None:
             if len(self._searches) >= MAX_SEARCHES:

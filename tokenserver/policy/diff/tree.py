@@ -24,6 +24,8 @@ class Tree:
         for rule in policies.rules:
             entries.setdefault(rule.resource_type, []).extend((rule, pattern) for pattern in rule.patterns)
         self._by_type = {name: _Entries(found) for name, found in entries.items()}
+        taking = [(rule, pattern) for rule in policies.rules for pattern in rule.without]
+        self._taking = _Entries(taking) if taking else None
 
     @property
     def groups(self) -> Groups:
@@ -35,6 +37,10 @@ class Tree:
         entries = self._by_type.get(resource_type)
         if entries is not None:
             yield from (entry for entry in entries.meeting(required) if entry[0].decides(action))
+
+    def taking_away(self, required: Collection[Pattern]) -> list[Entry]:
+        """The rules with each pattern of their `not` that may cover a name that all of `required` cover."""
+        return [] if self._taking is None else self._taking.meeting(required)
 
     def covers(self, claim: Claim, changed: frozenset[str], budget: Budget | None = None) -> bool:
         """Whether a rule of this tree covers the claim of the other tree; `changed` are the groups that differ.

@@ -15,9 +15,11 @@ from tokenserver.policy.analysis.covering_rules import CoveringRules
 from tokenserver.policy.analysis.subsumption import NOBODY, covers
 from tokenserver.policy.budget import Budget, TooComplex, command_budget
 from tokenserver.policy.group_names import owned_name
+from tokenserver.policy.lint.captures import capture_findings
 from tokenserver.policy.lint.delegations import delegation_findings
 from tokenserver.policy.lint.meetings import Meetings, as_of, no_tokens
 from tokenserver.policy.lint.path_names import unfilled_variables
+from tokenserver.policy.lint.shared_values import SharedValues
 from tokenserver.policy.lint.single_rules import about_itself, capitals, never_applies
 from tokenserver.policy.lint.suppressions import Suppression, find_suppressions
 from tokenserver.policy.lint.tests import LintedFile, test_findings
@@ -54,6 +56,10 @@ CODES = MappingProxyType(
         "TS122": "a test that holds only because it names no address",
         "TS123": "a condition on addresses that admits all of them",
         "TS124": "a rule for one group about every group of its members",
+        "TS125": "a pattern under `not` that takes nothing away",
+        "TS126": "a capture that takes no group",
+        "TS127": "a capture that takes groups of another one",
+        "TS128": "a variable beside `*` whose values share names",
         "TS201": "an invalid suppression",
         "TS202": "an unused suppression",
         "TS301": "a user who cannot log in under that name",
@@ -91,24 +97,28 @@ def lint(
     `now` is an aware time. What is not decided within the budget (None: that of one command) is a finding.
     """
     budget = budget or command_budget(policies.rule_count)
-    found = {
+    found: set[LintFinding] = {
         *_rule_findings(policies, now, budget),
         *_group_findings(policies, files, have_groups=have_groups),
         *(LintFinding(*finding) for finding in test_findings(policies, files, now, budget)),
         *(LintFinding(*finding) for finding in delegation_findings(policies, files)),
         *(LintFinding(*finding) for finding in unused_findings(policies, files)),
+        *(_at(*one) for one in capture_findings(policies, have_groups=have_groups)),
         *(_at(rule, "TS121", text) for rule, text in ([] if anonymous is not False else no_tokens(policies))),
     }
     if unknown_names is not None:
         documents = [(file.name, file.document) for file in files]
         found |= {LintFinding(*finding) for finding in unknown_name_findings(policies, documents, unknown_names)}
     # Some codes depend on the configuration, while the comment is in a file that may be linted without it.
-    unchecked = {*(DIRECTORY_CODES if unknown_names is None else ()), *(("TS106",) if have_groups else ())}
+    unchecked = {*(DIRECTORY_CODES if unknown_names is None else ()), *(("TS106", "TS126") if have_groups else ())}
     unchecked |= {"TS121"} if anonymous is not False else set()
     suppressed: set[LintFinding] = set()
     problems: list[LintFinding] = []
+    by_file: dict[str, list[LintFinding]] = {}
+    for finding in found:
+        by_file.setdefault(finding.file, []).append(finding)
     for file in files:
-        here = [finding for finding in found if finding.file == file.name]
+        here = by_file.get(file.name, [])
         for suppression in find_suppressions(file.text, file.name):
             suppressed.update(_suppressed(suppression, here))
             problems += _suppression_findings(suppression, here, file.name, unchecked)
@@ -148,13 +158,14 @@ def _suppression_findings(
 
 def _rule_findings(policies: PolicySet, now: datetime, budget: Budget) -> Iterator[LintFinding]:
     in_force: dict[str, Rule] = {}
-    unfilled = unfilled_variables(policies)
+    unfilled, shared = unfilled_variables(policies), SharedValues(policies)
     for rule in policies.rules:
         dead = list(_decided(rule, never_applies(policies, rule, now, budget)))
         yield from (_at(rule, code, text) for code, text in dead)
         yield from (_at(rule, code, text) for code, text in _decided(rule, about_itself(rule, budget)))
         if not dead:
             in_force[rule.id] = as_of(rule, now)
+            yield from (_at(rule, code, text) for code, text in _decided(rule, shared.findings(rule, budget)))
             if rule.id in unfilled:
                 yield _at(rule, "TS116", unfilled[rule.id])
     covering = CoveringRules(policies)

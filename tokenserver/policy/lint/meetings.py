@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from heapq import merge
@@ -10,7 +10,7 @@ from itertools import groupby, repeat
 
 from tokenserver.identity import Kind
 from tokenserver.policy.analysis.conditions import are_apart
-from tokenserver.policy.analysis.containment import overlaps
+from tokenserver.policy.analysis.containment import covered_names, escape_from, overlaps
 from tokenserver.policy.analysis.covering_rules import CoveringRules
 from tokenserver.policy.analysis.pattern_index import PatternIndex
 from tokenserver.policy.analysis.subsumption import covers, covers_people, kinds_of
@@ -18,7 +18,7 @@ from tokenserver.policy.budget import Budget
 from tokenserver.policy.lint.single_rules import reaches_anonymous, reaches_any_user, uses_variable
 from tokenserver.policy.model import Condition, Effect, Entry, Groups, PolicySet, Principals, Rule
 from tokenserver.policy.networks import EVERY_ADDRESS, ranges_of
-from tokenserver.policy.patterns import Pattern
+from tokenserver.policy.patterns import Pattern, SegmentKind
 from tokenserver.scopes import in_order
 
 PAIRS_PER_STEP = 16
@@ -27,7 +27,7 @@ PAIRS_PER_STEP = 16
 _Access = tuple[str, frozenset[str]]
 """A resource type and actions on it."""
 
-_Pair = tuple[Pattern, Pattern]
+Pair = tuple[Pattern, Pattern]
 """A pattern of a deny rule, and one of an allow rule."""
 
 
@@ -123,7 +123,7 @@ class Meetings:
         if not is_met:
             yield "TS119", f"{deny.id}: no allow rule grants any of it; fix: correct or remove the rule"
 
-    def _near(self, deny: Rule) -> Iterator[tuple[Rule, list[_Pair]]]:
+    def _near(self, deny: Rule) -> Iterator[tuple[Rule, list[Pair]]]:
         """The allow rules for actions of the deny rule whose patterns may meet its own, and these pairs of patterns."""
         numbers = merge(
             *(
@@ -137,14 +137,30 @@ class Meetings:
             pairs = [(deny.patterns[place], self._allows[number]) for number, place in same]
             yield pairs[0][1][0], [(one, other) for one, (_, other) in pairs]
 
-    def _meet(self, deny: Rule, allow: Rule, patterns: Iterable[_Pair], *, as_if_public: bool) -> bool:
+    def _meet(self, deny: Rule, allow: Rule, patterns: Iterable[Pair], *, as_if_public: bool) -> bool:
         """Whether both may apply to one request; `as_if_public`: one by a client once it has logged in."""
         return (
             (deny.services is None or allow.services is None or not deny.services.isdisjoint(allow.services))
             and (as_if_public or not _are_others(deny, allow, self._policies.groups))
             and not _never_together(deny, allow, as_if_public=as_if_public)
-            and any(overlaps(one, other, self._budget.question()) for one, other in patterns)
+            and any(shared_name(pair, (*deny.without, *allow.without), self._budget) for pair in patterns)
         )
+
+
+def shared_name(pair: Pair, without: Sequence[Pattern], budget: Budget) -> str | None:
+    """A name that both patterns cover and none of `without` takes away; None if there is none.
+
+    Raises:
+        TooComplex: not decided within the budget of a question.
+    """
+    if not without:
+        return overlaps(*pair, budget.question())
+    name = escape_from(without, pair, budget.question())
+    if name is not None or not all(one.uses(SegmentKind.GROUP) for one in pair):
+        return name
+    # A client can be in two groups, one for each pattern.
+    found = covered_names(pair, without, budget=budget.question())
+    return next((one.name for one in found if not one.others), None)
 
 
 def _never_together(deny: Rule, allow: Rule, *, as_if_public: bool) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from ipaddress import ip_network
 
 from tokenserver.identity import Kind
-from tokenserver.policy.analysis.containment import is_empty
+from tokenserver.policy.analysis.containment import escape_from, is_empty, overlaps
 from tokenserver.policy.analysis.subsumption import NOBODY, covers_people, kinds_of
 from tokenserver.policy.budget import Budget
 from tokenserver.policy.group_names import shown_name
@@ -55,7 +55,9 @@ def about_itself(rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:
     empty = [pattern.text for pattern in rule.patterns if is_empty(pattern, budget.question())]
     if empty and len(empty) < len(rule.patterns):
         yield "TS105", f"{rule.id}: no repository name can match {', '.join(empty)}; fix: correct or remove the pattern"
-    yield from (("TS114", f"{rule.id}: {text}") for text in host_remarks(pattern.text for pattern in rule.patterns))
+    names = (pattern.text for pattern in (*rule.patterns, *rule.without))
+    yield from (("TS114", f"{rule.id}: {text}") for text in host_remarks(names))
+    yield from _idle_parts(rule, budget)
     named = {*rule.to.users, *(rule.excluded or NOBODY).users}
     yield from capitals(rule.id, named)
     yield from _wide_networks(rule)
@@ -89,6 +91,35 @@ def uses_variable(pattern: Pattern) -> bool:
     return pattern.uses(SegmentKind.USER) or pattern.uses(SegmentKind.GROUP)
 
 
+def _idle_parts(rule: Rule, budget: Budget) -> Iterator[tuple[str, str]]:
+    """Patterns under `not` without which the rule would have the same names; of two equal ones, the later."""
+    needed = list(rule.without)
+    for part in reversed(rule.without):
+        others = [one for one in needed if one is not part]
+        if not _takes_away(rule, part, (), budget):
+            text = f"{part.text} under not takes nothing away, since no pattern of the rule meets it"
+        elif not _takes_away(rule, part, others, budget):
+            text = f"{part.text} under not takes nothing away that {_listed(part, others, budget)} would leave"
+        else:
+            continue
+        needed = others
+        yield "TS125", f"{rule.id}: {text}; fix: correct or remove it"
+
+
+def _takes_away(rule: Rule, part: Pattern, others: Sequence[Pattern], budget: Budget) -> bool:
+    """Whether this pattern under `not` has a name of the rule that the others do not have."""
+    return any(
+        overlaps(pattern, part, budget.question()) is not None
+        and (not others or escape_from(others, (pattern, part), budget.question()) is not None)
+        for pattern in rule.patterns
+    )
+
+
+def _listed(part: Pattern, others: Iterable[Pattern], budget: Budget) -> str:
+    """The patterns that meet `part`."""
+    return " and ".join(one.text for one in others if overlaps(one, part, budget.question()))
+
+
 def _wide_networks(rule: Rule) -> Iterator[tuple[str, str]]:
     if rule.condition is None or not rule.condition.networks:
         return
@@ -103,7 +134,10 @@ def _any_group(rule: Rule) -> Iterator[tuple[str, str]]:
     if rule.to.groups and rule.to.are_named and any(one.uses(SegmentKind.GROUP) for one in rule.patterns):
         named = ", ".join(shown_name(name) for name in sorted(rule.to.groups))
         text = f"${{group}} stands for every group of a member of {named}, not only for {named}"
-        yield "TS124", f"{rule.id}: {text}; fix: write the name in the pattern, or to: [authenticated]"
+        fix = (
+            'capture a part of the name, as to: ["group:team-{team}"] and ${team} do, or write the name in the pattern'
+        )
+        yield "TS124", f"{rule.id}: {text}; fix: {fix}"
 
 
 def capitals(what: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 from tokenserver.documents.document import parse
 from tokenserver.policy.group_names import is_root, owned_name
 from tokenserver.policy.groups import included
+from tokenserver.policy.lint.captures import captured_groups
 from tokenserver.policy.lint.tests import LintedFile
 from tokenserver.policy.lint.unknown_names import LocatedFinding
 from tokenserver.policy.model import PolicySet
@@ -17,11 +18,12 @@ from tokenserver.policy.patterns import SegmentKind
 def unused_findings(policies: PolicySet, files: Sequence[LintedFile]) -> Iterator[LocatedFinding]:
     """Groups that no rule, no delegation and no used group names, and roles that no rule has.
 
-    Where a rule has `${group}`, every group of a root file is used. Tests are no use: they grant nothing.
+    Where a rule has `${group}`, every group of a root file is used; where a rule captures a part of group names, those
+    that fit are. Tests are no use: they grant nothing.
     """
     contents = {file.name: _content(file) for file in files}
     used = _used_groups(policies, contents.values())
-    is_any = any(pattern.uses(SegmentKind.GROUP) for rule in policies.rules for pattern in rule.patterns)
+    is_any = any(one.uses(SegmentKind.GROUP) and not one.captures for rule in policies.rules for one in rule.patterns)
     roles = {file.name: {str(rule["role"]) for rule in _rules(contents[file.name]) if "role" in rule} for file in files}
     of_all = frozenset[str]().union(*roles.values())
     for file in files:
@@ -44,6 +46,7 @@ def _used_groups(policies: PolicySet, contents: Iterable[dict[str, Any]]) -> fro
     entries = (entry for content in contents for entry in content.get("delegate", ()))
     named |= {str(one).removeprefix("group:") for entry in entries for one in entry.get("principals", ())}
     written = policies.groups.written
+    named |= captured_groups(policies)
     return frozenset(group.name for name in named for group in included(written, name))
 
 

@@ -6,6 +6,7 @@ or access that another team grants.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
@@ -20,11 +21,19 @@ from tokenserver.policy.terms import actions_of
 from tokenserver.policy.testing.expectations import AsTest, Test, WhatTest, Within
 from tokenserver.scopes import Scope, in_order
 
+_VARIABLE = re.compile(r"\$\{\w+\}", re.ASCII)
+_STARS = re.compile(r"\*+")
+
 
 def within(mandate: Mandate) -> Within:
-    """The scope of the file's tests. A variable in the mandate's patterns matches any name."""
-    texts = (one.text.replace("${user}", "*").replace("${group}", "*") for one in mandate.delegation.patterns)
+    """The scope of the file's tests. A variable in the mandate's patterns matches any name, as `*` does."""
+    texts = ("/".join(map(_of_anybody, one.text.split("/"))) for one in mandate.delegation.patterns)
     return Within(tuple(map(parse_pattern, texts)), mandate.delegation.actions)
+
+
+def _of_anybody(segment: str) -> str:
+    """A segment of a pattern with `*` in the place of its variable, and one beside it."""
+    return _STARS.sub("*", _VARIABLE.sub("*", segment)) if "$" in segment else segment
 
 
 def narrowed(test: Test, mandate: Mandate) -> Test:

@@ -188,8 +188,8 @@ def scope_faults(  # noqa: PLR0917 - one rule of one file, and its limits
             break
         delegated = _first_few(one.text for one in delegation.patterns)
         try:
-            budget.spend(1 + len(delegation.patterns) // 16)
-            witness = escape(delegation.patterns, pattern, budget.question())
+            budget.spend(1 + (len(delegation.patterns) + len(rule.without)) // 16)
+            witness = escape((*delegation.patterns, *rule.without), pattern, budget.question())
         except TooComplex as error:
             message = f"{pattern.text!r}: whether it lies within {delegated}, delegated in {mandate.at}, is {error}"
             yield document.fault((*draft.place, "repositories", number), message)
@@ -209,12 +209,14 @@ def scope_faults(  # noqa: PLR0917 - one rule of one file, and its limits
         )
         yield document.fault((*draft.place, "role" if draft.role else "actions"), message)
     if delegation.principals is not None:
-        for key, principals in (("to", rule.to), ("except", rule.excluded)):
+        delegated = ", ".join(map(str, listed(delegation.principals)))
+        is_any = delegation.principals.everyone or delegation.principals.authenticated
+        for written in () if is_any else rule.capturing:
+            message = f"names {written}, groups of any such name, which are not delegated to this file"
+            yield document.fault((*draft.place, "to"), f"{message}: {mandate.at} delegates {delegated}")
+        for key, principals in (("to", None if rule.capturing else rule.to), ("except", rule.excluded)):
             for named in _beyond(principals or Principals(), delegation.principals, groups):
-                message = (
-                    f"names {named}, who is not delegated to this file: "
-                    f"{mandate.at} delegates {', '.join(map(str, listed(delegation.principals)))}"
-                )
+                message = f"names {named}, who is not delegated to this file: {mandate.at} delegates {delegated}"
                 yield document.fault((*draft.place, key), message)
 
 

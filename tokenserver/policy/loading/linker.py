@@ -25,6 +25,7 @@ from tokenserver.policy.loading.delegation import (
 )
 from tokenserver.policy.loading.included_groups import include_faults
 from tokenserver.policy.loading.incremental import CompiledFiles, Known, Terms
+from tokenserver.policy.loading.taken_away import taken_away_faults
 from tokenserver.policy.model import BUILT_IN_ROLES, Groups, Principals, Rule
 from tokenserver.policy.syntax.file import PolicyFile, RuleDraft
 from tokenserver.policy.syntax.hosts import host_faults
@@ -138,12 +139,14 @@ class _Compiler:
     known: dict[Principals, Principals]
 
     def rules(self, groups: Groups, faults: list[Fault]) -> list[Rule]:
-        """All rules with a known role; those that exceed the mandate are added to `faults`."""
+        """All rules with a known role; those that exceed the mandate, or have nothing left, are added to `faults`."""
         if self.mandate is not None:
             faults += service_faults(self.mandate, self.file)
         made = []
-        budget = file_budget(sum(len(draft.patterns) for draft in self.file.rules))
+        count = sum(len(draft.patterns) for draft in self.file.rules)
+        budget, budget_of_not = file_budget(count), file_budget(count)
         for draft in self.file.rules:
+            faults += taken_away_faults(self.file.document, draft, budget_of_not)
             if draft.role is not None and draft.role not in self.roles:
                 continue  # reported by `_unknown_roles`
             rule = self._rule(draft)
@@ -165,6 +168,8 @@ class _Compiler:
             services=frozenset(_registries(self.file, self.mandate)) or None,
             message=draft.message,
             max_lifetime=None if self.mandate is None else self.mandate.delegation.max_lifetime,
+            without=draft.without,
+            capturing=draft.capturing,
             file=self.name,
             line=self.file.document.line(draft.place),
         )

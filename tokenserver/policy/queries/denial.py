@@ -7,7 +7,7 @@ the client lacks; and of a rule that is not for the client, nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tokenserver.identity import Identity, spell_group
@@ -15,10 +15,12 @@ from tokenserver.policy.analysis.conditions import spell_moment
 from tokenserver.policy.decide import Objection, objection
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.group_names import plain_name
+from tokenserver.policy.index import is_taken_away
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Rule
-from tokenserver.policy.patterns import Pattern, matches, matches_somebody
+from tokenserver.policy.patterns import Pattern, matches
 from tokenserver.policy.queries.witnesses import entries_about
 from tokenserver.policy.terms import actions_of
+from tokenserver.policy.variables.readings import matches_somebody, readings
 from tokenserver.scopes import Resource
 
 MAX_NEAREST = 5
@@ -38,7 +40,8 @@ NOT_A_MEMBER = "you are in none of these groups"
 class Nearest:
     """An allow rule that grants the action on this name to others, and what the client lacks (`missing`).
 
-    `to` has the groups that the rule is for, else `authenticated` or `everyone`, as policies write them.
+    `to` has the groups that the rule is for, else `authenticated` or `everyone`, as policies write them. Of a rule that
+    captures a part of a group's name, it has the groups for this name.
     """
 
     action: str
@@ -86,6 +89,17 @@ def contacts_for(policies: PolicySet, resource: Resource, service: str) -> tuple
     return tuple(dict.fromkeys(found))
 
 
+def needed_groups(patterns: Iterable[Pattern], segments: Sequence[str], user: str | None) -> frozenset[str]:
+    """The groups of which one is needed for a name, by patterns with captures, for this user (None: any user)."""
+    found = (reading for pattern in patterns for reading in readings(pattern, segments))
+    return frozenset(group for name, group in found if user is None or name in ("", user))
+
+
+def spell_groups(names: Iterable[str]) -> tuple[str, ...]:
+    """The groups as principals, a file's own by their plain names."""
+    return tuple(f"group:{spell_group(name)}" for name in sorted(set(map(plain_name, names))))
+
+
 class _Search:
     """The denials of one request, with the work that is left for them."""
 
@@ -123,7 +137,9 @@ class _Search:
             self._rules -= 1
             if self._actions < 0 or self._rules < 0:
                 return None
-            if rule.effect is Effect.ALLOW and rule.decides(action) and matches_somebody(pattern, segments):
+            if rule.effect is Effect.DENY or not rule.decides(action) or is_taken_away(rule, segments):
+                continue
+            if matches_somebody(pattern, segments):
                 about.setdefault(rule.id, (rule, []))[1].append(pattern)
         found = [self._compared(action, rule, patterns, segments) for rule, patterns in about.values()]
         near = [one for one in found if one is not None]
@@ -135,14 +151,22 @@ class _Search:
         """What the client lacks; None for a rule that is none of its business, or that would not help."""
         if rule.services is not None and self._context.service not in rule.services:
             return None
-        groups = tuple(f"group:{spell_group(name)}" for name in sorted(set(map(plain_name, rule.to.groups))))
-        if not rule.to.include(self._identity, self._groups):
+        needed = rule.to.groups
+        is_meant = rule.to.include(self._identity, self._groups)
+        if rule.capturing:
+            user = self._identity.user_value
+            needed = needed_groups(patterns, segments, None if self._identity.is_anonymous else user)
+            is_meant = not needed.isdisjoint(self._groups)
+            needed = needed & self._groups or needed
+        groups = spell_groups(needed)
+        if not is_meant:
             # A condition that does not hold is not mentioned, and the group alone would not help.
             member = replace(rule, to=replace(rule.to, everyone=True))
             if not groups or objection(member, self._identity, self._groups, self._context) is not None:
                 return None
             return Nearest(action, rule.id, groups, (NOT_A_MEMBER,))
-        broad = tuple(sort for sort in ("everyone", "authenticated") if getattr(rule.to, sort))
+        sorts = () if rule.capturing else ("everyone", "authenticated")
+        broad = tuple(sort for sort in sorts if getattr(rule.to, sort))
         to = broad or groups or (f"user:{self._identity.subject}",)
         return Nearest(action, rule.id, to, tuple(self._missing(rule, patterns, segments)))
 

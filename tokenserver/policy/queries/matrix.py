@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from tokenserver.policy.analysis.conditions import ALWAYS, Given
 from tokenserver.policy.analysis.containment import contains, escape_from, overlaps
 from tokenserver.policy.analysis.product_search import segments_of
-from tokenserver.policy.analysis.segment_automata import shortest_words
+from tokenserver.policy.analysis.remainders import Remainder, escape_remainders
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind
+from tokenserver.policy.patterns import Capture, Pattern, SegmentKind
 from tokenserver.policy.principals import ANONYMOUS, AUTHENTICATED, UNNAMED, HypotheticalClient, client_for, listed
-from tokenserver.policy.queries.what_can import Reach, bound, spell_pattern, what_can
+from tokenserver.policy.queries.what_can import Cut, Reach, bound, spell_pattern, what_can
+from tokenserver.policy.variables.filling import is_partial
+from tokenserver.policy.variables.segment_automata import shortest_words
+from tokenserver.policy.variables.values import values_of
 from tokenserver.scopes import ACTIONS, in_order, is_path_component
 
 LETTERS = {"pull": "p", "push": "P", "delete": "d", "*": "a"}
@@ -56,24 +59,33 @@ class Matrix:
 
 
 def people_named(policies: PolicySet) -> list[Principal]:
-    """The rows: anonymous and authenticated clients, then every user and group named in a rule."""
+    """The rows: anonymous and authenticated clients, then every user and group named in a rule.
+
+    Of the groups that a rule captures a part of, those of the tree are rows.
+    """
     named = {
         principal
         for rule in policies.rules
         for principal in (*listed(rule.to), *listed(rule.excluded or Principals()))
         if principal.name
     }
+    captures = {one for rule in policies.rules for pattern in rule.patterns for one in pattern.captures}
+    named |= {
+        Principal("group", name)
+        for name in policies.groups.by_name
+        if any(one.value(name) is not None for one in captures)
+    }
     return [ANONYMOUS, AUTHENTICATED, *sorted(named)]
 
 
 def columns_named(policies: PolicySet, given: Given) -> list[tuple[Rule, Pattern]]:
     """The columns: every pattern in a rule for this registry, each once, with one such rule."""
-    found: dict[tuple[str, str], tuple[Rule, Pattern]] = {}
+    found: dict[tuple[str, str, tuple[Capture, ...]], tuple[Rule, Pattern]] = {}
     for rule in policies.rules:
         if rule.services is None or given.service in rule.services:
             for pattern in rule.patterns:
-                found.setdefault((rule.resource_type, pattern.text), (rule, pattern))
-    return [found[key] for key in sorted(found, key=lambda key: (key[0] != "repository", key[1]))]
+                found.setdefault((rule.resource_type, pattern.text, pattern.captures), (rule, pattern))
+    return [found[key] for key in sorted(found, key=lambda key: (key[0] != "repository", *key[1:]))]
 
 
 def matrix(
@@ -99,8 +111,12 @@ def matrix(
                 _cell(rule.resource_type, list(bound(pattern, who)), reaches, who, budget) for rule, pattern in columns
             )
         )
-    names = tuple(spell_pattern(rule.resource_type, pattern) for rule, pattern in columns)
-    return Matrix(people, names, tuple(cells))
+    return Matrix(people, tuple(_spell_column(rule, pattern) for rule, pattern in columns), tuple(cells))
+
+
+def _spell_column(rule: Rule, pattern: Pattern) -> str:
+    captured = f" of {' or '.join(rule.capturing)}" if rule.capturing else ""
+    return f"{spell_pattern(rule.resource_type, pattern)}{captured}"
 
 
 def _cell(
@@ -120,10 +136,7 @@ def _cell(
         giving = [reach for reach in meeting if action in reach.actions]
         if any(_leaves_some(one, reach, budget) for one in patterns for reach in giving):
             some.add(action)
-            if all(
-                contains([reach.pattern for reach in giving if _is_whole(reach, one, budget)], one, budget.question())
-                for one in patterns
-            ):
+            if all(_has_all(giving, one, budget) for one in patterns):
                 always.add(action)
             elif not _is_for_every_name(patterns, giving, who, budget):
                 for_some.add(action)
@@ -137,16 +150,21 @@ def _is_for_every_name(
 
     Names that no segment of a repository can have do not count.
     """
-    involved = [*patterns, *(one for reach in giving for one in (reach.pattern, *(cut.pattern for cut in reach.cuts)))]
+    names = [one for reach in giving for one in (reach.names, *(cut.names for cut in reach.cuts))]
+    involved = [*patterns, *(one for each in names for one in (each.pattern, *each.without))]
     depends_on_user = any(pattern.uses(SegmentKind.USER) for pattern in involved)
     depends_on_group = (
         who.is_unnamed and not who.groups and any(pattern.uses(SegmentKind.GROUP) for pattern in involved)
     )
     if not who.is_open or not (depends_on_user or depends_on_group):
         return True
-    names = [*_distinguished(involved, budget)]
-    users = names if depends_on_user else [UNNAMED]
-    groups = [frozenset({name}) for name in names] if depends_on_group else [who.groups]
+    if any(map(is_partial, involved)):
+        values = values_of(involved, budget=budget)
+        names_of_users, names_of_groups = values.users, values.groups
+    else:
+        names_of_users = names_of_groups = [*_distinguished(involved, budget)]
+    users = names_of_users if depends_on_user else [UNNAMED]
+    groups = [frozenset({name}) for name in names_of_groups] if depends_on_group else [who.groups]
     budget.spend(len(users) * len(groups))
     clients = (HypotheticalClient(replace(who.identity, namespace=user), group) for user in users for group in groups)
     return all(_is_left(patterns, giving, client, budget) for client in clients)
@@ -166,19 +184,40 @@ def _is_left(patterns: Iterable[Pattern], giving: Iterable[Reach], who: Hypothet
     """Whether this user is left some of the reaches on the patterns."""
     asked = [one for pattern in patterns for one in bound(pattern, who)]
     for reach in giving:
-        cuts = [one for cut in reach.cuts if cut.when == ALWAYS for one in bound(cut.pattern, who)]
+        cuts = [Remainder(one, cut.without) for cut in _lasting(reach) for one in bound(cut.pattern, who)]
+        cuts += map(Remainder, reach.without)
         for one in bound(reach.pattern, who):
-            if any(escape_from(cuts, [each, one], budget.question()) is not None for each in asked):
+            if any(escape_remainders(cuts, [each, one], budget.question()) is not None for each in asked):
                 return True
     return False
 
 
 def _leaves_some(pattern: Pattern, reach: Reach, budget: Budget) -> bool:
     """Whether the cuts leave any name of the reach on the pattern, for one and the same client."""
-    cuts = [cut.pattern for cut in reach.cuts if cut.when == ALWAYS]
-    return escape_from(cuts, [pattern, reach.pattern], budget.question()) is not None
+    cuts = [*(cut.names for cut in _lasting(reach)), *map(Remainder, reach.without)]
+    return escape_remainders(cuts, [pattern, reach.pattern], budget.question()) is not None
+
+
+def _lasting(reach: Reach) -> list[Cut]:
+    """The cuts that do not depend on circumstances."""
+    return [cut for cut in reach.cuts if cut.when == ALWAYS]
 
 
 def _is_whole(reach: Reach, pattern: Pattern, budget: Budget) -> bool:
     """Whether the reach has no cut on the pattern and no open condition."""
-    return reach.when == ALWAYS and all(overlaps(cut.pattern, pattern, budget.question()) is None for cut in reach.cuts)
+    return reach.when == ALWAYS and not any(_is_cut(cut, pattern, budget) for cut in reach.cuts)
+
+
+def _is_cut(cut: Cut, pattern: Pattern, budget: Budget) -> bool:
+    """Whether the cut removes a name of the pattern."""
+    if overlaps(cut.pattern, pattern, budget.question()) is None:
+        return False
+    return not cut.without or escape_from(cut.without, [cut.pattern, pattern], budget.question()) is not None
+
+
+def _has_all(reaches: Iterable[Reach], pattern: Pattern, budget: Budget) -> bool:
+    """Whether the reaches that are whole on the pattern together have all of it."""
+    names = [one.names for one in reaches if _is_whole(one, pattern, budget)]
+    if not any(one.without for one in names):
+        return contains([one.pattern for one in names], pattern, budget.question())
+    return escape_remainders(names, [pattern], budget.question()) is None

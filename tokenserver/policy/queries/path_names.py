@@ -31,7 +31,8 @@ def unfilled_rules(policies: PolicySet, identity: Identity, service: str | None 
     """The rules that include this user, with the patterns in which `${user}` can never stand for the name.
 
     Empty for a user whose name or namespace can be a segment or is not known, and for an anonymous client, which no
-    rule expects to have a name. `service` is the registry (None: any).
+    rule expects to have a name. A rule that captures includes the members of the groups that it captures. `service` is
+    the registry (None: any).
     """
     if identity.is_anonymous or is_path_component(identity.user_value):
         return
@@ -39,8 +40,15 @@ def unfilled_rules(policies: PolicySet, identity: Identity, service: str | None 
         return
     groups = policies.groups.holding(identity)
     for rule in policies.rules:
-        patterns = tuple(pattern for pattern in rule.patterns if pattern.uses(SegmentKind.USER))
+        patterns = tuple(one for one in rule.patterns if one.uses(SegmentKind.USER) and _has_value(one, groups))
         is_elsewhere = service is not None and rule.services is not None and service not in rule.services
         is_excluded = rule.excluded is not None and rule.excluded.include(identity, groups)
         if patterns and rule.to.include(identity, groups) and not is_elsewhere and not is_excluded:
             yield UnfilledRule(rule, patterns)
+
+
+def _has_value(pattern: Pattern, groups: frozenset[str]) -> bool:
+    """Whether the pattern captures nothing, or a part of the name of one of these groups."""
+    return not pattern.captures or any(
+        capture.value(name) is not None for capture in pattern.captures for name in groups
+    )

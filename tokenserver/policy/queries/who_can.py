@@ -15,10 +15,12 @@ from functools import cache
 from tokenserver.identity import Identity, Kind
 from tokenserver.policy.analysis.conditions import ALWAYS, Given, are_apart, implies, left_open
 from tokenserver.policy.budget import Budget, command_budget
+from tokenserver.policy.index import is_taken_away
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
-from tokenserver.policy.patterns import Pattern, SegmentKind, matches_below
+from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import ANONYMOUS, AllOf, halved, includes, listed
 from tokenserver.policy.queries.witnesses import TooManyCombinations, entries_about, examples
+from tokenserver.policy.variables.readings import readings
 from tokenserver.scopes import Resource
 
 MAX_LINES = 2_000
@@ -99,19 +101,17 @@ def _meant(
 ) -> Iterator[tuple[AllOf, Condition]]:
     """The principals to which the rule applies on this resource, with its open condition for them."""
     segments = resource.name.split("/")
-    named = sorted(set(segments))
-    users: list[str | None] = [*named] if pattern.uses(SegmentKind.USER) else [None]
-    groups: list[str | None] = [*named] if pattern.uses(SegmentKind.GROUP) else [None]
+    if is_taken_away(rule, segments):
+        return
     bindings = [
-        frozenset(Principal(sort, name) for sort, name in ((people.filler, user), ("group", group)) if name is not None)
-        for user in users
-        for group in groups
-        if matches_below(pattern, segments, user, () if group is None else (group,))
+        frozenset(Principal(sort, name) for sort, name in ((people.filler, user), ("group", group)) if name)
+        for user, group in readings(pattern, segments)
     ]
     for principal in halved(listed(rule.to)):
         when = left_open(rule, anonymous=principal == ANONYMOUS, given=given)
         for binding in bindings if when is not None else ():
-            who = binding | {principal}
+            # A member of a captured group is authenticated, which need not be said.
+            who = binding if rule.capturing else binding | {principal}
             if when is not None and people.ways(who):
                 yield who, when
 

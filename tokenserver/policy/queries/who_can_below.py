@@ -8,13 +8,13 @@ decision about each of the names says.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
-from tokenserver.policy.analysis.conditions import ALWAYS, Given, left_open
+from tokenserver.policy.analysis.conditions import ALWAYS, Given, implies, left_open
 from tokenserver.policy.analysis.containment import contains, covered_names, escape_from, may_overlap
-from tokenserver.policy.analysis.intersection import intersection, pattern_of
-from tokenserver.policy.analysis.product_search import segments_of
+from tokenserver.policy.analysis.intersection import intersection
+from tokenserver.policy.analysis.remainders import Remainder, escape_remainders
 from tokenserver.policy.budget import Budget, command_budget
 from tokenserver.policy.model import Condition, Effect, PolicySet, Principal, Principals, Rule
 from tokenserver.policy.patterns import Pattern, Segment, SegmentKind
@@ -22,26 +22,34 @@ from tokenserver.policy.principals import ANONYMOUS, UNNAMED, AllOf, halved, lis
 from tokenserver.policy.queries.what_can import agree
 from tokenserver.policy.queries.who_can import LINE_STEPS, MAX_LINES, Line, People, Unless
 from tokenserver.policy.queries.witnesses import TooManyCombinations
+from tokenserver.policy.variables.filling import WHOLE, filled, pattern_of, plain, segments_of
+from tokenserver.policy.variables.readings import readings
 from tokenserver.scopes import is_path_component
 
-_VARIABLES = {SegmentKind.USER: "", SegmentKind.GROUP: "group"}
-"""The variables, and the sort of the principal that a value stands for; empty: see `People.filler`."""
+_VARIABLES = (SegmentKind.USER, SegmentKind.GROUP)
 
 
 @dataclass(frozen=True, slots=True)
 class PartialStop:
-    """A deny rule that stops the clients of `unless` on the names that `pattern` covers."""
+    """A deny rule that stops the clients of `unless` on what `pattern` covers and none of `without` does."""
 
     pattern: Pattern
     unless: Unless
+    without: tuple[Pattern, ...] = ()
+
+    @property
+    def names(self) -> Remainder:
+        """The names on which it stops them."""
+        return Remainder(self.pattern, self.without)
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
     """Access of the clients of `line` to the names that `pattern` and the pattern in question cover.
 
-    Where one of the `stops` covers a name, its clients are excepted. `parts` spell the names, as far as patterns can.
-    `is_all`: no name of the question is missing, whatever the stops are.
+    What one of `without` covers is not among them, because of the rule's `not`. Where one of the `stops` covers a name,
+    its clients are excepted. `parts` spell the names, as far as patterns can. `is_all`: no name of the question is
+    missing, whatever the stops are.
     """
 
     line: Line
@@ -49,6 +57,12 @@ class Holding:
     parts: tuple[str, ...]
     is_all: bool
     stops: tuple[PartialStop, ...] = ()
+    without: tuple[Pattern, ...] = ()
+
+    @property
+    def names(self) -> Remainder:
+        """The names, of which some may not be among those of the question."""
+        return Remainder(self.pattern, self.without)
 
     @property
     def is_unlimited(self) -> bool:
@@ -75,7 +89,8 @@ def holders_of_all(policies: PolicySet, asked: Pattern, found: Sequence[Holding]
     kept = []
     for who in dict.fromkeys(one.line.who for one in unlimited if not one.line.excepted):
         line = Line(who, frozenset(), ALWAYS, "")
-        if contains([one.pattern for one in unlimited if people.covers(one.line, line)], asked):
+        of_all = [one.names for one in unlimited if people.covers(one.line, line)]
+        if escape_remainders(of_all, [asked]) is None:
             kept.append(who)
     return kept
 
@@ -89,21 +104,21 @@ class _PatternQuestion:
         self._given = given
         self._budget = budget
         self._people = People(policies, budget)
-        self._words = sorted(filter(is_path_component, set(asked.text.split("/"))))
+        self._words = sorted(filter(is_path_component, asked.text.split("/")))
 
     def holdings(self, action: str) -> tuple[Holding, ...]:
-        allows: list[tuple[Pattern, Line]] = []
+        allows: list[tuple[Remainder, Line]] = []
         denies: list[PartialStop] = []
         for rule in self._rules:
             if rule.resource_type == "repository" and rule.decides(action):
                 excepted = frozenset(halved(listed(rule.excluded or Principals())))
-                for pattern, who, when in self._meant(rule):
+                for names, who, when in self._meant(rule):
                     if rule.effect is Effect.ALLOW:
-                        allows.append((pattern, Line(who, excepted, when, rule.id)))
+                        allows.append((names, Line(who, excepted, when, rule.id)))
                     else:
-                        denies.append(PartialStop(pattern, Unless(who, excepted, when, rule.id)))
+                        denies.append(PartialStop(names.pattern, Unless(who, excepted, when, rule.id), names.without))
         denies = sorted(set(denies), key=lambda one: (one.unless.rule, one.pattern.text, sorted(one.unless.who)))
-        found = [one for pattern, line in dict.fromkeys(allows) for one in self._of(pattern, line, denies)]
+        found = [one for names, line in dict.fromkeys(allows) for one in self._of(names, line, denies)]
         found = sorted(set(found), key=lambda one: (sorted(one.line.who), one.parts, repr(one)))
         kept: list[Holding] = []
         for one in found:
@@ -112,59 +127,60 @@ class _PatternQuestion:
                 kept = [*(other for other in kept if not self._covers(one, other)), one]
         return tuple(kept)
 
-    def _meant(self, rule: Rule) -> Iterator[tuple[Pattern, AllOf, Condition]]:
-        """The principals to which the rule applies, the pattern for them, and its open condition."""
+    def _meant(self, rule: Rule) -> Iterator[tuple[Remainder, AllOf, Condition]]:
+        """The principals to which the rule applies, the names for them, and its open condition."""
         bindings = [one for pattern in dict.fromkeys(rule.patterns) for one in self._bindings(pattern)]
         for principal in halved(listed(rule.to)):
             when = left_open(rule, anonymous=principal == ANONYMOUS, given=self._given)
             for pattern, binding in bindings:
-                who = binding | {principal}
+                who = (rule.capturing and binding) or binding | {principal}
                 own = self._own(pattern, who)
-                if when is not None and own is not None and self._people.ways(who) and self._touches([own]):
-                    yield own, who, when
+                if when is None or own is None or not self._people.ways(who) or not self._touches([own]):
+                    continue
+                without = tuple(one for one in rule.without if self._touches([own, one]))
+                if not without or not self._is_within(without, [own]):
+                    yield Remainder(own, without), who, when
 
     def _bindings(self, pattern: Pattern) -> Iterator[tuple[Pattern, AllOf]]:
         """The pattern, if names of the question are covered; with variables filled in that the question settles."""
         if not may_overlap(pattern, self._asked):
             return
         common = intersection(pattern, self._asked, self._budget)
-        values = [self._values(kind, pattern, common) for kind in _VARIABLES]
-        for bound in product(*values) if common else ():
-            filled = pattern
-            who: AllOf = frozenset()
-            for (kind, sort), value in zip(_VARIABLES.items(), bound, strict=True):
-                if value is not None:
-                    filled = _filled(filled, kind, value)
-                    who |= {Principal(sort or self._people.filler, value)}
-            if self._touches([filled]):
-                yield filled, who
+        users, groups = (self._values(kind, pattern, common) for kind in _VARIABLES)
+        for user, group in product(users, groups) if common else ():
+            named = ((self._people.filler, user), ("group", group))
+            who = frozenset(Principal(sort, name) for sort, name in named if name is not None)
+            yield from ((own, who) for own in filled(pattern, user, group) if self._touches([own]))
 
     def _values(self, kind: SegmentKind, pattern: Pattern, common: Sequence[Pattern]) -> list[str | None]:
-        """The values of a variable to tell apart; None: any, where it is left in the common patterns."""
+        """The users or groups to tell apart; None: any, where the variable is left in the common patterns."""
         left = [one.uses(kind) for one in common]
         if all(left) or not pattern.uses(kind):
             return [None]
-        return [None, *self._words] if any(left) else list(self._words)
+        alone = [replace(pattern, prefix="", depth=0, rest=(one,)) for one in pattern.rest if one.kind is kind]
+        found = {user or group for one in alone for word in self._words for user, group in readings(one, [word])}
+        return [None, *sorted(found)] if any(left) else [*sorted(found)]
 
-    def _of(self, pattern: Pattern, line: Line, denies: Sequence[PartialStop]) -> Iterator[Holding]:
-        """What is left of an allow rule's line on its pattern."""
+    def _of(self, names: Remainder, line: Line, denies: Sequence[PartialStop]) -> Iterator[Holding]:
+        """What is left of an allow rule's line on its names."""
+        pattern, without = names.pattern, names.without
         lines, partly = [line], list[PartialStop]()
         for deny in denies:
             own = self._own(deny.pattern, line.who)
-            if own is None or not self._touches([pattern, own]):
+            if own is None or self._is_spared(names, Remainder(own, deny.without)):
                 continue
-            if self._is_within([own], pattern):
+            if self._has_all(Remainder(own, deny.without), names):
                 lines = [left for one in lines for left in self._people.cut(one, deny.unless)]
                 if len(lines) > MAX_LINES:
                     raise TooManyCombinations(f"more than {MAX_LINES} combinations of principals to tell apart")
             else:
-                partly.append(PartialStop(own, deny.unless))
+                partly.append(PartialStop(own, deny.unless, deny.without))
         parts = tuple(one.text for one in self._parts(pattern))
-        is_all = contains([pattern], self._asked, self._budget.question())
+        is_all = not without and contains([pattern], self._asked, self._budget.question())
         for left in map(self._people.plain, lines):
             stops = tuple(one for one in partly if list(self._people.cut(left, one.unless)) != [left])
-            if self._has_somebody(left, pattern, stops):
-                yield Holding(left, pattern, parts, is_all, stops)
+            if self._has_somebody(left, names, stops):
+                yield Holding(left, pattern, parts, is_all, stops, without)
 
     def _own(self, pattern: Pattern, who: AllOf) -> Pattern | None:
         """The pattern for clients that are all of `who`, with `${user}` filled in; None if nothing can fill it."""
@@ -177,7 +193,7 @@ class _PatternQuestion:
         value = values.pop() if len(values) == 1 else UNNAMED
         if value == UNNAMED:
             return pattern
-        return _filled(pattern, SegmentKind.USER, value) if is_path_component(value) else None
+        return next(iter(filled(pattern, value)), None)
 
     def _parts(self, pattern: Pattern) -> tuple[Pattern, ...]:
         """Patterns for the names of the question that the pattern covers; itself if they cannot be spelled exactly."""
@@ -190,21 +206,44 @@ class _PatternQuestion:
         """Whether all of the patterns cover a name of the question for the same client."""
         return escape_from([], [*patterns, self._asked], self._budget.question()) is not None
 
-    def _is_within(self, outer: Sequence[Pattern], pattern: Pattern) -> bool:
-        """Whether the outer ones cover every name of the question that the pattern covers."""
-        return escape_from(outer, [pattern, self._asked], self._budget.question()) is None
+    def _is_within(self, outer: Sequence[Pattern], patterns: Sequence[Pattern]) -> bool:
+        """Whether the outer ones cover every name of the question that all of the patterns cover for one client."""
+        return escape_from(outer, [*patterns, self._asked], self._budget.question()) is None
 
-    def _has_somebody(self, line: Line, pattern: Pattern, stops: Sequence[PartialStop]) -> bool:
+    def _is_spared(self, names: Remainder, stopped: Remainder) -> bool:
+        """Whether none of the names is stopped for any client, who may be in several groups."""
+        anybody = _of_any_group(stopped.pattern) if names.pattern.uses(SegmentKind.GROUP) else stopped.pattern
+        return self._is_within([*names.without, *stopped.without], [names.pattern, anybody])
+
+    def _has_all(self, wide: Remainder, narrow: Remainder) -> bool:
+        """Whether every name of the question in `narrow` is in `wide`, for the same client."""
+        return self._is_within([wide.pattern, *narrow.without], [narrow.pattern]) and all(
+            self._is_within(narrow.without, [narrow.pattern, one]) for one in wide.without
+        )
+
+    def _has_somebody(self, line: Line, names: Remainder, stops: Sequence[PartialStop]) -> bool:
         """Whether some client has access to some name."""
-        if not stops:
+        # Of a stop that depends on circumstances, everybody has access at times.
+        stops = [one for one in stops if implies(line.when, one.unless.when)]
+        if not stops or not self._people.has_somebody(line):
             return self._people.has_somebody(line)
-        required = (pattern, self._asked)
-        for found in covered_names(required, [one.pattern for one in stops], budget=self._budget.question()):
+        stops += [stop for one in stops for stop in _of_members(one, line.who)]
+        outer = [*(one.names for one in stops), *map(Remainder, names.without)]
+        if escape_remainders(outer, [names.pattern, self._asked], self._budget.question()) is not None:
+            return True
+        required = (names.pattern, self._asked)
+        others = [*(one.pattern for one in stops), *names.without, *(each for one in stops for each in one.without)]
+        for found in covered_names(required, others, budget=self._budget.question()):
+            covering = [(others[one.place - len(required)], one) for one in found.others]
+            plain = {pattern for pattern, match in covering if not (match.user or match.group)}
+            if not plain.isdisjoint(names.without):
+                continue
             for own in (one for one in found.required if one.place == 0):
-                covering = {one.place - len(required) for one in found.others if agree(own, one)}
+                covered = {pattern for pattern, match in covering if agree(own, match)}
                 lines = [line]
-                for place in sorted(covering):
-                    lines = [left for one in lines for left in self._people.cut(one, stops[place].unless)]
+                for stop in stops:
+                    if stop.pattern in covered and plain.isdisjoint(stop.without):
+                        lines = [left for one in lines for left in self._people.cut(one, stop.unless)]
                 if any(self._people.has_somebody(self._people.plain(one)) for one in lines):
                     return True
         return False
@@ -215,11 +254,21 @@ class _PatternQuestion:
             may_overlap(wide.pattern, narrow.pattern)
             and set(wide.stops) <= set(narrow.stops)
             and self._people.covers(wide.line, narrow.line)
-            and self._is_within([wide.pattern], narrow.pattern)
+            and self._has_all(wide.names, narrow.names)
         )
 
 
-def _filled(pattern: Pattern, kind: SegmentKind, value: str) -> Pattern:
-    """The pattern with a variable replaced by its value."""
-    filled = Segment(SegmentKind.LITERAL, value)
-    return pattern_of([filled if one.kind is kind else one for one in segments_of(pattern)])
+def _of_members(stop: PartialStop, who: AllOf) -> Iterator[PartialStop]:
+    """What the deny rule stops for members of the groups among `who`."""
+    for group in (one.name for one in who if one.sort == "group" and stop.pattern.uses(SegmentKind.GROUP)):
+        yield from (replace(stop, pattern=own) for own in filled(stop.pattern, None, group))
+
+
+def _of_any_group(pattern: Pattern) -> Pattern:
+    """The pattern with a `*` for the group's name or the captured part of it."""
+    segments = segments_of(pattern)
+    return pattern_of([_of_any_name(one) if one.kind is SegmentKind.GROUP else one for one in segments])
+
+
+def _of_any_name(segment: Segment) -> Segment:
+    return plain("*".join(segment.pieces or WHOLE).replace("**", "*"))

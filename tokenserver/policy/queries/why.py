@@ -17,10 +17,11 @@ from tokenserver.policy.decision import Decision
 from tokenserver.policy.group_names import shown_name
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Condition, Context, Effect, PolicySet, Principals, Rule
-from tokenserver.policy.patterns import matches, matches_somebody
+from tokenserver.policy.patterns import matches
 from tokenserver.policy.principals import is_unnamed, listed, principals_of
-from tokenserver.policy.queries.denial import contacts_for
+from tokenserver.policy.queries.denial import contacts_for, needed_groups, spell_groups
 from tokenserver.policy.queries.witnesses import entries_about
+from tokenserver.policy.variables.readings import matches_somebody
 from tokenserver.scopes import Resource, Scope
 
 MAX_NEAREST = 5
@@ -56,7 +57,7 @@ class Near:
     @property
     def sentence(self) -> str:
         """The rule, its principals and what is missing, in one sentence."""
-        return f"`{self.rule.id}` would grant it to {spell_principals(self.rule.to)}; {'; '.join(self.missing)}"
+        return f"`{self.rule.id}` would grant it to {spell_recipients(self.rule)}; {'; '.join(self.missing)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,12 @@ def spell_principals(principals: Principals) -> str:
     return ", ".join(str(one).replace(":", " ", 1) if one.name else str(one) for one in listed(principals))
 
 
+def spell_recipients(rule: Rule) -> str:
+    """The principals of a rule's `to`, with its captures, as used in a sentence."""
+    captured = (one.replace(":", " ", 1) for one in rule.capturing)
+    return ", ".join(captured) if rule.capturing else spell_principals(rule.to)
+
+
 def _listed(principals: Principals) -> str:
     return ", ".join(map(str, listed(principals)))
 
@@ -176,7 +183,18 @@ class _Question:
         """Everything that keeps the rule from applying; with `is_near` for a sentence that names its principals."""
         groups, user = self._groups, None if self._identity.is_anonymous else self._identity.user_value
         if not any(matches(pattern, self._segments, user, groups) for pattern in rule.patterns):
-            yield f"{' and '.join(pattern.text for pattern in rule.patterns)} does not match {self._resource.name}"
+            needed = spell_groups(needed_groups(rule.patterns, self._segments, user) if rule.capturing else ())
+            if not needed:
+                yield f"{' and '.join(pattern.text for pattern in rule.patterns)} does not match {self._resource.name}"
+            elif is_near:
+                known = "" if self._identity.is_anonymous else f"; {self._memberships()}"
+                yield f"{self._resource.name} is for {' or '.join(needed)}{known}"
+            else:
+                who = spell_who(self._identity)
+                yield f"not for {who}: it is to {', '.join(rule.capturing)}, here {' or '.join(needed)}"
+        taking = [pattern.text for pattern in rule.without if matches(pattern, self._segments, None, ())]
+        if taking:
+            yield f"its not has {' and '.join(taking)}"
         if not rule.decides(self._action):
             yield f"does not name {self._action}"
         # Each part is checked on its own, with the other parts removed from the rule.

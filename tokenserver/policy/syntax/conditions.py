@@ -19,7 +19,7 @@ _KINDS = [kind.value for kind in Kind]
 
 def read_when(reader: Reader, value: Any, place: Path) -> Condition:
     """Read one condition; its faults go to the reader."""
-    content = reader.mapping(value, place, _WHEN_KEYS)
+    content = reader.mapping(value, place, _WHEN_KEYS, {"not": "fix: move it out of when, beside repositories"})
     networks: list[IPv4Network | IPv6Network] = []
     outside: list[IPv4Network | IPv6Network] = []
     kinds: list[str] = []

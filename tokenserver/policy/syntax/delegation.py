@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tokenserver.documents.document import Path
 from tokenserver.policy.model import Principals
-from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.policy.patterns import Pattern, PatternError, parse_pattern
 from tokenserver.policy.principals import principals_of
 from tokenserver.policy.syntax.reader import Reader, one_of
 from tokenserver.policy.terms import parse_delegated_file, parse_lifetime, parse_principal
 from tokenserver.scopes import ACTIONS
 
 _KEYS = ("file", "repositories", "actions", "max_lifetime", "principals", "contact")
+_VARIABLE = re.compile(r"\$\{(\w+)\}", re.ASCII)
 MAX_CONTACT = 200
 
 _Term = TypeVar("_Term")
@@ -42,7 +44,7 @@ def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | Non
 
     What cannot be read does not limit the file, so that a fault here does not make its rules look wrong.
     """
-    content = reader.mapping(value, place, _KEYS)
+    content = reader.mapping(value, place, _KEYS, {"not": "fix: deny that part in this file, which no team can lift"})
     if not content:
         return None
     for key, example in (
@@ -54,7 +56,7 @@ def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | Non
             reader.fault(place, f"{key} is missing; for example {example}")
     file = reader.term(content["file"], (*place, "file"), parse_delegated_file) if "file" in content else None
     principals: Principals | None = None
-    patterns = _read_all(reader, content, place, "repositories", parse_pattern) or [parse_pattern("**")]
+    patterns = _read_all(reader, content, place, "repositories", _parse_limit) or [parse_pattern("**")]
     actions = _read_all(reader, content, place, "actions", one_of(ACTIONS, "action")) or ["*"]
     if "principals" in content:
         named = _read_all(reader, content, place, "principals", parse_principal)
@@ -74,6 +76,13 @@ def read_delegation(reader: Reader, value: Any, place: Path) -> Delegation | Non
         principals,
         contact,
     )
+
+
+def _parse_limit(text: str) -> Pattern:
+    captured = next((name for name in _VARIABLE.findall(text) if name not in ("user", "group")), None)
+    if captured is not None:
+        raise PatternError(f"{text!r}: only rules have captures; fix: write * in place of ${{{captured}}}")
+    return parse_pattern(text)
 
 
 def _read_lifetime(reader: Reader, value: Any, place: Path) -> int | None:

@@ -13,8 +13,9 @@ from typing import Any
 from tokenserver.documents.document import Document, Path
 from tokenserver.errors import Fault
 from tokenserver.policy.model import BUILT_IN_ROLES, Condition, Effect, Group, Principals
-from tokenserver.policy.patterns import Pattern, parse_pattern
+from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import principals_of
+from tokenserver.policy.syntax.captures import Recipients, read_recipients, read_repositories
 from tokenserver.policy.syntax.conditions import read_when
 from tokenserver.policy.syntax.delegation import Delegation, read_delegation
 from tokenserver.policy.syntax.reader import Reader, one_of
@@ -32,13 +33,21 @@ from tokenserver.scopes import ACTIONS
 
 VERSION = 1
 
-_RULE_KEYS = ("id", "to", "except", "repositories", "registry", "role", "actions", "when", "message")
+_RULE_KEYS = ("id", "to", "except", "repositories", "not", "registry", "role", "actions", "when", "message")
+_RULE_HINTS = {
+    "exclude": "did you mean 'not' (patterns) or 'except' (principals)?",
+    "without": "did you mean 'not'?",
+    "not_repositories": "did you mean 'not'?",
+}
 MAX_MESSAGE = 300
 
 
 @dataclass(frozen=True, slots=True)
 class RuleDraft:
-    """A rule as written in its file, before its role is looked up. Exactly one of `actions` and `role` is set."""
+    """A rule as written in its file, before its role is looked up. Exactly one of `actions` and `role` is set.
+
+    `without` is what it says under `not`, `capturing` the principals with captures.
+    """
 
     place: Path
     id: str
@@ -51,6 +60,8 @@ class RuleDraft:
     role: str | None
     condition: Condition | None
     message: str | None
+    without: tuple[Pattern, ...] = ()
+    capturing: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -83,7 +94,7 @@ def read_policy_file(document: Document) -> PolicyFile:
     if document.value is None:
         reader.fault((), "is empty; a policy file begins with: version: 1")
         return file
-    content = reader.mapping(document.value, (), _FILE_KEYS)
+    content = reader.mapping(document.value, (), _FILE_KEYS, {"not": "fix: write it in a rule, beside repositories"})
     if not content:
         return file
     _read_version(reader, content)
@@ -171,17 +182,17 @@ def _read_actions(reader: Reader, value: Any, place: Path) -> frozenset[str]:
 
 def _read_rule(reader: Reader, value: Any, place: Path, effect: Effect, file: PolicyFile) -> None:
     faults = len(reader.faults)
-    content = reader.mapping(value, place, _RULE_KEYS)
+    content = reader.mapping(value, place, _RULE_KEYS, _RULE_HINTS)
     if not content:
         return
     rule_id = reader.term(content["id"], (*place, "id"), parse_rule_id) if "id" in content else None
     if rule_id is not None:
         file.ids.append((place, rule_id))
-    to, excluded = (_read_principals(reader, content, place, key) for key in ("to", "except"))
+    to, excluded = read_recipients(reader, content, place), _read_excluded(reader, content, place)
     for key, example in (("id", "id: web-developers"), ("to", 'to: ["group:web"]')):
         if key not in content:
             reader.fault(place, f"{key} is missing; for example {example}")
-    resource_type, patterns = _read_patterns(reader, content, place)
+    resource_type, patterns, without = _read_patterns(reader, content, place, to)
     actions, role = _read_what(reader, content, place)
     if role is not None and role not in BUILT_IN_ROLES:
         file.roles_used.append((place, role))
@@ -191,24 +202,35 @@ def _read_rule(reader: Reader, value: Any, place: Path, effect: Effect, file: Po
         reader.fault((*place, "message"), "only a deny rule has a message")
     if len(reader.faults) == faults and rule_id is not None and to is not None:
         file.rules.append(
-            RuleDraft(place, rule_id, effect, to, excluded, resource_type, patterns, actions, role, condition, message)
+            RuleDraft(
+                *(place, rule_id, effect, to.principals, excluded, resource_type, patterns, actions, role),
+                *(condition, message, without, to.written),
+            )
         )
 
 
-def _read_principals(reader: Reader, content: dict[str, Any], place: Path, key: str) -> Principals | None:
-    if key not in content:
+def _read_excluded(reader: Reader, content: dict[str, Any], place: Path) -> Principals | None:
+    if "except" not in content:
         return None
-    return principals_of(reader.terms(content[key], (*place, key), parse_principal))
+    return principals_of(reader.terms(content["except"], (*place, "except"), parse_principal))
 
 
-def _read_patterns(reader: Reader, content: dict[str, Any], place: Path) -> tuple[str, tuple[Pattern, ...]]:
+def _read_patterns(
+    reader: Reader, content: dict[str, Any], place: Path, to: Recipients | None
+) -> tuple[str, tuple[Pattern, ...], tuple[Pattern, ...]]:
+    """The type of the resources, and the patterns that cover them, and those that take some away."""
     if ("repositories" in content) == ("registry" in content):
         reader.fault(place, "needs exactly one of repositories (patterns) and registry (such as [catalog])")
+    if "not" in content and "repositories" not in content:
+        reader.fault((*place, "not"), "takes something away from repositories, which the rule does not have")
     if "registry" in content:
-        return "registry", tuple(reader.terms(content["registry"], (*place, "registry"), parse_registry_resource))
+        if to is not None and to.variable:
+            reader.fault((*place, "to"), f"captures {{{to.variable}}}, which a registry's resource cannot use")
+        names = reader.terms(content["registry"], (*place, "registry"), parse_registry_resource)
+        return "registry", tuple(names), ()
     if "repositories" in content:
-        return "repository", tuple(reader.terms(content["repositories"], (*place, "repositories"), parse_pattern))
-    return "", ()
+        return "repository", *read_repositories(reader, content, place, to)
+    return "", (), ()
 
 
 def _read_what(reader: Reader, content: dict[str, Any], place: Path) -> tuple[frozenset[str] | None, str | None]:

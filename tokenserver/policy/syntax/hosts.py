@@ -57,6 +57,7 @@ def _host_of(text: str) -> str:
 
 def _patterns(file: PolicyFile) -> Iterator[tuple[Path, str]]:
     placed = [((*rule.place, "repositories"), rule.patterns) for rule in file.rules]
+    placed += [((*rule.place, "not"), rule.without) for rule in file.rules]
     placed += [((*one.place, "repositories"), one.patterns) for one in file.delegations]
     return (((*place, number), pattern.text) for place, found in placed for number, pattern in enumerate(found))
 

@@ -25,7 +25,12 @@ from tokenserver.runtime.durations import PATTERN
 from tokenserver.scopes import ACTIONS
 
 _PRINCIPALS = items(text("`everyone`, `authenticated`, `anonymous`, `user:NAME` or `group:NAME`."))
-_PATTERNS = items(text("A repository pattern: `*` within a segment, `**` for any segments, `${user}`, `${group}`."))
+_PATTERNS = items(
+    text(
+        "A repository pattern: `*` within a segment, `**` for any segments; `${user}`, `${group}` or the variable of a "
+        "capture as a segment, or as a part of one."
+    )
+)
 _ACTIONS = items(word(ACTIONS))
 _MOMENT = text("A date, or a moment in RFC 3339; without an offset, it is in UTC.")
 
@@ -42,10 +47,17 @@ WHEN = mapping(
 
 _RULE: dict[str, Schema] = {
     "id": text("The name of the rule in audit events and messages; unique over all files."),
-    "to": _PRINCIPALS | {"description": "Who the rule applies to."},
+    "to": items(
+        text(
+            "`everyone`, `authenticated`, `anonymous`, `user:NAME` or `group:NAME`; `group:reg-{team}-rw` captures "
+            "`${team}` for the patterns."
+        ),
+        "Who the rule applies to.",
+    ),
     "except": _PRINCIPALS | {"description": "Who the rule does not apply to."},
     "repositories": _PATTERNS | {"description": "The repositories that the rule is about."},
     "registry": items(word(REGISTRY_RESOURCES), "Resources of the registry itself."),
+    "not": _PATTERNS | {"description": "Parts of these repositories that the rule is not about; without variables."},
     "role": text(f"A role: {', '.join(sorted(BUILT_IN_ROLES))}, or one of `roles`.", minLength=0),
     "actions": _ACTIONS | {"description": "What the rule grants or denies."},
     "when": WHEN,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from tokenserver.documents.document import Document, Path, nearest
@@ -28,8 +29,17 @@ class Reader:
         fault = Fault(self.document.file, 0, "", "") if is_full(self.faults) else self.document.fault(path, message)
         note(self.faults, fault)
 
-    def mapping(self, value: Any, path: Path, known: Collection[str] | None = None) -> dict[str, Any]:
-        """The known entries of a mapping that must not be empty; `known` None allows any key."""
+    def mapping(
+        self,
+        value: Any,
+        path: Path,
+        known: Collection[str] | None = None,
+        hints: Mapping[str, str] = MappingProxyType({}),
+    ) -> dict[str, Any]:
+        """The known entries of a mapping that must not be empty; `known` None allows any key.
+
+        `hints` say what to do about unknown keys that are likely.
+        """
         if not isinstance(value, dict):
             self.fault(path, f"must be a mapping (key: value), not {kind_of(value)}")
             return {}
@@ -39,7 +49,7 @@ class Reader:
             return value
         for key in value:
             if key not in known:
-                hint = "" if is_full(self.faults) else nearest(key, known)  # `nearest` is slow
+                hint = hints.get(key) or ("" if is_full(self.faults) else nearest(key, known))  # `nearest` is slow
                 if value[key] is None:
                     hint += "; if it belongs to the value before it, write a list there: [a, b]"
                 self.fault((*path, key), f"unknown key; {hint}")

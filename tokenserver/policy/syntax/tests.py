@@ -9,7 +9,6 @@ from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.policy.model import Principal
 from tokenserver.policy.patterns import PatternError, parse_pattern
 from tokenserver.policy.principals import AUTHENTICATED, UNNAMED, is_unnamed
-from tokenserver.policy.queries.what_can import Span
 from tokenserver.policy.syntax.answers import parse_answer, read_lines
 from tokenserver.policy.syntax.conditions import read_moment
 from tokenserver.policy.syntax.reader import Reader, kind_of, one_of
@@ -24,6 +23,7 @@ from tokenserver.policy.terms import (
     parse_who,
 )
 from tokenserver.policy.testing.expectations import AsTest, Expectation, Setting, Test, WhatTest, WhoTest
+from tokenserver.policy.testing.spans import Span
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS
 
 _SETTING_KEYS = ("service", "at", "from", "kind")

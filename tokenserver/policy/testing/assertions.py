@@ -18,8 +18,7 @@ from tokenserver.policy.decision import Reason, spell_reasons
 from tokenserver.policy.index import matching_rules
 from tokenserver.policy.model import Context, PolicySet, Rule
 from tokenserver.policy.principals import HypotheticalClient, client_for
-from tokenserver.policy.queries.what_can import Span, what_can
-from tokenserver.policy.queries.what_can import difference as differing_name
+from tokenserver.policy.queries.what_can import what_can
 from tokenserver.policy.queries.witnesses import cost, entries_about
 from tokenserver.policy.terms import actions_of, spell_request
 from tokenserver.policy.testing.expectations import (
@@ -33,6 +32,8 @@ from tokenserver.policy.testing.expectations import (
     spell_identity,
     spell_test,
 )
+from tokenserver.policy.testing.spans import Span, as_written, span_of
+from tokenserver.policy.testing.spans import difference as differing_name
 from tokenserver.policy.testing.who_can import run_exactly, run_some
 from tokenserver.scopes import ACTIONS, REPOSITORY_ACTIONS, TYPES, Resource, Scope
 
@@ -135,7 +136,7 @@ def _run_what(
     policies: PolicySet, test: WhatTest, who: HypotheticalClient, budget: Budget, context: Context
 ) -> Iterator[FailedExpectation]:
     given = Given(context.service, context.client, context.now, is_closed=True)
-    found = [_plain(reach.span) for reach in what_can(policies, who, given, budget)]
+    found = [_plain(span_of(reach)) for reach in what_can(policies, who, given, budget)]
     limits = None
     if test.within is not None:
         found, limits = [*_limited(found, test.within, budget)], test.within.patterns
@@ -158,7 +159,8 @@ def _run_what(
     if differences:
         subject = spell_test(test)
         expected = f"exactly {_spell_spans(test.spans)}"
-        actual = "; ".join([_spell_spans(found), *differences])
+        written = (one for span in found for one in as_written(span, budget))
+        actual = "; ".join([_spell_spans(written), *differences])
         message = f"{subject}: expected {expected}, but it is {actual}"
         yield FailedExpectation(test.place, f"{subject}: {expected}", actual, message, tuple(rules))
 

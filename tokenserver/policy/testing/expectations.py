@@ -12,9 +12,9 @@ from tokenserver.policy.decision import Reason
 from tokenserver.policy.model import Context, Principal
 from tokenserver.policy.patterns import Pattern
 from tokenserver.policy.principals import AllOf, is_unnamed
-from tokenserver.policy.queries.what_can import Span
 from tokenserver.policy.queries.who_can import Line
 from tokenserver.policy.terms import spell_request
+from tokenserver.policy.testing.spans import Span
 from tokenserver.scopes import Scope
 
 

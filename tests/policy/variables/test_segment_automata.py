@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pattern_languages import ONLY_A
 
-from tokenserver.policy.analysis.segment_automata import GlobAutomaton, shortest_hosts, shortest_words
 from tokenserver.policy.budget import TooComplex
+from tokenserver.policy.variables.segment_automata import GlobAutomaton, shortest_hosts, shortest_words
 from tokenserver.scopes import is_path_component
 
 

@@ -1,0 +1,1 @@
+"""Variables of patterns: the values with which patterns cover names."""
