@@ -16,11 +16,10 @@ from tokenserver.keys import signatures
 from tokenserver.keys.certificates import generate_private_key
 from tokenserver.keys.ring import Algorithm, KeyRing, SigningKey
 from tokenserver.keys.signatures import signer
-from tokenserver.tokens import signature_check
 from tokenserver.tokens.claims import Compat
+from tokenserver.tokens.issuer import read_as_registry
 from tokenserver.tokens.jose_header import encoded_header
-from tokenserver.tokens.signature_check import VERIFIED, SignatureCheck
-from tokenserver.tokens.verification import open_token
+from tokenserver.tokens.signature_check import VERIFIED, SignatureCheck, Verify
 
 REPEATED = [Algorithm.ES256, Algorithm.ES384, Algorithm.EdDSA]
 
@@ -28,20 +27,17 @@ REPEATED = [Algorithm.ES256, Algorithm.ES384, Algorithm.EdDSA]
 class Counted:
     """Counts the verifications with the certificate's key."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.verified = 0
-        right = open_token
 
-        def counting(*arguments: Any) -> dict[str, Any]:
-            self.verified += 1
-            return right(*arguments)
-
-        monkeypatch.setattr(signature_check, "open_token", counting)
+    def verify(self, text: str, header: str, key: SigningKey) -> dict[str, Any]:
+        self.verified += 1
+        return read_as_registry(text, header, key)
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
-    return Counted(monkeypatch)
+def counted() -> Counted:
+    return Counted()
 
 
 def header_of(key: SigningKey) -> str:
@@ -60,9 +56,9 @@ def claimed(check: SignatureCheck, key: SigningKey, text: str, second: int = 0) 
     return check.claims_of(text, header_of(key), second=second)["n"]
 
 
-def after_the_first(key: SigningKey) -> SignatureCheck:
+def after_the_first(key: SigningKey, verify: Verify = read_as_registry) -> SignatureCheck:
     """A check whose next token of second 0 is signed again."""
-    check = SignatureCheck(key)
+    check = SignatureCheck(key, verify)
     claimed(check, key, token(key))
     return check
 
@@ -73,7 +69,7 @@ def test_one_of_each_second_and_one_of_many_is_verified(
 ) -> None:
     """All others are signed twice."""
     key = rings[algorithm].active
-    check = SignatureCheck(key)
+    check = SignatureCheck(key, counted.verify)
     seen = []
     for number in range(2 * VERIFIED + 1):
         assert claimed(check, key, token(key, number)) == number
@@ -89,7 +85,7 @@ def test_one_of_each_second_and_one_of_many_is_verified(
 def test_rsa_is_always_verified(rings: dict[Algorithm, KeyRing], counted: Counted) -> None:
     """One faulty RSA signature factors the key, and verifying is cheap."""
     key = rings[Algorithm.RS256].active
-    check = SignatureCheck(key)
+    check = SignatureCheck(key, counted.verify)
     assert [claimed(check, key, token(key, number)) for number in range(5)] == [0, 1, 2, 3, 4]
     assert counted.verified == 5
 
@@ -100,7 +96,7 @@ def test_without_repeatable_signatures_every_token_is_verified(
     """An older OpenSSL has random nonces alone, so two signatures always differ."""
     monkeypatch.setattr(signatures, "_REPEATABLE_ECDSA", {})
     key = rings[Algorithm.ES256].active
-    check = SignatureCheck(key)
+    check = SignatureCheck(key, counted.verify)
     assert [claimed(check, key, token(key, number)) for number in range(5)] == [0, 1, 2, 3, 4]
     assert counted.verified == 5
 
@@ -119,7 +115,7 @@ def test_every_change_after_signing_is_detected(
     text = token(key)
     ends = (0, len(header_of(key)) - 1, text.rindex(".") - 2, text.rindex(".") + 1, len(text) - 2)
     for place in ends:
-        check = SignatureCheck(key) if is_first else after_the_first(key)
+        check = SignatureCheck(key, read_as_registry) if is_first else after_the_first(key)
         with pytest.raises(SigningFailed):
             claimed(check, key, flipped(text, place))
 
@@ -140,13 +136,13 @@ def test_both_keys_are_not_the_certificates(rings: dict[Algorithm, KeyRing]) -> 
     ring = rings[Algorithm.ES256]
     key = replace(ring.active, private_key=ec.generate_private_key(ec.SECP256R1()))
     with pytest.raises(SigningFailed, match="has a wrong signature"):
-        claimed(SignatureCheck(key), key, token(key))
+        claimed(SignatureCheck(key, read_as_registry), key, token(key))
 
 
 def test_after_a_fault_every_token_is_verified(rings: dict[Algorithm, KeyRing], counted: Counted) -> None:
     """A machine that erred once is not trusted to err differently the next time."""
     key = rings[Algorithm.ES256].active
-    check = after_the_first(key)
+    check = after_the_first(key, counted.verify)
     with pytest.raises(SigningFailed):
         claimed(check, key, flipped(token(key), -2))
     before = counted.verified

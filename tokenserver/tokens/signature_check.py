@@ -5,6 +5,7 @@ Why it is done in this way, and which faults it detects: docs/decisions/0011-sig
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import (
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from tokenserver.errors import SigningFailed
 from tokenserver.keys.ring import Algorithm, SigningKey
 from tokenserver.keys.signatures import is_repeatable, signer
-from tokenserver.tokens.verification import InvalidToken, open_repeated, open_token
+from tokenserver.tokens.verification import InvalidToken, open_repeated
 
 VERIFIED = 64
 """One of so many tokens is verified with the certificate's key, also if they are all of one second."""
@@ -26,16 +27,21 @@ _VERIFIED_ALWAYS = frozenset({Algorithm.RS256})
 """With RSA, verifying takes a small part of the time of signing."""
 
 
+Verify = Callable[[str, str, SigningKey], dict[str, Any]]
+"""The claims of a token with this encoded header and a signature by this key; raises `InvalidToken` for any other."""
+
+
 class SignatureCheck:
     """Checks tokens that were just signed with `key`.
 
     A token is signed once more, by a copy of the key that lies elsewhere in memory, and both signatures must be equal.
     The first token, the first of each second and one of `VERIFIED` are verified with the certificate's key instead, as
-    a registry does. After a fault, every token is verified.
+    a registry does, by `verify`. After a fault, every token is verified.
     """
 
-    def __init__(self, key: SigningKey) -> None:
+    def __init__(self, key: SigningKey, verify: Verify) -> None:
         self._key = key
+        self._verify = verify
         can_repeat = key.algorithm not in _VERIFIED_ALWAYS and is_repeatable(key.algorithm)
         self._repeat = signer(_copy(key.private_key), key.algorithm) if can_repeat else None
         self._second: int | None = None
@@ -50,7 +56,7 @@ class SignatureCheck:
         repeat = self._repeat
         try:
             if repeat is None or self._is_due(second):
-                return open_token(text, {header: self._key})
+                return self._verify(text, header, self._key)
             return open_repeated(text, header, repeat)
         except InvalidToken as error:
             self._repeat = None
