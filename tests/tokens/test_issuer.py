@@ -26,8 +26,9 @@ from tokenserver.keys.ring import Algorithm, KeyRing
 from tokenserver.scopes import ACTIONS, Access, Resource
 from tokenserver.tokens import issuer as issuer_module
 from tokenserver.tokens.claims import Compat, Registry, encoded_claims
-from tokenserver.tokens.issuer import TokenIssuer
-from tokenserver.tokens.jose_header import token_header
+from tokenserver.tokens.issuer import TokenIssuer, read_as_registry
+from tokenserver.tokens.jose_header import encoded_header, token_header
+from tokenserver.tokens.verification import InvalidToken
 
 NOW = 1_801_396_800.75  # 2027-01-31 12:00 UTC and a bit
 ANN = Identity("ann", Kind.PASSWORD, "htpasswd")
@@ -178,6 +179,56 @@ def test_a_key_that_is_not_the_certificates(rings: dict[Algorithm, KeyRing]) -> 
     other = replace(ring.active, private_key=ec.generate_private_key(ec.SECP256R1()))
     with pytest.raises(SigningFailed, match="has a wrong signature"):
         issuer_of(replace(ring, active=other)).issue(ANN, registry(), ACCESS)
+
+
+def signed(ring: KeyRing, payload: bytes, compat: Compat = Compat.JWKS) -> str:
+    """A token of any payload, made by neither the issuer nor its encoders."""
+    key = ring.active
+    content = f"{encoded_header(key, compat)}.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}"
+    algorithm = jwt.get_algorithm_by_name(key.algorithm.value)
+    signature = algorithm.sign(content.encode(), key.private_key)
+    return f"{content}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+def refusal(text: str, ring: KeyRing) -> str:
+    with pytest.raises(InvalidToken) as refused:
+        read_as_registry(text, encoded_header(ring.active, Compat.JWKS), ring.active)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_what_a_registry_would_not_read(rings: dict[Algorithm, KeyRing], algorithm: Algorithm) -> None:
+    """Only the very header that was meant, the key of the certificate, no padding, and an object as claims."""
+    ring = rings[algorithm]
+    right = signed(ring, b'{"sub":1}')
+    header = encoded_header(ring.active, Compat.JWKS)
+    assert read_as_registry(right, header, ring.active) == {"sub": 1}
+    compat = Compat.UNIVERSAL if algorithm is Algorithm.EdDSA else Compat.DISTRIBUTION2
+    content, _, signature = right.rpartition(".")
+    padding = "=" * (-len(signature) % 4)
+    shapes = {
+        signed(ring, b'{"sub":1}', compat): "has no header that this server writes",
+        header: "has no header that this server writes",
+        f"{right}{padding or '='}": "is not canonical base64url",
+        f"{header}.": "is malformed: DecodeError",
+        f"{right}.": "is malformed: DecodeError",
+        f"{content}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}": "has a wrong signature",
+        f"{content}.{signature[:16]}": "has a wrong signature",
+        signed(ring, b"[]"): "is malformed: DecodeError",
+        signed(ring, b"["): "is malformed: DecodeError",
+    }
+    assert {text: refusal(text, ring) for text in shapes} == shapes
+
+
+@given(data=st.data())
+def test_a_registry_reads_no_other_letter(rings: dict[Algorithm, KeyRing], data: st.DataObject) -> None:
+    """No letter of a token can be changed, left out or added."""
+    ring = rings[data.draw(st.sampled_from(list(Algorithm)))]
+    text = signed(ring, b'{"sub":"ann"}')
+    place = data.draw(st.integers(0, len(text)))
+    changed = text[:place] + data.draw(st.text("ABYZabyz0189-_.=", max_size=2)) + text[place + 1 :]
+    if changed != text:
+        assert refusal(changed, ring) != ""
 
 
 def test_a_signer_that_fails(rings: dict[Algorithm, KeyRing]) -> None:
