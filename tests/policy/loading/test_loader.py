@@ -198,7 +198,7 @@ def test_order_of_files_and_rules_never_matters(folder: Path) -> None:
 def test_reference_is_good(folder: Path) -> None:
     """The misspelt variants below fail for their misspelling, not for their form."""
     write(folder / "a.yaml", dumped(REFERENCE))
-    assert load_policies(folder, now=NOW).rule_count == 5
+    assert load_policies(folder, now=NOW).rule_count == 7
 
 
 @pytest.mark.parametrize("place", REFERENCE_KEYS, ids=lambda place: ".".join(map(str, place)))
