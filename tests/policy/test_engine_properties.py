@@ -202,7 +202,8 @@ def filled(pattern: str, user: str, value: str, other: str, star: str, is_same: 
     """A name that the pattern covers for some clients; with another group in its second place, unless `is_same`."""
     pattern = pattern.replace("**", "ab/b" if is_same else "a").replace("${user}", user).replace("${t}", "${group}")
     pattern = pattern.replace("${group}", value, 1).replace("${group}", value if is_same else other)
-    return pattern.replace("*", star).replace("/-", "/").removeprefix("-")
+    parts = pattern.replace("*", star).split("/")
+    return "/".join(part if PATH_COMPONENT.fullmatch(part) else "a" for part in parts)
 
 
 def cases(*parts: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
