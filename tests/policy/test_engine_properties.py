@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -485,14 +486,22 @@ def test_every_verdict_has_its_reasons(policy: Policy, identity: Identity, name:
     assert all(action not in decision.granted for action, effect in cited if effect is Effect.DENY)
 
 
-def everybody(name: str) -> Iterator[Identity]:
-    """Every client that could matter to the rules about `name`, whose segments `${user}` and `${group}` may take."""
+def everybody(name: str, policy: Policy, answers: Collection[AllOf]) -> Iterator[Identity]:
+    """Every client that could matter to the rules about `name`, whose segments the variables may take.
+
+    They are in any of the groups; where rules capture, in at most two, or in those of an answer.
+    """
     yield ANONYMOUS
-    groups = sorted({*NAMES, *name.split("/")})
-    for user in sorted({*USERS, "eve", *name.split("/")}):
-        for bits in range(2 ** len(groups)):
-            brought = frozenset(group for place, group in enumerate(groups) if bits >> place & 1)
-            yield Identity(user, Kind.PASSWORD, groups=brought)
+    groups = {*NAMES, *name.split("/")}
+    forms = {one[6:] for effect in Effect for rule in policy[effect] for one in rule["to"] if "{t}" in one}
+    if forms:
+        values = {text[start:end] for text in name.split("/") for start, end in combinations(range(len(text) + 1), 2)}
+        groups |= {form.replace("{t}", value) for form in forms for value in values}
+    sizes = range(3 if forms else len(groups) + 1)
+    brought = {frozenset(some) for size in sizes for some in combinations(sorted(groups), size)}
+    brought |= {frozenset(one.name for one in answer if one.sort == "group") for answer in answers}
+    for user, some in product(sorted({*USERS, "eve", *name.split("/")}), brought):
+        yield Identity(user, Kind.PASSWORD, groups=some)
 
 
 def is_in(policies: PolicySet, identity: Identity, answer: AllOf) -> bool:
@@ -509,6 +518,6 @@ def test_who_can_forgets_nobody_and_invents_nobody(policy: Policy, name: str, ac
     """Whoever can is covered by an answer, and for every answer there is somebody who can."""
     made = compiled(policy)
     answers = short_answer(made, action, Resource("repository", name), CONTEXT)
-    able = [one for one in everybody(name) if decide(made, one, ask(name, {action}), CONTEXT).granted]
+    able = [one for one in everybody(name, policy, answers) if decide(made, one, ask(name, {action}), CONTEXT).granted]
     assert [one for one in able if not any(is_in(made, one, answer) for answer in answers)] == []
     assert [answer for answer in answers if not any(is_in(made, one, answer) for one in able)] == []

@@ -24,7 +24,10 @@ UNFIT = ["Ann", "ann@example.com", "a b", "a..b", "-a", "host:5000"]
     world.worlds | rich.worlds, world.identities, st.sampled_from(UNFIT), st.sampled_from([None, "registry", "other"])
 )
 def test_unfilled_rules(policies: PolicySet, identity: Identity, name: str, service: str | None) -> None:
-    """Exactly the rules that would include the user on the registry and use `${user}`; their patterns never match."""
+    """Exactly the rules that would include the user on the registry and use `${user}`; their patterns never match.
+
+    A rule with captures includes the members of groups that it captures.
+    """
     user = replace(identity, subject=name, kind=Kind.PASSWORD)
     groups = policies.groups.holding(user)
     found = list(unfilled_rules(policies, user, service))
@@ -36,7 +39,11 @@ def test_unfilled_rules(policies: PolicySet, identity: Identity, name: str, serv
     assert [one.rule for one in found] == [
         rule
         for rule in policies.rules
-        if any(pattern.uses(SegmentKind.USER) for pattern in rule.patterns)
+        if any(
+            pattern.uses(SegmentKind.USER)
+            and (not pattern.captures or any(one.value(name) for one in pattern.captures for name in groups))
+            for pattern in rule.patterns
+        )
         and any(
             objection(replace(rule, condition=None), user, groups, replace(world.CONTEXTS[0], service=one)) is None
             for one in anywhere
