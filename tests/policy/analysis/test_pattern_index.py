@@ -13,7 +13,9 @@ from tokenserver.policy.patterns import Pattern, parse_pattern
 from tokenserver.policy.variables.readings import matches_somebody
 
 PATTERNS = st.lists(
-    st.sampled_from(["a", "b", "ab", "*", "a*", "*b", "a*b*", "**", "${user}", "${group}"]), min_size=1, max_size=4
+    st.sampled_from(["a", "b", "ab", "*", "a*", "*b", "ab*", "*ab", "a*b*", "**", "${user}", "${group}"]),
+    min_size=1,
+    max_size=4,
 ).map(lambda parts: parse_pattern("/".join(parts)))
 
 
@@ -51,7 +53,10 @@ def test_every_pattern_of_a_name_that_all_cover_is_found(
         pytest.param("*/x", ["**", "t/**"], id="a fixed number of segments"),
         pytest.param("**/other", ["*/shared1/**", "*/shared2/**", "**", "t/**"], id="the last segment"),
         pytest.param("u/s*/**", ["*/shared1/**", "*/shared2/**", "**", "*/*/x", "*/shar*/x", "**/end"], id="a glob"),
-        pytest.param("u/z*/**", ["**", "*/*/x", "*/shar*/x", "**/end"], id="a glob that a literal does not match"),
+        pytest.param("u/z*/**", ["**", "*/*/x", "**/end"], id="a glob that begins in another way"),
+        pytest.param("u/*z/x", ["**", "*/*/x", "*/shar*/x"], id="a glob that ends in another way"),
+        pytest.param("u/z-${user}/x", ["**", "*/*/x"], id="a variable after another text"),
+        pytest.param("u/shared${user}-z/x", ["**", "*/*/x", "*/shar*/x"], id="a variable between texts"),
     ],
 )
 def test_patterns_that_may_meet(asked: str, expected: list[str]) -> None:

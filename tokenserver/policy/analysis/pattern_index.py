@@ -116,10 +116,27 @@ def _numbers(bits: int) -> Iterator[int]:
 
 
 def _may_equal(one: Segment, other: Segment) -> bool:
-    """Whether some word may match both; certain only if one of them is a literal."""
+    """Whether some word may match both; certain only if one of them is a literal.
+
+    Segments with other texts before their first wildcard or variable, or after their last one, never match one word.
+    """
+    (start, end), (other_start, other_end) = _outer_texts(one), _outer_texts(other)
+    if not (start.startswith(other_start) or other_start.startswith(start)):
+        return False
+    if not (end.endswith(other_end) or other_end.endswith(end)):
+        return False
     if one.kind is SegmentKind.LITERAL:
         return fits(other, one.text) if other.kind is SegmentKind.GLOB else _is_same(one, other)
     return other.kind is not SegmentKind.LITERAL or one.kind is not SegmentKind.GLOB or fits(one, other.text)
+
+
+def _outer_texts(segment: Segment) -> tuple[str, str]:
+    """The literal texts with which each word of a segment begins and ends."""
+    if segment.kind is SegmentKind.LITERAL:
+        return segment.text, segment.text
+    if not segment.pieces:
+        return "", ""
+    return segment.pieces[0].partition("*")[0], segment.pieces[-1].rpartition("*")[2]
 
 
 def _is_same(literal: Segment, other: Segment) -> bool:
