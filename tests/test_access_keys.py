@@ -138,7 +138,10 @@ def test_a_key_takes_all_of_its_random_bytes(size: int) -> None:
         pytest.param("tkn1_x", False, id="digit"),
         pytest.param("tknR_x", False, id="upper-case"),
         pytest.param("tknrs_x", False, id="two-letters"),
-        pytest.param(" tknr_x", False, id="blank-before"),
+        pytest.param(" tknr_x", True, id="blank-before"),
+        pytest.param("\r\n\u00a0tknr_x", True, id="blanks-before"),
+        pytest.param("\"'tknr_x", True, id="quotes-before"),
+        pytest.param("xtknr_x", False, id="letter-before"),
         pytest.param("", False, id="empty"),
     ],
 )

@@ -325,7 +325,6 @@ def test_one_reader_of_the_environment() -> None:
 
 
 NOT_SECRET = {
-    "authn/chain.py:password": "looks for a NUL in the client's own text",
     "authn/htpasswd/file.py:hashed": "looks for the lock in front of a hash",
     "authn/passwords.py:secret": "looks for a NUL in the client's own text",
     "authn/passwords.py:_SHA_CRYPT_DIGEST": "how long a well-formed hash is",

@@ -31,7 +31,8 @@ _CHECKSUM_LENGTH = 6  # 62 ** 6 > 2 ** 32
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _FORMS = "".join(AccessKeyForm)
 _KEY = re.compile(rf"tkn([{_FORMS}])_([0-9A-Za-z]{{12}})[0-9A-Za-z]{{43}}([0-9A-Za-z]{{6}})", re.ASCII)
-_MARKED = re.compile(r"tkn[a-z]_", re.ASCII)
+_MARKER = r"tkn[a-z]_"
+_MARKED = re.compile(rf"""[\s"']*{_MARKER}""")
 _ID = re.compile(r"[0-9A-Za-z]{12}", re.ASCII)
 _HASH_LINE = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 _HEX = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
@@ -100,7 +101,7 @@ def compose_key(form: AccessKeyForm, random: bytes) -> AccessKey:
 
 
 def is_marked(text: str) -> bool:
-    """Whether the text begins as every access key does, and so is one or nothing else."""
+    """Whether the text begins as every access key does, perhaps after a blank or a quote that was copied with it."""
     return _MARKED.match(text) is not None
 
 
@@ -157,7 +158,7 @@ _NEW = "; fix: copy the line that tokenserver robots secret new NAME --for-file 
 
 
 def _reject_key(text: str, name: str) -> None:
-    if _MARKED.search(text) is not None:
+    if re.search(_MARKER, text) is not None:
         raise InvalidDeclaration(
             f"must be the {name} of a secret, not the secret itself, which everybody who can read this file now knows;"
             " fix: remove it, and declare a new one: tokenserver robots secret new NAME --for-file"

@@ -1,4 +1,4 @@
-"""Credentials of a request: none, a user name with a password, a refresh token, or malformed ones."""
+"""Credentials of a request: none, a password, an access key, a refresh token, a workload's token, or malformed ones."""
 
 from __future__ import annotations
 
@@ -64,8 +64,15 @@ class Password:
     password: Secret
 
 
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A refresh token, which docker keeps as "identity token" in place of a password. It comes without a user name."""
+
+    secret: Secret
+
+
 class AccessKeyForm(StrEnum):
-    """What an access key is for, by the letter in its text (see `access_keys`)."""
+    """What an access key is for, by the letter in its text; see `access_keys`."""
 
     PERSONAL = "p"
     ROBOT = "r"
@@ -74,10 +81,28 @@ class AccessKeyForm(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshToken:
-    """A refresh token, which docker keeps as "identity token" in place of a password. It comes without a user name."""
+class Key:
+    """A well-formed access key; nobody has verified it yet. `text` is all of it.
 
-    secret: Secret
+    `name` is the user name as typed, empty if none was. It never decides who the client is.
+    """
+
+    form: AccessKeyForm
+    id: str
+    text: Secret
+    name: str
 
 
-Credentials = NoCredentials | MalformedCredentials | Password | RefreshToken
+@dataclass(frozen=True, slots=True)
+class Jwt:
+    """The signed token with which a workload proves what it is, sent as a password.
+
+    `issuer` is what the token says, unverified: it only tells who has to verify it. `name` is the user name as typed.
+    """
+
+    text: Secret
+    issuer: str
+    name: str
+
+
+Credentials = NoCredentials | MalformedCredentials | Password | RefreshToken | Key | Jwt

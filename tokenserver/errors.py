@@ -164,14 +164,21 @@ class InvalidCredentials(RequestError):
     """Credentials were sent and are wrong.
 
     `reason` is only for the audit event. The client gets the same text for every reason, so that it cannot find out
-    which users exist.
+    which users exist; `public` replaces that text where it depends on nothing that the client did not send.
     """
 
     outcome = "invalid_credentials"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, public: str = "wrong user name or password") -> None:
         self.reason = reason
-        super().__init__("wrong user name or password")
+        super().__init__(public)
+
+
+class UnusableAccessKey(InvalidCredentials):
+    """A right access key that may not be used: expired, from elsewhere, or with the user name of somebody else.
+
+    The client has proved that it has the key, so `public` may say what is wrong with it.
+    """
 
 
 class UnknownRefreshToken(InvalidCredentials):
@@ -181,8 +188,8 @@ class UnknownRefreshToken(InvalidCredentials):
     """What its owner can do; HOST is the registry."""
 
     def __init__(self) -> None:
-        super().__init__("unknown refresh token")
-        self.args = (f"this server does not know the stored identity token; fix: {self.fix}",)
+        public = f"this server does not know the stored identity token; fix: {self.fix}"
+        super().__init__("unknown refresh token", public)
 
 
 class AuthenticationRequired(RequestError):

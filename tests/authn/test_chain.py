@@ -9,19 +9,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.access_keys import RANDOM_BYTES, AccessKey, compose_key
 from tokenserver.authn.authenticator import Authenticator
 from tokenserver.authn.chain import Chain
-from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, RefreshToken, Secret
+from tokenserver.credentials import (
+    AccessKeyForm,
+    Credentials,
+    Jwt,
+    Key,
+    MalformedCredentials,
+    NoCredentials,
+    Password,
+    RefreshToken,
+    Secret,
+)
 from tokenserver.errors import (
     AuthenticationRequired,
     BackendUnavailable,
     InvalidCredentials,
+    Throttled,
     TokenserverError,
     UnknownRefreshToken,
+    UnusableAccessKey,
 )
 from tokenserver.identity import ANONYMOUS, Identity, Kind
 
 ANN = Identity("ann", Kind.PASSWORD, "first")
+MACHINE = "the user name begins like that of a machine"
 
 
 @dataclass
@@ -149,6 +163,16 @@ def test_no_source(decoy: Work | None) -> None:
         pytest.param(
             Identity("\u3000", Kind.PASSWORD, "first"), "returned an identity without a subject", id="a blank subject"
         ),
+        pytest.param(
+            Identity("robot:ci", Kind.PASSWORD, "first"),
+            "returned an identity with the subject of a machine",
+            id="a robot",
+        ),
+        pytest.param(
+            Identity("Workload:x:y", Kind.PASSWORD, "first"),
+            "returned an identity with the subject of a machine",
+            id="a workload",
+        ),
     ],
 )
 def test_answers_outside_the_contract(answer: Any, problem: str) -> None:
@@ -177,6 +201,10 @@ def test_answers_outside_the_contract(answer: Any, problem: str) -> None:
         pytest.param("\ufeffann", "secret", "the user name contains non-printable characters", id="BOM"),
         pytest.param("a\udc80", "secret", "the user name contains non-printable characters", id="a surrogate"),
         pytest.param("a\u3000b", "secret", "the user name contains non-printable characters", id="wide blank inside"),
+        pytest.param("robot:ci", "secret", MACHINE, id="the subject of a robot"),
+        pytest.param("Robot:CI", "secret", MACHINE, id="the subject of a robot in capitals"),
+        pytest.param("workload:github:1", "secret", MACHINE, id="the subject of a workload"),
+        pytest.param("\uff52obot\uff1aci", "secret", MACHINE, id="the subject of a robot in wide letters"),
         pytest.param("ann", "", "the password is empty", id="empty password"),
         pytest.param("ann", "\0", "the password contains a NUL character", id="NUL alone"),
         pytest.param("ann", "pass\0word", "the password contains a NUL character", id="NUL"),
@@ -199,6 +227,9 @@ def test_guards(username: str, text: str, reason: str) -> None:
         pytest.param("a" * 255, "a" * 1024, id="the longest"),
         pytest.param("é" * 255, "é" * 512, id="the longest, not ASCII"),
         pytest.param("ann smith", " ", id="blanks inside"),
+        pytest.param("robot", "a", id="almost a robot"),
+        pytest.param("robots:ci", "a", id="another prefix"),
+        pytest.param("corp:ann", "a", id="a colon"),
         pytest.param("ann", "\ud800", id="a password that is not UTF-8"),
         pytest.param("ann", "\t\n", id="control characters in the password"),
     ],
@@ -298,3 +329,136 @@ def test_a_namespace_belongs_to_the_earlier_source(
     chain = Chain(sources, anonymous=False, decoy=None, owners=[owner, own, last])
     assert outcome(chain, password()) == (expected or identity)
     assert (owner.asked, own.asked, last.asked) == (asked, [], [])
+
+
+CI = Identity("robot:ci", Kind.ROBOT, "robots", credential="x")
+PERSONAL, ROBOT, REFRESH, SESSION = (compose_key(form, bytes(RANDOM_BYTES)) for form in AccessKeyForm)
+
+
+@dataclass
+class Robots:
+    """The keys of robots, with the same answer for each, and a guard that admits `left` failures."""
+
+    answer: Identity | InvalidCredentials = CI
+    left: int = 99
+    asked: list[tuple[Key, Any, float]] = field(default_factory=list)
+    counted: list[str] = field(default_factory=list)
+
+    def authenticate(self, key: Key, client: Any, now: float) -> Identity:
+        """The answer, raised where it is an error."""
+        self.asked.append((key, client, now))
+        if isinstance(self.answer, InvalidCredentials):
+            raise self.answer
+        return self.answer
+
+    def login(self, *_arguments: Any) -> Identity:
+        """No password is expected here."""
+        raise AssertionError
+
+    def count_unknown(self, secret: Secret, _client: Any) -> None:
+        """Count it."""
+        if len(self.counted) >= self.left:
+            raise Throttled(7)
+        self.counted.append(secret.reveal())
+
+
+def chain_with(robots: Robots, *sources: Authenticator) -> Chain:
+    """A chain at noon."""
+    return Chain(sources, anonymous=True, decoy=None, guard=robots, robots=robots, now=lambda: 12.0)
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        pytest.param(Password("ci", ROBOT.text), id="password"),
+        pytest.param(Password("", ROBOT.text), id="password-without-name"),
+        pytest.param(RefreshToken(ROBOT.text), id="refresh-token"),
+        pytest.param(Key(ROBOT.form, ROBOT.id, ROBOT.text, "ci"), id="key"),
+    ],
+)
+def test_the_key_of_a_robot(credentials: Credentials) -> None:
+    """However it was sent, the robots are asked, and no user source is; success is not counted."""
+    robots, source = Robots(), Backend(answer=ANN)
+    assert chain_with(robots, source).authenticate(credentials) == CI
+    ((key, client, now),) = robots.asked
+    assert (key.form, key.id, key.text, client, now) == (ROBOT.form, ROBOT.id, ROBOT.text, None, 12.0)
+    assert (source.asked, robots.counted) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("key", "answer", "expected", "is_counted"),
+    [
+        pytest.param(
+            ROBOT, InvalidCredentials("wrong secret"), "InvalidCredentials: wrong secret", True, id="robot-wrong"
+        ),
+        pytest.param(
+            ROBOT, UnusableAccessKey("expired", "…"), "InvalidCredentials: expired", False, id="robot-unusable"
+        ),
+        pytest.param(PERSONAL, CI, f"InvalidCredentials: unknown access key {'0' * 12}", True, id="personal"),
+        pytest.param(REFRESH, CI, "InvalidCredentials: unknown refresh token", True, id="refresh"),
+        pytest.param(SESSION, CI, "InvalidCredentials: unknown refresh token", True, id="session"),
+    ],
+)
+def test_rejected_keys(key: AccessKey, answer: Identity | InvalidCredentials, expected: str, is_counted: bool) -> None:
+    """Each failure counts for the client's address, but not the use of a right key, which is no guess."""
+    robots, source = Robots(answer), Backend(answer=ANN)
+    assert outcome(chain_with(robots, source), Password("ann", key.text)) == expected
+    assert robots.counted == ([key.text.reveal()] if is_counted else [])
+    assert (source.asked, [one.form for one, _, _ in robots.asked]) == ([], [key.form] if key is ROBOT else [])
+
+
+def test_no_robots() -> None:
+    """A chain without robots knows no key, and needs no guard to say so."""
+    assert outcome(Chain([Backend(answer=ANN)], anonymous=True, decoy=None), Password("ann", ROBOT.text)) == (
+        f"InvalidCredentials: unknown access key {'0' * 12}"
+    )
+
+
+@pytest.mark.parametrize("wrap", [lambda text: Password("ann", Secret(text)), lambda text: RefreshToken(Secret(text))])
+def test_a_malformed_key_reaches_nobody(wrap: Any) -> None:
+    """It is counted by address, and no source, no robot and no hash sees it; the client learns that it is mistyped."""
+    robots, source, work = Robots(), Backend(answer=ANN), Work()
+    text = ROBOT.text.reveal()[:-1]
+    chain = Chain([source], anonymous=True, decoy=work, guard=robots, robots=robots)
+    with pytest.raises(InvalidCredentials, match="incomplete or mistyped; fix: ") as caught:
+        chain.authenticate(wrap(text))
+    assert caught.value.reason == "malformed access key"
+    assert (robots.counted, robots.asked, source.asked, work.names) == ([text], [], [], [])
+
+
+def test_other_malformed_credentials_are_not_counted() -> None:
+    """A header that is no Basic header at all costs nothing, and its client gets the uniform text."""
+    robots = Robots()
+    with pytest.raises(InvalidCredentials, match="wrong user name or password"):
+        chain_with(robots).authenticate(MalformedCredentials("no colon"))
+    assert robots.counted == []
+
+
+@pytest.mark.parametrize(
+    ("credentials", "text"),
+    [
+        pytest.param(Password("ann", ROBOT.text), "too many attempts, try again later", id="robot"),
+        pytest.param(Password("ann", Secret("tknr_x")), "too many attempts, try again later", id="malformed"),
+        pytest.param(
+            Password("ann", REFRESH.text),
+            "too many attempts, try again later, or log out of the registry and in again: docker logout HOST, then"
+            " docker login HOST",
+            id="refresh",
+        ),
+    ],
+)
+def test_throttled_keys(credentials: Credentials, text: str) -> None:
+    """A client that failed too often is told to wait; a right key of the same client still works."""
+    robots = Robots(InvalidCredentials("wrong secret"), left=0)
+    with pytest.raises(Throttled) as caught:
+        chain_with(robots).authenticate(credentials)
+    assert (str(caught.value), caught.value.retry_after) == (text, 7)
+    assert chain_with(Robots(CI, left=0)).authenticate(Password("ann", ROBOT.text)) == CI
+
+
+def test_a_jwt_without_issuers() -> None:
+    """Where no workload source is configured, no token vouches for anybody, and no password is tried."""
+    robots, source = Robots(), Backend(answer=ANN)
+    credentials = Jwt(Secret("eyJ.."), "https://example.com", "ann")
+    assert outcome(chain_with(robots, source), credentials) == "InvalidCredentials: no issuer of tokens is configured"
+    assert (robots.counted, source.asked) == (["eyJ.."], [])

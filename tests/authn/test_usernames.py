@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenserver.authn.usernames import canonical, name_problem
+from tokenserver.authn.usernames import canonical, is_machine_name, name_problem
 from tokenserver.policy.misspellings import mistake_in_name
 from tokenserver.policy.terms import parse_principal
 
@@ -73,3 +73,23 @@ def test_policies_can_name_whoever_can_be_a_user(name: str) -> None:
 def test_canonical_names_are_stable(name: str) -> None:
     """A name that was folded and is folded again goes to a counter that it always goes to."""
     assert canonical(name) == canonical(f" {name}  ")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("robot:ci", True, id="robot"),
+        pytest.param("workload:github:x", True, id="workload"),
+        pytest.param("ROBOT:ci", True, id="capitals"),
+        pytest.param(" robot:", True, id="blank"),
+        pytest.param("\uff52obot\uff1aci", True, id="wide letters"),
+        pytest.param("robot", False, id="no colon"),
+        pytest.param("robot$ci", False, id="Harbor"),
+        pytest.param("robot/ci", False, id="slash"),
+        pytest.param("my-robot:ci", False, id="elsewhere"),
+        pytest.param("zoë", False, id="not ASCII"),
+    ],
+)
+def test_names_of_machines(name: str, *, expected: bool) -> None:
+    """What begins like a machine's subject, in any spelling that counts as the same."""
+    assert is_machine_name(name) is expected

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenserver.access_keys import RANDOM_BYTES, DeclaredSecret, compose_key, digest_of
 from tokenserver.authn.chain import Chain
-from tokenserver.credentials import Credentials, NoCredentials, Password, Secret
+from tokenserver.authn.robots.declared import DeclaredRobots
+from tokenserver.credentials import AccessKeyForm, Credentials, NoCredentials, Password, RefreshToken, Secret
 from tokenserver.errors import AuthenticationRequired, Incomplete, InvalidCredentials, InvalidRequest
 from tokenserver.exchange.service import MAX_ACCOUNT, TokenRequest, TokenService
 from tokenserver.exchange.snapshot import Snapshot
@@ -89,11 +91,12 @@ def service(
     compat: Compat = Compat.UNIVERSAL,
     now: Callable[[], float] = NOW.timestamp,
     holds: bool = False,
+    robots: DeclaredRobots | None = None,
 ) -> tuple[TokenService, Issuer]:
     """An exchange for one registry, with what it signed."""
     issuer = Issuer()
     registries = {"reg": Registry("reg", "issuer", compat, 900, holds=holds)}
-    chain = Chain([Source(identity)], anonymous=True, decoy=None)
+    chain = Chain([Source(identity)], anonymous=True, decoy=None, robots=robots, now=now)
     policies = PolicySet("digest", ("a.yaml",), rules, Groups.of_all([]), build_index(rules))
     snapshot = Snapshot(registries, chain, policies, issuer)  # type: ignore[arg-type]  # a fake
     return TokenService(lambda: snapshot, now=now), issuer
@@ -187,6 +190,39 @@ def test_account(account: str, subject: str, is_accepted: bool) -> None:
             exchange.exchange(asked)
         assert caught.value.reason == "account differs from the authenticated user"
         assert issuer.issued == []
+
+
+KEY = compose_key(AccessKeyForm.ROBOT, bytes(RANDOM_BYTES))
+
+
+@pytest.mark.parametrize(
+    ("account", "typed", "is_accepted"),
+    [
+        pytest.param("ci-web", "ci-web", True, id="as typed"),
+        pytest.param("CI-Web", "CI-Web", True, id="as typed, in capitals"),
+        pytest.param("token", "token", True, id="the neutral name"),
+        pytest.param("<token>", "", True, id="the marker"),
+        pytest.param("robot:ci-web", "", True, id="the subject"),
+        pytest.param("ci-web", "token", True, id="the name behind the neutral name"),
+        pytest.param("robot/ci-web", "", True, id="the long name"),
+        pytest.param("ann", "token", False, id="a user"),
+        pytest.param("robot:other", "", False, id="another robot"),
+        pytest.param("token", "ci-web", False, id="a name that was not typed"),
+    ],
+)
+def test_account_of_a_robot(account: str, typed: str, is_accepted: bool) -> None:
+    """The name that was typed, the robot's names, and the marker of tokens; none of them decides who it is."""
+    secret = DeclaredSecret(KEY.id, digest_of(KEY.text), datetime(2027, 1, 1, tzinfo=UTC))
+    robots = DeclaredRobots([SimpleNamespace(name="ci-web", secrets=(secret,))])
+    exchange, issuer = service(robots=robots)
+    login = Password(typed, KEY.text) if typed else RefreshToken(KEY.text)
+    asked = request("repository:base/x:pull", credentials=login, account=account)
+    if is_accepted:
+        exchange.exchange(asked)
+        assert issuer.issued[0][0] == Identity("robot:ci-web", Kind.ROBOT, "robots", credential=KEY.id)
+    else:
+        with pytest.raises(InvalidCredentials, match="wrong user name or password"):
+            exchange.exchange(asked)
 
 
 def test_an_anonymous_account_is_no_claim() -> None:

@@ -70,6 +70,8 @@ def test_each_error(error: Exception, status: int, code: str, oauth: str, header
     ("error", "message"),
     [
         pytest.param(errors.InvalidRequest("service: is missing"), "service: is missing", id="fixable"),
+        pytest.param(errors.InvalidCredentials("unknown user"), "wrong user name or password", id="credentials"),
+        pytest.param(errors.UnusableAccessKey("key 3f9K of ci-web ended", "has expired"), "has expired", id="own-key"),
         pytest.param(errors.BackendUnavailable("corp", "10.0.0.1 refused"), LATER, id="directory"),
         pytest.param(errors.SigningFailed("key 7"), LATER, id="signing"),
         pytest.param(errors.TokenMismatch("sub"), "internal error", id="wrong-claims"),

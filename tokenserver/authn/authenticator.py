@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol, runtime_checkable
 
-from tokenserver.credentials import Password, RefreshToken
+from tokenserver.credentials import Key, Password, Secret
 from tokenserver.errors import BackendUnavailable
 from tokenserver.identity import Identity
 
@@ -28,6 +28,19 @@ class Authenticator(Protocol):
             `InvalidCredentials` is raised: the user is mine, and the password is wrong. No other source is asked.
             `BackendUnavailable` is raised: I cannot tell. No other source is asked, so a source that is down never
             hands its users over to the next one.
+        """
+        ...
+
+
+class KeyAuthenticator(Protocol):
+    """Access keys of one form."""
+
+    def authenticate(self, key: Key, client: IPv4Address | IPv6Address | None, now: float) -> Identity:
+        """The holder of the key; `now` is in seconds since the epoch.
+
+        Raises:
+            InvalidCredentials: the key is unknown or wrong. This costs the same work in both cases.
+            UnusableAccessKey: the key is right, and may not be used by this client now.
         """
         ...
 
@@ -77,8 +90,8 @@ class Guard(Protocol):
         """
         ...
 
-    def count_unknown(self, token: RefreshToken, client: IPv4Address | IPv6Address | None) -> None:
-        """Count an unknown refresh token as a failed login of this client, and of no user.
+    def count_unknown(self, secret: Secret, client: IPv4Address | IPv6Address | None) -> None:
+        """Count an unknown refresh token or access key as a failed login of this client, and of no user.
 
         Raises:
             Throttled: there were too many.

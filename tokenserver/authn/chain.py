@@ -1,17 +1,30 @@
-"""The authenticator chain: credentials to identity, by asking the user sources in the order of the configuration.
+"""The authenticator chain: credentials to identity, each kind by its own means.
 
-MalformedCredentials names and passwords are rejected here, before any backend, so that no backend can forget to.
+Access keys are looked up among those that exist. For passwords, the user sources are asked in the order of the
+configuration. Malformed names and passwords are rejected here, before any source, so that no source can forget to.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
-from tokenserver.authn.authenticator import Authenticator, Guard, NamespaceOwner, Rest, Stamped
-from tokenserver.authn.usernames import typed_name_problem
-from tokenserver.credentials import Credentials, MalformedCredentials, NoCredentials, Password, RefreshToken
+from tokenserver.authn.authenticator import Authenticator, Guard, KeyAuthenticator, NamespaceOwner, Rest, Stamped
+from tokenserver.authn.classification import classify, password_problem
+from tokenserver.authn.usernames import is_machine_name, typed_name_problem
+from tokenserver.credentials import (
+    AccessKeyForm,
+    Credentials,
+    Jwt,
+    Key,
+    MalformedCredentials,
+    NoCredentials,
+    Password,
+    RefreshToken,
+    Secret,
+)
 from tokenserver.errors import (
     AuthenticationRequired,
     BackendUnavailable,
@@ -19,21 +32,22 @@ from tokenserver.errors import (
     Overloaded,
     Throttled,
     UnknownRefreshToken,
+    UnusableAccessKey,
 )
 from tokenserver.identity import ANONYMOUS, Identity
 from tokenserver.scopes import is_path_component
 
-MAX_PASSWORD_BYTES = 1024
-"""In UTF-8. A longer password would only cost work: a directory took a second for one of a megabyte."""
+MALFORMED_KEY_TEXT = "the access key is incomplete or mistyped; fix: copy it again as a whole"
 
 
 class Chain:
-    """Asks the user sources in the order of the configuration.
+    """Asks the user sources in the order of the configuration, and `robots` for robots' access keys.
 
     `decoy` does the work of a wrong password for a user unknown to all sources, so that response times do not reveal
     which users exist; None if no source does such work. `rest` does the same for the other failures. A `guard`
     decides whether the sources are asked at all. `owners` are the sources again, if any of them maps names: a user is
-    rejected whose namespace is that of a user of an earlier source, since each namespace belongs to one person.
+    rejected whose namespace is that of a user of an earlier source, since each namespace belongs to one person. `now`
+    gives seconds since the epoch.
     """
 
     def __init__(
@@ -45,8 +59,12 @@ class Chain:
         rest: Rest | None = None,
         guard: Guard | None = None,
         owners: Sequence[NamespaceOwner] = (),
+        robots: KeyAuthenticator | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.authenticators = tuple(authenticators)
+        self._robots = robots
+        self._now = now
         self._guard = guard
         self._owners = tuple(owners)
         self._stamp = _joined([source.stamp for source in authenticators if isinstance(source, Stamped)])
@@ -65,31 +83,60 @@ class Chain:
             BackendUnavailable: a source cannot answer or broke its contract, or there is no capacity (`Overloaded`).
             Throttled: too many failures of this user, from this address or in total.
         """
-        match credentials:
+        found = classify(credentials)
+        match found:
             case NoCredentials():
                 if self._anonymous:
                     return ANONYMOUS
                 raise AuthenticationRequired
             case MalformedCredentials(reason):
-                raise InvalidCredentials(reason)
+                if found is credentials:
+                    raise InvalidCredentials(reason)
+                self._count_unknown(_secret_of(credentials), client)
+                raise InvalidCredentials(reason, MALFORMED_KEY_TEXT)
             case Password():
-                return self._login(credentials, client)
-            case RefreshToken():
-                self._count_unknown(credentials, client)
+                return self._login(found, client)
+            case Key():
+                return self._by_key(found, client)
+            case RefreshToken(secret):
+                self._count_unknown(secret, client, UnknownRefreshToken.fix)
+                raise UnknownRefreshToken
+            case Jwt(text):
+                self._count_unknown(text, client)
+                raise InvalidCredentials("no issuer of tokens is configured")
+            case _:
+                assert_never(found)
+
+    def _by_key(self, key: Key, client: IPv4Address | IPv6Address | None) -> Identity:
+        """The holder of an access key. Failures are throttled, but no right key: checking one costs next to nothing."""
+        try:
+            return self._holder(key, client)
+        except UnusableAccessKey:
+            raise  # no guess
+        except InvalidCredentials as error:
+            fix = UnknownRefreshToken.fix if isinstance(error, UnknownRefreshToken) else ""
+            self._count_unknown(key.text, client, fix)
+            raise
+
+    def _holder(self, key: Key, client: IPv4Address | IPv6Address | None) -> Identity:
+        match key.form:
+            case AccessKeyForm.ROBOT if self._robots is not None:
+                return self._robots.authenticate(key, client, self._now())
+            case AccessKeyForm.REFRESH | AccessKeyForm.SESSION:
                 raise UnknownRefreshToken
             case _:
-                assert_never(credentials)
+                raise InvalidCredentials(f"unknown access key {key.id}")
 
-    def _count_unknown(self, token: RefreshToken, client: IPv4Address | IPv6Address | None) -> None:
+    def _count_unknown(self, secret: Secret, client: IPv4Address | IPv6Address | None, fix: str = "") -> None:
         if self._guard is not None:
             try:
-                self._guard.count_unknown(token, client)
+                self._guard.count_unknown(secret, client)
             except Throttled as error:
-                raise Throttled(error.retry_after, UnknownRefreshToken.fix) from error
+                raise Throttled(error.retry_after, fix) from error
 
     def _login(self, credentials: Password, client: IPv4Address | IPv6Address | None) -> Identity:
         # No hashing here: whether these are rejected does not depend on which users exist.
-        problem = typed_name_problem(credentials.username) or _problem_with_password(credentials.password.reveal())
+        problem = typed_name_problem(credentials.username) or password_problem(credentials.password)
         if problem is not None:
             raise InvalidCredentials(problem)
         if self._guard is not None:
@@ -147,14 +194,11 @@ def _joined(stamps: Sequence[Callable[[str], bytes]]) -> Callable[[str], bytes]:
     return lambda name: b"".join(len(stamp).to_bytes(4, "big") + stamp for stamp in (of(name) for of in stamps))
 
 
-def _problem_with_password(password: str) -> str | None:
-    if not password:
-        return "the password is empty"
-    if len(password) > MAX_PASSWORD_BYTES or len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
-        return f"the password is longer than {MAX_PASSWORD_BYTES} bytes"
-    if "\0" in password:
-        return "the password contains a NUL character"
-    return None
+def _secret_of(credentials: Credentials) -> Secret:
+    """The secret that was classified as a malformed key."""
+    if isinstance(credentials, RefreshToken):
+        return credentials.secret
+    return credentials.password if isinstance(credentials, Password) else Secret("")
 
 
 def _checked(identity: object, backend: str) -> Identity:
@@ -163,4 +207,6 @@ def _checked(identity: object, backend: str) -> Identity:
         raise BackendUnavailable(backend, "returned something other than an identity")
     if identity.is_anonymous or not identity.subject.strip():
         raise BackendUnavailable(backend, "returned an identity without a subject")
+    if is_machine_name(identity.subject):
+        raise BackendUnavailable(backend, "returned an identity with the subject of a machine")
     return identity

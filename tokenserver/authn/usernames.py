@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from tokenserver.identity import ROBOT_PREFIX, WORKLOAD_PREFIX
+
 MAX_USERNAME = 255
 """Characters, as in policies."""
 
@@ -32,7 +34,14 @@ def typed_name_problem(name: str) -> str | None:
     # but the ASCII space.
     if not name.isprintable():
         return "the user name contains non-printable characters"
+    if is_machine_name(name):
+        return "the user name begins like that of a machine"
     return None
+
+
+def is_machine_name(name: str) -> bool:
+    """Whether the name begins like the subject of a robot or workload, which no user has."""
+    return (":" in name or not name.isascii()) and canonical(name).startswith((ROBOT_PREFIX, WORKLOAD_PREFIX))
 
 
 def name_problem(name: str) -> str | None:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from tokenserver.credentials import Credentials, Password
+from tokenserver.credentials import Credentials, Password, RefreshToken
 from tokenserver.errors import AuthenticationRequired, Incomplete, InvalidCredentials
 from tokenserver.exchange.rulings import Ruling
 from tokenserver.exchange.snapshot import Snapshot
-from tokenserver.identity import Identity
+from tokenserver.identity import ROBOT_PREFIX, Identity, Kind
 from tokenserver.policy.decide import decide, decide_held
 from tokenserver.policy.decision import Decision
 from tokenserver.policy.model import Context, Rule
@@ -126,6 +126,11 @@ def _check_account(account: str, credentials: Credentials, identity: Identity) -
     names = {identity.subject}
     if isinstance(credentials, Password):
         names.add(credentials.username)
+    elif isinstance(credentials, RefreshToken):
+        names.add("<token>")  # clients send this name with a token, and with a robot's key
+    if identity.kind is Kind.ROBOT:
+        robot = identity.subject.removeprefix(ROBOT_PREFIX)
+        names |= {robot, f"robot/{robot}"}
     too_long = len(account) > MAX_ACCOUNT  # normalising a very long one would only cost time
     if too_long or unicodedata.normalize("NFC", account) not in names:
         raise InvalidCredentials("account differs from the authenticated user")

@@ -13,6 +13,7 @@ from typing import Any
 import bcrypt
 import pytest
 
+from tokenserver.access_keys import RANDOM_BYTES, compose_key
 from tokenserver.authn.chain import Chain
 from tokenserver.authn.equal_work import SLEEPERS
 from tokenserver.authn.htpasswd.account import parse_end
@@ -23,7 +24,7 @@ from tokenserver.authn.protection.failure_counters import Limit, Limits, growing
 from tokenserver.authn.protection.guard import FOLLOWERS, SPARE_THREADS, Plan, Protection
 from tokenserver.authn.protection.login_cache import CacheLifetime
 from tokenserver.authn.protection.throttle import Counted, Standing
-from tokenserver.credentials import Password, RefreshToken, Secret
+from tokenserver.credentials import AccessKeyForm, Key, Password, RefreshToken, Secret
 from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled, TokenserverError
 from tokenserver.identity import Identity, Kind
 
@@ -125,6 +126,44 @@ def test_refresh_tokens_without_a_throttle() -> None:
     """Unknown, each of them."""
     world = World(is_throttled=False)
     assert [refreshed(world, f"{number}") for number in range(99)] == ["UnknownRefreshToken"] * 99
+
+
+@dataclass
+class Keys:
+    """Robots that have a single key."""
+
+    right: Secret
+
+    def authenticate(self, key: Key, _client: Any, _now: float) -> Identity:
+        """As for declared robots."""
+        if key.text != self.right:
+            raise InvalidCredentials("wrong secret")
+        return Identity("robot:ci", Kind.ROBOT, "robots")
+
+
+def keyed(world: World, number: int, name: str = "ann", client: Any = HOME) -> str:
+    """The subject, or the error, of a login with the key of this number; that of the robot is 0."""
+    keys = [compose_key(AccessKeyForm.ROBOT, bytes([one]) * RANDOM_BYTES).text for one in (0, number)]
+    source = world.protection.sheltered(world.directory)
+    chain = Chain([source], anonymous=False, decoy=None, guard=world.protection, robots=Keys(keys[0]))
+    try:
+        return chain.authenticate(Password(name, keys[1]), client).subject
+    except TokenserverError as error:
+        return type(error).__name__
+
+
+def test_wrong_keys_count_for_their_address_and_no_user() -> None:
+    """Nobody locks ann out with rubbish keys, nor a robot with a right key; no directory sees any of them."""
+    world = World()
+    assert [keyed(world, number) for number in range(1, 8)] == ["InvalidCredentials"] * 5 + ["Throttled"] * 2
+    assert keyed(world, 0) == "robot:ci"
+    assert keyed(world, 1, client=AWAY) == "InvalidCredentials"
+    assert world.directory.asked == 0
+    assert world.login() == "ann"
+    # The address may fail 50 times in all: 5 did already.
+    failures = [world.login(f"user-{number}", "wrong") for number in range(50)]
+    assert failures == ["InvalidCredentials"] * 45 + ["Throttled"] * 5
+    assert keyed(world, 0) == "robot:ci"
 
 
 LIMITS = Limits(growing(5, 300), (Limit(50, 300),), (Limit(1000, 300),))

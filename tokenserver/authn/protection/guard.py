@@ -19,8 +19,8 @@ from tokenserver.authn.protection.failure_counters import Limits
 from tokenserver.authn.protection.login_cache import CacheLifetime, LoginKey, VerifiedLogins
 from tokenserver.authn.protection.shared_checks import Once, SharedChecks
 from tokenserver.authn.protection.throttle import Address, Throttle, Together, place_of
-from tokenserver.credentials import Password, RefreshToken
-from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled, UnknownRefreshToken
+from tokenserver.credentials import Password, Secret
+from tokenserver.errors import BackendUnavailable, Incomplete, InvalidCredentials, Throttled
 from tokenserver.identity import Identity
 from tokenserver.runtime.bulkhead import Bulkhead
 from tokenserver.runtime.singleflight import SingleFlight
@@ -246,16 +246,16 @@ class Protection:
                     unavailable(credentials, error)
                 raise
 
-    def count_unknown(self, token: RefreshToken, client: Address | None) -> None:
+    def count_unknown(self, secret: Secret, client: Address | None) -> None:
         """See `Guard.count_unknown`. It is a failure of its address's nameless user: one user's share for all."""
         if self._throttle is None:
             return
-        nameless = Password(f"\0{place_of(client)}", token.secret)  # a NUL is in no name
+        nameless = Password(f"\0{place_of(client)}", secret)  # a NUL is in no name
         key = self._key(nameless, b"")
         with self._slot_released(), suppress(InvalidCredentials):
             self._throttle.repeated(key)
             with self._attempt(key, nameless, client):
-                raise UnknownRefreshToken
+                raise InvalidCredentials("unknown secret")
 
     def _reject_early(self, key: bytes) -> None:
         """Reject what would be rejected later anyway, before it costs a flight or a question to shared counters.

@@ -1,0 +1,71 @@
+"""Classification of the text sent as a password: an access key, the token of a workload, or a password.
+
+The text alone decides, and each kind is verified by its own means: what begins like an access key never reaches a user
+source, so a mistyped key is neither sent to a directory nor counted there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tokenserver.access_keys import MalformedAccessKey, is_marked, parse_key
+from tokenserver.credentials import Credentials, Jwt, Key, MalformedCredentials, Password, RefreshToken, Secret
+
+MAX_PASSWORD_BYTES = 1024
+"""In UTF-8. A longer password would only cost work: a directory took a second for one of a megabyte."""
+
+MAX_JWT_BYTES = 8192
+"""The tokens of build systems have one to two kilobytes."""
+
+MALFORMED_KEY = "malformed access key"
+"""The reason why a text that begins like an access key is rejected."""
+
+IssuerOf = Callable[[str], str | None]
+"""The issuer that a text names if it has the form of a JWT, and None if it has not. Nothing is verified."""
+
+_JWT_MARKER = "eyJ"  # `{"` in base64url, with which every JWT begins (RFC 7515, section 3.3)
+
+
+def classify(credentials: Credentials, issuer_of: IssuerOf | None = None) -> Credentials:
+    """What was sent as a password or refresh token, as the kind of credentials that it is; all others unchanged.
+
+    `issuer_of` recognizes the tokens of workloads; without it, none is recognized. Text that begins like an access key
+    is a `Key` or `MalformedCredentials`.
+    """
+    if isinstance(credentials, Password):
+        name, secret = credentials.username, credentials.password
+    elif isinstance(credentials, RefreshToken):
+        name, secret = "", credentials.secret
+    else:
+        return credentials
+    text = secret.reveal()
+    if is_marked(text):
+        return _key(text, name)
+    issuer = None if issuer_of is None else _issuer(text, issuer_of)
+    return credentials if issuer is None else Jwt(secret, issuer, name)
+
+
+def password_problem(password: Secret) -> str | None:
+    """Why no user can have this password, or None."""
+    text = password.reveal()
+    if not text:
+        return "the password is empty"
+    if len(text) > MAX_PASSWORD_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
+        return f"the password is longer than {MAX_PASSWORD_BYTES} bytes"
+    if "\0" in text:
+        return "the password contains a NUL character"
+    return None
+
+
+def _key(text: str, name: str) -> Key | MalformedCredentials:
+    try:
+        key = parse_key(text)
+    except MalformedAccessKey:
+        return MalformedCredentials(MALFORMED_KEY)
+    return Key(key.form, key.id, key.text, name)
+
+
+def _issuer(text: str, issuer_of: IssuerOf) -> str | None:
+    # Every JWT is ASCII, so its characters are bytes.
+    is_likely = text.startswith(_JWT_MARKER) and len(text) <= MAX_JWT_BYTES and text.isascii()
+    return issuer_of(text) if is_likely else None
