@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
@@ -17,15 +17,19 @@ from tokenserver.access_keys import (
     RANDOM_BYTES,
     AccessKey,
     DeclaredSecret,
+    InspectedKey,
     InvalidDeclaration,
     MalformedAccessKey,
     compose_key,
+    declare,
     digest_of,
     hash_line,
+    inspect_key,
     is_marked,
     parse_hash_line,
     parse_key,
     parse_key_id,
+    spell_declaration,
 )
 from tokenserver.credentials import AccessKeyForm, Secret
 
@@ -270,3 +274,66 @@ def test_wrong_hashes(text: str, message: str) -> None:
 def test_any_digest_is_read(digest: bytes) -> None:
     """What a hash line says is what comes out."""
     assert parse_hash_line(f"sha256:{digest.hex()}") == digest
+
+
+@given(forms, randoms)
+def test_an_inspected_key(form: AccessKeyForm, random: bytes) -> None:
+    """Form and id of a well-formed key; of a mistyped one as well, as long as it has the shape of a key."""
+    key = compose_key(form, random)
+    text = key.text.reveal()
+    assert inspect_key(text) == InspectedKey(form, key.id, True, None)
+    mistyped = text[:20] + ("0" if text[20] != "0" else "1") + text[21:]
+    assert inspect_key(mistyped) == InspectedKey(form, key.id, False, "is mistyped: its checksum is wrong")
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "problem"),
+    [
+        pytest.param("", None, "has an unknown form; known forms are p, r, f, s", id="empty"),
+        pytest.param("tknx_", None, "has an unknown form; known forms are p, r, f, s", id="form"),
+        pytest.param("tkns_", AccessKeyForm.SESSION, "has 5 characters instead of 66", id="marker-alone"),
+        pytest.param(
+            text_of()[:-1] + "é",
+            AccessKeyForm.ROBOT,
+            "has a character that is neither an ASCII letter nor a digit",
+            id="character",
+        ),
+    ],
+)
+def test_an_inspected_text(text: str, form: AccessKeyForm | None, problem: str) -> None:
+    """What has not the shape of a key has no id either."""
+    assert inspect_key(text) == InspectedKey(form, None, None, problem)
+
+
+@given(st.text() | st.from_regex(r"\Atkn[a-z]_[0-9A-Za-z]{55,65}\Z", fullmatch=True))
+def test_an_inspection_agrees_with_the_parser(text: str) -> None:
+    """It finds a problem if and only if the text is no key."""
+    try:
+        parse_key(text)
+    except MalformedAccessKey:
+        assert inspect_key(text).problem is not None
+    else:
+        assert inspect_key(text).problem is None
+
+
+@pytest.mark.parametrize(
+    ("expires", "networks", "note", "rest"),
+    [
+        pytest.param(END, (), "", "expires: 2027-03-01", id="shortest"),
+        pytest.param(END + timedelta(hours=1, minutes=2), (), "", "expires: 2027-03-01T01:02:00Z", id="time"),
+        pytest.param(
+            END.astimezone(timezone(timedelta(hours=2))), (), "", "expires: 2027-03-01", id="another-time-zone"
+        ),
+        pytest.param(
+            END, NETWORKS, "", 'expires: 2027-03-01, networks: ["10.0.0.0/8", "2001:db8::/32"]', id="networks"
+        ),
+        pytest.param(END, (), 'a "b": é', 'expires: 2027-03-01, note: "a \\"b\\": é"', id="note"),
+    ],
+)
+def test_a_declaration(
+    expires: datetime, networks: tuple[IPv4Network | IPv6Network, ...], note: str, rest: str
+) -> None:
+    """One item of a list in YAML; id and hash are quoted, since an id may look like a number."""
+    key = compose_key(AccessKeyForm.ROBOT, SAMPLE)
+    line = spell_declaration(declare(key, expires, networks, note))
+    assert line == f'- {{id: "{key.id}", hash: "{hash_line(key)}", {rest}}}'

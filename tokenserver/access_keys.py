@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 import zlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from tokenserver.credentials import AccessKeyForm, Secret
@@ -19,6 +20,8 @@ from tokenserver.errors import TokenserverError
 
 KEY_PATTERN = r"\btkn[prfs]_[0-9A-Za-z]{61}\b"
 """The published regular expression that finds keys in text, for secret scanners."""
+
+KEY_LENGTH = 66
 
 ID_LENGTH = 12
 
@@ -117,6 +120,34 @@ def parse_key(text: str) -> AccessKey:
     return AccessKey(AccessKeyForm(matched[1]), matched[2], Secret(text))
 
 
+@dataclass(frozen=True, slots=True)
+class InspectedKey:
+    """What can be said of a text that begins like a key: what is None cannot be said. `problem` continues "the key"."""
+
+    form: AccessKeyForm | None
+    id: str | None
+    is_checksum_right: bool | None
+    problem: str | None
+
+
+def inspect_key(text: str) -> InspectedKey:
+    """Why the text is no well-formed key, or its form and id. Nothing in the result is secret."""
+    letter = text[3:4]
+    form = AccessKeyForm(letter) if letter and letter in _FORMS else None
+    matched = _KEY.fullmatch(text)
+    if matched is not None:
+        is_right = hmac.compare_digest(_checksum(text[:-_CHECKSUM_LENGTH]), matched[3])
+        problem = None if is_right else "is mistyped: its checksum is wrong"
+        return InspectedKey(form, matched[2], is_right, problem)
+    if form is None:
+        problem = f"has an unknown form; known forms are {', '.join(_FORMS)}"
+    elif len(text) != KEY_LENGTH:
+        problem = f"has {len(text)} characters instead of {KEY_LENGTH}"
+    else:
+        problem = "has a character that is neither an ASCII letter nor a digit"
+    return InspectedKey(form, None, None, problem)
+
+
 def digest_of(text: Secret) -> bytes:
     """The SHA-256 of the text."""
     return hashlib.sha256(text.reveal().encode("utf-8", "surrogatepass")).digest()
@@ -125,6 +156,25 @@ def digest_of(text: Secret) -> bytes:
 def hash_line(key: AccessKey) -> str:
     """The value of `hash` with which a policy file declares the key."""
     return f"sha256:{digest_of(key.text).hex()}"
+
+
+def declare(
+    key: AccessKey, expires: datetime, networks: tuple[IPv4Network | IPv6Network, ...] = (), note: str = ""
+) -> DeclaredSecret:
+    """The declaration of the key."""
+    return DeclaredSecret(key.id, digest_of(key.text), expires, networks, note)
+
+
+def spell_declaration(secret: DeclaredSecret) -> str:
+    """The declaration as an item of a robot's `secrets:` in a policy file: one line of YAML."""
+    moment = f"{secret.expires.astimezone(UTC).replace(tzinfo=None).isoformat()}Z".removesuffix("T00:00:00Z")
+    # Quoted, because YAML reads some ids as numbers, and an IPv6 network may begin with a colon.
+    members = [f'id: "{secret.id}"', f'hash: "sha256:{secret.digest.hex()}"', f"expires: {moment}"]
+    if secret.networks:
+        members.append(f"networks: {json.dumps([str(network) for network in secret.networks])}")
+    if secret.note:
+        members.append(f"note: {json.dumps(secret.note, ensure_ascii=False)}")
+    return f"- {{{', '.join(members)}}}"
 
 
 def parse_key_id(text: str) -> str:

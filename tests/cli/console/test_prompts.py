@@ -8,7 +8,7 @@ import sys
 import click
 import pytest
 
-from tokenserver.cli.console.prompts import MAX_LINE, read_password
+from tokenserver.cli.console.prompts import MAX_LINE, read_password, read_pasted
 
 
 def read(monkeypatch: pytest.MonkeyPatch, content: bytes) -> str:
@@ -44,3 +44,26 @@ def test_other_encodings_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error does not repeat what was typed."""
     with pytest.raises(click.UsageError, match=r"^a password must be UTF-8 text$"):
         read(monkeypatch, "zoë".encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param(b"key\n", "key", id="line"),
+        pytest.param(b"a\nb\n", "a\nb", id="several-lines"),
+        pytest.param(b"' key '\r\n", "key", id="quotes-and-blanks"),
+        pytest.param(b"x" * 100, "x" * 10, id="limit"),
+        pytest.param(b"", "", id="nothing"),
+    ],
+)
+def test_pasted_text(monkeypatch: pytest.MonkeyPatch, content: bytes, expected: str) -> None:
+    """All of it up to the limit, without what is easily copied with it."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert read_pasted("Key", limit=10).reveal() == expected
+
+
+def test_pasted_text_of_other_encodings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error does not repeat it."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
+    with pytest.raises(click.UsageError, match=r"^a key or token must be UTF-8 text$"):
+        read_pasted("Key", limit=10)

@@ -1,4 +1,4 @@
-"""Password prompts: a password is typed at a terminal or read from standard input, and never an argument."""
+"""Prompts for secrets: they are typed at a terminal or read from standard input, and never an argument."""
 
 from __future__ import annotations
 
@@ -26,7 +26,26 @@ def read_password(prompt: str = "Password", *, is_new: bool = False, may_be_empt
             )
         )
     line = sys.stdin.buffer.readline(MAX_LINE)
+    return _decoded(line.removesuffix(b"\n").removesuffix(b"\r"), "a password")
+
+
+def read_pasted(prompt: str, *, limit: int) -> Secret:
+    """The key or token pasted at the prompt; without a terminal, all of standard input, up to `limit` bytes.
+
+    Blanks, line ends and quotes around it, which are easily copied with it, are removed.
+
+    Raises:
+        click.UsageError: it is not UTF-8.
+    """
+    if sys.stdin.isatty():
+        typed = Secret(click.prompt(prompt, hide_input=True, err=True))
+    else:
+        typed = _decoded(sys.stdin.buffer.read(limit), "a key or token")
+    return Secret(typed.reveal().strip().strip("'\"").strip())
+
+
+def _decoded(content: bytes, name: str) -> Secret:
     try:
-        return Secret(line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8"))
+        return Secret(content.decode("utf-8"))
     except UnicodeDecodeError:
-        raise click.UsageError("a password must be UTF-8 text") from None
+        raise click.UsageError(f"{name} must be UTF-8 text") from None

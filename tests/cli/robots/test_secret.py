@@ -1,0 +1,119 @@
+"""`tokenserver robots secret new`: the secret on standard output alone, and a line that declares it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from tokenserver.access_keys import DeclaredSecret, parse_hash_line, parse_key, parse_key_id
+from tokenserver.cli import main
+from tokenserver.credentials import AccessKeyForm, Secret
+from tokenserver.policy.terms import parse_moment
+
+
+def new(*arguments: str, name: str = "ci-web") -> Result:
+    """The command's result."""
+    command = ["robots", "secret", "new", name, "--for-file", *arguments]
+    return CliRunner().invoke(main, command, catch_exceptions=False)
+
+
+def declared(line: str) -> DeclaredSecret:
+    """The declaration, read as any YAML reader reads it."""
+    (found,) = yaml.safe_load(line)
+    expires = found["expires"]
+    moment = expires if isinstance(expires, datetime) else parse_moment(str(expires))
+    networks = tuple(map(ip_network, found.get("networks", ())))
+    return DeclaredSecret(
+        parse_key_id(found["id"]), parse_hash_line(found["hash"]), moment, networks, found.get("note", "")
+    )
+
+
+def test_the_secret_and_its_line() -> None:
+    """Standard output has the secret alone; standard error has the line of its declaration, and no secret."""
+    result = new("--network", "10.0.0.0/8", "--network", "2001:db8::/32", "--note", 'runner "7"')
+    assert result.exit_code == 0
+    key = parse_key(result.stdout.removesuffix("\n"))
+    assert key.form is AccessKeyForm.ROBOT
+    assert key.text.reveal()[17:] not in result.stderr
+    line = next(line for line in result.stderr.splitlines() if line.startswith("      - {"))
+    found = declared(line)
+    assert found.matches(key.text)
+    assert not found.matches(Secret(key.text.reveal()[:-1]))
+    assert (found.id, found.note) == (key.id, 'runner "7"')
+    assert found.networks == (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
+    assert timedelta(days=90) <= found.expires - datetime.now(UTC) <= timedelta(days=90, minutes=1)
+    assert "ci-web" in result.stderr
+
+
+def test_every_secret_is_new() -> None:
+    """No two runs give the same one."""
+    assert len({new().stdout for _ in range(3)}) == 3
+
+
+def test_as_json() -> None:
+    """One object on standard output, with everything that a script needs."""
+    end = datetime.now(UTC).date() + timedelta(days=30)
+    result = new("--json", "--expires", str(end), "--network", "10.0.0.0/8")
+    facts = json.loads(result.stdout)
+    found = declared(facts.pop("line"))
+    key = parse_key(facts.pop("secret"))
+    assert (found.matches(key.text), result.stderr) == (True, "")
+    assert facts == {
+        "robot": "ci-web",
+        "id": key.id,
+        "hash": f"sha256:{found.digest.hex()}",
+        "expires": f"{end}T00:00:00Z",
+        "networks": ["10.0.0.0/8"],
+        "note": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "days"),
+    [pytest.param("1h", 1 / 24, id="hour"), pytest.param("7d", 7, id="week"), pytest.param("365d", 365, id="year")],
+)
+def test_durations(value: str, days: float) -> None:
+    """They count from now, up to a whole minute."""
+    found = declared(json.loads(new("--json", "--expires", value).stdout)["line"])
+    assert timedelta(0) <= found.expires - datetime.now(UTC) - timedelta(days=days) + timedelta(seconds=30)
+    assert (found.expires.second, found.expires.microsecond) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["--expires", "never"], "must be a duration such as 90d", id="never"),
+        pytest.param(["--expires", "2027-02-30"], "must be a duration such as 90d", id="no-such-day"),
+        pytest.param(["--expires", "59m"], "at least an hour and at most 365d", id="too-short"),
+        pytest.param(["--expires", "366d"], "at least an hour and at most 365d", id="too-long"),
+        pytest.param(["--expires", "999999d"], "at least an hour and at most 365d", id="far-too-long"),
+        pytest.param(["--expires", "2020-01-01"], "at least an hour and at most 365d", id="past"),
+        pytest.param(["--network", "10.0.0.1/8"], "has bits set after the prefix; fix: write 10.0.0.0/8", id="bits"),
+        pytest.param(["--network", "office"], "must be a network", id="no-network"),
+        pytest.param(["--note", "a\nb"], "printable characters", id="note-of-two-lines"),
+        pytest.param(["--note", "a" * 201], "printable characters", id="long-note"),
+    ],
+)
+def test_wrong_options(arguments: list[str], said: str) -> None:
+    """Exit code 2, and no secret."""
+    result = new(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("name", ["", "CI", "robot:ci", "a" * 65])
+def test_wrong_names(name: str) -> None:
+    """A name that no policy file could declare."""
+    assert (new(name=name).exit_code, new(name=name).stdout) == (2, "")
+
+
+def test_without_a_place() -> None:
+    """Secrets are declared in policy files, and nowhere else."""
+    result = CliRunner().invoke(main, ["robots", "secret", "new", "ci-web"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "fix: add --for-file" in result.stderr
