@@ -108,7 +108,7 @@ def _meant(
         for user, group in readings(pattern, segments)
     ]
     for principal in parted(listed(rule.to)):
-        when = left_open(rule, kinds_of(policies, principal), given)
+        when = left_open(rule, kinds_of(people.policies, principal), given)
         for binding in bindings if when is not None else ():
             # A member of a captured group is authenticated, which need not be said.
             who = binding if rule.capturing else binding | {principal}
@@ -120,7 +120,7 @@ class People:
     """Reasoning over sets of principals: what a client is that is certain principals, in this policy set."""
 
     def __init__(self, policies: PolicySet, budget: Budget | None = None) -> None:
-        self._policies = policies
+        self.policies = policies
         self.budget = budget or command_budget(policies.rule_count)
         self.ways: Callable[[AllOf], list[Identity]] = cache(lambda who: examples(policies, who, Kind.PASSWORD))
         """The simplest identities that are all of `who`; every such client is one of them, perhaps with more groups."""
