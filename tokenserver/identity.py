@@ -39,6 +39,9 @@ ROBOT_PREFIX, WORKLOAD_PREFIX = "robot:", "workload:"
 MACHINES: Mapping[Kind, Sort] = MappingProxyType({Kind.ROBOT: Sort.ROBOT, Kind.WORKLOAD: Sort.WORKLOAD})
 """The kinds of credential that only machines have."""
 
+PEOPLE = frozenset({Kind.PASSWORD})
+"""The kinds of credential that only people have."""
+
 Claims = frozenset[tuple[str, str]]
 """Verified claims, by name and value; a claim with several values is there with each of them."""
 

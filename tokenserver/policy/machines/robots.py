@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from tokenserver.access_keys import DeclaredSecret
 from tokenserver.errors import TokenserverError
 from tokenserver.identity import ROBOT_PREFIX
 
@@ -43,10 +44,12 @@ def robot_of(subject: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Robot:
-    """A declared robot. `file` and `line` say where it is declared."""
+    """A declared robot. `owners` are the people who look after it; `file` and `line` say where it is declared."""
 
     name: str
     description: str = ""
+    owners: tuple[str, ...] = ()
+    secrets: tuple[DeclaredSecret, ...] = ()
     file: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 
