@@ -41,6 +41,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA", id="argon2id"),
         pytest.param("$6$rounds=5000$salt$" + "a" * 86, id="sha512-crypt"),
         pytest.param("-----BEGIN PRIVATE KEY-----", id="the beginning of a key"),
+        pytest.param(f"key tknr_{'a' * 61}", id="an access key"),
         pytest.param("x=canary-4711", id="a canary"),
     ],
 )

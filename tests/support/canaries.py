@@ -19,6 +19,7 @@ SHAPES = re.compile(
     rb"|\$(?:2[aby]|5|6|1|apr1|argon2id?)\$[^ ]{8,}"  # a password's hash
     rb"|-----BEGIN [A-Z ]*PRIVATE KEY"
     rb"|\b[Bb]asic (?![a-z]+\b)[A-Za-z0-9+/]{10,}"  # a header
+    rb"|tkn[a-z]_[0-9A-Za-z]{20,}"  # an access key, whole or cut
     rb"|canary-[0-9]",  # what tests send to see it again
 )
 """What a secret looks like, whatever it is."""

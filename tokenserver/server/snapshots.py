@@ -10,6 +10,7 @@ from tokenserver.authn.equal_work import EqualWork
 from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Protection
+from tokenserver.authn.robots.declared import DeclaredRobots
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault
 from tokenserver.exchange.snapshot import Snapshot
@@ -34,6 +35,7 @@ class Composer:
         self._settings = settings
         self._protection = protection
         self._registries = registries_of(settings)
+        self._robots: tuple[PolicySet | None, DeclaredRobots] = (None, DeclaredRobots(()))
 
     def faults(self, values: Values) -> list[Fault]:
         """Conflicts between parts that are each valid by themselves; some parts may be missing."""
@@ -68,10 +70,12 @@ class Composer:
         settings = self._settings
         sources = _sources(values)
         issuers = {name: cast("TokenIssuer", value) for (kind, name), value in values.items() if kind == "keys"}
+        policies = cast("PolicySet", values["policies", ""])
+        users = [sources["users", one.name] for one in settings.authentication]
         return Snapshot(
             registries=self._registries,
-            chain=_chain(settings, [sources["users", one.name] for one in settings.authentication], self._protection),
-            policies=cast("PolicySet", values["policies", ""]),
+            chain=_chain(settings, users, self._protection, self._robots_of(policies)),
+            policies=policies,
             issuer=issuers[str(settings.keys.folder)],
             candidate=cast("PolicySet | None", values.get(("shadow_policies", ""))),
             own_issuers={
@@ -80,6 +84,14 @@ class Composer:
                 for entry in keys.registries
             },
         )
+
+    def _robots_of(self, policies: PolicySet) -> DeclaredRobots:
+        """The secrets of the declared robots, indexed once for each version of the policies."""
+        indexed, robots = self._robots
+        if indexed is not policies:
+            robots = DeclaredRobots(policies.robots.values())
+            self._robots = (policies, robots)
+        return robots
 
 
 def _sources(values: Values) -> dict[Key, Source]:
@@ -96,12 +108,16 @@ def _overlaps(sources: Mapping[Key, Source]) -> Iterable[tuple[tuple[Key, Key], 
                 yield (other, key), Fault(source.file, 0, "", message)
 
 
-def _chain(settings: Settings, sources: Sequence[Source], protection: Protection | None) -> Chain:
+def _chain(
+    settings: Settings, sources: Sequence[Source], protection: Protection | None, robots: DeclaredRobots
+) -> Chain:
     maps_names = settings.namespaces is not None
     if protection is None:
         equal = EqualWork(sources, lambda _, question: question())
         owners = sources if maps_names else ()
-        return Chain(sources, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal, owners=owners)
+        return Chain(
+            sources, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal, owners=owners, robots=robots
+        )
     equal = EqualWork(sources, protection.through)
     return Chain(
         [protection.sheltered(source) for source in sources],
@@ -110,6 +126,7 @@ def _chain(settings: Settings, sources: Sequence[Source], protection: Protection
         rest=equal,
         guard=protection,
         owners=[_ShelteredOwner(source, protection) for source in sources] if maps_names else (),
+        robots=robots,
     )
 
 
