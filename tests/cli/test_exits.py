@@ -71,6 +71,8 @@ COMMANDS = {
     "registries config": (f"registries config --write new {CONFIG}", 74),
     "registries list": (f"registries list {CONFIG}", 74),
     "registry-config": (f"registry-config localhost:5000 --for distribution3 {CONFIG}", 74),
+    "robots list": (f"robots list --json {CONFIG}", 74),
+    "robots show": (f"robots show ci-web {CONFIG}", 1),
     "robots secret new": ("robots secret new ci-web --for-file", 74),
     "schema": ("schema policy", 74),
     "serve": (f"serve {CONFIG}", 0),

@@ -24,7 +24,7 @@ _COMMANDS = {
     "registry-config": LazyCommand(
         "tokenserver.cli.registries.registry_config", "registry_config", "Print the auth section for one registry."
     ),
-    "robots": LazyCommand("tokenserver.cli.robots", "robots", "Make secrets of robots."),
+    "robots": LazyCommand("tokenserver.cli.robots", "robots", "List robots, and make their secrets."),
     "schema": LazyCommand("tokenserver.cli.schema", "schema", "Print the JSON Schema of a kind of file."),
     "serve": LazyCommand("tokenserver.cli.serve", "serve", "Run the server."),
     "token": LazyCommand("tokenserver.cli.token", "token", "Say what an access key or token is."),

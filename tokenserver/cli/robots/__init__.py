@@ -7,7 +7,9 @@ import click
 from tokenserver.cli.lazy import LazyCommand, LazyGroup
 
 _COMMANDS = {
+    "list": LazyCommand("tokenserver.cli.robots.list", "robots_list", "List robots, owners and secrets."),
     "secret": LazyCommand("tokenserver.cli.robots.secret", "secret", "Make secrets of robots."),
+    "show": LazyCommand("tokenserver.cli.robots.list", "robots_show", "Show one robot and its secrets."),
 }
 
 
