@@ -71,6 +71,31 @@ class NamespaceOwner(Protocol):
         ...
 
 
+class TokenAuthenticator(Protocol):
+    """All sources of workloads, which prove what they are by tokens of their issuers."""
+
+    def issuer_of(self, text: str) -> str | None:
+        """The issuer that a token names, unverified; None for text that is no such token."""
+        ...
+
+    def authenticate(self, token: Secret) -> Identity:
+        """The workload for which its issuer vouches. It has `valid_for`.
+
+        Raises:
+            InvalidCredentials: no issuer vouches for it here and now, or it is not declared.
+            BackendUnavailable: nobody can tell.
+        """
+        ...
+
+    def require_declared(self, identity: Identity) -> None:
+        """Reject a workload that was authenticated a while ago, and is not declared any more.
+
+        Raises:
+            InvalidCredentials: it is not declared.
+        """
+        ...
+
+
 class Guard(Protocol):
     """Protection of all sources: login cache, throttle, and bounds on concurrent work. See `protection.guard`."""
 
@@ -87,6 +112,19 @@ class Guard(Protocol):
         `stamp` changes with the user's entries. `unavailable` is called before a `BackendUnavailable` is raised.
 
         Raises whatever `check` raises, and `Throttled` or `Overloaded` where nothing was checked.
+        """
+        ...
+
+    def recall(self, token: Secret) -> Identity | None:
+        """The identity of a token that was verified a moment ago, or None."""
+        ...
+
+    def verify(
+        self, token: Secret, client: IPv4Address | IPv6Address | None, check: Callable[[Secret], Identity]
+    ) -> Identity:
+        """Verify a token that names no user by `check`, which is called at most once. Failures count for no user.
+
+        Raises whatever `check` raises, and `Throttled` where nothing was checked.
         """
         ...
 

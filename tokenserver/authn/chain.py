@@ -11,8 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
-from tokenserver.authn.authenticator import Authenticator, Guard, KeyAuthenticator, NamespaceOwner, Rest, Stamped
-from tokenserver.authn.classification import classify, password_problem
+from tokenserver.authn.authenticator import (
+    Authenticator,
+    Guard,
+    KeyAuthenticator,
+    NamespaceOwner,
+    Rest,
+    Stamped,
+    TokenAuthenticator,
+)
+from tokenserver.authn.classification import classify, is_like_jwt, password_problem
 from tokenserver.authn.usernames import is_machine_name, typed_name_problem
 from tokenserver.credentials import (
     AccessKeyForm,
@@ -41,7 +49,7 @@ MALFORMED_KEY_TEXT = "the access key is incomplete or mistyped; fix: copy it aga
 
 
 class Chain:
-    """Asks the user sources in the order of the configuration, and `robots` for robots' access keys.
+    """Asks the user sources in the order of the configuration, `robots` for access keys, `workloads` for JWTs.
 
     `decoy` does the work of a wrong password for a user unknown to all sources, so that response times do not reveal
     which users exist; None if no source does such work. `rest` does the same for the other failures. A `guard`
@@ -60,10 +68,13 @@ class Chain:
         guard: Guard | None = None,
         owners: Sequence[NamespaceOwner] = (),
         robots: KeyAuthenticator | None = None,
+        workloads: TokenAuthenticator | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.authenticators = tuple(authenticators)
         self._robots = robots
+        self._workloads = workloads
+        self._issuer_of = None if workloads is None else workloads.issuer_of
         self._now = now
         self._guard = guard
         self._owners = tuple(owners)
@@ -83,7 +94,10 @@ class Chain:
             BackendUnavailable: a source cannot answer or broke its contract, or there is no capacity (`Overloaded`).
             Throttled: too many failures of this user, from this address or in total.
         """
-        found = classify(credentials)
+        recalled = self._recalled(credentials)
+        if recalled is not None:
+            return recalled
+        found = classify(credentials, self._issuer_of)
         match found:
             case NoCredentials():
                 if self._anonymous:
@@ -102,10 +116,24 @@ class Chain:
                 self._count_unknown(secret, client, UnknownRefreshToken.fix)
                 raise UnknownRefreshToken
             case Jwt(text):
-                self._count_unknown(text, client)
-                raise InvalidCredentials("no issuer of tokens is configured")
+                assert self._workloads is not None  # noqa: S101 - nothing else recognizes a JWT
+                if self._guard is None:
+                    return self._workloads.authenticate(text)
+                return self._guard.verify(text, client, self._workloads.authenticate)
             case _:
                 assert_never(found)
+
+    def _recalled(self, credentials: Credentials) -> Identity | None:
+        """The workload whose JWT was verified a moment ago. Recognizing a JWT by its content takes longer than this."""
+        if self._workloads is None or self._guard is None or not isinstance(credentials, Password | RefreshToken):
+            return None
+        secret = credentials.password if isinstance(credentials, Password) else credentials.secret
+        if not is_like_jwt(secret.reveal()):
+            return None
+        identity = self._guard.recall(secret)
+        if identity is not None:
+            self._workloads.require_declared(identity)
+        return identity
 
     def _by_key(self, key: Key, client: IPv4Address | IPv6Address | None) -> Identity:
         """The holder of an access key. Failures are throttled, but no right key: checking one costs next to nothing."""

@@ -45,6 +45,12 @@ def classify(credentials: Credentials, issuer_of: IssuerOf | None = None) -> Cre
     return credentials if issuer is None else Jwt(secret, issuer, name)
 
 
+def is_like_jwt(text: str) -> bool:
+    """Whether the text may have the form of a JWT; few passwords do."""
+    # Every JWT is ASCII, so its characters are bytes.
+    return text.startswith(_JWT_MARKER) and len(text) <= MAX_JWT_BYTES and text.isascii()
+
+
 def password_problem(password: Secret) -> str | None:
     """Why no user can have this password, or None."""
     text = password.reveal()
@@ -66,6 +72,4 @@ def _key(text: str, name: str) -> Key | MalformedCredentials:
 
 
 def _issuer(text: str, issuer_of: IssuerOf) -> str | None:
-    # Every JWT is ASCII, so its characters are bytes.
-    is_likely = text.startswith(_JWT_MARKER) and len(text) <= MAX_JWT_BYTES and text.isascii()
-    return issuer_of(text) if is_likely else None
+    return issuer_of(text) if is_like_jwt(text) else None

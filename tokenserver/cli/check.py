@@ -110,6 +110,9 @@ def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]
     for ldap in (source.ldap for source in settings.authentication if source.ldap is not None):
         ours = "".join(f"; client certificate {one}" for name, one in certificates if name == ldap.name)
         yield "directory", f"{ldap.name} at {', '.join(ldap.url)}; not contacted, tokenserver ldap test does that{ours}"
+    for workload in settings.workload_sources:
+        audiences = ", ".join(sorted(workload.audiences(settings.server.url)))
+        yield "workloads", f"{workload.name}: {workload.issuer}, for {audiences}; not contacted, tokenserver doctor does that"
     for active in (ring.active for ring in snapshot.rings):
         yield "keys", f"{active.algorithm} until {active.not_after:%Y-%m-%d}"
     yield "realm", settings.server.realm

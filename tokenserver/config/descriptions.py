@@ -12,6 +12,7 @@ from tokenserver.config.names import HtpasswdNames, LdapNames
 from tokenserver.config.protection import LimitSettings, ThrottleSettings
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import HtpasswdSettings, LogSettings, ServerSettings, Settings, Tls, UserSource
+from tokenserver.config.workload import WorkloadKeys, WorkloadSettings
 
 DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     Settings: {
@@ -19,7 +20,8 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
         "server": "Where the server listens, and how clients reach it.",
         "registries": "The registries that tokens are signed for: a list, or the folder of their files (one `*.yaml`"
         " for each).",
-        "authentication": "The user sources, asked in this order. Each entry names one kind: `htpasswd` or `ldap`.",
+        "authentication": "The user sources, asked in this order. Each entry names one kind: `htpasswd`, `ldap` or"
+        " `workload`.",
         "anonymous": "Whether clients without credentials get tokens, for what the policies grant to `anonymous` and"
         " `everyone`.",
         "throttle": "Limits on failed logins.",
@@ -54,6 +56,28 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     UserSource: {
         "htpasswd": "A source of users: an htpasswd file.",
         "ldap": "A source of users: an LDAP directory.",
+        "workload": "A source of workloads: an issuer whose JWTs machines log in with. Policies declare which workloads"
+        " there are, and what they may do.",
+    },
+    WorkloadSettings: {
+        "name": "The name of the source: `from` in the workloads that policies declare, and `source` in audit events.",
+        "preset": "The kind of issuer, which sets the defaults of the other keys; `none` is any other one.",
+        "issuer": "The `iss` of its JWTs. Without `keys`, its keys are found by the discovery document below this URL.",
+        "audience": "The audience that JWTs must be for, or a list; by default `server.url`. A JWT that is also for"
+        " anybody else is refused.",
+        "algorithms": "The accepted values of `alg`; by default those of the preset.",
+        "keys": "Where the keys of the issuer are, if not where its discovery document says.",
+        "trust_domain": "With `preset: spiffe`: the trust domain whose workloads are accepted.",
+        "ca_file": "The certificate authorities that the issuer's certificate is verified against, as a PEM file; by"
+        " default those of the system.",
+        "leeway": "By how much the clocks of the issuer and of this server may differ; at most 60 s.",
+        "max_age": "The longest time from `iat` to `exp` of an accepted JWT.",
+        "cache": "For how long a verified JWT is accepted without verifying it again, but never past its end.",
+    },
+    WorkloadKeys: {
+        "url": "The URL of the key set (JWKS), by https.",
+        "token_file": "A file with a bearer token for that URL, which is read for each request; Kubernetes asks for one.",
+        "file": "A file with the key set, for an issuer that this server cannot reach.",
     },
     HtpasswdSettings: {
         "file": "The htpasswd file. `tokenserver users` edits it; changes are live within two seconds.",

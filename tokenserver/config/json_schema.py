@@ -15,6 +15,7 @@ from tokenserver.config.introspection import shorthand
 from tokenserver.config.ldap import Ldap, LdapGroups
 from tokenserver.config.registries import Lifetimes, RegistrySettings
 from tokenserver.config.settings import Settings
+from tokenserver.config.workload import WorkloadSettings
 from tokenserver.documents.json_schema import DIALECT
 
 _SHORTHANDS: dict[type[BaseModel], str] = {Lifetimes: "default"}
@@ -49,6 +50,7 @@ def _schema_of(model: type[BaseModel], title: str) -> dict[str, Any]:
     for name in ("url", "base", "strip_domain"):
         _allow_one(sections.get(Ldap.__name__, {}).get("properties", {}), name)
     _allow_one(sections.get(LdapGroups.__name__, {}).get("properties", {}), "base")
+    _allow_one(sections.get(WorkloadSettings.__name__, {}).get("properties", {}), "audience")
     return {"$schema": DIALECT, "title": title, **{key: value for key, value in schema.items() if key != "title"}}
 
 

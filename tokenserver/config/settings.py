@@ -27,6 +27,7 @@ from tokenserver.config.ldap import Ldap
 from tokenserver.config.names import HtpasswdNames, LdapNames, rule_of
 from tokenserver.config.protection import Cache, LimitSettings, ThrottleSettings
 from tokenserver.config.registries import RegistrySettings
+from tokenserver.config.workload import WorkloadSettings
 from tokenserver.documents.document import PlacedError
 from tokenserver.identity import Namespaces
 from tokenserver.keys.schedule import Schedule
@@ -114,21 +115,22 @@ class LogSettings(Section):
 
 
 class UserSource(Section):
-    """One entry of `authentication`: exactly one kind of user source."""
+    """One entry of `authentication`: exactly one kind of source, of users or of workloads."""
 
     htpasswd: HtpasswdSettings | None = None
     ldap: Ldap | None = None
+    workload: WorkloadSettings | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if (self.htpasswd is None) == (self.ldap is None):
+        if sum(source is not None for source in (self.htpasswd, self.ldap, self.workload)) != 1:
             raise ValueError("must name one kind of user source, such as htpasswd: {file: users.htpasswd}")
         return self
 
     @property
     def name(self) -> str:
         """The name of the source, whatever its kind."""
-        source = self.htpasswd or self.ldap
+        source = self.htpasswd or self.ldap or self.workload
         assert source is not None  # noqa: S101 - _exactly_one has checked it
         return source.name
 
@@ -194,7 +196,9 @@ class Settings(Section):
     @classmethod
     def _sources_differ(cls, authentication: tuple[UserSource, ...]) -> tuple[UserSource, ...]:
         _refuse_repeats("name", [source.name for source in authentication])
-        for index, source in enumerate(authentication[:-1]):
+        users = [index for index, source in enumerate(authentication) if source.workload is None]
+        for index in users[:-1]:
+            source = authentication[index]
             if source.ldap is not None and source.ldap.user_dn_template is not None:
                 message = "without bind_dn an unknown user looks like a wrong password, so this source must come last"
                 raise PlacedError((index, "ldap", "user_dn_template"), message)
@@ -205,6 +209,21 @@ class Settings(Section):
         if not self.authentication and not self.anonymous:
             message = "is empty and anonymous is off, so no client could get a token"
             raise PlacedError(("authentication",), message)
+        return self
+
+    @model_validator(mode="after")
+    def _workload_sources_differ(self) -> Self:
+        before: list[WorkloadSettings] = []
+        for index, source in enumerate(self.authentication):
+            workload = source.workload
+            if workload is None:
+                continue
+            for other in before:
+                shared = workload.audiences(self.server.url) & other.audiences(self.server.url)
+                if workload.issuer == other.issuer and shared:
+                    message = f"has the issuer and an audience of {other.name}, so no JWT tells which one is meant"
+                    raise PlacedError(("authentication", index, "workload", "audience"), message)
+            before.append(workload)
         return self
 
     @model_validator(mode="after")
@@ -225,9 +244,19 @@ class Settings(Section):
         return next((registry for registry in self.registries if service in registry.names), None)
 
     @property
+    def user_sources(self) -> tuple[UserSource, ...]:
+        """The sources of users, in the order in which they are asked."""
+        return tuple(source for source in self.authentication if source.workload is None)
+
+    @property
+    def workload_sources(self) -> tuple[WorkloadSettings, ...]:
+        """The sources of workloads."""
+        return tuple(source.workload for source in self.authentication if source.workload is not None)
+
+    @property
     def namespaces(self) -> Namespaces | None:
         """What the user sources map names to; None if none of them maps any."""
-        rules = frozenset(rule_of(source.names) for source in self.authentication)
+        rules = frozenset(rule_of(source.names) for source in self.user_sources)
         return None if rules <= {None} else Namespaces(rules)
 
     def issuer_of(self, registry: RegistrySettings) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tokenserver.authn.chain import Chain
+from tokenserver.authn.workload.backend import WorkloadSource
 from tokenserver.errors import InvalidRequest
 from tokenserver.exchange.rulings import RulingCache
 from tokenserver.keys.ring import KeyRing
@@ -21,7 +22,7 @@ class Snapshot:
 
     `registries` has each registry under all of its service names. `candidate` is the shadow policy set, if there is
     one. `own_issuers` sign for the registries that have keys of their own, by their `service`; `issuer` signs for all
-    others. `restricting` caches `restricting_rule` by `service`, and `rulings` what was decided in this snapshot.
+    others. `workload_sources` are those whose JWTs `chain` accepts. `restricting` caches `restricting_rule` by `service`, and `rulings` what was decided in this snapshot.
     """
 
     registries: Mapping[str, Registry]
@@ -30,6 +31,7 @@ class Snapshot:
     issuer: TokenIssuer
     candidate: PolicySet | None = None
     own_issuers: Mapping[str, TokenIssuer] = field(default_factory=dict)
+    workload_sources: tuple[WorkloadSource, ...] = ()
     restricting: dict[str, Rule | None] = field(default_factory=dict, compare=False, repr=False)
     rulings: RulingCache = field(default_factory=RulingCache, compare=False, repr=False)
 

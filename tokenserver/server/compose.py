@@ -17,6 +17,7 @@ from tokenserver.authn.protection.guard import Plan, Protection
 from tokenserver.config.ldap import Ldap
 from tokenserver.config.names import rule_of
 from tokenserver.config.settings import HtpasswdSettings, KeySet, Settings, UserSource
+from tokenserver.config.workload import WorkloadSettings
 from tokenserver.documents.tls_files import check_server_files
 from tokenserver.errors import Fault, LoadError
 from tokenserver.exchange.admission import AdmissionControl
@@ -49,6 +50,7 @@ from tokenserver.server.shared_namespaces import namespace_warnings
 from tokenserver.server.shared_state import NOTHING_SHARED, SharedState, shared_counters, sharing_warnings
 from tokenserver.server.snapshots import Composer
 from tokenserver.server.url_warnings import url_warnings
+from tokenserver.server.workload_sources import files_of_workloads, workload_source
 from tokenserver.tokens.issuer import TokenIssuer
 from tokenserver.tokens.reuse import Reuse
 
@@ -152,7 +154,8 @@ def watched_parts(
     `marked` are the kinds of policies whose files are known to end with the marker, so that they must.
     """
     services = frozenset(registry.service for registry in settings.registries)
-    users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.authentication]
+    users: list[ReloadablePart] = [_watched_source(source, protection) for source in settings.user_sources]
+    workloads = [_watched_workloads(source, settings.server.url) for source in settings.workload_sources]
     keys = [_watched_keys(key_set) for key_set in settings.key_sets()]
     namespaces = settings.namespaces
     policies = [
@@ -166,7 +169,7 @@ def watched_parts(
         policies.append(
             ShadowPart("shadow_policies", shadow, services=services, marked=is_marked, namespaces=namespaces)
         )
-    return [*users, *keys, *policies]
+    return [*users, *workloads, *keys, *policies]
 
 
 def _watched_source(source: UserSource, protection: Protection | None) -> FilesPart:
@@ -175,6 +178,11 @@ def _watched_source(source: UserSource, protection: Protection | None) -> FilesP
         file = _htpasswd_file(source.htpasswd, protection)
         return FilesPart("users", source.name, file.load, lambda: files, settles=True, has_lines=True)
     return FilesPart("users", source.name, lambda _: user_source(source), lambda: files)
+
+
+def _watched_workloads(source: WorkloadSettings, server: str) -> FilesPart:
+    files = files_of_workloads(source)
+    return FilesPart("workloads", source.name, lambda _: workload_source(source, server), lambda: files)
 
 
 def _watched_keys(key_set: KeySet) -> FilesPart:
@@ -224,9 +232,10 @@ def user_sources(snapshot: Snapshot) -> list[Htpasswd]:
 
 def watched_files(settings: Settings) -> list[Path]:
     """The files and folders whose changes are reloaded."""
-    users = [file for source in settings.authentication for file in _files_of(source)]
+    users = [file for source in settings.user_sources for file in _files_of(source)]
+    workloads = [file for source in settings.workload_sources for file in files_of_workloads(source)]
     candidate = [settings.shadow_policies] if settings.shadow_policies is not None else []
-    return [*users, settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
+    return [*users, *workloads, settings.policies, *candidate, *(keys.folder for keys in settings.key_sets())]
 
 
 def _files_of(source: UserSource) -> Iterator[Path]:

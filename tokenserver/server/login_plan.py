@@ -50,6 +50,8 @@ def _stripped_domains(settings: Settings) -> tuple[str, ...]:
 def _lifetime(source: UserSource) -> CacheLifetime:
     if source.ldap is not None:
         return CacheLifetime(source.ldap.cache, source.ldap.stale_grace)
+    if source.workload is not None:
+        return CacheLifetime(source.workload.cache)
     return CacheLifetime(source.htpasswd.cache if source.htpasswd is not None else 0)
 
 

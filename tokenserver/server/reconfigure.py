@@ -70,7 +70,9 @@ def _marked(server: RunningServer, settings: Settings) -> set[str]:
 def definitions(settings: Settings) -> dict[tuple[str, str], object]:
     """By kind and name of each of the `watched_parts`, all that its content depends on besides its files."""
     services = frozenset(registry.service for registry in settings.registries)
-    found: dict[tuple[str, str], object] = {("users", source.name): source for source in settings.authentication}
+    found: dict[tuple[str, str], object] = {("users", source.name): source for source in settings.user_sources}
+    for workload in settings.workload_sources:
+        found["workloads", workload.name] = (workload, workload.audiences(settings.server.url))
     for keys in settings.key_sets():
         verifiers = [(registry.service, registry.compat, registry.algorithm) for registry in keys.registries]
         found["keys", str(KeyFolder(keys.folder).path)] = verifiers

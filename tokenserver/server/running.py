@@ -67,6 +67,7 @@ class RunningServer:
         """Start the background threads that depend on the settings: all but the reload of files."""
         threads = [
             threading.Thread(target=watch_keys, args=(self.rotators, stop), name="rotate-keys", daemon=True),
+            threading.Thread(target=self._follow_issuers, args=(stop,), name="issuers", daemon=True),
             threading.Thread(target=self._look, args=(stop,), name="audit-trail", daemon=True),
         ]
         if self.meter is not None:
@@ -98,6 +99,14 @@ class RunningServer:
         while not stop.wait(LOOK_SECONDS):
             self.trail.check()
 
+    def _follow_issuers(self, stop: threading.Event) -> None:
+        """Fetch the keys of the issuers of workloads whenever that is due, whatever sources there are by then."""
+        while True:
+            for source in self.live.snapshot().workload_sources:
+                source.keys.tick()
+            if stop.wait(LOOK_SECONDS):
+                return
+
     def _samples(self, meter: Meter, stop: threading.Event) -> None:
         while not stop.wait(SAMPLE_SECONDS):
             self._sample(meter)
@@ -117,7 +126,7 @@ class RunningServer:
     def readiness(self) -> Mapping[str, str | None]:
         """The problems of keys, policies, each user source, files and the audit trail; None for a healthy one."""
         parts: dict[str, str | None] = {"keys": self.expiry(datetime.now(UTC)).problem, "policies": None}
-        parts |= {source.name: self.protection.problem(source.name) for source in self.settings.authentication}
+        parts |= {source.name: self.protection.problem(source.name) for source in self.settings.user_sources}
         parts["files"] = self._refused() if self.live.fault is not None else None
         parts["audit"] = self.trail.problem
         if self.is_stopping():
@@ -130,6 +139,7 @@ class RunningServer:
         notes["configuration"] = self.notice().text or None
         of_policies = [note for note in (self._failing_tests(), notes.get("policies")) if note is not None]
         notes["policies"] = "; ".join(of_policies) or None
+        notes |= {source.name: source.keys.note for source in self.live.snapshot().workload_sources}
         return {name: note for name, note in notes.items() if note is not None}
 
     def _slow_reloads(self) -> dict[str, str | None]:

@@ -11,11 +11,13 @@ from tokenserver.authn.htpasswd.backend import Htpasswd
 from tokenserver.authn.ldap.backend import LdapDirectory
 from tokenserver.authn.protection.guard import Protection
 from tokenserver.authn.robots.declared import DeclaredRobots
+from tokenserver.authn.workload.backend import WorkloadSource
 from tokenserver.config.settings import Settings
 from tokenserver.errors import Fault
 from tokenserver.exchange.snapshot import Snapshot
 from tokenserver.policy.model import PolicySet
 from tokenserver.server.registry_keys import registries_of
+from tokenserver.server.workload_sources import DeclaredWorkloads
 from tokenserver.tokens.issuer import TokenIssuer
 
 Key = tuple[str, str]
@@ -71,10 +73,14 @@ class Composer:
         sources = _sources(values)
         issuers = {name: cast("TokenIssuer", value) for (kind, name), value in values.items() if kind == "keys"}
         policies = cast("PolicySet", values["policies", ""])
-        users = [sources["users", one.name] for one in settings.authentication]
+        users = [sources["users", one.name] for one in settings.user_sources]
+        names = [one.name for one in settings.workload_sources]
+        trusted = [cast("WorkloadSource", values["workloads", name]) for name in names]
+        workloads = DeclaredWorkloads(trusted, policies.groups.workloads) if trusted else None
         return Snapshot(
             registries=self._registries,
-            chain=_chain(settings, users, self._protection, self._robots_of(policies)),
+            chain=_chain(settings, users, self._protection, self._robots_of(policies), workloads),
+            workload_sources=() if workloads is None else workloads.sources,
             policies=policies,
             issuer=issuers[str(settings.keys.folder)],
             candidate=cast("PolicySet | None", values.get(("shadow_policies", ""))),
@@ -109,14 +115,24 @@ def _overlaps(sources: Mapping[Key, Source]) -> Iterable[tuple[tuple[Key, Key], 
 
 
 def _chain(
-    settings: Settings, sources: Sequence[Source], protection: Protection | None, robots: DeclaredRobots
+    settings: Settings,
+    sources: Sequence[Source],
+    protection: Protection | None,
+    robots: DeclaredRobots,
+    workloads: DeclaredWorkloads | None,
 ) -> Chain:
     maps_names = settings.namespaces is not None
     if protection is None:
         equal = EqualWork(sources, lambda _, question: question())
         owners = sources if maps_names else ()
         return Chain(
-            sources, anonymous=settings.anonymous, decoy=equal.unknown, rest=equal, owners=owners, robots=robots
+            sources,
+            anonymous=settings.anonymous,
+            decoy=equal.unknown,
+            rest=equal,
+            owners=owners,
+            robots=robots,
+            workloads=workloads,
         )
     equal = EqualWork(sources, protection.through)
     return Chain(
@@ -127,6 +143,7 @@ def _chain(
         guard=protection,
         owners=[_ShelteredOwner(source, protection) for source in sources] if maps_names else (),
         robots=robots,
+        workloads=workloads,
     )
 
 

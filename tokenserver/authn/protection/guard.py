@@ -46,6 +46,9 @@ DIRECTORY_CALLS = 16
 DIRECTORY_QUEUE = 64
 DIRECTORY_WAIT = 3.0
 
+_TOKEN = "\0token"
+"""Takes the place of the user name of a token, which names none. A NUL is in no name."""
+
 SPARE_THREADS = 8
 """For requests that need no check: anonymous and cached logins, health checks, and rejections."""
 
@@ -235,7 +238,8 @@ class Protection:
         with self._slot_released():
             try:
                 self._reject_early(key)
-                return self._flights.run(key, partial(self._verify, key, begun, credentials, client, check))
+                attempt = partial(self._attempt, key, credentials, client)
+                return self._flights.run(key, partial(self._verify, key, begun, attempt, lambda: check(credentials)))
             except (BackendUnavailable, Throttled) as error:
                 # This may have been the one request that refreshes an entry before it expires.
                 source = error.backend if isinstance(error, BackendUnavailable) else ""
@@ -245,6 +249,28 @@ class Protection:
                 if isinstance(error, BackendUnavailable):
                     unavailable(credentials, error)
                 raise
+
+    def recall(self, token: Secret) -> Identity | None:
+        """See `Guard.recall`."""
+        return self._remembered.get(self._key(Password(_TOKEN, token)))
+
+    def verify(self, token: Secret, client: Address | None, check: Callable[[Secret], Identity]) -> Identity:
+        """See `Guard.verify`."""
+        credentials = Password(_TOKEN, token)
+        key = self._key(credentials)
+        begun = self._monotonic()
+        with self._slot_released():
+            if self._throttle is not None:
+                self._throttle.repeated(key)
+            attempt = partial(self._attempt_token, key, credentials, client)
+            return self._flights.run(key, partial(self._verify, key, begun, attempt, lambda: check(token)))
+
+    def _attempt_token(self, key: bytes, credentials: Password, client: Address | None) -> AbstractContextManager[None]:
+        """A try of a token: it counts for its address and in total, and for no name that another token has."""
+        if self._throttle is None:
+            return nullcontext()
+        tag = self._digest(credentials)
+        return self._throttle.attempt(f"\0{tag.hex()}", client, key, tag, is_person=False)
 
     def count_unknown(self, secret: Secret, client: Address | None) -> None:
         """See `Guard.count_unknown`. It is a failure of its address's nameless user: one user's share for all."""
@@ -273,18 +299,17 @@ class Protection:
         self,
         key: bytes,
         begun: float,
-        credentials: Password,
-        client: Address | None,
-        check: Callable[[Password], Identity],
+        attempt: Callable[[], AbstractContextManager[None]],
+        check: Callable[[], Identity],
     ) -> Identity:
         """The part of a login that identical ones share: one throttled check, whose result is cached."""
         # The same login may have been verified by another request since this one looked.
         identity = self._remembered.verified_since(key, begun)
         if identity is not None:
             return identity
-        with self._attempt(key, credentials, client):
+        with attempt():
             try:
-                identity = check(credentials)
+                identity = check()
             except (InvalidCredentials, Incomplete):
                 # No grace for an incomplete answer either: a group that is missing may be one that is denied.
                 self._remembered.forget(key)

@@ -175,11 +175,19 @@ class Throttle:
             raise InvalidCredentials(found[1])
 
     @contextmanager
-    def attempt(self, username: str, address: Address | None, key: bytes, tag: bytes | None = None) -> Iterator[None]:
+    def attempt(
+        self,
+        username: str,
+        address: Address | None,
+        key: bytes,
+        tag: bytes | None = None,
+        *,
+        is_person: bool = True,
+    ) -> Iterator[None]:
         """One try of a login, verified in the block; only `InvalidCredentials` counts as a failure.
 
         `key` identifies the login in this process, `tag` in all processes; it defaults to `key`, so that two logins are
-        never taken for the same.
+        never taken for the same. Without `is_person`, a success does not make the name known at this address.
 
         Raises:
             Throttled: there were too many failures.
@@ -201,7 +209,8 @@ class Throttle:
                 self._failed(key, error.reason, counted, is_good=is_good)
                 raise
             else:
-                self._succeeded(counted)
+                if is_person:
+                    self._succeeded(counted)
             finally:
                 self._left(counted)
         finally:

@@ -67,7 +67,7 @@ class Source:
     @property
     def have_groups(self) -> bool:
         """Whether a user source may bring groups: an htpasswd file does not; for a bare folder it is unknown."""
-        return self.settings is None or any(entry.htpasswd is None for entry in self.settings.authentication)
+        return self.settings is None or any(entry.htpasswd is None for entry in self.settings.user_sources)
 
     def revision_facts(self) -> dict[str, str]:
         """The git revision for `--json`; empty without one."""

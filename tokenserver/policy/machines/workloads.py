@@ -122,6 +122,10 @@ class Workloads:
         candidates = dict.fromkeys((*found, *self.unpinned))
         return frozenset(membership(one.name) for one in candidates if one.has(source, values))
 
+    def are_declared(self, source: str, claims: Claims) -> bool:
+        """Whether such a client is any workload that policy files declare."""
+        return any(is_declared(one[1:]) for one in self.memberships(source, claims))
+
     def implied(self, name: str) -> frozenset[str]:
         """The `membership` of each workload that every client is which is the workload `name`, itself included."""
         one = self.by_name.get(name)

@@ -18,7 +18,7 @@ def account_problem(source: Source, identity: Identity) -> str | None:
     # Needed only with a configuration, and importing it takes a while.
     from tokenserver.authn.htpasswd.backend import load_htpasswd  # noqa: PLC0415 - see above
 
-    for entry in source.settings.authentication:
+    for entry in source.settings.user_sources:
         if entry.htpasswd is None:
             continue
         try:

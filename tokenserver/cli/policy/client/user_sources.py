@@ -42,7 +42,7 @@ class UserSources:
         """
         faults: list[Fault] = []
         sources: list[Source] = []
-        for entry in settings.authentication:
+        for entry in settings.user_sources:
             try:
                 sources.append(user_source(entry))
             except LoadError as error:

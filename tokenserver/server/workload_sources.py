@@ -1,0 +1,89 @@
+"""Workload sources of a server: built from settings and files, and joined with the workloads that policies declare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenserver.authn.workload.backend import WorkloadSource, WorkloadSources
+from tokenserver.authn.workload.issuer_keys import IssuerKeys
+from tokenserver.authn.workload.jwt_reader import looks_like_jwt
+from tokenserver.authn.workload.key_origins import Discovery, KeyFile, KeyOrigin, KeysNotFetched, KeyUrl
+from tokenserver.config.workload import WorkloadSettings
+from tokenserver.credentials import Secret
+from tokenserver.documents.tls_files import client_context
+from tokenserver.errors import Fault, InvalidCredentials, LoadError
+from tokenserver.identity import WORKLOAD_PREFIX, Identity, Kind
+from tokenserver.policy.machines.workloads import Workloads
+
+MAX_SUB = 180
+"""Characters of a `sub` in the subject of a workload."""
+
+
+def files_of_workloads(source: WorkloadSettings) -> tuple[Path, ...]:
+    """The files of a workload source, whose changes are reloaded. A token file is read for each request instead."""
+    files = (source.ca_file, None if source.keys is None else source.keys.file)
+    return tuple(file for file in files if file is not None)
+
+
+def workload_source(source: WorkloadSettings, server: str) -> WorkloadSource:
+    """The workload source of this configuration, for a server with this public URL. Nothing is fetched yet.
+
+    Raises:
+        LoadError: its file of certificate authorities or of keys cannot be used.
+    """
+    origin = _origin(source)
+    if isinstance(origin, KeyFile):
+        try:
+            origin()
+        except KeysNotFetched as error:
+            raise LoadError([Fault(str(origin.path), 0, "", str(error).removeprefix(f"{origin.path} "))]) from None
+    return WorkloadSource(source.trusted(server), IssuerKeys(source.name, origin))
+
+
+def _origin(source: WorkloadSettings) -> KeyOrigin:
+    keys = source.keys
+    if keys is not None and keys.file is not None:
+        return KeyFile(keys.file)
+    context = client_context(source.ca_file)
+    if keys is not None and keys.url is not None:
+        return KeyUrl(keys.url, context, token_file=keys.token_file)
+    return Discovery(source.issuer, context)
+
+
+class DeclaredWorkloads:
+    """The workload sources, as far as policies declare their workloads. See `authn.authenticator.TokenAuthenticator`."""
+
+    def __init__(self, sources: Iterable[WorkloadSource], workloads: Workloads) -> None:
+        self.sources = tuple(sources)
+        self._verifier = WorkloadSources(self.sources)
+        self._workloads = workloads
+
+    def issuer_of(self, text: str) -> str | None:
+        """The issuer that a JWT names, unverified; None for any other text."""
+        return looks_like_jwt(text)
+
+    def authenticate(self, token: Secret) -> Identity:
+        """The workload for which its issuer vouches.
+
+        Raises:
+            InvalidCredentials: no issuer vouches for it here and now, or no policy file declares it.
+            BackendUnavailable: the keys of its issuer are not known.
+        """
+        verified = self._verifier.authenticate(token)
+        claims = frozenset((name, value) for name, values in verified.claims.items() for value in values)
+        subject = f"{WORKLOAD_PREFIX}{verified.source}:{verified.subject[:MAX_SUB]}"
+        rest = max(0.0, verified.end - time.time())
+        identity = Identity(subject, Kind.WORKLOAD, verified.source, valid_for=rest, claims=claims)
+        self.require_declared(identity)
+        return identity
+
+    def require_declared(self, identity: Identity) -> None:
+        """Reject a workload that no policy file declares (any more).
+
+        Raises:
+            InvalidCredentials: it is not declared.
+        """
+        if not self._workloads.are_declared(identity.source, identity.claims):
+            raise InvalidCredentials(f"{identity.subject} is no declared workload")
