@@ -23,7 +23,7 @@ PACKAGE = ROOT / "tokenserver"
 IMPURE = {
     *("os", "io", "pathlib", "tempfile", "shutil", "socket", "select", "ssl", "asyncio", "threading"),
     *("multiprocessing", "subprocess", "time", "random", "secrets", "uuid", "logging", "warnings", "sys"),
-    *("flask", "werkzeug", "jwt", "yaml", "pydantic", "click", "cryptography", "passlib", "ldap3"),
+    *("flask", "werkzeug", "jwt", "joserfc", "yaml", "pydantic", "click", "cryptography", "passlib", "ldap3"),
 }
 
 ONE_IMPORTER = {
@@ -34,6 +34,7 @@ ONE_IMPORTER = {
     "argon2": "authn/passwords.py",
     "ldap3": "authn/ldap/wire/requests.py",
     "jwt": "tokens/issuer.py",
+    "joserfc": "authn/workload/key_sets.py",
     "yaml": "documents/strict_yaml.py",
     "click": "cli/",
     "prometheus_client": "metrics/exposition.py",

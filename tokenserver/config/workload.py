@@ -104,7 +104,9 @@ class WorkloadSettings(Section):
     def _algorithms_are_known(self) -> Self:
         for number, algorithm in enumerate(self.algorithms or ()):
             if algorithm not in self.known.algorithms:
-                message = f"{algorithm!r} is not accepted from this kind of issuer; {', '.join(self.known.algorithms)} are"
+                message = (
+                    f"{algorithm!r} is not accepted from this kind of issuer; {', '.join(self.known.algorithms)} are"
+                )
                 raise PlacedError(("algorithms", number), message)
         return self
 

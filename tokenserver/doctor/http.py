@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
+from tokenserver.runtime.http.response import FailureReason, FetchFailure, HttpResponse
 
-class FailureReason(StrEnum):
-    """Why there is no response."""
-
-    NAME = "name"
-    REFUSED = "refused"
-    TIMEOUT = "timeout"
-    CERTIFICATE = "certificate"
-    PLAIN = "plain"
-    TLS = "tls"
-    CLOSED = "closed"
-    EXPOSED = "exposed"
-    OTHER = "other"
+__all__ = ["FailureReason", "FetchFailure", "HttpAnswer", "Outcome", "ready_parts"]
 
 
 @dataclass(frozen=True, slots=True)
-class FetchFailure:
-    """No response. `detail` is the underlying error message."""
-
-    reason: FailureReason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """A response. Header names are in lower case; `skew` is how far its clock is ahead of ours, in seconds."""
-
-    status: int
-    headers: Mapping[str, tuple[str, ...]] = field(repr=False)
-    body: bytes = field(repr=False)
-    skew: float | None
-
-    def header(self, name: str) -> str | None:
-        """The first value of that header, or None."""
-        return next(iter(self.headers.get(name, ())), None)
+class HttpAnswer(HttpResponse):
+    """A response, with what it tells about its sender."""
 
     def bearer(self) -> str | None:
         """The Bearer challenge (RFC 6750, section 3), or None."""

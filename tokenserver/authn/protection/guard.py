@@ -46,7 +46,7 @@ DIRECTORY_CALLS = 16
 DIRECTORY_QUEUE = 64
 DIRECTORY_WAIT = 3.0
 
-_TOKEN = "\0token"
+_UNNAMED = "\0token"
 """Takes the place of the user name of a token, which names none. A NUL is in no name."""
 
 SPARE_THREADS = 8
@@ -252,11 +252,11 @@ class Protection:
 
     def recall(self, token: Secret) -> Identity | None:
         """See `Guard.recall`."""
-        return self._remembered.get(self._key(Password(_TOKEN, token)))
+        return self._remembered.get(self._key(Password(_UNNAMED, token)))
 
     def verify(self, token: Secret, client: Address | None, check: Callable[[Secret], Identity]) -> Identity:
         """See `Guard.verify`."""
-        credentials = Password(_TOKEN, token)
+        credentials = Password(_UNNAMED, token)
         key = self._key(credentials)
         begun = self._monotonic()
         with self._slot_released():

@@ -1,0 +1,82 @@
+"""Sources of workloads: a JWT goes to the source of its issuer and audience, which verifies it, and to no other one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from tokenserver.authn.workload.issuer_keys import IssuerKeys
+from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt, read_jwt
+from tokenserver.authn.workload.verifier import TrustedIssuer, VerifiedWorkload, verify
+from tokenserver.credentials import Secret
+
+
+class WorkloadSource:
+    """One issuer as configured, and its keys. `now` is the time in seconds since the epoch."""
+
+    def __init__(self, trusted: TrustedIssuer, keys: IssuerKeys, *, now: Callable[[], float] = time.time) -> None:
+        self.trusted = trusted
+        self.name = trusted.name
+        self.keys = keys
+        self._now = now
+
+    def authenticate(self, text: Secret) -> VerifiedWorkload:
+        """Verify a JWT that is for this source.
+
+        Raises:
+            RefusedJwt: it is malformed, of another issuer, or its issuer does not vouch for it here and now.
+            BackendUnavailable: the keys of the issuer are not known.
+        """
+        jwt = read_jwt(text.reveal())
+        if jwt.issuer != self.trusted.issuer:
+            raise RefusedJwt(_UNKNOWN_ISSUER)
+        return self.verify(jwt)
+
+    def verify(self, jwt: UnverifiedJwt) -> VerifiedWorkload:
+        """As `authenticate`, for a JWT of this issuer that is read already."""
+        return verify(jwt, self.trusted, self.keys, now=self._now())
+
+
+class WorkloadSources:
+    """All sources of workloads of a server. Several may have the same issuer with different audiences.
+
+    Raises:
+        ValueError: two sources have an issuer and an audience in common; the text names both.
+    """
+
+    def __init__(self, sources: Iterable[WorkloadSource]) -> None:
+        self._by_issuer: dict[str, list[WorkloadSource]] = {}
+        for source in sources:
+            others = self._by_issuer.setdefault(source.trusted.issuer, [])
+            for other in others:
+                if not source.trusted.audiences.isdisjoint(other.trusted.audiences):
+                    raise ValueError(f"{other.name} and {source.name} have the same issuer and audience")
+            others.append(source)
+
+    @property
+    def issuers(self) -> frozenset[str]:
+        """All trusted issuers."""
+        return frozenset(self._by_issuer)
+
+    def authenticate(self, text: Secret) -> VerifiedWorkload:
+        """Verify a JWT by the source of its issuer and audience.
+
+        Raises:
+            RefusedJwt: it is malformed, of an unknown issuer, or its issuer does not vouch for it here and now.
+            BackendUnavailable: the keys of its issuer are not known.
+        """
+        jwt = read_jwt(text.reveal())
+        sources = self._by_issuer.get(jwt.issuer)
+        if sources is None:
+            raise RefusedJwt(_UNKNOWN_ISSUER)
+        return _for_audience(sources, jwt).verify(jwt)
+
+
+_UNKNOWN_ISSUER = "has an iss that is no issuer of any workload source"
+
+
+def _for_audience(sources: list[WorkloadSource], jwt: UnverifiedJwt) -> WorkloadSource:
+    """The first source that has an audience of the JWT, or just the first; it verifies the audience itself."""
+    audience = jwt.claims.get("aud")
+    listed = {one for one in (audience if isinstance(audience, list) else [audience]) if isinstance(one, str)}
+    return next((one for one in sources if not one.trusted.audiences.isdisjoint(listed)), sources[0])

@@ -1,0 +1,81 @@
+"""Claims as policies compare them: each a path with one or several texts. Pure.
+
+`{"kubernetes.io": {"serviceaccount": {"name": "puller"}}}` becomes `kubernetes.io/serviceaccount/name: (puller,)`. What
+cannot be compared as text is absent, and a claim that is absent never matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from tokenserver.authn.workload.jwt_reader import RefusedJwt
+
+MAX_CLAIMS = 256
+MAX_VALUES = 256
+"""Of one claim."""
+
+MAX_PATH = 255
+MAX_TEXT = 1024
+"""Characters of a value; a longer one is absent."""
+
+OF_ONE_JWT = frozenset({"exp", "nbf", "iat", "jti"})
+"""Claims that say something about the JWT rather than the workload. They differ in each JWT, and are left out."""
+
+
+def flatten(claims: Mapping[str, Any], aliases: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    """The claims that policies can compare, by path. Names of nested objects are joined by `/`.
+
+    Text, `true`, `false` and integers are values, and so is each of these in an array. Floats, `null`, objects in
+    arrays, text that is not printable or longer than `MAX_TEXT`, and a path that two claims have are absent.
+    `aliases` are further names of paths; a claim that has such a name itself is absent.
+
+    Raises:
+        RefusedJwt: there are more than `MAX_CLAIMS` claims, or one of them has more than `MAX_VALUES` values.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    twice: set[str] = set()
+    for path, value in _leaves(claims, ""):
+        if path in found:
+            twice.add(path)
+        found[path] = _texts(value)
+        if len(found) > MAX_CLAIMS:
+            raise RefusedJwt(f"has more than {MAX_CLAIMS} claims")
+    kept = {
+        path: texts
+        for path, texts in found.items()
+        if texts and path not in twice and path not in OF_ONE_JWT and path not in aliases
+    }
+    named = {alias: kept[path] for alias, path in aliases.items() if path in kept}
+    return MappingProxyType({**kept, **named})
+
+
+def _leaves(members: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    """Each value that is no object, with its path. Names that are empty, unprintable or too long are left out."""
+    for name, value in members.items():
+        path = f"{above}{name}"
+        if not name or not name.isprintable() or len(path) > MAX_PATH:
+            continue
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}/")
+        else:
+            yield path, value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        text = _text(value)
+        return () if text is None else (text,)
+    if len(value) > MAX_VALUES:
+        raise RefusedJwt(f"has a claim with more than {MAX_VALUES} values")
+    return tuple(dict.fromkeys(text for one in value if (text := _text(one)) is not None))
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int):
+        return None
+    text = str(value)
+    return text if len(text) <= MAX_TEXT and text.isprintable() else None

@@ -1,0 +1,122 @@
+"""Strict reading of a JWT before any key is looked at: size, shape, header (RFC 7515, section 3.1; RFC 7519). Pure.
+
+Nothing of what is read is true before the signature is verified. Members of the header that bring or name a key (`jwk`,
+`jku`, `x5u`, `x5c`) are never evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tokenserver.authn.workload.algorithms import ALGORITHMS
+from tokenserver.documents.base64url import decode_canonical_base64url
+from tokenserver.documents.strict_json import InvalidJson, read_object
+from tokenserver.errors import InvalidCredentials
+
+MAX_JWT = 8192
+"""Bytes. JWTs of CI systems and Kubernetes have one to two thousand."""
+
+_BEGINNING = "eyJ"
+"""Base64url of the brace and the quote with which a header begins."""
+
+
+class RefusedJwt(InvalidCredentials):
+    """A JWT that is not accepted. `reason` names claims at most, and nothing else of what was sent."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the JWT {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedJwt:
+    """A JWT in the right form. `issuer` is its `iss`, empty if that is no text; `key_id` is its `kid`.
+
+    `signed` is what the issuer signed, and `signature` the signature to verify over it.
+    """
+
+    issuer: str
+    algorithm: str
+    key_id: str | None
+    claims: Mapping[str, Any] = field(repr=False)
+    signed: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+def looks_like_jwt(text: str) -> str | None:
+    """The unverified issuer of a text that is meant as a JWT; None for any other text, such as a password.
+
+    Meant as a JWT is what begins `eyJ`, has two dots, at most `MAX_JWT` bytes, and a header and a payload that are
+    strict JSON objects. The issuer is empty if `iss` is missing or no text.
+    """
+    if not text.startswith(_BEGINNING) or len(text) > MAX_JWT or text.count(".") != 2:
+        return None
+    header, payload, _ = text.split(".")
+    try:
+        _object(header, "header")
+        return _issuer(_object(payload, "payload"))
+    except RefusedJwt:
+        return None
+
+
+def read_jwt(text: str) -> UnverifiedJwt:
+    """Read a JWT in its compact form.
+
+    Raises:
+        RefusedJwt: it is larger than `MAX_JWT` bytes; has not three parts of canonical base64url; header or payload is
+            not a strict JSON object; `typ` is another than `JWT`; `alg` is not in `ALGORITHMS`; `crit` or `b64` is
+            there.
+    """
+    if len(text) > MAX_JWT:
+        raise RefusedJwt(f"is larger than {MAX_JWT} bytes")
+    parts = text.split(".")
+    if len(parts) != 3:
+        raise RefusedJwt("has not three parts")
+    header = _object(parts[0], "header")
+    claims = _object(parts[1], "payload")
+    signature = _bytes(parts[2], "signature")
+    algorithm, key_id = _checked_header(header)
+    signed = f"{parts[0]}.{parts[1]}".encode("ascii")
+    return UnverifiedJwt(_issuer(claims), algorithm, key_id, claims, signed, signature)
+
+
+def _checked_header(header: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The algorithm and the key id of a header.
+
+    Raises:
+        RefusedJwt: it asks for something that this server does not do.
+    """
+    # Kubernetes sends no `typ`. `at+jwt`, `logout+jwt` and others are made for another purpose.
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.lower() != "jwt":
+        raise RefusedJwt("is of another type: its typ is not JWT")
+    for member in ("crit", "b64"):
+        if member in header:
+            raise RefusedJwt(f"has {member} in its header")
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise RefusedJwt("has an alg that is not accepted")
+    key_id = header.get("kid")
+    if key_id is not None and not isinstance(key_id, str):
+        raise RefusedJwt("has a kid that is no text")
+    return algorithm, key_id
+
+
+def _issuer(claims: Mapping[str, Any]) -> str:
+    issuer = claims.get("iss")
+    return issuer if isinstance(issuer, str) else ""
+
+
+def _object(part: str, name: str) -> dict[str, Any]:
+    try:
+        return read_object(_bytes(part, name))
+    except InvalidJson as error:
+        raise RefusedJwt(f"has a {name} that {error}") from None
+
+
+def _bytes(part: str, name: str) -> bytes:
+    try:
+        return decode_canonical_base64url(part)
+    except ValueError:
+        raise RefusedJwt(f"has a {name} that is not canonical base64url") from None

@@ -1,0 +1,126 @@
+"""Verification of a workload's JWT: key, signature, times, audience and subject, in this order (RFC 7519, section 4.1).
+
+Whatever is not exactly right is refused; a claim that is missing is not right. The times are checked with the leeway of
+the source in both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tokenserver.authn.workload.claims import flatten
+from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt
+from tokenserver.authn.workload.key_sets import IssuerKey
+from tokenserver.authn.workload.presets import WorkloadPreset, is_spiffe_id
+
+MAX_SUBJECT = 255
+DEFAULT_LEEWAY = 30
+DEFAULT_MAX_AGE = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
+    """An issuer as configured, under the name of its source.
+
+    `audiences`: a JWT is for one or several of them, and for nobody else. `algorithms` are those of the preset, or
+    fewer. `trust_domain` is set if the preset needs it. `leeway` and `max_age`, the longest time from `iat` to `exp`,
+    are in seconds.
+    """
+
+    name: str
+    issuer: str
+    audiences: frozenset[str]
+    preset: WorkloadPreset
+    algorithms: frozenset[str]
+    trust_domain: str | None = None
+    leeway: int = DEFAULT_LEEWAY
+    max_age: int = DEFAULT_MAX_AGE
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedWorkload:
+    """What an issuer vouches for: the claims of a JWT, as policies compare them, by path.
+
+    `source` is the name of the source, `subject` the claim `sub`. `end` is the moment, in seconds since the epoch, from
+    which the same JWT is refused.
+    """
+
+    source: str
+    subject: str
+    claims: Mapping[str, tuple[str, ...]] = field(repr=False)
+    end: int
+
+
+class KeysOfIssuer(Protocol):
+    """The keys of one issuer."""
+
+    def key(self, key_id: str | None, algorithm: str) -> IssuerKey:
+        """The key of this id that suits the algorithm; without an id, the only key that does.
+
+        Raises:
+            RefusedJwt: there is no such key.
+            BackendUnavailable: the keys are not known, so nobody can tell.
+        """
+        ...
+
+
+def verify(jwt: UnverifiedJwt, trusted: TrustedIssuer, keys: KeysOfIssuer, *, now: float) -> VerifiedWorkload:
+    """Verify a JWT whose issuer is `trusted.issuer`. `now` is in seconds since the epoch.
+
+    Raises:
+        RefusedJwt: the issuer does not vouch for it, not any more, not yet, or not for this server.
+        BackendUnavailable: the keys of the issuer are not known.
+    """
+    if jwt.algorithm not in trusted.algorithms:
+        raise RefusedJwt("has an alg that is not accepted from its issuer")
+    key = keys.key(jwt.key_id, jwt.algorithm)
+    if not key.has_signed(jwt.algorithm, jwt.signed, jwt.signature):
+        raise RefusedJwt("has a wrong signature")
+    end = _checked_times(jwt.claims, trusted, now)
+    _check_audience(jwt.claims, trusted.audiences)
+    subject = _checked_subject(jwt.claims, trusted.trust_domain)
+    return VerifiedWorkload(trusted.name, subject, flatten(jwt.claims, trusted.preset.aliases), end)
+
+
+def _checked_times(claims: Mapping[str, Any], trusted: TrustedIssuer, now: float) -> int:
+    """The moment from which the JWT is refused."""
+    until, since = _moment(claims, "exp"), _moment(claims, "iat")
+    if now >= until + trusted.leeway:
+        raise RefusedJwt("has expired")
+    if since > now + trusted.leeway:
+        raise RefusedJwt("has an iat in the future")
+    if "nbf" in claims and _moment(claims, "nbf") > now + trusted.leeway:
+        raise RefusedJwt("is not valid yet: its nbf is in the future")
+    if not 0 < until - since <= trusted.max_age:
+        raise RefusedJwt(f"has not 1 to {trusted.max_age} s from iat to exp (max_age)")
+    return until + trusted.leeway
+
+
+def _moment(claims: Mapping[str, Any], name: str) -> int:
+    moment = claims.get(name)
+    if type(moment) is not int:  # a bool is one for isinstance
+        raise RefusedJwt(f"has no {name} that is an integer")
+    return moment
+
+
+def _check_audience(claims: Mapping[str, Any], ours: frozenset[str]) -> None:
+    audience = claims.get("aud")
+    listed = [audience] if isinstance(audience, str) else audience
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, str) for one in listed):
+        raise RefusedJwt("has no aud")
+    if ours.isdisjoint(listed):
+        raise RefusedJwt("is for another audience")
+    # The others could use it here, in the name of the workload.
+    if not ours.issuperset(listed):
+        raise RefusedJwt("is for other audiences as well")
+
+
+def _checked_subject(claims: Mapping[str, Any], trust_domain: str | None) -> str:
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not subject.isprintable():
+        raise RefusedJwt(f"has no sub of 1 to {MAX_SUBJECT} printable characters")
+    if trust_domain is not None and not is_spiffe_id(subject, trust_domain):
+        raise RefusedJwt("has a sub that is no SPIFFE ID of the trust domain")
+    return subject
