@@ -112,10 +112,7 @@ def _summary(settings: Settings, snapshot: Snapshot) -> Iterator[tuple[str, str]
         yield "directory", f"{ldap.name} at {', '.join(ldap.url)}; not contacted, tokenserver ldap test does that{ours}"
     for workload in settings.workload_sources:
         audiences = ", ".join(sorted(workload.audiences(settings.server.url)))
-        yield (
-            "workloads",
-            f"{workload.name}: {workload.issuer}, for {audiences}; not contacted, tokenserver doctor does that",
-        )
+        yield "workloads", f"{workload.name}: JWTs of {workload.issuer} for {audiences}; not contacted"
     for active in (ring.active for ring in snapshot.rings):
         yield "keys", f"{active.algorithm} until {active.not_after:%Y-%m-%d}"
     yield "realm", settings.server.realm

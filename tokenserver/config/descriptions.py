@@ -76,7 +76,7 @@ DESCRIPTIONS: Mapping[type[BaseModel], Mapping[str, str]] = {
     },
     WorkloadKeys: {
         "url": "The URL of the key set (JWKS), by https.",
-        "token_file": "A file with a bearer token for that URL, which is read for each request; Kubernetes asks for one.",
+        "token_file": "A file with a bearer token for that URL, read for each request; Kubernetes demands one.",
         "file": "A file with the key set, for an issuer that this server cannot reach.",
     },
     HtpasswdSettings: {

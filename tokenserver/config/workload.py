@@ -1,4 +1,4 @@
-"""Settings of a workload source: an issuer whose JWTs are accepted as passwords of machines, and from where its keys are.
+"""Settings of a workload source: an issuer whose JWTs machines log in with, and where its keys are.
 
 It grants nothing by itself: which workloads there are, and what they may do, is declared in policies.
 """
@@ -104,9 +104,8 @@ class WorkloadSettings(Section):
     def _algorithms_are_known(self) -> Self:
         for number, algorithm in enumerate(self.algorithms or ()):
             if algorithm not in self.known.algorithms:
-                message = (
-                    f"{algorithm!r} is not accepted from this kind of issuer; {', '.join(self.known.algorithms)} are"
-                )
+                known = ", ".join(self.known.algorithms)
+                message = f"{algorithm!r} is not accepted from this kind of issuer; {known} are"
                 raise PlacedError(("algorithms", number), message)
         return self
 

@@ -22,7 +22,8 @@ class Snapshot:
 
     `registries` has each registry under all of its service names. `candidate` is the shadow policy set, if there is
     one. `own_issuers` sign for the registries that have keys of their own, by their `service`; `issuer` signs for all
-    others. `workload_sources` are those whose JWTs `chain` accepts. `restricting` caches `restricting_rule` by `service`, and `rulings` what was decided in this snapshot.
+    others. `workload_sources` are those whose JWTs `chain` accepts. `restricting` caches `restricting_rule` by
+    `service`, and `rulings` what was decided in this snapshot.
     """
 
     registries: Mapping[str, Registry]

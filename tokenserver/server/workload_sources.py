@@ -53,7 +53,7 @@ def _origin(source: WorkloadSettings) -> KeyOrigin:
 
 
 class DeclaredWorkloads:
-    """The workload sources, as far as policies declare their workloads. See `authn.authenticator.TokenAuthenticator`."""
+    """The workload sources, as far as policies declare their workloads. See `TokenAuthenticator`."""
 
     def __init__(self, sources: Iterable[WorkloadSource], workloads: Workloads) -> None:
         self.sources = tuple(sources)
