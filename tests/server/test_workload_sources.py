@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from tokenserver.policy.machines.claim_globs import parse_claim_glob
 from tokenserver.policy.machines.workloads import Workload, Workloads
 from tokenserver.server.compose import build
 from tokenserver.server.running import RunningServer
-from tokenserver.server.workload_sources import DeclaredWorkloads, files_of_workloads, workload_source
+from tokenserver.server.workload_sources import DeclaredWorkloads, files_of_workloads, issuer_keys, workload_source
 from tokenserver.web.application import application
 
 POLICY = """\
@@ -95,7 +95,7 @@ def claims(**more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def web(server_folder: Path, tmp_path: Path) -> Iterator[Web]:
+def web(server_folder: Path, tmp_path: Path) -> Web:
     """A server whose issuer's keys are in a file."""
     keys = tmp_path / "jwks.json"
     keys.write_bytes(key_set(jwk(private_key("RS256"), "k", alg="RS256", use="sig")))
@@ -106,7 +106,7 @@ def web(server_folder: Path, tmp_path: Path) -> Iterator[Web]:
     config.write_text(CONFIG.format(folder=server_folder, issuer=ISSUER, keys=keys, policies=policies))
     audit = Lines()
     parts = build(load_settings(config, {}), sink=audit)
-    yield Web(parts, application(parts).test_client(), audit, policies)
+    return Web(parts, application(parts).test_client(), audit, policies)
 
 
 def signed(**more: Any) -> str:
@@ -202,8 +202,9 @@ def test_keys_come_from_the_issuer() -> None:
             serve(issuer)
             source = workload_source(settings(issuer=issuer.url, audience="a", keys=keys), "http://localhost")
             assert issuer.paths == []
-            source.keys.tick()
-            assert source.keys.key("k", "ES256") is not None
+            (followed,) = issuer_keys([source])
+            followed.tick()
+            assert followed.key("k", "ES256") is not None
             issuer.paths.clear()
 
 
@@ -218,7 +219,7 @@ def test_files_are_checked_at_the_start(tmp_path: Path) -> None:
     wrong.write_text("{}")
     source = settings(keys={"file": wrong}, ca_file=tmp_path / "ca.pem")
     assert files_of_workloads(source) == (tmp_path / "ca.pem", wrong)
-    with pytest.raises(LoadError, match="jwks.json"):
+    with pytest.raises(LoadError, match=r"jwks\.json"):
         workload_source(source, "http://localhost")
     with pytest.raises(LoadError, match=r"ca\.pem"):
         workload_source(settings(ca_file=tmp_path / "ca.pem"), "http://localhost")

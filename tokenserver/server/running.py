@@ -23,6 +23,7 @@ from tokenserver.server.registry_keys import ring_of
 from tokenserver.server.reload.configuration import IN_FORCE, ConfigurationNotice
 from tokenserver.server.reload.live import LiveSnapshot, describe
 from tokenserver.server.reload.watch import UNREST_SECONDS
+from tokenserver.server.workload_sources import issuer_keys
 
 LOOK_SECONDS = 1.0
 """How often a worker checks whether a failed audit trail accepts events again."""
@@ -102,8 +103,8 @@ class RunningServer:
     def _follow_issuers(self, stop: threading.Event) -> None:
         """Fetch the keys of the issuers of workloads whenever that is due, whatever sources there are by then."""
         while True:
-            for source in self.live.snapshot().workload_sources:
-                source.keys.tick()
+            for keys in issuer_keys(self.live.snapshot().workload_sources):
+                keys.tick()
             if stop.wait(LOOK_SECONDS):
                 return
 
@@ -139,7 +140,7 @@ class RunningServer:
         notes["configuration"] = self.notice().text or None
         of_policies = [note for note in (self._failing_tests(), notes.get("policies")) if note is not None]
         notes["policies"] = "; ".join(of_policies) or None
-        notes |= {source.name: source.keys.note for source in self.live.snapshot().workload_sources}
+        notes |= {keys.name: keys.note for keys in issuer_keys(self.live.snapshot().workload_sources)}
         return {name: note for name, note in notes.items() if note is not None}
 
     def _slow_reloads(self) -> dict[str, str | None]:

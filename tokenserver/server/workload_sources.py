@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tokenserver.authn.workload.backend import WorkloadSource, WorkloadSources
@@ -50,6 +50,11 @@ def _origin(source: WorkloadSettings) -> KeyOrigin:
     if keys is not None and keys.url is not None:
         return KeyUrl(keys.url, context, token_file=keys.token_file)
     return Discovery(source.issuer, context)
+
+
+def issuer_keys(sources: Iterable[WorkloadSource]) -> Iterator[IssuerKeys]:
+    """The keys of these sources, which have to be followed."""
+    return (source.keys for source in sources if isinstance(source.keys, IssuerKeys))
 
 
 class DeclaredWorkloads:

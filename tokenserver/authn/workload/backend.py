@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from tokenserver.authn.workload.issuer_keys import IssuerKeys
 from tokenserver.authn.workload.jwt_reader import RefusedJwt, UnverifiedJwt, read_jwt
-from tokenserver.authn.workload.verifier import TrustedIssuer, VerifiedWorkload, verify
+from tokenserver.authn.workload.verifier import KeysOfIssuer, TrustedIssuer, VerifiedWorkload, verify
 from tokenserver.credentials import Secret
 
 
 class WorkloadSource:
     """One issuer as configured, and its keys. `now` is the time in seconds since the epoch."""
 
-    def __init__(self, trusted: TrustedIssuer, keys: IssuerKeys, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, trusted: TrustedIssuer, keys: KeysOfIssuer, *, now: Callable[[], float] = time.time) -> None:
         self.trusted = trusted
         self.name = trusted.name
         self.keys = keys

@@ -1,0 +1,47 @@
+"""An issuer of JWTs for workloads, such as GitHub or GitLab: discovery, keys, and JWTs with any claims."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import canaries
+
+from harness import web
+from harness.processes import Daemon, answers, free_port, plain_environment, running
+from harness.programs import need
+
+
+class WorkloadIssuer:
+    """A running issuer at `url`."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://localhost:{port}"
+
+    def jwt(self, audience: str, *, seconds: int = 300, **claims: Any) -> str:
+        """A JWT for this audience with these claims, valid for some seconds."""
+        now = int(time.time())
+        payload = {"aud": audience, "sub": "repo:octo-org/web", "iat": now - 5, "nbf": now - 5, "exp": now + seconds}
+        form = {"grant_type": "client_credentials", "claims": json.dumps(payload | claims)}
+        body = urllib.parse.urlencode(form).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = web.request(self.port, "POST", "/token", headers=headers, body=body)
+        assert answer.status == 200, answer
+        token = str(answer.json()["access_token"])
+        canaries.know(token)
+        return token
+
+
+@contextmanager
+def workload_issuer(folder: Path) -> Iterator[WorkloadIssuer]:
+    """A real issuer, started for this test."""
+    program, port = need("workload-issuer"), free_port()
+    daemon = Daemon("workload-issuer", [program, str(port)], environment=plain_environment(folder), folder=folder)
+    with running(daemon, lambda: answers(port)):
+        yield WorkloadIssuer(port)
