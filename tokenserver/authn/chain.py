@@ -37,6 +37,9 @@ from tokenserver.errors import (
 from tokenserver.identity import ANONYMOUS, Identity
 from tokenserver.scopes import is_path_component
 
+_ROBOT = AccessKeyForm.ROBOT  # looking up members of an enumeration takes time
+_STORED = (AccessKeyForm.REFRESH, AccessKeyForm.SESSION)
+
 MALFORMED_KEY_TEXT = "the access key is incomplete or mistyped; fix: copy it again as a whole"
 
 
@@ -85,6 +88,10 @@ class Chain:
         """
         found = classify(credentials)
         match found:
+            case Password():
+                return self._login(found, client)
+            case Key():
+                return self._by_key(found, client)
             case NoCredentials():
                 if self._anonymous:
                     return ANONYMOUS
@@ -94,10 +101,6 @@ class Chain:
                     raise InvalidCredentials(reason)
                 self._count_unknown(_secret_of(credentials), client)
                 raise InvalidCredentials(reason, MALFORMED_KEY_TEXT)
-            case Password():
-                return self._login(found, client)
-            case Key():
-                return self._by_key(found, client)
             case RefreshToken(secret):
                 self._count_unknown(secret, client, UnknownRefreshToken.fix)
                 raise UnknownRefreshToken
@@ -109,23 +112,19 @@ class Chain:
 
     def _by_key(self, key: Key, client: IPv4Address | IPv6Address | None) -> Identity:
         """The holder of an access key. Failures are throttled, but no right key: checking one costs next to nothing."""
-        try:
-            return self._holder(key, client)
-        except UnusableAccessKey:
-            raise  # no guess
-        except InvalidCredentials as error:
-            fix = UnknownRefreshToken.fix if isinstance(error, UnknownRefreshToken) else ""
-            self._count_unknown(key.text, client, fix)
-            raise
-
-    def _holder(self, key: Key, client: IPv4Address | IPv6Address | None) -> Identity:
-        match key.form:
-            case AccessKeyForm.ROBOT if self._robots is not None:
+        if key.form is _ROBOT and self._robots is not None:
+            try:
                 return self._robots.authenticate(key, client, self._now())
-            case AccessKeyForm.REFRESH | AccessKeyForm.SESSION:
-                raise UnknownRefreshToken
-            case _:
-                raise InvalidCredentials(f"unknown access key {key.id}")
+            except UnusableAccessKey:
+                raise  # no guess
+            except InvalidCredentials:
+                self._count_unknown(key.text, client)
+                raise
+        if key.form in _STORED:
+            self._count_unknown(key.text, client, UnknownRefreshToken.fix)
+            raise UnknownRefreshToken
+        self._count_unknown(key.text, client)
+        raise InvalidCredentials(f"unknown access key {key.id}")
 
     def _count_unknown(self, secret: Secret, client: IPv4Address | IPv6Address | None, fix: str = "") -> None:
         if self._guard is not None:
