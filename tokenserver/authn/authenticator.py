@@ -45,6 +45,19 @@ class KeyAuthenticator(Protocol):
         ...
 
 
+class WorkloadAuthenticator(Protocol):
+    """The issuers of workloads' tokens."""
+
+    def authenticate(self, text: Secret) -> Identity:
+        """The workload that a token proves; the identity is valid for as long as the token at most (`valid_for`).
+
+        Raises:
+            InvalidCredentials: its issuer is unknown, or does not vouch for it here and now.
+            BackendUnavailable: the keys of its issuer are not known.
+        """
+        ...
+
+
 @runtime_checkable
 class Stamped(Protocol):
     """A user source that knows immediately, without I/O or hashing, whether its entry of a user has changed."""
@@ -87,6 +100,17 @@ class Guard(Protocol):
         `stamp` changes with the user's entries. `unavailable` is called before a `BackendUnavailable` is raised.
 
         Raises whatever `check` raises, and `Throttled` or `Overloaded` where nothing was checked.
+        """
+        ...
+
+    def login_by_token(
+        self, token: Secret, client: IPv4Address | IPv6Address | None, check: Callable[[Secret], Identity]
+    ) -> Identity:
+        """Authenticate from the cache, or by `check`, which is called at most once.
+
+        No right token is throttled, since verifying one costs little; failures count as in `count_unknown`.
+
+        Raises whatever `check` raises, and `Throttled` in place of a failure if there were too many.
         """
         ...
 

@@ -11,8 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
-from tokenserver.authn.authenticator import Authenticator, Guard, KeyAuthenticator, NamespaceOwner, Rest, Stamped
-from tokenserver.authn.classification import classify, password_problem
+from tokenserver.authn.authenticator import (
+    Authenticator,
+    Guard,
+    KeyAuthenticator,
+    NamespaceOwner,
+    Rest,
+    Stamped,
+    WorkloadAuthenticator,
+)
+from tokenserver.authn.classification import IssuerOf, classify, password_problem
 from tokenserver.authn.usernames import is_machine_name, typed_name_problem
 from tokenserver.credentials import (
     AccessKeyForm,
@@ -34,7 +42,7 @@ from tokenserver.errors import (
     UnknownRefreshToken,
     UnusableAccessKey,
 )
-from tokenserver.identity import ANONYMOUS, Identity
+from tokenserver.identity import ANONYMOUS, Identity, Kind
 from tokenserver.scopes import is_path_component
 
 _ROBOT = AccessKeyForm.ROBOT  # looking up members of an enumeration takes time
@@ -44,13 +52,13 @@ MALFORMED_KEY_TEXT = "the access key is incomplete or mistyped; fix: copy it aga
 
 
 class Chain:
-    """Asks the user sources in the order of the configuration, and `robots` for robots' access keys.
+    """Asks the user sources in the order of the configuration, `robots` for access keys, `workloads` for their tokens.
 
     `decoy` does the work of a wrong password for a user unknown to all sources, so that response times do not reveal
     which users exist; None if no source does such work. `rest` does the same for the other failures. A `guard`
     decides whether the sources are asked at all. `owners` are the sources again, if any of them maps names: a user is
-    rejected whose namespace is that of a user of an earlier source, since each namespace belongs to one person. `now`
-    gives seconds since the epoch.
+    rejected whose namespace is that of a user of an earlier source, since each namespace belongs to one person.
+    `issuer_of` recognizes the tokens of workloads, see `classify`. `now` gives seconds since the epoch.
     """
 
     def __init__(
@@ -63,10 +71,14 @@ class Chain:
         guard: Guard | None = None,
         owners: Sequence[NamespaceOwner] = (),
         robots: KeyAuthenticator | None = None,
+        workloads: WorkloadAuthenticator | None = None,
+        issuer_of: IssuerOf | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.authenticators = tuple(authenticators)
         self._robots = robots
+        self._workloads = workloads
+        self._issuer_of = None if workloads is None else issuer_of
         self._now = now
         self._guard = guard
         self._owners = tuple(owners)
@@ -86,7 +98,7 @@ class Chain:
             BackendUnavailable: a source cannot answer or broke its contract, or there is no capacity (`Overloaded`).
             Throttled: too many failures of this user, from this address or in total.
         """
-        found = classify(credentials)
+        found = classify(credentials, self._issuer_of)
         match found:
             case Password():
                 return self._login(found, client)
@@ -105,8 +117,7 @@ class Chain:
                 self._count_unknown(secret, client, UnknownRefreshToken.fix)
                 raise UnknownRefreshToken
             case Jwt(text):
-                self._count_unknown(text, client)
-                raise InvalidCredentials("no issuer of tokens is configured")
+                return self._by_token(text, client)
             case _:
                 assert_never(found)
 
@@ -125,6 +136,16 @@ class Chain:
             raise UnknownRefreshToken
         self._count_unknown(key.text, client)
         raise InvalidCredentials(f"unknown access key {key.id}")
+
+    def _by_token(self, token: Secret, client: IPv4Address | IPv6Address | None) -> Identity:
+        if self._workloads is None:
+            self._count_unknown(token, client)
+            raise InvalidCredentials("no issuer of tokens is configured")
+        check = self._workloads.authenticate
+        found = check(token) if self._guard is None else self._guard.login_by_token(token, client, check)
+        if found.kind is not Kind.WORKLOAD:
+            raise BackendUnavailable(found.source, "returned the identity of another client than a workload")
+        return found
 
     def _count_unknown(self, secret: Secret, client: IPv4Address | IPv6Address | None, fix: str = "") -> None:
         if self._guard is not None:
